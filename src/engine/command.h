@@ -1,0 +1,113 @@
+// The one command table: it drives dispatch, arity checks, key extraction, access flags, COMMAND and its subcommands, and help. Each family's file
+// ends with its rows (cmd_string.cc, cmd_set.cc, ...); rows of commands that belong to a connection or a node have no handler here
+// and are executed by the server under the same name.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/context.h"
+
+namespace even {
+
+// Names as COMMAND INFO prints them, in the order in which it prints them.
+enum CommandFlag : std::uint32_t {
+  kWrite = 1u << 0,
+  kReadonly = 1u << 1,
+  kDenyOom = 1u << 2,
+  kAdmin = 1u << 3,
+  kPubsub = 1u << 4,
+  kNoScript = 1u << 5,
+  kBlocking = 1u << 6,
+  kLoading = 1u << 7,
+  kStale = 1u << 8,
+  kSkipMonitor = 1u << 9,
+  kSkipSlowlog = 1u << 10,
+  kAsking = 1u << 11,
+  kFast = 1u << 12,
+  kNoAuth = 1u << 13,
+  kMayReplicate = 1u << 14,
+  kNoAsyncLoading = 1u << 15,
+  kNoMulti = 1u << 16,
+  kMovableKeys = 1u << 17,
+  kAllowBusy = 1u << 18,
+};
+
+// What a command touches; decides where it runs.
+enum class Scope : std::uint8_t {
+  kKeys,        // the keys among its arguments
+  kAll,         // every partition: DBSIZE, KEYS, SCAN, FLUSHALL, RANDOMKEY
+  kConnection,  // the connection or the node; executed by the server
+};
+
+// How a command whose keys live on different nodes may be split into one command per node.
+enum class Split : std::uint8_t {
+  kNever,   // replies CROSSSLOT
+  kSum,     // integers are added: DEL, EXISTS, ...
+  kGather,  // arrays are put together in the order of the keys: MGET
+  kOk,      // +OK when all are: MSET
+};
+
+using Handler = void (*)(Context& context, Args args);
+
+struct Subcommand {
+  std::string_view name;  // lower case, "get" of "config get"
+  int arity;              // counts both words
+  std::uint32_t flags;
+  std::string_view summary;
+};
+
+struct Command {
+  std::string_view name;  // lower case
+  // Number of words including the name; negative: at least that many.
+  int arity;
+  std::uint32_t flags;
+  // Positions of keys as in COMMAND INFO; 0 0 0 for none, a negative last counts from the end.
+  int first_key;
+  int last_key;
+  int key_step;
+  std::string_view group;    // "string", "set", "hash", "generic", "connection", "server"
+  std::string_view since;    // the version of Redis that introduced it
+  std::string_view summary;  // one line, for COMMAND DOCS and help
+  std::string_view acl;      // categories beyond those that follow from flags and group, as "@keyspace @dangerous"
+  std::string_view key_spec; // flags of the key specification, as "RW ACCESS UPDATE"; empty without keys
+  Scope scope = Scope::kKeys;
+  Split split = Split::kNever;
+  Handler handler = nullptr;
+  std::span<const Subcommand> subcommands = {};
+};
+
+// Case-insensitive; null when there is no such command.
+const Command* find_command(std::string_view name);
+// All, sorted by name.
+std::span<const Command* const> all_commands();
+
+// Calls visit(key) for every key among `args` (args[0] is the name). Arity must have been checked.
+template <typename Visit>
+void for_each_key(const Command& command, Args args, Visit visit) {
+  if (command.first_key == 0) return;
+  const int count = static_cast<int>(args.size());
+  const int last = command.last_key < 0 ? count + command.last_key : command.last_key;
+  for (int i = command.first_key; i <= last && i < count; i += command.key_step) {
+    visit(args[static_cast<std::size_t>(i)]);
+  }
+}
+
+// Checks the number of words of a command and its subcommand. On a mismatch returns Redis's error message, else an empty string.
+std::string check_arity(const Command& command, Args args);
+// Redis's error for a name that is not in the table.
+std::string unknown_command(Args args);
+
+// The rows of each family; see command.cc.
+std::span<const Command> string_commands();
+std::span<const Command> generic_commands();
+std::span<const Command> set_commands();
+std::span<const Command> hash_commands();
+std::span<const Command> connection_commands();
+std::span<const Command> server_commands();
+std::span<const Command> even_commands();
+
+}  // namespace even

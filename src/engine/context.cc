@@ -1,0 +1,201 @@
+#include "engine/context.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace even {
+namespace {
+
+constexpr std::size_t kIndexFrom = 8;  // below this many entries a scan beats a hash table
+
+}  // namespace
+
+KeyWriter::KeyWriter(std::string_view key, const Object* stored, const Object* visible, const Stamp& stamp)
+    : stored_(stored), object_(visible), stamp_(stamp) {
+  delta_.key = key;
+  // A key that is made anew starts from nothing: what is left of it (expired content, residue) goes.
+  if (object_ == nullptr) remove_all(stored_, delta_);
+}
+
+LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field) {
+  if (delta_.leaves.size() < kIndexFrom) {
+    for (LeafDelta& leaf : delta_.leaves) {
+      if (leaf.kind == kind && leaf.field == field) return leaf;
+    }
+  } else {
+    if (index_.empty()) {
+      for (std::size_t i = 0; i < delta_.leaves.size(); ++i) {
+        index_[{delta_.leaves[i].kind, delta_.leaves[i].field}] = i;
+      }
+    }
+    const auto [at, inserted] = index_.try_emplace({kind, field}, delta_.leaves.size());
+    if (!inserted) return delta_.leaves[at->second];
+  }
+  LeafDelta& leaf = delta_.leaves.emplace_back();
+  leaf.kind = kind;
+  leaf.field = field;
+  return leaf;
+}
+
+const Scalar* KeyWriter::stored_field(std::string_view field) const {
+  return stored_ != nullptr && stored_->hash ? stored_->hash->find(field) : nullptr;
+}
+
+void KeyWriter::write_scalar(LeafKind kind, std::string_view field, const Scalar* now,
+                             std::string_view value) {
+  LeafDelta& out = leaf(kind, field);
+  out.siblings.clear();
+  out.integers.clear();
+  out.reals.clear();
+  out.partial = false;
+  remove_scalar(now, out);
+  out.siblings.push_back({stamp_.dot, stamp_.time, value, 0});
+}
+
+template <typename Number>
+void KeyWriter::add_increment(const Counter<Number>* counter, std::vector<CounterEntry<Number>>& out,
+                              Number by) {
+  std::erase_if(out, [&](const auto& entry) { return entry.replica == stamp_.dot.replica; });
+  const Counter<Number> none;
+  // A key that is made anew has its old entries removed by the same delta, so the increment starts a new curve.
+  out.push_back((counter && object_ ? *counter : none).incremented(stamp_.dot.replica, stamp_.dot.seq, by));
+}
+
+void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by) {
+  LeafDelta& out = leaf(kind, field);
+  out.partial = !delta_.full;
+  add_increment(now && now->counters ? &now->counters->integers : nullptr, out.integers, by);
+}
+
+void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to) {
+  LeafDelta& out = leaf(kind, field);
+  out.partial = !delta_.full;
+  const bool live = object_ != nullptr && now != nullptr && now->live();
+  const Real by = live ? to - now->number().value_or(0) : to;
+  add_increment(now && now->counters ? &now->counters->reals : nullptr, out.reals, by);
+}
+
+void KeyWriter::remove() {
+  delta_.leaves.clear();
+  index_.clear();
+  remove_all(stored_, delta_);
+}
+
+void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
+  remove();
+  if (keep_expiry && object_ != nullptr && object_->expiry) {
+    LeafDelta& expiry = leaf(LeafKind::kExpiry, {});
+    for (const ExpirySibling& sibling : *object_->expiry) {
+      expiry.siblings.push_back({sibling.dot, sibling.time, {}, sibling.at_ms});
+    }
+  }
+  write_scalar(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, value);
+}
+
+void KeyWriter::increment(std::int64_t by) {
+  increment_scalar(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, by);
+}
+void KeyWriter::increment_real_to(Real to) {
+  increment_scalar_to(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, to);
+}
+
+void KeyWriter::set_field(std::string_view field, std::string_view value) {
+  write_scalar(LeafKind::kField, field, stored_field(field), value);
+}
+void KeyWriter::increment_field(std::string_view field, std::int64_t by) {
+  increment_scalar(LeafKind::kField, field, stored_field(field), by);
+}
+void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
+  increment_scalar_to(LeafKind::kField, field, stored_field(field), to);
+}
+
+void KeyWriter::remove_field(std::string_view field) {
+  LeafDelta& out = leaf(LeafKind::kField, field);
+  out.siblings.clear();
+  out.integers.clear();
+  out.reals.clear();
+  remove_scalar(stored_field(field), out);
+}
+
+void KeyWriter::add_member(std::string_view member) {
+  LeafDelta& out = leaf(LeafKind::kMember, member);
+  out.siblings.clear();
+  out.siblings.push_back({stamp_.dot, stamp_.time, {}, 0});
+}
+void KeyWriter::remove_member(std::string_view member) {
+  leaf(LeafKind::kMember, member).siblings.clear();
+}
+
+void KeyWriter::expire_at(std::int64_t at_ms) {
+  LeafDelta& out = leaf(LeafKind::kExpiry, {});
+  out.siblings.clear();
+  out.siblings.push_back({stamp_.dot, stamp_.time, {}, at_ms});
+}
+void KeyWriter::persist() { leaf(LeafKind::kExpiry, {}).siblings.clear(); }
+
+const Object* Context::find(std::string_view key) const {
+  const Object* object = keyspace_.state(keyspace_.partition_of(key)).find(key, hash64(key));
+  return object != nullptr && object->live() && !object->expired(now_ms) ? object : nullptr;
+}
+
+bool Context::find(std::string_view key, ObjectType type, const Object*& out) const {
+  out = find(key);
+  if (out == nullptr || out->type() == type) return true;
+  reply.error(kWrongType);
+  return false;
+}
+
+Context::PartitionWrite& Context::partition_write(PartitionId partition) {
+  for (const auto& write : writes_) {
+    if (write->partition == partition) return *write;
+  }
+  PartitionWrite& write = *writes_.emplace_back(std::make_unique<PartitionWrite>());
+  write.partition = partition;
+  write.stamp = keyspace_.stamp(partition);
+  return write;
+}
+
+KeyWriter& Context::write(std::string_view key) {
+  PartitionWrite& write = partition_write(keyspace_.partition_of(key));
+  if (write.writers.size() < kIndexFrom) {
+    for (const auto& writer : write.writers) {
+      if (writer->delta_.key == key) return *writer;
+    }
+  } else {
+    if (write.index.empty()) {
+      for (const auto& writer : write.writers) write.index[writer->delta_.key] = writer.get();
+    }
+    if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
+  }
+  const Object* stored = keyspace_.state(write.partition).find(key, hash64(key));
+  const bool visible = stored != nullptr && stored->live() && !stored->expired(now_ms);
+  KeyWriter& writer = *write.writers.emplace_back(
+      new KeyWriter(key, stored, visible ? stored : nullptr, write.stamp));
+  if (!write.index.empty()) write.index[key] = &writer;
+  return writer;
+}
+
+void Context::flush_all() {
+  for (PartitionId partition : keyspace_.partitions()) {
+    const PartitionState& state = keyspace_.state(partition);
+    if (state.objects().empty()) continue;
+    PartitionWrite& write = partition_write(partition);
+    write.delta.full = true;
+    state.objects().for_each([&write](std::string_view key, const Object& object) {
+      KeyDelta removal;
+      removal.key = key;
+      remove_all(&object, removal);
+      if (!removal.leaves.empty()) write.delta.keys.push_back(std::move(removal));
+    });
+  }
+}
+
+Context::Writes& Context::finish() {
+  for (const auto& write : writes_) {
+    for (const auto& writer : write->writers) write->delta.keys.push_back(std::move(writer->delta_));
+  }
+  return writes_;
+}
+
+}  // namespace even

@@ -1,0 +1,81 @@
+#include "engine/reply.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+namespace even {
+
+void Reply::header(char type, std::int64_t length) {
+  char buffer[24];
+  buffer[0] = type;
+  char* end = std::to_chars(buffer + 1, buffer + sizeof buffer - 2, length).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out_.append(buffer, end);
+}
+
+void Reply::simple(std::string_view text) {
+  out_ += '+';
+  out_.append(text);
+  out_.append("\r\n");
+}
+
+void Reply::error(std::string_view message) {
+  out_ += '-';
+  for (char c : message) out_ += c == '\r' || c == '\n' ? ' ' : c;
+  out_.append("\r\n");
+}
+
+void Reply::integer(std::int64_t value) { header(':', value); }
+
+void Reply::bulk(std::string_view bytes) {
+  header('$', static_cast<std::int64_t>(bytes.size()));
+  out_.append(bytes);
+  out_.append("\r\n");
+}
+
+void Reply::null() { out_.append(resp3_ ? "_\r\n" : "$-1\r\n"); }
+void Reply::null_array() { out_.append(resp3_ ? "_\r\n" : "*-1\r\n"); }
+void Reply::array(std::size_t length) { header('*', static_cast<std::int64_t>(length)); }
+
+void Reply::map(std::size_t pairs) {
+  resp3_ ? header('%', static_cast<std::int64_t>(pairs)) : header('*', static_cast<std::int64_t>(pairs * 2));
+}
+
+void Reply::set(std::size_t length) { header(resp3_ ? '~' : '*', static_cast<std::int64_t>(length)); }
+void Reply::push(std::size_t length) { header(resp3_ ? '>' : '*', static_cast<std::int64_t>(length)); }
+
+void Reply::real(double value) {
+  char buffer[64];
+  int length;
+  if (std::isinf(value)) {
+    length = std::snprintf(buffer, sizeof buffer, value > 0 ? "inf" : "-inf");
+  } else {
+    length = std::snprintf(buffer, sizeof buffer, "%.17g", value);
+  }
+  const std::string_view text(buffer, static_cast<std::size_t>(length));
+  if (!resp3_) return bulk(text);
+  out_ += ',';
+  out_.append(text);
+  out_.append("\r\n");
+}
+
+void Reply::boolean(bool value) {
+  if (resp3_) {
+    out_.append(value ? "#t\r\n" : "#f\r\n");
+  } else {
+    integer(value ? 1 : 0);
+  }
+}
+
+void Reply::verbatim(std::string_view format, std::string_view text) {
+  if (!resp3_) return bulk(text);
+  header('=', static_cast<std::int64_t>(text.size() + format.size() + 1));
+  out_.append(format);
+  out_ += ':';
+  out_.append(text);
+  out_.append("\r\n");
+}
+
+}  // namespace even

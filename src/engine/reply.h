@@ -1,0 +1,49 @@
+// Writes replies in RESP2 or RESP3 (https://redis.io/docs/reference/protocol-spec). A type that RESP2 lacks is written as what
+// Redis 7 writes in its place: a map as a flat array, a set as an array, a double as a bulk string, null as a null bulk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace even {
+
+class Reply {
+ public:
+  // Appends to `out`, which must outlive this.
+  Reply(std::string& out, bool resp3) : out_(out), resp3_(resp3) {}
+
+  bool resp3() const { return resp3_; }
+  void set_resp3(bool resp3) { resp3_ = resp3; }
+
+  void ok() { out_.append("+OK\r\n"); }
+  void simple(std::string_view text);
+  // `message` starts with its code, as in "ERR syntax error"; line breaks in it become spaces.
+  void error(std::string_view message);
+  void integer(std::int64_t value);
+  void bulk(std::string_view bytes);
+  void null();        // RESP2: $-1
+  void null_array();  // RESP2: *-1
+  void array(std::size_t length);
+  void map(std::size_t pairs);
+  void set(std::size_t length);
+  void push(std::size_t length);
+  void real(double value);
+  void boolean(bool value);
+  // Text for people, such as INFO's; `format` is three characters ("txt").
+  void verbatim(std::string_view format, std::string_view text);
+
+  // Where the next byte goes: lets a caller see whether an error was written since.
+  std::size_t position() const { return out_.size(); }
+  bool wrote_error_since(std::size_t position) const {
+    return out_.size() > position && out_[position] == '-';
+  }
+
+ private:
+  void header(char type, std::int64_t length);
+
+  std::string& out_;
+  bool resp3_;
+};
+
+}  // namespace even

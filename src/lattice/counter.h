@@ -1,0 +1,139 @@
+// A counter that can be deleted exactly: removing it takes away the increments that the remover had seen and no others.
+//
+// Each replica run that ever incremented owns one entry: how much it has added in all (`sum`) as of its record `seq`, and how much
+// of that somebody has removed (`removed_sum`, as of record `removed_seq`). Both points lie on the same curve, the owner's
+// running sum over its own records, so two sides join by taking the later point of each. The entry's value is the difference.
+//
+// An entry whose increments are all removed is residue: it has no value but is kept until every replica has seen the removal, because
+// a concurrent increment of the same owner may still arrive and needs the point to be subtracted from. When the owner increments
+// again after that, it starts a new curve at zero with removed_seq = seq - 1, which is later than any removal of the old curve.
+#pragma once
+
+#include <absl/container/inlined_vector.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/check.h"
+#include "lattice/version_vector.h"
+
+namespace even {
+
+// Wide enough that sums of long doubles, in which Redis does its arithmetic, stay exact.
+__extension__ typedef __float128 Real;
+
+template <typename Number>
+struct CounterEntry {
+  ReplicaId replica;
+  std::uint64_t seq = 0;
+  Number sum{};
+  std::uint64_t removed_seq = 0;
+  Number removed_sum{};
+
+  bool live() const { return seq > removed_seq; }
+  Number value() const;
+  bool operator==(const CounterEntry&) const = default;
+};
+
+// Integer sums wrap: the overflow check is made on the visible value when a client increments, and concurrent increments that
+// overflow together wrap the same way everywhere.
+inline std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+inline std::int64_t wrapping_sub(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
+}
+inline Real wrapping_add(Real a, Real b) { return a + b; }
+inline Real wrapping_sub(Real a, Real b) { return a - b; }
+
+template <typename Number>
+Number CounterEntry<Number>::value() const {
+  return wrapping_sub(sum, removed_sum);
+}
+
+// Sorted by replica.
+template <typename Number>
+class Counter {
+ public:
+  using Entry = CounterEntry<Number>;
+  using Entries = absl::InlinedVector<Entry, 1>;
+
+  const Entries& entries() const { return entries_; }
+  bool empty() const { return entries_.empty(); }
+  bool live() const {
+    return std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return e.live(); });
+  }
+  bool has_residue() const {
+    return std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.live(); });
+  }
+  const Entry* find(ReplicaId replica) const {
+    for (const Entry& entry : entries_) {
+      if (entry.replica == replica) return &entry;
+    }
+    return nullptr;
+  }
+  // The sum of the live entries in the order of replicas, hence the same everywhere even for Real.
+  Number value() const {
+    Number total{};
+    for (const Entry& entry : entries_) {
+      if (entry.live()) total = wrapping_add(total, entry.value());
+    }
+    return total;
+  }
+
+  // Delta: `replica`'s entry after adding `by` in its record `seq`.
+  Entry incremented(ReplicaId replica, std::uint64_t seq, Number by) const {
+    const Entry* mine = find(replica);
+    if (mine == nullptr || !mine->live()) return {replica, seq, by, seq - 1, Number{}};
+    Entry next = *mine;
+    next.seq = seq;
+    next.sum = wrapping_add(next.sum, by);
+    return next;
+  }
+  // Delta: the entry with everything seen so far removed.
+  static Entry removed(const Entry& entry) {
+    return {entry.replica, entry.seq, entry.sum, entry.seq, entry.sum};
+  }
+
+  // Joins one entry of the other side.
+  void join(const Entry& theirs, const VersionVector& my_context) {
+    auto at = std::lower_bound(entries_.begin(), entries_.end(), theirs.replica,
+                               [](const Entry& e, ReplicaId id) { return e.replica < id; });
+    if (at == entries_.end() || at->replica != theirs.replica) {
+      // Seen here before and gone: it was residue, and has been collected.
+      if (my_context.covers({theirs.replica, theirs.seq})) return;
+      entries_.insert(at, theirs);
+      return;
+    }
+    if (theirs.seq > at->seq) {
+      at->seq = theirs.seq;
+      at->sum = theirs.sum;
+    }
+    if (theirs.removed_seq > at->removed_seq) {
+      at->removed_seq = theirs.removed_seq;
+      at->removed_sum = theirs.removed_sum;
+    }
+  }
+
+  // The other side describes this counter in full and holds no entry of `replica` for which `held` is false: what it has
+  // seen of those, it has collected.
+  template <typename Held>
+  void drop_collected(const VersionVector& their_context, Held held) {
+    entries_.erase(std::remove_if(entries_.begin(), entries_.end(),
+                                  [&](const Entry& e) {
+                                    return !held(e.replica) && their_context.covers({e.replica, e.seq});
+                                  }),
+                   entries_.end());
+  }
+
+  void drop_residue() {
+    entries_.erase(
+        std::remove_if(entries_.begin(), entries_.end(), [](const Entry& e) { return !e.live(); }),
+        entries_.end());
+  }
+
+ private:
+  Entries entries_;
+};
+
+}  // namespace even

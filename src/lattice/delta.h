@@ -1,0 +1,73 @@
+// Deltas: the one form in which a change of state exists outside the state itself. A local write, a record from a peer, a record read back from the log,
+// a partition's snapshot and a checkpoint are all deltas, and PartitionState::join is the one way to take them in.
+//
+// A delta is a fragment of a partition's lattice together with a causal context, a version vector that says what its maker had seen. A leaf that
+// is mentioned without entries was removed by the maker, as far as the context goes. `full` on a key says that leaves which are not mentioned
+// are absent too; `full` on the delta says the same of keys. So DEL is a full key without leaves, SET a full key with one, SADD a partial key
+// with one member, and a snapshot a full delta of full keys.
+//
+// Deltas hold views: of a request's arguments, a decoder's buffer or the state itself. They live no longer than what they view.
+#pragma once
+
+#include <absl/container/inlined_vector.h>
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "lattice/counter.h"
+#include "lattice/hlc.h"
+#include "lattice/version_vector.h"
+
+namespace even {
+
+enum class LeafKind : std::uint8_t {
+  kString = 0,  // the scalar of a string key; its field is empty
+  kField = 1,   // one field of a hash: a scalar
+  kMember = 2,  // one member of a set: dots alone
+  kExpiry = 3,  // the key's expiry: a register of an instant; its field is empty
+};
+inline constexpr std::uint8_t kLeafKinds = 4;
+
+struct SiblingView {
+  Dot dot;
+  Hlc time;
+  std::string_view value;   // kString, kField
+  std::int64_t at_ms = 0;   // kExpiry: Unix time in milliseconds
+};
+
+struct LeafDelta {
+  LeafKind kind = LeafKind::kString;
+  // Of a scalar only counter entries are described; its register is left as it is.
+  bool partial = false;
+  std::string_view field;
+  absl::InlinedVector<SiblingView, 1> siblings;
+  std::vector<CounterEntry<std::int64_t>> integers;
+  std::vector<CounterEntry<Real>> reals;
+};
+
+struct KeyDelta {
+  std::string_view key;
+  bool full = false;
+  absl::InlinedVector<LeafDelta, 1> leaves;
+};
+
+struct Delta {
+  bool full = false;
+  absl::InlinedVector<KeyDelta, 1> keys;
+};
+
+// A delta made by one replica as one step: what the log stores and peers exchange. Its dot is (origin, context[origin]).
+struct Record {
+  std::uint16_t partition = 0;
+  ReplicaId origin;
+  Hlc time;
+  // Everything the origin had seen when it made the record, and the record itself. At once the record's dependencies (delivery waits
+  // for all of it but the record's own dot) and the context of its delta.
+  VersionVector context;
+  Delta delta;
+
+  Dot dot() const { return {origin, context[origin]}; }
+};
+
+}  // namespace even

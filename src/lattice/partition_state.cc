@@ -1,0 +1,341 @@
+#include "lattice/partition_state.h"
+
+#include <absl/container/flat_hash_set.h>
+
+#include <array>
+#include <cstring>
+#include <limits>
+
+#include "base/check.h"
+#include "base/hash.h"
+
+namespace even {
+namespace {
+
+constexpr std::array<SiblingView, 0> kNothing{};
+
+// Hashes of elements. Their sum over a partition is its digest.
+std::uint64_t leaf_seed(std::uint64_t key_hash, LeafKind kind, std::uint64_t field_hash) {
+  return hash_mix(key_hash + static_cast<std::uint64_t>(kind), field_hash);
+}
+
+std::uint64_t element_hash(std::uint64_t seed, const Dot& dot, std::uint64_t time, std::uint64_t content) {
+  const std::uint64_t parts[] = {seed, dot.replica.value, dot.seq, time, content};
+  return hash64({reinterpret_cast<const char*>(parts), sizeof parts});
+}
+
+std::uint64_t number_bits(std::int64_t value) { return static_cast<std::uint64_t>(value); }
+std::uint64_t number_bits(Real value) {
+  const double parts[] = {static_cast<double>(value),
+                          static_cast<double>(value - static_cast<Real>(static_cast<double>(value)))};
+  return hash64({reinterpret_cast<const char*>(parts), sizeof parts});
+}
+
+template <typename Number>
+std::uint64_t counter_hash(std::uint64_t seed, const Counter<Number>& counter) {
+  std::uint64_t sum = 0;
+  for (const auto& entry : counter.entries()) {
+    if (entry.live()) sum += element_hash(seed, {entry.replica, entry.seq}, sizeof(Number), number_bits(entry.value()));
+  }
+  return sum;
+}
+
+std::uint64_t scalar_hash(std::uint64_t seed, const Scalar& scalar) {
+  std::uint64_t sum = 0;
+  for (const Sibling& sibling : scalar.siblings) {
+    sum += element_hash(seed, sibling.dot, sibling.time.value, hash64(sibling.value));
+  }
+  if (scalar.counters) {
+    sum += counter_hash(seed, scalar.counters->integers);
+    sum += counter_hash(seed, scalar.counters->reals);
+  }
+  return sum;
+}
+
+std::uint64_t member_hash(std::uint64_t seed, const DotStore<MemberDot>& dots) {
+  std::uint64_t sum = 0;
+  for (const MemberDot& entry : dots) sum += element_hash(seed, entry.dot, 0, 0);
+  return sum;
+}
+
+// The expiry of an object without content is residue, and not part of the digest.
+std::uint64_t expiry_hash(std::uint64_t key_hash, const Object& object) {
+  std::uint64_t sum = 0;
+  if (!object.expiry || !object.live()) return 0;
+  for (const ExpirySibling& sibling : *object.expiry) {
+    sum += element_hash(leaf_seed(key_hash, LeafKind::kExpiry, 0), sibling.dot, sibling.time.value,
+                        static_cast<std::uint64_t>(sibling.at_ms));
+  }
+  return sum;
+}
+
+std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
+  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string);
+  if (object.set) {
+    object.set->for_each([&](std::string_view member, const DotStore<MemberDot>& dots) {
+      sum += member_hash(leaf_seed(key_hash, LeafKind::kMember, hash64(member)), dots);
+    });
+  }
+  if (object.hash) {
+    object.hash->for_each([&](std::string_view field, const Scalar& scalar) {
+      sum += scalar_hash(leaf_seed(key_hash, LeafKind::kField, hash64(field)), scalar);
+    });
+  }
+  return sum + expiry_hash(key_hash, object);
+}
+
+LeafDelta absent_leaf(LeafKind kind, std::string_view field) {
+  LeafDelta leaf;
+  leaf.kind = kind;
+  leaf.field = field;
+  return leaf;
+}
+
+bool removes_counter(const LeafDelta& leaf) {
+  const auto removed = [](const auto& entry) { return !entry.live(); };
+  return std::any_of(leaf.integers.begin(), leaf.integers.end(), removed) ||
+         std::any_of(leaf.reals.begin(), leaf.reals.end(), removed);
+}
+
+template <typename Number>
+void join_counter(Counter<Number>& mine, const VersionVector& my_context,
+                  const std::vector<CounterEntry<Number>>& theirs, bool full,
+                  const VersionVector& their_context) {
+  if (full) {
+    mine.drop_collected(their_context, [&theirs](ReplicaId replica) {
+      return std::any_of(theirs.begin(), theirs.end(),
+                         [&](const auto& entry) { return entry.replica == replica; });
+    });
+  }
+  for (const auto& entry : theirs) mine.join(entry, my_context);
+}
+
+}  // namespace
+
+JoinStats PartitionState::join(const Delta& delta, const VersionVector& context) {
+  JoinStats stats;
+  if (delta.full) {
+    absl::flat_hash_set<std::string_view> mentioned;
+    for (const KeyDelta& key : delta.keys) mentioned.insert(key.key);
+    std::vector<std::string> absent;
+    objects_.for_each([&](const std::string& key, const Object&) {
+      if (!mentioned.contains(key)) absent.push_back(key);
+    });
+    for (const std::string& key : absent) {
+      KeyDelta nothing;
+      nothing.key = key;
+      nothing.full = true;
+      join_key(nothing, context, stats);
+    }
+  }
+  for (const KeyDelta& key : delta.keys) join_key(key, context, stats);
+  vector_.merge(context);
+  return stats;
+}
+
+void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context, JoinStats& stats) {
+  const std::uint64_t key_hash = hash64(delta.key);
+  Object* found = objects_.find(delta.key, key_hash);
+  if (found == nullptr) {
+    if (delta.leaves.empty()) return;
+    found = &objects_.get(delta.key, key_hash);
+  }
+  Object& object = *found;
+
+  const bool was_live = object.live();
+  const bool was_in_type_conflict = was_live && object.in_type_conflict();
+  const std::optional<std::int64_t> expired_at = was_live ? object.expires_at_ms() : std::nullopt;
+  digest_ -= expiry_hash(key_hash, object);
+
+  if (delta.full) remove_unmentioned(object, key_hash, delta, context, stats);
+  for (const LeafDelta& leaf : delta.leaves) {
+    join_leaf(object, key_hash, leaf, delta.full, context, stats);
+  }
+
+  digest_ += expiry_hash(key_hash, object);
+  const bool is_live = object.live();
+  if (is_live != was_live) live_keys_ += is_live ? 1 : std::size_t(-1);
+  const std::optional<std::int64_t> expires_at = is_live ? object.expires_at_ms() : std::nullopt;
+  if (expired_at != expires_at) {
+    if (expired_at) expiries_.erase({*expired_at, key_hash});
+    if (expires_at) expiries_.insert({*expires_at, key_hash});
+  }
+  if (is_live && !was_in_type_conflict && object.in_type_conflict()) {
+    ++stats.conflicts;
+    ++stats.type_conflicts;
+  }
+  if (object.empty()) {
+    objects_.erase(delta.key, key_hash);
+  } else {
+    // A counter's entry can only have become residue when the delta removes all of it.
+    const bool residue = (object.expiry && !is_live) ||
+                         std::any_of(delta.leaves.begin(), delta.leaves.end(), removes_counter);
+    if (residue) note_residue(delta.key, object);
+  }
+}
+
+void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash, const KeyDelta& delta,
+                                        const VersionVector& context, JoinStats& stats) {
+  bool string = false;
+  bool expiry = false;
+  absl::flat_hash_set<std::string_view> members;
+  absl::flat_hash_set<std::string_view> fields;
+  for (const LeafDelta& leaf : delta.leaves) {
+    switch (leaf.kind) {
+      case LeafKind::kString: string = true; break;
+      case LeafKind::kExpiry: expiry = true; break;
+      case LeafKind::kMember: members.insert(leaf.field); break;
+      case LeafKind::kField: fields.insert(leaf.field); break;
+    }
+  }
+  if (!string && !object.string.empty()) {
+    join_leaf(object, key_hash, absent_leaf(LeafKind::kString, {}), true, context, stats);
+  }
+  if (!expiry && object.expiry) {
+    join_leaf(object, key_hash, absent_leaf(LeafKind::kExpiry, {}), true, context, stats);
+  }
+  if (object.set) {
+    object.set->erase_if([&](std::string_view member, DotStore<MemberDot>& dots) {
+      if (members.contains(member)) return false;
+      const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(member));
+      digest_ -= member_hash(seed, dots);
+      join_dots(dots, vector_, kNothing, context);
+      digest_ += member_hash(seed, dots);
+      return dots.empty();
+    });
+    if (object.set->empty()) object.set.reset();
+  }
+  if (object.hash) {
+    object.hash->erase_if([&](std::string_view field, Scalar& scalar) {
+      if (fields.contains(field)) return false;
+      const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kField, hash64(field));
+      const bool was_live = scalar.live();
+      join_scalar(scalar, seed, absent_leaf(LeafKind::kField, field), true, context, stats);
+      if (was_live && !scalar.live()) --object.live_fields;
+      return scalar.empty();
+    });
+    if (object.hash->empty()) object.hash.reset();
+  }
+}
+
+void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf, bool full,
+                               const VersionVector& context, JoinStats& stats) {
+  switch (leaf.kind) {
+    case LeafKind::kString:
+      join_scalar(object.string, leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context, stats);
+      return;
+    case LeafKind::kMember: {
+      if (!object.set) {
+        if (leaf.siblings.empty()) return;
+        object.set = std::make_unique<SetValue>();
+      }
+      const std::uint64_t member = hash64(leaf.field);
+      const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, member);
+      DotStore<MemberDot>& dots = object.set->get(leaf.field, member);
+      digest_ -= member_hash(seed, dots);
+      join_dots(dots, vector_, leaf.siblings, context);
+      digest_ += member_hash(seed, dots);
+      if (dots.empty()) {
+        object.set->erase(leaf.field, member);
+        if (object.set->empty()) object.set.reset();
+      }
+      return;
+    }
+    case LeafKind::kField: {
+      if (!object.hash) object.hash = std::make_unique<HashValue>();
+      const std::uint64_t field = hash64(leaf.field);
+      Scalar& scalar = object.hash->get(leaf.field, field);
+      const bool was_live = scalar.live();
+      join_scalar(scalar, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats);
+      const bool is_live = scalar.live();
+      if (was_live != is_live) object.live_fields += is_live ? 1 : std::uint32_t(-1);
+      if (scalar.empty()) {
+        object.hash->erase(leaf.field, field);
+        if (object.hash->empty()) object.hash.reset();
+      }
+      return;
+    }
+    case LeafKind::kExpiry: {
+      if (!object.expiry) {
+        if (leaf.siblings.empty()) return;
+        object.expiry = std::make_unique<DotStore<ExpirySibling>>();
+      }
+      join_dots(*object.expiry, vector_, leaf.siblings, context);
+      if (object.expiry->empty()) object.expiry.reset();
+      return;
+    }
+  }
+}
+
+void PartitionState::join_scalar(Scalar& scalar, std::uint64_t seed, const LeafDelta& leaf, bool full,
+                                 const VersionVector& context, JoinStats& stats) {
+  digest_ -= scalar_hash(seed, scalar);
+  const std::size_t siblings = scalar.siblings.size();
+  if (!leaf.partial) join_dots(scalar.siblings, vector_, leaf.siblings, context);
+  if (scalar.siblings.size() > 1 && scalar.siblings.size() > siblings) ++stats.conflicts;
+  if (scalar.counters || !leaf.integers.empty() || !leaf.reals.empty()) {
+    Scalar::Counters& counters = scalar.mutable_counters();
+    join_counter(counters.integers, vector_, leaf.integers, full, context);
+    join_counter(counters.reals, vector_, leaf.reals, full, context);
+    if (counters.empty()) scalar.counters.reset();
+  }
+  digest_ += scalar_hash(seed, scalar);
+}
+
+void PartitionState::note_residue(std::string_view key, Object& object) {
+  if (object.residue_generation == new_residue_.number) return;
+  object.residue_generation = new_residue_.number;
+  new_residue_.keys.emplace_back(key);
+}
+
+void PartitionState::collect_residue(const VersionVector& stable) {
+  if (!old_residue_.keys.empty()) {
+    if (!stable.covers(old_residue_.closed_at)) return;
+    for (const std::string& key : old_residue_.keys) {
+      const std::uint64_t hash = hash64(key);
+      Object* object = objects_.find(key, hash);
+      if (object == nullptr || object->residue_generation != old_residue_.number) continue;
+      object->residue_generation = 0;
+      object->drop_residue();
+      if (object->empty()) objects_.erase(key, hash);
+    }
+  }
+  const std::uint32_t next = new_residue_.number + 1 == 0 ? 1 : new_residue_.number + 1;
+  old_residue_ = std::move(new_residue_);
+  old_residue_.closed_at = vector_;
+  new_residue_ = Generation{next, {}, {}};
+}
+
+void PartitionState::expired(std::int64_t now_ms, std::size_t limit,
+                             const std::function<void(std::string_view, const Object&)>& visit) const {
+  for (const auto& [at, hash] : expiries_) {
+    if (at > now_ms || limit == 0) return;
+    --limit;
+    objects_.scan(hash, [&, wanted = hash](std::uint64_t found, const std::string& key, const Object& object) {
+      if (found == wanted && object.live() && object.expired(now_ms)) visit(key, object);
+      return false;
+    });
+  }
+}
+
+std::uint64_t PartitionState::recompute_digest() const {
+  std::uint64_t sum = 0;
+  objects_.for_each([&sum](const std::string& key, const Object& object) {
+    sum += object_hash(hash64(key), object);
+  });
+  return sum;
+}
+
+Delta PartitionState::describe() const {
+  Delta delta;
+  delta.full = true;
+  delta.keys.reserve(objects_.size());
+  objects_.for_each([&delta](const std::string& key, const Object& object) {
+    KeyDelta& out = delta.keys.emplace_back();
+    out.key = key;
+    ::even::describe(object, out);
+  });
+  return delta;
+}
+
+}  // namespace even

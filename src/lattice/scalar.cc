@@ -1,0 +1,101 @@
+#include "lattice/scalar.h"
+
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include "lattice/delta.h"
+
+namespace even {
+
+Sibling& Sibling::operator=(const SiblingView& view) {
+  dot = view.dot;
+  time = view.time;
+  value.assign(view.value);
+  return *this;
+}
+
+const Sibling* Scalar::winner() const {
+  const Sibling* best = nullptr;
+  for (const Sibling& sibling : siblings) {
+    if (best == nullptr || sibling.time > best->time ||
+        (sibling.time == best->time && sibling.dot > best->dot)) {
+      best = &sibling;
+    }
+  }
+  return best;
+}
+
+std::string_view Scalar::value(std::string& scratch) const {
+  const Sibling* base = winner();
+  if (!has_live_counters()) return base->value;
+  if (!counters->reals.live()) {
+    const std::optional<std::int64_t> integer = base ? parse_integer(base->value) : 0;
+    if (integer) {
+      scratch = std::to_string(wrapping_add(*integer, counters->integers.value()));
+      return scratch;
+    }
+  }
+  const std::optional<Real> total = number();
+  if (!total) return base->value;
+  scratch = format_real(*total);
+  return scratch;
+}
+
+std::optional<Real> Scalar::number() const {
+  Real total = 0;
+  if (const Sibling* base = winner()) {
+    const std::optional<Real> real = parse_real(base->value);
+    if (!real) return std::nullopt;
+    total = *real;
+  }
+  if (counters) {
+    total += static_cast<Real>(counters->integers.value());
+    total += counters->reals.value();
+  }
+  return total;
+}
+
+void Scalar::drop_residue() {
+  if (!counters) return;
+  counters->integers.drop_residue();
+  counters->reals.drop_residue();
+  if (counters->empty()) counters.reset();
+}
+
+std::optional<std::int64_t> parse_integer(std::string_view text) {
+  if (text.empty() || text.size() > 20) return std::nullopt;
+  const std::string_view digits = text[0] == '-' ? text.substr(1) : text;
+  if (digits.empty() || digits[0] < '0' || digits[0] > '9') return std::nullopt;
+  if (digits[0] == '0' && text.size() > 1) return std::nullopt;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<Real> parse_real(std::string_view text) {
+  // strtold skips leading space and needs a terminator; numbers longer than this are not numbers to Redis either.
+  char buffer[256];
+  if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
+  const unsigned char first = static_cast<unsigned char>(text[0]);
+  if (first == ' ' || (first >= '\t' && first <= '\r')) return std::nullopt;
+  text.copy(buffer, text.size());
+  buffer[text.size()] = '\0';
+  char* end = nullptr;
+  const long double value = std::strtold(buffer, &end);
+  if (end != buffer + text.size() || !std::isfinite(value)) return std::nullopt;
+  return static_cast<Real>(value);
+}
+
+std::string format_real(Real value) {
+  char buffer[5 * 1024];  // the largest long double has 4,933 digits
+  int length = std::snprintf(buffer, sizeof buffer, "%.17Lf", static_cast<long double>(value));
+  while (length > 0 && buffer[length - 1] == '0') --length;
+  if (length > 0 && buffer[length - 1] == '.') --length;
+  const std::string_view text(buffer, static_cast<std::size_t>(length));
+  return std::string(text == "-0" ? "0" : text);
+}
+
+}  // namespace even
