@@ -21,6 +21,9 @@ class AppendFile {
   virtual Result<> append(std::string_view bytes) = 0;
   // Cuts the file to `size` bytes: undoes a failed append.
   virtual Result<> truncate(std::uint64_t size) = 0;
+  // Makes sure that the file can grow to `size` bytes without running out of room; its size does not change. A hint: file
+  // systems that cannot say succeed.
+  virtual Result<> reserve(std::uint64_t size) = 0;
   // Makes everything appended before the call durable, then calls `done` on the thread that owns the file. `done` is not called
   // once the file has been destroyed. At most one sync is under way at a time.
   virtual void sync(std::function<void(Result<>)> done) = 0;

@@ -1,11 +1,27 @@
-// The log of one shard: see docs/formats/log.md.
+// The log of one shard: an endless sequence of frames, cut into segment files. A frame holds the records of one turn; it is written in one call and
+// checked as a whole. See docs/formats/log.md for the bytes and docs/architecture.md for what recovery promises.
+//
+// The log does not know what a record means. Its users read it by position: recovery from the start, and each peer's sender from where it stands.
+// Single-threaded; a sync completes on the same thread.
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "env/clock.h"
+#include "env/disk.h"
 
 namespace even {
 
-// A byte offset in the endless sequence of frames of one shard's log.
+// A byte offset in the sequence of frames of one shard's log, counted over all segments that ever were. Segment headers do not count.
 using LogPosition = std::uint64_t;
 
 enum class FsyncPolicy : std::uint8_t { kAlways, kEverySecond, kNo };
@@ -13,6 +29,8 @@ enum class FsyncPolicy : std::uint8_t { kAlways, kEverySecond, kNo };
 struct LogOptions {
   FsyncPolicy fsync = FsyncPolicy::kEverySecond;
   std::uint64_t segment_bytes = 64 << 20;
+  // How much of the end stays in memory for peers that are nearly up to date.
+  std::uint64_t tail_bytes = 16 << 20;
 };
 
 struct LogStats {
@@ -21,8 +39,99 @@ struct LogStats {
   std::uint64_t segments = 0;
   std::uint64_t syncs = 0;
   std::uint64_t sync_errors = 0;
-  double sync_seconds = 0;      // in all
+  double sync_seconds = 0;  // in all
   double last_sync_seconds = 0;
 };
+
+class Log {
+ public:
+  using Visit = std::function<Result<>(LogPosition frame, std::string_view record)>;
+
+  Log(LogOptions options, ShardId shard, Disk& disk, Clock& clock);
+  ~Log();
+
+  // Opens the log and calls visit for every record in it. Cuts a torn tail: bytes after the last intact frame that nothing shows to
+  // have been durable. Any other damage is an error that names the file, the offset and the way out.
+  Result<> recover(const Visit& visit, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+
+  // Adds a record to the frame being gathered.
+  void append(std::string_view record);
+  // The position that written() or durable() must reach for everything appended so far to be written or durable.
+  LogPosition barrier() const { return body_.empty() ? end_ : end_ + 1; }
+  // Writes the gathered frame, if there is one. On an error the frame is kept and the next flush tries again.
+  Result<> flush();
+  // Starts a sync of everything written, unless one is under way, in which case another follows it. on_synced is called after each.
+  void sync();
+  // Writes and syncs, blocking.
+  Result<> flush_and_sync();
+  void on_synced(std::function<void()> callback) { on_synced_ = std::move(callback); }
+
+  LogPosition begin() const { return segments_.empty() ? end_ : segments_.front().base; }
+  LogPosition end() const { return end_; }
+  LogPosition durable() const { return durable_; }
+  bool sync_needed() const { return durable_ < end_; }
+  // Why the log cannot be written at present. A failed sync is final: what the disk holds is unknown until a restart reads it.
+  const std::optional<std::string>& error() const { return error_; }
+
+  // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one frame, and calls visit(record) for each of their records. Returns
+  // the position after them; `from` itself at the end.
+  Result<LogPosition> read(LogPosition from, std::uint64_t limit,
+                           const std::function<void(std::string_view)>& visit);
+
+  // Starts of the segments, ascending; the last one is being written.
+  std::vector<LogPosition> segment_starts() const;
+  LogPosition current_segment() const { return segments_.back().base; }
+  // Removes the oldest segment; not the one being written.
+  Result<> remove_first_segment();
+
+  const LogStats& stats() const { return stats_; }
+
+ private:
+  struct Segment {
+    LogPosition base;
+    std::string name;
+    std::uint64_t bytes = 0;  // of frames
+  };
+  struct TailFrame {
+    LogPosition position;
+    std::string bytes;
+  };
+
+  Result<> recover_segment(std::size_t index, const Visit& visit,
+                           const std::function<void(std::uint64_t)>& progress);
+  Result<> start_segment();
+  Result<> roll();
+  Result<> write_failed(const std::string& what);
+  void synced(LogPosition upto, std::int64_t started_us, Result<> result);
+
+  const LogOptions options_;
+  const ShardId shard_;
+  Disk& disk_;
+  Clock& clock_;
+  std::vector<Segment> segments_;
+  std::unique_ptr<AppendFile> file_;
+  std::string body_;
+  LogPosition end_ = 0;
+  LogPosition durable_ = 0;
+  bool syncing_ = false;
+  bool sync_again_ = false;
+  bool sync_failed_ = false;
+  std::optional<std::string> error_;
+  std::function<void()> on_synced_;
+  std::deque<TailFrame> tail_;
+  std::uint64_t tail_bytes_ = 0;
+  LogStats stats_;
+};
+
+// `even log verify|dump`: walks the segments of a data directory and reports each record, or the first damage. Changes nothing.
+struct LogReport {
+  std::uint64_t segments = 0;
+  std::uint64_t frames = 0;
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t torn_bytes = 0;  // after the last intact frame, to be cut at the next start
+};
+Result<LogReport> inspect_log(Disk& disk, const std::function<void(const std::string& file, std::uint64_t offset,
+                                                                   std::string_view record)>& visit);
 
 }  // namespace even

@@ -1,0 +1,275 @@
+#include "lattice/codec.h"
+
+#include <fmt/format.h>
+
+#include <msgpack.hpp>
+
+namespace even {
+namespace {
+
+constexpr std::uint8_t kPartialBit = 0x10;
+constexpr std::size_t kKeyHeader = 2;  // key, full; then leaves
+
+struct StringBuffer {
+  std::string& out;
+  void write(const char* data, std::size_t size) { out.append(data, size); }
+};
+using Packer = msgpack::packer<StringBuffer>;
+
+void pack_bytes(Packer& packer, std::string_view bytes) {
+  packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+}
+
+void pack_number(Packer& packer, std::int64_t value) { packer.pack_int64(value); }
+// Three doubles hold all bits of a Real that is a sum of long doubles, on any machine.
+void pack_number(Packer& packer, Real value) {
+  packer.pack_array(3);
+  for (int i = 0; i < 3; ++i) {
+    const double part = static_cast<double>(value);
+    packer.pack_double(part);
+    value -= static_cast<Real>(part);
+  }
+}
+
+template <typename Number>
+void pack_counter(Packer& packer, const std::vector<CounterEntry<Number>>& entries) {
+  packer.pack_array(static_cast<std::uint32_t>(entries.size() * 5));
+  for (const auto& entry : entries) {
+    packer.pack_uint64(entry.replica.value);
+    packer.pack_uint64(entry.seq);
+    pack_number(packer, entry.sum);
+    packer.pack_uint64(entry.removed_seq);
+    pack_number(packer, entry.removed_sum);
+  }
+}
+
+void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
+  switch (kind) {
+    case LeafKind::kString:
+    case LeafKind::kField: pack_bytes(packer, sibling.value); return;
+    case LeafKind::kMember: packer.pack_nil(); return;
+    case LeafKind::kExpiry: packer.pack_int64(sibling.at_ms); return;
+  }
+}
+
+void pack_leaf(Packer& packer, const LeafDelta& leaf, const Dot& dot, Hlc time) {
+  const std::uint32_t size = !leaf.reals.empty() ? 5 : !leaf.integers.empty() ? 4 : 3;
+  packer.pack_array(size);
+  packer.pack_uint8(static_cast<std::uint8_t>(static_cast<std::uint8_t>(leaf.kind) | (leaf.partial ? kPartialBit : 0)));
+  pack_bytes(packer, leaf.field);
+  packer.pack_array(static_cast<std::uint32_t>(leaf.siblings.size()));
+  for (const SiblingView& sibling : leaf.siblings) {
+    if (sibling.dot == dot && (sibling.time == time || leaf.kind == LeafKind::kMember)) {
+      pack_content(packer, leaf.kind, sibling);
+      continue;
+    }
+    packer.pack_array(4);
+    packer.pack_uint64(sibling.dot.replica.value);
+    packer.pack_uint64(sibling.dot.seq);
+    packer.pack_uint64(sibling.time.value);
+    pack_content(packer, leaf.kind, sibling);
+  }
+  if (size > 3) pack_counter(packer, leaf.integers);
+  if (size > 4) pack_counter(packer, leaf.reals);
+}
+
+struct Malformed {
+  std::string_view what;
+};
+
+std::uint64_t unsigned_of(const msgpack::object& object) {
+  if (object.type != msgpack::type::POSITIVE_INTEGER) throw Malformed{"an unsigned integer was expected"};
+  return object.via.u64;
+}
+void get_number(const msgpack::object& object, std::int64_t& out) {
+  if (object.type == msgpack::type::NEGATIVE_INTEGER) {
+    out = object.via.i64;
+  } else {
+    const std::uint64_t value = unsigned_of(object);
+    if (value > INT64_MAX) throw Malformed{"an integer is out of range"};
+    out = static_cast<std::int64_t>(value);
+  }
+}
+const msgpack::object_array& array_of(const msgpack::object& object) {
+  if (object.type != msgpack::type::ARRAY) throw Malformed{"an array was expected"};
+  return object.via.array;
+}
+void get_number(const msgpack::object& object, Real& out) {
+  const auto& parts = array_of(object);
+  if (parts.size != 3) throw Malformed{"a real number has three parts"};
+  out = 0;
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    const msgpack::object& part = parts.ptr[i];
+    if (part.type != msgpack::type::FLOAT64) throw Malformed{"a double was expected"};
+    if (!(part.via.f64 - part.via.f64 == 0)) throw Malformed{"a real number is not finite"};
+    out += static_cast<Real>(part.via.f64);
+  }
+}
+std::string_view bytes_of(const msgpack::object& object) {
+  if (object.type != msgpack::type::BIN) throw Malformed{"bytes were expected"};
+  return {object.via.bin.ptr, object.via.bin.size};
+}
+bool bool_of(const msgpack::object& object) {
+  if (object.type != msgpack::type::BOOLEAN) throw Malformed{"a boolean was expected"};
+  return object.via.boolean;
+}
+Dot dot_of(const msgpack::object& replica, const msgpack::object& seq) {
+  const Dot dot{{unsigned_of(replica)}, unsigned_of(seq)};
+  if (dot.replica.value == 0 || dot.seq == 0) throw Malformed{"a dot has no replica or no number"};
+  return dot;
+}
+
+template <typename Number>
+void get_counter(const msgpack::object& object, const VersionVector& context,
+                 std::vector<CounterEntry<Number>>& out) {
+  const auto& items = array_of(object);
+  if (items.size % 5 != 0) throw Malformed{"a counter entry has five parts"};
+  out.reserve(items.size / 5);
+  for (std::uint32_t i = 0; i < items.size; i += 5) {
+    CounterEntry<Number>& entry = out.emplace_back();
+    const Dot dot = dot_of(items.ptr[i], items.ptr[i + 1]);
+    entry.replica = dot.replica;
+    entry.seq = dot.seq;
+    get_number(items.ptr[i + 2], entry.sum);
+    entry.removed_seq = unsigned_of(items.ptr[i + 3]);
+    get_number(items.ptr[i + 4], entry.removed_sum);
+    if (entry.removed_seq > entry.seq) throw Malformed{"a counter entry is removed beyond its end"};
+    if (!context.covers(dot)) throw Malformed{"the context does not cover a counter entry"};
+  }
+}
+
+void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out) {
+  switch (kind) {
+    case LeafKind::kString:
+    case LeafKind::kField: out.value = bytes_of(object); return;
+    case LeafKind::kExpiry: get_number(object, out.at_ms); return;
+    case LeafKind::kMember:
+      if (object.type != msgpack::type::NIL) throw Malformed{"a set member has no content"};
+      return;
+  }
+}
+
+void get_leaf(const msgpack::object& object, const Record& record, LeafDelta& out) {
+  const auto& items = array_of(object);
+  if (items.size < 3 || items.size > 5) throw Malformed{"a leaf has three to five parts"};
+  const std::uint64_t tag = unsigned_of(items.ptr[0]);
+  const std::uint64_t kind = tag & ~std::uint64_t{kPartialBit};
+  if (kind >= kLeafKinds) throw Malformed{"a leaf is of an unknown kind"};
+  out.kind = static_cast<LeafKind>(kind);
+  out.partial = (tag & kPartialBit) != 0;
+  out.field = bytes_of(items.ptr[1]);
+  const bool scalar = out.kind == LeafKind::kString || out.kind == LeafKind::kField;
+  if (!scalar && (items.size > 3 || out.partial)) throw Malformed{"only scalars have counters"};
+  if (out.kind != LeafKind::kField && out.kind != LeafKind::kMember && !out.field.empty()) {
+    throw Malformed{"a leaf has a field that its kind does not have"};
+  }
+  const auto& siblings = array_of(items.ptr[2]);
+  for (std::uint32_t i = 0; i < siblings.size; ++i) {
+    const msgpack::object& item = siblings.ptr[i];
+    SiblingView& sibling = out.siblings.emplace_back();
+    if (item.type == msgpack::type::ARRAY) {
+      const auto& parts = item.via.array;
+      if (parts.size != 4) throw Malformed{"a sibling has four parts"};
+      sibling.dot = dot_of(parts.ptr[0], parts.ptr[1]);
+      sibling.time.value = unsigned_of(parts.ptr[2]);
+      get_content(parts.ptr[3], out.kind, sibling);
+      if (!record.context.covers(sibling.dot)) throw Malformed{"the context does not cover a sibling"};
+    } else {
+      if (record.origin.value == 0) throw Malformed{"a state has siblings without dots"};
+      sibling.dot = record.dot();
+      sibling.time = record.time;
+      get_content(item, out.kind, sibling);
+    }
+  }
+  if (items.size > 3) get_counter(items.ptr[3], record.context, out.integers);
+  if (items.size > 4) get_counter(items.ptr[4], record.context, out.reals);
+}
+
+void get_record(const msgpack::object& object, Record& out) {
+  const auto& items = array_of(object);
+  if (items.size != 6) throw Malformed{"a record has six parts"};
+  const std::uint64_t partition = unsigned_of(items.ptr[0]);
+  if (partition > UINT16_MAX) throw Malformed{"a partition number is out of range"};
+  out.partition = static_cast<std::uint16_t>(partition);
+  out.origin.value = unsigned_of(items.ptr[1]);
+  out.time.value = unsigned_of(items.ptr[2]);
+  const auto& context = array_of(items.ptr[3]);
+  if (context.size % 2 != 0) throw Malformed{"a context has pairs"};
+  for (std::uint32_t i = 0; i < context.size; i += 2) {
+    out.context.add(dot_of(context.ptr[i], context.ptr[i + 1]));
+  }
+  if (out.origin.value != 0 && out.context[out.origin] == 0) {
+    throw Malformed{"a record's context lacks its own dot"};
+  }
+  out.delta.full = bool_of(items.ptr[4]);
+  if (out.origin.value == 0 && !out.delta.full) throw Malformed{"a state is not full"};
+  const auto& keys = array_of(items.ptr[5]);
+  out.delta.keys.reserve(keys.size);
+  for (std::uint32_t i = 0; i < keys.size; ++i) {
+    const auto& parts = array_of(keys.ptr[i]);
+    if (parts.size < kKeyHeader) throw Malformed{"a key has at least two parts"};
+    KeyDelta& key = out.delta.keys.emplace_back();
+    key.key = bytes_of(parts.ptr[0]);
+    key.full = bool_of(parts.ptr[1]);
+    key.leaves.reserve(parts.size - kKeyHeader);
+    for (std::uint32_t j = kKeyHeader; j < parts.size; ++j) {
+      get_leaf(parts.ptr[j], out, key.leaves.emplace_back());
+    }
+  }
+}
+
+}  // namespace
+
+void encode_record(const Record& record, std::string& out) {
+  StringBuffer buffer{out};
+  Packer packer(buffer);
+  packer.pack_array(6);
+  packer.pack_uint16(record.partition);
+  packer.pack_uint64(record.origin.value);
+  packer.pack_uint64(record.time.value);
+  packer.pack_array(static_cast<std::uint32_t>(record.context.entries().size() * 2));
+  for (const Dot& dot : record.context.entries()) {
+    packer.pack_uint64(dot.replica.value);
+    packer.pack_uint64(dot.seq);
+  }
+  record.delta.full ? packer.pack_true() : packer.pack_false();
+  packer.pack_array(static_cast<std::uint32_t>(record.delta.keys.size()));
+  for (const KeyDelta& key : record.delta.keys) {
+    packer.pack_array(static_cast<std::uint32_t>(kKeyHeader + key.leaves.size()));
+    pack_bytes(packer, key.key);
+    key.full ? packer.pack_true() : packer.pack_false();
+    for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, record.dot(), record.time);
+  }
+}
+
+struct RecordDecoder::Impl {
+  msgpack::zone zone;
+};
+
+RecordDecoder::RecordDecoder() : impl_(std::make_unique<Impl>()) {}
+RecordDecoder::~RecordDecoder() = default;
+
+Result<Record> RecordDecoder::decode(std::string_view bytes) {
+  Record record;
+  try {
+    impl_->zone.clear();
+    std::size_t offset = 0;
+    bool referenced = false;
+    // Sizes are bounded by the input: every element takes at least one byte of it.
+    const std::size_t limit = bytes.size();
+    const msgpack::object object = msgpack::unpack(
+        impl_->zone, bytes.data(), bytes.size(), offset, referenced,
+        [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
+        msgpack::unpack_limit(limit, 0, limit, limit, 0, 8));
+    if (offset != bytes.size()) return fail("malformed record: bytes are left over");
+    get_record(object, record);
+  } catch (const Malformed& error) {
+    return fail(fmt::format("malformed record: {}", error.what));
+  } catch (const std::exception& error) {
+    return fail(fmt::format("malformed record: {}", error.what()));
+  }
+  return record;
+}
+
+}  // namespace even

@@ -1,0 +1,45 @@
+// Frames and segments, the units of the log on disk. docs/formats/log.md describes them in prose, with a worked example.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "log/log.h"
+
+namespace even {
+
+inline constexpr std::uint32_t kLogVersion = 1;
+inline constexpr std::size_t kSegmentHeaderBytes = 40;
+inline constexpr std::size_t kFrameHeaderBytes = 32;
+inline constexpr std::size_t kMaxFrameBody = std::size_t{3} << 30;
+
+struct SegmentHeader {
+  ShardId shard = 0;
+  LogPosition base = 0;
+};
+std::string encode_segment_header(const SegmentHeader& header);
+// Errors say what is wrong: no log, a newer version, damage.
+Result<SegmentHeader> decode_segment_header(std::string_view bytes);
+std::string segment_name(ShardId shard, LogPosition base);
+// Nothing when the name is not a segment's.
+std::optional<SegmentHeader> parse_segment_name(std::string_view name);
+
+struct FrameHeader {
+  std::uint32_t body_bytes = 0;
+  LogPosition position = 0;  // of this frame's first byte
+  LogPosition durable = 0;   // everything before this was durable when the frame was written
+};
+// The frame of `body`, whose records have been appended with append_entry.
+std::string encode_frame(LogPosition position, LogPosition durable, std::string_view body);
+void append_entry(std::string& body, std::string_view record);
+// Reads the frame at the start of `bytes`, which must be at `position`. On success `body` views `bytes`. Nothing when there is no intact frame.
+std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position, std::string_view& body);
+// Calls visit(record) for each entry; false when the body is malformed.
+bool for_each_entry(std::string_view body, const std::function<void(std::string_view)>& visit);
+
+}  // namespace even

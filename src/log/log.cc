@@ -1,0 +1,386 @@
+#include "log/log.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+#include "log/format.h"
+
+namespace even {
+namespace {
+
+// Kept reserved on disk ahead of the end, so that a full disk is noticed before records are made, not after.
+constexpr std::uint64_t kReserveBytes = 1 << 20;
+constexpr std::uint64_t kReadChunk = 4 << 20;
+
+struct Scan {
+  std::uint64_t intact = 0;                // bytes of intact frames from the start
+  std::uint64_t frames = 0;
+  LogPosition durable = 0;                 // the highest position that any frame claims to be durable
+  std::optional<LogPosition> claim;        // set when a frame after the damage claims that the damaged place was durable
+};
+
+// Walks the frames of a segment's content that starts at `base`. After damage it looks for later intact frames, for what they claim about it.
+Result<Scan> scan_frames(std::string_view content, LogPosition base,
+                         const std::function<Result<>(std::uint64_t offset, std::string_view body)>& visit) {
+  Scan scan;
+  std::string_view body;
+  while (scan.intact < content.size()) {
+    const auto header = decode_frame(content.substr(scan.intact), base + scan.intact, body);
+    if (!header) break;
+    scan.durable = std::max(scan.durable, header->durable);
+    if (auto visited = visit(scan.intact, body); !visited) return std::unexpected(visited.error());
+    scan.intact += kFrameHeaderBytes + header->body_bytes;
+    ++scan.frames;
+  }
+  for (std::uint64_t at = scan.intact + 1; at + kFrameHeaderBytes <= content.size(); ++at) {
+    if (content[at] != 'v') continue;  // the first byte of a frame
+    const auto header = decode_frame(content.substr(at), base + at, body);
+    if (header && header->durable > base + scan.intact) {
+      scan.claim = header->durable;
+      break;
+    }
+  }
+  return scan;
+}
+
+std::string damage(const std::string& file, std::uint64_t offset, std::string_view what) {
+  return fmt::format(
+      "{}: damaged at offset {}: {}. Nothing was changed. If other replicas hold the data, move this node's data directory away and start it empty: it "
+      "will be filled from them. `even log verify DIR` shows what can be read",
+      file, offset, what);
+}
+
+Result<std::string> read_all(Disk& disk, const std::string& name) {
+  auto size = disk.size(name);
+  if (!size) return std::unexpected(size.error());
+  return disk.read(name, 0, *size);
+}
+
+struct Found {
+  SegmentHeader header;
+  std::string name;
+};
+
+Result<std::map<ShardId, std::vector<Found>>> find_segments(Disk& disk) {
+  auto names = disk.list();
+  if (!names) return std::unexpected(names.error());
+  std::map<ShardId, std::vector<Found>> found;
+  for (const std::string& name : *names) {
+    if (const auto header = parse_segment_name(name)) found[header->shard].push_back({*header, name});
+  }
+  for (auto& [shard, segments] : found) {
+    std::sort(segments.begin(), segments.end(),
+              [](const Found& a, const Found& b) { return a.header.base < b.header.base; });
+  }
+  return found;
+}
+
+// One segment's content after its header; an empty one when the file is the last and its header never got to the disk.
+Result<std::string> read_segment(Disk& disk, const Found& segment, bool last) {
+  auto bytes = read_all(disk, segment.name);
+  if (!bytes) return std::unexpected(bytes.error());
+  const auto header = decode_segment_header(*bytes);
+  if (!header) {
+    if (last && bytes->size() <= kSegmentHeaderBytes) return std::string();
+    return fail(damage(segment.name, 0, header.error().message));
+  }
+  if (header->base != segment.header.base || header->shard != segment.header.shard) {
+    return fail(damage(segment.name, 0, "the header does not belong to a file of this name"));
+  }
+  return bytes->substr(kSegmentHeaderBytes);
+}
+
+}  // namespace
+
+Log::Log(LogOptions options, ShardId shard, Disk& disk, Clock& clock)
+    : options_(options), shard_(shard), disk_(disk), clock_(clock) {}
+Log::~Log() = default;
+
+Result<> Log::recover(const Visit& visit, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  auto all = find_segments(disk_);
+  if (!all) return std::unexpected(all.error());
+  const std::vector<Found> found = std::move((*all)[shard_]);
+
+  std::uint64_t total = 0;
+  std::uint64_t done = 0;
+  for (const Found& segment : found) {
+    auto size = disk_.size(segment.name);
+    if (!size) return std::unexpected(size.error());
+    total += *size;
+  }
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const Found& segment = found[i];
+    const LogPosition base = segment.header.base;
+    const bool last = i + 1 == found.size();
+    if (!segments_.empty() && base != end_) {
+      return fail(damage(segment.name, 0, fmt::format("the log goes on at position {} but the segment before it ends at {}", base, end_)));
+    }
+    auto content = read_segment(disk_, segment, last);
+    if (!content) return std::unexpected(content.error());
+    auto scan = scan_frames(*content, base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
+      Result<> outcome;
+      const bool well_formed = for_each_entry(body, [&](std::string_view record) {
+        if (outcome) outcome = visit(base + offset, record);
+      });
+      if (!outcome) return fail(damage(segment.name, kSegmentHeaderBytes + offset, outcome.error().message));
+      if (!well_formed) return fail(damage(segment.name, kSegmentHeaderBytes + offset, "a frame is malformed"));
+      return {};
+    });
+    if (!scan) return std::unexpected(scan.error());
+    if (scan->intact < content->size()) {
+      const std::uint64_t offset = kSegmentHeaderBytes + scan->intact;
+      if (!last) return fail(damage(segment.name, offset, "a frame in the middle of the log cannot be read"));
+      if (scan->claim) {
+        return fail(damage(segment.name, offset, fmt::format("a frame cannot be read although a later one says that everything up to position {} was durable", *scan->claim)));
+      }
+    }
+    segments_.push_back({base, segment.name, scan->intact});
+    end_ = base + scan->intact;
+    done += kSegmentHeaderBytes + content->size();
+    if (progress) progress(done, total);
+  }
+  for (const Segment& segment : segments_) stats_.bytes_on_disk += kSegmentHeaderBytes + segment.bytes;
+  stats_.segments = segments_.size();
+
+  if (segments_.empty()) {
+    if (auto started = start_segment(); !started) return started;
+  } else {
+    Segment& segment = segments_.back();
+    auto size = disk_.size(segment.name);
+    const bool headless = !size || *size < kSegmentHeaderBytes;
+    auto file = disk_.open_append(segment.name, headless ? 0 : kSegmentHeaderBytes + segment.bytes);
+    if (!file) return std::unexpected(file.error());
+    file_ = std::move(*file);
+    if (headless) {
+      if (auto written = file_->append(encode_segment_header({shard_, segment.base})); !written) return written;
+    }
+    if (auto synced = file_->sync_now(); !synced) return synced;
+  }
+  if (auto synced = disk_.sync_directory(); !synced) return synced;
+  durable_ = end_;
+  return {};
+}
+
+void Log::append(std::string_view record) { append_entry(body_, record); }
+
+Result<> Log::write_failed(const std::string& what) {
+  error_ = what;
+  return fail(what);
+}
+
+Result<> Log::start_segment() {
+  const std::string name = segment_name(shard_, end_);
+  auto file = disk_.open_append(name, 0);
+  if (!file) return std::unexpected(file.error());
+  if (auto written = (*file)->append(encode_segment_header({shard_, end_})); !written) {
+    (void)disk_.remove(name);
+    return written;
+  }
+  if (auto synced = disk_.sync_directory(); !synced) return synced;
+  file_ = std::move(*file);
+  segments_.push_back({end_, name, 0});
+  ++stats_.segments;
+  stats_.bytes_on_disk += kSegmentHeaderBytes;
+  return {};
+}
+
+// What precedes a segment is durable, so that only the last segment can have a torn tail.
+Result<> Log::roll() {
+  if (durable_ < end_) {
+    if (auto synced = file_->sync_now(); !synced) {
+      sync_failed_ = true;
+      return write_failed("the log cannot be synced: " + synced.error().message);
+    }
+    durable_ = end_;
+  }
+  if (auto started = start_segment(); !started) return write_failed(started.error().message);
+  return {};
+}
+
+Result<> Log::flush() {
+  if (sync_failed_) return fail(*error_);
+  if (body_.empty() && !error_) return {};
+  if (segments_.back().bytes >= options_.segment_bytes && !syncing_) {
+    if (auto rolled = roll(); !rolled) return rolled;
+  }
+  Segment& segment = segments_.back();
+  if (!body_.empty()) {
+    std::string frame = encode_frame(end_, durable_, body_);
+    if (auto written = file_->append(frame); !written) {
+      (void)file_->truncate(kSegmentHeaderBytes + segment.bytes);
+      return write_failed("the log cannot be written: " + written.error().message);
+    }
+    tail_.push_back({end_, std::move(frame)});
+    const std::uint64_t size = tail_.back().bytes.size();
+    end_ += size;
+    segment.bytes += size;
+    tail_bytes_ += size;
+    stats_.bytes_written += size;
+    stats_.bytes_on_disk += size;
+    body_.clear();
+    while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
+      tail_bytes_ -= tail_.front().bytes.size();
+      tail_.pop_front();
+    }
+  }
+  if (auto reserved = file_->reserve(kSegmentHeaderBytes + segment.bytes + kReserveBytes); !reserved) {
+    // What was to be written is; the next record might not find room.
+    error_ = "the log has no room to grow: " + reserved.error().message;
+    return {};
+  }
+  error_.reset();
+  return {};
+}
+
+void Log::sync() {
+  if (sync_failed_) return;
+  if (syncing_) {
+    sync_again_ = true;
+    return;
+  }
+  if (durable_ >= end_) return;
+  syncing_ = true;
+  const LogPosition upto = end_;
+  const std::int64_t started = clock_.monotonic_us();
+  file_->sync([this, upto, started](Result<> result) { synced(upto, started, std::move(result)); });
+}
+
+void Log::synced(LogPosition upto, std::int64_t started_us, Result<> result) {
+  syncing_ = false;
+  if (!result) {
+    ++stats_.sync_errors;
+    sync_failed_ = true;
+    error_ = "the log cannot be synced: " + result.error().message + "; writes stay refused until a restart has re-read it";
+  } else {
+    durable_ = std::max(durable_, upto);
+    ++stats_.syncs;
+    stats_.last_sync_seconds = static_cast<double>(clock_.monotonic_us() - started_us) / 1e6;
+    stats_.sync_seconds += stats_.last_sync_seconds;
+    // Under steady load there is always a next sync; a full segment must not wait for a gap between two.
+    if (segments_.back().bytes >= options_.segment_bytes) {
+      sync_again_ = false;
+      (void)roll();
+    } else if (std::exchange(sync_again_, false)) {
+      sync();
+    }
+  }
+  if (on_synced_) on_synced_();
+}
+
+Result<> Log::flush_and_sync() {
+  if (auto flushed = flush(); !flushed) return flushed;
+  if (durable_ >= end_) return {};
+  if (auto synced = file_->sync_now(); !synced) {
+    sync_failed_ = true;
+    return write_failed("the log cannot be synced: " + synced.error().message);
+  }
+  durable_ = end_;
+  return {};
+}
+
+Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
+                              const std::function<void(std::string_view)>& visit) {
+  EVEN_CHECK(from >= begin() && from <= end_, "a position outside the log");
+  const LogPosition stop = from + limit;
+  std::string_view body;
+  const auto take = [&](std::string_view bytes) -> std::optional<std::uint64_t> {
+    const auto header = decode_frame(bytes, from, body);
+    if (!header || !for_each_entry(body, visit)) return std::nullopt;
+    return kFrameHeaderBytes + header->body_bytes;
+  };
+  if (!tail_.empty() && from >= tail_.front().position) {
+    auto at = std::lower_bound(tail_.begin(), tail_.end(), from,
+                               [](const TailFrame& frame, LogPosition position) { return frame.position < position; });
+    for (; at != tail_.end() && from < stop; ++at) {
+      EVEN_CHECK(at->position == from, "a position between two frames");
+      // The frame was made here and never left memory: its checksum need not be checked again.
+      EVEN_CHECK(for_each_entry(std::string_view(at->bytes).substr(kFrameHeaderBytes), visit), "a malformed frame in memory");
+      from += at->bytes.size();
+    }
+    return from;
+  }
+  while (from < end_ && from < stop) {
+    auto segment = std::upper_bound(segments_.begin(), segments_.end(), from,
+                                    [](LogPosition position, const Segment& s) { return position < s.base; });
+    --segment;
+    const std::uint64_t offset = kSegmentHeaderBytes + (from - segment->base);
+    std::uint64_t chunk = std::min(std::max(limit, std::uint64_t{64} << 10), kReadChunk);
+    auto bytes = disk_.read(segment->name, offset, chunk);
+    if (!bytes) return std::unexpected(bytes.error());
+    std::string_view rest = *bytes;
+    std::uint64_t taken = 0;
+    while (!rest.empty() && from < stop) {
+      const auto size = take(rest);
+      if (!size) break;
+      rest.remove_prefix(*size);
+      from += *size;
+      taken += *size;
+    }
+    if (taken == 0) {
+      // A frame larger than the chunk, or damage.
+      auto whole = disk_.read(segment->name, offset, segment->base + segment->bytes - from);
+      if (!whole) return std::unexpected(whole.error());
+      const auto size = take(*whole);
+      if (!size) return fail(damage(segment->name, offset, "a frame cannot be read"));
+      from += *size;
+    }
+  }
+  return from;
+}
+
+std::vector<LogPosition> Log::segment_starts() const {
+  std::vector<LogPosition> starts;
+  for (const Segment& segment : segments_) starts.push_back(segment.base);
+  return starts;
+}
+
+Result<> Log::remove_first_segment() {
+  EVEN_CHECK(segments_.size() > 1, "the segment being written cannot be removed");
+  if (auto removed = disk_.remove(segments_.front().name); !removed) return removed;
+  stats_.bytes_on_disk -= kSegmentHeaderBytes + segments_.front().bytes;
+  segments_.erase(segments_.begin());
+  --stats_.segments;
+  return {};
+}
+
+Result<LogReport> inspect_log(Disk& disk, const std::function<void(const std::string&, std::uint64_t, std::string_view)>& visit) {
+  auto all = find_segments(disk);
+  if (!all) return std::unexpected(all.error());
+  LogReport report;
+  for (const auto& [shard, segments] : *all) {
+    std::optional<LogPosition> end;
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const Found& segment = segments[i];
+      const bool last = i + 1 == segments.size();
+      if (end && *end != segment.header.base) {
+        return fail(damage(segment.name, 0, "the log does not go on where the segment before it ends"));
+      }
+      auto content = read_segment(disk, segment, last);
+      if (!content) return std::unexpected(content.error());
+      auto scan = scan_frames(*content, segment.header.base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
+        const std::uint64_t at = kSegmentHeaderBytes + offset;
+        const bool well_formed = for_each_entry(body, [&](std::string_view record) {
+          ++report.records;
+          visit(segment.name, at, record);
+        });
+        if (!well_formed) return fail(damage(segment.name, at, "a frame is malformed"));
+        return {};
+      });
+      if (!scan) return std::unexpected(scan.error());
+      if (scan->intact < content->size() && (!last || scan->claim)) {
+        return fail(damage(segment.name, kSegmentHeaderBytes + scan->intact, "a frame in the middle of the log cannot be read"));
+      }
+      ++report.segments;
+      report.frames += scan->frames;
+      report.bytes += scan->intact;
+      report.torn_bytes += content->size() - scan->intact;
+      end = segment.header.base + scan->intact;
+    }
+  }
+  return report;
+}
+
+}  // namespace even
