@@ -25,6 +25,11 @@ if(EVEN_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${EVEN_CCACHE})
 endif()
 
+# Everything that CTest runs, for builds that need no other program.
+if(EVEN_TESTS)
+  add_custom_target(unit_tests)
+endif()
+
 # even_module(name [dependencies...]): library even_<name> of all *.cc here but *_test.cc, *_fuzz.cc and
 # *_main.cc, and, when there are *_test.cc files, a test program <name>_test that CTest runs.
 function(even_module name)
@@ -43,6 +48,7 @@ function(even_module name)
     add_executable(${name}_test ${tests})
     target_compile_definitions(${name}_test PRIVATE EVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE even_${name} GTest::gtest GTest::gtest_main GTest::gmock rapidcheck)
+    add_dependencies(unit_tests ${name}_test)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
   endif()
   if(EVEN_FUZZ)
