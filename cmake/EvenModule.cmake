@@ -6,7 +6,8 @@ target_compile_options(even_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-f
                                             -Wno-maybe-uninitialized)
 target_include_directories(even_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 # Boost arrives only to serve Asio, Beast and msgpack; the last one is told not to pull in more of it.
-target_compile_definitions(even_flags INTERFACE MSGPACK_NO_BOOST BOOST_ASIO_NO_DEPRECATED
+target_compile_definitions(even_flags INTERFACE EVEN_VERSION="${PROJECT_VERSION}"
+                                                MSGPACK_NO_BOOST BOOST_ASIO_NO_DEPRECATED
                                                 BOOST_ERROR_CODE_HEADER_ONLY)
 if(EVEN_SANITIZE)
   target_compile_options(even_flags INTERFACE -fsanitize=${EVEN_SANITIZE} -fno-omit-frame-pointer
@@ -22,6 +23,11 @@ find_program(EVEN_CCACHE ccache)
 if(EVEN_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${EVEN_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${EVEN_CCACHE})
+endif()
+
+# Everything that CTest runs, for builds that need no other program.
+if(EVEN_TESTS)
+  add_custom_target(unit_tests)
 endif()
 
 # even_module(name [dependencies...]): library even_<name> of all *.cc here but *_test.cc, *_fuzz.cc and
@@ -40,7 +46,9 @@ function(even_module name)
   endif()
   if(tests AND EVEN_TESTS)
     add_executable(${name}_test ${tests})
+    target_compile_definitions(${name}_test PRIVATE EVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE even_${name} GTest::gtest GTest::gtest_main GTest::gmock rapidcheck)
+    add_dependencies(unit_tests ${name}_test)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
   endif()
   if(EVEN_FUZZ)

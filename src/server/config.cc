@@ -1,0 +1,453 @@
+#include "server/config.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <functional>
+#include <limits>
+#include <sstream>
+#include <utility>
+
+namespace even::server {
+namespace {
+
+// What a setter answers: nothing, or what is allowed in place of the value that it was given.
+using Complaint = std::optional<std::string>;
+
+struct Option {
+  std::string_view key;  // "section.key"
+  std::function<Complaint(Config&, const toml::node&)> set;
+};
+
+template <typename T>
+Complaint set_integer(T& target, const toml::node& value, uint64_t low, uint64_t high,
+                      std::string_view unit) {
+  auto number = value.value_exact<int64_t>();
+  if (!number || *number < 0 || static_cast<uint64_t>(*number) < low ||
+      static_cast<uint64_t>(*number) > high) {
+    return fmt::format("a whole number from {} to {}{}", low, high, unit);
+  }
+  target = static_cast<T>(*number);
+  return {};
+}
+
+Complaint set_port(uint16_t& target, const toml::node& value) {
+  return set_integer(target, value, 0, 65535, " (a port; 0 turns the service off)");
+}
+
+Complaint set_size(uint64_t& target, const toml::node& value, uint64_t low, uint64_t high) {
+  std::optional<uint64_t> size;
+  if (auto number = value.value_exact<int64_t>(); number && *number >= 0) size = *number;
+  if (auto text = value.value_exact<std::string_view>()) size = parse_size(*text);
+  if (!size || *size < low || *size > high) {
+    return fmt::format("a size from {} to {} bytes, as a number or as in \"64MiB\"", low, high);
+  }
+  target = *size;
+  return {};
+}
+
+Complaint set_string(std::string& target, const toml::node& value) {
+  auto text = value.value_exact<std::string>();
+  if (!text) return "a string";
+  target = *text;
+  return {};
+}
+
+Complaint set_choice(std::string& target, const toml::node& value,
+                     std::span<const std::string_view> allowed) {
+  auto text = value.value_exact<std::string>();
+  if (!text || std::ranges::find(allowed, *text) == allowed.end()) {
+    return fmt::format("one of \"{}\"", fmt::join(allowed, "\", \""));
+  }
+  target = *text;
+  return {};
+}
+
+Complaint set_bool(bool& target, const toml::node& value) {
+  auto flag = value.value_exact<bool>();
+  if (!flag) return "true or false";
+  target = *flag;
+  return {};
+}
+
+// One address may be given as a plain string, which also serves overrides.
+Complaint set_addresses(std::vector<std::string>& target, const toml::node& value) {
+  std::vector<std::string> addresses;
+  if (auto text = value.value_exact<std::string>()) {
+    addresses.push_back(*text);
+  } else if (const toml::array* array = value.as_array()) {
+    for (const toml::node& item : *array) {
+      addresses.push_back(item.value_exact<std::string>().value_or(""));
+    }
+  }
+  if (addresses.empty() || std::ranges::any_of(addresses, &std::string::empty)) {
+    return "an address or a list of addresses, as in [\"127.0.0.1\", \"::1\"]";
+  }
+  target = std::move(addresses);
+  return {};
+}
+
+Complaint set_fsync(Fsync& target, const toml::node& value) {
+  constexpr std::array<std::string_view, 3> kWords = {"always", "everysec", "no"};
+  std::string word;
+  if (Complaint complaint = set_choice(word, value, kWords)) return complaint;
+  target = static_cast<Fsync>(std::ranges::find(kWords, word) - kWords.begin());
+  return {};
+}
+
+Complaint set_name(std::string& target, const toml::node& value) {
+  auto text = value.value_exact<std::string>();
+  if (!text || !cluster::valid_node_name(*text)) {
+    return fmt::format("a name of {}", cluster::kNodeNameRule);
+  }
+  target = *text;
+  return {};
+}
+
+constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kTiB = uint64_t{1} << 40;
+constexpr std::array<std::string_view, 7> kLogLevels = {"trace", "debug",    "info", "warning",
+                                                        "error", "critical", "off"};
+
+// One line per option. The name of the lambda's parameters is short because there are so many of
+// them: `c` is the configuration to fill, `v` the value from the file or the command line.
+const std::vector<Option>& options() {
+#define EVEN_OPTION(key, expression)                                            \
+  Option {                                                                      \
+    key, [](Config& c, const toml::node& v) -> Complaint { return expression; } \
+  }
+  static const std::vector<Option> all = {
+      EVEN_OPTION("node.name", set_name(c.node.name, v)),
+      EVEN_OPTION("node.data", set_string(c.node.data, v)),
+      EVEN_OPTION("node.shards", set_integer(c.node.shards, v, 0, 1024, " (0: half the cores)")),
+      EVEN_OPTION("node.log_level", set_choice(c.node.log_level, v, kLogLevels)),
+
+      EVEN_OPTION("client.bind", set_addresses(c.client.bind, v)),
+      EVEN_OPTION("client.port", set_port(c.client.port, v)),
+      EVEN_OPTION("client.password", set_string(c.client.password, v)),
+      EVEN_OPTION("client.max_clients",
+                  set_integer(c.client.max_clients, v, 1, 1'000'000, " clients")),
+      EVEN_OPTION("client.max_request_bytes", set_size(c.client.max_request_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("client.query_buffer_bytes",
+                  set_size(c.client.query_buffer_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("client.output_buffer_bytes",
+                  set_size(c.client.output_buffer_bytes, v, kMiB, kTiB)),
+
+      EVEN_OPTION("peer.bind", set_addresses(c.peer.bind, v)),
+      EVEN_OPTION("peer.port", set_port(c.peer.port, v)),
+
+      EVEN_OPTION("http.bind", set_addresses(c.http.bind, v)),
+      EVEN_OPTION("http.port", set_port(c.http.port, v)),
+
+      EVEN_OPTION("tls.client_cert", set_string(c.tls.client.cert, v)),
+      EVEN_OPTION("tls.client_key", set_string(c.tls.client.key, v)),
+      EVEN_OPTION("tls.client_ca", set_string(c.tls.client.ca, v)),
+      EVEN_OPTION("tls.peer_cert", set_string(c.tls.peer.cert, v)),
+      EVEN_OPTION("tls.peer_key", set_string(c.tls.peer.key, v)),
+      EVEN_OPTION("tls.peer_ca", set_string(c.tls.peer.ca, v)),
+      EVEN_OPTION("tls.http_cert", set_string(c.tls.http.cert, v)),
+      EVEN_OPTION("tls.http_key", set_string(c.tls.http.key, v)),
+      EVEN_OPTION("tls.http_ca", set_string(c.tls.http.ca, v)),
+
+      EVEN_OPTION("log.fsync", set_fsync(c.log.fsync, v)),
+      EVEN_OPTION("log.segment_bytes", set_size(c.log.segment_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("log.checkpoint_bytes", set_size(c.log.checkpoint_bytes, v, kMiB, kTiB)),
+
+      EVEN_OPTION("replication.window_bytes",
+                  set_size(c.replication.window_bytes, v, uint64_t{64} << 10, kTiB)),
+      EVEN_OPTION("replication.report_ms",
+                  set_integer(c.replication.report_ms, v, 1, 60'000, " milliseconds")),
+
+      EVEN_OPTION("clock.max_drift_ms",
+                  set_integer(c.clock.max_drift_ms, v, 1, 3'600'000, " milliseconds")),
+
+      EVEN_OPTION("cluster.id", set_string(c.cluster.id, v)),
+      EVEN_OPTION("cluster.version", set_integer(c.cluster.version, v, 1, kMaxU32, "")),
+      EVEN_OPTION("cluster.partitions",
+                  set_integer(c.cluster.partitions, v, 1, cluster::kSlots, "")),
+      EVEN_OPTION("cluster.replicas", set_integer(c.cluster.replicas, v, 1, 1024, "")),
+
+      EVEN_OPTION("faults.enabled", set_bool(c.faults.enabled, v)),
+  };
+#undef EVEN_OPTION
+  return all;
+}
+
+constexpr std::string_view kNodeList = "cluster.node";
+
+struct NodeOption {
+  std::string_view key;
+  Complaint (*set)(cluster::Node&, const toml::node&);
+};
+
+constexpr std::array<NodeOption, 6> kNodeOptions = {{
+    {"name", [](cluster::Node& n, const toml::node& v) { return set_name(n.name, v); }},
+    {"number",
+     [](cluster::Node& n, const toml::node& v) { return set_integer(n.number, v, 1, 65535, ""); }},
+    {"host", [](cluster::Node& n, const toml::node& v) { return set_string(n.host, v); }},
+    {"peer_port", [](cluster::Node& n, const toml::node& v) { return set_port(n.peer_port, v); }},
+    {"client_port",
+     [](cluster::Node& n, const toml::node& v) { return set_port(n.client_port, v); }},
+    {"http_port", [](cluster::Node& n, const toml::node& v) { return set_port(n.http_port, v); }},
+}};
+
+// Fills a Config from any number of sources and gathers what is wrong with them.
+class Loader {
+ public:
+  void file(const std::string& path);
+  void override_with(const std::string& text);
+  Result<Config> finish();
+
+ private:
+  // `where` names the source: "even.toml:12" or "--set client.port=x".
+  void complain(const std::string& where, const std::string& message) {
+    errors_.push_back(where + ": " + message);
+  }
+  // Applies one value; false, with `complaint` set, when it is not allowed.
+  bool apply(const std::string& key, const toml::node& value, const std::string& where,
+             std::string& complaint);
+  void unknown(const std::string& key, const std::string& where);
+  Complaint nodes(const toml::node& value, const std::string& where);
+  void check();
+
+  Config config_;
+  std::vector<std::string> errors_;
+  // Where the cluster map and the node's name come from, for errors that concern the whole of it.
+  std::string cluster_where_ = "configuration";
+  std::string path_;
+};
+
+std::string describe(const toml::node& value) {
+  std::string text;
+  value.visit([&](const auto& concrete) {
+    if constexpr (toml::is_value<decltype(concrete)>) {
+      std::ostringstream out;
+      out << concrete;
+      text = out.str();
+    } else {
+      text = toml::is_array<decltype(concrete)> ? "a list" : "a table";
+    }
+  });
+  return text;
+}
+
+void Loader::unknown(const std::string& key, const std::string& where) {
+  std::string section = key.substr(0, key.find('.'));
+  std::vector<std::string> siblings;
+  std::vector<std::string> sections;
+  for (const std::string& known : Config::known_keys()) {
+    std::string known_section = known.substr(0, known.find('.'));
+    if (known_section == section) siblings.push_back(known.substr(section.size() + 1));
+    if (sections.empty() || sections.back() != known_section) sections.push_back(known_section);
+  }
+  std::ranges::sort(sections);
+  sections.erase(std::unique(sections.begin(), sections.end()), sections.end());
+  if (siblings.empty()) {
+    complain(where,
+             fmt::format("{}: no such section; there are {}", key, fmt::join(sections, ", ")));
+  } else {
+    complain(where,
+             fmt::format("{}: no such key; [{}] has {}", key, section, fmt::join(siblings, ", ")));
+  }
+}
+
+Complaint Loader::nodes(const toml::node& value, const std::string& where) {
+  const toml::array* list = value.as_array();
+  if (list == nullptr ||
+      !std::ranges::all_of(*list, [](const toml::node& item) { return item.is_table(); })) {
+    return "a list of tables: [[cluster.node]] entries";
+  }
+  config_.cluster.nodes.clear();
+  for (const toml::node& item : *list) {
+    cluster::Node node;
+    for (const auto& [key, field] : *item.as_table()) {
+      std::string name = fmt::format("{}.{}", kNodeList, key.str());
+      std::string line = path_.empty() || field.source().begin.line == 0
+                             ? where
+                             : fmt::format("{}:{}", path_, field.source().begin.line);
+      auto option = std::ranges::find(kNodeOptions, key.str(), &NodeOption::key);
+      if (option == kNodeOptions.end()) {
+        unknown(name, line);
+      } else if (Complaint complaint = option->set(node, field)) {
+        complain(line, fmt::format("{}: {} is not allowed, but {} is", name, describe(field),
+                                   *complaint));
+      }
+    }
+    config_.cluster.nodes.push_back(std::move(node));
+  }
+  return {};
+}
+
+bool Loader::apply(const std::string& key, const toml::node& value, const std::string& where,
+                   std::string& complaint) {
+  Complaint allowed;
+  if (key.starts_with("cluster.") || key == "node.name") cluster_where_ = where;
+  if (key == kNodeList) {
+    allowed = nodes(value, where);
+  } else {
+    auto option = std::ranges::find(options(), key, &Option::key);
+    if (option == options().end()) {
+      unknown(key, where);
+      return true;
+    }
+    allowed = option->set(config_, value);
+  }
+  if (!allowed) return true;
+  complaint = fmt::format("{}: {} is not allowed, but {} is", key, describe(value), *allowed);
+  return false;
+}
+
+void Loader::file(const std::string& path) {
+  path_ = path;
+  toml::table root;
+  try {
+    root = toml::parse_file(path);
+  } catch (const toml::parse_error& error) {
+    uint32_t line = error.source().begin.line;
+    std::string where = line == 0 ? path : fmt::format("{}:{}", path, line);
+    complain(where, std::string(error.description()));
+    return;
+  }
+  for (const auto& [section, content] : root) {
+    std::string where = fmt::format("{}:{}", path, content.source().begin.line);
+    const toml::table* table = content.as_table();
+    if (table == nullptr) {
+      unknown(std::string(section.str()), where);
+      continue;
+    }
+    for (const auto& [key, value] : *table) {
+      where = fmt::format("{}:{}", path, value.source().begin.line);
+      std::string complaint;
+      if (!apply(fmt::format("{}.{}", section.str(), key.str()), value, where, complaint)) {
+        complain(where, complaint);
+      }
+    }
+  }
+  path_.clear();
+}
+
+void Loader::override_with(const std::string& text) {
+  std::string where = "--set " + text;
+  size_t equals = text.find('=');
+  if (equals == std::string::npos || text.find('.') > equals) {
+    complain(where, "an override is written section.key=value");
+    return;
+  }
+  std::string key = text.substr(0, equals);
+  std::string value = text.substr(equals + 1);
+  // Read the value as TOML; what is not TOML, or not of the option's type, is tried as a string
+  // without quotes, so that log.fsync=always and client.password=12345 do what they seem to.
+  std::string complaint;
+  try {
+    toml::table parsed = toml::parse("value = " + value);
+    if (parsed.size() == 1 && apply(key, *parsed.get("value"), where, complaint)) return;
+  } catch (const toml::parse_error&) {
+  }
+  toml::value<std::string> bare(value);
+  std::string second_complaint;
+  if (apply(key, bare, where, second_complaint)) return;
+  complain(where, complaint.empty() ? second_complaint : complaint);
+}
+
+void Loader::check() {
+  for (auto [name, files] :
+       {std::pair{"client", &config_.tls.client}, std::pair{"peer", &config_.tls.peer},
+        std::pair{"http", &config_.tls.http}}) {
+    if (files->cert.empty() != files->key.empty()) {
+      errors_.push_back(
+          fmt::format("tls.{0}_cert and tls.{0}_key: both or neither are needed", name));
+    }
+    if (!files->ca.empty() && files->cert.empty()) {
+      errors_.push_back(
+          fmt::format("tls.{0}_ca: needs tls.{0}_cert and tls.{0}_key as well", name));
+    }
+  }
+
+  cluster::ClusterMap& map = config_.cluster;
+  if (map.nodes.empty()) {
+    map.nodes.push_back({.name = config_.node.name,
+                         .number = 1,
+                         .host = config_.client.bind.front(),
+                         .peer_port = config_.peer.port,
+                         .client_port = config_.client.port,
+                         .http_port = config_.http.port});
+  }
+  map.replicas = static_cast<uint16_t>(std::min<size_t>(map.replicas, map.nodes.size()));
+  if (Result<> valid = map.validate(); !valid) {
+    complain(cluster_where_, "[cluster] " + valid.error().message);
+  } else if (map.find(config_.node.name) == nullptr) {
+    std::vector<std::string> names;
+    for (const cluster::Node& node : map.nodes) names.push_back(node.name);
+    complain(cluster_where_,
+             fmt::format("node.name: '{}' is not in the cluster, whose nodes are {}",
+                         config_.node.name, fmt::join(names, ", ")));
+  } else if (map.nodes.size() > 1 && config_.peer.port == 0) {
+    complain(cluster_where_,
+             fmt::format("peer.port: 0 is not allowed in a cluster of {} nodes: set the port at "
+                         "which this node takes connections from the others",
+                         map.nodes.size()));
+  }
+}
+
+Result<Config> Loader::finish() {
+  if (errors_.empty()) check();
+  if (!errors_.empty()) return fail(fmt::format("{}", fmt::join(errors_, "\n")));
+  return std::move(config_);
+}
+
+}  // namespace
+
+std::string_view to_string(Fsync fsync) {
+  switch (fsync) {
+    case Fsync::kAlways:
+      return "always";
+    case Fsync::kEverySecond:
+      return "everysec";
+    case Fsync::kNo:
+      return "no";
+  }
+  return "?";
+}
+
+std::optional<uint64_t> parse_size(std::string_view text) {
+  uint64_t number = 0;
+  auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (problem != std::errc{}) return {};
+  text.remove_prefix(end - text.data());
+  if (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  std::string unit(text);
+  std::ranges::transform(unit, unit.begin(),
+                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c + 32 : c; });
+  constexpr std::array<std::pair<std::string_view, int>, 6> kUnits = {
+      {{"", 0}, {"b", 0}, {"kib", 10}, {"mib", 20}, {"gib", 30}, {"tib", 40}}};
+  auto found = std::ranges::find(kUnits, unit, &std::pair<std::string_view, int>::first);
+  if (found == kUnits.end() || (number << found->second) >> found->second != number) return {};
+  return number << found->second;
+}
+
+Result<Config> Config::load(const std::optional<std::string>& path,
+                            std::span<const std::string> overrides) {
+  Loader loader;
+  if (path) loader.file(*path);
+  for (const std::string& text : overrides) loader.override_with(text);
+  return loader.finish();
+}
+
+std::vector<std::string> Config::known_keys() {
+  std::vector<std::string> keys;
+  for (const Option& option : options()) keys.emplace_back(option.key);
+  auto at = std::ranges::find(keys, "faults.enabled");
+  std::vector<std::string> node_keys;
+  for (const NodeOption& option : kNodeOptions) {
+    node_keys.push_back(fmt::format("{}.{}", kNodeList, option.key));
+  }
+  keys.insert(at, node_keys.begin(), node_keys.end());
+  return keys;
+}
+
+}  // namespace even::server

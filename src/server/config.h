@@ -1,0 +1,132 @@
+// Configuration of a node: one TOML file plus `section.key=value` overrides from the command line.
+// The file docs/even.example.toml documents every option with its default.
+//
+// A plain value, read once at start and then shared as const. Sizes are in bytes, times in
+// milliseconds unless the name says otherwise; a port of 0 means that the service is off.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "cluster/cluster_map.h"
+
+namespace even::server {
+
+// When the log is forced to disk; the same three words as Redis's appendfsync.
+enum class Fsync : uint8_t {
+  kAlways,       // before the reply to a write leaves
+  kEverySecond,  // once a second
+  kNo,           // when the operating system likes
+};
+
+std::string_view to_string(Fsync fsync);
+
+struct NodeOptions {
+  // This node's name; when the configuration has [[cluster.node]] entries, one of them has it.
+  std::string name = "even";
+  // Data directory, relative to the working directory.
+  std::string data = ".";
+  // Threads that own partitions; 0: half the cores, at least one.
+  uint32_t shards = 0;
+  // trace, debug, info, warning, error, critical or off.
+  std::string log_level = "info";
+};
+
+struct ClientOptions {
+  std::vector<std::string> bind = {"127.0.0.1"};
+  uint16_t port = 6379;
+  // Asked of every client (AUTH); empty: none.
+  std::string password;
+  uint32_t max_clients = 10'000;
+  // Longest single argument of a request (Redis: proto-max-bulk-len).
+  uint64_t max_request_bytes = uint64_t{512} << 20;
+  // Requests received from one client and not yet executed (Redis: client-query-buffer-limit).
+  uint64_t query_buffer_bytes = uint64_t{1} << 30;
+  // Replies that one client has not taken yet; it is closed when there are more.
+  uint64_t output_buffer_bytes = uint64_t{256} << 20;
+};
+
+struct ListenOptions {
+  std::vector<std::string> bind = {"127.0.0.1"};
+  uint16_t port = 0;
+};
+
+// Paths of PEM files; all empty: no TLS. With `ca`, the other side must show a certificate that it
+// signed.
+struct TlsFiles {
+  std::string cert;
+  std::string key;
+  std::string ca;
+  bool enabled() const { return !cert.empty(); }
+};
+
+struct TlsOptions {
+  TlsFiles client;
+  TlsFiles peer;
+  TlsFiles http;
+};
+
+struct LogOptions {
+  Fsync fsync = Fsync::kEverySecond;
+  // Size at which a log segment is closed and the next one begun.
+  uint64_t segment_bytes = uint64_t{64} << 20;
+  // Log written since the last checkpoint after which the next one is made.
+  uint64_t checkpoint_bytes = uint64_t{256} << 20;
+};
+
+struct ReplicationOptions {
+  // Records sent to one peer and not yet acknowledged.
+  uint64_t window_bytes = uint64_t{16} << 20;
+  // Interval at which replicas exchange vectors and digests.
+  uint32_t report_ms = 20;
+};
+
+struct ClockOptions {
+  // How far ahead of the local clock a remote one may pull the hybrid clock.
+  uint32_t max_drift_ms = 500;
+};
+
+struct FaultOptions {
+  // Allows EVEN.FAULT. For tests and trials only: any client can then cut the node off.
+  bool enabled = false;
+};
+
+struct Config {
+  NodeOptions node;
+  ClientOptions client;
+  ListenOptions peer;
+  ListenOptions http;
+  TlsOptions tls;
+  LogOptions log;
+  ReplicationOptions replication;
+  ClockOptions clock;
+  // Valid (ClusterMap::validate) after load(). Without [[cluster.node]] entries it has this node
+  // alone, as number 1.
+  cluster::ClusterMap cluster{.replicas = cluster::kDefaultReplicas};
+  FaultOptions faults;
+
+  // This node in the map.
+  const cluster::Node& self() const { return *cluster.find(node.name); }
+
+  // Reads `path` (nullopt: defaults only), then applies `overrides`, each "section.key=value", in
+  // order, the later winning. A value is written as in TOML; quotes around a string may be left
+  // out. The error lists everything that is wrong, a line each, with file and line (or the
+  // override), key and what is allowed.
+  static Result<Config> load(const std::optional<std::string>& path,
+                             std::span<const std::string> overrides);
+
+  // Every key that load() knows, as "section.key", in the order of the example file; the keys of a
+  // [[cluster.node]] entry are "cluster.node.name" and so on.
+  static std::vector<std::string> known_keys();
+};
+
+// "64MiB" -> 67108864: a whole number with B, KiB, MiB, GiB or TiB after it, or no unit (bytes).
+// Case and a space before the unit do not matter. nullopt when it is anything else or does not fit.
+std::optional<uint64_t> parse_size(std::string_view text);
+
+}  // namespace even::server
