@@ -4,6 +4,8 @@
 
 #include <msgpack.hpp>
 
+#include "base/bytes.h"
+
 namespace even {
 namespace {
 
@@ -186,25 +188,19 @@ void get_leaf(const msgpack::object& object, const Record& record, LeafDelta& ou
   if (items.size > 4) get_counter(items.ptr[4], record.context, out.reals);
 }
 
-void get_record(const msgpack::object& object, Record& out) {
+void get_body(const msgpack::object& object, Record& out) {
   const auto& items = array_of(object);
-  if (items.size != 6) throw Malformed{"a record has six parts"};
-  const std::uint64_t partition = unsigned_of(items.ptr[0]);
-  if (partition > UINT16_MAX) throw Malformed{"a partition number is out of range"};
-  out.partition = static_cast<std::uint16_t>(partition);
-  out.origin.value = unsigned_of(items.ptr[1]);
-  out.time.value = unsigned_of(items.ptr[2]);
-  const auto& context = array_of(items.ptr[3]);
+  if (items.size != 3) throw Malformed{"a record's body has three parts"};
+  const auto& context = array_of(items.ptr[0]);
   if (context.size % 2 != 0) throw Malformed{"a context has pairs"};
   for (std::uint32_t i = 0; i < context.size; i += 2) {
-    out.context.add(dot_of(context.ptr[i], context.ptr[i + 1]));
+    const Dot dot = dot_of(context.ptr[i], context.ptr[i + 1]);
+    if (out.context[dot.replica] != 0) throw Malformed{"a context names a replica twice"};
+    out.context.add(dot);
   }
-  if (out.origin.value != 0 && out.context[out.origin] == 0) {
-    throw Malformed{"a record's context lacks its own dot"};
-  }
-  out.delta.full = bool_of(items.ptr[4]);
+  out.delta.full = bool_of(items.ptr[1]);
   if (out.origin.value == 0 && !out.delta.full) throw Malformed{"a state is not full"};
-  const auto& keys = array_of(items.ptr[5]);
+  const auto& keys = array_of(items.ptr[2]);
   out.delta.keys.reserve(keys.size);
   for (std::uint32_t i = 0; i < keys.size; ++i) {
     const auto& parts = array_of(keys.ptr[i]);
@@ -222,14 +218,19 @@ void get_record(const msgpack::object& object, Record& out) {
 }  // namespace
 
 void encode_record(const Record& record, std::string& out) {
+  const Dot own = record.dot();
+  put_little_endian(out, record.partition);
+  put_little_endian(out, own.replica.value);
+  put_little_endian(out, own.seq);
+  put_little_endian(out, record.time.value);
+
   StringBuffer buffer{out};
   Packer packer(buffer);
-  packer.pack_array(6);
-  packer.pack_uint16(record.partition);
-  packer.pack_uint64(record.origin.value);
-  packer.pack_uint64(record.time.value);
-  packer.pack_array(static_cast<std::uint32_t>(record.context.entries().size() * 2));
+  packer.pack_array(3);
+  const std::size_t others = record.context.entries().size() - (own.seq != 0 ? 1 : 0);
+  packer.pack_array(static_cast<std::uint32_t>(others * 2));
   for (const Dot& dot : record.context.entries()) {
+    if (dot == own) continue;
     packer.pack_uint64(dot.replica.value);
     packer.pack_uint64(dot.seq);
   }
@@ -239,7 +240,7 @@ void encode_record(const Record& record, std::string& out) {
     packer.pack_array(static_cast<std::uint32_t>(kKeyHeader + key.leaves.size()));
     pack_bytes(packer, key.key);
     key.full ? packer.pack_true() : packer.pack_false();
-    for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, record.dot(), record.time);
+    for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, own, record.time);
   }
 }
 
@@ -250,8 +251,26 @@ struct RecordDecoder::Impl {
 RecordDecoder::RecordDecoder() : impl_(std::make_unique<Impl>()) {}
 RecordDecoder::~RecordDecoder() = default;
 
+std::optional<RecordHead> decode_record_head(std::string_view bytes) {
+  if (bytes.size() < kRecordHeadBytes) return std::nullopt;
+  RecordHead head;
+  head.partition = get_little_endian<std::uint16_t>(bytes.data());
+  head.dot.replica.value = get_little_endian<std::uint64_t>(bytes.data() + 2);
+  head.dot.seq = get_little_endian<std::uint64_t>(bytes.data() + 10);
+  head.time.value = get_little_endian<std::uint64_t>(bytes.data() + 18);
+  if ((head.dot.replica.value == 0) != (head.dot.seq == 0)) return std::nullopt;
+  return head;
+}
+
 Result<Record> RecordDecoder::decode(std::string_view bytes) {
   Record record;
+  const auto head = decode_record_head(bytes);
+  if (!head) return fail("malformed record: its head is cut off or names no dot");
+  record.partition = head->partition;
+  record.origin = head->dot.replica;
+  record.time = head->time;
+  record.context.add(head->dot);
+  bytes.remove_prefix(kRecordHeadBytes);
   try {
     impl_->zone.clear();
     std::size_t offset = 0;
@@ -263,7 +282,7 @@ Result<Record> RecordDecoder::decode(std::string_view bytes) {
         [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
         msgpack::unpack_limit(limit, 0, limit, limit, 0, 8));
     if (offset != bytes.size()) return fail("malformed record: bytes are left over");
-    get_record(object, record);
+    get_body(object, record);
   } catch (const Malformed& error) {
     return fail(fmt::format("malformed record: {}", error.what));
   } catch (const std::exception& error) {

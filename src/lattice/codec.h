@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,6 +11,15 @@
 #include "lattice/delta.h"
 
 namespace even {
+
+// The first bytes of every record, at fixed places, so that a record can be routed and recognised without being decoded.
+struct RecordHead {
+  std::uint16_t partition = 0;
+  Dot dot;  // {0, 0} for a state
+  Hlc time;
+};
+inline constexpr std::size_t kRecordHeadBytes = 26;
+std::optional<RecordHead> decode_record_head(std::string_view bytes);
 
 // Appends the encoding of `record` to `out`.
 void encode_record(const Record& record, std::string& out);
