@@ -115,7 +115,8 @@ Result<> Log::recover(const Visit& visit, const std::function<void(std::uint64_t
     const Found& segment = found[i];
     const LogPosition base = segment.header.base;
     const bool last = i + 1 == found.size();
-    if (!segments_.empty() && base != end_) {
+    if (segments_.empty()) end_ = base;
+    if (base != end_) {
       return fail(damage(segment.name, 0, fmt::format("the log goes on at position {} but the segment before it ends at {}", base, end_)));
     }
     auto content = read_segment(disk_, segment, last);

@@ -50,7 +50,7 @@ class Log {
   Log(LogOptions options, ShardId shard, Disk& disk, Clock& clock);
   ~Log();
 
-  // Opens the log and calls visit for every record in it. Cuts a torn tail: bytes after the last intact frame that nothing shows to
+  // Opens the log and calls visit for every record in it; while it does, end() is the start of the segment being read. Cuts a torn tail: bytes after the last intact frame that nothing shows to
   // have been durable. Any other damage is an error that names the file, the offset and the way out.
   Result<> recover(const Visit& visit, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 

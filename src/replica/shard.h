@@ -51,6 +51,10 @@ struct ShardOptions {
   std::uint64_t window_bytes = 4 << 20;      // unacknowledged bytes of records per peer
   std::int64_t report_interval_ms = 20;      // how often vectors and digests go to peers, when they have changed
   std::uint64_t checkpoint_bytes = 256 << 20;  // log written between two checkpoints
+  // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
+  std::function<void(const std::string&)> warn;
+  // Log kept for peers that are away; one that comes back later than that is given snapshots.
+  std::uint64_t retain_bytes = std::uint64_t{1} << 30;
 };
 
 // What a client gets to see of a shard's work, for metrics.
@@ -99,13 +103,15 @@ class Shard {
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
   // Executes a command of scope kKeys or kAll, whose partitions all lie in this shard or in `others` (the other shards of the process, lent to the caller's
-  // thread for the duration). Arity has been checked. Appends the reply to `out`. Returns for each involved shard the position that its
-  // released() must reach before the reply may leave; the first is this shard's.
+  // thread for the duration). Arity has been checked. Appends the reply to `out`. Returns the position that released() must reach before the reply
+  // may leave; with `others`, each of them must also have released its barrier().
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {});
 
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay in memory only and write_error() says why.
   void end_turn();
+  // The position that released() must reach for everything executed so far to be shown.
+  LogPosition barrier() const;
   // Everything up to here may be shown: as durable as the policy promises.
   LogPosition released() const;
   // Called when released() advances outside of end_turn().

@@ -1,0 +1,181 @@
+#include "replica/core.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/mutant.h"
+
+namespace even {
+namespace {
+
+constexpr std::uint64_t kMaxPendingBytes = 64 << 20;  // of records that came too early, per shard
+
+ReplicaId draw_replica_id(NodeNumber node, Random& random) {
+  const std::uint64_t drawn = random.next();
+  return ReplicaId::make(node, EVEN_MUTANT(kReuseReplicaId) ? 1 : drawn);
+}
+
+}  // namespace
+
+ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
+    : options(std::move(o)),
+      clock(c),
+      random(r),
+      self(draw_replica_id(options.node, r)),
+      log(options.log, options.shard, disk, c),
+      index(std::max<std::uint64_t>(options.log.segment_bytes / 16, 4096)),
+      hybrid_clock(options.max_drift_ms),
+      slots_(options.partition_count, nullptr) {
+  for (const auto& placement : options.partitions) {
+    auto& partition = partitions_.emplace_back(std::make_unique<Partition>());
+    partition->id = placement.partition;
+    partition->replicas = placement.replicas;
+    slots_.at(placement.partition) = partition.get();
+    ids_.push_back(placement.partition);
+  }
+}
+
+Partition& ShardCore::at(PartitionId id) const {
+  Partition* partition = find(id);
+  EVEN_CHECK(partition != nullptr, "a partition that this shard does not hold");
+  return *partition;
+}
+
+void ShardCore::append(std::string_view bytes, PartitionId partition, const Dot& dot) {
+  index.note(log.current_segment(), log.end(), partition, dot);
+  log.append(bytes);
+}
+
+void ShardCore::join(Partition& partition, const Record& record) {
+  const Dot dot = record.dot();
+  EVEN_CHECK(partition.state.vector()[dot.replica] + 1 == dot.seq,
+             "a record out of its origin's order");
+  const JoinStats joined = partition.state.join(record.delta, record.context);
+  stats.conflicts += joined.conflicts;
+  stats.type_conflicts += joined.type_conflicts;
+  partition.report_due = true;
+}
+
+void ShardCore::commit(Partition& partition, const Stamp& stamp, Delta delta) {
+  Record record;
+  record.partition = partition.id;
+  record.origin = stamp.dot.replica;
+  record.time = stamp.time;
+  record.context = partition.state.vector();
+  record.context.add(stamp.dot);
+  record.delta = std::move(delta);
+  scratch_.clear();
+  encode_record(record, scratch_);
+  append(scratch_, partition.id, stamp.dot);
+  join(partition, record);
+  ++stats.records_local;
+}
+
+Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHead& head) {
+  Partition& partition = at(head.partition);
+  if (!EVEN_MUTANT(kApplyTwice) && partition.state.vector().covers(head.dot)) {
+    ++stats.records_duplicate;
+    return Taken::kSeen;
+  }
+  Result<Record> record = decoder_.decode(bytes);
+  if (!record) return std::unexpected(record.error());
+  switch (partition.delivery(*record)) {
+    case Partition::Delivery::kSeen: return Taken::kSeen;
+    case Partition::Delivery::kEarly:
+      // Beyond the limit it is forgotten; the peer will be asked again.
+      if (pending_bytes + bytes.size() <= kMaxPendingBytes &&
+          partition.pending.try_emplace(head.dot, bytes).second) {
+        pending_bytes += bytes.size();
+        ++stats.records_pending;
+      }
+      return Taken::kEarly;
+    case Partition::Delivery::kReady: break;
+  }
+  if (!hybrid_clock.observe(record->time, clock.wall_ms())) ++stats.clock_clamped;
+  append(bytes, partition.id, head.dot);
+  join(partition, *record);
+  ++stats.records_joined;
+  if (on_joined) on_joined(head);
+  if (!partition.pending.empty()) retry_pending(partition);
+  return Taken::kJoined;
+}
+
+void ShardCore::retry_pending(Partition& partition) {
+  // Each round takes what has become ready; taking it may make others ready, in this order or before it.
+  for (bool progress = true; progress;) {
+    progress = false;
+    for (auto at = partition.pending.begin(); at != partition.pending.end();) {
+      Result<Record> record = decoder_.decode(at->second);
+      EVEN_CHECK(record.has_value(), "a waiting record was well-formed when it came");
+      const auto delivery = partition.delivery(*record);
+      if (delivery == Partition::Delivery::kEarly) {
+        ++at;
+        continue;
+      }
+      const std::string bytes = std::move(at->second);
+      const RecordHead head{partition.id, at->first, record->time};
+      at = partition.pending.erase(at);
+      pending_bytes -= bytes.size();
+      --stats.records_pending;
+      if (delivery == Partition::Delivery::kSeen) continue;
+      record = decoder_.decode(bytes);
+      if (!hybrid_clock.observe(head.time, clock.wall_ms())) ++stats.clock_clamped;
+      append(bytes, partition.id, head.dot);
+      join(partition, *record);
+      ++stats.records_joined;
+      if (on_joined) on_joined(head);
+      progress = true;
+    }
+  }
+}
+
+void ShardCore::join_state(Partition& partition, const Record& state) {
+  const JoinStats joined = partition.state.join(state.delta, state.context);
+  stats.conflicts += joined.conflicts;
+  stats.type_conflicts += joined.type_conflicts;
+  partition.report_due = true;
+}
+
+Result<> ShardCore::take_state(std::string_view bytes) {
+  const auto state = decoder_.decode(bytes);
+  if (!state) return std::unexpected(state.error());
+  if (state->origin.value != 0) return fail("a record was sent as a state");
+  Partition* partition = find(state->partition);
+  if (partition == nullptr) return fail("a state of a partition that is not held here");
+  if (partition->state.vector().covers(state->context)) return {};  // nothing new in it
+  append(bytes, partition->id, {});
+  join_state(*partition, *state);
+  partition->floor = partition->state.vector();
+  ++stats.snapshots_joined;
+  retry_pending(*partition);
+  return {};
+}
+
+Result<> ShardCore::replay(std::string_view bytes, LogPosition frame, bool from_log) {
+  const auto head = decode_record_head(bytes);
+  if (!head) return fail("a record has no head");
+  Partition* partition = find(head->partition);
+  if (partition == nullptr) return {};  // moved to other nodes since
+  const bool is_state = head->dot.replica.value == 0;
+  const VersionVector& seen = partition->state.vector();
+  if (from_log && !is_state) index.note(log.end(), frame, partition->id, head->dot);
+  if (!is_state && seen.covers(head->dot)) return {};
+  const auto record = decoder_.decode(bytes);
+  if (!record) return std::unexpected(record.error());
+  if (is_state) {
+    join_state(*partition, *record);
+    if (from_log) partition->floor = partition->state.vector();
+    return {};
+  }
+  if (partition->delivery(*record) != Partition::Delivery::kReady) {
+    return fail(fmt::format("record {} of partition {} comes without what it depends on ({})",
+                            head->dot.to_string(), partition->id, seen.to_string()));
+  }
+  (void)hybrid_clock.observe(record->time, clock.wall_ms());
+  join(*partition, *record);
+  return {};
+}
+
+}  // namespace even

@@ -1,0 +1,69 @@
+// What the parts of a shard share: the partitions, the log and the one way in which records and states get into
+// both. See shard.h for what drives it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lattice/codec.h"
+#include "replica/log_index.h"
+#include "replica/partition.h"
+#include "replica/shard.h"
+
+namespace even {
+
+class ShardCore {
+ public:
+  ShardCore(ShardOptions options, Clock& clock, Random& random, Disk& disk);
+
+  Partition* find(PartitionId id) const { return id < slots_.size() ? slots_[id] : nullptr; }
+  Partition& at(PartitionId id) const;
+  const std::vector<std::unique_ptr<Partition>>& partitions() const { return partitions_; }
+  std::span<const PartitionId> partition_ids() const { return ids_; }
+
+  // Makes the record that `stamp` names, puts it in the log's buffer and joins it.
+  void commit(Partition& partition, const Stamp& stamp, Delta delta);
+
+  // Takes in an encoded record from a peer, and whatever waited for it. Seen ones are ignored, early ones kept.
+  enum class Taken { kJoined, kSeen, kEarly };
+  Result<Taken> take(std::string_view bytes, const RecordHead& head);
+  // Takes in a partition's encoded state from a peer.
+  Result<> take_state(std::string_view bytes);
+
+  // For recovery: joins without logging.
+  Result<> replay(std::string_view bytes, LogPosition frame, bool from_log);
+
+  void warn(const std::string& message) const {
+    if (options.warn) options.warn(message);
+  }
+
+  const ShardOptions options;
+  Clock& clock;
+  Random& random;
+  const ReplicaId self;
+  Log log;
+  LogIndex index;
+  HybridClock hybrid_clock;
+  ShardStats stats;
+  std::uint64_t pending_bytes = 0;
+  // Called for each record that was joined from a peer.
+  std::function<void(const RecordHead&)> on_joined;
+
+ private:
+  void append(std::string_view bytes, PartitionId partition, const Dot& dot);
+  void join(Partition& partition, const Record& record);
+  void join_state(Partition& partition, const Record& state);
+  void retry_pending(Partition& partition);
+
+  std::vector<std::unique_ptr<Partition>> partitions_;
+  std::vector<Partition*> slots_;  // by id; null where not held
+  std::vector<PartitionId> ids_;
+  RecordDecoder decoder_;
+  std::string scratch_;
+};
+
+}  // namespace even

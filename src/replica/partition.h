@@ -1,0 +1,34 @@
+// One partition as a replica holds it: the state, and the records that wait until what they depend on has
+// come. Delivery is causal and happens once: a record is joined only when the state has seen everything
+// its origin had seen, and never when the state has seen the record itself.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "lattice/partition_state.h"
+
+namespace even {
+
+struct Partition {
+  PartitionId id = 0;
+  std::vector<NodeNumber> replicas;  // in order of preference; this node is one of them
+  PartitionState state;
+
+  // The log holds every record that `state` has seen and this vector does not cover.
+  VersionVector floor;
+
+  // Records that came too early, as bytes. Ordered, so that a run of one origin is tried in order.
+  std::map<Dot, std::string> pending;
+
+  bool report_due = false;
+
+  enum class Delivery { kReady, kSeen, kEarly };
+  // Whether the record may be joined now.
+  Delivery delivery(const Record& record) const;
+};
+
+}  // namespace even

@@ -1,0 +1,96 @@
+// What a shard knows of one peer, and how far it has served it. A peer is a consumer of the log with a
+// position in it: steady push, catching up after a pause and filling gaps are the same reading on from
+// there. See docs/architecture.md, "Replication".
+#pragma once
+
+#include <absl/container/btree_map.h>
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "lattice/version_vector.h"
+#include "log/log.h"
+#include "replica/shard.h"
+
+namespace even {
+
+struct Peer {
+  // One partition that the peer holds too.
+  struct Shared {
+    VersionVector acked;  // the vector it last reported
+    VersionVector sent;   // `acked` and what was sent to it in this session
+    // Send records of any origin, not only this node's: it has not got them from their makers.
+    bool relay = false;
+    bool wants_snapshot = false;
+  };
+
+  struct InFlight {
+    std::uint64_t number;
+    std::uint64_t bytes;
+    std::int64_t sent_us;
+  };
+
+  struct SnapshotSend {
+    PartitionId partition;
+    std::uint64_t transfer;
+    std::string bytes;
+    std::uint64_t offset = 0;
+    VersionVector vector;
+  };
+
+  // What the peer should report to have once everything sent up to a moment has been acknowledged. When it does
+  // not, there is a gap: a message was lost, or the records of another node never came from there.
+  struct Check {
+    std::vector<std::pair<PartitionId, VersionVector>> expected;
+    std::uint64_t number;   // last message sent by then
+    LogPosition position;   // end of the log then
+    std::int64_t since_us;
+  };
+
+  struct SnapshotReceive {
+    std::uint64_t transfer = 0;
+    std::string bytes;
+  };
+
+  NodeNumber node = 0;
+  absl::btree_map<PartitionId, Shared> shared;  // ordered, as everything that a run must repeat exactly
+
+  // Of the session; reset when a link comes up.
+  bool up = false;
+  bool reported = false;  // its complete report has come
+  LogPosition cursor = 0;
+  std::uint64_t next_number = 1;
+  std::deque<InFlight> in_flight;
+  std::uint64_t bytes_in_flight = 0;
+  std::optional<SnapshotSend> snapshot;
+  absl::btree_map<PartitionId, SnapshotReceive> receiving;
+  std::uint64_t received_number = 0;
+  std::optional<Check> check;
+  bool ack_due = false;
+
+  // For metrics: records of this node acknowledged by it, and how long its records took to get here.
+  std::vector<std::uint64_t> delay_histogram;
+  double delay_sum_seconds = 0;
+
+  void begin_session() {
+    up = true;
+    reported = false;
+    next_number = 1;
+    in_flight.clear();
+    bytes_in_flight = 0;
+    snapshot.reset();
+    receiving.clear();
+    received_number = 0;
+    ack_due = false;
+    check.reset();
+    for (auto& [id, partition] : shared) {
+      partition.relay = false;
+      partition.wants_snapshot = false;
+    }
+  }
+};
+
+}  // namespace even

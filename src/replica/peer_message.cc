@@ -1,0 +1,150 @@
+#include "replica/peer_message.h"
+
+#include "base/bytes.h"
+
+namespace even {
+namespace {
+
+enum class Kind : std::uint8_t { kReport = 1, kRecords = 2, kAck = 3, kSnapshot = 4 };
+
+// Reads fixed-width integers; after the first failure everything read is 0 and ok() is false.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+
+  template <typename T>
+  T get() {
+    if (rest_.size() < sizeof(T)) {
+      fail();
+      return 0;
+    }
+    const T value = get_little_endian<T>(rest_.data());
+    rest_.remove_prefix(sizeof(T));
+    return value;
+  }
+  std::string_view bytes(std::size_t size) {
+    if (rest_.size() < size) {
+      fail();
+      return {};
+    }
+    const std::string_view taken = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return taken;
+  }
+  bool ok() const { return ok_; }
+  bool at_end() const { return rest_.empty(); }
+  std::size_t left() const { return rest_.size(); }
+
+ private:
+  void fail() {
+    ok_ = false;
+    rest_ = {};
+  }
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
+
+Result<PeerMessage> decode_report(Reader& in) {
+  ReportMessage message;
+  message.complete = in.get<std::uint8_t>() != 0;
+  const std::uint32_t partitions = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < partitions && in.ok(); ++i) {
+    ReportMessage::Partition& partition = message.partitions.emplace_back();
+    partition.partition = in.get<std::uint16_t>();
+    partition.digest = in.get<std::uint64_t>();
+    const std::uint16_t entries = in.get<std::uint16_t>();
+    for (std::uint16_t j = 0; j < entries && in.ok(); ++j) {
+      const Dot dot{{in.get<std::uint64_t>()}, in.get<std::uint64_t>()};
+      if (dot.replica.value == 0) return fail("malformed report: a vector names no replica");
+      partition.vector.add(dot);
+    }
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_records(Reader& in) {
+  RecordsMessage message;
+  message.number = in.get<std::uint64_t>();
+  while (in.ok() && !in.at_end()) {
+    const std::uint32_t size = in.get<std::uint32_t>();
+    message.records.push_back(in.bytes(size));
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_snapshot(Reader& in) {
+  SnapshotMessage message;
+  message.number = in.get<std::uint64_t>();
+  message.transfer = in.get<std::uint64_t>();
+  message.partition = in.get<std::uint16_t>();
+  message.offset = in.get<std::uint64_t>();
+  message.total = in.get<std::uint64_t>();
+  message.bytes = in.bytes(in.left());
+  if (message.offset > message.total || message.bytes.size() > message.total - message.offset) {
+    return fail("malformed snapshot: a piece lies beyond the end");
+  }
+  return message;
+}
+
+}  // namespace
+
+std::string encode_report(const ReportMessage& message) {
+  std::string out = begin(Kind::kReport);
+  put_little_endian<std::uint8_t>(out, message.complete ? 1 : 0);
+  put_little_endian<std::uint32_t>(out, static_cast<std::uint32_t>(message.partitions.size()));
+  for (const auto& partition : message.partitions) {
+    put_little_endian(out, partition.partition);
+    put_little_endian(out, partition.digest);
+    put_little_endian<std::uint16_t>(out, static_cast<std::uint16_t>(partition.vector.entries().size()));
+    for (const Dot& dot : partition.vector.entries()) {
+      put_little_endian(out, dot.replica.value);
+      put_little_endian(out, dot.seq);
+    }
+  }
+  return out;
+}
+
+std::string encode_ack(const AckMessage& message) {
+  std::string out = begin(Kind::kAck);
+  put_little_endian(out, message.number);
+  return out;
+}
+
+std::string encode_snapshot(const SnapshotMessage& message) {
+  std::string out = begin(Kind::kSnapshot);
+  put_little_endian(out, message.number);
+  put_little_endian(out, message.transfer);
+  put_little_endian(out, message.partition);
+  put_little_endian(out, message.offset);
+  put_little_endian(out, message.total);
+  out.append(message.bytes);
+  return out;
+}
+
+RecordsBuilder::RecordsBuilder(std::uint64_t number) : message_(begin(Kind::kRecords)) {
+  put_little_endian(message_, number);
+}
+
+void RecordsBuilder::add(std::string_view record) {
+  put_little_endian<std::uint32_t>(message_, static_cast<std::uint32_t>(record.size()));
+  message_.append(record);
+  ++count_;
+}
+
+Result<PeerMessage> decode_peer_message(std::string_view bytes) {
+  Reader in(bytes);
+  Result<PeerMessage> message = fail("unknown kind of message");
+  switch (static_cast<Kind>(in.get<std::uint8_t>())) {
+    case Kind::kReport: message = decode_report(in); break;
+    case Kind::kRecords: message = decode_records(in); break;
+    case Kind::kAck: message = AckMessage{in.get<std::uint64_t>()}; break;
+    case Kind::kSnapshot: message = decode_snapshot(in); break;
+  }
+  if (message && !in.ok()) return fail("malformed message: it is cut off");
+  if (message && !in.at_end()) return fail("malformed message: bytes are left over");
+  return message;
+}
+
+}  // namespace even

@@ -1,0 +1,73 @@
+// What shards of two nodes say to each other, as bytes: see docs/formats/peer.md. Every message begins
+// with its kind in one byte. Decoding is safe for any input.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "lattice/version_vector.h"
+
+namespace even {
+
+// "This is what I hold": the request for what is lacking, the acknowledgement of what came, and the
+// comparison of digests, all in one.
+struct ReportMessage {
+  struct Partition {
+    std::uint16_t partition = 0;
+    VersionVector vector;
+    std::uint64_t digest = 0;
+  };
+  // True for the report that opens a session, or that repeats everything in case others were lost.
+  bool complete = false;
+  std::vector<Partition> partitions;
+};
+
+// Encoded records, numbered within the session for flow control.
+struct RecordsMessage {
+  std::uint64_t number = 0;
+  std::vector<std::string_view> records;
+};
+
+// All messages of records or snapshots up to this number have arrived, or will not.
+struct AckMessage {
+  std::uint64_t number = 0;
+};
+
+// A piece of a partition's encoded state. Pieces of one transfer are sent in order.
+struct SnapshotMessage {
+  std::uint64_t number = 0;
+  std::uint64_t transfer = 0;
+  std::uint16_t partition = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t total = 0;
+  std::string_view bytes;
+};
+
+using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotMessage>;
+
+std::string encode_report(const ReportMessage& message);
+std::string encode_ack(const AckMessage& message);
+std::string encode_snapshot(const SnapshotMessage& message);
+
+// Gathers a RecordsMessage without copying records twice.
+class RecordsBuilder {
+ public:
+  explicit RecordsBuilder(std::uint64_t number);
+  void add(std::string_view record);
+  bool empty() const { return count_ == 0; }
+  std::size_t bytes() const { return message_.size(); }
+  std::string take() { return std::move(message_); }
+
+ private:
+  std::string message_;
+  std::size_t count_ = 0;
+};
+
+// Views `bytes`.
+Result<PeerMessage> decode_peer_message(std::string_view bytes);
+
+}  // namespace even

@@ -1,0 +1,432 @@
+#include "replica/replication.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/mutant.h"
+#include "replica/peer_message.h"
+
+namespace even {
+namespace {
+
+constexpr std::int64_t kRepairIntervalUs = 100'000;
+constexpr std::int64_t kNoProgressUs = 400'000;  // behind for so long without progress: fill the gap
+constexpr std::int64_t kFullReportIntervalUs = 1'000'000;
+constexpr std::int64_t kCollectIntervalUs = 500'000;
+constexpr std::int64_t kAckTimeoutUs = 2'000'000;
+constexpr std::int64_t kMarkIntervalUs = 1'000;
+constexpr std::size_t kMaxMarks = 4096;
+constexpr std::uint64_t kBatchBytes = 256 << 10;
+
+}  // namespace
+
+Replication::Replication(ShardCore& core, Transport& transport) : core_(core), transport_(transport) {
+  for (const auto& partition : core_.partitions()) {
+    for (const NodeNumber node : partition->replicas) {
+      if (node == core_.options.node) continue;
+      auto& peer = peers_[node];
+      if (!peer) {
+        peer = std::make_unique<Peer>();
+        peer->node = node;
+        peer->delay_histogram.resize(std::size(ShardStats::kLagBucketsUs) + 1);
+      }
+      peer->shared[partition->id];
+    }
+  }
+  core_.on_joined = [this](const RecordHead& head) {
+    const auto peer = peers_.find(head.dot.replica.node());
+    if (peer == peers_.end()) return;
+    const std::int64_t delay_us =
+        std::max<std::int64_t>(core_.clock.wall_ms() - head.time.wall_ms(), 0) * 1000;
+    const auto bucket = std::lower_bound(std::begin(ShardStats::kLagBucketsUs),
+                                         std::end(ShardStats::kLagBucketsUs), delay_us) -
+                        std::begin(ShardStats::kLagBucketsUs);
+    ++peer->second->delay_histogram[static_cast<std::size_t>(bucket)];
+    peer->second->delay_sum_seconds += static_cast<double>(delay_us) / 1e6;
+  };
+}
+
+void Replication::link_up(NodeNumber node) {
+  const auto peer = peers_.find(node);
+  if (peer == peers_.end()) return;  // no partition in common
+  peer->second->begin_session();
+  peer->second->cursor = core_.log.end();
+  send_report(*peer->second, true);
+}
+
+void Replication::link_down(NodeNumber node) {
+  if (const auto peer = peers_.find(node); peer != peers_.end()) peer->second->up = false;
+}
+
+Result<> Replication::receive(NodeNumber node, std::string_view message) {
+  const auto found = peers_.find(node);
+  if (found == peers_.end()) return fail("a message from a node that shares no partition");
+  Peer& peer = *found->second;
+  if (!peer.up) return {};
+  const auto decoded = decode_peer_message(message);
+  if (!decoded) return std::unexpected(decoded.error());
+  if (const auto* report = std::get_if<ReportMessage>(&*decoded)) {
+    on_report(peer, *report);
+    return {};
+  }
+  if (const auto* records = std::get_if<RecordsMessage>(&*decoded)) return on_records(peer, *records);
+  if (const auto* snapshot = std::get_if<SnapshotMessage>(&*decoded)) return on_snapshot(peer, *snapshot);
+  on_ack(peer, std::get<AckMessage>(*decoded));
+  return {};
+}
+
+// --- What the peer holds --------------------------------------------------------------------------------
+
+bool Replication::lacks_own(const VersionVector& vector, const VersionVector& have) const {
+  return std::any_of(have.entries().begin(), have.entries().end(), [&](const Dot& dot) {
+    return dot.replica.node() == core_.options.node && !vector.covers(dot);
+  });
+}
+
+bool Replication::lacks_to_send(const Peer::Shared& shared, const VersionVector& have) const {
+  return shared.relay ? !shared.sent.covers(have) : lacks_own(shared.sent, have);
+}
+
+void Replication::on_report(Peer& peer, const ReportMessage& report) {
+  const bool first = !peer.reported && report.complete;
+  for (const auto& theirs : report.partitions) {
+    const auto shared = peer.shared.find(theirs.partition);
+    Partition* partition = core_.find(theirs.partition);
+    if (shared == peer.shared.end() || partition == nullptr) continue;
+    Peer::Shared& state = shared->second;
+    if (first) {
+      // It may hold less than it once said: it may have lost the end of its log.
+      state.acked = theirs.vector;
+      state.sent = theirs.vector;
+    } else {
+      state.acked.merge(theirs.vector);
+      state.sent.merge(theirs.vector);
+    }
+    if (state.acked.covers(partition->state.vector())) {
+      state.relay = false;
+      state.wants_snapshot = false;
+    }
+    compare_digest(peer, *partition, theirs);
+  }
+  if (!first) return;
+  peer.reported = true;
+  for (auto& [id, shared] : peer.shared) {
+    const Partition& partition = core_.at(id);
+    shared.wants_snapshot = lacks_own(shared.sent, partition.floor);
+  }
+  rewind(peer);
+}
+
+void Replication::compare_digest(const Peer& peer, const Partition& partition,
+                                 const ReportMessage::Partition& theirs) {
+  if (theirs.vector != partition.state.vector()) return;
+  ++core_.stats.digest_comparisons;
+  if (theirs.digest == partition.state.digest()) return;
+  ++core_.stats.digest_mismatches;
+  core_.warn(fmt::format(
+      "partition {} differs from node {}'s although both have seen the same ({}): digest {:016x} here, {:016x} there",
+      partition.id, peer.node, theirs.vector.to_string(), partition.state.digest(), theirs.digest));
+}
+
+void Replication::rewind(Peer& peer) {
+  const LogPosition end = core_.log.end();
+  peer.cursor = core_.index.find(
+      [&](const LogIndex::Reach& reach) {
+        return std::any_of(reach.begin(), reach.end(), [&](const auto& entry) {
+          const auto shared = peer.shared.find(entry.first);
+          return shared != peer.shared.end() && lacks_to_send(shared->second, entry.second);
+        });
+      },
+      end);
+  // The index also knows of records that are still in the buffer.
+  peer.cursor = std::min(peer.cursor, end);
+}
+
+bool Replication::everywhere(PartitionId partition, const VersionVector& reach) const {
+  for (const NodeNumber node : core_.at(partition).replicas) {
+    if (node == core_.options.node) continue;
+    if (!peers_.at(node)->shared.at(partition).acked.covers(reach)) return false;
+  }
+  return true;
+}
+
+void Replication::log_trimmed() {
+  for (auto& [node, peer] : peers_) {
+    if (peer->cursor >= core_.log.begin()) continue;
+    peer->cursor = core_.log.begin();
+    for (auto& [id, shared] : peer->shared) {
+      if (lacks_own(shared.sent, core_.at(id).floor)) shared.wants_snapshot = true;
+    }
+  }
+}
+
+// --- Sending --------------------------------------------------------------------------------------------
+
+void Replication::send(Peer& peer, std::uint64_t number, std::string message) {
+  peer.in_flight.push_back({number, message.size(), core_.clock.monotonic_us()});
+  peer.bytes_in_flight += message.size();
+  transport_.send(peer.node, std::move(message));
+}
+
+void Replication::on_ack(Peer& peer, const AckMessage& message) {
+  while (!peer.in_flight.empty() && peer.in_flight.front().number <= message.number) {
+    peer.bytes_in_flight -= peer.in_flight.front().bytes;
+    peer.in_flight.pop_front();
+  }
+  pump(peer);
+}
+
+void Replication::pump(Peer& peer) {
+  if (!peer.up || !peer.reported) return;
+  while (peer.bytes_in_flight < core_.options.window_bytes) {
+    if (!pump_snapshot(peer) && !pump_records(peer)) return;
+  }
+}
+
+bool Replication::pump_snapshot(Peer& peer) {
+  if (!peer.snapshot) {
+    for (auto& [id, shared] : peer.shared) {
+      if (!shared.wants_snapshot) continue;
+      const Partition& partition = core_.at(id);
+      Record state;
+      state.partition = id;
+      state.context = partition.state.vector();
+      state.delta = partition.state.describe();
+      Peer::SnapshotSend& sending = peer.snapshot.emplace();
+      sending.partition = id;
+      sending.transfer = next_transfer_++;
+      sending.vector = partition.state.vector();
+      encode_record(state, sending.bytes);
+      shared.wants_snapshot = false;
+      break;
+    }
+    if (!peer.snapshot) return false;
+  }
+  Peer::SnapshotSend& sending = *peer.snapshot;
+  SnapshotMessage message;
+  message.number = peer.next_number++;
+  message.transfer = sending.transfer;
+  message.partition = sending.partition;
+  message.offset = sending.offset;
+  message.total = sending.bytes.size();
+  message.bytes = std::string_view(sending.bytes).substr(sending.offset, kBatchBytes);
+  sending.offset += message.bytes.size();
+  send(peer, message.number, encode_snapshot(message));
+  if (sending.offset == sending.bytes.size()) {
+    Peer::Shared& shared = peer.shared.at(sending.partition);
+    shared.sent.merge(sending.vector);
+    peer.snapshot.reset();
+  }
+  return true;
+}
+
+bool Replication::pump_records(Peer& peer) {
+  if (peer.cursor >= core_.log.end()) return false;
+  RecordsBuilder batch(peer.next_number);
+  const auto next = core_.log.read(peer.cursor, kBatchBytes, [&](std::string_view bytes) {
+    const auto head = decode_record_head(bytes);
+    EVEN_CHECK(head.has_value(), "a record in the log has a head");
+    const auto found = peer.shared.find(head->partition);
+    if (found == peer.shared.end() || head->dot.seq == 0) return;
+    Peer::Shared& shared = found->second;
+    if (!shared.relay && head->dot.replica.node() != core_.options.node) return;
+    if (shared.sent.covers(head->dot)) return;
+    shared.sent.add(head->dot);
+    batch.add(bytes);
+  });
+  if (!next) {
+    core_.warn(fmt::format("cannot read the log for node {}: {}", peer.node, next.error().message));
+    peer.up = false;
+    return false;
+  }
+  peer.cursor = *next;
+  if (!batch.empty()) {
+    const std::uint64_t number = peer.next_number++;
+    send(peer, number, batch.take());
+  }
+  return true;
+}
+
+void Replication::end_turn() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (core_.stats.records_local != marked_records_ &&
+      (marks_.empty() || now_us - marks_.back().at_us >= kMarkIntervalUs)) {
+    marks_.push_back({marked_records_, now_us});
+    marked_records_ = core_.stats.records_local;
+    if (marks_.size() > kMaxMarks) marks_.erase(marks_.begin() + 1);  // keeps the oldest
+  }
+  for (auto& [node, peer] : peers_) {
+    if (!peer->up) continue;
+    if (peer->ack_due) {
+      peer->ack_due = false;
+      transport_.send(node, encode_ack({peer->received_number}));
+    }
+    pump(*peer);
+  }
+}
+
+// --- Receiving ------------------------------------------------------------------------------------------
+
+Result<> Replication::on_records(Peer& peer, const RecordsMessage& message) {
+  // A log that cannot be written takes nothing more; the peer will see no progress and send it again.
+  if (core_.log.error()) return {};
+  peer.received_number = std::max(peer.received_number, message.number);
+  peer.ack_due = true;
+  for (const std::string_view bytes : message.records) {
+    const auto head = decode_record_head(bytes);
+    if (!head || head->dot.seq == 0) return fail("malformed record: its head is cut off or names no dot");
+    if (core_.find(head->partition) == nullptr) {
+      return fail(fmt::format("a record of partition {}, which is not held here", head->partition));
+    }
+    if (const auto taken = core_.take(bytes, *head); !taken) return std::unexpected(taken.error());
+  }
+  return {};
+}
+
+Result<> Replication::on_snapshot(Peer& peer, const SnapshotMessage& message) {
+  if (core_.log.error()) return {};
+  peer.received_number = std::max(peer.received_number, message.number);
+  peer.ack_due = true;
+  Peer::SnapshotReceive& receiving = peer.receiving[message.partition];
+  if (message.offset == 0 && receiving.transfer != message.transfer) {
+    receiving.transfer = message.transfer;
+    receiving.bytes.clear();
+  }
+  // A piece that does not fit is of a transfer with a gap: it will not complete, and will be asked for again.
+  if (receiving.transfer != message.transfer || receiving.bytes.size() != message.offset) return {};
+  receiving.bytes.append(message.bytes);
+  if (receiving.bytes.size() < message.total) return {};
+  const std::string bytes = std::move(receiving.bytes);
+  peer.receiving.erase(message.partition);
+  return core_.take_state(bytes);
+}
+
+// --- Timers ---------------------------------------------------------------------------------------------
+
+void Replication::send_report(Peer& peer, bool complete) {
+  ReportMessage report;
+  report.complete = complete;
+  for (const auto& [id, shared] : peer.shared) {
+    const Partition& partition = core_.at(id);
+    if (!complete && !partition.report_due) continue;
+    report.partitions.push_back({id, partition.state.vector(), partition.state.digest()});
+  }
+  // In the order of numbers, so that a run can be repeated exactly.
+  std::sort(report.partitions.begin(), report.partitions.end(),
+            [](const auto& a, const auto& b) { return a.partition < b.partition; });
+  if (complete || !report.partitions.empty()) transport_.send(peer.node, encode_report(report));
+}
+
+void Replication::tick() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (now_us - last_report_us_ >= core_.options.report_interval_ms * 1000) {
+    last_report_us_ = now_us;
+    const bool complete = now_us - last_full_report_us_ >= kFullReportIntervalUs;
+    if (complete) last_full_report_us_ = now_us;
+    for (auto& [node, peer] : peers_) {
+      if (peer->up) send_report(*peer, complete);
+    }
+    for (const auto& partition : core_.partitions()) partition->report_due = false;
+  }
+  if (now_us - last_repair_us_ >= kRepairIntervalUs) {
+    last_repair_us_ = now_us;
+    for (auto& [node, peer] : peers_) {
+      if (peer->up && peer->reported) repair(*peer, now_us);
+    }
+  }
+  if (now_us - last_collect_us_ >= kCollectIntervalUs) {
+    last_collect_us_ = now_us;
+    collect_residue();
+  }
+}
+
+void Replication::repair(Peer& peer, std::int64_t now_us) {
+  if (!peer.in_flight.empty() && now_us - peer.in_flight.front().sent_us > kAckTimeoutUs) {
+    peer.in_flight.clear();  // they, or their acknowledgements, were lost
+    peer.bytes_in_flight = 0;
+  }
+  if (!peer.check) {
+    Peer::Check check{{}, peer.next_number - 1, core_.log.end(), now_us};
+    for (const auto& [id, shared] : peer.shared) {
+      const VersionVector& have = core_.at(id).state.vector();
+      if (!shared.acked.covers(have)) check.expected.emplace_back(id, have);
+    }
+    if (!check.expected.empty()) peer.check = std::move(check);
+    return;
+  }
+  const bool arrived = peer.in_flight.empty() || peer.in_flight.front().number > peer.check->number;
+  if (!arrived || peer.cursor < peer.check->position || peer.snapshot ||
+      now_us - peer.check->since_us < kNoProgressUs) {
+    return;
+  }
+  const Peer::Check check = *std::exchange(peer.check, std::nullopt);
+  bool gap = false;
+  for (const auto& [id, expected] : check.expected) {
+    Peer::Shared& shared = peer.shared.at(id);
+    if (shared.acked.covers(expected)) continue;
+    gap = true;
+    shared.sent = shared.acked;
+    shared.relay = true;
+    shared.wants_snapshot = !shared.acked.covers(core_.at(id).floor);
+  }
+  if (!gap) return;
+  rewind(peer);
+  pump(peer);
+}
+
+void Replication::collect_residue() {
+  for (const auto& partition : core_.partitions()) {
+    const VersionVector& seen = partition->state.vector();
+    if (partition->state.residue_keys() == 0) continue;
+    VersionVector stable = seen;
+    bool known = true;
+    for (const NodeNumber node : partition->replicas) {
+      if (node == core_.options.node) continue;
+      const VersionVector& acked = peers_.at(node)->shared.at(partition->id).acked;
+      // A peer that has seen more than this replica might have made something that needs the residue.
+      known = known && seen.covers(acked);
+      stable.meet(acked);
+    }
+    if (EVEN_MUTANT(kCollectTooEarly)) {
+      partition->state.collect_residue(seen);
+    } else if (known) {
+      partition->state.collect_residue(stable);
+    }
+  }
+}
+
+std::vector<PeerStatus> Replication::status() const {
+  std::vector<PeerStatus> all;
+  for (const auto& [node, peer] : peers_) {
+    PeerStatus& status = all.emplace_back();
+    status.node = node;
+    status.up = peer->up && peer->reported;
+    status.bytes_in_flight = peer->bytes_in_flight;
+    status.delay_histogram = peer->delay_histogram;
+    status.delay_sum_seconds = peer->delay_sum_seconds;
+    for (const auto& [id, shared] : peer->shared) {
+      for (const Dot& dot : core_.at(id).state.vector().entries()) {
+        if (dot.replica.node() != core_.options.node) continue;
+        const std::uint64_t theirs = shared.acked[dot.replica];
+        if (dot.seq > theirs) status.lag_records += dot.seq - theirs;
+      }
+    }
+    if (status.lag_records > 0) {
+      // The oldest record it lacks is, in order of making, about the lag-th from the end.
+      const std::uint64_t acked = core_.stats.records_local > status.lag_records
+                                      ? core_.stats.records_local - status.lag_records
+                                      : 0;
+      const auto mark = std::upper_bound(marks_.begin(), marks_.end(), acked,
+                                         [](std::uint64_t records, const Mark& m) { return records < m.records; });
+      const std::int64_t now_us = core_.clock.monotonic_us();
+      const std::int64_t at_us = marks_.empty() ? now_us : mark == marks_.begin() ? mark->at_us : std::prev(mark)->at_us;
+      status.lag_seconds = static_cast<double>(now_us - at_us) / 1e6;
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.node < b.node; });
+  return all;
+}
+
+}  // namespace even

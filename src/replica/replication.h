@@ -1,0 +1,75 @@
+// Replication of one shard: pushes records to peers, takes theirs in, and sees to it that whatever a peer lacks gets
+// there in the end. docs/architecture.md explains the protocol and why it converges.
+#pragma once
+
+#include <absl/container/btree_map.h>
+
+#include <deque>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "replica/core.h"
+#include "replica/peer.h"
+#include "replica/peer_message.h"
+
+namespace even {
+
+class Replication {
+ public:
+  Replication(ShardCore& core, Transport& transport);
+
+  void link_up(NodeNumber node);
+  void link_down(NodeNumber node);
+  Result<> receive(NodeNumber node, std::string_view message);
+
+  // After the turn's records have been written: acknowledges what came and pushes what is new.
+  void end_turn();
+  // Reports, repairs, collection of residue.
+  void tick();
+
+  // Whether every other replica has reported to have seen `reach` of `partition`.
+  bool everywhere(PartitionId partition, const VersionVector& reach) const;
+  // A segment was removed; peers that stood in it go on at the log's new beginning.
+  void log_trimmed();
+  std::vector<PeerStatus> status() const;
+
+ private:
+  void on_report(Peer& peer, const ReportMessage& report);
+  Result<> on_records(Peer& peer, const RecordsMessage& message);
+  void on_ack(Peer& peer, const AckMessage& message);
+  Result<> on_snapshot(Peer& peer, const SnapshotMessage& message);
+  void compare_digest(const Peer& peer, const Partition& partition, const ReportMessage::Partition& theirs);
+
+  void send(Peer& peer, std::uint64_t number, std::string message);
+  void send_report(Peer& peer, bool complete);
+  void pump(Peer& peer);
+  bool pump_snapshot(Peer& peer);
+  bool pump_records(Peer& peer);
+  // Moves the cursor back to where the log begins to hold something that `lacks` says the peer lacks.
+  void rewind(Peer& peer);
+  void repair(Peer& peer, std::int64_t now_us);
+  void collect_residue();
+  // Of one partition, whether `vector` lacks records of this node that `state` has.
+  bool lacks_own(const VersionVector& vector, const VersionVector& have) const;
+  bool lacks_to_send(const Peer::Shared& shared, const VersionVector& have) const;
+
+  ShardCore& core_;
+  Transport& transport_;
+  absl::btree_map<NodeNumber, std::unique_ptr<Peer>> peers_;
+  std::uint64_t next_transfer_ = 1;
+  std::int64_t last_report_us_ = 0;
+  std::int64_t last_full_report_us_ = 0;
+  std::int64_t last_repair_us_ = 0;
+  std::int64_t last_collect_us_ = 0;
+
+  // How many records this node had made in all when, for the age of the oldest that a peer lacks.
+  struct Mark {
+    std::uint64_t records;
+    std::int64_t at_us;
+  };
+  std::deque<Mark> marks_;
+  std::uint64_t marked_records_ = 0;
+};
+
+}  // namespace even

@@ -1,0 +1,345 @@
+#include "replica/shard.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+#include "base/mutant.h"
+#include "cluster/placement.h"
+#include "replica/core.h"
+#include "replica/replication.h"
+#include "store/state_store.h"
+
+namespace even {
+namespace {
+
+constexpr std::int64_t kSyncIntervalUs = 1'000'000;  // fsync = everysec
+constexpr std::int64_t kSweepIntervalUs = 50'000;
+// The first replica of a partition purges what has expired; the next steps in when it has not done so for this long.
+constexpr std::int64_t kPurgeRankDelayMs = 1'000;
+constexpr std::size_t kPurgeBatch = 128;
+constexpr std::int64_t kCheckpointSliceUs = 2'000;
+
+// The keys that one execution can reach: those of one shard, or of all shards of the process.
+class Reach : public Keyspace {
+ public:
+  Reach(ShardCore& own, std::span<ShardCore* const> others) : cores_{&own} {
+    cores_.insert(cores_.end(), others.begin(), others.end());
+    if (others.empty()) {
+      ids_ = own.partition_ids();
+      return;
+    }
+    for (const ShardCore* core : cores_) {
+      gathered_.insert(gathered_.end(), core->partition_ids().begin(), core->partition_ids().end());
+    }
+    std::sort(gathered_.begin(), gathered_.end());
+    ids_ = gathered_;
+  }
+
+  PartitionId partition_of(std::string_view key) const override {
+    return cluster::key_partition(key, cores_[0]->options.partition_count);
+  }
+  std::span<const PartitionId> partitions() const override { return ids_; }
+  const PartitionState& state(PartitionId id) const override { return core_of(id).at(id).state; }
+  std::vector<NodeNumber> replicas(PartitionId id) const override { return core_of(id).at(id).replicas; }
+  Stamp stamp(PartitionId id) override {
+    ShardCore& core = core_of(id);
+    return {{core.self, core.at(id).state.vector()[core.self] + 1}, core.hybrid_clock.tick(core.clock.wall_ms())};
+  }
+
+  ShardCore& core_of(PartitionId id) const {
+    for (ShardCore* core : cores_) {
+      if (core->find(id) != nullptr) return *core;
+    }
+    check_failed(__FILE__, __LINE__, "core_of(id)", "a partition out of reach");
+  }
+
+ private:
+  absl::InlinedVector<ShardCore*, 4> cores_;
+  std::vector<PartitionId> gathered_;
+  std::span<const PartitionId> ids_;
+};
+
+}  // namespace
+
+struct Shard::Impl {
+  Impl(ShardOptions options, Clock& clock, Random& random, Disk& disk, Transport& transport)
+      : core(std::move(options), clock, random, disk),
+        replication(core, transport),
+        store(make_checkpoint_store(core.options.shard, disk)) {
+    core.log.on_synced([this] {
+      if (released_callback) released_callback();
+    });
+  }
+
+  Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  void sweep();
+  void advance_checkpoint();
+  void trim();
+
+  ShardCore core;
+  Replication replication;
+  std::unique_ptr<StateStore> store;
+  std::function<void()> released_callback;
+  std::int64_t last_sync_us = 0;
+  std::int64_t last_sweep_us = 0;
+  std::optional<std::string> warned_error;
+
+  // The checkpoint: where the last complete one begins, and how far the one being written has come.
+  LogPosition checkpoint_begin = 0;
+  LogPosition checkpoint_attempt = 0;
+  std::optional<std::size_t> next_to_save;
+  bool committing = false;
+};
+
+Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  const auto from = store->load([this](std::string_view state) { return core.replay(state, 0, false); });
+  if (!from) return std::unexpected(from.error());
+  checkpoint_begin = checkpoint_attempt = *from;
+
+  // What the log holds of each partition without gaps, to know what it no longer holds.
+  struct Held {
+    VersionVector first;
+    VersionVector last;
+  };
+  std::map<PartitionId, Held> held;
+  bool checked_begin = false;
+  const auto replayed = core.log.recover(
+      [&](LogPosition frame, std::string_view record) -> Result<> {
+        if (!std::exchange(checked_begin, true) && frame > *from) {
+          return fail(fmt::format("the log begins at position {} but is needed from {} on", frame, *from));
+        }
+        const auto head = decode_record_head(record);
+        if (!head) return fail("a record has no head");
+        if (head->dot.seq == 0) {
+          held.erase(head->partition);
+        } else {
+          Held& partition = held[head->partition];
+          if (partition.first[head->dot.replica] == 0) partition.first.add(head->dot);
+          partition.last.add(head->dot);
+        }
+        return core.replay(record, frame, true);
+      },
+      progress);
+  if (!replayed) return replayed;
+  for (const auto& partition : core.partitions()) {
+    const Held& log = held[partition->id];
+    for (const Dot& seen : partition->state.vector().entries()) {
+      const std::uint64_t first = log.first[seen.replica];
+      const bool whole = first != 0 && log.last[seen.replica] == seen.seq;
+      partition->floor.add(whole ? Dot{seen.replica, first - 1} : seen);
+    }
+  }
+  last_sync_us = core.clock.monotonic_us();
+  return {};
+}
+
+void Shard::Impl::sweep() {
+  const std::int64_t now_ms = core.clock.wall_ms();
+  for (const auto& partition : core.partitions()) {
+    if (partition->state.keys_with_expiry() == 0) continue;
+    const auto& replicas = partition->replicas;
+    const auto rank = std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
+    Delta delta;
+    partition->state.expired(now_ms - rank * kPurgeRankDelayMs, kPurgeBatch,
+                             [&delta](std::string_view key, const Object& object) {
+                               KeyDelta& purge = delta.keys.emplace_back();
+                               purge.key = key;
+                               purge_expired(object, purge);
+                             });
+    if (delta.keys.empty()) continue;
+    core.stats.keys_expired += delta.keys.size();
+    // The delta views keys that the join erases.
+    std::vector<std::string> keys;
+    keys.reserve(delta.keys.size());
+    for (KeyDelta& key : delta.keys) key.key = keys.emplace_back(key.key);
+    Reach reach(core, {});
+    core.commit(*partition, reach.stamp(partition->id), std::move(delta));
+  }
+}
+
+void Shard::Impl::advance_checkpoint() {
+  if (committing) return;
+  if (!next_to_save) {
+    if (core.log.end() - checkpoint_attempt < core.options.checkpoint_bytes) return;
+    checkpoint_attempt = core.log.end();
+    if (const auto begun = store->begin(checkpoint_attempt); !begun) {
+      core.warn("cannot begin a checkpoint: " + begun.error().message);
+      return;
+    }
+    next_to_save = 0;
+  }
+  const std::int64_t started = core.clock.monotonic_us();
+  std::string bytes;
+  while (*next_to_save < core.partitions().size()) {
+    const Partition& partition = *core.partitions()[(*next_to_save)++];
+    Record state;
+    state.partition = partition.id;
+    state.context = partition.state.vector();
+    state.delta = partition.state.describe();
+    bytes.clear();
+    encode_record(state, bytes);
+    if (const auto added = store->add(bytes); !added) {
+      core.warn("cannot write a checkpoint: " + added.error().message);
+      next_to_save.reset();
+      return;
+    }
+    if (core.clock.monotonic_us() - started > kCheckpointSliceUs) return;  // goes on at the next tick
+  }
+  next_to_save.reset();
+  committing = true;
+  store->commit([this](Result<LogPosition> done) {
+    committing = false;
+    if (!done) {
+      core.warn("cannot finish a checkpoint: " + done.error().message);
+      return;
+    }
+    checkpoint_begin = *done;
+    trim();
+  });
+}
+
+// Removes segments from the log's beginning that recovery does not read and every other replica has seen all of, or that are more than
+// retain_bytes back.
+void Shard::Impl::trim() {
+  for (;;) {
+    const auto starts = core.log.segment_starts();
+    if (starts.size() < 2 || starts[1] > checkpoint_begin) return;
+    const bool keep = core.log.end() - starts[1] <= core.options.retain_bytes;
+    const bool needed = !core.index.all_of_segment(starts[0], [this](const LogIndex::Reach& reach) {
+      return std::all_of(reach.begin(), reach.end(), [this](const auto& entry) {
+        return replication.everywhere(entry.first, entry.second);
+      });
+    });
+    if (needed && keep) return;
+    if (!EVEN_MUTANT(kTrimForgetsFloor)) {
+      core.index.all_of_segment(starts[0], [this](const LogIndex::Reach& reach) {
+        for (const auto& [id, vector] : reach) core.at(id).floor.merge(vector);
+        return true;
+      });
+    }
+    core.index.remove_segment(starts[0]);
+    if (const auto removed = core.log.remove_first_segment(); !removed) {
+      core.warn("cannot remove a log segment: " + removed.error().message);
+      return;
+    }
+    replication.log_trimmed();
+  }
+}
+
+Shard::Shard(ShardOptions options, Clock& clock, Random& random, Disk& disk, Transport& transport)
+    : impl_(std::make_unique<Impl>(std::move(options), clock, random, disk, transport)) {}
+Shard::~Shard() = default;
+
+Result<> Shard::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  return impl_->recover(progress);
+}
+
+LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::string& out,
+                           std::span<Shard* const> others) {
+  ShardCore& core = impl_->core;
+  Reply reply(out, resp3);
+  if ((command.flags & kWrite) != 0) {
+    const std::optional<std::string>* error = &core.log.error();
+    for (const Shard* other : others) {
+      if (other->impl_->core.log.error()) error = &other->impl_->core.log.error();
+    }
+    if (*error) {
+      reply.error("MISCONF writes are refused: " + **error);
+      return released();
+    }
+  }
+  absl::InlinedVector<ShardCore*, 4> other_cores;
+  for (Shard* other : others) other_cores.push_back(&other->impl_->core);
+  Reach reach(core, other_cores);
+  Context context(reach, reply, core.random, core.clock.wall_ms());
+  command.handler(context, args);
+  for (const auto& write : context.finish()) {
+    ShardCore& owner = reach.core_of(write->partition);
+    owner.commit(owner.at(write->partition), write->stamp, std::move(write->delta));
+  }
+  // While the log cannot be written, reads go on; they may show what was refused room in the log.
+  return core.log.error() ? released() : core.log.barrier();
+}
+
+LogPosition Shard::barrier() const { return impl_->core.log.barrier(); }
+
+void Shard::end_turn() {
+  ShardCore& core = impl_->core;
+  if (const auto flushed = core.log.flush(); !flushed || core.log.error()) {
+    if (core.log.error() != impl_->warned_error) core.warn("writes are refused: " + *core.log.error());
+  }
+  impl_->warned_error = core.log.error();
+  if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) core.log.sync();
+  impl_->replication.end_turn();
+}
+
+LogPosition Shard::released() const {
+  const Log& log = impl_->core.log;
+  const bool durable = impl_->core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
+  return durable ? log.durable() : log.end();
+}
+
+void Shard::on_released(std::function<void()> callback) { impl_->released_callback = std::move(callback); }
+
+std::optional<std::string> Shard::write_error() const { return impl_->core.log.error(); }
+
+void Shard::tick() {
+  ShardCore& core = impl_->core;
+  const std::int64_t now_us = core.clock.monotonic_us();
+  if (core.options.log.fsync == FsyncPolicy::kEverySecond && now_us - impl_->last_sync_us >= kSyncIntervalUs) {
+    impl_->last_sync_us = now_us;
+    core.log.sync();
+  }
+  if (now_us - impl_->last_sweep_us >= kSweepIntervalUs && !core.log.error()) {
+    impl_->last_sweep_us = now_us;
+    impl_->sweep();
+  }
+  impl_->replication.tick();
+  impl_->advance_checkpoint();
+}
+
+void Shard::link_up(NodeNumber peer) { impl_->replication.link_up(peer); }
+void Shard::link_down(NodeNumber peer) { impl_->replication.link_down(peer); }
+Result<> Shard::receive(NodeNumber peer, std::string_view message) {
+  return impl_->replication.receive(peer, message);
+}
+
+Result<> Shard::close() { return impl_->core.log.flush_and_sync(); }
+
+bool Shard::owns(PartitionId partition) const { return impl_->core.find(partition) != nullptr; }
+ReplicaId Shard::replica_id() const { return impl_->core.self; }
+const ShardStats& Shard::stats() const { return impl_->core.stats; }
+std::vector<PeerStatus> Shard::peers() const { return impl_->replication.status(); }
+
+std::vector<PartitionStatus> Shard::partitions() const {
+  std::vector<PartitionStatus> all;
+  for (const auto& partition : impl_->core.partitions()) {
+    all.push_back({partition->id, partition->state.vector(), partition->state.digest(),
+                   partition->state.live_keys()});
+  }
+  return all;
+}
+
+const PartitionState* Shard::state(PartitionId id) const {
+  const Partition* partition = impl_->core.find(id);
+  return partition == nullptr ? nullptr : &partition->state;
+}
+
+std::size_t Shard::live_keys() const {
+  std::size_t keys = 0;
+  for (const auto& partition : impl_->core.partitions()) keys += partition->state.live_keys();
+  return keys;
+}
+
+std::size_t Shard::keys_with_expiry() const {
+  std::size_t keys = 0;
+  for (const auto& partition : impl_->core.partitions()) keys += partition->state.keys_with_expiry();
+  return keys;
+}
+
+LogStats Shard::log_stats() const { return impl_->core.log.stats(); }
+
+}  // namespace even
