@@ -1,6 +1,7 @@
-// The one command table: it drives dispatch, arity checks, key extraction, access flags, COMMAND and its subcommands, and help. Each family's file
-// ends with its rows (cmd_string.cc, cmd_set.cc, ...); rows of commands that belong to a connection or a node have no handler here
-// and are executed by the server under the same name.
+// The one command table: it drives dispatch, arity checks, key extraction, access flags, COMMAND
+// and its subcommands, and help. Each family's file ends with its rows (cmd_string.cc, cmd_set.cc,
+// ...); rows of commands that belong to a connection or a node have no handler here and are
+// executed by the server under the same name.
 #pragma once
 
 #include <cstdint>
@@ -57,7 +58,10 @@ struct Subcommand {
   std::string_view name;  // lower case, "get" of "config get"
   int arity;              // counts both words
   std::uint32_t flags;
+  std::string_view since;
   std::string_view summary;
+  std::string_view acl;
+  std::string_view tips;
 };
 
 struct Command {
@@ -72,8 +76,11 @@ struct Command {
   std::string_view group;    // "string", "set", "hash", "generic", "connection", "server"
   std::string_view since;    // the version of Redis that introduced it
   std::string_view summary;  // one line, for COMMAND DOCS and help
-  std::string_view acl;      // categories beyond those that follow from flags and group, as "@keyspace @dangerous"
-  std::string_view key_spec; // flags of the key specification, as "RW ACCESS UPDATE"; empty without keys
+  std::string_view
+      acl;  // categories beyond those that follow from flags and group: "@admin @dangerous"
+  std::string_view
+      key_spec;           // flags of the key specification: "RW access update"; empty without keys
+  std::string_view tips;  // as COMMAND INFO prints them: "request_policy:all_shards"
   Scope scope = Scope::kKeys;
   Split split = Split::kNever;
   Handler handler = nullptr;
@@ -82,6 +89,8 @@ struct Command {
 
 // Case-insensitive; null when there is no such command.
 const Command* find_command(std::string_view name);
+// Case-insensitive; null when `command` has no such subcommand.
+const Subcommand* find_subcommand(const Command& command, std::string_view name);
 // All, sorted by name.
 std::span<const Command* const> all_commands();
 
@@ -96,16 +105,23 @@ void for_each_key(const Command& command, Args args, Visit visit) {
   }
 }
 
-// Checks the number of words of a command and its subcommand. On a mismatch returns Redis's error message, else an empty string.
+// Checks the number of words of a command and of its subcommand, and that there is such a
+// subcommand. Returns Redis's error message, or an empty string when all is well.
 std::string check_arity(const Command& command, Args args);
 // Redis's error for a name that is not in the table.
 std::string unknown_command(Args args);
+// The reply to a HELP subcommand: one line for each subcommand and its summary.
+void reply_help(Reply& reply, const Command& command);
 
-// The rows of each family; see command.cc.
+// The rows of each family, at the end of its file; see command.cc.
 std::span<const Command> string_commands();
+std::span<const Command> number_commands();
 std::span<const Command> generic_commands();
+std::span<const Command> expire_commands();
+std::span<const Command> scan_commands();
 std::span<const Command> set_commands();
 std::span<const Command> hash_commands();
+std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> server_commands();
 std::span<const Command> even_commands();

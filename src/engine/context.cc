@@ -1,5 +1,6 @@
 #include "engine/context.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -9,16 +10,25 @@ namespace {
 
 constexpr std::size_t kIndexFrom = 8;  // below this many entries a scan beats a hash table
 
+bool holds_something(const LeafDelta& leaf) {
+  const auto live = [](const auto& entry) { return entry.live(); };
+  return !leaf.siblings.empty() || std::any_of(leaf.integers.begin(), leaf.integers.end(), live) ||
+         std::any_of(leaf.reals.begin(), leaf.reals.end(), live);
+}
+
 }  // namespace
 
-KeyWriter::KeyWriter(std::string_view key, const Object* stored, const Object* visible, const Stamp& stamp)
+KeyWriter::KeyWriter(std::string_view key, const Object* stored, const Object* visible,
+                     const Stamp& stamp)
     : stored_(stored), object_(visible), stamp_(stamp) {
   delta_.key = key;
-  // A key that is made anew starts from nothing: what is left of it (expired content, residue) goes.
+  // A key that is made anew starts from nothing: what is left of it (expired content, residue)
+  // goes.
   if (object_ == nullptr) remove_all(stored_, delta_);
 }
 
-LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field) {
+LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field, bool* fresh) {
+  if (fresh != nullptr) *fresh = false;
   if (delta_.leaves.size() < kIndexFrom) {
     for (LeafDelta& leaf : delta_.leaves) {
       if (leaf.kind == kind && leaf.field == field) return leaf;
@@ -32,19 +42,27 @@ LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field) {
     const auto [at, inserted] = index_.try_emplace({kind, field}, delta_.leaves.size());
     if (!inserted) return delta_.leaves[at->second];
   }
+  if (fresh != nullptr) *fresh = true;
   LeafDelta& leaf = delta_.leaves.emplace_back();
   leaf.kind = kind;
   leaf.field = field;
   return leaf;
 }
 
+bool KeyWriter::present(const LeafDelta& leaf, bool fresh, bool stored) const {
+  // A full delta has removed whatever it does not mention.
+  return fresh ? stored && !delta_.full : holds_something(leaf);
+}
+
+bool KeyWriter::stored_member(std::string_view member) const {
+  return stored_ != nullptr && stored_->set && stored_->set->find(member) != nullptr;
+}
+
 const Scalar* KeyWriter::stored_field(std::string_view field) const {
   return stored_ != nullptr && stored_->hash ? stored_->hash->find(field) : nullptr;
 }
 
-void KeyWriter::write_scalar(LeafKind kind, std::string_view field, const Scalar* now,
-                             std::string_view value) {
-  LeafDelta& out = leaf(kind, field);
+void KeyWriter::write_scalar(LeafDelta& out, const Scalar* now, std::string_view value) {
   out.siblings.clear();
   out.integers.clear();
   out.reals.clear();
@@ -54,21 +72,25 @@ void KeyWriter::write_scalar(LeafKind kind, std::string_view field, const Scalar
 }
 
 template <typename Number>
-void KeyWriter::add_increment(const Counter<Number>* counter, std::vector<CounterEntry<Number>>& out,
-                              Number by) {
+void KeyWriter::add_increment(const Counter<Number>* counter,
+                              std::vector<CounterEntry<Number>>& out, Number by) {
   std::erase_if(out, [&](const auto& entry) { return entry.replica == stamp_.dot.replica; });
   const Counter<Number> none;
-  // A key that is made anew has its old entries removed by the same delta, so the increment starts a new curve.
-  out.push_back((counter && object_ ? *counter : none).incremented(stamp_.dot.replica, stamp_.dot.seq, by));
+  // A key that is made anew has its old entries removed by the same delta, so the increment starts
+  // a new curve.
+  out.push_back(
+      (counter && object_ ? *counter : none).incremented(stamp_.dot.replica, stamp_.dot.seq, by));
 }
 
-void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by) {
+void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now,
+                                 std::int64_t by) {
   LeafDelta& out = leaf(kind, field);
   out.partial = !delta_.full;
   add_increment(now && now->counters ? &now->counters->integers : nullptr, out.integers, by);
 }
 
-void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to) {
+void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now,
+                                    Real to) {
   LeafDelta& out = leaf(kind, field);
   out.partial = !delta_.full;
   const bool live = object_ != nullptr && now != nullptr && now->live();
@@ -90,7 +112,7 @@ void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
       expiry.siblings.push_back({sibling.dot, sibling.time, {}, sibling.at_ms});
     }
   }
-  write_scalar(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, value);
+  write_scalar(leaf(LeafKind::kString, {}), stored_ ? &stored_->string : nullptr, value);
 }
 
 void KeyWriter::increment(std::int64_t by) {
@@ -100,8 +122,13 @@ void KeyWriter::increment_real_to(Real to) {
   increment_scalar_to(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, to);
 }
 
-void KeyWriter::set_field(std::string_view field, std::string_view value) {
-  write_scalar(LeafKind::kField, field, stored_field(field), value);
+bool KeyWriter::set_field(std::string_view field, std::string_view value) {
+  const Scalar* stored = stored_field(field);
+  bool fresh = false;
+  LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
+  const bool was_present = present(out, fresh, stored != nullptr && stored->live());
+  write_scalar(out, stored, value);
+  return !was_present;
 }
 void KeyWriter::increment_field(std::string_view field, std::int64_t by) {
   increment_scalar(LeafKind::kField, field, stored_field(field), by);
@@ -110,21 +137,33 @@ void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
   increment_scalar_to(LeafKind::kField, field, stored_field(field), to);
 }
 
-void KeyWriter::remove_field(std::string_view field) {
-  LeafDelta& out = leaf(LeafKind::kField, field);
+bool KeyWriter::remove_field(std::string_view field) {
+  const Scalar* stored = stored_field(field);
+  bool fresh = false;
+  LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
+  const bool was_present = present(out, fresh, stored != nullptr && stored->live());
   out.siblings.clear();
   out.integers.clear();
   out.reals.clear();
-  remove_scalar(stored_field(field), out);
+  out.partial = false;
+  remove_scalar(stored, out);
+  return was_present;
 }
 
-void KeyWriter::add_member(std::string_view member) {
-  LeafDelta& out = leaf(LeafKind::kMember, member);
+bool KeyWriter::add_member(std::string_view member) {
+  bool fresh = false;
+  LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
+  const bool was_present = present(out, fresh, fresh && stored_member(member));
   out.siblings.clear();
   out.siblings.push_back({stamp_.dot, stamp_.time, {}, 0});
+  return !was_present;
 }
-void KeyWriter::remove_member(std::string_view member) {
-  leaf(LeafKind::kMember, member).siblings.clear();
+bool KeyWriter::remove_member(std::string_view member) {
+  bool fresh = false;
+  LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
+  const bool was_present = present(out, fresh, fresh && stored_member(member));
+  out.siblings.clear();
+  return was_present;
 }
 
 void KeyWriter::expire_at(std::int64_t at_ms) {
@@ -134,10 +173,19 @@ void KeyWriter::expire_at(std::int64_t at_ms) {
 }
 void KeyWriter::persist() { leaf(LeafKind::kExpiry, {}).siblings.clear(); }
 
-const Object* Context::find(std::string_view key) const {
-  const Object* object = keyspace_.state(keyspace_.partition_of(key)).find(key, hash64(key));
-  return object != nullptr && object->live() && !object->expired(now_ms) ? object : nullptr;
+const Context::Place& Context::locate(std::string_view key) const {
+  if (last_.key.data() == key.data() && last_.key.size() == key.size() && !key.empty())
+    return last_;
+  last_.key = key;
+  last_.partition = keyspace_.partition_of(key);
+  last_.stored = keyspace_.state(last_.partition).find(key, hash64(key));
+  const bool visible =
+      last_.stored != nullptr && last_.stored->live() && !last_.stored->expired(now_ms);
+  last_.visible = visible ? last_.stored : nullptr;
+  return last_;
 }
+
+const Object* Context::find(std::string_view key) const { return locate(key).visible; }
 
 bool Context::find(std::string_view key, ObjectType type, const Object*& out) const {
   out = find(key);
@@ -157,7 +205,8 @@ Context::PartitionWrite& Context::partition_write(PartitionId partition) {
 }
 
 KeyWriter& Context::write(std::string_view key) {
-  PartitionWrite& write = partition_write(keyspace_.partition_of(key));
+  const Place& place = locate(key);
+  PartitionWrite& write = partition_write(place.partition);
   if (write.writers.size() < kIndexFrom) {
     for (const auto& writer : write.writers) {
       if (writer->delta_.key == key) return *writer;
@@ -168,10 +217,8 @@ KeyWriter& Context::write(std::string_view key) {
     }
     if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
   }
-  const Object* stored = keyspace_.state(write.partition).find(key, hash64(key));
-  const bool visible = stored != nullptr && stored->live() && !stored->expired(now_ms);
-  KeyWriter& writer = *write.writers.emplace_back(
-      new KeyWriter(key, stored, visible ? stored : nullptr, write.stamp));
+  KeyWriter& writer =
+      *write.writers.emplace_back(new KeyWriter(key, place.stored, place.visible, write.stamp));
   if (!write.index.empty()) write.index[key] = &writer;
   return writer;
 }
@@ -193,7 +240,8 @@ void Context::flush_all() {
 
 Context::Writes& Context::finish() {
   for (const auto& write : writes_) {
-    for (const auto& writer : write->writers) write->delta.keys.push_back(std::move(writer->delta_));
+    for (const auto& writer : write->writers)
+      write->delta.keys.push_back(std::move(writer->delta_));
   }
   return writes_;
 }

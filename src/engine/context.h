@@ -1,5 +1,6 @@
-// One command's view of the world: it reads objects, describes its writes as deltas and writes a reply. Nothing changes until the
-// command has returned; then the deltas become records, one per partition, and are joined like any other.
+// One command's view of the world: it reads objects, describes its writes as deltas and writes a
+// reply. Nothing changes until the command has returned; then the deltas become records, one per
+// partition, and are joined like any other.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -19,7 +20,8 @@ namespace even {
 
 using Args = std::span<const std::string_view>;
 
-// Collects what a command does to one key. Mentions each leaf once: a later write of a leaf in the same command replaces the earlier.
+// Collects what a command does to one key. Mentions each leaf once: a later write of a leaf in the
+// same command replaces the earlier.
 class KeyWriter {
  public:
   // The key as it was before the command; null when absent or expired.
@@ -29,18 +31,21 @@ class KeyWriter {
   void remove();
   // Makes it a string, whatever it was. With keep_expiry an expiry stays.
   void set_string(std::string_view value, bool keep_expiry);
-  // Adds to the string's number. The caller has checked the type, that the value is a number and that it does not overflow.
+  // Adds to the string's number. The caller has checked the type, that the value is a number and
+  // that it does not overflow.
   void increment(std::int64_t by);
   // Makes the number `to` by adding the difference, so that concurrent increments add up.
   void increment_real_to(Real to);
 
-  void set_field(std::string_view field, std::string_view value);
-  void remove_field(std::string_view field);
+  // These say whether the field or member is new, or was there to be removed, also in the light of
+  // what this command has done to it before.
+  bool set_field(std::string_view field, std::string_view value);
+  bool remove_field(std::string_view field);
+  bool add_member(std::string_view member);
+  bool remove_member(std::string_view member);
+
   void increment_field(std::string_view field, std::int64_t by);
   void increment_field_real_to(std::string_view field, Real to);
-
-  void add_member(std::string_view member);
-  void remove_member(std::string_view member);
 
   void expire_at(std::int64_t at_ms);
   void persist();
@@ -48,10 +53,15 @@ class KeyWriter {
  private:
   friend class Context;
   KeyWriter(std::string_view key, const Object* stored, const Object* visible, const Stamp& stamp);
-  LeafDelta& leaf(LeafKind kind, std::string_view field);
-  void write_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::string_view value);
+  // `fresh` comes back as whether the leaf has not been mentioned before.
+  LeafDelta& leaf(LeafKind kind, std::string_view field, bool* fresh = nullptr);
+  // Whether a reader would find the leaf, given what the command has done so far.
+  bool present(const LeafDelta& leaf, bool fresh, bool stored) const;
+  bool stored_member(std::string_view member) const;
+  void write_scalar(LeafDelta& out, const Scalar* now, std::string_view value);
   template <typename Number>
-  void add_increment(const Counter<Number>* counter, std::vector<CounterEntry<Number>>& out, Number by);
+  void add_increment(const Counter<Number>* counter, std::vector<CounterEntry<Number>>& out,
+                     Number by);
   void increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by);
   void increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to);
   const Scalar* stored_field(std::string_view field) const;
@@ -60,7 +70,8 @@ class KeyWriter {
   const Object* object_;
   const Stamp& stamp_;
   KeyDelta delta_;
-  absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t> index_;  // used from a number of leaves on
+  absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t>
+      index_;  // used from a number of leaves on
 };
 
 class Context {
@@ -89,7 +100,8 @@ class Context {
   Keyspace& keyspace() { return keyspace_; }
   const Keyspace& keyspace() const { return keyspace_; }
 
-  // The outcome, for the executor: partitions with what to write to each. Views the arguments and this context.
+  // The outcome, for the executor: partitions with what to write to each. Views the arguments and
+  // this context.
   struct PartitionWrite {
     PartitionId partition;
     Stamp stamp;
@@ -101,9 +113,18 @@ class Context {
   Writes& finish();
 
  private:
+  // Where a key is. Remembers the last one, because most commands look at a key and then write it.
+  struct Place {
+    std::string_view key;
+    PartitionId partition = 0;
+    const Object* stored = nullptr;  // including residue and expired content
+    const Object* visible = nullptr;
+  };
+  const Place& locate(std::string_view key) const;
   PartitionWrite& partition_write(PartitionId partition);
 
   Keyspace& keyspace_;
+  mutable Place last_;
   Writes writes_;
   std::vector<std::unique_ptr<std::string>> kept_;
 };

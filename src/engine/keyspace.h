@@ -1,4 +1,5 @@
-// What commands see of the data: the partitions that the executing thread holds, and stamps for new records.
+// What commands see of the data: the partitions that the executing thread holds, and stamps for new
+// records.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,7 @@ class Keyspace {
   // The partitions in reach, ascending.
   virtual std::span<const PartitionId> partitions() const = 0;
   virtual const PartitionState& state(PartitionId partition) const = 0;
-  // The nodes that hold the partition, in order of preference.
+  // The nodes that keep the partition, in order of preference.
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
   // Begins a record; to be followed by a commit of it before the next stamp of that partition.
   virtual Stamp stamp(PartitionId partition) = 0;

@@ -40,11 +40,16 @@ void Reply::null_array() { out_.append(resp3_ ? "_\r\n" : "*-1\r\n"); }
 void Reply::array(std::size_t length) { header('*', static_cast<std::int64_t>(length)); }
 
 void Reply::map(std::size_t pairs) {
-  resp3_ ? header('%', static_cast<std::int64_t>(pairs)) : header('*', static_cast<std::int64_t>(pairs * 2));
+  resp3_ ? header('%', static_cast<std::int64_t>(pairs))
+         : header('*', static_cast<std::int64_t>(pairs * 2));
 }
 
-void Reply::set(std::size_t length) { header(resp3_ ? '~' : '*', static_cast<std::int64_t>(length)); }
-void Reply::push(std::size_t length) { header(resp3_ ? '>' : '*', static_cast<std::int64_t>(length)); }
+void Reply::set(std::size_t length) {
+  header(resp3_ ? '~' : '*', static_cast<std::int64_t>(length));
+}
+void Reply::push(std::size_t length) {
+  header(resp3_ ? '>' : '*', static_cast<std::int64_t>(length));
+}
 
 void Reply::real(double value) {
   char buffer[64];

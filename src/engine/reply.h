@@ -1,5 +1,6 @@
-// Writes replies in RESP2 or RESP3 (https://redis.io/docs/reference/protocol-spec). A type that RESP2 lacks is written as what
-// Redis 7 writes in its place: a map as a flat array, a set as an array, a double as a bulk string, null as a null bulk.
+// Writes replies in RESP2 or RESP3 (https://redis.io/docs/reference/protocol-spec). A type that
+// RESP2 lacks is written as what Redis 7 writes in its place: a map as a flat array, a set as an
+// array, a double as a bulk string, null as a null bulk.
 #pragma once
 
 #include <cstdint>

@@ -1,0 +1,322 @@
+// COMMAND: the command table, described to clients in the form that Redis 7 gives it.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <string>
+
+#include "engine/command.h"
+#include "engine/glob.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+struct FlagName {
+  std::uint32_t flag;
+  std::string_view name;
+};
+constexpr FlagName kFlagNames[] = {
+    {kWrite, "write"},
+    {kReadonly, "readonly"},
+    {kDenyOom, "denyoom"},
+    {kAdmin, "admin"},
+    {kPubsub, "pubsub"},
+    {kNoScript, "noscript"},
+    {kBlocking, "blocking"},
+    {kLoading, "loading"},
+    {kStale, "stale"},
+    {kSkipMonitor, "skip_monitor"},
+    {kSkipSlowlog, "skip_slowlog"},
+    {kAsking, "asking"},
+    {kFast, "fast"},
+    {kNoAuth, "no_auth"},
+    {kMayReplicate, "may_replicate"},
+    {kNoAsyncLoading, "no_async_loading"},
+    {kNoMulti, "no_multi"},
+    {kMovableKeys, "movablekeys"},
+    {kAllowBusy, "allow_busy"},
+};
+
+// In the order in which Redis lists them.
+constexpr std::string_view kCategories[] = {
+    "@keyspace",   "@read",        "@write",    "@set",         "@sortedset", "@list",
+    "@hash",       "@string",      "@bitmap",   "@hyperloglog", "@geo",       "@stream",
+    "@pubsub",     "@admin",       "@fast",     "@slow",        "@blocking",  "@dangerous",
+    "@connection", "@transaction", "@scripting"};
+
+// A command or a subcommand, as far as COMMAND tells of them alike.
+struct Entry {
+  const Command& command;
+  const Subcommand* subcommand = nullptr;
+
+  std::string name() const {
+    return subcommand == nullptr ? std::string(command.name)
+                                 : fmt::format("{}|{}", command.name, subcommand->name);
+  }
+  int arity() const { return subcommand == nullptr ? command.arity : subcommand->arity; }
+  std::uint32_t flags() const { return subcommand == nullptr ? command.flags : subcommand->flags; }
+  std::string_view acl() const { return subcommand == nullptr ? command.acl : subcommand->acl; }
+  std::string_view tips() const { return subcommand == nullptr ? command.tips : subcommand->tips; }
+  std::string_view since() const {
+    return subcommand == nullptr ? command.since : subcommand->since;
+  }
+  std::string_view summary() const {
+    return subcommand == nullptr ? command.summary : subcommand->summary;
+  }
+};
+
+// "config" or "config|get"; nothing when there is no such thing.
+std::optional<Entry> find_entry(std::string_view name) {
+  const std::size_t bar = name.find('|');
+  const Command* command = find_command(name.substr(0, bar));
+  if (command == nullptr) return std::nullopt;
+  if (bar == std::string_view::npos) return Entry{*command};
+  const Subcommand* subcommand = find_subcommand(*command, name.substr(bar + 1));
+  if (subcommand == nullptr) return std::nullopt;
+  return Entry{*command, subcommand};
+}
+
+std::vector<std::string_view> words(std::string_view text) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const std::size_t space = std::min(text.find(' '), text.size());
+    out.push_back(text.substr(0, space));
+    text.remove_prefix(std::min(space + 1, text.size()));
+  }
+  return out;
+}
+
+// The access categories: those that follow from flags and group, and those that the row adds.
+std::vector<std::string_view> categories(const Entry& entry) {
+  const std::uint32_t flags = entry.flags();
+  std::vector<std::string_view> has = words(entry.acl());
+  if (flags & kWrite) has.push_back("@write");
+  if (flags & kReadonly) has.push_back("@read");
+  if (flags & kPubsub) has.push_back("@pubsub");
+  if (flags & kBlocking) has.push_back("@blocking");
+  has.push_back(flags & kFast ? "@fast" : "@slow");
+  if (flags & kAdmin) {
+    has.push_back("@admin");
+    has.push_back("@dangerous");
+  }
+  if (entry.subcommand == nullptr) {
+    if (entry.command.group == "generic") has.push_back("@keyspace");
+    if (entry.command.group == "string") has.push_back("@string");
+    if (entry.command.group == "set") has.push_back("@set");
+    if (entry.command.group == "hash") has.push_back("@hash");
+  }
+  std::vector<std::string_view> out;
+  for (std::string_view category : kCategories) {
+    if (std::find(has.begin(), has.end(), category) != has.end()) out.push_back(category);
+  }
+  return out;
+}
+
+void reply_flags(Reply& reply, std::uint32_t flags) {
+  reply.set(static_cast<std::size_t>(std::popcount(flags)));
+  for (const FlagName& entry : kFlagNames) {
+    if (flags & entry.flag) reply.simple(entry.name);
+  }
+}
+
+void reply_simple_set(Reply& reply, std::span<const std::string_view> items) {
+  reply.set(items.size());
+  for (std::string_view item : items) reply.simple(item);
+}
+
+void reply_field(Reply& reply, std::string_view name, std::string_view value) {
+  reply.bulk(name);
+  reply.bulk(value);
+}
+
+void reply_number(Reply& reply, std::string_view name, int value) {
+  reply.bulk(name);
+  reply.integer(value);
+}
+
+void reply_key_specs(Reply& reply, const Command& command) {
+  reply.set(command.key_spec.empty() ? 0 : 1);
+  if (command.key_spec.empty()) return;
+  reply.map(3);
+  reply.bulk("flags");
+  reply_simple_set(reply, words(command.key_spec));
+  reply.bulk("begin_search");
+  reply.map(2);
+  reply_field(reply, "type", "index");
+  reply.bulk("spec");
+  reply.map(1);
+  reply_number(reply, "index", command.first_key);
+  reply.bulk("find_keys");
+  reply.map(2);
+  reply_field(reply, "type", "range");
+  reply.bulk("spec");
+  reply.map(3);
+  // Counted from the first key, unless from the end.
+  const int last = command.last_key < 0 ? command.last_key : command.last_key - command.first_key;
+  reply_number(reply, "lastkey", last);
+  reply_number(reply, "keystep", command.key_step);
+  reply_number(reply, "limit", 0);
+}
+
+void reply_info(Reply& reply, const Entry& entry) {
+  const Command& command = entry.command;
+  const bool whole = entry.subcommand == nullptr;
+  reply.array(10);
+  reply.bulk(entry.name());
+  reply.integer(entry.arity());
+  reply_flags(reply, entry.flags());
+  reply.integer(whole ? command.first_key : 0);
+  reply.integer(whole ? command.last_key : 0);
+  reply.integer(whole ? command.key_step : 0);
+  reply_simple_set(reply, categories(entry));
+  const std::vector<std::string_view> tips = words(entry.tips());
+  reply.set(tips.size());
+  for (std::string_view tip : tips) reply.bulk(tip);
+  if (!whole) {
+    reply.set(0);
+    reply.set(0);
+    return;
+  }
+  reply_key_specs(reply, command);
+  reply.set(command.subcommands.size());
+  for (const Subcommand& subcommand : command.subcommands) {
+    reply_info(reply, {command, &subcommand});
+  }
+}
+
+void reply_docs(Reply& reply, const Entry& entry) {
+  reply.bulk(entry.name());
+  const bool container = entry.subcommand == nullptr && !entry.command.subcommands.empty();
+  reply.map(container ? 4 : 3);
+  reply_field(reply, "summary", entry.summary());
+  reply_field(reply, "since", entry.since());
+  reply_field(reply, "group", entry.command.group);
+  if (!container) return;
+  reply.bulk("subcommands");
+  reply.map(entry.command.subcommands.size());
+  for (const Subcommand& subcommand : entry.command.subcommands) {
+    reply_docs(reply, {entry.command, &subcommand});
+  }
+}
+
+void info_subcommand(Context& context, Args names) {
+  if (names.empty()) {
+    context.reply.array(all_commands().size());
+    for (const Command* command : all_commands()) reply_info(context.reply, {*command});
+    return;
+  }
+  context.reply.array(names.size());
+  for (std::string_view name : names) {
+    if (const std::optional<Entry> entry = find_entry(name)) {
+      reply_info(context.reply, *entry);
+    } else {
+      context.reply.null_array();
+    }
+  }
+}
+
+void docs_subcommand(Context& context, Args names) {
+  std::vector<Entry> entries;
+  if (names.empty()) {
+    for (const Command* command : all_commands()) entries.push_back({*command});
+  }
+  for (std::string_view name : names) {
+    if (const std::optional<Entry> entry = find_entry(name)) entries.push_back(*entry);
+  }
+  context.reply.map(entries.size());
+  for (const Entry& entry : entries) reply_docs(context.reply, entry);
+}
+
+void getkeys_subcommand(Context& context, Args args) {
+  const Command* command = find_command(args[0]);
+  if (command == nullptr || (!command->subcommands.empty() && args.size() > 1 &&
+                             find_subcommand(*command, args[1]) == nullptr)) {
+    return context.reply.error("ERR Invalid command specified");
+  }
+  if (command->first_key == 0) {
+    return context.reply.error("ERR The command has no key arguments");
+  }
+  if (!check_arity(*command, args).empty()) {
+    return context.reply.error("ERR Invalid number of arguments specified for command");
+  }
+  std::vector<std::string_view> keys;
+  for_each_key(*command, args, [&](std::string_view key) { keys.push_back(key); });
+  context.reply.array(keys.size());
+  for (std::string_view key : keys) context.reply.bulk(key);
+}
+
+void list_subcommand(Context& context, Args args) {
+  const bool filtered = args.size() == 3 && equals_ignore_case(args[0], "filterby");
+  const bool by_module = filtered && equals_ignore_case(args[1], "module");
+  const bool by_category = filtered && equals_ignore_case(args[1], "aclcat");
+  const bool by_pattern = filtered && equals_ignore_case(args[1], "pattern");
+  if (!args.empty() && !by_module && !by_category && !by_pattern) {
+    return context.reply.error(kSyntaxError);
+  }
+  const auto included = [&](const Entry& entry) {
+    if (args.empty()) return true;
+    if (by_module) return false;  // there are none
+    if (by_pattern) return glob_match(args[2], entry.name(), true);
+    const auto all = categories(entry);
+    return std::any_of(all.begin(), all.end(), [&](std::string_view category) {
+      return equals_ignore_case(args[2], category.substr(1));
+    });
+  };
+  std::vector<std::string> names;
+  for (const Command* command : all_commands()) {
+    if (included({*command})) names.push_back(std::string(command->name));
+    // Subcommands are listed only where a filter asks for them.
+    if (args.empty()) continue;
+    for (const Subcommand& subcommand : command->subcommands) {
+      const Entry entry{*command, &subcommand};
+      if (included(entry)) names.push_back(entry.name());
+    }
+  }
+  context.reply.array(names.size());
+  for (const std::string& name : names) context.reply.bulk(name);
+}
+
+void command_command(Context& context, Args args) {
+  if (args.size() == 1) return info_subcommand(context, {});
+  const Args rest = args.subspan(2);
+  const std::string_view name = find_subcommand(*find_command("command"), args[1])->name;
+  if (name == "count") {
+    context.reply.integer(static_cast<std::int64_t>(all_commands().size()));
+  } else if (name == "docs") {
+    docs_subcommand(context, rest);
+  } else if (name == "getkeys") {
+    getkeys_subcommand(context, rest);
+  } else if (name == "info") {
+    info_subcommand(context, rest);
+  } else if (name == "list") {
+    list_subcommand(context, rest);
+  } else {
+    reply_help(context.reply, *find_command("command"));
+  }
+}
+
+constexpr Subcommand kCommandSubcommands[] = {
+    {"count", 2, kLoading | kStale, "2.8.13", "Number of commands", "@connection", ""},
+    {"docs", -2, kLoading | kStale, "7.0.0", "What commands are for", "@connection",
+     "nondeterministic_output_order"},
+    {"getkeys", -4, kLoading | kStale, "2.8.13", "The keys among the words of a command",
+     "@connection", ""},
+    {"info", -2, kLoading | kStale, "2.8.13",
+     "Arity, flags, key positions and access categories of commands", "@connection",
+     "nondeterministic_output_order"},
+    {"list", -2, kLoading | kStale, "7.0.0", "Names of commands, optionally filtered",
+     "@connection", "nondeterministic_output_order"},
+    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "@connection", ""},
+};
+constexpr Command kCommands[] = {
+    {"command", -1, kLoading | kStale, 0, 0, 0, "server", "2.8.13",
+     "Describe the commands of this server", "@connection", "", "nondeterministic_output_order",
+     Scope::kKeys, Split::kNever, command_command, kCommandSubcommands},
+};
+
+}  // namespace
+
+std::span<const Command> command_commands() { return kCommands; }
+
+}  // namespace even

@@ -1,0 +1,242 @@
+// EVEN.*: what Redis has no word for. EVEN.EXPLAIN shows the causal history of one key to a person.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <iterator>
+#include <string>
+
+#include "base/version.h"
+#include "engine/cmd_scan.h"
+#include "engine/command.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+constexpr std::size_t kMaxElements = 100;  // members or fields that EVEN.EXPLAIN shows
+constexpr std::size_t kMaxValueBytes = 60;
+
+// "2026-11-20T21:59:12.345Z"
+std::string instant(std::int64_t unix_ms) {
+  std::int64_t seconds = unix_ms / 1000;
+  std::int64_t ms = unix_ms % 1000;
+  if (ms < 0) {
+    ms += 1000;
+    --seconds;
+  }
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm parts{};
+  if (gmtime_r(&time, &parts) == nullptr) return fmt::format("{} ms after 1970", unix_ms);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", parts, ms);
+}
+
+// In double quotes, with escapes for what does not print, and cut when long.
+std::string quoted(std::string_view bytes) {
+  std::string out = "\"";
+  for (char c : bytes.substr(0, kMaxValueBytes)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20 || byte >= 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+  if (bytes.size() > kMaxValueBytes) out += fmt::format("... ({} bytes)", bytes.size());
+  return out;
+}
+
+// Collects lines; indentation says what belongs to what.
+class Explanation {
+ public:
+  template <typename... Values>
+  void line(int indent, fmt::format_string<Values...> format, Values&&... values) {
+    text_.append(static_cast<std::size_t>(indent) * 2, ' ');
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Values>(values)...);
+    text_ += '\n';
+  }
+  std::string_view text() const {
+    return std::string_view(text_).substr(0, text_.empty() ? 0 : text_.size() - 1);
+  }
+
+ private:
+  std::string text_;
+};
+
+std::string written(const Dot& dot, Hlc time) {
+  return fmt::format("written by {} at {} +{}", dot.to_string(), instant(time.wall_ms()),
+                     time.logical());
+}
+
+std::string number_text(std::int64_t value) { return std::to_string(value); }
+std::string number_text(Real value) { return format_real(value); }
+
+template <typename Number>
+void explain_counter(Explanation& out, int indent, const Counter<Number>& counter,
+                     std::string_view kind) {
+  for (const auto& entry : counter.entries()) {
+    if (entry.live()) {
+      out.line(indent, "{} increments of replica {}: {} as of {}", kind, entry.replica.to_string(),
+               number_text(entry.value()), Dot{entry.replica, entry.seq}.to_string());
+    } else {
+      out.line(indent, "{} increments of replica {}: all removed as of {}", kind,
+               entry.replica.to_string(), Dot{entry.replica, entry.removed_seq}.to_string());
+    }
+  }
+}
+
+void explain_scalar(Explanation& out, int indent, const Scalar& scalar) {
+  const Sibling* winner = scalar.winner();
+  for (const Sibling& sibling : scalar.siblings) {
+    const bool contested = scalar.siblings.size() > 1;
+    out.line(indent, "{}value {} {}",
+             !contested           ? ""
+             : &sibling == winner ? "wins: "
+                                  : "loses: ",
+             quoted(sibling.value), written(sibling.dot, sibling.time));
+  }
+  if (!scalar.counters) return;
+  explain_counter(out, indent, scalar.counters->integers, "integer");
+  explain_counter(out, indent, scalar.counters->reals, "real");
+  if (scalar.live() && scalar.has_live_counters()) {
+    std::string scratch;
+    const bool hidden = winner != nullptr && !scalar.number();
+    out.line(indent, "reads as {}{}", quoted(scalar.value(scratch)),
+             hidden ? "; the increments are hidden, because the value is not a number" : "");
+  }
+}
+
+void explain_expiry(Explanation& out, const Object& object, std::int64_t now_ms) {
+  const std::optional<std::int64_t> at_ms = object.expires_at_ms();
+  if (!at_ms) return out.line(0, "expiry: none");
+  out.line(0, "expiry: {}{}", instant(*at_ms), *at_ms <= now_ms ? " (has passed)" : "");
+  for (const ExpirySibling& sibling : *object.expiry) {
+    out.line(1, "{} {}", instant(sibling.at_ms), written(sibling.dot, sibling.time));
+  }
+}
+
+void explain_set(Explanation& out, const SetValue& set) {
+  out.line(0, "set: {} members", set.size());
+  std::size_t shown = 0;
+  set.for_each([&](std::string_view member, const DotStore<MemberDot>& dots) {
+    if (shown == kMaxElements) {
+      out.line(1, "(the first {} of {} members are shown)", kMaxElements, set.size());
+      return false;
+    }
+    ++shown;
+    std::string names;
+    for (const MemberDot& entry : dots) names += " " + entry.dot.to_string();
+    out.line(1, "member {} added by{}", quoted(member), names);
+    return true;
+  });
+}
+
+void explain_hash(Explanation& out, const HashValue& hash, std::size_t live) {
+  out.line(0, "hash: {} fields, {} removed ones whose counters are remembered", live,
+           hash.size() - live);
+  std::size_t shown = 0;
+  hash.for_each([&](std::string_view field, const Scalar& scalar) {
+    if (shown == kMaxElements) {
+      out.line(1, "(the first {} of {} fields are shown)", kMaxElements, hash.size());
+      return false;
+    }
+    ++shown;
+    out.line(1, "field {}{}", quoted(field), scalar.live() ? "" : " (removed)");
+    explain_scalar(out, 2, scalar);
+    return true;
+  });
+}
+
+void even_explain_command(Context& context, Args args) {
+  const std::string_view key = args[1];
+  const Keyspace& keyspace = context.keyspace();
+  const PartitionId partition = keyspace.partition_of(key);
+  const PartitionState& state = keyspace.state(partition);
+  const Object* object = state.find(key, hash64(key));
+
+  Explanation out;
+  out.line(0, "key: {}", quoted(key));
+  std::string nodes;
+  for (NodeNumber node : keyspace.replicas(partition)) nodes += fmt::format(" {}", node);
+  out.line(0, "partition: {} on nodes{}", partition, nodes);
+  out.line(0, "version vector: {}", state.vector().to_string());
+  out.line(0, "digest: {:016x}", state.digest());
+  if (object == nullptr) {
+    out.line(0, "type: none");
+    return context.reply.verbatim("txt", out.text());
+  }
+  out.line(0, "type: {}", type_name(object->type()));
+  if (!object->live()) out.line(0, "what is left of it is no key to a reader");
+  if (object->expired(context.now_ms)) out.line(0, "it has expired: no reader sees it");
+  if (object->in_type_conflict()) {
+    out.line(0,
+             "conflict: created with different types at the same time; readers see the {} until "
+             "it is deleted",
+             type_name(object->type()));
+  }
+  explain_expiry(out, *object, context.now_ms);
+  if (!object->string.empty()) {
+    out.line(0, "string:");
+    explain_scalar(out, 1, object->string);
+  }
+  if (object->set) explain_set(out, *object->set);
+  if (object->hash) explain_hash(out, *object->hash, object->live_fields);
+  context.reply.verbatim("txt", out.text());
+}
+
+void even_version_command(Context& context, Args) {
+  context.reply.bulk(fmt::format("even {}", version()));
+}
+
+void even_digest_command(Context& context, Args args) {
+  const std::span<const PartitionId> all = context.keyspace().partitions();
+  std::vector<PartitionId> wanted;
+  for (std::string_view text : args.subspan(1)) {
+    std::int64_t number;
+    if (!read_integer(context, text, number)) return;
+    const auto at = std::lower_bound(all.begin(), all.end(), number);
+    if (at == all.end() || *at != number) {
+      return context.reply.error(fmt::format("ERR partition {} is not kept by this node", number));
+    }
+    wanted.push_back(*at);
+  }
+  if (wanted.empty()) wanted.assign(all.begin(), all.end());
+  context.reply.array(wanted.size());
+  for (PartitionId partition : wanted) {
+    const PartitionState& state = context.keyspace().state(partition);
+    context.reply.array(3);
+    context.reply.integer(partition);
+    context.reply.bulk(state.vector().to_string());
+    context.reply.bulk(fmt::format("{:016x}", state.digest()));
+  }
+}
+
+constexpr Subcommand kFaultSubcommands[] = {
+    {"link", -4, kAdmin | kNoScript | kLoading | kStale, "0.1.0",
+     "Cut, mend, delay or thin out the link to a node", "", ""},
+    {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "", ""},
+};
+constexpr Command kCommands[] = {
+    {"even.digest", -1, kReadonly, 0, 0, 0, "server", "0.1.0",
+     "Version vector and digest of each partition of this node", "", "", "nondeterministic_output",
+     Scope::kAll, Split::kNever, even_digest_command},
+    {"even.explain", 2, kReadonly, 1, 1, 1, "server", "0.1.0",
+     "The causal history of a key, for people to read", "", "RO access", "nondeterministic_output",
+     Scope::kKeys, Split::kNever, even_explain_command},
+    {"even.fault", -2, kAdmin | kNoScript | kLoading | kStale, 0, 0, 0, "server", "0.1.0",
+     "Break things on purpose, where the configuration allows it", "", "", "", Scope::kConnection,
+     Split::kNever, nullptr, kFaultSubcommands},
+    {"even.version", 1, kLoading | kStale | kFast, 0, 0, 0, "server", "0.1.0",
+     "Name and version of the server", "", "", "", Scope::kKeys, Split::kNever,
+     even_version_command},
+};
+
+}  // namespace
+
+std::span<const Command> even_commands() { return kCommands; }
+
+}  // namespace even

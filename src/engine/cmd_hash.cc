@@ -1,0 +1,288 @@
+// Hashes. A field is a scalar like a string key's: a register plus counters. The map may also hold
+// fields that are only residue of counters; they are not fields to anybody, so everything here
+// looks at live() ones only.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "engine/cmd_scan.h"
+#include "engine/command.h"
+#include "engine/sample.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+// A hash that is there has at least one live field.
+struct Hash {
+  const HashValue* fields = nullptr;
+  std::size_t size = 0;
+
+  const Scalar* find(std::string_view field) const {
+    const Scalar* scalar = fields == nullptr ? nullptr : fields->find(field);
+    return scalar != nullptr && scalar->live() ? scalar : nullptr;
+  }
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    if (fields == nullptr) return;
+    fields->for_each([&](std::string_view field, const Scalar& scalar) {
+      if (scalar.live()) visit(field, scalar);
+    });
+  }
+};
+
+constexpr auto kLive = [](const Scalar& scalar) { return scalar.live(); };
+
+bool find_hash(Context& context, std::string_view key, Hash& out) {
+  const Object* object;
+  if (!context.find(key, ObjectType::kHash, object)) return false;
+  if (object != nullptr) out = {object->hash.get(), object->live_fields};
+  return true;
+}
+
+void reply_value(Context& context, const Scalar* scalar) {
+  if (scalar == nullptr) return context.reply.null();
+  std::string scratch;
+  context.reply.bulk(scalar->value(scratch));
+}
+
+// HSET and HMSET. Nothing, after the error, when it cannot be done; else the number of new fields.
+std::optional<std::int64_t> set_fields(Context& context, Args args, std::string_view command) {
+  if (args.size() % 2 == 1) {
+    context.reply.error(wrong_arity(command));
+    return std::nullopt;
+  }
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return std::nullopt;
+  KeyWriter& writer = context.write(args[1]);
+  std::int64_t added = 0;
+  for (std::size_t i = 2; i < args.size(); i += 2) {
+    added += writer.set_field(args[i], args[i + 1]);
+  }
+  return added;
+}
+
+void hset_command(Context& context, Args args) {
+  if (const auto added = set_fields(context, args, "hset")) context.reply.integer(*added);
+}
+
+void hmset_command(Context& context, Args args) {
+  if (set_fields(context, args, "hmset")) context.reply.ok();
+}
+
+void hsetnx_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  if (hash.find(args[2]) != nullptr) return context.reply.integer(0);
+  context.write(args[1]).set_field(args[2], args[3]);
+  context.reply.integer(1);
+}
+
+void hget_command(Context& context, Args args) {
+  Hash hash;
+  if (find_hash(context, args[1], hash)) reply_value(context, hash.find(args[2]));
+}
+
+void hmget_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  context.reply.array(args.size() - 2);
+  for (std::string_view field : args.subspan(2)) reply_value(context, hash.find(field));
+}
+
+void hgetall_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  context.reply.map(hash.size);
+  hash.for_each([&](std::string_view field, const Scalar& scalar) {
+    context.reply.bulk(field);
+    reply_value(context, &scalar);
+  });
+}
+
+void hkeys_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  context.reply.array(hash.size);
+  hash.for_each([&](std::string_view field, const Scalar&) { context.reply.bulk(field); });
+}
+
+void hvals_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  context.reply.array(hash.size);
+  hash.for_each([&](std::string_view, const Scalar& scalar) { reply_value(context, &scalar); });
+}
+
+void hdel_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  std::size_t removed = 0;
+  for (std::string_view field : args.subspan(2)) {
+    if (hash.find(field) != nullptr) removed += context.write(args[1]).remove_field(field);
+  }
+  if (removed > 0 && removed == hash.size) context.write(args[1]).persist();
+  context.reply.integer(static_cast<std::int64_t>(removed));
+}
+
+void hexists_command(Context& context, Args args) {
+  Hash hash;
+  if (find_hash(context, args[1], hash)) context.reply.integer(hash.find(args[2]) != nullptr);
+}
+
+void hlen_command(Context& context, Args args) {
+  Hash hash;
+  if (find_hash(context, args[1], hash)) {
+    context.reply.integer(static_cast<std::int64_t>(hash.size));
+  }
+}
+
+void hstrlen_command(Context& context, Args args) {
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  const Scalar* scalar = hash.find(args[2]);
+  std::string scratch;
+  context.reply.integer(
+      scalar == nullptr ? 0 : static_cast<std::int64_t>(scalar->value(scratch).size()));
+}
+
+void hincrby_command(Context& context, Args args) {
+  std::int64_t by;
+  if (!read_integer(context, args[3], by)) return;
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  std::int64_t value = 0;
+  if (const Scalar* scalar = hash.find(args[2])) {
+    std::string scratch;
+    if (!read_integer(context, scalar->value(scratch), value, "ERR hash value is not an integer")) {
+      return;
+    }
+  }
+  if (__builtin_add_overflow(value, by, &value)) return context.reply.error(kOverflow);
+  context.write(args[1]).increment_field(args[2], by);
+  context.reply.integer(value);
+}
+
+void hincrbyfloat_command(Context& context, Args args) {
+  const std::optional<long double> by = parse_long_double(args[3]);
+  if (!by) return context.reply.error(kNotFloat);
+  if (!std::isfinite(*by)) return context.reply.error("ERR value is NaN or Infinity");
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  std::optional<long double> value = 0;
+  if (const Scalar* scalar = hash.find(args[2])) {
+    std::string scratch;
+    value = parse_long_double(scalar->value(scratch));
+  }
+  if (!value) return context.reply.error("ERR hash value is not a float");
+  const std::optional<RealSum> sum = add_reals(context, *value, *by);
+  if (!sum) return;
+  context.write(args[1]).increment_field_real_to(args[2], sum->value);
+  context.reply.bulk(sum->text);
+}
+
+void reply_sampled(Context& context, const Sample<Scalar>& sample, bool with_values) {
+  if (with_values && context.reply.resp3()) context.reply.array(2);
+  context.reply.bulk(sample.first);
+  if (with_values) reply_value(context, sample.second);
+}
+
+void hrandfield_command(Context& context, Args args) {
+  std::int64_t count = 0;
+  bool with_values = false;
+  if (args.size() > 2) {
+    if (!read_sample_count(context, args[2], count)) return;
+    with_values = args.size() == 4 && equals_ignore_case(args[3], "withvalues");
+    if (args.size() > 3 && !with_values) return context.reply.error(kSyntaxError);
+    if (with_values && count > std::numeric_limits<std::int64_t>::max() / 2) {
+      return context.reply.error("ERR value is out of range");
+    }
+  }
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  if (args.size() == 2) {
+    if (hash.size == 0) return context.reply.null();
+    sample_repeated(*hash.fields, hash.size, 1, context.random, kLive,
+                    [&](const Sample<Scalar>& sample) { context.reply.bulk(sample.first); });
+    return;
+  }
+  if (hash.size == 0 || count == 0) return context.reply.array(0);
+  const std::size_t choices = count < 0 ? static_cast<std::size_t>(-count)
+                                        : std::min(static_cast<std::size_t>(count), hash.size);
+  context.reply.array(with_values && !context.reply.resp3() ? choices * 2 : choices);
+  if (count < 0) {
+    sample_repeated(
+        *hash.fields, hash.size, choices, context.random, kLive,
+        [&](const Sample<Scalar>& sample) { reply_sampled(context, sample, with_values); });
+    return;
+  }
+  for (const auto& sample :
+       sample_distinct(*hash.fields, hash.size, choices, context.random, kLive)) {
+    reply_sampled(context, sample, with_values);
+  }
+}
+
+void hscan_command(Context& context, Args args) {
+  ScanOptions options;
+  if (!read_cursor(context, args[2], options.cursor)) return;
+  Hash hash;
+  if (!find_hash(context, args[1], hash)) return;
+  if (hash.size == 0) return reply_scan(context, 0, {});
+  if (!read_scan_options(context, args, 3, false, options)) return;
+  std::vector<std::string_view> found;
+  const std::uint64_t next =
+      scan_elements(*hash.fields, options, [&](std::string_view field, const Scalar& scalar) {
+        if (!scalar.live() || !options.matches(field)) return;
+        found.push_back(field);
+        std::string scratch;
+        const std::string_view value = scalar.value(scratch);
+        found.push_back(value.data() == scratch.data() ? context.keep(scratch) : value);
+      });
+  reply_scan(context, next, found);
+}
+
+constexpr Command kCommands[] = {
+    {"hset", -4, kWrite | kDenyOom | kFast, 1, 1, 1, "hash", "2.0.0", "Set fields of a hash", "",
+     "RW update", "", Scope::kKeys, Split::kNever, hset_command},
+    {"hsetnx", 4, kWrite | kDenyOom | kFast, 1, 1, 1, "hash", "2.0.0",
+     "Set a field of a hash only if it does not exist", "", "RW insert", "", Scope::kKeys,
+     Split::kNever, hsetnx_command},
+    {"hmset", -4, kWrite | kDenyOom | kFast, 1, 1, 1, "hash", "2.0.0", "Set fields of a hash", "",
+     "RW update", "", Scope::kKeys, Split::kNever, hmset_command},
+    {"hget", 3, kReadonly | kFast, 1, 1, 1, "hash", "2.0.0", "Value of a field of a hash", "",
+     "RO access", "", Scope::kKeys, Split::kNever, hget_command},
+    {"hmget", -3, kReadonly | kFast, 1, 1, 1, "hash", "2.0.0", "Values of several fields of a hash",
+     "", "RO access", "", Scope::kKeys, Split::kNever, hmget_command},
+    {"hgetall", 2, kReadonly, 1, 1, 1, "hash", "2.0.0", "All fields of a hash and their values", "",
+     "RO access", "nondeterministic_output_order", Scope::kKeys, Split::kNever, hgetall_command},
+    {"hdel", -3, kWrite | kFast, 1, 1, 1, "hash", "2.0.0", "Remove fields from a hash", "",
+     "RW delete", "", Scope::kKeys, Split::kNever, hdel_command},
+    {"hexists", 3, kReadonly | kFast, 1, 1, 1, "hash", "2.0.0", "Whether a hash has a field", "",
+     "RO", "", Scope::kKeys, Split::kNever, hexists_command},
+    {"hlen", 2, kReadonly | kFast, 1, 1, 1, "hash", "2.0.0", "Number of fields of a hash", "", "RO",
+     "", Scope::kKeys, Split::kNever, hlen_command},
+    {"hkeys", 2, kReadonly, 1, 1, 1, "hash", "2.0.0", "All fields of a hash", "", "RO access",
+     "nondeterministic_output_order", Scope::kKeys, Split::kNever, hkeys_command},
+    {"hvals", 2, kReadonly, 1, 1, 1, "hash", "2.0.0", "All values of a hash", "", "RO access",
+     "nondeterministic_output_order", Scope::kKeys, Split::kNever, hvals_command},
+    {"hstrlen", 3, kReadonly | kFast, 1, 1, 1, "hash", "3.2.0",
+     "Length in bytes of the value of a field", "", "RO", "", Scope::kKeys, Split::kNever,
+     hstrlen_command},
+    {"hincrby", 4, kWrite | kDenyOom | kFast, 1, 1, 1, "hash", "2.0.0",
+     "Add to an integer in a field of a hash", "", "RW access update", "", Scope::kKeys,
+     Split::kNever, hincrby_command},
+    {"hincrbyfloat", 4, kWrite | kDenyOom | kFast, 1, 1, 1, "hash", "2.6.0",
+     "Add to a number with decimals in a field of a hash", "", "RW access update", "", Scope::kKeys,
+     Split::kNever, hincrbyfloat_command},
+    {"hrandfield", -2, kReadonly, 1, 1, 1, "hash", "6.2.0", "Fields of a hash chosen at random", "",
+     "RO access", "nondeterministic_output", Scope::kKeys, Split::kNever, hrandfield_command},
+    {"hscan", -3, kReadonly, 1, 1, 1, "hash", "2.8.0", "Walk over the fields of a hash in steps",
+     "", "RO access", "nondeterministic_output", Scope::kKeys, Split::kNever, hscan_command},
+};
+
+}  // namespace
+
+std::span<const Command> hash_commands() { return kCommands; }
+
+}  // namespace even

@@ -1,0 +1,76 @@
+// Strings as numbers. Increments are described as increments, never as new values, so that
+// concurrent ones add up.
+#include <limits>
+#include <string>
+
+#include "engine/command.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+void increment_by(Context& context, std::string_view key, std::int64_t by) {
+  const Object* object;
+  if (!context.find(key, ObjectType::kString, object)) return;
+  std::int64_t value = 0;
+  if (object != nullptr) {
+    std::string scratch;
+    if (!read_integer(context, object->string.value(scratch), value)) return;
+  }
+  if (__builtin_add_overflow(value, by, &value)) return context.reply.error(kOverflow);
+  context.write(key).increment(by);
+  context.reply.integer(value);
+}
+
+void incr_command(Context& context, Args args) { increment_by(context, args[1], 1); }
+void decr_command(Context& context, Args args) { increment_by(context, args[1], -1); }
+
+void incrby_command(Context& context, Args args) {
+  std::int64_t by;
+  if (read_integer(context, args[2], by)) increment_by(context, args[1], by);
+}
+
+void decrby_command(Context& context, Args args) {
+  std::int64_t by;
+  if (!read_integer(context, args[2], by)) return;
+  if (by == std::numeric_limits<std::int64_t>::min()) {
+    return context.reply.error("ERR decrement would overflow");
+  }
+  increment_by(context, args[1], -by);
+}
+
+void incrbyfloat_command(Context& context, Args args) {
+  const Object* object;
+  if (!context.find(args[1], ObjectType::kString, object)) return;
+  std::optional<long double> value = 0;
+  if (object != nullptr) {
+    std::string scratch;
+    value = parse_long_double(object->string.value(scratch));
+  }
+  const std::optional<long double> by = parse_long_double(args[2]);
+  if (!value || !by) return context.reply.error(kNotFloat);
+  const std::optional<RealSum> sum = add_reals(context, *value, *by);
+  if (!sum) return;
+  context.write(args[1]).increment_real_to(sum->value);
+  context.reply.bulk(sum->text);
+}
+
+constexpr Command kCommands[] = {
+    {"incr", 2, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Add one to a number", "",
+     "RW access update", "", Scope::kKeys, Split::kNever, incr_command},
+    {"decr", 2, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Subtract one from a number",
+     "", "RW access update", "", Scope::kKeys, Split::kNever, decr_command},
+    {"incrby", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Add to an integer", "",
+     "RW access update", "", Scope::kKeys, Split::kNever, incrby_command},
+    {"decrby", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Subtract from an integer",
+     "", "RW access update", "", Scope::kKeys, Split::kNever, decrby_command},
+    {"incrbyfloat", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "2.6.0",
+     "Add to a number with decimals", "", "RW access update", "", Scope::kKeys, Split::kNever,
+     incrbyfloat_command},
+};
+
+}  // namespace
+
+std::span<const Command> number_commands() { return kCommands; }
+
+}  // namespace even

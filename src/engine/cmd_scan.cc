@@ -1,0 +1,228 @@
+// Commands that range over the whole keyspace: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL.
+#include "engine/cmd_scan.h"
+
+#include <cctype>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <string>
+
+#include "engine/command.h"
+#include "engine/text.h"
+
+namespace even {
+
+bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor) {
+  // Redis leaves it to strtoul what a cursor may look like.
+  const std::string terminated(text);
+  char* end = nullptr;
+  errno = 0;
+  cursor = std::strtoull(terminated.c_str(), &end, 10);
+  if (!std::isspace(static_cast<unsigned char>(terminated.c_str()[0])) && *end == '\0' &&
+      errno != ERANGE) {
+    return true;
+  }
+  context.reply.error("ERR invalid cursor");
+  return false;
+}
+
+bool read_scan_options(Context& context, Args args, std::size_t first, bool with_type,
+                       ScanOptions& out) {
+  for (std::size_t i = first; i < args.size(); i += 2) {
+    const bool more = i + 1 < args.size();
+    if (more && equals_ignore_case(args[i], "count")) {
+      if (!read_integer(context, args[i + 1], out.count)) return false;
+      if (out.count < 1) break;
+    } else if (more && equals_ignore_case(args[i], "match")) {
+      out.pattern = args[i + 1];
+      out.has_pattern = out.pattern != "*";
+    } else if (more && with_type && equals_ignore_case(args[i], "type")) {
+      out.type = args[i + 1];
+      out.has_type = true;
+    } else {
+      context.reply.error(kSyntaxError);
+      return false;
+    }
+  }
+  if (out.count >= 1) return true;
+  context.reply.error(kSyntaxError);
+  return false;
+}
+
+void reply_scan(Context& context, std::uint64_t next, std::span<const std::string_view> found) {
+  char buffer[24];
+  const char* end = std::to_chars(buffer, buffer + sizeof buffer, next).ptr;
+  context.reply.array(2);
+  context.reply.bulk({buffer, end});
+  context.reply.array(found.size());
+  for (std::string_view element : found) context.reply.bulk(element);
+}
+
+std::string_view type_name(ObjectType type) {
+  switch (type) {
+    case ObjectType::kNone:
+      return "none";
+    case ObjectType::kString:
+      return "string";
+    case ObjectType::kSet:
+      return "set";
+    case ObjectType::kHash:
+      return "hash";
+  }
+  return "none";
+}
+
+namespace {
+
+// The keyspace's cursor: the partition in the upper 14 bits, the upper bits of a hash in the
+// lower 50. Keys whose hashes agree in those bits are returned together. A position inside a
+// partition is above 0, so no cursor but the first is 0.
+constexpr int kPositionBits = 50;
+constexpr int kDroppedBits = 64 - kPositionBits;
+
+bool visible(const Object& object, std::int64_t now_ms) {
+  return object.live() && !object.expired(now_ms);
+}
+
+// Scans one partition from `position` on. Returns the position to go on with, 0 at its end.
+template <typename Visit>
+std::uint64_t scan_partition(const PartitionState& state, std::uint64_t position,
+                             std::int64_t& left, Visit visit) {
+  bool full = false;
+  std::uint64_t last = 0;
+  std::uint64_t next = 0;
+  state.objects().scan(position << kDroppedBits,
+                       [&](std::uint64_t hash, std::string_view key, const Object& object) {
+                         const std::uint64_t at = hash >> kDroppedBits;
+                         if (full && at != last) {
+                           if (next == 0) next = at;
+                           return false;
+                         }
+                         last = at;
+                         visit(key, object);
+                         full = --left <= 0;
+                         return true;
+                       });
+  return next;
+}
+
+void scan_command(Context& context, Args args) {
+  ScanOptions options;
+  if (!read_cursor(context, args[1], options.cursor)) return;
+  if (!read_scan_options(context, args, 2, true, options)) return;
+  std::uint64_t partition = options.cursor >> kPositionBits;
+  std::uint64_t position = options.cursor & ((1ull << kPositionBits) - 1);
+  std::vector<std::string_view> found;
+  std::uint64_t next = 0;
+  for (PartitionId id : context.keyspace().partitions()) {
+    if (id < partition) continue;
+    if (options.count <= 0) {
+      next = std::uint64_t{id} << kPositionBits;
+      break;
+    }
+    if (id != partition) position = 0;
+    position = scan_partition(
+        context.keyspace().state(id), position, options.count,
+        [&](std::string_view key, const Object& object) {
+          if (!visible(object, context.now_ms) || !options.matches(key)) return;
+          if (options.has_type && !equals_ignore_case(options.type, type_name(object.type()))) {
+            return;
+          }
+          found.push_back(key);
+        });
+    if (position != 0) {
+      next = std::uint64_t{id} << kPositionBits | position;
+      break;
+    }
+  }
+  reply_scan(context, next, found);
+}
+
+void keys_command(Context& context, Args args) {
+  const bool all = args[1] == "*";
+  std::vector<std::string_view> found;
+  for (PartitionId partition : context.keyspace().partitions()) {
+    context.keyspace().state(partition).objects().for_each(
+        [&](std::string_view key, const Object& object) {
+          if (visible(object, context.now_ms) && (all || glob_match(args[1], key))) {
+            found.push_back(key);
+          }
+        });
+  }
+  context.reply.array(found.size());
+  for (std::string_view key : found) context.reply.bulk(key);
+}
+
+void dbsize_command(Context& context, Args) {
+  std::size_t keys = 0;
+  for (PartitionId partition : context.keyspace().partitions()) {
+    keys += context.keyspace().state(partition).live_keys();
+  }
+  context.reply.integer(static_cast<std::int64_t>(keys));
+}
+
+// Draws a partition in proportion to its keys, then keys of it until one is visible. Where nearly
+// all have expired or are residue, it counts them out instead.
+void randomkey_command(Context& context, Args) {
+  constexpr int kDraws = 100;
+  std::uint64_t total = 0;
+  for (PartitionId partition : context.keyspace().partitions()) {
+    total += context.keyspace().state(partition).live_keys();
+  }
+  for (int draw = 0; total > 0 && draw < kDraws; ++draw) {
+    std::uint64_t place = context.random.below(total);
+    for (PartitionId partition : context.keyspace().partitions()) {
+      const PartitionState& state = context.keyspace().state(partition);
+      if (place >= state.live_keys()) {
+        place -= state.live_keys();
+        continue;
+      }
+      const auto* node = state.objects().random(context.random);
+      if (visible(node->value, context.now_ms)) return context.reply.bulk(node->key);
+      break;
+    }
+  }
+  std::vector<std::string_view> found;
+  for (PartitionId partition : context.keyspace().partitions()) {
+    context.keyspace().state(partition).objects().for_each(
+        [&](std::string_view key, const Object& object) {
+          if (visible(object, context.now_ms)) found.push_back(key);
+        });
+  }
+  if (found.empty()) return context.reply.null();
+  context.reply.bulk(found[context.random.below(found.size())]);
+}
+
+void flushall_command(Context& context, Args args) {
+  const bool known =
+      args.size() == 1 || (args.size() == 2 && (equals_ignore_case(args[1], "sync") ||
+                                                equals_ignore_case(args[1], "async")));
+  if (!known) return context.reply.error(kSyntaxError);
+  context.flush_all();
+  context.reply.ok();
+}
+
+constexpr Command kCommands[] = {
+    {"scan", -2, kReadonly, 0, 0, 0, "generic", "2.8.0", "Walk over all keys in steps", "", "",
+     "nondeterministic_output request_policy:special", Scope::kAll, Split::kNever, scan_command},
+    {"keys", 2, kReadonly, 0, 0, 0, "generic", "1.0.0", "All keys that match a pattern",
+     "@dangerous", "", "request_policy:all_shards nondeterministic_output_order", Scope::kAll,
+     Split::kNever, keys_command},
+    {"randomkey", 1, kReadonly, 0, 0, 0, "generic", "1.0.0", "A key chosen at random", "", "",
+     "request_policy:all_shards nondeterministic_output", Scope::kAll, Split::kNever,
+     randomkey_command},
+    {"dbsize", 1, kReadonly | kFast, 0, 0, 0, "server", "1.0.0", "Number of keys", "@keyspace", "",
+     "request_policy:all_shards response_policy:agg_sum", Scope::kAll, Split::kSum, dbsize_command},
+    {"flushall", -1, kWrite, 0, 0, 0, "server", "1.0.0", "Delete every key", "@keyspace @dangerous",
+     "", "request_policy:all_shards response_policy:all_succeeded", Scope::kAll, Split::kOk,
+     flushall_command},
+    {"flushdb", -1, kWrite, 0, 0, 0, "server", "1.0.0", "Delete every key", "@keyspace @dangerous",
+     "", "request_policy:all_shards response_policy:all_succeeded", Scope::kAll, Split::kOk,
+     flushall_command},
+};
+
+}  // namespace
+
+std::span<const Command> scan_commands() { return kCommands; }
+
+}  // namespace even

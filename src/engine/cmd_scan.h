@@ -1,0 +1,50 @@
+// What SCAN, SSCAN and HSCAN share. A cursor is a position in the order of hashes (see
+// lattice/hash_ordered_map.h), which stays valid however the collection changes: what is there from
+// the beginning to the end of a scan is returned, and once only. 0 begins and ends.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/context.h"
+#include "engine/glob.h"
+
+namespace even {
+
+struct ScanOptions {
+  std::uint64_t cursor = 0;
+  std::int64_t count = 10;
+  std::string_view pattern;
+  std::string_view type;  // SCAN only; empty for any
+  bool has_pattern = false;
+  bool has_type = false;
+
+  bool matches(std::string_view text) const { return !has_pattern || glob_match(pattern, text); }
+};
+
+// These reply an error and return false on bad input.
+bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor);
+bool read_scan_options(Context& context, Args args, std::size_t first, bool with_type,
+                       ScanOptions& out);
+
+// Calls visit(key, value) for about options.count entries from options.cursor on. Returns the next
+// cursor.
+template <typename Value, typename Visit>
+std::uint64_t scan_elements(const HashOrderedMap<Value>& map, const ScanOptions& options,
+                            Visit visit) {
+  std::int64_t left = options.count;
+  const auto [more, next] =
+      map.scan(options.cursor, [&](std::uint64_t, std::string_view key, const Value& value) {
+        visit(key, value);
+        return --left > 0;
+      });
+  return more ? next : 0;
+}
+
+void reply_scan(Context& context, std::uint64_t next, std::span<const std::string_view> found);
+
+std::string_view type_name(ObjectType type);
+
+}  // namespace even

@@ -1,0 +1,177 @@
+// Sets. A member is present while it has a dot; adding gives it a fresh one even when it is there,
+// so that a concurrent removal does not win.
+#include <algorithm>
+#include <vector>
+
+#include "engine/cmd_scan.h"
+#include "engine/command.h"
+#include "engine/sample.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+bool find_set(Context& context, std::string_view key, const SetValue*& out) {
+  const Object* object;
+  if (!context.find(key, ObjectType::kSet, object)) return false;
+  out = object == nullptr ? nullptr : object->set.get();
+  return true;
+}
+
+constexpr auto kAny = [](const auto&) { return true; };
+
+bool has_member(const SetValue* set, std::string_view member) {
+  return set != nullptr && set->find(member) != nullptr;
+}
+
+void sadd_command(Context& context, Args args) {
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  KeyWriter& writer = context.write(args[1]);
+  std::int64_t added = 0;
+  for (std::string_view member : args.subspan(2)) added += writer.add_member(member);
+  context.reply.integer(added);
+}
+
+void srem_command(Context& context, Args args) {
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  std::size_t removed = 0;
+  for (std::string_view member : args.subspan(2)) {
+    if (has_member(set, member)) removed += context.write(args[1]).remove_member(member);
+  }
+  if (removed > 0 && removed == set->size()) context.write(args[1]).persist();
+  context.reply.integer(static_cast<std::int64_t>(removed));
+}
+
+void sismember_command(Context& context, Args args) {
+  const SetValue* set;
+  if (find_set(context, args[1], set)) context.reply.integer(has_member(set, args[2]));
+}
+
+void smismember_command(Context& context, Args args) {
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  context.reply.array(args.size() - 2);
+  for (std::string_view member : args.subspan(2)) context.reply.integer(has_member(set, member));
+}
+
+void reply_members(Context& context, const SetValue& set) {
+  set.for_each([&](std::string_view member, const auto&) { context.reply.bulk(member); });
+}
+
+void smembers_command(Context& context, Args args) {
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  context.reply.set(set == nullptr ? 0 : set->size());
+  if (set != nullptr) reply_members(context, *set);
+}
+
+void scard_command(Context& context, Args args) {
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  context.reply.integer(set == nullptr ? 0 : static_cast<std::int64_t>(set->size()));
+}
+
+void spop_one(Context& context, std::string_view key) {
+  const SetValue* set;
+  if (!find_set(context, key, set)) return;
+  if (set == nullptr) return context.reply.null();
+  const std::string_view member = set->random(context.random)->key;
+  context.reply.bulk(member);
+  KeyWriter& writer = context.write(key);
+  writer.remove_member(member);
+  if (set->size() == 1) writer.persist();
+}
+
+void spop_command(Context& context, Args args) {
+  if (args.size() == 2) return spop_one(context, args[1]);
+  if (args.size() > 3) return context.reply.error(kSyntaxError);
+  std::int64_t count;
+  if (!read_integer(context, args[2], count, kNotPositive)) return;
+  if (count < 0) return context.reply.error(kNotPositive);
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  if (set == nullptr || count == 0) return context.reply.set(0);
+  KeyWriter& writer = context.write(args[1]);
+  if (static_cast<std::uint64_t>(count) >= set->size()) {
+    context.reply.set(set->size());
+    reply_members(context, *set);
+    if (!writer.object()->in_type_conflict()) return writer.remove();
+    set->for_each([&](std::string_view member, const auto&) { writer.remove_member(member); });
+    return writer.persist();
+  }
+  context.reply.set(static_cast<std::size_t>(count));
+  for (const auto& [member, dots] :
+       sample_distinct(*set, set->size(), static_cast<std::size_t>(count), context.random, kAny)) {
+    context.reply.bulk(member);
+    writer.remove_member(member);
+  }
+}
+
+void srandmember_command(Context& context, Args args) {
+  if (args.size() > 3) return context.reply.error(kSyntaxError);
+  std::int64_t count = 0;
+  if (args.size() == 3 && !read_sample_count(context, args[2], count)) return;
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  if (args.size() == 2) {
+    if (set == nullptr) return context.reply.null();
+    return context.reply.bulk(set->random(context.random)->key);
+  }
+  if (set == nullptr || count == 0) return context.reply.array(0);
+  if (count < 0) {
+    context.reply.array(static_cast<std::size_t>(-count));
+    for (; count < 0; ++count) context.reply.bulk(set->random(context.random)->key);
+    return;
+  }
+  const std::size_t wanted = std::min(static_cast<std::size_t>(count), set->size());
+  context.reply.array(wanted);
+  for (const auto& sample : sample_distinct(*set, set->size(), wanted, context.random, kAny)) {
+    context.reply.bulk(sample.first);
+  }
+}
+
+void sscan_command(Context& context, Args args) {
+  ScanOptions options;
+  if (!read_cursor(context, args[2], options.cursor)) return;
+  const SetValue* set;
+  if (!find_set(context, args[1], set)) return;
+  if (set == nullptr) return reply_scan(context, 0, {});
+  if (!read_scan_options(context, args, 3, false, options)) return;
+  std::vector<std::string_view> found;
+  const std::uint64_t next =
+      scan_elements(*set, options, [&](std::string_view member, const auto&) {
+        if (options.matches(member)) found.push_back(member);
+      });
+  reply_scan(context, next, found);
+}
+
+constexpr Command kCommands[] = {
+    {"sadd", -3, kWrite | kDenyOom | kFast, 1, 1, 1, "set", "1.0.0", "Add members to a set", "",
+     "RW insert", "", Scope::kKeys, Split::kNever, sadd_command},
+    {"srem", -3, kWrite | kFast, 1, 1, 1, "set", "1.0.0", "Remove members from a set", "",
+     "RW delete", "", Scope::kKeys, Split::kNever, srem_command},
+    {"sismember", 3, kReadonly | kFast, 1, 1, 1, "set", "1.0.0", "Whether a set has a member", "",
+     "RO", "", Scope::kKeys, Split::kNever, sismember_command},
+    {"smismember", -3, kReadonly | kFast, 1, 1, 1, "set", "6.2.0",
+     "Which of several members a set has", "", "RO access", "", Scope::kKeys, Split::kNever,
+     smismember_command},
+    {"smembers", 2, kReadonly, 1, 1, 1, "set", "1.0.0", "All members of a set", "", "RO access",
+     "nondeterministic_output_order", Scope::kKeys, Split::kNever, smembers_command},
+    {"scard", 2, kReadonly | kFast, 1, 1, 1, "set", "1.0.0", "Number of members of a set", "", "RO",
+     "", Scope::kKeys, Split::kNever, scard_command},
+    {"spop", -2, kWrite | kFast, 1, 1, 1, "set", "1.0.0",
+     "Remove members chosen at random and return them", "", "RW access delete",
+     "nondeterministic_output", Scope::kKeys, Split::kNever, spop_command},
+    {"srandmember", -2, kReadonly, 1, 1, 1, "set", "1.0.0", "Members of a set chosen at random", "",
+     "RO access", "nondeterministic_output", Scope::kKeys, Split::kNever, srandmember_command},
+    {"sscan", -3, kReadonly, 1, 1, 1, "set", "2.8.0", "Walk over the members of a set in steps", "",
+     "RO access", "nondeterministic_output", Scope::kKeys, Split::kNever, sscan_command},
+};
+
+}  // namespace
+
+std::span<const Command> set_commands() { return kCommands; }
+
+}  // namespace even

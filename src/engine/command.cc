@@ -1,0 +1,126 @@
+#include "engine/command.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/check.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+// Open addressing over a table that is at most a quarter full: nearly every lookup is one
+// comparison.
+class CommandIndex {
+ public:
+  CommandIndex() {
+    for (const auto& family :
+         {string_commands(), number_commands(), generic_commands(), expire_commands(),
+          scan_commands(), set_commands(), hash_commands(), command_commands(),
+          connection_commands(), server_commands(), even_commands()}) {
+      for (const Command& command : family) sorted_.push_back(&command);
+    }
+    std::sort(sorted_.begin(), sorted_.end(),
+              [](const Command* a, const Command* b) { return a->name < b->name; });
+    EVEN_CHECK(sorted_.size() * 4 <= slots_.size(), "the index of commands needs more slots");
+    for (const Command* command : sorted_) {
+      std::size_t slot = hash(command->name);
+      while (slots_[slot] != nullptr) slot = next(slot);
+      slots_[slot] = command;
+    }
+  }
+
+  const Command* find(std::string_view name) const {
+    for (std::size_t slot = hash(name); slots_[slot] != nullptr; slot = next(slot)) {
+      if (equals_ignore_case(name, slots_[slot]->name)) return slots_[slot];
+    }
+    return nullptr;
+  }
+  std::span<const Command* const> sorted() const { return sorted_; }
+
+ private:
+  static constexpr std::size_t kSlots = 1024;
+
+  static std::size_t next(std::size_t slot) { return (slot + 1) % kSlots; }
+  // FNV-1a, which is short enough for such short names.
+  static std::size_t hash(std::string_view name) {
+    std::uint32_t sum = 2166136261u;
+    for (char c : name) sum = (sum ^ static_cast<unsigned char>(to_lower(c))) * 16777619u;
+    return (sum ^ sum >> 15) % kSlots;
+  }
+
+  std::array<const Command*, kSlots> slots_{};
+  std::vector<const Command*> sorted_;
+};
+
+const CommandIndex& index() {
+  static const CommandIndex instance;
+  return instance;
+}
+
+bool arity_fits(int arity, std::size_t words) {
+  return arity >= 0 ? words == static_cast<std::size_t>(arity)
+                    : words >= static_cast<std::size_t>(-arity);
+}
+
+std::string upper(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  }
+  return out;
+}
+
+// Redis quotes client bytes through C strings: what follows a NUL byte is not shown.
+std::string_view quotable(std::string_view text, std::size_t limit) {
+  return text.substr(0, std::min(text.find('\0'), limit));
+}
+
+constexpr std::size_t kQuoteLimit = 128;
+
+}  // namespace
+
+const Command* find_command(std::string_view name) { return index().find(name); }
+std::span<const Command* const> all_commands() { return index().sorted(); }
+
+const Subcommand* find_subcommand(const Command& command, std::string_view name) {
+  for (const Subcommand& subcommand : command.subcommands) {
+    if (equals_ignore_case(name, subcommand.name)) return &subcommand;
+  }
+  return nullptr;
+}
+
+std::string check_arity(const Command& command, Args args) {
+  if (!command.subcommands.empty() && args.size() > 1) {
+    const Subcommand* subcommand = find_subcommand(command, args[1]);
+    if (subcommand == nullptr) {
+      return fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
+                         quotable(args[1], kQuoteLimit), upper(command.name));
+    }
+    if (arity_fits(subcommand->arity, args.size())) return {};
+    return wrong_arity(fmt::format("{}|{}", command.name, subcommand->name));
+  }
+  return arity_fits(command.arity, args.size()) ? std::string() : wrong_arity(command.name);
+}
+
+std::string unknown_command(Args args) {
+  std::string shown;
+  for (std::size_t i = 1; i < args.size() && shown.size() < kQuoteLimit; ++i) {
+    shown += fmt::format("'{}' ", quotable(args[i], kQuoteLimit - shown.size()));
+  }
+  return fmt::format("ERR unknown command '{}', with args beginning with: {}",
+                     quotable(args[0], kQuoteLimit), shown);
+}
+
+void reply_help(Reply& reply, const Command& command) {
+  reply.array(1 + 2 * command.subcommands.size());
+  reply.simple(fmt::format("{} <subcommand> [<arg> ...]. Subcommands are:", upper(command.name)));
+  for (const Subcommand& subcommand : command.subcommands) {
+    reply.simple(upper(subcommand.name));
+    reply.simple(fmt::format("    {}.", subcommand.summary));
+  }
+}
+
+}  // namespace even
