@@ -341,6 +341,8 @@ std::vector<LogPosition> Log::segment_starts() const {
 Result<> Log::remove_first_segment() {
   EVEN_CHECK(segments_.size() > 1, "the segment being written cannot be removed");
   if (auto removed = disk_.remove(segments_.front().name); !removed) return removed;
+  // Before the next one goes: a later segment must not disappear while an earlier one stays.
+  if (auto synced = disk_.sync_directory(); !synced) return synced;
   stats_.bytes_on_disk -= kSegmentHeaderBytes + segments_.front().bytes;
   segments_.erase(segments_.begin());
   --stats_.segments;

@@ -68,6 +68,7 @@ void ShardCore::commit(Partition& partition, const Stamp& stamp, Delta delta) {
   record.delta = std::move(delta);
   scratch_.clear();
   encode_record(record, scratch_);
+  if (options.observe) options.observe(scratch_);
   append(scratch_, partition.id, stamp.dot);
   join(partition, record);
   ++stats.records_local;

@@ -53,6 +53,8 @@ struct ShardOptions {
   std::uint64_t checkpoint_bytes = 256 << 20;  // log written between two checkpoints
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
+  // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
+  std::function<void(std::string_view record)> observe;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
 };

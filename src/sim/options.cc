@@ -1,0 +1,59 @@
+#include "sim/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace even::sim {
+
+RunOptions RunOptions::draw(std::uint64_t seed) {
+  Random random(seed * 0x9e3779b97f4a7c15ULL + 1);
+  const auto among = [&random](auto... values) {
+    const std::common_type_t<decltype(values)...> all[] = {values...};
+    return all[random.below(sizeof...(values))];
+  };
+  RunOptions o;
+  o.seed = seed;
+  o.nodes = among(1, 2, 3, 3, 3, 3, 4, 5);
+  o.replicas = std::min(o.nodes, among(2, 3, 3, 3));
+  o.partitions = static_cast<std::uint16_t>(among(1, 2, 4, 8));
+  o.fsync = among(FsyncPolicy::kAlways, FsyncPolicy::kAlways, FsyncPolicy::kEverySecond, FsyncPolicy::kNo);
+  o.segment_bytes = among(2u << 10, 8u << 10, 64u << 10);
+  o.tail_bytes = among(512u, 4u << 10, 1u << 20);
+  o.checkpoint_bytes = among(4u << 10, 32u << 10, 1u << 20);
+  o.retain_bytes = among(4u << 10, 32u << 10, 1u << 20, 1u << 20);
+  o.window_bytes = among(1u << 10, 16u << 10, 1u << 20);
+  o.clients = among(1, 3, 6, 12);
+  o.duration_us = among(1'000'000, 2'000'000, 5'000'000);
+  o.harsh = random.chance(0.5);
+  if (o.harsh) {
+    o.loss = among(0.0, 0.01, 0.1);
+    o.duplication = among(0.0, 0.02, 0.2);
+  }
+  o.delay_us = among(50, 500, 5'000, 30'000);
+  o.partition_every_us = among(0, 300'000, 1'000'000);
+  o.crash_every_us = among(0, 400'000, 1'500'000);
+  o.clock_jump_every_us = among(0, 0, 500'000);
+  o.disk_full_every_us = among(0, 0, 0, 1'000'000);
+  o.wipe = o.nodes > 1 ? among(0.0, 0.0, 0.3) : 0.0;
+  o.failing_sync = among(0.0, 0.0, 0.0, 0.002);
+  o.skew_ms = among(0, 5, 200, 3'600'000);
+  o.type_confusion = among(0.0, 0.0, 0.1);
+  o.expiry = among(0.0, 0.05, 0.2);
+  o.keys = among(2, 8, 30);
+  return o;
+}
+
+std::string RunOptions::describe() const {
+  static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
+  return fmt::format(
+      "nodes={} replicas={} partitions={} fsync={} segment={} tail={} checkpoint={} retain={} window={} clients={} "
+      "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms crash_every={}ms "
+      "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms type_confusion={} expiry={} keys={}",
+      nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes, checkpoint_bytes,
+      retain_bytes, window_bytes, clients, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
+      partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
+      failing_sync, skew_ms, type_confusion, expiry, keys);
+}
+
+}  // namespace even::sim

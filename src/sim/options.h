@@ -1,0 +1,48 @@
+// The conditions of one run, drawn from its seed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "env/random.h"
+#include "log/log.h"
+
+namespace even::sim {
+
+struct RunOptions {
+  std::uint64_t seed = 1;
+  int nodes = 3;
+  int replicas = 3;
+  std::uint16_t partitions = 4;
+  FsyncPolicy fsync = FsyncPolicy::kAlways;
+  std::uint64_t segment_bytes = 8 << 10;
+  std::uint64_t tail_bytes = 4 << 10;
+  std::uint64_t checkpoint_bytes = 32 << 10;
+  std::uint64_t retain_bytes = 1 << 20;
+  std::uint64_t window_bytes = 16 << 10;
+  int clients = 6;
+  std::int64_t duration_us = 4'000'000;
+
+  // Network. A harsh one loses, repeats and reorders messages within a session; a plain one behaves as TCP does.
+  bool harsh = false;
+  double loss = 0;
+  double duplication = 0;
+  std::int64_t delay_us = 500;
+
+  // Faults, as mean intervals between two of a kind in the whole cluster; 0 for never.
+  std::int64_t partition_every_us = 0;
+  std::int64_t crash_every_us = 0;
+  std::int64_t clock_jump_every_us = 0;
+  std::int64_t disk_full_every_us = 0;
+  double wipe = 0;            // chance that a crash takes the disk with it
+  double failing_sync = 0;
+  std::int64_t skew_ms = 0;   // clocks differ by up to this much
+  double type_confusion = 0;  // chance that a command is aimed at a key of another type
+  double expiry = 0.05;       // share of commands that set an expiry
+  int keys = 12;              // per type
+
+  static RunOptions draw(std::uint64_t seed);
+  std::string describe() const;
+};
+
+}  // namespace even::sim

@@ -1,0 +1,143 @@
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <set>
+
+#include "base/mutant.h"
+#include "sim/world.h"
+
+namespace even {
+#ifdef EVEN_MUTANTS
+Mutant g_mutant = Mutant::kNone;
+#endif
+
+namespace {
+
+using sim::Outcome;
+using sim::RunOptions;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void report_failure(std::uint64_t seed, const RunOptions& options, const Outcome& outcome) {
+  fmt::print("seed {}: {}\n  {}\n  replay: ./dev sim --seed {} --trace\n", seed, *outcome.violation, options.describe(), seed);
+  std::fflush(stdout);
+}
+
+int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
+  const auto start = std::chrono::steady_clock::now();
+  auto shown = start;
+  std::uint64_t failures = 0;
+  Outcome sum;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const RunOptions options = RunOptions::draw(seed);
+    const Outcome outcome = sim::run(options, false);
+    sum.operations += outcome.operations;
+    sum.records += outcome.records;
+    sum.crashes += outcome.crashes;
+    sum.snapshots += outcome.snapshots;
+    sum.conflicts += outcome.conflicts;
+    sum.simulated_seconds += outcome.simulated_seconds;
+    if (outcome.violation) {
+      ++failures;
+      report_failure(seed, options, outcome);
+      if (stop_at_failure) break;
+    }
+    if (seconds_since(shown) > 10) {
+      shown = std::chrono::steady_clock::now();
+      fmt::print(stderr, "{} of {} seeds, {} failed, {:.0f} s\n", seed - first + 1, count, failures, seconds_since(start));
+    }
+  }
+  fmt::print("{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} conflicts, {:.0f} s of simulated time in {:.1f} s\n",
+             count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.conflicts,
+             sum.simulated_seconds, seconds_since(start));
+  return failures == 0 ? 0 : 1;
+}
+
+int run_one(std::uint64_t seed, bool trace) {
+  const RunOptions options = RunOptions::draw(seed);
+  fmt::print("seed {}: {}\n", seed, options.describe());
+  const Outcome outcome = sim::run(options, trace);
+  const Outcome again = sim::run(options, false);
+  fmt::print("trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} conflicts\n", outcome.trace_hash,
+             outcome.operations, outcome.records, outcome.crashes, outcome.snapshots, outcome.conflicts);
+  if (outcome.trace_hash != again.trace_hash) {
+    fmt::print("a replay gave another trace: {:016x}\n", again.trace_hash);
+    return 1;
+  }
+  if (outcome.violation) {
+    report_failure(seed, options, outcome);
+    return 1;
+  }
+  fmt::print("clean\n");
+  return 0;
+}
+
+#ifdef EVEN_MUTANTS
+constexpr const char* kMutantNames[] = {"none",
+#define EVEN_MUTANT_NAME(id, text) text,
+                                        EVEN_MUTANT_LIST(EVEN_MUTANT_NAME)
+#undef EVEN_MUTANT_NAME
+};
+
+int run_mutants(std::uint64_t first, std::uint64_t count) {
+  int missed = 0;
+  for (int m = 1; m < static_cast<int>(Mutant::kCount); ++m) {
+    g_mutant = static_cast<Mutant>(m);
+    const auto start = std::chrono::steady_clock::now();
+    std::uint64_t found = 0;
+    std::uint64_t first_found = 0;
+    std::string what;
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+      const Outcome outcome = sim::run(RunOptions::draw(seed), false);
+      if (!outcome.violation) continue;
+      if (found++ == 0) {
+        first_found = seed;
+        what = outcome.violation->substr(0, outcome.violation->find('\n'));
+      }
+    }
+    if (found == 0) ++missed;
+    fmt::print("{:<10} {:<70} {} of {} seeds, {:.0f} s{}\n", found > 0 ? "found" : "NOT FOUND", kMutantNames[m], found, count,
+               seconds_since(start), found > 0 ? fmt::format("\n           first by seed {}: {}", first_found, what) : "");
+    std::fflush(stdout);
+  }
+  g_mutant = Mutant::kNone;
+  fmt::print("{} of {} mutants found\n", static_cast<int>(Mutant::kCount) - 1 - missed, static_cast<int>(Mutant::kCount) - 1);
+  return missed == 0 ? 0 : 1;
+}
+#endif
+
+int main(int argc, char** argv) {
+  CLI::App app{"Runs a cluster of the real core on simulated time, network and disks. See docs/simulator.md."};
+  std::uint64_t seed = 0;
+  std::uint64_t first = 1;
+  std::uint64_t seeds = 100;
+  bool trace = false;
+  bool keep_going = false;
+  auto* one = app.add_option("--seed", seed, "Run this seed alone, twice, and compare the traces");
+  app.add_flag("--trace", trace, "Print every event of that run")->needs(one);
+  app.add_option("--seeds", seeds, "Number of seeds to run")->capture_default_str();
+  app.add_option("--from", first, "First of them")->capture_default_str();
+  app.add_flag("--keep-going", keep_going, "Go on after a failed seed");
+#ifdef EVEN_MUTANTS
+  bool mutants = false;
+  int mutant = 0;
+  app.add_flag("--mutants", mutants, "Enable one deliberate bug at a time and show that each is found");
+  app.add_option("--mutant", mutant, "Enable this one, by number");
+#endif
+  CLI11_PARSE(app, argc, argv);
+#ifdef EVEN_MUTANTS
+  if (mutants) return run_mutants(first, seeds);
+  g_mutant = static_cast<Mutant>(mutant);
+#endif
+  if (*one) return run_one(seed, trace);
+  return run_seeds(first, seeds, !keep_going);
+}
+
+}  // namespace
+}  // namespace even
+
+int main(int argc, char** argv) { return even::main(argc, argv); }

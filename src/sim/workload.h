@@ -1,0 +1,47 @@
+// Random commands over every family, and what they are known to do to numbers.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "env/random.h"
+#include "lattice/delta.h"
+#include "sim/options.h"
+
+namespace even::sim {
+
+struct Operation {
+  std::vector<std::string> words;
+  // When it succeeds it adds `by` at this leaf.
+  struct Increment {
+    LeafKind kind;
+    std::string key;
+    std::string field;
+    double by;
+  };
+  std::optional<Increment> increment;
+};
+
+class Workload {
+ public:
+  Workload(const RunOptions& options, Random& random) : options_(options), random_(random) {}
+  // `wall_ms` is the time at the node that will execute it.
+  Operation next(std::int64_t wall_ms);
+
+ private:
+  Operation string(std::int64_t wall_ms);
+  Operation counter();
+  Operation set();
+  Operation hash();
+  Operation generic(std::int64_t wall_ms);
+  std::string key(const char* type);
+  std::string value();
+  std::string small(std::uint64_t bound) { return std::to_string(random_.below(bound)); }
+
+  const RunOptions& options_;
+  Random& random_;
+  std::uint64_t next_value_ = 0;
+};
+
+}  // namespace even::sim

@@ -1,0 +1,521 @@
+#include "sim/world.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <stdexcept>
+
+#include "base/check.h"
+#include "cluster/placement.h"
+#include "env/sim_disk.h"
+#include "env/sim_scheduler.h"
+#include "replica/shard.h"
+#include "sim/network.h"
+#include "sim/oracle.h"
+#include "sim/trace.h"
+#include "sim/workload.h"
+
+namespace even::sim {
+namespace {
+
+constexpr std::int64_t kEpochMs = 1'700'000'000'000;
+constexpr std::int64_t kTickUs = 5'000;
+constexpr std::int64_t kTurnUs = 30;
+constexpr std::int64_t kSettleUs = 60'000'000;  // a cluster without faults must have converged by then
+
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class SimClock : public Clock {
+ public:
+  explicit SimClock(const Scheduler& scheduler) : scheduler_(scheduler) {}
+  std::int64_t wall_ms() const override { return kEpochMs + scheduler_.now_us() / 1000 + skew_ms; }
+  std::int64_t monotonic_us() const override { return scheduler_.now_us(); }
+  std::int64_t skew_ms = 0;
+
+ private:
+  const Scheduler& scheduler_;
+};
+
+class World;
+
+struct Node : Transport {
+  Node(World& w, NodeNumber n, Scheduler& scheduler, std::uint64_t seed)
+      : world(w), number(n), random(seed), clock(scheduler), disk(scheduler, random) {}
+  void send(NodeNumber peer, std::string message) override;
+
+  World& world;
+  NodeNumber number;
+  Random random;
+  SimClock clock;
+  SimDisk disk;
+  std::unique_ptr<Shard> shard;  // null while the node is down
+  std::uint64_t run = 0;         // counts starts
+  bool turn_scheduled = false;
+  std::map<PartitionId, VersionVector> vectors;  // as last seen, to check that they only grow
+
+  // Replies that wait for the log.
+  struct Held {
+    LogPosition barrier;
+    int client;
+    std::string reply;
+    std::vector<std::pair<PartitionId, Dot>> made;
+  };
+  std::deque<Held> held;
+  // Dots made since the current command began.
+  std::vector<std::pair<PartitionId, Dot>> made;
+};
+
+struct Client {
+  NodeNumber node;
+  bool waiting = false;
+  std::uint64_t run = 0;  // of the node, when the command was sent
+};
+
+class World {
+ public:
+  World(const RunOptions& options, bool print)
+      : options_(options),
+        trace_(print),
+        random_(options.seed),
+        workload_(options, random_),
+        network_(options_, scheduler_, random_,
+                 {[this](NodeNumber at, NodeNumber peer) { link(at, peer, true); },
+                  [this](NodeNumber at, NodeNumber peer) { link(at, peer, false); },
+                  [this](NodeNumber at, NodeNumber peer, const std::string& m) { receive(at, peer, m); },
+                  [this](NodeNumber n) { return node(n).shard != nullptr; }}) {
+    cluster::ClusterMap map;
+    map.id = "sim";
+    map.partitions = options.partitions;
+    map.replicas = static_cast<std::uint16_t>(options.replicas);
+    for (int n = 1; n <= options.nodes; ++n) {
+      cluster::Node entry;
+      entry.name = fmt::format("n{}", n);
+      entry.number = static_cast<std::uint16_t>(n);
+      map.nodes.push_back(entry);
+    }
+    placement_ = std::make_unique<cluster::Placement>(map);
+    for (int n = 1; n <= options.nodes; ++n) {
+      nodes_.push_back(std::make_unique<Node>(*this, static_cast<NodeNumber>(n), scheduler_, random_.next()));
+    }
+  }
+
+  void play();
+  Outcome outcome;
+
+  template <typename... Args>
+  void event(fmt::format_string<Args...> format, Args&&... args) {
+    trace_.event(scheduler_.now_us(), format, std::forward<Args>(args)...);
+  }
+  void sent(NodeNumber from, NodeNumber to, std::string message) {
+    event("n{} -> n{}: {} bytes, {:016x}", from, to, message.size(), hash64(message));
+    network_.send(from, to, std::move(message));
+  }
+  std::uint64_t trace_hash() const { return trace_.hash(); }
+  double simulated_seconds() const { return static_cast<double>(scheduler_.now_us()) / 1e6; }
+
+ private:
+  Node& node(NodeNumber n) { return *nodes_[n - 1]; }
+  void start(Node& node);
+  void crash(Node& node, bool wipe);
+  void link(NodeNumber at, NodeNumber peer, bool up);
+  void receive(NodeNumber at, NodeNumber peer, const std::string& message);
+  void need_turn(Node& node);
+  void release(Node& node);
+  void tick(Node& node, std::uint64_t run);
+  void act(int client);
+  void schedule_faults();
+  void check_running();
+  void settle();
+  bool converged();
+  void check_end(const char* when);
+  ShardOptions shard_options(Node& node);
+  std::int64_t around(std::int64_t mean_us) {
+    return 1 + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(2 * mean_us)));
+  }
+  [[noreturn]] void violated(const std::string& what) { throw Violation(what); }
+
+  RunOptions options_;
+  Trace trace_;
+  Scheduler scheduler_;
+  Random random_;
+  Workload workload_;
+  Network network_;
+  Oracle oracle_;
+  std::unique_ptr<cluster::Placement> placement_;
+  std::vector<std::unique_ptr<Node>> nodes_;
+  std::vector<Client> clients_;
+  bool settling_ = false;
+};
+
+void Node::send(NodeNumber peer, std::string message) { world.sent(number, peer, std::move(message)); }
+
+ShardOptions World::shard_options(Node& node) {
+  ShardOptions o;
+  o.node = node.number;
+  o.partition_count = options_.partitions;
+  for (PartitionId p = 0; p < options_.partitions; ++p) {
+    const auto replicas = placement_->replicas(p);
+    if (std::find(replicas.begin(), replicas.end(), node.number) == replicas.end()) continue;
+    o.partitions.push_back({p, {replicas.begin(), replicas.end()}});
+  }
+  o.cluster_id = "sim";
+  o.log.fsync = options_.fsync;
+  o.log.segment_bytes = options_.segment_bytes;
+  o.log.tail_bytes = options_.tail_bytes;
+  o.window_bytes = options_.window_bytes;
+  o.checkpoint_bytes = options_.checkpoint_bytes;
+  o.retain_bytes = options_.retain_bytes;
+  o.observe = [this, &node](std::string_view bytes) {
+    if (const auto made = oracle_.made(bytes); !made) violated(made.error().message);
+    const auto head = decode_record_head(bytes);
+    node.made.emplace_back(head->partition, head->dot);
+  };
+  o.warn = [this, &node](const std::string& text) { event("n{} warns: {}", node.number, text); };
+  return o;
+}
+
+void World::start(Node& node) {
+  node.disk.faults.full = false;
+  ++node.run;
+  node.held.clear();
+  node.vectors.clear();
+  auto shard = std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk, node);
+  const auto recovered = shard->recover();
+  if (!recovered) violated(fmt::format("n{} does not recover: {}", node.number, recovered.error().message));
+  node.shard = std::move(shard);
+  node.shard->on_released([this, &node] {
+    release(node);
+    need_turn(node);
+  });
+  event("n{} started as {}", node.number, node.shard->replica_id().to_string());
+  tick(node, node.run);
+  network_.node_started(node.number);
+}
+
+void World::crash(Node& node, bool wipe) {
+  if (!node.shard) return;
+  ++outcome.crashes;
+  event("n{} {}", node.number, wipe ? "crashes and loses its disk" : "crashes");
+  if (wipe || options_.fsync != FsyncPolicy::kAlways) oracle_.forgive(node.shard->replica_id());
+  if (wipe) {
+    // All that it ever made may have been nowhere else.
+    for (const PartitionStatus& p : node.shard->partitions()) {
+      for (const Dot& dot : p.vector.entries()) {
+        if (dot.replica.node() == node.number) oracle_.forgive(dot.replica);
+      }
+    }
+  }
+  outcome.snapshots += node.shard->stats().snapshots_joined;
+  outcome.conflicts += node.shard->stats().conflicts;
+  network_.node_stopped(node.number);
+  node.shard.reset();
+  node.held.clear();
+  wipe ? node.disk.wipe() : node.disk.crash();
+  for (int c = 0; c < static_cast<int>(clients_.size()); ++c) {
+    Client& client = clients_[static_cast<std::size_t>(c)];
+    if (client.node != node.number || !client.waiting) continue;
+    client.waiting = false;  // the outcome of its command is unknown
+    scheduler_.after(around(20'000), [this, c] { act(c); });
+  }
+}
+
+void World::link(NodeNumber at, NodeNumber peer, bool up) {
+  event("n{}: link to n{} {}", at, peer, up ? "up" : "down");
+  Node& n = node(at);
+  up ? n.shard->link_up(peer) : n.shard->link_down(peer);
+  need_turn(n);
+}
+
+void World::receive(NodeNumber at, NodeNumber peer, const std::string& message) {
+  Node& n = node(at);
+  if (!n.shard) return;
+  const auto received = n.shard->receive(peer, message);
+  if (!received) violated(fmt::format("n{} refuses a message of n{}: {}", at, peer, received.error().message));
+  need_turn(n);
+}
+
+void World::need_turn(Node& node) {
+  if (node.turn_scheduled || !node.shard) return;
+  node.turn_scheduled = true;
+  scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(kTurnUs)), [this, &node, run = node.run] {
+    node.turn_scheduled = false;
+    if (!node.shard || node.run != run) return;
+    node.shard->end_turn();
+    release(node);
+  });
+}
+
+void World::release(Node& node) {
+  while (!node.held.empty() && node.held.front().barrier <= node.shard->released()) {
+    Node::Held held = std::move(node.held.front());
+    node.held.pop_front();
+    for (const auto& [partition, dot] : held.made) oracle_.acknowledged(partition, dot);
+    event("client {} gets {:016x}", held.client, hash64(held.reply));
+    clients_[static_cast<std::size_t>(held.client)].waiting = false;
+    scheduler_.after(around(2'000), [this, c = held.client] { act(c); });
+  }
+}
+
+void World::tick(Node& node, std::uint64_t run) {
+  if (!node.shard || node.run != run) return;
+  node.shard->tick();
+  need_turn(node);
+  for (const PartitionStatus& p : node.shard->partitions()) {
+    VersionVector& last = node.vectors[p.partition];
+    if (!p.vector.covers(last)) violated(fmt::format("n{}: the vector of partition {} went back", node.number, p.partition));
+    last = p.vector;
+  }
+  if (!settling_ && node.shard->write_error() && node.random.chance(0.02)) {
+    // An operator restarts a node whose disk failed.
+    scheduler_.after(1, [this, &node, run] {
+      if (node.shard && node.run == run) {
+        crash(node, false);
+        scheduler_.after(100'000, [this, &node] {
+          if (!node.shard) start(node);
+        });
+      }
+    });
+  }
+  scheduler_.after(kTickUs, [this, &node, run] { tick(node, run); });
+}
+
+void World::act(int c) {
+  Client& client = clients_[static_cast<std::size_t>(c)];
+  if (settling_ || client.waiting) return;
+  if (random_.chance(0.02)) client.node = static_cast<NodeNumber>(1 + random_.below(nodes_.size()));
+  Node& n = node(client.node);
+  if (!n.shard) {
+    scheduler_.after(around(20'000), [this, c] { act(c); });
+    return;
+  }
+  const Operation operation = workload_.next(n.clock.wall_ms());
+  const std::vector<std::string_view> args(operation.words.begin(), operation.words.end());
+  const Command* command = find_command(args[0]);
+  EVEN_CHECK(command != nullptr, operation.words[0]);
+  // Routing to a node that holds the keys is the server's; here such commands are skipped.
+  bool local = true;
+  for_each_key(*command, args, [&](std::string_view key) {
+    local = local && n.shard->owns(placement_->partition_of(key));
+  });
+  if (!local) {
+    scheduler_.after(around(1'000), [this, c] { act(c); });
+    return;
+  }
+  ++outcome.operations;
+  n.made.clear();
+  std::string reply;
+  const LogPosition barrier = n.shard->execute(*command, args, false, reply);
+  event("client {} at n{}: {} -> {} bytes, {:016x}", c, client.node, fmt::join(operation.words, " "), reply.size(),
+        hash64(reply));
+  const bool refused = reply.starts_with("-");
+  if (refused && !reply.starts_with("-WRONGTYPE") && !reply.starts_with("-MISCONF") && !reply.starts_with("-ERR value is not") &&
+      !reply.starts_with("-ERR hash value is not") && !reply.starts_with("-ERR invalid expire")) {
+    violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
+  }
+  if (operation.increment && !refused) {
+    const auto& i = *operation.increment;
+    if (n.made.size() != 1) violated(fmt::format("{} made {} records", fmt::join(operation.words, " "), n.made.size()));
+    oracle_.increments(n.made[0].first, n.made[0].second, i.kind, i.key, i.field, i.by);
+  }
+  client.waiting = true;
+  client.run = n.run;
+  n.held.push_back({barrier, c, std::move(reply), n.made});
+  need_turn(n);
+}
+
+void World::schedule_faults() {
+  const auto every = [this](std::int64_t mean_us, auto fault) {
+    if (mean_us == 0) return;
+    // A self-renewing event; the function owns itself through the scheduler.
+    auto again = std::make_shared<std::function<void()>>();
+    *again = [this, mean_us, fault, weak = std::weak_ptr(again)] {
+      if (settling_) return;
+      fault();
+      if (auto self = weak.lock()) scheduler_.after(around(mean_us), [self] { (*self)(); });
+    };
+    scheduler_.after(around(mean_us), [again] { (*again)(); });
+  };
+  const auto any_node = [this]() -> Node& { return *nodes_[random_.below(nodes_.size())]; };
+
+  if (nodes_.size() > 1) {
+    every(options_.partition_every_us, [this, any_node] {
+      const NodeNumber lonely = any_node().number;
+      const bool one_way = random_.chance(0.3);
+      const bool inward = random_.chance(0.5);
+      const std::int64_t duration = around(500'000);
+      event("n{} is cut off{} for {} ms", lonely, one_way ? (inward ? " (inward)" : " (outward)") : "", duration / 1000);
+      for (const auto& other : nodes_) {
+        if (other->number == lonely || random_.chance(0.2)) continue;
+        if (!one_way || inward) network_.cut(other->number, lonely);
+        if (!one_way || !inward) network_.cut(lonely, other->number);
+      }
+      scheduler_.after(duration, [this, lonely] {
+        for (const auto& other : nodes_) {
+          if (other->number == lonely) continue;
+          network_.heal(other->number, lonely);
+          network_.heal(lonely, other->number);
+        }
+      });
+    });
+  }
+  every(options_.crash_every_us, [this, any_node] {
+    Node& n = any_node();
+    if (!n.shard) return;
+    crash(n, random_.chance(options_.wipe));
+    scheduler_.after(around(300'000), [this, &n] {
+      if (!n.shard) start(n);
+    });
+  });
+  every(options_.clock_jump_every_us, [this, any_node] {
+    Node& n = any_node();
+    n.clock.skew_ms += static_cast<std::int64_t>(random_.below(4'000)) - 2'000;
+    event("n{}'s clock jumps to {} ms", n.number, n.clock.skew_ms);
+  });
+  every(options_.disk_full_every_us, [this, any_node] {
+    Node& n = any_node();
+    n.disk.faults.full = true;
+    event("n{}'s disk is full", n.number);
+    scheduler_.after(around(200'000), [&n] { n.disk.faults.full = false; });
+  });
+  every(50'000, [this] { check_running(); });
+}
+
+// Equal vectors mean equal digests, at any time.
+void World::check_running() {
+  std::map<PartitionId, std::vector<std::pair<NodeNumber, PartitionStatus>>> all;
+  for (const auto& n : nodes_) {
+    if (!n->shard) continue;
+    if (n->shard->stats().digest_mismatches > 0) violated(fmt::format("n{} reports a digest mismatch", n->number));
+    for (PartitionStatus& p : n->shard->partitions()) {
+      if (n->shard->state(p.partition)->recompute_digest() != p.digest) {
+        violated(fmt::format("n{}: the digest of partition {} is not that of its content", n->number, p.partition));
+      }
+      for (const auto& [other, q] : all[p.partition]) {
+        if (q.vector == p.vector && q.digest != p.digest) {
+          violated(fmt::format("partition {}: n{} and n{} have seen the same but differ", p.partition, other, n->number));
+        }
+      }
+      all[p.partition].emplace_back(n->number, p);
+    }
+  }
+}
+
+bool World::converged() {
+  std::map<PartitionId, VersionVector> vectors;
+  for (const auto& n : nodes_) {
+    if (!n->shard || n->shard->stats().records_pending > 0 || !n->held.empty()) return false;
+    for (const PartitionStatus& p : n->shard->partitions()) {
+      const auto [at, first] = vectors.try_emplace(p.partition, p.vector);
+      if (!first && at->second != p.vector) return false;
+    }
+  }
+  return true;
+}
+
+void World::settle() {
+  settling_ = true;
+  event("faults end");
+  network_.become_reliable();
+  for (const auto& n : nodes_) {
+    n->disk.faults.full = false;
+    n->disk.faults.failing_sync = 0;
+    // A failed sync stays until a restart.
+    if (n->shard && n->shard->write_error()) crash(*n, false);
+    if (!n->shard) start(*n);
+    for (const auto& m : nodes_) {
+      if (n != m) network_.heal(n->number, m->number);
+    }
+  }
+  const std::int64_t deadline = scheduler_.now_us() + kSettleUs;
+  // Expired keys are still purged, which makes records; quiet is when nothing has happened for a while.
+  std::int64_t quiet_since = scheduler_.now_us();
+  while (scheduler_.now_us() < deadline) {
+    const std::int64_t until = scheduler_.now_us() + 100'000;
+    while (scheduler_.step(until)) {
+    }
+    check_running();
+    if (!converged()) quiet_since = scheduler_.now_us();
+    if (scheduler_.now_us() - quiet_since > 5'000'000) return;
+  }
+  std::string state;
+  for (const auto& n : nodes_) {
+    for (const PartitionStatus& p : n->shard->partitions()) {
+      state += fmt::format("\n  n{} partition {}: {}", n->number, p.partition, p.vector.to_string());
+    }
+    state += fmt::format("\n  n{}: {} pending, {} replies held", n->number, n->shard->stats().records_pending, n->held.size());
+  }
+  violated("the replicas have not converged" + state);
+}
+
+void World::check_end(const char* when) {
+  check_running();
+  for (const auto& n : nodes_) {
+    for (const PartitionStatus& p : n->shard->partitions()) {
+      if (const auto right = oracle_.check(p.partition, *n->shard->state(p.partition)); !right) {
+        violated(fmt::format("{}, n{}: {}", when, n->number, right.error().message));
+      }
+      if (n->shard->state(p.partition)->residue_keys() > 0) {
+        violated(fmt::format("{}, n{}: partition {} still keeps residue", when, n->number, p.partition));
+      }
+    }
+  }
+}
+
+void World::play() {
+  for (const auto& n : nodes_) {
+    n->disk.faults.failing_sync = options_.failing_sync;
+    if (options_.skew_ms > 0) {
+      n->clock.skew_ms = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(2 * options_.skew_ms))) - options_.skew_ms;
+    }
+    start(*n);
+  }
+  clients_.resize(static_cast<std::size_t>(options_.clients));
+  for (int c = 0; c < options_.clients; ++c) {
+    clients_[static_cast<std::size_t>(c)].node = static_cast<NodeNumber>(1 + random_.below(nodes_.size()));
+    scheduler_.after(around(2'000), [this, c] { act(c); });
+  }
+  schedule_faults();
+  while (scheduler_.step(options_.duration_us)) {
+  }
+  settle();
+  check_end("in the end");
+  // What is on the disks is what was in memory.
+  for (const auto& n : nodes_) {
+    if (const auto closed = n->shard->close(); !closed) violated("a clean stop failed: " + closed.error().message);
+    crash(*n, false);
+    start(*n);
+  }
+  settle();
+  check_end("after a restart");
+  for (const auto& n : nodes_) {
+    outcome.snapshots += n->shard->stats().snapshots_joined;
+    outcome.conflicts += n->shard->stats().conflicts;
+  }
+  outcome.records = oracle_.records();
+}
+
+[[noreturn]] void throw_violation(const char* file, int line, const char* condition, std::string_view detail) {
+  throw Violation(fmt::format("{}:{}: {}: {}", file, line, condition, detail));
+}
+
+}  // namespace
+
+Outcome run(const RunOptions& options, bool trace) {
+  set_check_handler(throw_violation);
+  World world(options, trace);
+  try {
+    world.play();
+  } catch (const std::exception& error) {
+    world.outcome.violation = error.what();
+  }
+  set_check_handler(nullptr);
+  world.outcome.trace_hash = world.trace_hash();
+  world.outcome.simulated_seconds = world.simulated_seconds();
+  return world.outcome;
+}
+
+}  // namespace even::sim

@@ -1,0 +1,27 @@
+// One run: a cluster of the real core on simulated time, network and disks, random clients and random faults, and the invariants that must hold
+// throughout and in the end. See docs/simulator.md.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "sim/options.h"
+
+namespace even::sim {
+
+struct Outcome {
+  std::optional<std::string> violation;  // what was wrong, and when
+  std::uint64_t trace_hash = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t records = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t conflicts = 0;
+  double simulated_seconds = 0;
+};
+
+// A pure function of the options. With `trace`, prints every event.
+Outcome run(const RunOptions& options, bool trace);
+
+}  // namespace even::sim
