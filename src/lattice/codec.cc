@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <msgpack.hpp>
 
 #include "base/bytes.h"
@@ -102,10 +103,17 @@ void get_number(const msgpack::object& object, Real& out) {
   if (parts.size != 3) throw Malformed{"a real number has three parts"};
   out = 0;
   for (std::uint32_t i = 0; i < 3; ++i) {
+    // The packer writes a double without a fraction as an integer.
     const msgpack::object& part = parts.ptr[i];
-    if (part.type != msgpack::type::FLOAT64) throw Malformed{"a double was expected"};
-    if (!(part.via.f64 - part.via.f64 == 0)) throw Malformed{"a real number is not finite"};
-    out += static_cast<Real>(part.via.f64);
+    double value = 0;
+    switch (part.type) {
+      case msgpack::type::FLOAT64: value = part.via.f64; break;
+      case msgpack::type::POSITIVE_INTEGER: value = static_cast<double>(part.via.u64); break;
+      case msgpack::type::NEGATIVE_INTEGER: value = static_cast<double>(part.via.i64); break;
+      default: throw Malformed{"a double was expected"};
+    }
+    if (!std::isfinite(value)) throw Malformed{"a real number is not finite"};
+    out += static_cast<Real>(value);
   }
 }
 std::string_view bytes_of(const msgpack::object& object) {

@@ -180,6 +180,8 @@ Result<> Log::start_segment() {
     (void)disk_.remove(name);
     return written;
   }
+  // Before any frame: a segment with frames in it has an intact header, or it is damaged.
+  if (auto synced = (*file)->sync_now(); !synced) return synced;
   if (auto synced = disk_.sync_directory(); !synced) return synced;
   file_ = std::move(*file);
   segments_.push_back({end_, name, 0});

@@ -10,6 +10,7 @@
 namespace even {
 namespace {
 
+constexpr std::int64_t kMaxWaitUs = 5'000'000;
 constexpr std::uint64_t kMaxPendingBytes = 64 << 20;  // of records that came too early, per shard
 
 ReplicaId draw_replica_id(NodeNumber node, Random& random) {
@@ -56,6 +57,7 @@ void ShardCore::join(Partition& partition, const Record& record) {
   stats.conflicts += joined.conflicts;
   stats.type_conflicts += joined.type_conflicts;
   partition.report_due = true;
+  partition.waiting_since_us = clock.monotonic_us();
 }
 
 void ShardCore::commit(Partition& partition, const Stamp& stamp, Delta delta) {
@@ -86,6 +88,7 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     case Partition::Delivery::kSeen: return Taken::kSeen;
     case Partition::Delivery::kEarly:
       // Beyond the limit it is forgotten; the peer will be asked again.
+      if (partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
       if (pending_bytes + bytes.size() <= kMaxPendingBytes &&
           partition.pending.try_emplace(head.dot, bytes).second) {
         pending_bytes += bytes.size();
@@ -129,6 +132,15 @@ void ShardCore::retry_pending(Partition& partition) {
       if (on_joined) on_joined(head);
       progress = true;
     }
+  }
+}
+
+void ShardCore::drop_stale_pending() {
+  for (const auto& partition : partitions_) {
+    if (partition->pending.empty() || clock.monotonic_us() - partition->waiting_since_us < kMaxWaitUs) continue;
+    for (const auto& [dot, bytes] : partition->pending) pending_bytes -= bytes.size();
+    stats.records_pending -= partition->pending.size();
+    partition->pending.clear();
   }
 }
 

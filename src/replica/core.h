@@ -34,6 +34,9 @@ class ShardCore {
   // Takes in a partition's encoded state from a peer.
   Result<> take_state(std::string_view bytes);
 
+  // Drops records that have waited in vain; should they be wanted yet, peers send them again.
+  void drop_stale_pending();
+
   // For recovery: joins without logging.
   Result<> replay(std::string_view bytes, LogPosition frame, bool from_log);
 

@@ -23,6 +23,8 @@ struct Partition {
 
   // Records that came too early, as bytes. Ordered, so that a run of one origin is tried in order.
   std::map<Dot, std::string> pending;
+  // When it last became non-empty or something was joined. What waits in vain, because its origin lost what comes before it, is dropped.
+  std::int64_t waiting_since_us = 0;
 
   bool report_due = false;
 

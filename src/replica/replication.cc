@@ -339,6 +339,7 @@ void Replication::tick() {
   if (now_us - last_collect_us_ >= kCollectIntervalUs) {
     last_collect_us_ = now_us;
     collect_residue();
+    core_.drop_stale_pending();
   }
 }
 

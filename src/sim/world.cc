@@ -95,6 +95,8 @@ class World {
       cluster::Node entry;
       entry.name = fmt::format("n{}", n);
       entry.number = static_cast<std::uint16_t>(n);
+      entry.host = "127.0.0.1";
+      entry.peer_port = static_cast<std::uint16_t>(n);
       map.nodes.push_back(entry);
     }
     placement_ = std::make_unique<cluster::Placement>(map);
