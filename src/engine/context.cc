@@ -76,10 +76,8 @@ void KeyWriter::add_increment(const Counter<Number>* counter,
                               std::vector<CounterEntry<Number>>& out, Number by) {
   std::erase_if(out, [&](const auto& entry) { return entry.replica == stamp_.dot.replica; });
   const Counter<Number> none;
-  // A key that is made anew has its old entries removed by the same delta, so the increment starts
-  // a new curve.
-  out.push_back(
-      (counter && object_ ? *counter : none).incremented(stamp_.dot.replica, stamp_.dot.seq, by));
+  out.push_back((counter ? *counter : none)
+                    .incremented(stamp_.dot.replica, stamp_.dot.seq, by, object_ == nullptr));
 }
 
 void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now,

@@ -5,8 +5,9 @@
 // running sum over its own records, so two sides join by taking the later point of each. The entry's value is the difference.
 //
 // An entry whose increments are all removed is residue: it has no value but is kept until every replica has seen the removal, because
-// a concurrent increment of the same owner may still arrive and needs the point to be subtracted from. When the owner increments
-// again after that, it starts a new curve at zero with removed_seq = seq - 1, which is later than any removal of the old curve.
+// a concurrent increment of the same owner may still arrive and needs the point to be subtracted from. An owner whose residue has been
+// collected starts a new curve at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody may still
+// hold as residue. On that tie the point that comes with the later `seq` is the new curve's.
 #pragma once
 
 #include <absl/container/inlined_vector.h>
@@ -81,11 +82,11 @@ class Counter {
     return total;
   }
 
-  // Delta: `replica`'s entry after adding `by` in its record `seq`.
-  Entry incremented(ReplicaId replica, std::uint64_t seq, Number by) const {
+  // Delta: `replica`'s entry after adding `by` in its record `seq`. With `anew`, what it had added before is removed.
+  Entry incremented(ReplicaId replica, std::uint64_t seq, Number by, bool anew) const {
     const Entry* mine = find(replica);
-    if (mine == nullptr || !mine->live()) return {replica, seq, by, seq - 1, Number{}};
-    Entry next = *mine;
+    if (mine == nullptr) return {replica, seq, by, seq - 1, Number{}};
+    Entry next = anew ? removed(*mine) : *mine;
     next.seq = seq;
     next.sum = wrapping_add(next.sum, by);
     return next;
@@ -105,13 +106,14 @@ class Counter {
       entries_.insert(at, theirs);
       return;
     }
-    if (theirs.seq > at->seq) {
-      at->seq = theirs.seq;
-      at->sum = theirs.sum;
-    }
-    if (theirs.removed_seq > at->removed_seq) {
+    const bool later = theirs.seq > at->seq;
+    if (theirs.removed_seq > at->removed_seq || (theirs.removed_seq == at->removed_seq && later)) {
       at->removed_seq = theirs.removed_seq;
       at->removed_sum = theirs.removed_sum;
+    }
+    if (later) {
+      at->seq = theirs.seq;
+      at->sum = theirs.sum;
     }
   }
 

@@ -40,6 +40,44 @@ class SimClock : public Clock {
   const Scheduler& scheduler_;
 };
 
+// The keys in which two states differ, with what each says of them.
+std::string difference(const PartitionState& a, const PartitionState& b) {
+  const auto describe_all = [](const PartitionState& state) {
+    std::map<std::string, std::string> all;
+    state.objects().for_each([&all](const std::string& key, const Object& object) {
+      KeyDelta delta;
+      describe(object, delta);
+      std::string& text = all[key];
+      for (const LeafDelta& leaf : delta.leaves) {
+        text += fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), leaf.field);
+        for (const auto& s : leaf.siblings) text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
+        for (const auto& e : leaf.integers) {
+          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, e.sum, e.removed_seq, e.removed_sum);
+        }
+        for (const auto& e : leaf.reals) {
+          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, static_cast<double>(e.sum), e.removed_seq,
+                              static_cast<double>(e.removed_sum));
+        }
+        text += "]";
+      }
+    });
+    return all;
+  };
+  const auto in_a = describe_all(a);
+  const auto in_b = describe_all(b);
+  std::string out;
+  for (const auto& [key, text] : in_a) {
+    const auto other = in_b.find(key);
+    if (other == in_b.end() || other->second != text) {
+      out += fmt::format("\n  '{}':{}\n    against{}", key, text, other == in_b.end() ? " nothing" : other->second);
+    }
+  }
+  for (const auto& [key, text] : in_b) {
+    if (!in_a.contains(key)) out += fmt::format("\n  '{}': nothing\n    against{}", key, text);
+  }
+  return out;
+}
+
 class World;
 
 struct Node : Transport {
@@ -391,18 +429,21 @@ void World::check_running() {
   std::map<PartitionId, std::vector<std::pair<NodeNumber, PartitionStatus>>> all;
   for (const auto& n : nodes_) {
     if (!n->shard) continue;
-    if (n->shard->stats().digest_mismatches > 0) violated(fmt::format("n{} reports a digest mismatch", n->number));
     for (PartitionStatus& p : n->shard->partitions()) {
       if (n->shard->state(p.partition)->recompute_digest() != p.digest) {
         violated(fmt::format("n{}: the digest of partition {} is not that of its content", n->number, p.partition));
       }
       for (const auto& [other, q] : all[p.partition]) {
         if (q.vector == p.vector && q.digest != p.digest) {
-          violated(fmt::format("partition {}: n{} and n{} have seen the same but differ", p.partition, other, n->number));
+          violated(fmt::format("partition {}: n{} and n{} have seen the same but differ:{}", p.partition, other, n->number,
+                               difference(*node(other).shard->state(p.partition), *n->shard->state(p.partition))));
         }
       }
       all[p.partition].emplace_back(n->number, p);
     }
+  }
+  for (const auto& n : nodes_) {
+    if (n->shard && n->shard->stats().digest_mismatches > 0) violated(fmt::format("n{} reported a digest mismatch", n->number));
   }
 }
 
@@ -433,14 +474,16 @@ void World::settle() {
     }
   }
   const std::int64_t deadline = scheduler_.now_us() + kSettleUs;
-  // Expired keys are still purged, which makes records; quiet is when nothing has happened for a while.
+  std::size_t records = oracle_.records();
   std::int64_t quiet_since = scheduler_.now_us();
   while (scheduler_.now_us() < deadline) {
     const std::int64_t until = scheduler_.now_us() + 100'000;
     while (scheduler_.step(until)) {
     }
     check_running();
-    if (!converged()) quiet_since = scheduler_.now_us();
+    // Expired keys are still purged, which makes records; what they leave behind goes some time later.
+    if (!converged() || oracle_.records() != records) quiet_since = scheduler_.now_us();
+    records = oracle_.records();
     if (scheduler_.now_us() - quiet_since > 5'000'000) return;
   }
   std::string state;
@@ -461,7 +504,12 @@ void World::check_end(const char* when) {
         violated(fmt::format("{}, n{}: {}", when, n->number, right.error().message));
       }
       if (n->shard->state(p.partition)->residue_keys() > 0) {
-        violated(fmt::format("{}, n{}: partition {} still keeps residue", when, n->number, p.partition));
+        std::string keys;
+        n->shard->state(p.partition)->objects().for_each([&](const std::string& key, const Object& object) {
+          if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
+        });
+        violated(fmt::format("{}, n{}: partition {} still keeps residue of {} keys:{}", when, n->number, p.partition,
+                             n->shard->state(p.partition)->residue_keys(), keys));
       }
     }
   }
