@@ -430,6 +430,21 @@ std::optional<uint64_t> parse_size(std::string_view text) {
   return number << found->second;
 }
 
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
 Result<Config> Config::load(const std::optional<std::string>& path,
                             std::span<const std::string> overrides) {
   Loader loader;
