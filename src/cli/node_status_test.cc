@@ -9,7 +9,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 constexpr std::string_view kJson = R"({"node":"n1","number":1,"replica":"n1/5f3a","ready":true,
   "version":"0.1.0","keys":12,

@@ -347,6 +347,7 @@ void Loader::override_with(const std::string& text) {
     toml::table parsed = toml::parse("value = " + value);
     if (parsed.size() == 1 && apply(key, *parsed.get("value"), where, complaint)) return;
   } catch (const toml::parse_error&) {
+    complaint.clear();  // not TOML: what matters is whether it will do as a string
   }
   toml::value<std::string> bare(value);
   std::string second_complaint;
