@@ -5,26 +5,9 @@
 #include <CLI/CLI.hpp>
 #include <sstream>
 
+#include "server/config.h"
+
 namespace even::server {
-namespace {
-
-// As a TOML string, so that a path is taken as it is whatever it looks like.
-std::string toml_string(const std::string& text) {
-  std::string out = "\"";
-  for (unsigned char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += static_cast<char>(c);
-    } else if (c < 0x20 || c == 0x7f) {
-      out += fmt::format("\\u{:04X}", c);
-    } else {
-      out += static_cast<char>(c);
-    }
-  }
-  return out + '"';
-}
-
-}  // namespace
 
 std::expected<CommandLine, ExitNow> parse_command_line(int argc, const char* const* argv) {
   CommandLine result;

@@ -347,6 +347,7 @@ void Loader::override_with(const std::string& text) {
     toml::table parsed = toml::parse("value = " + value);
     if (parsed.size() == 1 && apply(key, *parsed.get("value"), where, complaint)) return;
   } catch (const toml::parse_error&) {
+    complaint.clear();  // not TOML: what matters is whether it will do as a string
   }
   toml::value<std::string> bare(value);
   std::string second_complaint;
@@ -428,6 +429,21 @@ std::optional<uint64_t> parse_size(std::string_view text) {
   auto found = std::ranges::find(kUnits, unit, &std::pair<std::string_view, int>::first);
   if (found == kUnits.end() || (number << found->second) >> found->second != number) return {};
   return number << found->second;
+}
+
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
 }
 
 Result<Config> Config::load(const std::optional<std::string>& path,

@@ -129,4 +129,8 @@ struct Config {
 // Case and a space before the unit do not matter. nullopt when it is anything else or does not fit.
 std::optional<uint64_t> parse_size(std::string_view text);
 
+// The text as a TOML basic string, quotes included, for values of overrides and for files that
+// programs write.
+std::string toml_string(std::string_view text);
+
 }  // namespace even::server

@@ -1,0 +1,144 @@
+#include "cli/node_status.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <span>
+
+namespace even::cli {
+namespace {
+
+using nlohmann::json;
+
+// Rows of cells, as columns that are as wide as their widest cell.
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + '\n';
+  }
+  return text;
+}
+
+// "3, 17, 42" or "3, 17, 42, ... (90 in all)".
+std::string list_some(const std::vector<uint32_t>& ids) {
+  constexpr size_t kShown = 10;
+  if (ids.size() <= kShown) return fmt::format("{}", fmt::join(ids, ", "));
+  return fmt::format("{}, ... ({} in all)", fmt::join(std::span(ids).first(kShown), ", "),
+                     ids.size());
+}
+
+std::string agreement_line(const std::vector<NodeAnswer>& answers) {
+  Agreement agreement = compare(answers);
+  size_t answered =
+      std::ranges::count_if(answers, [](const NodeAnswer& a) { return a.status.has_value(); });
+  std::string who = answered == answers.size()
+                        ? fmt::format("{} nodes", answered)
+                        : fmt::format("the {} of {} nodes that answer", answered, answers.size());
+  if (answered == 0) return "No node answers.\n";
+  if (!agreement.diverged.empty()) {
+    return fmt::format(
+        "ALARM: equal vectors but different digests on partitions {}: replicas have diverged.\n",
+        list_some(agreement.diverged));
+  }
+  if (!agreement.behind.empty()) {
+    return fmt::format("Not equal: {} of {} partitions differ on {}: {}\n", agreement.behind.size(),
+                       agreement.partitions, who, list_some(agreement.behind));
+  }
+  return fmt::format("All vectors and digests are equal: {} partitions on {}.\n",
+                     agreement.partitions, who);
+}
+
+}  // namespace
+
+Result<NodeStatus> parse_status(std::string_view text) {
+  try {
+    json document = json::parse(text);
+    NodeStatus status;
+    status.node = document.at("node").get<std::string>();
+    status.replica = document.at("replica").get<std::string>();
+    status.ready = document.at("ready").get<bool>();
+    status.version = document.at("version").get<std::string>();
+    status.keys = document.at("keys").get<uint64_t>();
+    for (const json& peer : document.at("peers")) {
+      status.peers.push_back({.name = peer.at("name").get<std::string>(),
+                              .up = peer.at("link").get<std::string>() == "up",
+                              .fault = peer.value("fault", ""),
+                              .lag_records = peer.at("lag_records").get<uint64_t>(),
+                              .lag_seconds = peer.at("lag_seconds").get<double>()});
+    }
+    for (const json& partition : document.at("partitions")) {
+      status.partitions.push_back({.id = partition.at("id").get<uint32_t>(),
+                                   .vector = partition.at("vector").get<std::string>(),
+                                   .digest = partition.at("digest").get<std::string>()});
+    }
+    return status;
+  } catch (const json::exception& error) {
+    return fail(error.what());
+  }
+}
+
+Agreement compare(const std::vector<NodeAnswer>& answers) {
+  std::map<uint32_t, std::vector<const PartitionStatus*>> replicas;
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status) continue;
+    for (const PartitionStatus& partition : answer.status->partitions) {
+      replicas[partition.id].push_back(&partition);
+    }
+  }
+  Agreement agreement{.partitions = replicas.size(), .behind = {}, .diverged = {}};
+  for (const auto& [id, states] : replicas) {
+    bool behind = false;
+    bool diverged = false;
+    std::map<std::string_view, std::string_view> digest_of;  // by vector
+    for (const PartitionStatus* state : states) {
+      behind |= state->vector != states.front()->vector;
+      auto [first, added] = digest_of.try_emplace(state->vector, state->digest);
+      diverged |= first->second != state->digest;
+    }
+    if (behind) agreement.behind.push_back(id);
+    if (diverged) agreement.diverged.push_back(id);
+  }
+  return agreement;
+}
+
+std::string render(const std::vector<NodeAnswer>& answers) {
+  std::vector<std::vector<std::string>> nodes = {{"NODE", "STATE", "KEYS", "REPLICA", "VERSION"}};
+  std::vector<std::vector<std::string>> links = {{"LINK", "STATE", "LAG", "FAULT"}};
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status) {
+      nodes.push_back({answer.name, "down: " + answer.problem});
+      continue;
+    }
+    const NodeStatus& status = *answer.status;
+    nodes.push_back({status.node, status.ready ? "ready" : "not ready", std::to_string(status.keys),
+                     status.replica, status.version});
+    for (const PeerStatus& peer : status.peers) {
+      links.push_back({fmt::format("{} -> {}", status.node, peer.name), peer.up ? "up" : "down",
+                       fmt::format("{} records, {:.1f} s", peer.lag_records, peer.lag_seconds),
+                       peer.fault});
+    }
+  }
+  std::string text = table(nodes) + '\n';
+  if (links.size() > 1) text += table(links) + '\n';
+  return text + agreement_line(answers);
+}
+
+bool all_well(const std::vector<NodeAnswer>& answers) {
+  Agreement agreement = compare(answers);
+  return agreement.behind.empty() && agreement.diverged.empty() &&
+         std::ranges::all_of(answers,
+                             [](const NodeAnswer& a) { return a.status && a.status->ready; });
+}
+
+}  // namespace even::cli

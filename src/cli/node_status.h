@@ -1,0 +1,66 @@
+// What a node says of itself at GET /status, and what follows from several nodes' words together.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace even::cli {
+
+struct PeerStatus {
+  std::string name;
+  bool up = false;
+  std::string fault;  // injected fault on the link, empty when there is none
+  uint64_t lag_records = 0;
+  double lag_seconds = 0;
+};
+
+struct PartitionStatus {
+  uint32_t id = 0;
+  std::string vector;
+  std::string digest;
+};
+
+struct NodeStatus {
+  std::string node;
+  std::string replica;
+  bool ready = false;
+  std::string version;
+  uint64_t keys = 0;
+  std::vector<PeerStatus> peers;
+  std::vector<PartitionStatus> partitions;
+};
+
+// Reads the JSON of GET /status. The error says what is wrong with it.
+Result<NodeStatus> parse_status(std::string_view json);
+
+// One row of the table: a node that was asked, and either its answer or why there is none.
+struct NodeAnswer {
+  std::string name;
+  std::optional<NodeStatus> status;
+  std::string problem;
+};
+
+struct Agreement {
+  size_t partitions = 0;
+  // Partitions on which some replicas have seen other records than others: they are catching up, or
+  // cut off.
+  std::vector<uint32_t> behind;
+  // Partitions with equal vectors and different digests somewhere: that must never be.
+  std::vector<uint32_t> diverged;
+};
+
+// Compares each partition among the nodes that answered and hold it.
+Agreement compare(const std::vector<NodeAnswer>& answers);
+
+// The table and the line about agreement, for people.
+std::string render(const std::vector<NodeAnswer>& answers);
+
+// True when every node answered, is ready, and all vectors and digests are equal.
+bool all_well(const std::vector<NodeAnswer>& answers);
+
+}  // namespace even::cli

@@ -1,0 +1,106 @@
+#include "cli/node_status.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace even::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr std::string_view kJson = R"({"node":"n1","number":1,"replica":"n1/5f3a","ready":true,
+  "version":"0.1.0","keys":12,
+  "peers":[{"name":"n2","number":2,"link":"up","fault":"","lag_records":3,"lag_seconds":0.25},
+           {"name":"n3","number":3,"link":"down","fault":"DOWN","lag_records":0,"lag_seconds":0.0}],
+  "partitions":[{"id":0,"vector":"n1/5f3a:12 n2/77:3","digest":"00ff"},
+                {"id":1,"vector":"","digest":"0000"}]})";
+
+NodeAnswer answer(const std::string& name, std::vector<PartitionStatus> partitions) {
+  return {.name = name,
+          .status = NodeStatus{.node = name, .ready = true, .partitions = std::move(partitions)},
+          .problem = {}};
+}
+
+TEST(NodeStatus, ReadsWhatANodeSays) {
+  Result<NodeStatus> status = parse_status(kJson);
+  ASSERT_TRUE(status) << status.error().message;
+  EXPECT_EQ(status->node, "n1");
+  EXPECT_EQ(status->replica, "n1/5f3a");
+  EXPECT_TRUE(status->ready);
+  EXPECT_EQ(status->keys, 12u);
+  ASSERT_EQ(status->peers.size(), 2u);
+  EXPECT_TRUE(status->peers[0].up);
+  EXPECT_EQ(status->peers[0].lag_records, 3u);
+  EXPECT_EQ(status->peers[0].lag_seconds, 0.25);
+  EXPECT_FALSE(status->peers[1].up);
+  EXPECT_EQ(status->peers[1].fault, "DOWN");
+  ASSERT_EQ(status->partitions.size(), 2u);
+  EXPECT_EQ(status->partitions[0].vector, "n1/5f3a:12 n2/77:3");
+  EXPECT_EQ(status->partitions[1].digest, "0000");
+}
+
+TEST(NodeStatus, RefusesWhatIsNotAStatus) {
+  for (std::string_view text : {"", "{", "[]", "{}", R"({"node":1})"}) {
+    EXPECT_FALSE(parse_status(text)) << text;
+  }
+}
+
+TEST(NodeStatus, FindsEqualReplicasEqual) {
+  std::vector<NodeAnswer> answers = {answer("n1", {{0, "a:1", "x"}, {1, "a:2", "y"}}),
+                                     answer("n2", {{0, "a:1", "x"}}),
+                                     answer("n3", {{1, "a:2", "y"}})};
+  Agreement agreement = compare(answers);
+  EXPECT_EQ(agreement.partitions, 2u);
+  EXPECT_THAT(agreement.behind, IsEmpty());
+  EXPECT_THAT(agreement.diverged, IsEmpty());
+  EXPECT_TRUE(all_well(answers));
+  EXPECT_THAT(render(answers),
+              HasSubstr("All vectors and digests are equal: 2 partitions on 3 nodes."));
+}
+
+TEST(NodeStatus, TellsLaggingReplicasFromDivergedOnes) {
+  std::vector<NodeAnswer> answers = {
+      answer("n1", {{0, "a:1", "x"}, {1, "a:2", "y"}, {2, "a:3", "p"}}),
+      answer("n2", {{0, "a:2", "z"}, {1, "a:2", "w"}, {2, "a:3", "p"}})};
+  Agreement agreement = compare(answers);
+  EXPECT_THAT(agreement.behind, ElementsAre(0));
+  EXPECT_THAT(agreement.diverged, ElementsAre(1));
+  EXPECT_FALSE(all_well(answers));
+  EXPECT_THAT(render(answers),
+              HasSubstr("ALARM: equal vectors but different digests on partitions 1:"));
+
+  answers[1].status->partitions[1].digest = "y";
+  EXPECT_FALSE(all_well(answers));
+  EXPECT_THAT(render(answers), HasSubstr("Not equal: 1 of 3 partitions differ on 2 nodes: 0"));
+}
+
+TEST(NodeStatus, SeesDivergenceBehindALaggingReplica) {
+  std::vector<NodeAnswer> answers = {answer("n1", {{7, "a:1", "x"}}),
+                                     answer("n2", {{7, "a:2", "y"}}),
+                                     answer("n3", {{7, "a:2", "z"}})};
+  EXPECT_THAT(compare(answers).behind, ElementsAre(7));
+  EXPECT_THAT(compare(answers).diverged, ElementsAre(7));
+}
+
+TEST(NodeStatus, ANodeThatDoesNotAnswerIsNotWell) {
+  std::vector<NodeAnswer> answers = {answer("n1", {{0, "a:1", "x"}}),
+                                     {.name = "n2", .status = {}, .problem = "Connection refused"}};
+  EXPECT_FALSE(all_well(answers));
+  std::string text = render(answers);
+  EXPECT_THAT(text, HasSubstr("down: Connection refused"));
+  EXPECT_THAT(text, HasSubstr("on the 1 of 2 nodes that answer"));
+  answers[0].status.reset();
+  EXPECT_THAT(render(answers), HasSubstr("No node answers."));
+}
+
+TEST(NodeStatus, ShowsLinksWithLagAndFault) {
+  std::vector<NodeAnswer> answers = {{.name = "n1", .status = *parse_status(kJson), .problem = {}}};
+  std::string text = render(answers);
+  EXPECT_THAT(text, HasSubstr("n1 -> n2  up     3 records, 0.2 s"));
+  EXPECT_THAT(text, HasSubstr("n1 -> n3  down   0 records, 0.0 s  DOWN"));
+}
+
+}  // namespace
+}  // namespace even::cli

@@ -1,0 +1,146 @@
+"""What evend and even accept and refuse when they start, and what they say."""
+
+import re
+import shutil
+import socket
+import subprocess
+
+import pytest
+
+from even_cluster import BIN, HOST, Cluster, free_port
+
+
+def run(*arguments, cwd=None, program="evend"):
+    return subprocess.run([BIN / program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=60)
+
+
+def test_a_bad_configuration_names_file_line_and_key_and_exits_with_2(tmp_path):
+    config = tmp_path / "even.toml"
+    config.write_text("[client]\nport = 70000\n")
+    for arguments in (["--config", config], ["--config", config, "--check-config"]):
+        result = run(*arguments)
+        assert result.returncode == 2
+        assert f"{config}:2: client.port: 70000 is not allowed" in result.stderr
+
+
+def test_a_good_configuration_passes_the_check(tmp_path):
+    config = tmp_path / "even.toml"
+    config.write_text("[client]\nport = 7777\n")
+    assert run("--config", config, "--check-config", cwd=tmp_path).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["even.toml"]  # nothing was made
+
+
+def test_a_single_node_takes_port_and_data_from_the_command_line(tmp_path):
+    cluster = Cluster(tmp_path, nodes=1)
+    node = cluster["n1"]
+    node.config.write_text(f"[http]\nport = {node.http_port}\n")
+    try:
+        node.start(arguments=["--port", str(node.port), "--data", str(tmp_path / "here")])
+        assert node.client().set("k", "v")
+        node.stop()
+        node.start(arguments=["--port", str(node.port), "--data", str(tmp_path / "here")])
+        assert node.client().get("k") == "v"
+        node.stop()
+    finally:
+        cluster.kill()
+    assert any((tmp_path / "here").iterdir())
+
+
+def test_a_data_directory_in_use_is_refused(cluster):
+    node = cluster["n1"]
+    result = run("--data", node.data, "--port", free_port())
+    assert result.returncode != 0
+    assert str(node.data) in result.stderr
+
+
+def test_a_data_directory_of_another_cluster_is_refused(tmp_path, make_cluster):
+    first = make_cluster(nodes=1, options={"cluster.id": "one"})
+    first.stop()
+    node = first["n1"]
+    result = run("--config", node.config, "--set", "cluster.id=two")
+    assert result.returncode not in (0, -9)
+    assert "one" in result.stderr and "two" in result.stderr and str(node.data) in result.stderr
+    node.start()  # with its own cluster's id it is accepted
+
+
+def test_health_status_and_metrics_are_served(cluster):
+    for node in cluster:
+        assert node.http("/healthz")[0] == 200
+        assert node.http("/readyz")[0] == 200
+        assert node.http("/no-such-page")[0] == 404
+        status = node.status()
+        assert status["node"] == node.name and status["number"] == node.number and status["ready"] is True
+        assert sorted(peer["name"] for peer in status["peers"]) == sorted(
+            other.name for other in cluster if other is not node)
+        assert [partition["id"] for partition in status["partitions"]] == list(range(256))
+        code, metrics = node.http("/metrics")
+        assert code == 200
+        sample = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^}]*\})? (NaN|[+-]Inf|[-+0-9.eE]+)( [0-9]+)?')
+        lines = [line for line in metrics.splitlines() if line and not line.startswith("#")]
+        assert lines and all(sample.fullmatch(line) for line in lines)
+
+
+def test_status_sees_a_cut_link(cluster):
+    cluster.link("n1", "n2", "DOWN")
+    peers = {peer["name"]: peer for peer in cluster["n1"].status()["peers"]}
+    assert peers["n2"]["fault"] and not peers["n3"]["fault"]
+    cluster.link("n1", "n2", "UP")
+    assert not any(peer["fault"] for peer in cluster["n1"].status()["peers"])
+
+
+def test_faults_need_to_be_enabled(make_cluster):
+    cluster = make_cluster(options={"faults.enabled": False})
+    with pytest.raises(Exception, match="faults"):
+        cluster.link("n1", "n2", "DOWN")
+
+
+def local_ports_are_free():
+    for port in [7000 + hundred + number for hundred in (0, 100, 200) for number in (1, 2)]:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                return False
+    return True
+
+
+@pytest.mark.skipif(not local_ports_are_free(), reason="a cluster of `even up` runs on this machine")
+def test_even_up_status_and_down(tmp_path):
+    """`even up` starts a cluster and leaves a running one alone; `down` stops it; the data stays until --fresh."""
+    def even(*arguments):
+        return run(*arguments, "--dir", tmp_path / "even", program="even")
+
+    def cli(port, *arguments):
+        return subprocess.run(["redis-cli", "-p", str(port), *arguments], check=True, capture_output=True,
+                              text=True, timeout=30).stdout.strip()
+
+    def pids():
+        return [(tmp_path / f"even/n{k}/evend.pid").read_text() for k in (1, 2)]
+    try:
+        up = even("up", "--nodes", "2")
+        assert up.returncode == 0, up.stderr
+        assert "redis-cli -p 7001" in up.stdout
+        before = pids()
+        assert cli(7001, "SET", "k", "v") == "OK"
+
+        again = even("up")
+        assert again.returncode == 0 and again.stdout.count("runs already") == 2
+        assert pids() == before
+
+        status = even("status")
+        assert re.search(r"^n2 +ready", status.stdout, re.MULTILINE), status.stdout
+
+        assert even("up", "--nodes", "3").returncode == 2  # not without --fresh
+
+        down = even("down")
+        assert down.returncode == 0 and down.stdout.count("stopped") == 2
+        assert even("status").returncode == 1
+
+        assert even("up").returncode == 0
+        assert cli(7002, "GET", "k") == "v"
+        assert even("up", "--fresh").returncode == 0
+        assert cli(7001, "DBSIZE") == "0"
+    finally:
+        even("down")
+        shutil.rmtree(tmp_path / "even", ignore_errors=True)
