@@ -68,7 +68,7 @@ int main() {
     const std::vector<std::string_view> args(words.begin(), words.end());
     if (even::equals_ignore_case(args[0], "hello")) {
       keyspace.resp3 = args.size() > 1 && args[1] == "3";
-      output += "+HELLO\r\n";
+      output += keyspace.resp3 ? "%0\r\n" : "*0\r\n";
       continue;
     }
     output += keyspace.run(args);
