@@ -211,7 +211,7 @@ void info_subcommand(Context& context, Args names) {
     if (const std::optional<Entry> entry = find_entry(name)) {
       reply_info(context.reply, *entry);
     } else {
-      context.reply.null_array();
+      context.reply.null();
     }
   }
 }

@@ -84,7 +84,14 @@ void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Sc
                                  std::int64_t by) {
   LeafDelta& out = leaf(kind, field);
   out.partial = !delta_.full;
-  add_increment(now && now->counters ? &now->counters->integers : nullptr, out.integers, by);
+  const Scalar::Counters* counters = now ? now->counters.get() : nullptr;
+  if (object_ != nullptr && counters != nullptr && counters->reals.live()) {
+    // The sum of the integers alone may overflow although the number, of which they are a part,
+    // does not.
+    add_increment(&counters->reals, out.reals, static_cast<Real>(by));
+    return;
+  }
+  add_increment(counters ? &counters->integers : nullptr, out.integers, by);
 }
 
 void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now,

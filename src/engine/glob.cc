@@ -43,6 +43,8 @@ bool match_element(std::string_view pattern, std::size_t& at, char byte, bool ig
 }  // namespace
 
 bool glob_match(std::string_view pattern, std::string_view text, bool ignore_case) {
+  // Redis lets stars match nothing behind other text, but nothing at all only by an empty pattern.
+  if (text.empty()) return pattern.empty();
   // Where to resume when what follows the last star fails: only the last one ever needs to give.
   constexpr std::size_t kNone = std::string_view::npos;
   std::size_t star = kNone;

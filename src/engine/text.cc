@@ -2,10 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cctype>
-#include <cerrno>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 
 namespace even {
@@ -27,20 +24,6 @@ bool read_integer(Context& context, std::string_view text, std::int64_t& out,
   }
   out = *value;
   return true;
-}
-
-std::optional<long double> parse_long_double(std::string_view text) {
-  char buffer[5 * 1024];  // strtold needs a terminator; Redis takes no longer number either
-  if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
-  if (std::isspace(static_cast<unsigned char>(text[0]))) return std::nullopt;
-  text.copy(buffer, text.size());
-  buffer[text.size()] = '\0';
-  char* end = nullptr;
-  errno = 0;
-  const long double value = std::strtold(buffer, &end);
-  if (end != buffer + text.size() || std::isnan(value)) return std::nullopt;
-  if (errno == ERANGE && (std::isinf(value) || value == 0)) return std::nullopt;
-  return value;
 }
 
 std::optional<RealSum> add_reals(Context& context, long double current, long double increment) {

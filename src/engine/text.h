@@ -47,9 +47,8 @@ bool read_integer(Context& context, std::string_view text, std::int64_t& out,
 // A number as Redis reads one for INCRBYFLOAT; infinities are numbers here, though no result may be
 // one.
 std::optional<long double> parse_long_double(std::string_view text);
-// Adds as Redis does, in long double. Replies an error and returns nothing when a part is not a
-// number or the sum is not finite; else returns the sum as text, kept in `context`, and the number
-// which that text denotes.
+// Adds as Redis does, in long double. Replies an error and returns nothing when the sum is not
+// finite; else returns the sum as text, kept in `context`, and the number which that text denotes.
 struct RealSum {
   std::string_view text;
   Real value;

@@ -1,5 +1,6 @@
 #include "lattice/scalar.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -8,6 +9,11 @@
 #include "lattice/delta.h"
 
 namespace even {
+namespace {
+
+constexpr std::size_t kMaxRealText = 5 * 1024;  // the largest long double has 4,933 digits
+
+}  // namespace
 
 Sibling& Sibling::operator=(const SiblingView& view) {
   dot = view.dot;
@@ -75,22 +81,30 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   return value;
 }
 
-std::optional<Real> parse_real(std::string_view text) {
-  // strtold skips leading space and needs a terminator; numbers longer than this are not numbers to Redis either.
-  char buffer[256];
+std::optional<long double> parse_long_double(std::string_view text) {
+  // strtold skips leading space and needs a terminator. Redis takes no longer number either.
+  char buffer[kMaxRealText];
   if (text.empty() || text.size() >= sizeof buffer) return std::nullopt;
   const unsigned char first = static_cast<unsigned char>(text[0]);
   if (first == ' ' || (first >= '\t' && first <= '\r')) return std::nullopt;
   text.copy(buffer, text.size());
   buffer[text.size()] = '\0';
   char* end = nullptr;
+  errno = 0;
   const long double value = std::strtold(buffer, &end);
-  if (end != buffer + text.size() || !std::isfinite(value)) return std::nullopt;
-  return static_cast<Real>(value);
+  if (end != buffer + text.size() || std::isnan(value)) return std::nullopt;
+  if (errno == ERANGE && (std::isinf(value) || value == 0)) return std::nullopt;
+  return value;
+}
+
+std::optional<Real> parse_real(std::string_view text) {
+  const std::optional<long double> value = parse_long_double(text);
+  if (!value || !std::isfinite(*value)) return std::nullopt;
+  return static_cast<Real>(*value);
 }
 
 std::string format_real(Real value) {
-  char buffer[5 * 1024];  // the largest long double has 4,933 digits
+  char buffer[kMaxRealText];
   int length = std::snprintf(buffer, sizeof buffer, "%.17Lf", static_cast<long double>(value));
   while (length > 0 && buffer[length - 1] == '0') --length;
   if (length > 0 && buffer[length - 1] == '.') --length;

@@ -65,7 +65,9 @@ class Scalar {
 
 // Redis's rules for numbers in text. An integer is canonical decimal (no spaces, plus sign or leading zeros) within 64 bits.
 std::optional<std::int64_t> parse_integer(std::string_view text);
-// A finite number in any form that strtold accepts, with nothing around it.
+// A number, maybe an infinite one, in any form that strtold accepts, with nothing around it.
+std::optional<long double> parse_long_double(std::string_view text);
+// The same when it is finite.
 std::optional<Real> parse_real(std::string_view text);
 // Fixed notation with up to 17 decimals and no trailing zeros.
 std::string format_real(Real value);

@@ -1,0 +1,104 @@
+// A keyspace in memory for tests: owns the partitions of one imaginary replica, gives stamps, and
+// commits what a command wrote as the real executor does, by joining it. Two of them become
+// concurrent replicas: merge() takes in all that another one holds.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "engine/command.h"
+#include "engine/keyspace.h"
+
+namespace even {
+
+class TestKeyspace final : public Keyspace {
+ public:
+  explicit TestKeyspace(NodeNumber node = 1, PartitionId partitions = 16)
+      : replica_(ReplicaId::make(node, node * 1000 + 7)),
+        states_(partitions),
+        ids_(partitions),
+        random_(node) {
+    std::iota(ids_.begin(), ids_.end(), PartitionId{0});
+  }
+
+  PartitionId partition_of(std::string_view key) const override {
+    return static_cast<PartitionId>(hash64(key) % states_.size());
+  }
+  std::span<const PartitionId> partitions() const override { return ids_; }
+  const PartitionState& state(PartitionId partition) const override { return states_[partition]; }
+  Stamp stamp(PartitionId partition) override {
+    return {{replica_, states_[partition].vector()[replica_] + 1}, clock_.tick(now_ms)};
+  }
+  std::vector<NodeNumber> replicas(PartitionId) const override { return {1, 2, 3}; }
+
+  // Executes one command as a server does and returns its reply.
+  std::string run(Args args) {
+    std::string out;
+    Reply reply(out, resp3);
+    const Command* command = args.empty() ? nullptr : find_command(args[0]);
+    if (command == nullptr) {
+      reply.error(unknown_command(args));
+      return out;
+    }
+    if (const std::string error = check_arity(*command, args); !error.empty()) {
+      reply.error(error);
+      return out;
+    }
+    if (command->handler == nullptr) {
+      reply.error("ERR this command belongs to the server");
+      return out;
+    }
+    Context context(*this, reply, random_, now_ms);
+    command->handler(context, args);
+    for (const auto& write : context.finish()) {
+      VersionVector seen = states_[write->partition].vector();
+      seen.add(write->stamp.dot);
+      states_[write->partition].join(write->delta, seen);
+      ++records;
+    }
+    return out;
+  }
+  std::string run(std::initializer_list<std::string_view> words) {
+    return run(Args(words.begin(), words.size()));
+  }
+
+  void merge(const TestKeyspace& other) {
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+      states_[i].join(other.states_[i].describe(), other.states_[i].vector());
+    }
+  }
+  // Drops what only concurrent writers could still need.
+  void collect_residue() {
+    for (int generation = 0; generation < 2; ++generation) {
+      for (PartitionState& state : states_) state.collect_residue(VersionVector(state.vector()));
+    }
+  }
+  std::size_t live_keys() const {
+    std::size_t keys = 0;
+    for (const PartitionState& state : states_) keys += state.live_keys();
+    return keys;
+  }
+  bool digests_hold() const {
+    return std::all_of(states_.begin(), states_.end(), [](const PartitionState& state) {
+      return state.digest() == state.recompute_digest();
+    });
+  }
+
+  std::int64_t now_ms = 1'700'000'000'000;
+  bool resp3 = false;
+  std::size_t records = 0;  // made so far
+
+ private:
+  ReplicaId replica_;
+  std::vector<PartitionState> states_;
+  std::vector<PartitionId> ids_;
+  HybridClock clock_{500};
+  Random random_;
+};
+
+}  // namespace even

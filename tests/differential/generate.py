@@ -1,0 +1,249 @@
+"""Random sequences of commands over every family, valid and not. The same seed gives the same sequence."""
+
+import random
+
+KEYS = [b"k%d" % i for i in range(8)] + [b"{tag}a", b"{tag}b", b"bin\x00\xff\r\nkey", b""]
+MEMBERS = [b"m%d" % i for i in range(12)] + [b"", b"a b", b"\x00\xff", b"10", b"-3", b"2.5", b"x" * 70]
+INTEGERS = [b"0", b"1", b"-1", b"5", b"10", b"100", b"-7", b"9223372036854775807", b"-9223372036854775808",
+            b"9223372036854775806", b"4611686018427387904"]
+NOT_INTEGERS = [b"", b"x", b"1x", b" 1", b"1 ", b"+1", b"01", b"-0", b"9223372036854775808",
+                b"-9223372036854775809", b"1.0", b"1e3", b"0x10", b"99999999999999999999999"]
+FLOATS = [b"0", b"1.5", b"-0.1", b"0.1", b"3.0e3", b"5.0e-3", b".5", b"5.", b"200", b"-1e10", b"1e17", b"0x1p3",
+          b"123456789.123456789", b"1e-17", b"-0.0", b"1e300", b"00012", b"+2"]
+NOT_FLOATS = [b"", b"abc", b"1,5", b" 1", b"1 ", b"nan", b"inf", b"-inf", b"1e5000", b"1e-5000", b"1..2", b"1\x00"]
+STRINGS = [b"", b"v", b"hello world", b"\x00\x01\xfe\xff", b"line\r\nbreak", b"y" * 200, b"caf\xc3\xa9"]
+PATTERNS = [b"*", b"k*", b"k[0-3]", b"k[^0-3]", b"?1", b"m*", b"*[a-c]", b"\\k1", b"[k", b"k\\", b"**", b"nothing",
+            b"*x*x*x*", b"m[1-", b"[a-]*", b""]
+
+
+class Generator:
+    def __init__(self, seed, server=False):
+        self.rng = random.Random(seed)
+        self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong]
+        if server:
+            self.families.append(self.connection)
+
+    def sequence(self, length):
+        out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]
+        # A sequence leans towards some families, so that keys of one type live for a while.
+        weights = [self.rng.choice([1, 2, 8]) for _ in self.families]
+        weights[self.families.index(self.wrong)] = 1
+        while len(out) < length:
+            roll = self.rng.random()
+            if roll < 0.004:
+                out.append([b"HELLO", self.rng.choice([b"2", b"3"])])
+            elif roll < 0.008:
+                out.append([self.rng.choice([b"FLUSHALL", b"FLUSHDB"])] + self.rng.choice([[], [b"async"], [b"SYNC"], [b"x"]]))
+            else:
+                out.append(self.rng.choices(self.families, weights)[0]())
+        return out
+
+    # The parts of commands.
+
+    def pick(self, *options):
+        return self.rng.choice(options)
+
+    def key(self):
+        return self.rng.choice(KEYS)
+
+    def member(self):
+        return self.rng.choice(MEMBERS)
+
+    def some(self, make, most=4):
+        return [make() for _ in range(self.rng.randint(1, most))]
+
+    def integer(self):
+        roll = self.rng.random()
+        if roll < 0.1:
+            return self.rng.choice(NOT_INTEGERS)
+        if roll < 0.25:
+            return self.rng.choice(INTEGERS)
+        return b"%d" % self.rng.randint(-20, 20)
+
+    def floating(self):
+        roll = self.rng.random()
+        if roll < 0.15:
+            return self.rng.choice(NOT_FLOATS)
+        if roll < 0.6:
+            return self.rng.choice(FLOATS)
+        return b"%.*f" % (self.rng.randint(0, 6), self.rng.uniform(-100, 100))
+
+    def value(self):
+        roll = self.rng.random()
+        if roll < 0.4:
+            return self.integer()
+        if roll < 0.6:
+            return self.floating()
+        return self.rng.choice(STRINGS)
+
+    def case(self, word):
+        return self.rng.choice([word, word.lower(), word.title()]) if self.rng.random() < 0.2 else word
+
+    # Times far enough ahead that nothing expires while the test runs, and times that have passed.
+    def ttl(self, seconds):
+        roll = self.rng.random()
+        if roll < 0.1:
+            return self.rng.choice(NOT_INTEGERS + INTEGERS[7:])
+        if roll < 0.25:
+            return self.rng.choice([b"0", b"-1", b"-100"])
+        return b"%d" % (self.rng.randint(1000, 9000) * (1 if seconds else 1000))
+
+    def instant(self, seconds):
+        roll = self.rng.random()
+        if roll < 0.1:
+            return self.rng.choice(NOT_INTEGERS + INTEGERS[7:])
+        if roll < 0.35:
+            return b"%d" % (self.rng.randint(1, 1_600_000_000) * (1 if seconds else 1000))
+        return b"%d" % (self.rng.randint(4_000_000_000, 5_000_000_000) * (1 if seconds else 1000))
+
+    def lifetime(self):
+        return self.pick(lambda: [self.case(b"EX"), self.ttl(True)], lambda: [self.case(b"PX"), self.ttl(False)],
+                         lambda: [self.case(b"EXAT"), self.instant(True)], lambda: [self.case(b"PXAT"), self.instant(False)])()
+
+    # The families.
+
+    def string(self):
+        rng = self.rng
+        return self.pick(
+            lambda: [b"GET", self.key()], lambda: [b"GET", self.key()],
+            lambda: [b"SET", self.key(), self.value()], lambda: [b"SET", self.key(), self.value()],
+            lambda: [b"SET", self.key(), self.value()] + self.set_options(),
+            lambda: [b"SET", self.key(), self.value()] + self.set_options(),
+            lambda: [b"SETNX", self.key(), self.value()],
+            lambda: [b"SETEX", self.key(), self.ttl(True), self.value()],
+            lambda: [b"PSETEX", self.key(), self.ttl(False), self.value()],
+            lambda: [b"GETSET", self.key(), self.value()], lambda: [b"GETDEL", self.key()],
+            lambda: [b"GETEX", self.key()] + self.getex_options(),
+            lambda: [b"MGET"] + self.some(self.key), lambda: [b"MSET"] + self.pairs(self.key),
+            lambda: [b"MSETNX"] + self.pairs(self.key, 2), lambda: [b"APPEND", self.key(), self.value()],
+            lambda: [b"STRLEN", self.key()],
+            lambda: [rng.choice([b"GETRANGE", b"SUBSTR"]), self.key(), self.integer(), self.integer()],
+            lambda: [b"SETRANGE", self.key(), self.offset(), self.value()])()
+
+    def offset(self):
+        return self.pick(self.integer, lambda: b"%d" % self.rng.randint(0, 30), lambda: b"536870912",
+                         lambda: b"%d" % self.rng.randint(0, 300))()
+
+    def pairs(self, make, most=4):
+        out = []
+        for _ in range(self.rng.randint(1, most)):
+            out += [make(), self.value()]
+        if self.rng.random() < 0.05:
+            out.append(self.key())
+        return out
+
+    def set_options(self):
+        out = []
+        for _ in range(self.rng.randint(1, 3)):
+            out += self.pick(lambda: [self.case(b"NX")], lambda: [self.case(b"XX")], lambda: [self.case(b"GET")],
+                             lambda: [self.case(b"KEEPTTL")], self.lifetime, self.lifetime, lambda: [b"PERSIST"] if self.rng.random() < 0.2 else [],
+                             lambda: [self.pick(b"EX", b"bogus")] if self.rng.random() < 0.2 else [])()
+        return out
+
+    def getex_options(self):
+        return self.pick(lambda: [], lambda: [self.case(b"PERSIST")], self.lifetime, self.lifetime,
+                         lambda: self.lifetime() + self.lifetime(), lambda: [self.pick(b"NX", b"KEEPTTL", b"EX", b"bogus")])()
+
+    def number(self):
+        return self.pick(lambda: [b"INCR", self.key()], lambda: [b"DECR", self.key()],
+                         lambda: [b"INCRBY", self.key(), self.integer()], lambda: [b"DECRBY", self.key(), self.integer()],
+                         lambda: [b"INCRBYFLOAT", self.key(), self.floating()],
+                         lambda: [b"SET", self.key(), self.pick(self.integer, self.floating)()], lambda: [b"GET", self.key()])()
+
+    def generic(self):
+        return self.pick(lambda: [self.pick(b"DEL", b"UNLINK")] + self.some(self.key, 3), lambda: [b"EXISTS"] + self.some(self.key),
+                         lambda: [b"TOUCH"] + self.some(self.key), lambda: [b"TYPE", self.key()],
+                         lambda: [b"KEYS", self.rng.choice(PATTERNS)], lambda: [b"RANDOMKEY"], lambda: [b"DBSIZE"])()
+
+    def expiry(self):
+        def relative(name, seconds):
+            return [name, self.key(), self.ttl(seconds)] + self.expire_options()
+
+        def absolute(name, seconds):
+            return [name, self.key(), self.instant(seconds)] + self.expire_options()
+
+        return self.pick(lambda: relative(b"EXPIRE", True), lambda: relative(b"PEXPIRE", False),
+                         lambda: absolute(b"EXPIREAT", True), lambda: absolute(b"PEXPIREAT", False),
+                         lambda: [b"TTL", self.key()], lambda: [b"PTTL", self.key()], lambda: [b"EXPIRETIME", self.key()],
+                         lambda: [b"PEXPIRETIME", self.key()], lambda: [b"PERSIST", self.key()])()
+
+    def expire_options(self):
+        if self.rng.random() < 0.5:
+            return []
+        return [self.case(self.rng.choice([b"NX", b"XX", b"GT", b"LT", b"GT", b"LT", b"bogus"])) for _ in range(self.rng.choice([1, 1, 2]))]
+
+    def set(self):
+        return self.pick(lambda: [b"SADD", self.key()] + self.some(self.member, 6), lambda: [b"SADD", self.key()] + self.some(self.member, 6),
+                         lambda: [b"SREM", self.key()] + self.some(self.member, 6), lambda: [b"SISMEMBER", self.key(), self.member()],
+                         lambda: [b"SMISMEMBER", self.key()] + self.some(self.member), lambda: [b"SMEMBERS", self.key()],
+                         lambda: [b"SCARD", self.key()], lambda: [b"SPOP", self.key()] + self.pop_count(),
+                         lambda: [b"SRANDMEMBER", self.key()] + self.count(), lambda: [b"SSCAN", self.key()] + self.scan_options(False))()
+
+    def pop_count(self):
+        return self.pick(lambda: [], lambda: [b"%d" % self.rng.randint(0, 6)], lambda: [self.integer()], lambda: [b"1", b"x"] if self.rng.random() < 0.2 else [])()
+
+    # Small, or refused: a count near -2^63 would make Redis write for ever.
+    def count(self):
+        return self.pick(lambda: [], lambda: [b"%d" % self.rng.randint(-8, 8)],
+                         lambda: [self.rng.choice(NOT_INTEGERS + [b"9223372036854775807", b"-9223372036854775808", b"4611686018427387904"])])()
+
+    def hash(self):
+        def pairs():
+            out = []
+            for _ in range(self.rng.randint(1, 5)):
+                out += [self.member(), self.value()]
+            return out if self.rng.random() > 0.05 else out + [b"odd"]
+
+        return self.pick(lambda: [b"HSET", self.key()] + pairs(), lambda: [b"HSET", self.key()] + pairs(), lambda: [b"HMSET", self.key()] + pairs(),
+                         lambda: [b"HSETNX", self.key(), self.member(), self.value()], lambda: [b"HGET", self.key(), self.member()],
+                         lambda: [b"HMGET", self.key()] + self.some(self.member), lambda: [b"HGETALL", self.key()],
+                         lambda: [b"HDEL", self.key()] + self.some(self.member, 6), lambda: [b"HEXISTS", self.key(), self.member()],
+                         lambda: [b"HLEN", self.key()], lambda: [b"HKEYS", self.key()], lambda: [b"HVALS", self.key()],
+                         lambda: [b"HSTRLEN", self.key(), self.member()], lambda: [b"HINCRBY", self.key(), self.member(), self.integer()],
+                         lambda: [b"HINCRBY", self.key(), self.member(), self.integer()],
+                         lambda: [b"HINCRBYFLOAT", self.key(), self.member(), self.floating()],
+                         lambda: [b"HRANDFIELD", self.key()] + self.field_count(), lambda: [b"HSCAN", self.key()] + self.scan_options(False))()
+
+    def field_count(self):
+        out = self.count()
+        if out and self.rng.random() < 0.5:
+            out.append(self.pick(b"WITHVALUES", b"withvalues", b"bogus"))
+        return out
+
+    def scan(self):
+        return self.pick(lambda: [b"SCAN"] + self.scan_options(True), lambda: [b"SSCAN", self.key()] + self.scan_options(False),
+                         lambda: [b"HSCAN", self.key()] + self.scan_options(False))()
+
+    def scan_options(self, with_type):
+        out = [self.rng.choice([b"x", b"1x", b" 0", b"18446744073709551616"]) if self.rng.random() < 0.1 else b"0"]
+        if self.rng.random() < 0.5:
+            out += [self.case(b"MATCH"), self.rng.choice(PATTERNS)]
+        if self.rng.random() < 0.5:
+            out += [self.case(b"COUNT"), self.pick(lambda: b"%d" % self.rng.randint(1, 20), lambda: self.rng.choice([b"0", b"-1", b"x", b"1000000"]))()]
+        if with_type and self.rng.random() < 0.4:
+            out += [self.case(b"TYPE"), self.rng.choice([b"string", b"set", b"HASH", b"list", b"bogus"])]
+        if self.rng.random() < 0.05:
+            out += [self.rng.choice([b"MATCH", b"bogus", b"COUNT"])]
+        return out
+
+    # Commands that do not exist, and any command with words missing or to spare.
+    def wrong(self):
+        if self.rng.random() < 0.2:
+            return [self.rng.choice([b"NOSUCH", b"get2", b"", b"\x00x", b"a\r\nb", b"z" * 150])] + [
+                self.rng.choice([b"arg", b"", b"long" * 40, b"nul\x00byte", b"line\r\n"]) for _ in range(self.rng.randint(0, 4))]
+        command = self.rng.choice(self.families[:7])()
+        if self.rng.random() < 0.5:
+            command = command[:self.rng.randint(1, len(command))]
+        else:
+            command = command + [self.value() for _ in range(self.rng.randint(1, 3))]
+        return command
+
+    # What the server does itself.
+    def connection(self):
+        return self.pick(lambda: [b"PING"] + [self.value() for _ in range(self.rng.choice([0, 0, 1, 2]))],
+                         lambda: [b"ECHO", self.value()], lambda: [b"SELECT", self.rng.choice([b"0", b"0", b"16", b"-1", b"x"])],
+                         lambda: [b"CLIENT", b"SETNAME", self.rng.choice([b"name", b"", b"two words", b"line\n"])],
+                         lambda: [b"CLIENT", b"GETNAME"], lambda: [b"CLIENT", b"NO-EVICT", self.rng.choice([b"on", b"off", b"x"])],
+                         lambda: [b"CLIENT", b"bogus"], lambda: [b"CONFIG", b"bogus"], lambda: [b"CONFIG"], lambda: [b"CLIENT"],
+                         lambda: [b"HELLO", self.rng.choice([b"1", b"4", b"x"])], lambda: [b"HELLO", b"3", b"bogus"], lambda: [b"RESET", b"x"],
+                         lambda: [b"TIME"], lambda: [b"DEBUG", b"SLEEP", b"0"])()

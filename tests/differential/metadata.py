@@ -1,0 +1,90 @@
+"""Compares what COMMAND says about the commands that both servers have. Summaries are Even's own words, notes on key specifications are left out, and of
+subcommands only those count that Even has."""
+
+# Newer than Redis 7.0, or Even's own.
+UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch"}
+
+
+def canonical(reply, name=None):
+    """Sets sorted, notes and subcommands dropped."""
+    if not reply.is_aggregate:
+        return reply.raw
+    items = reply.value
+    if name is not None:
+        items = items[:9]
+    if reply.kind == b"%":
+        pairs = [(items[i].raw, canonical(items[i + 1])) for i in range(0, len(items), 2)]
+        return [pair for pair in pairs if b"notes" not in pair[0]]
+    values = [canonical(item) for item in items]
+    return (reply.kind, sorted(values, key=repr) if reply.kind == b"~" else values)
+
+
+def names(connection):
+    out = set()
+    for entry in connection.call(b"COMMAND", b"LIST").value:
+        out.add(entry.value)
+        info = connection.call(b"COMMAND", b"INFO", entry.value).value[0]
+        out |= {sub.value[0].value for sub in info.value[9].value}
+    return out
+
+
+def facts(docs):
+    """Since and group, for each documented name."""
+    out = {}
+    for i in range(0, len(docs.value), 2):
+        fields = docs.value[i + 1].value
+        known = {fields[j].value: fields[j + 1] for j in range(0, len(fields), 2)}
+        out[docs.value[i].value] = {field: known[field].raw for field in (b"since", b"group")}
+        if b"subcommands" in known:
+            out.update(facts(known[b"subcommands"]))
+    return out
+
+
+def compare(redis, even):
+    """Returns one line for each difference."""
+    for connection in (redis, even):
+        connection.call(b"HELLO", b"3")
+    differences = []
+    docs = [facts(connection.call(b"COMMAND", b"DOCS")) for connection in (redis, even)]
+    for name in sorted(names(even)):
+        if name.startswith(b"even.") or name in UNKNOWN_TO_REDIS:
+            continue
+        theirs = redis.call(b"COMMAND", b"INFO", name).value[0]
+        ours = even.call(b"COMMAND", b"INFO", name).value[0]
+        if theirs.value == b"" or theirs.value is None:
+            differences.append(f"COMMAND INFO: Redis does not know {name!r}")
+        elif canonical(theirs, name) != canonical(ours, name):
+            differences.append(f"COMMAND INFO {name!r}\n  redis: {canonical(theirs, name)}\n  even:  {canonical(ours, name)}")
+        if docs[0].get(name) != docs[1].get(name):
+            differences.append(f"COMMAND DOCS {name!r}\n  redis: {docs[0].get(name)}\n  even:  {docs[1].get(name)}")
+    differences += fixed_requests(redis, even)
+    for connection in (redis, even):
+        connection.close()
+    return differences
+
+
+# COMMAND GETKEYS and LIST, whose replies do not depend on how many commands there are.
+REQUESTS = [
+    b"COMMAND GETKEYS GET a", b"COMMAND GETKEYS MSET a 1 b 2", b"COMMAND GETKEYS MSET a 1 b", b"COMMAND GETKEYS GET a b",
+    b"COMMAND GETKEYS PING a", b"COMMAND GETKEYS NOSUCH a", b"COMMAND GETKEYS CONFIG GET a", b"COMMAND GETKEYS CONFIG BOGUS a",
+    b"COMMAND GETKEYS GET", b"COMMAND GETKEYS DEL a b c", b"COMMAND LIST FILTERBY bogus x", b"COMMAND LIST FILTERBY ACLCAT hash",
+    b"COMMAND LIST FILTERBY ACLCAT HASH", b"COMMAND LIST FILTERBY ACLCAT @hash", b"COMMAND LIST FILTERBY ACLCAT bogus",
+    b"COMMAND LIST FILTERBY PATTERN hm*", b"COMMAND LIST FILTERBY PATTERN PI?G", b"COMMAND LIST FILTERBY PATTERN",
+    b"COMMAND LIST bogus", b"COMMAND LIST FILTERBY MODULE x", b"COMMAND COUNT x", b"COMMAND INFO nosuch", b"COMMAND INFO config|nosuch",
+    b"COMMAND DOCS nosuch", b"COMMAND BOGUS", b"COMMAND HELP x", b"COMMAND INFO get|x", b"COMMAND GETKEYS HELLO",
+]
+
+
+def fixed_requests(redis, even):
+    differences = []
+    for protocol in (b"2", b"3"):
+        for connection in (redis, even):
+            connection.call(b"HELLO", protocol)
+        for request in REQUESTS:
+            theirs, ours = (connection.call(*request.split()) for connection in (redis, even))
+            same = theirs.raw == ours.raw
+            if not same and theirs.is_aggregate and ours.is_aggregate:
+                same = theirs.kind == ours.kind and sorted(i.raw for i in theirs.value) == sorted(i.raw for i in ours.value)
+            if not same:
+                differences.append(f"{request.decode()}\n  redis: {theirs.raw!r}\n  even:  {ours.raw!r}")
+    return differences
