@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/mutant.h"
 #include "lattice/version_vector.h"
 
 namespace even {
@@ -32,11 +33,14 @@ void join_dots(DotStore<Entry>& mine, const VersionVector& my_context, const The
   }
   mine.erase(std::remove_if(mine.begin(), mine.end(),
                             [&](const Entry& entry) {
-                              return their_context.covers(entry.dot) && !contains_dot(theirs, entry.dot);
+                              const bool seen = their_context.covers(entry.dot) ||
+                                                (EVEN_MUTANT(kDeleteWinsOverConcurrent) && theirs.empty());
+                              return seen && !contains_dot(theirs, entry.dot);
                             }),
              mine.end());
   for (const auto& entry : theirs) {
-    if (my_context.covers(entry.dot) || contains_dot(mine, entry.dot)) continue;
+    const bool removed_here = my_context.covers(entry.dot) && !EVEN_MUTANT(kJoinIgnoresVector);
+    if (removed_here || contains_dot(mine, entry.dot)) continue;
     auto at = std::lower_bound(mine.begin(), mine.end(), entry.dot,
                                [](const Entry& a, const Dot& dot) { return a.dot < dot; });
     Entry copy;

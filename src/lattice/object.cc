@@ -1,5 +1,7 @@
 #include "lattice/object.h"
 
+#include "base/mutant.h"
+
 namespace even {
 namespace {
 
@@ -78,7 +80,7 @@ void Object::drop_residue() {
 }
 
 void remove_scalar(const Scalar* scalar, LeafDelta& out) {
-  if (scalar == nullptr || !scalar->counters) return;
+  if (scalar == nullptr || !scalar->counters || EVEN_MUTANT(kDeleteForgetsCounters)) return;
   for (const auto& entry : scalar->counters->integers.entries()) {
     out.integers.push_back(Counter<std::int64_t>::removed(entry));
   }
@@ -102,7 +104,7 @@ void remove_all(const Object* object, KeyDelta& out) {
 
 void purge_expired(const Object& object, KeyDelta& out) {
   remove_all(&object, out);
-  describe_expiry(object, out);
+  if (!EVEN_MUTANT(kPurgeForgetsExpiry)) describe_expiry(object, out);
 }
 
 void describe(const Object& object, KeyDelta& out) {

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/mutant.h"
 
 namespace even {
 namespace {
@@ -114,7 +115,7 @@ void join_counter(Counter<Number>& mine, const VersionVector& my_context,
 
 JoinStats PartitionState::join(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
-  if (delta.full) {
+  if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
     absl::flat_hash_set<std::string_view> mentioned;
     for (const KeyDelta& key : delta.keys) mentioned.insert(key.key);
     std::vector<std::string> absent;
@@ -232,9 +233,10 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       const std::uint64_t member = hash64(leaf.field);
       const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, member);
       DotStore<MemberDot>& dots = object.set->get(leaf.field, member);
-      digest_ -= member_hash(seed, dots);
+      const std::uint64_t before = member_hash(seed, dots);
       join_dots(dots, vector_, leaf.siblings, context);
       digest_ += member_hash(seed, dots);
+      if (!dots.empty() || !EVEN_MUTANT(kDigestMissesMember)) digest_ -= before;
       if (dots.empty()) {
         object.set->erase(leaf.field, member);
         if (object.set->empty()) object.set.reset();
@@ -272,6 +274,12 @@ void PartitionState::join_scalar(Scalar& scalar, std::uint64_t seed, const LeafD
   digest_ -= scalar_hash(seed, scalar);
   const std::size_t siblings = scalar.siblings.size();
   if (!leaf.partial) join_dots(scalar.siblings, vector_, leaf.siblings, context);
+  if (EVEN_MUTANT(kTieBrokenByArrival) && scalar.siblings.size() > 1 && !leaf.siblings.empty()) {
+    const auto replaced = std::remove_if(scalar.siblings.begin(), scalar.siblings.end(), [&leaf](const Sibling& s) {
+      return !contains_dot(leaf.siblings, s.dot);
+    });
+    scalar.siblings.erase(replaced, scalar.siblings.end());
+  }
   if (scalar.siblings.size() > 1 && scalar.siblings.size() > siblings) ++stats.conflicts;
   if (scalar.counters || !leaf.integers.empty() || !leaf.reals.empty()) {
     Scalar::Counters& counters = scalar.mutable_counters();

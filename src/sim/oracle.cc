@@ -12,6 +12,7 @@ using Leaf = std::pair<LeafKind, std::string>;
 // What one record says of one leaf.
 struct Mention {
   const Record* record;
+  bool by_command;
   const LeafDelta* leaf;  // null: mentioned as absent, by a full key or a full delta
 };
 
@@ -29,9 +30,10 @@ std::string show(const Leaf& leaf) {
 
 }  // namespace
 
-Result<> Oracle::made(std::string_view bytes) {
+Result<> Oracle::made(std::string_view bytes, bool by_command) {
   auto made = std::make_unique<Made>();
   made->bytes = bytes;
+  made->by_command = by_command;
   auto record = decoder_.decode(made->bytes);
   if (!record) return fail("a record was made that cannot be decoded: " + record.error().message);
   made->record = std::move(*record);
@@ -54,13 +56,13 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
   }
 
   // The records that the state has seen, and what they say of each leaf of each key.
-  std::vector<const Record*> seen;
+  std::vector<const Made*> seen;
   for (const auto& [id, made] : records_) {
-    if (id.first == partition && state.vector().covers(id.second)) seen.push_back(&made->record);
+    if (id.first == partition && state.vector().covers(id.second)) seen.push_back(made.get());
   }
   std::map<std::string, std::set<Leaf>> leaves;
-  for (const Record* record : seen) {
-    for (const KeyDelta& key : record->delta.keys) {
+  for (const Made* made : seen) {
+    for (const KeyDelta& key : made->record.delta.keys) {
       for (const LeafDelta& leaf : key.leaves) leaves[std::string(key.key)].insert({leaf.kind, std::string(leaf.field)});
     }
   }
@@ -72,20 +74,21 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     std::map<Leaf, std::size_t> live_increments;
     for (const Leaf& leaf : all) {
       std::vector<Mention> mentions;
-      for (const Record* record : seen) {
+      for (const Made* made : seen) {
+        const Record* record = &made->record;
         const auto mentioned = std::find_if(record->delta.keys.begin(), record->delta.keys.end(),
                                             [&key = key](const KeyDelta& k) { return k.key == key; });
         if (mentioned == record->delta.keys.end()) {
-          if (record->delta.full) mentions.push_back({record, nullptr});
+          if (record->delta.full) mentions.push_back({record, made->by_command, nullptr});
           continue;
         }
         const auto found = std::find_if(mentioned->leaves.begin(), mentioned->leaves.end(), [&](const LeafDelta& l) {
           return l.kind == leaf.first && l.field == leaf.second;
         });
         if (found != mentioned->leaves.end()) {
-          mentions.push_back({record, &*found});
+          mentions.push_back({record, made->by_command, &*found});
         } else if (mentioned->full) {
-          mentions.push_back({record, nullptr});
+          mentions.push_back({record, made->by_command, nullptr});
         }
       }
       // A value is there unless a record that had seen it says otherwise.
@@ -96,6 +99,8 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           if (sibling.dot != dot) continue;
           const bool removed = std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
             if (other.record == write.record || !other.record->context.covers(dot)) return false;
+            // Purging takes the content; the expiry stays, so that an update which had seen it cannot outlive it.
+            if (leaf.first == LeafKind::kExpiry && !other.by_command) return false;
             if (other.leaf == nullptr) return true;
             return !other.leaf->partial && !contains_dot(other.leaf->siblings, dot);
           });

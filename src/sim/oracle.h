@@ -18,8 +18,9 @@ namespace even::sim {
 
 class Oracle {
  public:
-  // A record was made. An error when its dot was used before.
-  Result<> made(std::string_view bytes);
+  // A record was made, by a client's command or else by the sweep that purges expired keys. An error when its dot was
+  // used before.
+  Result<> made(std::string_view bytes, bool by_command);
   // The last record made increments a number: how much it adds, at which leaf.
   void increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key, std::string_view field,
                   double by);
@@ -38,6 +39,7 @@ class Oracle {
   struct Made {
     std::string bytes;
     Record record;  // views bytes
+    bool by_command;
   };
   struct Increment {
     LeafKind kind;

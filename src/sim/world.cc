@@ -189,6 +189,7 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Client> clients_;
   bool settling_ = false;
+  bool executing_ = false;  // a client's command, as opposed to a sweep
 };
 
 void Node::send(NodeNumber peer, std::string message) { world.sent(number, peer, std::move(message)); }
@@ -210,7 +211,7 @@ ShardOptions World::shard_options(Node& node) {
   o.checkpoint_bytes = options_.checkpoint_bytes;
   o.retain_bytes = options_.retain_bytes;
   o.observe = [this, &node](std::string_view bytes) {
-    if (const auto made = oracle_.made(bytes); !made) violated(made.error().message);
+    if (const auto made = oracle_.made(bytes, executing_); !made) violated(made.error().message);
     const auto head = decode_record_head(bytes);
     node.made.emplace_back(head->partition, head->dot);
   };
@@ -275,6 +276,7 @@ void World::receive(NodeNumber at, NodeNumber peer, const std::string& message) 
   if (!n.shard) return;
   const auto received = n.shard->receive(peer, message);
   if (!received) violated(fmt::format("n{} refuses a message of n{}: {}", at, peer, received.error().message));
+  if (n.shard->stats().digest_mismatches > 0) check_running();
   need_turn(n);
 }
 
@@ -348,7 +350,9 @@ void World::act(int c) {
   ++outcome.operations;
   n.made.clear();
   std::string reply;
+  executing_ = true;
   const LogPosition barrier = n.shard->execute(*command, args, false, reply);
+  executing_ = false;
   event("client {} at n{}: {} -> {} bytes, {:016x}", c, client.node, fmt::join(operation.words, " "), reply.size(),
         hash64(reply));
   const bool refused = reply.starts_with("-");
