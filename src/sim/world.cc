@@ -485,6 +485,12 @@ void World::settle() {
     while (scheduler_.step(until)) {
     }
     check_running();
+    for (const auto& n : nodes_) {
+      // A sync that was under way when faults ended may yet fail.
+      if (!n->shard->write_error()) continue;
+      crash(*n, false);
+      start(*n);
+    }
     // Expired keys are still purged, which makes records; what they leave behind goes some time later.
     if (!converged() || oracle_.records() != records) quiet_since = scheduler_.now_us();
     records = oracle_.records();
