@@ -187,6 +187,37 @@ TEST_F(StringCommands, ARealOfHundredsOfDigitsCanBeIncrementedAgain) {
   EXPECT_EQ(run({"GET", "k"}), sum);
 }
 
+TEST_F(StringCommands, ASmallRealKeepsItsDigitsAfterALargeOneWasRemoved) {
+  run({"INCRBYFLOAT", "k", "1e300"});
+  run({"SET", "k", "10"});
+  EXPECT_EQ(run({"INCRBYFLOAT", "k", "63.6"}), bulk("73.6"));
+  EXPECT_EQ(run({"GET", "k"}), bulk("73.6"));
+  run({"INCRBYFLOAT", "e", "1e300"});
+  run({"PEXPIRE", "e", "10"});
+  keyspace.now_ms += 10;
+  run({"INCRBYFLOAT", "e", "0.5"});
+  EXPECT_EQ(run({"GET", "e"}), bulk("0.5"));
+}
+
+// The tie of Counter::join: the point up to which others have removed the old curve is where the
+// new one begins.
+TEST_F(StringCommands, ANewCurveIsToldFromTheResidueOfTheOldOneEverywhere) {
+  TestKeyspace remover(2);
+  TestKeyspace late(3);
+  run({"INCRBY", "k", "7"});
+  remover.merge(keyspace);
+  remover.run({"DEL", "k"});
+  late.merge(remover);
+  keyspace.merge(remover);
+  run({"INCRBY", "k", "1"});
+  late.merge(keyspace);
+  EXPECT_EQ(late.run({"GET", "k"}), bulk("1"));
+  late.merge(remover);
+  keyspace.merge(remover);
+  EXPECT_EQ(late.run({"GET", "k"}), bulk("1"));
+  EXPECT_EQ(run({"GET", "k"}), bulk("1"));
+}
+
 TEST_F(StringCommands, ConcurrentIncrementsAddUpAndAConcurrentDeleteTakesOnlyWhatItSaw) {
   TestKeyspace other(2);
   run({"INCRBY", "k", "10"});

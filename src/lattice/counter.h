@@ -5,9 +5,10 @@
 // running sum over its own records, so two sides join by taking the later point of each. The entry's value is the difference.
 //
 // An entry whose increments are all removed is residue: it has no value but is kept until every replica has seen the removal, because
-// a concurrent increment of the same owner may still arrive and needs the point to be subtracted from. An owner whose residue has been
-// collected starts a new curve at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody may still
-// hold as residue. On that tie the point that comes with the later `seq` is the new curve's.
+// a concurrent increment of the same owner may still arrive and needs the point to be subtracted from. When the owner increments again it
+// starts a new curve at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody may still hold as
+// residue. On that tie the point that comes with the later `seq` is the new curve's. Going on with the old curve instead would lose digits
+// of reals: after 1e300 has been added and removed, adding 0.5 would add nothing.
 #pragma once
 
 #include <absl/container/inlined_vector.h>
@@ -85,8 +86,8 @@ class Counter {
   // Delta: `replica`'s entry after adding `by` in its record `seq`. With `anew`, what it had added before is removed.
   Entry incremented(ReplicaId replica, std::uint64_t seq, Number by, bool anew) const {
     const Entry* mine = find(replica);
-    if (mine == nullptr) return {replica, seq, by, seq - 1, Number{}};
-    Entry next = anew ? removed(*mine) : *mine;
+    if (mine == nullptr || !mine->live() || anew) return {replica, seq, by, seq - 1, Number{}};
+    Entry next = *mine;
     next.seq = seq;
     next.sum = wrapping_add(next.sum, by);
     return next;

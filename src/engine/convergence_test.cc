@@ -1,0 +1,93 @@
+// Random commands on concurrent replicas that merge now and then: in the end all say the same.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "engine/test_keyspace.h"
+
+namespace even {
+namespace {
+
+std::vector<std::string> random_command(Random& random) {
+  const std::string key = "k" + std::to_string(random.below(4));
+  const std::string field = "f" + std::to_string(random.below(4));
+  const std::string number = std::to_string(random.below(100));
+  switch (random.below(18)) {
+    case 0:
+      return {"SET", key, number};
+    case 1:
+      return {"SET", key, number, "PX", std::to_string(1 + random.below(50))};
+    case 2:
+      return {"INCRBY", key, number};
+    case 3:
+      return {"DECRBY", key, number};
+    case 4:
+      return {"INCRBYFLOAT", key, number + ".25"};
+    case 5:
+      return {"APPEND", key, number};
+    case 6:
+      return {"DEL", key};
+    case 7:
+      return {"PEXPIRE", key, std::to_string(random.below(50))};
+    case 8:
+      return {"PERSIST", key};
+    case 9:
+      return {"SADD", key, field, number};
+    case 10:
+      return {"SREM", key, field};
+    case 11:
+      return {"SPOP", key, std::to_string(random.below(3))};
+    case 12:
+      return {"HSET", key, field, number};
+    case 13:
+      return {"HINCRBY", key, field, number};
+    case 14:
+      return {"HINCRBYFLOAT", key, field, number + ".5"};
+    case 15:
+      return {"HDEL", key, field};
+    case 16:
+      return {"GETEX", key, "PERSIST"};
+    default:
+      return random.below(10) == 0 ? std::vector<std::string>{"FLUSHALL"}
+                                   : std::vector<std::string>{"GETDEL", key};
+  }
+}
+
+TEST(Convergence, ReplicasThatHaveSeenTheSameSayTheSame) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    Random random(seed);
+    std::vector<TestKeyspace> replicas;
+    for (NodeNumber node = 1; node <= 3; ++node) replicas.emplace_back(node, PartitionId{2});
+    for (int step = 0; step < 150; ++step) {
+      TestKeyspace& replica = replicas[random.below(replicas.size())];
+      if (random.below(5) == 0) {
+        replica.merge(replicas[random.below(replicas.size())]);
+        continue;
+      }
+      replica.now_ms += static_cast<std::int64_t>(random.below(10));
+      const std::vector<std::string> words = random_command(random);
+      replica.run(std::vector<std::string_view>(words.begin(), words.end()));
+    }
+    for (int round = 0; round < 2; ++round) {
+      for (TestKeyspace& replica : replicas) {
+        for (const TestKeyspace& other : replicas) replica.merge(other);
+      }
+    }
+    for (TestKeyspace& replica : replicas) {
+      replica.now_ms = replicas[0].now_ms;
+      EXPECT_TRUE(replica.digests_hold());
+      ASSERT_EQ(replica.run({"EVEN.DIGEST"}), replicas[0].run({"EVEN.DIGEST"})) << "seed " << seed;
+      for (std::string_view key : {"k0", "k1", "k2", "k3"}) {
+        for (std::string_view command :
+             {"TYPE", "GET", "SMEMBERS", "HGETALL", "PTTL", "SCARD", "HLEN"}) {
+          ASSERT_EQ(replica.run({command, key}), replicas[0].run({command, key}))
+              << "seed " << seed << ": " << command << " " << key;
+        }
+      }
+      ASSERT_EQ(replica.run({"DBSIZE"}), replicas[0].run({"DBSIZE"}));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace even
