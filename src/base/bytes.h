@@ -1,22 +1,23 @@
 // Fixed-width integers as bytes, in little-endian order, as all of Even's formats have them.
 #pragma once
 
-#include <cstddef>
+#include <bit>
+#include <cstring>
 #include <string>
 
 namespace even {
 
+static_assert(std::endian::native == std::endian::little, "reading and writing copy the machine's own bytes");
+
 template <typename T>
 void put_little_endian(std::string& out, T value) {
-  for (std::size_t i = 0; i < sizeof value; ++i) out += static_cast<char>(value >> (8 * i));
+  out.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
 template <typename T>
 T get_little_endian(const char* bytes) {
-  T value = 0;
-  for (std::size_t i = 0; i < sizeof value; ++i) {
-    value = static_cast<T>(value | static_cast<T>(static_cast<T>(static_cast<unsigned char>(bytes[i])) << (8 * i)));
-  }
+  T value;
+  std::memcpy(&value, bytes, sizeof value);
   return value;
 }
 

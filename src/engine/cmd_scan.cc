@@ -178,7 +178,7 @@ void randomkey_command(Context& context, Args) {
         continue;
       }
       const auto* node = state.objects().random(context.random);
-      if (visible(node->value, context.now_ms)) return context.reply.bulk(node->key);
+      if (visible(node->value, context.now_ms)) return context.reply.bulk(node->key());
       break;
     }
   }

@@ -77,7 +77,7 @@ void spop_one(Context& context, std::string_view key) {
   const SetValue* set;
   if (!find_set(context, key, set)) return;
   if (set == nullptr) return context.reply.null();
-  const std::string_view member = set->random(context.random)->key;
+  const std::string_view member = set->random(context.random)->key();
   context.reply.bulk(member);
   KeyWriter& writer = context.write(key);
   writer.remove_member(member);
@@ -117,12 +117,12 @@ void srandmember_command(Context& context, Args args) {
   if (!find_set(context, args[1], set)) return;
   if (args.size() == 2) {
     if (set == nullptr) return context.reply.null();
-    return context.reply.bulk(set->random(context.random)->key);
+    return context.reply.bulk(set->random(context.random)->key());
   }
   if (set == nullptr || count == 0) return context.reply.array(0);
   if (count < 0) {
     context.reply.array(static_cast<std::size_t>(-count));
-    for (; count < 0; ++count) context.reply.bulk(set->random(context.random)->key);
+    for (; count < 0; ++count) context.reply.bulk(set->random(context.random)->key());
     return;
   }
   const std::size_t wanted = std::min(static_cast<std::size_t>(count), set->size());

@@ -37,7 +37,7 @@ std::vector<Sample<Value>> sample_distinct(const HashOrderedMap<Value>& map, std
     out.reserve(count);
     while (out.size() < count) {
       const auto* node = map.random(random);
-      if (live(node->value) && seen.insert(node).second) out.emplace_back(node->key, &node->value);
+      if (live(node->value) && seen.insert(node).second) out.emplace_back(node->key(), &node->value);
     }
     return out;
   }
@@ -65,7 +65,7 @@ void sample_repeated(const HashOrderedMap<Value>& map, std::size_t available, st
   while (count > 0) {
     const auto* node = map.random(random);
     if (!live(node->value)) continue;
-    visit(Sample<Value>{node->key, &node->value});
+    visit(Sample<Value>{node->key(), &node->value});
     --count;
   }
 }

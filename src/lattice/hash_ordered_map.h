@@ -1,15 +1,21 @@
-// A map from strings to values, iterated in the order of the keys' hashes. The order depends on the content alone, so it is the same on every
-// replica and in every run; a position in it is a plain hash value, which stays valid however the map changes in between. That makes it the
-// cursor of SCAN: what is there from the beginning to the end of a scan is returned, once.
+// A map from strings to values, iterated in the order of the keys' hashes. The order depends on the content
+// alone, so it is the same on every replica and in every run; a position in it is a plain hash value, which
+// stays valid however the map changes in between. That makes it the cursor of SCAN: what is there from the
+// beginning to the end of a scan is returned, once.
+//
+// A hash table whose bucket is chosen by the upper bits of the hash, with each bucket's chain sorted: walking
+// the buckets is walking the hashes, and doubling the table cuts each chain in two without disturbing the order.
+// A node holds hash, value and key in one piece of memory and stays where it is until it is erased.
 #pragma once
 
-#include <absl/container/btree_map.h>
-
 #include <cstdint>
+#include <cstring>
 #include <memory>
-#include <string>
+#include <new>
 #include <string_view>
+#include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/hash.h"
 #include "env/random.h"
@@ -19,72 +25,93 @@ namespace even {
 template <typename Value>
 class HashOrderedMap {
  public:
-  struct Node {
-    explicit Node(std::string_view k) : key(k) {}
-    std::string key;
+  class Node {
+   public:
+    std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_size_}; }
+    std::uint64_t hash() const { return hash_; }
     Value value{};
-    std::unique_ptr<Node> next;  // other keys with the same hash, ascending
+
+   private:
+    friend class HashOrderedMap;
+    Node(std::uint64_t hash, std::size_t key_size) : hash_(hash), key_size_(static_cast<std::uint32_t>(key_size)) {}
+    Node* next_ = nullptr;
+    std::uint64_t hash_;
+    std::uint32_t key_size_;
   };
+
+  HashOrderedMap() = default;
+  HashOrderedMap(HashOrderedMap&& other) noexcept { swap(other); }
+  HashOrderedMap& operator=(HashOrderedMap&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~HashOrderedMap() { clear(); }
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  Node* find_node(std::string_view key, std::uint64_t hash) {
-    auto at = buckets_.find(hash);
-    if (at == buckets_.end()) return nullptr;
-    for (Node* node = at->second.get(); node != nullptr; node = node->next.get()) {
-      if (node->key == key) return node;
+  const Node* find_node(std::string_view key, std::uint64_t hash) const {
+    if (size_ == 0) return nullptr;
+    for (const Node* node = buckets_[bucket(hash)]; node != nullptr; node = node->next_) {
+      if (node->hash_ == hash && node->key() == key) return node;
     }
     return nullptr;
   }
-  Value* find(std::string_view key, std::uint64_t hash) {
-    Node* node = find_node(key, hash);
+  const Value* find(std::string_view key, std::uint64_t hash) const {
+    const Node* node = find_node(key, hash);
     return node == nullptr ? nullptr : &node->value;
   }
-  const Value* find(std::string_view key, std::uint64_t hash) const {
-    return const_cast<HashOrderedMap*>(this)->find(key, hash);
+  Value* find(std::string_view key, std::uint64_t hash) {
+    return const_cast<Value*>(std::as_const(*this).find(key, hash));
   }
   const Value* find(std::string_view key) const { return find(key, hash64(key)); }
 
-  // The value of `key`, made when absent. Stays where it is until it is erased.
+  // The value of `key`, made when absent.
   Value& get(std::string_view key, std::uint64_t hash) {
-    std::unique_ptr<Node>* link = &buckets_[hash];
-    while (*link && (*link)->key < key) link = &(*link)->next;
-    if (!*link || (*link)->key != key) {
-      auto node = std::make_unique<Node>(key);
-      node->next = std::move(*link);
-      *link = std::move(node);
-      ++size_;
+    if (Value* found = find(key, hash)) return *found;
+    if (size_ >= buckets_.size()) resize(buckets_.empty() ? 1 : buckets_.size() * 2);
+    Node** link = &buckets_[bucket(hash)];
+    while (*link != nullptr && ((*link)->hash_ < hash || ((*link)->hash_ == hash && (*link)->key() < key))) {
+      link = &(*link)->next_;
     }
-    return (*link)->value;
+    void* memory = ::operator new(sizeof(Node) + key.size());
+    Node* node = new (memory) Node(hash, key.size());
+    std::memcpy(static_cast<void*>(node + 1), key.data(), key.size());
+    node->next_ = *link;
+    *link = node;
+    ++size_;
+    return node->value;
   }
 
   bool erase(std::string_view key, std::uint64_t hash) {
-    auto at = buckets_.find(hash);
-    if (at == buckets_.end()) return false;
-    std::unique_ptr<Node>* link = &at->second;
-    while (*link && (*link)->key != key) link = &(*link)->next;
-    if (!*link) return false;
-    *link = std::move((*link)->next);
-    if (!at->second) buckets_.erase(at);
-    --size_;
-    return true;
+    if (size_ == 0) return false;
+    for (Node** link = &buckets_[bucket(hash)]; *link != nullptr; link = &(*link)->next_) {
+      if ((*link)->hash_ != hash || (*link)->key() != key) continue;
+      unlink(link);
+      shrink();
+      return true;
+    }
+    return false;
   }
 
   void clear() {
+    for (Node*& head : buckets_) {
+      while (head != nullptr) unlink(&head);
+    }
     buckets_.clear();
-    size_ = 0;
+    bits_ = 0;
   }
 
-  // Calls visit(key, value) for every entry, until it returns false if it returns bool. The map must not change meanwhile.
+  // Calls visit(key, value) for every entry, until it returns false if it returns bool. The map must not change
+  // meanwhile.
   template <typename Visit>
   void for_each(Visit visit) const {
-    for (const auto& [hash, head] : buckets_) {
-      for (const Node* node = head.get(); node != nullptr; node = node->next.get()) {
-        if constexpr (std::is_same_v<decltype(visit(node->key, node->value)), bool>) {
-          if (!visit(node->key, node->value)) return;
+    for (const Node* node : buckets_) {
+      for (; node != nullptr; node = node->next_) {
+        if constexpr (std::is_same_v<decltype(visit(node->key(), node->value)), bool>) {
+          if (!visit(node->key(), node->value)) return;
         } else {
-          visit(node->key, node->value);
+          visit(node->key(), node->value);
         }
       }
     }
@@ -93,49 +120,105 @@ class HashOrderedMap {
   // Erases every entry for which drop(key, value) is true; the value may be changed by it.
   template <typename Drop>
   void erase_if(Drop drop) {
-    for (auto at = buckets_.begin(); at != buckets_.end();) {
-      for (std::unique_ptr<Node>* link = &at->second; *link;) {
-        if (drop(std::string_view((*link)->key), (*link)->value)) {
-          *link = std::move((*link)->next);
-          --size_;
+    for (Node*& head : buckets_) {
+      for (Node** link = &head; *link != nullptr;) {
+        if (drop((*link)->key(), (*link)->value)) {
+          unlink(link);
         } else {
-          link = &(*link)->next;
+          link = &(*link)->next_;
         }
       }
-      at = at->second ? std::next(at) : buckets_.erase(at);
     }
+    shrink();
   }
 
-  // Calls visit(hash, key, value) in order of hashes from `first` on while it returns true; entries of one hash are never split: when
-  // visit has said false, those that remain of its hash are still visited. Returns the next hash to go on with, or nothing at the end.
+  // Calls visit(hash, key, value) in order of hashes from `first` on while it returns true; entries of one hash are
+  // never split: when visit has said false, those that remain of its hash are still visited. Returns whether
+  // there are more, and the hash to go on with.
   template <typename Visit>
   std::pair<bool, std::uint64_t> scan(std::uint64_t first, Visit visit) const {
+    if (size_ == 0) return {false, 0};
     bool more = true;
-    for (auto at = buckets_.lower_bound(first); at != buckets_.end(); ++at) {
-      if (!more) return {true, at->first};
-      for (const Node* node = at->second.get(); node != nullptr; node = node->next.get()) {
-        more = visit(at->first, node->key, node->value) && more;
+    std::uint64_t last = 0;
+    for (std::size_t i = bucket(first); i < buckets_.size(); ++i) {
+      for (const Node* node = buckets_[i]; node != nullptr; node = node->next_) {
+        if (node->hash_ < first) continue;
+        if (!more && node->hash_ != last) return {true, node->hash_};
+        more = visit(node->hash_, node->key(), node->value) && more;
+        last = node->hash_;
       }
     }
     return {false, 0};
   }
 
-  // A nearly uniform choice: a random place in the order of hashes, then a short random walk, which evens out the gaps.
+  // A uniform choice; null when empty.
   const Node* random(Random& random) const {
     if (empty()) return nullptr;
-    const bool small = size_ <= 64;
-    auto at = small ? buckets_.begin() : buckets_.lower_bound(random.next());
-    for (std::uint64_t steps = random.below(small ? size_ : 32) + 1; ;) {
-      if (at == buckets_.end()) at = buckets_.begin();
-      for (const Node* node = at->second.get(); node != nullptr; node = node->next.get()) {
-        if (--steps == 0) return node;
-      }
-      ++at;
+    // A place in a random bucket, drawn again when the chain does not reach so far: every entry in the first
+    // kPlaces of its chain is equally likely, and longer chains hardly occur.
+    constexpr std::uint64_t kPlaces = 8;
+    for (int tries = 0; tries < 256; ++tries) {
+      const Node* node = buckets_[random.below(buckets_.size())];
+      for (std::uint64_t place = random.below(kPlaces); node != nullptr && place > 0; --place) node = node->next_;
+      if (node != nullptr) return node;
+    }
+    for (std::size_t i = random.below(buckets_.size());; i = (i + 1) % buckets_.size()) {
+      if (buckets_[i] != nullptr) return buckets_[i];
     }
   }
 
  private:
-  absl::btree_map<std::uint64_t, std::unique_ptr<Node>> buckets_;
+  std::size_t bucket(std::uint64_t hash) const { return bits_ == 0 ? 0 : hash >> (64 - bits_); }
+
+  void unlink(Node** link) {
+    Node* node = *link;
+    *link = node->next_;
+    node->~Node();
+    ::operator delete(node);
+    --size_;
+  }
+
+  void shrink() {
+    if (size_ == 0) {
+      clear();
+    } else if (buckets_.size() > 8 && size_ < buckets_.size() / 8) {
+      resize(buckets_.size() / 4);
+    }
+  }
+
+  // `count` is a power of two.
+  void resize(std::size_t count) {
+    std::vector<Node*> old(count, nullptr);
+    old.swap(buckets_);
+    bits_ = 0;
+    while ((std::size_t{1} << bits_) < count) ++bits_;
+    // The old chains in sequence are the entries in order, so appending keeps every new chain sorted.
+    Node** tail = nullptr;
+    std::size_t current = count;
+    for (Node* node : old) {
+      while (node != nullptr) {
+        Node* next = node->next_;
+        node->next_ = nullptr;
+        const std::size_t index = bucket(node->hash_);
+        if (index != current) {
+          current = index;
+          tail = &buckets_[index];
+        }
+        *tail = node;
+        tail = &node->next_;
+        node = next;
+      }
+    }
+  }
+
+  void swap(HashOrderedMap& other) {
+    buckets_.swap(other.buckets_);
+    std::swap(bits_, other.bits_);
+    std::swap(size_, other.size_);
+  }
+
+  std::vector<Node*> buckets_;  // a power of two of them, or none
+  unsigned bits_ = 0;
   std::size_t size_ = 0;
 };
 

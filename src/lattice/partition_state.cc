@@ -119,8 +119,8 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
     absl::flat_hash_set<std::string_view> mentioned;
     for (const KeyDelta& key : delta.keys) mentioned.insert(key.key);
     std::vector<std::string> absent;
-    objects_.for_each([&](const std::string& key, const Object&) {
-      if (!mentioned.contains(key)) absent.push_back(key);
+    objects_.for_each([&](std::string_view key, const Object&) {
+      if (!mentioned.contains(key)) absent.emplace_back(key);
     });
     for (const std::string& key : absent) {
       KeyDelta nothing;
@@ -319,7 +319,7 @@ void PartitionState::expired(std::int64_t now_ms, std::size_t limit,
   for (const auto& [at, hash] : expiries_) {
     if (at > now_ms || limit == 0) return;
     --limit;
-    objects_.scan(hash, [&, wanted = hash](std::uint64_t found, const std::string& key, const Object& object) {
+    objects_.scan(hash, [&, wanted = hash](std::uint64_t found, std::string_view key, const Object& object) {
       if (found == wanted && object.live() && object.expired(now_ms)) visit(key, object);
       return false;
     });
@@ -328,7 +328,7 @@ void PartitionState::expired(std::int64_t now_ms, std::size_t limit,
 
 std::uint64_t PartitionState::recompute_digest() const {
   std::uint64_t sum = 0;
-  objects_.for_each([&sum](const std::string& key, const Object& object) {
+  objects_.for_each([&sum](std::string_view key, const Object& object) {
     sum += object_hash(hash64(key), object);
   });
   return sum;
@@ -338,7 +338,7 @@ Delta PartitionState::describe() const {
   Delta delta;
   delta.full = true;
   delta.keys.reserve(objects_.size());
-  objects_.for_each([&delta](const std::string& key, const Object& object) {
+  objects_.for_each([&delta](std::string_view key, const Object& object) {
     KeyDelta& out = delta.keys.emplace_back();
     out.key = key;
     ::even::describe(object, out);

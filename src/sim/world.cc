@@ -44,10 +44,10 @@ class SimClock : public Clock {
 std::string difference(const PartitionState& a, const PartitionState& b) {
   const auto describe_all = [](const PartitionState& state) {
     std::map<std::string, std::string> all;
-    state.objects().for_each([&all](const std::string& key, const Object& object) {
+    state.objects().for_each([&all](std::string_view key, const Object& object) {
       KeyDelta delta;
       describe(object, delta);
-      std::string& text = all[key];
+      std::string& text = all[std::string(key)];
       for (const LeafDelta& leaf : delta.leaves) {
         text += fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), leaf.field);
         for (const auto& s : leaf.siblings) text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
@@ -515,7 +515,7 @@ void World::check_end(const char* when) {
       }
       if (n->shard->state(p.partition)->residue_keys() > 0) {
         std::string keys;
-        n->shard->state(p.partition)->objects().for_each([&](const std::string& key, const Object& object) {
+        n->shard->state(p.partition)->objects().for_each([&](std::string_view key, const Object& object) {
           if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
         });
         violated(fmt::format("{}, n{}: partition {} still keeps residue of {} keys:{}", when, n->number, p.partition,
