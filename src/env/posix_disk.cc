@@ -132,6 +132,17 @@ class PosixDisk::File final : public AppendFile {
     return {};
   }
 
+  Result<> reserve(std::uint64_t size) override {
+    if (size <= size_) return {};
+    while (::fallocate(descriptor_->fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_),
+                       static_cast<off_t>(size - size_)) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+      return os_error("reserve room for", path_);
+    }
+    return {};
+  }
+
   void sync(std::function<void(Result<>)> done) override {
     syncer_.sync(descriptor_, path_, alive_, std::move(done));
   }

@@ -91,6 +91,14 @@ TEST_F(PosixDiskTest, TruncateUndoesAnAppend) {
   EXPECT_EQ(disk_->read("a", 0, 100), "good!");
 }
 
+TEST_F(PosixDiskTest, ReservingRoomLeavesTheSizeAlone) {
+  auto file = std::move(*disk_->open_append("a", 0));
+  ASSERT_TRUE(file->append("x"));
+  ASSERT_TRUE(file->reserve(1 << 20));
+  EXPECT_EQ(disk_->size("a"), 1u);
+  EXPECT_EQ(disk_->read("a", 0, 100), "x");
+}
+
 TEST_F(PosixDiskTest, ListsFilesOnlyAndSorted) {
   for (const char* name : {"c", "a", "b"}) ASSERT_TRUE(disk_->open_append(name, 0));
   std::filesystem::create_directory(root_ + "/data/directory");

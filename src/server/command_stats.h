@@ -19,7 +19,7 @@ namespace even::server {
 struct LatencyHistogram {
   // Upper bounds of the buckets in microseconds; one more bucket takes the rest.
   static constexpr std::array<std::int64_t, 14> kBoundsUs = {
-      50,    100,    250,    500,    1'000,   2'500,   5'000,
+      50,     100,    250,    500,     1'000,   2'500,   5'000,
       10'000, 25'000, 50'000, 100'000, 250'000, 500'000, 1'000'000};
 
   std::array<std::uint64_t, kBoundsUs.size() + 1> buckets{};

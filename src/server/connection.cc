@@ -60,23 +60,21 @@ void Connection::read() {
   reading_ = true;
   if (stream_.is_tls()) {
     tls_input_.resize(kTlsChunk);
-    stream_.async_read_some(
-        asio::buffer(tls_input_),
-        [self = shared_from_this()](error_code error, std::size_t bytes) {
-          self->reading_ = false;
-          if (self->closed_) return;
-          if (error) return self->close(error.message());
-          self->take(std::string_view(self->tls_input_).substr(0, bytes));
-        });
+    stream_.async_read_some(asio::buffer(tls_input_),
+                            [self = shared_from_this()](error_code error, std::size_t bytes) {
+                              self->reading_ = false;
+                              if (self->closed_) return;
+                              if (error) return self->close(error.message());
+                              self->take(std::string_view(self->tls_input_).substr(0, bytes));
+                            });
     return;
   }
-  stream_.socket().async_wait(Socket::wait_read,
-                              [self = shared_from_this()](error_code error) {
-                                self->reading_ = false;
-                                if (self->closed_) return;
-                                if (error) return self->close(error.message());
-                                self->on_plain_readable();
-                              });
+  stream_.socket().async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
+    self->reading_ = false;
+    if (self->closed_) return;
+    if (error) return self->close(error.message());
+    self->on_plain_readable();
+  });
 }
 
 void Connection::on_plain_readable() {
@@ -243,7 +241,8 @@ bool Connection::flush(LogPosition released) {
   if (!bytes.empty() && !writing_ && !(stream_.is_tls() ? flush_tls(bytes) : flush_plain(bytes))) {
     return false;  // closed
   }
-  if (replies_.size() > thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
+  if (replies_.size() >
+      thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
     spdlog::warn("client {} ({}) does not read its replies: closed at {} bytes", session_.id,
                  session_.address, replies_.size());
     close("client.output_buffer_bytes");
@@ -270,13 +269,12 @@ bool Connection::flush_plain(std::string_view bytes) {
   replies_.consume(count);
   if (count == bytes.size()) return true;
   writing_ = true;
-  stream_.socket().async_wait(Socket::wait_write,
-                              [self = shared_from_this()](error_code error) {
-                                self->writing_ = false;
-                                if (self->closed_) return;
-                                if (error) return self->close(error.message());
-                                self->note_dirty();
-                              });
+  stream_.socket().async_wait(Socket::wait_write, [self = shared_from_this()](error_code error) {
+    self->writing_ = false;
+    if (self->closed_) return;
+    if (error) return self->close(error.message());
+    self->note_dirty();
+  });
   return true;
 }
 

@@ -1,9 +1,10 @@
 // One client: reads requests, has them executed and sends the replies, in order.
 //
-// All complete requests that a read brings are executed before the next read (pipelining). A request
-// whose keys are all in this thread's shard runs at once. Others get a slot in the reply queue and go
-// on their way through the router; requests behind them do not wait, unless they touch several shards:
-// those run when everything before them has been answered, so that a pipeline sees its own writes.
+// All complete requests that a read brings are executed before the next read (pipelining). A
+// request whose keys are all in this thread's shard runs at once. Others get a slot in the reply
+// queue and go on their way through the router; requests behind them do not wait, unless they touch
+// several shards: those run when everything before them has been answered, so that a pipeline sees
+// its own writes.
 //
 // Memory is bounded: a client that does not read its replies is not read from any more once half of
 // client.output_buffer_bytes wait, and is closed when all of it do.

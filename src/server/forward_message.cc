@@ -50,8 +50,8 @@ Result<ForwardRequest> decode_forward_request(std::string_view bytes) {
   return decode<ForwardRequest>(bytes, [](const msgpack::object& object, ForwardRequest& request) {
     if (!is_array(object, 3)) return false;
     const msgpack::object* part = object.via.array.ptr;
-    if (part[0].type != msgpack::type::POSITIVE_INTEGER ||
-        part[1].type != msgpack::type::BOOLEAN || part[2].type != msgpack::type::ARRAY) {
+    if (part[0].type != msgpack::type::POSITIVE_INTEGER || part[1].type != msgpack::type::BOOLEAN ||
+        part[2].type != msgpack::type::ARRAY) {
       return false;
     }
     request.id = part[0].via.u64;

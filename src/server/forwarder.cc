@@ -19,8 +19,7 @@ void Forwarder::forward(NodeNumber node, const OwnedRequest& request, ReplySink 
     return sink("-ERR the request is too long to be forwarded to another node (1 GiB)\r\n");
   }
   const std::uint64_t id = next_id_++;
-  pending_.emplace(
-      id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink)});
+  pending_.emplace(id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink)});
   thread_.peers().send(node, FrameType::kForwardRequest,
                        encode_forward_request(id, request.resp3, request.args));
 }
@@ -59,9 +58,10 @@ void Forwarder::link_down(NodeNumber node) {
     }
     ReplySink sink = std::move(i->second.sink);
     i = pending_.erase(i);
-    sink(fmt::format("-TRYAGAIN the link to node '{}' was lost before it answered: the command may "
-                     "or may not have been executed\r\n",
-                     name));
+    sink(
+        fmt::format("-TRYAGAIN the link to node '{}' was lost before it answered: the command may "
+                    "or may not have been executed\r\n",
+                    name));
   }
 }
 
@@ -69,10 +69,10 @@ void Forwarder::tick(std::int64_t now_us) {
   while (!pending_.empty() && pending_.begin()->second.deadline_us <= now_us) {
     Pending late = std::move(pending_.begin()->second);
     pending_.erase(pending_.begin());
-    late.sink(fmt::format("-TRYAGAIN node '{}' did not answer within {} s: the command may or may "
-                          "not have been executed\r\n",
-                          thread_.node().config.cluster.find(late.node)->name,
-                          kTimeoutUs / 1'000'000));
+    late.sink(
+        fmt::format("-TRYAGAIN node '{}' did not answer within {} s: the command may or may "
+                    "not have been executed\r\n",
+                    thread_.node().config.cluster.find(late.node)->name, kTimeoutUs / 1'000'000));
   }
 }
 

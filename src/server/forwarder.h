@@ -1,9 +1,9 @@
-// Requests that this node sends to another one because it holds none of the replicas, and the replies
-// that come back. Sent on the link of this thread's shard.
+// Requests that this node sends to another one because it holds none of the replicas, and the
+// replies that come back. Sent on the link of this thread's shard.
 //
-// One per shard thread; all calls on that thread. A request whose link ends, or that is not answered
-// in time, is answered with an error: whether it was executed is then unknown, as after any lost
-// connection.
+// One per shard thread; all calls on that thread. A request whose link ends, or that is not
+// answered in time, is answered with an error: whether it was executed is then unknown, as after
+// any lost connection.
 #pragma once
 
 #include <cstdint>

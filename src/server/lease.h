@@ -2,12 +2,12 @@
 // thread that it has been lent to.
 //
 // A command over several shards borrows all of them, its own thread's included, in ascending order
-// of their numbers and one after the other; it runs when it has the last one and then hands all back.
-// This cannot deadlock: who waits for shard s holds only shards below s, so a chain of threads that
-// wait for each other climbs in number and ends at one that waits for nobody; and a thread that has
-// lent its shard or waits for another one keeps handling messages, so that the grant and the return
-// always get through. Requests for one shard are served first come, first served, and the owner runs
-// what it had to put off between two of them, so nobody starves.
+// of their numbers and one after the other; it runs when it has the last one and then hands all
+// back. This cannot deadlock: who waits for shard s holds only shards below s, so a chain of
+// threads that wait for each other climbs in number and ends at one that waits for nobody; and a
+// thread that has lent its shard or waits for another one keeps handling messages, so that the
+// grant and the return always get through. Requests for one shard are served first come, first
+// served, and the owner runs what it had to put off between two of them, so nobody starves.
 //
 // Lives on the owning thread; pure logic.
 #pragma once

@@ -8,7 +8,8 @@
 namespace even::server {
 namespace {
 
-// Reads element after element of an array, remembering whether all of them were what they should be.
+// Reads element after element of an array, remembering whether all of them were what they should
+// be.
 class ArrayReader {
  public:
   explicit ArrayReader(const msgpack::object_array& array) : array_(array) {}
@@ -101,7 +102,8 @@ Result<std::string> decode_refusal(std::string_view bytes) {
   return with_array(bytes, "refusal",
                     [](const msgpack::object_array& array) -> Result<std::string> {
                       std::string reason;
-                      if (!ArrayReader(array).read(reason).good()) return fail("a malformed refusal");
+                      if (!ArrayReader(array).read(reason).good())
+                        return fail("a malformed refusal");
                       // It goes into a log line: one line, printable.
                       for (char& c : reason) {
                         if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
@@ -112,35 +114,41 @@ Result<std::string> decode_refusal(std::string_view bytes) {
 
 Result<> check_hello(const Hello& theirs, const Hello& mine, const cluster::ClusterMap& map) {
   if (theirs.protocol != mine.protocol) {
-    return fail(fmt::format("this node speaks version {} of the peer protocol, the other version "
-                            "{}: run the same version of Even on both",
-                            mine.protocol, theirs.protocol));
+    return fail(
+        fmt::format("this node speaks version {} of the peer protocol, the other version "
+                    "{}: run the same version of Even on both",
+                    mine.protocol, theirs.protocol));
   }
   if (theirs.cluster_id != mine.cluster_id) {
-    return fail(fmt::format("this node is of cluster '{}', the other of '{}': check cluster.id and "
-                            "the addresses of the nodes",
-                            mine.cluster_id, theirs.cluster_id));
+    return fail(
+        fmt::format("this node is of cluster '{}', the other of '{}': check cluster.id and "
+                    "the addresses of the nodes",
+                    mine.cluster_id, theirs.cluster_id));
   }
   if (theirs.partitions != mine.partitions) {
-    return fail(fmt::format("this node has {} partitions, the other {}: cluster.partitions must be "
-                            "the same on all nodes",
-                            mine.partitions, theirs.partitions));
+    return fail(
+        fmt::format("this node has {} partitions, the other {}: cluster.partitions must be "
+                    "the same on all nodes",
+                    mine.partitions, theirs.partitions));
   }
   if (theirs.node == mine.node) {
-    return fail(fmt::format("the other node '{}' has number {}, which is this node's own ('{}'): "
-                            "numbers must differ",
-                            theirs.node_name, theirs.node, mine.node_name));
+    return fail(
+        fmt::format("the other node '{}' has number {}, which is this node's own ('{}'): "
+                    "numbers must differ",
+                    theirs.node_name, theirs.node, mine.node_name));
   }
   const cluster::Node* known = map.find(theirs.node);
   if (known == nullptr || known->name != theirs.node_name) {
-    return fail(fmt::format("node '{}' with number {} is not in this node's cluster map: check the "
-                            "[[cluster.node]] entries of '{}'",
-                            theirs.node_name, theirs.node, mine.node_name));
+    return fail(
+        fmt::format("node '{}' with number {} is not in this node's cluster map: check the "
+                    "[[cluster.node]] entries of '{}'",
+                    theirs.node_name, theirs.node, mine.node_name));
   }
   if (theirs.shards != mine.shards) {
-    return fail(fmt::format("this node has {} shards, the other {}: node.shards must be the same on "
-                            "all nodes in this version",
-                            mine.shards, theirs.shards));
+    return fail(
+        fmt::format("this node has {} shards, the other {}: node.shards must be the same on "
+                    "all nodes in this version",
+                    mine.shards, theirs.shards));
   }
   if (theirs.shard != mine.shard) {
     return fail(fmt::format("a link of shard {} arrived at shard {}", theirs.shard, mine.shard));

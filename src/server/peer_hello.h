@@ -1,8 +1,10 @@
-// The handshake between two nodes: each sends a Hello as the first frame of a link, checks the other's
-// and answers a Hello that it does not accept with a Refusal, so that both sides can say what is wrong.
+// The handshake between two nodes: each sends a Hello as the first frame of a link, checks the
+// other's and answers a Hello that it does not accept with a Refusal, so that both sides can say
+// what is wrong.
 //
 // Pure functions on values. MessagePack arrays:
-//   Hello:   ["EVENPEER", protocol, cluster id, node name, node number, partitions, map version, shard,
+//   Hello:   ["EVENPEER", protocol, cluster id, node name, node number, partitions, map version,
+//   shard,
 //             shards, replica id]
 //   Refusal: [reason]
 // The first two elements keep their place and type in every version of the protocol.

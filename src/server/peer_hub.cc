@@ -124,9 +124,7 @@ void PeerHub::fault_changed(NodeNumber node) {
   if (found != links_.end()) found->second->end("cut by EVEN.FAULT");
 }
 
-void PeerHub::send(NodeNumber peer, std::string message) {
-  send(peer, FrameType::kShard, message);
-}
+void PeerHub::send(NodeNumber peer, std::string message) { send(peer, FrameType::kShard, message); }
 
 void PeerHub::send(NodeNumber peer, FrameType type, std::string_view body) {
   const auto found = links_.find(peer);

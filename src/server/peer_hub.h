@@ -1,9 +1,9 @@
 // The links of one shard to the same shard of every other node: dials, keeps, and carries messages.
-// Of each pair of nodes, the one with the smaller number dials; it tries again for as long as there is
-// no link, after 50 ms at first and up to 1 s later on.
+// Of each pair of nodes, the one with the smaller number dials; it tries again for as long as there
+// is no link, after 50 ms at first and up to 1 s later on.
 //
-// One per shard thread; all calls on that thread. Problems are logged when they are new, not at every
-// attempt.
+// One per shard thread; all calls on that thread. Problems are logged when they are new, not at
+// every attempt.
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>

@@ -93,8 +93,8 @@ void PeerLink::start() {
     if (!error && !self->in_session_) self->end("no handshake within 5 s");
   });
   if (!dialed()) return secure();
-  auto preamble = std::make_shared<std::array<char, kPreambleBytes>>(
-      encode_preamble(hub_.thread().id()));
+  auto preamble =
+      std::make_shared<std::array<char, kPreambleBytes>>(encode_preamble(hub_.thread().id()));
   asio::async_write(stream_.socket(), asio::buffer(*preamble),
                     [self = shared_from_this(), preamble](error_code error, std::size_t) {
                       if (self->ended_) return;
@@ -117,14 +117,14 @@ void PeerLink::begin() {
 }
 
 void PeerLink::read() {
-  stream_.async_read_some(
-      asio::buffer(chunk_), [self = shared_from_this()](error_code error, std::size_t bytes) {
-        if (self->ended_) return;
-        if (error) return self->end(error.message());
-        self->in_.append(self->chunk_.data(), bytes);
-        self->take_frames();
-        if (!self->ended_) self->read();
-      });
+  stream_.async_read_some(asio::buffer(chunk_),
+                          [self = shared_from_this()](error_code error, std::size_t bytes) {
+                            if (self->ended_) return;
+                            if (error) return self->end(error.message());
+                            self->in_.append(self->chunk_.data(), bytes);
+                            self->take_frames();
+                            if (!self->ended_) self->read();
+                          });
 }
 
 void PeerLink::take_frames() {
@@ -160,9 +160,10 @@ void PeerLink::take_handshake_frame(FrameType type, std::string_view body) {
       if (!hello) return end(hello.error().message);
       Result<> accepted = check_hello(*hello, hub_.hello(), hub_.thread().node().config.cluster);
       if (accepted && dialed() && hello->node != dialed_) {
-        accepted = fail(fmt::format("node '{}' answers where '{}' should: check the addresses in "
-                                    "the [[cluster.node]] entries",
-                                    hello->node_name, describe()));
+        accepted =
+            fail(fmt::format("node '{}' answers where '{}' should: check the addresses in "
+                             "the [[cluster.node]] entries",
+                             hello->node_name, describe()));
       }
       if (accepted && hub_.thread().node().faults.get(hello->node).down) {
         accepted = fail("the link is cut by EVEN.FAULT");

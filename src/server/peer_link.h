@@ -1,11 +1,11 @@
 // One TCP connection to another node, for one shard: from the handshake to the end of the session.
 //
 // What travels: the dialer first sends the preamble of 8 bytes, "EVENP", 0 and the number of its
-// shard (two bytes, little-endian), in the clear; it tells the acceptor which of its threads the link
-// belongs to. With TLS, the TLS handshake follows. Then both sides send frames: length of the rest
-// (four bytes, little-endian), type (one byte, see FrameType), body. The first frame of each side is
-// its Hello (see peer_hello.h), the second Welcome when it accepts the other's Hello, or Refuse. The
-// session has begun when a side has sent and received Welcome.
+// shard (two bytes, little-endian), in the clear; it tells the acceptor which of its threads the
+// link belongs to. With TLS, the TLS handshake follows. Then both sides send frames: length of the
+// rest (four bytes, little-endian), type (one byte, see FrameType), body. The first frame of each
+// side is its Hello (see peer_hello.h), the second Welcome when it accepts the other's Hello, or
+// Refuse. The session has begun when a side has sent and received Welcome.
 //
 // Owned by its hub and by its operations under way; used on the hub's thread only. Faults of
 // EVEN.FAULT (see link_faults.h) act here, on the frames of a session.

@@ -1,8 +1,8 @@
 // The replies to one client, in the order of its requests, until they may leave.
 //
 // Two things hold replies back. A reply that another thread or node makes arrives later: it has a
-// slot, and whatever is replied after it waits behind. And a reply must not leave before the log has
-// been released up to the position that its command returned (see replica/shard.h).
+// slot, and whatever is replied after it waits behind. And a reply must not leave before the log
+// has been released up to the position that its command returned (see replica/shard.h).
 //
 // Pure logic: one thread, no I/O.
 #pragma once
@@ -60,11 +60,11 @@ class ReplyQueue {
   }
 
   std::string out_;
-  std::size_t begin_ = 0;        // bytes of out_ that have left
-  std::uint64_t consumed_ = 0;   // bytes that have left since the beginning
-  std::uint64_t released_ = 0;   // bytes that may leave or have left since the beginning
+  std::size_t begin_ = 0;       // bytes of out_ that have left
+  std::uint64_t consumed_ = 0;  // bytes that have left since the beginning
+  std::uint64_t released_ = 0;  // bytes that may leave or have left since the beginning
   LogPosition last_position_ = 0;
-  std::deque<Mark> marks_;       // ascending in both
+  std::deque<Mark> marks_;  // ascending in both
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;  // number of slots_.front()
 };

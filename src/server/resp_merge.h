@@ -1,5 +1,5 @@
-// Puts the replies of a command that was split over several nodes together into the one that a single
-// node would have given. Works on the bytes of RESP replies; pure functions.
+// Puts the replies of a command that was split over several nodes together into the one that a
+// single node would have given. Works on the bytes of RESP replies; pure functions.
 #pragma once
 
 #include <span>
@@ -18,8 +18,8 @@ struct PartReply {
   std::string reply;
 };
 
-// The first part's error, if any of them is one; else the sum, the elements in the order of the keys,
-// or +OK, as `split` says.
+// The first part's error, if any of them is one; else the sum, the elements in the order of the
+// keys, or +OK, as `split` says.
 std::string merge_replies(Split split, std::size_t key_count, std::span<const PartReply> parts);
 
 // Bytes of the reply at the start of `bytes`; 0 when it is not whole or not RESP.

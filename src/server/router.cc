@@ -58,24 +58,24 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
     }
     case Route::Where::kOtherNodes:
       if (!may_forward) {
-        return sink(fmt::format("-ERR node '{}' holds no replica of this key: the nodes' cluster maps "
-                                "differ\r\n",
-                                thread_.node().config.node.name));
+        return sink(
+            fmt::format("-ERR node '{}' holds no replica of this key: the nodes' cluster maps "
+                        "differ\r\n",
+                        thread_.node().config.node.name));
       }
       return run_elsewhere(std::move(request), std::move(sink));
   }
 }
 
 void Router::run_here(OwnedRequest request, ReplySink sink) {
-  thread_.lease().when_free(
-      [this, request = std::move(request), sink = std::move(sink)]() mutable {
-        std::string reply;
-        const LogPosition position =
-            thread_.shard().execute(*request.command, request.args, request.resp3, reply);
-        thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)]() mutable {
-          sink(std::move(reply));
-        });
-      });
+  thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
+    std::string reply;
+    const LogPosition position =
+        thread_.shard().execute(*request.command, request.args, request.resp3, reply);
+    thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)]() mutable {
+      sink(std::move(reply));
+    });
+  });
 }
 
 void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {
@@ -83,10 +83,8 @@ void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {
                           sink = std::move(sink)](ShardThread& owner) mutable {
     owner.router().run_here(
         std::move(request), [&owner, from, sink = std::move(sink)](std::string reply) mutable {
-          owner.send_to(from, [reply = std::move(reply),
-                               sink = std::move(sink)](ShardThread&) mutable {
-            sink(std::move(reply));
-          });
+          owner.send_to(from, [reply = std::move(reply), sink = std::move(sink)](
+                                  ShardThread&) mutable { sink(std::move(reply)); });
         });
   });
 }
@@ -122,9 +120,8 @@ void Router::borrow_next(std::unique_ptr<Across> across) {
   if (across->borrowed == across->shards.size()) return execute_across(std::move(across));
   const ShardId next = across->shards[across->borrowed++];
   if (next == thread_.id()) {
-    return thread_.lease().request([this, across = std::move(across)]() mutable {
-      borrow_next(std::move(across));
-    });
+    return thread_.lease().request(
+        [this, across = std::move(across)]() mutable { borrow_next(std::move(across)); });
   }
   thread_.send_to(next, [this, across = std::move(across)](ShardThread& owner) mutable {
     owner.lease().request([this, &owner, across = std::move(across)]() mutable {
@@ -142,8 +139,8 @@ void Router::execute_across(std::unique_ptr<Across> across) {
     if (shard != thread_.id()) others.push_back(&thread_.node().threads[shard]->shard());
   }
   const OwnedRequest& request = across->request;
-  const LogPosition position = thread_.shard().execute(*request.command, request.args,
-                                                       request.resp3, across->reply, others);
+  const LogPosition position =
+      thread_.shard().execute(*request.command, request.args, request.resp3, across->reply, others);
   --across_;
   across->unreleased = across->shards.size();
   const std::shared_ptr<Across> shared = std::move(across);
@@ -154,7 +151,7 @@ void Router::execute_across(std::unique_ptr<Across> across) {
   for (ShardId shard : shared->shards) {
     if (shard == thread_.id()) continue;
     thread_.send_to(shard, [from = thread_.id(), released](ShardThread& owner) {
-      owner.hold_until(owner.shard().position(), [&owner, from, released] {
+      owner.hold_until(owner.shard().barrier(), [&owner, from, released] {
         owner.send_to(from, [released](ShardThread&) { released(); });
       });
       owner.lease().give_back();
@@ -190,9 +187,10 @@ void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
     return thread_.forwarder().forward(target, request, std::move(sink));
   }
   if (partitions.size() == 1) {
-    return sink(fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
-                            "'{}'\r\n",
-                            partitions.front(), node.config.node.name));
+    return sink(
+        fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
+                    "'{}'\r\n",
+                    partitions.front(), node.config.node.name));
   }
   if (request.command->split == Split::kNever) {
     return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
@@ -223,9 +221,10 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
     const PartitionId partition = node.placement.partition_of(request.args[i]);
     const NodeNumber target = node_for(std::span(&partition, 1));
     if (target == 0) {
-      return sink(fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
-                              "'{}'\r\n",
-                              partition, node.config.node.name));
+      return sink(
+          fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
+                      "'{}'\r\n",
+                      partition, node.config.node.name));
     }
     std::vector<std::string_view>& part = words[target];
     if (part.empty()) part.push_back(request.args[0]);
@@ -243,8 +242,7 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
     auto take = [gathering, index](std::string reply) {
       gathering->parts[index].reply = std::move(reply);
       if (--gathering->missing == 0) {
-        gathering->sink(
-            merge_replies(gathering->split, gathering->key_count, gathering->parts));
+        gathering->sink(merge_replies(gathering->split, gathering->key_count, gathering->parts));
       }
     };
     ++index;

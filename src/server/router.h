@@ -1,5 +1,5 @@
-// Decides where a request runs and brings its reply back: on this thread's shard, on another shard of
-// the node, on several shards at once, or on other nodes.
+// Decides where a request runs and brings its reply back: on this thread's shard, on another shard
+// of the node, on several shards at once, or on other nodes.
 //
 // One per shard thread; all calls on that thread. A connection asks route() first and runs what
 // belongs here by itself, which is the fast path; everything else it hands to submit().
@@ -38,8 +38,8 @@ class Router {
   // Of a command of scope kKeys or kAll whose arity has been checked.
   Route route(const Command& command, Args args) const;
 
-  // Runs a request of scope kKeys or kAll, wherever that is, and gives the reply to `sink` when it may
-  // be shown. `may_forward` is false for what another node forwarded to this one.
+  // Runs a request of scope kKeys or kAll, wherever that is, and gives the reply to `sink` when it
+  // may be shown. `may_forward` is false for what another node forwarded to this one.
   void submit(OwnedRequest request, ReplySink sink, bool may_forward = true);
 
   // No command over several shards is under way.

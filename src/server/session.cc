@@ -21,8 +21,7 @@ std::string describe(const Session& session, const SessionUse& use, std::string_
       use.query_bytes + use.query_free + use.output_bytes,
       session.subcommand.empty() ? std::string(command)
                                  : fmt::format("{}|{}", command, session.subcommand),
-      session.resp3 ? 3 : 2,
-      session.library_name, session.library_version);
+      session.resp3 ? 3 : 2, session.library_name, session.library_version);
 }
 
 bool valid_client_name(std::string_view name) {

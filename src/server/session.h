@@ -1,4 +1,5 @@
-// What a client has said about itself and may do: the state that HELLO, AUTH, CLIENT and RESET change.
+// What a client has said about itself and may do: the state that HELLO, AUTH, CLIENT and RESET
+// change.
 #pragma once
 
 #include <cstdint>

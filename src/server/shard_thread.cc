@@ -5,6 +5,7 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
+#include <random>
 
 #include "base/check.h"
 #include "server/connection.h"
@@ -72,9 +73,7 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       peers_(*this),
       outboxes_(node.shards) {}
 
-ShardThread::~ShardThread() {
-  EVEN_CHECK(!thread_.joinable(), "a shard thread was not joined");
-}
+ShardThread::~ShardThread() { EVEN_CHECK(!thread_.joinable(), "a shard thread was not joined"); }
 
 void ShardThread::start() {
   thread_ = std::thread([this] { run(); });
@@ -215,8 +214,7 @@ std::future<void> ShardThread::drain() {
   std::future<void> future = promise.get_future();
   post([this, promise = std::move(promise)]() mutable {
     drained_ = std::move(promise);
-    drain_deadline_us_ =
-        clock_.monotonic_us() + std::chrono::microseconds(kDrainTime).count();
+    drain_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kDrainTime).count();
     peers_.stop();
     std::vector<std::shared_ptr<Connection>> clients;
     for (const auto& [id, client] : clients_) clients.push_back(client);
@@ -238,7 +236,6 @@ void ShardThread::adopt_client(int socket) {
   const bool v6 = ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
                   address.ss_family == AF_INET6;
   adopted.assign(v6 ? tcp::v6() : tcp::v4(), socket, error);
-  ++client_count_;
   auto connection = std::make_shared<Connection>(*this, std::move(adopted), id);
   clients_.emplace(id, connection);
   connection->start();

@@ -1,10 +1,10 @@
-// One thread of the node: a shard, the clients that were given to this thread, and this shard's links
-// to the other nodes, on one Asio event loop.
+// One thread of the node: a shard, the clients that were given to this thread, and this shard's
+// links to the other nodes, on one Asio event loop.
 //
-// The loop works in turns. A turn is: the handlers that are ready (requests are executed as they are
-// read), then Shard::end_turn() once, then everything that may leave, leaves: one write for each
-// connection that has replies, one message queue for each other thread. So a turn's commands share
-// one log write, and a connection's pipelined replies share one system call.
+// The loop works in turns. A turn is: the handlers that are ready (requests are executed as they
+// are read), then Shard::end_turn() once, then everything that may leave, leaves: one write for
+// each connection that has replies, one message queue for each other thread. So a turn's commands
+// share one log write, and a connection's pipelined replies share one system call.
 //
 // While the shard is lent (see lease.h), what needs it waits in the lease.
 #pragma once
@@ -61,8 +61,10 @@ class ShardThread {
   Result<> join();
   // Runs a task on this thread, within a turn.
   void post(Task task);
-  // Number of clients; the thread with the fewest gets the next one.
+  // Number of clients, those on their way included; the thread with the fewest gets the next one.
   std::size_t client_count() const { return client_count_.load(std::memory_order_relaxed); }
+  // A client will be handed over with adopt_client().
+  void reserve_client() { ++client_count_; }
 
   // --- From this thread.
 

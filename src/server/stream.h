@@ -1,5 +1,5 @@
-// One TCP connection, with or without TLS: what clients, peers and HTTP requests travel over. Models
-// Asio's AsyncStream, so that Beast and the composed operations of Asio work on it.
+// One TCP connection, with or without TLS: what clients, peers and HTTP requests travel over.
+// Models Asio's AsyncStream, so that Beast and the composed operations of Asio work on it.
 //
 // Used on the thread of its io_context only. Not movable: operations under way point into it.
 #pragma once
@@ -16,8 +16,8 @@
 namespace even::server {
 
 namespace asio = boost::asio;
-using boost::system::error_code;
 using asio::ip::tcp;
+using boost::system::error_code;
 
 // The concrete executor spares the type-erased one's indirections on every operation.
 using Executor = asio::io_context::executor_type;

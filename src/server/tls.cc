@@ -12,8 +12,8 @@ using Context = std::unique_ptr<ssl::context>;
 
 Result<Context> load(const TlsFiles& files, std::string_view port, bool as_server) {
   if (!files.enabled()) return Context();
-  auto context =
-      std::make_unique<ssl::context>(as_server ? ssl::context::tls_server : ssl::context::tls_client);
+  auto context = std::make_unique<ssl::context>(as_server ? ssl::context::tls_server
+                                                          : ssl::context::tls_client);
   boost::system::error_code error;
   auto failed = [&](std::string_view option, const std::string& path) {
     return fail(fmt::format("tls.{}_{}: cannot use {}: {}", port, option, path, error.message()));
