@@ -130,6 +130,11 @@ void Connection::take(std::string_view fresh) {
 std::size_t Connection::execute_all(std::string_view bytes) {
   std::size_t used = 0;
   while (used < bytes.size() && !closing_ && !closed_) {
+    if (waiting_for_slots_ && replies_.has_open_slots()) {
+      block_ = Block::kSlots;
+      break;
+    }
+    waiting_for_slots_ = false;
     if (output_is_long()) {
       block_ = Block::kOutput;  // until flush() has got rid of some
       break;
@@ -172,8 +177,10 @@ Connection::Block Connection::execute(Args args) {
     if (const Block block = execute_keys(*command, args); block != Block::kNone) return block;
     last_command_ = command;
   } else {
+    if (replies_.has_open_slots()) return Block::kSlots;
     last_command_ = command;
     execute_connection_command(*this, *command, args);
+    waiting_for_slots_ = replies_.has_open_slots();
   }
   thread_.count(command);
   return Block::kNone;
@@ -190,9 +197,13 @@ Connection::Block Connection::execute_keys(const Command& command, Args args) {
     replies_.hold_until(thread_.shard().execute(command, args, session_.resp3, out));
     return Block::kNone;
   }
-  if (route.where != Route::Where::kOtherShard && replies_.has_open_slots()) {
-    return Block::kSlots;
-  }
+  // Commands on one key stay in order by themselves: the same key takes the same way. Others
+  // neither overtake nor are overtaken.
+  const bool in_order =
+      route.where == Route::Where::kOtherShard ||
+      (route.where == Route::Where::kOtherNodes && command.first_key == command.last_key);
+  if (!in_order && replies_.has_open_slots()) return Block::kSlots;
+  waiting_for_slots_ = !in_order;
   const std::uint64_t slot = replies_.open_slot();
   thread_.router().submit(OwnedRequest::copy(command, args, session_.resp3),
                           [weak = weak_from_this(), slot](std::string reply) {

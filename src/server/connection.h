@@ -91,6 +91,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   bool reading_ = false;
   Block block_ = Block::kNone;
+  bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs
   bool resuming_ = false;
   bool writing_ = false;
   bool dirty_ = false;
