@@ -1,0 +1,305 @@
+#include "env/posix_disk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+namespace even {
+namespace {
+
+std::unexpected<Error> os_error(std::string_view what, const std::string& path, int error = errno) {
+  return fail(fmt::format("cannot {} {}: {}", what, path, std::strerror(error)));
+}
+
+// A file descriptor that a sync on the helper thread can keep open beyond the file's destruction.
+struct Descriptor {
+  explicit Descriptor(int fd) : fd(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { ::close(fd); }
+  const int fd;
+};
+
+Result<> sync_data(int fd, const std::string& path) {
+  // A failed sync is not tried again: the kernel may have dropped the pages (see "fsyncgate").
+  while (::fdatasync(fd) != 0) {
+    if (errno != EINTR) return os_error("sync", path);
+  }
+  return {};
+}
+
+}  // namespace
+
+// Runs syncs one after the other on its own thread.
+class PosixDisk::Syncer {
+ public:
+  explicit Syncer(Post post) : post_(std::move(post)), thread_([this] { run(); }) {}
+
+  ~Syncer() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+  }
+
+  void sync(std::shared_ptr<Descriptor> descriptor, std::string path, std::weak_ptr<void> alive,
+            std::function<void(Result<>)> done) {
+    {
+      std::lock_guard lock(mutex_);
+      jobs_.push_back({std::move(descriptor), std::move(path), std::move(alive), std::move(done)});
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  struct Job {
+    std::shared_ptr<Descriptor> descriptor;
+    std::string path;
+    std::weak_ptr<void> alive;  // expires with the file
+    std::function<void(Result<>)> done;
+  };
+
+  void run() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+      if (stopping_) return;
+      std::vector<Job> jobs = std::exchange(jobs_, {});
+      lock.unlock();
+      for (Job& job : jobs) {
+        Result<> result = sync_data(job.descriptor->fd, job.path);
+        job.descriptor.reset();
+        post_([alive = std::move(job.alive), done = std::move(job.done),
+               result = std::move(result)]() mutable {
+          if (!alive.expired()) done(std::move(result));
+        });
+      }
+      lock.lock();
+    }
+  }
+
+  const Post post_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Job> jobs_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+class PosixDisk::File final : public AppendFile {
+ public:
+  File(Syncer& syncer, int fd, std::string path, std::uint64_t size)
+      : syncer_(syncer),
+        descriptor_(std::make_shared<Descriptor>(fd)),
+        path_(std::move(path)),
+        size_(size),
+        alive_(std::make_shared<char>()) {}
+
+  Result<> append(std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t written =
+          ::pwrite(descriptor_->fd, bytes.data(), bytes.size(), static_cast<off_t>(size_));
+      if (written < 0) {
+        if (errno == EINTR) continue;
+        return os_error("write", path_);
+      }
+      size_ += static_cast<std::uint64_t>(written);
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return {};
+  }
+
+  Result<> truncate(std::uint64_t size) override {
+    if (::ftruncate(descriptor_->fd, static_cast<off_t>(size)) != 0) {
+      return os_error("truncate", path_);
+    }
+    size_ = size;
+    return {};
+  }
+
+  Result<> reserve(std::uint64_t size) override {
+    if (size <= size_) return {};
+    while (::fallocate(descriptor_->fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_),
+                       static_cast<off_t>(size - size_)) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+      return os_error("reserve room for", path_);
+    }
+    return {};
+  }
+
+  void sync(std::function<void(Result<>)> done) override {
+    syncer_.sync(descriptor_, path_, alive_, std::move(done));
+  }
+
+  Result<> sync_now() override { return sync_data(descriptor_->fd, path_); }
+
+ private:
+  Syncer& syncer_;
+  std::shared_ptr<Descriptor> descriptor_;
+  const std::string path_;
+  std::uint64_t size_;
+  std::shared_ptr<void> alive_;
+};
+
+Result<std::unique_ptr<PosixDisk>> PosixDisk::open(const std::string& directory, Post post) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return os_error("create directory", directory, error.value());
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return os_error("open directory", directory);
+  return std::unique_ptr<PosixDisk>(new PosixDisk(directory, fd, std::move(post)));
+}
+
+PosixDisk::PosixDisk(std::string directory, int fd, Post post)
+    : directory_(std::move(directory)),
+      fd_(fd),
+      syncer_(std::make_unique<Syncer>(std::move(post))) {}
+
+PosixDisk::~PosixDisk() { ::close(fd_); }
+
+Result<std::vector<std::string>> PosixDisk::list() {
+  // A descriptor of its own: reading a directory moves the offset of the open one.
+  const int fd = ::openat(fd_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR* stream = fd < 0 ? nullptr : ::fdopendir(fd);
+  if (stream == nullptr) return os_error("list", directory_);
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream)) {
+    struct stat status;
+    if (::fstatat(fd_, entry->d_name, &status, 0) == 0 && S_ISREG(status.st_mode)) {
+      names.emplace_back(entry->d_name);
+    }
+    errno = 0;
+  }
+  const int error = errno;
+  ::closedir(stream);
+  if (error != 0) return os_error("list", directory_, error);
+  std::ranges::sort(names);
+  return names;
+}
+
+Result<std::unique_ptr<AppendFile>> PosixDisk::open_append(const std::string& name,
+                                                           std::uint64_t size) {
+  const std::string path = directory_ + "/" + name;
+  const int fd = ::openat(fd_, name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return os_error("open", path);
+  auto file = std::make_unique<File>(*syncer_, fd, path, size);
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return os_error("examine", path);
+  const auto length = static_cast<std::uint64_t>(status.st_size);
+  if (length < size) {
+    return fail(
+        fmt::format("cannot append to {} at byte {}: it has only {} bytes", path, size, length));
+  }
+  if (length > size) {
+    if (Result<> cut = file->truncate(size); !cut) return std::unexpected(cut.error());
+  }
+  return file;
+}
+
+Result<std::uint64_t> PosixDisk::size(const std::string& name) {
+  struct stat status;
+  if (::fstatat(fd_, name.c_str(), &status, 0) != 0) {
+    return os_error("examine", directory_ + "/" + name);
+  }
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+Result<std::string> PosixDisk::read(const std::string& name, std::uint64_t offset,
+                                    std::uint64_t length) {
+  const std::string path = directory_ + "/" + name;
+  const int fd = ::openat(fd_, name.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return os_error("open", path);
+  const Descriptor closer(fd);
+  struct stat status;
+  if (::fstat(fd, &status) != 0) return os_error("examine", path);
+  const auto end = static_cast<std::uint64_t>(status.st_size);
+  std::string bytes(offset < end ? std::min(length, end - offset) : 0, '\0');
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count =
+        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      return os_error("read", path);
+    }
+    if (count == 0) break;  // it was cut meanwhile
+    done += static_cast<std::size_t>(count);
+  }
+  bytes.resize(done);
+  return bytes;
+}
+
+Result<> PosixDisk::rename(const std::string& from, const std::string& to) {
+  if (::renameat(fd_, from.c_str(), fd_, to.c_str()) != 0) {
+    return os_error(fmt::format("rename {} to", from), directory_ + "/" + to);
+  }
+  return {};
+}
+
+Result<> PosixDisk::remove(const std::string& name) {
+  if (::unlinkat(fd_, name.c_str(), 0) != 0) return os_error("remove", directory_ + "/" + name);
+  return {};
+}
+
+Result<> PosixDisk::sync_directory() {
+  if (::fsync(fd_) != 0) return os_error("sync directory", directory_);
+  return {};
+}
+
+DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
+DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  return *this;
+}
+
+DirectoryLock::~DirectoryLock() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+Result<DirectoryLock> lock_directory(const std::string& directory) {
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) return os_error("create directory", directory, error.value());
+  const std::string path = directory + "/LOCK";
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) return os_error("open", path);
+  DirectoryLock lock(fd);
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return os_error("lock", path);
+    char text[32] = {};
+    const ssize_t length = ::pread(fd, text, sizeof text - 1, 0);
+    std::string holder(text, length > 0 ? static_cast<std::size_t>(length) : 0);
+    while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+    return fail(
+        fmt::format("data directory {} is in use by process {}: stop that one first, or "
+                    "choose another directory (node.data)",
+                    directory, holder.empty() ? "(unknown)" : holder));
+  }
+  const std::string pid = fmt::format("{}\n", ::getpid());
+  if (::ftruncate(fd, 0) != 0 ||
+      ::pwrite(fd, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+    // The lock holds all the same; only the message to another process will lack the number. A full
+    // disk must not keep a node from starting.
+  }
+  return lock;
+}
+
+}  // namespace even

@@ -1,0 +1,324 @@
+#include "server/connection.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+
+#include "server/connection_commands.h"
+#include "server/shard_thread.h"
+
+namespace even::server {
+namespace {
+
+constexpr std::size_t kTlsChunk = 16 * 1024;
+constexpr std::size_t kKeptCapacity = 64 * 1024;
+
+std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
+  return error ? "?" : to_text(endpoint);
+}
+
+}  // namespace
+
+Connection::Connection(ShardThread& thread, Socket socket, std::uint64_t id)
+    : thread_(thread), stream_(std::move(socket), thread.node().tls.client.get()) {
+  session_.id = id;
+  session_.descriptor = stream_.socket().native_handle();
+  error_code error;
+  session_.address = endpoint_text(stream_.socket().remote_endpoint(error), error);
+  session_.local_address = endpoint_text(stream_.socket().local_endpoint(error), error);
+  session_.authenticated = !thread.node().options.has_password();
+  session_.created_us = session_.last_request_us = thread.clock().monotonic_us();
+}
+
+void Connection::start() {
+  if (!stream_.is_tls()) return read();
+  stream_.async_handshake(true, [self = shared_from_this()](error_code error) {
+    if (self->closed_) return;
+    error ? self->close("TLS handshake: " + error.message()) : self->read();
+  });
+}
+
+std::string Connection::describe() const {
+  return server::describe(session_,
+                          {.query_bytes = input_.size(),
+                           .query_free = input_.capacity() - input_.size(),
+                           .output_bytes = replies_.size() + tls_output_.size()},
+                          last_command_ == nullptr ? "NULL" : last_command_->name,
+                          thread_.clock().monotonic_us());
+}
+
+std::int64_t Connection::idle_us() const {
+  return thread_.clock().monotonic_us() - session_.last_request_us;
+}
+
+void Connection::read() {
+  if (reading_ || closed_ || closing_ || block_ != Block::kNone) return;
+  reading_ = true;
+  if (stream_.is_tls()) {
+    tls_input_.resize(kTlsChunk);
+    stream_.async_read_some(asio::buffer(tls_input_),
+                            [self = shared_from_this()](error_code error, std::size_t bytes) {
+                              self->reading_ = false;
+                              if (self->closed_) return;
+                              if (error) return self->close(error.message());
+                              self->take(std::string_view(self->tls_input_).substr(0, bytes));
+                            });
+    return;
+  }
+  stream_.socket().async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
+    self->reading_ = false;
+    if (self->closed_) return;
+    if (error) return self->close(error.message());
+    self->on_plain_readable();
+  });
+}
+
+void Connection::on_plain_readable() {
+  // A long request is received where it stays; everything else goes through the thread's buffer and
+  // leaves nothing behind.
+  const int fd = session_.descriptor;
+  ssize_t received;
+  std::string_view fresh;
+  if (input_.empty()) {
+    const std::span<char> buffer = thread_.read_buffer();
+    received = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (received > 0) fresh = std::string_view(buffer.data(), static_cast<std::size_t>(received));
+  } else {
+    const std::size_t before = input_.size();
+    // No more than is there already, however much a request has announced.
+    const std::size_t missing = parser_.needed() > before ? parser_.needed() - before : 0;
+    const std::size_t room =
+        std::max<std::size_t>(thread_.read_buffer().size(), std::min(missing, before));
+    input_.resize_and_overwrite(before + room, [&](char* data, std::size_t) {
+      received = ::recv(fd, data + before, room, 0);
+      return before + static_cast<std::size_t>(std::max<ssize_t>(received, 0));
+    });
+  }
+  if (received > 0) return take(fresh);
+  if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return read();
+  close(received == 0 ? "closed by the client" : std::strerror(errno));
+}
+
+// `fresh` has just been received; when it is empty, what has been is in input_ already.
+void Connection::take(std::string_view fresh) {
+  session_.last_request_us = thread_.turn_time_us();
+  if (input_.empty()) {
+    const std::size_t used = execute_all(fresh);
+    if (!closed_ && used < fresh.size()) input_.assign(fresh.substr(used));
+  } else {
+    input_.append(fresh);
+    const std::size_t used = execute_all(input_);
+    if (used == input_.size()) {
+      input_.clear();
+      if (input_.capacity() > kKeptCapacity) input_.shrink_to_fit();
+    } else {
+      input_.erase(0, used);
+    }
+  }
+  if (closed_) return;
+  if (input_.size() > thread_.node().options.query_buffer_bytes) {
+    return close("more than client.query_buffer_bytes of requests wait");
+  }
+  note_dirty();
+  read();
+}
+
+std::size_t Connection::execute_all(std::string_view bytes) {
+  std::size_t used = 0;
+  while (used < bytes.size() && !closing_ && !closed_) {
+    if (waiting_for_slots_ && replies_.has_open_slots()) {
+      block_ = Block::kSlots;
+      break;
+    }
+    waiting_for_slots_ = false;
+    if (output_is_long()) {
+      block_ = Block::kOutput;  // until flush() has got rid of some
+      break;
+    }
+    const RespLimits limits{
+        .max_bulk_bytes = thread_.node().options.max_request_bytes.load(std::memory_order_relaxed),
+        .authenticated = session_.authenticated};
+    const RespParser::Status status = parser_.parse(bytes.substr(used), limits);
+    if (status == RespParser::Status::kIncomplete) break;
+    if (status == RespParser::Status::kError) {
+      reply().error(parser_.error());
+      closing_ = true;
+      spdlog::debug("client {} ({}): {}", session_.id, session_.address, parser_.error());
+      return bytes.size();
+    }
+    if (!parser_.args().empty()) {
+      block_ = execute(parser_.args());
+      if (block_ != Block::kNone) break;
+    }
+    used += parser_.consumed();
+  }
+  return used;
+}
+
+Connection::Block Connection::execute(Args args) {
+  const Command* command = find_command(args[0]);
+  if (command == nullptr) {
+    reply().error(unknown_command(args));
+    return Block::kNone;
+  }
+  if (const std::string error = check_arity(*command, args); !error.empty()) {
+    reply().error(error);
+    return Block::kNone;
+  }
+  if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
+    reply().error("NOAUTH Authentication required.");
+    return Block::kNone;
+  }
+  if (command->scope != Scope::kConnection) {
+    if (const Block block = execute_keys(*command, args); block != Block::kNone) return block;
+    last_command_ = command;
+  } else {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    last_command_ = command;
+    execute_connection_command(*this, *command, args);
+    waiting_for_slots_ = replies_.has_open_slots();
+  }
+  thread_.count(command);
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute_keys(const Command& command, Args args) {
+  const Route route = thread_.router().route(command, args);
+  if (route.where == Route::Where::kHere) {
+    if (thread_.lease().lent()) {
+      thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
+      return Block::kShard;
+    }
+    std::string& out = replies_.tail();
+    replies_.hold_until(thread_.shard().execute(command, args, session_.resp3, out));
+    return Block::kNone;
+  }
+  // Commands on one key stay in order by themselves: the same key takes the same way. Others
+  // neither overtake nor are overtaken.
+  const bool in_order =
+      route.where == Route::Where::kOtherShard ||
+      (route.where == Route::Where::kOtherNodes && command.first_key == command.last_key);
+  if (!in_order && replies_.has_open_slots()) return Block::kSlots;
+  waiting_for_slots_ = !in_order;
+  const std::uint64_t slot = replies_.open_slot();
+  thread_.router().submit(OwnedRequest::copy(command, args, session_.resp3),
+                          [weak = weak_from_this(), slot](std::string reply) {
+                            if (const auto self = weak.lock()) self->complete(slot, reply);
+                          });
+  return Block::kNone;
+}
+
+void Connection::complete(std::uint64_t slot, std::string_view reply) {
+  if (closed_) return;
+  replies_.fill_slot(slot, reply);
+  note_dirty();
+  if (!replies_.has_open_slots()) unblock(Block::kSlots);
+}
+
+// What stood in the way of the next request has gone.
+void Connection::unblock(Block block) {
+  if (block_ != block || resuming_ || closed_) return;
+  // In a turn of its own: this may be the end of one, when no more may be executed.
+  resuming_ = true;
+  asio::post(thread_.io(), [self = shared_from_this()] { self->resume(); });
+}
+
+void Connection::resume() {
+  resuming_ = false;
+  if (closed_) return;
+  block_ = Block::kNone;
+  take({});
+}
+
+bool Connection::output_is_long() const {
+  return replies_.size() >
+         thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed) / 2;
+}
+
+void Connection::note_dirty() {
+  if (dirty_ || closed_) return;
+  dirty_ = true;
+  thread_.mark_dirty(shared_from_this());
+}
+
+bool Connection::flush(LogPosition released) {
+  dirty_ = false;
+  if (closed_) return false;
+  const std::string_view bytes = replies_.ready(released);
+  if (!bytes.empty() && !writing_ && !(stream_.is_tls() ? flush_tls(bytes) : flush_plain(bytes))) {
+    return false;  // closed
+  }
+  if (replies_.size() >
+      thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
+    spdlog::warn("client {} ({}) does not read its replies: closed at {} bytes", session_.id,
+                 session_.address, replies_.size());
+    close("client.output_buffer_bytes");
+    return false;
+  }
+  if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_) {
+    close("done");
+    return false;
+  }
+  if (!output_is_long()) unblock(Block::kOutput);
+  if (!replies_.waits_for(released)) return false;
+  dirty_ = true;  // stays in the thread's list
+  return true;
+}
+
+bool Connection::flush_plain(std::string_view bytes) {
+  const ssize_t sent =
+      ::send(session_.descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+    close(std::strerror(errno));
+    return false;
+  }
+  const std::size_t count = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+  replies_.consume(count);
+  if (count == bytes.size()) return true;
+  writing_ = true;
+  stream_.socket().async_wait(Socket::wait_write, [self = shared_from_this()](error_code error) {
+    self->writing_ = false;
+    if (self->closed_) return;
+    if (error) return self->close(error.message());
+    self->note_dirty();
+  });
+  return true;
+}
+
+bool Connection::flush_tls(std::string_view bytes) {
+  tls_output_.assign(bytes);
+  replies_.consume(bytes.size());
+  writing_ = true;
+  asio::async_write(stream_, asio::buffer(tls_output_),
+                    [self = shared_from_this()](error_code error, std::size_t) {
+                      self->writing_ = false;
+                      if (self->closed_) return;
+                      if (error) return self->close(error.message());
+                      self->tls_output_.clear();
+                      if (self->tls_output_.capacity() > kKeptCapacity) {
+                        self->tls_output_.shrink_to_fit();
+                      }
+                      self->note_dirty();
+                    });
+  return true;
+}
+
+void Connection::finish() {
+  closing_ = true;
+  note_dirty();
+}
+
+void Connection::close(std::string_view reason) {
+  if (closed_) return;
+  closed_ = true;
+  spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
+  const auto keep_alive = shared_from_this();
+  stream_.close();
+  thread_.remove_client(session_.id);
+}
+
+}  // namespace even::server

@@ -1,0 +1,102 @@
+// One client: reads requests, has them executed and sends the replies, in order.
+//
+// All complete requests that a read brings are executed before the next read (pipelining). A
+// request whose keys are all in this thread's shard runs at once. Others get a slot in the reply
+// queue and go on their way through the router; requests behind them do not wait, unless they touch
+// several shards: those run when everything before them has been answered, so that a pipeline sees
+// its own writes.
+//
+// Memory is bounded: a client that does not read its replies is not read from any more once half of
+// client.output_buffer_bytes wait, and is closed when all of it do.
+//
+// Owned by its thread and by its operations under way; used on that thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "engine/reply.h"
+#include "server/reply_queue.h"
+#include "server/resp_parser.h"
+#include "server/session.h"
+#include "server/stream.h"
+
+namespace even::server {
+
+class ShardThread;
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(ShardThread& thread, Socket socket, std::uint64_t id);
+
+  // TLS handshake, if any, then the first read.
+  void start();
+  // Sends what may leave. True when more waits for the log.
+  bool flush(LogPosition released);
+  // Takes no more requests and closes when the replies have been sent.
+  void finish();
+  // Closes at once; `reason` is for the log.
+  void close(std::string_view reason);
+
+  // For the commands of a connection (connection_commands.h).
+  ShardThread& thread() { return thread_; }
+  Session& session() { return session_; }
+  // The line of CLIENT LIST.
+  std::string describe() const;
+  Reply reply() { return Reply(replies_.tail(), session_.resp3); }
+  void close_after_replies() { closing_ = true; }
+  // Reserves the place of a reply that another thread makes; complete() brings it.
+  std::uint64_t open_slot() { return replies_.open_slot(); }
+  void complete(std::uint64_t slot, std::string_view reply);
+
+  std::int64_t idle_us() const;
+
+ private:
+  // Why the next request cannot run now; nothing is read meanwhile.
+  enum class Block : std::uint8_t {
+    kNone,
+    kOutput,  // too many replies wait for the client
+    kSlots,   // it must not run before those ahead of it have been answered
+    kShard,   // the shard is lent
+  };
+
+  void read();
+  void on_readable();
+  void on_plain_readable();
+  void take(std::string_view fresh);
+  // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
+  std::size_t execute_all(std::string_view bytes);
+  // Other than kNone: the same request is to be tried again later.
+  Block execute(Args args);
+  Block execute_keys(const Command& command, Args args);
+  void unblock(Block block);
+  void resume();
+  void note_dirty();
+  bool flush_plain(std::string_view bytes);
+  bool flush_tls(std::string_view bytes);
+  bool output_is_long() const;
+
+  ShardThread& thread_;
+  Stream stream_;
+  Session session_;
+  RespParser parser_;
+  // Received and not executed. Empty most of the time: reads go through the thread's buffer.
+  std::string input_;
+  std::string tls_input_;
+  ReplyQueue replies_;
+  std::string tls_output_;  // being written
+  const Command* last_command_ = nullptr;
+
+  bool reading_ = false;
+  Block block_ = Block::kNone;
+  bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs
+  bool resuming_ = false;
+  bool writing_ = false;
+  bool dirty_ = false;
+  bool closing_ = false;  // no more requests; close when the replies have left
+  bool closed_ = false;
+};
+
+}  // namespace even::server

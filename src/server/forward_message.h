@@ -1,0 +1,34 @@
+// Messages by which a node has another one execute a client's request. MessagePack arrays:
+//   request: [id, resp3, [word, ...]]     words as binary
+//   reply:   [id, RESP bytes as binary]
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/command.h"
+
+namespace even::server {
+
+struct ForwardRequest {
+  std::uint64_t id = 0;
+  bool resp3 = false;
+  std::vector<std::string> args;  // at least one
+  bool operator==(const ForwardRequest&) const = default;
+};
+
+struct ForwardReply {
+  std::uint64_t id = 0;
+  std::string bytes;
+  bool operator==(const ForwardReply&) const = default;
+};
+
+std::string encode_forward_request(std::uint64_t id, bool resp3, Args args);
+Result<ForwardRequest> decode_forward_request(std::string_view bytes);
+std::string encode_forward_reply(std::uint64_t id, std::string_view reply);
+Result<ForwardReply> decode_forward_reply(std::string_view bytes);
+
+}  // namespace even::server

@@ -1,0 +1,115 @@
+#include "server/identity.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+
+namespace even::server {
+namespace {
+
+constexpr std::string_view kName = "identity";
+constexpr std::uint64_t kMaxBytes = 64 * 1024;
+
+template <typename Number>
+bool read_number(const std::map<std::string_view, std::string_view>& values, std::string_view name,
+                 Number& number) {
+  const auto found = values.find(name);
+  if (found == values.end()) return false;
+  const std::string_view text = found->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace
+
+std::string encode_identity(const Identity& identity) {
+  return fmt::format("format {}\ncluster {}\nnode {}\nnumber {}\npartitions {}\nshards {}\n",
+                     identity.format, identity.cluster, identity.node, identity.number,
+                     identity.partitions, identity.shards);
+}
+
+Result<Identity> decode_identity(std::string_view text) {
+  std::map<std::string_view, std::string_view> values;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const std::size_t space = line.find(' ');
+    if (space == std::string_view::npos) return fail("a line without a value");
+    values[line.substr(0, space)] = line.substr(space + 1);
+  }
+  Identity identity;
+  if (!read_number(values, "format", identity.format)) return fail("no format number");
+  if (identity.format > kDataFormat) return identity;
+  identity.cluster = values["cluster"];
+  identity.node = values["node"];
+  if (identity.node.empty() || !read_number(values, "number", identity.number) ||
+      !read_number(values, "partitions", identity.partitions) ||
+      !read_number(values, "shards", identity.shards)) {
+    return fail("a value is missing or malformed");
+  }
+  return identity;
+}
+
+Result<> check_identity(const Identity& found, const Identity& mine) {
+  if (found.format > mine.format) {
+    return fail(
+        fmt::format("it has format {}, this version of Even knows up to {}: run the newer "
+                    "version that wrote it",
+                    found.format, mine.format));
+  }
+  if (found.cluster != mine.cluster) {
+    return fail(
+        fmt::format("it belongs to cluster '{}', not '{}': check cluster.id, or choose "
+                    "another directory (node.data)",
+                    found.cluster, mine.cluster));
+  }
+  if (found.node != mine.node || found.number != mine.number) {
+    return fail(
+        fmt::format("it belongs to node '{}' (number {}), not '{}' (number {}): check "
+                    "node.name, or choose another directory (node.data)",
+                    found.node, found.number, mine.node, mine.number));
+  }
+  if (found.partitions != mine.partitions) {
+    return fail(
+        fmt::format("it has {} partitions, not {}: set cluster.partitions back, it cannot "
+                    "change once there is data",
+                    found.partitions, mine.partitions));
+  }
+  if (found.shards != mine.shards) {
+    return fail(
+        fmt::format("it was written by {} shards, not {}: set node.shards = {}, it cannot "
+                    "change once there is data in this version",
+                    found.shards, mine.shards, found.shards));
+  }
+  return {};
+}
+
+Result<> claim_directory(Disk& disk, const Identity& mine) {
+  const std::string name(kName);
+  const auto names = disk.list();
+  if (!names) return std::unexpected(names.error());
+  if (std::ranges::find(*names, name) != names->end()) {
+    const auto text = disk.read(name, 0, kMaxBytes);
+    if (!text) return std::unexpected(text.error());
+    const Result<Identity> found = decode_identity(*text);
+    if (!found) {
+      return fail(
+          fmt::format("file 'identity' is damaged ({}): restore it from another copy, or "
+                      "write it anew: \"{}\"",
+                      found.error().message, encode_identity(mine)));
+    }
+    return check_identity(*found, mine);
+  }
+  const std::string fresh = name + ".new";
+  auto file = disk.open_append(fresh, 0);
+  if (!file) return std::unexpected(file.error());
+  Result<> written = (*file)->append(encode_identity(mine));
+  if (written) written = (*file)->sync_now();
+  if (written) written = disk.rename(fresh, name);
+  if (written) written = disk.sync_directory();
+  return written;
+}
+
+}  // namespace even::server

@@ -1,0 +1,42 @@
+// The file `identity` in a data directory: whose data it is. Written when a directory is first used
+// and checked at every start, so that a node never serves another node's, another cluster's or a
+// newer version's data. Text, one "name value" per line:
+//   format 1
+//   cluster <id>        empty for a single node
+//   node <name>
+//   number <n>
+//   partitions <n>
+//   shards <n>
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "env/disk.h"
+
+namespace even::server {
+
+inline constexpr int kDataFormat = 1;
+
+struct Identity {
+  int format = kDataFormat;
+  std::string cluster;
+  std::string node;
+  NodeNumber number = 0;
+  std::uint16_t partitions = 0;
+  ShardId shards = 0;
+
+  bool operator==(const Identity&) const = default;
+};
+
+std::string encode_identity(const Identity& identity);
+// Of a newer format, only `format` is read.
+Result<Identity> decode_identity(std::string_view text);
+// Errors say what differs and what to do.
+Result<> check_identity(const Identity& found, const Identity& mine);
+// Reads and checks the file of a directory, or writes it when there is none.
+Result<> claim_directory(Disk& disk, const Identity& mine);
+
+}  // namespace even::server

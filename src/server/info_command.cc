@@ -1,0 +1,239 @@
+// INFO: facts and counters for people and monitoring tools, in the sections and with the names of
+// Redis where they mean the same, and a section of Even's own.
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <set>
+
+#include "base/version.h"
+#include "engine/text.h"
+#include "server/compatibility.h"
+#include "server/connection_commands.h"
+
+namespace even::server {
+namespace {
+
+// What all sections are written from.
+struct Facts {
+  NodeContext& node;
+  const std::vector<ThreadReport>& reports;
+
+  // The sum of a number over all threads.
+  template <typename Of>
+  auto sum(Of of) const {
+    decltype(of(reports.front())) total{};
+    for (const ThreadReport& report : reports) total += of(report);
+    return total;
+  }
+  std::uint64_t commands() const {
+    return sum([](const ThreadReport& report) {
+      std::uint64_t calls = 0;
+      for (const auto& [command, entry] : report.commands) calls += entry.calls;
+      return calls;
+    });
+  }
+};
+
+std::string human_bytes(std::uint64_t bytes) {
+  if (bytes < 1024) return fmt::format("{}B", bytes);
+  double value = static_cast<double>(bytes);
+  std::string_view units = "KMGTP";
+  std::size_t unit = 0;
+  for (value /= 1024; value >= 1024 && unit + 1 < units.size(); ++unit) value /= 1024;
+  return fmt::format("{:.2f}{}", value, units[unit]);
+}
+
+void server_section(const Facts& facts, std::string& out) {
+  using std::chrono::duration_cast;
+  const auto now = std::chrono::system_clock::now();
+  const auto uptime = duration_cast<std::chrono::seconds>(now - facts.node.started).count();
+  utsname system{};
+  ::uname(&system);
+  out += fmt::format(
+      "redis_version:{}\r\neven_version:{}\r\nredis_mode:standalone\r\nos:{} {} {}\r\n"
+      "arch_bits:64\r\nmultiplexing_api:epoll\r\nprocess_id:{}\r\nrun_id:{}\r\ntcp_port:{}\r\n"
+      "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n",
+      kRedisVersion, version(), system.sysname, system.release, system.machine, ::getpid(),
+      facts.node.run_id, facts.node.config.client.port,
+      duration_cast<std::chrono::microseconds>(now.time_since_epoch()).count(), uptime,
+      uptime / 86400);
+}
+
+void clients_section(const Facts& facts, std::string& out) {
+  out += fmt::format("connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:0\r\n",
+                     facts.node.connected_clients.load(), facts.node.options.max_clients.load());
+}
+
+void memory_section(const Facts&, std::string& out) {
+  const MemoryUse use = memory_use();
+  out += fmt::format(
+      "used_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\n"
+      "used_memory_rss_human:{1}\r\nused_memory_peak:{2}\r\nused_memory_peak_human:{3}\r\n"
+      "maxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
+      use.resident, human_bytes(use.resident), use.peak, human_bytes(use.peak));
+}
+
+void persistence_section(const Facts& facts, std::string& out) {
+  bool good = true;
+  for (const ThreadReport& report : facts.reports) good = good && !report.write_error;
+  out += fmt::format(
+      "loading:{}\r\nrdb_bgsave_in_progress:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\n"
+      "log_bytes_written:{}\r\nlog_bytes_on_disk:{}\r\nlog_segments:{}\r\nlog_syncs:{}\r\n"
+      "log_sync_errors:{}\r\nlog_sync_seconds:{:.6f}\r\n",
+      facts.node.ready ? 0 : 1, good ? "ok" : "err",
+      facts.sum([](const ThreadReport& r) { return r.log.bytes_written; }),
+      facts.sum([](const ThreadReport& r) { return r.log.bytes_on_disk; }),
+      facts.sum([](const ThreadReport& r) { return r.log.segments; }),
+      facts.sum([](const ThreadReport& r) { return r.log.syncs; }),
+      facts.sum([](const ThreadReport& r) { return r.log.sync_errors; }),
+      facts.sum([](const ThreadReport& r) { return r.log.sync_seconds; }));
+}
+
+void stats_section(const Facts& facts, std::string& out) {
+  out += fmt::format(
+      "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nrejected_connections:{}\r\n"
+      "expired_keys:{}\r\nevicted_keys:0\r\n",
+      facts.node.connections_received.load(), facts.commands(),
+      facts.node.connections_rejected.load(),
+      facts.sum([](const ThreadReport& r) { return r.stats.keys_expired; }));
+}
+
+void replication_section(const Facts& facts, std::string& out) {
+  // Every node takes writes; there is no other role.
+  out += fmt::format("role:master\r\nconnected_slaves:0\r\nmaster_replid:{}\r\npeers:{}\r\n",
+                     facts.node.run_id, facts.node.config.cluster.nodes.size() - 1);
+  for (const cluster::Node& peer : facts.node.config.cluster.nodes) {
+    if (peer.number == facts.node.number) continue;
+    bool up = true;
+    std::uint64_t lag_records = 0;
+    double lag_seconds = 0;
+    for (const ThreadReport& report : facts.reports) {
+      const auto link = report.links.find(peer.number);
+      up = up && link != report.links.end() && link->second;
+      for (const PeerStatus& status : report.peers) {
+        if (status.node != peer.number) continue;
+        lag_records += status.lag_records;
+        lag_seconds = std::max(lag_seconds, status.lag_seconds);
+      }
+    }
+    out += fmt::format("peer{}:name={},link={},lag_records={},lag_seconds={:.3f}\r\n", peer.number,
+                       peer.name, up ? "up" : "down", lag_records, lag_seconds);
+  }
+}
+
+void cpu_section(const Facts&, std::string& out) {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  out += fmt::format("used_cpu_sys:{:.6f}\r\nused_cpu_user:{:.6f}\r\n", seconds(use.ru_stime),
+                     seconds(use.ru_utime));
+}
+
+void commandstats_section(const Facts& facts, std::string& out) {
+  std::map<std::string_view, CommandStats::Entry> commands;
+  for (const ThreadReport& report : facts.reports) {
+    for (const auto& [command, entry] : report.commands) {
+      CommandStats::Entry& total = commands[command->name];
+      total.calls += entry.calls;
+      total.latency.merge(entry.latency);
+    }
+  }
+  for (const auto& [name, entry] : commands) {
+    const double us = entry.latency.sum_seconds * 1e6;
+    out +=
+        fmt::format("cmdstat_{}:calls={},usec={:.0f},usec_per_call={:.2f}\r\n", name, entry.calls,
+                    us, entry.calls == 0 ? 0.0 : us / static_cast<double>(entry.calls));
+  }
+}
+
+void keyspace_section(const Facts& facts, std::string& out) {
+  const std::size_t keys = facts.sum([](const ThreadReport& r) { return r.keys; });
+  if (keys == 0) return;
+  out += fmt::format("db0:keys={},expires={},avg_ttl=0\r\n", keys,
+                     facts.sum([](const ThreadReport& r) { return r.keys_with_expiry; }));
+}
+
+void even_section(const Facts& facts, std::string& out) {
+  const Config& config = facts.node.config;
+  out += fmt::format(
+      "node:{}\r\nnode_number:{}\r\ncluster:{}\r\nmap_version:{}\r\nshards:{}\r\npartitions:{}\r\n"
+      "replicas:{}\r\nrecords_local:{}\r\nrecords_joined:{}\r\nrecords_duplicate:{}\r\n"
+      "records_pending:{}\r\nsnapshots_joined:{}\r\nconflicts:{}\r\ntype_conflicts:{}\r\n"
+      "digest_comparisons:{}\r\ndigest_mismatches:{}\r\nclock_clamped:{}\r\n",
+      config.node.name, facts.node.number, config.cluster.id, config.cluster.version,
+      facts.node.shards, config.cluster.partitions, config.cluster.replicas,
+      facts.sum([](const ThreadReport& r) { return r.stats.records_local; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.records_joined; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.records_duplicate; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.records_pending; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.snapshots_joined; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.conflicts; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.type_conflicts; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.digest_comparisons; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.digest_mismatches; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.clock_clamped; }));
+  for (const ThreadReport& report : facts.reports) {
+    out += fmt::format("shard{}:replica={},keys={}\r\n", report.shard, report.replica.to_string(),
+                       report.keys);
+    if (report.write_error) {
+      out += fmt::format("shard{}_write_error:{}\r\n", report.shard, *report.write_error);
+    }
+  }
+}
+
+struct Section {
+  std::string_view name;  // lower case, as asked for
+  std::string_view title;
+  void (*write)(const Facts&, std::string& out);
+  bool by_default = true;
+};
+
+constexpr Section kSections[] = {
+    {"server", "Server", server_section},
+    {"clients", "Clients", clients_section},
+    {"memory", "Memory", memory_section},
+    {"persistence", "Persistence", persistence_section},
+    {"stats", "Stats", stats_section},
+    {"replication", "Replication", replication_section},
+    {"cpu", "CPU", cpu_section},
+    {"commandstats", "Commandstats", commandstats_section, false},
+    {"cluster", "Cluster", [](const Facts&, std::string& out) { out += "cluster_enabled:0\r\n"; }},
+    {"keyspace", "Keyspace", keyspace_section},
+    {"even", "Even", even_section},
+};
+
+}  // namespace
+
+void execute_info(Connection& connection, Args args) {
+  std::set<const Section*> wanted;
+  for (const Section& section : kSections) {
+    bool included = args.size() == 1 && section.by_default;
+    for (std::string_view name : args.subspan(1)) {
+      included = included || equals_ignore_case(name, section.name) ||
+                 equals_ignore_case(name, "all") || equals_ignore_case(name, "everything") ||
+                 (equals_ignore_case(name, "default") && section.by_default);
+    }
+    if (included) wanted.insert(&section);
+  }
+  reply_gathered<ThreadReport>(
+      connection, [](ShardThread& thread) { return make_report(thread, false); },
+      [&node = connection.thread().node(), wanted](Reply& reply,
+                                                   std::vector<ThreadReport> reports) {
+        const Facts facts{node, reports};
+        std::string text;
+        for (const Section& section : kSections) {
+          if (!wanted.contains(&section)) continue;
+          if (!text.empty()) text += "\r\n";
+          text += fmt::format("# {}\r\n", section.title);
+          section.write(facts, text);
+        }
+        reply.verbatim("txt", text);
+      });
+}
+
+}  // namespace even::server

@@ -1,0 +1,45 @@
+// Takes connections on the addresses of one service and hands the sockets on. Runs on the main
+// thread's event loop.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "server/stream.h"
+
+namespace even::server {
+
+class Listener {
+ public:
+  using OnSocket = std::function<void(Socket socket, const tcp::endpoint& remote)>;
+
+  // `service` is the configuration's section: it names the options in errors and logs.
+  Listener(asio::io_context& io, std::string service, OnSocket on_socket)
+      : io_(io), service_(std::move(service)), on_socket_(std::move(on_socket)) {}
+
+  // Takes the ports, so that a conflict shows early. Addresses may be host names.
+  Result<> bind(const std::vector<std::string>& addresses, std::uint16_t port);
+  // Begins to accept.
+  Result<> listen();
+  void close();
+
+ private:
+  struct Entrance {
+    Acceptor acceptor;
+    asio::steady_timer retry;
+    tcp::endpoint endpoint;
+  };
+  void accept(Entrance& entrance);
+
+  asio::io_context& io_;
+  const std::string service_;
+  const OnSocket on_socket_;
+  std::vector<std::unique_ptr<Entrance>> entrances_;
+};
+
+}  // namespace even::server

@@ -1,0 +1,39 @@
+#include "server/node_context.h"
+
+#include <fmt/format.h>
+
+#include <random>
+
+#include "server/shard_thread.h"
+
+namespace even::server {
+namespace {
+
+std::string random_run_id() {
+  std::random_device device;
+  std::string id;
+  while (id.size() < 40) id += fmt::format("{:08x}", device());
+  return id;
+}
+
+}  // namespace
+
+NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_contexts)
+    : config(std::move(given)),
+      placement(config.cluster),
+      number(config.self().number),
+      shards(shard_count),
+      run_id(random_run_id()),
+      tls(std::move(tls_contexts)),
+      options(config.client) {
+  shard_of.resize(placement.partitions());
+  for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {
+    const bool held = placement.holds(number, partition);
+    shard_of[partition] = held ? owner(partition, shards) : kElsewhere;
+    partial = partial || !held;
+  }
+}
+
+NodeContext::~NodeContext() = default;
+
+}  // namespace even::server

@@ -1,0 +1,65 @@
+// What the threads of one node share: the configuration, where keys live, settings that may change
+// at run time, counters, and each other.
+//
+// Made before the threads and destroyed after them. Everything not const is safe to use from any
+// thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "cluster/placement.h"
+#include "server/config.h"
+#include "server/link_faults.h"
+#include "server/runtime_options.h"
+#include "server/tls.h"
+
+namespace even::server {
+
+class ShardThread;
+
+struct NodeContext {
+  NodeContext(Config config, ShardId shards, TlsContexts tls);
+  ~NodeContext();
+  NodeContext(const NodeContext&) = delete;
+  NodeContext& operator=(const NodeContext&) = delete;
+
+  const Config config;
+  const cluster::Placement placement;
+  const NodeNumber number;
+  const ShardId shards;
+  const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+  const std::string run_id;  // 40 hexadecimal digits, as in INFO
+  TlsContexts tls;
+
+  // By partition: the shard that owns it, or kElsewhere when this node holds no replica of it.
+  static constexpr ShardId kElsewhere = 0xffff;
+  std::vector<ShardId> shard_of;
+  // Some partitions are on other nodes only.
+  bool partial = false;
+
+  RuntimeOptions options;
+  LinkFaults faults;
+
+  std::vector<std::unique_ptr<ShardThread>> threads;
+
+  std::atomic<std::uint64_t> next_client_id{1};
+  std::atomic<std::uint32_t> connected_clients{0};
+  std::atomic<std::uint64_t> connections_received{0};
+  std::atomic<std::uint64_t> connections_rejected{0};
+  // Recovered and listening; until then, and again while stopping, not ready.
+  std::atomic<bool> ready{false};
+  std::atomic<std::uint64_t> recovered_bytes{0};
+  std::atomic<std::uint64_t> bytes_to_recover{0};
+
+  // The shard that owns a partition, among so many.
+  static ShardId owner(PartitionId partition, ShardId shards) {
+    return static_cast<ShardId>(partition % shards);
+  }
+};
+
+}  // namespace even::server

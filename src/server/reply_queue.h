@@ -1,0 +1,72 @@
+// The replies to one client, in the order of its requests, until they may leave.
+//
+// Two things hold replies back. A reply that another thread or node makes arrives later: it has a
+// slot, and whatever is replied after it waits behind. And a reply must not leave before the log
+// has been released up to the position that its command returned (see replica/shard.h).
+//
+// Pure logic: one thread, no I/O.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+
+#include "log/log.h"
+
+namespace even::server {
+
+class ReplyQueue {
+ public:
+  // Where to append the next reply. Valid until the next call of any other function.
+  std::string& tail() { return slots_.empty() ? out_ : slots_.back().after; }
+
+  // Everything appended so far waits until the log is released up to `position`.
+  void hold_until(LogPosition position) {
+    if (position > last_position_) last_position_ = position;
+  }
+
+  // Reserves the place of a reply to come and returns its number.
+  std::uint64_t open_slot();
+  void fill_slot(std::uint64_t number, std::string_view reply);
+  bool has_open_slots() const { return !slots_.empty(); }
+
+  // The bytes that may leave, given how far the log is released; they stay until consumed. Nothing
+  // may be appended between this and consume().
+  std::string_view ready(LogPosition released);
+  void consume(std::size_t bytes);
+
+  // Bytes that wait, whether or not they may leave.
+  std::size_t size() const { return out_.size() - begin_ + slot_bytes(); }
+  // Whether bytes wait for the log rather than for a slot.
+  bool waits_for(LogPosition released) const { return size() > 0 && last_position_ > released; }
+
+ private:
+  struct Slot {
+    bool filled = false;
+    std::string reply;
+    std::string after;  // replies that were ready while this one was not
+  };
+  // Bytes before `end` (counted from the connection's beginning) wait for `position`.
+  struct Mark {
+    std::uint64_t end;
+    LogPosition position;
+  };
+
+  std::size_t slot_bytes() const {
+    std::size_t bytes = 0;
+    for (const Slot& slot : slots_) bytes += slot.reply.size() + slot.after.size();
+    return bytes;
+  }
+
+  std::string out_;
+  std::size_t begin_ = 0;       // bytes of out_ that have left
+  std::uint64_t consumed_ = 0;  // bytes that have left since the beginning
+  std::uint64_t released_ = 0;  // bytes that may leave or have left since the beginning
+  LogPosition last_position_ = 0;
+  std::deque<Mark> marks_;  // ascending in both
+  std::deque<Slot> slots_;
+  std::uint64_t first_slot_ = 0;  // number of slots_.front()
+};
+
+}  // namespace even::server

@@ -1,0 +1,46 @@
+#include "server/report.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include "server/shard_thread.h"
+
+namespace even::server {
+
+ThreadReport make_report(ShardThread& thread, bool with_partitions) {
+  const Shard& shard = thread.shard();
+  ThreadReport report;
+  report.shard = thread.id();
+  report.replica = shard.replica_id();
+  report.keys = shard.live_keys();
+  report.keys_with_expiry = shard.keys_with_expiry();
+  report.stats = shard.stats();
+  report.log = shard.log_stats();
+  report.write_error = shard.write_error();
+  report.peers = shard.peers();
+  for (const cluster::Node& node : thread.node().config.cluster.nodes) {
+    if (node.number == thread.node().number) continue;
+    report.links[node.number] = thread.peers().up(node.number);
+  }
+  for (const auto& [command, entry] : thread.stats().entries()) {
+    report.commands.emplace(command, entry);
+  }
+  if (with_partitions) report.partitions = shard.partitions();
+  return report;
+}
+
+MemoryUse memory_use() {
+  MemoryUse use;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    unsigned long long kilobytes = 0;
+    if (std::sscanf(line.c_str(), "VmRSS: %llu kB", &kilobytes) == 1) {
+      use.resident = kilobytes * 1024;
+    } else if (std::sscanf(line.c_str(), "VmHWM: %llu kB", &kilobytes) == 1) {
+      use.peak = kilobytes * 1024;
+    }
+  }
+  return use;
+}
+
+}  // namespace even::server

@@ -1,0 +1,41 @@
+// What one shard thread says of itself, for INFO, /metrics and /status; a plain value that may
+// cross threads.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replica/shard.h"
+#include "server/command_stats.h"
+
+namespace even::server {
+
+class ShardThread;
+
+struct ThreadReport {
+  ShardId shard = 0;
+  ReplicaId replica;
+  std::size_t keys = 0;
+  std::size_t keys_with_expiry = 0;
+  ShardStats stats;
+  LogStats log;
+  std::optional<std::string> write_error;
+  std::vector<PeerStatus> peers;
+  std::map<NodeNumber, bool> links;  // to every other node, whether it is up
+  std::map<const Command*, CommandStats::Entry> commands;
+  std::vector<PartitionStatus> partitions;  // only when asked for
+};
+
+ThreadReport make_report(ShardThread& thread, bool with_partitions);
+
+// Memory of this process in bytes, as the kernel accounts for it.
+struct MemoryUse {
+  std::uint64_t resident = 0;
+  std::uint64_t peak = 0;
+};
+MemoryUse memory_use();
+
+}  // namespace even::server

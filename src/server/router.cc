@@ -1,0 +1,258 @@
+#include "server/router.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/check.h"
+#include "server/resp_merge.h"
+#include "server/shard_thread.h"
+
+namespace even::server {
+
+// A command that borrows several shards.
+struct Router::Across {
+  ShardId home;                 // the thread that the command runs on
+  std::vector<ShardId> shards;  // ascending; home among them
+  std::size_t borrowed = 0;     // so many of them, from the first
+  OwnedRequest request;
+  ReplySink sink;
+  std::string reply;
+  std::size_t unreleased = 0;  // shards whose logs the reply still waits for
+};
+
+Route Router::route(const Command& command, Args args) const {
+  const NodeContext& node = thread_.node();
+  if (command.scope == Scope::kAll) {
+    return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
+  }
+  bool first = true;
+  Route route{Route::Where::kHere, thread_.id()};
+  for_each_key(command, args, [&](std::string_view key) {
+    const ShardId shard = node.shard_of[node.placement.partition_of(key)];
+    if (shard == NodeContext::kElsewhere) {
+      route.where = Route::Where::kOtherNodes;
+    } else if (route.where == Route::Where::kOtherNodes) {
+      return;
+    } else if (first) {
+      route = {shard == thread_.id() ? Route::Where::kHere : Route::Where::kOtherShard, shard};
+    } else if (shard != route.shard) {
+      route.where = Route::Where::kSeveralShards;
+    }
+    first = false;
+  });
+  return route;
+}
+
+void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
+  const Route route = this->route(*request.command, request.args);
+  switch (route.where) {
+    case Route::Where::kHere:
+      return run_here(std::move(request), std::move(sink));
+    case Route::Where::kOtherShard:
+      return run_on(route.shard, std::move(request), std::move(sink));
+    case Route::Where::kSeveralShards: {
+      std::vector<ShardId> shards = shards_of(request);
+      return run_across(std::move(shards), std::move(request), std::move(sink));
+    }
+    case Route::Where::kOtherNodes:
+      if (!may_forward) {
+        return sink(
+            fmt::format("-ERR node '{}' holds no replica of this key: the nodes' cluster maps "
+                        "differ\r\n",
+                        thread_.node().config.node.name));
+      }
+      return run_elsewhere(std::move(request), std::move(sink));
+  }
+}
+
+void Router::run_here(OwnedRequest request, ReplySink sink) {
+  thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
+    std::string reply;
+    const LogPosition position =
+        thread_.shard().execute(*request.command, request.args, request.resp3, reply);
+    thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)]() mutable {
+      sink(std::move(reply));
+    });
+  });
+}
+
+void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {
+  thread_.send_to(shard, [from = thread_.id(), request = std::move(request),
+                          sink = std::move(sink)](ShardThread& owner) mutable {
+    owner.router().run_here(
+        std::move(request), [&owner, from, sink = std::move(sink)](std::string reply) mutable {
+          owner.send_to(from, [reply = std::move(reply), sink = std::move(sink)](
+                                  ShardThread&) mutable { sink(std::move(reply)); });
+        });
+  });
+}
+
+std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
+  const NodeContext& node = thread_.node();
+  std::vector<ShardId> shards;
+  if (request.command->scope == Scope::kAll) {
+    for (ShardId shard = 0; shard < node.shards; ++shard) shards.push_back(shard);
+    return shards;
+  }
+  shards.push_back(thread_.id());
+  for_each_key(*request.command, request.args, [&](std::string_view key) {
+    shards.push_back(node.shard_of[node.placement.partition_of(key)]);
+  });
+  std::ranges::sort(shards);
+  const auto rest = std::ranges::unique(shards);
+  shards.erase(rest.begin(), rest.end());
+  return shards;
+}
+
+void Router::run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink) {
+  auto across = std::make_unique<Across>();
+  across->home = thread_.id();
+  across->shards = std::move(shards);
+  across->request = std::move(request);
+  across->sink = std::move(sink);
+  ++across_;
+  borrow_next(std::move(across));
+}
+
+void Router::borrow_next(std::unique_ptr<Across> across) {
+  if (across->borrowed == across->shards.size()) return execute_across(std::move(across));
+  const ShardId next = across->shards[across->borrowed++];
+  if (next == thread_.id()) {
+    return thread_.lease().request(
+        [this, across = std::move(across)]() mutable { borrow_next(std::move(across)); });
+  }
+  thread_.send_to(next, [this, across = std::move(across)](ShardThread& owner) mutable {
+    owner.lease().request([this, &owner, across = std::move(across)]() mutable {
+      // `this` is used by its own thread only: what is sent to it runs there.
+      owner.send_to(across->home, [this, across = std::move(across)](ShardThread&) mutable {
+        borrow_next(std::move(across));
+      });
+    });
+  });
+}
+
+void Router::execute_across(std::unique_ptr<Across> across) {
+  std::vector<Shard*> others;
+  for (ShardId shard : across->shards) {
+    if (shard != thread_.id()) others.push_back(&thread_.node().threads[shard]->shard());
+  }
+  const OwnedRequest& request = across->request;
+  const LogPosition position =
+      thread_.shard().execute(*request.command, request.args, request.resp3, across->reply, others);
+  --across_;
+  across->unreleased = across->shards.size();
+  const std::shared_ptr<Across> shared = std::move(across);
+  // Runs on this thread, once for each shard.
+  auto released = [shared] {
+    if (--shared->unreleased == 0) shared->sink(std::move(shared->reply));
+  };
+  for (ShardId shard : shared->shards) {
+    if (shard == thread_.id()) continue;
+    thread_.send_to(shard, [from = thread_.id(), released](ShardThread& owner) {
+      owner.hold_until(owner.shard().barrier(), [&owner, from, released] {
+        owner.send_to(from, [released](ShardThread&) { released(); });
+      });
+      owner.lease().give_back();
+    });
+  }
+  thread_.hold_until(position, released);
+  thread_.lease().give_back();
+}
+
+NodeNumber Router::node_for(std::span<const PartitionId> partitions) const {
+  const NodeContext& node = thread_.node();
+  for (NodeNumber candidate : node.placement.replicas(partitions.front())) {
+    if (candidate != node.number && !thread_.peers().up(candidate)) continue;
+    if (std::ranges::all_of(partitions, [&](PartitionId partition) {
+          return node.placement.holds(candidate, partition);
+        })) {
+      return candidate;
+    }
+  }
+  return 0;
+}
+
+void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  std::vector<PartitionId> partitions;
+  for_each_key(*request.command, request.args, [&](std::string_view key) {
+    partitions.push_back(node.placement.partition_of(key));
+  });
+  std::ranges::sort(partitions);
+  const auto rest = std::ranges::unique(partitions);
+  partitions.erase(rest.begin(), rest.end());
+  if (const NodeNumber target = node_for(partitions); target != 0) {
+    return thread_.forwarder().forward(target, request, std::move(sink));
+  }
+  if (partitions.size() == 1) {
+    return sink(
+        fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
+                    "'{}'\r\n",
+                    partitions.front(), node.config.node.name));
+  }
+  if (request.command->split == Split::kNever) {
+    return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+  }
+  run_split(std::move(request), std::move(sink));
+}
+
+void Router::run_split(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  const Command& command = *request.command;
+
+  struct Gathering {
+    Split split;
+    std::size_t key_count = 0;
+    std::vector<PartReply> parts;
+    std::size_t missing = 0;
+    ReplySink sink;
+  };
+  auto gathering = std::make_shared<Gathering>();
+  gathering->split = command.split;
+
+  // The words of each node's part: the command's name, then each of its keys with what follows it.
+  std::map<NodeNumber, std::vector<std::string_view>> words;
+  std::map<NodeNumber, std::vector<std::size_t>> keys;
+  const std::size_t step = static_cast<std::size_t>(command.key_step);
+  for (std::size_t i = static_cast<std::size_t>(command.first_key); i < request.args.size();
+       i += step) {
+    const PartitionId partition = node.placement.partition_of(request.args[i]);
+    const NodeNumber target = node_for(std::span(&partition, 1));
+    if (target == 0) {
+      return sink(
+          fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
+                      "'{}'\r\n",
+                      partition, node.config.node.name));
+    }
+    std::vector<std::string_view>& part = words[target];
+    if (part.empty()) part.push_back(request.args[0]);
+    for (std::size_t j = i; j < std::min(i + step, request.args.size()); ++j) {
+      part.push_back(request.args[j]);
+    }
+    keys[target].push_back(gathering->key_count++);
+  }
+
+  gathering->sink = std::move(sink);
+  gathering->missing = words.size();
+  for (auto& [target, part_keys] : keys) gathering->parts.push_back({std::move(part_keys), {}});
+  std::size_t index = 0;
+  for (const auto& [target, part_words] : words) {
+    auto take = [gathering, index](std::string reply) {
+      gathering->parts[index].reply = std::move(reply);
+      if (--gathering->missing == 0) {
+        gathering->sink(merge_replies(gathering->split, gathering->key_count, gathering->parts));
+      }
+    };
+    ++index;
+    OwnedRequest part = OwnedRequest::copy(command, part_words, request.resp3);
+    if (target == node.number) {
+      submit(std::move(part), std::move(take), false);
+    } else {
+      thread_.forwarder().forward(target, part, std::move(take));
+    }
+  }
+}
+
+}  // namespace even::server

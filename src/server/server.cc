@@ -1,0 +1,252 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/read.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <thread>
+
+#include "base/version.h"
+#include "env/posix_disk.h"
+#include "server/connection.h"
+#include "server/http_server.h"
+#include "server/identity.h"
+#include "server/listener.h"
+#include "server/node_context.h"
+#include "server/peer_link.h"
+#include "server/shard_thread.h"
+
+namespace even::server {
+namespace {
+
+constexpr std::chrono::seconds kPreambleTimeout{5};
+constexpr std::chrono::seconds kProgressInterval{2};
+
+ShardId shard_count(const NodeOptions& options) {
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  return static_cast<ShardId>(options.shards != 0 ? options.shards : std::max(1u, cores / 2));
+}
+
+class Server {
+ public:
+  Server(Config config, ShardId shards, TlsContexts tls)
+      : node_(std::move(config), shards, std::move(tls)),
+        signals_(io_, SIGINT, SIGTERM),
+        http_(io_, node_),
+        clients_(io_, "client",
+                 [this](Socket socket, const tcp::endpoint& remote) {
+                   take_client(std::move(socket), remote);
+                 }),
+        peers_(io_, "peer", [this](Socket socket, const tcp::endpoint& remote) {
+          take_peer(std::move(socket), remote);
+        }) {}
+
+  int run();
+
+ private:
+  Result<> start();
+  Result<> recover();
+  void wait_for_signal();
+  int stop();
+  void take_client(Socket socket, const tcp::endpoint& remote);
+  void take_peer(Socket socket, const tcp::endpoint& remote);
+
+  asio::io_context io_{1};
+  NodeContext node_;
+  asio::signal_set signals_;
+  HttpServer http_;
+  Listener clients_;
+  Listener peers_;
+  int signal_ = 0;
+};
+
+int Server::run() {
+  signals_.async_wait([this](error_code error, int signal) {
+    if (error) return;
+    signal_ = signal;
+    io_.stop();
+  });
+  if (Result<> started = start(); !started) {
+    spdlog::critical("{}", started.error().message);
+    stop();
+    return 1;
+  }
+  io_.run();
+  spdlog::info("stopping on {}", ::strsignal(signal_));
+  return stop();
+}
+
+Result<> Server::start() {
+  const Config& config = node_.config;
+  if (Result<> listening = http_.listen(); !listening) return listening;
+  if (config.client.port != 0) {
+    if (Result<> bound = clients_.bind(config.client.bind, config.client.port); !bound)
+      return bound;
+  }
+  if (config.peer.port != 0) {
+    if (Result<> bound = peers_.bind(config.peer.bind, config.peer.port); !bound) return bound;
+  }
+  for (ShardId shard = 0; shard < node_.shards; ++shard) {
+    node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
+  }
+  if (Result<> recovered = recover(); !recovered) return recovered;
+  for (Listener* listener : {&clients_, &peers_}) {
+    if (Result<> listening = listener->listen(); !listening) return listening;
+  }
+  node_.ready = true;
+  spdlog::info("ready: node {} serves clients on {} port {}", config.node.name,
+               fmt::join(config.client.bind, ", "), config.client.port);
+  if (config.faults.enabled) {
+    spdlog::warn("faults.enabled is on: any client can cut this node's links");
+  }
+  return {};
+}
+
+// Waits for the shards, serving HTTP meanwhile.
+Result<> Server::recover() {
+  std::vector<std::future<Result<>>> recovered;
+  for (const auto& thread : node_.threads) {
+    recovered.push_back(thread->recovered());
+    thread->start();
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  auto next_progress = begin + kProgressInterval;
+  Result<> outcome;
+  for (auto& future : recovered) {
+    while (future.wait_for(std::chrono::milliseconds(5)) != std::future_status::ready) {
+      io_.poll();
+      if (std::chrono::steady_clock::now() < next_progress) continue;
+      next_progress += kProgressInterval;
+      const double all = static_cast<double>(node_.bytes_to_recover);
+      spdlog::info("recovering: {:.0f} of {:.0f} MB",
+                   static_cast<double>(node_.recovered_bytes) / 1e6, all / 1e6);
+    }
+    if (Result<> result = future.get(); !result && outcome) outcome = result;
+  }
+  if (outcome) {
+    spdlog::info("recovered {} shards in {:.2f} s", node_.shards,
+                 std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return outcome;
+}
+
+int Server::stop() {
+  node_.ready = false;
+  clients_.close();
+  peers_.close();
+  http_.close();
+  // A thread that failed to recover has ended; what is posted to it is dropped with it.
+  const bool serving = !node_.threads.empty() && signal_ != 0;
+  if (serving) {
+    std::vector<std::future<void>> drained;
+    for (const auto& thread : node_.threads) drained.push_back(thread->drain());
+    for (auto& future : drained) future.wait();
+  }
+  for (const auto& thread : node_.threads) thread->finish();
+  int code = 0;
+  for (const auto& thread : node_.threads) {
+    if (Result<> closed = thread->join(); !closed) {
+      spdlog::critical("shard {}: {}", thread->id(), closed.error().message);
+      code = 1;
+    }
+  }
+  if (serving && code == 0) spdlog::info("stopped");
+  return code;
+}
+
+void Server::take_client(Socket socket, const tcp::endpoint& remote) {
+  auto refuse = [&](std::string_view message) {
+    ++node_.connections_rejected;
+    // Best effort, and without waiting: a fresh socket has room for a line.
+    ::send(socket.native_handle(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  };
+  ++node_.connections_received;
+  if (!remote.address().is_loopback() && !node_.options.has_password() &&
+      node_.tls.client == nullptr) {
+    return refuse(
+        "-DENIED This node takes clients of other machines only with a password or TLS. Set "
+        "client.password, or tls.client_cert and tls.client_key, in its configuration; or connect "
+        "from the machine that it runs on.\r\n");
+  }
+  if (node_.connected_clients >= node_.options.max_clients) {
+    return refuse("-ERR max number of clients reached\r\n");
+  }
+  ++node_.connected_clients;
+  ShardThread* target = node_.threads.front().get();
+  for (const auto& thread : node_.threads) {
+    if (thread->client_count() < target->client_count()) target = thread.get();
+  }
+  error_code error;
+  const int fd = socket.release(error);
+  target->reserve_client();
+  target->post([target, fd] { target->adopt_client(fd); });
+}
+
+void Server::take_peer(Socket socket, const tcp::endpoint& remote) {
+  struct Arrival {
+    Arrival(Socket socket, asio::io_context& io) : socket(std::move(socket)), timer(io) {}
+    Socket socket;
+    asio::steady_timer timer;
+    std::array<char, kPreambleBytes> preamble;
+  };
+  auto arrival = std::make_shared<Arrival>(std::move(socket), io_);
+  arrival->timer.expires_after(kPreambleTimeout);
+  arrival->timer.async_wait([arrival](error_code error) {
+    error_code ignored;
+    if (!error) arrival->socket.close(ignored);
+  });
+  asio::async_read(arrival->socket, asio::buffer(arrival->preamble),
+                   [this, arrival, remote](error_code error, std::size_t) {
+                     arrival->timer.cancel();
+                     if (error) return;
+                     const Result<ShardId> shard = decode_preamble(arrival->preamble);
+                     if (!shard) {
+                       spdlog::warn("peer port: {}: {}", to_text(remote), shard.error().message);
+                       return;
+                     }
+                     // A shard that this node does not have means that the numbers of shards
+                     // differ: the handshake will say so.
+                     ShardThread& thread = *node_.threads[*shard < node_.shards ? *shard : 0];
+                     const int fd = arrival->socket.release(error);
+                     thread.post([&thread, fd] { thread.peers().adopt(fd); });
+                   });
+}
+
+}  // namespace
+
+int run_node(Config config) {
+  const ShardId shards = shard_count(config.node);
+  spdlog::info("even {}: node {} (number {}) of {} in cluster '{}', {} shards, data in {}",
+               version(), config.node.name, config.self().number, config.cluster.nodes.size(),
+               config.cluster.id, shards, config.node.data);
+  Result<TlsContexts> tls = load_tls(config.tls);
+  if (!tls) {
+    spdlog::critical("{}", tls.error().message);
+    return 2;
+  }
+  const Result<DirectoryLock> lock = lock_directory(config.node.data);
+  if (!lock) {
+    spdlog::critical("{}", lock.error().message);
+    return 1;
+  }
+  {
+    auto disk = PosixDisk::open(config.node.data, [](PosixDisk::Task) {});
+    const Identity mine{.cluster = config.cluster.id,
+                        .node = config.node.name,
+                        .number = config.self().number,
+                        .partitions = config.cluster.partitions,
+                        .shards = shards};
+    const Result<> claimed = disk ? claim_directory(**disk, mine) : std::unexpected(disk.error());
+    if (!claimed) {
+      spdlog::critical("data directory {}: {}", config.node.data, claimed.error().message);
+      return 1;
+    }
+  }
+  return Server(std::move(config), shards, std::move(*tls)).run();
+}
+
+}  // namespace even::server

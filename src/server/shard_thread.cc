@@ -1,0 +1,255 @@
+#include "server/shard_thread.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <random>
+
+#include "base/check.h"
+#include "server/connection.h"
+
+namespace even::server {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{5};
+// Handlers run before a turn ends although more are ready, so that clients which never pause cannot
+// keep the others' replies from leaving.
+constexpr int kHandlersPerTurn = 512;
+constexpr std::size_t kReadBuffer = 64 * 1024;
+constexpr std::int64_t kIdleCheckUs = 1'000'000;
+// How long clients may take to read their last replies when the node stops.
+constexpr std::chrono::seconds kDrainTime{2};
+
+FsyncPolicy policy_of(Fsync fsync) {
+  switch (fsync) {
+    case Fsync::kAlways:
+      return FsyncPolicy::kAlways;
+    case Fsync::kEverySecond:
+      return FsyncPolicy::kEverySecond;
+    case Fsync::kNo:
+      return FsyncPolicy::kNo;
+  }
+  return FsyncPolicy::kEverySecond;
+}
+
+std::uint64_t seed_from_system() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+ShardOptions shard_options(const NodeContext& node, ShardId id) {
+  ShardOptions options;
+  options.node = node.number;
+  options.shard = id;
+  options.partition_count = node.placement.partitions();
+  for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {
+    if (node.shard_of[partition] != id) continue;
+    const auto replicas = node.placement.replicas(partition);
+    options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});
+  }
+  options.cluster_id = node.config.cluster.id;
+  options.log.fsync = policy_of(node.config.log.fsync);
+  options.log.segment_bytes = node.config.log.segment_bytes;
+  options.checkpoint_bytes = node.config.log.checkpoint_bytes;
+  options.max_drift_ms = node.config.clock.max_drift_ms;
+  options.window_bytes = node.config.replication.window_bytes;
+  options.report_interval_ms = node.config.replication.report_ms;
+  return options;
+}
+
+}  // namespace
+
+ShardThread::ShardThread(NodeContext& node, ShardId id)
+    : node_(node),
+      id_(id),
+      io_(1),
+      tick_timer_(io_),
+      random_(seed_from_system()),
+      read_buffer_(kReadBuffer),
+      router_(*this),
+      forwarder_(*this),
+      peers_(*this),
+      outboxes_(node.shards) {}
+
+ShardThread::~ShardThread() { EVEN_CHECK(!thread_.joinable(), "a shard thread was not joined"); }
+
+void ShardThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+Result<> ShardThread::join() {
+  if (thread_.joinable()) thread_.join();
+  return outcome_;
+}
+
+void ShardThread::post(Task task) { asio::post(io_, std::move(task)); }
+
+Result<> ShardThread::recover() {
+  // Completions reach the shard on its own thread and never while it is lent.
+  auto disk = PosixDisk::open(node_.config.node.data, [this](PosixDisk::Task task) {
+    post([this, task = std::move(task)]() mutable { lease_.when_free(std::move(task)); });
+  });
+  if (!disk) return std::unexpected(disk.error());
+  disk_ = std::move(*disk);
+  shard_ = std::make_unique<Shard>(shard_options(node_, id_), clock_, random_, *disk_, peers_);
+  std::uint64_t seen = 0, expected = 0;
+  Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
+    node_.recovered_bytes += done - seen;
+    node_.bytes_to_recover += all - expected;
+    seen = done;
+    expected = all;
+  });
+  if (!recovered) return recovered;
+  // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
+  shard_->on_released([] {});
+  return {};
+}
+
+void ShardThread::run() {
+  outcome_ = recover();
+  const bool good = outcome_.has_value();
+  recovered_.set_value(outcome_);
+  if (!good) {
+    shard_.reset();
+    disk_.reset();
+    return;
+  }
+  released_ = shard_->released();
+  peers_.start();
+  schedule_tick();
+  const auto work = asio::make_work_guard(io_);
+  while (!stopped_) {
+    io_.run_one();
+    for (int i = 1; i < kHandlersPerTurn && io_.poll_one() > 0; ++i) {
+    }
+    end_turn();
+  }
+  outcome_ = shard_->close();
+  shard_.reset();
+  disk_.reset();
+}
+
+void ShardThread::end_turn() {
+  if (!lease_.lent()) {
+    shard_->end_turn();
+    released_ = shard_->released();
+  }
+  flush();
+  if (!stats_.turn_is_empty()) {
+    stats_.end_turn(clock_.monotonic_us() - turn_started_us_);
+  }
+  turn_started_us_ = 0;
+}
+
+void ShardThread::flush() {
+  while (!held_.empty() && held_.front().position <= released_) {
+    Task task = std::move(held_.front().task);
+    held_.pop_front();
+    task();
+  }
+  peers_.flush();
+  flushing_.swap(dirty_);
+  for (const std::shared_ptr<Connection>& connection : flushing_) {
+    // What waits for the log is looked at again when the log has moved on.
+    if (connection->flush(released_)) dirty_.push_back(connection);
+  }
+  flushing_.clear();
+  for (ShardId thread = 0; thread < outboxes_.size(); ++thread) {
+    if (outboxes_[thread].empty()) continue;
+    ShardThread& target = *node_.threads[thread];
+    target.post([&target, tasks = std::exchange(outboxes_[thread], {})]() mutable {
+      for (ThreadTask& task : tasks) task(target);
+    });
+  }
+}
+
+void ShardThread::send_to(ShardId thread, ThreadTask task) {
+  outboxes_[thread].push_back(std::move(task));
+}
+
+void ShardThread::hold_until(LogPosition position, Task task) {
+  held_.push_back({position, std::move(task)});
+}
+
+void ShardThread::schedule_tick() {
+  tick_timer_.expires_after(kTick);
+  tick_timer_.async_wait([this](error_code error) {
+    if (error) return;
+    tick();
+    schedule_tick();
+  });
+}
+
+void ShardThread::tick() {
+  if (!lease_.lent()) shard_->tick();
+  const std::int64_t now_us = clock_.monotonic_us();
+  forwarder_.tick(now_us);
+  if (now_us >= next_idle_check_us_) {
+    next_idle_check_us_ = now_us + kIdleCheckUs;
+    close_idle_clients();
+  }
+  if (drained_ && now_us >= drain_deadline_us_) {
+    while (!clients_.empty()) clients_.begin()->second->close("the node stops");
+  }
+  if (drained_ && clients_.empty() && router_.idle() && !lease_.lent()) {
+    drained_->set_value();
+    drained_.reset();
+  }
+}
+
+void ShardThread::close_idle_clients() {
+  const std::int64_t timeout_us = node_.options.idle_timeout * std::int64_t{1'000'000};
+  if (timeout_us == 0) return;
+  std::vector<std::shared_ptr<Connection>> idle;
+  for (const auto& [id, client] : clients_) {
+    if (client->idle_us() > timeout_us) idle.push_back(client);
+  }
+  for (const auto& client : idle) client->close("idle for too long");
+}
+
+std::future<void> ShardThread::drain() {
+  std::promise<void> promise;
+  std::future<void> future = promise.get_future();
+  post([this, promise = std::move(promise)]() mutable {
+    drained_ = std::move(promise);
+    drain_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kDrainTime).count();
+    peers_.stop();
+    std::vector<std::shared_ptr<Connection>> clients;
+    for (const auto& [id, client] : clients_) clients.push_back(client);
+    for (const auto& client : clients) client->finish();
+  });
+  return future;
+}
+
+void ShardThread::finish() {
+  post([this] { lease_.when_free([this] { stopped_ = true; }); });
+}
+
+void ShardThread::adopt_client(int socket) {
+  const std::uint64_t id = node_.next_client_id++;
+  error_code error;
+  Socket adopted(io_.get_executor());
+  sockaddr_storage address;
+  socklen_t length = sizeof address;
+  const bool v6 = ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+                  address.ss_family == AF_INET6;
+  adopted.assign(v6 ? tcp::v6() : tcp::v4(), socket, error);
+  auto connection = std::make_shared<Connection>(*this, std::move(adopted), id);
+  clients_.emplace(id, connection);
+  connection->start();
+  if (drained_ || stopped_) connection->close("the node stops");
+}
+
+void ShardThread::remove_client(std::uint64_t id) {
+  if (clients_.erase(id) == 0) return;
+  --client_count_;
+  --node_.connected_clients;
+}
+
+void ShardThread::mark_dirty(std::shared_ptr<Connection> connection) {
+  dirty_.push_back(std::move(connection));
+}
+
+}  // namespace even::server

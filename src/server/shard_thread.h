@@ -1,0 +1,160 @@
+// One thread of the node: a shard, the clients that were given to this thread, and this shard's
+// links to the other nodes, on one Asio event loop.
+//
+// The loop works in turns. A turn is: the handlers that are ready (requests are executed as they
+// are read), then Shard::end_turn() once, then everything that may leave, leaves: one write for
+// each connection that has replies, one message queue for each other thread. So a turn's commands
+// share one log write, and a connection's pipelined replies share one system call.
+//
+// While the shard is lent (see lease.h), what needs it waits in the lease.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "env/posix_clock.h"
+#include "env/posix_disk.h"
+#include "env/random.h"
+#include "replica/shard.h"
+#include "server/command_stats.h"
+#include "server/forwarder.h"
+#include "server/lease.h"
+#include "server/node_context.h"
+#include "server/peer_hub.h"
+#include "server/router.h"
+
+namespace even::server {
+
+class Connection;
+
+class ShardThread {
+ public:
+  using Task = std::move_only_function<void()>;
+  using ThreadTask = std::move_only_function<void(ShardThread&)>;
+
+  ShardThread(NodeContext& node, ShardId id);
+  ~ShardThread();
+  ShardThread(const ShardThread&) = delete;
+  ShardThread& operator=(const ShardThread&) = delete;
+
+  // --- From any thread.
+
+  // Starts the thread, which recovers the shard and then serves.
+  void start();
+  // The outcome of recovery.
+  std::future<Result<>> recovered() { return recovered_.get_future(); }
+  // Stops taking requests; the future is ready when nothing is under way. Once it is so on all
+  // threads, finish() closes the shard and ends the thread, and join() waits for that.
+  std::future<void> drain();
+  void finish();
+  Result<> join();
+  // Runs a task on this thread, within a turn.
+  void post(Task task);
+  // Number of clients, those on their way included; the thread with the fewest gets the next one.
+  std::size_t client_count() const { return client_count_.load(std::memory_order_relaxed); }
+  // A client will be handed over with adopt_client().
+  void reserve_client() { ++client_count_; }
+
+  // --- From this thread.
+
+  NodeContext& node() { return node_; }
+  ShardId id() const { return id_; }
+  asio::io_context& io() { return io_; }
+  Clock& clock() { return clock_; }
+  Random& random() { return random_; }
+  Shard& shard() { return *shard_; }
+  Lease& lease() { return lease_; }
+  Router& router() { return router_; }
+  PeerHub& peers() { return peers_; }
+  Forwarder& forwarder() { return forwarder_; }
+  CommandStats& stats() { return stats_; }
+
+  // Runs a task on another thread (or this one, later) within one of its turns. Tasks to one thread
+  // run in the order in which they were sent; those of a turn travel together.
+  void send_to(ShardId thread, ThreadTask task);
+  // Runs a task of this thread once the log is released up to `position`.
+  void hold_until(LogPosition position, Task task);
+  // How far the log of this shard was released when it was last looked at.
+  LogPosition released() const { return released_; }
+  // A command was executed in this turn.
+  void count(const Command* command) {
+    turn_time_us();
+    stats_.count(command);
+  }
+  // When this turn's first request was read; monotonic microseconds.
+  std::int64_t turn_time_us() {
+    if (turn_started_us_ == 0) turn_started_us_ = clock_.monotonic_us();
+    return turn_started_us_;
+  }
+
+  // Takes over an accepted socket (a file descriptor that no other event loop knows).
+  void adopt_client(int socket);
+  void remove_client(std::uint64_t id);
+  const std::unordered_map<std::uint64_t, std::shared_ptr<Connection>>& clients() const {
+    return clients_;
+  }
+  // The connection's replies are to be looked at in the end of this turn.
+  void mark_dirty(std::shared_ptr<Connection> connection);
+  // Where requests are read into; used between a read and the end of its handler only.
+  std::span<char> read_buffer() { return read_buffer_; }
+
+ private:
+  void run();
+  Result<> recover();
+  void end_turn();
+  void flush();
+  void schedule_tick();
+  void tick();
+  void close_idle_clients();
+
+  NodeContext& node_;
+  const ShardId id_;
+  asio::io_context io_;
+  asio::steady_timer tick_timer_;
+  PosixClock clock_;
+  Random random_;
+  std::vector<char> read_buffer_;
+  Lease lease_;
+  Router router_;
+  Forwarder forwarder_;
+  PeerHub peers_;
+  std::unique_ptr<PosixDisk> disk_;
+  std::unique_ptr<Shard> shard_;
+
+  struct Held {
+    LogPosition position;
+    Task task;
+  };
+  std::deque<Held> held_;  // ascending positions
+  LogPosition released_ = 0;
+  std::vector<std::vector<ThreadTask>> outboxes_;  // by thread
+
+  std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;
+  std::atomic<std::size_t> client_count_{0};
+  std::vector<std::shared_ptr<Connection>> dirty_;
+  std::vector<std::shared_ptr<Connection>> flushing_;
+
+  CommandStats stats_;
+  std::int64_t turn_started_us_ = 0;
+  std::int64_t next_idle_check_us_ = 0;
+
+  std::promise<Result<>> recovered_;
+  std::optional<std::promise<void>> drained_;
+  std::int64_t drain_deadline_us_ = 0;
+  bool stopped_ = false;
+  Result<> outcome_;
+  std::thread thread_;
+};
+
+}  // namespace even::server
