@@ -107,6 +107,9 @@ std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
 }
 
 void Router::run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink) {
+  // This thread's own shard is always among them: it executes the command, with its random numbers and its log.
+  const auto own = std::ranges::lower_bound(shards, thread_.id());
+  if (own == shards.end() || *own != thread_.id()) shards.insert(own, thread_.id());
   auto across = std::make_unique<Across>();
   across->home = thread_.id();
   across->shards = std::move(shards);
@@ -126,7 +129,8 @@ void Router::borrow_next(std::unique_ptr<Across> across) {
   thread_.send_to(next, [this, across = std::move(across)](ShardThread& owner) mutable {
     owner.lease().request([this, &owner, across = std::move(across)]() mutable {
       // `this` is used by its own thread only: what is sent to it runs there.
-      owner.send_to(across->home, [this, across = std::move(across)](ShardThread&) mutable {
+      const ShardId home = across->home;
+      owner.send_to(home, [this, across = std::move(across)](ShardThread&) mutable {
         borrow_next(std::move(across));
       });
     });
