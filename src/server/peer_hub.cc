@@ -98,10 +98,7 @@ void PeerHub::dial_failed(NodeNumber node, const std::string& problem, bool refu
   }
   dial.wait = std::clamp(dial.wait * 2, kFirstWait, kLongestWait);
   if (refused) dial.wait = kWaitAfterRefusal;
-  dial.timer->expires_after(dial.wait);
-  dial.timer->async_wait([this, node](error_code error) {
-    if (!error) this->dial(node);
-  });
+  dial_after(node, dial.wait);
 }
 
 void PeerHub::adopt(int socket) {
@@ -119,9 +116,20 @@ void PeerHub::adopt(int socket) {
 }
 
 void PeerHub::fault_changed(NodeNumber node) {
-  if (!thread_.node().faults.get(node).down) return;
-  const auto found = links_.find(node);
-  if (found != links_.end()) found->second->end("cut by EVEN.FAULT");
+  const auto link = links_.find(node);
+  if (thread_.node().faults.get(node).down) {
+    if (link != links_.end()) std::shared_ptr(link->second)->end("cut by EVEN.FAULT");
+  } else if (link == links_.end() && dials_.contains(node)) {
+    dial_after(node, milliseconds(0));
+  }
+}
+
+void PeerHub::dial_after(NodeNumber node, milliseconds wait) {
+  asio::steady_timer& timer = *dials_[node].timer;
+  timer.expires_after(wait);
+  timer.async_wait([this, node](error_code error) {
+    if (!error) dial(node);
+  });
 }
 
 void PeerHub::send(NodeNumber peer, std::string message) { send(peer, FrameType::kShard, message); }
@@ -192,12 +200,7 @@ void PeerHub::link_ends(PeerLink& link, const std::string& reason) {
   if (shares_partitions(node)) {
     thread_.lease().when_free([this, node] { thread_.shard().link_down(node); });
   }
-  if (link.dialed() && !stopped_) {
-    dials_[node].timer->expires_after(kFirstWait);
-    dials_[node].timer->async_wait([this, node](error_code error) {
-      if (!error) dial(node);
-    });
-  }
+  if (link.dialed() && !stopped_) dial_after(node, kFirstWait);
 }
 
 void PeerHub::receive(PeerLink& link, FrameType type, std::string_view body) {

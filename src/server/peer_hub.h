@@ -59,6 +59,7 @@ class PeerHub final : public Transport {
   };
 
   void dial(NodeNumber node);
+  void dial_after(NodeNumber node, std::chrono::milliseconds wait);
   void connect(NodeNumber node, const tcp::endpoint& endpoint);
   void dial_failed(NodeNumber node, const std::string& problem, bool refused);
   bool shares_partitions(NodeNumber node) const;

@@ -165,8 +165,9 @@ void PeerLink::take_handshake_frame(FrameType type, std::string_view body) {
                              "the [[cluster.node]] entries",
                              hello->node_name, describe()));
       }
+      // Silently, as a cut cable would: the other side goes on trying.
       if (accepted && hub_.thread().node().faults.get(hello->node).down) {
-        accepted = fail("the link is cut by EVEN.FAULT");
+        return end("the link is cut by EVEN.FAULT");
       }
       if (!accepted) return refuse(accepted.error().message);
       node_ = hello->node;

@@ -1,0 +1,84 @@
+#include "server/session.h"
+
+#include <gtest/gtest.h>
+
+#include "server/command_stats.h"
+#include "server/link_faults.h"
+#include "server/metrics.h"
+#include "server/runtime_options.h"
+
+namespace even::server {
+namespace {
+
+TEST(Session, DescribesItselfAsClientListDoes) {
+  Session session{.id = 7, .address = "1.2.3.4:5", .local_address = "6.7.8.9:10", .descriptor = 8};
+  session.name = "me";
+  session.subcommand = "list";
+  session.created_us = 1'000'000;
+  session.last_request_us = 3'000'000;
+  const std::string line = describe(session, {.output_bytes = 9}, "client", 5'500'000);
+  EXPECT_TRUE(
+      line.starts_with("id=7 addr=1.2.3.4:5 laddr=6.7.8.9:10 fd=8 name=me age=4 idle=2 "
+                       "flags=N db=0 "))
+      << line;
+  EXPECT_NE(line.find(" obl=9 "), std::string::npos);
+  EXPECT_NE(line.find(" cmd=client|list user=default redir=-1 resp=2 "), std::string::npos);
+  EXPECT_TRUE(line.ends_with("\n"));
+}
+
+TEST(Session, NamesArePrintableAndWithoutSpaces) {
+  EXPECT_TRUE(valid_client_name(""));
+  EXPECT_TRUE(valid_client_name("a-Z_9~!"));
+  for (const char* bad : {"a b", "a\n", "\x7f", "\x80", "\t"}) EXPECT_FALSE(valid_client_name(bad));
+}
+
+TEST(RuntimeOptions, OnlyTheWholePasswordMatches) {
+  RuntimeOptions options(ClientOptions{.password = "secret"});
+  EXPECT_TRUE(options.has_password());
+  EXPECT_TRUE(options.password_matches("secret"));
+  for (const char* wrong : {"", "s", "secre", "secrets", "secretsecret", "Secret"}) {
+    EXPECT_FALSE(options.password_matches(wrong)) << wrong;
+  }
+  options.set_password("");
+  EXPECT_FALSE(options.has_password());
+  EXPECT_FALSE(options.password_matches("secret"));
+}
+
+TEST(CommandStats, ATurnsCommandsShareItsTime) {
+  CommandStats stats;
+  const Command& get = *find_command("get");
+  const Command& set = *find_command("set");
+  stats.count(&get);
+  stats.count(&set);
+  stats.count(&get);
+  EXPECT_FALSE(stats.turn_is_empty());
+  stats.end_turn(300);
+  EXPECT_TRUE(stats.turn_is_empty());
+  stats.count(&get);
+  stats.end_turn(2'000'000);
+  const CommandStats::Entry& entry = stats.entries().at(&get);
+  EXPECT_EQ(entry.calls, 3u);
+  EXPECT_EQ(entry.latency.buckets[3], 2u);  // up to 500 us
+  EXPECT_EQ(entry.latency.buckets.back(), 1u);
+  EXPECT_DOUBLE_EQ(entry.latency.sum_seconds, 2.0006);
+  EXPECT_EQ(stats.entries().at(&set).calls, 1u);
+}
+
+TEST(LinkFaults, AreSetAndTakenBackPerPeer) {
+  LinkFaults faults;
+  EXPECT_FALSE(faults.get(2).any());
+  faults.set(2, {.delay_ms = 20, .drop = 0.05});
+  EXPECT_EQ(faults.get(2).to_text(), "DELAY 20 ms, DROP 5 %");
+  EXPECT_FALSE(faults.get(3).any());
+  faults.set(3, {.down = true});
+  faults.set(2, {});
+  EXPECT_FALSE(faults.get(2).any());
+  EXPECT_EQ(faults.get(3).to_text(), "DOWN");
+}
+
+TEST(Json, EscapesWhatWouldEndAString) {
+  EXPECT_EQ(json_escape("a\"b\\c\n\x01"), "a\\\"b\\\\c\\u000a\\u0001");
+}
+
+}  // namespace
+}  // namespace even::server
