@@ -157,6 +157,7 @@ const std::vector<Option>& options() {
       EVEN_OPTION("log.fsync", set_fsync(c.log.fsync, v)),
       EVEN_OPTION("log.segment_bytes", set_size(c.log.segment_bytes, v, kMiB, kTiB)),
       EVEN_OPTION("log.checkpoint_bytes", set_size(c.log.checkpoint_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("log.retain_bytes", set_size(c.log.retain_bytes, v, kMiB, kTiB)),
 
       EVEN_OPTION("replication.window_bytes",
                   set_size(c.replication.window_bytes, v, uint64_t{64} << 10, kTiB)),

@@ -77,6 +77,8 @@ struct LogOptions {
   uint64_t segment_bytes = uint64_t{64} << 20;
   // Log written since the last checkpoint after which the next one is made.
   uint64_t checkpoint_bytes = uint64_t{256} << 20;
+  // Log kept for replicas that are away; one that comes back later is given whole partitions.
+  uint64_t retain_bytes = uint64_t{1} << 30;
 };
 
 struct ReplicationOptions {

@@ -86,6 +86,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.log.fsync, b.log.fsync);
   EXPECT_EQ(a.log.segment_bytes, b.log.segment_bytes);
   EXPECT_EQ(a.log.checkpoint_bytes, b.log.checkpoint_bytes);
+  EXPECT_EQ(a.log.retain_bytes, b.log.retain_bytes);
   EXPECT_EQ(a.replication.window_bytes, b.replication.window_bytes);
   EXPECT_EQ(a.replication.report_ms, b.replication.report_ms);
   EXPECT_EQ(a.clock.max_drift_ms, b.clock.max_drift_ms);

@@ -53,6 +53,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id) {
   options.log.fsync = policy_of(node.config.log.fsync);
   options.log.segment_bytes = node.config.log.segment_bytes;
   options.checkpoint_bytes = node.config.log.checkpoint_bytes;
+  options.retain_bytes = node.config.log.retain_bytes;
   options.max_drift_ms = node.config.clock.max_drift_ms;
   options.window_bytes = node.config.replication.window_bytes;
   options.report_interval_ms = node.config.replication.report_ms;
