@@ -126,7 +126,8 @@ void Router::borrow_next(std::unique_ptr<Across> across) {
   thread_.send_to(next, [this, across = std::move(across)](ShardThread& owner) mutable {
     owner.lease().request([this, &owner, across = std::move(across)]() mutable {
       // `this` is used by its own thread only: what is sent to it runs there.
-      owner.send_to(across->home, [this, across = std::move(across)](ShardThread&) mutable {
+      const ShardId home = across->home;
+      owner.send_to(home, [this, across = std::move(across)](ShardThread&) mutable {
         borrow_next(std::move(across));
       });
     });
