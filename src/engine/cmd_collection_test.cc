@@ -113,6 +113,23 @@ TEST_F(CollectionCommands, TheLastMemberTakesTheExpiryWithIt) {
   EXPECT_EQ(run({"TTL", "h"}), ":-1\r\n");
 }
 
+TEST_F(CollectionCommands, TheExpiryGoesWithTheLastMemberAlsoWhereAnotherMemberWasAdded) {
+  for (auto remove : {std::initializer_list<std::string_view>{"SREM", "s", "a"},
+                      std::initializer_list<std::string_view>{"SPOP", "s"},
+                      std::initializer_list<std::string_view>{"SPOP", "s", "1"}}) {
+    TestKeyspace here(1);
+    TestKeyspace there(2);
+    here.run({"SADD", "s", "a"});
+    here.run({"EXPIRE", "s", "100"});
+    there.merge(here);
+    there.run({"SADD", "s", "b"});
+    here.run(remove);
+    here.merge(there);
+    EXPECT_EQ(here.run({"SCARD", "s"}), ":1\r\n");
+    EXPECT_EQ(here.run({"TTL", "s"}), ":-1\r\n");
+  }
+}
+
 TEST_F(CollectionCommands, RemovedCountersLeaveNoFieldBehind) {
   run({"HSET", "h", "g", "1"});
   run({"HINCRBY", "h", "f", "5"});

@@ -44,7 +44,7 @@ bool header(std::int64_t& value) {
 }  // namespace
 
 int main() {
-  even::TestKeyspace keyspace(1, 256);
+  even::TestKeyspace keyspace(1, 16);
   for (std::int64_t count; header(count);) {
     std::vector<std::string> words;
     for (std::int64_t i = 0; i < count; ++i) {

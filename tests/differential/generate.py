@@ -210,7 +210,17 @@ class Generator:
             out.append(self.pick(b"WITHVALUES", b"withvalues", b"bogus"))
         return out
 
+    # Enough keys for scans of many pages, some of them in one hash slot.
+    def many(self):
+        name = self.pick(b"s%d", b"{slot}%d")
+        out = [b"MSET"]
+        for _ in range(self.rng.randint(20, 80)):
+            out += [name % self.rng.randint(0, 200), b"v"]
+        return out
+
     def scan(self):
+        if self.rng.random() < 0.02:
+            return self.many()
         return self.pick(lambda: [b"SCAN"] + self.scan_options(True), lambda: [b"SSCAN", self.key()] + self.scan_options(False),
                          lambda: [b"HSCAN", self.key()] + self.scan_options(False))()
 
