@@ -37,7 +37,8 @@ std::vector<Sample<Value>> sample_distinct(const HashOrderedMap<Value>& map, std
     out.reserve(count);
     while (out.size() < count) {
       const auto* node = map.random(random);
-      if (live(node->value) && seen.insert(node).second) out.emplace_back(node->key(), &node->value);
+      if (live(node->value) && seen.insert(node).second)
+        out.emplace_back(node->key(), &node->value);
     }
     return out;
   }
