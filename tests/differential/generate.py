@@ -17,11 +17,10 @@ PATTERNS = [b"*", b"k*", b"k[0-3]", b"k[^0-3]", b"?1", b"m*", b"*[a-c]", b"\\k1"
 
 
 class Generator:
-    def __init__(self, seed, server=False):
+    def __init__(self, seed):
         self.rng = random.Random(seed)
-        self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong]
-        if server:
-            self.families.append(self.connection)
+        self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong,
+                         self.connection]
 
     def sequence(self, length):
         out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]

@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import compare  # noqa: E402
 import generate  # noqa: E402
 import metadata  # noqa: E402
+import protocol  # noqa: E402
 import resp  # noqa: E402
 
 DEADLINE_S = 20
@@ -69,24 +70,6 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-class Pipe:
-    """The engine alone, one process for each connection (the engine_pipe program)."""
-
-    def __init__(self, path):
-        self.path = path
-        self.processes = []
-
-    def connect(self):
-        ours, theirs = socket.socketpair()
-        self.processes.append(subprocess.Popen([self.path], stdin=theirs, stdout=theirs))
-        theirs.close()
-        return resp.Connection(ours)
-
-    def stop(self):
-        for process in self.processes:
-            process.wait(DEADLINE_S)
-
-
 def run_sequence(redis_server, even_server, sequence):
     """Returns None, or (index, what differs)."""
     redis, even = redis_server.connect(), even_server.connect()
@@ -125,9 +108,7 @@ def shrink(fails, sequence):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--evend", metavar="PATH", help="the server to test")
-    target.add_argument("--pipe", metavar="PATH", help="the engine alone: the engine_pipe program")
+    parser.add_argument("--evend", metavar="PATH", required=True, help="the server to test")
     parser.add_argument("--redis", metavar="PATH", default="redis-server", help="redis-server 7 (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=200, metavar="N", help="how many sequences (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=1, metavar="N", help="the first seed (default: %(default)s)")
@@ -139,20 +120,17 @@ def main():
         "--databases", "1", "--enable-debug-command", "yes"])
     even = None
     try:
-        if options.evend:
-            path = os.path.abspath(options.evend)
-            even = Server("evend", lambda port, directory: [path, "--port", str(port), "--data", os.path.join(directory, "data")])
-        else:
-            even = Pipe(os.path.abspath(options.pipe))
-        differences = metadata.compare(redis.connect(), even.connect())
+        path = os.path.abspath(options.evend)
+        even = Server("evend", lambda port, directory: [path, "--port", str(port), "--data", os.path.join(directory, "data")])
+        differences = metadata.compare(redis.connect(), even.connect()) + protocol.compare(redis.port, even.port)
         for line in differences:
             print(line)
         if differences:
-            print(f"differential: the descriptions of commands differ in {len(differences)} places")
+            print(f"differential: descriptions of commands or raw requests differ in {len(differences)} places")
             return 1
         commands = 0
         for seed in range(options.first_seed, options.first_seed + options.seeds):
-            sequence = generate.Generator(seed, server=bool(options.evend)).sequence(options.length)
+            sequence = generate.Generator(seed).sequence(options.length)
             failure = run_sequence(redis, even, sequence)
             commands += len(sequence)
             if failure is None:

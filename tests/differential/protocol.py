@@ -1,0 +1,63 @@
+"""Raw bytes, well formed and not: both servers must answer with the same bytes and close the connection at the same point."""
+
+import socket
+
+REQUESTS = [
+    b"PING\r\n",
+    b"PING\n",
+    b"  PING  \r\n",
+    b"\r\n\r\nPING\r\n",
+    b"set 'a b' \"c\\x41\\n\"\r\nget 'a b'\r\n",
+    b"get \"unbalanced\r\nPING\r\n",
+    b"get 'a'b\r\nPING\r\n",
+    b"*0\r\nPING\r\n",
+    b"*-1\r\nPING\r\n",
+    b"*1\r\n$4\r\nPING\r\n*1\r\n$4\r\nPING\r\n",
+    b"*2\r\n$4\r\nECHO\r\n$5\r\na\r\nb\x00\r\n",
+    b"*x\r\nPING\r\n",
+    b"*2147483648\r\n",
+    b"*99999999999999999999\r\n",
+    b"*1\r\n$x\r\n",
+    b"*1\r\n$-1\r\n",
+    b"*1\r\n$536870913\r\n",
+    b"*1\r\n$99999999999999999999\r\n",
+    b"*1\r\nPING\r\n",
+    b"*1\r\n:4\r\nPING\r\n",
+    b"*1\r\n$0\r\n\r\nPING\r\n",
+    b"*2\r\n$3\r\nGET\r\n",
+    b"*1\r\n$4\r\nPI",
+    b"*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n",
+    b"*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nPING\r\n",
+    b"PING\r\n*x\r\n",
+    b"CLIENT SETNAME me\r\nCLIENT GETNAME\r\nRESET\r\nCLIENT GETNAME\r\n",
+]
+
+
+# Follows every request. Where it is understood, the reply to it is the end; else the server closes the connection, or takes the bytes for something else
+# and repeats the word in an error.
+LAST_WORD = b"the-last-word"
+LAST = b"*2\r\n$4\r\nECHO\r\n$%d\r\n%s\r\n" % (len(LAST_WORD), LAST_WORD)
+
+
+def exchange(port, request):
+    """Sends the request and returns all that comes back up to the last word or the end of the connection."""
+    with socket.create_connection(("127.0.0.1", port)) as sock:
+        sock.settimeout(30)
+        sock.sendall(request + LAST)
+        out = b""
+        try:
+            while LAST_WORD not in out and (chunk := sock.recv(1 << 16)):
+                out += chunk
+        except ConnectionResetError:
+            pass  # closed with some of the request unread
+        return out[:out.find(LAST_WORD)] if LAST_WORD in out else out + b"(closed)"
+
+
+def compare(redis_port, even_port):
+    """Returns one line for each difference."""
+    differences = []
+    for request in REQUESTS:
+        theirs, ours = exchange(redis_port, request), exchange(even_port, request)
+        if theirs != ours:
+            differences.append(f"raw request {request[:80]!r}\n  redis: {theirs!r}\n  even:  {ours!r}")
+    return differences
