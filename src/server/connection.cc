@@ -64,6 +64,8 @@ void Connection::read() {
                             [self = shared_from_this()](error_code error, std::size_t bytes) {
                               self->reading_ = false;
                               if (self->closed_) return;
+                              // A client may close its side once it has sent its last request; the replies are still due.
+                              if (error == asio::error::eof) return self->finish();
                               if (error) return self->close(error.message());
                               self->take(std::string_view(self->tls_input_).substr(0, bytes));
                             });
@@ -100,7 +102,9 @@ void Connection::on_plain_readable() {
   }
   if (received > 0) return take(fresh);
   if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return read();
-  close(received == 0 ? "closed by the client" : std::strerror(errno));
+  // A client may close its side once it has sent its last request; the replies are still due.
+  if (received == 0) return finish();
+  close(std::strerror(errno));
 }
 
 // `fresh` has just been received; when it is empty, what has been is in input_ already.
