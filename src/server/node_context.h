@@ -51,6 +51,8 @@ struct NodeContext {
   std::atomic<std::uint32_t> connected_clients{0};
   std::atomic<std::uint64_t> connections_received{0};
   std::atomic<std::uint64_t> connections_rejected{0};
+  // Links to other nodes in session, of all shards.
+  std::atomic<std::uint32_t> links_up{0};
   // Recovered and listening; until then, and again while stopping, not ready.
   std::atomic<bool> ready{false};
   std::atomic<std::uint64_t> recovered_bytes{0};

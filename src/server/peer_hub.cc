@@ -163,6 +163,7 @@ void PeerHub::link_begins(PeerLink& link) {
     replaced->end("replaced by a new link");
   }
   links_[node] = self;
+  ++thread_.node().links_up;
   if (const auto dial = dials_.find(node); dial != dials_.end()) {
     dial->second.wait = milliseconds(0);
     dial->second.problem.clear();
@@ -191,6 +192,7 @@ void PeerHub::link_ends(PeerLink& link, const std::string& reason) {
   const auto found = links_.find(node);
   if (found == links_.end() || found->second != self) return;
   links_.erase(found);
+  --thread_.node().links_up;
   if (stopped_) {
     spdlog::debug("shard {}: link to {} is down: {}", thread_.id(), link.describe(), reason);
   } else {

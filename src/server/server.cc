@@ -25,6 +25,8 @@ namespace {
 
 constexpr std::chrono::seconds kPreambleTimeout{5};
 constexpr std::chrono::seconds kProgressInterval{2};
+// How long a node that has recovered waits for its links before it calls itself ready.
+constexpr std::chrono::seconds kLinkPatience{1};
 
 ShardId shard_count(const NodeOptions& options) {
   const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
@@ -50,7 +52,7 @@ class Server {
  private:
   Result<> start();
   Result<> recover();
-  void wait_for_signal();
+  void await_links();
   int stop();
   void take_client(Socket socket, const tcp::endpoint& remote);
   void take_peer(Socket socket, const tcp::endpoint& remote);
@@ -97,6 +99,7 @@ Result<> Server::start() {
   for (Listener* listener : {&clients_, &peers_}) {
     if (Result<> listening = listener->listen(); !listening) return listening;
   }
+  await_links();
   node_.ready = true;
   spdlog::info("ready: node {} serves clients on {} port {}", config.node.name,
                fmt::join(config.client.bind, ", "), config.client.port);
@@ -132,6 +135,21 @@ Result<> Server::recover() {
                  std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   return outcome;
+}
+
+// A cluster that starts is worth most when its nodes see each other; one that lacks a node must not
+// wait for it.
+void Server::await_links() {
+  std::size_t peers = 0;
+  for (const cluster::Node& peer : node_.config.cluster.nodes) {
+    peers += peer.number != node_.number && peer.peer_port != 0 ? 1 : 0;
+  }
+  if (node_.config.peer.port == 0) return;
+  const auto deadline = std::chrono::steady_clock::now() + kLinkPatience;
+  while (node_.links_up < peers * node_.shards && signal_ == 0 &&
+         std::chrono::steady_clock::now() < deadline) {
+    io_.run_for(std::chrono::milliseconds(2));
+  }
 }
 
 int Server::stop() {

@@ -1,7 +1,10 @@
 #include "server/tls.h"
 
 #include <fmt/format.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+
+#include <cstring>
 
 namespace even::server {
 namespace {
@@ -10,13 +13,19 @@ namespace ssl = boost::asio::ssl;
 
 using Context = std::unique_ptr<ssl::context>;
 
+// OpenSSL 3 has no text of its own for what the operating system reports.
+std::string reason(const boost::system::error_code& error) {
+  const auto code = static_cast<unsigned long>(error.value());
+  return ERR_SYSTEM_ERROR(code) ? std::strerror(ERR_GET_REASON(code)) : error.message();
+}
+
 Result<Context> load(const TlsFiles& files, std::string_view port, bool as_server) {
   if (!files.enabled()) return Context();
   auto context = std::make_unique<ssl::context>(as_server ? ssl::context::tls_server
                                                           : ssl::context::tls_client);
   boost::system::error_code error;
   auto failed = [&](std::string_view option, const std::string& path) {
-    return fail(fmt::format("tls.{}_{}: cannot use {}: {}", port, option, path, error.message()));
+    return fail(fmt::format("tls.{}_{}: cannot use {}: {}", port, option, path, reason(error)));
   };
   ::SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_2_VERSION);
   ::SSL_CTX_set_options(context->native_handle(), SSL_OP_NO_RENEGOTIATION);
