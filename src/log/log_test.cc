@@ -489,6 +489,17 @@ TEST(LogFormat, HasNotChanged) {
   EXPECT_THAT(log.records, ElementsAre("first", "second", "", std::string("\0\xff", 2)));
 }
 
+TEST(LogFormat, TheFuzzTargetHasSeeds) {
+  World world;
+  const std::string whole = three_frames(world);
+  const std::string cut(1, static_cast<char>(kFrameOfFirst));
+  expect_seed("log_fuzz", "one-segment", std::string("\1\0", 2) + whole);
+  expect_seed("log_fuzz", "two-segments", '\1' + cut + whole);
+  expect_seed("log_fuzz", "mended", std::string(2, '\0') + whole);
+  expect_seed("log_fuzz", "torn", std::string("\1\0", 2) + whole.substr(0, whole.size() - 3));
+  expect_seed("log_fuzz", "two-segments-mended-and-torn", '\0' + cut + whole.substr(0, whole.size() - 3));
+}
+
 TEST(LogFormat, NamesOfSegmentsSortByPositionAndAreReadBack) {
   EXPECT_EQ(segment_name(12, 0xabcdef), "log-0012-0000000000abcdef.seg");
   const auto header = parse_segment_name("log-0012-0000000000abcdef.seg");
