@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
+#include <bit>
 #include <msgpack.hpp>
 
 #include "base/bytes.h"
@@ -25,14 +25,12 @@ void pack_bytes(Packer& packer, std::string_view bytes) {
 }
 
 void pack_number(Packer& packer, std::int64_t value) { packer.pack_int64(value); }
-// Three doubles hold all bits of a Real that is a sum of long doubles, on any machine.
+// The two halves of its bits: doubles could not hold what lies beyond their exponents, which long doubles reach.
 void pack_number(Packer& packer, Real value) {
-  packer.pack_array(3);
-  for (int i = 0; i < 3; ++i) {
-    const double part = static_cast<double>(value);
-    packer.pack_double(part);
-    value -= static_cast<Real>(part);
-  }
+  const auto bits = std::bit_cast<RealBits>(value);
+  packer.pack_array(2);
+  packer.pack_uint64(static_cast<std::uint64_t>(bits >> 64));
+  packer.pack_uint64(static_cast<std::uint64_t>(bits));
 }
 
 template <typename Number>
@@ -100,21 +98,11 @@ const msgpack::object_array& array_of(const msgpack::object& object) {
 }
 void get_number(const msgpack::object& object, Real& out) {
   const auto& parts = array_of(object);
-  if (parts.size != 3) throw Malformed{"a real number has three parts"};
-  out = 0;
-  for (std::uint32_t i = 0; i < 3; ++i) {
-    // The packer writes a double without a fraction as an integer.
-    const msgpack::object& part = parts.ptr[i];
-    double value = 0;
-    switch (part.type) {
-      case msgpack::type::FLOAT64: value = part.via.f64; break;
-      case msgpack::type::POSITIVE_INTEGER: value = static_cast<double>(part.via.u64); break;
-      case msgpack::type::NEGATIVE_INTEGER: value = static_cast<double>(part.via.i64); break;
-      default: throw Malformed{"a double was expected"};
-    }
-    if (!std::isfinite(value)) throw Malformed{"a real number is not finite"};
-    out += static_cast<Real>(value);
-  }
+  if (parts.size != 2) throw Malformed{"a real number has two parts"};
+  const RealBits bits = RealBits{unsigned_of(parts.ptr[0])} << 64 | unsigned_of(parts.ptr[1]);
+  constexpr RealBits kExponent = RealBits{0x7fff} << 112;  // all ones: infinite, or not a number
+  if ((bits & kExponent) == kExponent) throw Malformed{"a real number is not finite"};
+  out = std::bit_cast<Real>(bits);
 }
 std::string_view bytes_of(const msgpack::object& object) {
   if (object.type != msgpack::type::BIN) throw Malformed{"bytes were expected"};

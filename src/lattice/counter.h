@@ -22,7 +22,9 @@
 namespace even {
 
 // Wide enough that sums of long doubles, in which Redis does its arithmetic, stay exact.
+// IEEE binary128 by definition; its bits are what the formats hold.
 __extension__ typedef __float128 Real;
+__extension__ typedef unsigned __int128 RealBits;
 
 template <typename Number>
 struct CounterEntry {
@@ -45,8 +47,13 @@ inline std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {
 inline std::int64_t wrapping_sub(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
 }
-inline Real wrapping_add(Real a, Real b) { return a + b; }
-inline Real wrapping_sub(Real a, Real b) { return a - b; }
+// Real sums stop at the largest long double. A client's increment is checked on the visible value, but an owner's running sum
+// and the total of concurrent increments can go beyond it.
+inline Real wrapping_add(Real a, Real b) {
+  constexpr Real kMax = __LDBL_MAX__;
+  return std::clamp<Real>(a + b, -kMax, kMax);
+}
+inline Real wrapping_sub(Real a, Real b) { return wrapping_add(a, -b); }
 
 template <typename Number>
 Number CounterEntry<Number>::value() const {

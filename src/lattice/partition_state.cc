@@ -3,6 +3,7 @@
 #include <absl/container/flat_hash_set.h>
 
 #include <array>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -27,9 +28,8 @@ std::uint64_t element_hash(std::uint64_t seed, const Dot& dot, std::uint64_t tim
 
 std::uint64_t number_bits(std::int64_t value) { return static_cast<std::uint64_t>(value); }
 std::uint64_t number_bits(Real value) {
-  const double parts[] = {static_cast<double>(value),
-                          static_cast<double>(value - static_cast<Real>(static_cast<double>(value)))};
-  return hash64({reinterpret_cast<const char*>(parts), sizeof parts});
+  const auto bits = std::bit_cast<RealBits>(value + 0);  // one zero, not two
+  return hash_mix(static_cast<std::uint64_t>(bits >> 64), static_cast<std::uint64_t>(bits));
 }
 
 template <typename Number>

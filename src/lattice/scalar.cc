@@ -57,8 +57,8 @@ std::optional<Real> Scalar::number() const {
     total = *real;
   }
   if (counters) {
-    total += static_cast<Real>(counters->integers.value());
-    total += counters->reals.value();
+    total = wrapping_add(total, static_cast<Real>(counters->integers.value()));
+    total = wrapping_add(total, counters->reals.value());
   }
   return total;
 }

@@ -153,8 +153,9 @@ Result<> Log::recover(const Visit& visit, const std::function<void(std::uint64_t
     if (auto started = start_segment(); !started) return started;
   } else {
     Segment& segment = segments_.back();
-    auto size = disk_.size(segment.name);
-    const bool headless = !size || *size < kSegmentHeaderBytes;
+    // Its header may have the right length and not be there: the length can get to the disk before the bytes.
+    const auto header = disk_.read(segment.name, 0, kSegmentHeaderBytes);
+    const bool headless = !header || !decode_segment_header(*header);
     auto file = disk_.open_append(segment.name, headless ? 0 : kSegmentHeaderBytes + segment.bytes);
     if (!file) return std::unexpected(file.error());
     file_ = std::move(*file);

@@ -194,7 +194,7 @@ bool Replication::pump_snapshot(Peer& peer) {
       state.partition = id;
       state.context = partition.state.vector();
       state.delta = partition.state.describe();
-      Peer::SnapshotSend& sending = peer.snapshot.emplace();
+      Peer::SnapshotSend& sending = *(peer.snapshot = Peer::SnapshotSend{});
       sending.partition = id;
       sending.transfer = next_transfer_++;
       sending.vector = partition.state.vector();

@@ -1,0 +1,127 @@
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+
+#include "lattice/hlc.h"
+#include "lattice/version_vector.h"
+
+namespace even {
+namespace {
+
+constexpr std::int64_t kDrift = 500;
+
+RC_GTEST_PROP(HybridClock, GivesEachTimestampAboveAllBeforeItWhateverTheWallClockDoes,
+              (const std::vector<std::pair<std::int32_t, std::uint16_t>>& events)) {
+  HybridClock clock(kDrift);
+  Hlc last;
+  for (const auto& [jump, logical] : events) {
+    const std::int64_t wall = std::int64_t{1'000'000} + jump;
+    const Hlc remote{Hlc::at(wall + jump % 2000).value | logical};
+    if (jump % 3 == 0) clock.observe(remote, wall);
+    const Hlc next = clock.tick(wall);
+    RC_ASSERT(next > last);
+    RC_ASSERT(next >= Hlc::at(wall));
+    last = next;
+  }
+}
+
+RC_GTEST_PROP(HybridClock, GivesTimestampsAboveWhatItHasObservedWithinTheBound,
+              (std::uint16_t ahead, std::uint16_t logical)) {
+  const std::int64_t wall = 1'000'000;
+  const Hlc remote{Hlc::at(wall + ahead).value | logical};
+  HybridClock clock(kDrift);
+  const bool within = clock.observe(remote, wall);
+  RC_ASSERT(within == (ahead <= kDrift));
+  const Hlc next = clock.tick(wall);
+  if (within) RC_ASSERT(next > remote);
+  // However far ahead the other clock is, it pulls this one by no more than the bound (and one step
+  // of the counter).
+  RC_ASSERT(next.wall_ms() <= wall + kDrift + 1);
+}
+
+TEST(HybridClock, ARemoteClockFarAheadDoesNotDragLaterTimestampsAlong) {
+  HybridClock clock(kDrift);
+  EXPECT_FALSE(clock.observe(Hlc{UINT64_MAX}, 1'000));
+  EXPECT_EQ(clock.last(), (Hlc{Hlc::at(1'500).value | 0xffff}));
+  EXPECT_EQ(clock.tick(2'000), Hlc::at(2'000));
+}
+
+TEST(HybridClock, TheCounterRunsOverIntoTheMillisecondsRatherThanRepeating) {
+  HybridClock clock(kDrift);
+  Hlc last = clock.tick(7);
+  for (int i = 0; i < 70'000; ++i) {
+    const Hlc next = clock.tick(7);
+    ASSERT_GT(next, last);
+    last = next;
+  }
+  EXPECT_EQ(last.wall_ms(), 8);
+}
+
+// --- Version vectors
+// -----------------------------------------------------------------------------------
+
+using Order = VersionVector::Order;
+
+VersionVector vector_of(const std::vector<std::pair<std::uint8_t, std::uint8_t>>& dots) {
+  VersionVector out;
+  for (const auto& [replica, seq] : dots)
+    out.add({ReplicaId::make(replica % 4, 1), seq % std::uint64_t{5}});
+  return out;
+}
+using Dots = std::vector<std::pair<std::uint8_t, std::uint8_t>>;
+
+VersionVector merged(VersionVector a, const VersionVector& b) {
+  a.merge(b);
+  return a;
+}
+VersionVector met(VersionVector a, const VersionVector& b) {
+  a.meet(b);
+  return a;
+}
+
+RC_GTEST_PROP(VersionVector, MergeAndMeetAreALattice,
+              (const Dots& x, const Dots& y, const Dots& z)) {
+  const VersionVector a = vector_of(x);
+  const VersionVector b = vector_of(y);
+  const VersionVector c = vector_of(z);
+  RC_ASSERT(merged(a, a) == a);
+  RC_ASSERT(met(a, a) == a);
+  RC_ASSERT(merged(a, b) == merged(b, a));
+  RC_ASSERT(met(a, b) == met(b, a));
+  RC_ASSERT(merged(merged(a, b), c) == merged(a, merged(b, c)));
+  RC_ASSERT(met(met(a, b), c) == met(a, met(b, c)));
+  RC_ASSERT(merged(a, met(a, b)) == a);
+  RC_ASSERT(met(a, merged(a, b)) == a);
+}
+
+RC_GTEST_PROP(VersionVector, CoversIsTheOrderOfTheLattice, (const Dots& x, const Dots& y)) {
+  const VersionVector a = vector_of(x);
+  const VersionVector b = vector_of(y);
+  RC_ASSERT(a.covers(b) == (merged(a, b) == a));
+  RC_ASSERT(merged(a, b).covers(a));
+  RC_ASSERT(a.covers(met(a, b)));
+  const Order expected = a == b        ? Order::kEqual
+                         : a.covers(b) ? Order::kAfter
+                         : b.covers(a) ? Order::kBefore
+                                       : Order::kConcurrent;
+  RC_ASSERT(a.compare(b) == expected);
+  RC_ASSERT((a.ahead_of(b) == 0) == b.covers(a));
+  RC_ASSERT(merged(a, b).ahead_of(b) == a.ahead_of(b));
+}
+
+RC_GTEST_PROP(VersionVector, KeepsItsEntriesSortedWithoutZeros, (const Dots& x, const Dots& y)) {
+  for (const VersionVector& v :
+       {vector_of(x), merged(vector_of(x), vector_of(y)), met(vector_of(x), vector_of(y))}) {
+    RC_ASSERT(std::is_sorted(v.entries().begin(), v.entries().end()));
+    for (const Dot& dot : v.entries()) {
+      RC_ASSERT(dot.seq > 0u);
+      RC_ASSERT(v.covers(dot));
+      RC_ASSERT(!v.covers(Dot{dot.replica, dot.seq + 1}));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace even

@@ -1,0 +1,327 @@
+#include "lattice/codec.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include "lattice/golden.h"
+#include "lattice/test_history.h"
+
+namespace even {
+namespace {
+
+constexpr ReplicaId kOne{0x0001'0000'0000'0001};
+constexpr ReplicaId kTwo{0x0002'00c0'ffee'1234};
+
+template <typename Number>
+bool same(const std::vector<CounterEntry<Number>>& a, const std::vector<CounterEntry<Number>>& b) {
+  return a == b;
+}
+
+bool same(const LeafDelta& a, const LeafDelta& b) {
+  if (a.kind != b.kind || a.partial != b.partial || a.field != b.field ||
+      a.siblings.size() != b.siblings.size())
+    return false;
+  for (std::size_t i = 0; i < a.siblings.size(); ++i) {
+    const SiblingView& x = a.siblings[i];
+    const SiblingView& y = b.siblings[i];
+    if (x.dot != y.dot || x.value != y.value || x.at_ms != y.at_ms) return false;
+    // The time of a member does not matter.
+    if (a.kind != LeafKind::kMember && x.time != y.time) return false;
+  }
+  return same(a.integers, b.integers) && same(a.reals, b.reals);
+}
+
+bool same(const Record& a, const Record& b) {
+  if (a.partition != b.partition || a.origin != b.origin || a.time != b.time ||
+      a.context != b.context || a.delta.full != b.delta.full ||
+      a.delta.keys.size() != b.delta.keys.size()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < a.delta.keys.size(); ++i) {
+    const KeyDelta& x = a.delta.keys[i];
+    const KeyDelta& y = b.delta.keys[i];
+    if (x.key != y.key || x.full != y.full || x.leaves.size() != y.leaves.size()) return false;
+    for (std::size_t j = 0; j < x.leaves.size(); ++j) {
+      if (!same(x.leaves[j], y.leaves[j])) return false;
+    }
+  }
+  return true;
+}
+
+std::string encoded(const Record& record) {
+  std::string out;
+  encode_record(record, out);
+  return out;
+}
+
+// A record with everything in it that a record can hold. Views static strings.
+Record rich_record() {
+  Record record;
+  record.partition = 7;
+  record.origin = kOne;
+  record.time = Hlc::at(1'700'000'000'000);
+  record.context.add({kOne, 3});
+  record.context.add({kTwo, 300});
+  const Dot own = record.dot();
+
+  KeyDelta& text = record.delta.keys.emplace_back();
+  text.key = "text";
+  text.full = true;
+  LeafDelta& value = text.leaves.emplace_back();
+  value.siblings.push_back({own, record.time, "v", 0});
+  value.siblings.push_back({{kTwo, 299}, Hlc::at(5), std::string_view("\0\xff", 2), 0});
+  value.integers.push_back({kTwo, 9, -7, 8, INT64_MIN});
+  value.integers.push_back({kOne, 2, INT64_MAX, 2, INT64_MAX});
+  value.reals.push_back({kOne, 3, Real{0.1L}, 1, Real{-2.5L}});
+  LeafDelta& expiry = text.leaves.emplace_back();
+  expiry.kind = LeafKind::kExpiry;
+  expiry.siblings.push_back({own, record.time, {}, 1'800'000'000'123});
+  expiry.siblings.push_back({{kTwo, 1}, Hlc::at(1), {}, -1});
+
+  KeyDelta& map = record.delta.keys.emplace_back();
+  map.key = "";
+  LeafDelta& field = map.leaves.emplace_back();
+  field.kind = LeafKind::kField;
+  field.partial = true;
+  field.field = "f";
+  field.integers.push_back({kOne, 3, 1, 2, 0});
+  LeafDelta& removed = map.leaves.emplace_back();
+  removed.kind = LeafKind::kField;
+  removed.field = "gone";
+
+  KeyDelta& set = record.delta.keys.emplace_back();
+  set.key = "set";
+  LeafDelta& member = set.leaves.emplace_back();
+  member.kind = LeafKind::kMember;
+  member.field = "m";
+  member.siblings.push_back({own, {}, {}, 0});
+  member.siblings.push_back({{kTwo, 4}, {}, {}, 0});
+
+  record.delta.keys.emplace_back().key = "deleted";
+  record.delta.keys.back().full = true;
+  return record;
+}
+
+Record rich_state() {
+  Record state = rich_record();
+  state.origin = {};
+  state.time = {};
+  state.delta.full = true;
+  for (KeyDelta& key : state.delta.keys) key.full = true;
+  return state;
+}
+
+std::string hex(std::string_view bytes) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(bytes[i]);
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
+    if (i % 32 == 31 || i + 1 == bytes.size()) out += '\n';
+  }
+  return out;
+}
+
+std::string from_hex(std::string_view text) {
+  std::string out;
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
+  for (std::size_t i = 0; i < text.size();) {
+    if (text[i] == '\n') {
+      ++i;
+      continue;
+    }
+    out += static_cast<char>(digit(text[i]) << 4 | digit(text.at(i + 1)));
+    i += 2;
+  }
+  return out;
+}
+
+TEST(Codec, DecodesWhatItEncodes) {
+  for (const Record& record : {rich_record(), rich_state()}) {
+    const std::string bytes = encoded(record);
+    RecordDecoder decoder;
+    const auto decoded = decoder.decode(bytes);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_TRUE(same(*decoded, record));
+    EXPECT_EQ(encoded(*decoded), bytes);
+    const auto head = decode_record_head(bytes);
+    ASSERT_TRUE(head);
+    EXPECT_EQ(head->partition, 7);
+    EXPECT_EQ(head->dot, record.dot());
+    EXPECT_EQ(head->time, record.time);
+  }
+}
+
+TEST(Codec, TheRecordFormatHasNotChanged) {
+  for (const auto& [name, record] :
+       {std::pair{"record-v1.hex", rich_record()}, std::pair{"state-v1.hex", rich_state()}}) {
+    const std::string bytes = from_hex(
+        test::expect_golden(name, hex(encoded(record)),
+                            "the log (kLogVersion) and of the peer protocol, which hold records"));
+    RecordDecoder decoder;
+    const auto decoded = decoder.decode(bytes);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_TRUE(same(*decoded, record));
+  }
+}
+
+TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
+  using enum test::Act;
+  test::expect_seed("record_fuzz", "rich-record", encoded(rich_record()));
+  test::expect_seed("record_fuzz", "rich-state", encoded(rich_state()));
+  test::World world(1);
+  test::Replica& replica = world.replicas()[0];
+  for (const test::Act act : {kSet, kIncrement, kIncrementReal, kExpire, kSetKeepExpiry, kPersist, kDelete, kAddMember,
+                              kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kDeleteAll}) {
+    if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
+    test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)), world.records().back());
+  }
+}
+
+// The example in docs/formats/record.md.
+TEST(Codec, TheDocumentedExampleIsWhatIsEncoded) {
+  Record record;
+  record.partition = 7;
+  record.origin = kOne;
+  record.time = {5};
+  record.context.add({kOne, 1});
+  KeyDelta& key = record.delta.keys.emplace_back();
+  key.key = "k";
+  key.full = true;
+  key.leaves.emplace_back().siblings.push_back({record.dot(), record.time, "v", 0});
+  EXPECT_EQ(encoded(record), from_hex("0700"
+                                      "0100000000000100"
+                                      "0100000000000000"
+                                      "0500000000000000"
+                                      "93"
+                                      "90"
+                                      "c2"
+                                      "91"
+                                      "93"
+                                      "c4016b"
+                                      "c3"
+                                      "93"
+                                      "00"
+                                      "c400"
+                                      "91"
+                                      "c40176"));
+}
+
+// Whatever INCRBYFLOAT can add up must come through: what a node has logged and cannot read again
+// is lost.
+TEST(Codec, RealsOfAnySizeThatRedisComputesWithComeThroughUnchanged) {
+  const Real kReals[] = {0,
+                         Real{0.1L},
+                         Real{-2.5L},
+                         Real{1e308L} * 8,
+                         Real{1e400L},
+                         Real{-1.1e4932L},
+                         Real{3e-4940L},
+                         Real{1e-300L} / 3,
+                         Real{1e18L} + Real{1e-15L},
+                         Real{__LDBL_MAX__},
+                         Real{__LDBL_MIN__}};
+  for (const Real real : kReals) {
+    Record record;
+    record.origin = kOne;
+    record.context.add({kOne, 1});
+    LeafDelta& leaf = record.delta.keys.emplace_back().leaves.emplace_back();
+    leaf.partial = true;
+    leaf.reals.push_back({kOne, 1, real, 0, Real{}});
+    const std::string bytes = encoded(record);
+    RecordDecoder decoder;
+    const auto decoded = decoder.decode(bytes);
+    ASSERT_TRUE(decoded) << static_cast<long double>(real) << ": " << decoded.error().message;
+    EXPECT_TRUE(decoded->delta.keys.at(0).leaves.at(0).reals.at(0).sum == real)
+        << static_cast<long double>(real);
+  }
+}
+
+TEST(Codec, RealsThatAddUpBeyondTheLargestStayFinite) {
+  Counter<Real> counter;
+  const VersionVector nothing;
+  const Real most = __LDBL_MAX__;
+  counter.join(counter.incremented(kOne, 1, most, false), nothing);
+  counter.join(counter.incremented(kOne, 2, most, false), nothing);
+  counter.join(counter.incremented(kTwo, 1, most, false), nothing);
+  EXPECT_TRUE(counter.value() == most);
+  EXPECT_TRUE(counter.find(kOne)->sum == most);
+  Scalar scalar;
+  scalar.siblings.push_back({{kOne, 3}, {}, "1e4932"});
+  scalar.mutable_counters().reals = counter;
+  EXPECT_TRUE(scalar.number() == most);
+}
+
+RC_GTEST_PROP(Codec, RecordsAndStatesOfRandomHistoriesComeThroughUnchanged,
+              (const std::vector<test::Step>& steps)) {
+  using enum test::Act;
+  test::World world(3);
+  for (const test::Step& step : steps) {
+    test::play(world,
+               {kSet, kSetKeepExpiry, kIncrement, kIncrementReal, kDelete, kAddMember,
+                kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField,
+                kExpire, kPersist, kPurge, kDeleteAll},
+               step);
+  }
+  for (const test::Replica& replica : world.replicas()) world.take_snapshot(replica);
+  RecordDecoder decoder;
+  for (const auto* all : {&world.records(), &world.snapshots()}) {
+    for (const std::string& bytes : *all) {
+      const auto decoded = decoder.decode(bytes);
+      RC_ASSERT(decoded.has_value());
+      RC_ASSERT(encoded(*decoded) == bytes);
+    }
+  }
+  for (const test::Replica& replica : world.replicas()) {
+    Record state;
+    state.context = replica.state.vector();
+    state.delta = replica.state.describe();
+    const std::string bytes = encoded(state);
+    const auto decoded = decoder.decode(bytes);
+    RC_ASSERT(decoded.has_value());
+    RC_ASSERT(same(*decoded, state));
+    PartitionState joined;
+    joined.join(decoded->delta, decoded->context);
+    RC_ASSERT(joined.digest() == replica.state.digest());
+  }
+}
+
+TEST(Codec, RefusesARecordThatIsCutAnywhereOrHasBytesLeftOver) {
+  const std::string bytes = encoded(rich_record());
+  RecordDecoder decoder;
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decoder.decode(std::string_view(bytes).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decoder.decode(bytes + '\0'));
+}
+
+TEST(Codec, RefusesWhatWouldBreakTheLattice) {
+  RecordDecoder decoder;
+  const auto refused = [&decoder](Record record) {
+    const auto decoded = decoder.decode(encoded(record));
+    return decoded ? std::string("not refused") : decoded.error().message;
+  };
+  Record uncovered = rich_record();
+  uncovered.delta.keys[0].leaves[0].siblings[1].dot = {kTwo, 301};
+  EXPECT_EQ(refused(uncovered), "malformed record: the context does not cover a sibling");
+  Record entry = rich_record();
+  entry.delta.keys[0].leaves[0].integers[0].seq = 301;
+  EXPECT_EQ(refused(entry), "malformed record: the context does not cover a counter entry");
+  Record beyond = rich_record();
+  beyond.delta.keys[0].leaves[0].integers[0].removed_seq = 10;
+  EXPECT_EQ(refused(beyond), "malformed record: a counter entry is removed beyond its end");
+  Record infinite = rich_record();
+  infinite.delta.keys[0].leaves[0].reals[0].sum = static_cast<Real>(__builtin_infl());
+  EXPECT_EQ(refused(infinite), "malformed record: a real number is not finite");
+  Record partial = rich_record();
+  partial.delta.keys[2].leaves[0].partial = true;
+  EXPECT_EQ(refused(partial), "malformed record: only scalars have counters");
+  Record state = rich_state();
+  state.delta.full = false;
+  EXPECT_EQ(refused(state), "malformed record: a state is not full");
+}
+
+}  // namespace
+}  // namespace even

@@ -1,0 +1,531 @@
+#include "log/log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+#include "lattice/golden.h"
+#include "log/format.h"
+#include "log/test_log.h"
+
+namespace even::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+using Records = std::vector<std::string>;
+
+constexpr char kFirst[] = "log-0000-0000000000000000.seg";
+
+Records read_from(Log& log, LogPosition from, std::uint64_t limit = 1 << 20) {
+  Records records;
+  while (from < log.end()) {
+    const auto next =
+        log.read(from, limit, [&](std::string_view record) { records.emplace_back(record); });
+    EXPECT_TRUE(next) << next.error().message;
+    if (!next) break;
+    EXPECT_GT(*next, from);
+    from = *next;
+  }
+  return records;
+}
+
+// A log of three frames, synced one by one; each says that those before it were durable.
+std::string three_frames(World& world) {
+  OpenLog log(world);
+  for (const char* record : {"first", "second", "third"}) {
+    EXPECT_TRUE(log.write({record}));
+    EXPECT_TRUE(log.log->flush_and_sync());
+  }
+  return world.content(kFirst);
+}
+constexpr std::size_t kFrameOfFirst = kFrameHeaderBytes + 4 + 5;
+constexpr std::size_t kFrameOfSecond = kFrameHeaderBytes + 4 + 6;
+
+TEST(Log, ReturnsWhatWasWrittenInOrder) {
+  World world;
+  {
+    OpenLog log(world);
+    EXPECT_EQ(log.error(), "");
+    EXPECT_THAT(log.records, IsEmpty());
+    ASSERT_TRUE(log.write({"a", "", "b"}));
+    ASSERT_TRUE(log.write({std::string(100'000, 'c')}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+  }
+  world.disk.crash();
+  OpenLog again(world);
+  EXPECT_EQ(again.error(), "");
+  EXPECT_THAT(again.records, ElementsAre("a", "", "b", std::string(100'000, 'c')));
+  EXPECT_EQ(again.positions[0], again.positions[2]);
+  EXPECT_LT(again.positions[2], again.positions[3]);
+}
+
+TEST(Log, ATornTailIsCutWhereverItIsTorn) {
+  World source;
+  const std::string whole = three_frames(source);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    World world;
+    world.put(kFirst, whole.substr(0, size));
+    Records expected;
+    if (size >= kSegmentHeaderBytes + kFrameOfFirst) expected.emplace_back("first");
+    if (size >= kSegmentHeaderBytes + kFrameOfFirst + kFrameOfSecond)
+      expected.emplace_back("second");
+    {
+      OpenLog log(world);
+      ASSERT_EQ(log.error(), "") << size;
+      ASSERT_EQ(log.records, expected) << size;
+      ASSERT_TRUE(log.write({"new"}));
+      ASSERT_TRUE(log.log->flush_and_sync());
+    }
+    expected.emplace_back("new");
+    world.disk.crash();
+    OpenLog again(world);
+    ASSERT_EQ(again.error(), "") << size;
+    ASSERT_EQ(again.records, expected) << size;
+  }
+}
+
+TEST(Log, ALastSegmentWhoseHeaderNeverGotToTheDiskIsBegunAnew) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, kSegmentHeaderBytes - 1, kSegmentHeaderBytes}) {
+    World world;
+    world.put(kFirst, std::string(size, '\0'));
+    {
+      OpenLog log(world);
+      ASSERT_EQ(log.error(), "") << size;
+      ASSERT_TRUE(log.write({"new"}));
+      ASSERT_TRUE(log.log->flush_and_sync());
+    }
+    OpenLog again(world);
+    ASSERT_EQ(again.error(), "") << size;
+    EXPECT_THAT(again.records, ElementsAre("new"));
+  }
+}
+
+TEST(Log, AnyFlippedBitBeforeWhatALaterFrameSaysWasDurableIsRefusedWithFileAndOffset) {
+  World source;
+  const std::string whole = three_frames(source);
+  const std::size_t second = kSegmentHeaderBytes + kFrameOfFirst;
+  const std::size_t third = second + kFrameOfSecond;
+  for (std::size_t at = kSegmentHeaderBytes; at < whole.size(); ++at) {
+    for (int bit = 0; bit < 8; ++bit) {
+      World world;
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+      world.put(kFirst, damaged);
+      const auto report =
+          inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {});
+      OpenLog log(world);
+      if (at >= third) {
+        // The last frame: nothing vouches for it.
+        ASSERT_EQ(log.error(), "") << at;
+        ASSERT_THAT(log.records, ElementsAre("first", "second"));
+        ASSERT_TRUE(report);
+        ASSERT_EQ(report->torn_bytes, whole.size() - third);
+        continue;
+      }
+      const std::size_t frame = at < second ? kSegmentHeaderBytes : second;
+      ASSERT_THAT(log.error(), AllOf(StartsWith(std::string(kFirst) + ": damaged at offset " +
+                                                std::to_string(frame)),
+                                     HasSubstr("Nothing was changed"), HasSubstr("start it empty")))
+          << at;
+      ASSERT_EQ(world.content(kFirst), damaged);
+      ASSERT_FALSE(report);
+      ASSERT_THAT(report.error().message, HasSubstr("damaged at offset " + std::to_string(frame)));
+    }
+  }
+}
+
+TEST(Log, AFlippedBitInASegmentsHeaderIsRefused) {
+  World source;
+  const std::string whole = three_frames(source);
+  for (std::size_t at = 0; at < kSegmentHeaderBytes; ++at) {
+    World world;
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    world.put(kFirst, damaged);
+    EXPECT_THAT(OpenLog(world).error(), StartsWith(std::string(kFirst) + ": damaged at offset 0: "))
+        << at;
+  }
+}
+
+TEST(Log, ANewerVersionIsRefusedByName) {
+  World world;
+  std::string bytes = three_frames(world);
+  bytes[8] = 2;
+  world.put(kFirst, bytes);
+  EXPECT_THAT(OpenLog(world).error(), AllOf(HasSubstr("version 2"), HasSubstr("version 1")));
+}
+
+TEST(Log, ASegmentOfAnotherShardUnderThisOnesNameIsRefused) {
+  World world;
+  world.put(kFirst, encode_segment_header({.shard = 1, .base = 0}));
+  EXPECT_THAT(OpenLog(world).error(), HasSubstr("does not belong to a file of this name"));
+}
+
+TEST(Log, ShardsOfOneDirectoryDoNotMeet) {
+  World world;
+  OpenLog zero(world, {}, 0);
+  OpenLog one(world, {}, 1);
+  ASSERT_TRUE(zero.write({"zero"}));
+  ASSERT_TRUE(one.write({"one"}));
+  EXPECT_THAT(OpenLog(world, {}, 1).records, ElementsAre("one"));
+}
+
+// Three segments: each flush goes to a segment of its own.
+LogOptions rolling() {
+  return {.fsync = FsyncPolicy::kAlways, .segment_bytes = 1, .tail_bytes = 1};
+}
+
+TEST(Log, SegmentsRollAndTheOldestCanBeRemoved) {
+  World world;
+  {
+    OpenLog log(world, rolling());
+    for (const char* record : {"first", "second", "third"}) ASSERT_TRUE(log.write({record}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+    EXPECT_THAT(log.log->segment_starts(),
+                ElementsAre(0, kFrameOfFirst, kFrameOfFirst + kFrameOfSecond));
+    EXPECT_EQ(log.log->stats().segments, 3u);
+    EXPECT_THAT(read_from(*log.log, 0), ElementsAre("first", "second", "third"));
+    ASSERT_TRUE(log.log->remove_first_segment());
+    EXPECT_EQ(log.log->begin(), kFrameOfFirst);
+    EXPECT_THAT(read_from(*log.log, kFrameOfFirst), ElementsAre("second", "third"));
+  }
+  world.disk.crash();
+  OpenLog again(world, rolling());
+  EXPECT_EQ(again.error(), "");
+  EXPECT_THAT(again.records, ElementsAre("second", "third"));
+  EXPECT_EQ(again.log->begin(), kFrameOfFirst);
+}
+
+TEST(Log, AMissingSegmentInTheMiddleIsRefused) {
+  World world;
+  {
+    OpenLog log(world, rolling());
+    for (const char* record : {"first", "second", "third"}) ASSERT_TRUE(log.write({record}));
+  }
+  ASSERT_TRUE(world.disk.remove(segment_name(0, kFrameOfFirst)));
+  EXPECT_THAT(OpenLog(world).error(),
+              AllOf(StartsWith(segment_name(0, kFrameOfFirst + kFrameOfSecond)),
+                    HasSubstr("the segment before it ends at " + std::to_string(kFrameOfFirst))));
+  EXPECT_FALSE(inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {}));
+}
+
+TEST(Log, ATornFrameInASegmentThatIsNotTheLastIsRefused) {
+  World world;
+  {
+    OpenLog log(world, rolling());
+    for (const char* record : {"first", "second", "third"}) ASSERT_TRUE(log.write({record}));
+  }
+  const std::string name = segment_name(0, kFrameOfFirst);
+  const std::string whole = world.content(name);
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    world.put(name, whole.substr(0, size));
+    // Cut at the end of its header it is a segment without frames, and the next one does not
+    // follow.
+    EXPECT_NE(OpenLog(world).error(), "") << size;
+  }
+  world.put(name, whole);
+  EXPECT_EQ(OpenLog(world).error(), "");
+}
+
+TEST(Log, ReadsByPositionFromMemoryAndFromDiskAlike) {
+  for (const std::uint64_t tail : {std::uint64_t{1}, std::uint64_t{500}, std::uint64_t{1} << 20}) {
+    for (const std::uint64_t segment :
+         {std::uint64_t{1}, std::uint64_t{3000}, std::uint64_t{1} << 30}) {
+      World world;
+      OpenLog log(world, {.segment_bytes = segment, .tail_bytes = tail});
+      Records all;
+      std::vector<LogPosition> starts;
+      for (int i = 0; i < 60; ++i) {
+        starts.push_back(log.log->end());
+        all.push_back("record " + std::to_string(i) +
+                      std::string(static_cast<std::size_t>(i) * 7, '.'));
+        ASSERT_TRUE(log.write({all.back()}));
+      }
+      // Larger than any chunk that is read at once.
+      starts.push_back(log.log->end());
+      all.emplace_back(5 << 20, 'x');
+      ASSERT_TRUE(log.write({all.back()}));
+      ASSERT_TRUE(log.write({"end"}));
+      all.emplace_back("end");
+      for (std::size_t i = 0; i < starts.size(); i += 12) {
+        for (const std::uint64_t limit : {1, 1000}) {
+          ASSERT_EQ(read_from(*log.log, starts[i], limit),
+                    Records(all.begin() + static_cast<std::ptrdiff_t>(i), all.end()));
+        }
+      }
+      EXPECT_EQ(*log.log->read(log.log->end(), 1, [](std::string_view) {}), log.log->end());
+    }
+  }
+}
+
+TEST(Log, AFrameThatIsDamagedUnderAReaderIsReportedWithFileAndOffset) {
+  World world;
+  OpenLog log(world, rolling());
+  for (const char* record : {"first", "second", "third"}) ASSERT_TRUE(log.write({record}));
+  const std::string name = segment_name(0, kFrameOfFirst);
+  std::string bytes = world.content(name);
+  bytes.back() ^= 1;
+  world.put(name, bytes);
+  const auto read = log.log->read(kFrameOfFirst, 1, [](std::string_view) {});
+  ASSERT_FALSE(read);
+  EXPECT_THAT(read.error().message, StartsWith(name + ": damaged at offset 40"));
+}
+
+TEST(Log, WhatIsDurableIsWhatASyncThatBeganLaterHasCovered) {
+  World world;
+  OpenLog log(world);
+  int synced = 0;
+  log.log->on_synced([&synced] { ++synced; });
+  ASSERT_TRUE(log.write({"a"}));
+  const LogPosition first = log.log->barrier();
+  log.log->sync();
+  ASSERT_TRUE(log.write({"b"}));
+  log.log->sync();  // follows the one that is under way
+  EXPECT_EQ(log.log->durable(), 0u);
+  world.run_for(1'000'000);
+  EXPECT_EQ(synced, 2);
+  EXPECT_GT(log.log->durable(), first);
+  EXPECT_EQ(log.log->durable(), log.log->end());
+  EXPECT_FALSE(log.log->sync_needed());
+}
+
+TEST(Log, TheBarrierOfARecordIsReachedOnlyByTheFrameThatHoldsIt) {
+  World world;
+  OpenLog log(world);
+  EXPECT_EQ(log.log->barrier(), log.log->end());
+  log.log->append("a");
+  EXPECT_GT(log.log->barrier(), log.log->end());
+  const LogPosition barrier = log.log->barrier();
+  ASSERT_TRUE(log.log->flush());
+  EXPECT_LE(barrier, log.log->end());
+}
+
+TEST(Log, AFailedSyncIsFinal) {
+  World world;
+  OpenLog log(world);
+  world.disk.faults.failing_sync = 1;
+  ASSERT_TRUE(log.write({"a"}));
+  log.log->sync();
+  world.run_for(1'000'000);
+  ASSERT_TRUE(log.log->error());
+  EXPECT_THAT(*log.log->error(),
+              AllOf(HasSubstr("cannot be synced"), HasSubstr("until a restart")));
+  EXPECT_EQ(log.log->durable(), 0u);
+  EXPECT_EQ(log.log->stats().sync_errors, 1u);
+  // Although the disk would sync again: what it holds of the first one nobody knows.
+  world.disk.faults.failing_sync = 0;
+  EXPECT_FALSE(log.write({"b"}));
+  log.log->sync();
+  world.run_for(1'000'000);
+  EXPECT_EQ(log.log->durable(), 0u);
+  EXPECT_FALSE(log.log->flush_and_sync());
+  EXPECT_TRUE(log.log->error());
+}
+
+TEST(Log, AFullDiskIsReportedBeforeARecordFindsNoRoomAndForgottenWhenThereIsRoom) {
+  World world;
+  OpenLog log(world);
+  ASSERT_TRUE(log.write({"a"}));
+  EXPECT_FALSE(log.log->error());
+  world.disk.faults.full = true;
+  // Its frame cannot be written; what was partly written is taken back.
+  EXPECT_FALSE(log.write({"b"}));
+  ASSERT_TRUE(log.log->error());
+  EXPECT_THAT(*log.log->error(), HasSubstr("no space left"));
+  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + log.log->end());
+  EXPECT_FALSE(log.log->flush());
+  world.disk.faults.full = false;
+  // The frame was kept.
+  ASSERT_TRUE(log.log->flush());
+  EXPECT_FALSE(log.log->error());
+  EXPECT_THAT(read_from(*log.log, 0), ElementsAre("a", "b"));
+  EXPECT_THAT(OpenLog(world).records, ElementsAre("a", "b"));
+}
+
+// The disk fills up without a write to notice it: an empty flush while there is an error tries
+// again, and a flush that could write but not reserve says so.
+class NearlyFull final : public sim::SimDisk {
+ public:
+  using SimDisk::SimDisk;
+  class File final : public AppendFile {
+   public:
+    File(std::unique_ptr<AppendFile> file, bool& no_reserve)
+        : file_(std::move(file)), no_reserve_(no_reserve) {}
+    Result<> append(std::string_view bytes) override { return file_->append(bytes); }
+    Result<> truncate(std::uint64_t size) override { return file_->truncate(size); }
+    Result<> reserve(std::uint64_t size) override {
+      if (no_reserve_) return fail("no space left for a reservation");
+      return file_->reserve(size);
+    }
+    void sync(std::function<void(Result<>)> done) override { file_->sync(std::move(done)); }
+    Result<> sync_now() override { return file_->sync_now(); }
+
+   private:
+    std::unique_ptr<AppendFile> file_;
+    bool& no_reserve_;
+  };
+  Result<std::unique_ptr<AppendFile>> open_append(const std::string& name,
+                                                  std::uint64_t size) override {
+    auto file = SimDisk::open_append(name, size);
+    if (!file) return file;
+    return std::make_unique<File>(std::move(*file), no_reserve);
+  }
+  bool no_reserve = false;
+};
+
+TEST(Log, ADiskWithoutRoomForTheNextRecordIsReportedWhileThisOneIsStillWritten) {
+  World world;
+  NearlyFull disk(world.scheduler, world.random);
+  Log log({}, 0, disk, world.clock);
+  ASSERT_TRUE(log.recover([](LogPosition, std::string_view) -> Result<> { return {}; }, {}));
+  disk.no_reserve = true;
+  log.append("a");
+  EXPECT_TRUE(log.flush());
+  ASSERT_TRUE(log.error());
+  EXPECT_THAT(*log.error(), HasSubstr("no room to grow"));
+  EXPECT_THAT(read_from(log, 0), ElementsAre("a"));
+  disk.no_reserve = false;
+  EXPECT_TRUE(log.flush());
+  EXPECT_FALSE(log.error());
+}
+
+TEST(Log, ASegmentThatCannotBeBegunLeavesTheLogAsItWas) {
+  World world;
+  OpenLog log(world, rolling());
+  ASSERT_TRUE(log.write({"first"}));
+  world.disk.faults.full = true;
+  EXPECT_FALSE(log.write({"second"}));
+  EXPECT_TRUE(log.log->error());
+  EXPECT_THAT(log.log->segment_starts(), ElementsAre(0));
+  EXPECT_EQ(OpenLog(world).error(), "");
+  world.disk.faults.full = false;
+  ASSERT_TRUE(log.log->flush());
+  EXPECT_THAT(log.log->segment_starts(), ElementsAre(0, kFrameOfFirst));
+  EXPECT_THAT(OpenLog(world).records, ElementsAre("first", "second"));
+}
+
+// Whatever is done and whenever the power goes: the log opens, holds a prefix of what was appended,
+// and everything that it said was durable.
+RC_GTEST_PROP(Log, RecoversAllThatWasDurableAfterAnyCrash,
+              (std::uint64_t seed, const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps,
+               bool small_segments)) {
+  World world(seed);
+  const LogOptions options{.segment_bytes = small_segments ? 150u : 1u << 20, .tail_bytes = 200};
+  auto log = std::make_unique<OpenLog>(world, options);
+  RC_ASSERT(log->outcome.has_value());
+  Records written;                // in order, as far as flush has succeeded
+  std::vector<LogPosition> ends;  // the log's end after each of them
+  Records gathered;
+  int number = 0;
+  for (const auto& [action, size] : steps) {
+    switch (action % 8) {
+      default: {
+        gathered.push_back(std::to_string(++number) + std::string(size, '.'));
+        log->log->append(gathered.back());
+        break;
+      }
+      case 3:
+      case 4:
+        RC_ASSERT(log->log->flush().has_value());
+        for (std::string& record : gathered) {
+          written.push_back(std::move(record));
+          ends.push_back(log->log->end());
+        }
+        gathered.clear();
+        break;
+      case 5:
+        log->log->sync();
+        break;
+      case 6:
+        world.run_for(size * 10);
+        break;
+      case 7: {
+        if (size % 2 != 0) break;
+        const LogPosition durable = log->log->durable();
+        log.reset();
+        world.disk.crash();
+        log = std::make_unique<OpenLog>(world, options);
+        RC_ASSERT(log->error() == "");
+        RC_ASSERT(log->records.size() <= written.size());
+        RC_ASSERT(std::equal(log->records.begin(), log->records.end(), written.begin()));
+        const auto kept = log->records.size();
+        RC_ASSERT((kept == written.size() || ends[kept] > durable));
+        written.resize(kept);
+        ends.resize(kept);
+        gathered.clear();
+        RC_ASSERT(read_from(*log->log, log->log->begin()) == written);
+        break;
+      }
+    }
+  }
+}
+
+// --- Format
+// ----------------------------------------------------------------------------------------------
+
+TEST(LogFormat, HasNotChanged) {
+  World world;
+  std::string encoded;
+  {
+    OpenLog log(world);
+    ASSERT_TRUE(log.write({"first"}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+    ASSERT_TRUE(log.write({"second", "", std::string("\0\xff", 2)}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+    encoded = world.content(kFirst);
+  }
+  const std::string bytes = expect_golden("log-v1.seg", encoded, "the log (kLogVersion)");
+  World reader;
+  reader.put(kFirst, bytes);
+  OpenLog log(reader);
+  EXPECT_EQ(log.error(), "");
+  EXPECT_THAT(log.records, ElementsAre("first", "second", "", std::string("\0\xff", 2)));
+}
+
+TEST(LogFormat, TheFuzzTargetHasSeeds) {
+  World world;
+  const std::string whole = three_frames(world);
+  const std::string cut(1, static_cast<char>(kFrameOfFirst));
+  expect_seed("log_fuzz", "one-segment", std::string("\1\0", 2) + whole);
+  expect_seed("log_fuzz", "two-segments", '\1' + cut + whole);
+  expect_seed("log_fuzz", "mended", std::string(2, '\0') + whole);
+  expect_seed("log_fuzz", "torn", std::string("\1\0", 2) + whole.substr(0, whole.size() - 3));
+  expect_seed("log_fuzz", "two-segments-mended-and-torn", '\0' + cut + whole.substr(0, whole.size() - 3));
+}
+
+TEST(LogFormat, NamesOfSegmentsSortByPositionAndAreReadBack) {
+  EXPECT_EQ(segment_name(12, 0xabcdef), "log-0012-0000000000abcdef.seg");
+  const auto header = parse_segment_name("log-0012-0000000000abcdef.seg");
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->shard, 12);
+  EXPECT_EQ(header->base, 0xabcdefu);
+  for (const char* other :
+       {"", "checkpoint-0000", "log-0012-0000000000abcdef.tmp", "log-xxxx-0000000000abcdef.seg",
+        "log-0012-000000000xabcdef.seg", "log-0012-0000000000abcdef.seg.bak"}) {
+    EXPECT_FALSE(parse_segment_name(other)) << other;
+  }
+}
+
+TEST(LogFormat, AFrameCountsOnlyWhereItWasWritten) {
+  std::string body;
+  append_entry(body, "record");
+  const std::string frame = encode_frame(100, 50, body);
+  std::string_view found;
+  const auto header = decode_frame(frame, 100, found);
+  ASSERT_TRUE(header);
+  EXPECT_EQ(header->durable, 50u);
+  EXPECT_EQ(found, body);
+  EXPECT_FALSE(decode_frame(frame, 101, found));
+  for (std::size_t size = 0; size < frame.size(); ++size)
+    EXPECT_FALSE(decode_frame(frame.substr(0, size), 100, found));
+}
+
+}  // namespace
+}  // namespace even::test

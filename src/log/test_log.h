@@ -1,0 +1,72 @@
+// For tests of what lies on a disk: a simulated one with its clock, and the log of one shard on it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "env/clock.h"
+#include "env/sim_disk.h"
+#include "log/log.h"
+
+namespace even::test {
+
+class SchedulerClock final : public Clock {
+ public:
+  explicit SchedulerClock(const sim::Scheduler& scheduler) : scheduler_(scheduler) {}
+  std::int64_t wall_ms() const override { return 1'700'000'000'000 + scheduler_.now_us() / 1000; }
+  std::int64_t monotonic_us() const override { return scheduler_.now_us(); }
+
+ private:
+  const sim::Scheduler& scheduler_;
+};
+
+struct World {
+  explicit World(std::uint64_t seed = 1) : random(seed) {}
+
+  void run_for(std::int64_t us) {
+    const std::int64_t until = scheduler.now_us() + us;
+    while (scheduler.step(until)) {
+    }
+  }
+  std::string content(const std::string& name) { return *disk.read(name, 0, *disk.size(name)); }
+  // Puts a file with this content on the disk, durably.
+  void put(const std::string& name, std::string_view bytes) {
+    auto file = *disk.open_append(name, 0);
+    (void)file->append(bytes);
+    (void)file->sync_now();
+    (void)disk.sync_directory();
+  }
+
+  sim::Scheduler scheduler;
+  Random random;
+  sim::SimDisk disk{scheduler, random};
+  SchedulerClock clock{scheduler};
+};
+
+// A log that has been recovered, or the error.
+struct OpenLog {
+  OpenLog(World& world, LogOptions options = {}, ShardId shard = 0)
+      : log(std::make_unique<Log>(options, shard, world.disk, world.clock)) {
+    outcome = log->recover(
+        [this](LogPosition frame, std::string_view record) -> Result<> {
+          positions.push_back(frame);
+          records.emplace_back(record);
+          return {};
+        },
+        {});
+  }
+  std::string error() const { return outcome ? "" : outcome.error().message; }
+  // One frame of these records.
+  Result<> write(std::initializer_list<std::string_view> all) {
+    for (const std::string_view record : all) log->append(record);
+    return log->flush();
+  }
+
+  std::unique_ptr<Log> log;
+  Result<> outcome;
+  std::vector<std::string> records;
+  std::vector<LogPosition> positions;  // of the frames they are in
+};
+
+}  // namespace even::test
