@@ -1,4 +1,5 @@
-// Two real shards of two nodes, on simulated disks, with nothing between them. What the simulator covers with whole clusters is not repeated here.
+// Two real shards of two nodes, on simulated disks, with nothing between them. What the simulator
+// covers with whole clusters is not repeated here.
 #include "replica/shard.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +32,11 @@ ShardOptions options(NodeNumber node) {
 }
 
 struct Node {
-  Node(World& w, NodeNumber node) : world(w), random(node), disk(w.scheduler, random), shard(options(node), w.clock, random, disk, out) {
+  Node(World& w, NodeNumber node)
+      : world(w),
+        random(node),
+        disk(w.scheduler, random),
+        shard(options(node), w.clock, random, disk, out) {
     EXPECT_TRUE(shard.recover());
   }
   std::string run(std::initializer_list<std::string_view> words) {
