@@ -15,5 +15,6 @@ namespace even::cli {
 void add_up(CLI::App& app, int& exit_code);
 void add_down(CLI::App& app, int& exit_code);
 void add_status(CLI::App& app, int& exit_code);
+void add_log(CLI::App& app, int& exit_code);
 
 }  // namespace even::cli

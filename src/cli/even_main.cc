@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     even::cli::add_up(app, exit_code);
     even::cli::add_down(app, exit_code);
     even::cli::add_status(app, exit_code);
+    even::cli::add_log(app, exit_code);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

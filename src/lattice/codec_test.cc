@@ -173,10 +173,12 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
   test::expect_seed("record_fuzz", "rich-state", encoded(rich_state()));
   test::World world(1);
   test::Replica& replica = world.replicas()[0];
-  for (const test::Act act : {kSet, kIncrement, kIncrementReal, kExpire, kSetKeepExpiry, kPersist, kDelete, kAddMember,
-                              kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kDeleteAll}) {
+  for (const test::Act act :
+       {kSet, kIncrement, kIncrementReal, kExpire, kSetKeepExpiry, kPersist, kDelete, kAddMember,
+        kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kDeleteAll}) {
     if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
-    test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)), world.records().back());
+    test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
+                      world.records().back());
   }
 }
 

@@ -26,8 +26,10 @@ inline std::string kept_file(const std::string& name, std::string_view encoded) 
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// Sees to it that a fuzz target has this seed. It need not stay what an encoder makes: fuzz targets take any bytes.
-inline void expect_seed(const std::string& target, const std::string& name, std::string_view bytes) {
+// Sees to it that a fuzz target has this seed. It need not stay what an encoder makes: fuzz targets
+// take any bytes.
+inline void expect_seed(const std::string& target, const std::string& name,
+                        std::string_view bytes) {
   EXPECT_FALSE(kept_file("corpus/" + target + '/' + name, bytes).empty());
 }
 

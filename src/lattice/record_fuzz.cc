@@ -1,5 +1,6 @@
-// Any bytes as a record. What decodes must encode to something that decodes to the same, and must leave a partition that joins it
-// consistent, whatever it held before. Checked with abort, as in every fuzz target.
+// Any bytes as a record. What decodes must encode to something that decodes to the same, and must
+// leave a partition that joins it consistent, whatever it held before. Checked with abort, as in
+// every fuzz target.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,5 +1,6 @@
-// Any bytes as the segments of a log: the first byte chooses where the content is cut into segments. Recovery and inspection must agree on
-// what there is and what is damaged, and what recovery accepts must work as a log afterwards.
+// Any bytes as the segments of a log: the first byte chooses where the content is cut into
+// segments. Recovery and inspection must agree on what there is and what is damaged, and what
+// recovery accepts must work as a log afterwards.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -19,7 +20,8 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-// Hashes are more than a fuzzer can guess: where a frame's or header's place is plausible, they are made right. An odd mark leaves them.
+// Hashes are more than a fuzzer can guess: where a frame's or header's place is plausible, they are
+// made right. An odd mark leaves them.
 void mend(std::string& segment) {
   if (segment.size() >= kSegmentHeaderBytes) {
     std::string hash;
@@ -32,7 +34,8 @@ void mend(std::string& segment) {
     if (body > left) break;
     const std::string_view view(segment);
     std::string hash;
-    put_little_endian(hash, hash64(view.substr(at + kFrameHeaderBytes, body), hash64(view.substr(at, 24))));
+    put_little_endian(
+        hash, hash64(view.substr(at + kFrameHeaderBytes, body), hash64(view.substr(at, 24))));
     segment.replace(at + 24, 8, hash);
     at += kFrameHeaderBytes + body;
   }
@@ -60,9 +63,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!second.empty()) world.put(segment_name(0, cut), second);
 
   std::vector<std::string> inspected;
-  const auto report = inspect_log(world.disk, [&](const std::string&, std::uint64_t, std::string_view record) {
-    inspected.emplace_back(record);
-  });
+  const auto report =
+      inspect_log(world.disk, [&](const std::string&, std::uint64_t, std::string_view record) {
+        inspected.emplace_back(record);
+      });
   std::vector<std::string> expected;
   {
     test::OpenLog log(world);
@@ -73,7 +77,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(log.log->end() - log.log->begin() == report->bytes);
     std::vector<std::string> read;
     for (LogPosition at = log.log->begin(); at < log.log->end();) {
-      const auto next = log.log->read(at, 1, [&](std::string_view record) { read.emplace_back(record); });
+      const auto next =
+          log.log->read(at, 1, [&](std::string_view record) { read.emplace_back(record); });
       require(next.has_value() && *next > at);
       at = *next;
     }

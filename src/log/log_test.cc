@@ -497,7 +497,8 @@ TEST(LogFormat, TheFuzzTargetHasSeeds) {
   expect_seed("log_fuzz", "two-segments", '\1' + cut + whole);
   expect_seed("log_fuzz", "mended", std::string(2, '\0') + whole);
   expect_seed("log_fuzz", "torn", std::string("\1\0", 2) + whole.substr(0, whole.size() - 3));
-  expect_seed("log_fuzz", "two-segments-mended-and-torn", '\0' + cut + whole.substr(0, whole.size() - 3));
+  expect_seed("log_fuzz", "two-segments-mended-and-torn",
+              '\0' + cut + whole.substr(0, whole.size() - 3));
 }
 
 TEST(LogFormat, NamesOfSegmentsSortByPositionAndAreReadBack) {

@@ -82,6 +82,11 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     ++stats.records_duplicate;
     return Taken::kSeen;
   }
+  // This run is of this process: joined, the record would take a dot that is to be given to another.
+  if (head.dot.replica == self && !EVEN_MUTANT(kReuseReplicaId)) {
+    return fail(fmt::format("record {} of partition {} names this replica, which has not made it", head.dot.to_string(),
+                            partition.id));
+  }
   Result<Record> record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
   switch (partition.delivery(*record)) {
@@ -158,6 +163,11 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   Partition* partition = find(state->partition);
   if (partition == nullptr) return fail("a state of a partition that is not held here");
   if (partition->state.vector().covers(state->context)) return {};  // nothing new in it
+  const Dot of_self{self, state->context[self]};
+  if (!partition->state.vector().covers(of_self) && !EVEN_MUTANT(kReuseReplicaId)) {
+    return fail(fmt::format("a state of partition {} has seen record {} of this replica, which has not made it",
+                            partition->id, of_self.to_string()));
+  }
   append(bytes, partition->id, {});
   join_state(*partition, *state);
   partition->floor = partition->state.vector();

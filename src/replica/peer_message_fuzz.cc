@@ -1,5 +1,6 @@
-// Any bytes as what a peer says: a sequence of messages, each after two bytes of length, given to a real shard that has some data. An
-// error ends the session, as in the server; nothing a peer sends may end the process or leave the shard inconsistent.
+// Any bytes as what a peer says: a sequence of messages, each after two bytes of length, given to a
+// real shard that has some data. An error ends the session, as in the server; nothing a peer sends
+// may end the process or leave the shard inconsistent.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -68,7 +69,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     write(shard);
     shard.link_up(2);
     while (input.size() >= 2) {
-      const std::size_t length = static_cast<unsigned char>(input[0]) | static_cast<std::size_t>(static_cast<unsigned char>(input[1])) << 8;
+      const std::size_t length = static_cast<unsigned char>(input[0]) |
+                                 static_cast<std::size_t>(static_cast<unsigned char>(input[1]))
+                                     << 8;
       const std::string_view message = input.substr(2, length);
       input.remove_prefix(2 + message.size());
       const Result<> received = shard.receive(2, message);

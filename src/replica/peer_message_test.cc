@@ -27,7 +27,8 @@ ReportMessage report() {
 }
 
 SnapshotMessage snapshot() {
-  return {.number = 7, .transfer = 3, .partition = 12, .offset = 100, .total = 105, .bytes = "piece"};
+  return {
+      .number = 7, .transfer = 3, .partition = 12, .offset = 100, .total = 105, .bytes = "piece"};
 }
 
 std::string records() {
@@ -41,8 +42,8 @@ std::string records() {
 // All kinds of messages; each is preceded by its length in one byte.
 std::string all_messages() {
   std::string out;
-  for (const std::string& message :
-       {encode_report(report()), encode_report({}), records(), encode_ack({UINT64_MAX}), encode_snapshot(snapshot())}) {
+  for (const std::string& message : {encode_report(report()), encode_report({}), records(),
+                                     encode_ack({UINT64_MAX}), encode_snapshot(snapshot())}) {
     out += static_cast<char>(message.size());
     out += message;
   }
@@ -79,7 +80,8 @@ void expect_snapshot(const SnapshotMessage& message) {
 }
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
-  const std::string golden = test::expect_golden("peer-messages-v1.bin", all_messages(), "the peer protocol");
+  const std::string golden =
+      test::expect_golden("peer-messages-v1.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -106,7 +108,8 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
     }
     EXPECT_FALSE(decode_peer_message(message + 'x'));
   }
-  // The last record and a piece of a snapshot go to the message's end, so only what precedes them can be missing.
+  // The last record and a piece of a snapshot go to the message's end, so only what precedes them
+  // can be missing.
   const std::string sent = records();
   EXPECT_FALSE(decode_peer_message(std::string_view(sent).substr(0, sent.size() - 1)));
   EXPECT_FALSE(decode_peer_message(std::string_view(encode_snapshot(snapshot())).substr(0, 20)));
@@ -116,7 +119,8 @@ TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
   EXPECT_THAT(decode_peer_message("\x05").error().message, HasSubstr("unknown kind"));
   SnapshotMessage beyond = snapshot();
   beyond.total = 104;
-  EXPECT_THAT(decode_peer_message(encode_snapshot(beyond)).error().message, HasSubstr("beyond the end"));
+  EXPECT_THAT(decode_peer_message(encode_snapshot(beyond)).error().message,
+              HasSubstr("beyond the end"));
   beyond.offset = UINT64_MAX;
   EXPECT_FALSE(decode_peer_message(encode_snapshot(beyond)));
   std::string nobody = encode_report(report());

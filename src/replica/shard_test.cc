@@ -1,4 +1,5 @@
-// Two real shards of two nodes, on simulated disks, with nothing between them. What the simulator covers with whole clusters is not repeated here.
+// Two real shards of two nodes, on simulated disks, with nothing between them. What the simulator
+// covers with whole clusters is not repeated here.
 #include "replica/shard.h"
 
 #include <gmock/gmock.h>
@@ -31,7 +32,11 @@ ShardOptions options(NodeNumber node) {
 }
 
 struct Node {
-  Node(World& w, NodeNumber node) : world(w), random(node), disk(w.scheduler, random), shard(options(node), w.clock, random, disk, out) {
+  Node(World& w, NodeNumber node)
+      : world(w),
+        random(node),
+        disk(w.scheduler, random),
+        shard(options(node), w.clock, random, disk, out) {
     EXPECT_TRUE(shard.recover());
   }
   std::string run(std::initializer_list<std::string_view> words) {
@@ -118,6 +123,141 @@ TEST_F(Pair, ConvergesAndItsConversationIsASeedOfTheFuzzTarget) {
   expect_seed("peer_message_fuzz", "conversation", told_a);
   // The target's shard is node 1: to it these are records that claim to be of its own making.
   expect_seed("peer_message_fuzz", "own-words", told_b);
+}
+
+// A record of one SET, as peers send it, by a replica run of one's choice.
+std::string forged(ReplicaId origin, std::uint64_t seq, const VersionVector& seen) {
+  Record record;
+  record.origin = origin;
+  record.context = seen;
+  record.context.add({origin, seq});
+  KeyDelta& key = record.delta.keys.emplace_back();
+  key.key = "forged";
+  key.leaves.emplace_back().siblings.push_back({record.dot(), {}, "v", 0});
+  std::string bytes;
+  encode_record(record, bytes);
+  return bytes;
+}
+
+std::string records_of(const std::string& record) {
+  RecordsBuilder builder(1);
+  builder.add(record);
+  return builder.take();
+}
+
+// A replica run is one process's: nobody can have seen more of it than that process has made. Taken
+// in, such a record would let a dot be used twice, and the last possible one would leave no dot for
+// the next write.
+TEST_F(Pair, RefusesRecordsOfItsOwnRunThatItHasNotMade) {
+  const ReplicaId self = a.shard.replica_id();
+  const VersionVector seen = a.shard.state(0)->vector();
+  const Result<> received = a.shard.receive(2, records_of(forged(self, seen[self] + 1, seen)));
+  ASSERT_FALSE(received);
+  EXPECT_THAT(received.error().message, HasSubstr("has not made"));
+  EXPECT_EQ(a.shard.state(0)->vector(), seen);
+}
+
+TEST_F(Pair, RefusesAStateThatHasSeenMoreOfItsRunThanItHasMade) {
+  const ReplicaId self = a.shard.replica_id();
+  for (const std::uint64_t more : {a.shard.state(0)->vector()[self] + 1, UINT64_MAX}) {
+    Record state;
+    state.delta.full = true;
+    state.context.add({self, more});
+    std::string bytes;
+    encode_record(state, bytes);
+    const std::uint64_t transfer = more;
+    const Result<> received = a.shard.receive(2, encode_snapshot({.number = 1,
+                                                                  .transfer = transfer,
+                                                                  .partition = 0,
+                                                                  .offset = 0,
+                                                                  .total = bytes.size(),
+                                                                  .bytes = bytes}));
+    EXPECT_FALSE(received);
+    EXPECT_LT(a.shard.state(0)->vector()[self], more);
+  }
+  for (const char* key : {"a", "b", "c", "d", "e"}) EXPECT_EQ(a.run({"set", key, "1"}), "+OK\r\n");
+}
+
+TEST_F(Pair, TakesInASnapshotInPieces) {
+  for (const PartitionId id : {PartitionId{0}, PartitionId{1}}) {
+    Record state;
+    state.partition = id;
+    state.context = b.shard.state(id)->vector();
+    state.delta = b.shard.state(id)->describe();
+    std::string bytes;
+    encode_record(state, bytes);
+    std::string seed;
+    for (std::size_t offset = 0; offset < bytes.size(); offset += 100) {
+      const std::string piece =
+          encode_snapshot({.number = 1 + offset / 100,
+                           .transfer = 1,
+                           .partition = id,
+                           .offset = offset,
+                           .total = bytes.size(),
+                           .bytes = std::string_view(bytes).substr(offset, 100)});
+      note(seed, piece);
+      // Each piece comes twice.
+      ASSERT_TRUE(a.shard.receive(2, piece));
+      if (offset + 100 < bytes.size()) ASSERT_TRUE(a.shard.receive(2, piece));
+    }
+    EXPECT_TRUE(a.shard.state(id)->vector().covers(b.shard.state(id)->vector()));
+    expect_seed("peer_message_fuzz", "snapshot-" + std::to_string(id), seed);
+  }
+  EXPECT_EQ(a.run({"get", "br"}), b.run({"get", "br"}));
+}
+
+TEST_F(Pair, KeepsARecordThatComesTooEarlyUntilWhatItDependsOnHasCome) {
+  const ReplicaId other = ReplicaId::make(2, 77);
+  const VersionVector before = a.shard.state(0)->vector();
+  VersionVector seen;
+  seen.add({other, 1});
+  std::string seed;
+  note(seed, records_of(forged(other, 2, seen)));
+  note(seed, "");  // to the fuzz target: time passes
+  note(seed, records_of(forged(other, 1, {})));
+  expect_seed("peer_message_fuzz", "early", seed);
+  ASSERT_TRUE(a.shard.receive(2, records_of(forged(other, 2, seen))));
+  EXPECT_EQ(a.shard.state(0)->vector(), before);
+  EXPECT_EQ(a.shard.stats().records_pending, 1u);
+  ASSERT_TRUE(a.shard.receive(2, records_of(forged(other, 1, {}))));
+  EXPECT_EQ(a.shard.state(0)->vector()[other], 2u);
+  EXPECT_EQ(a.shard.stats().records_pending, 0u);
+  // Again: seen.
+  ASSERT_TRUE(a.shard.receive(2, records_of(forged(other, 2, seen))));
+  EXPECT_EQ(a.shard.stats().records_duplicate, 1u);
+}
+
+TEST_F(Pair, RefusesWhatIsMalformedAndWhatItDoesNotHold) {
+  EXPECT_FALSE(a.shard.receive(2, ""));
+  EXPECT_FALSE(a.shard.receive(2, "\x09"));
+  EXPECT_FALSE(a.shard.receive(2, records_of("short")));
+  std::string elsewhere = forged(ReplicaId::make(2, 77), 1, {});
+  elsewhere[0] = 9;
+  const Result<> received = a.shard.receive(2, records_of(elsewhere));
+  ASSERT_FALSE(received);
+  EXPECT_THAT(received.error().message, HasSubstr("partition 9, which is not held here"));
+  EXPECT_FALSE(a.shard.receive(3, encode_ack({1})));
+}
+
+// INCRBYFLOAT computes with long doubles, whose range is far beyond a double's.
+TEST_F(Pair, ReadsBackFromTheLogEverythingThatACommandCanWrite) {
+  a.run({"incrbyfloat", "huge", "1e4932"});
+  a.run({"set", "huge", "0"});
+  a.run({"incrbyfloat", "huge", "1e4932"});
+  a.run({"incrbyfloat", "tiny", "3e-4940"});
+  a.run({"set", "at", "1"});
+  a.run({"pexpireat", "at", "9223372036854775807"});
+  const std::string value = a.run({"get", "huge"});
+  ASSERT_TRUE(a.shard.close());
+  a.disk.crash();
+  Shard again(options(1), world.clock, a.random, a.disk, a.out);
+  const auto recovered = again.recover();
+  ASSERT_TRUE(recovered) << recovered.error().message;
+  std::string reply;
+  const std::string_view words[] = {"get", "huge"};
+  again.execute(*find_command("get"), words, false, reply);
+  EXPECT_EQ(reply, value);
+  expect_equal(a.shard, again);
 }
 
 }  // namespace

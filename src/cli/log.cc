@@ -1,0 +1,227 @@
+// `even log`: looks into the logs of a data directory, without changing anything. The node may be
+// running; what it writes meanwhile may look torn.
+#include "log/log.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "cli/commands.h"
+#include "cli/record_text.h"
+#include "env/posix_disk.h"
+#include "lattice/codec.h"
+#include "log/format.h"
+
+namespace even::cli {
+namespace {
+
+struct Options {
+  std::string dir;
+  std::optional<std::uint64_t> limit;
+};
+
+// How far a long run has come, on a terminal only.
+class Progress {
+ public:
+  explicit Progress(std::uint64_t total) : total_(total), shown_(::isatty(STDERR_FILENO) == 1) {}
+  ~Progress() {
+    if (drawn_) fmt::print(stderr, "\r\033[K");
+  }
+  void add(std::uint64_t bytes) {
+    done_ += bytes;
+    if (!shown_ || total_ == 0) return;
+    drawn_ = true;
+    fmt::print(stderr, "\r{} of {} MiB ({} %)", done_ >> 20, total_ >> 20, done_ * 100 / total_);
+  }
+
+ private:
+  const std::uint64_t total_;
+  const bool shown_;
+  bool drawn_ = false;
+  std::uint64_t done_ = 0;
+};
+
+// The segments of one shard, to be read only.
+class ShardSegments final : public Disk {
+ public:
+  ShardSegments(Disk& disk, ShardId shard, Progress& progress)
+      : disk_(disk), shard_(shard), progress_(progress) {}
+
+  // From now on nothing more is read.
+  void stop() { stopped_ = true; }
+  bool stopped() const { return stopped_; }
+
+  Result<std::vector<std::string>> list() override {
+    auto names = disk_.list();
+    if (!names) return names;
+    std::erase_if(*names, [this](const std::string& name) {
+      const auto segment = parse_segment_name(name);
+      return !segment || segment->shard != shard_;
+    });
+    return names;
+  }
+  Result<std::uint64_t> size(const std::string& name) override { return disk_.size(name); }
+  Result<std::string> read(const std::string& name, std::uint64_t offset,
+                           std::uint64_t length) override {
+    if (stopped_) return fail("stopped");
+    auto bytes = disk_.read(name, offset, length);
+    if (bytes) progress_.add(bytes->size());
+    return bytes;
+  }
+  Result<std::unique_ptr<AppendFile>> open_append(const std::string&, std::uint64_t) override {
+    return fail("read only");
+  }
+  Result<> rename(const std::string&, const std::string&) override { return fail("read only"); }
+  Result<> remove(const std::string&) override { return fail("read only"); }
+  Result<> sync_directory() override { return fail("read only"); }
+
+ private:
+  Disk& disk_;
+  const ShardId shard_;
+  Progress& progress_;
+  bool stopped_ = false;
+};
+
+struct Logs {
+  std::unique_ptr<PosixDisk> disk;
+  std::set<ShardId> shards;
+  std::uint64_t bytes = 0;
+};
+
+Result<Logs> find_logs(const std::string& dir) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(dir, error)) return fail(dir + " is not a directory");
+  auto disk = PosixDisk::open(dir, [](PosixDisk::Task) {});
+  if (!disk) return std::unexpected(disk.error());
+  auto names = (*disk)->list();
+  if (!names) return std::unexpected(names.error());
+  Logs logs{std::move(*disk), {}, 0};
+  for (const std::string& name : *names) {
+    const auto segment = parse_segment_name(name);
+    if (!segment) continue;
+    logs.shards.insert(segment->shard);
+    logs.bytes += logs.disk->size(name).value_or(0);
+  }
+  if (logs.shards.empty()) {
+    return fail(
+        fmt::format("{} holds no log segments (log-SSSS-P....seg); the data directory of a "
+                    "node is meant (node.data in its configuration)",
+                    dir));
+  }
+  return logs;
+}
+
+std::string bytes_text(std::uint64_t bytes) {
+  return bytes == 1 ? "1 byte" : fmt::format("{} bytes", bytes);
+}
+
+int verify(const Options& options) {
+  auto logs = find_logs(options.dir);
+  if (!logs) {
+    fmt::print(stderr, "even log verify: {}\n", logs.error().message);
+    return 1;
+  }
+  bool sound = true;
+  std::string out = fmt::format("{:>5} {:>9} {:>10} {:>12} {:>14} {:>11}\n", "shard", "segments",
+                                "frames", "records", "bytes", "torn bytes");
+  std::string torn;
+  std::string damage;
+  {
+    Progress progress(logs->bytes);
+    for (const ShardId shard : logs->shards) {
+      ShardSegments segments(*logs->disk, shard, progress);
+      RecordDecoder decoder;
+      std::optional<std::string> malformed;
+      const auto report = inspect_log(
+          segments, [&](const std::string& file, std::uint64_t offset, std::string_view record) {
+            if (malformed) return;
+            if (const auto decoded = decoder.decode(record); !decoded) {
+              malformed = fmt::format("{}: damaged at offset {}: {}", file, offset,
+                                      decoded.error().message);
+            }
+          });
+      if (!report || malformed) {
+        sound = false;
+        damage +=
+            fmt::format("even log verify: {}\n", malformed ? *malformed : report.error().message);
+        out += fmt::format("{:>5} damaged\n", shard);
+        continue;
+      }
+      out += fmt::format("{:>5} {:>9} {:>10} {:>12} {:>14} {:>11}\n", shard, report->segments,
+                         report->frames, report->records, report->bytes, report->torn_bytes);
+      if (report->torn_bytes > 0) {
+        torn += fmt::format(
+            "Shard {}: the last {} are an unfinished write, to be cut at the next start\n", shard,
+            bytes_text(report->torn_bytes));
+      }
+    }
+  }
+  fmt::print("{}{}", out, torn);
+  fmt::print(stderr, "{}", damage);
+  return sound ? 0 : 1;
+}
+
+int dump(const Options& options) {
+  auto logs = find_logs(options.dir);
+  if (!logs) {
+    fmt::print(stderr, "even log dump: {}\n", logs.error().message);
+    return 1;
+  }
+  // The records themselves are the progress, unless they go to a file.
+  Progress progress(::isatty(STDOUT_FILENO) == 1 ? 0 : logs->bytes);
+  std::uint64_t left = options.limit.value_or(UINT64_MAX);
+  bool sound = true;
+  for (const ShardId shard : logs->shards) {
+    if (left == 0) break;
+    ShardSegments segments(*logs->disk, shard, progress);
+    RecordDecoder decoder;
+    const auto report = inspect_log(
+        segments, [&](const std::string& file, std::uint64_t offset, std::string_view record) {
+          if (left == 0) return segments.stop();
+          --left;
+          const auto decoded = decoder.decode(record);
+          if (!decoded) sound = false;
+          fmt::print("{} {} {}\n", file, offset,
+                     decoded ? record_text(*decoded) : "damaged: " + decoded.error().message);
+        });
+    if (!report && !segments.stopped()) {
+      sound = false;
+      std::fflush(stdout);
+      fmt::print(stderr, "even log dump: {}\n", report.error().message);
+    }
+  }
+  return sound ? 0 : 1;
+}
+
+}  // namespace
+
+void add_log(CLI::App& app, int& exit_code) {
+  CLI::App* log = app.add_subcommand("log", "Look into the logs of a data directory");
+  log->require_subcommand(1);
+  auto options = std::make_shared<Options>();
+
+  CLI::App* verify_command = log->add_subcommand(
+      "verify", "Read all of it and count; exits with 1 and says where if any of it is damaged");
+  verify_command->add_option("DIR", options->dir, "Data directory of a node")->required();
+  verify_command->callback([options, &exit_code] { exit_code = verify(*options); });
+
+  CLI::App* dump_command = log->add_subcommand(
+      "dump",
+      "Print one line for each record: file, offset of its frame, partition, dot, time, "
+      "what its maker had seen, keys and what became of them");
+  dump_command->add_option("DIR", options->dir, "Data directory of a node")->required();
+  dump_command->add_option("--limit", options->limit, "Print the first N records only")
+      ->type_name("N");
+  dump_command->callback([options, &exit_code] { exit_code = dump(*options); });
+}
+
+}  // namespace even::cli

@@ -1,0 +1,134 @@
+#include "cli/record_text.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <vector>
+
+#include "lattice/scalar.h"
+
+namespace even::cli {
+namespace {
+
+std::string number_text(std::int64_t number) { return std::to_string(number); }
+std::string number_text(Real number) { return format_real(number); }
+
+template <typename Number>
+void add_counter(const std::vector<CounterEntry<Number>>& entries, std::string& out) {
+  for (const CounterEntry<Number>& entry : entries) {
+    out += fmt::format(" += {} ({})", number_text(entry.sum),
+                       Dot{entry.replica, entry.seq}.to_string());
+    if (entry.removed_seq == 0 || (!entry.live() && entry.seq == 0)) continue;
+    out += fmt::format(" -= {} (:{})", number_text(entry.removed_sum), entry.removed_seq);
+  }
+}
+
+// Unix time in milliseconds. Any instant that the format can hold, also those beyond the calendar.
+std::string instant_text(std::int64_t at_ms) {
+  constexpr std::int64_t kYear10000 = 253'402'300'800'000;
+  if (at_ms < 0 || at_ms >= kYear10000) return fmt::format("at {} ms", at_ms);
+  return time_text(Hlc::at(at_ms));
+}
+
+std::string leaf_name(const LeafDelta& leaf) {
+  switch (leaf.kind) {
+    case LeafKind::kString:
+      return "";
+    case LeafKind::kField:
+      return fmt::format("hash[{}]", quoted(leaf.field));
+    case LeafKind::kMember:
+      return fmt::format("set[{}]", quoted(leaf.field));
+    case LeafKind::kExpiry:
+      return "expires";
+  }
+  return "";
+}
+
+std::string leaf_text(const Record& record, const LeafDelta& leaf) {
+  const bool scalar = leaf.kind == LeafKind::kString || leaf.kind == LeafKind::kField;
+  std::string out = leaf_name(leaf);
+  std::string values;
+  for (const SiblingView& sibling : leaf.siblings) {
+    if (scalar) values += " " + quoted(sibling.value);
+    if (leaf.kind == LeafKind::kExpiry) values += " " + instant_text(sibling.at_ms);
+    if (sibling.dot != record.dot()) values += fmt::format("@{}", sibling.dot.to_string());
+  }
+  if (leaf.kind == LeafKind::kField && !leaf.siblings.empty()) out += " =";
+  out += values;
+  add_counter(leaf.integers, out);
+  add_counter(leaf.reals, out);
+  const bool nothing = leaf.siblings.empty() && leaf.integers.empty() && leaf.reals.empty();
+  if (nothing) out += " removed";
+  return out.starts_with(' ') ? out.substr(1) : out;
+}
+
+std::string key_text(const Record& record, const KeyDelta& key) {
+  std::vector<std::string> leaves;
+  for (const LeafDelta& leaf : key.leaves) leaves.push_back(leaf_text(record, leaf));
+  if (leaves.empty() && key.full) leaves.emplace_back("nothing");
+  return fmt::format("{}{} {}", quoted(key.key), key.full ? " :=" : "", fmt::join(leaves, ", "));
+}
+
+}  // namespace
+
+std::string quoted(std::string_view bytes) {
+  std::string out = "\"";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default:
+        if (byte < 0x20 || byte >= 0x7f) {
+          out += fmt::format("\\x{:02x}", byte);
+        } else {
+          out += c;
+        }
+    }
+  }
+  return out + '"';
+}
+
+std::string time_text(Hlc time) {
+  const std::int64_t ms = time.wall_ms();
+  std::string out = fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z",
+                                fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000);
+  if (time.logical() != 0) out += fmt::format("+{}", time.logical());
+  return out;
+}
+
+std::string record_text(const Record& record) {
+  const Dot own = record.dot();
+  std::string out = fmt::format("partition {} ", record.partition);
+  if (own.seq == 0) {
+    out += "state";
+  } else {
+    out += own.to_string() + " " + time_text(record.time);
+  }
+  VersionVector others;
+  for (const Dot& dot : record.context.entries()) {
+    if (dot != own) others.add(dot);
+  }
+  if (!others.empty())
+    out += fmt::format(" {} {}", own.seq == 0 ? "of" : "after", others.to_string());
+  std::vector<std::string> keys;
+  for (const KeyDelta& key : record.delta.keys) keys.push_back(key_text(record, key));
+  if (record.delta.full) keys.insert(keys.begin(), "all other keys := nothing");
+  return out + " " + fmt::format("{}", fmt::join(keys, "; "));
+}
+
+}  // namespace even::cli
