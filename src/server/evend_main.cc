@@ -27,7 +27,8 @@ int main(int argc, char** argv) {
     fmt::print("the configuration is good\n");
     return 0;
   }
-  // Log lines go to standard error, with everything else that is not an answer; whoever starts it decides where they end.
+  // Log lines go to standard error, with everything else that is not an answer; whoever starts it
+  // decides where they end.
   spdlog::set_default_logger(spdlog::stderr_color_mt("evend"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
   spdlog::set_level(spdlog::level::from_str(config->node.log_level));

@@ -107,7 +107,8 @@ std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
 }
 
 void Router::run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink) {
-  // This thread's own shard is always among them: it executes the command, with its random numbers and its log.
+  // This thread's own shard is always among them: it executes the command, with its random numbers
+  // and its log.
   const auto own = std::ranges::lower_bound(shards, thread_.id());
   if (own == shards.end() || *own != thread_.id()) shards.insert(own, thread_.id());
   auto across = std::make_unique<Across>();
