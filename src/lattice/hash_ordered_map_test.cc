@@ -40,7 +40,7 @@ RC_GTEST_PROP(HashOrderedMap, BehavesAsAMapEvenWhenHashesCollide,
     if (found != nullptr) RC_ASSERT(*found == expected->second);
   }
   std::map<std::string, int> all;
-  map.for_each([&](const std::string& key, int v) { all[key] = v; });
+  map.for_each([&](std::string_view key, int v) { all[std::string(key)] = v; });
   RC_ASSERT(all == model);
 }
 
@@ -53,8 +53,8 @@ RC_GTEST_PROP(HashOrderedMap, TheOrderDependsOnTheContentAlone,
     backwards.get(name(*key), crafted_hash(*key));
   std::vector<std::string> a;
   std::vector<std::string> b;
-  forwards.for_each([&a](const std::string& key, int) { a.push_back(key); });
-  backwards.for_each([&b](const std::string& key, int) { b.push_back(key); });
+  forwards.for_each([&a](std::string_view key, int) { a.emplace_back(key); });
+  backwards.for_each([&b](std::string_view key, int) { b.emplace_back(key); });
   RC_ASSERT(a == b);
 }
 
@@ -72,9 +72,9 @@ RC_GTEST_PROP(HashOrderedMap, AScanReturnsOnceWhateverIsThereThroughoutWhileOthe
   for (bool more = true; more;) {
     int left = 1 + batch % 10;
     const auto [again, next] =
-        map.scan(cursor, [&](std::uint64_t found, const std::string& key, int) {
+        map.scan(cursor, [&](std::uint64_t found, std::string_view key, int) {
           RC_ASSERT(found >= cursor);
-          if (key.size() == 7) seen.insert(key);
+          if (key.size() == 7) seen.emplace(key);
           return --left > 0;
         });
     more = again;
@@ -96,7 +96,7 @@ RC_GTEST_PROP(HashOrderedMap, EraseIfTakesExactlyWhatItIsToldTo,
   for (const std::uint8_t key : keys) map.get(name(key), crafted_hash(key)) = key;
   map.erase_if([](std::string_view, int& value) { return value % 3 == 0; });
   std::set<int> left;
-  map.for_each([&left](const std::string&, int value) { left.insert(value); });
+  map.for_each([&left](std::string_view, int value) { left.insert(value); });
   std::set<int> expected;
   for (const int key : keys) {
     if (key % 3 != 0) expected.insert(key);
@@ -110,7 +110,7 @@ TEST(HashOrderedMap, ARandomChoiceReachesEveryKey) {
   for (int key = 0; key < 30; ++key) map.get(name(key), crafted_hash(key));
   Random random(1);
   std::set<std::string> chosen;
-  for (int i = 0; i < 2000; ++i) chosen.insert(map.random(random)->key);
+  for (int i = 0; i < 2000; ++i) chosen.emplace(map.random(random)->key());
   EXPECT_EQ(chosen.size(), 30u);
 }
 

@@ -261,19 +261,21 @@ bool Removal::removes(const Effect& effect) const {
 
 std::string view(const PartitionState& state) {
   std::set<std::string> lines;
-  state.objects().for_each([&lines](const std::string& key, const Object& object) {
+  state.objects().for_each([&lines](std::string_view name, const Object& object) {
     if (!object.live()) return;
+    const std::string key(name);
     if (object.string.live()) lines.insert(key + " string" + scalar_text(object.string));
     if (object.set) {
-      object.set->for_each([&](const std::string& member, const DotStore<MemberDot>& dots) {
-        std::string line = key + " member " + member;
+      object.set->for_each([&](std::string_view member, const DotStore<MemberDot>& dots) {
+        std::string line = fmt::format("{} member {}", key, member);
         for (const MemberDot& entry : dots) line += ' ' + entry.dot.to_string();
         lines.insert(line);
       });
     }
     if (object.hash) {
-      object.hash->for_each([&](const std::string& field, const Scalar& scalar) {
-        if (scalar.live()) lines.insert(key + " field " + field + scalar_text(scalar));
+      object.hash->for_each([&](std::string_view field, const Scalar& scalar) {
+        if (scalar.live())
+          lines.insert(fmt::format("{} field {}{}", key, field, scalar_text(scalar)));
       });
     }
     if (object.expiry) {
@@ -374,7 +376,7 @@ bool World::perform(Replica& replica, const std::vector<Command>& commands) {
 
   if (commands.size() == 1 && commands[0].act == Act::kDeleteAll) {
     record.delta.full = true;
-    replica.state.objects().for_each([&record](const std::string& key, const Object& object) {
+    replica.state.objects().for_each([&record](std::string_view key, const Object& object) {
       KeyDelta removal;
       removal.key = key;
       remove_all(&object, removal);
