@@ -14,9 +14,10 @@ namespace even::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{5};
-// Handlers run before a turn ends although more are ready, so that clients which never pause cannot
-// keep the others' replies from leaving.
+// A turn ends after so many handlers or so much time although more are ready, so that clients and
+// peers which never pause cannot keep the others' replies from leaving.
 constexpr int kHandlersPerTurn = 512;
+constexpr std::int64_t kTurnUs = 2000;
 constexpr std::size_t kReadBuffer = 64 * 1024;
 constexpr std::int64_t kIdleCheckUs = 1'000'000;
 // How long clients may take to read their last replies when the node stops.
@@ -123,7 +124,9 @@ void ShardThread::run() {
   const auto work = asio::make_work_guard(io_);
   while (!stopped_) {
     io_.run_one();
+    const std::int64_t deadline_us = clock_.monotonic_us() + kTurnUs;
     for (int i = 1; i < kHandlersPerTurn && io_.poll_one() > 0; ++i) {
+      if (clock_.monotonic_us() > deadline_us) break;
     }
     end_turn();
   }
