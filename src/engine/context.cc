@@ -75,7 +75,7 @@ template <typename Number>
 void KeyWriter::add_increment(const Counter<Number>* counter,
                               std::vector<CounterEntry<Number>>& out, Number by) {
   std::erase_if(out, [&](const auto& entry) { return entry.replica == stamp_.dot.replica; });
-  const Counter<Number> none;
+  static const Counter<Number> none;
   out.push_back((counter ? *counter : none)
                     .incremented(stamp_.dot.replica, stamp_.dot.seq, by, object_ == nullptr));
 }

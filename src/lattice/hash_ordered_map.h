@@ -80,6 +80,13 @@ class HashOrderedMap {
     for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) __builtin_prefetch(node + offset);
   }
 
+  // Then, once more for each key, what its value points to: prefetch(value).
+  template <typename Prefetch>
+  void prefetch_value(std::uint64_t hash, Prefetch prefetch) const {
+    if (size_ == 0) return;
+    if (const Node* node = buckets_[bucket(hash)]; node != nullptr) prefetch(node->value);
+  }
+
   // The value of `key`, made when absent.
   Value& get(std::string_view key, std::uint64_t hash) {
     if (Value* found = find(key, hash)) return *found;

@@ -277,6 +277,11 @@ void Shard::prefetch(std::span<const std::string_view> keys) const {
     wanted.back().objects->prefetch_bucket(wanted.back().hash);
   }
   for (const Wanted& each : wanted) each.objects->prefetch_node(each.hash);
+  for (const Wanted& each : wanted) {
+    each.objects->prefetch_value(each.hash, [](const Object& object) {
+      if (object.string.counters) __builtin_prefetch(object.string.counters.get());
+    });
+  }
 }
 
 LogPosition Shard::barrier() const { return impl_->core.log.barrier(); }
