@@ -100,7 +100,7 @@ struct Logs {
 Result<Logs> find_logs(const std::string& dir) {
   std::error_code error;
   if (!std::filesystem::is_directory(dir, error)) return fail(dir + " is not a directory");
-  auto disk = PosixDisk::open(dir, [](PosixDisk::Task) {});
+  auto disk = PosixDisk::open(dir, [](const PosixDisk::Task&) {});
   if (!disk) return std::unexpected(disk.error());
   auto names = (*disk)->list();
   if (!names) return std::unexpected(names.error());

@@ -301,7 +301,7 @@ TEST(Codec, RefusesARecordThatIsCutAnywhereOrHasBytesLeftOver) {
 
 TEST(Codec, RefusesWhatWouldBreakTheLattice) {
   RecordDecoder decoder;
-  const auto refused = [&decoder](Record record) {
+  const auto refused = [&decoder](const Record& record) {
     const auto decoded = decoder.decode(encoded(record));
     return decoded ? std::string("not refused") : decoded.error().message;
   };

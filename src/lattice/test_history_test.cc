@@ -62,7 +62,7 @@ std::string scalar_text(const Scalar& scalar) {
 
 // The value by its definition: the latest sibling, plus the increments where it is a number.
 std::string shown_by_definition(const ScalarText& text) {
-  const std::string base = text.siblings.empty() ? "0" : text.siblings.rbegin()->value;
+  std::string base = text.siblings.empty() ? "0" : text.siblings.rbegin()->value;
   std::int64_t integers = 0;
   std::int64_t real_quarters = 0;
   for (const auto& [id, point] : text.integers) integers += point.value;
@@ -337,13 +337,13 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
           lines.insert(key + " string" + leaf.scalar.text());
           break;
         case LeafKind::kField:
-          lines.insert(key + " field " + field + leaf.scalar.text());
+          lines.insert(fmt::format("{} field {}{}", key, field, leaf.scalar.text()));
           break;
         case LeafKind::kMember:
-          lines.insert(key + " member " + field + tail);
+          lines.insert(fmt::format("{} member {}{}", key, field, tail));
           break;
         case LeafKind::kExpiry:
-          lines.insert(key + " expiry" + tail);
+          lines.insert(fmt::format("{} expiry{}", key, tail));
           break;
       }
     }

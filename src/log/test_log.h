@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/check.h"
 #include "env/clock.h"
 #include "env/sim_disk.h"
 #include "log/log.h"
@@ -33,9 +34,8 @@ struct World {
   // Puts a file with this content on the disk, durably.
   void put(const std::string& name, std::string_view bytes) {
     auto file = *disk.open_append(name, 0);
-    (void)file->append(bytes);
-    (void)file->sync_now();
-    (void)disk.sync_directory();
+    const bool put = file->append(bytes) && file->sync_now() && disk.sync_directory();
+    EVEN_CHECK(put, "the test's disk takes a file");
   }
 
   sim::Scheduler scheduler;
