@@ -7,7 +7,8 @@
 
 namespace even {
 
-static_assert(std::endian::native == std::endian::little, "reading and writing copy the machine's own bytes");
+static_assert(std::endian::native == std::endian::little,
+              "reading and writing copy the machine's own bytes");
 
 template <typename T>
 void put_little_endian(std::string& out, T value) {

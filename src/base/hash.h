@@ -1,5 +1,5 @@
-// XXH3 with a fixed seed. Hash values are part of what replicas compare (digests), so the function and its seed belong
-// to the peer protocol: changing them needs a new protocol version.
+// XXH3 with a fixed seed. Hash values are part of what replicas compare (digests), so the function
+// and its seed belong to the peer protocol: changing them needs a new protocol version.
 #pragma once
 
 #include <cstdint>

@@ -1,24 +1,24 @@
-// Deliberate bugs, to show that the simulator would find them: see docs/simulator.md. In every ordinary build EVEN_MUTANT(x)
-// is the constant false; `./dev sim --mutants` builds the core a second time with EVEN_MUTANTS defined and enables
-// one bug at a time.
+// Deliberate bugs, to show that the simulator would find them: see docs/simulator.md. In every
+// ordinary build EVEN_MUTANT(x) is the constant false; `./dev sim --mutants` builds the core a
+// second time with EVEN_MUTANTS defined and enables one bug at a time.
 #pragma once
 
 #include <cstdint>
 
-#define EVEN_MUTANT_LIST(X)                                                                       \
-  X(kSkipDependencyCheck, "a record is joined before what it depends on")                         \
-  X(kReuseReplicaId, "a restarted node goes on under its old replica id")                         \
-  X(kApplyTwice, "a record that was seen before is joined again")                                 \
-  X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")               \
-  X(kJoinIgnoresVector, "a join brings back what this side has removed")                          \
-  X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                  \
-  X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")             \
-  X(kCollectTooEarly, "residue is dropped before every replica has seen the removal")             \
-  X(kPurgeForgetsExpiry, "purging an expired key drops its expiry too")                           \
-  X(kDigestMissesMember, "removing a set member leaves the digest as it was")                     \
-  X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
-  X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \
-  X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \
+#define EVEN_MUTANT_LIST(X)                                                                   \
+  X(kSkipDependencyCheck, "a record is joined before what it depends on")                     \
+  X(kReuseReplicaId, "a restarted node goes on under its old replica id")                     \
+  X(kApplyTwice, "a record that was seen before is joined again")                             \
+  X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")           \
+  X(kJoinIgnoresVector, "a join brings back what this side has removed")                      \
+  X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")              \
+  X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")         \
+  X(kCollectTooEarly, "residue is dropped before every replica has seen the removal")         \
+  X(kPurgeForgetsExpiry, "purging an expired key drops its expiry too")                       \
+  X(kDigestMissesMember, "removing a set member leaves the digest as it was")                 \
+  X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")          \
+  X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                        \
+  X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send") \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 
 namespace even {

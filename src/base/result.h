@@ -1,5 +1,5 @@
-// Result<T>: a value, or an Error that says what went wrong in words a user can act on. Used at module boundaries,
-// where exceptions do not cross.
+// Result<T>: a value, or an Error that says what went wrong in words a user can act on. Used at
+// module boundaries, where exceptions do not cross.
 #pragma once
 
 #include <expected>

@@ -1,4 +1,5 @@
-// The outside world's clocks, as the core sees them. The simulator's implementation skews and jumps the wall clock.
+// The outside world's clocks, as the core sees them. The simulator's implementation skews and jumps
+// the wall clock.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// The file system as the core sees it: append-only files, whole-file reads, directory operations. Calls block, except sync, which
-// completes later so that a shard goes on serving while the disk works (group commit). One Disk is rooted at a data directory; names
-// are plain file names in it.
+// The file system as the core sees it: append-only files, whole-file reads, directory operations.
+// Calls block, except sync, which completes later so that a shard goes on serving while the disk
+// works (group commit). One Disk is rooted at a data directory; names are plain file names in it.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,12 @@ class AppendFile {
   virtual Result<> append(std::string_view bytes) = 0;
   // Cuts the file to `size` bytes: undoes a failed append.
   virtual Result<> truncate(std::uint64_t size) = 0;
-  // Makes sure that the file can grow to `size` bytes without running out of room; its size does not change. A hint: file
-  // systems that cannot say succeed.
+  // Makes sure that the file can grow to `size` bytes without running out of room; its size does
+  // not change. A hint: file systems that cannot say succeed.
   virtual Result<> reserve(std::uint64_t size) = 0;
-  // Makes everything appended before the call durable, then calls `done` on the thread that owns the file. `done` is not called
-  // once the file has been destroyed. At most one sync is under way at a time.
+  // Makes everything appended before the call durable, then calls `done` on the thread that owns
+  // the file. `done` is not called once the file has been destroyed. At most one sync is under way
+  // at a time.
   virtual void sync(std::function<void(Result<>)> done) = 0;
   // The same, blocking. For start, stop and the change of segments.
   virtual Result<> sync_now() = 0;
@@ -37,10 +38,12 @@ class Disk {
   // Names of the files in the directory, sorted.
   virtual Result<std::vector<std::string>> list() = 0;
   // Creates or opens for appending at `size` (the file is cut to it; pass 0 for a new file).
-  virtual Result<std::unique_ptr<AppendFile>> open_append(const std::string& name, std::uint64_t size) = 0;
+  virtual Result<std::unique_ptr<AppendFile>> open_append(const std::string& name,
+                                                          std::uint64_t size) = 0;
   virtual Result<std::uint64_t> size(const std::string& name) = 0;
   // Reads up to `length` bytes at `offset`; fewer at the end of the file.
-  virtual Result<std::string> read(const std::string& name, std::uint64_t offset, std::uint64_t length) = 0;
+  virtual Result<std::string> read(const std::string& name, std::uint64_t offset,
+                                   std::uint64_t length) = 0;
   // Atomically replaces `to`. Durable only after sync_directory.
   virtual Result<> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<> remove(const std::string& name) = 0;

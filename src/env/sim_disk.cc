@@ -30,12 +30,13 @@ class SimFile : public AppendFile {
 
   void sync(std::function<void(Result<>)> done) override {
     const DiskFaults& faults = disk_.faults;
-    std::int64_t duration = faults.sync_us / 2 + static_cast<std::int64_t>(disk_.random_.below(faults.sync_us + 1));
+    std::int64_t duration =
+        faults.sync_us / 2 + static_cast<std::int64_t>(disk_.random_.below(faults.sync_us + 1));
     if (disk_.random_.chance(faults.slow_sync)) duration *= 100;
     const bool fails = disk_.random_.chance(faults.failing_sync);
     // What is synced is what had been appended when the sync began.
-    disk_.scheduler_.after(duration, [alive = std::weak_ptr<bool>(alive_), content = content_, upto = content_->bytes,
-                                      fails, done = std::move(done)] {
+    disk_.scheduler_.after(duration, [alive = std::weak_ptr<bool>(alive_), content = content_,
+                                      upto = content_->bytes, fails, done = std::move(done)] {
       if (alive.expired()) return;
       if (fails) return done(fail("input/output error (simulated)"));
       content->durable = upto;
@@ -75,9 +76,11 @@ void SimDisk::crash() {
           }
           break;
         case 1:  // junk
-          for (std::size_t i = random_.below(rest + 1); i > 0; --i) left += static_cast<char>(random_.next());
+          for (std::size_t i = random_.below(rest + 1); i > 0; --i)
+            left += static_cast<char>(random_.next());
           break;
-        default: break;
+        default:
+          break;
       }
     }
     survived->durable = left;
@@ -99,7 +102,8 @@ Result<std::vector<std::string>> SimDisk::list() {
   return names;
 }
 
-Result<std::unique_ptr<AppendFile>> SimDisk::open_append(const std::string& name, std::uint64_t size) {
+Result<std::unique_ptr<AppendFile>> SimDisk::open_append(const std::string& name,
+                                                         std::uint64_t size) {
   auto& content = files_[name];
   if (!content || size == 0) {
     if (faults.full) {
@@ -119,7 +123,8 @@ Result<std::uint64_t> SimDisk::size(const std::string& name) {
   return file->second->bytes.size();
 }
 
-Result<std::string> SimDisk::read(const std::string& name, std::uint64_t offset, std::uint64_t length) {
+Result<std::string> SimDisk::read(const std::string& name, std::uint64_t offset,
+                                  std::uint64_t length) {
   const auto file = files_.find(name);
   if (file == files_.end()) return fail(name + ": no such file");
   const std::string& bytes = file->second->bytes;

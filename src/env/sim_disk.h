@@ -1,6 +1,6 @@
-// A disk that loses what it is allowed to lose. Content that was not synced survives a crash in part: a prefix of it, or a
-// prefix with junk or a hole behind it; directory changes that were not synced survive as a prefix of their sequence.
-// It can also be full, slow, or fail a sync.
+// A disk that loses what it is allowed to lose. Content that was not synced survives a crash in
+// part: a prefix of it, or a prefix with junk or a hole behind it; directory changes that were not
+// synced survive as a prefix of their sequence. It can also be full, slow, or fail a sync.
 #pragma once
 
 #include <map>
@@ -15,10 +15,10 @@
 namespace even::sim {
 
 struct DiskFaults {
-  std::int64_t sync_us = 300;           // typical duration of a sync
-  double slow_sync = 0.01;              // chance that it takes a hundred times as long
-  double failing_sync = 0;              // chance that it fails, after which nothing unsynced is certain
-  bool full = false;                    // appends and reservations fail
+  std::int64_t sync_us = 300;  // typical duration of a sync
+  double slow_sync = 0.01;     // chance that it takes a hundred times as long
+  double failing_sync = 0;     // chance that it fails, after which nothing unsynced is certain
+  bool full = false;           // appends and reservations fail
 };
 
 class SimDisk : public Disk {
@@ -33,9 +33,11 @@ class SimDisk : public Disk {
   void wipe();
 
   Result<std::vector<std::string>> list() override;
-  Result<std::unique_ptr<AppendFile>> open_append(const std::string& name, std::uint64_t size) override;
+  Result<std::unique_ptr<AppendFile>> open_append(const std::string& name,
+                                                  std::uint64_t size) override;
   Result<std::uint64_t> size(const std::string& name) override;
-  Result<std::string> read(const std::string& name, std::uint64_t offset, std::uint64_t length) override;
+  Result<std::string> read(const std::string& name, std::uint64_t offset,
+                           std::uint64_t length) override;
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& name) override;
   Result<> sync_directory() override;
@@ -44,7 +46,8 @@ class SimDisk : public Disk {
   friend class SimFile;
   struct Content {
     std::string bytes;
-    std::string durable;  // what a crash cannot take; a prefix of `bytes` unless it was truncated since
+    std::string
+        durable;  // what a crash cannot take; a prefix of `bytes` unless it was truncated since
   };
   using Directory = std::map<std::string, std::shared_ptr<Content>>;
 

@@ -1,5 +1,5 @@
-// Simulated time: a queue of events in the order of their instants. Two events of one instant run in the order in
-// which they were scheduled, so a run is a function of its seed.
+// Simulated time: a queue of events in the order of their instants. Two events of one instant run
+// in the order in which they were scheduled, so a run is a function of its seed.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,9 @@ class Scheduler {
   void at(std::int64_t time_us, std::function<void()> event) {
     events_.emplace(std::pair{std::max(time_us, now_us_), next_++}, std::move(event));
   }
-  void after(std::int64_t delay_us, std::function<void()> event) { at(now_us_ + delay_us, std::move(event)); }
+  void after(std::int64_t delay_us, std::function<void()> event) {
+    at(now_us_ + delay_us, std::move(event));
+  }
 
   // Runs the next event unless it lies after `until_us`; false when there is none.
   bool step(std::int64_t until_us) {

@@ -25,7 +25,8 @@ void pack_bytes(Packer& packer, std::string_view bytes) {
 }
 
 void pack_number(Packer& packer, std::int64_t value) { packer.pack_int64(value); }
-// The two halves of its bits: doubles could not hold what lies beyond their exponents, which long doubles reach.
+// The two halves of its bits: doubles could not hold what lies beyond their exponents, which long
+// doubles reach.
 void pack_number(Packer& packer, Real value) {
   const auto bits = std::bit_cast<RealBits>(value);
   packer.pack_array(2);
@@ -48,16 +49,23 @@ void pack_counter(Packer& packer, const std::vector<CounterEntry<Number>>& entri
 void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
   switch (kind) {
     case LeafKind::kString:
-    case LeafKind::kField: pack_bytes(packer, sibling.value); return;
-    case LeafKind::kMember: packer.pack_nil(); return;
-    case LeafKind::kExpiry: packer.pack_int64(sibling.at_ms); return;
+    case LeafKind::kField:
+      pack_bytes(packer, sibling.value);
+      return;
+    case LeafKind::kMember:
+      packer.pack_nil();
+      return;
+    case LeafKind::kExpiry:
+      packer.pack_int64(sibling.at_ms);
+      return;
   }
 }
 
 void pack_leaf(Packer& packer, const LeafDelta& leaf, const Dot& dot, Hlc time) {
   const std::uint32_t size = !leaf.reals.empty() ? 5 : !leaf.integers.empty() ? 4 : 3;
   packer.pack_array(size);
-  packer.pack_uint8(static_cast<std::uint8_t>(static_cast<std::uint8_t>(leaf.kind) | (leaf.partial ? kPartialBit : 0)));
+  packer.pack_uint8(static_cast<std::uint8_t>(static_cast<std::uint8_t>(leaf.kind) |
+                                              (leaf.partial ? kPartialBit : 0)));
   pack_bytes(packer, leaf.field);
   packer.pack_array(static_cast<std::uint32_t>(leaf.siblings.size()));
   for (const SiblingView& sibling : leaf.siblings) {
@@ -80,7 +88,8 @@ struct Malformed {
 };
 
 std::uint64_t unsigned_of(const msgpack::object& object) {
-  if (object.type != msgpack::type::POSITIVE_INTEGER) throw Malformed{"an unsigned integer was expected"};
+  if (object.type != msgpack::type::POSITIVE_INTEGER)
+    throw Malformed{"an unsigned integer was expected"};
   return object.via.u64;
 }
 void get_number(const msgpack::object& object, std::int64_t& out) {
@@ -140,8 +149,12 @@ void get_counter(const msgpack::object& object, const VersionVector& context,
 void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out) {
   switch (kind) {
     case LeafKind::kString:
-    case LeafKind::kField: out.value = bytes_of(object); return;
-    case LeafKind::kExpiry: get_number(object, out.at_ms); return;
+    case LeafKind::kField:
+      out.value = bytes_of(object);
+      return;
+    case LeafKind::kExpiry:
+      get_number(object, out.at_ms);
+      return;
     case LeafKind::kMember:
       if (object.type != msgpack::type::NIL) throw Malformed{"a set member has no content"};
       return;
@@ -172,7 +185,8 @@ void get_leaf(const msgpack::object& object, const Record& record, LeafDelta& ou
       sibling.dot = dot_of(parts.ptr[0], parts.ptr[1]);
       sibling.time.value = unsigned_of(parts.ptr[2]);
       get_content(parts.ptr[3], out.kind, sibling);
-      if (!record.context.covers(sibling.dot)) throw Malformed{"the context does not cover a sibling"};
+      if (!record.context.covers(sibling.dot))
+        throw Malformed{"the context does not cover a sibling"};
     } else {
       if (record.origin.value == 0) throw Malformed{"a state has siblings without dots"};
       sibling.dot = record.dot();

@@ -1,5 +1,6 @@
-// Records as bytes, in MessagePack: see docs/formats/record.md. The same bytes are in the log, on the wire and in checkpoints, where a partition's
-// whole state is a record with origin 0 and a full delta.
+// Records as bytes, in MessagePack: see docs/formats/record.md. The same bytes are in the log, on
+// the wire and in checkpoints, where a partition's whole state is a record with origin 0 and a full
+// delta.
 #pragma once
 
 #include <memory>
@@ -12,7 +13,8 @@
 
 namespace even {
 
-// The first bytes of every record, at fixed places, so that a record can be routed and recognised without being decoded.
+// The first bytes of every record, at fixed places, so that a record can be routed and recognised
+// without being decoded.
 struct RecordHead {
   std::uint16_t partition = 0;
   Dot dot;  // {0, 0} for a state
@@ -28,7 +30,8 @@ class RecordDecoder {
  public:
   RecordDecoder();
   ~RecordDecoder();
-  // The record views `bytes`. Any input is safe: what is not a well-formed record is an error. Reuses memory between calls.
+  // The record views `bytes`. Any input is safe: what is not a well-formed record is an error.
+  // Reuses memory between calls.
   Result<Record> decode(std::string_view bytes);
 
  private:

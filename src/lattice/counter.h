@@ -1,20 +1,26 @@
-// A counter that can be deleted exactly: removing it takes away the increments that the remover had seen and no others.
+// A counter that can be deleted exactly: removing it takes away the increments that the remover had
+// seen and no others.
 //
-// Each replica run that ever incremented owns one entry: how much it has added in all (`sum`) as of its record `seq`, and how much
-// of that somebody has removed (`removed_sum`, as of record `removed_seq`). Both points lie on the same curve, the owner's
-// running sum over its own records, so two sides join by taking the later point of each. The entry's value is the difference.
+// Each replica run that ever incremented owns one entry: how much it has added in all (`sum`) as of
+// its record `seq`, and how much of that somebody has removed (`removed_sum`, as of record
+// `removed_seq`). Both points lie on the same curve, the owner's running sum over its own records,
+// so two sides join by taking the later point of each. The entry's value is the difference.
 //
-// An entry whose increments are all removed is residue: it has no value but is kept until every replica has seen the removal, because
-// a concurrent increment of the same owner may still arrive and needs the point to be subtracted from. When the owner increments again it
-// starts a new curve at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody may still hold as
-// residue. On that tie the point that comes with the later `seq` is the new curve's. Going on with the old curve instead would lose digits
-// of reals: after 1e300 has been added and removed, adding 0.5 would add nothing.
+// An entry whose increments are all removed is residue: it has no value but is kept until every
+// replica has seen the removal, because a concurrent increment of the same owner may still arrive
+// and needs the point to be subtracted from. When the owner increments again it starts a new curve
+// at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody
+// may still hold as residue. On that tie the point that comes with the later `seq` is the new
+// curve's. Going on with the old curve instead would lose digits of reals: after 1e300 has been
+// added and removed, adding 0.5 would add nothing.
 #pragma once
 
 #include <absl/container/inlined_vector.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
+#include <vector>
 
 #include "base/check.h"
 #include "lattice/version_vector.h"
@@ -39,16 +45,16 @@ struct CounterEntry {
   bool operator==(const CounterEntry&) const = default;
 };
 
-// Integer sums wrap: the overflow check is made on the visible value when a client increments, and concurrent increments that
-// overflow together wrap the same way everywhere.
+// Integer sums wrap: the overflow check is made on the visible value when a client increments, and
+// concurrent increments that overflow together wrap the same way everywhere.
 inline std::int64_t wrapping_add(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
 }
 inline std::int64_t wrapping_sub(std::int64_t a, std::int64_t b) {
   return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) - static_cast<std::uint64_t>(b));
 }
-// Real sums stop at the largest long double. A client's increment is checked on the visible value, but an owner's running sum
-// and the total of concurrent increments can go beyond it.
+// Real sums stop at the largest long double. A client's increment is checked on the visible value,
+// but an owner's running sum and the total of concurrent increments can go beyond it.
 inline Real wrapping_add(Real a, Real b) {
   constexpr Real kMax = __LDBL_MAX__;
   return std::clamp<Real>(a + b, -kMax, kMax);
@@ -65,7 +71,10 @@ template <typename Number>
 class Counter {
  public:
   using Entry = CounterEntry<Number>;
-  using Entries = absl::InlinedVector<Entry, 1>;
+  // Integers are everywhere and have one owner mostly; reals are rare, and should not make the
+  // common counter larger.
+  using Entries = std::conditional_t<std::is_same_v<Number, Real>, std::vector<Entry>,
+                                     absl::InlinedVector<Entry, 1>>;
 
   const Entries& entries() const { return entries_; }
   bool empty() const { return entries_.empty(); }
@@ -90,7 +99,8 @@ class Counter {
     return total;
   }
 
-  // Delta: `replica`'s entry after adding `by` in its record `seq`. With `anew`, what it had added before is removed.
+  // Delta: `replica`'s entry after adding `by` in its record `seq`. With `anew`, what it had added
+  // before is removed.
   Entry incremented(ReplicaId replica, std::uint64_t seq, Number by, bool anew) const {
     const Entry* mine = find(replica);
     if (mine == nullptr || !mine->live() || anew) return {replica, seq, by, seq - 1, Number{}};
@@ -125,13 +135,14 @@ class Counter {
     }
   }
 
-  // The other side describes this counter in full and holds no entry of `replica` for which `held` is false: what it has
-  // seen of those, it has collected.
+  // The other side describes this counter in full and holds no entry of `replica` for which `held`
+  // is false: what it has seen of those, it has collected.
   template <typename Held>
   void drop_collected(const VersionVector& their_context, Held held) {
     entries_.erase(std::remove_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& e) {
-                                    return !held(e.replica) && their_context.covers({e.replica, e.seq});
+                                    return !held(e.replica) &&
+                                           their_context.covers({e.replica, e.seq});
                                   }),
                    entries_.end());
   }

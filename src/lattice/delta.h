@@ -1,12 +1,15 @@
-// Deltas: the one form in which a change of state exists outside the state itself. A local write, a record from a peer, a record read back from the log,
-// a partition's snapshot and a checkpoint are all deltas, and PartitionState::join is the one way to take them in.
+// Deltas: the one form in which a change of state exists outside the state itself. A local write, a
+// record from a peer, a record read back from the log, a partition's snapshot and a checkpoint are
+// all deltas, and PartitionState::join is the one way to take them in.
 //
-// A delta is a fragment of a partition's lattice together with a causal context, a version vector that says what its maker had seen. A leaf that
-// is mentioned without entries was removed by the maker, as far as the context goes. `full` on a key says that leaves which are not mentioned
-// are absent too; `full` on the delta says the same of keys. So DEL is a full key without leaves, SET a full key with one, SADD a partial key
-// with one member, and a snapshot a full delta of full keys.
+// A delta is a fragment of a partition's lattice together with a causal context, a version vector
+// that says what its maker had seen. A leaf that is mentioned without entries was removed by the
+// maker, as far as the context goes. `full` on a key says that leaves which are not mentioned are
+// absent too; `full` on the delta says the same of keys. So DEL is a full key without leaves, SET a
+// full key with one, SADD a partial key with one member, and a snapshot a full delta of full keys.
 //
-// Deltas hold views: of a request's arguments, a decoder's buffer or the state itself. They live no longer than what they view.
+// Deltas hold views: of a request's arguments, a decoder's buffer or the state itself. They live no
+// longer than what they view.
 #pragma once
 
 #include <absl/container/inlined_vector.h>
@@ -32,8 +35,8 @@ inline constexpr std::uint8_t kLeafKinds = 4;
 struct SiblingView {
   Dot dot;
   Hlc time;
-  std::string_view value;   // kString, kField
-  std::int64_t at_ms = 0;   // kExpiry: Unix time in milliseconds
+  std::string_view value;  // kString, kField
+  std::int64_t at_ms = 0;  // kExpiry: Unix time in milliseconds
 };
 
 struct LeafDelta {
@@ -57,13 +60,15 @@ struct Delta {
   absl::InlinedVector<KeyDelta, 1> keys;
 };
 
-// A delta made by one replica as one step: what the log stores and peers exchange. Its dot is (origin, context[origin]).
+// A delta made by one replica as one step: what the log stores and peers exchange. Its dot is
+// (origin, context[origin]).
 struct Record {
   std::uint16_t partition = 0;
   ReplicaId origin;
   Hlc time;
-  // Everything the origin had seen when it made the record, and the record itself. At once the record's dependencies (delivery waits
-  // for all of it but the record's own dot) and the context of its delta.
+  // Everything the origin had seen when it made the record, and the record itself. At once the
+  // record's dependencies (delivery waits for all of it but the record's own dot) and the context
+  // of its delta.
   VersionVector context;
   Delta delta;
 

@@ -1,6 +1,7 @@
-// The dot kernel shared by all causal data types (Almeida, Shoker, Baquero, "Delta State Replicated Data Types", 2018): a small
-// set of entries, each named by the dot of the record that wrote it. Two sides are joined with the help of what each has seen: an
-// entry that the other side has seen and no longer holds was removed there.
+// The dot kernel shared by all causal data types (Almeida, Shoker, Baquero, "Delta State Replicated
+// Data Types", 2018): a small set of entries, each named by the dot of the record that wrote it.
+// Two sides are joined with the help of what each has seen: an entry that the other side has seen
+// and no longer holds was removed there.
 #pragma once
 
 #include <absl/container/inlined_vector.h>
@@ -22,7 +23,8 @@ bool contains_dot(const Entries& entries, const Dot& dot) {
                      [&dot](const auto& entry) { return entry.dot == dot; });
 }
 
-// Joins `theirs` into `mine`. `my_context` is what this side had seen before the join, `their_context` what the other side had.
+// Joins `theirs` into `mine`. `my_context` is what this side had seen before the join,
+// `their_context` what the other side had.
 template <typename Entry, typename Theirs>
 void join_dots(DotStore<Entry>& mine, const VersionVector& my_context, const Theirs& theirs,
                const VersionVector& their_context) {
@@ -33,8 +35,9 @@ void join_dots(DotStore<Entry>& mine, const VersionVector& my_context, const The
   }
   mine.erase(std::remove_if(mine.begin(), mine.end(),
                             [&](const Entry& entry) {
-                              const bool seen = their_context.covers(entry.dot) ||
-                                                (EVEN_MUTANT(kDeleteWinsOverConcurrent) && theirs.empty());
+                              const bool seen =
+                                  their_context.covers(entry.dot) ||
+                                  (EVEN_MUTANT(kDeleteWinsOverConcurrent) && theirs.empty());
                               return seen && !contains_dot(theirs, entry.dot);
                             }),
              mine.end());

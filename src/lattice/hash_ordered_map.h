@@ -1,11 +1,12 @@
-// A map from strings to values, iterated in the order of the keys' hashes. The order depends on the content
-// alone, so it is the same on every replica and in every run; a position in it is a plain hash value, which
-// stays valid however the map changes in between. That makes it the cursor of SCAN: what is there from the
-// beginning to the end of a scan is returned, once.
+// A map from strings to values, iterated in the order of the keys' hashes. The order depends on the
+// content alone, so it is the same on every replica and in every run; a position in it is a plain
+// hash value, which stays valid however the map changes in between. That makes it the cursor of
+// SCAN: what is there from the beginning to the end of a scan is returned, once.
 //
-// A hash table whose bucket is chosen by the upper bits of the hash, with each bucket's chain sorted: walking
-// the buckets is walking the hashes, and doubling the table cuts each chain in two without disturbing the order.
-// A node holds hash, value and key in one piece of memory and stays where it is until it is erased.
+// A hash table whose bucket is chosen by the upper bits of the hash, with each bucket's chain
+// sorted: walking the buckets is walking the hashes, and doubling the table cuts each chain in two
+// without disturbing the order. A node holds hash, value and key in one piece of memory and stays
+// where it is until it is erased.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +33,8 @@ class HashOrderedMap {
 
    private:
     friend class HashOrderedMap;
-    Node(std::uint64_t hash, std::size_t key_size) : hash_(hash), key_size_(static_cast<std::uint32_t>(key_size)) {}
+    Node(std::uint64_t hash, std::size_t key_size)
+        : hash_(hash), key_size_(static_cast<std::uint32_t>(key_size)) {}
     Node* next_ = nullptr;
     std::uint64_t hash_;
     std::uint32_t key_size_;
@@ -68,8 +70,9 @@ class HashOrderedMap {
   }
   const Value* find(std::string_view key) const { return find(key, hash64(key)); }
 
-  // Look-ups of many keys spend most of their time waiting for memory. Asking for all of it first lets the waits overlap: call
-  // prefetch_bucket for each key, then prefetch_node for each, then look them up.
+  // Look-ups of many keys spend most of their time waiting for memory. Asking for all of it first
+  // lets the waits overlap: call prefetch_bucket for each key, then prefetch_node for each, then
+  // look them up.
   void prefetch_bucket(std::uint64_t hash) const {
     if (size_ != 0) __builtin_prefetch(&buckets_[bucket(hash)]);
   }
@@ -77,7 +80,8 @@ class HashOrderedMap {
     if (size_ == 0) return;
     const char* node = reinterpret_cast<const char*>(buckets_[bucket(hash)]);
     if (node == nullptr) return;
-    for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) __builtin_prefetch(node + offset);
+    for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64)
+      __builtin_prefetch(node + offset);
   }
 
   // Then, once more for each key, what its value points to: prefetch(value).
@@ -92,7 +96,8 @@ class HashOrderedMap {
     if (Value* found = find(key, hash)) return *found;
     if (size_ >= buckets_.size()) resize(buckets_.empty() ? 1 : buckets_.size() * 2);
     Node** link = &buckets_[bucket(hash)];
-    while (*link != nullptr && ((*link)->hash_ < hash || ((*link)->hash_ == hash && (*link)->key() < key))) {
+    while (*link != nullptr &&
+           ((*link)->hash_ < hash || ((*link)->hash_ == hash && (*link)->key() < key))) {
       link = &(*link)->next_;
     }
     void* memory = ::operator new(sizeof(Node) + key.size());
@@ -123,8 +128,8 @@ class HashOrderedMap {
     bits_ = 0;
   }
 
-  // Calls visit(key, value) for every entry, until it returns false if it returns bool. The map must not change
-  // meanwhile.
+  // Calls visit(key, value) for every entry, until it returns false if it returns bool. The map
+  // must not change meanwhile.
   template <typename Visit>
   void for_each(Visit visit) const {
     for (const Node* node : buckets_) {
@@ -153,9 +158,9 @@ class HashOrderedMap {
     shrink();
   }
 
-  // Calls visit(hash, key, value) in order of hashes from `first` on while it returns true; entries of one hash are
-  // never split: when visit has said false, those that remain of its hash are still visited. Returns whether
-  // there are more, and the hash to go on with.
+  // Calls visit(hash, key, value) in order of hashes from `first` on while it returns true; entries
+  // of one hash are never split: when visit has said false, those that remain of its hash are still
+  // visited. Returns whether there are more, and the hash to go on with.
   template <typename Visit>
   std::pair<bool, std::uint64_t> scan(std::uint64_t first, Visit visit) const {
     if (size_ == 0) return {false, 0};
@@ -175,12 +180,13 @@ class HashOrderedMap {
   // A uniform choice; null when empty.
   const Node* random(Random& random) const {
     if (empty()) return nullptr;
-    // A place in a random bucket, drawn again when the chain does not reach so far: every entry in the first
-    // kPlaces of its chain is equally likely, and longer chains hardly occur.
+    // A place in a random bucket, drawn again when the chain does not reach so far: every entry in
+    // the first kPlaces of its chain is equally likely, and longer chains hardly occur.
     constexpr std::uint64_t kPlaces = 8;
     for (int tries = 0; tries < 256; ++tries) {
       const Node* node = buckets_[random.below(buckets_.size())];
-      for (std::uint64_t place = random.below(kPlaces); node != nullptr && place > 0; --place) node = node->next_;
+      for (std::uint64_t place = random.below(kPlaces); node != nullptr && place > 0; --place)
+        node = node->next_;
       if (node != nullptr) return node;
     }
     for (std::size_t i = random.below(buckets_.size());; i = (i + 1) % buckets_.size()) {
@@ -213,7 +219,8 @@ class HashOrderedMap {
     old.swap(buckets_);
     bits_ = 0;
     while ((std::size_t{1} << bits_) < count) ++bits_;
-    // The old chains in sequence are the entries in order, so appending keeps every new chain sorted.
+    // The old chains in sequence are the entries in order, so appending keeps every new chain
+    // sorted.
     Node** tail = nullptr;
     std::size_t current = count;
     for (Node* node : old) {
@@ -232,7 +239,7 @@ class HashOrderedMap {
     }
   }
 
-  void swap(HashOrderedMap& other) {
+  void swap(HashOrderedMap& other) noexcept {
     buckets_.swap(other.buckets_);
     std::swap(bits_, other.bits_);
     std::swap(size_, other.size_);

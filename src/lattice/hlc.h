@@ -1,6 +1,6 @@
-// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014): wall time in milliseconds in the upper 48 bits, a
-// counter in the lower 16. It orders concurrent writes for last-writer-wins; causality itself is carried by version vectors and
-// never depends on it.
+// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", 2014): wall time in
+// milliseconds in the upper 48 bits, a counter in the lower 16. It orders concurrent writes for
+// last-writer-wins; causality itself is carried by version vectors and never depends on it.
 #pragma once
 
 #include <algorithm>
@@ -22,8 +22,9 @@ struct Hlc {
 
 class HybridClock {
  public:
-  // max_drift_ms: how far ahead of the local wall clock a remote timestamp may pull this clock. Records that are further ahead
-  // are still applied, because causality does not depend on their time; they only stop dragging every later local timestamp along.
+  // max_drift_ms: how far ahead of the local wall clock a remote timestamp may pull this clock.
+  // Records that are further ahead are still applied, because causality does not depend on their
+  // time; they only stop dragging every later local timestamp along.
   explicit HybridClock(std::int64_t max_drift_ms) : max_drift_ms_(max_drift_ms) {}
 
   // A timestamp for a local event: above every timestamp given before.
@@ -32,7 +33,8 @@ class HybridClock {
     return last_;
   }
 
-  // Takes note of a remote timestamp. False when it was beyond the bound and the clock followed only up to it.
+  // Takes note of a remote timestamp. False when it was beyond the bound and the clock followed
+  // only up to it.
   bool observe(Hlc remote, std::int64_t wall_ms) {
     const std::uint64_t bound = Hlc::at(wall_ms + max_drift_ms_).value | 0xffff;
     last_.value = std::max(last_.value, std::min(remote.value, bound));

@@ -1,5 +1,6 @@
-// What one key holds: the product of one lattice per type, and its expiry. Normally only one type has content. When two types were created
-// concurrently both are kept; a reader sees the highest of them (hash over set over string) until that one is deleted or the key is overwritten.
+// What one key holds: the product of one lattice per type, and its expiry. Normally only one type
+// has content. When two types were created concurrently both are kept; a reader sees the highest of
+// them (hash over set over string) until that one is deleted or the key is overwritten.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,8 @@ struct ExpirySibling {
 
 class Object {
  public:
-  // The type that a reader sees; kNone when there is only residue (removed counters, the expiry of a purged key), which is not
-  // a key to anybody.
+  // The type that a reader sees; kNone when there is only residue (removed counters, the expiry of
+  // a purged key), which is not a key to anybody.
   ObjectType type() const;
   bool live() const { return type() != ObjectType::kNone; }
   bool empty() const { return string.empty() && !set && !hash && !expiry; }
@@ -60,21 +61,23 @@ class Object {
   void drop_residue();
 
   Scalar string;
-  std::unique_ptr<SetValue> set;    // null when empty
-  std::unique_ptr<HashValue> hash;  // null when empty; may hold fields that are only residue
-  std::uint32_t live_fields = 0;    // fields of `hash` that are live
+  std::unique_ptr<SetValue> set;         // null when empty
+  std::unique_ptr<HashValue> hash;       // null when empty; may hold fields that are only residue
+  std::uint32_t live_fields = 0;         // fields of `hash` that are live
   std::uint32_t residue_generation = 0;  // owned by PartitionState
   std::unique_ptr<DotStore<ExpirySibling>> expiry;
 };
 
 // Delta mutators that work on any object.
 
-// Makes `out` a full delta that removes all that `object` holds: what is not mentioned is removed by the context; counters
-// must be mentioned with the point up to which they are removed. Null is an absent key.
+// Makes `out` a full delta that removes all that `object` holds: what is not mentioned is removed
+// by the context; counters must be mentioned with the point up to which they are removed. Null is
+// an absent key.
 void remove_all(const Object* object, KeyDelta& out);
 // The same for one scalar: an empty leaf plus its counters' points.
 void remove_scalar(const Scalar* scalar, LeafDelta& out);
-// Removes the content and keeps the expiry, so that a concurrent update which arrives later expires as well.
+// Removes the content and keeps the expiry, so that a concurrent update which arrives later expires
+// as well.
 void purge_expired(const Object& object, KeyDelta& out);
 // All of an object, for snapshots and checkpoints. Views `object`.
 void describe(const Object& object, KeyDelta& out);

@@ -21,7 +21,8 @@ std::uint64_t leaf_seed(std::uint64_t key_hash, LeafKind kind, std::uint64_t fie
   return hash_mix(key_hash + static_cast<std::uint64_t>(kind), field_hash);
 }
 
-std::uint64_t element_hash(std::uint64_t seed, const Dot& dot, std::uint64_t time, std::uint64_t content) {
+std::uint64_t element_hash(std::uint64_t seed, const Dot& dot, std::uint64_t time,
+                           std::uint64_t content) {
   const std::uint64_t parts[] = {seed, dot.replica.value, dot.seq, time, content};
   return hash64({reinterpret_cast<const char*>(parts), sizeof parts});
 }
@@ -36,7 +37,9 @@ template <typename Number>
 std::uint64_t counter_hash(std::uint64_t seed, const Counter<Number>& counter) {
   std::uint64_t sum = 0;
   for (const auto& entry : counter.entries()) {
-    if (entry.live()) sum += element_hash(seed, {entry.replica, entry.seq}, sizeof(Number), number_bits(entry.value()));
+    if (entry.live())
+      sum += element_hash(seed, {entry.replica, entry.seq}, sizeof(Number),
+                          number_bits(entry.value()));
   }
   return sum;
 }
@@ -134,7 +137,8 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
   return stats;
 }
 
-void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context, JoinStats& stats) {
+void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context,
+                              JoinStats& stats) {
   const std::uint64_t key_hash = hash64(delta.key);
   Object* found = objects_.find(delta.key, key_hash);
   if (found == nullptr) {
@@ -175,18 +179,27 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   }
 }
 
-void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash, const KeyDelta& delta,
-                                        const VersionVector& context, JoinStats& stats) {
+void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
+                                        const KeyDelta& delta, const VersionVector& context,
+                                        JoinStats& stats) {
   bool string = false;
   bool expiry = false;
   absl::flat_hash_set<std::string_view> members;
   absl::flat_hash_set<std::string_view> fields;
   for (const LeafDelta& leaf : delta.leaves) {
     switch (leaf.kind) {
-      case LeafKind::kString: string = true; break;
-      case LeafKind::kExpiry: expiry = true; break;
-      case LeafKind::kMember: members.insert(leaf.field); break;
-      case LeafKind::kField: fields.insert(leaf.field); break;
+      case LeafKind::kString:
+        string = true;
+        break;
+      case LeafKind::kExpiry:
+        expiry = true;
+        break;
+      case LeafKind::kMember:
+        members.insert(leaf.field);
+        break;
+      case LeafKind::kField:
+        fields.insert(leaf.field);
+        break;
     }
   }
   if (!string && !object.string.empty()) {
@@ -219,11 +232,12 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash, 
   }
 }
 
-void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf, bool full,
-                               const VersionVector& context, JoinStats& stats) {
+void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf,
+                               bool full, const VersionVector& context, JoinStats& stats) {
   switch (leaf.kind) {
     case LeafKind::kString:
-      join_scalar(object.string, leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context, stats);
+      join_scalar(object.string, leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context,
+                  stats);
       return;
     case LeafKind::kMember: {
       if (!object.set) {
@@ -269,15 +283,15 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
   }
 }
 
-void PartitionState::join_scalar(Scalar& scalar, std::uint64_t seed, const LeafDelta& leaf, bool full,
-                                 const VersionVector& context, JoinStats& stats) {
+void PartitionState::join_scalar(Scalar& scalar, std::uint64_t seed, const LeafDelta& leaf,
+                                 bool full, const VersionVector& context, JoinStats& stats) {
   digest_ -= scalar_hash(seed, scalar);
   const std::size_t siblings = scalar.siblings.size();
   if (!leaf.partial) join_dots(scalar.siblings, vector_, leaf.siblings, context);
   if (EVEN_MUTANT(kTieBrokenByArrival) && scalar.siblings.size() > 1 && !leaf.siblings.empty()) {
-    const auto replaced = std::remove_if(scalar.siblings.begin(), scalar.siblings.end(), [&leaf](const Sibling& s) {
-      return !contains_dot(leaf.siblings, s.dot);
-    });
+    const auto replaced =
+        std::remove_if(scalar.siblings.begin(), scalar.siblings.end(),
+                       [&leaf](const Sibling& s) { return !contains_dot(leaf.siblings, s.dot); });
     scalar.siblings.erase(replaced, scalar.siblings.end());
   }
   if (scalar.siblings.size() > 1 && scalar.siblings.size() > siblings) ++stats.conflicts;
@@ -314,15 +328,17 @@ void PartitionState::collect_residue(const VersionVector& stable) {
   new_residue_ = Generation{next, {}, {}};
 }
 
-void PartitionState::expired(std::int64_t now_ms, std::size_t limit,
-                             const std::function<void(std::string_view, const Object&)>& visit) const {
+void PartitionState::expired(
+    std::int64_t now_ms, std::size_t limit,
+    const std::function<void(std::string_view, const Object&)>& visit) const {
   for (const auto& [at, hash] : expiries_) {
     if (at > now_ms || limit == 0) return;
     --limit;
-    objects_.scan(hash, [&, wanted = hash](std::uint64_t found, std::string_view key, const Object& object) {
-      if (found == wanted && object.live() && object.expired(now_ms)) visit(key, object);
-      return false;
-    });
+    objects_.scan(
+        hash, [&, wanted = hash](std::uint64_t found, std::string_view key, const Object& object) {
+          if (found == wanted && object.live() && object.expired(now_ms)) visit(key, object);
+          return false;
+        });
   }
 }
 

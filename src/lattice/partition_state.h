@@ -1,7 +1,8 @@
 // The state of one partition: a version vector and the objects whose causal context it is.
 //
-// Invariants: the vector covers every dot in every object; the digest is the sum of the hashes of all live elements, so two replicas with
-// equal vectors have equal digests; nothing but join changes the state of an object as a reader sees it.
+// Invariants: the vector covers every dot in every object; the digest is the sum of the hashes of
+// all live elements, so two replicas with equal vectors have equal digests; nothing but join
+// changes the state of an object as a reader sees it.
 #pragma once
 
 #include <absl/container/btree_set.h>
@@ -16,14 +17,16 @@
 namespace even {
 
 struct JoinStats {
-  std::uint64_t conflicts = 0;       // concurrent writes of one register, or types of one key, that met in this join
+  std::uint64_t conflicts =
+      0;  // concurrent writes of one register, or types of one key, that met in this join
   std::uint64_t type_conflicts = 0;  // the latter alone
 };
 
 class PartitionState {
  public:
-  // Joins a delta whose maker had seen `context`, and takes over what the context covers. For a record, the caller has made sure that this state
-  // has seen all of its context but the record itself (causal delivery); for a full delta there is no precondition.
+  // Joins a delta whose maker had seen `context`, and takes over what the context covers. For a
+  // record, the caller has made sure that this state has seen all of its context but the record
+  // itself (causal delivery); for a full delta there is no precondition.
   JoinStats join(const Delta& delta, const VersionVector& context);
 
   const VersionVector& vector() const { return vector_; }
@@ -32,19 +35,23 @@ class PartitionState {
   std::uint64_t recompute_digest() const;
 
   // The object of `key`, which may be mere residue or expired; null when there is none.
-  const Object* find(std::string_view key, std::uint64_t hash) const { return objects_.find(key, hash); }
+  const Object* find(std::string_view key, std::uint64_t hash) const {
+    return objects_.find(key, hash);
+  }
   const HashOrderedMap<Object>& objects() const { return objects_; }
   // Number of keys with content.
   std::size_t live_keys() const { return live_keys_; }
   std::size_t keys_with_expiry() const { return expiries_.size(); }
   std::size_t residue_keys() const { return old_residue_.keys.size() + new_residue_.keys.size(); }
 
-  // Calls visit(key, object) for up to `limit` live keys that have expired by `now_ms`, earliest first.
+  // Calls visit(key, object) for up to `limit` live keys that have expired by `now_ms`, earliest
+  // first.
   void expired(std::int64_t now_ms, std::size_t limit,
                const std::function<void(std::string_view, const Object&)>& visit) const;
 
-  // Drops residue that no replica can need any more. `stable`: every replica of the partition has seen all of it, and this one has seen all that any
-  // of them had seen when it said so. Invisible to readers and to the digest.
+  // Drops residue that no replica can need any more. `stable`: every replica of the partition has
+  // seen all of it, and this one has seen all that any of them had seen when it said so. Invisible
+  // to readers and to the digest.
   void collect_residue(const VersionVector& stable);
 
   // Everything, as one full delta. Views this state.
@@ -71,7 +78,8 @@ class PartitionState {
   HashOrderedMap<Object> objects_;
   std::uint64_t digest_ = 0;
   std::size_t live_keys_ = 0;
-  absl::btree_set<std::pair<std::int64_t, std::uint64_t>> expiries_;  // (instant, hash of key), live keys only
+  absl::btree_set<std::pair<std::int64_t, std::uint64_t>>
+      expiries_;  // (instant, hash of key), live keys only
   Generation old_residue_{0, {}, {}};
   Generation new_residue_{1, {}, {}};
 };

@@ -1,7 +1,8 @@
 // Dots and version vectors (Parker et al. 1983; Preguica et al., "Dotted Version Vectors", 2010).
 //
-// A dot names one record: the `seq`-th record that replica run `replica` made in this partition, counted from 1. A version vector
-// says, for each replica run, up to which dot everything has been seen; delivery without gaps makes that a complete description.
+// A dot names one record: the `seq`-th record that replica run `replica` made in this partition,
+// counted from 1. A version vector says, for each replica run, up to which dot everything has been
+// seen; delivery without gaps makes that a complete description.
 #pragma once
 
 #include <absl/container/inlined_vector.h>

@@ -27,13 +27,16 @@ std::string encode_segment_header(const SegmentHeader& header) {
 }
 
 Result<SegmentHeader> decode_segment_header(std::string_view bytes) {
-  if (bytes.size() < kSegmentHeaderBytes || std::memcmp(bytes.data(), kSegmentMagic, sizeof kSegmentMagic) != 0) {
+  if (bytes.size() < kSegmentHeaderBytes ||
+      std::memcmp(bytes.data(), kSegmentMagic, sizeof kSegmentMagic) != 0) {
     return fail("this is not a log segment (its header is missing)");
   }
   const std::uint32_t version = get_little_endian<std::uint32_t>(bytes.data() + 8);
   if (version != kLogVersion) {
-    return fail(fmt::format("log format version {} is unknown to this program, which knows version {}: use the version of Even that wrote it, or a later one",
-                            version, kLogVersion));
+    return fail(
+        fmt::format("log format version {} is unknown to this program, which knows version {}: use "
+                    "the version of Even that wrote it, or a later one",
+                    version, kLogVersion));
   }
   if (get_little_endian<std::uint64_t>(bytes.data() + 32) != hash64(bytes.substr(0, 32))) {
     return fail("the segment's header is damaged (its checksum does not match)");
@@ -48,7 +51,8 @@ std::string segment_name(ShardId shard, LogPosition base) {
 
 std::optional<SegmentHeader> parse_segment_name(std::string_view name) {
   SegmentHeader header;
-  if (name.size() != 29 || !name.starts_with("log-") || !name.ends_with(".seg")) return std::nullopt;
+  if (name.size() != 29 || !name.starts_with("log-") || !name.ends_with(".seg"))
+    return std::nullopt;
   const char* at = name.data();
   if (std::from_chars(at + 4, at + 8, header.shard).ptr != at + 8 ||
       std::from_chars(at + 9, at + 25, header.base, 16).ptr != at + 25) {
@@ -74,15 +78,21 @@ std::string encode_frame(LogPosition position, LogPosition durable, std::string_
   return out;
 }
 
-std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position, std::string_view& body) {
-  if (bytes.size() < kFrameHeaderBytes || get_little_endian<std::uint32_t>(bytes.data()) != kFrameMagic) return std::nullopt;
+std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position,
+                                        std::string_view& body) {
+  if (bytes.size() < kFrameHeaderBytes ||
+      get_little_endian<std::uint32_t>(bytes.data()) != kFrameMagic)
+    return std::nullopt;
   FrameHeader header;
   header.body_bytes = get_little_endian<std::uint32_t>(bytes.data() + 4);
   header.position = get_little_endian<std::uint64_t>(bytes.data() + 8);
   header.durable = get_little_endian<std::uint64_t>(bytes.data() + 16);
-  if (header.position != position || header.body_bytes > bytes.size() - kFrameHeaderBytes) return std::nullopt;
+  if (header.position != position || header.body_bytes > bytes.size() - kFrameHeaderBytes)
+    return std::nullopt;
   const std::string_view content = bytes.substr(kFrameHeaderBytes, header.body_bytes);
-  if (get_little_endian<std::uint64_t>(bytes.data() + 24) != hash64(content, hash64(bytes.substr(0, 24)))) return std::nullopt;
+  if (get_little_endian<std::uint64_t>(bytes.data() + 24) !=
+      hash64(content, hash64(bytes.substr(0, 24))))
+    return std::nullopt;
   body = content;
   return header;
 }

@@ -1,4 +1,5 @@
-// Frames and segments, the units of the log on disk. docs/formats/log.md describes them in prose, with a worked example.
+// Frames and segments, the units of the log on disk. docs/formats/log.md describes them in prose,
+// with a worked example.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,10 @@ struct FrameHeader {
 // The frame of `body`, whose records have been appended with append_entry.
 std::string encode_frame(LogPosition position, LogPosition durable, std::string_view body);
 void append_entry(std::string& body, std::string_view record);
-// Reads the frame at the start of `bytes`, which must be at `position`. On success `body` views `bytes`. Nothing when there is no intact frame.
-std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position, std::string_view& body);
+// Reads the frame at the start of `bytes`, which must be at `position`. On success `body` views
+// `bytes`. Nothing when there is no intact frame.
+std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position,
+                                        std::string_view& body);
 // Calls visit(record) for each entry; false when the body is malformed.
 bool for_each_entry(std::string_view body, const std::function<void(std::string_view)>& visit);
 

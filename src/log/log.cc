@@ -12,20 +12,24 @@
 namespace even {
 namespace {
 
-// Kept reserved on disk ahead of the end, so that a full disk is noticed before records are made, not after.
+// Kept reserved on disk ahead of the end, so that a full disk is noticed before records are made,
+// not after.
 constexpr std::uint64_t kReserveBytes = 1 << 20;
 constexpr std::uint64_t kReadChunk = 4 << 20;
 
 struct Scan {
-  std::uint64_t intact = 0;                // bytes of intact frames from the start
+  std::uint64_t intact = 0;  // bytes of intact frames from the start
   std::uint64_t frames = 0;
-  LogPosition durable = 0;                 // the highest position that any frame claims to be durable
-  std::optional<LogPosition> claim;        // set when a frame after the damage claims that the damaged place was durable
+  LogPosition durable = 0;  // the highest position that any frame claims to be durable
+  std::optional<LogPosition>
+      claim;  // set when a frame after the damage claims that the damaged place was durable
 };
 
-// Walks the frames of a segment's content that starts at `base`. After damage it looks for later intact frames, for what they claim about it.
-Result<Scan> scan_frames(std::string_view content, LogPosition base,
-                         const std::function<Result<>(std::uint64_t offset, std::string_view body)>& visit) {
+// Walks the frames of a segment's content that starts at `base`. After damage it looks for later
+// intact frames, for what they claim about it.
+Result<Scan> scan_frames(
+    std::string_view content, LogPosition base,
+    const std::function<Result<>(std::uint64_t offset, std::string_view body)>& visit) {
   Scan scan;
   std::string_view body;
   while (scan.intact < content.size()) {
@@ -49,7 +53,8 @@ Result<Scan> scan_frames(std::string_view content, LogPosition base,
 
 std::string damage(const std::string& file, std::uint64_t offset, std::string_view what) {
   return fmt::format(
-      "{}: damaged at offset {}: {}. Nothing was changed. If other replicas hold the data, move this node's data directory away and start it empty: it "
+      "{}: damaged at offset {}: {}. Nothing was changed. If other replicas hold the data, move "
+      "this node's data directory away and start it empty: it "
       "will be filled from them. `even log verify DIR` shows what can be read",
       file, offset, what);
 }
@@ -70,7 +75,8 @@ Result<std::map<ShardId, std::vector<Found>>> find_segments(Disk& disk) {
   if (!names) return std::unexpected(names.error());
   std::map<ShardId, std::vector<Found>> found;
   for (const std::string& name : *names) {
-    if (const auto header = parse_segment_name(name)) found[header->shard].push_back({*header, name});
+    if (const auto header = parse_segment_name(name))
+      found[header->shard].push_back({*header, name});
   }
   for (auto& [shard, segments] : found) {
     std::sort(segments.begin(), segments.end(),
@@ -79,7 +85,8 @@ Result<std::map<ShardId, std::vector<Found>>> find_segments(Disk& disk) {
   return found;
 }
 
-// One segment's content after its header; an empty one when the file is the last and its header never got to the disk.
+// One segment's content after its header; an empty one when the file is the last and its header
+// never got to the disk.
 Result<std::string> read_segment(Disk& disk, const Found& segment, bool last) {
   auto bytes = read_all(disk, segment.name);
   if (!bytes) return std::unexpected(bytes.error());
@@ -100,7 +107,8 @@ Log::Log(LogOptions options, ShardId shard, Disk& disk, Clock& clock)
     : options_(options), shard_(shard), disk_(disk), clock_(clock) {}
 Log::~Log() = default;
 
-Result<> Log::recover(const Visit& visit, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+Result<> Log::recover(const Visit& visit,
+                      const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   auto all = find_segments(disk_);
   if (!all) return std::unexpected(all.error());
   const std::vector<Found> found = std::move((*all)[shard_]);
@@ -118,27 +126,40 @@ Result<> Log::recover(const Visit& visit, const std::function<void(std::uint64_t
     const bool last = i + 1 == found.size();
     if (segments_.empty()) end_ = base;
     if (base != end_) {
-      return fail(damage(segment.name, 0, fmt::format("the log goes on at position {} but the segment before it ends at {}", base, end_)));
+      return fail(
+          damage(segment.name, 0,
+                 fmt::format("the log goes on at position {} but the segment before it ends at {}",
+                             base, end_)));
     }
     auto content = read_segment(disk_, segment, last);
     if (!content) return std::unexpected(content.error());
-    auto scan = scan_frames(*content, base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
-      Result<> outcome;
-      const bool at_the_end = last && offset + kFrameHeaderBytes + body.size() == content->size();
-      if (EVEN_MUTANT(kRecoverySkipsFrame) && at_the_end) return {};
-      const bool well_formed = for_each_entry(body, [&](std::string_view record) {
-        if (outcome) outcome = visit(base + offset, record);
-      });
-      if (!outcome) return fail(damage(segment.name, kSegmentHeaderBytes + offset, outcome.error().message));
-      if (!well_formed) return fail(damage(segment.name, kSegmentHeaderBytes + offset, "a frame is malformed"));
-      return {};
-    });
+    auto scan =
+        scan_frames(*content, base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
+          Result<> outcome;
+          const bool at_the_end =
+              last && offset + kFrameHeaderBytes + body.size() == content->size();
+          if (EVEN_MUTANT(kRecoverySkipsFrame) && at_the_end) return {};
+          const bool well_formed = for_each_entry(body, [&](std::string_view record) {
+            if (outcome) outcome = visit(base + offset, record);
+          });
+          if (!outcome)
+            return fail(
+                damage(segment.name, kSegmentHeaderBytes + offset, outcome.error().message));
+          if (!well_formed)
+            return fail(damage(segment.name, kSegmentHeaderBytes + offset, "a frame is malformed"));
+          return {};
+        });
     if (!scan) return std::unexpected(scan.error());
     if (scan->intact < content->size()) {
       const std::uint64_t offset = kSegmentHeaderBytes + scan->intact;
-      if (!last) return fail(damage(segment.name, offset, "a frame in the middle of the log cannot be read"));
+      if (!last)
+        return fail(
+            damage(segment.name, offset, "a frame in the middle of the log cannot be read"));
       if (scan->claim) {
-        return fail(damage(segment.name, offset, fmt::format("a frame cannot be read although a later one says that everything up to position {} was durable", *scan->claim)));
+        return fail(damage(segment.name, offset,
+                           fmt::format("a frame cannot be read although a later one says that "
+                                       "everything up to position {} was durable",
+                                       *scan->claim)));
       }
     }
     segments_.push_back({base, segment.name, scan->intact});
@@ -146,21 +167,24 @@ Result<> Log::recover(const Visit& visit, const std::function<void(std::uint64_t
     done += kSegmentHeaderBytes + content->size();
     if (progress) progress(done, total);
   }
-  for (const Segment& segment : segments_) stats_.bytes_on_disk += kSegmentHeaderBytes + segment.bytes;
+  for (const Segment& segment : segments_)
+    stats_.bytes_on_disk += kSegmentHeaderBytes + segment.bytes;
   stats_.segments = segments_.size();
 
   if (segments_.empty()) {
     if (auto started = start_segment(); !started) return started;
   } else {
     Segment& segment = segments_.back();
-    // Its header may have the right length and not be there: the length can get to the disk before the bytes.
+    // Its header may have the right length and not be there: the length can get to the disk before
+    // the bytes.
     const auto header = disk_.read(segment.name, 0, kSegmentHeaderBytes);
     const bool headless = !header || !decode_segment_header(*header);
     auto file = disk_.open_append(segment.name, headless ? 0 : kSegmentHeaderBytes + segment.bytes);
     if (!file) return std::unexpected(file.error());
     file_ = std::move(*file);
     if (headless) {
-      if (auto written = file_->append(encode_segment_header({shard_, segment.base})); !written) return written;
+      if (auto written = file_->append(encode_segment_header({shard_, segment.base})); !written)
+        return written;
     }
     if (auto synced = file_->sync_now(); !synced) return synced;
   }
@@ -233,7 +257,8 @@ Result<> Log::flush() {
       tail_.pop_front();
     }
   }
-  if (auto reserved = file_->reserve(kSegmentHeaderBytes + segment.bytes + kReserveBytes); !reserved) {
+  if (auto reserved = file_->reserve(kSegmentHeaderBytes + segment.bytes + kReserveBytes);
+      !reserved) {
     // What was to be written is; the next record might not find room.
     error_ = "the log has no room to grow: " + reserved.error().message;
     return {};
@@ -260,13 +285,15 @@ void Log::synced(LogPosition upto, std::int64_t started_us, Result<> result) {
   if (!result) {
     ++stats_.sync_errors;
     sync_failed_ = true;
-    error_ = "the log cannot be synced: " + result.error().message + "; writes stay refused until a restart has re-read it";
+    error_ = "the log cannot be synced: " + result.error().message +
+             "; writes stay refused until a restart has re-read it";
   } else {
     durable_ = std::max(durable_, upto);
     ++stats_.syncs;
     stats_.last_sync_seconds = static_cast<double>(clock_.monotonic_us() - started_us) / 1e6;
     stats_.sync_seconds += stats_.last_sync_seconds;
-    // Under steady load there is always a next sync; a full segment must not wait for a gap between two.
+    // Under steady load there is always a next sync; a full segment must not wait for a gap between
+    // two.
     if (segments_.back().bytes >= options_.segment_bytes) {
       sync_again_ = false;
       (void)roll();
@@ -299,19 +326,22 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
     return kFrameHeaderBytes + header->body_bytes;
   };
   if (!tail_.empty() && from >= tail_.front().position) {
-    auto at = std::lower_bound(tail_.begin(), tail_.end(), from,
-                               [](const TailFrame& frame, LogPosition position) { return frame.position < position; });
+    auto at = std::lower_bound(
+        tail_.begin(), tail_.end(), from,
+        [](const TailFrame& frame, LogPosition position) { return frame.position < position; });
     for (; at != tail_.end() && from < stop; ++at) {
       EVEN_CHECK(at->position == from, "a position between two frames");
       // The frame was made here and never left memory: its checksum need not be checked again.
-      EVEN_CHECK(for_each_entry(std::string_view(at->bytes).substr(kFrameHeaderBytes), visit), "a malformed frame in memory");
+      EVEN_CHECK(for_each_entry(std::string_view(at->bytes).substr(kFrameHeaderBytes), visit),
+                 "a malformed frame in memory");
       from += at->bytes.size();
     }
     return from;
   }
   while (from < end_ && from < stop) {
-    auto segment = std::upper_bound(segments_.begin(), segments_.end(), from,
-                                    [](LogPosition position, const Segment& s) { return position < s.base; });
+    auto segment =
+        std::upper_bound(segments_.begin(), segments_.end(), from,
+                         [](LogPosition position, const Segment& s) { return position < s.base; });
     --segment;
     const std::uint64_t offset = kSegmentHeaderBytes + (from - segment->base);
     std::uint64_t chunk = std::min(std::max(limit, std::uint64_t{64} << 10), kReadChunk);
@@ -355,7 +385,9 @@ Result<> Log::remove_first_segment() {
   return {};
 }
 
-Result<LogReport> inspect_log(Disk& disk, const std::function<void(const std::string&, std::uint64_t, std::string_view)>& visit) {
+Result<LogReport> inspect_log(
+    Disk& disk,
+    const std::function<void(const std::string&, std::uint64_t, std::string_view)>& visit) {
   auto all = find_segments(disk);
   if (!all) return std::unexpected(all.error());
   LogReport report;
@@ -365,22 +397,27 @@ Result<LogReport> inspect_log(Disk& disk, const std::function<void(const std::st
       const Found& segment = segments[i];
       const bool last = i + 1 == segments.size();
       if (end && *end != segment.header.base) {
-        return fail(damage(segment.name, 0, "the log does not go on where the segment before it ends"));
+        return fail(
+            damage(segment.name, 0, "the log does not go on where the segment before it ends"));
       }
       auto content = read_segment(disk, segment, last);
       if (!content) return std::unexpected(content.error());
-      auto scan = scan_frames(*content, segment.header.base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
-        const std::uint64_t at = kSegmentHeaderBytes + offset;
-        const bool well_formed = for_each_entry(body, [&](std::string_view record) {
-          ++report.records;
-          visit(segment.name, at, record);
-        });
-        if (!well_formed) return fail(damage(segment.name, at, "a frame is malformed"));
-        return {};
-      });
+      auto scan = scan_frames(*content, segment.header.base,
+                              [&](std::uint64_t offset, std::string_view body) -> Result<> {
+                                const std::uint64_t at = kSegmentHeaderBytes + offset;
+                                const bool well_formed =
+                                    for_each_entry(body, [&](std::string_view record) {
+                                      ++report.records;
+                                      visit(segment.name, at, record);
+                                    });
+                                if (!well_formed)
+                                  return fail(damage(segment.name, at, "a frame is malformed"));
+                                return {};
+                              });
       if (!scan) return std::unexpected(scan.error());
       if (scan->intact < content->size() && (!last || scan->claim)) {
-        return fail(damage(segment.name, kSegmentHeaderBytes + scan->intact, "a frame in the middle of the log cannot be read"));
+        return fail(damage(segment.name, kSegmentHeaderBytes + scan->intact,
+                           "a frame in the middle of the log cannot be read"));
       }
       ++report.segments;
       report.frames += scan->frames;

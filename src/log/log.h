@@ -1,8 +1,10 @@
-// The log of one shard: an endless sequence of frames, cut into segment files. A frame holds the records of one turn; it is written in one call and
-// checked as a whole. See docs/formats/log.md for the bytes and docs/architecture.md for what recovery promises.
+// The log of one shard: an endless sequence of frames, cut into segment files. A frame holds the
+// records of one turn; it is written in one call and checked as a whole. See docs/formats/log.md
+// for the bytes and docs/architecture.md for what recovery promises.
 //
-// The log does not know what a record means. Its users read it by position: recovery from the start, and each peer's sender from where it stands.
-// Single-threaded; a sync completes on the same thread.
+// The log does not know what a record means. Its users read it by position: recovery from the
+// start, and each peer's sender from where it stands. Single-threaded; a sync completes on the same
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,8 @@
 
 namespace even {
 
-// A byte offset in the sequence of frames of one shard's log, counted over all segments that ever were. Segment headers do not count.
+// A byte offset in the sequence of frames of one shard's log, counted over all segments that ever
+// were. Segment headers do not count.
 using LogPosition = std::uint64_t;
 
 enum class FsyncPolicy : std::uint8_t { kAlways, kEverySecond, kNo };
@@ -50,17 +53,23 @@ class Log {
   Log(LogOptions options, ShardId shard, Disk& disk, Clock& clock);
   ~Log();
 
-  // Opens the log and calls visit for every record in it; while it does, end() is the start of the segment being read. Cuts a torn tail: bytes after the last intact frame that nothing shows to
-  // have been durable. Any other damage is an error that names the file, the offset and the way out.
-  Result<> recover(const Visit& visit, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  // Opens the log and calls visit for every record in it; while it does, end() is the start of the
+  // segment being read. Cuts a torn tail: bytes after the last intact frame that nothing shows to
+  // have been durable. Any other damage is an error that names the file, the offset and the way
+  // out.
+  Result<> recover(const Visit& visit,
+                   const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
   // Adds a record to the frame being gathered.
   void append(std::string_view record);
-  // The position that written() or durable() must reach for everything appended so far to be written or durable.
+  // The position that written() or durable() must reach for everything appended so far to be
+  // written or durable.
   LogPosition barrier() const { return body_.empty() ? end_ : end_ + 1; }
-  // Writes the gathered frame, if there is one. On an error the frame is kept and the next flush tries again.
+  // Writes the gathered frame, if there is one. On an error the frame is kept and the next flush
+  // tries again.
   Result<> flush();
-  // Starts a sync of everything written, unless one is under way, in which case another follows it. on_synced is called after each.
+  // Starts a sync of everything written, unless one is under way, in which case another follows it.
+  // on_synced is called after each.
   void sync();
   // Writes and syncs, blocking.
   Result<> flush_and_sync();
@@ -70,11 +79,13 @@ class Log {
   LogPosition end() const { return end_; }
   LogPosition durable() const { return durable_; }
   bool sync_needed() const { return durable_ < end_; }
-  // Why the log cannot be written at present. A failed sync is final: what the disk holds is unknown until a restart reads it.
+  // Why the log cannot be written at present. A failed sync is final: what the disk holds is
+  // unknown until a restart reads it.
   const std::optional<std::string>& error() const { return error_; }
 
-  // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one frame, and calls visit(record) for each of their records. Returns
-  // the position after them; `from` itself at the end.
+  // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
+  // frame, and calls visit(record) for each of their records. Returns the position after them;
+  // `from` itself at the end.
   Result<LogPosition> read(LogPosition from, std::uint64_t limit,
                            const std::function<void(std::string_view)>& visit);
 
@@ -123,7 +134,8 @@ class Log {
   LogStats stats_;
 };
 
-// `even log verify|dump`: walks the segments of a data directory and reports each record, or the first damage. Changes nothing.
+// `even log verify|dump`: walks the segments of a data directory and reports each record, or the
+// first damage. Changes nothing.
 struct LogReport {
   std::uint64_t segments = 0;
   std::uint64_t frames = 0;
@@ -131,7 +143,8 @@ struct LogReport {
   std::uint64_t bytes = 0;
   std::uint64_t torn_bytes = 0;  // after the last intact frame, to be cut at the next start
 };
-Result<LogReport> inspect_log(Disk& disk, const std::function<void(const std::string& file, std::uint64_t offset,
-                                                                   std::string_view record)>& visit);
+Result<LogReport> inspect_log(
+    Disk& disk, const std::function<void(const std::string& file, std::uint64_t offset,
+                                         std::string_view record)>& visit);
 
 }  // namespace even

@@ -57,7 +57,7 @@ void ShardCore::join(Partition& partition, const Record& record) {
   stats.conflicts += joined.conflicts;
   stats.type_conflicts += joined.type_conflicts;
   partition.report_due = true;
-  partition.waiting_since_us = clock.monotonic_us();
+  if (!partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
 }
 
 void ShardCore::commit(Partition& partition, const Stamp& stamp, Delta delta) {
@@ -82,15 +82,17 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     ++stats.records_duplicate;
     return Taken::kSeen;
   }
-  // This run is of this process: joined, the record would take a dot that is to be given to another.
+  // This run is of this process: joined, the record would take a dot that is to be given to
+  // another.
   if (head.dot.replica == self && !EVEN_MUTANT(kReuseReplicaId)) {
-    return fail(fmt::format("record {} of partition {} names this replica, which has not made it", head.dot.to_string(),
-                            partition.id));
+    return fail(fmt::format("record {} of partition {} names this replica, which has not made it",
+                            head.dot.to_string(), partition.id));
   }
   Result<Record> record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
   switch (partition.delivery(*record)) {
-    case Partition::Delivery::kSeen: return Taken::kSeen;
+    case Partition::Delivery::kSeen:
+      return Taken::kSeen;
     case Partition::Delivery::kEarly:
       // Beyond the limit it is forgotten; the peer will be asked again.
       if (partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
@@ -100,7 +102,8 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
         ++stats.records_pending;
       }
       return Taken::kEarly;
-    case Partition::Delivery::kReady: break;
+    case Partition::Delivery::kReady:
+      break;
   }
   if (!hybrid_clock.observe(record->time, clock.wall_ms())) ++stats.clock_clamped;
   append(bytes, partition.id, head.dot);
@@ -112,7 +115,8 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
 }
 
 void ShardCore::retry_pending(Partition& partition) {
-  // Each round takes what has become ready; taking it may make others ready, in this order or before it.
+  // Each round takes what has become ready; taking it may make others ready, in this order or
+  // before it.
   for (bool progress = true; progress;) {
     progress = false;
     for (auto at = partition.pending.begin(); at != partition.pending.end();) {
@@ -142,7 +146,9 @@ void ShardCore::retry_pending(Partition& partition) {
 
 void ShardCore::drop_stale_pending() {
   for (const auto& partition : partitions_) {
-    if (partition->pending.empty() || clock.monotonic_us() - partition->waiting_since_us < kMaxWaitUs) continue;
+    if (partition->pending.empty() ||
+        clock.monotonic_us() - partition->waiting_since_us < kMaxWaitUs)
+      continue;
     for (const auto& [dot, bytes] : partition->pending) pending_bytes -= bytes.size();
     stats.records_pending -= partition->pending.size();
     partition->pending.clear();
@@ -165,8 +171,9 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   if (partition->state.vector().covers(state->context)) return {};  // nothing new in it
   const Dot of_self{self, state->context[self]};
   if (!partition->state.vector().covers(of_self) && !EVEN_MUTANT(kReuseReplicaId)) {
-    return fail(fmt::format("a state of partition {} has seen record {} of this replica, which has not made it",
-                            partition->id, of_self.to_string()));
+    return fail(fmt::format(
+        "a state of partition {} has seen record {} of this replica, which has not made it",
+        partition->id, of_self.to_string()));
   }
   append(bytes, partition->id, {});
   join_state(*partition, *state);

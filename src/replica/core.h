@@ -1,5 +1,5 @@
-// What the parts of a shard share: the partitions, the log and the one way in which records and states get into
-// both. See shard.h for what drives it.
+// What the parts of a shard share: the partitions, the log and the one way in which records and
+// states get into both. See shard.h for what drives it.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,8 @@ class ShardCore {
   // Makes the record that `stamp` names, puts it in the log's buffer and joins it.
   void commit(Partition& partition, const Stamp& stamp, Delta delta);
 
-  // Takes in an encoded record from a peer, and whatever waited for it. Seen ones are ignored, early ones kept.
+  // Takes in an encoded record from a peer, and whatever waited for it. Seen ones are ignored,
+  // early ones kept.
   enum class Taken { kJoined, kSeen, kEarly };
   Result<Taken> take(std::string_view bytes, const RecordHead& head);
   // Takes in a partition's encoded state from a peer.

@@ -1,6 +1,7 @@
-// Where in the log the records of each partition are, coarsely: for every block of the log, how far it
-// reaches in each partition. Finds where to start reading for a peer that lacks something, and tells
-// when a segment holds nothing that anybody still needs. In memory only; recovery builds it anew.
+// Where in the log the records of each partition are, coarsely: for every block of the log, how far
+// it reaches in each partition. Finds where to start reading for a peer that lacks something, and
+// tells when a segment holds nothing that anybody still needs. In memory only; recovery builds it
+// anew.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
@@ -38,7 +39,8 @@ class LogIndex {
     return otherwise;
   }
 
-  // Calls visit(reach) for the blocks of the segment while it returns true; says whether it did for all.
+  // Calls visit(reach) for the blocks of the segment while it returns true; says whether it did for
+  // all.
   template <typename Visit>
   bool all_of_segment(LogPosition segment, Visit visit) const {
     for (const Block& block : blocks_) {

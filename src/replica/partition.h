@@ -1,6 +1,6 @@
-// One partition as a replica holds it: the state, and the records that wait until what they depend on has
-// come. Delivery is causal and happens once: a record is joined only when the state has seen everything
-// its origin had seen, and never when the state has seen the record itself.
+// One partition as a replica holds it: the state, and the records that wait until what they depend
+// on has come. Delivery is causal and happens once: a record is joined only when the state has seen
+// everything its origin had seen, and never when the state has seen the record itself.
 #pragma once
 
 #include <map>
@@ -23,7 +23,8 @@ struct Partition {
 
   // Records that came too early, as bytes. Ordered, so that a run of one origin is tried in order.
   std::map<Dot, std::string> pending;
-  // When it last became non-empty or something was joined. What waits in vain, because its origin lost what comes before it, is dropped.
+  // When it last became non-empty or something was joined. What waits in vain, because its origin
+  // lost what comes before it, is dropped.
   std::int64_t waiting_since_us = 0;
 
   bool report_due = false;

@@ -1,6 +1,6 @@
-// What a shard knows of one peer, and how far it has served it. A peer is a consumer of the log with a
-// position in it: steady push, catching up after a pause and filling gaps are the same reading on from
-// there. See docs/architecture.md, "Replication".
+// What a shard knows of one peer, and how far it has served it. A peer is a consumer of the log
+// with a position in it: steady push, catching up after a pause and filling gaps are the same
+// reading on from there. See docs/architecture.md, "Replication".
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -41,12 +41,13 @@ struct Peer {
     VersionVector vector;
   };
 
-  // What the peer should report to have once everything sent up to a moment has been acknowledged. When it does
-  // not, there is a gap: a message was lost, or the records of another node never came from there.
+  // What the peer should report to have once everything sent up to a moment has been acknowledged.
+  // When it does not, there is a gap: a message was lost, or the records of another node never came
+  // from there.
   struct Check {
     std::vector<std::pair<PartitionId, VersionVector>> expected;
-    std::uint64_t number;   // last message sent by then
-    LogPosition position;   // end of the log then
+    std::uint64_t number;  // last message sent by then
+    LogPosition position;  // end of the log then
     std::int64_t since_us;
   };
 
@@ -56,7 +57,8 @@ struct Peer {
   };
 
   NodeNumber node = 0;
-  absl::btree_map<PartitionId, Shared> shared;  // ordered, as everything that a run must repeat exactly
+  absl::btree_map<PartitionId, Shared>
+      shared;  // ordered, as everything that a run must repeat exactly
 
   // Of the session; reset when a link comes up.
   bool up = false;
@@ -71,7 +73,8 @@ struct Peer {
   std::optional<Check> check;
   bool ack_due = false;
 
-  // For metrics: records of this node acknowledged by it, and how long its records took to get here.
+  // For metrics: records of this node acknowledged by it, and how long its records took to get
+  // here.
   std::vector<std::uint64_t> delay_histogram;
   double delay_sum_seconds = 0;
 

@@ -97,7 +97,8 @@ std::string encode_report(const ReportMessage& message) {
   for (const auto& partition : message.partitions) {
     put_little_endian(out, partition.partition);
     put_little_endian(out, partition.digest);
-    put_little_endian<std::uint16_t>(out, static_cast<std::uint16_t>(partition.vector.entries().size()));
+    put_little_endian<std::uint16_t>(out,
+                                     static_cast<std::uint16_t>(partition.vector.entries().size()));
     for (const Dot& dot : partition.vector.entries()) {
       put_little_endian(out, dot.replica.value);
       put_little_endian(out, dot.seq);
@@ -137,10 +138,18 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
   Reader in(bytes);
   Result<PeerMessage> message = fail("unknown kind of message");
   switch (static_cast<Kind>(in.get<std::uint8_t>())) {
-    case Kind::kReport: message = decode_report(in); break;
-    case Kind::kRecords: message = decode_records(in); break;
-    case Kind::kAck: message = AckMessage{in.get<std::uint64_t>()}; break;
-    case Kind::kSnapshot: message = decode_snapshot(in); break;
+    case Kind::kReport:
+      message = decode_report(in);
+      break;
+    case Kind::kRecords:
+      message = decode_records(in);
+      break;
+    case Kind::kAck:
+      message = AckMessage{in.get<std::uint64_t>()};
+      break;
+    case Kind::kSnapshot:
+      message = decode_snapshot(in);
+      break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");
   if (message && !in.at_end()) return fail("malformed message: bytes are left over");

@@ -1,5 +1,5 @@
-// What shards of two nodes say to each other, as bytes: see docs/formats/peer.md. Every message begins
-// with its kind in one byte. Decoding is safe for any input.
+// What shards of two nodes say to each other, as bytes: see docs/formats/peer.md. Every message
+// begins with its kind in one byte. Decoding is safe for any input.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,8 @@ namespace even {
 namespace {
 
 constexpr std::int64_t kRepairIntervalUs = 100'000;
-constexpr std::int64_t kNoProgressUs = 400'000;  // behind for so long without progress: fill the gap
+constexpr std::int64_t kNoProgressUs =
+    400'000;  // behind for so long without progress: fill the gap
 constexpr std::int64_t kFullReportIntervalUs = 1'000'000;
 constexpr std::int64_t kCollectIntervalUs = 500'000;
 constexpr std::int64_t kAckTimeoutUs = 2'000'000;
@@ -22,7 +23,8 @@ constexpr std::uint64_t kBatchBytes = 256 << 10;
 
 }  // namespace
 
-Replication::Replication(ShardCore& core, Transport& transport) : core_(core), transport_(transport) {
+Replication::Replication(ShardCore& core, Transport& transport)
+    : core_(core), transport_(transport) {
   for (const auto& partition : core_.partitions()) {
     for (const NodeNumber node : partition->replicas) {
       if (node == core_.options.node) continue;
@@ -71,13 +73,16 @@ Result<> Replication::receive(NodeNumber node, std::string_view message) {
     on_report(peer, *report);
     return {};
   }
-  if (const auto* records = std::get_if<RecordsMessage>(&*decoded)) return on_records(peer, *records);
-  if (const auto* snapshot = std::get_if<SnapshotMessage>(&*decoded)) return on_snapshot(peer, *snapshot);
+  if (const auto* records = std::get_if<RecordsMessage>(&*decoded))
+    return on_records(peer, *records);
+  if (const auto* snapshot = std::get_if<SnapshotMessage>(&*decoded))
+    return on_snapshot(peer, *snapshot);
   on_ack(peer, std::get<AckMessage>(*decoded));
   return {};
 }
 
-// --- What the peer holds --------------------------------------------------------------------------------
+// --- What the peer holds
+// --------------------------------------------------------------------------------
 
 bool Replication::lacks_own(const VersionVector& vector, const VersionVector& have) const {
   return std::any_of(have.entries().begin(), have.entries().end(), [&](const Dot& dot) {
@@ -126,7 +131,8 @@ void Replication::compare_digest(const Peer& peer, const Partition& partition,
   if (theirs.digest == partition.state.digest()) return;
   ++core_.stats.digest_mismatches;
   core_.warn(fmt::format(
-      "partition {} differs from node {}'s although both have seen the same ({}): digest {:016x} here, {:016x} there",
+      "partition {} differs from node {}'s although both have seen the same ({}): digest {:016x} "
+      "here, {:016x} there",
       partition.id, peer.node, theirs.vector.to_string(), partition.state.digest(), theirs.digest));
 }
 
@@ -162,7 +168,8 @@ void Replication::log_trimmed() {
   }
 }
 
-// --- Sending --------------------------------------------------------------------------------------------
+// --- Sending
+// --------------------------------------------------------------------------------------------
 
 void Replication::send(Peer& peer, std::uint64_t number, std::string message) {
   peer.in_flight.push_back({number, message.size(), core_.clock.monotonic_us()});
@@ -267,16 +274,19 @@ void Replication::end_turn() {
   }
 }
 
-// --- Receiving ------------------------------------------------------------------------------------------
+// --- Receiving
+// ------------------------------------------------------------------------------------------
 
 Result<> Replication::on_records(Peer& peer, const RecordsMessage& message) {
-  // A log that cannot be written takes nothing more; the peer will see no progress and send it again.
+  // A log that cannot be written takes nothing more; the peer will see no progress and send it
+  // again.
   if (core_.log.error()) return {};
   peer.received_number = std::max(peer.received_number, message.number);
   peer.ack_due = true;
   for (const std::string_view bytes : message.records) {
     const auto head = decode_record_head(bytes);
-    if (!head || head->dot.seq == 0) return fail("malformed record: its head is cut off or names no dot");
+    if (!head || head->dot.seq == 0)
+      return fail("malformed record: its head is cut off or names no dot");
     if (core_.find(head->partition) == nullptr) {
       return fail(fmt::format("a record of partition {}, which is not held here", head->partition));
     }
@@ -294,7 +304,8 @@ Result<> Replication::on_snapshot(Peer& peer, const SnapshotMessage& message) {
     receiving.transfer = message.transfer;
     receiving.bytes.clear();
   }
-  // A piece that does not fit is of a transfer with a gap: it will not complete, and will be asked for again.
+  // A piece that does not fit is of a transfer with a gap: it will not complete, and will be asked
+  // for again.
   if (receiving.transfer != message.transfer || receiving.bytes.size() != message.offset) return {};
   receiving.bytes.append(message.bytes);
   if (receiving.bytes.size() < message.total) return {};
@@ -303,7 +314,8 @@ Result<> Replication::on_snapshot(Peer& peer, const SnapshotMessage& message) {
   return core_.take_state(bytes);
 }
 
-// --- Timers ---------------------------------------------------------------------------------------------
+// --- Timers
+// ---------------------------------------------------------------------------------------------
 
 void Replication::send_report(Peer& peer, bool complete) {
   ReportMessage report;
@@ -386,7 +398,8 @@ void Replication::collect_residue() {
     for (const NodeNumber node : partition->replicas) {
       if (node == core_.options.node) continue;
       const VersionVector& acked = peers_.at(node)->shared.at(partition->id).acked;
-      // A peer that has seen more than this replica might have made something that needs the residue.
+      // A peer that has seen more than this replica might have made something that needs the
+      // residue.
       known = known && seen.covers(acked);
       stable.meet(acked);
     }
@@ -419,10 +432,13 @@ std::vector<PeerStatus> Replication::status() const {
       const std::uint64_t acked = core_.stats.records_local > status.lag_records
                                       ? core_.stats.records_local - status.lag_records
                                       : 0;
-      const auto mark = std::upper_bound(marks_.begin(), marks_.end(), acked,
-                                         [](std::uint64_t records, const Mark& m) { return records < m.records; });
+      const auto mark = std::upper_bound(
+          marks_.begin(), marks_.end(), acked,
+          [](std::uint64_t records, const Mark& m) { return records < m.records; });
       const std::int64_t now_us = core_.clock.monotonic_us();
-      const std::int64_t at_us = marks_.empty() ? now_us : mark == marks_.begin() ? mark->at_us : std::prev(mark)->at_us;
+      const std::int64_t at_us = marks_.empty()           ? now_us
+                                 : mark == marks_.begin() ? mark->at_us
+                                                          : std::prev(mark)->at_us;
       status.lag_seconds = static_cast<double>(now_us - at_us) / 1e6;
     }
   }

@@ -1,5 +1,6 @@
-// Replication of one shard: pushes records to peers, takes theirs in, and sees to it that whatever a peer lacks gets
-// there in the end. docs/architecture.md explains the protocol and why it converges.
+// Replication of one shard: pushes records to peers, takes theirs in, and sees to it that whatever
+// a peer lacks gets there in the end. docs/architecture.md explains the protocol and why it
+// converges.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -39,14 +40,16 @@ class Replication {
   Result<> on_records(Peer& peer, const RecordsMessage& message);
   void on_ack(Peer& peer, const AckMessage& message);
   Result<> on_snapshot(Peer& peer, const SnapshotMessage& message);
-  void compare_digest(const Peer& peer, const Partition& partition, const ReportMessage::Partition& theirs);
+  void compare_digest(const Peer& peer, const Partition& partition,
+                      const ReportMessage::Partition& theirs);
 
   void send(Peer& peer, std::uint64_t number, std::string message);
   void send_report(Peer& peer, bool complete);
   void pump(Peer& peer);
   bool pump_snapshot(Peer& peer);
   bool pump_records(Peer& peer);
-  // Moves the cursor back to where the log begins to hold something that `lacks` says the peer lacks.
+  // Moves the cursor back to where the log begins to hold something that `lacks` says the peer
+  // lacks.
   void rewind(Peer& peer);
   void repair(Peer& peer, std::int64_t now_us);
   void collect_residue();

@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::int64_t kSyncIntervalUs = 1'000'000;  // fsync = everysec
 constexpr std::int64_t kSweepIntervalUs = 50'000;
-// The first replica of a partition purges what has expired; the next steps in when it has not done so for this long.
+// The first replica of a partition purges what has expired; the next steps in when it has not done
+// so for this long.
 constexpr std::int64_t kPurgeRankDelayMs = 1'000;
 constexpr std::size_t kPurgeBatch = 128;
 constexpr std::int64_t kCheckpointSliceUs = 2'000;
@@ -25,7 +26,8 @@ constexpr std::int64_t kCheckpointSliceUs = 2'000;
 // The keys that one execution can reach: those of one shard, or of all shards of the process.
 class Reach : public Keyspace {
  public:
-  Reach(ShardCore& own, std::span<ShardCore* const> others) : cores_{&own} {
+  Reach(ShardCore& own, std::span<ShardCore* const> others, std::int64_t now_ms)
+      : now_ms_(now_ms), cores_{&own} {
     cores_.insert(cores_.end(), others.begin(), others.end());
     if (others.empty()) {
       ids_ = own.partition_ids();
@@ -43,10 +45,13 @@ class Reach : public Keyspace {
   }
   std::span<const PartitionId> partitions() const override { return ids_; }
   const PartitionState& state(PartitionId id) const override { return core_of(id).at(id).state; }
-  std::vector<NodeNumber> replicas(PartitionId id) const override { return core_of(id).at(id).replicas; }
+  std::vector<NodeNumber> replicas(PartitionId id) const override {
+    return core_of(id).at(id).replicas;
+  }
   Stamp stamp(PartitionId id) override {
     ShardCore& core = core_of(id);
-    return {{core.self, core.at(id).state.vector()[core.self] + 1}, core.hybrid_clock.tick(core.clock.wall_ms())};
+    return {{core.self, core.at(id).state.vector()[core.self] + 1},
+            core.hybrid_clock.tick(now_ms_)};
   }
 
   ShardCore& core_of(PartitionId id) const {
@@ -57,6 +62,7 @@ class Reach : public Keyspace {
   }
 
  private:
+  const std::int64_t now_ms_;  // one instant for a command and its records
   absl::InlinedVector<ShardCore*, 4> cores_;
   std::vector<PartitionId> gathered_;
   std::span<const PartitionId> ids_;
@@ -95,7 +101,8 @@ struct Shard::Impl {
 };
 
 Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  const auto from = store->load([this](std::string_view state) { return core.replay(state, 0, false); });
+  const auto from =
+      store->load([this](std::string_view state) { return core.replay(state, 0, false); });
   if (!from) return std::unexpected(from.error());
   checkpoint_begin = checkpoint_attempt = *from;
 
@@ -109,7 +116,8 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   const auto replayed = core.log.recover(
       [&](LogPosition frame, std::string_view record) -> Result<> {
         if (!std::exchange(checked_begin, true) && frame > *from) {
-          return fail(fmt::format("the log begins at position {} but is needed from {} on", frame, *from));
+          return fail(
+              fmt::format("the log begins at position {} but is needed from {} on", frame, *from));
         }
         const auto head = decode_record_head(record);
         if (!head) return fail("a record has no head");
@@ -141,7 +149,8 @@ void Shard::Impl::sweep() {
   for (const auto& partition : core.partitions()) {
     if (partition->state.keys_with_expiry() == 0) continue;
     const auto& replicas = partition->replicas;
-    const auto rank = std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
+    const auto rank =
+        std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
     Delta delta;
     partition->state.expired(now_ms - rank * kPurgeRankDelayMs, kPurgeBatch,
                              [&delta](std::string_view key, const Object& object) {
@@ -155,7 +164,7 @@ void Shard::Impl::sweep() {
     std::vector<std::string> keys;
     keys.reserve(delta.keys.size());
     for (KeyDelta& key : delta.keys) key.key = keys.emplace_back(key.key);
-    Reach reach(core, {});
+    Reach reach(core, {}, now_ms);
     core.commit(*partition, reach.stamp(partition->id), std::move(delta));
   }
 }
@@ -186,7 +195,8 @@ void Shard::Impl::advance_checkpoint() {
       next_to_save.reset();
       return;
     }
-    if (core.clock.monotonic_us() - started > kCheckpointSliceUs) return;  // goes on at the next tick
+    if (core.clock.monotonic_us() - started > kCheckpointSliceUs)
+      return;  // goes on at the next tick
   }
   next_to_save.reset();
   committing = true;
@@ -201,8 +211,8 @@ void Shard::Impl::advance_checkpoint() {
   });
 }
 
-// Removes segments from the log's beginning that recovery does not read and every other replica has seen all of, or that are more than
-// retain_bytes back.
+// Removes segments from the log's beginning that recovery does not read and every other replica has
+// seen all of, or that are more than retain_bytes back.
 void Shard::Impl::trim() {
   for (;;) {
     const auto starts = core.log.segment_starts();
@@ -253,8 +263,9 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   }
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
-  Reach reach(core, other_cores);
-  Context context(reach, reply, core.random, core.clock.wall_ms());
+  const std::int64_t now_ms = core.clock.wall_ms();
+  Reach reach(core, other_cores, now_ms);
+  Context context(reach, reply, core.random, now_ms);
   command.handler(context, args);
   for (const auto& write : context.finish()) {
     ShardCore& owner = reach.core_of(write->partition);
@@ -271,7 +282,8 @@ void Shard::prefetch(std::span<const std::string_view> keys) const {
   };
   absl::InlinedVector<Wanted, 64> wanted;
   for (const std::string_view key : keys) {
-    const Partition* partition = impl_->core.find(cluster::key_partition(key, impl_->core.options.partition_count));
+    const Partition* partition =
+        impl_->core.find(cluster::key_partition(key, impl_->core.options.partition_count));
     if (partition == nullptr) continue;
     wanted.push_back({&partition->state.objects(), hash64(key)});
     wanted.back().objects->prefetch_bucket(wanted.back().hash);
@@ -289,7 +301,8 @@ LogPosition Shard::barrier() const { return impl_->core.log.barrier(); }
 void Shard::end_turn() {
   ShardCore& core = impl_->core;
   if (const auto flushed = core.log.flush(); !flushed || core.log.error()) {
-    if (core.log.error() != impl_->warned_error) core.warn("writes are refused: " + *core.log.error());
+    if (core.log.error() != impl_->warned_error)
+      core.warn("writes are refused: " + *core.log.error());
   }
   impl_->warned_error = core.log.error();
   if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) core.log.sync();
@@ -298,18 +311,22 @@ void Shard::end_turn() {
 
 LogPosition Shard::released() const {
   const Log& log = impl_->core.log;
-  const bool durable = impl_->core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
+  const bool durable =
+      impl_->core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
   return durable ? log.durable() : log.end();
 }
 
-void Shard::on_released(std::function<void()> callback) { impl_->released_callback = std::move(callback); }
+void Shard::on_released(std::function<void()> callback) {
+  impl_->released_callback = std::move(callback);
+}
 
 std::optional<std::string> Shard::write_error() const { return impl_->core.log.error(); }
 
 void Shard::tick() {
   ShardCore& core = impl_->core;
   const std::int64_t now_us = core.clock.monotonic_us();
-  if (core.options.log.fsync == FsyncPolicy::kEverySecond && now_us - impl_->last_sync_us >= kSyncIntervalUs) {
+  if (core.options.log.fsync == FsyncPolicy::kEverySecond &&
+      now_us - impl_->last_sync_us >= kSyncIntervalUs) {
     impl_->last_sync_us = now_us;
     core.log.sync();
   }
@@ -356,7 +373,8 @@ std::size_t Shard::live_keys() const {
 
 std::size_t Shard::keys_with_expiry() const {
   std::size_t keys = 0;
-  for (const auto& partition : impl_->core.partitions()) keys += partition->state.keys_with_expiry();
+  for (const auto& partition : impl_->core.partitions())
+    keys += partition->state.keys_with_expiry();
   return keys;
 }
 

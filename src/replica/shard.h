@@ -1,10 +1,13 @@
-// One shard: the partitions that one thread owns, their log and their replication. A deterministic state machine without threads, sockets or
-// timers of its own: the server and the simulator drive it with commands, messages, ticks and completed syncs, and it reaches the
-// outside through env/ and Transport. All calls on one thread.
+// One shard: the partitions that one thread owns, their log and their replication. A deterministic
+// state machine without threads, sockets or timers of its own: the server and the simulator drive
+// it with commands, messages, ticks and completed syncs, and it reaches the outside through env/
+// and Transport. All calls on one thread.
 //
-// A turn is: any number of execute() and receive() calls, then end_turn(). Within a turn changes are joined and gathered in the log's buffer;
-// end_turn() writes the buffer to the log in one frame, starts a sync when the policy asks for one, and only then lets peers and clients see
-// the results. A reply may leave once released() has reached the position that execute() returned for it.
+// A turn is: any number of execute() and receive() calls, then end_turn(). Within a turn changes
+// are joined and gathered in the log's buffer; end_turn() writes the buffer to the log in one
+// frame, starts a sync when the policy asks for one, and only then lets peers and clients see the
+// results. A reply may leave once released() has reached the position that execute() returned for
+// it.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +30,8 @@
 
 namespace even {
 
-// How messages leave. Delivery may fail, be late, repeated or out of order: the protocol copes. Messages of one link session are delivered only
-// within that session.
+// How messages leave. Delivery may fail, be late, repeated or out of order: the protocol copes.
+// Messages of one link session are delivered only within that session.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -39,7 +42,8 @@ struct ShardOptions {
   NodeNumber node = 1;
   ShardId shard = 0;
   std::uint16_t partition_count = 256;
-  // The partitions of this shard that this node is a replica of, ascending, and for each the nodes of all its replicas, in order of preference.
+  // The partitions of this shard that this node is a replica of, ascending, and for each the nodes
+  // of all its replicas, in order of preference.
   struct Placement {
     PartitionId partition;
     std::vector<NodeNumber> replicas;
@@ -48,8 +52,9 @@ struct ShardOptions {
   std::string cluster_id;
   LogOptions log;
   std::int64_t max_drift_ms = 500;
-  std::uint64_t window_bytes = 4 << 20;      // unacknowledged bytes of records per peer
-  std::int64_t report_interval_ms = 20;      // how often vectors and digests go to peers, when they have changed
+  std::uint64_t window_bytes = 4 << 20;  // unacknowledged bytes of records per peer
+  std::int64_t report_interval_ms =
+      20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t checkpoint_bytes = 256 << 20;  // log written between two checkpoints
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
@@ -73,7 +78,8 @@ struct ShardStats {
   std::uint64_t clock_clamped = 0;  // remote times beyond max_drift_ms
   std::uint64_t keys_expired = 0;
   // Upper bounds of the buckets are in kLagBucketsUs.
-  static constexpr std::int64_t kLagBucketsUs[] = {500, 1000, 2000, 3000, 5000, 10000, 20000, 50000, 100000, 500000, 1000000, 10000000};
+  static constexpr std::int64_t kLagBucketsUs[] = {500,   1000,  2000,   3000,   5000,    10000,
+                                                   20000, 50000, 100000, 500000, 1000000, 10000000};
 };
 
 struct PeerStatus {
@@ -82,7 +88,8 @@ struct PeerStatus {
   std::uint64_t lag_records = 0;  // records of ours that it has not acknowledged
   double lag_seconds = 0;         // age of the oldest of them
   std::uint64_t bytes_in_flight = 0;
-  // Records of this origin that were joined here, by the time from being made there to being joined here.
+  // Records of this origin that were joined here, by the time from being made there to being joined
+  // here.
   std::vector<std::uint64_t> delay_histogram;  // one more than kLagBucketsUs
   double delay_sum_seconds = 0;
 };
@@ -100,20 +107,22 @@ class Shard {
   Shard(ShardOptions options, Clock& clock, Random& random, Disk& disk, Transport& transport);
   ~Shard();
 
-  // Reads checkpoint and log. On success the shard is ready to execute. Errors name the file, the offset and the way out. `progress` is called now and
-  // then with bytes done and bytes in all.
+  // Reads checkpoint and log. On success the shard is ready to execute. Errors name the file, the
+  // offset and the way out. `progress` is called now and then with bytes done and bytes in all.
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
-  // Executes a command of scope kKeys or kAll, whose partitions all lie in this shard or in `others` (the other shards of the process, lent to the caller's
-  // thread for the duration). Arity has been checked. Appends the reply to `out`. Returns the position that released() must reach before the reply
-  // may leave; with `others`, each of them must also have released its barrier().
+  // Executes a command of scope kKeys or kAll, whose partitions all lie in this shard or in
+  // `others` (the other shards of the process, lent to the caller's thread for the duration). Arity
+  // has been checked. Appends the reply to `out`. Returns the position that released() must reach
+  // before the reply may leave; with `others`, each of them must also have released its barrier().
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {});
 
   // A hint that commands on these keys will be executed next. Changes nothing but the speed.
   void prefetch(std::span<const std::string_view> keys) const;
 
-  // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay in memory only and write_error() says why.
+  // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
+  // in memory only and write_error() says why.
   void end_turn();
   // The position that released() must reach for everything executed so far to be shown.
   LogPosition barrier() const;
@@ -124,11 +133,12 @@ class Shard {
   // Why writes are refused at present (disk full, failed sync), if they are.
   std::optional<std::string> write_error() const;
 
-  // Timers: sweeps, reports, retries, checkpoints. To be called every few milliseconds, within a turn.
+  // Timers: sweeps, reports, retries, checkpoints. To be called every few milliseconds, within a
+  // turn.
   void tick();
 
-  // A session with a peer's shards began or ended. Messages are opaque here; the handshake (cluster id, version, partition count) has been
-  // made by the caller.
+  // A session with a peer's shards began or ended. Messages are opaque here; the handshake (cluster
+  // id, version, partition count) has been made by the caller.
   void link_up(NodeNumber peer);
   void link_down(NodeNumber peer);
   // Bad input is reported as an error, upon which the caller ends the link.

@@ -1,10 +1,10 @@
 #include "server/connection.h"
 
-#include <array>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -65,7 +65,8 @@ void Connection::read() {
                             [self = shared_from_this()](error_code error, std::size_t bytes) {
                               self->reading_ = false;
                               if (self->closed_) return;
-                              // A client may close its side once it has sent its last request; the replies are still due.
+                              // A client may close its side once it has sent its last request; the
+                              // replies are still due.
                               if (error == asio::error::eof) return self->finish();
                               if (error) return self->close(error.message());
                               self->take(std::string_view(self->tls_input_).substr(0, bytes));
@@ -166,8 +167,9 @@ std::size_t Connection::execute_all(std::string_view bytes) {
   return used;
 }
 
-// Executing a command mostly waits for the memory of its key. In a pipeline the keys of the next commands are known: their memory is
-// asked for all at once. Returns how many bytes have been looked at.
+// Executing a command mostly waits for the memory of its key. In a pipeline the keys of the next
+// commands are known: their memory is asked for all at once. Returns how many bytes have been
+// looked at.
 std::size_t Connection::look_ahead(std::string_view bytes, const RespLimits& limits) {
   constexpr std::size_t kRequests = 16;
   constexpr std::size_t kShortest = 2 * sizeof("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
@@ -177,7 +179,8 @@ std::size_t Connection::look_ahead(std::string_view bytes, const RespLimits& lim
   std::array<std::string_view, kRequests> keys;
   std::size_t count = 0;
   std::size_t looked = 0;
-  while (count < kRequests && parser.parse(bytes.substr(looked), limits) == RespParser::Status::kRequest) {
+  while (count < kRequests &&
+         parser.parse(bytes.substr(looked), limits) == RespParser::Status::kRequest) {
     looked += parser.consumed();
     keys[count++] = parser.args().size() > 1 ? parser.args()[1] : std::string_view();
   }

@@ -27,12 +27,12 @@
 #include "env/posix_disk.h"
 #include "env/random.h"
 #include "replica/shard.h"
-#include "server/resp_parser.h"
 #include "server/command_stats.h"
 #include "server/forwarder.h"
 #include "server/lease.h"
 #include "server/node_context.h"
 #include "server/peer_hub.h"
+#include "server/resp_parser.h"
 #include "server/router.h"
 
 namespace even::server {

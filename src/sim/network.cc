@@ -10,7 +10,8 @@ constexpr std::int64_t kDetectUs = 150'000;  // how long a cut takes to end a se
 
 }  // namespace
 
-Network::Network(const RunOptions& options, Scheduler& scheduler, Random& random, Callbacks callbacks)
+Network::Network(const RunOptions& options, Scheduler& scheduler, Random& random,
+                 Callbacks callbacks)
     : options_(options), scheduler_(scheduler), random_(random), callbacks_(std::move(callbacks)) {
   for (int a = 1; a <= options.nodes; ++a) {
     for (int b = 1; b <= options.nodes; ++b) {
@@ -28,10 +29,12 @@ void Network::send(NodeNumber from, NodeNumber to, std::string message) {
   if (harsh && random_.chance(options_.loss)) return;
   const int copies = harsh && random_.chance(options_.duplication) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    std::int64_t delay = options_.delay_us / 2 + static_cast<std::int64_t>(random_.below(options_.delay_us + 1));
+    std::int64_t delay =
+        options_.delay_us / 2 + static_cast<std::int64_t>(random_.below(options_.delay_us + 1));
     if (harsh && random_.chance(0.05)) delay *= 20;
     std::int64_t arrival = scheduler_.now_us() + delay;
-    if (!harsh) arrival = direction.last_arrival_us = std::max(arrival, direction.last_arrival_us + 1);
+    if (!harsh)
+      arrival = direction.last_arrival_us = std::max(arrival, direction.last_arrival_us + 1);
     scheduler_.at(arrival, [this, from, to, message, session = pair.session] {
       const Pair& now = pairs_.at(ordered(from, to));
       if (now.up && now.session == session) callbacks_.receive(to, from, message);

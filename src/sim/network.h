@@ -1,5 +1,6 @@
-// The simulated network: sessions between pairs of nodes, and messages that are delayed, lost, repeated and reordered within a
-// session. A message never reaches a later session than the one it was sent in, as with TCP.
+// The simulated network: sessions between pairs of nodes, and messages that are delayed, lost,
+// repeated and reordered within a session. A message never reaches a later session than the one it
+// was sent in, as with TCP.
 #pragma once
 
 #include <functional>

@@ -17,7 +17,8 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.nodes = among(1, 2, 3, 3, 3, 3, 4, 5);
   o.replicas = std::min(o.nodes, among(2, 3, 3, 3));
   o.partitions = static_cast<std::uint16_t>(among(1, 2, 4, 8));
-  o.fsync = among(FsyncPolicy::kAlways, FsyncPolicy::kAlways, FsyncPolicy::kEverySecond, FsyncPolicy::kNo);
+  o.fsync = among(FsyncPolicy::kAlways, FsyncPolicy::kAlways, FsyncPolicy::kEverySecond,
+                  FsyncPolicy::kNo);
   o.segment_bytes = among(2u << 10, 8u << 10, 64u << 10);
   o.tail_bytes = among(512u, 4u << 10, 1u << 20);
   o.checkpoint_bytes = among(4u << 10, 32u << 10, 1u << 20);
@@ -47,12 +48,16 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
 std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
-      "nodes={} replicas={} partitions={} fsync={} segment={} tail={} checkpoint={} retain={} window={} clients={} "
-      "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms crash_every={}ms "
-      "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms type_confusion={} expiry={} keys={}",
-      nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes, checkpoint_bytes,
-      retain_bytes, window_bytes, clients, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
-      partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
+      "nodes={} replicas={} partitions={} fsync={} segment={} tail={} checkpoint={} retain={} "
+      "window={} clients={} "
+      "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
+      "crash_every={}ms "
+      "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
+      "type_confusion={} expiry={} keys={}",
+      nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
+      checkpoint_bytes, retain_bytes, window_bytes, clients, duration_us / 1000,
+      harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
+      crash_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
       failing_sync, skew_ms, type_confusion, expiry, keys);
 }
 

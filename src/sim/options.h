@@ -23,7 +23,8 @@ struct RunOptions {
   int clients = 6;
   std::int64_t duration_us = 4'000'000;
 
-  // Network. A harsh one loses, repeats and reorders messages within a session; a plain one behaves as TCP does.
+  // Network. A harsh one loses, repeats and reorders messages within a session; a plain one behaves
+  // as TCP does.
   bool harsh = false;
   double loss = 0;
   double duplication = 0;
@@ -34,7 +35,7 @@ struct RunOptions {
   std::int64_t crash_every_us = 0;
   std::int64_t clock_jump_every_us = 0;
   std::int64_t disk_full_every_us = 0;
-  double wipe = 0;            // chance that a crash takes the disk with it
+  double wipe = 0;  // chance that a crash takes the disk with it
   double failing_sync = 0;
   std::int64_t skew_ms = 0;   // clocks differ by up to this much
   double type_confusion = 0;  // chance that a command is aimed at a key of another type

@@ -39,20 +39,23 @@ Result<> Oracle::made(std::string_view bytes, bool by_command) {
   made->record = std::move(*record);
   const Id id{made->record.partition, made->record.dot()};
   if (!records_.emplace(id, std::move(made)).second) {
-    return fail(fmt::format("dot {} of partition {} was used twice", id.second.to_string(), id.first));
+    return fail(
+        fmt::format("dot {} of partition {} was used twice", id.second.to_string(), id.first));
   }
   return {};
 }
 
-void Oracle::increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key, std::string_view field,
-                        double by) {
+void Oracle::increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
+                        std::string_view field, double by) {
   increments_[{partition, dot}] = {kind, std::string(key), std::string(field), by};
 }
 
 Result<> Oracle::check(PartitionId partition, const PartitionState& state) const {
   for (const auto& [owner, dot] : acknowledged_) {
-    if (owner != partition || state.vector().covers(dot) || forgiven_.contains(dot.replica)) continue;
-    return fail(fmt::format("acknowledged record {} of partition {} was lost", dot.to_string(), partition));
+    if (owner != partition || state.vector().covers(dot) || forgiven_.contains(dot.replica))
+      continue;
+    return fail(
+        fmt::format("acknowledged record {} of partition {} was lost", dot.to_string(), partition));
   }
 
   // The records that the state has seen, and what they say of each leaf of each key.
@@ -63,7 +66,8 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
   std::map<std::string, std::set<Leaf>> leaves;
   for (const Made* made : seen) {
     for (const KeyDelta& key : made->record.delta.keys) {
-      for (const LeafDelta& leaf : key.leaves) leaves[std::string(key.key)].insert({leaf.kind, std::string(leaf.field)});
+      for (const LeafDelta& leaf : key.leaves)
+        leaves[std::string(key.key)].insert({leaf.kind, std::string(leaf.field)});
     }
   }
 
@@ -76,15 +80,16 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       std::vector<Mention> mentions;
       for (const Made* made : seen) {
         const Record* record = &made->record;
-        const auto mentioned = std::find_if(record->delta.keys.begin(), record->delta.keys.end(),
-                                            [&key = key](const KeyDelta& k) { return k.key == key; });
+        const auto mentioned =
+            std::find_if(record->delta.keys.begin(), record->delta.keys.end(),
+                         [&key = key](const KeyDelta& k) { return k.key == key; });
         if (mentioned == record->delta.keys.end()) {
           if (record->delta.full) mentions.push_back({record, made->by_command, nullptr});
           continue;
         }
-        const auto found = std::find_if(mentioned->leaves.begin(), mentioned->leaves.end(), [&](const LeafDelta& l) {
-          return l.kind == leaf.first && l.field == leaf.second;
-        });
+        const auto found = std::find_if(
+            mentioned->leaves.begin(), mentioned->leaves.end(),
+            [&](const LeafDelta& l) { return l.kind == leaf.first && l.field == leaf.second; });
         if (found != mentioned->leaves.end()) {
           mentions.push_back({record, made->by_command, &*found});
         } else if (mentioned->full) {
@@ -97,25 +102,30 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         const Dot dot = write.record->dot();
         for (const SiblingView& sibling : write.leaf->siblings) {
           if (sibling.dot != dot) continue;
-          const bool removed = std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
-            if (other.record == write.record || !other.record->context.covers(dot)) return false;
-            // Purging takes the content; the expiry stays, so that an update which had seen it cannot outlive it.
-            if (leaf.first == LeafKind::kExpiry && !other.by_command) return false;
-            if (other.leaf == nullptr) return true;
-            return !other.leaf->partial && !contains_dot(other.leaf->siblings, dot);
-          });
-          if (!removed) values[leaf].push_back({dot, sibling.time, std::string(sibling.value), sibling.at_ms});
+          const bool removed =
+              std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
+                if (other.record == write.record || !other.record->context.covers(dot))
+                  return false;
+                // Purging takes the content; the expiry stays, so that an update which had seen it
+                // cannot outlive it.
+                if (leaf.first == LeafKind::kExpiry && !other.by_command) return false;
+                if (other.leaf == nullptr) return true;
+                return !other.leaf->partial && !contains_dot(other.leaf->siblings, dot);
+              });
+          if (!removed)
+            values[leaf].push_back({dot, sibling.time, std::string(sibling.value), sibling.at_ms});
         }
         // An increment counts unless a record that had seen it wrote or removed the leaf.
         const auto increment = increments_.find({partition, dot});
-        if (increment == increments_.end() || increment->second.kind != leaf.first || increment->second.key != key ||
-            increment->second.field != leaf.second) {
+        if (increment == increments_.end() || increment->second.kind != leaf.first ||
+            increment->second.key != key || increment->second.field != leaf.second) {
           continue;
         }
-        const bool removed = std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
-          if (other.record == write.record || !other.record->context.covers(dot)) return false;
-          return other.leaf == nullptr || !other.leaf->partial;
-        });
+        const bool removed =
+            std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
+              if (other.record == write.record || !other.record->context.covers(dot)) return false;
+              return other.leaf == nullptr || !other.leaf->partial;
+            });
         if (!removed) {
           sums[leaf] += increment->second.by;
           ++live_increments[leaf];
@@ -141,14 +151,17 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           const bool expected_live = !expected.empty() || live_increments[leaf] > 0;
           live = live || expected_live;
           if ((scalar != nullptr && scalar->live()) != expected_live) {
-            return wrong(fmt::format("{} {}", name, expected_live ? "is missing" : "should not be there"));
+            return wrong(
+                fmt::format("{} {}", name, expected_live ? "is missing" : "should not be there"));
           }
           if (!expected_live) break;
-          if (scalar->siblings.size() != expected.size()) return wrong(name + " has the wrong concurrent values");
+          if (scalar->siblings.size() != expected.size())
+            return wrong(name + " has the wrong concurrent values");
           for (const ExpectedValue& value : expected) {
             const auto held = std::find_if(scalar->siblings.begin(), scalar->siblings.end(),
                                            [&](const Sibling& s) { return s.dot == value.dot; });
-            if (held == scalar->siblings.end() || held->value != value.value || held->time != value.time) {
+            if (held == scalar->siblings.end() || held->value != value.value ||
+                held->time != value.time) {
               return wrong(name + " has the wrong concurrent values");
             }
           }
@@ -158,40 +171,49 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
                   static_cast<double>(scalar->counters->reals.value());
           }
           if (sum != sums[leaf]) {
-            return wrong(fmt::format("the increments of {} add up to {} instead of {}", name, sum, sums[leaf]));
+            return wrong(fmt::format("the increments of {} add up to {} instead of {}", name, sum,
+                                     sums[leaf]));
           }
-          const auto winner = std::max_element(expected.begin(), expected.end(), [](const auto& a, const auto& b) {
-            return std::pair(a.time, a.dot) < std::pair(b.time, b.dot);
-          });
+          const auto winner =
+              std::max_element(expected.begin(), expected.end(), [](const auto& a, const auto& b) {
+                return std::pair(a.time, a.dot) < std::pair(b.time, b.dot);
+              });
           if (winner != expected.end() && scalar->winner()->dot != winner->dot) {
             return wrong(name + " shows a value that was not written last");
           }
           break;
         }
         case LeafKind::kMember: {
-          const DotStore<MemberDot>* dots = object && object->set ? object->set->find(leaf.second) : nullptr;
+          const DotStore<MemberDot>* dots =
+              object && object->set ? object->set->find(leaf.second) : nullptr;
           live = live || !expected.empty();
           if ((dots == nullptr ? 0 : dots->size()) != expected.size()) {
-            return wrong(fmt::format("{} {}", name, expected.empty() ? "should not be there" : "is missing or incomplete"));
+            return wrong(
+                fmt::format("{} {}", name,
+                            expected.empty() ? "should not be there" : "is missing or incomplete"));
           }
           break;
         }
-        case LeafKind::kExpiry: break;  // when it is known whether the key is live
+        case LeafKind::kExpiry:
+          break;  // when it is known whether the key is live
       }
     }
-    if (live != (object != nullptr && object->live())) return wrong(live ? "is missing" : "should not be there");
+    if (live != (object != nullptr && object->live()))
+      return wrong(live ? "is missing" : "should not be there");
     if (!live) continue;
     ++live_keys;
     const auto& expiry = values[{LeafKind::kExpiry, ""}];
-    const auto winner = std::max_element(expiry.begin(), expiry.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.time, a.dot) < std::pair(b.time, b.dot);
-    });
+    const auto winner =
+        std::max_element(expiry.begin(), expiry.end(), [](const auto& a, const auto& b) {
+          return std::pair(a.time, a.dot) < std::pair(b.time, b.dot);
+        });
     const std::optional<std::int64_t> expected =
         winner == expiry.end() ? std::nullopt : std::optional(winner->at_ms);
     if (object->expires_at_ms() != expected) return wrong("has the wrong expiry");
   }
   if (live_keys != state.live_keys()) {
-    return fail(fmt::format("partition {} holds {} keys instead of {}", partition, state.live_keys(), live_keys));
+    return fail(fmt::format("partition {} holds {} keys instead of {}", partition,
+                            state.live_keys(), live_keys));
   }
   return {};
 }

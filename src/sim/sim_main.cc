@@ -1,6 +1,6 @@
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <set>
@@ -23,7 +23,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 void report_failure(std::uint64_t seed, const RunOptions& options, const Outcome& outcome) {
-  fmt::print("seed {}: {}\n  {}\n  replay: ./dev sim --seed {} --trace\n", seed, *outcome.violation, options.describe(), seed);
+  fmt::print("seed {}: {}\n  {}\n  replay: ./dev sim --seed {} --trace\n", seed, *outcome.violation,
+             options.describe(), seed);
   std::fflush(stdout);
 }
 
@@ -48,12 +49,15 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     }
     if (seconds_since(shown) > 10) {
       shown = std::chrono::steady_clock::now();
-      fmt::print(stderr, "{} of {} seeds, {} failed, {:.0f} s\n", seed - first + 1, count, failures, seconds_since(start));
+      fmt::print(stderr, "{} of {} seeds, {} failed, {:.0f} s\n", seed - first + 1, count, failures,
+                 seconds_since(start));
     }
   }
-  fmt::print("{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} conflicts, {:.0f} s of simulated time in {:.1f} s\n",
-             count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.conflicts,
-             sum.simulated_seconds, seconds_since(start));
+  fmt::print(
+      "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
+      "conflicts, {:.0f} s of simulated time in {:.1f} s\n",
+      count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots,
+      sum.conflicts, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 
@@ -62,8 +66,10 @@ int run_one(std::uint64_t seed, bool trace) {
   fmt::print("seed {}: {}\n", seed, options.describe());
   const Outcome outcome = sim::run(options, trace);
   const Outcome again = sim::run(options, false);
-  fmt::print("trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} conflicts\n", outcome.trace_hash,
-             outcome.operations, outcome.records, outcome.crashes, outcome.snapshots, outcome.conflicts);
+  fmt::print(
+      "trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} conflicts\n",
+      outcome.trace_hash, outcome.operations, outcome.records, outcome.crashes, outcome.snapshots,
+      outcome.conflicts);
   if (outcome.trace_hash != again.trace_hash) {
     fmt::print("a replay gave another trace: {:016x}\n", again.trace_hash);
     return 1;
@@ -100,18 +106,23 @@ int run_mutants(std::uint64_t first, std::uint64_t count) {
       }
     }
     if (found == 0) ++missed;
-    fmt::print("{:<10} {:<70} {} of {} seeds, {:.0f} s{}\n", found > 0 ? "found" : "NOT FOUND", kMutantNames[m], found, count,
-               seconds_since(start), found > 0 ? fmt::format("\n           first by seed {}: {}", first_found, what) : "");
+    fmt::print(
+        "{:<10} {:<70} {} of {} seeds, {:.0f} s{}\n", found > 0 ? "found" : "NOT FOUND",
+        kMutantNames[m], found, count, seconds_since(start),
+        found > 0 ? fmt::format("\n           first by seed {}: {}", first_found, what) : "");
     std::fflush(stdout);
   }
   g_mutant = Mutant::kNone;
-  fmt::print("{} of {} mutants found\n", static_cast<int>(Mutant::kCount) - 1 - missed, static_cast<int>(Mutant::kCount) - 1);
+  fmt::print("{} of {} mutants found\n", static_cast<int>(Mutant::kCount) - 1 - missed,
+             static_cast<int>(Mutant::kCount) - 1);
   return missed == 0 ? 0 : 1;
 }
 #endif
 
 int main(int argc, char** argv) {
-  CLI::App app{"Runs a cluster of the real core on simulated time, network and disks. See docs/simulator.md."};
+  CLI::App app{
+      "Runs a cluster of the real core on simulated time, network and disks. See "
+      "docs/simulator.md."};
   std::uint64_t seed = 0;
   std::uint64_t first = 1;
   std::uint64_t seeds = 100;
@@ -125,7 +136,8 @@ int main(int argc, char** argv) {
 #ifdef EVEN_MUTANTS
   bool mutants = false;
   int mutant = 0;
-  app.add_flag("--mutants", mutants, "Enable one deliberate bug at a time and show that each is found");
+  app.add_flag("--mutants", mutants,
+               "Enable one deliberate bug at a time and show that each is found");
   app.add_option("--mutant", mutant, "Enable this one, by number");
 #endif
   CLI11_PARSE(app, argc, argv);

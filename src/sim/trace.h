@@ -1,4 +1,5 @@
-// What happened in a run: hashed always, so that a replay can be told from a different run, and printed on demand.
+// What happened in a run: hashed always, so that a replay can be told from a different run, and
+// printed on demand.
 #pragma once
 
 #include <fmt/format.h>

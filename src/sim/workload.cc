@@ -18,11 +18,21 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   switch (random_.below(10)) {
-    case 0: case 1: return string(wall_ms);
-    case 2: case 3: return counter();
-    case 4: case 5: return set();
-    case 6: case 7: case 8: return hash();
-    default: return generic(wall_ms);
+    case 0:
+    case 1:
+      return string(wall_ms);
+    case 2:
+    case 3:
+      return counter();
+    case 4:
+    case 5:
+      return set();
+    case 6:
+    case 7:
+    case 8:
+      return hash();
+    default:
+      return generic(wall_ms);
   }
 }
 
@@ -30,21 +40,37 @@ Operation Workload::string(std::int64_t wall_ms) {
   const std::string k = key("str");
   if (random_.chance(options_.expiry)) {
     switch (random_.below(3)) {
-      case 0: return {{"SET", k, value(), "PX", std::to_string(1 + random_.below(2000))}, {}};
-      case 1: return {{"SET", k, value(), "KEEPTTL"}, {}};
-      default: return {{"SET", k, value(), "PXAT", std::to_string(wall_ms + static_cast<std::int64_t>(random_.below(2000)))}, {}};
+      case 0:
+        return {{"SET", k, value(), "PX", std::to_string(1 + random_.below(2000))}, {}};
+      case 1:
+        return {{"SET", k, value(), "KEEPTTL"}, {}};
+      default:
+        return {{"SET", k, value(), "PXAT",
+                 std::to_string(wall_ms + static_cast<std::int64_t>(random_.below(2000)))},
+                {}};
     }
   }
   switch (random_.below(11)) {
-    case 0: case 1: case 2: return {{"SET", k, value()}, {}};
-    case 3: return {{"APPEND", k, small(100)}, {}};
-    case 4: return {{"SETRANGE", k, small(20), "abc"}, {}};
-    case 5: return {{"GETDEL", k}, {}};
-    case 6: return {{"SETNX", k, value()}, {}};
-    case 7: return {{"MSET", k, value(), key("str"), value(), key("str"), value()}, {}};
-    case 8: return {{"MSETNX", k, value(), key("str"), value()}, {}};
-    case 9: return {{"GETSET", k, value()}, {}};
-    default: return {{"GET", k}, {}};
+    case 0:
+    case 1:
+    case 2:
+      return {{"SET", k, value()}, {}};
+    case 3:
+      return {{"APPEND", k, small(100)}, {}};
+    case 4:
+      return {{"SETRANGE", k, small(20), "abc"}, {}};
+    case 5:
+      return {{"GETDEL", k}, {}};
+    case 6:
+      return {{"SETNX", k, value()}, {}};
+    case 7:
+      return {{"MSET", k, value(), key("str"), value(), key("str"), value()}, {}};
+    case 8:
+      return {{"MSETNX", k, value(), key("str"), value()}, {}};
+    case 9:
+      return {{"GETSET", k, value()}, {}};
+    default:
+      return {{"GET", k}, {}};
   }
 }
 
@@ -52,28 +78,43 @@ Operation Workload::counter() {
   const std::string k = key("num");
   const std::int64_t by = 1 + static_cast<std::int64_t>(random_.below(9));
   switch (random_.below(8)) {
-    case 0: return {{"INCR", k}, Operation::Increment{LeafKind::kString, k, "", 1}};
-    case 1: return {{"DECR", k}, Operation::Increment{LeafKind::kString, k, "", -1}};
-    case 2: case 3:
-      return {{"INCRBY", k, std::to_string(by)}, Operation::Increment{LeafKind::kString, k, "", static_cast<double>(by)}};
+    case 0:
+      return {{"INCR", k}, Operation::Increment{LeafKind::kString, k, "", 1}};
+    case 1:
+      return {{"DECR", k}, Operation::Increment{LeafKind::kString, k, "", -1}};
+    case 2:
+    case 3:
+      return {{"INCRBY", k, std::to_string(by)},
+              Operation::Increment{LeafKind::kString, k, "", static_cast<double>(by)}};
     case 4:
-      return {{"DECRBY", k, std::to_string(by)}, Operation::Increment{LeafKind::kString, k, "", -static_cast<double>(by)}};
+      return {{"DECRBY", k, std::to_string(by)},
+              Operation::Increment{LeafKind::kString, k, "", -static_cast<double>(by)}};
     case 5:
       return {{"INCRBYFLOAT", k, fmt::format("{}", static_cast<double>(by) * 0.25)},
               Operation::Increment{LeafKind::kString, k, "", static_cast<double>(by) * 0.25}};
-    case 6: return {{"SET", k, std::to_string(random_.below(1000))}, {}};
-    default: return {{"DEL", k}, {}};
+    case 6:
+      return {{"SET", k, std::to_string(random_.below(1000))}, {}};
+    default:
+      return {{"DEL", k}, {}};
   }
 }
 
 Operation Workload::set() {
   const std::string k = key("set");
   switch (random_.below(8)) {
-    case 0: case 1: case 2: return {{"SADD", k, small(20), small(20), small(20)}, {}};
-    case 3: return {{"SADD", k, small(5)}, {}};
-    case 4: case 5: return {{"SREM", k, small(20), small(20), small(20)}, {}};
-    case 6: return {{"SPOP", k, small(4)}, {}};
-    default: return {{"SMEMBERS", k}, {}};
+    case 0:
+    case 1:
+    case 2:
+      return {{"SADD", k, small(20), small(20), small(20)}, {}};
+    case 3:
+      return {{"SADD", k, small(5)}, {}};
+    case 4:
+    case 5:
+      return {{"SREM", k, small(20), small(20), small(20)}, {}};
+    case 6:
+      return {{"SPOP", k, small(4)}, {}};
+    default:
+      return {{"SMEMBERS", k}, {}};
   }
 }
 
@@ -83,17 +124,25 @@ Operation Workload::hash() {
   const std::string number = fmt::format("n{}", random_.below(4));
   const std::int64_t by = static_cast<std::int64_t>(random_.below(20)) - 10;
   switch (random_.below(10)) {
-    case 0: case 1: return {{"HSET", k, field, value(), fmt::format("f{}", random_.below(6)), value()}, {}};
-    case 2: case 3: case 4:
+    case 0:
+    case 1:
+      return {{"HSET", k, field, value(), fmt::format("f{}", random_.below(6)), value()}, {}};
+    case 2:
+    case 3:
+    case 4:
       return {{"HINCRBY", k, number, std::to_string(by)},
               Operation::Increment{LeafKind::kField, k, number, static_cast<double>(by)}};
     case 5:
       return {{"HINCRBYFLOAT", k, number, fmt::format("{}", static_cast<double>(by) * 0.5)},
               Operation::Increment{LeafKind::kField, k, number, static_cast<double>(by) * 0.5}};
-    case 6: return {{"HDEL", k, field, number}, {}};
-    case 7: return {{"HSET", k, number, std::to_string(random_.below(100))}, {}};
-    case 8: return {{"HSETNX", k, field, value()}, {}};
-    default: return {{"HGETALL", k}, {}};
+    case 6:
+      return {{"HDEL", k, field, number}, {}};
+    case 7:
+      return {{"HSET", k, number, std::to_string(random_.below(100))}, {}};
+    case 8:
+      return {{"HSETNX", k, field, value()}, {}};
+    default:
+      return {{"HGETALL", k}, {}};
   }
 }
 
@@ -102,16 +151,29 @@ Operation Workload::generic(std::int64_t wall_ms) {
   const std::string k = key(kTypes[random_.below(4)]);
   if (random_.chance(options_.expiry * 4)) {
     switch (random_.below(3)) {
-      case 0: return {{"PEXPIRE", k, std::to_string(random_.below(3000))}, {}};
-      case 1: return {{"PEXPIREAT", k, std::to_string(wall_ms + static_cast<std::int64_t>(random_.below(3000)))}, {}};
-      default: return {{"PERSIST", k}, {}};
+      case 0:
+        return {{"PEXPIRE", k, std::to_string(random_.below(3000))}, {}};
+      case 1:
+        return {{"PEXPIREAT", k,
+                 std::to_string(wall_ms + static_cast<std::int64_t>(random_.below(3000)))},
+                {}};
+      default:
+        return {{"PERSIST", k}, {}};
     }
   }
   switch (random_.below(60)) {
-    case 0: return {{"FLUSHALL"}, {}};
-    case 1: case 2: case 3: return {{"DBSIZE"}, {}};
-    case 4: case 5: case 6: return {{"SCAN", "0", "COUNT", "100"}, {}};
-    default: break;
+    case 0:
+      return {{"FLUSHALL"}, {}};
+    case 1:
+    case 2:
+    case 3:
+      return {{"DBSIZE"}, {}};
+    case 4:
+    case 5:
+    case 6:
+      return {{"SCAN", "0", "COUNT", "100"}, {}};
+    default:
+      break;
   }
   if (random_.chance(0.5)) return {{"DEL", k, key("set")}, {}};
   return {{"EXISTS", k, key("map")}, {}};

@@ -23,7 +23,8 @@ namespace {
 constexpr std::int64_t kEpochMs = 1'700'000'000'000;
 constexpr std::int64_t kTickUs = 5'000;
 constexpr std::int64_t kTurnUs = 30;
-constexpr std::int64_t kSettleUs = 60'000'000;  // a cluster without faults must have converged by then
+constexpr std::int64_t kSettleUs =
+    60'000'000;  // a cluster without faults must have converged by then
 
 struct Violation : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -50,12 +51,15 @@ std::string difference(const PartitionState& a, const PartitionState& b) {
       std::string& text = all[std::string(key)];
       for (const LeafDelta& leaf : delta.leaves) {
         text += fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), leaf.field);
-        for (const auto& s : leaf.siblings) text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
+        for (const auto& s : leaf.siblings)
+          text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
         for (const auto& e : leaf.integers) {
-          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, e.sum, e.removed_seq, e.removed_sum);
+          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, e.sum, e.removed_seq,
+                              e.removed_sum);
         }
         for (const auto& e : leaf.reals) {
-          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, static_cast<double>(e.sum), e.removed_seq,
+          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq,
+                              static_cast<double>(e.sum), e.removed_seq,
                               static_cast<double>(e.removed_sum));
         }
         text += "]";
@@ -69,7 +73,8 @@ std::string difference(const PartitionState& a, const PartitionState& b) {
   for (const auto& [key, text] : in_a) {
     const auto other = in_b.find(key);
     if (other == in_b.end() || other->second != text) {
-      out += fmt::format("\n  '{}':{}\n    against{}", key, text, other == in_b.end() ? " nothing" : other->second);
+      out += fmt::format("\n  '{}':{}\n    against{}", key, text,
+                         other == in_b.end() ? " nothing" : other->second);
     }
   }
   for (const auto& [key, text] : in_b) {
@@ -120,11 +125,12 @@ class World {
         trace_(print),
         random_(options.seed),
         workload_(options, random_),
-        network_(options_, scheduler_, random_,
-                 {[this](NodeNumber at, NodeNumber peer) { link(at, peer, true); },
-                  [this](NodeNumber at, NodeNumber peer) { link(at, peer, false); },
-                  [this](NodeNumber at, NodeNumber peer, const std::string& m) { receive(at, peer, m); },
-                  [this](NodeNumber n) { return node(n).shard != nullptr; }}) {
+        network_(
+            options_, scheduler_, random_,
+            {[this](NodeNumber at, NodeNumber peer) { link(at, peer, true); },
+             [this](NodeNumber at, NodeNumber peer) { link(at, peer, false); },
+             [this](NodeNumber at, NodeNumber peer, const std::string& m) { receive(at, peer, m); },
+             [this](NodeNumber n) { return node(n).shard != nullptr; }}) {
     cluster::ClusterMap map;
     map.id = "sim";
     map.partitions = options.partitions;
@@ -139,7 +145,8 @@ class World {
     }
     placement_ = std::make_unique<cluster::Placement>(map);
     for (int n = 1; n <= options.nodes; ++n) {
-      nodes_.push_back(std::make_unique<Node>(*this, static_cast<NodeNumber>(n), scheduler_, random_.next()));
+      nodes_.push_back(
+          std::make_unique<Node>(*this, static_cast<NodeNumber>(n), scheduler_, random_.next()));
     }
   }
 
@@ -192,7 +199,9 @@ class World {
   bool executing_ = false;  // a client's command, as opposed to a sweep
 };
 
-void Node::send(NodeNumber peer, std::string message) { world.sent(number, peer, std::move(message)); }
+void Node::send(NodeNumber peer, std::string message) {
+  world.sent(number, peer, std::move(message));
+}
 
 ShardOptions World::shard_options(Node& node) {
   ShardOptions o;
@@ -224,9 +233,11 @@ void World::start(Node& node) {
   ++node.run;
   node.held.clear();
   node.vectors.clear();
-  auto shard = std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk, node);
+  auto shard =
+      std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk, node);
   const auto recovered = shard->recover();
-  if (!recovered) violated(fmt::format("n{} does not recover: {}", node.number, recovered.error().message));
+  if (!recovered)
+    violated(fmt::format("n{} does not recover: {}", node.number, recovered.error().message));
   node.shard = std::move(shard);
   node.shard->on_released([this, &node] {
     release(node);
@@ -275,7 +286,8 @@ void World::receive(NodeNumber at, NodeNumber peer, const std::string& message) 
   Node& n = node(at);
   if (!n.shard) return;
   const auto received = n.shard->receive(peer, message);
-  if (!received) violated(fmt::format("n{} refuses a message of n{}: {}", at, peer, received.error().message));
+  if (!received)
+    violated(fmt::format("n{} refuses a message of n{}: {}", at, peer, received.error().message));
   if (n.shard->stats().digest_mismatches > 0) check_running();
   need_turn(n);
 }
@@ -283,12 +295,13 @@ void World::receive(NodeNumber at, NodeNumber peer, const std::string& message) 
 void World::need_turn(Node& node) {
   if (node.turn_scheduled || !node.shard) return;
   node.turn_scheduled = true;
-  scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(kTurnUs)), [this, &node, run = node.run] {
-    node.turn_scheduled = false;
-    if (!node.shard || node.run != run) return;
-    node.shard->end_turn();
-    release(node);
-  });
+  scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(kTurnUs)),
+                   [this, &node, run = node.run] {
+                     node.turn_scheduled = false;
+                     if (!node.shard || node.run != run) return;
+                     node.shard->end_turn();
+                     release(node);
+                   });
 }
 
 void World::release(Node& node) {
@@ -308,7 +321,8 @@ void World::tick(Node& node, std::uint64_t run) {
   need_turn(node);
   for (const PartitionStatus& p : node.shard->partitions()) {
     VersionVector& last = node.vectors[p.partition];
-    if (!p.vector.covers(last)) violated(fmt::format("n{}: the vector of partition {} went back", node.number, p.partition));
+    if (!p.vector.covers(last))
+      violated(fmt::format("n{}: the vector of partition {} went back", node.number, p.partition));
     last = p.vector;
   }
   if (!settling_ && node.shard->write_error() && node.random.chance(0.02)) {
@@ -353,16 +367,18 @@ void World::act(int c) {
   executing_ = true;
   const LogPosition barrier = n.shard->execute(*command, args, false, reply);
   executing_ = false;
-  event("client {} at n{}: {} -> {} bytes, {:016x}", c, client.node, fmt::join(operation.words, " "), reply.size(),
-        hash64(reply));
+  event("client {} at n{}: {} -> {} bytes, {:016x}", c, client.node,
+        fmt::join(operation.words, " "), reply.size(), hash64(reply));
   const bool refused = reply.starts_with("-");
-  if (refused && !reply.starts_with("-WRONGTYPE") && !reply.starts_with("-MISCONF") && !reply.starts_with("-ERR value is not") &&
-      !reply.starts_with("-ERR hash value is not") && !reply.starts_with("-ERR invalid expire")) {
+  if (refused && !reply.starts_with("-WRONGTYPE") && !reply.starts_with("-MISCONF") &&
+      !reply.starts_with("-ERR value is not") && !reply.starts_with("-ERR hash value is not") &&
+      !reply.starts_with("-ERR invalid expire")) {
     violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
   }
   if (operation.increment && !refused) {
     const auto& i = *operation.increment;
-    if (n.made.size() != 1) violated(fmt::format("{} made {} records", fmt::join(operation.words, " "), n.made.size()));
+    if (n.made.size() != 1)
+      violated(fmt::format("{} made {} records", fmt::join(operation.words, " "), n.made.size()));
     oracle_.increments(n.made[0].first, n.made[0].second, i.kind, i.key, i.field, i.by);
   }
   client.waiting = true;
@@ -391,7 +407,8 @@ void World::schedule_faults() {
       const bool one_way = random_.chance(0.3);
       const bool inward = random_.chance(0.5);
       const std::int64_t duration = around(500'000);
-      event("n{} is cut off{} for {} ms", lonely, one_way ? (inward ? " (inward)" : " (outward)") : "", duration / 1000);
+      event("n{} is cut off{} for {} ms", lonely,
+            one_way ? (inward ? " (inward)" : " (outward)") : "", duration / 1000);
       for (const auto& other : nodes_) {
         if (other->number == lonely || random_.chance(0.2)) continue;
         if (!one_way || inward) network_.cut(other->number, lonely);
@@ -435,19 +452,23 @@ void World::check_running() {
     if (!n->shard) continue;
     for (PartitionStatus& p : n->shard->partitions()) {
       if (n->shard->state(p.partition)->recompute_digest() != p.digest) {
-        violated(fmt::format("n{}: the digest of partition {} is not that of its content", n->number, p.partition));
+        violated(fmt::format("n{}: the digest of partition {} is not that of its content",
+                             n->number, p.partition));
       }
       for (const auto& [other, q] : all[p.partition]) {
         if (q.vector == p.vector && q.digest != p.digest) {
-          violated(fmt::format("partition {}: n{} and n{} have seen the same but differ:{}", p.partition, other, n->number,
-                               difference(*node(other).shard->state(p.partition), *n->shard->state(p.partition))));
+          violated(fmt::format(
+              "partition {}: n{} and n{} have seen the same but differ:{}", p.partition, other,
+              n->number,
+              difference(*node(other).shard->state(p.partition), *n->shard->state(p.partition))));
         }
       }
       all[p.partition].emplace_back(n->number, p);
     }
   }
   for (const auto& n : nodes_) {
-    if (n->shard && n->shard->stats().digest_mismatches > 0) violated(fmt::format("n{} reported a digest mismatch", n->number));
+    if (n->shard && n->shard->stats().digest_mismatches > 0)
+      violated(fmt::format("n{} reported a digest mismatch", n->number));
   }
 }
 
@@ -491,7 +512,8 @@ void World::settle() {
       crash(*n, false);
       start(*n);
     }
-    // Expired keys are still purged, which makes records; what they leave behind goes some time later.
+    // Expired keys are still purged, which makes records; what they leave behind goes some time
+    // later.
     if (!converged() || oracle_.records() != records) quiet_since = scheduler_.now_us();
     records = oracle_.records();
     if (scheduler_.now_us() - quiet_since > 5'000'000) return;
@@ -499,9 +521,11 @@ void World::settle() {
   std::string state;
   for (const auto& n : nodes_) {
     for (const PartitionStatus& p : n->shard->partitions()) {
-      state += fmt::format("\n  n{} partition {}: {}", n->number, p.partition, p.vector.to_string());
+      state +=
+          fmt::format("\n  n{} partition {}: {}", n->number, p.partition, p.vector.to_string());
     }
-    state += fmt::format("\n  n{}: {} pending, {} replies held", n->number, n->shard->stats().records_pending, n->held.size());
+    state += fmt::format("\n  n{}: {} pending, {} replies held", n->number,
+                         n->shard->stats().records_pending, n->held.size());
   }
   violated("the replicas have not converged" + state);
 }
@@ -515,11 +539,14 @@ void World::check_end(const char* when) {
       }
       if (n->shard->state(p.partition)->residue_keys() > 0) {
         std::string keys;
-        n->shard->state(p.partition)->objects().for_each([&](std::string_view key, const Object& object) {
-          if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
-        });
-        violated(fmt::format("{}, n{}: partition {} still keeps residue of {} keys:{}", when, n->number, p.partition,
-                             n->shard->state(p.partition)->residue_keys(), keys));
+        n->shard->state(p.partition)
+            ->objects()
+            .for_each([&](std::string_view key, const Object& object) {
+              if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
+            });
+        violated(fmt::format("{}, n{}: partition {} still keeps residue of {} keys:{}", when,
+                             n->number, p.partition, n->shard->state(p.partition)->residue_keys(),
+                             keys));
       }
     }
   }
@@ -529,13 +556,16 @@ void World::play() {
   for (const auto& n : nodes_) {
     n->disk.faults.failing_sync = options_.failing_sync;
     if (options_.skew_ms > 0) {
-      n->clock.skew_ms = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(2 * options_.skew_ms))) - options_.skew_ms;
+      n->clock.skew_ms = static_cast<std::int64_t>(
+                             random_.below(static_cast<std::uint64_t>(2 * options_.skew_ms))) -
+                         options_.skew_ms;
     }
     start(*n);
   }
   clients_.resize(static_cast<std::size_t>(options_.clients));
   for (int c = 0; c < options_.clients; ++c) {
-    clients_[static_cast<std::size_t>(c)].node = static_cast<NodeNumber>(1 + random_.below(nodes_.size()));
+    clients_[static_cast<std::size_t>(c)].node =
+        static_cast<NodeNumber>(1 + random_.below(nodes_.size()));
     scheduler_.after(around(2'000), [this, c] { act(c); });
   }
   schedule_faults();
@@ -545,7 +575,8 @@ void World::play() {
   check_end("in the end");
   // What is on the disks is what was in memory.
   for (const auto& n : nodes_) {
-    if (const auto closed = n->shard->close(); !closed) violated("a clean stop failed: " + closed.error().message);
+    if (const auto closed = n->shard->close(); !closed)
+      violated("a clean stop failed: " + closed.error().message);
     crash(*n, false);
     start(*n);
   }
@@ -558,7 +589,8 @@ void World::play() {
   outcome.records = oracle_.records();
 }
 
-[[noreturn]] void throw_violation(const char* file, int line, const char* condition, std::string_view detail) {
+[[noreturn]] void throw_violation(const char* file, int line, const char* condition,
+                                  std::string_view detail) {
   throw Violation(fmt::format("{}:{}: {}: {}", file, line, condition, detail));
 }
 

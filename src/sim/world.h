@@ -1,5 +1,6 @@
-// One run: a cluster of the real core on simulated time, network and disks, random clients and random faults, and the invariants that must hold
-// throughout and in the end. See docs/simulator.md.
+// One run: a cluster of the real core on simulated time, network and disks, random clients and
+// random faults, and the invariants that must hold throughout and in the end. See
+// docs/simulator.md.
 #pragma once
 
 #include <memory>

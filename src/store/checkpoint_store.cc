@@ -11,7 +11,10 @@ namespace {
 class CheckpointStore : public StateStore {
  public:
   CheckpointStore(ShardId shard, Disk& disk)
-      : shard_(shard), disk_(disk), name_(fmt::format("checkpoint-{:04}", shard)), temporary_(name_ + ".tmp") {}
+      : shard_(shard),
+        disk_(disk),
+        name_(fmt::format("checkpoint-{:04}", shard)),
+        temporary_(name_ + ".tmp") {}
 
   Result<LogPosition> load(const std::function<Result<>(std::string_view)>& visit) override {
     auto names = disk_.list();
@@ -77,9 +80,11 @@ class CheckpointStore : public StateStore {
   }
 
   std::unexpected<Error> damaged(std::uint64_t offset, std::string_view what) const {
-    return fail(fmt::format("{}: damaged at offset {}: {}. Nothing was changed. If other replicas hold the data, move this node's data directory away and "
-                            "start it empty: it will be filled from them",
-                            name_, offset, what));
+    return fail(
+        fmt::format("{}: damaged at offset {}: {}. Nothing was changed. If other replicas hold the "
+                    "data, move this node's data directory away and "
+                    "start it empty: it will be filled from them",
+                    name_, offset, what));
   }
 
   const ShardId shard_;
