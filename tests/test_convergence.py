@@ -239,3 +239,10 @@ def test_a_node_that_does_not_hold_a_key_forwards_to_one_that_does(make_cluster)
         assert run(node.client(), [("GET", f"key:{i}") for i in range(1_000)]) == [str(i) for i in range(1_000)]
     held = [partition for node in cluster for partition in node.digest()]
     assert sorted(held) == sorted(list(range(256)) * 2)
+    # What a node cannot do for all partitions it refuses to do for some.
+    try:
+        cluster["n1"].client().flushall()
+        assert False, "FLUSHALL was accepted by a node that holds only some partitions"
+    except redis.exceptions.ResponseError as error:
+        assert "some of the partitions" in str(error)
+    assert cluster["n2"].client().get("key:1") == "1"

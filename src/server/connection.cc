@@ -203,6 +203,15 @@ Connection::Block Connection::execute(Args args) {
     reply().error("NOAUTH Authentication required.");
     return Block::kNone;
   }
+  const cluster::Placement& placement = thread_.node().placement;
+  if (command->scope == Scope::kAll && (command->flags & kWrite) != 0 &&
+      placement.replicas(0).size() < placement.ranking(0).size()) {
+    // Better refused than done in part and answered with OK.
+    reply().error(
+        "ERR this node holds only some of the partitions, and commands that write to all of them do "
+        "not reach other nodes yet");
+    return Block::kNone;
+  }
   if (command->scope != Scope::kConnection) {
     if (const Block block = execute_keys(*command, args); block != Block::kNone) return block;
     last_command_ = command;
