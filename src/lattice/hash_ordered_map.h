@@ -70,27 +70,6 @@ class HashOrderedMap {
   }
   const Value* find(std::string_view key) const { return find(key, hash64(key)); }
 
-  // Look-ups of many keys spend most of their time waiting for memory. Asking for all of it first
-  // lets the waits overlap: call prefetch_bucket for each key, then prefetch_node for each, then
-  // look them up.
-  void prefetch_bucket(std::uint64_t hash) const {
-    if (size_ != 0) __builtin_prefetch(&buckets_[bucket(hash)]);
-  }
-  void prefetch_node(std::uint64_t hash) const {
-    if (size_ == 0) return;
-    const char* node = reinterpret_cast<const char*>(buckets_[bucket(hash)]);
-    if (node == nullptr) return;
-    for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64)
-      __builtin_prefetch(node + offset);
-  }
-
-  // Then, once more for each key, what its value points to: prefetch(value).
-  template <typename Prefetch>
-  void prefetch_value(std::uint64_t hash, Prefetch prefetch) const {
-    if (size_ == 0) return;
-    if (const Node* node = buckets_[bucket(hash)]; node != nullptr) prefetch(node->value);
-  }
-
   // The value of `key`, made when absent.
   Value& get(std::string_view key, std::uint64_t hash) {
     if (Value* found = find(key, hash)) return *found;

@@ -275,27 +275,6 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   return core.log.error() ? released() : core.log.barrier();
 }
 
-void Shard::prefetch(std::span<const std::string_view> keys) const {
-  struct Wanted {
-    const HashOrderedMap<Object>* objects;
-    std::uint64_t hash;
-  };
-  absl::InlinedVector<Wanted, 64> wanted;
-  for (const std::string_view key : keys) {
-    const Partition* partition =
-        impl_->core.find(cluster::key_partition(key, impl_->core.options.partition_count));
-    if (partition == nullptr) continue;
-    wanted.push_back({&partition->state.objects(), hash64(key)});
-    wanted.back().objects->prefetch_bucket(wanted.back().hash);
-  }
-  for (const Wanted& each : wanted) each.objects->prefetch_node(each.hash);
-  for (const Wanted& each : wanted) {
-    each.objects->prefetch_value(each.hash, [](const Object& object) {
-      if (object.string.counters) __builtin_prefetch(object.string.counters.get());
-    });
-  }
-}
-
 LogPosition Shard::barrier() const { return impl_->core.log.barrier(); }
 
 void Shard::end_turn() {

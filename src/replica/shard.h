@@ -118,9 +118,6 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {});
 
-  // A hint that commands on these keys will be executed next. Changes nothing but the speed.
-  void prefetch(std::span<const std::string_view> keys) const;
-
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.
   void end_turn();

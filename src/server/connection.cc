@@ -4,7 +4,6 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -135,7 +134,6 @@ void Connection::take(std::string_view fresh) {
 
 std::size_t Connection::execute_all(std::string_view bytes) {
   std::size_t used = 0;
-  std::size_t looked_ahead = 0;
   while (used < bytes.size() && !closing_ && !closed_) {
     if (waiting_for_slots_ && replies_.has_open_slots()) {
       block_ = Block::kSlots;
@@ -149,7 +147,6 @@ std::size_t Connection::execute_all(std::string_view bytes) {
     const RespLimits limits{
         .max_bulk_bytes = thread_.node().options.max_request_bytes.load(std::memory_order_relaxed),
         .authenticated = session_.authenticated};
-    if (used >= looked_ahead) looked_ahead = used + look_ahead(bytes.substr(used), limits);
     const RespParser::Status status = parser_.parse(bytes.substr(used), limits);
     if (status == RespParser::Status::kIncomplete) break;
     if (status == RespParser::Status::kError) {
@@ -165,28 +162,6 @@ std::size_t Connection::execute_all(std::string_view bytes) {
     used += parser_.consumed();
   }
   return used;
-}
-
-// Executing a command mostly waits for the memory of its key. In a pipeline the keys of the next
-// commands are known: their memory is asked for all at once. Returns how many bytes have been
-// looked at.
-std::size_t Connection::look_ahead(std::string_view bytes, const RespLimits& limits) {
-  constexpr std::size_t kRequests = 16;
-  constexpr std::size_t kShortest = 2 * sizeof("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
-  if (bytes.size() < kShortest || thread_.lease().lent()) return bytes.size();
-  RespParser& parser = thread_.look_ahead_parser();
-  parser.restart();
-  std::array<std::string_view, kRequests> keys;
-  std::size_t count = 0;
-  std::size_t looked = 0;
-  while (count < kRequests &&
-         parser.parse(bytes.substr(looked), limits) == RespParser::Status::kRequest) {
-    looked += parser.consumed();
-    keys[count++] = parser.args().size() > 1 ? parser.args()[1] : std::string_view();
-  }
-  if (count < 2) return bytes.size();
-  thread_.shard().prefetch(std::span(keys).first(count));
-  return looked;
 }
 
 Connection::Block Connection::execute(Args args) {
@@ -208,7 +183,8 @@ Connection::Block Connection::execute(Args args) {
       placement.replicas(0).size() < placement.ranking(0).size()) {
     // Better refused than done in part and answered with OK.
     reply().error(
-        "ERR this node holds only some of the partitions, and commands that write to all of them do "
+        "ERR this node holds only some of the partitions, and commands that write to all of them "
+        "do "
         "not reach other nodes yet");
     return Block::kNone;
   }

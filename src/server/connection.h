@@ -67,7 +67,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_plain_readable();
   void take(std::string_view fresh);
   // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
-  std::size_t look_ahead(std::string_view bytes, const RespLimits& limits);
   std::size_t execute_all(std::string_view bytes);
   // Other than kNone: the same request is to be tried again later.
   Block execute(Args args);

@@ -34,14 +34,6 @@ class RespParser {
   // Parses the request at the start of `input`.
   Status parse(std::string_view input, const RespLimits& limits);
 
-  // Forgets a request that was not complete.
-  void restart() {
-    position_ = 0;
-    words_left_ = 0;
-    bulk_length_ = -1;
-    ranges_.clear();
-  }
-
   // The words of the request. They point into `input` (or, of an inline request with quotes, into
   // the parser) and are valid until the next call of parse().
   std::span<const std::string_view> args() const { return args_; }

@@ -32,7 +32,6 @@
 #include "server/lease.h"
 #include "server/node_context.h"
 #include "server/peer_hub.h"
-#include "server/resp_parser.h"
 #include "server/router.h"
 
 namespace even::server {
@@ -109,8 +108,6 @@ class ShardThread {
   void mark_dirty(std::shared_ptr<Connection> connection);
   // Where requests are read into; used between a read and the end of its handler only.
   std::span<char> read_buffer() { return read_buffer_; }
-  // For requests that are looked at before their turn; keeps nothing from one use to the next.
-  RespParser& look_ahead_parser() { return look_ahead_parser_; }
 
  private:
   void run();
@@ -128,7 +125,6 @@ class ShardThread {
   PosixClock clock_;
   Random random_;
   std::vector<char> read_buffer_;
-  RespParser look_ahead_parser_;
   Lease lease_;
   Router router_;
   Forwarder forwarder_;
