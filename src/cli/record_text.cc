@@ -14,9 +14,9 @@ namespace {
 std::string number_text(std::int64_t number) { return std::to_string(number); }
 std::string number_text(Real number) { return format_real(number); }
 
-template <typename Number>
-void add_counter(const std::vector<CounterEntry<Number>>& entries, std::string& out) {
-  for (const CounterEntry<Number>& entry : entries) {
+template <typename Entries>
+void add_counter(const Entries& entries, std::string& out) {
+  for (const auto& entry : entries) {
     out += fmt::format(" += {} ({})", number_text(entry.sum),
                        Dot{entry.replica, entry.seq}.to_string());
     if (entry.removed_seq == 0 || (!entry.live() && entry.seq == 0)) continue;

@@ -19,39 +19,44 @@ bool holds_something(const LeafDelta& leaf) {
 }  // namespace
 
 KeyWriter::KeyWriter(std::string_view key, const Object* stored, const Object* visible,
-                     const Stamp& stamp)
-    : stored_(stored), object_(visible), stamp_(stamp) {
-  delta_.key = key;
+                     Record& record)
+    : stored_(stored),
+      object_(visible),
+      record_(record),
+      dot_(record.dot()),
+      place_(record.delta.keys.size()) {
+  record.delta.keys.emplace_back().key = key;
   // A key that is made anew starts from nothing: what is left of it (expired content, residue)
   // goes.
-  if (object_ == nullptr) remove_all(stored_, delta_);
+  if (object_ == nullptr) remove_all(stored_, delta());
 }
 
 LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field, bool* fresh) {
   if (fresh != nullptr) *fresh = false;
-  if (delta_.leaves.size() < kIndexFrom) {
-    for (LeafDelta& leaf : delta_.leaves) {
+  auto& leaves = delta().leaves;
+  if (leaves.size() < kIndexFrom) {
+    for (LeafDelta& leaf : leaves) {
       if (leaf.kind == kind && leaf.field == field) return leaf;
     }
   } else {
     if (index_.empty()) {
-      for (std::size_t i = 0; i < delta_.leaves.size(); ++i) {
-        index_[{delta_.leaves[i].kind, delta_.leaves[i].field}] = i;
+      for (std::size_t i = 0; i < leaves.size(); ++i) {
+        index_[{leaves[i].kind, leaves[i].field}] = i;
       }
     }
-    const auto [at, inserted] = index_.try_emplace({kind, field}, delta_.leaves.size());
-    if (!inserted) return delta_.leaves[at->second];
+    const auto [at, inserted] = index_.try_emplace({kind, field}, leaves.size());
+    if (!inserted) return leaves[at->second];
   }
   if (fresh != nullptr) *fresh = true;
-  LeafDelta& leaf = delta_.leaves.emplace_back();
+  LeafDelta& leaf = leaves.emplace_back();
   leaf.kind = kind;
   leaf.field = field;
   return leaf;
 }
 
-bool KeyWriter::present(const LeafDelta& leaf, bool fresh, bool stored) const {
+bool KeyWriter::present(const LeafDelta& leaf, bool fresh, bool stored) {
   // A full delta has removed whatever it does not mention.
-  return fresh ? stored && !delta_.full : holds_something(leaf);
+  return fresh ? stored && !delta().full : holds_something(leaf);
 }
 
 bool KeyWriter::stored_member(std::string_view member) const {
@@ -68,22 +73,23 @@ void KeyWriter::write_scalar(LeafDelta& out, const Scalar* now, std::string_view
   out.reals.clear();
   out.partial = false;
   remove_scalar(now, out);
-  out.siblings.push_back({stamp_.dot, stamp_.time, value, 0});
+  out.siblings.push_back({dot_, record_.time, value, 0});
 }
 
 template <typename Number>
 void KeyWriter::add_increment(const Counter<Number>* counter,
-                              std::vector<CounterEntry<Number>>& out, Number by) {
-  std::erase_if(out, [&](const auto& entry) { return entry.replica == stamp_.dot.replica; });
+                              CounterEntries<Number>& out, Number by) {
+  const auto mine = [this](const auto& entry) { return entry.replica == dot_.replica; };
+  out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
   static const Counter<Number> none;
   out.push_back((counter ? *counter : none)
-                    .incremented(stamp_.dot.replica, stamp_.dot.seq, by, object_ == nullptr));
+                    .incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
 }
 
 void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now,
                                  std::int64_t by) {
   LeafDelta& out = leaf(kind, field);
-  out.partial = !delta_.full;
+  out.partial = !delta().full;
   const Scalar::Counters* counters = now ? now->counters.get() : nullptr;
   if (object_ != nullptr && counters != nullptr && counters->reals.live()) {
     // The sum of the integers alone may overflow although the number, of which they are a part,
@@ -97,16 +103,16 @@ void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Sc
 void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now,
                                     Real to) {
   LeafDelta& out = leaf(kind, field);
-  out.partial = !delta_.full;
+  out.partial = !delta().full;
   const bool live = object_ != nullptr && now != nullptr && now->live();
   const Real by = live ? to - now->number().value_or(0) : to;
   add_increment(now && now->counters ? &now->counters->reals : nullptr, out.reals, by);
 }
 
 void KeyWriter::remove() {
-  delta_.leaves.clear();
+  delta().leaves.clear();
   index_.clear();
-  remove_all(stored_, delta_);
+  remove_all(stored_, delta());
 }
 
 void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
@@ -160,7 +166,7 @@ bool KeyWriter::add_member(std::string_view member) {
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
   const bool was_present = present(out, fresh, fresh && stored_member(member));
   out.siblings.clear();
-  out.siblings.push_back({stamp_.dot, stamp_.time, {}, 0});
+  out.siblings.push_back({dot_, record_.time, {}, 0});
   return !was_present;
 }
 bool KeyWriter::remove_member(std::string_view member) {
@@ -174,7 +180,7 @@ bool KeyWriter::remove_member(std::string_view member) {
 void KeyWriter::expire_at(std::int64_t at_ms) {
   LeafDelta& out = leaf(LeafKind::kExpiry, {});
   out.siblings.clear();
-  out.siblings.push_back({stamp_.dot, stamp_.time, {}, at_ms});
+  out.siblings.push_back({dot_, record_.time, {}, at_ms});
 }
 void KeyWriter::persist() { leaf(LeafKind::kExpiry, {}).siblings.clear(); }
 
@@ -200,30 +206,28 @@ bool Context::find(std::string_view key, ObjectType type, const Object*& out) co
 }
 
 Context::PartitionWrite& Context::partition_write(PartitionId partition) {
-  for (const auto& write : writes_) {
-    if (write->partition == partition) return *write;
+  for (PartitionWrite& write : writes_) {
+    if (write.record.partition == partition) return write;
   }
-  PartitionWrite& write = *writes_.emplace_back(std::make_unique<PartitionWrite>());
-  write.partition = partition;
-  write.stamp = keyspace_.stamp(partition);
-  return write;
+  return writes_.emplace_back(keyspace_.begin(partition));
 }
 
 KeyWriter& Context::write(std::string_view key) {
   const Place& place = locate(key);
   PartitionWrite& write = partition_write(place.partition);
-  if (write.writers.size() < kIndexFrom) {
-    for (const auto& writer : write.writers) {
-      if (writer->delta_.key == key) return *writer;
+  const auto& keys = write.record.delta.keys;  // the writers' in the same order
+  if (keys.size() < kIndexFrom) {
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (keys[i].key == key) return write.writers[i];
     }
   } else {
     if (write.index.empty()) {
-      for (const auto& writer : write.writers) write.index[writer->delta_.key] = writer.get();
+      for (std::size_t i = 0; i < keys.size(); ++i) write.index[keys[i].key] = &write.writers[i];
     }
     if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
   }
   KeyWriter& writer =
-      *write.writers.emplace_back(new KeyWriter(key, place.stored, place.visible, write.stamp));
+      write.writers.emplace_back(key, place.stored, place.visible, write.record);
   if (!write.index.empty()) write.index[key] = &writer;
   return writer;
 }
@@ -232,23 +236,15 @@ void Context::flush_all() {
   for (PartitionId partition : keyspace_.partitions()) {
     const PartitionState& state = keyspace_.state(partition);
     if (state.objects().empty()) continue;
-    PartitionWrite& write = partition_write(partition);
-    write.delta.full = true;
-    state.objects().for_each([&write](std::string_view key, const Object& object) {
+    Delta& delta = partition_write(partition).record.delta;
+    delta.full = true;
+    state.objects().for_each([&delta](std::string_view key, const Object& object) {
       KeyDelta removal;
       removal.key = key;
       remove_all(&object, removal);
-      if (!removal.leaves.empty()) write.delta.keys.push_back(std::move(removal));
+      if (!removal.leaves.empty()) delta.keys.push_back(std::move(removal));
     });
   }
-}
-
-Context::Writes& Context::finish() {
-  for (const auto& write : writes_) {
-    for (const auto& writer : write->writers)
-      write->delta.keys.push_back(std::move(writer->delta_));
-  }
-  return writes_;
 }
 
 }  // namespace even

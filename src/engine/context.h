@@ -1,10 +1,9 @@
-// One command's view of the world: it reads objects, describes its writes as deltas and writes a
-// reply. Nothing changes until the command has returned; then the deltas become records, one per
-// partition, and are joined like any other.
+// One command's view of the world: it reads objects, describes its writes in records, one per
+// partition, and writes a reply. Nothing changes until the command has returned; then the records
+// are joined like any other.
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
-#include <absl/container/inlined_vector.h>
 
 #include <memory>
 #include <span>
@@ -12,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/stable_list.h"
 #include "engine/keyspace.h"
 #include "engine/reply.h"
 #include "env/random.h"
@@ -20,10 +20,14 @@ namespace even {
 
 using Args = std::span<const std::string_view>;
 
-// Collects what a command does to one key. Mentions each leaf once: a later write of a leaf in the
-// same command replaces the earlier.
+// Collects what a command does to one key, in the record of the key's partition. Mentions each leaf
+// once: a later write of a leaf in the same command replaces the earlier.
 class KeyWriter {
  public:
+  // Adds `key` to the record's delta. `stored` is the key's object including residue and expired
+  // content, `visible` the same as a reader sees it; either is null where there is none.
+  KeyWriter(std::string_view key, const Object* stored, const Object* visible, Record& record);
+
   // The key as it was before the command; null when absent or expired.
   const Object* object() const { return object_; }
 
@@ -51,25 +55,24 @@ class KeyWriter {
   void persist();
 
  private:
-  friend class Context;
-  KeyWriter(std::string_view key, const Object* stored, const Object* visible, const Stamp& stamp);
+  KeyDelta& delta() { return record_.delta.keys[place_]; }
   // `fresh` comes back as whether the leaf has not been mentioned before.
   LeafDelta& leaf(LeafKind kind, std::string_view field, bool* fresh = nullptr);
   // Whether a reader would find the leaf, given what the command has done so far.
-  bool present(const LeafDelta& leaf, bool fresh, bool stored) const;
+  bool present(const LeafDelta& leaf, bool fresh, bool stored);
   bool stored_member(std::string_view member) const;
   void write_scalar(LeafDelta& out, const Scalar* now, std::string_view value);
   template <typename Number>
-  void add_increment(const Counter<Number>* counter, std::vector<CounterEntry<Number>>& out,
-                     Number by);
+  void add_increment(const Counter<Number>* counter, CounterEntries<Number>& out, Number by);
   void increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by);
   void increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to);
   const Scalar* stored_field(std::string_view field) const;
 
-  const Object* stored_;  // including residue and expired content; null when there is none at all
+  const Object* stored_;
   const Object* object_;
-  const Stamp& stamp_;
-  KeyDelta delta_;
+  Record& record_;
+  const Dot dot_;
+  const std::size_t place_;  // among the delta's keys
   absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t>
       index_;  // used from a number of leaves on
 };
@@ -100,17 +103,14 @@ class Context {
   Keyspace& keyspace() { return keyspace_; }
   const Keyspace& keyspace() const { return keyspace_; }
 
-  // The outcome, for the executor: partitions with what to write to each. Views the arguments and
-  // this context.
+  // The outcome, for the executor: the records to commit. They view the arguments and this context.
   struct PartitionWrite {
-    PartitionId partition;
-    Stamp stamp;
-    Delta delta;
-    absl::InlinedVector<std::unique_ptr<KeyWriter>, 1> writers;
-    absl::flat_hash_map<std::string_view, KeyWriter*> index;
+    explicit PartitionWrite(Record begun) : record(std::move(begun)) {}
+    Record record;
+    StableList<KeyWriter> writers;
+    absl::flat_hash_map<std::string_view, KeyWriter*> index;  // used from a number of writers on
   };
-  using Writes = absl::InlinedVector<std::unique_ptr<PartitionWrite>, 1>;
-  Writes& finish();
+  StableList<PartitionWrite>& writes() { return writes_; }
 
  private:
   // Where a key is. Remembers the last one, because most commands look at a key and then write it.
@@ -125,7 +125,7 @@ class Context {
 
   Keyspace& keyspace_;
   mutable Place last_;
-  Writes writes_;
+  StableList<PartitionWrite> writes_;
   std::vector<std::unique_ptr<std::string>> kept_;
 };
 

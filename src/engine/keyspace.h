@@ -1,5 +1,5 @@
-// What commands see of the data: the partitions that the executing thread holds, and stamps for new
-// records.
+// What commands see of the data: the partitions that the executing thread holds, and the records
+// that they make.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,6 @@
 
 namespace even {
 
-// The name and time of the record that a partition will make next.
-struct Stamp {
-  Dot dot;
-  Hlc time;
-};
-
 class Keyspace {
  public:
   virtual ~Keyspace() = default;
@@ -27,8 +21,9 @@ class Keyspace {
   virtual const PartitionState& state(PartitionId partition) const = 0;
   // The nodes that keep the partition, in order of preference.
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
-  // Begins a record; to be followed by a commit of it before the next stamp of that partition.
-  virtual Stamp stamp(PartitionId partition) = 0;
+  // Begins a record: all of it but its delta. It is either committed before the partition's state
+  // changes and another one is begun, or forgotten.
+  virtual Record begin(PartitionId partition) = 0;
 };
 
 }  // namespace even

@@ -1,4 +1,4 @@
-// A keyspace in memory for tests: owns the partitions of one imaginary replica, gives stamps, and
+// A keyspace in memory for tests: owns the partitions of one imaginary replica, begins records, and
 // commits what a command wrote as the real executor does, by joining it. Two of them become
 // concurrent replicas: merge() takes in all that another one holds.
 #pragma once
@@ -31,8 +31,8 @@ class TestKeyspace final : public Keyspace {
   }
   std::span<const PartitionId> partitions() const override { return ids_; }
   const PartitionState& state(PartitionId partition) const override { return states_[partition]; }
-  Stamp stamp(PartitionId partition) override {
-    return {{replica_, states_[partition].vector()[replica_] + 1}, clock_.tick(now_ms)};
+  Record begin(PartitionId partition) override {
+    return Record::begin(partition, replica_, clock_.tick(now_ms), states_[partition].vector());
   }
   std::vector<NodeNumber> replicas(PartitionId) const override { return {1, 2, 3}; }
 
@@ -55,10 +55,8 @@ class TestKeyspace final : public Keyspace {
     }
     Context context(*this, reply, random_, now_ms);
     command->handler(context, args);
-    for (const auto& write : context.finish()) {
-      VersionVector seen = states_[write->partition].vector();
-      seen.add(write->stamp.dot);
-      states_[write->partition].join(write->delta, seen);
+    for (const auto& write : context.writes()) {
+      states_[write.record.partition].join(write.record.delta, write.record.context);
       ++records;
     }
     return out;

@@ -34,8 +34,8 @@ void pack_number(Packer& packer, Real value) {
   packer.pack_uint64(static_cast<std::uint64_t>(bits));
 }
 
-template <typename Number>
-void pack_counter(Packer& packer, const std::vector<CounterEntry<Number>>& entries) {
+template <typename Entries>
+void pack_counter(Packer& packer, const Entries& entries) {
   packer.pack_array(static_cast<std::uint32_t>(entries.size() * 5));
   for (const auto& entry : entries) {
     packer.pack_uint64(entry.replica.value);
@@ -127,14 +127,13 @@ Dot dot_of(const msgpack::object& replica, const msgpack::object& seq) {
   return dot;
 }
 
-template <typename Number>
-void get_counter(const msgpack::object& object, const VersionVector& context,
-                 std::vector<CounterEntry<Number>>& out) {
+template <typename Entries>
+void get_counter(const msgpack::object& object, const VersionVector& context, Entries& out) {
   const auto& items = array_of(object);
   if (items.size % 5 != 0) throw Malformed{"a counter entry has five parts"};
   out.reserve(items.size / 5);
   for (std::uint32_t i = 0; i < items.size; i += 5) {
-    CounterEntry<Number>& entry = out.emplace_back();
+    auto& entry = out.emplace_back();
     const Dot dot = dot_of(items.ptr[i], items.ptr[i + 1]);
     entry.replica = dot.replica;
     entry.seq = dot.seq;

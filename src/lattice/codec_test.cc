@@ -13,11 +13,6 @@ namespace {
 constexpr ReplicaId kOne{0x0001'0000'0000'0001};
 constexpr ReplicaId kTwo{0x0002'00c0'ffee'1234};
 
-template <typename Number>
-bool same(const std::vector<CounterEntry<Number>>& a, const std::vector<CounterEntry<Number>>& b) {
-  return a == b;
-}
-
 bool same(const LeafDelta& a, const LeafDelta& b) {
   if (a.kind != b.kind || a.partial != b.partial || a.field != b.field ||
       a.siblings.size() != b.siblings.size())
@@ -29,7 +24,7 @@ bool same(const LeafDelta& a, const LeafDelta& b) {
     // The time of a member does not matter.
     if (a.kind != LeafKind::kMember && x.time != y.time) return false;
   }
-  return same(a.integers, b.integers) && same(a.reals, b.reals);
+  return a.integers == b.integers && a.reals == b.reals;
 }
 
 bool same(const Record& a, const Record& b) {

@@ -66,17 +66,20 @@ Number CounterEntry<Number>::value() const {
   return wrapping_sub(sum, removed_sum);
 }
 
+// Integers are everywhere and have one owner mostly; reals are rare, and should not make the common
+// counter larger.
+template <typename Number>
+using CounterEntries =
+    std::conditional_t<std::is_same_v<Number, Real>, std::vector<CounterEntry<Number>>,
+                       absl::InlinedVector<CounterEntry<Number>, 1>>;
+
 // Sorted by replica.
 template <typename Number>
 class Counter {
  public:
   using Entry = CounterEntry<Number>;
-  // Integers are everywhere and have one owner mostly; reals are rare, and should not make the
-  // common counter larger.
-  using Entries = std::conditional_t<std::is_same_v<Number, Real>, std::vector<Entry>,
-                                     absl::InlinedVector<Entry, 1>>;
 
-  const Entries& entries() const { return entries_; }
+  const CounterEntries<Number>& entries() const { return entries_; }
   bool empty() const { return entries_.empty(); }
   bool live() const {
     return std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return e.live(); });
@@ -154,7 +157,7 @@ class Counter {
   }
 
  private:
-  Entries entries_;
+  CounterEntries<Number> entries_;
 };
 
 }  // namespace even

@@ -45,8 +45,8 @@ struct LeafDelta {
   bool partial = false;
   std::string_view field;
   absl::InlinedVector<SiblingView, 1> siblings;
-  std::vector<CounterEntry<std::int64_t>> integers;
-  std::vector<CounterEntry<Real>> reals;
+  CounterEntries<std::int64_t> integers;
+  CounterEntries<Real> reals;
 };
 
 struct KeyDelta {
@@ -71,6 +71,14 @@ struct Record {
   // of its delta.
   VersionVector context;
   Delta delta;
+
+  // The next record of `origin` in a partition that has seen `seen`; the delta is still empty.
+  static Record begin(std::uint16_t partition, ReplicaId origin, Hlc time,
+                      const VersionVector& seen) {
+    Record record{partition, origin, time, seen, {}};
+    record.context.add({origin, seen[origin] + 1});
+    return record;
+  }
 
   Dot dot() const { return {origin, context[origin]}; }
 };

@@ -88,8 +88,9 @@ LeafDelta& leaf_of(KeyDelta& delta, LeafKind kind, std::string_view field) {
 
 template <typename Number>
 void add_increment(const Counter<Number>* counter, const Dot& dot, Number by, bool anew,
-                   std::vector<CounterEntry<Number>>& out) {
-  std::erase_if(out, [&](const auto& entry) { return entry.replica == dot.replica; });
+                   CounterEntries<Number>& out) {
+  const auto mine = [&](const auto& entry) { return entry.replica == dot.replica; };
+  out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
   const Counter<Number> none;
   out.push_back((counter != nullptr ? *counter : none).incremented(dot.replica, dot.seq, by, anew));
 }

@@ -60,18 +60,15 @@ void ShardCore::join(Partition& partition, const Record& record) {
   if (!partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
 }
 
-void ShardCore::commit(Partition& partition, const Stamp& stamp, Delta delta) {
-  Record record;
-  record.partition = partition.id;
-  record.origin = stamp.dot.replica;
-  record.time = stamp.time;
-  record.context = partition.state.vector();
-  record.context.add(stamp.dot);
-  record.delta = std::move(delta);
+Record ShardCore::begin(const Partition& partition, std::int64_t now_ms) {
+  return Record::begin(partition.id, self, hybrid_clock.tick(now_ms), partition.state.vector());
+}
+
+void ShardCore::commit(Partition& partition, const Record& record) {
   scratch_.clear();
   encode_record(record, scratch_);
   if (options.observe) options.observe(scratch_);
-  append(scratch_, partition.id, stamp.dot);
+  append(scratch_, partition.id, record.dot());
   join(partition, record);
   ++stats.records_local;
 }

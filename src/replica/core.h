@@ -25,8 +25,10 @@ class ShardCore {
   const std::vector<std::unique_ptr<Partition>>& partitions() const { return partitions_; }
   std::span<const PartitionId> partition_ids() const { return ids_; }
 
-  // Makes the record that `stamp` names, puts it in the log's buffer and joins it.
-  void commit(Partition& partition, const Stamp& stamp, Delta delta);
+  // Begins a record of this replica. `now_ms`: wall clock.
+  Record begin(const Partition& partition, std::int64_t now_ms);
+  // Puts a record that was begun last in the log's buffer and joins it.
+  void commit(Partition& partition, const Record& record);
 
   // Takes in an encoded record from a peer, and whatever waited for it. Seen ones are ignored,
   // early ones kept.

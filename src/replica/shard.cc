@@ -48,10 +48,9 @@ class Reach : public Keyspace {
   std::vector<NodeNumber> replicas(PartitionId id) const override {
     return core_of(id).at(id).replicas;
   }
-  Stamp stamp(PartitionId id) override {
+  Record begin(PartitionId id) override {
     ShardCore& core = core_of(id);
-    return {{core.self, core.at(id).state.vector()[core.self] + 1},
-            core.hybrid_clock.tick(now_ms_)};
+    return core.begin(core.at(id), now_ms_);
   }
 
   ShardCore& core_of(PartitionId id) const {
@@ -151,21 +150,21 @@ void Shard::Impl::sweep() {
     const auto& replicas = partition->replicas;
     const auto rank =
         std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
-    Delta delta;
+    Record record = core.begin(*partition, now_ms);
+    auto& purged = record.delta.keys;
     partition->state.expired(now_ms - rank * kPurgeRankDelayMs, kPurgeBatch,
-                             [&delta](std::string_view key, const Object& object) {
-                               KeyDelta& purge = delta.keys.emplace_back();
+                             [&purged](std::string_view key, const Object& object) {
+                               KeyDelta& purge = purged.emplace_back();
                                purge.key = key;
                                purge_expired(object, purge);
                              });
-    if (delta.keys.empty()) continue;
-    core.stats.keys_expired += delta.keys.size();
+    if (purged.empty()) continue;
+    core.stats.keys_expired += purged.size();
     // The delta views keys that the join erases.
     std::vector<std::string> keys;
-    keys.reserve(delta.keys.size());
-    for (KeyDelta& key : delta.keys) key.key = keys.emplace_back(key.key);
-    Reach reach(core, {}, now_ms);
-    core.commit(*partition, reach.stamp(partition->id), std::move(delta));
+    keys.reserve(purged.size());
+    for (KeyDelta& key : purged) key.key = keys.emplace_back(key.key);
+    core.commit(*partition, record);
   }
 }
 
@@ -267,9 +266,9 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   Reach reach(core, other_cores, now_ms);
   Context context(reach, reply, core.random, now_ms);
   command.handler(context, args);
-  for (const auto& write : context.finish()) {
-    ShardCore& owner = reach.core_of(write->partition);
-    owner.commit(owner.at(write->partition), write->stamp, std::move(write->delta));
+  for (const auto& write : context.writes()) {
+    ShardCore& owner = reach.core_of(write.record.partition);
+    owner.commit(owner.at(write.record.partition), write.record);
   }
   // While the log cannot be written, reads go on; they may show what was refused room in the log.
   return core.log.error() ? released() : core.log.barrier();

@@ -263,16 +263,18 @@ void Connection::note_dirty() {
 bool Connection::flush(LogPosition released) {
   dirty_ = false;
   if (closed_) return false;
+  // Before anything is sent, so that what the kernel's buffers happen to take makes no difference.
+  if (replies_.size() >
+      thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
+    spdlog::warn(
+        "client {} ({}): {} bytes of replies wait, more than client.output_buffer_bytes: closed",
+        session_.id, session_.address, replies_.size());
+    close("client.output_buffer_bytes");
+    return false;
+  }
   const std::string_view bytes = replies_.ready(released);
   if (!bytes.empty() && !writing_ && !(stream_.is_tls() ? flush_tls(bytes) : flush_plain(bytes))) {
     return false;  // closed
-  }
-  if (replies_.size() >
-      thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
-    spdlog::warn("client {} ({}) does not read its replies: closed at {} bytes", session_.id,
-                 session_.address, replies_.size());
-    close("client.output_buffer_bytes");
-    return false;
   }
   if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_) {
     close("done");
