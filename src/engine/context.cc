@@ -77,13 +77,13 @@ void KeyWriter::write_scalar(LeafDelta& out, const Scalar* now, std::string_view
 }
 
 template <typename Number>
-void KeyWriter::add_increment(const Counter<Number>* counter,
-                              CounterEntries<Number>& out, Number by) {
+void KeyWriter::add_increment(const Counter<Number>* counter, CounterEntries<Number>& out,
+                              Number by) {
   const auto mine = [this](const auto& entry) { return entry.replica == dot_.replica; };
   out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
   static const Counter<Number> none;
-  out.push_back((counter ? *counter : none)
-                    .incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
+  out.push_back(
+      (counter ? *counter : none).incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
 }
 
 void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now,
@@ -226,8 +226,7 @@ KeyWriter& Context::write(std::string_view key) {
     }
     if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
   }
-  KeyWriter& writer =
-      write.writers.emplace_back(key, place.stored, place.visible, write.record);
+  KeyWriter& writer = write.writers.emplace_back(key, place.stored, place.visible, write.record);
   if (!write.index.empty()) write.index[key] = &writer;
   return writer;
 }

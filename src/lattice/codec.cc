@@ -35,11 +35,16 @@ void pack_number(Packer& packer, Real value) {
 }
 
 template <typename Entries>
-void pack_counter(Packer& packer, const Entries& entries) {
-  packer.pack_array(static_cast<std::uint32_t>(entries.size() * 5));
+void pack_counter(Packer& packer, const Entries& entries, const Dot& own) {
+  packer.pack_array(static_cast<std::uint32_t>(entries.size()));
   for (const auto& entry : entries) {
-    packer.pack_uint64(entry.replica.value);
-    packer.pack_uint64(entry.seq);
+    if (Dot{entry.replica, entry.seq} == own) {
+      packer.pack_array(3);
+    } else {
+      packer.pack_array(5);
+      packer.pack_uint64(entry.replica.value);
+      packer.pack_uint64(entry.seq);
+    }
     pack_number(packer, entry.sum);
     packer.pack_uint64(entry.removed_seq);
     pack_number(packer, entry.removed_sum);
@@ -79,8 +84,8 @@ void pack_leaf(Packer& packer, const LeafDelta& leaf, const Dot& dot, Hlc time) 
     packer.pack_uint64(sibling.time.value);
     pack_content(packer, leaf.kind, sibling);
   }
-  if (size > 3) pack_counter(packer, leaf.integers);
-  if (size > 4) pack_counter(packer, leaf.reals);
+  if (size > 3) pack_counter(packer, leaf.integers, dot);
+  if (size > 4) pack_counter(packer, leaf.reals, dot);
 }
 
 struct Malformed {
@@ -128,20 +133,25 @@ Dot dot_of(const msgpack::object& replica, const msgpack::object& seq) {
 }
 
 template <typename Entries>
-void get_counter(const msgpack::object& object, const VersionVector& context, Entries& out) {
-  const auto& items = array_of(object);
-  if (items.size % 5 != 0) throw Malformed{"a counter entry has five parts"};
-  out.reserve(items.size / 5);
-  for (std::uint32_t i = 0; i < items.size; i += 5) {
+void get_counter(const msgpack::object& object, const Record& record, Entries& out) {
+  const auto& entries = array_of(object);
+  out.reserve(entries.size);
+  for (std::uint32_t i = 0; i < entries.size; ++i) {
+    const auto& parts = array_of(entries.ptr[i]);
+    if (parts.size != 3 && parts.size != 5) throw Malformed{"a counter entry has 3 or 5 parts"};
+    if (parts.size == 3 && record.origin.value == 0) {
+      throw Malformed{"a state has counter entries without dots"};
+    }
+    const msgpack::object* number = parts.ptr + (parts.size - 3);
+    const Dot dot = parts.size == 5 ? dot_of(parts.ptr[0], parts.ptr[1]) : record.dot();
     auto& entry = out.emplace_back();
-    const Dot dot = dot_of(items.ptr[i], items.ptr[i + 1]);
     entry.replica = dot.replica;
     entry.seq = dot.seq;
-    get_number(items.ptr[i + 2], entry.sum);
-    entry.removed_seq = unsigned_of(items.ptr[i + 3]);
-    get_number(items.ptr[i + 4], entry.removed_sum);
+    get_number(number[0], entry.sum);
+    entry.removed_seq = unsigned_of(number[1]);
+    get_number(number[2], entry.removed_sum);
     if (entry.removed_seq > entry.seq) throw Malformed{"a counter entry is removed beyond its end"};
-    if (!context.covers(dot)) throw Malformed{"the context does not cover a counter entry"};
+    if (!record.context.covers(dot)) throw Malformed{"the context does not cover a counter entry"};
   }
 }
 
@@ -193,8 +203,8 @@ void get_leaf(const msgpack::object& object, const Record& record, LeafDelta& ou
       get_content(item, out.kind, sibling);
     }
   }
-  if (items.size > 3) get_counter(items.ptr[3], record.context, out.integers);
-  if (items.size > 4) get_counter(items.ptr[4], record.context, out.reals);
+  if (items.size > 3) get_counter(items.ptr[3], record, out.integers);
+  if (items.size > 4) get_counter(items.ptr[4], record, out.reals);
 }
 
 void get_body(const msgpack::object& object, Record& out) {

@@ -70,6 +70,26 @@ class HashOrderedMap {
   }
   const Value* find(std::string_view key) const { return find(key, hash64(key)); }
 
+  // Asks for the memory that find() will wait for, in two steps: the second needs what the first
+  // has brought. Worth it where several look-ups come together.
+  void prefetch_bucket(std::uint64_t hash) const {
+    if (size_ != 0) __builtin_prefetch(&buckets_[bucket(hash)]);
+  }
+  void prefetch_node(std::uint64_t hash) const {
+    if (size_ == 0) return;
+    const char* node = reinterpret_cast<const char*>(buckets_[bucket(hash)]);
+    if (node == nullptr) return;
+    for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) {
+      __builtin_prefetch(node + offset);
+    }
+  }
+  // The value at the front of the bucket, where it most likely is; null when there is none.
+  const Value* likely(std::uint64_t hash) const {
+    if (size_ == 0) return nullptr;
+    const Node* node = buckets_[bucket(hash)];
+    return node == nullptr ? nullptr : &node->value;
+  }
+
   // The value of `key`, made when absent.
   Value& get(std::string_view key, std::uint64_t hash) {
     if (Value* found = find(key, hash)) return *found;

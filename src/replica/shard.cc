@@ -274,6 +274,37 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   return core.log.error() ? released() : core.log.barrier();
 }
 
+void Shard::prefetch(std::span<const Lookup> lookups) const {
+  struct Wanted {
+    const HashOrderedMap<Object>* objects;
+    std::uint64_t key;
+    std::uint64_t field;
+    const Object* object = nullptr;
+  };
+  absl::InlinedVector<Wanted, 32> all;
+  const ShardCore& core = impl_->core;
+  for (const Lookup& lookup : lookups) {
+    const Partition* partition =
+        core.find(cluster::key_partition(lookup.key, core.options.partition_count));
+    if (partition == nullptr) continue;
+    all.push_back({&partition->state.objects(), hash64(lookup.key), hash64(lookup.field)});
+    all.back().objects->prefetch_bucket(all.back().key);
+  }
+  for (const Wanted& each : all) each.objects->prefetch_node(each.key);
+  for (Wanted& each : all) {
+    each.object = each.objects->likely(each.key);
+    if (each.object == nullptr) continue;
+    if (each.object->string.counters) __builtin_prefetch(each.object->string.counters.get());
+    if (each.object->set) each.object->set->prefetch_bucket(each.field);
+    if (each.object->hash) each.object->hash->prefetch_bucket(each.field);
+  }
+  for (const Wanted& each : all) {
+    if (each.object == nullptr) continue;
+    if (each.object->set) each.object->set->prefetch_node(each.field);
+    if (each.object->hash) each.object->hash->prefetch_node(each.field);
+  }
+}
+
 LogPosition Shard::barrier() const { return impl_->core.log.barrier(); }
 
 void Shard::end_turn() {

@@ -118,6 +118,15 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {});
 
+  // Says which keys the next commands will name first, and, where they have one, which member or
+  // field of it. Their memory is then asked for all at once, where command by command would wait
+  // for one after the other. Changes nothing; keys of other shards are ignored.
+  struct Lookup {
+    std::string_view key;
+    std::string_view field;
+  };
+  void prefetch(std::span<const Lookup> lookups) const;
+
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.
   void end_turn();

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
+#include "engine/text.h"
 #include "server/connection_commands.h"
 #include "server/shard_thread.h"
 
@@ -19,6 +20,11 @@ constexpr std::size_t kKeptCapacity = 64 * 1024;
 
 std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
   return error ? "?" : to_text(endpoint);
+}
+
+// Words that begin lines of an HTTP request, as Redis looks out for them.
+bool is_http(std::string_view word) {
+  return equals_ignore_case(word, "post") || equals_ignore_case(word, "host:");
 }
 
 }  // namespace
@@ -133,40 +139,51 @@ void Connection::take(std::string_view fresh) {
 }
 
 std::size_t Connection::execute_all(std::string_view bytes) {
+  RequestBatch& batch = thread_.batch();
   std::size_t used = 0;
-  while (used < bytes.size() && !closing_ && !closed_) {
-    if (waiting_for_slots_ && replies_.has_open_slots()) {
-      block_ = Block::kSlots;
-      break;
-    }
-    waiting_for_slots_ = false;
-    if (output_is_long()) {
-      block_ = Block::kOutput;  // until flush() has got rid of some
-      break;
-    }
+  while (used < bytes.size()) {
     const RespLimits limits{
         .max_bulk_bytes = thread_.node().options.max_request_bytes.load(std::memory_order_relaxed),
         .authenticated = session_.authenticated};
-    const RespParser::Status status = parser_.parse(bytes.substr(used), limits);
+    const RespParser::Status status = batch.parse(parser_, bytes.substr(used), limits);
+    if (batch.size() > 1 && !thread_.lease().lent()) thread_.shard().prefetch(batch.lookups());
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      if (closing_ || closed_) return used;
+      block_ = blocked();
+      if (block_ == Block::kNone) block_ = execute(batch.command(i), batch.args(i));
+      if (block_ != Block::kNone) {
+        parser_.restart();
+        return used;
+      }
+      used += batch.bytes(i);
+    }
     if (status == RespParser::Status::kIncomplete) break;
-    if (status == RespParser::Status::kError) {
+    if (status == RespParser::Status::kError && !closing_ && !closed_) {
       reply().error(parser_.error());
       closing_ = true;
       spdlog::debug("client {} ({}): {}", session_.id, session_.address, parser_.error());
       return bytes.size();
     }
-    if (!parser_.args().empty()) {
-      block_ = execute(parser_.args());
-      if (block_ != Block::kNone) break;
-    }
-    used += parser_.consumed();
   }
   return used;
 }
 
-Connection::Block Connection::execute(Args args) {
-  const Command* command = find_command(args[0]);
+Connection::Block Connection::blocked() const {
+  if (waiting_for_slots_ && replies_.has_open_slots()) return Block::kSlots;
+  if (output_is_long()) return Block::kOutput;  // until flush() has got rid of some
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute(const Command* command, Args args) {
+  if (args.empty()) return Block::kNone;
+  waiting_for_slots_ = false;
   if (command == nullptr) {
+    if (is_http(args[0])) {
+      // A browser that was tricked into sending a page's form here must not get a word further.
+      spdlog::warn("client {} ({}) speaks HTTP: closed", session_.id, session_.address);
+      close("speaks HTTP");
+      return Block::kNone;
+    }
     reply().error(unknown_command(args));
     return Block::kNone;
   }

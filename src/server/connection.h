@@ -68,8 +68,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void take(std::string_view fresh);
   // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
   std::size_t execute_all(std::string_view bytes);
+  // Why the next request must wait.
+  Block blocked() const;
   // Other than kNone: the same request is to be tried again later.
-  Block execute(Args args);
+  Block execute(const Command* command, Args args);
   Block execute_keys(const Command& command, Args args);
   void unblock(Block block);
   void resume();

@@ -34,6 +34,12 @@ class RespParser {
   // Parses the request at the start of `input`.
   Status parse(std::string_view input, const RespLimits& limits);
 
+  // Forgets the progress within a request that was not complete.
+  void restart() {
+    position_ = 0;
+    ranges_.clear();
+  }
+
   // The words of the request. They point into `input` (or, of an inline request with quotes, into
   // the parser) and are valid until the next call of parse().
   std::span<const std::string_view> args() const { return args_; }

@@ -32,6 +32,7 @@
 #include "server/lease.h"
 #include "server/node_context.h"
 #include "server/peer_hub.h"
+#include "server/request_batch.h"
 #include "server/router.h"
 
 namespace even::server {
@@ -106,8 +107,9 @@ class ShardThread {
   }
   // The connection's replies are to be looked at in the end of this turn.
   void mark_dirty(std::shared_ptr<Connection> connection);
-  // Where requests are read into; used between a read and the end of its handler only.
+  // Where requests are read into and parsed; used between a read and the end of its handler only.
   std::span<char> read_buffer() { return read_buffer_; }
+  RequestBatch& batch() { return batch_; }
 
  private:
   void run();
@@ -125,6 +127,7 @@ class ShardThread {
   PosixClock clock_;
   Random random_;
   std::vector<char> read_buffer_;
+  RequestBatch batch_;
   Lease lease_;
   Router router_;
   Forwarder forwarder_;

@@ -29,6 +29,9 @@ REQUESTS = [
     b"*1\r\n$4\r\nPINGxx*1\r\n$4\r\nPING\r\n",
     b"*1\r\n$4\r\nQUIT\r\n*1\r\n$4\r\nPING\r\n",
     b"PING\r\n*x\r\n",
+    b"PING\r\nPOST / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n",
+    b"PING\r\nhost: a\r\nPING\r\n",
+    b"GET / HTTP/1.1\r\nHOST: a\r\n\r\nPING\r\n",
     b"CLIENT SETNAME me\r\nCLIENT GETNAME\r\nRESET\r\nCLIENT GETNAME\r\n",
 ]
 

@@ -1,0 +1,46 @@
+#include "server/request_batch.h"
+
+namespace even::server {
+namespace {
+
+constexpr std::size_t kMostRequests = 16;
+constexpr std::size_t kKeptWords = 4096;
+// To hash a longer key takes longer than to wait for its memory.
+constexpr std::size_t kLongestLookup = 256;
+
+void add_lookup(const Command& command, Args args, std::vector<Shard::Lookup>& out) {
+  const auto first = static_cast<std::size_t>(command.first_key);
+  if (command.scope != Scope::kKeys || first == 0 || first >= args.size()) return;
+  if (args[first].size() > kLongestLookup) return;
+  Shard::Lookup& lookup = out.emplace_back(Shard::Lookup{args[first], {}});
+  const bool has_fields = command.group == "set" || command.group == "hash";
+  if (has_fields && first + 1 < args.size() && args[first + 1].size() <= kLongestLookup) {
+    lookup.field = args[first + 1];
+  }
+}
+
+}  // namespace
+
+RespParser::Status RequestBatch::parse(RespParser& parser, std::string_view bytes,
+                                       const RespLimits& limits) {
+  requests_.clear();
+  words_.clear();
+  if (words_.capacity() > kKeptWords) words_.shrink_to_fit();
+  lookups_.clear();
+  std::size_t used = 0;
+  for (;;) {
+    const RespParser::Status status = parser.parse(bytes.substr(used), limits);
+    if (status != RespParser::Status::kRequest) return status;
+    const Args args = parser.args();
+    const Command* command = args.empty() ? nullptr : find_command(args[0]);
+    requests_.push_back({command, words_.size(), args.size(), parser.consumed()});
+    words_.insert(words_.end(), args.begin(), args.end());
+    const bool is_inline = bytes[used] != '*';
+    used += parser.consumed();
+    if (command == nullptr || command->scope == Scope::kConnection || is_inline) return status;
+    add_lookup(*command, args, lookups_);
+    if (requests_.size() == kMostRequests || used == bytes.size()) return status;
+  }
+}
+
+}  // namespace even::server

@@ -1,0 +1,50 @@
+// The complete requests at the front of what a client has sent, parsed before the first of them is
+// executed: the keys that a pipeline is about to name are known together, so that their memory can
+// be asked for together.
+//
+// A batch ends with a request that may change how the next one is to be read (those about the
+// connection, AUTH among them) and with an inline request, whose words the parser keeps.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/command.h"
+#include "replica/shard.h"
+#include "server/resp_parser.h"
+
+namespace even::server {
+
+class RequestBatch {
+ public:
+  // Replaces the content by what `parser` finds in `bytes`; returns the status of the last request
+  // it looked at: kRequest when it is in the batch, else why it is not.
+  RespParser::Status parse(RespParser& parser, std::string_view bytes, const RespLimits& limits);
+
+  std::size_t size() const { return requests_.size(); }
+  // Null when there is no such command, or no word.
+  const Command* command(std::size_t i) const { return requests_[i].command; }
+  // Valid as long as the bytes, and for inline requests until the parser's next use.
+  Args args(std::size_t i) const {
+    return std::span(words_).subspan(requests_[i].first_word, requests_[i].words);
+  }
+  // How many of the bytes the request took.
+  std::size_t bytes(std::size_t i) const { return requests_[i].bytes; }
+  // What the requests will look up first.
+  std::span<const Shard::Lookup> lookups() const { return lookups_; }
+
+ private:
+  struct Request {
+    const Command* command;
+    std::size_t first_word;
+    std::size_t words;
+    std::size_t bytes;
+  };
+  std::vector<Request> requests_;
+  std::vector<std::string_view> words_;
+  std::vector<Shard::Lookup> lookups_;
+};
+
+}  // namespace even::server
