@@ -3,6 +3,7 @@
 import subprocess
 import threading
 
+import pytest
 import redis
 
 from even_cluster import HOST, until
@@ -239,10 +240,46 @@ def test_a_node_that_does_not_hold_a_key_forwards_to_one_that_does(make_cluster)
         assert run(node.client(), [("GET", f"key:{i}") for i in range(1_000)]) == [str(i) for i in range(1_000)]
     held = [partition for node in cluster for partition in node.digest()]
     assert sorted(held) == sorted(list(range(256)) * 2)
-    # What a node cannot do for all partitions it refuses to do for some.
-    try:
-        cluster["n1"].client().flushall()
-        assert False, "FLUSHALL was accepted by a node that holds only some partitions"
-    except redis.exceptions.ResponseError as error:
-        assert "some of the partitions" in str(error)
-    assert cluster["n2"].client().get("key:1") == "1"
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_commands_over_the_whole_database_reach_every_node(make_cluster, shards):
+    """Five nodes with two replicas each: each partition is asked of one of its nodes, and of no other."""
+    cluster = make_cluster(nodes=5, replicas=2, options={"node.shards": shards})
+    keys = {f"key:{i}" for i in range(3_000)}
+    run(cluster["n1"].client(), [("SET", key, 1) for key in keys])
+    cluster.wait_converged()
+    for node in cluster:
+        client = node.client()
+        assert client.dbsize() == len(keys)
+        assert sorted(client.keys("*")) == sorted(keys)
+        assert sorted(client.scan_iter(count=100)) == sorted(keys)  # each once
+        assert sorted(client.scan_iter(match="key:1*", count=1000)) == sorted(k for k in keys if k.startswith("key:1"))
+    drawn = {cluster["n2"].client().randomkey() for _ in range(300)}
+    assert drawn <= keys and len(drawn) > 200
+    # A pipeline sees its own writes, also those that go elsewhere.
+    pipeline = cluster["n3"].client().pipeline(transaction=False)
+    pipeline.set("a", 1).set("b", 2).dbsize().delete("a", "b").dbsize().flushall().dbsize()
+    assert pipeline.execute() == [True, True, len(keys) + 2, 2, len(keys), True, 0]
+    cluster.wait_converged()
+    assert [node.client().dbsize() for node in cluster] == [0] * 5
+    cluster["n4"].client().set("c", 3)
+    cluster.wait_converged()
+    assert [node.client().randomkey() for node in cluster] == ["c"] * 5
+
+    # Replies are about all keys, or errors: a part is never shown for the whole.
+    cluster["n4"].kill9()
+    cluster["n5"].kill9()
+    client = cluster["n1"].client()
+
+    def dbsize_error():
+        try:
+            client.dbsize()
+        except redis.exceptions.ResponseError as error:
+            return str(error)
+        return ""
+    until("DBSIZE fails", lambda: dbsize_error().startswith("CLUSTERDOWN no node that holds partition"))
+    with pytest.raises(redis.exceptions.ResponseError, match="CLUSTERDOWN"):
+        client.flushall()
+    with pytest.raises(redis.exceptions.ResponseError, match="CLUSTERDOWN"):
+        list(client.scan_iter())

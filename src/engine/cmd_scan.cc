@@ -12,18 +12,43 @@
 
 namespace even {
 
-bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor) {
+namespace {
+
+// The keyspace's cursor: the partition in the upper 14 bits, the upper bits of a hash in the
+// lower 50. Keys whose hashes agree in those bits are returned together. A position inside a
+// partition is above 0, so no cursor but the first is 0.
+constexpr int kPositionBits = 50;
+constexpr int kDroppedBits = 64 - kPositionBits;
+
+std::optional<std::uint64_t> parse_cursor(std::string_view text) {
   // Redis leaves it to strtoul what a cursor may look like.
   const std::string terminated(text);
   char* end = nullptr;
   errno = 0;
-  cursor = std::strtoull(terminated.c_str(), &end, 10);
-  if (!std::isspace(static_cast<unsigned char>(terminated.c_str()[0])) && *end == '\0' &&
-      errno != ERANGE) {
-    return true;
+  const std::uint64_t cursor = std::strtoull(terminated.c_str(), &end, 10);
+  if (std::isspace(static_cast<unsigned char>(terminated.c_str()[0])) || *end != '\0' ||
+      errno == ERANGE) {
+    return std::nullopt;
   }
-  context.reply.error("ERR invalid cursor");
-  return false;
+  return cursor;
+}
+
+}  // namespace
+
+std::optional<PartitionId> scan_partition_of(std::string_view cursor) {
+  const std::optional<std::uint64_t> parsed = parse_cursor(cursor);
+  if (!parsed) return std::nullopt;
+  return static_cast<PartitionId>(*parsed >> kPositionBits);
+}
+
+bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor) {
+  const std::optional<std::uint64_t> parsed = parse_cursor(text);
+  if (!parsed) {
+    context.reply.error("ERR invalid cursor");
+    return false;
+  }
+  cursor = *parsed;
+  return true;
 }
 
 bool read_scan_options(Context& context, Args args, std::size_t first, bool with_type,
@@ -74,12 +99,6 @@ std::string_view type_name(ObjectType type) {
 
 namespace {
 
-// The keyspace's cursor: the partition in the upper 14 bits, the upper bits of a hash in the
-// lower 50. Keys whose hashes agree in those bits are returned together. A position inside a
-// partition is above 0, so no cursor but the first is 0.
-constexpr int kPositionBits = 50;
-constexpr int kDroppedBits = 64 - kPositionBits;
-
 bool visible(const Object& object, std::int64_t now_ms) {
   return object.live() && !object.expired(now_ms);
 }
@@ -114,6 +133,7 @@ void scan_command(Context& context, Args args) {
   std::uint64_t position = options.cursor & ((1ull << kPositionBits) - 1);
   std::vector<std::string_view> found;
   std::uint64_t next = 0;
+  std::uint64_t at_end = 0;
   for (PartitionId id : context.keyspace().partitions()) {
     if (id < partition) continue;
     if (options.count <= 0) {
@@ -134,7 +154,11 @@ void scan_command(Context& context, Args args) {
       next = std::uint64_t{id} << kPositionBits | position;
       break;
     }
+    // Behind the last in reach there may be others out of it.
+    const PartitionId behind = id + 1;
+    at_end = behind == context.keyspace().partition_count() ? 0 : std::uint64_t{behind};
   }
+  if (next == 0) next = at_end << kPositionBits;
   reply_scan(context, next, found);
 }
 
@@ -204,12 +228,12 @@ void flushall_command(Context& context, Args args) {
 
 constexpr Command kCommands[] = {
     {"scan", -2, kReadonly, 0, 0, 0, "generic", "2.8.0", "Walk over all keys in steps", "", "",
-     "nondeterministic_output request_policy:special", Scope::kAll, Split::kNever, scan_command},
+     "nondeterministic_output request_policy:special", Scope::kAll, Split::kCursor, scan_command},
     {"keys", 2, kReadonly, 0, 0, 0, "generic", "1.0.0", "All keys that match a pattern",
      "@dangerous", "", "request_policy:all_shards nondeterministic_output_order", Scope::kAll,
-     Split::kNever, keys_command},
+     Split::kConcatenate, keys_command},
     {"randomkey", 1, kReadonly, 0, 0, 0, "generic", "1.0.0", "A key chosen at random", "", "",
-     "request_policy:all_shards nondeterministic_output", Scope::kAll, Split::kNever,
+     "request_policy:all_shards nondeterministic_output", Scope::kAll, Split::kAny,
      randomkey_command},
     {"dbsize", 1, kReadonly | kFast, 0, 0, 0, "server", "1.0.0", "Number of keys", "@keyspace", "",
      "request_policy:all_shards response_policy:agg_sum", Scope::kAll, Split::kSum, dbsize_command},

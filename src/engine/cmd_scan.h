@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ struct ScanOptions {
 
   bool matches(std::string_view text) const { return !has_pattern || glob_match(pattern, text); }
 };
+
+// The partition in which a SCAN with this cursor goes on; nothing when it is not a cursor.
+std::optional<PartitionId> scan_partition_of(std::string_view cursor);
 
 // These reply an error and return false on bad input.
 bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor);

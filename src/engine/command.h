@@ -44,12 +44,16 @@ enum class Scope : std::uint8_t {
   kConnection,  // the connection or the node; executed by the server
 };
 
-// How a command whose keys live on different nodes may be split into one command per node.
+// How a command whose keys live on different nodes may be split into one command per node, and how
+// the replies become one. Of scope kAll, each node is asked about some of the partitions.
 enum class Split : std::uint8_t {
-  kNever,   // replies CROSSSLOT
-  kSum,     // integers are added: DEL, EXISTS, ...
-  kGather,  // arrays are put together in the order of the keys: MGET
-  kOk,      // +OK when all are: MSET
+  kNever,        // kKeys: replies CROSSSLOT; kAll: is about the asked node alone
+  kSum,          // integers are added: DEL, EXISTS, DBSIZE
+  kGather,       // arrays are put together in the order of the keys: MGET
+  kConcatenate,  // arrays are put one behind the other: KEYS
+  kOk,           // +OK when all are: MSET, FLUSHALL
+  kAny,          // nodes are asked in a random order, until one does not reply null: RANDOMKEY
+  kCursor,       // the node that the cursor leads to is asked: SCAN
 };
 
 using Handler = void (*)(Context& context, Args args);

@@ -16,6 +16,8 @@ class Keyspace {
  public:
   virtual ~Keyspace() = default;
   virtual PartitionId partition_of(std::string_view key) const = 0;
+  // How many partitions there are, in reach or not.
+  virtual PartitionId partition_count() const = 0;
   // The partitions in reach, ascending.
   virtual std::span<const PartitionId> partitions() const = 0;
   virtual const PartitionState& state(PartitionId partition) const = 0;

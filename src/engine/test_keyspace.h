@@ -29,6 +29,7 @@ class TestKeyspace final : public Keyspace {
   PartitionId partition_of(std::string_view key) const override {
     return static_cast<PartitionId>(hash64(key) % states_.size());
   }
+  PartitionId partition_count() const override { return static_cast<PartitionId>(ids_.size()); }
   std::span<const PartitionId> partitions() const override { return ids_; }
   const PartitionState& state(PartitionId partition) const override { return states_[partition]; }
   Record begin(PartitionId partition) override {

@@ -26,9 +26,11 @@ constexpr std::int64_t kCheckpointSliceUs = 2'000;
 // The keys that one execution can reach: those of one shard, or of all shards of the process.
 class Reach : public Keyspace {
  public:
-  Reach(ShardCore& own, std::span<ShardCore* const> others, std::int64_t now_ms)
-      : now_ms_(now_ms), cores_{&own} {
+  Reach(ShardCore& own, std::span<ShardCore* const> others, std::span<const PartitionId> within,
+        std::int64_t now_ms)
+      : now_ms_(now_ms), cores_{&own}, ids_(within) {
     cores_.insert(cores_.end(), others.begin(), others.end());
+    if (!within.empty()) return;
     if (others.empty()) {
       ids_ = own.partition_ids();
       return;
@@ -43,6 +45,7 @@ class Reach : public Keyspace {
   PartitionId partition_of(std::string_view key) const override {
     return cluster::key_partition(key, cores_[0]->options.partition_count);
   }
+  PartitionId partition_count() const override { return cores_[0]->options.partition_count; }
   std::span<const PartitionId> partitions() const override { return ids_; }
   const PartitionState& state(PartitionId id) const override { return core_of(id).at(id).state; }
   std::vector<NodeNumber> replicas(PartitionId id) const override {
@@ -247,7 +250,7 @@ Result<> Shard::recover(const std::function<void(std::uint64_t, std::uint64_t)>&
 }
 
 LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::string& out,
-                           std::span<Shard* const> others) {
+                           std::span<Shard* const> others, std::span<const PartitionId> within) {
   ShardCore& core = impl_->core;
   Reply reply(out, resp3);
   if ((command.flags & kWrite) != 0) {
@@ -263,7 +266,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
   const std::int64_t now_ms = core.clock.wall_ms();
-  Reach reach(core, other_cores, now_ms);
+  Reach reach(core, other_cores, within, now_ms);
   Context context(reach, reply, core.random, now_ms);
   command.handler(context, args);
   for (const auto& write : context.writes()) {

@@ -113,10 +113,13 @@ class Shard {
 
   // Executes a command of scope kKeys or kAll, whose partitions all lie in this shard or in
   // `others` (the other shards of the process, lent to the caller's thread for the duration). Arity
-  // has been checked. Appends the reply to `out`. Returns the position that released() must reach
-  // before the reply may leave; with `others`, each of them must also have released its barrier().
+  // has been checked. A command of scope kAll is about the partitions `within` (ascending), or all
+  // that are held when that is empty. Appends the reply to `out`. Returns the position that
+  // released() must reach before the reply may leave; with `others`, each of them must also have
+  // released its barrier().
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
-                      std::span<Shard* const> others = {});
+                      std::span<Shard* const> others = {},
+                      std::span<const PartitionId> within = {});
 
   // Says which keys the next commands will name first, and, where they have one, which member or
   // field of it. Their memory is then asked for all at once, where command by command would wait

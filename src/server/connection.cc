@@ -195,16 +195,6 @@ Connection::Block Connection::execute(const Command* command, Args args) {
     reply().error("NOAUTH Authentication required.");
     return Block::kNone;
   }
-  const cluster::Placement& placement = thread_.node().placement;
-  if (command->scope == Scope::kAll && (command->flags & kWrite) != 0 &&
-      placement.replicas(0).size() < placement.ranking(0).size()) {
-    // Better refused than done in part and answered with OK.
-    reply().error(
-        "ERR this node holds only some of the partitions, and commands that write to all of them "
-        "do "
-        "not reach other nodes yet");
-    return Block::kNone;
-  }
   if (command->scope != Scope::kConnection) {
     if (const Block block = execute_keys(*command, args); block != Block::kNone) return block;
     last_command_ = command;
@@ -231,9 +221,9 @@ Connection::Block Connection::execute_keys(const Command& command, Args args) {
   }
   // Commands on one key stay in order by themselves: the same key takes the same way. Others
   // neither overtake nor are overtaken.
-  const bool in_order =
-      route.where == Route::Where::kOtherShard ||
-      (route.where == Route::Where::kOtherNodes && command.first_key == command.last_key);
+  const bool in_order = route.where == Route::Where::kOtherShard ||
+                        (route.where == Route::Where::kOtherNodes &&
+                         command.scope == Scope::kKeys && command.first_key == command.last_key);
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
   waiting_for_slots_ = !in_order;
   const std::uint64_t slot = replies_.open_slot();

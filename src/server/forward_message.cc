@@ -35,23 +35,26 @@ Result<Message> decode(std::string_view bytes, Read read) {
 
 }  // namespace
 
-std::string encode_forward_request(std::uint64_t id, bool resp3, Args args) {
+std::string encode_forward_request(std::uint64_t id, bool resp3, Args args,
+                                   std::span<const PartitionId> within) {
   msgpack::sbuffer buffer;
   msgpack::packer packer(buffer);
-  packer.pack_array(3);
+  packer.pack_array(4);
   packer.pack(id);
   packer.pack(resp3);
   packer.pack_array(static_cast<std::uint32_t>(args.size()));
   for (std::string_view arg : args) pack_binary(packer, arg);
+  packer.pack_array(static_cast<std::uint32_t>(within.size()));
+  for (const PartitionId partition : within) packer.pack(partition);
   return std::string(buffer.data(), buffer.size());
 }
 
 Result<ForwardRequest> decode_forward_request(std::string_view bytes) {
   return decode<ForwardRequest>(bytes, [](const msgpack::object& object, ForwardRequest& request) {
-    if (!is_array(object, 3)) return false;
+    if (!is_array(object, 4)) return false;
     const msgpack::object* part = object.via.array.ptr;
     if (part[0].type != msgpack::type::POSITIVE_INTEGER || part[1].type != msgpack::type::BOOLEAN ||
-        part[2].type != msgpack::type::ARRAY) {
+        part[2].type != msgpack::type::ARRAY || part[3].type != msgpack::type::ARRAY) {
       return false;
     }
     request.id = part[0].via.u64;
@@ -60,6 +63,16 @@ Result<ForwardRequest> decode_forward_request(std::string_view bytes) {
     for (std::uint32_t i = 0; i < words.size; ++i) {
       if (words.ptr[i].type != msgpack::type::BIN) return false;
       request.args.emplace_back(words.ptr[i].via.bin.ptr, words.ptr[i].via.bin.size);
+    }
+    const msgpack::object_array& within = part[3].via.array;
+    for (std::uint32_t i = 0; i < within.size; ++i) {
+      const msgpack::object& partition = within.ptr[i];
+      if (partition.type != msgpack::type::POSITIVE_INTEGER || partition.via.u64 > UINT16_MAX) {
+        return false;
+      }
+      const auto id = static_cast<PartitionId>(partition.via.u64);
+      if (!request.within.empty() && id <= request.within.back()) return false;
+      request.within.push_back(id);
     }
     return !request.args.empty();
   });

@@ -21,7 +21,7 @@ void Forwarder::forward(NodeNumber node, const OwnedRequest& request, ReplySink 
   const std::uint64_t id = next_id_++;
   pending_.emplace(id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink)});
   thread_.peers().send(node, FrameType::kForwardRequest,
-                       encode_forward_request(id, request.resp3, request.args));
+                       encode_forward_request(id, request.resp3, request.args, request.within));
 }
 
 void Forwarder::receive_reply(NodeNumber node, const ForwardReply& reply) {
@@ -45,8 +45,9 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   if (const std::string error = check_arity(*command, args); !error.empty()) {
     return reply("-" + error + "\r\n");
   }
-  thread_.router().submit(OwnedRequest::copy(*command, args, request.resp3), std::move(reply),
-                          false);
+  OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3);
+  owned.within = request.within;
+  thread_.router().submit(std::move(owned), std::move(reply), false);
 }
 
 void Forwarder::link_down(NodeNumber node) {

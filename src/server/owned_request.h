@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "engine/command.h"
 
 namespace even::server {
@@ -17,10 +18,14 @@ struct OwnedRequest {
   const Command* command = nullptr;
   bool resp3 = false;
   std::vector<std::string_view> args;  // into `bytes`
+  // Of scope kAll: the partitions that it is about, ascending; empty for all.
+  std::vector<PartitionId> within;
 
   // Copies `args`, whose arity has been checked.
   static OwnedRequest copy(const Command& command, Args args, bool resp3) {
-    OwnedRequest request{.command = &command, .resp3 = resp3};
+    OwnedRequest request;
+    request.command = &command;
+    request.resp3 = resp3;
     std::size_t size = 0;
     for (std::string_view arg : args) size += arg.size();
     request.bytes = std::make_unique_for_overwrite<char[]>(size);

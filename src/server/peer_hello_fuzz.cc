@@ -24,8 +24,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto request = decode_forward_request(bytes)) {
     const std::vector<std::string_view> args(request->args.begin(), request->args.end());
-    if (decode_forward_request(encode_forward_request(request->id, request->resp3, args)) !=
-        *request) {
+    if (decode_forward_request(encode_forward_request(request->id, request->resp3, args,
+                                                      request->within)) != *request) {
       std::abort();
     }
   }

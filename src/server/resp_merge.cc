@@ -59,7 +59,9 @@ std::string merge_replies(Split split, std::size_t key_count, std::span<const Pa
   }
   switch (split) {
     case Split::kNever:
-      break;
+    case Split::kAny:
+    case Split::kCursor:
+      break;  // have one part at a time
     case Split::kOk:
       return "+OK\r\n";
     case Split::kSum: {
@@ -73,6 +75,21 @@ std::string merge_replies(Split split, std::size_t key_count, std::span<const Pa
         sum += number;
       }
       return ":" + std::to_string(sum) + "\r\n";
+    }
+    case Split::kConcatenate: {
+      std::int64_t total = 0;
+      std::string elements;
+      for (const PartReply& part : parts) {
+        std::int64_t count = 0;
+        std::size_t position = 0;
+        if (reply_length(part.reply) != part.reply.size() || !part.reply.starts_with('*') ||
+            !read_header(part.reply, count, position)) {
+          return std::string(kBadPart);
+        }
+        total += count;
+        elements.append(part.reply, position);
+      }
+      return "*" + std::to_string(total) + "\r\n" + elements;
     }
     case Split::kGather: {
       std::vector<std::string_view> elements(key_count);

@@ -19,7 +19,7 @@ struct PartReply {
 };
 
 // The first part's error, if any of them is one; else the sum, the elements in the order of the
-// keys, or +OK, as `split` says.
+// keys or of the parts, or +OK, as `split` says.
 std::string merge_replies(Split split, std::size_t key_count, std::span<const PartReply> parts);
 
 // Bytes of the reply at the start of `bytes`; 0 when it is not whole or not RESP.

@@ -16,6 +16,14 @@ TEST(MergeReplies, ElementsReturnToTheOrderOfTheKeys) {
   EXPECT_EQ(merge_replies(Split::kGather, 4, parts), "*4\r\n$0\r\n\r\n$3\r\na\r\n\r\n$-1\r\n_\r\n");
 }
 
+TEST(MergeReplies, ArraysArePutOneBehindTheOther) {
+  const std::vector<PartReply> parts = {
+      {{}, "*1\r\n$1\r\na\r\n"}, {{}, "*0\r\n"}, {{}, "*1\r\n:2\r\n"}};
+  EXPECT_EQ(merge_replies(Split::kConcatenate, 0, parts), "*2\r\n$1\r\na\r\n:2\r\n");
+  const std::vector<PartReply> bad = {{{}, "*2\r\n:1\r\n"}};
+  EXPECT_TRUE(merge_replies(Split::kConcatenate, 0, bad).starts_with('-'));
+}
+
 TEST(MergeReplies, AnErrorOfOnePartIsTheReply) {
   const std::vector<PartReply> parts = {{{0}, "+OK\r\n"}, {{1}, "-ERR no\r\n"}};
   EXPECT_EQ(merge_replies(Split::kOk, 2, parts), "-ERR no\r\n");

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "engine/cmd_scan.h"
 #include "server/resp_merge.h"
 #include "server/shard_thread.h"
 
@@ -22,9 +23,35 @@ struct Router::Across {
   std::size_t unreleased = 0;  // shards whose logs the reply still waits for
 };
 
+// The replies of several nodes on their way to becoming one.
+struct Router::Gathering {
+  Split split;
+  std::size_t key_count = 0;
+  std::vector<PartReply> parts;
+  std::size_t missing = 0;
+  ReplySink sink;
+
+  // What to do with the reply to parts[index].
+  static ReplySink take(const std::shared_ptr<Gathering>& self, std::size_t index) {
+    return [self, index](std::string reply) {
+      self->parts[index].reply = std::move(reply);
+      if (--self->missing > 0) return;
+      self->sink(merge_replies(self->split, self->key_count, self->parts));
+    };
+  }
+};
+
+// One node is asked after the other.
+struct Router::Asking {
+  OwnedRequest request;
+  ReplySink sink;
+  std::map<NodeNumber, std::vector<PartitionId>> targets;  // not asked yet
+};
+
 Route Router::route(const Command& command, Args args) const {
   const NodeContext& node = thread_.node();
   if (command.scope == Scope::kAll) {
+    if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
     return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
   }
   bool first = true;
@@ -46,6 +73,7 @@ Route Router::route(const Command& command, Args args) const {
 }
 
 void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
+  if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
   const Route route = this->route(*request.command, request.args);
   switch (route.where) {
     case Route::Where::kHere:
@@ -63,15 +91,35 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
                         "differ\r\n",
                         thread_.node().config.node.name));
       }
-      return run_elsewhere(std::move(request), std::move(sink));
+      return request.command->scope == Scope::kAll
+                 ? run_everywhere(std::move(request), std::move(sink))
+                 : run_elsewhere(std::move(request), std::move(sink));
   }
+}
+
+// About some partitions, which this node holds.
+void Router::run_within(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  for (const PartitionId partition : request.within) {
+    if (partition < node.shard_of.size() && node.shard_of[partition] != NodeContext::kElsewhere) {
+      continue;
+    }
+    return sink(
+        fmt::format("-ERR node '{}' holds no replica of partition {}: the nodes' cluster maps "
+                    "differ\r\n",
+                    node.config.node.name, partition));
+  }
+  std::vector<ShardId> shards = shards_of(request);
+  if (shards.size() > 1) return run_across(std::move(shards), std::move(request), std::move(sink));
+  if (shards.front() == thread_.id()) return run_here(std::move(request), std::move(sink));
+  run_on(shards.front(), std::move(request), std::move(sink));
 }
 
 void Router::run_here(OwnedRequest request, ReplySink sink) {
   thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
     std::string reply;
-    const LogPosition position =
-        thread_.shard().execute(*request.command, request.args, request.resp3, reply);
+    const LogPosition position = thread_.shard().execute(*request.command, request.args,
+                                                         request.resp3, reply, {}, request.within);
     thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)]() mutable {
       sink(std::move(reply));
     });
@@ -92,14 +140,15 @@ void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {
 std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
   const NodeContext& node = thread_.node();
   std::vector<ShardId> shards;
-  if (request.command->scope == Scope::kAll) {
+  if (!request.within.empty()) {
+    for (const PartitionId partition : request.within) shards.push_back(node.shard_of[partition]);
+  } else if (request.command->scope == Scope::kAll) {
     for (ShardId shard = 0; shard < node.shards; ++shard) shards.push_back(shard);
-    return shards;
+  } else {
+    for_each_key(*request.command, request.args, [&](std::string_view key) {
+      shards.push_back(node.shard_of[node.placement.partition_of(key)]);
+    });
   }
-  shards.push_back(thread_.id());
-  for_each_key(*request.command, request.args, [&](std::string_view key) {
-    shards.push_back(node.shard_of[node.placement.partition_of(key)]);
-  });
   std::ranges::sort(shards);
   const auto rest = std::ranges::unique(shards);
   shards.erase(rest.begin(), rest.end());
@@ -144,8 +193,8 @@ void Router::execute_across(std::unique_ptr<Across> across) {
     if (shard != thread_.id()) others.push_back(&thread_.node().threads[shard]->shard());
   }
   const OwnedRequest& request = across->request;
-  const LogPosition position =
-      thread_.shard().execute(*request.command, request.args, request.resp3, across->reply, others);
+  const LogPosition position = thread_.shard().execute(
+      *request.command, request.args, request.resp3, across->reply, others, request.within);
   --across_;
   across->unreleased = across->shards.size();
   const std::shared_ptr<Across> shared = std::move(across);
@@ -166,15 +215,20 @@ void Router::execute_across(std::unique_ptr<Across> across) {
   thread_.lease().give_back();
 }
 
-NodeNumber Router::node_for(std::span<const PartitionId> partitions) const {
+NodeNumber Router::node_for(PartitionId partition) const {
+  return node_for_all(std::span(&partition, 1));
+}
+
+NodeNumber Router::node_for_all(std::span<const PartitionId> partitions) const {
   const NodeContext& node = thread_.node();
+  const auto holds_all = [&](NodeNumber candidate) {
+    return std::ranges::all_of(partitions, [&](PartitionId partition) {
+      return node.placement.holds(candidate, partition);
+    });
+  };
+  if (holds_all(node.number)) return node.number;
   for (NodeNumber candidate : node.placement.replicas(partitions.front())) {
-    if (candidate != node.number && !thread_.peers().up(candidate)) continue;
-    if (std::ranges::all_of(partitions, [&](PartitionId partition) {
-          return node.placement.holds(candidate, partition);
-        })) {
-      return candidate;
-    }
+    if (thread_.peers().up(candidate) && holds_all(candidate)) return candidate;
   }
   return 0;
 }
@@ -188,32 +242,24 @@ void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
   std::ranges::sort(partitions);
   const auto rest = std::ranges::unique(partitions);
   partitions.erase(rest.begin(), rest.end());
-  if (const NodeNumber target = node_for(partitions); target != 0) {
-    return thread_.forwarder().forward(target, request, std::move(sink));
+  // Where the commands on single keys go too, so that a client sees its own writes.
+  const NodeNumber first = node_for(partitions.front());
+  if (first == 0) return sink(unreachable(partitions.front()));
+  if (std::ranges::all_of(partitions, [&](PartitionId p) { return node_for(p) == first; })) {
+    return thread_.forwarder().forward(first, request, std::move(sink));
   }
-  if (partitions.size() == 1) {
-    return sink(
-        fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
-                    "'{}'\r\n",
-                    partitions.front(), node.config.node.name));
+  if (request.command->split != Split::kNever) {
+    return run_split(std::move(request), std::move(sink));
   }
-  if (request.command->split == Split::kNever) {
-    return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
-  }
-  run_split(std::move(request), std::move(sink));
+  const NodeNumber common = node_for_all(partitions);
+  if (common == 0) return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+  thread_.forwarder().forward(common, request, std::move(sink));
 }
 
 void Router::run_split(OwnedRequest request, ReplySink sink) {
   const NodeContext& node = thread_.node();
   const Command& command = *request.command;
 
-  struct Gathering {
-    Split split;
-    std::size_t key_count = 0;
-    std::vector<PartReply> parts;
-    std::size_t missing = 0;
-    ReplySink sink;
-  };
   auto gathering = std::make_shared<Gathering>();
   gathering->split = command.split;
 
@@ -224,12 +270,9 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
   for (std::size_t i = static_cast<std::size_t>(command.first_key); i < request.args.size();
        i += step) {
     const PartitionId partition = node.placement.partition_of(request.args[i]);
-    const NodeNumber target = node_for(std::span(&partition, 1));
+    const NodeNumber target = node_for(partition);
     if (target == 0) {
-      return sink(
-          fmt::format("-CLUSTERDOWN no node that holds partition {} can be reached from node "
-                      "'{}'\r\n",
-                      partition, node.config.node.name));
+      return sink(unreachable(partition));
     }
     std::vector<std::string_view>& part = words[target];
     if (part.empty()) part.push_back(request.args[0]);
@@ -240,24 +283,105 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
   }
 
   gathering->sink = std::move(sink);
-  gathering->missing = words.size();
   for (auto& [target, part_keys] : keys) gathering->parts.push_back({std::move(part_keys), {}});
+  gathering->missing = gathering->parts.size();
   std::size_t index = 0;
   for (const auto& [target, part_words] : words) {
-    auto take = [gathering, index](std::string reply) {
-      gathering->parts[index].reply = std::move(reply);
-      if (--gathering->missing == 0) {
-        gathering->sink(merge_replies(gathering->split, gathering->key_count, gathering->parts));
-      }
-    };
-    ++index;
-    OwnedRequest part = OwnedRequest::copy(command, part_words, request.resp3);
-    if (target == node.number) {
-      submit(std::move(part), std::move(take), false);
-    } else {
-      thread_.forwarder().forward(target, part, std::move(take));
-    }
+    send_part(target, OwnedRequest::copy(command, part_words, request.resp3),
+              gathering->take(gathering, index++));
   }
+}
+
+void Router::run_everywhere(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  const Command& command = *request.command;
+  if (command.split == Split::kCursor) return run_scan(std::move(request), std::move(sink));
+
+  // Each partition is asked of one node.
+  std::map<NodeNumber, std::vector<PartitionId>> targets;
+  for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {
+    const NodeNumber target = node_for(partition);
+    if (target == 0) return sink(unreachable(partition));
+    targets[target].push_back(partition);
+  }
+  if (command.split == Split::kAny) {
+    auto asking = std::make_shared<Asking>();
+    asking->request = std::move(request);
+    asking->sink = std::move(sink);
+    asking->targets = std::move(targets);
+    return ask_any(std::move(asking));
+  }
+  auto gathering = std::make_shared<Gathering>();
+  gathering->split = command.split;
+  gathering->sink = std::move(sink);
+  gathering->parts.resize(targets.size());
+  gathering->missing = targets.size();
+  std::size_t index = 0;
+  for (auto& [target, within] : targets) {
+    OwnedRequest part = OwnedRequest::copy(command, request.args, request.resp3);
+    part.within = std::move(within);
+    send_part(target, std::move(part), gathering->take(gathering, index++));
+  }
+}
+
+// Asks a node chosen at random, each in proportion to its partitions, then another one if it has
+// nothing.
+void Router::ask_any(std::shared_ptr<Asking> asking) {
+  std::size_t partitions = 0;
+  for (const auto& [target, within] : asking->targets) partitions += within.size();
+  std::uint64_t place = thread_.random().below(partitions);
+  auto chosen = asking->targets.begin();
+  while (place >= chosen->second.size()) {
+    place -= chosen->second.size();
+    ++chosen;
+  }
+  const OwnedRequest& request = asking->request;
+  OwnedRequest part = OwnedRequest::copy(*request.command, request.args, request.resp3);
+  part.within = std::move(chosen->second);
+  const NodeNumber target = chosen->first;
+  asking->targets.erase(chosen);
+  send_part(target, std::move(part), [this, asking](std::string reply) {
+    const bool is_null = reply == "$-1\r\n" || reply == "_\r\n";
+    if (!is_null || asking->targets.empty()) return asking->sink(std::move(reply));
+    ask_any(asking);
+  });
+}
+
+// The cursor leads to a partition: asks a node that holds it about this one and as many of those
+// behind it as it holds in a row.
+void Router::run_scan(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  const PartitionId first = scan_partition_of(request.args[1]).value_or(0);
+  if (first >= node.placement.partitions()) return sink("*2\r\n$1\r\n0\r\n*0\r\n");
+  NodeNumber target = 0;
+  PartitionId longest = 0;
+  for (const NodeNumber candidate : node.placement.replicas(first)) {
+    if (candidate != node.number && !thread_.peers().up(candidate)) continue;
+    PartitionId end = first;
+    while (end < node.placement.partitions() && node.placement.holds(candidate, end)) ++end;
+    if (end < longest || (end == longest && candidate != node.number)) continue;
+    longest = end;
+    target = candidate;
+  }
+  if (target == 0) return sink(unreachable(first));
+  for (PartitionId partition = first; partition < longest; ++partition) {
+    request.within.push_back(partition);
+  }
+  send_part(target, std::move(request), std::move(sink));
+}
+
+void Router::send_part(NodeNumber target, OwnedRequest part, ReplySink sink) {
+  if (target == thread_.node().number) {
+    submit(std::move(part), std::move(sink), false);
+  } else {
+    thread_.forwarder().forward(target, part, std::move(sink));
+  }
+}
+
+std::string Router::unreachable(PartitionId partition) const {
+  return fmt::format(
+      "-CLUSTERDOWN no node that holds partition {} can be reached from node '{}'\r\n", partition,
+      thread_.node().config.node.name);
 }
 
 }  // namespace even::server

@@ -25,7 +25,7 @@ struct Route {
     kHere,           // all keys are in this thread's shard, or there are no keys
     kOtherShard,     // all keys are in `shard` of this node
     kSeveralShards,  // all keys are on this node, in several shards
-    kOtherNodes,     // some key is not on this node
+    kOtherNodes,     // some key, or partition that the command is about, is not on this node
   };
   Where where = Where::kHere;
   ShardId shard = 0;
@@ -52,11 +52,24 @@ class Router {
   void run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink);
   void borrow_next(std::unique_ptr<Across> across);
   void execute_across(std::unique_ptr<Across> across);
+  void run_within(OwnedRequest request, ReplySink sink);
   void run_elsewhere(OwnedRequest request, ReplySink sink);
   void run_split(OwnedRequest request, ReplySink sink);
+  // Of scope kAll, over several nodes.
+  void run_everywhere(OwnedRequest request, ReplySink sink);
+  void run_scan(OwnedRequest request, ReplySink sink);
+  struct Gathering;
+  struct Asking;
+  void ask_any(std::shared_ptr<Asking> asking);
+  void send_part(NodeNumber target, OwnedRequest part, ReplySink sink);
+  std::string unreachable(PartitionId partition) const;
   std::vector<ShardId> shards_of(const OwnedRequest& request) const;
-  // The first reachable node, this one included, that holds all `partitions`; 0: none.
-  NodeNumber node_for(std::span<const PartitionId> partitions) const;
+  // The node to ask about a partition: this one if it holds it, else the first that can be reached;
+  // 0: none. The same for all commands while links are as they are, so that clients see their own
+  // writes.
+  NodeNumber node_for(PartitionId partition) const;
+  // The same for a command on several partitions that cannot be split.
+  NodeNumber node_for_all(std::span<const PartitionId> partitions) const;
 
   ShardThread& thread_;
   std::size_t across_ = 0;
