@@ -4,14 +4,10 @@
 
 #include <set>
 
-#include "engine/test_keyspace.h"
+#include "engine/command_fixture.h"
 
 namespace even {
 namespace {
-
-std::string bulk(std::string_view text) {
-  return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
-}
 
 // The bulk strings in a flat reply.
 std::multiset<std::string> bulks(std::string_view reply) {
@@ -25,20 +21,11 @@ std::multiset<std::string> bulks(std::string_view reply) {
   return out;
 }
 
-class CollectionCommands : public testing::Test {
+class CollectionCommands : public CommandFixture {
  protected:
-  void TearDown() override { EXPECT_TRUE(keyspace.digests_hold()); }
-  std::string run(std::initializer_list<std::string_view> words) { return keyspace.run(words); }
-  std::size_t records(std::initializer_list<std::string_view> words) {
-    const std::size_t before = keyspace.records;
-    keyspace.run(words);
-    return keyspace.records - before;
-  }
   void fill_set(std::string_view key, int size) {
     for (int i = 0; i < size; ++i) keyspace.run({"SADD", key, "m" + std::to_string(i)});
   }
-
-  TestKeyspace keyspace;
 };
 
 TEST_F(CollectionCommands, RepeatedMembersAndFieldsCountOnce) {

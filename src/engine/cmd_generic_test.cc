@@ -5,25 +5,14 @@
 #include <set>
 
 #include "base/version.h"
-#include "engine/test_keyspace.h"
+#include "engine/command_fixture.h"
 
 namespace even {
 namespace {
 
 using testing::HasSubstr;
 
-class GenericCommands : public testing::Test {
- protected:
-  void TearDown() override { EXPECT_TRUE(keyspace.digests_hold()); }
-  std::string run(std::initializer_list<std::string_view> words) { return keyspace.run(words); }
-  std::size_t records(std::initializer_list<std::string_view> words) {
-    const std::size_t before = keyspace.records;
-    keyspace.run(words);
-    return keyspace.records - before;
-  }
-
-  TestKeyspace keyspace;
-};
+class GenericCommands : public CommandFixture {};
 
 // One page of a scan: the cursor and the elements.
 struct Page {

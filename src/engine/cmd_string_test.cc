@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/test_keyspace.h"
+#include "engine/command_fixture.h"
 
 namespace even {
 namespace {
@@ -13,23 +13,7 @@ constexpr std::string_view kWrongTypeReply =
 constexpr std::string_view kNotIntegerReply = "-ERR value is not an integer or out of range\r\n";
 constexpr std::string_view kSyntaxErrorReply = "-ERR syntax error\r\n";
 
-std::string bulk(std::string_view text) {
-  return "$" + std::to_string(text.size()) + "\r\n" + std::string(text) + "\r\n";
-}
-
-class StringCommands : public testing::Test {
- protected:
-  void TearDown() override { EXPECT_TRUE(keyspace.digests_hold()); }
-  std::string run(std::initializer_list<std::string_view> words) { return keyspace.run(words); }
-  // How many records the command makes.
-  std::size_t records(std::initializer_list<std::string_view> words) {
-    const std::size_t before = keyspace.records;
-    keyspace.run(words);
-    return keyspace.records - before;
-  }
-
-  TestKeyspace keyspace;
-};
+class StringCommands : public CommandFixture {};
 
 TEST_F(StringCommands, WhatIsSetIsRead) {
   EXPECT_EQ(run({"GET", "k"}), kNull);

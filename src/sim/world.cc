@@ -12,6 +12,7 @@
 #include "env/sim_disk.h"
 #include "env/sim_scheduler.h"
 #include "replica/shard.h"
+#include "sim/difference.h"
 #include "sim/network.h"
 #include "sim/oracle.h"
 #include "sim/trace.h"
@@ -40,48 +41,6 @@ class SimClock : public Clock {
  private:
   const Scheduler& scheduler_;
 };
-
-// The keys in which two states differ, with what each says of them.
-std::string difference(const PartitionState& a, const PartitionState& b) {
-  const auto describe_all = [](const PartitionState& state) {
-    std::map<std::string, std::string> all;
-    state.objects().for_each([&all](std::string_view key, const Object& object) {
-      KeyDelta delta;
-      describe(object, delta);
-      std::string& text = all[std::string(key)];
-      for (const LeafDelta& leaf : delta.leaves) {
-        text += fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), leaf.field);
-        for (const auto& s : leaf.siblings)
-          text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
-        for (const auto& e : leaf.integers) {
-          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, e.sum, e.removed_seq,
-                              e.removed_sum);
-        }
-        for (const auto& e : leaf.reals) {
-          text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq,
-                              static_cast<double>(e.sum), e.removed_seq,
-                              static_cast<double>(e.removed_sum));
-        }
-        text += "]";
-      }
-    });
-    return all;
-  };
-  const auto in_a = describe_all(a);
-  const auto in_b = describe_all(b);
-  std::string out;
-  for (const auto& [key, text] : in_a) {
-    const auto other = in_b.find(key);
-    if (other == in_b.end() || other->second != text) {
-      out += fmt::format("\n  '{}':{}\n    against{}", key, text,
-                         other == in_b.end() ? " nothing" : other->second);
-    }
-  }
-  for (const auto& [key, text] : in_b) {
-    if (!in_a.contains(key)) out += fmt::format("\n  '{}': nothing\n    against{}", key, text);
-  }
-  return out;
-}
 
 class World;
 
