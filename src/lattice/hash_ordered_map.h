@@ -9,6 +9,7 @@
 // where it is until it is erased.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -179,14 +180,18 @@ class HashOrderedMap {
   // A uniform choice; null when empty.
   const Node* random(Random& random) const {
     if (empty()) return nullptr;
-    // A place in a random bucket, drawn again when the chain does not reach so far: every entry in
-    // the first kPlaces of its chain is equally likely, and longer chains hardly occur.
+    // A place in a random bucket, drawn again when the chain does not reach so far. In the chains
+    // that are longer than kPlaces, which hardly occur, each entry is a little less likely.
     constexpr std::uint64_t kPlaces = 8;
     for (int tries = 0; tries < 256; ++tries) {
-      const Node* node = buckets_[random.below(buckets_.size())];
-      for (std::uint64_t place = random.below(kPlaces); node != nullptr && place > 0; --place)
-        node = node->next_;
-      if (node != nullptr) return node;
+      const Node* const first = buckets_[random.below(buckets_.size())];
+      std::uint64_t length = 0;
+      for (const Node* node = first; node != nullptr; node = node->next_) ++length;
+      std::uint64_t place = random.below(std::max(length, kPlaces));
+      if (place >= length) continue;
+      const Node* node = first;
+      while (place-- > 0) node = node->next_;
+      return node;
     }
     for (std::size_t i = random.below(buckets_.size());; i = (i + 1) % buckets_.size()) {
       if (buckets_[i] != nullptr) return buckets_[i];

@@ -105,6 +105,15 @@ RC_GTEST_PROP(HashOrderedMap, EraseIfTakesExactlyWhatItIsToldTo,
   RC_ASSERT(map.size() == expected.size());
 }
 
+TEST(HashOrderedMap, ARandomChoiceReachesTheEndOfALongChain) {
+  HashOrderedMap<int> map;
+  std::set<std::string> chosen;
+  for (int i = 0; i < 20; ++i) map.get(std::to_string(i), 1) = i;  // all in one bucket
+  Random random(1);
+  for (int i = 0; i < 2000; ++i) chosen.emplace(map.random(random)->key());
+  EXPECT_EQ(chosen.size(), 20u);
+}
+
 TEST(HashOrderedMap, ARandomChoiceReachesEveryKey) {
   Map map;
   for (int key = 0; key < 30; ++key) map.get(name(key), hash64(name(key)));
