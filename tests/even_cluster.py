@@ -20,10 +20,13 @@ import redis
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("EVEN_BIN", ROOT / "build/release/bin"))
 HOST = "127.0.0.1"
+# How many times longer than usual to wait: for builds with sanitizers, which are slow.
+PATIENCE = float(os.environ.get("EVEN_PATIENCE", 1))
 
 
 def until(what, condition, seconds=20, interval=0.01):
     """Polls until condition() is true and returns its value; fails with `what` (text or function) after the deadline."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -98,7 +101,7 @@ class Node:
 
     def kill9(self):
         self.process.kill()
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=10 * PATIENCE)
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -110,14 +113,14 @@ class Node:
         """Ends the node in good order."""
         self.process.send_signal(signal.SIGTERM)
         self.process.send_signal(signal.SIGCONT)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=30 * PATIENCE)
         assert code == 0, f"{self} ended with {code} on SIGTERM:\n{self.log_tail()}"
 
     def client(self, **options):
-        options = {"socket_timeout": 30, "decode_responses": True, **options}
+        options = {"socket_timeout": 30 * PATIENCE, "decode_responses": True, **options}
         return redis.Redis(host=HOST, port=self.port, **options)
 
-    def http(self, path, timeout=5):
+    def http(self, path, timeout=5 * PATIENCE):
         """Status and body of a GET request; OSError when nobody answers."""
         connection = http.client.HTTPConnection(HOST, self.http_port, timeout=timeout)
         try:
