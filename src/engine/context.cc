@@ -77,7 +77,7 @@ void KeyWriter::write_scalar(LeafDelta& out, const Scalar* now, std::string_view
 }
 
 template <typename Number>
-void KeyWriter::add_increment(const Counter<Number>* counter, CounterEntries<Number>& out,
+void KeyWriter::add_increment(const Counter<Number>* counter, CounterDeltas<Number>& out,
                               Number by) {
   const auto mine = [this](const auto& entry) { return entry.replica == dot_.replica; };
   out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());

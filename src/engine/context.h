@@ -63,7 +63,7 @@ class KeyWriter {
   bool stored_member(std::string_view member) const;
   void write_scalar(LeafDelta& out, const Scalar* now, std::string_view value);
   template <typename Number>
-  void add_increment(const Counter<Number>* counter, CounterEntries<Number>& out, Number by);
+  void add_increment(const Counter<Number>* counter, CounterDeltas<Number>& out, Number by);
   void increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by);
   void increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to);
   const Scalar* stored_field(std::string_view field) const;

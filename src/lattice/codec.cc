@@ -6,6 +6,7 @@
 #include <msgpack.hpp>
 
 #include "base/bytes.h"
+#include "base/check.h"
 
 namespace even {
 namespace {
@@ -38,8 +39,10 @@ template <typename Entries>
 void pack_counter(Packer& packer, const Entries& entries, const Dot& own) {
   packer.pack_array(static_cast<std::uint32_t>(entries.size()));
   for (const auto& entry : entries) {
-    if (Dot{entry.replica, entry.seq} == own) {
-      packer.pack_array(3);
+    if (entry.before) {
+      EVEN_CHECK((Dot{entry.replica, entry.seq} == own), "an increment is its maker's");
+      packer.pack_array(4);
+      pack_number(packer, *entry.before);
     } else {
       packer.pack_array(5);
       packer.pack_uint64(entry.replica.value);
@@ -138,13 +141,13 @@ void get_counter(const msgpack::object& object, const Record& record, Entries& o
   out.reserve(entries.size);
   for (std::uint32_t i = 0; i < entries.size; ++i) {
     const auto& parts = array_of(entries.ptr[i]);
-    if (parts.size != 3 && parts.size != 5) throw Malformed{"a counter entry has 3 or 5 parts"};
-    if (parts.size == 3 && record.origin.value == 0) {
-      throw Malformed{"a state has counter entries without dots"};
-    }
+    if (parts.size != 4 && parts.size != 5) throw Malformed{"a counter entry has 4 or 5 parts"};
+    const bool increment = parts.size == 4;
+    if (increment && record.origin.value == 0) throw Malformed{"a state makes no increments"};
     const msgpack::object* number = parts.ptr + (parts.size - 3);
-    const Dot dot = parts.size == 5 ? dot_of(parts.ptr[0], parts.ptr[1]) : record.dot();
+    const Dot dot = increment ? record.dot() : dot_of(parts.ptr[0], parts.ptr[1]);
     auto& entry = out.emplace_back();
+    if (increment) get_number(parts.ptr[0], entry.before.emplace());
     entry.replica = dot.replica;
     entry.seq = dot.seq;
     get_number(number[0], entry.sum);

@@ -10,6 +10,9 @@
 namespace even {
 namespace {
 
+using Integers = Counter<std::int64_t>;
+using Reals = Counter<Real>;
+
 constexpr ReplicaId kOne{0x0001'0000'0000'0001};
 constexpr ReplicaId kTwo{0x0002'00c0'ffee'1234};
 
@@ -66,9 +69,9 @@ Record rich_record() {
   LeafDelta& value = text.leaves.emplace_back();
   value.siblings.push_back({own, record.time, "v", 0});
   value.siblings.push_back({{kTwo, 299}, Hlc::at(5), std::string_view("\0\xff", 2), 0});
-  value.integers.push_back({kTwo, 9, -7, 8, INT64_MIN});
-  value.integers.push_back({kOne, 2, INT64_MAX, 2, INT64_MAX});
-  value.reals.push_back({kOne, 3, Real{0.1L}, 1, Real{-2.5L}});
+  value.integers.push_back(Integers::Entry{kTwo, 9, -7, 8, INT64_MIN});
+  value.integers.push_back(Integers::Entry{kOne, 2, INT64_MAX, 2, INT64_MAX});
+  value.reals.push_back(Reals::Entry{kOne, 3, Real{0.1L}, 1, Real{-2.5L}});
   LeafDelta& expiry = text.leaves.emplace_back();
   expiry.kind = LeafKind::kExpiry;
   expiry.siblings.push_back({own, record.time, {}, 1'800'000'000'123});
@@ -80,7 +83,7 @@ Record rich_record() {
   field.kind = LeafKind::kField;
   field.partial = true;
   field.field = "f";
-  field.integers.push_back({kOne, 3, 1, 2, 0});
+  field.integers.push_back({Integers::Entry{kOne, 3, 1, 2, 0}, 0});
   LeafDelta& removed = map.leaves.emplace_back();
   removed.kind = LeafKind::kField;
   removed.field = "gone";
@@ -104,6 +107,7 @@ Record rich_state() {
   state.time = {};
   state.delta.full = true;
   for (KeyDelta& key : state.delta.keys) key.full = true;
+  state.delta.keys[1].leaves[0].integers[0].before.reset();
   return state;
 }
 
@@ -226,7 +230,7 @@ TEST(Codec, RealsOfAnySizeThatRedisComputesWithComeThroughUnchanged) {
     record.context.add({kOne, 1});
     LeafDelta& leaf = record.delta.keys.emplace_back().leaves.emplace_back();
     leaf.partial = true;
-    leaf.reals.push_back({kOne, 1, real, 0, Real{}});
+    leaf.reals.push_back({Reals::Entry{kOne, 1, real, 0, Real{}}, Real{}});
     const std::string bytes = encoded(record);
     RecordDecoder decoder;
     const auto decoded = decoder.decode(bytes);

@@ -7,8 +7,10 @@
 // so two sides join by taking the later point of each. The entry's value is the difference.
 //
 // An entry whose increments are all removed is residue: it has no value but is kept until every
-// replica has seen the removal, because a concurrent increment of the same owner may still arrive
-// and needs the point to be subtracted from. When the owner increments again it starts a new curve
+// replica has seen the removal, because a state with a concurrent increment of the same owner may
+// still arrive and needs the point to be subtracted from. A record with one brings that point along,
+// the sum before it: where the entry is gone, all of it had been removed. So what a record does
+// never depends on whether residue has been collected. When the owner increments again it starts a new curve
 // at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody
 // may still hold as residue. On that tie the point that comes with the later `seq` is the new
 // curve's. Going on with the old curve instead would lose digits of reals: after 1e300 has been
@@ -19,10 +21,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "lattice/version_vector.h"
 
 namespace even {
@@ -66,12 +70,27 @@ Number CounterEntry<Number>::value() const {
   return wrapping_sub(sum, removed_sum);
 }
 
+// An entry as a delta describes it.
+template <typename Number>
+struct CounterDelta : CounterEntry<Number> {
+  // Where it is an increment that the delta's maker has just made: the sum before it.
+  std::optional<Number> before;
+
+  CounterDelta() = default;
+  CounterDelta(const CounterEntry<Number>& entry, std::optional<Number> sum_before = {})
+      : CounterEntry<Number>(entry), before(sum_before) {}
+  bool operator==(const CounterDelta&) const = default;
+};
+
 // Integers are everywhere and have one owner mostly; reals are rare, and should not make the common
 // counter larger.
+template <typename Number, typename Entry>
+using FewOf = std::conditional_t<std::is_same_v<Number, Real>, std::vector<Entry>,
+                                 absl::InlinedVector<Entry, 1>>;
 template <typename Number>
-using CounterEntries =
-    std::conditional_t<std::is_same_v<Number, Real>, std::vector<CounterEntry<Number>>,
-                       absl::InlinedVector<CounterEntry<Number>, 1>>;
+using CounterEntries = FewOf<Number, CounterEntry<Number>>;
+template <typename Number>
+using CounterDeltas = FewOf<Number, CounterDelta<Number>>;
 
 // Sorted by replica.
 template <typename Number>
@@ -104,27 +123,35 @@ class Counter {
 
   // Delta: `replica`'s entry after adding `by` in its record `seq`. With `anew`, what it had added
   // before is removed.
-  Entry incremented(ReplicaId replica, std::uint64_t seq, Number by, bool anew) const {
+  CounterDelta<Number> incremented(ReplicaId replica, std::uint64_t seq, Number by,
+                                   bool anew) const {
     const Entry* mine = find(replica);
-    if (mine == nullptr || !mine->live() || anew) return {replica, seq, by, seq - 1, Number{}};
+    if (mine == nullptr || !mine->live() || anew) {
+      return {Entry{replica, seq, by, seq - 1, Number{}}, Number{}};
+    }
     Entry next = *mine;
     next.seq = seq;
     next.sum = wrapping_add(next.sum, by);
-    return next;
+    return {next, mine->sum};
   }
   // Delta: the entry with everything seen so far removed.
-  static Entry removed(const Entry& entry) {
-    return {entry.replica, entry.seq, entry.sum, entry.seq, entry.sum};
+  static CounterDelta<Number> removed(const Entry& entry) {
+    return Entry{entry.replica, entry.seq, entry.sum, entry.seq, entry.sum};
   }
 
   // Joins one entry of the other side.
-  void join(const Entry& theirs, const VersionVector& my_context) {
+  void join(const CounterDelta<Number>& theirs, const VersionVector& my_context) {
     auto at = std::lower_bound(entries_.begin(), entries_.end(), theirs.replica,
                                [](const Entry& e, ReplicaId id) { return e.replica < id; });
     if (at == entries_.end() || at->replica != theirs.replica) {
       // Seen here before and gone: it was residue, and has been collected.
       if (my_context.covers({theirs.replica, theirs.seq})) return;
-      entries_.insert(at, theirs);
+      at = entries_.insert(at, theirs);
+      // A record; everything that came before it has been seen here, and nothing of it is left.
+      if (theirs.before && !EVEN_MUTANT(kIncrementRevivesCollected)) {
+        at->removed_seq = theirs.seq - 1;
+        at->removed_sum = *theirs.before;
+      }
       return;
     }
     const bool later = theirs.seq > at->seq;

@@ -45,8 +45,8 @@ struct LeafDelta {
   bool partial = false;
   std::string_view field;
   absl::InlinedVector<SiblingView, 1> siblings;
-  CounterEntries<std::int64_t> integers;
-  CounterEntries<Real> reals;
+  CounterDeltas<std::int64_t> integers;
+  CounterDeltas<Real> reals;
 };
 
 struct KeyDelta {

@@ -103,7 +103,7 @@ bool removes_counter(const LeafDelta& leaf) {
 
 template <typename Number>
 void join_counter(Counter<Number>& mine, const VersionVector& my_context,
-                  const CounterEntries<Number>& theirs, bool full,
+                  const CounterDeltas<Number>& theirs, bool full,
                   const VersionVector& their_context) {
   if (full) {
     mine.drop_collected(their_context, [&theirs](ReplicaId replica) {

@@ -111,6 +111,8 @@ class World {
   void sync(const Replica& from, Replica& to);
   // Starts the replica anew under another id, with its state.
   void restart(Replica& replica);
+  // The same without its state: what it made and nobody else has may still be on its way.
+  void wipe(Replica& replica);
   // As Replication does it: with what the others have last reported.
   void report(const Replica& from, Replica& to) { to.acked[from.node] = from.state.vector(); }
   void collect_residue(Replica& replica) const;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <set>
 
 #include "base/hash.h"
@@ -88,7 +89,7 @@ LeafDelta& leaf_of(KeyDelta& delta, LeafKind kind, std::string_view field) {
 
 template <typename Number>
 void add_increment(const Counter<Number>* counter, const Dot& dot, Number by, bool anew,
-                   CounterEntries<Number>& out) {
+                   CounterDeltas<Number>& out) {
   const auto mine = [&](const auto& entry) { return entry.replica == dot.replica; };
   out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
   const Counter<Number> none;
@@ -428,6 +429,13 @@ void World::sync(const Replica& from, Replica& to) {
 
 void World::restart(Replica& replica) { replica.id = ReplicaId::make(replica.node, ++replica.run); }
 
+void World::wipe(Replica& replica) {
+  restart(replica);
+  std::destroy_at(&replica.state);
+  std::construct_at(&replica.state);
+  replica.acked.clear();
+}
+
 void World::collect_residue(Replica& replica) const {
   const VersionVector& seen = replica.state.vector();
   VersionVector stable = seen;
@@ -499,6 +507,7 @@ void play(World& world, const std::vector<Act>& acts, const Step& step) {
       return;
     case 15:
       if (what % 4 == 0) world.restart(replica);
+      if (what % 8 == 1) world.wipe(replica);
       world.now_ms += how;
       return;
   }
