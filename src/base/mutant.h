@@ -14,7 +14,7 @@
   X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")              \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")         \
   X(kCollectTooEarly, "residue is dropped before every replica has seen the removal")         \
-  X(kIncrementRevivesCollected, "an increment brings back what was removed and collected")   \
+  X(kIncrementRevivesCollected, "an increment brings back what was removed and collected")    \
   X(kPurgeForgetsExpiry, "purging an expired key drops its expiry too")                       \
   X(kDigestMissesMember, "removing a set member leaves the digest as it was")                 \
   X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")          \

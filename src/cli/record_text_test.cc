@@ -61,8 +61,8 @@ TEST(RecordText, ShowsCountersExpiriesAndWhatOthersWrote) {
   field.kind = LeafKind::kField;
   field.field = "f";
   field.siblings.push_back({{kTwo, 9}, {}, "1", 0});
-  field.integers.push_back({kOne, 3, 12, 2, 5});
-  field.reals.push_back({kTwo, 9, Real{0.5L}, 0, 0});
+  field.integers.push_back(CounterEntry<std::int64_t>{kOne, 3, 12, 2, 5});
+  field.reals.push_back(CounterEntry<Real>{kTwo, 9, Real{0.5L}, 0, 0});
   LeafDelta& expiry = key.leaves.emplace_back();
   expiry.kind = LeafKind::kExpiry;
   expiry.siblings.push_back({mixed.dot(), mixed.time, {}, 1'700'000'060'000});

@@ -28,6 +28,23 @@ class CollectionCommands : public CommandFixture {
   }
 };
 
+TEST_F(CollectionCommands, TheLastElementTakesTheExpiryWithIt) {
+  run({"SADD", "s", "a", "b", "c"});
+  run({"EXPIRE", "s", "100"});
+  EXPECT_EQ(run({"SREM", "s", "a", "b"}), ":2\r\n");
+  EXPECT_EQ(run({"TTL", "s"}), ":100\r\n");
+  EXPECT_EQ(run({"SREM", "s", "c", "c", "x"}), ":1\r\n");
+  EXPECT_EQ(keyspace.objects(), 0u);
+  run({"HSET", "h", "f", "1", "g", "2"});
+  run({"HINCRBY", "h", "g", "1"});
+  run({"EXPIRE", "h", "100"});
+  EXPECT_EQ(run({"HDEL", "h", "f", "g"}), ":2\r\n");
+  keyspace.collect_residue();
+  EXPECT_EQ(keyspace.objects(), 0u);
+  run({"HSET", "h", "f", "1"});
+  EXPECT_EQ(run({"TTL", "h"}), ":-1\r\n");
+}
+
 TEST_F(CollectionCommands, RepeatedMembersAndFieldsCountOnce) {
   EXPECT_EQ(run({"SADD", "s", "a", "a", "b"}), ":2\r\n");
   EXPECT_EQ(run({"SADD", "s", "a", "c"}), ":1\r\n");

@@ -133,11 +133,21 @@ void KeyWriter::increment_real_to(Real to) {
   increment_scalar_to(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, to);
 }
 
+void KeyWriter::note_removed(bool removed) {
+  removed_ += removed ? 1 : std::size_t(-1);
+  if (object_ == nullptr || !object_->expiry || object_->in_type_conflict()) return;
+  const std::size_t elements = object_->set ? object_->set->size() : object_->live_fields;
+  // Without its last element the key is gone, and its expiry with it.
+  if (removed && removed_ == elements && delta().leaves.size() == elements) remove();
+}
+
 bool KeyWriter::set_field(std::string_view field, std::string_view value) {
   const Scalar* stored = stored_field(field);
+  const bool stored_live = stored != nullptr && stored->live();
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
-  const bool was_present = present(out, fresh, stored != nullptr && stored->live());
+  const bool was_present = present(out, fresh, stored_live);
+  if (stored_live && !was_present && !delta().full) note_removed(false);
   write_scalar(out, stored, value);
   return !was_present;
 }
@@ -150,14 +160,16 @@ void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
 
 bool KeyWriter::remove_field(std::string_view field) {
   const Scalar* stored = stored_field(field);
+  const bool stored_live = stored != nullptr && stored->live();
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
-  const bool was_present = present(out, fresh, stored != nullptr && stored->live());
+  const bool was_present = present(out, fresh, stored_live);
   out.siblings.clear();
   out.integers.clear();
   out.reals.clear();
   out.partial = false;
   remove_scalar(stored, out);
+  if (stored_live && was_present && !delta().full) note_removed(true);
   return was_present;
 }
 
@@ -165,6 +177,7 @@ bool KeyWriter::add_member(std::string_view member) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
   const bool was_present = present(out, fresh, fresh && stored_member(member));
+  if (!fresh && !was_present && !delta().full && stored_member(member)) note_removed(false);
   out.siblings.clear();
   out.siblings.push_back({dot_, record_.time, {}, 0});
   return !was_present;
@@ -172,8 +185,10 @@ bool KeyWriter::add_member(std::string_view member) {
 bool KeyWriter::remove_member(std::string_view member) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
-  const bool was_present = present(out, fresh, fresh && stored_member(member));
+  const bool stored = stored_member(member);
+  const bool was_present = present(out, fresh, stored);
   out.siblings.clear();
+  if (stored && was_present && !delta().full) note_removed(true);
   return was_present;
 }
 

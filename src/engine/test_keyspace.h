@@ -82,6 +82,12 @@ class TestKeyspace final : public Keyspace {
     for (const PartitionState& state : states_) keys += state.live_keys();
     return keys;
   }
+  // Also those that are not a key to anybody.
+  std::size_t objects() const {
+    std::size_t count = 0;
+    for (const PartitionState& state : states_) count += state.objects().size();
+    return count;
+  }
   bool digests_hold() const {
     return std::all_of(states_.begin(), states_.end(), [](const PartitionState& state) {
       return state.digest() == state.recompute_digest();

@@ -8,13 +8,13 @@
 //
 // An entry whose increments are all removed is residue: it has no value but is kept until every
 // replica has seen the removal, because a state with a concurrent increment of the same owner may
-// still arrive and needs the point to be subtracted from. A record with one brings that point along,
-// the sum before it: where the entry is gone, all of it had been removed. So what a record does
-// never depends on whether residue has been collected. When the owner increments again it starts a new curve
-// at zero, with removed_seq = seq - 1: no earlier than any removal of the old curve, which somebody
-// may still hold as residue. On that tie the point that comes with the later `seq` is the new
-// curve's. Going on with the old curve instead would lose digits of reals: after 1e300 has been
-// added and removed, adding 0.5 would add nothing.
+// still arrive and needs the point to be subtracted from. A record with one brings that point
+// along, the sum before it: where the entry is gone, all of it had been removed. So what a record
+// does never depends on whether residue has been collected. When the owner increments again it
+// starts a new curve at zero, with removed_seq = seq - 1: no earlier than any removal of the old
+// curve, which somebody may still hold as residue. On that tie the point that comes with the later
+// `seq` is the new curve's. Going on with the old curve instead would lose digits of reals: after
+// 1e300 has been added and removed, adding 0.5 would add nothing.
 #pragma once
 
 #include <absl/container/inlined_vector.h>

@@ -28,14 +28,15 @@ const std::vector<Kind> kKinds = {
      {kSetField, kIncrementField, kIncrementField, kIncrementFieldReal, kDeleteField, kDelete,
       kDeleteAll}},
     {"Expiry",
-     {kSet, kSetKeepExpiry, kIncrement, kExpire, kExpire, kPersist, kPurge, kDelete, kAddMember}},
+     {kSet, kSetKeepExpiry, kIncrement, kExpire, kExpire, kPersist, kPurge, kForgetExpiry, kDelete,
+      kAddMember}},
     {"TypeConflict",
      {kSet, kIncrement, kAddMember, kSetField, kIncrementField, kDelete, kRemoveMember,
       kDeleteField}},
     {"Everything",
      {kSet, kSetKeepExpiry, kIncrement, kIncrementReal, kDelete, kAddMember, kRemoveMember,
       kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kExpire, kPersist, kPurge,
-      kDeleteAll}},
+      kForgetExpiry, kDeleteAll}},
 };
 
 class LatticeLaws : public ::testing::TestWithParam<Kind> {
@@ -183,7 +184,10 @@ TEST_P(LatticeLaws, AStaleReplicaBringsNothingBack) {
       for (const Replica& other : replicas) world.sync(other, replica);
     }
     // Every key goes, everywhere, while the stale copy is away.
-    for (const char* key : {"k0", "k1", "k2"}) world.perform(replicas[1], {{kDelete, key, "", ""}});
+    for (const char* key : {"k0", "k1", "k2"}) {
+      world.perform(replicas[1], {{kDelete, key, "", ""}});
+      world.perform(replicas[1], {{kForgetExpiry, key, "", ""}});
+    }
     for (Replica& replica : replicas) world.sync(replicas[1], replica);
     PartitionState& state = replicas[2].state;
     RC_ASSERT(state.live_keys() == 0u);
@@ -257,6 +261,30 @@ TEST(Residue, ARecordThatNobodyVouchesForFindsTheSameStateWithAndWithoutIt) {
       EXPECT_EQ(view(replica->state), world.expected(*replica));
       EXPECT_EQ(replica->state.digest(), a.state.digest());
     }
+  }
+}
+TEST(Residue, AnUpdateThatComesAfterItsKeysExpiryWasForgottenFindsTheSameEverywhere) {
+  World world(3);
+  Replica& a = world.replicas()[0];
+  Replica& b = world.replicas()[1];
+  Replica& c = world.replicas()[2];
+  world.perform(a, {{kAddMember, "k", "f", ""}});
+  world.perform(a, {{kExpire, "k", "", "", 1000}});
+  world.sync(a, b);
+  world.perform(b, {{kPurge, "k", "", ""}});
+  world.sync(b, c);
+  world.perform(a, {{kAddMember, "k", "g", ""}});  // has seen the expiry, not the purge
+  const std::size_t late = world.records().size() - 1;
+  world.perform(c, {{kForgetExpiry, "k", "", ""}});
+  EXPECT_TRUE(c.state.objects().empty());
+  world.deliver(b, late);
+  EXPECT_EQ(b.state.keys_with_expiry(), 1u);  // it expires as well
+  world.deliver(c, late);
+  EXPECT_EQ(c.state.keys_with_expiry(), 0u);  // too late for that
+  for (Replica* replica : {&a, &b, &c}) {
+    for (const Replica& other : world.replicas()) world.sync(other, *replica);
+    EXPECT_EQ(view(replica->state), world.expected(*replica));
+    EXPECT_EQ(replica->state.digest(), c.state.digest());
   }
 }
 

@@ -44,7 +44,7 @@ bool Object::in_type_conflict() const {
 }
 
 bool Object::has_residue() const {
-  if (string.has_residue() || (expiry && !live())) return true;
+  if (string.has_residue()) return true;
   if (!hash) return false;
   if (hash->size() != live_fields) return true;
   bool residue = false;
@@ -76,7 +76,6 @@ void Object::drop_residue() {
     });
     if (hash->empty()) hash.reset();
   }
-  if (!live()) expiry.reset();
 }
 
 void remove_scalar(const Scalar* scalar, LeafDelta& out) {
@@ -106,6 +105,8 @@ void purge_expired(const Object& object, KeyDelta& out) {
   remove_all(&object, out);
   if (!EVEN_MUTANT(kPurgeForgetsExpiry)) describe_expiry(object, out);
 }
+
+void remove_leftover_expiry(KeyDelta& out) { add_leaf(out, LeafKind::kExpiry, {}); }
 
 void describe(const Object& object, KeyDelta& out) {
   out.full = true;

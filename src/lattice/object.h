@@ -41,8 +41,8 @@ struct ExpirySibling {
 
 class Object {
  public:
-  // The type that a reader sees; kNone when there is only residue (removed counters, the expiry of
-  // a purged key), which is not a key to anybody.
+  // The type that a reader sees; kNone when there is only what was left of one (removed counters,
+  // the expiry of a purged key), which is not a key to anybody.
   ObjectType type() const;
   bool live() const { return type() != ObjectType::kNone; }
   bool empty() const { return string.empty() && !set && !hash && !expiry; }
@@ -79,6 +79,8 @@ void remove_scalar(const Scalar* scalar, LeafDelta& out);
 // Removes the content and keeps the expiry, so that a concurrent update which arrives later expires
 // as well.
 void purge_expired(const Object& object, KeyDelta& out);
+// Removes the expiry that is left over of a purged key.
+void remove_leftover_expiry(KeyDelta& out);
 // All of an object, for snapshots and checkpoints. Views `object`.
 void describe(const Object& object, KeyDelta& out);
 

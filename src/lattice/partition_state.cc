@@ -62,10 +62,9 @@ std::uint64_t member_hash(std::uint64_t seed, const DotStore<MemberDot>& dots) {
   return sum;
 }
 
-// The expiry of an object without content is residue, and not part of the digest.
 std::uint64_t expiry_hash(std::uint64_t key_hash, const Object& object) {
   std::uint64_t sum = 0;
-  if (!object.expiry || !object.live()) return 0;
+  if (!object.expiry) return 0;
   for (const ExpirySibling& sibling : *object.expiry) {
     sum += element_hash(leaf_seed(key_hash, LeafKind::kExpiry, 0), sibling.dot, sibling.time.value,
                         static_cast<std::uint64_t>(sibling.at_ms));
@@ -149,7 +148,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 
   const bool was_live = object.live();
   const bool was_in_type_conflict = was_live && object.in_type_conflict();
-  const std::optional<std::int64_t> expired_at = was_live ? object.expires_at_ms() : std::nullopt;
+  const std::optional<std::int64_t> expired_at = object.expires_at_ms();
   digest_ -= expiry_hash(key_hash, object);
 
   if (delta.full) remove_unmentioned(object, key_hash, delta, context, stats);
@@ -160,10 +159,10 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   digest_ += expiry_hash(key_hash, object);
   const bool is_live = object.live();
   if (is_live != was_live) live_keys_ += is_live ? 1 : std::size_t(-1);
-  const std::optional<std::int64_t> expires_at = is_live ? object.expires_at_ms() : std::nullopt;
-  if (expired_at != expires_at) {
-    if (expired_at) expiries_.erase({*expired_at, key_hash});
-    if (expires_at) expiries_.insert({*expires_at, key_hash});
+  const std::optional<std::int64_t> expires_at = object.expires_at_ms();
+  if (expired_at != expires_at || is_live != was_live) {
+    if (expired_at) (was_live ? expiries_ : leftovers_).erase({*expired_at, key_hash});
+    if (expires_at) (is_live ? expiries_ : leftovers_).insert({*expires_at, key_hash});
   }
   if (is_live && !was_in_type_conflict && object.in_type_conflict()) {
     ++stats.conflicts;
@@ -173,9 +172,9 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
     objects_.erase(delta.key, key_hash);
   } else {
     // A counter's entry can only have become residue when the delta removes all of it.
-    const bool residue = (object.expiry && !is_live) ||
-                         std::any_of(delta.leaves.begin(), delta.leaves.end(), removes_counter);
-    if (residue) note_residue(delta.key, object);
+    if (std::any_of(delta.leaves.begin(), delta.leaves.end(), removes_counter)) {
+      note_residue(delta.key, object);
+    }
   }
 }
 
@@ -329,17 +328,23 @@ void PartitionState::collect_residue(const VersionVector& stable) {
 }
 
 void PartitionState::expired(
-    std::int64_t now_ms, std::size_t limit,
+    std::int64_t now_ms, std::int64_t leftover_ms, std::size_t limit,
     const std::function<void(std::string_view, const Object&)>& visit) const {
-  for (const auto& [at, hash] : expiries_) {
-    if (at > now_ms || limit == 0) return;
-    --limit;
-    objects_.scan(
-        hash, [&, wanted = hash](std::uint64_t found, std::string_view key, const Object& object) {
-          if (found == wanted && object.live() && object.expired(now_ms)) visit(key, object);
-          return false;
-        });
-  }
+  const auto visit_until = [&](const Expiries& expiries, std::int64_t until_ms, bool live) {
+    std::size_t left = limit;
+    for (const auto& [at, hash] : expiries) {
+      if (at > until_ms || left-- == 0) return;
+      objects_.scan(hash, [&, wanted = hash](std::uint64_t found, std::string_view key,
+                                             const Object& object) {
+        if (found == wanted && object.live() == live && object.expired(until_ms)) {
+          visit(key, object);
+        }
+        return false;
+      });
+    }
+  };
+  visit_until(expiries_, now_ms, true);
+  visit_until(leftovers_, leftover_ms, false);
 }
 
 std::uint64_t PartitionState::recompute_digest() const {

@@ -44,9 +44,12 @@ class PartitionState {
   std::size_t keys_with_expiry() const { return expiries_.size(); }
   std::size_t residue_keys() const { return old_residue_.keys.size() + new_residue_.keys.size(); }
 
+  // Objects without content that still have an expiry: keys that were purged.
+  std::size_t leftover_expiries() const { return leftovers_.size(); }
+
   // Calls visit(key, object) for up to `limit` live keys that have expired by `now_ms`, earliest
-  // first.
-  void expired(std::int64_t now_ms, std::size_t limit,
+  // first, and for as many objects whose expiry is left over and had come by `leftover_ms`.
+  void expired(std::int64_t now_ms, std::int64_t leftover_ms, std::size_t limit,
                const std::function<void(std::string_view, const Object&)>& visit) const;
 
   // Drops residue that no replica can need any more. `stable`: every replica of the partition has
@@ -78,8 +81,10 @@ class PartitionState {
   HashOrderedMap<Object> objects_;
   std::uint64_t digest_ = 0;
   std::size_t live_keys_ = 0;
-  absl::btree_set<std::pair<std::int64_t, std::uint64_t>>
-      expiries_;  // (instant, hash of key), live keys only
+  // (instant, hash of key)
+  using Expiries = absl::btree_set<std::pair<std::int64_t, std::uint64_t>>;
+  Expiries expiries_;   // of live keys
+  Expiries leftovers_;  // of objects without content
   Generation old_residue_{0, {}, {}};
   Generation new_residue_{1, {}, {}};
 };

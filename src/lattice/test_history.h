@@ -34,6 +34,7 @@ enum class Act : std::uint8_t {
   kExpire,
   kPersist,
   kPurge,
+  kForgetExpiry,  // of a key that was purged
   kDeleteAll,
 };
 

@@ -142,6 +142,13 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
   const Object* stored = state.find(command.key, hash64(command.key));
   const Object* object = stored != nullptr && stored->live() ? stored : nullptr;
   const ObjectType type = type_of(command.act);
+  if (command.act == Act::kForgetExpiry) {
+    if (stored == nullptr || object != nullptr || !stored->expiry) return false;
+    delta.key = command.key;
+    remove_leftover_expiry(delta);
+    operation.removals.push_back({.key = command.key, .kind = LeafKind::kExpiry});
+    return true;
+  }
   if (object == nullptr && needs_key(command.act)) return false;
   if (object != nullptr && type != ObjectType::kNone && object->type() != type) return false;
 
@@ -243,8 +250,9 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       change_leaf(LeafKind::kExpiry, {});
       has_effect = false;
       break;
-    case Act::kDeleteAll:
-      return false;  // of the whole partition; not made here
+    case Act::kForgetExpiry:  // made above
+    case Act::kDeleteAll:     // of the whole partition; not made here
+      return false;
   }
   const bool only_adds = effect.content != Effect::kSibling && !removal.whole_key;
   if (!only_adds) operation.removals.push_back(removal);

@@ -149,20 +149,25 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
 void Shard::Impl::sweep() {
   const std::int64_t now_ms = core.clock.wall_ms();
   for (const auto& partition : core.partitions()) {
-    if (partition->state.keys_with_expiry() == 0) continue;
+    if (partition->state.keys_with_expiry() + partition->state.leftover_expiries() == 0) continue;
     const auto& replicas = partition->replicas;
     const auto rank =
         std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
     Record record = core.begin(*partition, now_ms);
     auto& purged = record.delta.keys;
-    partition->state.expired(now_ms - rank * kPurgeRankDelayMs, kPurgeBatch,
-                             [&purged](std::string_view key, const Object& object) {
+    const std::int64_t expired_ms = now_ms - rank * kPurgeRankDelayMs;
+    partition->state.expired(expired_ms, expired_ms - core.options.expiry_kept_ms, kPurgeBatch,
+                             [&](std::string_view key, const Object& object) {
                                KeyDelta& purge = purged.emplace_back();
                                purge.key = key;
-                               purge_expired(object, purge);
+                               if (object.live()) {
+                                 purge_expired(object, purge);
+                                 ++core.stats.keys_expired;
+                               } else {
+                                 remove_leftover_expiry(purge);
+                               }
                              });
     if (purged.empty()) continue;
-    core.stats.keys_expired += purged.size();
     // The delta views keys that the join erases.
     std::vector<std::string> keys;
     keys.reserve(purged.size());

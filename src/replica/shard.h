@@ -60,6 +60,8 @@ struct ShardOptions {
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
   std::function<void(std::string_view record)> observe;
+  // How long the expiry of a purged key is kept for updates that were made elsewhere before.
+  std::int64_t expiry_kept_ms = 60'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
 };

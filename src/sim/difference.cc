@@ -15,13 +15,16 @@ std::string difference(const PartitionState& a, const PartitionState& b) {
       std::string& text = all[std::string(key)];
       for (const LeafDelta& leaf : delta.leaves) {
         text += fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), leaf.field);
-        for (const auto& s : leaf.siblings)
-          text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
+        for (const auto& s : leaf.siblings) {
+          text += fmt::format("{}@{}={:.40}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
+        }
         for (const auto& e : leaf.integers) {
+          if (!e.live()) continue;
           text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq, e.sum, e.removed_seq,
                               e.removed_sum);
         }
         for (const auto& e : leaf.reals) {
+          if (!e.live()) continue;
           text += fmt::format("{}:{}+{}-{}:{} ", e.replica.to_string(), e.seq,
                               static_cast<double>(e.sum), e.removed_seq,
                               static_cast<double>(e.removed_sum));

@@ -7,7 +7,8 @@
 
 namespace even::sim {
 
-// The keys in which two states differ, with what each says of them; empty when there are none.
+// The keys in which two states differ, with what each says of them, residue left out; empty when
+// there are none.
 std::string difference(const PartitionState& a, const PartitionState& b);
 
 }  // namespace even::sim

@@ -42,6 +42,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.type_confusion = among(0.0, 0.0, 0.1);
   o.expiry = among(0.0, 0.05, 0.2);
   o.keys = among(2, 8, 30);
+  o.expiry_kept_ms = among(100, 1000, 60'000);
   return o;
 }
 
@@ -53,12 +54,12 @@ std::string RunOptions::describe() const {
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
-      "type_confusion={} expiry={} keys={}",
+      "type_confusion={} expiry={} keys={} expiry_kept={}ms",
       nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
       checkpoint_bytes, retain_bytes, window_bytes, clients, duration_us / 1000,
       harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
       crash_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
-      failing_sync, skew_ms, type_confusion, expiry, keys);
+      failing_sync, skew_ms, type_confusion, expiry, keys, expiry_kept_ms);
 }
 
 }  // namespace even::sim

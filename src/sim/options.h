@@ -37,10 +37,11 @@ struct RunOptions {
   std::int64_t disk_full_every_us = 0;
   double wipe = 0;  // chance that a crash takes the disk with it
   double failing_sync = 0;
-  std::int64_t skew_ms = 0;   // clocks differ by up to this much
-  double type_confusion = 0;  // chance that a command is aimed at a key of another type
-  double expiry = 0.05;       // share of commands that set an expiry
-  int keys = 12;              // per type
+  std::int64_t skew_ms = 0;            // clocks differ by up to this much
+  double type_confusion = 0;           // chance that a command is aimed at a key of another type
+  double expiry = 0.05;                // share of commands that set an expiry
+  int keys = 12;                       // per type
+  std::int64_t expiry_kept_ms = 1000;  // how long the expiry of a purged key is kept
 
   static RunOptions draw(std::uint64_t seed);
   std::string describe() const;

@@ -107,8 +107,10 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
                 if (other.record == write.record || !other.record->context.covers(dot))
                   return false;
                 // Purging takes the content; the expiry stays, so that an update which had seen it
-                // cannot outlive it.
-                if (leaf.first == LeafKind::kExpiry && !other.by_command) return false;
+                // cannot outlive it. What is left over of it goes later, and is then named.
+                if (leaf.first == LeafKind::kExpiry && !other.by_command && other.leaf == nullptr) {
+                  return false;
+                }
                 if (other.leaf == nullptr) return true;
                 return !other.leaf->partial && !contains_dot(other.leaf->siblings, dot);
               });

@@ -166,6 +166,7 @@ ShardOptions World::shard_options(Node& node) {
   ShardOptions o;
   o.node = node.number;
   o.partition_count = options_.partitions;
+  o.expiry_kept_ms = options_.expiry_kept_ms;
   for (PartitionId p = 0; p < options_.partitions; ++p) {
     const auto replicas = placement_->replicas(p);
     if (std::find(replicas.begin(), replicas.end(), node.number) == replicas.end()) continue;
