@@ -5,21 +5,20 @@
 
 #include <cstdint>
 
-#define EVEN_MUTANT_LIST(X)                                                                   \
-  X(kSkipDependencyCheck, "a record is joined before what it depends on")                     \
-  X(kReuseReplicaId, "a restarted node goes on under its old replica id")                     \
-  X(kApplyTwice, "a record that was seen before is joined again")                             \
-  X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")           \
-  X(kJoinIgnoresVector, "a join brings back what this side has removed")                      \
-  X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")              \
-  X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")         \
-  X(kCollectTooEarly, "residue is dropped before every replica has seen the removal")         \
-  X(kIncrementRevivesCollected, "an increment brings back what was removed and collected")    \
-  X(kPurgeForgetsExpiry, "purging an expired key drops its expiry too")                       \
-  X(kDigestMissesMember, "removing a set member leaves the digest as it was")                 \
-  X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")          \
-  X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                        \
-  X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send") \
+#define EVEN_MUTANT_LIST(X)                                                                       \
+  X(kSkipDependencyCheck, "a record is joined before what it depends on")                         \
+  X(kReuseReplicaId, "a restarted node goes on under its old replica id")                         \
+  X(kApplyTwice, "a record that was seen before is joined again")                                 \
+  X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")               \
+  X(kJoinIgnoresVector, "a join brings back what this side has removed")                          \
+  X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                  \
+  X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")             \
+  X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along") \
+  X(kPurgeForgetsExpiry, "purging an expired key drops its expiry too")                           \
+  X(kDigestMissesMember, "removing a set member leaves the digest as it was")                     \
+  X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
+  X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \
+  X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 
 namespace even {

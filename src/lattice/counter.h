@@ -148,7 +148,7 @@ class Counter {
       if (my_context.covers({theirs.replica, theirs.seq})) return;
       at = entries_.insert(at, theirs);
       // A record; everything that came before it has been seen here, and nothing of it is left.
-      if (theirs.before && !EVEN_MUTANT(kIncrementRevivesCollected)) {
+      if (theirs.before && !EVEN_MUTANT(kRemovedPointLost)) {
         at->removed_seq = theirs.seq - 1;
         at->removed_sum = *theirs.before;
       }

@@ -235,6 +235,25 @@ TEST_P(LatticeLaws, CollectingResidueChangesNeitherWhatAReaderSeesNorLaterJoins)
   });
 }
 
+// A state brings no points along: a replica that has not seen the removal may still send one.
+TEST(Residue, IsKeptForStatesWhileAReplicaHasNotSeenTheRemoval) {
+  World world(3);
+  Replica& a = world.replicas()[0];
+  Replica& b = world.replicas()[1];
+  Replica& c = world.replicas()[2];
+  world.perform(a, {{kIncrement, "k", "", "", 5}});
+  world.sync(a, b);
+  world.perform(b, {{kDelete, "k", "", ""}});
+  world.sync(b, c);
+  world.report(a, c);
+  world.report(b, c);
+  for (int generation = 0; generation < 3; ++generation) world.collect_residue(c);
+  world.perform(a, {{kIncrement, "k", "", "", 3}});
+  join_state(c.state, a.state);
+  EXPECT_EQ(view(c.state), world.expected(c));
+  EXPECT_EQ(view(c.state), "k string int 1/000000000001:2=3 shows '3'");
+}
+
 // A record can outlive its maker's disk, on its way or waiting for another one, while all replicas
 // there are say that they have seen a removal which its maker had not. What they have collected
 // since must make no difference to it.
@@ -263,6 +282,7 @@ TEST(Residue, ARecordThatNobodyVouchesForFindsTheSameStateWithAndWithoutIt) {
     }
   }
 }
+
 TEST(Residue, AnUpdateThatComesAfterItsKeysExpiryWasForgottenFindsTheSameEverywhere) {
   World world(3);
   Replica& a = world.replicas()[0];

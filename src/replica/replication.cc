@@ -403,7 +403,7 @@ void Replication::collect_residue() {
       known = known && seen.covers(acked);
       stable.meet(acked);
     }
-    if (EVEN_MUTANT(kCollectTooEarly)) {
+    if (EVEN_MUTANT(kRemovedPointLost)) {
       partition->state.collect_residue(seen);
     } else if (known) {
       partition->state.collect_residue(stable);
