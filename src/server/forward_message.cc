@@ -28,9 +28,10 @@ Result<Message> decode(std::string_view bytes, Read read) {
                         msgpack::unpack_limit(bytes.size(), 0, 0, UINT32_MAX, 0, 3));
     Message message;
     if (offset == bytes.size() && read(*handle, message)) return message;
-  } catch (const std::exception&) {
+    return fail("a malformed forwarded request or reply");
+  } catch (const std::exception& error) {
+    return fail(std::string("a malformed forwarded request or reply: ") + error.what());
   }
-  return fail("a malformed forwarded request or reply");
 }
 
 }  // namespace

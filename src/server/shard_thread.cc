@@ -160,7 +160,7 @@ void ShardThread::flush() {
     if (connection->flush(released_)) dirty_.push_back(connection);
   }
   flushing_.clear();
-  for (ShardId thread = 0; thread < outboxes_.size(); ++thread) {
+  for (ShardId thread = 0; thread < node_.shards; ++thread) {
     if (outboxes_[thread].empty()) continue;
     ShardThread& target = *node_.threads[thread];
     target.post([&target, tasks = std::exchange(outboxes_[thread], {})]() mutable {
