@@ -1,9 +1,13 @@
 #include "cluster/cluster_map.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
+#include <string>
+
+#include "base/hash.h"
 
 namespace even::cluster {
 bool valid_node_name(std::string_view name) {
@@ -21,6 +25,12 @@ const Node* ClusterMap::find(std::string_view name) const {
 const Node* ClusterMap::find(uint16_t number) const {
   auto it = std::ranges::find(nodes, number, &Node::number);
   return it == nodes.end() ? nullptr : &*it;
+}
+
+uint64_t layout_hash(const ClusterMap& map) {
+  std::set<std::string> nodes;
+  for (const Node& node : map.nodes) nodes.insert(fmt::format("{}={}", node.number, node.name));
+  return hash64(fmt::format("{};{};{}", map.partitions, map.replicas, fmt::join(nodes, ";")));
 }
 
 Result<> ClusterMap::validate() const {

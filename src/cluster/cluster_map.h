@@ -59,6 +59,10 @@ struct ClusterMap {
   Result<> validate() const;
 };
 
+// A hash of all that decides which node holds what: nodes whose maps differ in it must not work
+// together. The order of the nodes does not matter.
+uint64_t layout_hash(const ClusterMap& map);
+
 // True for 1 to 64 letters, digits, '-', '_' and '.'. Names appear in replica ids ("n1/5f3a"),
 // printed vectors and metric labels, whose separators they must not contain.
 bool valid_node_name(std::string_view name);

@@ -36,7 +36,7 @@ PartitionState some_state() {
     leaf.kind = static_cast<LeafKind>(seq - 1);
     leaf.field = seq == 1 ? "" : "f";
     leaf.siblings.push_back({{mine, seq}, {seq}, seq == 3 ? "" : "1", 0});
-    if (seq < 3) leaf.integers.push_back({mine, seq, 5, seq - 1, 0});
+    if (seq < 3) leaf.integers.push_back({CounterEntry<std::int64_t>{mine, seq, 5, seq - 1, 0}, 0});
     context.add({mine, seq});
     state.join(delta, context);
   }

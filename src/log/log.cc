@@ -161,6 +161,10 @@ Result<> Log::recover(const Visit& visit,
                                        "everything up to position {} was durable",
                                        *scan->claim)));
       }
+      cut_ = fmt::format(
+          "{}: {} bytes from offset {} on are no whole frame and nothing shows that they were ever "
+          "durable: an unfinished write, cut off",
+          segment.name, content->size() - scan->intact, offset);
     }
     segments_.push_back({base, segment.name, scan->intact});
     end_ = base + scan->intact;
@@ -183,6 +187,8 @@ Result<> Log::recover(const Visit& visit,
     if (!file) return std::unexpected(file.error());
     file_ = std::move(*file);
     if (headless) {
+      cut_ =
+          fmt::format("{}: has no whole header: an unfinished segment, begun anew", segment.name);
       if (auto written = file_->append(encode_segment_header({shard_, segment.base})); !written)
         return written;
     }

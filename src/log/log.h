@@ -95,6 +95,8 @@ class Log {
   // Removes the oldest segment; not the one being written.
   Result<> remove_first_segment();
 
+  // What recover() cut from the end, in words; nothing when the log was whole.
+  const std::optional<std::string>& cut() const { return cut_; }
   const LogStats& stats() const { return stats_; }
 
  private:
@@ -128,6 +130,7 @@ class Log {
   bool sync_again_ = false;
   bool sync_failed_ = false;
   std::optional<std::string> error_;
+  std::optional<std::string> cut_;
   std::function<void()> on_synced_;
   std::deque<TailFrame> tail_;
   std::uint64_t tail_bytes_ = 0;

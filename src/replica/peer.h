@@ -67,6 +67,8 @@ struct Peer {
   std::uint64_t next_number = 1;
   std::deque<InFlight> in_flight;
   std::uint64_t bytes_in_flight = 0;
+  std::int64_t acked_us = 0;  // when something was last acknowledged
+  int timeouts = 0;           // since then
   std::optional<SnapshotSend> snapshot;
   absl::btree_map<PartitionId, SnapshotReceive> receiving;
   std::uint64_t received_number = 0;
@@ -84,6 +86,8 @@ struct Peer {
     next_number = 1;
     in_flight.clear();
     bytes_in_flight = 0;
+    acked_us = 0;
+    timeouts = 0;
     snapshot.reset();
     receiving.clear();
     received_number = 0;

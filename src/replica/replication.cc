@@ -16,7 +16,12 @@ constexpr std::int64_t kNoProgressUs =
     400'000;  // behind for so long without progress: fill the gap
 constexpr std::int64_t kFullReportIntervalUs = 1'000'000;
 constexpr std::int64_t kCollectIntervalUs = 500'000;
+// A message is taken for lost when nothing has been acknowledged for so long, plus the time that it
+// takes at the speed of a slow link. What is only on its way must not be sent again: it would make
+// the link slower still.
 constexpr std::int64_t kAckTimeoutUs = 2'000'000;
+constexpr std::int64_t kSlowLinkUsPerByte = 4;  // 250 kB/s
+constexpr int kMaxBackoff = 5;                  // doublings of the timeout, while nothing helps
 constexpr std::int64_t kMarkIntervalUs = 1'000;
 constexpr std::size_t kMaxMarks = 4096;
 constexpr std::uint64_t kBatchBytes = 256 << 10;
@@ -178,6 +183,10 @@ void Replication::send(Peer& peer, std::uint64_t number, std::string message) {
 }
 
 void Replication::on_ack(Peer& peer, const AckMessage& message) {
+  if (!peer.in_flight.empty() && peer.in_flight.front().number <= message.number) {
+    peer.acked_us = core_.clock.monotonic_us();
+    peer.timeouts = 0;
+  }
   while (!peer.in_flight.empty() && peer.in_flight.front().number <= message.number) {
     peer.bytes_in_flight -= peer.in_flight.front().bytes;
     peer.in_flight.pop_front();
@@ -356,9 +365,16 @@ void Replication::tick() {
 }
 
 void Replication::repair(Peer& peer, std::int64_t now_us) {
-  if (!peer.in_flight.empty() && now_us - peer.in_flight.front().sent_us > kAckTimeoutUs) {
-    peer.in_flight.clear();  // they, or their acknowledgements, were lost
-    peer.bytes_in_flight = 0;
+  if (!peer.in_flight.empty()) {
+    const Peer::InFlight& first = peer.in_flight.front();
+    const std::int64_t patience_us =
+        (kAckTimeoutUs + static_cast<std::int64_t>(first.bytes) * kSlowLinkUsPerByte)
+        << std::min(peer.timeouts, kMaxBackoff);
+    if (now_us - std::max(first.sent_us, peer.acked_us) > patience_us) {
+      peer.in_flight.clear();  // they, or their acknowledgements, were lost
+      peer.bytes_in_flight = 0;
+      ++peer.timeouts;
+    }
   }
   if (!peer.check) {
     Peer::Check check{{}, peer.next_number - 1, core_.log.end(), now_us};

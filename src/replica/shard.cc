@@ -134,6 +134,7 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
       },
       progress);
   if (!replayed) return replayed;
+  if (core.log.cut()) core.warn(*core.log.cut());
   for (const auto& partition : core.partitions()) {
     const Held& log = held[partition->id];
     for (const Dot& seen : partition->state.vector().entries()) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <filesystem>
 #include <functional>
 #include <limits>
 #include <sstream>
@@ -110,6 +111,7 @@ Complaint set_name(std::string& target, const toml::node& value) {
 
 constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr uint64_t kTiB = uint64_t{1} << 40;
 constexpr std::array<std::string_view, 7> kLogLevels = {"trace", "debug",    "info", "warning",
                                                         "error", "critical", "off"};
@@ -132,9 +134,9 @@ const std::vector<Option>& options() {
       EVEN_OPTION("client.password", set_string(c.client.password, v)),
       EVEN_OPTION("client.max_clients",
                   set_integer(c.client.max_clients, v, 1, 1'000'000, " clients")),
-      EVEN_OPTION("client.max_request_bytes", set_size(c.client.max_request_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("client.max_request_bytes", set_size(c.client.max_request_bytes, v, kMiB, kGiB)),
       EVEN_OPTION("client.query_buffer_bytes",
-                  set_size(c.client.query_buffer_bytes, v, kMiB, kTiB)),
+                  set_size(c.client.query_buffer_bytes, v, kMiB, kGiB)),
       EVEN_OPTION("client.output_buffer_bytes",
                   set_size(c.client.output_buffer_bytes, v, kMiB, kTiB)),
 
@@ -305,6 +307,10 @@ bool Loader::apply(const std::string& key, const toml::node& value, const std::s
 
 void Loader::file(const std::string& path) {
   path_ = path;
+  if (std::error_code ignored; std::filesystem::is_directory(path, ignored)) {
+    complain(path, "is a directory, not a file");
+    return;
+  }
   toml::table root;
   try {
     root = toml::parse_file(path);

@@ -248,13 +248,16 @@ std::string json_escape(std::string_view text) {
 std::string render_status(const NodeContext& node, std::span<const ThreadReport> reports) {
   std::string out;
   auto end = std::back_inserter(out);
-  fmt::format_to(end,
-                 "{{\"node\":\"{}\",\"number\":{},\"replica\":\"{}\",\"ready\":{},"
-                 "\"version\":\"{}\",\"keys\":{},\"shards\":{},\"peers\":[",
-                 node.config.node.name, node.number,
-                 reports.empty() ? "" : reports.front().replica.to_string(), node.ready.load(),
-                 version(), sum(reports, [](const ThreadReport& r) { return r.keys; }),
-                 node.shards);
+  fmt::format_to(
+      end,
+      "{{\"node\":\"{}\",\"number\":{},\"replica\":\"{}\",\"ready\":{},"
+      "\"version\":\"{}\",\"keys\":{},\"shards\":{},\"peers\":[",
+      node.config.node.name, node.number,
+      reports.empty() ? "" : reports.front().replica.to_string(),
+      node.ready &&
+          std::ranges::none_of(
+              reports, [](const ThreadReport& report) { return report.write_error.has_value(); }),
+      version(), sum(reports, [](const ThreadReport& r) { return r.keys; }), node.shards);
   std::string_view comma;
   for (const cluster::Node& peer : node.config.cluster.nodes) {
     if (peer.number == node.number) continue;

@@ -63,7 +63,7 @@ std::string encode_hello(const Hello& hello) {
   msgpack::sbuffer buffer;
   msgpack::pack(buffer, std::tuple(std::string(kPeerMagic), hello.protocol, hello.cluster_id,
                                    hello.node_name, hello.node, hello.partitions, hello.map_version,
-                                   hello.shard, hello.shards, hello.replica.value));
+                                   hello.shard, hello.shards, hello.replica.value, hello.layout));
   return std::string(buffer.data(), buffer.size());
 }
 
@@ -84,8 +84,9 @@ Result<Hello> decode_hello(std::string_view bytes) {
         .read(hello.map_version)
         .read(hello.shard)
         .read(hello.shards)
-        .read(hello.replica.value);
-    if (!reader.good() || array.size != 10) {
+        .read(hello.replica.value)
+        .read(hello.layout);
+    if (!reader.good() || array.size != 11) {
       return fail(fmt::format("a malformed hello of protocol version {}", hello.protocol));
     }
     return hello;
@@ -143,6 +144,12 @@ Result<> check_hello(const Hello& theirs, const Hello& mine, const cluster::Clus
         fmt::format("node '{}' with number {} is not in this node's cluster map: check the "
                     "[[cluster.node]] entries of '{}'",
                     theirs.node_name, theirs.node, mine.node_name));
+  }
+  if (theirs.layout != mine.layout) {
+    return fail(
+        fmt::format("the cluster map of node '{}' differs: cluster.replicas and the names and "
+                    "numbers of all nodes must be the same on all nodes",
+                    theirs.node_name));
   }
   if (theirs.shards != mine.shards) {
     return fail(

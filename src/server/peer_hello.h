@@ -5,7 +5,7 @@
 // Pure functions on values. MessagePack arrays:
 //   Hello:   ["EVENPEER", protocol, cluster id, node name, node number, partitions, map version,
 //   shard,
-//             shards, replica id]
+//             shards, replica id, layout]
 //   Refusal: [reason]
 // The first two elements keep their place and type in every version of the protocol.
 #pragma once
@@ -30,9 +30,10 @@ struct Hello {
   NodeNumber node = 0;
   std::uint16_t partitions = 0;
   std::uint64_t map_version = 0;
-  ShardId shard = 0;   // of the sender, that this link is for
-  ShardId shards = 0;  // how many the sender has
-  ReplicaId replica;   // of the sender's shard
+  ShardId shard = 0;         // of the sender, that this link is for
+  ShardId shards = 0;        // how many the sender has
+  ReplicaId replica;         // of the sender's shard
+  std::uint64_t layout = 0;  // cluster::layout_hash() of the sender's map
 
   bool operator==(const Hello&) const = default;
 };

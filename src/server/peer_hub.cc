@@ -46,7 +46,8 @@ Hello PeerHub::hello() const {
           .map_version = node.config.cluster.version,
           .shard = thread_.id(),
           .shards = node.shards,
-          .replica = thread_.shard().replica_id()};
+          .replica = thread_.shard().replica_id(),
+          .layout = cluster::layout_hash(node.config.cluster)};
 }
 
 std::string PeerHub::name(NodeNumber node) const {

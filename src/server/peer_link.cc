@@ -19,8 +19,8 @@ constexpr std::chrono::seconds kHandshakeTimeout{5};
 constexpr std::size_t kHeaderBytes = 5;
 constexpr std::size_t kMaxHandshakeFrame = 64 * 1024;
 constexpr std::size_t kMaxFrame = std::size_t{1} << 31;
-// The core bounds what it has in flight; a queue of this size means that the other side does not
-// take even that.
+// The core bounds what it has in flight, but for one record that may be as long as a request.
+// Behind a queue of this size nothing more is put: the other side does not take even that.
 constexpr std::size_t kMaxQueue = std::size_t{512} << 20;
 constexpr std::size_t kKeptCapacity = 1 << 20;
 constexpr std::string_view kPreambleMagic{"EVENP\0", 6};
@@ -219,7 +219,7 @@ void PeerLink::send(FrameType type, std::string_view body) {
 
 void PeerLink::enqueue(FrameType type, std::string_view body) {
   if (ended_) return;
-  if (out_.size() + body.size() > kMaxQueue) {
+  if (out_.size() > kMaxQueue) {
     // Not at once: the core may be in the midst of its turn.
     asio::post(stream_.get_executor(), [self = shared_from_this()] {
       self->end("too much waits to be sent: the other node is too slow");

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,6 +54,7 @@ class Server {
   Result<> start();
   Result<> recover();
   void await_links();
+  void provide_descriptors();
   int stop();
   void take_client(Socket socket, const tcp::endpoint& remote);
   void take_peer(Socket socket, const tcp::endpoint& remote);
@@ -82,8 +84,30 @@ int Server::run() {
   return stop();
 }
 
+// Clients must not take the descriptors that the log and the links to other nodes need.
+void Server::provide_descriptors() {
+  constexpr rlim_t kOwn = 256;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = node_.options.max_clients.load() + kOwn;
+  if (limit.rlim_cur < wanted) {
+    limit.rlim_cur = std::min(wanted, limit.rlim_max);
+    (void)::setrlimit(RLIMIT_NOFILE, &limit);
+    (void)::getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur >= wanted) return;
+  const auto clients = static_cast<std::uint32_t>(limit.rlim_cur > 2 * kOwn ? limit.rlim_cur - kOwn
+                                                                            : limit.rlim_cur / 4);
+  spdlog::warn(
+      "the system allows this process {} open files: at most {} clients are served, not {} "
+      "(client.max_clients). Raise the limit (ulimit -n, or LimitNOFILE of the service) to {}",
+      limit.rlim_cur, clients, node_.options.max_clients.load(), wanted);
+  node_.options.max_clients = clients;
+}
+
 Result<> Server::start() {
   const Config& config = node_.config;
+  provide_descriptors();
   if (Result<> listening = http_.listen(); !listening) return listening;
   if (config.client.port != 0) {
     if (Result<> bound = clients_.bind(config.client.bind, config.client.port); !bound)

@@ -58,6 +58,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id) {
   options.max_drift_ms = node.config.clock.max_drift_ms;
   options.window_bytes = node.config.replication.window_bytes;
   options.report_interval_ms = node.config.replication.report_ms;
+  options.warn = [id](const std::string& message) { spdlog::warn("shard {}: {}", id, message); };
   return options;
 }
 
