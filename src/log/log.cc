@@ -176,7 +176,8 @@ Result<> Log::recover(const Visit& visit,
   stats_.segments = segments_.size();
 
   if (segments_.empty()) {
-    if (auto started = start_segment(); !started) return started;
+    bool created = false;
+    if (auto started = start_segment(created); !started) return started;
   } else {
     Segment& segment = segments_.back();
     // Its header may have the right length and not be there: the length can get to the disk before
@@ -206,9 +207,10 @@ Result<> Log::write_failed(const std::string& what) {
   return fail(what);
 }
 
-Result<> Log::start_segment() {
+Result<> Log::start_segment(bool& created) {
   const std::string name = segment_name(shard_, end_);
   auto file = disk_.open_append(name, 0);
+  created = file.has_value();
   if (!file) return std::unexpected(file.error());
   if (auto written = (*file)->append(encode_segment_header({shard_, end_})); !written) {
     (void)disk_.remove(name);
@@ -225,7 +227,8 @@ Result<> Log::start_segment() {
 }
 
 // What precedes a segment is durable, so that only the last segment can have a torn tail.
-Result<> Log::roll() {
+Result<> Log::roll(bool& created) {
+  created = false;
   if (durable_ < end_) {
     if (auto synced = file_->sync_now(); !synced) {
       sync_failed_ = true;
@@ -233,15 +236,24 @@ Result<> Log::roll() {
     }
     durable_ = end_;
   }
-  if (auto started = start_segment(); !started) return write_failed(started.error().message);
+  if (auto started = start_segment(created); !started) {
+    return write_failed(started.error().message);
+  }
   return {};
 }
 
 Result<> Log::flush() {
   if (sync_failed_) return fail(*error_);
   if (body_.empty() && !error_) return {};
+  std::optional<std::string> roll_error;
   if (segments_.back().bytes >= options_.segment_bytes && !syncing_) {
-    if (auto rolled = roll(); !rolled) return rolled;
+    bool created = false;
+    if (auto rolled = roll(created); !rolled) {
+      if (sync_failed_ || created) return rolled;
+      // No file could be opened. What has been executed still goes to the old segment, which has room reserved, so that its
+      // replies can leave; the next commands are refused.
+      roll_error = rolled.error().message;
+    }
   }
   Segment& segment = segments_.back();
   if (!body_.empty()) {
@@ -269,7 +281,7 @@ Result<> Log::flush() {
     error_ = "the log has no room to grow: " + reserved.error().message;
     return {};
   }
-  error_.reset();
+  error_ = std::move(roll_error);
   return {};
 }
 
@@ -302,7 +314,8 @@ void Log::synced(LogPosition upto, std::int64_t started_us, Result<> result) {
     // two.
     if (segments_.back().bytes >= options_.segment_bytes) {
       sync_again_ = false;
-      (void)roll();
+      bool created = false;
+      (void)roll(created);
     } else if (std::exchange(sync_again_, false)) {
       sync();
     }

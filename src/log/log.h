@@ -112,8 +112,10 @@ class Log {
 
   Result<> recover_segment(std::size_t index, const Visit& visit,
                            const std::function<void(std::uint64_t)>& progress);
-  Result<> start_segment();
-  Result<> roll();
+  // On an error, whether the file has come into being: if it has, nothing may be written to the
+  // segment before it any more, or the two would overlap.
+  Result<> start_segment(bool& created);
+  Result<> roll(bool& created);
   Result<> write_failed(const std::string& what);
   void synced(LogPosition upto, std::int64_t started_us, Result<> result);
 

@@ -373,11 +373,13 @@ class NearlyFull final : public sim::SimDisk {
   };
   Result<std::unique_ptr<AppendFile>> open_append(const std::string& name,
                                                   std::uint64_t size) override {
+    if (no_open) return fail("too many open files");
     auto file = SimDisk::open_append(name, size);
     if (!file) return file;
     return std::make_unique<File>(std::move(*file), no_reserve);
   }
   bool no_reserve = false;
+  bool no_open = false;
 };
 
 TEST(Log, ADiskWithoutRoomForTheNextRecordIsReportedWhileThisOneIsStillWritten) {
@@ -394,6 +396,32 @@ TEST(Log, ADiskWithoutRoomForTheNextRecordIsReportedWhileThisOneIsStillWritten) 
   disk.no_reserve = false;
   EXPECT_TRUE(log.flush());
   EXPECT_FALSE(log.error());
+}
+
+TEST(Log, WithoutAFileForTheNextSegmentWhatWasExecutedGoesToTheOldOne) {
+  World world;
+  NearlyFull disk(world.scheduler, world.random);
+  const auto nothing = [](LogPosition, std::string_view) -> Result<> { return {}; };
+  Log log(rolling(), 0, disk, world.clock);
+  ASSERT_TRUE(log.recover(nothing, {}));
+  log.append("first");
+  ASSERT_TRUE(log.flush());
+  disk.no_open = true;
+  log.append("second");
+  EXPECT_TRUE(log.flush());
+  ASSERT_TRUE(log.error());
+  EXPECT_THAT(*log.error(), HasSubstr("too many open files"));
+  EXPECT_EQ(log.barrier(), log.end());
+  disk.no_open = false;
+  EXPECT_TRUE(log.flush());
+  EXPECT_FALSE(log.error());
+  EXPECT_EQ(log.segment_starts().size(), 2u);
+  log.append("third");
+  ASSERT_TRUE(log.flush_and_sync());
+  EXPECT_THAT(read_from(log, 0), ElementsAre("first", "second", "third"));
+  Log again(rolling(), 0, disk, world.clock);
+  EXPECT_TRUE(again.recover(nothing, {}));
+  EXPECT_EQ(again.end(), log.end());
 }
 
 TEST(Log, ASegmentThatCannotBeBegunLeavesTheLogAsItWas) {
