@@ -250,7 +250,10 @@ void Loader::unknown(const std::string& key, const std::string& where) {
   }
   std::ranges::sort(sections);
   sections.erase(std::unique(sections.begin(), sections.end()), sections.end());
-  if (siblings.empty()) {
+  if (key == section && !siblings.empty()) {
+    complain(where, fmt::format("{}: is a section: [{}], with {} in it", key, section,
+                                fmt::join(siblings, ", ")));
+  } else if (siblings.empty()) {
     complain(where,
              fmt::format("{}: no such section; there are {}", key, fmt::join(sections, ", ")));
   } else {
@@ -323,7 +326,10 @@ void Loader::file(const std::string& path) {
   for (const auto& [section, content] : root) {
     std::string where = fmt::format("{}:{}", path, content.source().begin.line);
     const toml::table* table = content.as_table();
-    if (table == nullptr) {
+    const bool known = std::ranges::any_of(options(), [&](const Option& option) {
+      return option.key.substr(0, option.key.find('.')) == section.str();
+    });
+    if (table == nullptr || (!known && table->empty())) {
       unknown(std::string(section.str()), where);
       continue;
     }

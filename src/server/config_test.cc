@@ -250,6 +250,9 @@ TEST(Config, UnknownKeysAndSectionsAreErrors) {
               HasSubstr(".toml:2: client.prot: no such key; [client] has bind, port, password"));
   EXPECT_THAT(error_of(load_text("[clients]\nport = 1\n")), HasSubstr("there are client, clock"));
   EXPECT_THAT(error_of(load_text("port = 1\n")), HasSubstr(".toml:1: port: no such section"));
+  EXPECT_THAT(error_of(load_text("\n[nod]\n")), HasSubstr(".toml:2: nod: no such section"));
+  EXPECT_THAT(error_of(load_text("client = 3\n")),
+              HasSubstr(".toml:1: client: is a section: [client], with bind, port"));
   EXPECT_THAT(error_of(load_text("[[cluster.node]]\nport = 1\n")),
               HasSubstr(".toml:2: cluster.node.port: no such key"));
   EXPECT_THAT(error_of(load_set({"client.prot=1"})),
