@@ -34,5 +34,6 @@ int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::from_str(config->node.log_level));
   spdlog::flush_on(spdlog::level::info);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files is like a full disk
   return even::server::run_node(std::move(*config));
 }
