@@ -33,7 +33,7 @@ TEST_F(CollectionCommands, TheLastElementTakesTheExpiryWithIt) {
   run({"EXPIRE", "s", "100"});
   EXPECT_EQ(run({"SREM", "s", "a", "b"}), ":2\r\n");
   EXPECT_EQ(run({"TTL", "s"}), ":100\r\n");
-  EXPECT_EQ(run({"SREM", "s", "c", "c", "x"}), ":1\r\n");
+  EXPECT_EQ(run({"SREM", "s", "x", "c", "c"}), ":1\r\n");
   EXPECT_EQ(keyspace.objects(), 0u);
   run({"HSET", "h", "f", "1", "g", "2"});
   run({"HINCRBY", "h", "g", "1"});

@@ -133,12 +133,20 @@ void KeyWriter::increment_real_to(Real to) {
   increment_scalar_to(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, to);
 }
 
-void KeyWriter::note_removed(bool removed) {
-  removed_ += removed ? 1 : std::size_t(-1);
+void KeyWriter::note_removed() {
+  ++removed_;
   if (object_ == nullptr || !object_->expiry || object_->in_type_conflict()) return;
   const std::size_t elements = object_->set ? object_->set->size() : object_->live_fields;
-  // Without its last element the key is gone, and its expiry with it.
-  if (removed && removed_ == elements && delta().leaves.size() == elements) remove();
+  if (removed_ < elements) return;  // never fewer than are gone, so that looking pays
+  std::size_t gone = 0;
+  for (const LeafDelta& leaf : delta().leaves) {
+    if (holds_something(leaf)) return;
+    if (leaf.kind == LeafKind::kMember && stored_member(leaf.field)) ++gone;
+    if (leaf.kind != LeafKind::kField) continue;
+    const Scalar* stored = stored_field(leaf.field);
+    if (stored != nullptr && stored->live()) ++gone;
+  }
+  if (gone == elements) remove();
 }
 
 bool KeyWriter::set_field(std::string_view field, std::string_view value) {
@@ -147,7 +155,6 @@ bool KeyWriter::set_field(std::string_view field, std::string_view value) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
   const bool was_present = present(out, fresh, stored_live);
-  if (stored_live && !was_present && !delta().full) note_removed(false);
   write_scalar(out, stored, value);
   return !was_present;
 }
@@ -169,7 +176,7 @@ bool KeyWriter::remove_field(std::string_view field) {
   out.reals.clear();
   out.partial = false;
   remove_scalar(stored, out);
-  if (stored_live && was_present && !delta().full) note_removed(true);
+  if (stored_live && was_present && !delta().full) note_removed();
   return was_present;
 }
 
@@ -177,7 +184,6 @@ bool KeyWriter::add_member(std::string_view member) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
   const bool was_present = present(out, fresh, fresh && stored_member(member));
-  if (!fresh && !was_present && !delta().full && stored_member(member)) note_removed(false);
   out.siblings.clear();
   out.siblings.push_back({dot_, record_.time, {}, 0});
   return !was_present;
@@ -188,7 +194,7 @@ bool KeyWriter::remove_member(std::string_view member) {
   const bool stored = stored_member(member);
   const bool was_present = present(out, fresh, stored);
   out.siblings.clear();
-  if (stored && was_present && !delta().full) note_removed(true);
+  if (stored && was_present && !delta().full) note_removed();
   return was_present;
 }
 

@@ -67,15 +67,16 @@ class KeyWriter {
   void increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by);
   void increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to);
   const Scalar* stored_field(std::string_view field) const;
-  // Takes note that an element which the key had was removed, or is back.
-  void note_removed(bool removed);
+  // An element that the key had was removed. When it was the last one the key is gone, and its
+  // expiry with it: then all of it is removed.
+  void note_removed();
 
   const Object* stored_;
   const Object* object_;
   Record& record_;
   const Dot dot_;
   const std::size_t place_;  // among the delta's keys
-  std::size_t removed_ = 0;  // so many of the elements that the key had
+  std::size_t removed_ = 0;  // how often an element that the key had was removed
   absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t>
       index_;  // used from a number of leaves on
 };

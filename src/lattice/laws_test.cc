@@ -235,12 +235,17 @@ TEST_P(LatticeLaws, CollectingResidueChangesNeitherWhatAReaderSeesNorLaterJoins)
   });
 }
 
-// A state brings no points along: a replica that has not seen the removal may still send one.
-TEST(Residue, IsKeptForStatesWhileAReplicaHasNotSeenTheRemoval) {
-  World world(3);
+struct Trio {
+  World world{3};
   Replica& a = world.replicas()[0];
   Replica& b = world.replicas()[1];
   Replica& c = world.replicas()[2];
+};
+
+// A state brings no points along: a replica that has not seen the removal may still send one.
+TEST(Residue, IsKeptForStatesWhileAReplicaHasNotSeenTheRemoval) {
+  Trio trio;
+  auto& [world, a, b, c] = trio;
   world.perform(a, {{kIncrement, "k", "", "", 5}});
   world.sync(a, b);
   world.perform(b, {{kDelete, "k", "", ""}});
@@ -259,10 +264,8 @@ TEST(Residue, IsKeptForStatesWhileAReplicaHasNotSeenTheRemoval) {
 // since must make no difference to it.
 TEST(Residue, ARecordThatNobodyVouchesForFindsTheSameStateWithAndWithoutIt) {
   for (const Act late : {kIncrement, kIncrementReal}) {
-    World world(3);
-    Replica& a = world.replicas()[0];
-    Replica& b = world.replicas()[1];
-    Replica& c = world.replicas()[2];
+    Trio trio;
+    auto& [world, a, b, c] = trio;
     world.perform(a, {{late, "k", "", "", 5}});
     world.sync(a, b);
     world.perform(b, {{kDelete, "k", "", ""}});
@@ -284,10 +287,8 @@ TEST(Residue, ARecordThatNobodyVouchesForFindsTheSameStateWithAndWithoutIt) {
 }
 
 TEST(Residue, AnUpdateThatComesAfterItsKeysExpiryWasForgottenFindsTheSameEverywhere) {
-  World world(3);
-  Replica& a = world.replicas()[0];
-  Replica& b = world.replicas()[1];
-  Replica& c = world.replicas()[2];
+  Trio trio;
+  auto& [world, a, b, c] = trio;
   world.perform(a, {{kAddMember, "k", "f", ""}});
   world.perform(a, {{kExpire, "k", "", "", 1000}});
   world.sync(a, b);

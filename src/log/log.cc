@@ -250,8 +250,8 @@ Result<> Log::flush() {
     bool created = false;
     if (auto rolled = roll(created); !rolled) {
       if (sync_failed_ || created) return rolled;
-      // No file could be opened. What has been executed still goes to the old segment, which has room reserved, so that its
-      // replies can leave; the next commands are refused.
+      // No file could be opened. What has been executed still goes to the old segment, which has
+      // room reserved, so that its replies can leave; the next commands are refused.
       roll_error = rolled.error().message;
     }
   }

@@ -154,8 +154,7 @@ void Shard::Impl::sweep() {
     const auto& replicas = partition->replicas;
     const auto rank =
         std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
-    Record record = core.begin(*partition, now_ms);
-    auto& purged = record.delta.keys;
+    decltype(Delta::keys) purged;
     const std::int64_t expired_ms = now_ms - rank * kPurgeRankDelayMs;
     partition->state.expired(expired_ms, expired_ms - core.options.expiry_kept_ms, kPurgeBatch,
                              [&](std::string_view key, const Object& object) {
@@ -173,6 +172,8 @@ void Shard::Impl::sweep() {
     std::vector<std::string> keys;
     keys.reserve(purged.size());
     for (KeyDelta& key : purged) key.key = keys.emplace_back(key.key);
+    Record record = core.begin(*partition, now_ms);
+    record.delta.keys = std::move(purged);
     core.commit(*partition, record);
   }
 }

@@ -45,6 +45,9 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   if (const std::string error = check_arity(*command, args); !error.empty()) {
     return reply("-" + error + "\r\n");
   }
+  if ((command->scope == Scope::kAll) == request.within.empty()) {
+    return reply("-ERR a forwarded request does not say which partitions it is about\r\n");
+  }
   OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3);
   owned.within = request.within;
   thread_.router().submit(std::move(owned), std::move(reply), false);
