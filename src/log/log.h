@@ -82,6 +82,8 @@ class Log {
   // Why the log cannot be written at present. A failed sync is final: what the disk holds is
   // unknown until a restart reads it.
   const std::optional<std::string>& error() const { return error_; }
+  // Whether something that was appended cannot be written or synced at present, because of error().
+  bool stuck() const { return sync_failed_ || (error_ && !body_.empty()); }
 
   // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
   // frame, and calls visit(record) for each of their records. Returns the position after them;

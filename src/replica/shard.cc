@@ -280,8 +280,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
     ShardCore& owner = reach.core_of(write.record.partition);
     owner.commit(owner.at(write.record.partition), write.record);
   }
-  // While the log cannot be written, reads go on; they may show what was refused room in the log.
-  return core.log.error() ? released() : core.log.barrier();
+  return barrier();
 }
 
 void Shard::prefetch(std::span<const Lookup> lookups) const {
@@ -315,7 +314,11 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
   }
 }
 
-LogPosition Shard::barrier() const { return impl_->core.log.barrier(); }
+LogPosition Shard::barrier() const {
+  // While the log cannot be written, reads go on; they may show what was refused room in the log.
+  const Log& log = impl_->core.log;
+  return log.error() ? released() : log.barrier();
+}
 
 void Shard::end_turn() {
   ShardCore& core = impl_->core;
@@ -333,6 +336,12 @@ LogPosition Shard::released() const {
   const bool durable =
       impl_->core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
   return durable ? log.durable() : log.end();
+}
+
+std::optional<std::string> Shard::release_error() const {
+  const Log& log = impl_->core.log;
+  if (!log.stuck()) return std::nullopt;
+  return "MISCONF the outcome of this request is unknown: " + *log.error();
 }
 
 void Shard::on_released(std::function<void()> callback) {

@@ -139,7 +139,10 @@ class Shard {
   LogPosition barrier() const;
   // Everything up to here may be shown: as durable as the policy promises.
   LogPosition released() const;
-  // Called when released() advances outside of end_turn().
+  // Set when what has been executed and is not released cannot be for now, because the log could
+  // not be written or synced: the replies that wait are due as errors, their outcome unknown.
+  std::optional<std::string> release_error() const;
+  // Called when released() advances, or release_error() is set, outside of end_turn().
   void on_released(std::function<void()> callback);
   // Why writes are refused at present (disk full, failed sync), if they are.
   std::optional<std::string> write_error() const;

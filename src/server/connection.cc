@@ -267,7 +267,7 @@ void Connection::note_dirty() {
   thread_.mark_dirty(shared_from_this());
 }
 
-bool Connection::flush(LogPosition released) {
+bool Connection::flush(LogPosition released, const std::optional<std::string>& release_error) {
   dirty_ = false;
   if (closed_) return false;
   // Before anything is sent, so that what the kernel's buffers happen to take makes no difference.
@@ -279,7 +279,13 @@ bool Connection::flush(LogPosition released) {
     close("client.output_buffer_bytes");
     return false;
   }
-  const std::string_view bytes = replies_.ready(released);
+  std::string_view bytes = replies_.ready(released);
+  if (release_error && replies_.waits_for(released)) {
+    std::string error;
+    Reply(error, false).error(*release_error);
+    replies_.fail_waiting(error);
+    bytes = replies_.ready(released);
+  }
   if (!bytes.empty() && !writing_ && !(stream_.is_tls() ? flush_tls(bytes) : flush_plain(bytes))) {
     return false;  // closed
   }

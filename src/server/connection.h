@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,8 +34,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // TLS handshake, if any, then the first read.
   void start();
-  // Sends what may leave. True when more waits for the log.
-  bool flush(LogPosition released);
+  // Sends what may leave. True when more waits for the log. With an error, the replies that
+  // wait for the log do so in vain, and it takes their places.
+  bool flush(LogPosition released, const std::optional<std::string>& release_error);
   // Takes no more requests and closes when the replies have been sent.
   void finish();
   // Closes at once; `reason` is for the log.

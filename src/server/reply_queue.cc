@@ -1,6 +1,7 @@
 #include "server/reply_queue.h"
 
 #include "base/check.h"
+#include "server/resp_merge.h"
 
 namespace even::server {
 namespace {
@@ -47,6 +48,23 @@ std::string_view ReplyQueue::ready(LogPosition released) {
     }
   }
   return std::string_view(out_).substr(begin_, released_ - consumed_);
+}
+
+void ReplyQueue::fail_waiting(std::string_view error) {
+  const auto fail_from = [error](std::string& replies, std::size_t from) {
+    std::size_t count = 0;
+    for (std::size_t at = from; at < replies.size(); ++count) {
+      const std::size_t length = reply_length(std::string_view(replies).substr(at));
+      EVEN_CHECK(length > 0, "a reply that was made here is well-formed");
+      at += length;
+    }
+    replies.resize(from);
+    while (count-- > 0) replies += error;
+  };
+  fail_from(out_, begin_ + released_ - consumed_);
+  for (Slot& slot : slots_) fail_from(slot.after, 0);
+  last_position_ = 0;
+  marks_.clear();
 }
 
 void ReplyQueue::consume(std::size_t bytes) {

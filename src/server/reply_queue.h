@@ -36,6 +36,10 @@ class ReplyQueue {
   std::string_view ready(LogPosition released);
   void consume(std::size_t bytes);
 
+  // Puts `error` in the place of each reply that the last ready() did not let go. Replies to come
+  // keep their slots.
+  void fail_waiting(std::string_view error);
+
   // Bytes that wait, whether or not they may leave.
   std::size_t size() const { return out_.size() - begin_ + slot_bytes(); }
   // Whether bytes wait for the log rather than for a slot.

@@ -54,6 +54,24 @@ TEST(ReplyQueue, WhatStandsBehindASlotWaitsForItsOwnPositionToo) {
   EXPECT_EQ(queue.ready(50), "first late");
 }
 
+TEST(ReplyQueue, EachReplyThatWaitsInVainBecomesAnError) {
+  ReplyQueue queue;
+  queue.tail() += "+one\r\n";
+  queue.hold_until(10);
+  EXPECT_EQ(queue.ready(10), "+one\r\n");
+  queue.consume(1);
+  queue.tail() += ":2\r\n*2\r\n$1\r\n3\r\n*0\r\n";
+  queue.hold_until(20);
+  EXPECT_EQ(queue.ready(10), "one\r\n");
+  const auto slot = queue.open_slot();
+  queue.tail() += "$-1\r\n";
+  queue.fail_waiting("-E\r\n");
+  EXPECT_FALSE(queue.waits_for(10));
+  EXPECT_EQ(queue.ready(10), "one\r\n-E\r\n-E\r\n");
+  queue.fill_slot(slot, "+late\r\n");
+  EXPECT_EQ(queue.ready(10), "one\r\n-E\r\n-E\r\n+late\r\n-E\r\n");
+}
+
 TEST(ReplyQueue, APartOfALongReplyMayLeaveFirst) {
   ReplyQueue queue;
   std::string text;

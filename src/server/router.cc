@@ -12,6 +12,16 @@
 
 namespace even::server {
 
+namespace {
+
+std::string error_reply(std::string_view error) {
+  std::string reply;
+  Reply(reply, false).error(error);
+  return reply;
+}
+
+}  // namespace
+
 // A command that borrows several shards.
 struct Router::Across {
   ShardId home;                 // the thread that the command runs on
@@ -120,8 +130,9 @@ void Router::run_here(OwnedRequest request, ReplySink sink) {
     std::string reply;
     const LogPosition position = thread_.shard().execute(*request.command, request.args,
                                                          request.resp3, reply, {}, request.within);
-    thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)]() mutable {
-      sink(std::move(reply));
+    thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
+                                     const ShardThread::ReleaseError& error) mutable {
+      sink(error ? error_reply(*error) : std::move(reply));
     });
   });
 }
@@ -199,15 +210,17 @@ void Router::execute_across(std::unique_ptr<Across> across) {
   across->unreleased = across->shards.size();
   const std::shared_ptr<Across> shared = std::move(across);
   // Runs on this thread, once for each shard.
-  auto released = [shared] {
+  auto released = [shared](const ShardThread::ReleaseError& error) {
+    if (error) shared->reply = error_reply(*error);
     if (--shared->unreleased == 0) shared->sink(std::move(shared->reply));
   };
   for (ShardId shard : shared->shards) {
     if (shard == thread_.id()) continue;
     thread_.send_to(shard, [from = thread_.id(), released](ShardThread& owner) {
-      owner.hold_until(owner.shard().barrier(), [&owner, from, released] {
-        owner.send_to(from, [released](ShardThread&) { released(); });
-      });
+      owner.hold_until(owner.shard().barrier(),
+                       [&owner, from, released](const ShardThread::ReleaseError& error) {
+                         owner.send_to(from, [released, error](ShardThread&) { released(error); });
+                       });
       owner.lease().give_back();
     });
   }

@@ -140,6 +140,7 @@ void ShardThread::end_turn() {
   if (!lease_.lent()) {
     shard_->end_turn();
     released_ = shard_->released();
+    release_error_ = shard_->release_error();
   }
   flush();
   if (!stats_.turn_is_empty()) {
@@ -149,16 +150,17 @@ void ShardThread::end_turn() {
 }
 
 void ShardThread::flush() {
-  while (!held_.empty() && held_.front().position <= released_) {
-    Task task = std::move(held_.front().task);
+  while (!held_.empty() && (held_.front().position <= released_ || release_error_)) {
+    const bool released = held_.front().position <= released_;
+    Release release = std::move(held_.front().release);
     held_.pop_front();
-    task();
+    release(released ? std::nullopt : release_error_);
   }
   peers_.flush();
   flushing_.swap(dirty_);
   for (const std::shared_ptr<Connection>& connection : flushing_) {
     // What waits for the log is looked at again when the log has moved on.
-    if (connection->flush(released_)) dirty_.push_back(connection);
+    if (connection->flush(released_, release_error_)) dirty_.push_back(connection);
   }
   flushing_.clear();
   for (ShardId thread = 0; thread < node_.shards; ++thread) {
@@ -174,8 +176,8 @@ void ShardThread::send_to(ShardId thread, ThreadTask task) {
   outboxes_[thread].push_back(std::move(task));
 }
 
-void ShardThread::hold_until(LogPosition position, Task task) {
-  held_.push_back({position, std::move(task)});
+void ShardThread::hold_until(LogPosition position, Release release) {
+  held_.push_back({position, std::move(release)});
 }
 
 void ShardThread::schedule_tick() {

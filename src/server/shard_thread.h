@@ -84,8 +84,11 @@ class ShardThread {
   // Runs a task on another thread (or this one, later) within one of its turns. Tasks to one thread
   // run in the order in which they were sent; those of a turn travel together.
   void send_to(ShardId thread, ThreadTask task);
-  // Runs a task of this thread once the log is released up to `position`.
-  void hold_until(LogPosition position, Task task);
+  // Runs a task of this thread once the log is released up to `position`, or with an error when
+  // that cannot be for now (see Shard::release_error).
+  using ReleaseError = std::optional<std::string>;
+  using Release = std::move_only_function<void(const ReleaseError&)>;
+  void hold_until(LogPosition position, Release release);
   // How far the log of this shard was released when it was last looked at.
   LogPosition released() const { return released_; }
   // A command was executed in this turn.
@@ -137,10 +140,11 @@ class ShardThread {
 
   struct Held {
     LogPosition position;
-    Task task;
+    Release release;
   };
   std::deque<Held> held_;  // ascending positions
   LogPosition released_ = 0;
+  ReleaseError release_error_;
   std::vector<std::vector<ThreadTask>> outboxes_;  // by thread
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;

@@ -265,11 +265,16 @@ void World::need_turn(Node& node) {
 }
 
 void World::release(Node& node) {
-  while (!node.held.empty() && node.held.front().barrier <= node.shard->released()) {
+  const bool given_up = node.shard->release_error().has_value();
+  while (!node.held.empty() && (node.held.front().barrier <= node.shard->released() || given_up)) {
     Node::Held held = std::move(node.held.front());
     node.held.pop_front();
-    for (const auto& [partition, dot] : held.made) oracle_.acknowledged(partition, dot);
-    event("client {} gets {:016x}", held.client, hash64(held.reply));
+    if (held.barrier <= node.shard->released()) {
+      for (const auto& [partition, dot] : held.made) oracle_.acknowledged(partition, dot);
+      event("client {} gets {:016x}", held.client, hash64(held.reply));
+    } else {
+      event("client {} gets {}", held.client, *node.shard->release_error());
+    }
     clients_[static_cast<std::size_t>(held.client)].waiting = false;
     scheduler_.after(around(2'000), [this, c = held.client] { act(c); });
   }
