@@ -134,7 +134,7 @@ TEST_F(GenericCommands, AScanReturnsWhatStaysOnceHoweverTheKeysChange) {
 }
 
 TEST_F(GenericCommands, MembersAndFieldsAreScannedInSteps) {
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 200; ++i) {
     run({"SADD", "s", "m" + std::to_string(i)});
     run({"HINCRBY", "h", "f" + std::to_string(i), std::to_string(i)});
   }
@@ -150,10 +150,29 @@ TEST_F(GenericCommands, MembersAndFieldsAreScannedInSteps) {
       total += next.found.size();
       ++pages;
     } while (cursor != "0" && pages < 100);
-    EXPECT_EQ(total, command == "SSCAN" ? 100u : 200u);
+    EXPECT_EQ(total, command == "SSCAN" ? 200u : 400u);
     EXPECT_EQ(found.size(), total);
     EXPECT_GE(pages, 10);
   }
+}
+
+TEST_F(GenericCommands, WhatRedisKeepsCompactIsScannedWholeWhateverTheCursor) {
+  run({"HSET", "h", "f", "v", "g", std::string(64, 'w')});
+  run({"SADD", "s", "1", "-20"});
+  for (std::string_view cursor :
+       {"-1", "1", "+7", "9223372036854775808", "18446744073709551615", "-18446744073709551615"}) {
+    const Page fields = page(run({"HSCAN", "h", cursor, "COUNT", "1"}));
+    EXPECT_EQ(fields.cursor, "0") << cursor;
+    EXPECT_EQ(fields.found.size(), 4u) << cursor;
+    const Page members = page(run({"SSCAN", "s", cursor, "COUNT", "1"}));
+    EXPECT_EQ(members.cursor, "0") << cursor;
+    EXPECT_THAT(members.found, testing::UnorderedElementsAre("1", "-20")) << cursor;
+  }
+  EXPECT_EQ(run({"HSCAN", "h", "18446744073709551616"}), "-ERR invalid cursor\r\n");
+  run({"HSET", "h", "g", std::string(65, 'w')});
+  EXPECT_TRUE(page(run({"HSCAN", "h", "-1"})).found.empty());
+  run({"SADD", "s", "x"});
+  EXPECT_TRUE(page(run({"SSCAN", "s", "-1"})).found.empty());
 }
 
 TEST_F(GenericCommands, ScansRefuseBadWords) {

@@ -230,6 +230,13 @@ void hscan_command(Context& context, Args args) {
   if (!find_hash(context, args[1], hash)) return;
   if (hash.size == 0) return reply_scan(context, 0, {});
   if (!read_scan_options(context, args, 3, false, options)) return;
+  scan_compact_whole(
+      *hash.fields, kMaxCompactFields,
+      [scratch = std::string()](std::string_view field, const Scalar& scalar) mutable {
+        return !scalar.live() || (field.size() <= kMaxCompactFieldBytes &&
+                                  scalar.value(scratch).size() <= kMaxCompactFieldBytes);
+      },
+      options);
   std::vector<std::string_view> found;
   const std::uint64_t next =
       scan_elements(*hash.fields, options, [&](std::string_view field, const Scalar& scalar) {

@@ -1,9 +1,14 @@
 // What SCAN, SSCAN and HSCAN share. A cursor is a position in the order of hashes (see
 // lattice/hash_ordered_map.h), which stays valid however the collection changes: what is there from
 // the beginning to the end of a scan is returned, and once only. 0 begins and ends.
+//
+// A hash or a set that Redis 7.0 would keep in its compact form, which has no positions, is
+// returned whole, whatever the cursor and COUNT; one that becomes that small during a scan is
+// returned once more.
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -32,6 +37,28 @@ std::optional<PartitionId> scan_partition_of(std::string_view cursor);
 bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor);
 bool read_scan_options(Context& context, Args args, std::size_t first, bool with_type,
                        ScanOptions& out);
+
+// The limits of Redis's compact forms: hash-max-listpack-entries, hash-max-listpack-value and
+// set-max-intset-entries.
+inline constexpr std::size_t kMaxCompactFields = 128;
+inline constexpr std::size_t kMaxCompactFieldBytes = 64;
+inline constexpr std::size_t kMaxCompactIntegers = 512;
+
+// Makes the scan return everything if the map has at most `most` entries and fits(key, value) holds
+// for each.
+template <typename Value, typename Fits>
+void scan_compact_whole(const HashOrderedMap<Value>& map, std::size_t most, Fits fits,
+                        ScanOptions& options) {
+  if (map.size() > most) return;
+  bool compact = true;
+  map.for_each([&](std::string_view key, const Value& value) {
+    compact = fits(key, value);
+    return compact;
+  });
+  if (!compact) return;
+  options.cursor = 0;
+  options.count = std::numeric_limits<std::int64_t>::max();
+}
 
 // Calls visit(key, value) for about options.count entries from options.cursor on. Returns the next
 // cursor.

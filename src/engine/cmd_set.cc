@@ -139,6 +139,10 @@ void sscan_command(Context& context, Args args) {
   if (!find_set(context, args[1], set)) return;
   if (set == nullptr) return reply_scan(context, 0, {});
   if (!read_scan_options(context, args, 3, false, options)) return;
+  scan_compact_whole(
+      *set, kMaxCompactIntegers,
+      [](std::string_view member, const auto&) { return parse_integer(member).has_value(); },
+      options);
   std::vector<std::string_view> found;
   const std::uint64_t next =
       scan_elements(*set, options, [&](std::string_view member, const auto&) {

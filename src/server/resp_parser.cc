@@ -1,7 +1,6 @@
 #include "server/resp_parser.h"
 
 #include <charconv>
-#include <cstring>
 #include <limits>
 
 namespace even::server {
@@ -15,12 +14,14 @@ constexpr std::int64_t kMaxBulkUnauthenticated = 16384;
 
 constexpr std::size_t kNone = std::string_view::npos;
 
-std::size_t find_byte(std::string_view input, std::size_t from, char byte) {
-  if (from >= input.size()) return kNone;
-  const void* found = std::memchr(input.data() + from, byte, input.size() - from);
-  return found == nullptr
-             ? kNone
-             : static_cast<std::size_t>(static_cast<const char*>(found) - input.data());
+// Where the line that goes on at `from` ends with `last`, or kNone; in that case `seen` is where to
+// go on once there is more. Redis looks for the end as in a C string, so a line with a NUL byte in
+// it never ends: it grows until it is too long.
+std::size_t find_line_end(std::string_view input, std::size_t from, char last, std::size_t& seen) {
+  for (seen = from; seen < input.size() && input[seen] != '\0'; ++seen) {
+    if (input[seen] == last) return seen;
+  }
+  return kNone;
 }
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -86,7 +87,6 @@ bool read_quoted(std::string_view line, std::size_t& i, std::string& word) {
 
 bool split_words(std::string_view line, std::vector<std::string>& words) {
   words.clear();
-  line = line.substr(0, line.find('\0'));  // C strings end there, and with them Redis's lines
   std::size_t i = 0;
   while (true) {
     while (i < line.size() && is_space(line[i])) ++i;
@@ -139,12 +139,11 @@ RespParser::Status RespParser::request(std::string_view input) {
 }
 
 RespParser::Status RespParser::parse_inline(std::string_view input) {
-  const std::size_t end = find_byte(input, position_, '\n');
+  const std::size_t end = find_line_end(input, position_, '\n', position_);
   if (end == kNone ? input.size() > kMaxLine : end > kMaxLine) {
     return fail("too big inline request");
   }
   if (end == kNone) {
-    position_ = input.size();
     needed_ = input.size() + 1;
     return Status::kIncomplete;
   }
@@ -162,7 +161,8 @@ RespParser::Status RespParser::parse_multibulk(std::string_view input, const Res
   enum class Line { kFound, kIncomplete, kTooLong };
   std::size_t end = 0;
   auto find_line = [&] {
-    end = find_byte(input, position_, '\r');
+    std::size_t seen = 0;
+    end = find_line_end(input, position_, '\r', seen);
     const std::size_t length = (end == kNone ? input.size() : end) - position_;
     if (length > kMaxLine) return Line::kTooLong;
     needed_ = position_ + length + 2;

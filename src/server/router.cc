@@ -364,8 +364,9 @@ void Router::ask_any(std::shared_ptr<Asking> asking) {
 // behind it as it holds in a row.
 void Router::run_scan(OwnedRequest request, ReplySink sink) {
   const NodeContext& node = thread_.node();
-  const PartitionId first = scan_partition_of(request.args[1]).value_or(0);
-  if (first >= node.placement.partitions()) return sink("*2\r\n$1\r\n0\r\n*0\r\n");
+  // A cursor beyond the last partition finds nothing, but the rest of the request may be wrong.
+  const auto last = static_cast<PartitionId>(node.placement.partitions() - 1);
+  const PartitionId first = std::min(scan_partition_of(request.args[1]).value_or(0), last);
   NodeNumber target = 0;
   PartitionId longest = 0;
   for (const NodeNumber candidate : node.placement.replicas(first)) {

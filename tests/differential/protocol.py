@@ -2,6 +2,9 @@
 
 import socket
 
+PADDING = b"x" * (1 << 17)
+CURSORS = [b"-1", b"-0", b"+1", b"00", b"\"\"", b"\"1\\x00x\"", b"9223372036854775808", b"-9223372036854775808", b"18446744073709551615",
+           b"-18446744073709551615", b"18446744073709551616", b"-18446744073709551616", b"-", b"--1", b"\" 1\"", b"1.0", b"0x1", b"1e3"]
 REQUESTS = [
     b"PING\r\n",
     b"PING\n",
@@ -32,6 +35,19 @@ REQUESTS = [
     b"PING\r\nPOST / HTTP/1.1\r\nHost: a\r\n\r\nPING\r\n",
     b"PING\r\nhost: a\r\nPING\r\n",
     b"GET / HTTP/1.1\r\nHOST: a\r\n\r\nPING\r\n",
+    # A line with a NUL byte never ends: it is too long in the end.
+    b"PING\x00\r\nPING\r\n" + PADDING,
+    b"PING\r\nPI\x00NG\r\n" + PADDING,
+    b"\x00\n" + PADDING,
+    b"\"a\x00b\"\r\n" + PADDING,
+    b"*1\x00\r\n$4\r\nPING\r\n" + PADDING,
+    b"*\x001\r\n" + PADDING,
+    b"*1\r\n$4\x00\r\nPING\r\n" + PADDING,
+    b"*1\r\n\x004\r\n" + PADDING,
+    b"*1\r\x00$4\r\x00PING\r\nPING\r\n",
+    # Any cursor begins at the beginning of a small hash or a set of a few integers, and finds nothing in an empty database.
+    *(b"DEL h s\r\nHSET h f v\r\nSADD s 1\r\nHSCAN h %b\r\nHSCAN h %b COUNT 1\r\nSSCAN s %b\r\nHSCAN h %b x\r\nHSCAN absent %b x\r\n"
+      b"SSCAN s %b COUNT 0\r\nFLUSHALL\r\nSCAN %b\r\n" % ((cursor,) * 7) for cursor in CURSORS),
     b"CLIENT SETNAME me\r\nCLIENT GETNAME\r\nRESET\r\nCLIENT GETNAME\r\n",
 ]
 
@@ -46,9 +62,9 @@ def exchange(port, request):
     """Sends the request and returns all that comes back up to the last word or the end of the connection."""
     with socket.create_connection(("127.0.0.1", port)) as sock:
         sock.settimeout(30)
-        sock.sendall(request + LAST)
         out = b""
         try:
+            sock.sendall(request + LAST)
             while LAST_WORD not in out and (chunk := sock.recv(1 << 16)):
                 out += chunk
         except ConnectionResetError:
