@@ -32,6 +32,16 @@ def test_a_good_configuration_passes_the_check(tmp_path):
 
 def test_a_single_node_takes_port_and_data_from_the_command_line(tmp_path):
     cluster = Cluster(tmp_path, nodes=1)
+def test_the_check_finds_files_and_addresses_that_cannot_be_used(tmp_path):
+    config = tmp_path / "even.toml"
+    config.write_text('[http]\nport = 7777\nbind = "nowhere.invalid"\n[tls]\n'
+                      'http_cert = "missing.pem"\nhttp_key = "missing.pem"\n')
+    result = run("--config", config, "--check-config", cwd=tmp_path)
+    assert result.returncode == 2
+    assert f"{config}:3: http.bind: 'nowhere.invalid' is not an address" in result.stderr
+    assert f"{config}:5: tls.http_cert: cannot use missing.pem: No such file" in result.stderr
+
+
     node = cluster["n1"]
     node.config.write_text(f"[http]\nport = {node.http_port}\n")
     try:

@@ -6,7 +6,9 @@
 // today; the version is there so that a node can tell an old map from a new one once maps travel.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +38,13 @@ struct Node {
   bool operator==(const Node&) const = default;
 };
 
+// What is wrong with a map: the member (of the map, or of the node at that place in it) and why.
+struct MapFault {
+  std::string_view member;
+  std::optional<size_t> node;
+  std::string message;
+};
+
 struct ClusterMap {
   // Names the cluster; nodes refuse peers and data directories of another one. May be empty for a
   // single node.
@@ -54,8 +63,9 @@ struct ClusterMap {
   const Node* find(uint16_t number) const;
 
   // Checks everything that the rest of the program takes for granted: unique well-formed names,
-  // unique numbers, counts in range. The error says which node or value is wrong and what is
-  // allowed.
+  // unique numbers, counts in range. The message says which node or value is wrong and what is
+  // allowed. fault() returns the first thing that is wrong, if any; validate() its message.
+  std::optional<MapFault> fault() const;
   Result<> validate() const;
 };
 

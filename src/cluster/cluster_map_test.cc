@@ -76,6 +76,19 @@ TEST(ClusterMap, RefusesNodesThatCannotBeToldApartOrReached) {
   expect_refused(map, "needs an id");
 }
 
+TEST(ClusterMap, SaysWhichMemberOfWhichNodeIsAtFault) {
+  ClusterMap map = three_nodes();
+  EXPECT_FALSE(map.fault());
+  map.nodes[2].name = "n1";
+  ASSERT_TRUE(map.fault());
+  EXPECT_EQ(map.fault()->member, "name");
+  EXPECT_EQ(map.fault()->node, 2u);
+  map.id.clear();
+  ASSERT_TRUE(map.fault());
+  EXPECT_EQ(map.fault()->member, "id");
+  EXPECT_EQ(map.fault()->node, std::nullopt);
+}
+
 TEST(ClusterMap, RefusesNamesThatWouldBreakPrintedIds) {
   EXPECT_TRUE(valid_node_name("eu-west_1.a"));
   for (std::string_view name : {"", "a/b", "a:b", "a b", "a\nb", "\xc3\xa9"}) {

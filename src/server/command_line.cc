@@ -29,7 +29,8 @@ std::expected<CommandLine, ExitNow> parse_command_line(int argc, const char* con
       app.add_option("--port", port, "Port for clients (client.port)")->type_name("PORT");
   auto* data_option =
       app.add_option("--data", data, "Data directory (node.data)")->type_name("DIR");
-  app.add_flag("--check-config", result.check_config, "Check the configuration and exit");
+  app.add_flag("--check-config", result.check_config,
+               "Check the configuration, its TLS files and its addresses, and exit");
   app.set_version_flag("--version", "evend " EVEN_VERSION);
 
   try {

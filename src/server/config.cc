@@ -136,7 +136,7 @@ const std::vector<Option>& options() {
                   set_integer(c.client.max_clients, v, 1, 1'000'000, " clients")),
       EVEN_OPTION("client.max_request_bytes", set_size(c.client.max_request_bytes, v, kMiB, kGiB)),
       EVEN_OPTION("client.query_buffer_bytes",
-                  set_size(c.client.query_buffer_bytes, v, kMiB, kGiB)),
+                  set_size(c.client.query_buffer_bytes, v, kMiB, kTiB)),
       EVEN_OPTION("client.output_buffer_bytes",
                   set_size(c.client.output_buffer_bytes, v, kMiB, kTiB)),
 
@@ -217,11 +217,17 @@ class Loader {
   void unknown(const std::string& key, const std::string& where);
   Complaint nodes(const toml::node& value, const std::string& where);
   void check();
+  void check_tls();
+  void check_cluster();
+  // An error about options as they are together; names the place of the first that was given.
+  void complain_about(std::initializer_list<std::string_view> keys, const std::string& message) {
+    errors_.push_back(config_.at(keys) + message);
+  }
 
   Config config_;
   std::vector<std::string> errors_;
-  // Where the cluster map and the node's name come from, for errors that concern the whole of it.
-  std::string cluster_where_ = "configuration";
+  // Where the entries of the list of nodes are, in its order, and their keys: "" is the entry.
+  std::vector<std::map<std::string, std::string, std::less<>>> node_sources_;
   std::string path_;
 };
 
@@ -268,14 +274,20 @@ Complaint Loader::nodes(const toml::node& value, const std::string& where) {
       !std::ranges::all_of(*list, [](const toml::node& item) { return item.is_table(); })) {
     return "a list of tables: [[cluster.node]] entries";
   }
+  const auto line_of = [&](const toml::node& item) {
+    const uint32_t line = item.source().begin.line;
+    return path_.empty() || line == 0 ? where : fmt::format("{}:{}", path_, line);
+  };
   config_.cluster.nodes.clear();
+  node_sources_.clear();
   for (const toml::node& item : *list) {
     cluster::Node node;
+    auto& sources = node_sources_.emplace_back();
+    sources[""] = line_of(item);
     for (const auto& [key, field] : *item.as_table()) {
       std::string name = fmt::format("{}.{}", kNodeList, key.str());
-      std::string line = path_.empty() || field.source().begin.line == 0
-                             ? where
-                             : fmt::format("{}:{}", path_, field.source().begin.line);
+      std::string line = line_of(field);
+      sources[std::string(key.str())] = line;
       auto option = std::ranges::find(kNodeOptions, key.str(), &NodeOption::key);
       if (option == kNodeOptions.end()) {
         unknown(name, line);
@@ -292,7 +304,6 @@ Complaint Loader::nodes(const toml::node& value, const std::string& where) {
 bool Loader::apply(const std::string& key, const toml::node& value, const std::string& where,
                    std::string& complaint) {
   Complaint allowed;
-  if (key.starts_with("cluster.") || key == "node.name") cluster_where_ = where;
   if (key == kNodeList) {
     allowed = nodes(value, where);
   } else {
@@ -303,6 +314,7 @@ bool Loader::apply(const std::string& key, const toml::node& value, const std::s
     }
     allowed = option->set(config_, value);
   }
+  config_.sources[key] = where;
   if (!allowed) return true;
   complaint = fmt::format("{}: {} is not allowed, but {} is", key, describe(value), *allowed);
   return false;
@@ -333,6 +345,7 @@ void Loader::file(const std::string& path) {
       unknown(std::string(section.str()), where);
       continue;
     }
+    config_.sources[std::string(section.str())] = where;
     for (const auto& [key, value] : *table) {
       where = fmt::format("{}:{}", path, value.source().begin.line);
       std::string complaint;
@@ -368,20 +381,24 @@ void Loader::override_with(const std::string& text) {
   complain(where, complaint.empty() ? second_complaint : complaint);
 }
 
-void Loader::check() {
+void Loader::check_tls() {
   for (auto [name, files] :
        {std::pair{"client", &config_.tls.client}, std::pair{"peer", &config_.tls.peer},
         std::pair{"http", &config_.tls.http}}) {
+    const std::string cert = fmt::format("tls.{}_cert", name);
+    const std::string key = fmt::format("tls.{}_key", name);
+    const std::string ca = fmt::format("tls.{}_ca", name);
     if (files->cert.empty() != files->key.empty()) {
-      errors_.push_back(
-          fmt::format("tls.{0}_cert and tls.{0}_key: both or neither are needed", name));
+      complain_about({files->cert.empty() ? key : cert},
+                     fmt::format("{} and {}: both or neither are needed", cert, key));
     }
     if (!files->ca.empty() && files->cert.empty()) {
-      errors_.push_back(
-          fmt::format("tls.{0}_ca: needs tls.{0}_cert and tls.{0}_key as well", name));
+      complain_about({ca}, fmt::format("{}: needs {} and {} as well", ca, cert, key));
     }
   }
+}
 
+void Loader::check_cluster() {
   cluster::ClusterMap& map = config_.cluster;
   if (map.nodes.empty()) {
     map.nodes.push_back({.name = config_.node.name,
@@ -392,20 +409,42 @@ void Loader::check() {
                          .http_port = config_.http.port});
   }
   map.replicas = static_cast<uint16_t>(std::min<size_t>(map.replicas, map.nodes.size()));
-  if (Result<> valid = map.validate(); !valid) {
-    complain(cluster_where_, "[cluster] " + valid.error().message);
+  if (const std::optional<cluster::MapFault> fault = map.fault()) {
+    const std::string message = "[cluster] " + fault->message;
+    if (fault->node && *fault->node < node_sources_.size()) {
+      const auto& sources = node_sources_[*fault->node];
+      const auto found = sources.find(fault->member);
+      complain(found == sources.end() ? sources.at("") : found->second, message);
+    } else {
+      complain_about({fmt::format("cluster.{}", fault->member), "cluster", kNodeList}, message);
+    }
   } else if (map.find(config_.node.name) == nullptr) {
     std::vector<std::string> names;
     for (const cluster::Node& node : map.nodes) names.push_back(node.name);
-    complain(cluster_where_,
-             fmt::format("node.name: '{}' is not in the cluster, whose nodes are {}",
-                         config_.node.name, fmt::join(names, ", ")));
+    complain_about({"node.name", kNodeList},
+                   fmt::format("node.name: '{}' is not in the cluster, whose nodes are {}",
+                               config_.node.name, fmt::join(names, ", ")));
   } else if (map.nodes.size() > 1 && config_.peer.port == 0) {
-    complain(cluster_where_,
-             fmt::format("peer.port: 0 is not allowed in a cluster of {} nodes: set the port at "
-                         "which this node takes connections from the others",
-                         map.nodes.size()));
+    complain_about(
+        {"peer.port", "peer", kNodeList},
+        fmt::format("peer.port: 0 is not allowed in a cluster of {} nodes: set the port at "
+                    "which this node takes connections from the others",
+                    map.nodes.size()));
   }
+}
+
+void Loader::check() {
+  check_tls();
+  const ClientOptions& client = config_.client;
+  const uint64_t least = client.max_request_bytes + kRequestOverhead;
+  if (client.query_buffer_bytes < least) {
+    complain_about({"client.query_buffer_bytes", "client.max_request_bytes"},
+                   fmt::format("client.query_buffer_bytes: {} is too small to hold a request with "
+                               "an argument of client.max_request_bytes ({}): set it to {} or "
+                               "more, or client.max_request_bytes to less",
+                               client.query_buffer_bytes, client.max_request_bytes, least));
+  }
+  check_cluster();
 }
 
 Result<Config> Loader::finish() {
@@ -457,6 +496,13 @@ std::string toml_string(std::string_view text) {
     }
   }
   return out + '"';
+}
+
+std::string Config::at(std::initializer_list<std::string_view> keys) const {
+  for (std::string_view key : keys) {
+    if (const auto found = sources.find(key); found != sources.end()) return found->second + ": ";
+  }
+  return {};
 }
 
 Result<Config> Config::load(const std::optional<std::string>& path,

@@ -6,6 +6,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,6 +40,9 @@ struct NodeOptions {
   std::string log_level = "info";
 };
 
+// Room for the other arguments of a request whose longest one is as long as is allowed.
+inline constexpr uint64_t kRequestOverhead = uint64_t{64} << 10;
+
 struct ClientOptions {
   std::vector<std::string> bind = {"127.0.0.1"};
   uint16_t port = 6379;
@@ -45,7 +51,8 @@ struct ClientOptions {
   uint32_t max_clients = 10'000;
   // Longest single argument of a request (Redis: proto-max-bulk-len).
   uint64_t max_request_bytes = uint64_t{512} << 20;
-  // Requests received from one client and not yet executed (Redis: client-query-buffer-limit).
+  // Requests received from one client and not yet executed (Redis: client-query-buffer-limit). More
+  // than max_request_bytes by at least kRequestOverhead.
   uint64_t query_buffer_bytes = uint64_t{1} << 30;
   // Replies that one client has not taken yet; it is closed when there are more.
   uint64_t output_buffer_bytes = uint64_t{256} << 20;
@@ -111,14 +118,21 @@ struct Config {
   // alone, as number 1.
   cluster::ClusterMap cluster{.replicas = cluster::kDefaultReplicas};
   FaultOptions faults;
+  // Where each option that was given ("section.key") was given: "even.toml:12" or "--set ...".
+  std::map<std::string, std::string, std::less<>> sources;
 
   // This node in the map.
   const cluster::Node& self() const { return *cluster.find(node.name); }
 
+  // "even.toml:12: " for the first of these options that was given, or "" when none was: the
+  // beginning of a message about them.
+  std::string at(std::initializer_list<std::string_view> keys) const;
+
   // Reads `path` (nullopt: defaults only), then applies `overrides`, each "section.key=value", in
   // order, the later winning. A value is written as in TOML; quotes around a string may be left
   // out. The error lists everything that is wrong, a line each, with file and line (or the
-  // override), key and what is allowed.
+  // override), key and what is allowed. What only this machine can tell, such as whether a file is
+  // there, is checked by preflight().
   static Result<Config> load(const std::optional<std::string>& path,
                              std::span<const std::string> overrides);
 

@@ -3,17 +3,21 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <regex>
 #include <set>
 #include <sstream>
 
+#include "server/preflight.h"
+
 namespace even::server {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // A file in the test's temporary directory, gone at the end of the test.
 class TempFile {
@@ -289,6 +293,93 @@ TEST(Config, TlsNeedsBothCertificateAndKey) {
   ASSERT_TRUE(config) << error_of(config);
   EXPECT_TRUE(config->tls.client.enabled());
   EXPECT_FALSE(config->tls.peer.enabled());
+}
+
+TEST(Config, ErrorsOfTheClusterPointAtTheLineThatIsWrong) {
+  std::string text(kThreeNodes);  // its first line is empty
+  const auto with = [&](std::string_view old, std::string_view changed) {
+    std::string copy = text;
+    copy.replace(copy.find(old), old.size(), changed);
+    return error_of(load_text(copy));
+  };
+  EXPECT_THAT(with("name = \"n1\"", "name = \"n2\""),
+              HasSubstr(".toml:15: [cluster] node name 'n2' is used twice"));
+  EXPECT_THAT(with("number = 3", "number = 1"),
+              HasSubstr(".toml:23: [cluster] node 'n3' has number 1, which another node has"));
+  EXPECT_THAT(with("id = \"c1\"", "id = \"\""), HasSubstr(".toml:7: [cluster] id is empty"));
+  EXPECT_THAT(with("id = \"c1\"\n", ""), HasSubstr(".toml:6: [cluster] id is empty"));
+  EXPECT_THAT(with("name = \"n2\"\n[peer]", "name = \"n4\"\n[peer]"),
+              HasSubstr(".toml:3: node.name: 'n4' is not in the cluster"));
+  EXPECT_THAT(with("port = 7102\n", ""), HasSubstr(".toml:4: peer.port: 0 is not allowed"));
+  // What is missing is missing in its entry.
+  EXPECT_THAT(with("number = 2\nhost = \"127.0.0.1\"\n", "number = 2\n"),
+              HasSubstr(".toml:14: [cluster] node 'n2' has no host"));
+  // The place of an override is its text.
+  EXPECT_THAT(error_of(load_text(text, {"cluster.id="})),
+              HasSubstr("--set cluster.id=: [cluster]"));
+}
+
+TEST(Config, TlsWithOnlyOneOfCertificateAndKeyIsAnErrorAtItsLine) {
+  EXPECT_THAT(error_of(load_text("[tls]\nclient_key = \"\"\nclient_cert = \"a.pem\"\n")),
+              HasSubstr(".toml:3: tls.client_cert and tls.client_key: both or neither"));
+  EXPECT_THAT(error_of(load_text("[tls]\npeer_key = \"a.pem\"\n")),
+              HasSubstr(".toml:2: tls.peer_cert and tls.peer_key: both or neither"));
+  EXPECT_THAT(error_of(load_text("[tls]\n\nhttp_ca = \"a.pem\"\n")),
+              HasSubstr(".toml:3: tls.http_ca: needs tls.http_cert and tls.http_key"));
+}
+
+TEST(Config, TheQueryBufferHoldsARequestOfThePermittedSize) {
+  EXPECT_THAT(
+      error_of(load_text("[client]\nquery_buffer_bytes = \"512MiB\"\n")),
+      HasSubstr(".toml:2: client.query_buffer_bytes: 536870912 is too small to hold a request "
+                "with an argument of client.max_request_bytes (536870912): set it to "
+                "536936448 or more, or client.max_request_bytes to less"));
+  EXPECT_THAT(error_of(load_set({"client.max_request_bytes=1GiB"})),
+              HasSubstr("--set client.max_request_bytes=1GiB: client.query_buffer_bytes"));
+  EXPECT_TRUE(load_set({"client.max_request_bytes=1GiB", "client.query_buffer_bytes=2GiB"}));
+  EXPECT_TRUE(load_set({"client.max_request_bytes=1MiB", "client.query_buffer_bytes=2MiB"}));
+}
+
+TEST(Config, KnowsWhereEachOptionWasGiven) {
+  TempFile file("[client]\nport = 1\npassword = \"x\"\n");
+  const std::vector<std::string> overrides = {"client.port=2"};
+  auto config = Config::load(file.path(), overrides);
+  ASSERT_TRUE(config) << error_of(config);
+  EXPECT_EQ(config->at({"client.port"}), "--set client.port=2: ");
+  EXPECT_EQ(config->at({"client.bind", "client.password"}), file.path() + ":3: ");
+  EXPECT_EQ(config->at({"client.bind"}), "");
+}
+
+TEST(Preflight, NoticesAddressesThatAreNone) {
+  TempFile file(
+      "[client]\nbind = \"127.0.0.1:6379\"\n[peer]\nbind = [\"::1\", \"no host\"]\nport = 7\n"
+      "[http]\nbind = \"300.1.1.1\"\n");
+  auto config = Config::load(file.path(), {});
+  ASSERT_TRUE(config) << error_of(config);
+  const Result<> checked = preflight(*config);
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().message,
+              HasSubstr(file.path() + ":2: client.bind: '127.0.0.1:6379' is not an address"));
+  EXPECT_THAT(checked.error().message,
+              HasSubstr(file.path() + ":4: peer.bind: 'no host' is not an address"));
+  EXPECT_THAT(checked.error().message, Not(HasSubstr("http.bind")));  // off: its port is 0
+  EXPECT_TRUE(preflight(*load_set({})));
+}
+
+TEST(Preflight, NoticesTlsFilesThatCannotBeUsed) {
+  TempFile file(
+      "[tls]\nclient_cert = \"/nonexistent/c.pem\"\nclient_key = \"/nonexistent/k.pem\"\n" +
+      std::string("peer_cert = \"/\"\npeer_key = \"/\"\n"));
+  auto config = Config::load(file.path(), {});
+  ASSERT_TRUE(config) << error_of(config);
+  const Result<> checked = preflight(*config);
+  ASSERT_FALSE(checked);
+  const std::string& message = checked.error().message;
+  EXPECT_THAT(message,
+              HasSubstr(file.path() + ":2: tls.client_cert: cannot use /nonexistent/c.pem: "
+                                      "No such file or directory"));
+  EXPECT_THAT(message, HasSubstr(file.path() + ":4: tls.peer_cert: cannot use /: "));
+  EXPECT_EQ(std::ranges::count(message, '\n'), 1) << message;
 }
 
 TEST(ParseSize, TakesNumbersWithAndWithoutUnits) {

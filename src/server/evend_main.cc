@@ -8,6 +8,7 @@
 
 #include "server/command_line.h"
 #include "server/config.h"
+#include "server/preflight.h"
 #include "server/server.h"
 
 int main(int argc, char** argv) {
@@ -24,6 +25,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   if (command_line->check_config) {
+    if (const auto checked = even::server::preflight(*config); !checked) {
+      fmt::print(stderr, "{}\n", checked.error().message);
+      return 2;
+    }
     fmt::print("the configuration is good\n");
     return 0;
   }

@@ -15,19 +15,28 @@ constexpr std::chrono::milliseconds kRetry{100};
 
 }  // namespace
 
+Result<tcp::endpoint> resolve_bind(const std::string& address, std::uint16_t port) {
+  asio::io_context io;
+  asio::ip::basic_resolver<tcp, Executor> resolver(io.get_executor());
+  error_code error;
+  const auto found =
+      resolver.resolve(address, std::to_string(port),
+                       tcp::resolver::passive | tcp::resolver::numeric_service, error);
+  if (error) return fail(error.message());
+  if (found.empty()) return fail("it has no address");
+  return found.begin()->endpoint();
+}
+
 Result<> Listener::bind(const std::vector<std::string>& addresses, std::uint16_t port) {
   for (const std::string& address : addresses) {
-    error_code error;
-    asio::ip::basic_resolver<tcp, Executor> resolver(io_.get_executor());
-    const auto found =
-        resolver.resolve(address, std::to_string(port),
-                         tcp::resolver::passive | tcp::resolver::numeric_service, error);
-    if (error || found.empty()) {
-      return fail(
-          fmt::format("cannot listen on {} ({}.bind): {}", address, service_, error.message()));
+    const Result<tcp::endpoint> endpoint = resolve_bind(address, port);
+    if (!endpoint) {
+      return fail(fmt::format("cannot listen on {} ({}.bind): {}", address, service_,
+                              endpoint.error().message));
     }
+    error_code error;
     auto entrance = std::make_unique<Entrance>(
-        Entrance{Acceptor(io_.get_executor()), asio::steady_timer(io_), found.begin()->endpoint()});
+        Entrance{Acceptor(io_.get_executor()), asio::steady_timer(io_), *endpoint});
     Acceptor& acceptor = entrance->acceptor;
     acceptor.open(entrance->endpoint.protocol(), error);
     if (!error) acceptor.set_option(Acceptor::reuse_address(true), error);

@@ -14,6 +14,9 @@
 
 namespace even::server {
 
+// The endpoint of an address, which may be a host name, for listening.
+Result<tcp::endpoint> resolve_bind(const std::string& address, std::uint16_t port);
+
 class Listener {
  public:
   using OnSocket = std::function<void(Socket socket, const tcp::endpoint& remote)>;
@@ -22,7 +25,7 @@ class Listener {
   Listener(asio::io_context& io, std::string service, OnSocket on_socket)
       : io_(io), service_(std::move(service)), on_socket_(std::move(on_socket)) {}
 
-  // Takes the ports, so that a conflict shows early. Addresses may be host names.
+  // Takes the ports, so that a conflict shows early. See resolve_bind().
   Result<> bind(const std::vector<std::string>& addresses, std::uint16_t port);
   // Begins to accept.
   Result<> listen();

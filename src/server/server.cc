@@ -265,7 +265,7 @@ int run_node(Config config) {
   spdlog::info("even {}: node {} (number {}) of {} in cluster '{}', {} shards, data in {}",
                version(), config.node.name, config.self().number, config.cluster.nodes.size(),
                config.cluster.id, shards, config.node.data);
-  Result<TlsContexts> tls = load_tls(config.tls);
+  Result<TlsContexts> tls = load_tls(config);
   if (!tls) {
     spdlog::critical("{}", tls.error().message);
     return 2;

@@ -9,15 +9,22 @@
 
 namespace even::server {
 
+using TlsContext = std::unique_ptr<boost::asio::ssl::context>;
+
 // Null where the port does without TLS.
 struct TlsContexts {
-  std::unique_ptr<boost::asio::ssl::context> client;
-  std::unique_ptr<boost::asio::ssl::context> peer_accept;
-  std::unique_ptr<boost::asio::ssl::context> peer_dial;
-  std::unique_ptr<boost::asio::ssl::context> http;
+  TlsContext client;
+  TlsContext peer_accept;
+  TlsContext peer_dial;
+  TlsContext http;
 };
 
-// Reads the files. Errors name the option, the file and OpenSSL's reason.
-Result<TlsContexts> load_tls(const TlsOptions& options);
+// Reads the files. The error has a line for each port whose files do not do, which says where the
+// option was given, its name, the file and OpenSSL's reason.
+Result<TlsContexts> load_tls(const Config& config);
+
+// For a program that connects to a node. `files.ca` is needed; `files.cert` and `files.key` are
+// shown to nodes that ask for a certificate, and may be empty.
+Result<TlsContext> load_dialing_tls(const TlsFiles& files);
 
 }  // namespace even::server
