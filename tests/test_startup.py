@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from even_cluster import BIN, HOST, Cluster, free_port
+from even_cluster import BIN, HOST, Cluster, free_port, until
 
 
 def run(*arguments, cwd=None, program="evend"):
@@ -92,6 +92,49 @@ def test_health_status_and_metrics_are_served(cluster):
 
 def test_status_sees_a_cut_link(cluster):
     cluster.link("n1", "n2", "DOWN")
+def test_even_status_asks_nodes_over_tls(make_cluster, tmp_path):
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "n.key", "-out", "n.csr", "-subj", "/CN=node")
+    openssl("x509", "-req", "-in", "n.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "n.crt")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "o.key", "-out", "other.crt", "-subj", "/CN=other")
+    cert, key, ca, other = (tmp_path / name for name in ("n.crt", "n.key", "ca.crt", "other.crt"))
+
+    def start(**files):
+        cluster = Cluster(tmp_path / f"{len(files)}", nodes=1, options={f"tls.http_{k}": str(v) for k, v in files.items()})
+        cluster["n1"].start(wait=False)
+        return cluster["n1"]
+
+    def status(*arguments):
+        return run("status", *arguments, program="even")
+    # Without an authority of clients, with one, and not at all over TLS.
+    one, known, plain = start(cert=cert, key=key), start(cert=cert, key=key, ca=ca), make_cluster(nodes=1)["n1"]
+    try:
+        at = f"{HOST}:{one.http_port}"
+        until("the node answers", lambda: status("--node", at, "--ca", ca).returncode == 0)
+        result = status("--node", at)
+        assert result.returncode == 1 and "takes TLS, give --ca FILE" in result.stdout
+        assert "certificate verify failed" in status("--node", at, "--ca", other).stdout
+        result = status("--config", one.config)
+        assert result.returncode == 2 and f"{one.config}:" in result.stderr and "--ca FILE" in result.stderr
+        assert status("--config", one.config, "--ca", ca).returncode == 0
+        result = status("--node", at, "--ca", tmp_path / "missing")
+        assert result.returncode == 2 and "missing: No such file" in result.stderr
+
+        at = f"{HOST}:{known.http_port}"
+        until("the node answers", lambda: status("--config", known.config).returncode == 0)
+        assert status("--node", at, "--ca", ca, "--cert", cert, "--key", key).returncode == 0
+        result = status("--node", at, "--ca", ca)
+        assert result.returncode == 1 and "certificate required" in result.stdout
+
+        assert status("--config", plain.config).returncode == 0
+        assert "TLS handshake" in status("--node", f"{HOST}:{plain.http_port}", "--ca", ca).stdout
+    finally:
+        for node in (one, known):
+            node.stop()
+
+
     peers = {peer["name"]: peer for peer in cluster["n1"].status()["peers"]}
     assert peers["n2"]["fault"] and not peers["n3"]["fault"]
     cluster.link("n1", "n2", "UP")

@@ -1,61 +1,109 @@
 #include "cli/http_client.h"
 
+#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/beast/core.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
+
+#include "server/stream.h"
 
 namespace even::cli {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
-namespace http = beast::http;
+namespace http = boost::beast::http;
 using boost::system::error_code;
+using server::Executor;
+using server::Socket;
+using server::Stream;
+using server::tcp;
 
 // Large clusters have a long /status: one line for each of up to 16384 partitions.
 constexpr uint64_t kMaxBody = uint64_t{256} << 20;
 
+// One request on its way, as a chain of asynchronous operations, which alone can be given up in
+// time.
+class Request {
+ public:
+  Request(asio::io_context& io, asio::ssl::context* tls)
+      : resolver_(io.get_executor()), stream_(Socket(io.get_executor()), tls) {
+    parser_.body_limit(kMaxBody);
+  }
+
+  void start(const std::string& host, uint16_t port, const std::string& path) {
+    request_ = {http::verb::get, path, 11};
+    request_.set(http::field::host, host);
+    request_.set(http::field::connection, "close");
+    resolver_.async_resolve(host, std::to_string(port), [this](error_code error, auto endpoints) {
+      if (!go_on(error)) return;
+      asio::async_connect(stream_.socket(), endpoints,
+                          [this](error_code error, const tcp::endpoint&) {
+                            if (go_on(error)) connected();
+                          });
+    });
+  }
+
+  Result<HttpReply> result(std::chrono::milliseconds timeout) {
+    if (done_) {
+      return HttpReply{static_cast<int>(parser_.get().result_int()),
+                       std::move(parser_.get().body())};
+    }
+    if (!failure_) return fail("no answer in " + std::to_string(timeout.count()) + " ms");
+    // A port that takes TLS only hangs up on everything else.
+    const bool hung_up = failure_ == http::error::end_of_stream ||
+                         failure_ == asio::error::connection_reset ||
+                         failure_ == http::error::bad_version;
+    if (sent_ && hung_up && !stream_.is_tls()) {
+      return fail("it hangs up without an answer; if its HTTP port takes TLS, give --ca FILE");
+    }
+    return fail((in_handshake_ ? "TLS handshake: " : "") + failure_.message());
+  }
+
+ private:
+  bool go_on(error_code error) {
+    failure_ = error;
+    return !error;
+  }
+
+  void connected() {
+    if (!stream_.is_tls()) return send();
+    in_handshake_ = true;
+    stream_.async_handshake(false, [this](error_code error) {
+      if (!go_on(error)) return;
+      in_handshake_ = false;
+      send();
+    });
+  }
+
+  void send() {
+    http::async_write(stream_, request_, [this](error_code error, size_t) {
+      if (!go_on(error)) return;
+      sent_ = true;
+      http::async_read(stream_, buffer_, parser_,
+                       [this](error_code error, size_t) { done_ = go_on(error); });
+    });
+  }
+
+  asio::ip::basic_resolver<tcp, Executor> resolver_;
+  Stream stream_;
+  boost::beast::flat_buffer buffer_;
+  http::request<http::empty_body> request_;
+  http::response_parser<http::string_body> parser_;
+  error_code failure_;
+  bool in_handshake_ = false;
+  bool sent_ = false;
+  bool done_ = false;
+};
+
 }  // namespace
 
-// Beast applies time limits to asynchronous operations only, so the request is a chain of those,
-// driven to its end here.
 Result<HttpReply> http_get(const std::string& host, uint16_t port, const std::string& path,
-                           std::chrono::milliseconds timeout) {
-  asio::io_context context(1);
-  asio::ip::tcp::resolver resolver(context);
-  beast::tcp_stream stream(context);
-  beast::flat_buffer buffer;
-  http::request<http::empty_body> request(http::verb::get, path, 11);
-  request.set(http::field::host, host);
-  request.set(http::field::connection, "close");
-  http::response_parser<http::string_body> parser;
-  parser.body_limit(kMaxBody);
-
-  error_code failure;
-  bool done = false;
-  auto go_on = [&](error_code error) {
-    failure = error;
-    return !error;
-  };
-  resolver.async_resolve(
-      host, std::to_string(port),
-      [&](error_code error, const asio::ip::tcp::resolver::results_type& endpoints) {
-        if (!go_on(error)) return;
-        stream.async_connect(endpoints, [&](error_code connect_error, const auto&) {
-          if (!go_on(connect_error)) return;
-          http::async_write(stream, request, [&](error_code write_error, size_t) {
-            if (!go_on(write_error)) return;
-            http::async_read(stream, buffer, parser,
-                             [&](error_code read_error, size_t) { done = go_on(read_error); });
-          });
-        });
-      });
-  context.run_for(timeout);
-  if (done)
-    return HttpReply{static_cast<int>(parser.get().result_int()), std::move(parser.get().body())};
-  return fail(failure ? failure.message()
-                      : "no answer in " + std::to_string(timeout.count()) + " ms");
+                           std::chrono::milliseconds timeout, asio::ssl::context* tls) {
+  asio::io_context io(1);
+  Request request(io, tls);
+  request.start(host, port, path);
+  io.run_for(timeout);
+  return request.result(timeout);
 }
 
 }  // namespace even::cli

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,20 +14,42 @@
 #include "cli/http_client.h"
 #include "cli/local_cluster.h"
 #include "cli/node_status.h"
+#include "server/config.h"
+#include "server/tls.h"
 
 namespace even::cli {
 namespace {
+
+namespace asio = boost::asio;
 
 constexpr std::chrono::milliseconds kTimeout(3000);
 
 struct Options {
   std::string dir = ".even";
   std::vector<std::string> addresses;  // HOST:PORT
+  std::string config;                  // of evend; in place of the two above
+  server::TlsFiles tls;                // with a CA, HTTPS is spoken
 };
 
-NodeAnswer ask(const std::string& name, const std::string& host, uint16_t port) {
-  NodeAnswer answer{.name = name, .status = {}, .problem = {}};
-  Result<HttpReply> reply = http_get(host, port, "/status", kTimeout);
+// A node to ask.
+struct Target {
+  std::string name;
+  std::string host;
+  uint16_t port = 0;
+};
+
+int complain(const std::string& message, int code) {
+  fmt::print(stderr, "even status: {}\n", message);
+  return code;
+}
+
+NodeAnswer ask(const Target& target, asio::ssl::context* tls) {
+  NodeAnswer answer{.name = target.name, .status = {}, .problem = {}};
+  if (target.port == 0) {
+    answer.problem = "it has no HTTP port in the configuration";
+    return answer;
+  }
+  Result<HttpReply> reply = http_get(target.host, target.port, "/status", kTimeout, tls);
   if (!reply) {
     answer.problem = reply.error().message;
   } else if (reply->status != 200) {
@@ -38,32 +62,74 @@ NodeAnswer ask(const std::string& name, const std::string& host, uint16_t port) 
   return answer;
 }
 
-int run(const Options& options) {
-  std::vector<NodeAnswer> answers;
-  for (const std::string& address : options.addresses) {
-    size_t colon = address.rfind(':');
-    uint16_t port = 0;
-    const char* end = address.data() + address.size();
-    if (colon == std::string::npos ||
-        std::from_chars(address.data() + colon + 1, end, port).ptr != end || port == 0) {
-      fmt::print(stderr, "even status: '{}' is not HOST:PORT\n", address);
-      return 2;
-    }
-    std::string host = address.substr(0, colon);
-    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-    answers.push_back(ask(address, host, port));
+std::optional<Target> parse_target(const std::string& address) {
+  size_t colon = address.rfind(':');
+  uint16_t port = 0;
+  const char* end = address.data() + address.size();
+  if (colon == std::string::npos ||
+      std::from_chars(address.data() + colon + 1, end, port).ptr != end || port == 0) {
+    return {};
   }
-  if (options.addresses.empty()) {
+  std::string host = address.substr(0, colon);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  return Target{address, host, port};
+}
+
+// The nodes of a server's configuration; fills in what the command line does not say of TLS.
+Result<std::vector<Target>> read_config(Options& options) {
+  Result<server::Config> config = server::Config::load(options.config, {});
+  if (!config) return std::unexpected(config.error());
+  const server::TlsFiles& http = config->tls.http;
+  if (http.enabled() && options.tls.ca.empty()) {
+    if (http.ca.empty()) {
+      return fail(
+          fmt::format("{}tls.http_cert turns TLS on, but there is no tls.http_ca: name the "
+                      "authority that signed the nodes' certificates with --ca FILE",
+                      config->at({"tls.http_cert"})));
+    }
+    options.tls.ca = http.ca;
+  }
+  if (http.enabled() && !http.ca.empty() && options.tls.cert.empty()) {
+    options.tls.cert = http.cert;
+    options.tls.key = http.key;
+  }
+  std::vector<Target> targets;
+  const bool alone = config->sources.find("cluster.node") == config->sources.end();
+  for (const cluster::Node& node : config->cluster.nodes) {
+    targets.push_back({node.name, alone ? config->http.bind.front() : node.host, node.http_port});
+  }
+  return targets;
+}
+
+int run(Options options) {
+  std::vector<Target> targets;
+  for (const std::string& address : options.addresses) {
+    std::optional<Target> target = parse_target(address);
+    if (!target) return complain(fmt::format("'{}' is not HOST:PORT", address), 2);
+    targets.push_back(std::move(*target));
+  }
+  if (!options.config.empty()) {
+    Result<std::vector<Target>> configured = read_config(options);
+    if (!configured) return complain(configured.error().message, 2);
+    targets = std::move(*configured);
+  } else if (options.addresses.empty()) {
     LocalCluster cluster(options.dir);
     if (cluster.nodes().empty()) {
-      fmt::print(stderr, "even status: there is no cluster in {}; `even up` makes one\n",
-                 cluster.dir().string());
-      return 1;
+      return complain(
+          fmt::format("there is no cluster in {}; `even up` makes one", cluster.dir().string()), 1);
     }
     for (const LocalNode& node : cluster.nodes()) {
-      answers.push_back(ask(node.name(), kLocalHost, node.http_port()));
+      targets.push_back({node.name(), kLocalHost, node.http_port()});
     }
   }
+  server::TlsContext tls;
+  if (!options.tls.ca.empty()) {
+    Result<server::TlsContext> loaded = server::load_dialing_tls(options.tls);
+    if (!loaded) return complain(loaded.error().message, 2);
+    tls = std::move(*loaded);
+  }
+  std::vector<NodeAnswer> answers;
+  for (const Target& target : targets) answers.push_back(ask(target, tls.get()));
   fmt::print("{}", render(answers));
   return all_well(answers) ? 0 : 1;
 }
@@ -75,12 +141,33 @@ void add_status(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("status",
                                          "Show nodes, links, lag and whether all replicas are "
                                          "equal; exits with 0 if all is well, else 1");
-  command->add_option("--dir", options->dir, "Directory of the cluster (default .even)")
-      ->type_name("DIR");
+  CLI::Option* dir =
+      command->add_option("--dir", options->dir, "Directory of the cluster (default .even)")
+          ->type_name("DIR");
+  CLI::Option* node = command
+                          ->add_option("--node", options->addresses,
+                                       "HTTP address of a node, in place of --dir; may be repeated")
+                          ->type_name("HOST:PORT");
   command
-      ->add_option("--node", options->addresses,
-                   "HTTP address of a node, in place of --dir; may be repeated")
-      ->type_name("HOST:PORT");
+      ->add_option("--config", options->config,
+                   "Configuration of a node, in place of --dir: asks all nodes in it, over TLS if "
+                   "tls.http_cert is set")
+      ->type_name("FILE")
+      ->excludes(dir)
+      ->excludes(node);
+  command
+      ->add_option("--ca", options->tls.ca,
+                   "Ask over TLS: the authority that signed the nodes' certificates (PEM)")
+      ->type_name("FILE");
+  CLI::Option* cert =
+      command
+          ->add_option("--cert", options->tls.cert,
+                       "Certificate to show to nodes that ask for one (tls.http_ca); with --key")
+          ->type_name("FILE");
+  CLI::Option* key =
+      command->add_option("--key", options->tls.key, "Key of --cert")->type_name("FILE");
+  cert->needs(key);
+  key->needs(cert);
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 
