@@ -143,6 +143,16 @@ def test_even_status_asks_nodes_over_tls(make_cluster, tmp_path):
 
 def test_faults_need_to_be_enabled(make_cluster):
     cluster = make_cluster(options={"faults.enabled": False})
+def test_a_fault_out_of_range_is_refused_with_its_limit(cluster):
+    cluster.link("n1", "n2", "DELAY", 60000)
+    for ms in (60001, -1, "x"):
+        with pytest.raises(Exception, match=f"DELAY of '{ms}' is not allowed: it is 0 to 60000 milliseconds"):
+            cluster.link("n1", "n2", "DELAY", ms)
+    with pytest.raises(Exception, match=r"DELAY ms \(0 to 60000\)"):
+        cluster.link("n1", "n2", "DELAY")
+    cluster.link("n1", "n2", "UP")
+
+
     with pytest.raises(Exception, match="faults"):
         cluster.link("n1", "n2", "DOWN")
 

@@ -1,4 +1,4 @@
-// EVEN.FAULT LINK node DOWN | UP | DELAY ms | DROP percent
+// EVEN.FAULT LINK node DOWN | UP | DELAY ms (0 to 60000) | DROP percent (0 to 100)
 #include <fmt/format.h>
 
 #include <charconv>
@@ -27,9 +27,12 @@ void execute_fault(Connection& connection, Args args) {
     return reply.error(
         "ERR EVEN.FAULT is off: start the node with faults.enabled = true to use it");
   }
+  const std::string syntax = fmt::format(
+      "ERR syntax error: EVEN.FAULT LINK node DOWN | UP | DELAY ms (0 to {}) | DROP percent (0 to "
+      "100)",
+      kMaxDelayMs);
   if (args.size() < 4 || !equals_ignore_case(args[1], "link")) {
-    return reply.error(
-        "ERR syntax error: EVEN.FAULT LINK node DOWN | UP | DELAY ms | DROP percent");
+    return reply.error(syntax);
   }
   const cluster::Node* peer = find_node(node.config.cluster, args[2]);
   if (peer == nullptr) {
@@ -47,7 +50,9 @@ void execute_fault(Connection& connection, Args args) {
   } else if (args.size() == 5 && equals_ignore_case(args[3], "delay")) {
     std::int64_t ms = 0;
     if (!parse_strict_integer(args[4], ms) || ms < 0 || ms > kMaxDelayMs) {
-      return reply.error(fmt::format("ERR the delay must be 0 to {} milliseconds", kMaxDelayMs));
+      return reply.error(fmt::format(
+          "ERR a DELAY of '{}' is not allowed: it is 0 to {} milliseconds; DOWN cuts the link",
+          args[4], kMaxDelayMs));
     }
     fault.delay_ms = static_cast<std::uint32_t>(ms);
   } else if (args.size() == 5 && equals_ignore_case(args[3], "drop")) {
@@ -59,8 +64,7 @@ void execute_fault(Connection& connection, Args args) {
     }
     fault.drop = percent / 100;
   } else {
-    return reply.error(
-        "ERR syntax error: EVEN.FAULT LINK node DOWN | UP | DELAY ms | DROP percent");
+    return reply.error(syntax);
   }
   node.faults.set(peer->number, fault);
   // The reply says that the fault is in force, so it waits for all threads.
