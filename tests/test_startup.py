@@ -1,7 +1,9 @@
 """What evend and even accept and refuse when they start, and what they say."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 
@@ -30,8 +32,6 @@ def test_a_good_configuration_passes_the_check(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["even.toml"]  # nothing was made
 
 
-def test_a_single_node_takes_port_and_data_from_the_command_line(tmp_path):
-    cluster = Cluster(tmp_path, nodes=1)
 def test_the_check_finds_files_and_addresses_that_cannot_be_used(tmp_path):
     config = tmp_path / "even.toml"
     config.write_text('[http]\nport = 7777\nbind = "nowhere.invalid"\n[tls]\n'
@@ -42,6 +42,8 @@ def test_the_check_finds_files_and_addresses_that_cannot_be_used(tmp_path):
     assert f"{config}:5: tls.http_cert: cannot use missing.pem: No such file" in result.stderr
 
 
+def test_a_single_node_takes_port_and_data_from_the_command_line(tmp_path):
+    cluster = Cluster(tmp_path, nodes=1)
     node = cluster["n1"]
     node.config.write_text(f"[http]\nport = {node.http_port}\n")
     try:
@@ -90,8 +92,6 @@ def test_health_status_and_metrics_are_served(cluster):
         assert lines and all(sample.fullmatch(line) for line in lines)
 
 
-def test_status_sees_a_cut_link(cluster):
-    cluster.link("n1", "n2", "DOWN")
 def test_even_status_asks_nodes_over_tls(make_cluster, tmp_path):
     def openssl(*arguments):
         subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
@@ -135,14 +135,14 @@ def test_even_status_asks_nodes_over_tls(make_cluster, tmp_path):
             node.stop()
 
 
+def test_status_sees_a_cut_link(cluster):
+    cluster.link("n1", "n2", "DOWN")
     peers = {peer["name"]: peer for peer in cluster["n1"].status()["peers"]}
     assert peers["n2"]["fault"] and not peers["n3"]["fault"]
     cluster.link("n1", "n2", "UP")
     assert not any(peer["fault"] for peer in cluster["n1"].status()["peers"])
 
 
-def test_faults_need_to_be_enabled(make_cluster):
-    cluster = make_cluster(options={"faults.enabled": False})
 def test_a_fault_out_of_range_is_refused_with_its_limit(cluster):
     cluster.link("n1", "n2", "DELAY", 60000)
     for ms in (60001, -1, "x"):
@@ -153,6 +153,8 @@ def test_a_fault_out_of_range_is_refused_with_its_limit(cluster):
     cluster.link("n1", "n2", "UP")
 
 
+def test_faults_need_to_be_enabled(make_cluster):
+    cluster = make_cluster(options={"faults.enabled": False})
     with pytest.raises(Exception, match="faults"):
         cluster.link("n1", "n2", "DOWN")
 
@@ -207,3 +209,52 @@ def test_even_up_status_and_down(tmp_path):
     finally:
         even("down")
         shutil.rmtree(tmp_path / "even", ignore_errors=True)
+
+
+@pytest.mark.skipif(not local_ports_are_free(), reason="a cluster of `even up` runs on this machine")
+def test_even_up_names_the_node_and_the_port_that_another_program_uses(tmp_path):
+    def up(name):
+        return run("up", "--nodes", "2", "--dir", tmp_path / name, program="even")
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind((HOST, 7102))
+        other.listen()
+        result = up("one")
+    assert result.returncode == 1
+    assert "n2 needs port 7102 (peers), which another program uses" in result.stderr and "ss -ltnp" in result.stderr
+    assert not (tmp_path / "one/n1").exists()  # nothing was started, or left behind
+    try:
+        assert up("one").returncode == 0
+        result = up("two")
+        assert result.returncode == 1
+        assert f"n1 needs port 7001 (clients), which n1 of the cluster in {tmp_path / 'one'} uses" in result.stderr
+        assert f"even down --dir {tmp_path / 'one'}`" in result.stderr
+    finally:
+        run("down", "--dir", tmp_path / "one", program="even")
+
+
+@pytest.mark.skipif(not local_ports_are_free(), reason="a cluster of `even up` runs on this machine")
+def test_even_up_says_which_node_it_waits_for_and_which_failed(tmp_path):
+    def even(command):
+        return run(command, *(["--nodes", "2"] if command == "up" else []), "--dir", tmp_path, program="even")
+    try:
+        assert even("up").returncode == 0
+        pid = int((tmp_path / "n2/evend.pid").read_text())
+        os.kill(pid, signal.SIGSTOP)
+        with subprocess.Popen([BIN / "even", "up", "--dir", tmp_path], stdout=subprocess.PIPE, text=True) as up:
+            waiting = next(line for line in up.stdout if "waiting" in line)
+            os.kill(pid, signal.SIGCONT)
+            assert waiting.startswith("n2 ") and str(tmp_path / "n2/evend.log") in waiting
+            assert up.wait(60) == 0
+
+        assert even("down").returncode == 0
+        # With a new id, the data of n2 belongs to another cluster.
+        (tmp_path / "cluster_id").unlink()
+        shutil.rmtree(tmp_path / "n1/data")
+        result = even("up")
+        assert result.returncode == 1
+        assert "n1  ready" in result.stdout and "n1 failed" not in result.stderr
+        assert f"n2 failed: it ended while it was starting; its log is {tmp_path / 'n2/evend.log'}" in result.stderr
+        assert "cluster" in result.stderr  # the end of the log
+    finally:
+        even("down")

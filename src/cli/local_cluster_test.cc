@@ -14,6 +14,7 @@ namespace even::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 // A directory of its own for each test, with a name that has to be quoted.
@@ -127,6 +128,7 @@ TEST_F(LocalClusterTest, RecognizesAServerByItsConfiguration) {
 
   ASSERT_TRUE(node.server());
   EXPECT_EQ(node.server()->pid(), server->pid());
+  EXPECT_THAT(running_configurations(), Contains(node.config()));
   const LocalNode& other = cluster.nodes()[1];
   std::ofstream(other.pid_file()) << server->pid() << '\n';
   EXPECT_FALSE(other.server());

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -39,17 +40,19 @@ std::vector<std::string> arguments_of(pid_t pid) {
   return arguments;
 }
 
-bool is_server(pid_t pid, const fs::path& config) {
+// What an evend was started with as --config; nothing for any other process.
+std::optional<fs::path> configuration_of(pid_t pid) {
   std::error_code error;
   std::string program = fs::read_symlink(fmt::format("/proc/{}/exe", pid), error).string();
-  if (error) return false;
+  if (error) return {};
   // The kernel marks a program whose file was replaced, as every build does.
   constexpr std::string_view kDeleted = " (deleted)";
   if (program.ends_with(kDeleted)) program.resize(program.size() - kDeleted.size());
-  if (fs::path(program).filename() != "evend") return false;
+  if (fs::path(program).filename() != "evend") return {};
   std::vector<std::string> arguments = arguments_of(pid);
   auto option = std::ranges::find(arguments, "--config");
-  return option != arguments.end() && option + 1 != arguments.end() && *(option + 1) == config;
+  if (option == arguments.end() || option + 1 == arguments.end()) return {};
+  return *(option + 1);
 }
 
 // In the child, after fork and before exec: only async-signal-safe calls. Returns when something
@@ -100,8 +103,22 @@ std::optional<Process> find_server(const fs::path& pid_file, const fs::path& con
   Process process(pid, pidfd);
   // In this order: what is looked at now under the number is what the descriptor holds, unless it
   // has ended, and then nothing is at that descriptor's end to be hurt.
-  if (!is_server(pid, config) || process.wait(std::chrono::milliseconds(0))) return {};
+  if (configuration_of(pid) != config || process.wait(std::chrono::milliseconds(0))) return {};
   return process;
+}
+
+std::vector<fs::path> running_configurations() {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator entry("/proc", error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    pid_t pid = 0;
+    const auto [stop, problem] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (problem != std::errc() || stop != name.data() + name.size()) continue;
+    if (std::optional<fs::path> config = configuration_of(pid)) found.push_back(std::move(*config));
+  }
+  return found;
 }
 
 Result<Process> start_server(const fs::path& program, const std::vector<std::string>& arguments,

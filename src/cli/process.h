@@ -40,6 +40,11 @@ class Process {
 std::optional<Process> find_server(const std::filesystem::path& pid_file,
                                    const std::filesystem::path& config);
 
+// The configurations of all evend processes of this machine that this user may look at, as given
+// with
+// --config.
+std::vector<std::filesystem::path> running_configurations();
+
 // Starts `program` in a session of its own, with standard input from /dev/null and both outputs
 // appended to `log`, and writes its number to `pid_file`. The error also covers a program that
 // cannot be executed.

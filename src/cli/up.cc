@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <deque>
@@ -30,6 +31,9 @@ using std::chrono::steady_clock;
 constexpr int kDefaultNodes = 3;
 // Recovery replays a log: a cluster with much data may need a while, and says so in its log.
 constexpr std::chrono::seconds kReadyTimeout(120);
+// A start that takes no longer needs no words.
+constexpr std::chrono::seconds kFirstNotice(2);
+constexpr std::chrono::seconds kNoticeInterval(5);
 constexpr size_t kTailLines = 20;
 
 struct Options {
@@ -71,43 +75,134 @@ void print_tail(const fs::path& log) {
   if (lines.empty()) fmt::print(stderr, "  (nothing)\n");
 }
 
-// True when the node is ready; otherwise it has said on standard error why not.
-bool wait_until_ready(const LocalNode& node, const Process& server,
-                      steady_clock::time_point deadline) {
-  std::string last;
-  for (;;) {
-    auto reply = http_get(kLocalHost, node.http_port(), "/readyz", milliseconds(1000));
-    // The process is looked at after the answer: an answer counts only from a server that is still
-    // there.
-    if (server.wait(milliseconds(0))) {
-      complain(fmt::format("{} ended while it was starting", node.name()));
-      break;
-    }
-    if (reply && reply->status == 200) return true;
-    last = reply ? fmt::format("/readyz answers {} {}", reply->status, reply->body)
-                 : "/readyz: " + reply.error().message;
-    if (steady_clock::now() >= deadline) {
-      complain(fmt::format("{} is not ready after {} s ({}); it is left running (pid {})",
-                           node.name(), kReadyTimeout.count(), last, server.pid()));
-      break;
-    }
-    server.wait(milliseconds(20));
+// A node that is to become ready.
+struct Starting {
+  const LocalNode* node;
+  Process server;
+  enum { kWaiting, kReady, kFailed } state = kWaiting;
+  std::string last;  // what it said last, or why it failed
+};
+
+void look_at(Starting& starting) {
+  auto reply = http_get(kLocalHost, starting.node->http_port(), "/readyz", milliseconds(1000));
+  // The process is looked at after the answer: an answer counts only from a server that is still
+  // there.
+  if (starting.server.wait(milliseconds(0))) {
+    starting.state = Starting::kFailed;
+    starting.last = "it ended while it was starting";
+  } else if (!reply) {
+    starting.last = "it does not answer: " + reply.error().message;
+  } else if (reply->status == 200) {
+    starting.state = Starting::kReady;
+  } else {
+    starting.last = reply->body.substr(0, reply->body.find('\n'));
   }
-  print_tail(node.log());
-  return false;
 }
 
-void print_next_steps(const LocalCluster& cluster) {
+// Waits until each node is ready or has failed, and says which are being waited for.
+void wait_for(std::vector<Starting>& nodes) {
+  auto deadline = steady_clock::now() + kReadyTimeout;
+  auto next_notice = steady_clock::now() + kFirstNotice;
+  for (;;) {
+    std::vector<Starting*> waiting;
+    for (Starting& starting : nodes) {
+      if (starting.state != Starting::kWaiting) continue;
+      look_at(starting);
+      const LocalNode& node = *starting.node;
+      if (starting.state == Starting::kReady) {
+        fmt::print("{}  ready: clients {}, peers {}, HTTP {}\n", node.name(), node.client_port(),
+                   node.peer_port(), node.http_port());
+        std::fflush(stdout);
+      } else if (starting.state == Starting::kWaiting) {
+        waiting.push_back(&starting);
+      }
+    }
+    if (waiting.empty()) return;
+    if (steady_clock::now() >= deadline) {
+      for (Starting* starting : waiting) {
+        starting->state = Starting::kFailed;
+        starting->last = fmt::format("not ready after {} s ({}); it is left running (pid {})",
+                                     kReadyTimeout.count(), starting->last, starting->server.pid());
+      }
+      return;
+    }
+    if (steady_clock::now() >= next_notice) {
+      for (const Starting* starting : waiting) {
+        fmt::print("{}  waiting for it to be ready ({}); its log is {}\n", starting->node->name(),
+                   starting->last, starting->node->log().string());
+      }
+      std::fflush(stdout);
+      next_notice = steady_clock::now() + kNoticeInterval;
+    }
+    waiting.front()->server.wait(milliseconds(20));
+  }
+}
+
+// What each failed node said last, and, where the eye ends up, which they are.
+int report_failures(const std::vector<Starting>& nodes) {
+  std::fflush(stdout);
+  for (const Starting& starting : nodes) {
+    if (starting.state == Starting::kFailed) print_tail(starting.node->log());
+  }
+  for (const Starting& starting : nodes) {
+    if (starting.state != Starting::kFailed) continue;
+    complain(fmt::format("{} failed: {}; its log is {}", starting.node->name(), starting.last,
+                         starting.node->log().string()));
+  }
+  return 1;
+}
+
+// The directory of another cluster whose node of the same number, and thus with the same ports,
+// runs.
+std::optional<fs::path> cluster_in_the_way(const LocalNode& node) {
+  for (const fs::path& config : running_configurations()) {
+    const fs::path dir = config.parent_path();
+    if (config.filename() == "even.toml" && dir.filename() == node.name() && dir != node.dir) {
+      return dir.parent_path();
+    }
+  }
+  return {};
+}
+
+// Says which ports that the nodes need are taken, and what can be done; true if none is.
+bool ports_are_free(const std::vector<const LocalNode*>& nodes) {
+  bool all_free = true;
+  for (const LocalNode* node : nodes) {
+    for (const auto& [port, use] :
+         {std::pair{node->client_port(), "clients"}, std::pair{node->peer_port(), "peers"},
+          std::pair{node->http_port(), "HTTP"}}) {
+      if (port_is_free(port)) continue;
+      all_free = false;
+      if (const std::optional<fs::path> other = cluster_in_the_way(*node)) {
+        complain(
+            fmt::format("{} needs port {} ({}), which {} of the cluster in {} uses: `{} down "
+                        "--dir {}` stops that cluster",
+                        node->name(), port, use, node->name(), other->string(),
+                        beside_this_program("even").string(), other->string()));
+        break;  // the same holds for its other ports
+      }
+      complain(
+          fmt::format("{} needs port {} ({}), which another program uses: `ss -ltnp 'sport = "
+                      ":{}'` shows which. The ports of `even up` are fixed, so it has to end",
+                      node->name(), port, use, port));
+    }
+  }
+  return all_free;
+}
+
+void print_next_steps(const LocalCluster& cluster, const std::string& dir) {
   const LocalNode& first = cluster.nodes().front();
   const LocalNode& last = cluster.nodes().back();
   std::string self = beside_this_program("even").string();
+  std::string where = dir == Options{}.dir ? "" : " --dir " + dir;
   fmt::print(
       "\nThe cluster is up. Try:\n"
       "  redis-cli -p {} SET greeting hello\n"
       "  redis-cli -p {} GET greeting\n"
-      "  {} status\n"
-      "Stop it with ./dev down, or {} down. Data and logs are in {}\n",
-      first.client_port(), last.client_port(), self, self, cluster.dir().string());
+      "  {} status{}\n"
+      "Stop it with ./dev down{}, or {} down{}. Data and logs are in {}\n",
+      first.client_port(), last.client_port(), self, where, where, self, where,
+      cluster.dir().string());
 }
 
 int run(const Options& options) {
@@ -128,43 +223,38 @@ int run(const Options& options) {
                     cluster.dir().string(), existing, count),
         2);
   }
+  const bool is_new = existing == 0;
   if (Result<> written = cluster.write(count); !written) return complain(written.error().message);
 
-  fs::path program = beside_this_program("evend");
-  std::vector<std::pair<const LocalNode*, Process>> servers;
+  std::vector<Starting> nodes;
+  std::vector<const LocalNode*> to_start;
   for (const LocalNode& node : cluster.nodes()) {
     if (std::optional<Process> running = node.server()) {
       fmt::print("{}  runs already (pid {})\n", node.name(), running->pid());
-      servers.emplace_back(&node, std::move(*running));
-      continue;
+      nodes.push_back({&node, std::move(*running)});
+    } else {
+      to_start.push_back(&node);
     }
-    for (uint16_t port : {node.client_port(), node.peer_port(), node.http_port()}) {
-      if (!port_is_free(port)) {
-        return complain(
-            fmt::format("{} needs port {}, which another program uses", node.name(), port));
-      }
-    }
+  }
+  if (!ports_are_free(to_start)) {
+    if (is_new) static_cast<void>(cluster.remove());  // it may be made with other options next time
+    return 1;
+  }
+  fs::path program = beside_this_program("evend");
+  for (const LocalNode* node : to_start) {
     Result<Process> server =
-        start_server(program, {"--config", node.config().string()}, node.log(), node.pid_file());
-    if (!server) return complain(fmt::format("{}: {}", node.name(), server.error().message));
-    fmt::print("{}  started (pid {})\n", node.name(), server->pid());
-    servers.emplace_back(&node, std::move(*server));
+        start_server(program, {"--config", node->config().string()}, node->log(), node->pid_file());
+    if (!server) return complain(fmt::format("{}: {}", node->name(), server.error().message));
+    fmt::print("{}  started (pid {})\n", node->name(), server->pid());
+    nodes.push_back({node, std::move(*server)});
   }
   std::fflush(stdout);
-
-  auto deadline = steady_clock::now() + kReadyTimeout;
-  bool all_ready = true;
-  for (const auto& [node, server] : servers) {
-    if (wait_until_ready(*node, server, deadline)) {
-      fmt::print("{}  ready: clients {}, peers {}, HTTP {}\n", node->name(), node->client_port(),
-                 node->peer_port(), node->http_port());
-      std::fflush(stdout);
-    } else {
-      all_ready = false;
-    }
+  wait_for(nodes);
+  if (std::ranges::any_of(nodes,
+                          [](const Starting& node) { return node.state == Starting::kFailed; })) {
+    return report_failures(nodes);
   }
-  if (!all_ready) return 1;
-  print_next_steps(cluster);
+  print_next_steps(cluster, options.dir);
   return 0;
 }
 
