@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/command.h"
+#include "engine/command_arguments.h"
 #include "engine/glob.h"
 #include "engine/text.h"
 
@@ -63,6 +64,12 @@ struct Entry {
   }
   std::string_view summary() const {
     return subcommand == nullptr ? command.summary : subcommand->summary;
+  }
+  std::string_view complexity() const {
+    return subcommand == nullptr ? command.complexity : subcommand->complexity;
+  }
+  std::string_view arguments() const {
+    return subcommand == nullptr ? command.arguments : subcommand->arguments;
   }
 };
 
@@ -185,13 +192,43 @@ void reply_info(Reply& reply, const Entry& entry) {
   }
 }
 
+void reply_arguments(Reply& reply, std::span<const Argument> arguments) {
+  reply.array(arguments.size());
+  for (const Argument& argument : arguments) {
+    const bool key = argument.type == "key";
+    const std::size_t flags = (argument.optional ? 1 : 0) + (argument.multiple ? 1 : 0);
+    reply.map(2 + (key ? 1 : 0) + (argument.token.empty() ? 0 : 1) + (flags > 0 ? 1 : 0) +
+              (argument.arguments.empty() ? 0 : 1));
+    reply_field(reply, "name", argument.name);
+    reply_field(reply, "type", argument.type);
+    if (key) reply_number(reply, "key_spec_index", 0);
+    if (!argument.token.empty()) reply_field(reply, "token", argument.token);
+    if (flags > 0) {
+      reply.bulk("flags");
+      reply.set(flags);
+      if (argument.optional) reply.simple("optional");
+      if (argument.multiple) reply.simple("multiple");
+    }
+    if (argument.arguments.empty()) continue;
+    reply.bulk("arguments");
+    reply_arguments(reply, argument.arguments);
+  }
+}
+
+// What Redis adds on top is of no use to programs: the history of a command, and what replaces it.
 void reply_docs(Reply& reply, const Entry& entry) {
   reply.bulk(entry.name());
   const bool container = entry.subcommand == nullptr && !entry.command.subcommands.empty();
-  reply.map(container ? 4 : 3);
+  const std::vector<Argument> arguments = parse_arguments(entry.arguments());
+  reply.map(4 + (arguments.empty() ? 0 : 1) + (container ? 1 : 0));
   reply_field(reply, "summary", entry.summary());
   reply_field(reply, "since", entry.since());
   reply_field(reply, "group", entry.command.group);
+  reply_field(reply, "complexity", entry.complexity());
+  if (!arguments.empty()) {
+    reply.bulk("arguments");
+    reply_arguments(reply, arguments);
+  }
   if (!container) return;
   reply.bulk("subcommands");
   reply.map(entry.command.subcommands.size());
@@ -297,22 +334,28 @@ void command_command(Context& context, Args args) {
 }
 
 constexpr Subcommand kCommandSubcommands[] = {
-    {"count", 2, kLoading | kStale, "2.8.13", "Number of commands", "@connection", ""},
-    {"docs", -2, kLoading | kStale, "7.0.0", "What commands are for", "@connection",
+    {"count", 2, kLoading | kStale, "2.8.13", "Number of commands", "O(1)", "", "@connection", ""},
+    {"docs", -2, kLoading | kStale, "7.0.0", "What commands are for",
+     "O(N) where N is the number of commands asked for", "[command-name...]", "@connection",
      "nondeterministic_output_order"},
     {"getkeys", -4, kLoading | kStale, "2.8.13", "The keys among the words of a command",
-     "@connection", ""},
+     "O(N) where N is the number of arguments", "", "@connection", ""},
     {"info", -2, kLoading | kStale, "2.8.13",
-     "Arity, flags, key positions and access categories of commands", "@connection",
+     "Arity, flags, key positions and access categories of commands",
+     "O(N) where N is the number of commands asked for", "[command-name...]", "@connection",
      "nondeterministic_output_order"},
     {"list", -2, kLoading | kStale, "7.0.0", "Names of commands, optionally filtered",
+     "O(N) where N is the number of commands",
+     "[FILTERBY filterby(MODULE module-name|ACLCAT category|PATTERN pattern:pattern)]",
      "@connection", "nondeterministic_output_order"},
-    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "@connection", ""},
+    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "O(1)", "", "@connection",
+     ""},
 };
 constexpr Command kCommands[] = {
     {"command", -1, kLoading | kStale, 0, 0, 0, "server", "2.8.13",
-     "Describe the commands of this server", "@connection", "", "nondeterministic_output_order",
-     Scope::kKeys, Split::kNever, command_command, kCommandSubcommands},
+     "Describe the commands of this server", "O(N) where N is the number of commands", "",
+     "@connection", "", "nondeterministic_output_order", Scope::kKeys, Split::kNever,
+     command_command, kCommandSubcommands},
 };
 
 }  // namespace

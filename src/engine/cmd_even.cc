@@ -217,21 +217,24 @@ void even_digest_command(Context& context, Args args) {
 
 constexpr Subcommand kFaultSubcommands[] = {
     {"link", -4, kAdmin | kNoScript | kLoading | kStale, "0.1.0",
-     "Cut, mend, delay or thin out the link to a node", "", ""},
-    {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "", ""},
+     "Cut, mend, delay or thin out the link to a node", "O(1)",
+     "node state(DOWN|UP|DELAY milliseconds:integer|DROP percent:double)", "", ""},
+    {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "O(1)", "", "", ""},
 };
 constexpr Command kCommands[] = {
     {"even.digest", -1, kReadonly, 0, 0, 0, "server", "0.1.0",
-     "Version vector and digest of each partition of this node", "", "", "nondeterministic_output",
-     Scope::kAll, Split::kNever, even_digest_command},
+     "Version vector and digest of each partition of this node",
+     "O(N) where N is the number of partitions", "[partition:integer...]", "", "",
+     "nondeterministic_output", Scope::kAll, Split::kNever, even_digest_command},
     {"even.explain", 2, kReadonly, 1, 1, 1, "server", "0.1.0",
-     "The causal history of a key, for people to read", "", "RO access", "nondeterministic_output",
-     Scope::kKeys, Split::kNever, even_explain_command},
+     "The causal history of a key, for people to read",
+     "O(N) where N is the size of the history that is kept of the key", "key", "", "RO access",
+     "nondeterministic_output", Scope::kKeys, Split::kNever, even_explain_command},
     {"even.fault", -2, kAdmin | kNoScript | kLoading | kStale, 0, 0, 0, "server", "0.1.0",
-     "Break things on purpose, where the configuration allows it", "", "", "", Scope::kConnection,
-     Split::kNever, nullptr, kFaultSubcommands},
+     "Break things on purpose, where the configuration allows it", "Depends on the subcommand", "",
+     "", "", "", Scope::kConnection, Split::kNever, nullptr, kFaultSubcommands},
     {"even.version", 1, kLoading | kStale | kFast, 0, 0, 0, "server", "0.1.0",
-     "Name and version of the server", "", "", "", Scope::kKeys, Split::kNever,
+     "Name and version of the server", "O(1)", "", "", "", "", Scope::kKeys, Split::kNever,
      even_version_command},
 };
 

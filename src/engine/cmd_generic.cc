@@ -33,20 +33,24 @@ void type_command(Context& context, Args args) {
 }
 
 constexpr Command kCommands[] = {
-    {"del", -2, kWrite, 1, -1, 1, "generic", "1.0.0", "Delete keys", "", "RM delete",
-     "request_policy:multi_shard response_policy:agg_sum", Scope::kKeys, Split::kSum, del_command},
-    {"unlink", -2, kWrite | kFast, 1, -1, 1, "generic", "4.0.0", "Delete keys", "", "RM delete",
-     "request_policy:multi_shard response_policy:agg_sum", Scope::kKeys, Split::kSum, del_command},
+    {"del", -2, kWrite, 1, -1, 1, "generic", "1.0.0", "Delete keys",
+     "O(N) where N is the number of keys, and of the elements of those that are collections",
+     "key...", "", "RM delete", "request_policy:multi_shard response_policy:agg_sum", Scope::kKeys,
+     Split::kSum, del_command},
+    {"unlink", -2, kWrite | kFast, 1, -1, 1, "generic", "4.0.0", "Delete keys",
+     "O(N) where N is the number of keys, and of the elements of those that are collections",
+     "key...", "", "RM delete", "request_policy:multi_shard response_policy:agg_sum", Scope::kKeys,
+     Split::kSum, del_command},
     {"exists", -2, kReadonly | kFast, 1, -1, 1, "generic", "1.0.0",
-     "Count how many of the keys exist", "", "RO",
+     "Count how many of the keys exist", "O(N) where N is the number of keys", "key...", "", "RO",
      "request_policy:multi_shard response_policy:agg_sum", Scope::kKeys, Split::kSum,
      exists_command},
     {"touch", -2, kReadonly | kFast, 1, -1, 1, "generic", "3.2.1",
-     "Count how many of the keys exist", "", "RO",
+     "Count how many of the keys exist", "O(N) where N is the number of keys", "key...", "", "RO",
      "request_policy:multi_shard response_policy:agg_sum", Scope::kKeys, Split::kSum,
      exists_command},
-    {"type", 2, kReadonly | kFast, 1, 1, 1, "generic", "1.0.0", "Type of what a key holds", "",
-     "RO", "", Scope::kKeys, Split::kNever, type_command},
+    {"type", 2, kReadonly | kFast, 1, 1, 1, "generic", "1.0.0", "Type of what a key holds", "O(1)",
+     "key", "", "RO", "", Scope::kKeys, Split::kNever, type_command},
 };
 
 }  // namespace

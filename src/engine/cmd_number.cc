@@ -56,17 +56,19 @@ void incrbyfloat_command(Context& context, Args args) {
 }
 
 constexpr Command kCommands[] = {
-    {"incr", 2, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Add one to a number", "",
-     "RW access update", "", Scope::kKeys, Split::kNever, incr_command},
+    {"incr", 2, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Add one to a number",
+     "O(1)", "key", "", "RW access update", "", Scope::kKeys, Split::kNever, incr_command},
     {"decr", 2, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Subtract one from a number",
-     "", "RW access update", "", Scope::kKeys, Split::kNever, decr_command},
-    {"incrby", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Add to an integer", "",
-     "RW access update", "", Scope::kKeys, Split::kNever, incrby_command},
+     "O(1)", "key", "", "RW access update", "", Scope::kKeys, Split::kNever, decr_command},
+    {"incrby", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Add to an integer",
+     "O(1)", "key increment:integer", "", "RW access update", "", Scope::kKeys, Split::kNever,
+     incrby_command},
     {"decrby", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "1.0.0", "Subtract from an integer",
-     "", "RW access update", "", Scope::kKeys, Split::kNever, decrby_command},
+     "O(1)", "key decrement:integer", "", "RW access update", "", Scope::kKeys, Split::kNever,
+     decrby_command},
     {"incrbyfloat", 3, kWrite | kDenyOom | kFast, 1, 1, 1, "string", "2.6.0",
-     "Add to a number with decimals", "", "RW access update", "", Scope::kKeys, Split::kNever,
-     incrbyfloat_command},
+     "Add to a number with decimals", "O(1)", "key increment:double", "", "RW access update", "",
+     Scope::kKeys, Split::kNever, incrbyfloat_command},
 };
 
 }  // namespace

@@ -6,23 +6,27 @@ namespace {
 
 constexpr Subcommand kConfigSubcommands[] = {
     {"get", -3, kAdmin | kNoScript | kLoading | kStale, "2.0.0",
-     "Values of the parameters that match a pattern", "", ""},
-    {"set", -4, kAdmin | kNoScript | kLoading | kStale, "2.0.0", "Set parameters", "",
+     "Values of the parameters that match a pattern", "O(N) where N is the number of patterns",
+     "parameter(parameter)...", "", ""},
+    {"set", -4, kAdmin | kNoScript | kLoading | kStale, "2.0.0", "Set parameters",
+     "O(N) where N is the number of parameters", "parameter_value(parameter value)...", "",
      "request_policy:all_nodes response_policy:all_succeeded"},
-    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "", ""},
+    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "O(1)", "", "", ""},
 };
 constexpr Command kCommands[] = {
     {"config", -2, 0, 0, 0, 0, "server", "2.0.0", "Read and change the configuration of this node",
-     "", "", "", Scope::kConnection, Split::kNever, nullptr, kConfigSubcommands},
+     "Depends on the subcommand", "", "", "", "", Scope::kConnection, Split::kNever, nullptr,
+     kConfigSubcommands},
     {"debug", -2, kAdmin | kNoScript | kLoading | kStale, 0, 0, 0, "server", "1.0.0",
-     "Aids for testing", "", "", "", Scope::kConnection, Split::kNever, nullptr},
+     "Aids for testing", "Depends on the subcommand", "", "", "", "", Scope::kConnection,
+     Split::kNever, nullptr},
     {"info", -1, kLoading | kStale, 0, 0, 0, "server", "1.0.0",
-     "Facts and counters of this node, by section", "@dangerous", "",
+     "Facts and counters of this node, by section", "O(1)", "[section...]", "@dangerous", "",
      "nondeterministic_output request_policy:all_shards response_policy:special",
      Scope::kConnection, Split::kNever, nullptr},
     {"time", 1, kLoading | kStale | kFast, 0, 0, 0, "server", "2.6.0",
-     "The wall clock of this node", "", "", "nondeterministic_output", Scope::kConnection,
-     Split::kNever, nullptr},
+     "The wall clock of this node", "O(1)", "", "", "", "nondeterministic_output",
+     Scope::kConnection, Split::kNever, nullptr},
 };
 
 }  // namespace

@@ -64,6 +64,8 @@ struct Subcommand {
   std::uint32_t flags;
   std::string_view since;
   std::string_view summary;
+  std::string_view complexity;
+  std::string_view arguments;
   std::string_view acl;
   std::string_view tips;
 };
@@ -80,6 +82,9 @@ struct Command {
   std::string_view group;    // "string", "set", "hash", "generic", "connection", "server"
   std::string_view since;    // the version of Redis that introduced it
   std::string_view summary;  // one line, for COMMAND DOCS and help
+  std::string_view complexity;
+  std::string_view
+      arguments;  // in the notation of command_arguments.h: "key [COUNT count:integer]"
   std::string_view
       acl;  // categories beyond those that follow from flags and group: "@admin @dangerous"
   std::string_view

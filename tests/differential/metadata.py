@@ -1,5 +1,5 @@
-"""Compares what COMMAND says about the commands that both servers have. Summaries are Even's own words, notes on key specifications are left out, and of
-subcommands only those count that Even has."""
+"""Compares what COMMAND says about the commands that both servers have. Summaries and complexities are Even's own words; notes on key specifications and the
+history of commands and arguments are left out; and of subcommands only those count that Even has."""
 
 # Newer than Redis 7.0, or Even's own.
 UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch"}
@@ -28,13 +28,24 @@ def names(connection):
     return out
 
 
+def arguments(reply):
+    """Each argument's fields, without those that tell its history."""
+    out = []
+    for argument in reply.value:
+        fields = {argument.value[i].value: argument.value[i + 1] for i in range(0, len(argument.value), 2)}
+        out.append([(name, arguments(value) if name == b"arguments" else canonical(value))
+                    for name, value in fields.items() if name not in (b"since", b"deprecated_since")])
+    return out
+
+
 def facts(docs):
-    """Since and group, for each documented name."""
+    """Since, group, arguments, and whether there is a complexity, for each documented name."""
     out = {}
     for i in range(0, len(docs.value), 2):
         fields = docs.value[i + 1].value
         known = {fields[j].value: fields[j + 1] for j in range(0, len(fields), 2)}
-        out[docs.value[i].value] = {field: known[field].raw for field in (b"since", b"group")}
+        out[docs.value[i].value] = {field: known[field].raw for field in (b"since", b"group")} | {
+            "arguments": arguments(known[b"arguments"]) if b"arguments" in known else [], "complexity": b"complexity" in known}
         if b"subcommands" in known:
             out.update(facts(known[b"subcommands"]))
     return out
