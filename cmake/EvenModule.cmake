@@ -35,7 +35,9 @@ if(EVEN_TESTS)
 endif()
 
 # even_module(name [dependencies...]): library even_<name> of all *.cc here but *_test.cc, *_fuzz.cc and
-# *_main.cc, and, when there are *_test.cc files, a test program <name>_test that CTest runs.
+# *_main.cc, and, when there are *_test.cc files, a test program <name>_test that CTest runs. Fuzz
+# targets are programs where EVEN_FUZZ is on; elsewhere they are only compiled, so that a change that
+# breaks them does not go unnoticed.
 function(even_module name)
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
   set(tests ${sources})
@@ -55,8 +57,8 @@ function(even_module name)
     add_dependencies(unit_tests ${name}_test)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
   endif()
+  file(GLOB fuzzers CONFIGURE_DEPENDS *_fuzz.cc)
   if(EVEN_FUZZ)
-    file(GLOB fuzzers CONFIGURE_DEPENDS *_fuzz.cc)
     foreach(fuzzer ${fuzzers})
       get_filename_component(target ${fuzzer} NAME_WE)
       add_executable(${target} ${fuzzer})
@@ -64,5 +66,8 @@ function(even_module name)
       target_link_options(${target} PRIVATE -fsanitize=fuzzer)
       target_link_libraries(${target} PRIVATE even_${name})
     endforeach()
+  elseif(fuzzers AND EVEN_TESTS)
+    add_library(even_${name}_fuzz OBJECT ${fuzzers})
+    target_link_libraries(even_${name}_fuzz PRIVATE even_${name})
   endif()
 endfunction()
