@@ -255,6 +255,9 @@ def test_commands_over_the_whole_database_reach_every_node(make_cluster, shards)
         assert sorted(client.keys("*")) == sorted(keys)
         assert sorted(client.scan_iter(count=100)) == sorted(keys)  # each once
         assert sorted(client.scan_iter(match="key:1*", count=1000)) == sorted(k for k in keys if k.startswith("key:1"))
+        assert client.execute_command("SCAN", 2**64 - 1)[1] == []  # beyond the last partition
+        with pytest.raises(redis.exceptions.ResponseError, match="syntax error"):
+            client.execute_command("SCAN", 2**64 - 1, "BOGUS")
     drawn = {cluster["n2"].client().randomkey() for _ in range(300)}
     assert drawn <= keys and len(drawn) > 200
     # A pipeline sees its own writes, also those that go elsewhere.
