@@ -1,5 +1,5 @@
 // What SCAN, SSCAN and HSCAN share. A cursor is a position in the order of hashes (see
-// lattice/hash_ordered_map.h), which stays valid however the collection changes: what is there from
+// lattice/collection.h), which stays valid however the collection changes: what is there from
 // the beginning to the end of a scan is returned, and once only. 0 begins and ends.
 #pragma once
 
@@ -33,17 +33,15 @@ bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor)
 bool read_scan_options(Context& context, Args args, std::size_t first, bool with_type,
                        ScanOptions& out);
 
-// Calls visit(key, value) for about options.count entries from options.cursor on. Returns the next
-// cursor.
-template <typename Value, typename Visit>
-std::uint64_t scan_elements(const HashOrderedMap<Value>& map, const ScanOptions& options,
-                            Visit visit) {
+// Calls visit(entry) for about options.count entries of a SetView or HashView from options.cursor
+// on. Returns the next cursor.
+template <typename View, typename Visit>
+std::uint64_t scan_elements(const View& view, const ScanOptions& options, Visit visit) {
   std::int64_t left = options.count;
-  const auto [more, next] =
-      map.scan(options.cursor, [&](std::uint64_t, std::string_view key, const Value& value) {
-        visit(key, value);
-        return --left > 0;
-      });
+  const auto [more, next] = view.scan(options.cursor, [&](const auto& entry) {
+    visit(entry);
+    return --left > 0;
+  });
   return more ? next : 0;
 }
 
