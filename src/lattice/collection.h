@@ -191,6 +191,10 @@ class HashView {
   void prefetch_node(std::uint64_t hash) const {
     if (table_ != nullptr) table_->fields.prefetch_node(hash);
   }
+  void prefetch_value(std::uint64_t hash) const {
+    if (table_ == nullptr) return;
+    if (const ScalarCell* cell = table_->fields.likely(hash)) cell->prefetch();
+  }
 
  private:
   PackedElements packed_;

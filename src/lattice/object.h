@@ -62,10 +62,11 @@ class Object {
   }
 
   // Asks for the memory that a command on it will look at, then on the element with hash
-  // `field_hash`, in three steps.
+  // `field_hash`: each step needs what the one before has brought.
   void prefetch() const { cell_.prefetch(); }
   void prefetch_bucket(std::uint64_t field_hash) const;
   void prefetch_node(std::uint64_t field_hash) const;
+  void prefetch_value(std::uint64_t field_hash) const { hash().prefetch_value(field_hash); }
 
   // For PartitionState, which alone changes objects. change(cell) gets the cell of one part and may
   // change it in any way; afterwards settle() finds the shortest form for what there is.

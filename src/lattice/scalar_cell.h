@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/prefetch.h"
 #include "lattice/scalar.h"
 
 namespace even {
@@ -58,7 +59,7 @@ class ScalarCell {
   void clear();
 
   // Asks for the memory that view() will look at.
-  void prefetch() const { __builtin_prefetch(pointer_.get<char>()); }
+  void prefetch() const { even::prefetch(pointer_.get<char>()); }
 
  private:
   friend class Object;  // which has further tags of its own

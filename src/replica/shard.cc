@@ -311,6 +311,9 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
   for (const Wanted& each : all) {
     if (each.object != nullptr) each.object->prefetch_node(each.field);
   }
+  for (const Wanted& each : all) {
+    if (each.object != nullptr) each.object->prefetch_value(each.field);
+  }
 }
 
 LogPosition Shard::barrier() const {
