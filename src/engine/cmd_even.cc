@@ -76,7 +76,7 @@ std::string number_text(std::int64_t value) { return std::to_string(value); }
 std::string number_text(Real value) { return format_real(value); }
 
 template <typename Number>
-void explain_counter(Explanation& out, int indent, const Counter<Number>& counter,
+void explain_counter(Explanation& out, int indent, const CounterView<Number>& counter,
                      std::string_view kind) {
   for (const auto& entry : counter.entries()) {
     if (entry.live()) {
@@ -89,22 +89,21 @@ void explain_counter(Explanation& out, int indent, const Counter<Number>& counte
   }
 }
 
-void explain_scalar(Explanation& out, int indent, const Scalar& scalar) {
-  const Sibling* winner = scalar.winner();
-  for (const Sibling& sibling : scalar.siblings) {
-    const bool contested = scalar.siblings.size() > 1;
+void explain_scalar(Explanation& out, int indent, const ScalarView& scalar) {
+  const std::optional<SiblingView> winner = scalar.winner();
+  const bool contested = scalar.sibling_count() > 1;
+  scalar.for_each_sibling([&](const SiblingView& sibling) {
     out.line(indent, "{}value {} {}",
-             !contested           ? ""
-             : &sibling == winner ? "wins: "
-                                  : "loses: ",
+             !contested                   ? ""
+             : sibling.dot == winner->dot ? "wins: "
+                                          : "loses: ",
              quoted(sibling.value), written(sibling.dot, sibling.time));
-  }
-  if (!scalar.counters) return;
-  explain_counter(out, indent, scalar.counters->integers, "integer");
-  explain_counter(out, indent, scalar.counters->reals, "real");
+  });
+  explain_counter(out, indent, scalar.integers(), "integer");
+  explain_counter(out, indent, scalar.reals(), "real");
   if (scalar.live() && scalar.has_live_counters()) {
     std::string scratch;
-    const bool hidden = winner != nullptr && !scalar.number();
+    const bool hidden = winner && !scalar.number();
     out.line(indent, "reads as {}{}", quoted(scalar.value(scratch)),
              hidden ? "; the increments are hidden, because the value is not a number" : "");
   }
@@ -114,15 +113,15 @@ void explain_expiry(Explanation& out, const Object& object, std::int64_t now_ms)
   const std::optional<std::int64_t> at_ms = object.expires_at_ms();
   if (!at_ms) return out.line(0, "expiry: none");
   out.line(0, "expiry: {}{}", instant(*at_ms), *at_ms <= now_ms ? " (has passed)" : "");
-  for (const ExpirySibling& sibling : *object.expiry) {
+  for (const ExpirySibling& sibling : *object.expiry()) {
     out.line(1, "{} {}", instant(sibling.at_ms), written(sibling.dot, sibling.time));
   }
 }
 
-void explain_set(Explanation& out, const SetValue& set) {
+void explain_set(Explanation& out, const SetView& set) {
   out.line(0, "set: {} members", set.size());
   std::size_t shown = 0;
-  set.for_each([&](std::string_view member, const DotStore<MemberDot>& dots) {
+  set.for_each([&](std::string_view member, const MemberDots& dots) {
     if (shown == kMaxElements) {
       out.line(1, "(the first {} of {} members are shown)", kMaxElements, set.size());
       return false;
@@ -135,11 +134,11 @@ void explain_set(Explanation& out, const SetValue& set) {
   });
 }
 
-void explain_hash(Explanation& out, const HashValue& hash, std::size_t live) {
-  out.line(0, "hash: {} fields, {} removed ones whose counters are remembered", live,
-           hash.size() - live);
+void explain_hash(Explanation& out, const HashView& hash) {
+  out.line(0, "hash: {} fields, {} removed ones whose counters are remembered", hash.live(),
+           hash.size() - hash.live());
   std::size_t shown = 0;
-  hash.for_each([&](std::string_view field, const Scalar& scalar) {
+  hash.for_each([&](std::string_view field, const ScalarView& scalar) {
     if (shown == kMaxElements) {
       out.line(1, "(the first {} of {} fields are shown)", kMaxElements, hash.size());
       return false;
@@ -179,12 +178,12 @@ void even_explain_command(Context& context, Args args) {
              type_name(object->type()));
   }
   explain_expiry(out, *object, context.now_ms);
-  if (!object->string.empty()) {
+  if (const ScalarView string = object->string(); !string.empty()) {
     out.line(0, "string:");
-    explain_scalar(out, 1, object->string);
+    explain_scalar(out, 1, string);
   }
-  if (object->set) explain_set(out, *object->set);
-  if (object->hash) explain_hash(out, *object->hash, object->live_fields);
+  if (object->set()) explain_set(out, object->set());
+  if (object->hash()) explain_hash(out, object->hash());
   context.reply.verbatim("txt", out.text());
 }
 

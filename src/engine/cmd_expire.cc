@@ -113,7 +113,7 @@ void pexpiretime_command(Context& context, Args args) {
 
 void persist_command(Context& context, Args args) {
   const Object* object = context.find(args[1]);
-  if (object == nullptr || !object->expiry) return context.reply.integer(0);
+  if (object == nullptr || object->expiry() == nullptr) return context.reply.integer(0);
   context.write(args[1]).persist();
   context.reply.integer(1);
 }

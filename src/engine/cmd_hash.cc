@@ -16,33 +16,32 @@ namespace {
 
 // A hash that is there has at least one live field.
 struct Hash {
-  const HashValue* fields = nullptr;
+  HashView fields;
   std::size_t size = 0;
 
-  const Scalar* find(std::string_view field) const {
-    const Scalar* scalar = fields == nullptr ? nullptr : fields->find(field);
-    return scalar != nullptr && scalar->live() ? scalar : nullptr;
+  std::optional<ScalarView> find(std::string_view field) const {
+    const ScalarView scalar = fields.find(field);
+    return scalar.live() ? std::optional(scalar) : std::nullopt;
   }
   template <typename Visit>
   void for_each(Visit visit) const {
-    if (fields == nullptr) return;
-    fields->for_each([&](std::string_view field, const Scalar& scalar) {
+    fields.for_each([&](std::string_view field, const ScalarView& scalar) {
       if (scalar.live()) visit(field, scalar);
     });
   }
 };
 
-constexpr auto kLive = [](const Scalar& scalar) { return scalar.live(); };
+constexpr auto kLive = [](const HashView::Entry& entry) { return entry.scalar.live(); };
 
 bool find_hash(Context& context, std::string_view key, Hash& out) {
   const Object* object;
   if (!context.find(key, ObjectType::kHash, object)) return false;
-  if (object != nullptr) out = {object->hash.get(), object->live_fields};
+  if (object != nullptr) out = {object->hash(), object->hash().live()};
   return true;
 }
 
-void reply_value(Context& context, const Scalar* scalar) {
-  if (scalar == nullptr) return context.reply.null();
+void reply_value(Context& context, const std::optional<ScalarView>& scalar) {
+  if (!scalar) return context.reply.null();
   std::string scratch;
   context.reply.bulk(scalar->value(scratch));
 }
@@ -74,7 +73,7 @@ void hmset_command(Context& context, Args args) {
 void hsetnx_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
-  if (hash.find(args[2]) != nullptr) return context.reply.integer(0);
+  if (hash.find(args[2])) return context.reply.integer(0);
   context.write(args[1]).set_field(args[2], args[3]);
   context.reply.integer(1);
 }
@@ -95,9 +94,9 @@ void hgetall_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
   context.reply.map(hash.size);
-  hash.for_each([&](std::string_view field, const Scalar& scalar) {
+  hash.for_each([&](std::string_view field, const ScalarView& scalar) {
     context.reply.bulk(field);
-    reply_value(context, &scalar);
+    reply_value(context, scalar);
   });
 }
 
@@ -105,14 +104,14 @@ void hkeys_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
   context.reply.array(hash.size);
-  hash.for_each([&](std::string_view field, const Scalar&) { context.reply.bulk(field); });
+  hash.for_each([&](std::string_view field, const ScalarView&) { context.reply.bulk(field); });
 }
 
 void hvals_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
   context.reply.array(hash.size);
-  hash.for_each([&](std::string_view, const Scalar& scalar) { reply_value(context, &scalar); });
+  hash.for_each([&](std::string_view, const ScalarView& scalar) { reply_value(context, scalar); });
 }
 
 void hdel_command(Context& context, Args args) {
@@ -120,7 +119,7 @@ void hdel_command(Context& context, Args args) {
   if (!find_hash(context, args[1], hash)) return;
   std::size_t removed = 0;
   for (std::string_view field : args.subspan(2)) {
-    if (hash.find(field) != nullptr) removed += context.write(args[1]).remove_field(field);
+    if (hash.find(field)) removed += context.write(args[1]).remove_field(field);
   }
   if (removed > 0 && removed == hash.size) context.write(args[1]).persist();
   context.reply.integer(static_cast<std::int64_t>(removed));
@@ -128,7 +127,7 @@ void hdel_command(Context& context, Args args) {
 
 void hexists_command(Context& context, Args args) {
   Hash hash;
-  if (find_hash(context, args[1], hash)) context.reply.integer(hash.find(args[2]) != nullptr);
+  if (find_hash(context, args[1], hash)) context.reply.integer(hash.find(args[2]).has_value());
 }
 
 void hlen_command(Context& context, Args args) {
@@ -141,10 +140,9 @@ void hlen_command(Context& context, Args args) {
 void hstrlen_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
-  const Scalar* scalar = hash.find(args[2]);
+  const auto scalar = hash.find(args[2]);
   std::string scratch;
-  context.reply.integer(
-      scalar == nullptr ? 0 : static_cast<std::int64_t>(scalar->value(scratch).size()));
+  context.reply.integer(scalar ? static_cast<std::int64_t>(scalar->value(scratch).size()) : 0);
 }
 
 void hincrby_command(Context& context, Args args) {
@@ -153,7 +151,7 @@ void hincrby_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
   std::int64_t value = 0;
-  if (const Scalar* scalar = hash.find(args[2])) {
+  if (const auto scalar = hash.find(args[2])) {
     std::string scratch;
     if (!read_integer(context, scalar->value(scratch), value, "ERR hash value is not an integer")) {
       return;
@@ -171,7 +169,7 @@ void hincrbyfloat_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
   std::optional<long double> value = 0;
-  if (const Scalar* scalar = hash.find(args[2])) {
+  if (const auto scalar = hash.find(args[2])) {
     std::string scratch;
     value = parse_long_double(scalar->value(scratch));
   }
@@ -182,10 +180,10 @@ void hincrbyfloat_command(Context& context, Args args) {
   context.reply.bulk(sum->text);
 }
 
-void reply_sampled(Context& context, const Sample<Scalar>& sample, bool with_values) {
+void reply_sampled(Context& context, const HashView::Entry& entry, bool with_values) {
   if (with_values && context.reply.resp3()) context.reply.array(2);
-  context.reply.bulk(sample.first);
-  if (with_values) reply_value(context, sample.second);
+  context.reply.bulk(entry.name);
+  if (with_values) reply_value(context, entry.scalar);
 }
 
 void hrandfield_command(Context& context, Args args) {
@@ -203,8 +201,8 @@ void hrandfield_command(Context& context, Args args) {
   if (!find_hash(context, args[1], hash)) return;
   if (args.size() == 2) {
     if (hash.size == 0) return context.reply.null();
-    sample_repeated(*hash.fields, hash.size, 1, context.random, kLive,
-                    [&](const Sample<Scalar>& sample) { context.reply.bulk(sample.first); });
+    sample_repeated(hash.fields, hash.size, 1, context.random, kLive,
+                    [&](const HashView::Entry& entry) { context.reply.bulk(entry.name); });
     return;
   }
   if (hash.size == 0 || count == 0) return context.reply.array(0);
@@ -213,13 +211,13 @@ void hrandfield_command(Context& context, Args args) {
   context.reply.array(with_values && !context.reply.resp3() ? choices * 2 : choices);
   if (count < 0) {
     sample_repeated(
-        *hash.fields, hash.size, choices, context.random, kLive,
-        [&](const Sample<Scalar>& sample) { reply_sampled(context, sample, with_values); });
+        hash.fields, hash.size, choices, context.random, kLive,
+        [&](const HashView::Entry& entry) { reply_sampled(context, entry, with_values); });
     return;
   }
-  for (const auto& sample :
-       sample_distinct(*hash.fields, hash.size, choices, context.random, kLive)) {
-    reply_sampled(context, sample, with_values);
+  for (const HashView::Entry& entry :
+       sample_distinct(hash.fields, hash.size, choices, context.random, kLive)) {
+    reply_sampled(context, entry, with_values);
   }
 }
 
@@ -231,21 +229,21 @@ void hscan_command(Context& context, Args args) {
   if (hash.size == 0) return reply_scan(context, 0, {});
   if (!read_scan_options(context, args, 3, false, options)) return;
   scan_compact_whole(
-      *hash.fields, kMaxCompactFields,
-      [scratch = std::string()](std::string_view field, const Scalar& scalar) mutable {
-        return !scalar.live() || (field.size() <= kMaxCompactFieldBytes &&
-                                  scalar.value(scratch).size() <= kMaxCompactFieldBytes);
+      hash.fields, kMaxCompactFields,
+      [scratch = std::string()](const HashView::Entry& entry) mutable {
+        return !entry.scalar.live() ||
+               (entry.name.size() <= kMaxCompactFieldBytes &&
+                entry.scalar.value(scratch).size() <= kMaxCompactFieldBytes);
       },
       options);
   std::vector<std::string_view> found;
-  const std::uint64_t next =
-      scan_elements(*hash.fields, options, [&](std::string_view field, const Scalar& scalar) {
-        if (!scalar.live() || !options.matches(field)) return;
-        found.push_back(field);
-        std::string scratch;
-        const std::string_view value = scalar.value(scratch);
-        found.push_back(value.data() == scratch.data() ? context.keep(scratch) : value);
-      });
+  const std::uint64_t next = scan_elements(hash.fields, options, [&](const HashView::Entry& entry) {
+    if (!entry.scalar.live() || !options.matches(entry.name)) return;
+    found.push_back(entry.name);
+    std::string scratch;
+    const std::string_view value = entry.scalar.value(scratch);
+    found.push_back(value.data() == scratch.data() ? context.keep(scratch) : value);
+  });
   reply_scan(context, next, found);
 }
 

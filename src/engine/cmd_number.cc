@@ -15,7 +15,7 @@ void increment_by(Context& context, std::string_view key, std::int64_t by) {
   std::int64_t value = 0;
   if (object != nullptr) {
     std::string scratch;
-    if (!read_integer(context, object->string.value(scratch), value)) return;
+    if (!read_integer(context, object->string().value(scratch), value)) return;
   }
   if (__builtin_add_overflow(value, by, &value)) return context.reply.error(kOverflow);
   context.write(key).increment(by);
@@ -45,7 +45,7 @@ void incrbyfloat_command(Context& context, Args args) {
   std::optional<long double> value = 0;
   if (object != nullptr) {
     std::string scratch;
-    value = parse_long_double(object->string.value(scratch));
+    value = parse_long_double(object->string().value(scratch));
   }
   const std::optional<long double> by = parse_long_double(args[2]);
   if (!value || !by) return context.reply.error(kNotFloat);

@@ -1,5 +1,5 @@
 // What SCAN, SSCAN and HSCAN share. A cursor is a position in the order of hashes (see
-// lattice/hash_ordered_map.h), which stays valid however the collection changes: what is there from
+// lattice/collection.h), which stays valid however the collection changes: what is there from
 // the beginning to the end of a scan is returned, and once only. 0 begins and ends.
 //
 // A hash or a set that Redis 7.0 would keep in its compact form, which has no positions, is
@@ -44,33 +44,27 @@ inline constexpr std::size_t kMaxCompactFields = 128;
 inline constexpr std::size_t kMaxCompactFieldBytes = 64;
 inline constexpr std::size_t kMaxCompactIntegers = 512;
 
-// Makes the scan return everything if the map has at most `most` entries and fits(key, value) holds
-// for each.
-template <typename Value, typename Fits>
-void scan_compact_whole(const HashOrderedMap<Value>& map, std::size_t most, Fits fits,
-                        ScanOptions& options) {
-  if (map.size() > most) return;
+// Makes the scan of a SetView or HashView return everything if it has at most `most` entries and
+// fits(entry) holds for each.
+template <typename View, typename Fits>
+void scan_compact_whole(const View& view, std::size_t most, Fits fits, ScanOptions& options) {
+  if (view.size() > most) return;
   bool compact = true;
-  map.for_each([&](std::string_view key, const Value& value) {
-    compact = fits(key, value);
-    return compact;
-  });
+  view.scan(0, [&](const auto& entry) { return compact = compact && fits(entry); });
   if (!compact) return;
   options.cursor = 0;
   options.count = std::numeric_limits<std::int64_t>::max();
 }
 
-// Calls visit(key, value) for about options.count entries from options.cursor on. Returns the next
-// cursor.
-template <typename Value, typename Visit>
-std::uint64_t scan_elements(const HashOrderedMap<Value>& map, const ScanOptions& options,
-                            Visit visit) {
+// Calls visit(entry) for about options.count entries of a SetView or HashView from options.cursor
+// on. Returns the next cursor.
+template <typename View, typename Visit>
+std::uint64_t scan_elements(const View& view, const ScanOptions& options, Visit visit) {
   std::int64_t left = options.count;
-  const auto [more, next] =
-      map.scan(options.cursor, [&](std::uint64_t, std::string_view key, const Value& value) {
-        visit(key, value);
-        return --left > 0;
-      });
+  const auto [more, next] = view.scan(options.cursor, [&](const auto& entry) {
+    visit(entry);
+    return --left > 0;
+  });
   return more ? next : 0;
 }
 

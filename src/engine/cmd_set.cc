@@ -11,21 +11,17 @@
 namespace even {
 namespace {
 
-bool find_set(Context& context, std::string_view key, const SetValue*& out) {
+bool find_set(Context& context, std::string_view key, SetView& out) {
   const Object* object;
   if (!context.find(key, ObjectType::kSet, object)) return false;
-  out = object == nullptr ? nullptr : object->set.get();
+  if (object != nullptr) out = object->set();
   return true;
 }
 
 constexpr auto kAny = [](const auto&) { return true; };
 
-bool has_member(const SetValue* set, std::string_view member) {
-  return set != nullptr && set->find(member) != nullptr;
-}
-
 void sadd_command(Context& context, Args args) {
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
   KeyWriter& writer = context.write(args[1]);
   std::int64_t added = 0;
@@ -34,54 +30,54 @@ void sadd_command(Context& context, Args args) {
 }
 
 void srem_command(Context& context, Args args) {
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
   std::size_t removed = 0;
   for (std::string_view member : args.subspan(2)) {
-    if (has_member(set, member)) removed += context.write(args[1]).remove_member(member);
+    if (set.contains(member)) removed += context.write(args[1]).remove_member(member);
   }
-  if (removed > 0 && removed == set->size()) context.write(args[1]).persist();
+  if (removed > 0 && removed == set.size()) context.write(args[1]).persist();
   context.reply.integer(static_cast<std::int64_t>(removed));
 }
 
 void sismember_command(Context& context, Args args) {
-  const SetValue* set;
-  if (find_set(context, args[1], set)) context.reply.integer(has_member(set, args[2]));
+  SetView set;
+  if (find_set(context, args[1], set)) context.reply.integer(set.contains(args[2]));
 }
 
 void smismember_command(Context& context, Args args) {
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
   context.reply.array(args.size() - 2);
-  for (std::string_view member : args.subspan(2)) context.reply.integer(has_member(set, member));
+  for (std::string_view member : args.subspan(2)) context.reply.integer(set.contains(member));
 }
 
-void reply_members(Context& context, const SetValue& set) {
-  set.for_each([&](std::string_view member, const auto&) { context.reply.bulk(member); });
+void reply_members(Context& context, const SetView& set) {
+  set.for_each([&](std::string_view member) { context.reply.bulk(member); });
 }
 
 void smembers_command(Context& context, Args args) {
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
-  context.reply.set(set == nullptr ? 0 : set->size());
-  if (set != nullptr) reply_members(context, *set);
+  context.reply.set(set.size());
+  reply_members(context, set);
 }
 
 void scard_command(Context& context, Args args) {
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
-  context.reply.integer(set == nullptr ? 0 : static_cast<std::int64_t>(set->size()));
+  context.reply.integer(static_cast<std::int64_t>(set.size()));
 }
 
 void spop_one(Context& context, std::string_view key) {
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, key, set)) return;
-  if (set == nullptr) return context.reply.null();
-  const std::string_view member = set->random(context.random)->key();
+  if (!set) return context.reply.null();
+  const std::string_view member = set.random(context.random).name;
   context.reply.bulk(member);
   KeyWriter& writer = context.write(key);
   writer.remove_member(member);
-  if (set->size() == 1) writer.persist();
+  if (set.size() == 1) writer.persist();
 }
 
 void spop_command(Context& context, Args args) {
@@ -90,20 +86,20 @@ void spop_command(Context& context, Args args) {
   std::int64_t count;
   if (!read_integer(context, args[2], count, kNotPositive)) return;
   if (count < 0) return context.reply.error(kNotPositive);
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
-  if (set == nullptr || count == 0) return context.reply.set(0);
+  if (!set || count == 0) return context.reply.set(0);
   KeyWriter& writer = context.write(args[1]);
-  if (static_cast<std::uint64_t>(count) >= set->size()) {
-    context.reply.set(set->size());
-    reply_members(context, *set);
+  if (static_cast<std::uint64_t>(count) >= set.size()) {
+    context.reply.set(set.size());
+    reply_members(context, set);
     if (!writer.object()->in_type_conflict()) return writer.remove();
-    set->for_each([&](std::string_view member, const auto&) { writer.remove_member(member); });
+    set.for_each([&](std::string_view member) { writer.remove_member(member); });
     return writer.persist();
   }
   context.reply.set(static_cast<std::size_t>(count));
-  for (const auto& [member, dots] :
-       sample_distinct(*set, set->size(), static_cast<std::size_t>(count), context.random, kAny)) {
+  for (const auto& [member] :
+       sample_distinct(set, set.size(), static_cast<std::size_t>(count), context.random, kAny)) {
     context.reply.bulk(member);
     writer.remove_member(member);
   }
@@ -113,41 +109,39 @@ void srandmember_command(Context& context, Args args) {
   if (args.size() > 3) return context.reply.error(kSyntaxError);
   std::int64_t count = 0;
   if (args.size() == 3 && !read_sample_count(context, args[2], count)) return;
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
   if (args.size() == 2) {
-    if (set == nullptr) return context.reply.null();
-    return context.reply.bulk(set->random(context.random)->key());
+    if (!set) return context.reply.null();
+    return context.reply.bulk(set.random(context.random).name);
   }
-  if (set == nullptr || count == 0) return context.reply.array(0);
+  if (!set || count == 0) return context.reply.array(0);
   if (count < 0) {
     context.reply.array(static_cast<std::size_t>(-count));
-    for (; count < 0; ++count) context.reply.bulk(set->random(context.random)->key());
+    for (; count < 0; ++count) context.reply.bulk(set.random(context.random).name);
     return;
   }
-  const std::size_t wanted = std::min(static_cast<std::size_t>(count), set->size());
+  const std::size_t wanted = std::min(static_cast<std::size_t>(count), set.size());
   context.reply.array(wanted);
-  for (const auto& sample : sample_distinct(*set, set->size(), wanted, context.random, kAny)) {
-    context.reply.bulk(sample.first);
+  for (const auto& sample : sample_distinct(set, set.size(), wanted, context.random, kAny)) {
+    context.reply.bulk(sample.name);
   }
 }
 
 void sscan_command(Context& context, Args args) {
   ScanOptions options;
   if (!read_cursor(context, args[2], options.cursor)) return;
-  const SetValue* set;
+  SetView set;
   if (!find_set(context, args[1], set)) return;
-  if (set == nullptr) return reply_scan(context, 0, {});
+  if (!set) return reply_scan(context, 0, {});
   if (!read_scan_options(context, args, 3, false, options)) return;
   scan_compact_whole(
-      *set, kMaxCompactIntegers,
-      [](std::string_view member, const auto&) { return parse_integer(member).has_value(); },
-      options);
+      set, kMaxCompactIntegers,
+      [](const SetView::Entry& entry) { return parse_integer(entry.name).has_value(); }, options);
   std::vector<std::string_view> found;
-  const std::uint64_t next =
-      scan_elements(*set, options, [&](std::string_view member, const auto&) {
-        if (options.matches(member)) found.push_back(member);
-      });
+  const std::uint64_t next = scan_elements(set, options, [&](const SetView::Entry& entry) {
+    if (options.matches(entry.name)) found.push_back(entry.name);
+  });
   reply_scan(context, next, found);
 }
 

@@ -63,12 +63,12 @@ bool parse_options(Context& context, Args args, std::size_t first, bool set, Str
 void reply_string(Context& context, const Object* object) {
   if (object == nullptr) return context.reply.null();
   std::string scratch;
-  context.reply.bulk(object->string.value(scratch));
+  context.reply.bulk(object->string().value(scratch));
 }
 
 // The key's string; empty when there is no key. `scratch` may come to hold it.
 std::string_view string_of(const Object* object, std::string& scratch) {
-  return object == nullptr ? std::string_view() : object->string.value(scratch);
+  return object == nullptr ? std::string_view() : object->string().value(scratch);
 }
 
 bool within_limit(Context& context, std::uint64_t bytes) {
@@ -167,7 +167,7 @@ void getex_command(Context& context, Args args) {
     } else {
       context.write(args[1]).expire_at(at_ms);
     }
-  } else if (options.persist && object->expiry) {
+  } else if (options.persist && object->expiry() != nullptr) {
     context.write(args[1]).persist();
   }
 }

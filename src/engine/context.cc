@@ -60,14 +60,14 @@ bool KeyWriter::present(const LeafDelta& leaf, bool fresh, bool stored) {
 }
 
 bool KeyWriter::stored_member(std::string_view member) const {
-  return stored_ != nullptr && stored_->set && stored_->set->find(member) != nullptr;
+  return stored_ != nullptr && stored_->set().contains(member);
 }
 
-const Scalar* KeyWriter::stored_field(std::string_view field) const {
-  return stored_ != nullptr && stored_->hash ? stored_->hash->find(field) : nullptr;
+ScalarView KeyWriter::stored_field(std::string_view field) const {
+  return stored_ != nullptr ? stored_->hash().find(field) : ScalarView();
 }
 
-void KeyWriter::write_scalar(LeafDelta& out, const Scalar* now, std::string_view value) {
+void KeyWriter::write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value) {
   out.siblings.clear();
   out.integers.clear();
   out.reals.clear();
@@ -77,36 +77,32 @@ void KeyWriter::write_scalar(LeafDelta& out, const Scalar* now, std::string_view
 }
 
 template <typename Number>
-void KeyWriter::add_increment(const Counter<Number>* counter, CounterDeltas<Number>& out,
+void KeyWriter::add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out,
                               Number by) {
   const auto mine = [this](const auto& entry) { return entry.replica == dot_.replica; };
   out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
-  static const Counter<Number> none;
-  out.push_back(
-      (counter ? *counter : none).incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
+  out.push_back(counter.incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
 }
 
-void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Scalar* now,
+void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const ScalarView& now,
                                  std::int64_t by) {
   LeafDelta& out = leaf(kind, field);
   out.partial = !delta().full;
-  const Scalar::Counters* counters = now ? now->counters.get() : nullptr;
-  if (object_ != nullptr && counters != nullptr && counters->reals.live()) {
+  if (object_ != nullptr && now.reals().live()) {
     // The sum of the integers alone may overflow although the number, of which they are a part,
     // does not.
-    add_increment(&counters->reals, out.reals, static_cast<Real>(by));
-    return;
+    return add_increment(now.reals(), out.reals, static_cast<Real>(by));
   }
-  add_increment(counters ? &counters->integers : nullptr, out.integers, by);
+  add_increment(now.integers(), out.integers, by);
 }
 
-void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now,
+void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const ScalarView& now,
                                     Real to) {
   LeafDelta& out = leaf(kind, field);
   out.partial = !delta().full;
-  const bool live = object_ != nullptr && now != nullptr && now->live();
-  const Real by = live ? to - now->number().value_or(0) : to;
-  add_increment(now && now->counters ? &now->counters->reals : nullptr, out.reals, by);
+  const bool live = object_ != nullptr && now.live();
+  const Real by = live ? to - now.number().value_or(0) : to;
+  add_increment(now.reals(), out.reals, by);
 }
 
 void KeyWriter::remove() {
@@ -117,44 +113,41 @@ void KeyWriter::remove() {
 
 void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
   remove();
-  if (keep_expiry && object_ != nullptr && object_->expiry) {
+  if (keep_expiry && object_ != nullptr && object_->expiry() != nullptr) {
     LeafDelta& expiry = leaf(LeafKind::kExpiry, {});
-    for (const ExpirySibling& sibling : *object_->expiry) {
+    for (const ExpirySibling& sibling : *object_->expiry()) {
       expiry.siblings.push_back({sibling.dot, sibling.time, {}, sibling.at_ms});
     }
   }
-  write_scalar(leaf(LeafKind::kString, {}), stored_ ? &stored_->string : nullptr, value);
+  write_scalar(leaf(LeafKind::kString, {}), stored_string(), value);
 }
 
 void KeyWriter::increment(std::int64_t by) {
-  increment_scalar(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, by);
+  increment_scalar(LeafKind::kString, {}, stored_string(), by);
 }
 void KeyWriter::increment_real_to(Real to) {
-  increment_scalar_to(LeafKind::kString, {}, stored_ ? &stored_->string : nullptr, to);
+  increment_scalar_to(LeafKind::kString, {}, stored_string(), to);
 }
 
 void KeyWriter::note_removed() {
   ++removed_;
-  if (object_ == nullptr || !object_->expiry || object_->in_type_conflict()) return;
-  const std::size_t elements = object_->set ? object_->set->size() : object_->live_fields;
+  if (object_ == nullptr || object_->expiry() == nullptr || object_->in_type_conflict()) return;
+  const std::size_t elements = object_->set() ? object_->set().size() : object_->hash().live();
   if (removed_ < elements) return;  // never fewer than are gone, so that looking pays
   std::size_t gone = 0;
   for (const LeafDelta& leaf : delta().leaves) {
     if (holds_something(leaf)) return;
     if (leaf.kind == LeafKind::kMember && stored_member(leaf.field)) ++gone;
-    if (leaf.kind != LeafKind::kField) continue;
-    const Scalar* stored = stored_field(leaf.field);
-    if (stored != nullptr && stored->live()) ++gone;
+    if (leaf.kind == LeafKind::kField && stored_field(leaf.field).live()) ++gone;
   }
   if (gone == elements) remove();
 }
 
 bool KeyWriter::set_field(std::string_view field, std::string_view value) {
-  const Scalar* stored = stored_field(field);
-  const bool stored_live = stored != nullptr && stored->live();
+  const ScalarView stored = stored_field(field);
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
-  const bool was_present = present(out, fresh, stored_live);
+  const bool was_present = present(out, fresh, stored.live());
   write_scalar(out, stored, value);
   return !was_present;
 }
@@ -166,8 +159,8 @@ void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
 }
 
 bool KeyWriter::remove_field(std::string_view field) {
-  const Scalar* stored = stored_field(field);
-  const bool stored_live = stored != nullptr && stored->live();
+  const ScalarView stored = stored_field(field);
+  const bool stored_live = stored.live();
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
   const bool was_present = present(out, fresh, stored_live);

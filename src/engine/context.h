@@ -61,12 +61,14 @@ class KeyWriter {
   // Whether a reader would find the leaf, given what the command has done so far.
   bool present(const LeafDelta& leaf, bool fresh, bool stored);
   bool stored_member(std::string_view member) const;
-  void write_scalar(LeafDelta& out, const Scalar* now, std::string_view value);
+  void write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value);
   template <typename Number>
-  void add_increment(const Counter<Number>* counter, CounterDeltas<Number>& out, Number by);
-  void increment_scalar(LeafKind kind, std::string_view field, const Scalar* now, std::int64_t by);
-  void increment_scalar_to(LeafKind kind, std::string_view field, const Scalar* now, Real to);
-  const Scalar* stored_field(std::string_view field) const;
+  void add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out, Number by);
+  void increment_scalar(LeafKind kind, std::string_view field, const ScalarView& now,
+                        std::int64_t by);
+  void increment_scalar_to(LeafKind kind, std::string_view field, const ScalarView& now, Real to);
+  ScalarView stored_string() const { return stored_ ? stored_->string() : ScalarView(); }
+  ScalarView stored_field(std::string_view field) const;
   // An element that the key had was removed. When it was the last one the key is gone, and its
   // expiry with it: then all of it is removed.
   void note_removed();

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "engine/text.h"
-#include "lattice/hash_ordered_map.h"
+#include "env/random.h"
 
 namespace even {
 
@@ -22,29 +22,26 @@ inline constexpr std::int64_t kMaxRepeatedSamples = 1 << 24;
 // an integer or out of range.
 bool read_sample_count(Context& context, std::string_view text, std::int64_t& count);
 
-template <typename Value>
-using Sample = std::pair<std::string_view, const Value*>;
-
-// `count` different entries for which live(value) is true, of which there are `available`, at least
-// `count`.
-template <typename Value, typename Live>
-std::vector<Sample<Value>> sample_distinct(const HashOrderedMap<Value>& map, std::size_t available,
-                                           std::size_t count, Random& random, Live live) {
-  std::vector<Sample<Value>> out;
+// `count` different entries of a SetView or HashView for which live(entry) is true, of which there
+// are `available`, at least `count`.
+template <typename View, typename Live>
+std::vector<typename View::Entry> sample_distinct(const View& view, std::size_t available,
+                                                  std::size_t count, Random& random, Live live) {
+  std::vector<typename View::Entry> out;
   // Drawing until enough are different is cheap while few of the draws fail.
-  if (count * 3 <= available && available * 2 >= map.size()) {
+  if (count * 3 <= available && available * 2 >= view.size()) {
     absl::flat_hash_set<const void*> seen;
     out.reserve(count);
     while (out.size() < count) {
-      const auto* node = map.random(random);
-      if (live(node->value) && seen.insert(node).second)
-        out.emplace_back(node->key(), &node->value);
+      const auto entry = view.random(random);
+      if (live(entry) && seen.insert(entry.name.data()).second) out.push_back(entry);
     }
     return out;
   }
   out.reserve(available);
-  map.for_each([&](std::string_view key, const Value& value) {
-    if (live(value)) out.emplace_back(key, &value);
+  view.scan(0, [&](const auto& entry) {
+    if (live(entry)) out.push_back(entry);
+    return true;
   });
   for (std::size_t i = 0; i < count && count < out.size(); ++i) {
     std::swap(out[i], out[i + random.below(out.size() - i)]);
@@ -53,20 +50,20 @@ std::vector<Sample<Value>> sample_distinct(const HashOrderedMap<Value>& map, std
   return out;
 }
 
-// `count` entries for which live(value) is true, of which there are `available`, at least one; with
+// `count` entries for which live(entry) is true, of which there are `available`, at least one; with
 // repetition.
-template <typename Value, typename Live, typename Visit>
-void sample_repeated(const HashOrderedMap<Value>& map, std::size_t available, std::size_t count,
-                     Random& random, Live live, Visit visit) {
-  if (available * 2 < map.size()) {
-    const auto all = sample_distinct(map, available, available, random, live);
+template <typename View, typename Live, typename Visit>
+void sample_repeated(const View& view, std::size_t available, std::size_t count, Random& random,
+                     Live live, Visit visit) {
+  if (available * 2 < view.size()) {
+    const auto all = sample_distinct(view, available, available, random, live);
     for (; count > 0; --count) visit(all[random.below(all.size())]);
     return;
   }
   while (count > 0) {
-    const auto* node = map.random(random);
-    if (!live(node->value)) continue;
-    visit(Sample<Value>{node->key(), &node->value});
+    const auto entry = view.random(random);
+    if (!live(entry)) continue;
+    visit(entry);
     --count;
   }
 }

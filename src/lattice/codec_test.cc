@@ -244,15 +244,15 @@ TEST(Codec, RealsThatAddUpBeyondTheLargestStayFinite) {
   Counter<Real> counter;
   const VersionVector nothing;
   const Real most = __LDBL_MAX__;
-  counter.join(counter.incremented(kOne, 1, most, false), nothing);
-  counter.join(counter.incremented(kOne, 2, most, false), nothing);
-  counter.join(counter.incremented(kTwo, 1, most, false), nothing);
-  EXPECT_TRUE(counter.value() == most);
-  EXPECT_TRUE(counter.find(kOne)->sum == most);
+  counter.join(counter.view().incremented(kOne, 1, most, false), nothing);
+  counter.join(counter.view().incremented(kOne, 2, most, false), nothing);
+  counter.join(counter.view().incremented(kTwo, 1, most, false), nothing);
+  EXPECT_TRUE(counter.view().value() == most);
+  EXPECT_TRUE(counter.view().find(kOne)->sum == most);
   Scalar scalar;
   scalar.siblings.push_back({{kOne, 3}, {}, "1e4932"});
-  scalar.mutable_counters().reals = counter;
-  EXPECT_TRUE(scalar.number() == most);
+  scalar.reals = counter;
+  EXPECT_TRUE(ScalarView(scalar).number() == most);
 }
 
 RC_GTEST_PROP(Codec, RecordsAndStatesOfRandomHistoriesComeThroughUnchanged,

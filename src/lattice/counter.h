@@ -22,6 +22,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -92,13 +93,16 @@ using CounterEntries = FewOf<Number, CounterEntry<Number>>;
 template <typename Number>
 using CounterDeltas = FewOf<Number, CounterDelta<Number>>;
 
-// Sorted by replica.
+// A counter as a reader sees it: its entries, sorted by replica, wherever they are.
 template <typename Number>
-class Counter {
+class CounterView {
  public:
   using Entry = CounterEntry<Number>;
 
-  const CounterEntries<Number>& entries() const { return entries_; }
+  CounterView() = default;
+  CounterView(std::span<const Entry> entries) : entries_(entries) {}
+
+  std::span<const Entry> entries() const { return entries_; }
   bool empty() const { return entries_.empty(); }
   bool live() const {
     return std::any_of(entries_.begin(), entries_.end(), [](const Entry& e) { return e.live(); });
@@ -138,6 +142,24 @@ class Counter {
   static CounterDelta<Number> removed(const Entry& entry) {
     return Entry{entry.replica, entry.seq, entry.sum, entry.seq, entry.sum};
   }
+
+ private:
+  std::span<const Entry> entries_;
+};
+
+// The same in a form that can be changed.
+template <typename Number>
+class Counter {
+ public:
+  using Entry = CounterEntry<Number>;
+
+  Counter() = default;
+  explicit Counter(CounterView<Number> view)
+      : entries_(view.entries().begin(), view.entries().end()) {}
+
+  CounterView<Number> view() const { return std::span<const Entry>(entries_); }
+  const CounterEntries<Number>& entries() const { return entries_; }
+  bool empty() const { return entries_.empty(); }
 
   // Joins one entry of the other side.
   void join(const CounterDelta<Number>& theirs, const VersionVector& my_context) {

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/hash.h"
+#include "base/prefetch.h"
 #include "env/random.h"
 
 namespace even {
@@ -74,14 +75,14 @@ class HashOrderedMap {
   // Asks for the memory that find() will wait for, in two steps: the second needs what the first
   // has brought. Worth it where several look-ups come together.
   void prefetch_bucket(std::uint64_t hash) const {
-    if (size_ != 0) __builtin_prefetch(&buckets_[bucket(hash)]);
+    if (size_ != 0) even::prefetch(&buckets_[bucket(hash)]);
   }
   void prefetch_node(std::uint64_t hash) const {
     if (size_ == 0) return;
     const char* node = reinterpret_cast<const char*>(buckets_[bucket(hash)]);
     if (node == nullptr) return;
     for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) {
-      __builtin_prefetch(node + offset);
+      even::prefetch(node + offset);
     }
   }
   // The value at the front of the bucket, where it most likely is; null when there is none.

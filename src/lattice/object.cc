@@ -5,13 +5,10 @@
 namespace even {
 namespace {
 
-void describe_scalar(const Scalar& scalar, LeafDelta& out) {
-  for (const Sibling& sibling : scalar.siblings) {
-    out.siblings.push_back({sibling.dot, sibling.time, sibling.value, 0});
-  }
-  if (!scalar.counters) return;
-  const auto& integers = scalar.counters->integers.entries();
-  const auto& reals = scalar.counters->reals.entries();
+void describe_scalar(const ScalarView& scalar, LeafDelta& out) {
+  scalar.for_each_sibling([&out](const SiblingView& view) { out.siblings.push_back(view); });
+  const auto integers = scalar.integers().entries();
+  const auto reals = scalar.reals().entries();
   out.integers.assign(integers.begin(), integers.end());
   out.reals.assign(reals.begin(), reals.end());
 }
@@ -24,31 +21,63 @@ LeafDelta& add_leaf(KeyDelta& out, LeafKind kind, std::string_view field) {
 }
 
 void describe_expiry(const Object& object, KeyDelta& out) {
-  if (!object.expiry) return;
+  if (object.expiry() == nullptr) return;
   LeafDelta& leaf = add_leaf(out, LeafKind::kExpiry, {});
-  for (const ExpirySibling& sibling : *object.expiry) {
+  for (const ExpirySibling& sibling : *object.expiry()) {
     leaf.siblings.push_back({sibling.dot, sibling.time, {}, sibling.at_ms});
   }
 }
 
 }  // namespace
 
+Object::~Object() {
+  if (is_compound()) {
+    delete compound();
+    cell_.pointer_ = {};
+  } else if (is_set()) {
+    (void)SetCell(std::exchange(cell_.pointer_, {}));
+  } else if (is_hash()) {
+    (void)HashCell(std::exchange(cell_.pointer_, {}));
+  }
+}
+
+ScalarView Object::string() const {
+  if (is_scalar()) return cell_.view();
+  return is_compound() ? compound()->string.view() : ScalarView();
+}
+
+SetView Object::set() const {
+  if (is_compound()) return compound()->set.view();
+  return is_set() ? SetCell::view(cell_.pointer_) : SetView();
+}
+
+HashView Object::hash() const {
+  if (is_compound()) return compound()->hash.view();
+  return is_hash() ? HashCell::view(cell_.pointer_) : HashView();
+}
+
+bool Object::empty() const {
+  if (!is_compound()) return cell_.empty();
+  const Compound& all = *compound();
+  return all.string.empty() && all.set.empty() && all.hash.empty() && !all.expiry;
+}
+
 ObjectType Object::type() const {
-  if (live_fields > 0) return ObjectType::kHash;
-  if (set) return ObjectType::kSet;
-  return string.live() ? ObjectType::kString : ObjectType::kNone;
+  if (hash().live() > 0) return ObjectType::kHash;
+  if (set()) return ObjectType::kSet;
+  return string().live() ? ObjectType::kString : ObjectType::kNone;
 }
 
 bool Object::in_type_conflict() const {
-  return int{live_fields > 0} + int{set != nullptr} + int{string.live()} > 1;
+  if (!is_compound()) return false;
+  return int{hash().live() > 0} + int{set().size() > 0} + int{string().live()} > 1;
 }
 
 bool Object::has_residue() const {
-  if (string.has_residue()) return true;
-  if (!hash) return false;
-  if (hash->size() != live_fields) return true;
+  if (string().has_residue()) return true;
+  if (hash().size() != hash().live()) return true;
   bool residue = false;
-  hash->for_each([&](std::string_view, const Scalar& field) {
+  hash().for_each([&](std::string_view, const ScalarView& field) {
     residue = field.has_residue();
     return !residue;
   });
@@ -56,9 +85,9 @@ bool Object::has_residue() const {
 }
 
 std::optional<std::int64_t> Object::expires_at_ms() const {
-  if (!expiry) return std::nullopt;
+  if (expiry() == nullptr) return std::nullopt;
   const ExpirySibling* best = nullptr;
-  for (const ExpirySibling& sibling : *expiry) {
+  for (const ExpirySibling& sibling : *expiry()) {
     if (best == nullptr || sibling.time > best->time ||
         (sibling.time == best->time && sibling.dot > best->dot)) {
       best = &sibling;
@@ -67,38 +96,88 @@ std::optional<std::int64_t> Object::expires_at_ms() const {
   return best->at_ms;
 }
 
-void Object::drop_residue() {
-  string.drop_residue();
-  if (hash) {
-    hash->erase_if([](std::string_view, Scalar& field) {
-      field.drop_residue();
-      return field.empty();
-    });
-    if (hash->empty()) hash.reset();
+void Object::prefetch_bucket(std::uint64_t field_hash) const {
+  set().prefetch_bucket(field_hash);
+  hash().prefetch_bucket(field_hash);
+}
+
+void Object::prefetch_node(std::uint64_t field_hash) const {
+  set().prefetch_node(field_hash);
+  hash().prefetch_node(field_hash);
+}
+
+Object::Compound& Object::make_compound() {
+  if (is_compound()) return *compound();
+  auto* all = new Compound;
+  if (is_set()) {
+    all->set = SetCell(cell_.pointer_);
+  } else if (is_hash()) {
+    all->hash = HashCell(cell_.pointer_);
+  } else {
+    all->string = std::move(cell_);
+  }
+  cell_.pointer_ = {all, kCompound};
+  return *all;
+}
+
+void Object::settle_compound() {
+  Compound& all = *compound();
+  if (all.expiry || all.residue_generation != 0) return;
+  if (int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} > 1) return;
+  const std::unique_ptr<Compound> old(&all);
+  cell_.pointer_ = {};
+  if (!all.set.empty()) {
+    cell_.pointer_ = all.set.release();
+  } else if (!all.hash.empty()) {
+    cell_.pointer_ = all.hash.release();
+  } else {
+    cell_ = std::move(all.string);
   }
 }
 
-void remove_scalar(const Scalar* scalar, LeafDelta& out) {
-  if (scalar == nullptr || !scalar->counters || EVEN_MUTANT(kDeleteForgetsCounters)) return;
-  for (const auto& entry : scalar->counters->integers.entries()) {
-    out.integers.push_back(Counter<std::int64_t>::removed(entry));
+void Object::drop_residue() {
+  const auto without_residue = [](const ScalarView& now, auto store) {
+    if (!now.has_residue()) return;
+    Scalar scalar = now.copy();
+    scalar.drop_residue();
+    store(std::move(scalar));
+  };
+  const PackedElements::KeepReplaced keep;
+  if (string().has_residue()) {
+    change_string([&](ScalarCell& cell) {
+      without_residue(cell.view(), [&cell](Scalar&& scalar) { cell.assign(std::move(scalar)); });
+    });
   }
-  for (const auto& entry : scalar->counters->reals.entries()) {
-    out.reals.push_back(Counter<Real>::removed(entry));
+  if (hash()) {
+    change_hash([&](HashCell& cell) {
+      cell.update_all([&](std::string_view, const ScalarView& now, auto store) {
+        without_residue(now, store);
+      });
+    });
+  }
+}
+
+void remove_scalar(const ScalarView& scalar, LeafDelta& out) {
+  if (EVEN_MUTANT(kDeleteForgetsCounters)) return;
+  for (const auto& entry : scalar.integers().entries()) {
+    out.integers.push_back(CounterView<std::int64_t>::removed(entry));
+  }
+  for (const auto& entry : scalar.reals().entries()) {
+    out.reals.push_back(CounterView<Real>::removed(entry));
   }
 }
 
 void remove_all(const Object* object, KeyDelta& out) {
   out.full = true;
   if (object == nullptr) return;
-  if (object->string.counters) {
-    remove_scalar(&object->string, add_leaf(out, LeafKind::kString, {}));
-  }
-  if (object->hash) {
-    object->hash->for_each([&out](std::string_view field, const Scalar& scalar) {
-      if (scalar.counters) remove_scalar(&scalar, add_leaf(out, LeafKind::kField, field));
-    });
-  }
+  const auto remove = [&out](LeafKind kind, std::string_view field, const ScalarView& scalar) {
+    if (scalar.integers().empty() && scalar.reals().empty()) return;
+    remove_scalar(scalar, add_leaf(out, kind, field));
+  };
+  remove(LeafKind::kString, {}, object->string());
+  object->hash().for_each([&](std::string_view field, const ScalarView& scalar) {
+    remove(LeafKind::kField, field, scalar);
+  });
 }
 
 void purge_expired(const Object& object, KeyDelta& out) {
@@ -110,18 +189,16 @@ void remove_leftover_expiry(KeyDelta& out) { add_leaf(out, LeafKind::kExpiry, {}
 
 void describe(const Object& object, KeyDelta& out) {
   out.full = true;
-  if (!object.string.empty()) describe_scalar(object.string, add_leaf(out, LeafKind::kString, {}));
-  if (object.set) {
-    object.set->for_each([&out](std::string_view member, const DotStore<MemberDot>& dots) {
-      LeafDelta& leaf = add_leaf(out, LeafKind::kMember, member);
-      for (const MemberDot& entry : dots) leaf.siblings.push_back({entry.dot, {}, {}, 0});
-    });
+  if (const ScalarView string = object.string(); !string.empty()) {
+    describe_scalar(string, add_leaf(out, LeafKind::kString, {}));
   }
-  if (object.hash) {
-    object.hash->for_each([&out](std::string_view field, const Scalar& scalar) {
-      describe_scalar(scalar, add_leaf(out, LeafKind::kField, field));
-    });
-  }
+  object.set().for_each([&out](std::string_view member, const MemberDots& dots) {
+    LeafDelta& leaf = add_leaf(out, LeafKind::kMember, member);
+    for (const MemberDot& entry : dots) leaf.siblings.push_back({entry.dot, {}, {}, 0});
+  });
+  object.hash().for_each([&out](std::string_view field, const ScalarView& scalar) {
+    describe_scalar(scalar, add_leaf(out, LeafKind::kField, field));
+  });
   describe_expiry(object, out);
 }
 

@@ -6,26 +6,16 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
+#include "lattice/collection.h"
 #include "lattice/delta.h"
 #include "lattice/dot_store.h"
-#include "lattice/hash_ordered_map.h"
-#include "lattice/scalar.h"
+#include "lattice/scalar_cell.h"
 
 namespace even {
 
 enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash };
-
-// A set member: present while it has a dot.
-struct MemberDot {
-  Dot dot;
-  MemberDot& operator=(const SiblingView& view) {
-    dot = view.dot;
-    return *this;
-  }
-};
-using SetValue = HashOrderedMap<DotStore<MemberDot>>;
-using HashValue = HashOrderedMap<Scalar>;
 
 struct ExpirySibling {
   Dot dot;
@@ -38,35 +28,113 @@ struct ExpirySibling {
     return *this;
   }
 };
+using Expiry = DotStore<ExpirySibling>;
 
+// Twelve bytes: the cell of the only thing that there is, or a pointer to all of them.
 class Object {
  public:
+  Object() = default;
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  ~Object();
+
   // The type that a reader sees; kNone when there is only what was left of one (removed counters,
   // the expiry of a purged key), which is not a key to anybody.
   ObjectType type() const;
   bool live() const { return type() != ObjectType::kNone; }
-  bool empty() const { return string.empty() && !set && !hash && !expiry; }
+  bool empty() const;
   // More than one type has content.
   bool in_type_conflict() const;
   bool has_residue() const;
 
+  // Not there: an empty view, a view of no set, a view of no hash, null.
+  ScalarView string() const;
+  SetView set() const;
+  HashView hash() const;
+  const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
+
   // The instant that wins among the expiry's siblings: the one set last.
   std::optional<std::int64_t> expires_at_ms() const;
   bool expired(std::int64_t now_ms) const {
-    if (!expiry) return false;
+    if (expiry() == nullptr) return false;
     const auto at = expires_at_ms();
     return at && *at <= now_ms;
   }
 
-  void drop_residue();
+  // Asks for the memory that a command on it will look at, then on the element with hash
+  // `field_hash`: each step needs what the one before has brought.
+  void prefetch() const { cell_.prefetch(); }
+  void prefetch_bucket(std::uint64_t field_hash) const;
+  void prefetch_node(std::uint64_t field_hash) const;
+  void prefetch_value(std::uint64_t field_hash) const { hash().prefetch_value(field_hash); }
 
-  Scalar string;
-  std::unique_ptr<SetValue> set;         // null when empty
-  std::unique_ptr<HashValue> hash;       // null when empty; may hold fields that are only residue
-  std::uint32_t live_fields = 0;         // fields of `hash` that are live
-  std::uint32_t residue_generation = 0;  // owned by PartitionState
-  std::unique_ptr<DotStore<ExpirySibling>> expiry;
+  // For PartitionState, which alone changes objects. change(cell) gets the cell of one part and may
+  // change it in any way; afterwards settle() finds the shortest form for what there is.
+  template <typename Change>
+  void change_string(Change change) {
+    if (!is_compound() && !is_scalar()) make_compound();
+    change(is_compound() ? compound()->string : cell_);
+  }
+  template <typename Change>
+  void change_set(Change change) {
+    change_collection<SetCell>(change, [](Compound& all) -> SetCell& { return all.set; });
+  }
+  template <typename Change>
+  void change_hash(Change change) {
+    change_collection<HashCell>(change, [](Compound& all) -> HashCell& { return all.hash; });
+  }
+  template <typename Change>
+  void change_expiry(Change change) {
+    std::unique_ptr<Expiry>& expiry = make_compound().expiry;
+    if (!expiry) expiry = std::make_unique<Expiry>();
+    change(*expiry);
+    if (expiry->empty()) expiry.reset();
+  }
+  std::uint32_t residue_generation() const {
+    return is_compound() ? compound()->residue_generation : 0;
+  }
+  void set_residue_generation(std::uint32_t generation) {
+    if (generation != residue_generation()) make_compound().residue_generation = generation;
+  }
+  void drop_residue();
+  void settle() {
+    if (is_compound()) settle_compound();
+  }
+
+ private:
+  struct Compound {
+    ScalarCell string;
+    SetCell set;
+    HashCell hash;
+    std::unique_ptr<Expiry> expiry;
+    std::uint32_t residue_generation = 0;
+  };
+  static constexpr unsigned kCompound = 3;  // beside the tags of the three cells
+
+  unsigned tag() const { return cell_.pointer_.tag(); }
+  bool is_compound() const { return tag() == kCompound; }
+  bool is_scalar() const { return tag() < ScalarCell::kTags; }
+  bool is_set() const { return tag() == SetCell::kPacked || tag() == SetCell::kTable; }
+  bool is_hash() const { return tag() == HashCell::kPacked || tag() == HashCell::kTable; }
+  template <typename Cell>
+  bool is() const {
+    return std::is_same_v<Cell, SetCell> ? is_set() : is_hash();
+  }
+  Compound* compound() const { return cell_.pointer_.get<Compound>(); }
+  Compound& make_compound();
+  void settle_compound();
+
+  template <typename Cell, typename Change, typename Part>
+  void change_collection(Change change, Part part) {
+    if (!is_compound() && !is<Cell>() && !cell_.empty()) make_compound();
+    if (is_compound()) return change(part(*compound()));
+    Cell alone(std::exchange(cell_.pointer_, {}));
+    change(alone);
+    cell_.pointer_ = alone.release();
+  }
+  ScalarCell cell_;  // its pointer carries any of the tags
 };
+static_assert(sizeof(Object) == 12);
 
 // Delta mutators that work on any object.
 
@@ -75,7 +143,7 @@ class Object {
 // an absent key.
 void remove_all(const Object* object, KeyDelta& out);
 // The same for one scalar: an empty leaf plus its counters' points.
-void remove_scalar(const Scalar* scalar, LeafDelta& out);
+void remove_scalar(const ScalarView& scalar, LeafDelta& out);
 // Removes the content and keeps the expiry, so that a concurrent update which arrives later expires
 // as well.
 void purge_expired(const Object& object, KeyDelta& out);

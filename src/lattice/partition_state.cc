@@ -34,7 +34,7 @@ std::uint64_t number_bits(Real value) {
 }
 
 template <typename Number>
-std::uint64_t counter_hash(std::uint64_t seed, const Counter<Number>& counter) {
+std::uint64_t counter_hash(std::uint64_t seed, const CounterView<Number>& counter) {
   std::uint64_t sum = 0;
   for (const auto& entry : counter.entries()) {
     if (entry.live())
@@ -44,19 +44,16 @@ std::uint64_t counter_hash(std::uint64_t seed, const Counter<Number>& counter) {
   return sum;
 }
 
-std::uint64_t scalar_hash(std::uint64_t seed, const Scalar& scalar) {
+std::uint64_t scalar_hash(std::uint64_t seed, const ScalarView& scalar) {
   std::uint64_t sum = 0;
-  for (const Sibling& sibling : scalar.siblings) {
+  scalar.for_each_sibling([&](const SiblingView& sibling) {
     sum += element_hash(seed, sibling.dot, sibling.time.value, hash64(sibling.value));
-  }
-  if (scalar.counters) {
-    sum += counter_hash(seed, scalar.counters->integers);
-    sum += counter_hash(seed, scalar.counters->reals);
-  }
-  return sum;
+  });
+  sum += counter_hash(seed, scalar.integers());
+  return sum + counter_hash(seed, scalar.reals());
 }
 
-std::uint64_t member_hash(std::uint64_t seed, const DotStore<MemberDot>& dots) {
+std::uint64_t member_hash(std::uint64_t seed, const MemberDots& dots) {
   std::uint64_t sum = 0;
   for (const MemberDot& entry : dots) sum += element_hash(seed, entry.dot, 0, 0);
   return sum;
@@ -64,8 +61,8 @@ std::uint64_t member_hash(std::uint64_t seed, const DotStore<MemberDot>& dots) {
 
 std::uint64_t expiry_hash(std::uint64_t key_hash, const Object& object) {
   std::uint64_t sum = 0;
-  if (!object.expiry) return 0;
-  for (const ExpirySibling& sibling : *object.expiry) {
+  if (object.expiry() == nullptr) return 0;
+  for (const ExpirySibling& sibling : *object.expiry()) {
     sum += element_hash(leaf_seed(key_hash, LeafKind::kExpiry, 0), sibling.dot, sibling.time.value,
                         static_cast<std::uint64_t>(sibling.at_ms));
   }
@@ -73,17 +70,13 @@ std::uint64_t expiry_hash(std::uint64_t key_hash, const Object& object) {
 }
 
 std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
-  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string);
-  if (object.set) {
-    object.set->for_each([&](std::string_view member, const DotStore<MemberDot>& dots) {
-      sum += member_hash(leaf_seed(key_hash, LeafKind::kMember, hash64(member)), dots);
-    });
-  }
-  if (object.hash) {
-    object.hash->for_each([&](std::string_view field, const Scalar& scalar) {
-      sum += scalar_hash(leaf_seed(key_hash, LeafKind::kField, hash64(field)), scalar);
-    });
-  }
+  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string());
+  object.set().for_each([&](std::string_view member, const MemberDots& dots) {
+    sum += member_hash(leaf_seed(key_hash, LeafKind::kMember, hash64(member)), dots);
+  });
+  object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
+    sum += scalar_hash(leaf_seed(key_hash, LeafKind::kField, hash64(field)), scalar);
+  });
   return sum + expiry_hash(key_hash, object);
 }
 
@@ -117,6 +110,7 @@ void join_counter(Counter<Number>& mine, const VersionVector& my_context,
 
 JoinStats PartitionState::join(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
+  const PackedElements::KeepReplaced keep;  // the delta may view elements that it changes
   if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
     absl::flat_hash_set<std::string_view> mentioned;
     for (const KeyDelta& key : delta.keys) mentioned.insert(key.key);
@@ -170,12 +164,13 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   }
   if (object.empty()) {
     objects_.erase(delta.key, key_hash);
-  } else {
-    // A counter's entry can only have become residue when the delta removes all of it.
-    if (std::any_of(delta.leaves.begin(), delta.leaves.end(), removes_counter)) {
-      note_residue(delta.key, object);
-    }
+    return;
   }
+  // A counter's entry can only have become residue when the delta removes all of it.
+  if (std::any_of(delta.leaves.begin(), delta.leaves.end(), removes_counter)) {
+    note_residue(delta.key, object);
+  }
+  object.settle();
 }
 
 void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
@@ -201,33 +196,31 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
         break;
     }
   }
-  if (!string && !object.string.empty()) {
+  if (!string && !object.string().empty()) {
     join_leaf(object, key_hash, absent_leaf(LeafKind::kString, {}), true, context, stats);
   }
-  if (!expiry && object.expiry) {
+  if (!expiry && object.expiry() != nullptr) {
     join_leaf(object, key_hash, absent_leaf(LeafKind::kExpiry, {}), true, context, stats);
   }
-  if (object.set) {
-    object.set->erase_if([&](std::string_view member, DotStore<MemberDot>& dots) {
-      if (members.contains(member)) return false;
-      const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(member));
-      digest_ -= member_hash(seed, dots);
-      join_dots(dots, vector_, kNothing, context);
-      digest_ += member_hash(seed, dots);
-      return dots.empty();
+  if (object.set()) {
+    object.change_set([&](SetCell& set) {
+      set.update_all([&](std::string_view member, MemberDots& dots) {
+        if (members.contains(member)) return;
+        const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(member));
+        digest_ -= member_hash(seed, dots);
+        join_dots(dots, vector_, kNothing, context);
+        digest_ += member_hash(seed, dots);
+      });
     });
-    if (object.set->empty()) object.set.reset();
   }
-  if (object.hash) {
-    object.hash->erase_if([&](std::string_view field, Scalar& scalar) {
-      if (fields.contains(field)) return false;
-      const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kField, hash64(field));
-      const bool was_live = scalar.live();
-      join_scalar(scalar, seed, absent_leaf(LeafKind::kField, field), true, context, stats);
-      if (was_live && !scalar.live()) --object.live_fields;
-      return scalar.empty();
+  if (object.hash()) {
+    object.change_hash([&](HashCell& hash) {
+      hash.update_all([&](std::string_view field, const ScalarView& now, auto store) {
+        if (fields.contains(field)) return;
+        join_scalar(now, leaf_seed(key_hash, LeafKind::kField, hash64(field)),
+                    absent_leaf(LeafKind::kField, field), true, context, stats, store);
+      });
     });
-    if (object.hash->empty()) object.hash.reset();
   }
 }
 
@@ -235,56 +228,52 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
                                bool full, const VersionVector& context, JoinStats& stats) {
   switch (leaf.kind) {
     case LeafKind::kString:
-      join_scalar(object.string, leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context,
-                  stats);
+      object.change_string([&](ScalarCell& cell) {
+        join_scalar(cell.view(), leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context,
+                    stats,
+                    [&cell](auto&& next) { cell.assign(std::forward<decltype(next)>(next)); });
+      });
       return;
-    case LeafKind::kMember: {
-      if (!object.set) {
-        if (leaf.siblings.empty()) return;
-        object.set = std::make_unique<SetValue>();
-      }
-      const std::uint64_t member = hash64(leaf.field);
-      const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, member);
-      DotStore<MemberDot>& dots = object.set->get(leaf.field, member);
-      const std::uint64_t before = member_hash(seed, dots);
-      join_dots(dots, vector_, leaf.siblings, context);
-      digest_ += member_hash(seed, dots);
-      if (!dots.empty() || !EVEN_MUTANT(kDigestMissesMember)) digest_ -= before;
-      if (dots.empty()) {
-        object.set->erase(leaf.field, member);
-        if (object.set->empty()) object.set.reset();
-      }
+    case LeafKind::kMember:
+      if (!object.set() && leaf.siblings.empty()) return;
+      object.change_set([&](SetCell& set) {
+        set.update(leaf.field, [&](MemberDots& dots) {
+          const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(leaf.field));
+          const std::uint64_t before = member_hash(seed, dots);
+          join_dots(dots, vector_, leaf.siblings, context);
+          digest_ += member_hash(seed, dots);
+          if (!dots.empty() || !EVEN_MUTANT(kDigestMissesMember)) digest_ -= before;
+        });
+      });
       return;
-    }
-    case LeafKind::kField: {
-      if (!object.hash) object.hash = std::make_unique<HashValue>();
-      const std::uint64_t field = hash64(leaf.field);
-      Scalar& scalar = object.hash->get(leaf.field, field);
-      const bool was_live = scalar.live();
-      join_scalar(scalar, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats);
-      const bool is_live = scalar.live();
-      if (was_live != is_live) object.live_fields += is_live ? 1 : std::uint32_t(-1);
-      if (scalar.empty()) {
-        object.hash->erase(leaf.field, field);
-        if (object.hash->empty()) object.hash.reset();
-      }
+    case LeafKind::kField:
+      object.change_hash([&](HashCell& hash) {
+        hash.update(leaf.field, [&](const ScalarView& now, auto store) {
+          join_scalar(now, leaf_seed(key_hash, LeafKind::kField, hash64(leaf.field)), leaf, full,
+                      context, stats, store);
+        });
+      });
       return;
-    }
-    case LeafKind::kExpiry: {
-      if (!object.expiry) {
-        if (leaf.siblings.empty()) return;
-        object.expiry = std::make_unique<DotStore<ExpirySibling>>();
-      }
-      join_dots(*object.expiry, vector_, leaf.siblings, context);
-      if (object.expiry->empty()) object.expiry.reset();
+    case LeafKind::kExpiry:
+      if (object.expiry() == nullptr && leaf.siblings.empty()) return;
+      object.change_expiry(
+          [&](Expiry& expiry) { join_dots(expiry, vector_, leaf.siblings, context); });
       return;
-    }
   }
 }
 
-void PartitionState::join_scalar(Scalar& scalar, std::uint64_t seed, const LeafDelta& leaf,
-                                 bool full, const VersionVector& context, JoinStats& stats) {
-  digest_ -= scalar_hash(seed, scalar);
+// Gives the outcome to `store`, which takes a SiblingView for a value alone or a Scalar.
+template <typename Store>
+void PartitionState::join_scalar(const ScalarView& now, std::uint64_t seed, const LeafDelta& leaf,
+                                 bool full, const VersionVector& context, JoinStats& stats,
+                                 Store store) {
+  digest_ -= scalar_hash(seed, now);
+  const bool sets_value = leaf.siblings.size() == 1 && leaf.integers.empty() && leaf.reals.empty();
+  if (sets_value && overwrites(now, leaf.siblings[0].dot, context)) {
+    digest_ += scalar_hash(seed, leaf.siblings[0]);
+    return store(leaf.siblings[0]);
+  }
+  Scalar scalar = now.copy();
   const std::size_t siblings = scalar.siblings.size();
   if (!leaf.partial) join_dots(scalar.siblings, vector_, leaf.siblings, context);
   if (EVEN_MUTANT(kTieBrokenByArrival) && scalar.siblings.size() > 1 && !leaf.siblings.empty()) {
@@ -294,18 +283,26 @@ void PartitionState::join_scalar(Scalar& scalar, std::uint64_t seed, const LeafD
     scalar.siblings.erase(replaced, scalar.siblings.end());
   }
   if (scalar.siblings.size() > 1 && scalar.siblings.size() > siblings) ++stats.conflicts;
-  if (scalar.counters || !leaf.integers.empty() || !leaf.reals.empty()) {
-    Scalar::Counters& counters = scalar.mutable_counters();
-    join_counter(counters.integers, vector_, leaf.integers, full, context);
-    join_counter(counters.reals, vector_, leaf.reals, full, context);
-    if (counters.empty()) scalar.counters.reset();
-  }
+  join_counter(scalar.integers, vector_, leaf.integers, full, context);
+  join_counter(scalar.reals, vector_, leaf.reals, full, context);
   digest_ += scalar_hash(seed, scalar);
+  store(std::move(scalar));
+}
+
+// Whether a new value simply takes the place of what is there: nothing, or one value that the new
+// one's maker had seen. What join_dots would find, for the common case.
+bool PartitionState::overwrites(const ScalarView& now, const Dot& dot,
+                                const VersionVector& context) const {
+  if (vector_.covers(dot) || !now.integers().empty() || !now.reals().empty()) return false;
+  if (now.sibling_count() > 1) return false;
+  bool all_seen = true;
+  now.for_each_sibling([&](const SiblingView& old) { all_seen = context.covers(old.dot); });
+  return all_seen;
 }
 
 void PartitionState::note_residue(std::string_view key, Object& object) {
-  if (object.residue_generation == new_residue_.number) return;
-  object.residue_generation = new_residue_.number;
+  if (object.residue_generation() == new_residue_.number) return;
+  object.set_residue_generation(new_residue_.number);
   new_residue_.keys.emplace_back(key);
 }
 
@@ -315,9 +312,10 @@ void PartitionState::collect_residue(const VersionVector& stable) {
     for (const std::string& key : old_residue_.keys) {
       const std::uint64_t hash = hash64(key);
       Object* object = objects_.find(key, hash);
-      if (object == nullptr || object->residue_generation != old_residue_.number) continue;
-      object->residue_generation = 0;
+      if (object == nullptr || object->residue_generation() != old_residue_.number) continue;
+      object->set_residue_generation(0);
       object->drop_residue();
+      object->settle();
       if (object->empty()) objects_.erase(key, hash);
     }
   }

@@ -71,8 +71,10 @@ class PartitionState {
   void join_key(const KeyDelta& delta, const VersionVector& context, JoinStats& stats);
   void join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf, bool full,
                  const VersionVector& context, JoinStats& stats);
-  void join_scalar(Scalar& scalar, std::uint64_t seed, const LeafDelta& leaf, bool full,
-                   const VersionVector& context, JoinStats& stats);
+  template <typename Store>
+  void join_scalar(const ScalarView& now, std::uint64_t seed, const LeafDelta& leaf, bool full,
+                   const VersionVector& context, JoinStats& stats, Store store);
+  bool overwrites(const ScalarView& now, const Dot& dot, const VersionVector& context) const;
   void remove_unmentioned(Object& object, std::uint64_t key_hash, const KeyDelta& delta,
                           const VersionVector& context, JoinStats& stats);
   void note_residue(std::string_view key, Object& object);

@@ -6,8 +6,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "lattice/delta.h"
-
 namespace even {
 namespace {
 
@@ -22,24 +20,48 @@ Sibling& Sibling::operator=(const SiblingView& view) {
   return *this;
 }
 
-const Sibling* Scalar::winner() const {
-  const Sibling* best = nullptr;
-  for (const Sibling& sibling : siblings) {
-    if (best == nullptr || sibling.time > best->time ||
-        (sibling.time == best->time && sibling.dot > best->dot)) {
-      best = &sibling;
-    }
+void Scalar::drop_residue() {
+  integers.drop_residue();
+  reals.drop_residue();
+}
+
+std::size_t ScalarView::sibling_count() const {
+  if (const Scalar* scalar = full()) return scalar->siblings.size();
+  return std::holds_alternative<SiblingView>(form_) ? 1 : 0;
+}
+
+CounterView<std::int64_t> ScalarView::integers() const {
+  if (const auto* tally = std::get_if<CounterEntry<std::int64_t>>(&form_)) {
+    return std::span(tally, 1);
   }
+  const Scalar* scalar = full();
+  return scalar == nullptr ? CounterView<std::int64_t>() : scalar->integers.view();
+}
+
+CounterView<Real> ScalarView::reals() const {
+  const Scalar* scalar = full();
+  return scalar == nullptr ? CounterView<Real>() : scalar->reals.view();
+}
+
+std::optional<SiblingView> ScalarView::winner() const {
+  std::optional<SiblingView> best;
+  for_each_sibling([&best](const SiblingView& sibling) {
+    if (!best || sibling.time > best->time ||
+        (sibling.time == best->time && sibling.dot > best->dot)) {
+      best = sibling;
+    }
+  });
   return best;
 }
 
-std::string_view Scalar::value(std::string& scratch) const {
-  const Sibling* base = winner();
+std::string_view ScalarView::value(std::string& scratch) const {
+  if (const auto* value = std::get_if<SiblingView>(&form_)) return value->value;
+  const std::optional<SiblingView> base = winner();
   if (!has_live_counters()) return base->value;
-  if (!counters->reals.live()) {
+  if (!reals().live()) {
     const std::optional<std::int64_t> integer = base ? parse_integer(base->value) : 0;
     if (integer) {
-      scratch = std::to_string(wrapping_add(*integer, counters->integers.value()));
+      scratch = std::to_string(wrapping_add(*integer, integers().value()));
       return scratch;
     }
   }
@@ -49,25 +71,23 @@ std::string_view Scalar::value(std::string& scratch) const {
   return scratch;
 }
 
-std::optional<Real> Scalar::number() const {
+std::optional<Real> ScalarView::number() const {
   Real total = 0;
-  if (const Sibling* base = winner()) {
+  if (const std::optional<SiblingView> base = winner()) {
     const std::optional<Real> real = parse_real(base->value);
     if (!real) return std::nullopt;
     total = *real;
   }
-  if (counters) {
-    total = wrapping_add(total, static_cast<Real>(counters->integers.value()));
-    total = wrapping_add(total, counters->reals.value());
-  }
-  return total;
+  total = wrapping_add(total, static_cast<Real>(integers().value()));
+  return wrapping_add(total, reals().value());
 }
 
-void Scalar::drop_residue() {
-  if (!counters) return;
-  counters->integers.drop_residue();
-  counters->reals.drop_residue();
-  if (counters->empty()) counters.reset();
+Scalar ScalarView::copy() const {
+  if (const Scalar* scalar = full()) return *scalar;
+  Scalar out;
+  for_each_sibling([&out](const SiblingView& view) { out.siblings.emplace_back() = view; });
+  out.integers = Counter<std::int64_t>(integers());
+  return out;
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {

@@ -7,18 +7,17 @@
 // are added to it, so concurrent increments add up, also to a concurrent SET of a number.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 
 #include "lattice/counter.h"
+#include "lattice/delta.h"
 #include "lattice/dot_store.h"
 #include "lattice/hlc.h"
 
 namespace even {
-
-struct SiblingView;
 
 struct Sibling {
   Dot dot;
@@ -28,27 +27,46 @@ struct Sibling {
   Sibling& operator=(const SiblingView& view);
 };
 
-class Scalar {
- public:
-  struct Counters {
-    Counter<std::int64_t> integers;
-    Counter<Real> reals;
-    bool empty() const { return integers.empty() && reals.empty(); }
-  };
+// The form that can be changed. In memory a scalar rests in a ScalarCell or in a PackedElements,
+// which have shorter forms for the common ones.
+struct Scalar {
+  bool empty() const { return siblings.empty() && integers.empty() && reals.empty(); }
+  void drop_residue();
 
+  DotStore<Sibling> siblings;
+  Counter<std::int64_t> integers;
+  Counter<Real> reals;
+};
+
+// A scalar as a reader sees it, wherever it rests; by default one that is not there. Views what it
+// was made from.
+class ScalarView {
+ public:
+  ScalarView() = default;
+  ScalarView(const SiblingView& value) : form_(value) {}
+  ScalarView(const CounterEntry<std::int64_t>& tally) : form_(tally) {}
+  ScalarView(const Scalar& scalar) : form_(&scalar) {}
+
+  bool empty() const { return full() != nullptr ? full()->empty() : form_.index() == 0; }
   // True when there is a value for a reader.
-  bool live() const {
-    return !siblings.empty() || (counters && (counters->integers.live() || counters->reals.live()));
+  bool live() const { return sibling_count() > 0 || has_live_counters(); }
+  bool has_residue() const { return integers().has_residue() || reals().has_residue(); }
+  bool has_live_counters() const { return integers().live() || reals().live(); }
+
+  std::size_t sibling_count() const;
+  template <typename Visit>
+  void for_each_sibling(Visit visit) const {
+    if (const auto* value = std::get_if<SiblingView>(&form_)) visit(*value);
+    if (const Scalar* scalar = full()) {
+      for (const Sibling& s : scalar->siblings) visit(SiblingView{s.dot, s.time, s.value, 0});
+    }
   }
-  bool empty() const { return siblings.empty() && counters == nullptr; }
-  bool has_residue() const {
-    return counters && (counters->integers.has_residue() || counters->reals.has_residue());
-  }
-  bool has_live_counters() const {
-    return counters && (counters->integers.live() || counters->reals.live());
-  }
-  // The register's winner, or null.
-  const Sibling* winner() const;
+  // No longer than this view.
+  CounterView<std::int64_t> integers() const;
+  CounterView<Real> reals() const;
+
+  // The register's winner, if there is one.
+  std::optional<SiblingView> winner() const;
   // What a reader sees: the winner with the live increments added. `scratch` holds the text when it
   // must be computed. Where the winner is not a number the increments stay hidden until the value
   // is written or deleted. Undefined unless live().
@@ -56,14 +74,17 @@ class Scalar {
   // The same as a number, in full precision; nothing when it is not one.
   std::optional<Real> number() const;
 
-  Counters& mutable_counters() {
-    if (!counters) counters = std::make_unique<Counters>();
-    return *counters;
-  }
-  void drop_residue();
+  // A copy that can be changed.
+  Scalar copy() const;
 
-  DotStore<Sibling> siblings;
-  std::unique_ptr<Counters> counters;  // null while no increment was ever made
+ private:
+  const Scalar* full() const {
+    const auto* scalar = std::get_if<const Scalar*>(&form_);
+    return scalar == nullptr ? nullptr : *scalar;
+  }
+
+  // One value and no counters; one entry of integers and no value; anything.
+  std::variant<std::monostate, SiblingView, CounterEntry<std::int64_t>, const Scalar*> form_;
 };
 
 // Redis's rules for numbers in text. An integer is canonical decimal (no spaces, plus sign or

@@ -45,16 +45,16 @@ struct ScalarText {
 
 std::int64_t quarters(Real value) { return static_cast<std::int64_t>(value * 4); }
 
-std::string scalar_text(const Scalar& scalar) {
+std::string scalar_text(const ScalarView& scalar) {
   ScalarText text;
-  for (const Sibling& s : scalar.siblings) text.siblings.insert({s.time, s.dot, s.value});
-  if (scalar.counters) {
-    for (const auto& entry : scalar.counters->integers.entries()) {
-      if (entry.live()) text.integers[entry.replica] = {entry.seq, entry.value()};
-    }
-    for (const auto& entry : scalar.counters->reals.entries()) {
-      if (entry.live()) text.reals[entry.replica] = {entry.seq, quarters(entry.value())};
-    }
+  scalar.for_each_sibling([&text](const SiblingView& s) {
+    text.siblings.insert({s.time, s.dot, std::string(s.value)});
+  });
+  for (const auto& entry : scalar.integers().entries()) {
+    if (entry.live()) text.integers[entry.replica] = {entry.seq, entry.value()};
+  }
+  for (const auto& entry : scalar.reals().entries()) {
+    if (entry.live()) text.reals[entry.replica] = {entry.seq, quarters(entry.value())};
   }
   std::string scratch;
   text.shown = scalar.value(scratch);
@@ -88,12 +88,11 @@ LeafDelta& leaf_of(KeyDelta& delta, LeafKind kind, std::string_view field) {
 }
 
 template <typename Number>
-void add_increment(const Counter<Number>* counter, const Dot& dot, Number by, bool anew,
+void add_increment(const CounterView<Number>& counter, const Dot& dot, Number by, bool anew,
                    CounterDeltas<Number>& out) {
   const auto mine = [&](const auto& entry) { return entry.replica == dot.replica; };
   out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
-  const Counter<Number> none;
-  out.push_back((counter != nullptr ? *counter : none).incremented(dot.replica, dot.seq, by, anew));
+  out.push_back(counter.incremented(dot.replica, dot.seq, by, anew));
 }
 
 ObjectType type_of(Act act) {
@@ -128,7 +127,7 @@ bool needs_key(Act act) {
   }
 }
 
-void set_scalar(const Scalar* stored, const Command& command, const Dot& dot, Hlc time,
+void set_scalar(const ScalarView& stored, const Command& command, const Dot& dot, Hlc time,
                 LeafDelta& leaf) {
   leaf.integers.clear();
   leaf.reals.clear();
@@ -143,7 +142,7 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
   const Object* object = stored != nullptr && stored->live() ? stored : nullptr;
   const ObjectType type = type_of(command.act);
   if (command.act == Act::kForgetExpiry) {
-    if (stored == nullptr || object != nullptr || !stored->expiry) return false;
+    if (stored == nullptr || object != nullptr || stored->expiry() == nullptr) return false;
     delta.key = command.key;
     remove_leftover_expiry(delta);
     operation.removals.push_back({.key = command.key, .kind = LeafKind::kExpiry});
@@ -158,26 +157,21 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
     remove_all(stored, delta);
     removal.whole_key = true;
   }
-  const Scalar* string = stored != nullptr ? &stored->string : nullptr;
-  const Scalar* field = stored != nullptr && stored->hash
-                            ? std::as_const(*stored->hash).find(command.field)
-                            : nullptr;
+  const ScalarView string = stored != nullptr ? stored->string() : ScalarView();
+  const ScalarView field = stored != nullptr ? stored->hash().find(command.field) : ScalarView();
   Effect effect{command.key,      LeafKind::kString, {},
                 Effect::kSibling, command.value,     command.number};
   bool has_effect = true;
 
-  const auto increment = [&](const Scalar* scalar, LeafKind kind, const std::string& name,
+  const auto increment = [&](const ScalarView& scalar, LeafKind kind, const std::string& name,
                              bool real) {
     LeafDelta& leaf = leaf_of(delta, kind, name);
     leaf.partial = !delta.full;
     const bool anew = object == nullptr;
-    const Scalar::Counters* counters = scalar != nullptr ? scalar->counters.get() : nullptr;
     if (real) {
-      add_increment(counters ? &counters->reals : nullptr, dot,
-                    static_cast<Real>(command.number) / 4, anew, leaf.reals);
+      add_increment(scalar.reals(), dot, static_cast<Real>(command.number) / 4, anew, leaf.reals);
     } else {
-      add_increment(counters ? &counters->integers : nullptr, dot, command.number, anew,
-                    leaf.integers);
+      add_increment(scalar.integers(), dot, command.number, anew, leaf.integers);
     }
     effect.kind = kind;
     effect.field = name;
@@ -194,7 +188,7 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
     case Act::kSetKeepExpiry: {
       removal.whole_key = true;
       removal.keeps_expiry =
-          command.act == Act::kSetKeepExpiry && object != nullptr && object->expiry;
+          command.act == Act::kSetKeepExpiry && object != nullptr && object->expiry() != nullptr;
       delta.leaves.clear();
       if (removal.keeps_expiry) {
         purge_expired(*stored, delta);
@@ -222,7 +216,7 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       remove_all(stored, delta);
       break;
     case Act::kPurge:
-      if (!object->expiry) return false;
+      if (object->expiry() == nullptr) return false;
       removal.whole_key = removal.keeps_expiry = true;
       has_effect = false;
       purge_expired(*stored, delta);
@@ -239,7 +233,7 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       break;
     }
     case Act::kDeleteField:
-      if (field == nullptr || !field->live()) return false;
+      if (!field.live()) return false;
       remove_scalar(field, change_leaf(LeafKind::kField, command.field));
       has_effect = false;
       break;
@@ -274,23 +268,19 @@ std::string view(const PartitionState& state) {
   state.objects().for_each([&lines](std::string_view name, const Object& object) {
     if (!object.live()) return;
     const std::string key(name);
-    if (object.string.live()) lines.insert(key + " string" + scalar_text(object.string));
-    if (object.set) {
-      object.set->for_each([&](std::string_view member, const DotStore<MemberDot>& dots) {
-        std::string line = fmt::format("{} member {}", key, member);
-        for (const MemberDot& entry : dots) line += ' ' + entry.dot.to_string();
-        lines.insert(line);
-      });
-    }
-    if (object.hash) {
-      object.hash->for_each([&](std::string_view field, const Scalar& scalar) {
-        if (scalar.live())
-          lines.insert(fmt::format("{} field {}{}", key, field, scalar_text(scalar)));
-      });
-    }
-    if (object.expiry) {
+    if (object.string().live()) lines.insert(key + " string" + scalar_text(object.string()));
+    object.set().for_each([&](std::string_view member, const MemberDots& dots) {
+      std::string line = fmt::format("{} member {}", key, member);
+      for (const MemberDot& entry : dots) line += ' ' + entry.dot.to_string();
+      lines.insert(line);
+    });
+    object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
+      if (scalar.live())
+        lines.insert(fmt::format("{} field {}{}", key, field, scalar_text(scalar)));
+    });
+    if (object.expiry() != nullptr) {
       std::set<std::string> siblings;
-      for (const ExpirySibling& s : *object.expiry) {
+      for (const ExpirySibling& s : *object.expiry()) {
         siblings.insert(fmt::format(" {}@{}+{}", s.at_ms, s.time.value, s.dot.to_string()));
       }
       lines.insert(fmt::format("{} expiry{}", key, fmt::join(siblings, "")));

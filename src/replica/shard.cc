@@ -303,14 +303,16 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
   for (Wanted& each : all) {
     each.object = each.objects->likely(each.key);
     if (each.object == nullptr) continue;
-    if (each.object->string.counters) __builtin_prefetch(each.object->string.counters.get());
-    if (each.object->set) each.object->set->prefetch_bucket(each.field);
-    if (each.object->hash) each.object->hash->prefetch_bucket(each.field);
+    each.object->prefetch();
   }
   for (const Wanted& each : all) {
-    if (each.object == nullptr) continue;
-    if (each.object->set) each.object->set->prefetch_node(each.field);
-    if (each.object->hash) each.object->hash->prefetch_node(each.field);
+    if (each.object != nullptr) each.object->prefetch_bucket(each.field);
+  }
+  for (const Wanted& each : all) {
+    if (each.object != nullptr) each.object->prefetch_node(each.field);
+  }
+  for (const Wanted& each : all) {
+    if (each.object != nullptr) each.object->prefetch_value(each.field);
   }
 }
 

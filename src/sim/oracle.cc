@@ -146,32 +146,28 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       switch (leaf.first) {
         case LeafKind::kString:
         case LeafKind::kField: {
-          const Scalar* scalar = object == nullptr ? nullptr
-                                 : leaf.first == LeafKind::kString
-                                     ? &object->string
-                                     : (object->hash ? object->hash->find(leaf.second) : nullptr);
+          const ScalarView scalar = object == nullptr ? ScalarView()
+                                    : leaf.first == LeafKind::kString
+                                        ? object->string()
+                                        : object->hash().find(leaf.second);
           const bool expected_live = !expected.empty() || live_increments[leaf] > 0;
           live = live || expected_live;
-          if ((scalar != nullptr && scalar->live()) != expected_live) {
+          if (scalar.live() != expected_live) {
             return wrong(
                 fmt::format("{} {}", name, expected_live ? "is missing" : "should not be there"));
           }
           if (!expected_live) break;
-          if (scalar->siblings.size() != expected.size())
+          if (scalar.sibling_count() != expected.size())
             return wrong(name + " has the wrong concurrent values");
           for (const ExpectedValue& value : expected) {
-            const auto held = std::find_if(scalar->siblings.begin(), scalar->siblings.end(),
-                                           [&](const Sibling& s) { return s.dot == value.dot; });
-            if (held == scalar->siblings.end() || held->value != value.value ||
-                held->time != value.time) {
-              return wrong(name + " has the wrong concurrent values");
-            }
+            bool held = false;
+            scalar.for_each_sibling([&](const SiblingView& s) {
+              held = held || (s.dot == value.dot && s.value == value.value && s.time == value.time);
+            });
+            if (!held) return wrong(name + " has the wrong concurrent values");
           }
-          double sum = 0;
-          if (scalar->counters) {
-            sum = static_cast<double>(scalar->counters->integers.value()) +
-                  static_cast<double>(scalar->counters->reals.value());
-          }
+          const double sum = static_cast<double>(scalar.integers().value()) +
+                             static_cast<double>(scalar.reals().value());
           if (sum != sums[leaf]) {
             return wrong(fmt::format("the increments of {} add up to {} instead of {}", name, sum,
                                      sums[leaf]));
@@ -180,16 +176,15 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
               std::max_element(expected.begin(), expected.end(), [](const auto& a, const auto& b) {
                 return std::pair(a.time, a.dot) < std::pair(b.time, b.dot);
               });
-          if (winner != expected.end() && scalar->winner()->dot != winner->dot) {
+          if (winner != expected.end() && scalar.winner()->dot != winner->dot) {
             return wrong(name + " shows a value that was not written last");
           }
           break;
         }
         case LeafKind::kMember: {
-          const DotStore<MemberDot>* dots =
-              object && object->set ? object->set->find(leaf.second) : nullptr;
+          const std::size_t dots = object ? object->set().find(leaf.second).size() : 0;
           live = live || !expected.empty();
-          if ((dots == nullptr ? 0 : dots->size()) != expected.size()) {
+          if (dots != expected.size()) {
             return wrong(
                 fmt::format("{} {}", name,
                             expected.empty() ? "should not be there" : "is missing or incomplete"));

@@ -1,0 +1,210 @@
+#include "lattice/collection.h"
+
+#include "lattice/compact_dot.h"
+
+namespace even {
+namespace {
+
+constexpr std::uint64_t kPointerMark = std::uint64_t{0xffff} << 48;  // no CompactDot has it
+
+}  // namespace
+
+MemberDots MemberCell::dots() const {
+  const std::uint64_t word = this->word();
+  if (word == 0) return {};
+  if ((word & kPointerMark) == kPointerMark) {
+    return *reinterpret_cast<const MemberDots*>(word & ~kPointerMark);
+  }
+  return {{CompactDot::from_bits(word).dot()}};
+}
+
+void MemberCell::clear() {
+  if ((word() & kPointerMark) == kPointerMark) {
+    delete reinterpret_cast<MemberDots*>(word() & ~kPointerMark);
+  }
+  set_word(0);
+}
+
+void MemberCell::assign(const MemberDots& dots) {
+  clear();
+  if (dots.empty()) return;
+  if (dots.size() == 1) {
+    if (const auto dot = CompactDot::make(dots[0].dot)) return set_word(dot->bits());
+  }
+  set_word(reinterpret_cast<std::uint64_t>(new MemberDots(dots)) | kPointerMark);
+}
+
+bool SetView::contains(std::string_view member) const {
+  return table_ != nullptr ? table_->find(member) != nullptr : packed_.find(member).has_value();
+}
+
+MemberDots SetView::find(std::string_view member) const {
+  if (table_ != nullptr) {
+    const MemberCell* cell = table_->find(member);
+    return cell == nullptr ? MemberDots() : cell->dots();
+  }
+  const auto element = packed_.find(member);
+  return element ? MemberDots{{element->dot}} : MemberDots();
+}
+
+SetView::Entry SetView::random(Random& random) const {
+  if (table_ != nullptr) return {table_->random(random)->key()};
+  return {packed_.at(random.below(packed_.size())).name};
+}
+
+ScalarView HashView::find(std::string_view field) const {
+  if (table_ != nullptr) {
+    const ScalarCell* cell = table_->fields.find(field);
+    return cell == nullptr ? ScalarView() : cell->view();
+  }
+  const auto element = packed_.find(field);
+  return element ? element->scalar() : ScalarView();
+}
+
+HashView::Entry HashView::random(Random& random) const {
+  if (table_ != nullptr) {
+    const auto* node = table_->fields.random(random);
+    return {node->key(), node->value.view()};
+  }
+  const PackedElement element = packed_.at(random.below(packed_.size()));
+  return {element.name, element.scalar()};
+}
+
+SetView SetCell::view(TaggedPointer pointer) {
+  if (pointer.tag() == kTable) return SetView(pointer.get<const SetTable>());
+  return SetView(PackedElements(pointer.get<char>()));
+}
+
+void SetCell::clear() {
+  if (SetTable* all = table()) {
+    delete all;
+  } else {
+    PackedElements(pointer_.get<char>()).release();
+  }
+  pointer_ = {};
+}
+
+void SetCell::drop_if_empty() {
+  if (table()->empty()) clear();
+}
+
+// Into a packed set.
+void SetCell::store(std::string_view member, const MemberDots& dots) {
+  if (table() == nullptr) {
+    PackedElements packed(pointer_.get<char>());
+    bool fits = dots.size() <= 1;
+    if (dots.empty()) packed.erase(member);
+    if (dots.size() == 1) fits = packed.put({.name = member, .dot = dots[0].dot});
+    if (fits) {
+      pointer_ =
+          packed.block() == nullptr ? TaggedPointer() : TaggedPointer(packed.block(), kPacked);
+      return;
+    }
+    auto* all = new SetTable;
+    packed.for_each([all](const PackedElement& element) {
+      all->get(element.name, hash64(element.name)).assign({{element.dot}});
+      return true;
+    });
+    PackedElements::KeepReplaced keep;  // `member` may view it
+    packed.release();
+    pointer_ = {all, kTable};
+    all->get(member, hash64(member)).assign(dots);
+    return;
+  }
+  // It became a table while all of its members were being changed.
+  const std::uint64_t hash = hash64(member);
+  table()->get(member, hash).assign(dots);
+  if (dots.empty()) table()->erase(member, hash);
+  drop_if_empty();
+}
+
+HashView HashCell::view(TaggedPointer pointer) {
+  if (pointer.tag() == kTable) return HashView(pointer.get<const HashTable>());
+  return HashView(PackedElements(pointer.get<char>()));
+}
+
+void HashCell::clear() {
+  if (HashTable* all = table()) {
+    delete all;
+  } else {
+    PackedElements(pointer_.get<char>()).release();
+  }
+  pointer_ = {};
+}
+
+void HashCell::drop_if_empty() {
+  if (table()->fields.empty()) clear();
+}
+
+HashTable& HashCell::spill() {
+  if (table() != nullptr) return *table();
+  PackedElements packed(pointer_.get<char>());
+  auto* all = new HashTable;
+  packed.for_each([all](const PackedElement& element) {
+    ScalarCell& cell = all->fields.get(element.name, hash64(element.name));
+    if (element.kind == PackedElement::kTally) {
+      cell.assign(element.scalar().copy());
+    } else {
+      cell.assign(SiblingView{element.dot, element.time, element.value, 0});
+    }
+    all->live += element.live();
+    return true;
+  });
+  packed.release();
+  pointer_ = {all, kTable};
+  return *all;
+}
+
+bool HashCell::pack(const PackedElement& element) {
+  if (table() != nullptr) return false;
+  PackedElements packed(pointer_.get<char>());
+  if (!packed.put(element)) return false;
+  pointer_ = {packed.block(), kPacked};
+  return true;
+}
+
+void HashCell::store(std::string_view field, const SiblingView& value) {
+  if (pack({.name = field,
+            .kind = PackedElement::kValue,
+            .dot = value.dot,
+            .time = value.time,
+            .value = value.value})) {
+    return;
+  }
+  const PackedElements::KeepReplaced keep;  // `field` and `value` may view it
+  ScalarCell& cell = spill().fields.get(field, hash64(field));
+  change_cell(cell, [&](const ScalarView&, auto store) { store(value); });
+}
+
+void HashCell::store(std::string_view field, Scalar&& scalar) {
+  const std::size_t counters = scalar.integers.entries().size() + 2 * scalar.reals.entries().size();
+  if (scalar.siblings.size() == 1 && counters == 0) {
+    const Sibling& only = scalar.siblings[0];
+    return store(field, SiblingView{only.dot, only.time, only.value, 0});
+  }
+  if (scalar.siblings.empty() && counters == 1) {
+    const auto& entry = scalar.integers.entries()[0];
+    if (pack({.name = field,
+              .kind = PackedElement::kTally,
+              .dot = {entry.replica, entry.seq},
+              .sum = entry.sum,
+              .removed_seq = entry.removed_seq,
+              .removed_sum = entry.removed_sum})) {
+      return;
+    }
+  }
+  if (scalar.empty() && table() == nullptr) {
+    PackedElements packed(pointer_.get<char>());
+    packed.erase(field);
+    pointer_ = packed.block() == nullptr ? TaggedPointer() : TaggedPointer(packed.block(), kPacked);
+    return;
+  }
+  const PackedElements::KeepReplaced keep;
+  const std::uint64_t hash = hash64(field);
+  ScalarCell& cell = spill().fields.get(field, hash);
+  change_cell(cell, [&](const ScalarView&, auto store) { store(std::move(scalar)); });
+  if (cell.empty()) table()->fields.erase(field, hash);
+  drop_if_empty();
+}
+
+}  // namespace even

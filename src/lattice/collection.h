@@ -1,0 +1,346 @@
+// Sets and hashes in memory: packed (see packed_elements.h) while they are small and plain, a table
+// from then on. Both are read through a view, passed by value, which does not tell which it is; the
+// order of elements is the order of insertion in the former and of hashes in the latter.
+//
+// A cell is where one rests: eight bytes. Changing a cell invalidates its views, except that what a
+// packed one held stays readable while a PackedElements::KeepReplaced exists.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "base/hash.h"
+#include "env/random.h"
+#include "lattice/dot_store.h"
+#include "lattice/hash_ordered_map.h"
+#include "lattice/packed_elements.h"
+#include "lattice/scalar_cell.h"
+
+namespace even {
+
+// A set member: present while it has a dot.
+struct MemberDot {
+  Dot dot;
+  MemberDot& operator=(const SiblingView& view) {
+    dot = view.dot;
+    return *this;
+  }
+};
+using MemberDots = DotStore<MemberDot>;
+
+// The dots of one member of a large set.
+class MemberCell {
+ public:
+  MemberCell() = default;
+  MemberCell(const MemberCell&) = delete;
+  MemberCell& operator=(const MemberCell&) = delete;
+  ~MemberCell() { clear(); }
+
+  MemberDots dots() const;
+  void assign(const MemberDots& dots);
+
+ private:
+  void clear();
+  std::uint64_t word() const { return std::uint64_t{high_} << 32 | low_; }
+  void set_word(std::uint64_t word) {
+    low_ = static_cast<std::uint32_t>(word);
+    high_ = static_cast<std::uint32_t>(word >> 32);
+  }
+
+  // 0, a CompactDot, or a pointer to MemberDots with the 16 highest bits set.
+  std::uint32_t low_ = 0;
+  std::uint32_t high_ = 0;
+};
+
+using SetTable = HashOrderedMap<MemberCell>;
+
+struct HashTable {
+  HashOrderedMap<ScalarCell> fields;
+  std::size_t live = 0;
+};
+
+class SetView {
+ public:
+  struct Entry {
+    std::string_view name;
+  };
+
+  SetView() = default;  // of no set
+  explicit SetView(PackedElements packed) : packed_(packed) {}
+  explicit SetView(const SetTable* table) : table_(table) {}
+
+  explicit operator bool() const { return size() > 0; }
+  std::size_t size() const { return table_ != nullptr ? table_->size() : packed_.size(); }
+  bool contains(std::string_view member) const;
+  MemberDots find(std::string_view member) const;  // no dots: not a member
+
+  // Calls visit(member) or visit(member, dots), until it returns false if it returns bool.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    const auto call = [&visit](std::string_view member, auto dots) {
+      if constexpr (std::is_invocable_v<Visit, std::string_view>) {
+        return until_false([&] { return visit(member); });
+      } else {
+        return until_false([&] { return visit(member, dots()); });
+      }
+    };
+    if (table_ != nullptr) {
+      table_->for_each([&](std::string_view member, const MemberCell& cell) {
+        return call(member, [&cell] { return cell.dots(); });
+      });
+      return;
+    }
+    packed_.for_each([&](const PackedElement& element) {
+      return call(element.name, [&element] { return MemberDots{{element.dot}}; });
+    });
+  }
+  // As HashOrderedMap::scan, with visit(entry). A packed set is scanned at once.
+  template <typename Visit>
+  std::pair<bool, std::uint64_t> scan(std::uint64_t first, Visit visit) const {
+    if (table_ != nullptr) {
+      return table_->scan(first, [&](std::uint64_t, std::string_view member, const MemberCell&) {
+        return visit(Entry{member});
+      });
+    }
+    packed_.for_each([&](const PackedElement& element) {
+      if (first == 0 || hash64(element.name) >= first) visit(Entry{element.name});
+      return true;
+    });
+    return {false, 0};
+  }
+  // Of a set with members.
+  Entry random(Random& random) const;
+
+  // See HashOrderedMap.
+  void prefetch_bucket(std::uint64_t hash) const {
+    if (table_ != nullptr) table_->prefetch_bucket(hash);
+  }
+  void prefetch_node(std::uint64_t hash) const {
+    if (table_ != nullptr) table_->prefetch_node(hash);
+  }
+
+  template <typename Call>
+  static bool until_false(Call call) {
+    if constexpr (std::is_same_v<decltype(call()), bool>) {
+      return call();
+    } else {
+      call();
+      return true;
+    }
+  }
+
+ private:
+  PackedElements packed_;
+  const SetTable* table_ = nullptr;
+};
+
+// The map may hold fields that are only residue of counters.
+class HashView {
+ public:
+  struct Entry {
+    std::string_view name;
+    ScalarView scalar;
+  };
+
+  HashView() = default;  // of no hash
+  explicit HashView(PackedElements packed) : packed_(packed) {}
+  explicit HashView(const HashTable* table) : table_(table) {}
+
+  explicit operator bool() const { return size() > 0; }
+  std::size_t size() const { return table_ != nullptr ? table_->fields.size() : packed_.size(); }
+  // Fields that are there to a reader.
+  std::size_t live() const { return table_ != nullptr ? table_->live : packed_.live(); }
+  ScalarView find(std::string_view field) const;
+
+  // Calls visit(field, scalar), until it returns false if it returns bool.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    if (table_ != nullptr) {
+      table_->fields.for_each([&](std::string_view field, const ScalarCell& cell) {
+        return SetView::until_false([&] { return visit(field, cell.view()); });
+      });
+      return;
+    }
+    packed_.for_each([&](const PackedElement& element) {
+      return SetView::until_false([&] { return visit(element.name, element.scalar()); });
+    });
+  }
+  template <typename Visit>
+  std::pair<bool, std::uint64_t> scan(std::uint64_t first, Visit visit) const {
+    if (table_ != nullptr) {
+      return table_->fields.scan(
+          first, [&](std::uint64_t, std::string_view field, const ScalarCell& cell) {
+            return visit(Entry{field, cell.view()});
+          });
+    }
+    packed_.for_each([&](const PackedElement& element) {
+      if (first == 0 || hash64(element.name) >= first) visit(Entry{element.name, element.scalar()});
+      return true;
+    });
+    return {false, 0};
+  }
+  // Of a hash with fields; maybe one that is not live.
+  Entry random(Random& random) const;
+
+  void prefetch_bucket(std::uint64_t hash) const {
+    if (table_ != nullptr) table_->fields.prefetch_bucket(hash);
+  }
+  void prefetch_node(std::uint64_t hash) const {
+    if (table_ != nullptr) table_->fields.prefetch_node(hash);
+  }
+  void prefetch_value(std::uint64_t hash) const {
+    if (table_ == nullptr) return;
+    if (const ScalarCell* cell = table_->fields.likely(hash)) cell->prefetch();
+  }
+
+ private:
+  PackedElements packed_;
+  const HashTable* table_ = nullptr;
+};
+
+class SetCell {
+ public:
+  static constexpr unsigned kPacked = 4;
+  static constexpr unsigned kTable = 5;
+
+  SetCell() = default;
+  explicit SetCell(TaggedPointer pointer) : pointer_(pointer) {}
+  SetCell(SetCell&& other) noexcept : pointer_(other.release()) {}
+  SetCell& operator=(SetCell&& other) noexcept {
+    std::swap(pointer_, other.pointer_);
+    return *this;
+  }
+  ~SetCell() { clear(); }
+
+  bool empty() const { return pointer_.null(); }
+  static SetView view(TaggedPointer pointer);
+  SetView view() const { return view(pointer_); }
+  void clear();
+  TaggedPointer release() { return std::exchange(pointer_, {}); }
+
+  // Calls change(dots) with the member's dots, which it may change; without dots it is erased.
+  template <typename Change>
+  void update(std::string_view member, Change change) {
+    if (table() != nullptr) {
+      const std::uint64_t hash = hash64(member);
+      MemberCell& cell = table()->get(member, hash);
+      if (!change_cell(cell, change)) table()->erase(member, hash);
+      return drop_if_empty();
+    }
+    MemberDots dots = view().find(member);
+    change(dots);
+    store(member, dots);
+  }
+  // Calls change(member, dots) for every member. For a packed set a KeepReplaced must exist.
+  template <typename Change>
+  void update_all(Change change) {
+    if (table() != nullptr) {
+      table()->erase_if([&](std::string_view member, MemberCell& cell) {
+        return !change_cell(cell, [&](MemberDots& dots) { change(member, dots); });
+      });
+      return drop_if_empty();
+    }
+    view().for_each([&](std::string_view member, MemberDots dots) {
+      change(member, dots);
+      store(member, dots);
+    });
+  }
+
+ private:
+  SetTable* table() const { return pointer_.tag() == kTable ? pointer_.get<SetTable>() : nullptr; }
+  template <typename Change>
+  static bool change_cell(MemberCell& cell, Change change) {
+    MemberDots dots = cell.dots();
+    change(dots);
+    cell.assign(dots);
+    return !dots.empty();
+  }
+  void store(std::string_view member, const MemberDots& dots);
+  void drop_if_empty();
+
+  TaggedPointer pointer_;
+};
+
+class HashCell {
+ public:
+  static constexpr unsigned kPacked = 6;
+  static constexpr unsigned kTable = 7;
+
+  HashCell() = default;
+  explicit HashCell(TaggedPointer pointer) : pointer_(pointer) {}
+  HashCell(HashCell&& other) noexcept : pointer_(other.release()) {}
+  HashCell& operator=(HashCell&& other) noexcept {
+    std::swap(pointer_, other.pointer_);
+    return *this;
+  }
+  ~HashCell() { clear(); }
+
+  bool empty() const { return pointer_.null(); }
+  static HashView view(TaggedPointer pointer);
+  HashView view() const { return view(pointer_); }
+  void clear();
+  TaggedPointer release() { return std::exchange(pointer_, {}); }
+
+  // Calls change(now, store) with the field as it is. `store` takes what it is to be, a SiblingView
+  // for a value alone or a Scalar, and may be called once; an empty Scalar erases the field.
+  template <typename Change>
+  void update(std::string_view field, Change change) {
+    if (table() != nullptr) {
+      const std::uint64_t hash = hash64(field);
+      ScalarCell& cell = table()->fields.get(field, hash);
+      change_cell(cell, change);
+      if (cell.empty()) table()->fields.erase(field, hash);
+      return drop_if_empty();
+    }
+    change(view().find(field), Store{*this, field});
+  }
+  // Calls change(field, now, store) for every field. For a packed hash a KeepReplaced must exist.
+  template <typename Change>
+  void update_all(Change change) {
+    if (table() != nullptr) {
+      table()->fields.erase_if([&](std::string_view field, ScalarCell& cell) {
+        change_cell(cell, [&](const ScalarView& now, auto store) { change(field, now, store); });
+        return cell.empty();
+      });
+      return drop_if_empty();
+    }
+    view().for_each([&](std::string_view field, const ScalarView& now) {
+      change(field, now, Store{*this, field});
+    });
+  }
+
+ private:
+  // Into a packed hash.
+  struct Store {
+    HashCell& cell;
+    std::string_view field;
+    void operator()(const SiblingView& value) const { cell.store(field, value); }
+    void operator()(Scalar&& scalar) const { cell.store(field, std::move(scalar)); }
+  };
+  HashTable* table() const {
+    return pointer_.tag() == kTable ? pointer_.get<HashTable>() : nullptr;
+  }
+  template <typename Change>
+  void change_cell(ScalarCell& cell, Change change) {
+    const ScalarView now = cell.view();
+    const bool was_live = now.live();
+    bool is_live = was_live;
+    change(now, [&](auto&& next) {
+      is_live = ScalarView(next).live();
+      cell.assign(std::forward<decltype(next)>(next));
+    });
+    if (is_live != was_live) table()->live += is_live ? 1 : std::size_t(-1);
+  }
+  void store(std::string_view field, const SiblingView& value);
+  void store(std::string_view field, Scalar&& scalar);
+  bool pack(const PackedElement& element);
+  HashTable& spill();
+  void drop_if_empty();
+
+  TaggedPointer pointer_;
+};
+
+}  // namespace even
