@@ -37,6 +37,10 @@ enum CommandFlag : std::uint32_t {
   kAllowBusy = 1u << 18,
 };
 
+// Of commands that write one key. The words behind the key name all that may be written of it:
+// members or fields, each word or each second one.
+enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond };
+
 // What a command touches; decides where it runs.
 enum class Scope : std::uint8_t {
   kKeys,        // the keys among its arguments
@@ -94,6 +98,7 @@ struct Command {
   Split split = Split::kNever;
   Handler handler = nullptr;
   std::span<const Subcommand> subcommands = {};
+  Elements elements = Elements::kUnknown;
 };
 
 // Case-insensitive; null when there is no such command.

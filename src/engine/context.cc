@@ -203,7 +203,8 @@ const Context::Place& Context::locate(std::string_view key) const {
     return last_;
   last_.key = key;
   last_.partition = keyspace_.partition_of(key);
-  last_.stored = keyspace_.state(last_.partition).find(key, hash64(key));
+  last_.hash = hash64(key);
+  last_.stored = keyspace_.state(last_.partition).find(key, last_.hash);
   const bool visible =
       last_.stored != nullptr && last_.stored->live() && !last_.stored->expired(now_ms);
   last_.visible = visible ? last_.stored : nullptr;
@@ -219,16 +220,18 @@ bool Context::find(std::string_view key, ObjectType type, const Object*& out) co
   return false;
 }
 
-Context::PartitionWrite& Context::partition_write(PartitionId partition) {
+Context::PartitionWrite& Context::partition_write(PartitionId partition,
+                                                  const WriteIntent& intent) {
   for (PartitionWrite& write : writes_) {
     if (write.record.partition == partition) return write;
   }
-  return writes_.emplace_back(keyspace_.begin(partition));
+  return writes_.emplace_back(keyspace_.begin(partition, intent));
 }
 
 KeyWriter& Context::write(std::string_view key) {
   const Place& place = locate(key);
-  PartitionWrite& write = partition_write(place.partition);
+  PartitionWrite& write =
+      partition_write(place.partition, {place.hash, place.visible == nullptr, elements_, step_});
   const auto& keys = write.record.delta.keys;  // the writers' in the same order
   if (keys.size() < kIndexFrom) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -249,7 +252,7 @@ void Context::flush_all() {
   for (PartitionId partition : keyspace_.partitions()) {
     const PartitionState& state = keyspace_.state(partition);
     if (state.objects().empty()) continue;
-    Delta& delta = partition_write(partition).record.delta;
+    Delta& delta = partition_write(partition, {}).record.delta;
     delta.full = true;
     state.objects().for_each([&delta](std::string_view key, const Object& object) {
       KeyDelta removal;

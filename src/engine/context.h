@@ -85,8 +85,15 @@ class KeyWriter {
 
 class Context {
  public:
-  Context(Keyspace& keyspace, Reply& reply, Random& random, std::int64_t now_ms)
-      : reply(reply), random(random), now_ms(now_ms), keyspace_(keyspace) {}
+  // `elements`, `step`: see WriteIntent.
+  Context(Keyspace& keyspace, Reply& reply, Random& random, std::int64_t now_ms, Args elements = {},
+          std::size_t step = 1)
+      : reply(reply),
+        random(random),
+        now_ms(now_ms),
+        keyspace_(keyspace),
+        elements_(elements),
+        step_(step) {}
 
   Reply& reply;
   Random& random;
@@ -122,14 +129,17 @@ class Context {
   // Where a key is. Remembers the last one, because most commands look at a key and then write it.
   struct Place {
     std::string_view key;
+    std::uint64_t hash = 0;
     PartitionId partition = 0;
     const Object* stored = nullptr;  // including residue and expired content
     const Object* visible = nullptr;
   };
   const Place& locate(std::string_view key) const;
-  PartitionWrite& partition_write(PartitionId partition);
+  PartitionWrite& partition_write(PartitionId partition, const WriteIntent& intent);
 
   Keyspace& keyspace_;
+  const Args elements_;
+  const std::size_t step_;
   mutable Place last_;
   StableList<PartitionWrite> writes_;
   std::vector<std::unique_ptr<std::string>> kept_;

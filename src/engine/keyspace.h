@@ -12,6 +12,16 @@
 
 namespace even {
 
+// What a command is about to write in a partition, as far as is known before it does.
+struct WriteIntent {
+  std::uint64_t key_hash = 0;  // of the only key
+  bool whole = false;          // all of the key, because it is not there yet
+  // The fields or members that the command names, every `step`-th word: it writes nothing else of
+  // the key, unless it removes something. Empty: it may write anything.
+  std::span<const std::string_view> elements;
+  std::size_t step = 1;
+};
+
 class Keyspace {
  public:
   virtual ~Keyspace() = default;
@@ -23,9 +33,10 @@ class Keyspace {
   virtual const PartitionState& state(PartitionId partition) const = 0;
   // The nodes that keep the partition, in order of preference.
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
-  // Begins a record: all of it but its delta. It is either committed before the partition's state
-  // changes and another one is begun, or forgotten.
-  virtual Record begin(PartitionId partition) = 0;
+  // Begins a record, or goes on with one that can take what is intended: all of it but its delta.
+  // It is either committed before the partition's state changes and another one is begun, or
+  // forgotten.
+  virtual Record begin(PartitionId partition, const WriteIntent& intent) = 0;
 };
 
 }  // namespace even

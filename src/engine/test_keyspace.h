@@ -32,7 +32,7 @@ class TestKeyspace final : public Keyspace {
   PartitionId partition_count() const override { return static_cast<PartitionId>(ids_.size()); }
   std::span<const PartitionId> partitions() const override { return ids_; }
   const PartitionState& state(PartitionId partition) const override { return states_[partition]; }
-  Record begin(PartitionId partition) override {
+  Record begin(PartitionId partition, const WriteIntent&) override {
     return Record::begin(partition, replica_, clock_.tick(now_ms), states_[partition].vector());
   }
   std::vector<NodeNumber> replicas(PartitionId) const override { return {1, 2, 3}; }

@@ -239,7 +239,10 @@ void get_body(const msgpack::object& object, Record& out) {
 
 }  // namespace
 
-void encode_record(const Record& record, std::string& out) {
+namespace {
+
+// All before the keys, of which there are `keys`.
+void pack_front(const Record& record, bool full, std::size_t keys, std::string& out) {
   const Dot own = record.dot();
   put_little_endian(out, record.partition);
   put_little_endian(out, own.replica.value);
@@ -256,14 +259,59 @@ void encode_record(const Record& record, std::string& out) {
     packer.pack_uint64(dot.replica.value);
     packer.pack_uint64(dot.seq);
   }
-  record.delta.full ? packer.pack_true() : packer.pack_false();
-  packer.pack_array(static_cast<std::uint32_t>(record.delta.keys.size()));
-  for (const KeyDelta& key : record.delta.keys) {
-    packer.pack_array(static_cast<std::uint32_t>(kKeyHeader + key.leaves.size()));
-    pack_bytes(packer, key.key);
-    key.full ? packer.pack_true() : packer.pack_false();
-    for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, own, record.time);
+  full ? packer.pack_true() : packer.pack_false();
+  packer.pack_array(static_cast<std::uint32_t>(keys));
+}
+
+void pack_key(Packer& packer, const KeyDelta& key, const Dot& own, Hlc time) {
+  packer.pack_array(static_cast<std::uint32_t>(kKeyHeader + key.leaves.size()));
+  pack_bytes(packer, key.key);
+  key.full ? packer.pack_true() : packer.pack_false();
+  for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, own, time);
+}
+
+std::size_t array_header_bytes(std::size_t size) { return size < 16 ? 1 : size < 65536 ? 3 : 5; }
+
+}  // namespace
+
+void encode_record(const Record& record, std::string& out) {
+  pack_front(record, record.delta.full, record.delta.keys.size(), out);
+  StringBuffer buffer{out};
+  Packer packer(buffer);
+  for (const KeyDelta& key : record.delta.keys) pack_key(packer, key, record.dot(), record.time);
+}
+
+void RecordBuilder::add(const KeyDelta& key, const Dot& dot, Hlc time) {
+  begun_ = true;
+  StringBuffer buffer{keys_};
+  Packer packer(buffer);
+  if (!key.full && last_leaves_ > 0 &&
+      std::string_view(keys_).substr(last_key_, last_key_bytes_) == key.key) {
+    std::string header;
+    StringBuffer header_buffer{header};
+    const std::size_t before = array_header_bytes(kKeyHeader + last_leaves_);
+    last_leaves_ += key.leaves.size();
+    Packer(header_buffer).pack_array(static_cast<std::uint32_t>(kKeyHeader + last_leaves_));
+    keys_.replace(last_, before, header);
+    last_key_ += header.size() - before;
+    for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, dot, time);
+    return;
   }
+  ++count_;
+  last_ = keys_.size();
+  last_leaves_ = key.full ? 0 : key.leaves.size();
+  pack_key(packer, key, dot, time);
+  last_key_bytes_ = key.key.size();
+  const std::size_t bin_header = last_key_bytes_ < 256 ? 2 : last_key_bytes_ < 65536 ? 3 : 5;
+  last_key_ = last_ + array_header_bytes(kKeyHeader + key.leaves.size()) + bin_header;
+}
+
+void RecordBuilder::finish(const Record& head, bool full, std::string& out) {
+  pack_front(head, full, count_, out);
+  out += keys_;
+  keys_.clear();
+  count_ = last_leaves_ = 0;
+  begun_ = false;
 }
 
 struct RecordDecoder::Impl {

@@ -26,6 +26,32 @@ std::optional<RecordHead> decode_record_head(std::string_view bytes);
 // Appends the encoding of `record` to `out`.
 void encode_record(const Record& record, std::string& out);
 
+// Encodes a record whose keys come one by one. One that follows a part of the same key becomes one
+// key with it.
+class RecordBuilder {
+ public:
+  bool empty() const { return !begun_; }
+  std::size_t bytes() const { return keys_.size(); }
+  // `dot`, `time`: the record's.
+  void add(const KeyDelta& key, const Dot& dot, Hlc time);
+  // The record is begun, though it mentions no key so far.
+  void add_nothing() { begun_ = true; }
+  // Appends the record to `out`. `head`: all of it but the keys; `full`: Delta::full. Empty
+  // afterwards.
+  void finish(const Record& head, bool full, std::string& out);
+
+ private:
+  std::string keys_;  // their encodings
+  std::size_t count_ = 0;
+  bool begun_ = false;
+  // The last key, if it is a part of one: where its encoding and its own bytes begin, and its
+  // number of leaves.
+  std::size_t last_ = 0;
+  std::size_t last_key_ = 0;
+  std::size_t last_key_bytes_ = 0;
+  std::size_t last_leaves_ = 0;
+};
+
 class RecordDecoder {
  public:
   RecordDecoder();

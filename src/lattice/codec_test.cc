@@ -4,6 +4,10 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include <set>
+#include <string>
+#include <tuple>
+
 #include "lattice/golden.h"
 #include "lattice/test_history.h"
 
@@ -238,6 +242,53 @@ TEST(Codec, RealsOfAnySizeThatRedisComputesWithComeThroughUnchanged) {
     EXPECT_TRUE(decoded->delta.keys.at(0).leaves.at(0).reals.at(0).sum == real)
         << static_cast<long double>(real);
   }
+}
+
+// What a record holds however its keys were cut into parts: a line for each leaf.
+std::multiset<std::string> leaves_of(const Record& record) {
+  std::multiset<std::string> out;
+  for (const KeyDelta& key : record.delta.keys) {
+    if (key.leaves.empty()) out.insert(std::string(key.key) + " alone");
+    for (const LeafDelta& leaf : key.leaves) {
+      out.insert(std::string(key.key) + (key.full ? " full " : " part ") + std::string(leaf.field) +
+                 " " + std::to_string(leaf.siblings.size()));
+    }
+  }
+  return out;
+}
+
+RC_GTEST_PROP(Codec, ARecordBuiltKeyByKeyHoldsWhatWasAdded,
+              (const std::vector<std::tuple<std::uint8_t, bool, std::uint8_t>>& parts)) {
+  Record record;
+  record.origin = kOne;
+  record.context.add({kOne, 7});
+  std::vector<std::string> names;
+  for (int i = 0; i < 4; ++i) names.push_back(std::string(static_cast<std::size_t>(i) * 120, 'k'));
+  std::vector<std::string> fields;
+  for (int i = 0; i < 256; ++i) fields.push_back("f" + std::to_string(i));
+  RecordBuilder builder;
+  RC_ASSERT(builder.empty());
+  for (const auto& [name, full, leaves] : parts) {
+    KeyDelta& key = record.delta.keys.emplace_back();
+    key.key = names[name % names.size()];
+    key.full = full;
+    const std::size_t count = leaves % 20u + (full ? 0 : 1);  // a part has leaves
+    for (std::size_t i = 0; i < count; ++i) {
+      LeafDelta& leaf = key.leaves.emplace_back();
+      leaf.kind = LeafKind::kMember;
+      leaf.field = fields[(leaves + i) % fields.size()];
+      if (i % 3 > 0) leaf.siblings.push_back({record.dot(), {}, {}, 0});
+    }
+    builder.add(key, record.dot(), record.time);
+  }
+  std::string bytes;
+  builder.finish(record, false, bytes);
+  RC_ASSERT(builder.empty());
+  RecordDecoder decoder;
+  const auto decoded = decoder.decode(bytes);
+  RC_ASSERT(decoded.has_value());
+  RC_ASSERT(leaves_of(*decoded) == leaves_of(record));
+  RC_ASSERT(decoded->context == record.context);
 }
 
 TEST(Codec, RealsThatAddUpBeyondTheLargestStayFinite) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace even {
 namespace {
@@ -63,7 +64,7 @@ Dot dot_of(const Step& step) {
 using Values = std::multiset<std::pair<Dot, std::string>>;
 struct Model {
   Values values;
-  std::map<ReplicaId, std::int64_t> integers;
+  std::map<ReplicaId, std::vector<std::int64_t>> integers;
   bool reals = false;
   bool live = false;
   bool operator==(const Model&) const = default;
@@ -74,9 +75,8 @@ Model model_of(const ScalarView& scalar) {
     out.values.insert({s.dot, std::string(s.value) + "@" + std::to_string(s.time.value)});
   });
   for (const auto& entry : scalar.integers().entries()) {
-    out.integers[entry.replica] = entry.sum * 31 +
-                                  static_cast<std::int64_t>(entry.seq + 7 * entry.removed_seq) +
-                                  13 * entry.removed_sum;
+    out.integers[entry.replica] = {entry.sum, static_cast<std::int64_t>(entry.seq),
+                                   static_cast<std::int64_t>(entry.removed_seq), entry.removed_sum};
   }
   out.reals = !scalar.reals().empty();
   out.live = scalar.live();

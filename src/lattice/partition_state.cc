@@ -109,6 +109,12 @@ void join_counter(Counter<Number>& mine, const VersionVector& my_context,
 }  // namespace
 
 JoinStats PartitionState::join(const Delta& delta, const VersionVector& context) {
+  const JoinStats stats = join_part(delta, context);
+  cover(context);
+  return stats;
+}
+
+JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
   const PackedElements::KeepReplaced keep;  // the delta may view elements that it changes
   if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
@@ -126,7 +132,6 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
     }
   }
   for (const KeyDelta& key : delta.keys) join_key(key, context, stats);
-  vector_.merge(context);
   return stats;
 }
 

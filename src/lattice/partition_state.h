@@ -28,6 +28,10 @@ class PartitionState {
   // record, the caller has made sure that this state has seen all of its context but the record
   // itself (causal delivery); for a full delta there is no precondition.
   JoinStats join(const Delta& delta, const VersionVector& context);
+  // The same in two steps, for a delta that comes in parts: until cover(), the state holds a part
+  // of what its vector does not cover yet.
+  JoinStats join_part(const Delta& part, const VersionVector& context);
+  void cover(const VersionVector& context) { vector_.merge(context); }
 
   const VersionVector& vector() const { return vector_; }
   std::uint64_t digest() const { return digest_; }

@@ -18,6 +18,23 @@ ReplicaId draw_replica_id(NodeNumber node, Random& random) {
   return ReplicaId::make(node, EVEN_MUTANT(kReuseReplicaId) ? 1 : drawn);
 }
 
+// Whether a leaf of the record names its dot.
+bool carries_own_dot(const Record& record) {
+  const Dot own = record.dot();
+  const auto is_own = [&own](const auto& entry) {
+    return Dot{entry.replica, entry.seq} == own || entry.before;
+  };
+  for (const KeyDelta& key : record.delta.keys) {
+    for (const LeafDelta& leaf : key.leaves) {
+      if (contains_dot(leaf.siblings, own) || std::ranges::any_of(leaf.integers, is_own) ||
+          std::ranges::any_of(leaf.reals, is_own)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
@@ -53,24 +70,51 @@ void ShardCore::join(Partition& partition, const Record& record) {
   const Dot dot = record.dot();
   EVEN_CHECK(partition.state.vector()[dot.replica] + 1 == dot.seq,
              "a record out of its origin's order");
-  const JoinStats joined = partition.state.join(record.delta, record.context);
-  stats.conflicts += joined.conflicts;
-  stats.type_conflicts += joined.type_conflicts;
-  partition.report_due = true;
+  note_joined(partition, partition.state.join(record.delta, record.context));
   if (!partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
 }
 
-Record ShardCore::begin(const Partition& partition, std::int64_t now_ms) {
-  return Record::begin(partition.id, self, hybrid_clock.tick(now_ms), partition.state.vector());
+Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent) {
+  if (!partition.open.empty() && !partition.open.accepts(intent)) close(partition);
+  // The state's vector changes with close() only: the dot is that of the open record.
+  const Hlc time = partition.open.empty() ? hybrid_clock.tick(now_ms) : partition.open.time();
+  return Record::begin(partition.id, self, time, partition.state.vector());
 }
 
-void ShardCore::commit(Partition& partition, const Record& record) {
+Dot ShardCore::commit(Partition& partition, Record& record) {
+  if (!partition.open.empty() && partition.open.conflicts(record.delta)) {
+    // Only what a command removes besides what it names can turn up here, such as the expiry with
+    // the last element. That has no dot yet: it may as well have the next one.
+    EVEN_CHECK(!carries_own_dot(record), "a record would write something twice");
+    close(partition);
+    record.time = hybrid_clock.tick(clock.wall_ms());
+    record.context =
+        Record::begin(partition.id, self, record.time, partition.state.vector()).context;
+  }
+  const Dot dot = record.dot();
+  EVEN_CHECK(partition.state.vector()[self] + 1 == dot.seq, "a record out of order");
+  if (partition.open.empty()) open_.push_back(&partition);
+  partition.open.add(record);
+  note_joined(partition, partition.state.join_part(record.delta, record.context));
+  if (partition.open.full()) close(partition);
+  return dot;
+}
+
+void ShardCore::close(Partition& partition, bool by_command) {
+  if (partition.open.empty()) return;
   scratch_.clear();
-  encode_record(record, scratch_);
-  if (options.observe) options.observe(scratch_);
-  append(scratch_, partition.id, record.dot());
-  join(partition, record);
+  const Dot dot = partition.open.close(partition.state.vector(), scratch_);
+  if (options.observe) options.observe(scratch_, by_command);
+  append(scratch_, partition.id, dot);
+  VersionVector context;
+  context.add(dot);
+  partition.state.cover(context);
   ++stats.records_local;
+}
+
+void ShardCore::close_all() {
+  for (Partition* partition : open_) close(*partition);
+  open_.clear();
 }
 
 Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHead& head) {
@@ -152,11 +196,14 @@ void ShardCore::drop_stale_pending() {
   }
 }
 
-void ShardCore::join_state(Partition& partition, const Record& state) {
-  const JoinStats joined = partition.state.join(state.delta, state.context);
+void ShardCore::note_joined(Partition& partition, const JoinStats& joined) {
   stats.conflicts += joined.conflicts;
   stats.type_conflicts += joined.type_conflicts;
   partition.report_due = true;
+}
+
+void ShardCore::join_state(Partition& partition, const Record& state) {
+  note_joined(partition, partition.state.join(state.delta, state.context));
 }
 
 Result<> ShardCore::take_state(std::string_view bytes) {

@@ -25,10 +25,16 @@ class ShardCore {
   const std::vector<std::unique_ptr<Partition>>& partitions() const { return partitions_; }
   std::span<const PartitionId> partition_ids() const { return ids_; }
 
-  // Begins a record of this replica. `now_ms`: wall clock.
-  Record begin(const Partition& partition, std::int64_t now_ms);
-  // Puts a record that was begun last in the log's buffer and joins it.
-  void commit(Partition& partition, const Record& record);
+  // Begins a record of this replica, or goes on with the open one if that takes what is intended.
+  // `now_ms`: wall clock.
+  Record begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent);
+  // Adds a record that was begun last to the partition's open one and joins it. Returns its dot.
+  Dot commit(Partition& partition, Record& record);
+  // Put open records in the log's buffer and their dots in the vectors. Must precede everything
+  // that looks at a vector, and the end of the turn. `by_command`: for ShardOptions::observe.
+  void close(Partition& partition, bool by_command = true);
+  void close_all();
+  bool has_open() const { return !open_.empty(); }
 
   // Takes in an encoded record from a peer, and whatever waited for it. Seen ones are ignored,
   // early ones kept.
@@ -63,11 +69,13 @@ class ShardCore {
   void append(std::string_view bytes, PartitionId partition, const Dot& dot);
   void join(Partition& partition, const Record& record);
   void join_state(Partition& partition, const Record& state);
+  void note_joined(Partition& partition, const JoinStats& joined);
   void retry_pending(Partition& partition);
 
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> slots_;  // by id; null where not held
   std::vector<PartitionId> ids_;
+  std::vector<Partition*> open_;  // those with an open record, and maybe some that had one
   RecordDecoder decoder_;
   std::string scratch_;
 };

@@ -10,6 +10,7 @@
 
 #include "base/ids.h"
 #include "lattice/partition_state.h"
+#include "replica/open_record.h"
 
 namespace even {
 
@@ -26,6 +27,8 @@ struct Partition {
   // When it last became non-empty or something was joined. What waits in vain, because its origin
   // lost what comes before it, is dropped.
   std::int64_t waiting_since_us = 0;
+
+  OpenRecord open;  // of this turn
 
   bool report_due = false;
 

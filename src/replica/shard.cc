@@ -51,9 +51,9 @@ class Reach : public Keyspace {
   std::vector<NodeNumber> replicas(PartitionId id) const override {
     return core_of(id).at(id).replicas;
   }
-  Record begin(PartitionId id) override {
+  Record begin(PartitionId id, const WriteIntent& intent) override {
     ShardCore& core = core_of(id);
-    return core.begin(core.at(id), now_ms_);
+    return core.begin(core.at(id), now_ms_, intent);
   }
 
   ShardCore& core_of(PartitionId id) const {
@@ -172,9 +172,10 @@ void Shard::Impl::sweep() {
     std::vector<std::string> keys;
     keys.reserve(purged.size());
     for (KeyDelta& key : purged) key.key = keys.emplace_back(key.key);
-    Record record = core.begin(*partition, now_ms);
+    Record record = core.begin(*partition, now_ms, {});
     record.delta.keys = std::move(purged);
     core.commit(*partition, record);
+    core.close(*partition, false);
   }
 }
 
@@ -272,13 +273,23 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   }
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
+  // What an intent cannot describe, and what looks at vectors.
+  if (command.scope == Scope::kAll || command.first_key != command.last_key ||
+      command.group == "server") {
+    core.close_all();
+    for (ShardCore* other : other_cores) other->close_all();
+  }
   const std::int64_t now_ms = core.clock.wall_ms();
   Reach reach(core, other_cores, within, now_ms);
-  Context context(reach, reply, core.random, now_ms);
+  const bool named = command.elements != Elements::kUnknown;
+  Context context(reach, reply, core.random, now_ms, named ? args.subspan(2) : Args{},
+                  command.elements == Elements::kEachSecond ? 2 : 1);
   command.handler(context, args);
-  for (const auto& write : context.writes()) {
+  for (auto& write : context.writes()) {
     ShardCore& owner = reach.core_of(write.record.partition);
-    owner.commit(owner.at(write.record.partition), write.record);
+    Partition& partition = owner.at(write.record.partition);
+    const Dot dot = owner.commit(partition, write.record);
+    if (core.options.committed) core.options.committed(partition.id, dot);
   }
   return barrier();
 }
@@ -319,11 +330,13 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
 LogPosition Shard::barrier() const {
   // While the log cannot be written, reads go on; they may show what was refused room in the log.
   const Log& log = impl_->core.log;
-  return log.error() ? released() : log.barrier();
+  if (log.error()) return released();
+  return impl_->core.has_open() ? log.end() + 1 : log.barrier();
 }
 
 void Shard::end_turn() {
   ShardCore& core = impl_->core;
+  core.close_all();
   if (const auto flushed = core.log.flush(); !flushed || core.log.error()) {
     if (core.log.error() != impl_->warned_error)
       core.warn("writes are refused: " + *core.log.error());
@@ -354,6 +367,7 @@ std::optional<std::string> Shard::write_error() const { return impl_->core.log.e
 
 void Shard::tick() {
   ShardCore& core = impl_->core;
+  core.close_all();
   const std::int64_t now_us = core.clock.monotonic_us();
   if (core.options.log.fsync == FsyncPolicy::kEverySecond &&
       now_us - impl_->last_sync_us >= kSyncIntervalUs) {
@@ -368,13 +382,20 @@ void Shard::tick() {
   impl_->advance_checkpoint();
 }
 
-void Shard::link_up(NodeNumber peer) { impl_->replication.link_up(peer); }
+void Shard::link_up(NodeNumber peer) {
+  impl_->core.close_all();
+  impl_->replication.link_up(peer);
+}
 void Shard::link_down(NodeNumber peer) { impl_->replication.link_down(peer); }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
+  impl_->core.close_all();
   return impl_->replication.receive(peer, message);
 }
 
-Result<> Shard::close() { return impl_->core.log.flush_and_sync(); }
+Result<> Shard::close() {
+  impl_->core.close_all();
+  return impl_->core.log.flush_and_sync();
+}
 
 bool Shard::owns(PartitionId partition) const { return impl_->core.find(partition) != nullptr; }
 ReplicaId Shard::replica_id() const { return impl_->core.self; }
@@ -382,6 +403,7 @@ const ShardStats& Shard::stats() const { return impl_->core.stats; }
 std::vector<PeerStatus> Shard::peers() const { return impl_->replication.status(); }
 
 std::vector<PartitionStatus> Shard::partitions() const {
+  impl_->core.close_all();  // a digest belongs to a vector
   std::vector<PartitionStatus> all;
   for (const auto& partition : impl_->core.partitions()) {
     all.push_back({partition->id, partition->state.vector(), partition->state.digest(),
@@ -391,6 +413,7 @@ std::vector<PartitionStatus> Shard::partitions() const {
 }
 
 const PartitionState* Shard::state(PartitionId id) const {
+  impl_->core.close_all();
   const Partition* partition = impl_->core.find(id);
   return partition == nullptr ? nullptr : &partition->state;
 }

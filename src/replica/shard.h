@@ -59,7 +59,10 @@ struct ShardOptions {
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
-  std::function<void(std::string_view record)> observe;
+  // `by_command`: or else by the sweep that purges expired keys.
+  std::function<void(std::string_view record, bool by_command)> observe;
+  // Told which record a command's writes go into. For checkers.
+  std::function<void(PartitionId partition, const Dot& dot)> committed;
   // How long the expiry of a purged key is kept for updates that were made elsewhere before.
   std::int64_t expiry_kept_ms = 60'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.

@@ -125,6 +125,73 @@ TEST_F(Pair, ConvergesAndItsConversationIsASeedOfTheFuzzTarget) {
   expect_seed("peer_message_fuzz", "own-words", told_b);
 }
 
+// Commands of one turn, each on its own, and the number of records that they make.
+std::uint64_t records_of_turn(Node& node,
+                              std::initializer_list<std::vector<std::string_view>> commands) {
+  const std::uint64_t before = node.shard.stats().records_local;
+  for (const auto& words : commands) {
+    std::string reply;
+    node.shard.execute(*find_command(words[0]), words, false, reply);
+    EXPECT_FALSE(reply.starts_with("-")) << words[0] << ": " << reply;
+  }
+  node.shard.end_turn();
+  return node.shard.stats().records_local - before;
+}
+
+TEST_F(Pair, CommandsOfATurnShareARecordAsLongAsTheyWriteDifferentThings) {
+  // One slot, hence one partition.
+  EXPECT_EQ(records_of_turn(a, {{"set", "{p}1", "x"}, {"incr", "{p}2"}, {"sadd", "{p}3", "m"}}),
+            1u);
+  EXPECT_EQ(records_of_turn(a, {{"set", "{p}1", "x"}, {"set", "{p}1", "y"}}), 2u);
+  EXPECT_EQ(records_of_turn(a, {{"incr", "{p}2"}, {"incr", "{p}2"}, {"incr", "{p}2"}}), 3u);
+  EXPECT_EQ(
+      records_of_turn(a, {{"sadd", "{p}3", "n"}, {"sadd", "{p}3", "o"}, {"srem", "{p}3", "m"}}),
+      1u);
+  EXPECT_EQ(records_of_turn(a, {{"sadd", "{p}3", "n"}, {"srem", "{p}3", "n"}}), 2u);
+  EXPECT_EQ(records_of_turn(a, {{"hset", "{p}4", "f", "1"}, {"hset", "{p}4", "g", "2"}}), 2u);
+  EXPECT_EQ(records_of_turn(a, {{"hset", "{p}4", "f", "1"}, {"hincrby", "{p}4", "g", "2"}}), 1u);
+  EXPECT_EQ(records_of_turn(a, {{"sadd", "{p}3", "q"}, {"expire", "{p}3", "100"}}), 2u);
+  EXPECT_EQ(records_of_turn(a, {{"sadd", "{p}3", "r"}, {"del", "{p}3"}, {"sadd", "{p}3", "s"}}),
+            3u);
+  // Many leaves of one key, beyond every width of an array's header.
+  std::vector<std::string> members;
+  for (int i = 0; i < 300; ++i) members.push_back("member" + std::to_string(i));
+  const std::uint64_t before = a.shard.stats().records_local;
+  for (const std::string& member : members) {
+    std::string reply;
+    const std::vector<std::string_view> words = {"sadd", "{p}3", member};
+    a.shard.execute(*find_command("sadd"), words, false, reply);
+  }
+  a.shard.end_turn();
+  EXPECT_LT(a.shard.stats().records_local - before, 10u);
+
+  // What looks at vectors finds those of whole records.
+  std::string reply;
+  const std::vector<std::string_view> add = {"sadd", "{p}3", "t"};
+  a.shard.execute(*find_command("sadd"), add, false, reply);
+  for (const PartitionStatus& partition : a.shard.partitions()) {
+    EXPECT_EQ(a.shard.state(partition.partition)->recompute_digest(), partition.digest);
+    EXPECT_EQ(a.shard.state(partition.partition)->vector(), partition.vector);
+  }
+  a.shard.end_turn();
+
+  converse(world, a, b);
+  expect_equal(a.shard, b.shard);
+  EXPECT_EQ(b.run({"scard", "{p}3"}), ":302\r\n");
+}
+
+// The last elements take the expiry with them, in the middle of a record that has written the key.
+TEST_F(Pair, WhatGoesWithTheLastElementGetsARecordOfItsOwn) {
+  a.run({"hset", "h2", "f", "1", "g", "2"});
+  a.run({"expire", "h2", "100"});
+  EXPECT_EQ(records_of_turn(a, {{"hdel", "h2", "f"}, {"hdel", "h2", "g"}}), 2u);
+  EXPECT_EQ(a.run({"exists", "h2"}), ":0\r\n");
+  a.run({"hset", "h2", "f", "1"});
+  EXPECT_EQ(a.run({"ttl", "h2"}), ":-1\r\n");
+  converse(world, a, b);
+  expect_equal(a.shard, b.shard);
+}
+
 // A record of one SET, as peers send it, by a replica run of one's choice.
 std::string forged(ReplicaId origin, std::uint64_t seq, const VersionVector& seen) {
   Record record;

@@ -21,6 +21,8 @@ struct RunOptions {
   std::uint64_t retain_bytes = 1 << 20;
   std::uint64_t window_bytes = 16 << 10;
   int clients = 6;
+  int pipeline = 1;           // requests that a client sends at once
+  std::int64_t turn_us = 30;  // how long a shard's turn lasts at most
   std::int64_t duration_us = 4'000'000;
 
   // Network. A harsh one loses, repeats and reorders messages within a session; a plain one behaves

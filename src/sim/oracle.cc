@@ -47,7 +47,7 @@ Result<> Oracle::made(std::string_view bytes, bool by_command) {
 
 void Oracle::increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
                         std::string_view field, double by) {
-  increments_[{partition, dot}] = {kind, std::string(key), std::string(field), by};
+  increments_[{{partition, dot}, kind, std::string(key), std::string(field)}] = by;
 }
 
 Result<> Oracle::check(PartitionId partition, const PartitionState& state) const {
@@ -80,21 +80,17 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       std::vector<Mention> mentions;
       for (const Made* made : seen) {
         const Record* record = &made->record;
-        const auto mentioned =
-            std::find_if(record->delta.keys.begin(), record->delta.keys.end(),
-                         [&key = key](const KeyDelta& k) { return k.key == key; });
-        if (mentioned == record->delta.keys.end()) {
-          if (record->delta.full) mentions.push_back({record, made->by_command, nullptr});
-          continue;
+        // A record may mention parts of a key in several places.
+        const LeafDelta* found = nullptr;
+        bool whole = record->delta.full;
+        for (const KeyDelta& mentioned : record->delta.keys) {
+          if (mentioned.key != key) continue;
+          whole = mentioned.full;
+          for (const LeafDelta& l : mentioned.leaves) {
+            if (l.kind == leaf.first && l.field == leaf.second) found = &l;
+          }
         }
-        const auto found = std::find_if(
-            mentioned->leaves.begin(), mentioned->leaves.end(),
-            [&](const LeafDelta& l) { return l.kind == leaf.first && l.field == leaf.second; });
-        if (found != mentioned->leaves.end()) {
-          mentions.push_back({record, made->by_command, &*found});
-        } else if (mentioned->full) {
-          mentions.push_back({record, made->by_command, nullptr});
-        }
+        if (found != nullptr || whole) mentions.push_back({record, made->by_command, found});
       }
       // A value is there unless a record that had seen it says otherwise.
       for (const Mention& write : mentions) {
@@ -118,18 +114,15 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
             values[leaf].push_back({dot, sibling.time, std::string(sibling.value), sibling.at_ms});
         }
         // An increment counts unless a record that had seen it wrote or removed the leaf.
-        const auto increment = increments_.find({partition, dot});
-        if (increment == increments_.end() || increment->second.kind != leaf.first ||
-            increment->second.key != key || increment->second.field != leaf.second) {
-          continue;
-        }
+        const auto increment = increments_.find({{partition, dot}, leaf.first, key, leaf.second});
+        if (increment == increments_.end()) continue;
         const bool removed =
             std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
               if (other.record == write.record || !other.record->context.covers(dot)) return false;
               return other.leaf == nullptr || !other.leaf->partial;
             });
         if (!removed) {
-          sums[leaf] += increment->second.by;
+          sums[leaf] += increment->second;
           ++live_increments[leaf];
         }
       }

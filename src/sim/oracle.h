@@ -9,6 +9,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/result.h"
@@ -22,7 +23,7 @@ class Oracle {
   // A record was made, by a client's command or else by the sweep that purges expired keys. An
   // error when its dot was used before.
   Result<> made(std::string_view bytes, bool by_command);
-  // The last record made increments a number: how much it adds, at which leaf.
+  // A record increments a number: how much it adds, at which leaf.
   void increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
                   std::string_view field, double by);
   // The replies to these records' commands have left; they may not be lost.
@@ -45,16 +46,11 @@ class Oracle {
     Record record;  // views bytes
     bool by_command;
   };
-  struct Increment {
-    LeafKind kind;
-    std::string key;
-    std::string field;
-    double by;
-  };
   using Id = std::pair<PartitionId, Dot>;
+  using IncrementId = std::tuple<Id, LeafKind, std::string, std::string>;  // kind, key, field
 
   std::map<Id, std::unique_ptr<Made>> records_;
-  std::map<Id, Increment> increments_;
+  std::map<IncrementId, double> increments_;
   std::set<Id> acknowledged_;
   std::set<ReplicaId> forgiven_;
   RecordDecoder decoder_;

@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::int64_t kEpochMs = 1'700'000'000'000;
 constexpr std::int64_t kTickUs = 5'000;
-constexpr std::int64_t kTurnUs = 30;
 constexpr std::int64_t kSettleUs =
     60'000'000;  // a cluster without faults must have converged by then
 
@@ -73,8 +72,7 @@ struct Node : Transport {
 
 struct Client {
   NodeNumber node;
-  bool waiting = false;
-  std::uint64_t run = 0;  // of the node, when the command was sent
+  int waiting = 0;  // replies due
 };
 
 class World {
@@ -133,6 +131,7 @@ class World {
   void release(Node& node);
   void tick(Node& node, std::uint64_t run);
   void act(int client);
+  void request(int client, Node& node);
   void schedule_faults();
   void check_running();
   void settle();
@@ -155,7 +154,6 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Client> clients_;
   bool settling_ = false;
-  bool executing_ = false;  // a client's command, as opposed to a sweep
 };
 
 void Node::send(NodeNumber peer, std::string message) {
@@ -179,10 +177,11 @@ ShardOptions World::shard_options(Node& node) {
   o.window_bytes = options_.window_bytes;
   o.checkpoint_bytes = options_.checkpoint_bytes;
   o.retain_bytes = options_.retain_bytes;
-  o.observe = [this, &node](std::string_view bytes) {
-    if (const auto made = oracle_.made(bytes, executing_); !made) violated(made.error().message);
-    const auto head = decode_record_head(bytes);
-    node.made.emplace_back(head->partition, head->dot);
+  o.observe = [this](std::string_view bytes, bool by_command) {
+    if (const auto made = oracle_.made(bytes, by_command); !made) violated(made.error().message);
+  };
+  o.committed = [&node](PartitionId partition, const Dot& dot) {
+    node.made.emplace_back(partition, dot);
   };
   o.warn = [this, &node](const std::string& text) { event("n{} warns: {}", node.number, text); };
   return o;
@@ -230,7 +229,7 @@ void World::crash(Node& node, bool wipe) {
   for (int c = 0; c < static_cast<int>(clients_.size()); ++c) {
     Client& client = clients_[static_cast<std::size_t>(c)];
     if (client.node != node.number || !client.waiting) continue;
-    client.waiting = false;  // the outcome of its command is unknown
+    client.waiting = 0;  // the outcome of its requests is unknown
     scheduler_.after(around(20'000), [this, c] { act(c); });
   }
 }
@@ -255,7 +254,8 @@ void World::receive(NodeNumber at, NodeNumber peer, const std::string& message) 
 void World::need_turn(Node& node) {
   if (node.turn_scheduled || !node.shard) return;
   node.turn_scheduled = true;
-  scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(kTurnUs)),
+  scheduler_.after(1 + static_cast<std::int64_t>(
+                           node.random.below(static_cast<std::uint64_t>(options_.turn_us))),
                    [this, &node, run = node.run] {
                      node.turn_scheduled = false;
                      if (!node.shard || node.run != run) return;
@@ -275,7 +275,7 @@ void World::release(Node& node) {
     } else {
       event("client {} gets {}", held.client, *node.shard->release_error());
     }
-    clients_[static_cast<std::size_t>(held.client)].waiting = false;
+    if (--clients_[static_cast<std::size_t>(held.client)].waiting > 0) continue;
     scheduler_.after(around(2'000), [this, c = held.client] { act(c); });
   }
 }
@@ -313,6 +313,13 @@ void World::act(int c) {
     scheduler_.after(around(20'000), [this, c] { act(c); });
     return;
   }
+  for (int i = 0; i < options_.pipeline; ++i) request(c, n);
+  if (client.waiting > 0) return need_turn(n);
+  scheduler_.after(around(1'000), [this, c] { act(c); });
+}
+
+void World::request(int c, Node& n) {
+  Client& client = clients_[static_cast<std::size_t>(c)];
   const Operation operation = workload_.next(n.clock.wall_ms());
   const std::vector<std::string_view> args(operation.words.begin(), operation.words.end());
   const Command* command = find_command(args[0]);
@@ -322,16 +329,11 @@ void World::act(int c) {
   for_each_key(*command, args, [&](std::string_view key) {
     local = local && n.shard->owns(placement_->partition_of(key));
   });
-  if (!local) {
-    scheduler_.after(around(1'000), [this, c] { act(c); });
-    return;
-  }
+  if (!local) return;
   ++outcome.operations;
   n.made.clear();
   std::string reply;
-  executing_ = true;
   const LogPosition barrier = n.shard->execute(*command, args, false, reply);
-  executing_ = false;
   event("client {} at n{}: {} -> {} bytes, {:016x}", c, client.node,
         fmt::join(operation.words, " "), reply.size(), hash64(reply));
   const bool refused = reply.starts_with("-");
@@ -346,10 +348,8 @@ void World::act(int c) {
       violated(fmt::format("{} made {} records", fmt::join(operation.words, " "), n.made.size()));
     oracle_.increments(n.made[0].first, n.made[0].second, i.kind, i.key, i.field, i.by);
   }
-  client.waiting = true;
-  client.run = n.run;
+  ++client.waiting;
   n.held.push_back({barrier, c, std::move(reply), n.made});
-  need_turn(n);
 }
 
 void World::schedule_faults() {

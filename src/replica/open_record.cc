@@ -1,0 +1,91 @@
+#include "replica/open_record.h"
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "base/mutant.h"
+
+namespace even {
+namespace {
+
+// What can be written twice: all of a key, a part of it, one leaf.
+std::uint64_t whole_of(std::uint64_t key_hash) { return hash_mix(key_hash, 1); }
+std::uint64_t part_of(std::uint64_t key_hash) { return hash_mix(key_hash, 2); }
+std::uint64_t leaf_of(std::uint64_t key_hash, std::string_view field) {
+  return hash_mix(key_hash, hash64(field));
+}
+
+}  // namespace
+
+bool OpenRecord::touched(std::uint64_t hash) const {
+  if (std::find(listed_, listed_ + std::min(count_, kListed), hash) !=
+      listed_ + std::min(count_, kListed)) {
+    return true;
+  }
+  return count_ > kListed && (*filter_)[hash % filter_->size()];
+}
+
+void OpenRecord::touch(std::uint64_t hash) {
+  if (count_ < kListed) {
+    listed_[count_++] = hash;
+    return;
+  }
+  if (!filter_) filter_ = std::make_unique<Filter>();
+  (*filter_)[hash % filter_->size()] = true;
+  ++count_;
+}
+
+bool OpenRecord::accepts(const WriteIntent& intent) const {
+  if (EVEN_MUTANT(kRecordWritesTwice)) return true;
+  const std::uint64_t key = intent.key_hash;
+  if (touched(whole_of(key))) return false;
+  if (!touched(part_of(key))) return true;
+  if (intent.whole || intent.elements.empty()) return false;
+  for (std::size_t i = 0; i < intent.elements.size(); i += intent.step) {
+    if (touched(leaf_of(key, intent.elements[i]))) return false;
+  }
+  return true;
+}
+
+bool OpenRecord::conflicts(const Delta& delta) const {
+  if (delta.full) return true;
+  for (const KeyDelta& key : delta.keys) {
+    const std::uint64_t hash = hash64(key.key);
+    if (touched(whole_of(hash))) return true;
+    if (!touched(part_of(hash))) continue;
+    if (key.full) return true;
+    for (const LeafDelta& leaf : key.leaves) {
+      if (touched(leaf_of(hash, leaf.field))) return true;
+    }
+  }
+  return false;
+}
+
+void OpenRecord::add(const Record& record) {
+  partition_ = record.partition;
+  origin_ = record.origin;
+  time_ = record.time;
+  full_ = record.delta.full;
+  for (const KeyDelta& key : record.delta.keys) {
+    const std::uint64_t hash = hash64(key.key);
+    if (key.full) {
+      touch(whole_of(hash));
+    } else {
+      if (!touched(part_of(hash))) touch(part_of(hash));
+      for (const LeafDelta& leaf : key.leaves) touch(leaf_of(hash, leaf.field));
+    }
+    builder_.add(key, record.dot(), record.time);
+  }
+  if (record.delta.keys.empty()) builder_.add_nothing();
+}
+
+Dot OpenRecord::close(const VersionVector& seen, std::string& out) {
+  const Record head = Record::begin(partition_, origin_, time_, seen);
+  builder_.finish(head, full_, out);
+  if (count_ > kListed) filter_->reset();
+  count_ = 0;
+  full_ = false;
+  return head.dot();
+}
+
+}  // namespace even
