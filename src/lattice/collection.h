@@ -222,10 +222,10 @@ class SetCell {
   TaggedPointer release() { return std::exchange(pointer_, {}); }
 
   // Calls change(dots) with the member's dots, which it may change; without dots it is erased.
+  // `hash`: the member's hash64.
   template <typename Change>
-  void update(std::string_view member, Change change) {
+  void update(std::string_view member, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
-      const std::uint64_t hash = hash64(member);
       MemberCell& cell = table()->get(member, hash);
       if (!change_cell(cell, change)) table()->erase(member, hash);
       return drop_if_empty();
@@ -284,12 +284,12 @@ class HashCell {
   void clear();
   TaggedPointer release() { return std::exchange(pointer_, {}); }
 
-  // Calls change(now, store) with the field as it is. `store` takes what it is to be, a SiblingView
-  // for a value alone or a Scalar, and may be called once; an empty Scalar erases the field.
+  // Calls change(now, store) with the field as it is; `hash`: the field's hash64. `store` takes
+  // what it is to be, a SiblingView for a value alone or a Scalar, and may be called once; an empty
+  // Scalar erases the field.
   template <typename Change>
-  void update(std::string_view field, Change change) {
+  void update(std::string_view field, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
-      const std::uint64_t hash = hash64(field);
       ScalarCell& cell = table()->fields.get(field, hash);
       change_cell(cell, change);
       if (cell.empty()) table()->fields.erase(field, hash);

@@ -161,7 +161,7 @@ RC_GTEST_PROP(Collection, AHashBehavesAsAMapInEveryForm,
     const std::string name = name_of(now, names);
     Scalar scalar = next_scalar(now);
     const auto before = model.find(name);
-    hash.update(name, [&](const ScalarView& found, auto store) {
+    hash.update(name, hash64(name), [&](const ScalarView& found, auto store) {
       RC_ASSERT(model_of(found) == (before == model.end() ? Model{} : before->second));
       if (scalar.empty()) {
         model.erase(name);
@@ -220,7 +220,7 @@ RC_GTEST_PROP(Collection, ASetBehavesAsAMapInEveryForm,
   };
   for (const Step& step : longer(steps)) {
     const std::string name = name_of(step, names);
-    set.update(name, [&](MemberDots& dots) {
+    set.update(name, hash64(name), [&](MemberDots& dots) {
       const auto before = model.find(name);
       RC_ASSERT(dots_in(dots) == (before == model.end() ? std::set<Dot>{} : before->second));
       dots.clear();
@@ -284,7 +284,7 @@ TEST(Collection, NeighboursOfAChangedElementStayAsTheyWere) {
   expect("two", {b, 1}, ~std::uint64_t{0});
   expect("three", {a, 6}, 100);
   expect("four", {b, 6}, 7);
-  hash.update("two", [](const ScalarView&, auto store) { store(Scalar{}); });
+  hash.update("two", hash64("two"), [](const ScalarView&, auto store) { store(Scalar{}); });
   expect("three", {a, 6}, 100);
   expect("four", {b, 6}, 7);
 }

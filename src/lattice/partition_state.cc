@@ -241,9 +241,9 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       return;
     case LeafKind::kMember:
       if (!object.set() && leaf.siblings.empty()) return;
-      object.change_set([&](SetCell& set) {
-        set.update(leaf.field, [&](MemberDots& dots) {
-          const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(leaf.field));
+      object.change_set([&, member = hash64(leaf.field)](SetCell& set) {
+        set.update(leaf.field, member, [&](MemberDots& dots) {
+          const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, member);
           const std::uint64_t before = member_hash(seed, dots);
           join_dots(dots, vector_, leaf.siblings, context);
           digest_ += member_hash(seed, dots);
@@ -252,10 +252,10 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       });
       return;
     case LeafKind::kField:
-      object.change_hash([&](HashCell& hash) {
-        hash.update(leaf.field, [&](const ScalarView& now, auto store) {
-          join_scalar(now, leaf_seed(key_hash, LeafKind::kField, hash64(leaf.field)), leaf, full,
-                      context, stats, store);
+      object.change_hash([&, field = hash64(leaf.field)](HashCell& hash) {
+        hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
+          join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats,
+                      store);
         });
       });
       return;

@@ -82,19 +82,20 @@ Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIn
 }
 
 Dot ShardCore::commit(Partition& partition, Record& record) {
-  if (!partition.open.empty() && partition.open.conflicts(record.delta)) {
+  if (partition.open.empty()) open_.push_back(&partition);
+  if (!partition.open.add(record)) {
     // Only what a command removes besides what it names can turn up here, such as the expiry with
     // the last element. That has no dot yet: it may as well have the next one.
     EVEN_CHECK(!carries_own_dot(record), "a record would write something twice");
     close(partition);
-    record.time = hybrid_clock.tick(clock.wall_ms());
+    record.time = hybrid_clock.tick(turn_ms());
     record.context =
         Record::begin(partition.id, self, record.time, partition.state.vector()).context;
+    open_.push_back(&partition);
+    EVEN_CHECK(partition.open.add(record), "an empty record takes anything");
   }
   const Dot dot = record.dot();
   EVEN_CHECK(partition.state.vector()[self] + 1 == dot.seq, "a record out of order");
-  if (partition.open.empty()) open_.push_back(&partition);
-  partition.open.add(record);
   note_joined(partition, partition.state.join_part(record.delta, record.context));
   if (partition.open.full()) close(partition);
   return dot;

@@ -49,6 +49,16 @@ class ShardCore {
   // For recovery: joins without logging.
   Result<> replay(std::string_view bytes, LogPosition frame, bool from_log);
 
+  // The wall clock as it was when this turn first asked for it.
+  std::int64_t turn_ms() {
+    if (turn_ms_ == 0) turn_ms_ = clock.wall_ms();
+    return turn_ms_;
+  }
+  void end_turn() {
+    close_all();
+    turn_ms_ = 0;
+  }
+
   void warn(const std::string& message) const {
     if (options.warn) options.warn(message);
   }
@@ -76,6 +86,7 @@ class ShardCore {
   std::vector<Partition*> slots_;  // by id; null where not held
   std::vector<PartitionId> ids_;
   std::vector<Partition*> open_;  // those with an open record, and maybe some that had one
+  std::int64_t turn_ms_ = 0;
   RecordDecoder decoder_;
   std::string scratch_;
 };

@@ -47,36 +47,34 @@ bool OpenRecord::accepts(const WriteIntent& intent) const {
   return true;
 }
 
-bool OpenRecord::conflicts(const Delta& delta) const {
-  if (delta.full) return true;
-  for (const KeyDelta& key : delta.keys) {
+bool OpenRecord::add(const Record& record) {
+  const bool first = empty();
+  if (!first && record.delta.full) return false;
+  added_.clear();
+  for (const KeyDelta& key : record.delta.keys) {
     const std::uint64_t hash = hash64(key.key);
-    if (touched(whole_of(hash))) return true;
-    if (!touched(part_of(hash))) continue;
-    if (key.full) return true;
+    const std::uint64_t part = part_of(hash);
+    const bool part_touched = !first && touched(part);
+    if (!first && (touched(whole_of(hash)) || (key.full && part_touched))) return false;
+    if (key.full) {
+      added_.push_back(whole_of(hash));
+      continue;
+    }
+    if (!part_touched) added_.push_back(part);
     for (const LeafDelta& leaf : key.leaves) {
-      if (touched(leaf_of(hash, leaf.field))) return true;
+      const std::uint64_t one = leaf_of(hash, leaf.field);
+      if (part_touched && touched(one)) return false;
+      added_.push_back(one);
     }
   }
-  return false;
-}
-
-void OpenRecord::add(const Record& record) {
+  for (const std::uint64_t hash : added_) touch(hash);
   partition_ = record.partition;
   origin_ = record.origin;
   time_ = record.time;
   full_ = record.delta.full;
-  for (const KeyDelta& key : record.delta.keys) {
-    const std::uint64_t hash = hash64(key.key);
-    if (key.full) {
-      touch(whole_of(hash));
-    } else {
-      if (!touched(part_of(hash))) touch(part_of(hash));
-      for (const LeafDelta& leaf : key.leaves) touch(leaf_of(hash, leaf.field));
-    }
-    builder_.add(key, record.dot(), record.time);
-  }
+  for (const KeyDelta& key : record.delta.keys) builder_.add(key, record.dot(), record.time);
   if (record.delta.keys.empty()) builder_.add_nothing();
+  return true;
 }
 
 Dot OpenRecord::close(const VersionVector& seen, std::string& out) {

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "engine/keyspace.h"
 #include "lattice/codec.h"
@@ -28,10 +29,9 @@ class OpenRecord {
 
   // Whether a command with this intent can be added. May say no without need.
   bool accepts(const WriteIntent& intent) const;
-  // Whether the delta writes what is written already. May say yes without need.
-  bool conflicts(const Delta& delta) const;
-  // Adds the delta of a record that was begun while this one was as it is now.
-  void add(const Record& record);
+  // Adds the delta of a record that was begun while this one was as it is now. False, and nothing
+  // is added, when it writes what is written already; may say so without need.
+  bool add(const Record& record);
   // Appends the record's bytes to `out`; what is seen of the partition is `seen`. Empty afterwards.
   Dot close(const VersionVector& seen, std::string& out);
 
@@ -52,6 +52,7 @@ class OpenRecord {
   std::uint64_t listed_[kListed];
   std::size_t count_ = 0;
   std::unique_ptr<Filter> filter_;
+  std::vector<std::uint64_t> added_;  // scratch
 };
 
 }  // namespace even

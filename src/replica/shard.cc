@@ -279,7 +279,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
     core.close_all();
     for (ShardCore* other : other_cores) other->close_all();
   }
-  const std::int64_t now_ms = core.clock.wall_ms();
+  const std::int64_t now_ms = core.turn_ms();
   Reach reach(core, other_cores, within, now_ms);
   const bool named = command.elements != Elements::kUnknown;
   Context context(reach, reply, core.random, now_ms, named ? args.subspan(2) : Args{},
@@ -336,7 +336,7 @@ LogPosition Shard::barrier() const {
 
 void Shard::end_turn() {
   ShardCore& core = impl_->core;
-  core.close_all();
+  core.end_turn();
   if (const auto flushed = core.log.flush(); !flushed || core.log.error()) {
     if (core.log.error() != impl_->warned_error)
       core.warn("writes are refused: " + *core.log.error());

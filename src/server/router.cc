@@ -64,8 +64,9 @@ Route Router::route(const Command& command, Args args) const {
     if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
     return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
   }
-  bool first = true;
   Route route{Route::Where::kHere, thread_.id()};
+  if (node.shards == 1 && !node.partial) return route;
+  bool first = true;
   for_each_key(command, args, [&](std::string_view key) {
     const ShardId shard = node.shard_of[node.placement.partition_of(key)];
     if (shard == NodeContext::kElsewhere) {
