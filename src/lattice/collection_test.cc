@@ -264,8 +264,9 @@ TEST(Collection, NeighboursOfAChangedElementStayAsTheyWere) {
   const ReplicaId a = ReplicaId::make(1, 1);
   const ReplicaId b = ReplicaId::make(2, 2);
   const auto put = [&hash](std::string_view name, Dot dot, std::uint64_t time) {
-    hash.update(
-        name, [&](const ScalarView&, auto store) { store(SiblingView{dot, Hlc{time}, name, 0}); });
+    hash.update(name, hash64(name), [&](const ScalarView&, auto store) {
+      store(SiblingView{dot, Hlc{time}, name, 0});
+    });
   };
   put("one", {a, 5}, 100);
   put("two", {a, 5}, 100);    // the same record
