@@ -121,6 +121,9 @@ class SetView {
   void prefetch_node(std::uint64_t hash) const {
     if (table_ != nullptr) table_->prefetch_node(hash);
   }
+  void prefetch_next(std::uint64_t hash) const {
+    if (table_ != nullptr) table_->prefetch_next(hash);
+  }
 
   template <typename Call>
   static bool until_false(Call call) {
@@ -190,6 +193,9 @@ class HashView {
   }
   void prefetch_node(std::uint64_t hash) const {
     if (table_ != nullptr) table_->fields.prefetch_node(hash);
+  }
+  void prefetch_next(std::uint64_t hash) const {
+    if (table_ != nullptr) table_->fields.prefetch_next(hash);
   }
   void prefetch_value(std::uint64_t hash) const {
     if (table_ == nullptr) return;

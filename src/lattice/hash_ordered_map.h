@@ -72,24 +72,27 @@ class HashOrderedMap {
   }
   const Value* find(std::string_view key) const { return find(key, hash64(key)); }
 
-  // Asks for the memory that find() will wait for, in two steps: the second needs what the first
-  // has brought. Worth it where several look-ups come together.
+  // Ask for the memory that find() will wait for, in steps: each needs what the one before has
+  // brought. Worth it where several look-ups come together.
   void prefetch_bucket(std::uint64_t hash) const {
-    if (size_ != 0) even::prefetch(&buckets_[bucket(hash)]);
+    if (size_ != 0) prefetch(&buckets_[bucket(hash)]);
   }
   void prefetch_node(std::uint64_t hash) const {
-    if (size_ == 0) return;
-    const char* node = reinterpret_cast<const char*>(buckets_[bucket(hash)]);
-    if (node == nullptr) return;
-    for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) {
-      even::prefetch(node + offset);
-    }
+    if (size_ != 0) prefetch_node(buckets_[bucket(hash)]);
   }
-  // The value at the front of the bucket, where it most likely is; null when there is none.
+  // The second of the bucket, unless the first is the one.
+  void prefetch_next(std::uint64_t hash) const {
+    if (size_ == 0) return;
+    const Node* node = buckets_[bucket(hash)];
+    if (node != nullptr && node->hash_ != hash) prefetch_node(node->next_);
+  }
+  // The value that most likely is at this hash, among the first two of the bucket; null when it is
+  // not there.
   const Value* likely(std::uint64_t hash) const {
     if (size_ == 0) return nullptr;
     const Node* node = buckets_[bucket(hash)];
-    return node == nullptr ? nullptr : &node->value;
+    if (node != nullptr && node->hash_ != hash) node = node->next_;
+    return node != nullptr && node->hash_ == hash ? &node->value : nullptr;
   }
 
   // The value of `key`, made when absent.
@@ -200,6 +203,11 @@ class HashOrderedMap {
   }
 
  private:
+  static void prefetch_node(const Node* node) {
+    if (node == nullptr) return;
+    const char* bytes = reinterpret_cast<const char*>(node);
+    for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) prefetch(bytes + offset);
+  }
   std::size_t bucket(std::uint64_t hash) const { return bits_ == 0 ? 0 : hash >> (64 - bits_); }
 
   void unlink(Node** link) {

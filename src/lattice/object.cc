@@ -106,6 +106,11 @@ void Object::prefetch_node(std::uint64_t field_hash) const {
   hash().prefetch_node(field_hash);
 }
 
+void Object::prefetch_next(std::uint64_t field_hash) const {
+  set().prefetch_next(field_hash);
+  hash().prefetch_next(field_hash);
+}
+
 Object::Compound& Object::make_compound() {
   if (is_compound()) return *compound();
   auto* all = new Compound;

@@ -66,6 +66,7 @@ class Object {
   void prefetch() const { cell_.prefetch(); }
   void prefetch_bucket(std::uint64_t field_hash) const;
   void prefetch_node(std::uint64_t field_hash) const;
+  void prefetch_next(std::uint64_t field_hash) const;
   void prefetch_value(std::uint64_t field_hash) const { hash().prefetch_value(field_hash); }
 
   // For PartitionState, which alone changes objects. change(cell) gets the cell of one part and may

@@ -302,29 +302,34 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
     const Object* object = nullptr;
   };
   absl::InlinedVector<Wanted, 32> all;
+  bool with_fields = false;
   const ShardCore& core = impl_->core;
   for (const Lookup& lookup : lookups) {
     const Partition* partition =
         core.find(cluster::key_partition(lookup.key, core.options.partition_count));
     if (partition == nullptr) continue;
-    all.push_back({&partition->state.objects(), hash64(lookup.key), hash64(lookup.field)});
+    const bool field = lookup.field.data() != nullptr;
+    with_fields = with_fields || field;
+    all.push_back(
+        {&partition->state.objects(), hash64(lookup.key), field ? hash64(lookup.field) : 0});
     all.back().objects->prefetch_bucket(all.back().key);
   }
   for (const Wanted& each : all) each.objects->prefetch_node(each.key);
+  for (const Wanted& each : all) each.objects->prefetch_next(each.key);
   for (Wanted& each : all) {
     each.object = each.objects->likely(each.key);
-    if (each.object == nullptr) continue;
-    each.object->prefetch();
+    if (each.object != nullptr) each.object->prefetch();
   }
-  for (const Wanted& each : all) {
-    if (each.object != nullptr) each.object->prefetch_bucket(each.field);
-  }
-  for (const Wanted& each : all) {
-    if (each.object != nullptr) each.object->prefetch_node(each.field);
-  }
-  for (const Wanted& each : all) {
-    if (each.object != nullptr) each.object->prefetch_value(each.field);
-  }
+  if (!with_fields) return;
+  const auto each_object = [&all](auto step) {
+    for (const Wanted& each : all) {
+      if (each.object != nullptr) step(*each.object, each.field);
+    }
+  };
+  each_object([](const Object& object, std::uint64_t field) { object.prefetch_bucket(field); });
+  each_object([](const Object& object, std::uint64_t field) { object.prefetch_node(field); });
+  each_object([](const Object& object, std::uint64_t field) { object.prefetch_next(field); });
+  each_object([](const Object& object, std::uint64_t field) { object.prefetch_value(field); });
 }
 
 LogPosition Shard::barrier() const {
