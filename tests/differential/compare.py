@@ -28,6 +28,11 @@ def name_of(command):
     return command[0].upper() if command else b""
 
 
+def asks_further(command):
+    """Whether a command's replies are compared with the help of further questions."""
+    return RULES.get(name_of(command), ("exact", ""))[0] in ("scan", "pop", "sample", "settled")
+
+
 class Difference(Exception):
     pass
 

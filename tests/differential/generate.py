@@ -178,6 +178,19 @@ class Generator:
                          lambda: [b"SCARD", self.key()], lambda: [b"SPOP", self.key()] + self.pop_count(),
                          lambda: [b"SRANDMEMBER", self.key()] + self.count(), lambda: [b"SSCAN", self.key()] + self.scan_options(False))()
 
+    # More than is kept in compact form, and enough to leave it.
+    def crowd(self):
+        first, count = self.rng.randint(0, 150), self.rng.randint(20, 150)
+        names = [b"m%d" % i + b"-" * (i % 30) for i in range(first, first + count)]
+        kind = self.rng.randint(0, 3)
+        if kind == 0:
+            return [b"SADD", self.key()] + names
+        if kind == 1:
+            return [b"SREM", self.key()] + names
+        if kind == 2:
+            return [b"HDEL", self.key()] + names
+        return [b"HSET", self.key()] + [word for name in names for word in (name, self.value())]
+
     def pop_count(self):
         return self.pick(lambda: [], lambda: [b"%d" % self.rng.randint(0, 6)], lambda: [self.integer()], lambda: [b"1", b"x"] if self.rng.random() < 0.2 else [])()
 
@@ -220,6 +233,8 @@ class Generator:
     def scan(self):
         if self.rng.random() < 0.02:
             return self.many()
+        if self.rng.random() < 0.1:
+            return self.crowd()
         return self.pick(lambda: [b"SCAN"] + self.scan_options(True), lambda: [b"SSCAN", self.key()] + self.scan_options(False),
                          lambda: [b"HSCAN", self.key()] + self.scan_options(False))()
 

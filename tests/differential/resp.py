@@ -38,6 +38,9 @@ class Connection:
     def send(self, args):
         self.sock.sendall(self.encode(args))
 
+    def send_all(self, commands):
+        self.sock.sendall(b"".join(self.encode(args) for args in commands))
+
     def call(self, *args):
         self.send([a if isinstance(a, bytes) else str(a).encode() for a in args])
         return self.read()

@@ -70,21 +70,32 @@ class Server:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def run_sequence(redis_server, even_server, sequence):
-    """Returns None, or (index, what differs)."""
+def pipelines(sequence, most):
+    """Cuts a sequence into lists of (index, command) that are sent at once. What needs further questions goes alone."""
+    out = []
+    for index, command in enumerate(sequence):
+        if not out or len(out[-1]) == most or compare.asks_further(command) or compare.asks_further(out[-1][-1][1]):
+            out.append([])
+        out[-1].append((index, command))
+    return out
+
+
+def run_sequence(redis_server, even_server, sequence, most):
+    """Returns None, or (index, what differs). Up to `most` commands are sent at once."""
     redis, even = redis_server.connect(), even_server.connect()
     try:
         for connection in (redis, even):
             connection.call(b"FLUSHALL")
-        for index, command in enumerate(sequence):
-            redis.send(command)
-            even.send(command)
-            try:
-                compare.check(command, redis, even, redis.read(), even.read(), generate.KEYS)
-            except compare.Difference as difference:
-                return index, str(difference)
-            except (ConnectionError, TimeoutError, ValueError) as error:
-                return index, f"{type(error).__name__}: {error}"
+        for pipeline in pipelines(sequence, most):
+            for connection in (redis, even):
+                connection.send_all([command for _, command in pipeline])
+            for index, command in pipeline:
+                try:
+                    compare.check(command, redis, even, redis.read(), even.read(), generate.KEYS)
+                except compare.Difference as difference:
+                    return index, str(difference)
+                except (ConnectionError, TimeoutError, ValueError) as error:
+                    return index, f"{type(error).__name__}: {error}"
     finally:
         redis.close()
         even.close()
@@ -131,13 +142,16 @@ def main():
         commands = 0
         for seed in range(options.first_seed, options.first_seed + options.seeds):
             sequence = generate.Generator(seed).sequence(options.length)
-            failure = run_sequence(redis, even, sequence)
+            most = (1, 8, 60)[seed % 3]
+            failure = run_sequence(redis, even, sequence, most)
             commands += len(sequence)
             if failure is None:
                 continue
             print(f"differential: seed {seed} differs at command {failure[0]}; shrinking")
-            sequence = shrink(lambda candidate: run_sequence(redis, even, candidate) is not None, sequence[:failure[0] + 1])
-            index, what = run_sequence(redis, even, sequence) or failure
+            sequence = shrink(lambda candidate: run_sequence(redis, even, candidate, most) is not None,
+                              sequence[:failure[0] + most])
+            index, what = run_sequence(redis, even, sequence, most) or failure
+            print(f"up to {most} commands at once:")
             for command in sequence[:index + 1]:
                 print("  " + " ".join(repr(word)[1:] for word in command))
             print(what)
