@@ -69,8 +69,9 @@ class Log {
   // tries again.
   Result<> flush();
   // Starts a sync of everything written, unless one is under way, in which case another follows it.
-  // on_synced is called after each.
-  void sync();
+  // on_synced is called after each. With `in_place`, the caller waits for it if it is likely to be
+  // quick, as the last one was.
+  void sync(bool in_place = false);
   // Writes and syncs, blocking.
   Result<> flush_and_sync();
   void on_synced(std::function<void()> callback) { on_synced_ = std::move(callback); }

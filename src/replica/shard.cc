@@ -347,7 +347,9 @@ void Shard::end_turn() {
       core.warn("writes are refused: " + *core.log.error());
   }
   impl_->warned_error = core.log.error();
-  if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) core.log.sync();
+  if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) {
+    core.log.sync(true);
+  }
   impl_->replication.end_turn();
 }
 
