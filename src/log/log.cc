@@ -16,9 +16,6 @@ namespace {
 // not after.
 constexpr std::uint64_t kReserveBytes = 1 << 20;
 constexpr std::uint64_t kReadChunk = 4 << 20;
-// A sync that takes less than this is made in place where the caller allows it: to hand it to
-// another thread and to hear of its end takes two switches of threads, which cost as much.
-constexpr double kQuickSyncSeconds = 0.0005;
 
 struct Scan {
   std::uint64_t intact = 0;  // bytes of intact frames from the start
@@ -297,7 +294,8 @@ void Log::sync(bool in_place) {
   if (durable_ >= end_) return;
   const LogPosition upto = end_;
   const std::int64_t started = clock_.monotonic_us();
-  if (in_place && stats_.syncs > 0 && stats_.last_sync_seconds < kQuickSyncSeconds) {
+  if (in_place && stats_.syncs > 0 &&
+      stats_.last_sync_seconds * 1e6 < static_cast<double>(options_.quick_sync_us)) {
     return synced(upto, started, file_->sync_now());
   }
   syncing_ = true;

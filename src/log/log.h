@@ -34,6 +34,10 @@ struct LogOptions {
   std::uint64_t segment_bytes = 64 << 20;
   // How much of the end stays in memory for peers that are nearly up to date.
   std::uint64_t tail_bytes = 16 << 20;
+  // A sync that takes less than this is made in place where the caller allows it: to hand it to
+  // another thread and to hear of its end takes two switches of threads, which cost as much. 0:
+  // never.
+  std::int64_t quick_sync_us = 500;
 };
 
 struct LogStats {

@@ -26,6 +26,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.window_bytes = among(1u << 10, 16u << 10, 1u << 20);
   o.clients = among(1, 3, 6, 12);
   o.pipeline = among(1, 1, 1, 4, 16);
+  o.quick_sync_us = among(0, 0, 500);
   o.turn_us = among(30, 30, 2'000, 10'000);
   o.duration_us = among(1'000'000, 2'000'000, 5'000'000);
   if (o.pipeline > 1) o.duration_us /= o.pipeline == 4 ? 4 : 10;  // about as many commands
@@ -53,16 +54,17 @@ std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
       "nodes={} replicas={} partitions={} fsync={} segment={} tail={} checkpoint={} retain={} "
-      "window={} clients={} pipeline={} turn={}us "
+      "window={} quick_sync={}us clients={} pipeline={} turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_kept={}ms",
       nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
-      checkpoint_bytes, retain_bytes, window_bytes, clients, pipeline, turn_us, duration_us / 1000,
-      harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
-      crash_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
-      failing_sync, skew_ms, type_confusion, expiry, keys, expiry_kept_ms);
+      checkpoint_bytes, retain_bytes, window_bytes, quick_sync_us, clients, pipeline, turn_us,
+      duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
+      partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
+      disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
+      expiry_kept_ms);
 }
 
 }  // namespace even::sim

@@ -174,6 +174,7 @@ ShardOptions World::shard_options(Node& node) {
   o.log.fsync = options_.fsync;
   o.log.segment_bytes = options_.segment_bytes;
   o.log.tail_bytes = options_.tail_bytes;
+  o.log.quick_sync_us = options_.quick_sync_us;
   o.window_bytes = options_.window_bytes;
   o.checkpoint_bytes = options_.checkpoint_bytes;
   o.retain_bytes = options_.retain_bytes;
