@@ -110,18 +110,18 @@ std::uint64_t scan_partition(const PartitionState& state, std::uint64_t position
   bool full = false;
   std::uint64_t last = 0;
   std::uint64_t next = 0;
-  state.objects().scan(position << kDroppedBits,
-                       [&](std::uint64_t hash, std::string_view key, const Object& object) {
-                         const std::uint64_t at = hash >> kDroppedBits;
-                         if (full && at != last) {
-                           if (next == 0) next = at;
-                           return false;
-                         }
-                         last = at;
-                         visit(key, object);
-                         full = --left <= 0;
-                         return true;
-                       });
+  state.scan(position << kDroppedBits,
+             [&](std::uint64_t hash, std::string_view key, const Object& object) {
+               const std::uint64_t at = hash >> kDroppedBits;
+               if (full && at != last) {
+                 next = at;
+                 return false;
+               }
+               last = at;
+               visit(key, object);
+               full = --left <= 0;
+               return true;
+             });
   return next;
 }
 
@@ -148,7 +148,7 @@ void scan_command(Context& context, Args args) {
           if (options.has_type && !equals_ignore_case(options.type, type_name(object.type()))) {
             return;
           }
-          found.push_back(key);
+          found.push_back(context.keep(std::string(key)));
         });
     if (position != 0) {
       next = std::uint64_t{id} << kPositionBits | position;
@@ -164,14 +164,13 @@ void scan_command(Context& context, Args args) {
 
 void keys_command(Context& context, Args args) {
   const bool all = args[1] == "*";
-  std::vector<std::string_view> found;
+  std::vector<std::string> found;  // copies: what is cold is only lent
   for (PartitionId partition : context.keyspace().partitions()) {
-    context.keyspace().state(partition).objects().for_each(
-        [&](std::string_view key, const Object& object) {
-          if (visible(object, context.now_ms) && (all || glob_match(args[1], key))) {
-            found.push_back(key);
-          }
-        });
+    context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
+      if (visible(object, context.now_ms) && (all || glob_match(args[1], key))) {
+        found.emplace_back(key);
+      }
+    });
   }
   context.reply.array(found.size());
   for (std::string_view key : found) context.reply.bulk(key);
@@ -201,17 +200,20 @@ void randomkey_command(Context& context, Args) {
         place -= state.live_keys();
         continue;
       }
-      const auto* node = state.objects().random(context.random);
-      if (visible(node->value, context.now_ms)) return context.reply.bulk(node->key());
+      bool drawn = false;
+      state.random(context.random, [&](std::string_view key, const Object& object) {
+        drawn = visible(object, context.now_ms);
+        if (drawn) context.reply.bulk(key);
+      });
+      if (drawn) return;
       break;
     }
   }
-  std::vector<std::string_view> found;
+  std::vector<std::string> found;
   for (PartitionId partition : context.keyspace().partitions()) {
-    context.keyspace().state(partition).objects().for_each(
-        [&](std::string_view key, const Object& object) {
-          if (visible(object, context.now_ms)) found.push_back(key);
-        });
+    context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
+      if (visible(object, context.now_ms)) found.emplace_back(key);
+    });
   }
   if (found.empty()) return context.reply.null();
   context.reply.bulk(found[context.random.below(found.size())]);

@@ -251,14 +251,17 @@ KeyWriter& Context::write(std::string_view key) {
 void Context::flush_all() {
   for (PartitionId partition : keyspace_.partitions()) {
     const PartitionState& state = keyspace_.state(partition);
-    if (state.objects().empty()) continue;
+    if (state.empty()) continue;
     Delta& delta = partition_write(partition, {}).record.delta;
     delta.full = true;
-    state.objects().for_each([&delta](std::string_view key, const Object& object) {
+    // What has no counters goes because it is not mentioned.
+    state.for_each([this, &delta](std::string_view key, const Object& object) {
       KeyDelta removal;
-      removal.key = key;
       remove_all(&object, removal);
-      if (!removal.leaves.empty()) delta.keys.push_back(std::move(removal));
+      if (removal.leaves.empty()) return;
+      removal.key = keep(std::string(key));
+      for (LeafDelta& leaf : removal.leaves) leaf.field = keep(std::string(leaf.field));
+      delta.keys.push_back(std::move(removal));
     });
   }
 }

@@ -85,7 +85,7 @@ class TestKeyspace final : public Keyspace {
   // Also those that are not a key to anybody.
   std::size_t objects() const {
     std::size_t count = 0;
-    for (const PartitionState& state : states_) count += state.objects().size();
+    for (const PartitionState& state : states_) count += state.object_count();
     return count;
   }
   bool digests_hold() const {

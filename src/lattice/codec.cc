@@ -135,17 +135,25 @@ Dot dot_of(const msgpack::object& replica, const msgpack::object& seq) {
   return dot;
 }
 
+// What leaves are a part of: a record, or (without a dot) a state.
+struct Whole {
+  Dot dot;
+  Hlc time;
+  const VersionVector* context;  // null: not known
+  bool covers(const Dot& part) const { return context == nullptr || context->covers(part); }
+};
+
 template <typename Entries>
-void get_counter(const msgpack::object& object, const Record& record, Entries& out) {
+void get_counter(const msgpack::object& object, const Whole& whole, Entries& out) {
   const auto& entries = array_of(object);
   out.reserve(entries.size);
   for (std::uint32_t i = 0; i < entries.size; ++i) {
     const auto& parts = array_of(entries.ptr[i]);
     if (parts.size != 4 && parts.size != 5) throw Malformed{"a counter entry has 4 or 5 parts"};
     const bool increment = parts.size == 4;
-    if (increment && record.origin.value == 0) throw Malformed{"a state makes no increments"};
+    if (increment && whole.dot.seq == 0) throw Malformed{"a state makes no increments"};
     const msgpack::object* number = parts.ptr + (parts.size - 3);
-    const Dot dot = increment ? record.dot() : dot_of(parts.ptr[0], parts.ptr[1]);
+    const Dot dot = increment ? whole.dot : dot_of(parts.ptr[0], parts.ptr[1]);
     auto& entry = out.emplace_back();
     if (increment) get_number(parts.ptr[0], entry.before.emplace());
     entry.replica = dot.replica;
@@ -154,7 +162,7 @@ void get_counter(const msgpack::object& object, const Record& record, Entries& o
     entry.removed_seq = unsigned_of(number[1]);
     get_number(number[2], entry.removed_sum);
     if (entry.removed_seq > entry.seq) throw Malformed{"a counter entry is removed beyond its end"};
-    if (!record.context.covers(dot)) throw Malformed{"the context does not cover a counter entry"};
+    if (!whole.covers(dot)) throw Malformed{"the context does not cover a counter entry"};
   }
 }
 
@@ -173,7 +181,7 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
   }
 }
 
-void get_leaf(const msgpack::object& object, const Record& record, LeafDelta& out) {
+void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out) {
   const auto& items = array_of(object);
   if (items.size < 3 || items.size > 5) throw Malformed{"a leaf has three to five parts"};
   const std::uint64_t tag = unsigned_of(items.ptr[0]);
@@ -197,17 +205,16 @@ void get_leaf(const msgpack::object& object, const Record& record, LeafDelta& ou
       sibling.dot = dot_of(parts.ptr[0], parts.ptr[1]);
       sibling.time.value = unsigned_of(parts.ptr[2]);
       get_content(parts.ptr[3], out.kind, sibling);
-      if (!record.context.covers(sibling.dot))
-        throw Malformed{"the context does not cover a sibling"};
+      if (!whole.covers(sibling.dot)) throw Malformed{"the context does not cover a sibling"};
     } else {
-      if (record.origin.value == 0) throw Malformed{"a state has siblings without dots"};
-      sibling.dot = record.dot();
-      sibling.time = record.time;
+      if (whole.dot.seq == 0) throw Malformed{"a state has siblings without dots"};
+      sibling.dot = whole.dot;
+      sibling.time = whole.time;
       get_content(item, out.kind, sibling);
     }
   }
-  if (items.size > 3) get_counter(items.ptr[3], record, out.integers);
-  if (items.size > 4) get_counter(items.ptr[4], record, out.reals);
+  if (items.size > 3) get_counter(items.ptr[3], whole, out.integers);
+  if (items.size > 4) get_counter(items.ptr[4], whole, out.reals);
 }
 
 void get_body(const msgpack::object& object, Record& out) {
@@ -223,6 +230,7 @@ void get_body(const msgpack::object& object, Record& out) {
   out.delta.full = bool_of(items.ptr[1]);
   if (out.origin.value == 0 && !out.delta.full) throw Malformed{"a state is not full"};
   const auto& keys = array_of(items.ptr[2]);
+  const Whole whole{out.dot(), out.time, &out.context};
   out.delta.keys.reserve(keys.size);
   for (std::uint32_t i = 0; i < keys.size; ++i) {
     const auto& parts = array_of(keys.ptr[i]);
@@ -232,7 +240,7 @@ void get_body(const msgpack::object& object, Record& out) {
     key.full = bool_of(parts.ptr[1]);
     key.leaves.reserve(parts.size - kKeyHeader);
     for (std::uint32_t j = kKeyHeader; j < parts.size; ++j) {
-      get_leaf(parts.ptr[j], out, key.leaves.emplace_back());
+      get_leaf(parts.ptr[j], whole, key.leaves.emplace_back());
     }
   }
 }
@@ -314,6 +322,62 @@ void RecordBuilder::finish(const Record& head, bool full, std::string& out) {
   begun_ = false;
 }
 
+void encode_leaves(std::span<const LeafDelta> leaves, std::string& out) {
+  StringBuffer buffer{out};
+  Packer packer(buffer);
+  packer.pack_array(static_cast<std::uint32_t>(leaves.size()));
+  for (const LeafDelta& leaf : leaves) pack_leaf(packer, leaf, {}, {});
+}
+
+namespace {
+
+// Calls use(object) with what the bytes hold, all of them.
+template <typename Use>
+Result<> unpack(std::string_view bytes, msgpack::zone& zone, std::string_view what, Use use) {
+  try {
+    zone.clear();
+    std::size_t offset = 0;
+    bool referenced = false;
+    // Sizes are bounded by the input: every element takes at least one byte of it.
+    const std::size_t limit = bytes.size();
+    const msgpack::object object = msgpack::unpack(
+        zone, bytes.data(), bytes.size(), offset, referenced,
+        [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
+        msgpack::unpack_limit(limit, 0, limit, limit, 0, 8));
+    if (offset != bytes.size()) return fail(fmt::format("malformed {}: bytes are left over", what));
+    use(object);
+  } catch (const Malformed& error) {
+    return fail(fmt::format("malformed {}: {}", what, error.what));
+  } catch (const std::exception& error) {
+    return fail(fmt::format("malformed {}: {}", what, error.what()));
+  }
+  return {};
+}
+
+}  // namespace
+
+struct LeavesDecoder::Impl {
+  msgpack::zone zone;
+  std::vector<LeafDelta> leaves;
+};
+
+LeavesDecoder::LeavesDecoder() : impl_(std::make_unique<Impl>()) {}
+LeavesDecoder::~LeavesDecoder() = default;
+
+Result<std::span<const LeafDelta>> LeavesDecoder::decode(std::string_view bytes) {
+  auto& leaves = impl_->leaves;
+  leaves.clear();
+  const auto unpacked = unpack(bytes, impl_->zone, "leaves", [&](const msgpack::object& object) {
+    const auto& items = array_of(object);
+    leaves.reserve(items.size);
+    for (std::uint32_t i = 0; i < items.size; ++i) {
+      get_leaf(items.ptr[i], {{}, {}, nullptr}, leaves.emplace_back());
+    }
+  });
+  if (!unpacked) return std::unexpected(unpacked.error());
+  return leaves;
+}
+
 struct RecordDecoder::Impl {
   msgpack::zone zone;
 };
@@ -341,23 +405,9 @@ Result<Record> RecordDecoder::decode(std::string_view bytes) {
   record.time = head->time;
   record.context.add(head->dot);
   bytes.remove_prefix(kRecordHeadBytes);
-  try {
-    impl_->zone.clear();
-    std::size_t offset = 0;
-    bool referenced = false;
-    // Sizes are bounded by the input: every element takes at least one byte of it.
-    const std::size_t limit = bytes.size();
-    const msgpack::object object = msgpack::unpack(
-        impl_->zone, bytes.data(), bytes.size(), offset, referenced,
-        [](msgpack::type::object_type, std::size_t, void*) { return true; }, nullptr,
-        msgpack::unpack_limit(limit, 0, limit, limit, 0, 8));
-    if (offset != bytes.size()) return fail("malformed record: bytes are left over");
-    get_body(object, record);
-  } catch (const Malformed& error) {
-    return fail(fmt::format("malformed record: {}", error.what));
-  } catch (const std::exception& error) {
-    return fail(fmt::format("malformed record: {}", error.what()));
-  }
+  const auto unpacked = unpack(bytes, impl_->zone, "record",
+                               [&](const msgpack::object& object) { get_body(object, record); });
+  if (!unpacked) return std::unexpected(unpacked.error());
   return record;
 }
 

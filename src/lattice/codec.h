@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -50,6 +51,21 @@ class RecordBuilder {
   std::size_t last_key_ = 0;
   std::size_t last_key_bytes_ = 0;
   std::size_t last_leaves_ = 0;
+};
+
+// Leaves on their own, as a state's keys have them. Every dot is written out.
+void encode_leaves(std::span<const LeafDelta> leaves, std::string& out);
+
+class LeavesDecoder {
+ public:
+  LeavesDecoder();
+  ~LeavesDecoder();
+  // The leaves view `bytes` and are valid until the next call. Any input is safe.
+  Result<std::span<const LeafDelta>> decode(std::string_view bytes);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 class RecordDecoder {

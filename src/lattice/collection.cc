@@ -100,15 +100,8 @@ void SetCell::store(std::string_view member, const MemberDots& dots) {
           packed.block() == nullptr ? TaggedPointer() : TaggedPointer(packed.block(), kPacked);
       return;
     }
-    auto* all = new SetTable;
-    packed.for_each([all](const PackedElement& element) {
-      all->get(element.name, hash64(element.name)).assign({{element.dot}});
-      return true;
-    });
-    PackedElements::KeepReplaced keep;  // `member` may view it
-    packed.release();
-    pointer_ = {all, kTable};
-    all->get(member, hash64(member)).assign(dots);
+    const PackedElements::KeepReplaced keep;  // `member` may view it
+    spill().get(member, hash64(member)).assign(dots);
     return;
   }
   // It became a table while all of its members were being changed.
@@ -116,6 +109,19 @@ void SetCell::store(std::string_view member, const MemberDots& dots) {
   table()->get(member, hash).assign(dots);
   if (dots.empty()) table()->erase(member, hash);
   drop_if_empty();
+}
+
+SetTable& SetCell::spill() {
+  if (table() != nullptr) return *table();
+  PackedElements packed(pointer_.get<char>());
+  auto* all = new SetTable;
+  packed.for_each([all](const PackedElement& element) {
+    all->get(element.name, hash64(element.name)).assign({{element.dot}});
+    return true;
+  });
+  packed.release();
+  pointer_ = {all, kTable};
+  return *all;
 }
 
 HashView HashCell::view(TaggedPointer pointer) {

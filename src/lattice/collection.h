@@ -2,6 +2,9 @@
 // from then on. Both are read through a view, passed by value, which does not tell which it is; the
 // order of elements is the order of insertion in the former and of hashes in the latter.
 //
+// The elements of a table are stored one by one (see docs/storage.md). Those that have changed are
+// marked dirty; whoever changes a cell lists them.
+//
 // A cell is where one rests: eight bytes. Changing a cell invalidates its views, except that what a
 // packed one held stays readable while a PackedElements::KeepReplaced exists.
 #pragma once
@@ -228,24 +231,42 @@ class SetCell {
   TaggedPointer release() { return std::exchange(pointer_, {}); }
 
   // Calls change(dots) with the member's dots, which it may change; without dots it is erased.
-  // `hash`: the member's hash64.
+  // `hash`: the member's hash64. Returns whether it is in a table and was not dirty before.
   template <typename Change>
-  void update(std::string_view member, std::uint64_t hash, Change change) {
+  bool update(std::string_view member, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
-      MemberCell& cell = table()->get(member, hash);
-      if (!change_cell(cell, change)) table()->erase(member, hash);
-      return drop_if_empty();
+      const std::size_t before = table()->size();
+      SetTable::Node& node = table()->get_node(member, hash);
+      const bool was_there = table()->size() == before;
+      const bool was_dirty = node.dirty();
+      node.set_dirty(true);
+      const bool is_there = change_cell(node.value, change);
+      if (!is_there) table()->erase(member, hash);
+      drop_if_empty();
+      return !was_dirty && (was_there || is_there);
     }
     MemberDots dots = view().find(member);
     change(dots);
     store(member, dots);
+    return false;
   }
-  // Calls change(member, dots) for every member. For a packed set a KeepReplaced must exist.
-  template <typename Change>
-  void update_all(Change change) {
+  // Calls change(member, dots) for every member, and list(hash) for those in a table that have
+  // become dirty. For a packed set a KeepReplaced must exist.
+  template <typename Change, typename List>
+  void update_all(Change change, List list) {
     if (table() != nullptr) {
-      table()->erase_if([&](std::string_view member, MemberCell& cell) {
-        return !change_cell(cell, [&](MemberDots& dots) { change(member, dots); });
+      table()->erase_if([&](SetTable::Node& node) {
+        const std::size_t before = node.value.dots().size();
+        std::size_t after = before;
+        change_cell(node.value, [&](MemberDots& dots) {
+          change(node.key(), dots);
+          after = dots.size();
+        });
+        if (after != before && !node.dirty()) {
+          node.set_dirty(true);
+          list(node.hash());
+        }
+        return after == 0;
       });
       return drop_if_empty();
     }
@@ -255,8 +276,19 @@ class SetCell {
     });
   }
 
- private:
+  // As update(), of a member that is not there yet, and nothing becomes dirty.
+  template <typename Change>
+  void restore(std::string_view member, Change change) {
+    MemberDots dots;
+    change(dots);
+    store(member, dots);
+  }
+
   SetTable* table() const { return pointer_.tag() == kTable ? pointer_.get<SetTable>() : nullptr; }
+  // Makes it a table, if it is not one.
+  SetTable& spill();
+
+ private:
   template <typename Change>
   static bool change_cell(MemberCell& cell, Change change) {
     MemberDots dots = cell.dots();
@@ -292,24 +324,42 @@ class HashCell {
 
   // Calls change(now, store) with the field as it is; `hash`: the field's hash64. `store` takes
   // what it is to be, a SiblingView for a value alone or a Scalar, and may be called once; an empty
-  // Scalar erases the field.
+  // Scalar erases the field. Returns whether it is in a table and was not dirty before.
   template <typename Change>
-  void update(std::string_view field, std::uint64_t hash, Change change) {
+  bool update(std::string_view field, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
-      ScalarCell& cell = table()->fields.get(field, hash);
-      change_cell(cell, change);
-      if (cell.empty()) table()->fields.erase(field, hash);
-      return drop_if_empty();
+      const std::size_t before = table()->fields.size();
+      auto& node = table()->fields.get_node(field, hash);
+      const bool was_there = table()->fields.size() == before;
+      const bool was_dirty = node.dirty();
+      node.set_dirty(true);
+      change_cell(node.value, change);
+      const bool is_there = !node.value.empty();
+      if (!is_there) table()->fields.erase(field, hash);
+      drop_if_empty();
+      return !was_dirty && (was_there || is_there);
     }
     change(view().find(field), Store{*this, field});
+    return false;
   }
-  // Calls change(field, now, store) for every field. For a packed hash a KeepReplaced must exist.
-  template <typename Change>
-  void update_all(Change change) {
+  // Calls change(field, now, store) for every field, and list(hash) for those in a table that have
+  // become dirty. For a packed hash a KeepReplaced must exist.
+  template <typename Change, typename List>
+  void update_all(Change change, List list) {
     if (table() != nullptr) {
-      table()->fields.erase_if([&](std::string_view field, ScalarCell& cell) {
-        change_cell(cell, [&](const ScalarView& now, auto store) { change(field, now, store); });
-        return cell.empty();
+      table()->fields.erase_if([&](HashOrderedMap<ScalarCell>::Node& node) {
+        bool stored = false;
+        change_cell(node.value, [&](const ScalarView& now, auto store) {
+          change(node.key(), now, [&](auto&& next) {
+            stored = true;
+            store(std::forward<decltype(next)>(next));
+          });
+        });
+        if (stored && !node.dirty()) {
+          node.set_dirty(true);
+          list(node.hash());
+        }
+        return node.value.empty();
       });
       return drop_if_empty();
     }
@@ -317,6 +367,22 @@ class HashCell {
       change(field, now, Store{*this, field});
     });
   }
+
+  // As update(), of a field that is not there yet, and nothing becomes dirty.
+  template <typename Change>
+  void restore(std::string_view field, Change change) {
+    if (table() != nullptr) {
+      change_cell(table()->fields.get(field, hash64(field)), change);
+    } else {
+      change(ScalarView(), Store{*this, field});
+    }
+  }
+
+  HashTable* table() const {
+    return pointer_.tag() == kTable ? pointer_.get<HashTable>() : nullptr;
+  }
+  // Makes it a table, if it is not one.
+  HashTable& spill();
 
  private:
   // Into a packed hash.
@@ -326,9 +392,6 @@ class HashCell {
     void operator()(const SiblingView& value) const { cell.store(field, value); }
     void operator()(Scalar&& scalar) const { cell.store(field, std::move(scalar)); }
   };
-  HashTable* table() const {
-    return pointer_.tag() == kTable ? pointer_.get<HashTable>() : nullptr;
-  }
   template <typename Change>
   void change_cell(ScalarCell& cell, Change change) {
     const ScalarView now = cell.view();
@@ -343,7 +406,6 @@ class HashCell {
   void store(std::string_view field, const SiblingView& value);
   void store(std::string_view field, Scalar&& scalar);
   bool pack(const PackedElement& element);
-  HashTable& spill();
   void drop_if_empty();
 
   TaggedPointer pointer_;

@@ -200,7 +200,7 @@ RC_GTEST_PROP(Collection, AHashBehavesAsAMapInEveryForm,
     left += !goes;
     if (goes) return store(Scalar{});
     store(SiblingView{{ReplicaId::make(4, 4), 4}, Hlc{4}, "all", 0});
-  });
+  }, [](std::uint64_t) {});
   RC_ASSERT(hash.view().size() == left);
   hash.view().for_each([&](std::string_view name, const ScalarView& scalar) {
     RC_ASSERT(name.size() % 2 == 0);
@@ -254,7 +254,7 @@ RC_GTEST_PROP(Collection, ASetBehavesAsAMapInEveryForm,
     RC_ASSERT(dots_in(dots) == model.at(std::string(name)));
     if (name.size() % 2 == 1) dots.clear();
     left += !dots.empty();
-  });
+  }, [](std::uint64_t) {});
   RC_ASSERT(set.view().size() == left);
 }
 

@@ -157,6 +157,10 @@ class Counter {
   explicit Counter(CounterView<Number> view)
       : entries_(view.entries().begin(), view.entries().end()) {}
 
+  // All of a counter as a delta describes it.
+  explicit Counter(const CounterDeltas<Number>& described)
+      : entries_(described.begin(), described.end()) {}
+
   CounterView<Number> view() const { return std::span<const Entry>(entries_); }
   const CounterEntries<Number>& entries() const { return entries_; }
   bool empty() const { return entries_.empty(); }

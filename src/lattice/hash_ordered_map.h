@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/hash.h"
 #include "base/prefetch.h"
 #include "env/random.h"
@@ -33,17 +34,27 @@ class HashOrderedMap {
     std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_size_}; }
     std::uint64_t hash() const { return hash_; }
 
+    // Two marks for the map's user, false at first. Those who only read may set `used`.
+    bool dirty() const { return dirty_; }
+    void set_dirty(bool dirty) { dirty_ = dirty; }
+    bool used() const { return used_; }
+    void set_used(bool used) const { used_ = used; }
+
    private:
     friend class HashOrderedMap;
     Node(std::uint64_t hash, std::size_t key_size)
-        : hash_(hash), key_size_(static_cast<std::uint32_t>(key_size)) {}
+        : hash_(hash), key_size_(static_cast<std::uint32_t>(key_size)), dirty_(0), used_(0) {}
     Node* next_ = nullptr;
     std::uint64_t hash_;
-    std::uint32_t key_size_;
+    std::uint32_t key_size_ : 30;
+    std::uint32_t dirty_ : 1;
+    mutable std::uint32_t used_ : 1;
 
    public:
     Value value{};
   };
+
+  static constexpr std::size_t kMaxKeyBytes = (std::size_t{1} << 30) - 1;
 
   HashOrderedMap() = default;
   HashOrderedMap(HashOrderedMap&& other) noexcept { swap(other); }
@@ -62,6 +73,9 @@ class HashOrderedMap {
       if (node->hash_ == hash && node->key() == key) return node;
     }
     return nullptr;
+  }
+  Node* find_node(std::string_view key, std::uint64_t hash) {
+    return const_cast<Node*>(std::as_const(*this).find_node(key, hash));
   }
   const Value* find(std::string_view key, std::uint64_t hash) const {
     const Node* node = find_node(key, hash);
@@ -96,8 +110,10 @@ class HashOrderedMap {
   }
 
   // The value of `key`, made when absent.
-  Value& get(std::string_view key, std::uint64_t hash) {
-    if (Value* found = find(key, hash)) return *found;
+  Value& get(std::string_view key, std::uint64_t hash) { return get_node(key, hash).value; }
+  Node& get_node(std::string_view key, std::uint64_t hash) {
+    if (Node* found = find_node(key, hash)) return *found;
+    EVEN_CHECK(key.size() <= kMaxKeyBytes, "a key longer than any limit lets in");
     if (size_ >= buckets_.size()) resize(buckets_.empty() ? 1 : buckets_.size() * 2);
     Node** link = &buckets_[bucket(hash)];
     while (*link != nullptr &&
@@ -110,7 +126,7 @@ class HashOrderedMap {
     node->next_ = *link;
     *link = node;
     ++size_;
-    return node->value;
+    return *node;
   }
 
   bool erase(std::string_view key, std::uint64_t hash) {
@@ -147,12 +163,12 @@ class HashOrderedMap {
     }
   }
 
-  // Erases every entry for which drop(key, value) is true; the value may be changed by it.
+  // Erases every entry for which drop(node) is true; the value may be changed by it.
   template <typename Drop>
   void erase_if(Drop drop) {
     for (Node*& head : buckets_) {
       for (Node** link = &head; *link != nullptr;) {
-        if (drop((*link)->key(), (*link)->value)) {
+        if (drop(**link)) {
           unlink(link);
         } else {
           link = &(*link)->next_;
@@ -160,6 +176,41 @@ class HashOrderedMap {
       }
     }
     shrink();
+  }
+
+  // The first entry of a hash; null when there is none.
+  const Node* first_of(std::uint64_t hash) const {
+    if (size_ == 0) return nullptr;
+    const Node* node = buckets_[bucket(hash)];
+    while (node != nullptr && node->hash_ < hash) node = node->next_;
+    return node != nullptr && node->hash_ == hash ? node : nullptr;
+  }
+  // The first entry of the lowest hash from `first` on; null when there is none. With next(), all
+  // entries from there on, in order of hashes.
+  const Node* first_from(std::uint64_t first) const {
+    if (size_ == 0) return nullptr;
+    for (std::size_t i = bucket(first); i < buckets_.size(); ++i) {
+      for (const Node* node = buckets_[i]; node != nullptr; node = node->next_) {
+        if (node->hash_ >= first) return node;
+      }
+    }
+    return nullptr;
+  }
+  const Node* next(const Node* node) const {
+    if (node->next_ != nullptr) return node->next_;
+    for (std::size_t i = bucket(node->hash_) + 1; i < buckets_.size(); ++i) {
+      if (buckets_[i] != nullptr) return buckets_[i];
+    }
+    return nullptr;
+  }
+
+  // Calls visit(node) for the entries of a hash.
+  template <typename Visit>
+  void for_each_of_hash(std::uint64_t hash, Visit visit) {
+    for (const Node* node = first_of(hash); node != nullptr && node->hash_ == hash;
+         node = node->next_) {
+      visit(const_cast<Node&>(*node));
+    }
   }
 
   // Calls visit(hash, key, value) in order of hashes from `first` on while it returns true; entries

@@ -94,7 +94,7 @@ RC_GTEST_PROP(HashOrderedMap, EraseIfTakesExactlyWhatItIsToldTo,
               (const std::set<std::uint8_t>& keys)) {
   Map map;
   for (const std::uint8_t key : keys) map.get(name(key), crafted_hash(key)) = key;
-  map.erase_if([](std::string_view, int& value) { return value % 3 == 0; });
+  map.erase_if([](auto& node) { return node.value % 3 == 0; });
   std::set<int> left;
   map.for_each([&left](std::string_view, int value) { left.insert(value); });
   std::set<int> expected;

@@ -277,7 +277,7 @@ TEST(Residue, ARecordThatNobodyVouchesForFindsTheSameStateWithAndWithoutIt) {
     world.report(a, c);
     world.report(b, c);
     for (int generation = 0; generation < 3; ++generation) world.collect_residue(c);
-    EXPECT_TRUE(c.state.objects().empty());
+    EXPECT_TRUE(c.state.empty());
     for (Replica* replica : {&a, &b, &c}) {
       world.deliver(*replica, last);
       EXPECT_EQ(view(replica->state), world.expected(*replica));
@@ -297,7 +297,7 @@ TEST(Residue, AnUpdateThatComesAfterItsKeysExpiryWasForgottenFindsTheSameEverywh
   world.perform(a, {{kAddMember, "k", "g", ""}});  // has seen the expiry, not the purge
   const std::size_t late = world.records().size() - 1;
   world.perform(c, {{kForgetExpiry, "k", "", ""}});
-  EXPECT_TRUE(c.state.objects().empty());
+  EXPECT_TRUE(c.state.empty());
   world.deliver(b, late);
   EXPECT_EQ(b.state.keys_with_expiry(), 1u);  // it expires as well
   world.deliver(c, late);

@@ -20,12 +20,34 @@ LeafDelta& add_leaf(KeyDelta& out, LeafKind kind, std::string_view field) {
   return leaf;
 }
 
+void describe_member(const MemberDots& dots, LeafDelta& out) {
+  for (const MemberDot& entry : dots) out.siblings.push_back({entry.dot, {}, {}, 0});
+}
+
 void describe_expiry(const Object& object, KeyDelta& out) {
   if (object.expiry() == nullptr) return;
   LeafDelta& leaf = add_leaf(out, LeafKind::kExpiry, {});
   for (const ExpirySibling& sibling : *object.expiry()) {
     leaf.siblings.push_back({sibling.dot, sibling.time, {}, sibling.at_ms});
   }
+}
+
+void describe_parts(const Object& object, bool with_tables, KeyDelta& out) {
+  out.full = true;
+  if (const ScalarView string = object.string(); !string.empty()) {
+    describe_scalar(string, add_leaf(out, LeafKind::kString, {}));
+  }
+  if (with_tables || !object.has_table(LeafKind::kMember)) {
+    object.set().for_each([&out](std::string_view member, const MemberDots& dots) {
+      describe_member(dots, add_leaf(out, LeafKind::kMember, member));
+    });
+  }
+  if (with_tables || !object.has_table(LeafKind::kField)) {
+    object.hash().for_each([&out](std::string_view field, const ScalarView& scalar) {
+      describe_scalar(scalar, add_leaf(out, LeafKind::kField, field));
+    });
+  }
+  describe_expiry(object, out);
 }
 
 }  // namespace
@@ -140,7 +162,7 @@ void Object::settle_compound() {
   }
 }
 
-void Object::drop_residue() {
+void Object::drop_residue(const std::function<void(std::uint64_t)>& list) {
   const auto without_residue = [](const ScalarView& now, auto store) {
     if (!now.has_residue()) return;
     Scalar scalar = now.copy();
@@ -155,9 +177,9 @@ void Object::drop_residue() {
   }
   if (hash()) {
     change_hash([&](HashCell& cell) {
-      cell.update_all([&](std::string_view, const ScalarView& now, auto store) {
-        without_residue(now, store);
-      });
+      cell.update_all([&](std::string_view, const ScalarView& now,
+                          auto store) { without_residue(now, store); },
+                      list);
     });
   }
 }
@@ -193,18 +215,54 @@ void purge_expired(const Object& object, KeyDelta& out) {
 void remove_leftover_expiry(KeyDelta& out) { add_leaf(out, LeafKind::kExpiry, {}); }
 
 void describe(const Object& object, KeyDelta& out) {
-  out.full = true;
-  if (const ScalarView string = object.string(); !string.empty()) {
-    describe_scalar(string, add_leaf(out, LeafKind::kString, {}));
+  describe_parts(object, true, out);
+}
+
+void describe_without_tables(const Object& object, KeyDelta& out) {
+  describe_parts(object, false, out);
+}
+
+void describe_element(LeafKind kind, const SetTable::Node& member, std::vector<LeafDelta>& out) {
+  LeafDelta& leaf = out.emplace_back();
+  leaf.kind = kind;
+  leaf.field = member.key();
+  describe_member(member.value.dots(), leaf);
+}
+
+void describe_element(LeafKind kind, const HashOrderedMap<ScalarCell>::Node& field,
+                      std::vector<LeafDelta>& out) {
+  LeafDelta& leaf = out.emplace_back();
+  leaf.kind = kind;
+  leaf.field = field.key();
+  describe_scalar(field.value.view(), leaf);
+}
+
+void restore_leaf(Object& object, const LeafDelta& leaf) {
+  const auto scalar = [&leaf] {
+    Scalar out;
+    for (const SiblingView& view : leaf.siblings) out.siblings.emplace_back() = view;
+    out.integers = Counter<std::int64_t>(leaf.integers);
+    out.reals = Counter<Real>(leaf.reals);
+    return out;
+  };
+  switch (leaf.kind) {
+    case LeafKind::kString:
+      return object.change_string([&](ScalarCell& cell) { cell.assign(scalar()); });
+    case LeafKind::kMember:
+      return object.change_set([&](SetCell& cell) {
+        cell.restore(leaf.field, [&](MemberDots& dots) {
+          for (const SiblingView& view : leaf.siblings) dots.emplace_back() = view;
+        });
+      });
+    case LeafKind::kField:
+      return object.change_hash([&](HashCell& cell) {
+        cell.restore(leaf.field, [&](const ScalarView&, auto store) { store(scalar()); });
+      });
+    case LeafKind::kExpiry:
+      return object.change_expiry([&](Expiry& expiry) {
+        for (const SiblingView& view : leaf.siblings) expiry.emplace_back() = view;
+      });
   }
-  object.set().for_each([&out](std::string_view member, const MemberDots& dots) {
-    LeafDelta& leaf = add_leaf(out, LeafKind::kMember, member);
-    for (const MemberDot& entry : dots) leaf.siblings.push_back({entry.dot, {}, {}, 0});
-  });
-  object.hash().for_each([&out](std::string_view field, const ScalarView& scalar) {
-    describe_scalar(scalar, add_leaf(out, LeafKind::kField, field));
-  });
-  describe_expiry(object, out);
 }
 
 }  // namespace even

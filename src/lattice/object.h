@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -34,8 +35,12 @@ using Expiry = DotStore<ExpirySibling>;
 class Object {
  public:
   Object() = default;
+  Object(Object&& other) noexcept : cell_(std::move(other.cell_)) {}
   Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
+  Object& operator=(Object&& other) noexcept {
+    std::swap(cell_, other.cell_);
+    return *this;
+  }
   ~Object();
 
   // The type that a reader sees; kNone when there is only what was left of one (removed counters,
@@ -52,6 +57,15 @@ class Object {
   SetView set() const;
   HashView hash() const;
   const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
+
+  // Whether the set (kMember) or the hash (kField) is a table, whose elements are stored one by one.
+  bool has_table(LeafKind kind) const {
+    if (kind == LeafKind::kMember) {
+      return is_compound() ? compound()->set.table() != nullptr : tag() == SetCell::kTable;
+    }
+    if (kind != LeafKind::kField) return false;
+    return is_compound() ? compound()->hash.table() != nullptr : tag() == HashCell::kTable;
+  }
 
   // The instant that wins among the expiry's siblings: the one set last.
   std::optional<std::int64_t> expires_at_ms() const;
@@ -97,7 +111,29 @@ class Object {
   void set_residue_generation(std::uint32_t generation) {
     if (generation != residue_generation()) make_compound().residue_generation = generation;
   }
-  void drop_residue();
+  // Calls visit(node) for the elements of a table, if it is one, in order of hashes from `first` on
+  // while it returns true.
+  template <typename Visit>
+  void for_each_in_table(LeafKind kind, std::uint64_t first, Visit visit) {
+    if (!has_table(kind)) return;
+    const auto walk = [&](auto& map) {
+      for (auto* node = map.first_from(first); node != nullptr; node = map.next(node)) {
+        if (!visit(const_cast<std::remove_cvref_t<decltype(*node)>&>(*node))) return;
+      }
+    };
+    if (kind == LeafKind::kMember) {
+      change_set([&](SetCell& cell) { walk(*cell.table()); });
+    } else {
+      change_hash([&](HashCell& cell) { walk(cell.table()->fields); });
+    }
+  }
+  // Makes the set or the hash a table.
+  void spill(LeafKind kind) {
+    if (kind == LeafKind::kMember) return change_set([](SetCell& cell) { cell.spill(); });
+    change_hash([](HashCell& cell) { cell.spill(); });
+  }
+  // list(field_hash) is called for fields in a table that have become dirty.
+  void drop_residue(const std::function<void(std::uint64_t)>& list);
   void settle() {
     if (is_compound()) settle_compound();
   }
@@ -150,7 +186,15 @@ void remove_scalar(const ScalarView& scalar, LeafDelta& out);
 void purge_expired(const Object& object, KeyDelta& out);
 // Removes the expiry that is left over of a purged key.
 void remove_leftover_expiry(KeyDelta& out);
-// All of an object, for snapshots and checkpoints. Views `object`.
+// All of an object. Views `object`.
 void describe(const Object& object, KeyDelta& out);
+// The same without the elements of tables; one element of a table.
+void describe_without_tables(const Object& object, KeyDelta& out);
+void describe_element(LeafKind kind, const SetTable::Node& member, std::vector<LeafDelta>& out);
+void describe_element(LeafKind kind, const HashOrderedMap<ScalarCell>::Node& field,
+                      std::vector<LeafDelta>& out);
+// Puts what a leaf describes into `object`, which has nothing there yet: the inverse of describe().
+// Nothing becomes dirty.
+void restore_leaf(Object& object, const LeafDelta& leaf);
 
 }  // namespace even

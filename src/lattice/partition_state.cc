@@ -116,12 +116,13 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
 
 JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
+  prepare(delta);
   const PackedElements::KeepReplaced keep;  // the delta may view elements that it changes
   if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
     absl::flat_hash_set<std::string_view> mentioned;
     for (const KeyDelta& key : delta.keys) mentioned.insert(key.key);
     std::vector<std::string> absent;
-    objects_.for_each([&](std::string_view key, const Object&) {
+    for_each([&](std::string_view key, const Object&) {
       if (!mentioned.contains(key)) absent.emplace_back(key);
     });
     for (const std::string& key : absent) {
@@ -135,15 +136,23 @@ JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& con
   return stats;
 }
 
+void PartitionState::prepare(const Delta& delta) const {
+  if (cold_ == 0) return;
+  if (delta.full) return load_all();
+  for (const KeyDelta& key : delta.keys) (void)find(key.key, hash64(key.key));
+}
+
 void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context,
                               JoinStats& stats) {
   const std::uint64_t key_hash = hash64(delta.key);
-  Object* found = objects_.find(delta.key, key_hash);
-  if (found == nullptr) {
+  auto* node = objects_.find_node(delta.key, key_hash);
+  const bool is_new = node == nullptr;
+  const bool was_gone = !is_new && node->value.empty();
+  if (is_new || was_gone) {
     if (delta.leaves.empty()) return;
-    found = &objects_.get(delta.key, key_hash);
+    if (is_new) node = &objects_.get_node(delta.key, key_hash);
   }
-  Object& object = *found;
+  Object& object = node->value;
 
   const bool was_live = object.live();
   const bool was_in_type_conflict = was_live && object.in_type_conflict();
@@ -160,15 +169,26 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   if (is_live != was_live) live_keys_ += is_live ? 1 : std::size_t(-1);
   const std::optional<std::int64_t> expires_at = object.expires_at_ms();
   if (expired_at != expires_at || is_live != was_live) {
-    if (expired_at) (was_live ? expiries_ : leftovers_).erase({*expired_at, key_hash});
-    if (expires_at) (is_live ? expiries_ : leftovers_).insert({*expires_at, key_hash});
+    if (expired_at) {
+      (was_live ? expiries_ : leftovers_).erase({*expired_at, key_hash});
+      note_expiry(*expired_at, key_hash);
+    }
+    if (expires_at) {
+      (is_live ? expiries_ : leftovers_).insert({*expires_at, key_hash});
+      note_expiry(*expires_at, key_hash);
+    }
   }
   if (is_live && !was_in_type_conflict && object.in_type_conflict()) {
     ++stats.conflicts;
     ++stats.type_conflicts;
   }
-  if (object.empty()) {
+  if (object.empty() && (is_new || stored_ == nullptr)) {
     objects_.erase(delta.key, key_hash);
+    return;
+  }
+  note_changed(*node, was_gone);
+  if (object.empty()) {
+    object = Object();  // no longer on any list of residue
     return;
   }
   // A counter's entry can only have become residue when the delta removes all of it.
@@ -208,29 +228,38 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
     join_leaf(object, key_hash, absent_leaf(LeafKind::kExpiry, {}), true, context, stats);
   }
   if (object.set()) {
+    const bool was_table = object.has_table(LeafKind::kMember);
     object.change_set([&](SetCell& set) {
-      set.update_all([&](std::string_view member, MemberDots& dots) {
-        if (members.contains(member)) return;
-        const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(member));
-        digest_ -= member_hash(seed, dots);
-        join_dots(dots, vector_, kNothing, context);
-        digest_ += member_hash(seed, dots);
-      });
+      set.update_all(
+          [&](std::string_view member, MemberDots& dots) {
+            if (members.contains(member)) return;
+            const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(member));
+            digest_ -= member_hash(seed, dots);
+            join_dots(dots, vector_, kNothing, context);
+            digest_ += member_hash(seed, dots);
+          },
+          [&](std::uint64_t member) { note_element(key_hash, LeafKind::kMember, member); });
     });
+    note_tables(object, key_hash, LeafKind::kMember, was_table);
   }
   if (object.hash()) {
+    const bool was_table = object.has_table(LeafKind::kField);
     object.change_hash([&](HashCell& hash) {
-      hash.update_all([&](std::string_view field, const ScalarView& now, auto store) {
-        if (fields.contains(field)) return;
-        join_scalar(now, leaf_seed(key_hash, LeafKind::kField, hash64(field)),
-                    absent_leaf(LeafKind::kField, field), true, context, stats, store);
-      });
+      hash.update_all(
+          [&](std::string_view field, const ScalarView& now, auto store) {
+            if (fields.contains(field)) return;
+            join_scalar(now, leaf_seed(key_hash, LeafKind::kField, hash64(field)),
+                        absent_leaf(LeafKind::kField, field), true, context, stats, store);
+          },
+          [&](std::uint64_t field) { note_element(key_hash, LeafKind::kField, field); });
     });
+    note_tables(object, key_hash, LeafKind::kField, was_table);
   }
 }
 
 void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf,
                                bool full, const VersionVector& context, JoinStats& stats) {
+  const bool was_table = object.has_table(leaf.kind);
   switch (leaf.kind) {
     case LeafKind::kString:
       object.change_string([&](ScalarCell& cell) {
@@ -242,23 +271,26 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
     case LeafKind::kMember:
       if (!object.set() && leaf.siblings.empty()) return;
       object.change_set([&, member = hash64(leaf.field)](SetCell& set) {
-        set.update(leaf.field, member, [&](MemberDots& dots) {
+        const bool dirtied = set.update(leaf.field, member, [&](MemberDots& dots) {
           const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, member);
           const std::uint64_t before = member_hash(seed, dots);
           join_dots(dots, vector_, leaf.siblings, context);
           digest_ += member_hash(seed, dots);
           if (!dots.empty() || !EVEN_MUTANT(kDigestMissesMember)) digest_ -= before;
         });
+        if (dirtied) note_element(key_hash, LeafKind::kMember, member);
       });
-      return;
+      return note_tables(object, key_hash, leaf.kind, was_table);
     case LeafKind::kField:
       object.change_hash([&, field = hash64(leaf.field)](HashCell& hash) {
-        hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
-          join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats,
-                      store);
-        });
+        const bool dirtied =
+            hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
+              join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context,
+                          stats, store);
+            });
+        if (dirtied) note_element(key_hash, LeafKind::kField, field);
       });
-      return;
+      return note_tables(object, key_hash, leaf.kind, was_table);
     case LeafKind::kExpiry:
       if (object.expiry() == nullptr && leaf.siblings.empty()) return;
       object.change_expiry(
@@ -305,7 +337,7 @@ bool PartitionState::overwrites(const ScalarView& now, const Dot& dot,
   return all_seen;
 }
 
-void PartitionState::note_residue(std::string_view key, Object& object) {
+void PartitionState::note_residue(std::string_view key, Object& object) const {
   if (object.residue_generation() == new_residue_.number) return;
   object.set_residue_generation(new_residue_.number);
   new_residue_.keys.emplace_back(key);
@@ -316,12 +348,17 @@ void PartitionState::collect_residue(const VersionVector& stable) {
     if (!stable.covers(old_residue_.closed_at)) return;
     for (const std::string& key : old_residue_.keys) {
       const std::uint64_t hash = hash64(key);
-      Object* object = objects_.find(key, hash);
-      if (object == nullptr || object->residue_generation() != old_residue_.number) continue;
-      object->set_residue_generation(0);
-      object->drop_residue();
-      object->settle();
-      if (object->empty()) objects_.erase(key, hash);
+      auto* node = objects_.find_node(key, hash);
+      if (node == nullptr || node->value.residue_generation() != old_residue_.number) continue;
+      Object& object = node->value;
+      const bool was_table = object.has_table(LeafKind::kField);
+      object.set_residue_generation(0);
+      object.drop_residue(
+          [&](std::uint64_t field) { note_element(hash, LeafKind::kField, field); });
+      object.settle();
+      note_tables(object, hash, LeafKind::kField, was_table);
+      note_changed(*node, false);
+      if (object.empty() && stored_ == nullptr) objects_.erase(key, hash);
     }
   }
   const std::uint32_t next = new_residue_.number + 1 == 0 ? 1 : new_residue_.number + 1;
@@ -337,6 +374,7 @@ void PartitionState::expired(
     std::size_t left = limit;
     for (const auto& [at, hash] : expiries) {
       if (at > until_ms || left-- == 0) return;
+      if (is_cold(hash)) (void)load(hash);
       objects_.scan(hash, [&, wanted = hash](std::uint64_t found, std::string_view key,
                                              const Object& object) {
         if (found == wanted && object.live() == live && object.expired(until_ms)) {
@@ -352,22 +390,288 @@ void PartitionState::expired(
 
 std::uint64_t PartitionState::recompute_digest() const {
   std::uint64_t sum = 0;
-  objects_.for_each([&sum](std::string_view key, const Object& object) {
+  for_each([&sum](std::string_view key, const Object& object) {
     sum += object_hash(hash64(key), object);
   });
   return sum;
 }
 
 Delta PartitionState::describe() const {
+  EVEN_CHECK(cold_ == 0, "a description views what is in memory");
   Delta delta;
   delta.full = true;
   delta.keys.reserve(objects_.size());
-  objects_.for_each([&delta](std::string_view key, const Object& object) {
+  for_each([&delta](std::string_view key, const Object& object) {
     KeyDelta& out = delta.keys.emplace_back();
     out.key = key;
     ::even::describe(object, out);
   });
   return delta;
+}
+
+void PartitionState::scan(
+    std::uint64_t first,
+    const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const {
+  const auto* node = objects_.first_from(first);
+  // Visits what is in memory before hash `end`; with no `end`, all.
+  const auto from_memory = [&](const std::uint64_t* end) {
+    for (; node != nullptr && (end == nullptr || node->hash() < *end); node = objects_.next(node)) {
+      if (!node->value.empty() && !visit(node->hash(), node->key(), node->value)) return false;
+    }
+    return true;
+  };
+  bool more = true;
+  scan_cold(first, [&](std::uint64_t hash, std::string_view key, const Object& object) {
+    more = from_memory(&hash) && visit(hash, key, object);
+    return more;
+  });
+  if (more) from_memory(nullptr);
+}
+
+void PartitionState::random(
+    Random& random, const std::function<void(std::string_view, const Object&)>& visit) const {
+  if (empty()) return;
+  if (cold_ == 0) {
+    for (int tries = 0; tries < 64; ++tries) {
+      const auto* node = objects_.random(random);
+      if (!node->value.empty()) return visit(node->key(), node->value);
+    }
+  }
+  // The next one behind a random hash, or the first of all.
+  bool found = false;
+  for (const std::uint64_t from : {random.next(), std::uint64_t{0}}) {
+    if (found) return;
+    scan(from, [&](std::uint64_t, std::string_view key, const Object& object) {
+      visit(key, object);
+      found = true;
+      return false;
+    });
+  }
+}
+
+// --- The store.
+
+void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
+  EVEN_CHECK(objects_.empty() && vector_.empty(), "only a new state is filled from a store");
+  stored_ = &stored;
+  vector_ = summary.vector;
+  digest_ = summary.digest;
+  cold_ = summary.objects;
+  live_keys_ = summary.live_keys;
+}
+
+void PartitionState::restore_expiry(const Changes::Expiry& entry, bool live) {
+  (live ? expiries_ : leftovers_).insert({entry.at_ms, entry.key});
+}
+
+// `was_gone`: it was an empty object.
+void PartitionState::note_changed(HashOrderedMap<Object>::Node& node, bool was_gone) {
+  if (stored_ == nullptr) return;
+  if (was_gone) --gone_;
+  if (node.value.empty()) ++gone_;
+  if (node.dirty() || EVEN_MUTANT(kChangeNotNoted)) return;
+  node.set_dirty(true);
+  changes_.keys.push_back(node.hash());
+}
+
+void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKind kind,
+                                 bool was_table) {
+  const bool is_table = object.has_table(kind);
+  if (is_table == was_table || stored_ == nullptr) return;
+  if (was_table) changes_.dropped.push_back({key_hash, kind, 0});
+  object.for_each_in_table(kind, 0, [&](auto& node) {
+    node.set_dirty(true);
+    note_element(key_hash, kind, node.hash());
+    return true;
+  });
+}
+
+Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
+  const auto in_order = [](auto& list) {
+    std::sort(list.begin(), list.end());
+    list.erase(std::unique(list.begin(), list.end()), list.end());
+  };
+  Changes taken = std::exchange(changes_, {});
+  in_order(taken.keys);
+  in_order(taken.elements);
+  in_order(taken.dropped);
+  in_order(taken.expiries);
+  for (const Changes::Expiry& entry : taken.expiries) {
+    const std::pair key{entry.at_ms, entry.key};
+    visitor.expiry(entry, expiries_.contains(key)    ? ChangeVisitor::ExpiryState::kOfLiveKey
+                          : leftovers_.contains(key) ? ChangeVisitor::ExpiryState::kLeftOver
+                                                     : ChangeVisitor::ExpiryState::kNone);
+  }
+  auto element = taken.elements.begin();
+  auto dropped = taken.dropped.begin();
+  std::vector<HashOrderedMap<Object>::Node*> nodes;
+  std::vector<ChangeVisitor::Named> objects;
+  for (const std::uint64_t hash : taken.keys) {
+    nodes.clear();
+    objects.clear();
+    objects_.for_each_of_hash(hash, [&](auto& node) {
+      node.set_dirty(false);
+      nodes.push_back(&node);
+      if (!node.value.empty()) objects.push_back({node.key(), &node.value});
+    });
+    visitor.key(hash, objects);
+
+    const auto elements = element;
+    while (element != taken.elements.end() && element->key == hash) ++element;
+    const auto tables = dropped;
+    while (dropped != taken.dropped.end() && dropped->key == hash) ++dropped;
+    if (elements == element && tables == dropped) continue;
+    std::sort(nodes.begin(), nodes.end(), [](const auto* a, const auto* b) {
+      return std::pair(a->key().size(), a->key()) < std::pair(b->key().size(), b->key());
+    });
+    for (auto* node : nodes) {
+      for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
+        const bool anew = std::binary_search(tables, dropped, Changes::Element{hash, kind, 0});
+        if (anew) visitor.dropped(node->key(), hash, kind);
+        show_elements(*node, kind, anew, {elements, element}, visitor);
+      }
+    }
+  }
+  summary = {vector_, digest_, object_count(), live_keys_};
+  return taken;
+}
+
+// Shows the elements of a table that are among `changed`, or all of them.
+void PartitionState::show_elements(HashOrderedMap<Object>::Node& node, LeafKind kind, bool all,
+                                   std::span<const Changes::Element> changed,
+                                   ChangeVisitor& visitor) {
+  if (!node.value.has_table(kind)) return;
+  std::vector<LeafDelta> leaves;
+  const auto show = [&](std::uint64_t hash) {
+    leaves.clear();
+    node.value.for_each_in_table(kind, hash, [&](auto& found) {
+      if (found.hash() != hash) return false;
+      found.set_dirty(false);
+      describe_element(kind, found, leaves);
+      return true;
+    });
+    visitor.element(node.key(), {node.hash(), kind, hash}, leaves);
+  };
+  if (!all) {
+    for (const Changes::Element& element : changed) {
+      if (element.kind == kind) show(element.element);
+    }
+    return;
+  }
+  std::vector<std::uint64_t> hashes;
+  node.value.for_each_in_table(kind, 0, [&](auto& found) {
+    if (hashes.empty() || hashes.back() != found.hash()) hashes.push_back(found.hash());
+    return true;
+  });
+  for (const std::uint64_t hash : hashes) show(hash);
+}
+
+void PartitionState::stored(const Changes& changes) {
+  if (gone_ == 0) return;
+  std::vector<std::string> gone;
+  for (const std::uint64_t hash : changes.keys) {
+    gone.clear();
+    objects_.for_each_of_hash(hash, [&](const auto& node) {
+      if (node.value.empty() && !node.dirty()) gone.emplace_back(node.key());
+    });
+    for (const std::string& key : gone) objects_.erase(key, hash);
+    gone_ -= gone.size();
+    if (!gone.empty()) ++epoch_;
+  }
+}
+
+void PartitionState::not_stored(const Changes& changes) {
+  const auto append = [](auto& to, const auto& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  append(changes_.keys, changes.keys);
+  append(changes_.elements, changes.elements);
+  append(changes_.dropped, changes.dropped);
+  append(changes_.expiries, changes.expiries);
+  for (const std::uint64_t hash : changes.keys) {
+    objects_.for_each_of_hash(hash, [](auto& node) { node.set_dirty(true); });
+  }
+}
+
+std::size_t PartitionState::evict(std::uint64_t& hand, std::size_t limit) {
+  std::size_t evicted = 0;
+  const auto* node = objects_.first_from(hand);
+  for (; node != nullptr && limit > 0; --limit) {
+    const std::uint64_t hash = node->hash();
+    const auto* const first = node;
+    bool may_go = true;
+    for (; node != nullptr && node->hash() == hash; node = objects_.next(node)) {
+      const bool clean = !node->dirty() || EVEN_MUTANT(kEvictChanged);
+      if (!clean || node->used() || node->value.empty() || node->value.residue_generation() != 0) {
+        may_go = false;
+      }
+      node->set_used(false);
+    }
+    if (!may_go) continue;
+    for (const auto* each = first; each != nullptr && each->hash() == hash;
+         each = objects_.first_of(hash)) {
+      objects_.erase(each->key(), hash);
+      ++cold_;
+      ++evicted;
+    }
+    absent_.erase(hash);
+    ++epoch_;
+  }
+  hand = node == nullptr ? 0 : node->hash();
+  return evicted;
+}
+
+void PartitionState::warm(std::span<const std::uint64_t> hashes) const {
+  for (const std::uint64_t hash : hashes) {
+    if (is_cold(hash)) (void)load(hash);
+  }
+}
+
+bool PartitionState::load(std::uint64_t hash) const {
+  if (!is_cold(hash)) return true;
+  bool found = false;
+  stored_->load(hash, [&](std::uint64_t, std::string_view key, Object& object) {
+    admit(hash, key, std::move(object));
+    return found = true;
+  });
+  if (!found) admit_absence(hash);
+  return found;
+}
+
+void PartitionState::load_all() const {
+  if (cold_ == 0) return;
+  std::optional<std::uint64_t> last;  // hash that was taken in; there may be more objects of it
+  stored_->scan(0, [&](std::uint64_t hash, std::string_view key, Object& object) {
+    if (last != hash && objects_.first_of(hash) != nullptr) return true;  // newer, or gone
+    last = hash;
+    admit(hash, key, std::move(object));
+    return true;
+  });
+  EVEN_CHECK(cold_ == 0, "the store does not hold what it should");
+}
+
+void PartitionState::admit(std::uint64_t hash, std::string_view key, Object&& object) const {
+  auto& node = objects_.get_node(key, hash);
+  EVEN_CHECK(node.value.empty() && !node.dirty() && cold_ > 0, "an object is in memory already");
+  node.value = std::move(object);
+  --cold_;
+  if (node.value.has_residue()) note_residue(key, node.value);
+}
+
+void PartitionState::admit_absence(std::uint64_t hash) const {
+  constexpr std::size_t kMaxAbsent = 4096;
+  if (absent_.size() >= kMaxAbsent) absent_.clear();
+  absent_.insert(hash);
+}
+
+void PartitionState::scan_cold(
+    std::uint64_t first,
+    const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const {
+  if (cold_ == 0) return;
+  stored_->scan(first, [&](std::uint64_t hash, std::string_view key, Object& object) {
+    if (objects_.first_of(hash) != nullptr) return true;  // newer in memory, or gone
+    return visit(hash, key, object);
+  });
 }
 
 }  // namespace even

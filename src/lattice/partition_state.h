@@ -3,15 +3,22 @@
 // Invariants: the vector covers every dot in every object; the digest is the sum of the hashes of
 // all live elements, so two replicas with equal vectors have equal digests; nothing but join
 // changes the state of an object as a reader sees it.
+//
+// Objects are in memory, or in a store and not in memory (cold), if there is one; whoever reads does not see
+// the difference. What has changed since it was stored is known, and is in memory. Of one hash, either all
+// objects are in memory or none. A key that is gone, but may still be in the store, keeps an
+// empty object in memory until that has been put right.
 #pragma once
 
 #include <absl/container/btree_set.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "lattice/changes.h"
 #include "lattice/object.h"
 
 namespace even {
@@ -31,6 +38,9 @@ class PartitionState {
   // The same in two steps, for a delta that comes in parts: until cover(), the state holds a part
   // of what its vector does not cover yet.
   JoinStats join_part(const Delta& part, const VersionVector& context);
+  // Brings into memory what joining the delta would look at. Throws Unreadable, which the join then
+  // does not.
+  void prepare(const Delta& delta) const;
   void cover(const VersionVector& context) { vector_.merge(context); }
 
   const VersionVector& vector() const { return vector_; }
@@ -38,11 +48,42 @@ class PartitionState {
   // Computed anew from the objects; for checks.
   std::uint64_t recompute_digest() const;
 
-  // The object of `key`, which may be mere residue or expired; null when there is none.
+  // The object of `key`, which may be mere residue or expired; null when there is none. Valid until
+  // the next change or evict(). Like all that looks for objects, it throws Unreadable.
   const Object* find(std::string_view key, std::uint64_t hash) const {
-    return objects_.find(key, hash);
+    const auto* node = objects_.find_node(key, hash);
+    if (node == nullptr) {
+      if (cold_ == 0 || !load(hash)) return nullptr;
+      node = objects_.find_node(key, hash);
+      if (node == nullptr) return nullptr;
+    }
+    if (!node->used()) node->set_used(true);
+    return node->value.empty() ? nullptr : &node->value;
   }
-  const HashOrderedMap<Object>& objects() const { return objects_; }
+  bool empty() const { return object_count() == 0; }
+  std::size_t object_count() const { return objects_.size() - gone_ + cold_; }
+  // Calls visit(key, object) for each, in no order; those that are cold do not come into memory, and
+  // what visit is given of them ends with the call.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    objects_.for_each([&visit](std::string_view key, const Object& object) {
+      if (!object.empty()) visit(key, object);
+    });
+    scan_cold(0, [&visit](std::uint64_t, std::string_view key, const Object& object) {
+      visit(key, object);
+      return true;
+    });
+  }
+  // Calls visit(hash, key, object) in order of hashes from `first` on while it returns true.
+  void scan(std::uint64_t first, const std::function<bool(std::uint64_t hash, std::string_view key,
+                                                          const Object& object)>& visit) const;
+  // Calls visit(key, object) for an object drawn at random, if there is one. Uniform as far as all are
+  // in memory.
+  void random(Random& random,
+              const std::function<void(std::string_view key, const Object& object)>& visit) const;
+  // For those who only ask for memory ahead of time.
+  const HashOrderedMap<Object>& in_memory() const { return objects_; }
+
   // Number of keys with content.
   std::size_t live_keys() const { return live_keys_; }
   std::size_t keys_with_expiry() const { return expiries_.size(); }
@@ -61,8 +102,49 @@ class PartitionState {
   // to readers and to the digest.
   void collect_residue(const VersionVector& stable);
 
-  // Everything, as one full delta. Views this state.
+  // Everything, as one full delta. Views this state, of which nothing may be cold.
   Delta describe() const;
+
+  // --- The store.
+
+  // What is stored of a partition beside its objects and the index of expiries.
+  struct Summary {
+    VersionVector vector;
+    std::uint64_t digest = 0;
+    std::uint64_t objects = 0;
+    std::uint64_t live_keys = 0;
+  };
+  // From now on what changes is noted. `stored` outlives this. On a new state; `summary` and
+  // restore_expiry() say what the store holds.
+  void attach(StoredObjects& stored, const Summary& summary);
+  void restore_expiry(const Changes::Expiry& entry, bool live);
+
+  bool changed() const { return !changes_.empty(); }
+  std::size_t changed_keys() const { return changes_.keys.size(); }
+  // Takes what has changed since the last time, and shows it as it is now, with the summary that
+  // goes with it. Afterwards exactly one of stored() and not_stored() is due before the next.
+  Changes take_changes(ChangeVisitor& visitor, Summary& summary);
+  void stored(const Changes& changes);
+  void not_stored(const Changes& changes);
+
+  std::size_t cold() const { return cold_; }
+  // Drops from memory what is stored as it is and has not been used since this was called before.
+  // Looks at about `limit` objects from hash `hand` on, and leaves it where to go on: 0 at the end.
+  // Returns how many it dropped. Not between take_changes() and its outcome.
+  std::size_t evict(std::uint64_t& hand, std::size_t limit);
+  // Brings into memory what the store holds of these hashes.
+  void warm(std::span<const std::uint64_t> hashes) const;
+  // Whether objects of `hash` would have to be read from the store.
+  bool is_cold(std::uint64_t hash) const {
+    if (cold_ == 0 || absent_.contains(hash)) return false;
+    return objects_.first_of(hash) == nullptr;
+  }
+  // Counts how often something was let go from memory. What was read from the store while this had
+  // another value is not to be taken in.
+  std::uint64_t epoch() const { return epoch_; }
+  // Takes in an object of a hash that is cold, read from the store; or that there is none.
+  void admit(std::uint64_t hash, std::string_view key, Object&& object) const;
+  void admit_absence(std::uint64_t hash) const;
 
  private:
   // Keys that may hold residue, and what this replica had seen when the generation was closed.
@@ -81,10 +163,33 @@ class PartitionState {
   bool overwrites(const ScalarView& now, const Dot& dot, const VersionVector& context) const;
   void remove_unmentioned(Object& object, std::uint64_t key_hash, const KeyDelta& delta,
                           const VersionVector& context, JoinStats& stats);
-  void note_residue(std::string_view key, Object& object);
+  void note_residue(std::string_view key, Object& object) const;
+  void note_changed(HashOrderedMap<Object>::Node& node, bool was_gone);
+  void note_expiry(std::int64_t at_ms, std::uint64_t key_hash) {
+    if (stored_ != nullptr) changes_.expiries.push_back({at_ms, key_hash});
+  }
+  void note_element(std::uint64_t key_hash, LeafKind kind, std::uint64_t element_hash) {
+    if (stored_ != nullptr) changes_.elements.push_back({key_hash, kind, element_hash});
+  }
+  void note_tables(Object& object, std::uint64_t key_hash, LeafKind kind, bool was_table);
+  void show_elements(HashOrderedMap<Object>::Node& node, LeafKind kind, bool all,
+                     std::span<const Changes::Element> changed, ChangeVisitor& visitor);
+
+  // Whether there is anything of this hash in memory, once it has been looked for in the store.
+  bool load(std::uint64_t hash) const;
+  void load_all() const;
+  void scan_cold(std::uint64_t first,
+                 const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const;
 
   VersionVector vector_;
-  HashOrderedMap<Object> objects_;
+  // Mutable, as are the next four: reading brings in what is cold.
+  mutable HashOrderedMap<Object> objects_;
+  StoredObjects* stored_ = nullptr;
+  std::size_t gone_ = 0;          // empty objects
+  mutable std::size_t cold_ = 0;  // objects that are not in memory
+  mutable absl::flat_hash_set<std::uint64_t> absent_;  // hashes that are known not to be in the store
+  Changes changes_;
+  std::uint64_t epoch_ = 0;
   std::uint64_t digest_ = 0;
   std::size_t live_keys_ = 0;
   // (instant, hash of key)
@@ -92,7 +197,7 @@ class PartitionState {
   Expiries expiries_;   // of live keys
   Expiries leftovers_;  // of objects without content
   Generation old_residue_{0, {}, {}};
-  Generation new_residue_{1, {}, {}};
+  mutable Generation new_residue_{1, {}, {}};
 };
 
 }  // namespace even

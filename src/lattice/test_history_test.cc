@@ -265,7 +265,7 @@ bool Removal::removes(const Effect& effect) const {
 
 std::string view(const PartitionState& state) {
   std::set<std::string> lines;
-  state.objects().for_each([&lines](std::string_view name, const Object& object) {
+  state.for_each([&lines](std::string_view name, const Object& object) {
     if (!object.live()) return;
     const std::string key(name);
     if (object.string().live()) lines.insert(key + " string" + scalar_text(object.string()));
@@ -376,7 +376,7 @@ bool World::perform(Replica& replica, const std::vector<Command>& commands) {
 
   if (commands.size() == 1 && commands[0].act == Act::kDeleteAll) {
     record.delta.full = true;
-    replica.state.objects().for_each([&record](std::string_view key, const Object& object) {
+    replica.state.for_each([&record](std::string_view key, const Object& object) {
       KeyDelta removal;
       removal.key = key;
       remove_all(&object, removal);

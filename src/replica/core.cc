@@ -147,6 +147,7 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     case Partition::Delivery::kReady:
       break;
   }
+  partition.state.prepare(record->delta);
   if (!hybrid_clock.observe(record->time, clock.wall_ms())) ++stats.clock_clamped;
   append(bytes, partition.id, head.dot);
   join(partition, *record);
@@ -169,6 +170,7 @@ void ShardCore::retry_pending(Partition& partition) {
         ++at;
         continue;
       }
+      partition.state.prepare(record->delta);
       const std::string bytes = std::move(at->second);
       const RecordHead head{partition.id, at->first, record->time};
       at = partition.pending.erase(at);
@@ -220,6 +222,7 @@ Result<> ShardCore::take_state(std::string_view bytes) {
         "a state of partition {} has seen record {} of this replica, which has not made it",
         partition->id, of_self.to_string()));
   }
+  partition->state.prepare(state->delta);
   append(bytes, partition->id, {});
   join_state(*partition, *state);
   partition->floor = partition->state.vector();
@@ -228,20 +231,37 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   return {};
 }
 
-Result<> ShardCore::replay(std::string_view bytes, LogPosition frame, bool from_log) {
+std::string ShardCore::encode_state(const Partition& partition) {
+  RecordBuilder builder;
+  builder.add_nothing();
+  partition.state.for_each([&](std::string_view key, const Object& object) {
+    KeyDelta delta;
+    delta.key = key;
+    describe(object, delta);
+    builder.add(delta, {}, {});
+  });
+  Record head;
+  head.partition = partition.id;
+  head.context = partition.state.vector();
+  std::string bytes;
+  builder.finish(head, true, bytes);
+  return bytes;
+}
+
+Result<> ShardCore::replay(std::string_view bytes, LogPosition frame) {
   const auto head = decode_record_head(bytes);
   if (!head) return fail("a record has no head");
   Partition* partition = find(head->partition);
   if (partition == nullptr) return {};  // moved to other nodes since
   const bool is_state = head->dot.replica.value == 0;
   const VersionVector& seen = partition->state.vector();
-  if (from_log && !is_state) index.note(log.end(), frame, partition->id, head->dot);
+  if (!is_state) index.note(log.end(), frame, partition->id, head->dot);
   if (!is_state && seen.covers(head->dot)) return {};
   const auto record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
   if (is_state) {
     join_state(*partition, *record);
-    if (from_log) partition->floor = partition->state.vector();
+    partition->floor = partition->state.vector();
     return {};
   }
   if (partition->delivery(*record) != Partition::Delivery::kReady) {

@@ -46,8 +46,11 @@ class ShardCore {
   // Drops records that have waited in vain; should they be wanted yet, peers send them again.
   void drop_stale_pending();
 
+  // All of a partition, as a peer gets it.
+  static std::string encode_state(const Partition& partition);
+
   // For recovery: joins without logging.
-  Result<> replay(std::string_view bytes, LogPosition frame, bool from_log);
+  Result<> replay(std::string_view bytes, LogPosition frame);
 
   // The wall clock as it was when this turn first asked for it.
   std::int64_t turn_ms() {

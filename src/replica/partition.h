@@ -4,6 +4,8 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,13 +13,17 @@
 #include "base/ids.h"
 #include "lattice/partition_state.h"
 #include "replica/open_record.h"
+#include "store/partition_rows.h"
 
 namespace even {
 
 struct Partition {
   PartitionId id = 0;
   std::vector<NodeNumber> replicas;  // in order of preference; this node is one of them
+  std::unique_ptr<PartitionRows> rows;  // what of `state` is stored
   PartitionState state;
+  // What the pass under way has taken from `state`.
+  std::optional<Changes> taken;
 
   // The log holds every record that `state` has seen and this vector does not cover.
   VersionVector floor;

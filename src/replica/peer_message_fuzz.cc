@@ -9,6 +9,7 @@
 #include "log/test_log.h"
 #include "replica/peer_message.h"
 #include "replica/shard.h"
+#include "store/sim_store.h"
 
 namespace {
 
@@ -28,7 +29,7 @@ ShardOptions options() {
   options.partition_count = 2;
   options.partitions = {{0, {1, 2}}, {1, {2, 1}}};
   options.log.segment_bytes = 2000;
-  options.checkpoint_bytes = 4000;
+  options.pass_bytes = 4000;
   return options;
 }
 
@@ -62,9 +63,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)decode_peer_message(input);
 
   test::World world;
+  sim::SimStore rows(world.scheduler, world.random);
+  const auto store = rows.shard_store();
   Silence transport;
   {
-    Shard shard(options(), world.clock, world.random, world.disk, transport);
+    Shard shard(options(), world.clock, world.random, world.disk, *store, transport);
     require(shard.recover().has_value());
     write(shard);
     shard.link_up(2);
@@ -96,7 +99,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(shard.close().has_value());
   }
   // What it has taken in it can read back.
-  Shard again(options(), world.clock, world.random, world.disk, transport);
+  rows.crash();
+  const auto store_again = rows.shard_store();
+  Shard again(options(), world.clock, world.random, world.disk, *store_again, transport);
   const auto recovered = again.recover();
   if (!recovered) {
     __builtin_printf("%s\n", recovered.error().message.c_str());

@@ -206,15 +206,11 @@ bool Replication::pump_snapshot(Peer& peer) {
     for (auto& [id, shared] : peer.shared) {
       if (!shared.wants_snapshot) continue;
       const Partition& partition = core_.at(id);
-      Record state;
-      state.partition = id;
-      state.context = partition.state.vector();
-      state.delta = partition.state.describe();
       Peer::SnapshotSend& sending = *(peer.snapshot = Peer::SnapshotSend{});
       sending.partition = id;
       sending.transfer = next_transfer_++;
       sending.vector = partition.state.vector();
-      encode_record(state, sending.bytes);
+      sending.bytes = ShardCore::encode_state(partition);
       shared.wants_snapshot = false;
       break;
     }

@@ -9,8 +9,8 @@
 #include "base/mutant.h"
 #include "cluster/placement.h"
 #include "replica/core.h"
+#include "replica/projection.h"
 #include "replica/replication.h"
-#include "store/state_store.h"
 
 namespace even {
 namespace {
@@ -21,7 +21,6 @@ constexpr std::int64_t kSweepIntervalUs = 50'000;
 // so for this long.
 constexpr std::int64_t kPurgeRankDelayMs = 1'000;
 constexpr std::size_t kPurgeBatch = 128;
-constexpr std::int64_t kCheckpointSliceUs = 2'000;
 
 // The keys that one execution can reach: those of one shard, or of all shards of the process.
 class Reach : public Keyspace {
@@ -56,6 +55,11 @@ class Reach : public Keyspace {
     return core.begin(core.at(id), now_ms_, intent);
   }
 
+  // Has everything in memory that the record changes.
+  void prepare(const Record& record) const {
+    core_of(record.partition).at(record.partition).state.prepare(record.delta);
+  }
+
   ShardCore& core_of(PartitionId id) const {
     for (ShardCore* core : cores_) {
       if (core->find(id) != nullptr) return *core;
@@ -73,40 +77,43 @@ class Reach : public Keyspace {
 }  // namespace
 
 struct Shard::Impl {
-  Impl(ShardOptions options, Clock& clock, Random& random, Disk& disk, Transport& transport)
+  Impl(ShardOptions options, Clock& clock, Random& random, Disk& disk, RowStore& store,
+       Transport& transport)
       : core(std::move(options), clock, random, disk),
         replication(core, transport),
-        store(make_checkpoint_store(core.options.shard, disk)) {
+        projection(core, store) {
     core.log.on_synced([this] {
       if (released_callback) released_callback();
     });
+    projection.on_stored([this] { trim(); });
   }
 
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  // Does what may come upon objects that cannot be read; it is tried again another time.
+  template <typename Work>
+  void unless_unreadable(Work work) {
+    try {
+      work();
+    } catch (const Unreadable& error) {
+      if (std::exchange(warned_unreadable, error.what()) != error.what()) core.warn(error.what());
+    }
+  }
   void sweep();
-  void advance_checkpoint();
   void trim();
 
   ShardCore core;
   Replication replication;
-  std::unique_ptr<StateStore> store;
+  Projection projection;
   std::function<void()> released_callback;
   std::int64_t last_sync_us = 0;
   std::int64_t last_sweep_us = 0;
   std::optional<std::string> warned_error;
-
-  // The checkpoint: where the last complete one begins, and how far the one being written has come.
-  LogPosition checkpoint_begin = 0;
-  LogPosition checkpoint_attempt = 0;
-  std::optional<std::size_t> next_to_save;
-  bool committing = false;
+  std::string warned_unreadable;
 };
 
 Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
-  const auto from =
-      store->load([this](std::string_view state) { return core.replay(state, 0, false); });
+  const auto from = projection.recover();
   if (!from) return std::unexpected(from.error());
-  checkpoint_begin = checkpoint_attempt = *from;
 
   // What the log holds of each partition without gaps, to know what it no longer holds.
   struct Held {
@@ -130,10 +137,19 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
           if (partition.first[head->dot.replica] == 0) partition.first.add(head->dot);
           partition.last.add(head->dot);
         }
-        return core.replay(record, frame, true);
+        try {
+          return core.replay(record, frame);
+        } catch (const Unreadable& error) {
+          return fail(error.what());
+        }
       },
       progress);
   if (!replayed) return replayed;
+  if (core.log.end() < *from) {
+    return fail(fmt::format("the log ends at position {}, before what the store holds ({}): files "
+                            "of the log are missing",
+                            core.log.end(), *from));
+  }
   if (core.log.cut()) core.warn(*core.log.cut());
   for (const auto& partition : core.partitions()) {
     const Held& log = held[partition->id];
@@ -179,54 +195,12 @@ void Shard::Impl::sweep() {
   }
 }
 
-void Shard::Impl::advance_checkpoint() {
-  if (committing) return;
-  if (!next_to_save) {
-    if (core.log.end() - checkpoint_attempt < core.options.checkpoint_bytes) return;
-    checkpoint_attempt = core.log.end();
-    if (const auto begun = store->begin(checkpoint_attempt); !begun) {
-      core.warn("cannot begin a checkpoint: " + begun.error().message);
-      return;
-    }
-    next_to_save = 0;
-  }
-  const std::int64_t started = core.clock.monotonic_us();
-  std::string bytes;
-  while (*next_to_save < core.partitions().size()) {
-    const Partition& partition = *core.partitions()[(*next_to_save)++];
-    Record state;
-    state.partition = partition.id;
-    state.context = partition.state.vector();
-    state.delta = partition.state.describe();
-    bytes.clear();
-    encode_record(state, bytes);
-    if (const auto added = store->add(bytes); !added) {
-      core.warn("cannot write a checkpoint: " + added.error().message);
-      next_to_save.reset();
-      return;
-    }
-    if (core.clock.monotonic_us() - started > kCheckpointSliceUs)
-      return;  // goes on at the next tick
-  }
-  next_to_save.reset();
-  committing = true;
-  store->commit([this](Result<LogPosition> done) {
-    committing = false;
-    if (!done) {
-      core.warn("cannot finish a checkpoint: " + done.error().message);
-      return;
-    }
-    checkpoint_begin = *done;
-    trim();
-  });
-}
-
 // Removes segments from the log's beginning that recovery does not read and every other replica has
 // seen all of, or that are more than retain_bytes back.
 void Shard::Impl::trim() {
   for (;;) {
     const auto starts = core.log.segment_starts();
-    if (starts.size() < 2 || starts[1] > checkpoint_begin) return;
+    if (starts.size() < 2 || starts[1] > projection.position()) return;
     const bool keep = core.log.end() - starts[1] <= core.options.retain_bytes;
     const bool needed = !core.index.all_of_segment(starts[0], [this](const LogIndex::Reach& reach) {
       return std::all_of(reach.begin(), reach.end(), [this](const auto& entry) {
@@ -249,8 +223,9 @@ void Shard::Impl::trim() {
   }
 }
 
-Shard::Shard(ShardOptions options, Clock& clock, Random& random, Disk& disk, Transport& transport)
-    : impl_(std::make_unique<Impl>(std::move(options), clock, random, disk, transport)) {}
+Shard::Shard(ShardOptions options, Clock& clock, Random& random, Disk& disk, RowStore& store,
+             Transport& transport)
+    : impl_(std::make_unique<Impl>(std::move(options), clock, random, disk, store, transport)) {}
 Shard::~Shard() = default;
 
 Result<> Shard::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
@@ -284,7 +259,15 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   const bool named = command.elements != Elements::kUnknown;
   Context context(reach, reply, core.random, now_ms, named ? args.subspan(2) : Args{},
                   command.elements == Elements::kEachSecond ? 2 : 1);
-  command.handler(context, args);
+  const std::size_t reply_begin = out.size();
+  try {
+    command.handler(context, args);
+    for (auto& write : context.writes()) reach.prepare(write.record);
+  } catch (const Unreadable& error) {
+    out.resize(reply_begin);
+    reply.error(fmt::format("IOERR {}", error.what()));
+    return released();
+  }
   for (auto& write : context.writes()) {
     ShardCore& owner = reach.core_of(write.record.partition);
     Partition& partition = owner.at(write.record.partition);
@@ -311,7 +294,7 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
     const bool field = lookup.field.data() != nullptr;
     with_fields = with_fields || field;
     all.push_back(
-        {&partition->state.objects(), hash64(lookup.key), field ? hash64(lookup.field) : 0});
+        {&partition->state.in_memory(), hash64(lookup.key), field ? hash64(lookup.field) : 0});
     all.back().objects->prefetch_bucket(all.back().key);
   }
   for (const Wanted& each : all) each.objects->prefetch_node(each.key);
@@ -350,7 +333,7 @@ void Shard::end_turn() {
   if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) {
     core.log.sync(true);
   }
-  impl_->replication.end_turn();
+  impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
 }
 
 LogPosition Shard::released() const {
@@ -383,10 +366,11 @@ void Shard::tick() {
   }
   if (now_us - impl_->last_sweep_us >= kSweepIntervalUs && !core.log.error()) {
     impl_->last_sweep_us = now_us;
-    impl_->sweep();
+    impl_->unless_unreadable([this] { impl_->sweep(); });
   }
-  impl_->replication.tick();
-  impl_->advance_checkpoint();
+  impl_->unless_unreadable([this] { impl_->replication.tick(); });
+  impl_->projection.tick();
+  impl_->projection.evict();
 }
 
 void Shard::link_up(NodeNumber peer) {
@@ -396,8 +380,15 @@ void Shard::link_up(NodeNumber peer) {
 void Shard::link_down(NodeNumber peer) { impl_->replication.link_down(peer); }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
   impl_->core.close_all();
-  return impl_->replication.receive(peer, message);
+  try {
+    return impl_->replication.receive(peer, message);
+  } catch (const Unreadable& error) {
+    return fail(error.what());
+  }
 }
+
+void Shard::store_changes() { impl_->projection.request_pass(); }
+bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
 Result<> Shard::close() {
   impl_->core.close_all();

@@ -27,6 +27,7 @@
 #include "env/random.h"
 #include "lattice/hlc.h"
 #include "log/log.h"
+#include "store/row_store.h"
 
 namespace even {
 
@@ -55,7 +56,10 @@ struct ShardOptions {
   std::uint64_t window_bytes = 4 << 20;  // unacknowledged bytes of records per peer
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
-  std::uint64_t checkpoint_bytes = 256 << 20;  // log written between two checkpoints
+  std::uint64_t pass_bytes = 64 << 20;  // log written between two passes of the store
+  // Says whether the process uses more memory than it should; none: there is no limit. Objects that
+  // are stored are then let go.
+  std::function<bool()> memory_over_limit;
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
@@ -109,10 +113,11 @@ struct PartitionStatus {
 class Shard {
  public:
   // The references must outlive the shard.
-  Shard(ShardOptions options, Clock& clock, Random& random, Disk& disk, Transport& transport);
+  Shard(ShardOptions options, Clock& clock, Random& random, Disk& disk, RowStore& store,
+        Transport& transport);
   ~Shard();
 
-  // Reads checkpoint and log. On success the shard is ready to execute. Errors name the file, the
+  // Reads what the store says of the partitions, and the log from there on. On success the shard is ready to execute. Errors name the file, the
   // offset and the way out. `progress` is called now and then with bytes done and bytes in all.
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
@@ -161,6 +166,10 @@ class Shard {
   // Bad input is reported as an error, upon which the caller ends the link.
   Result<> receive(NodeNumber peer, std::string_view message);
 
+  // Stores all that has changed, over the next ticks, so that the next start is quick.
+  void store_changes();
+  // Whether there is nothing (more) to store.
+  bool all_stored() const;
   // Stops: writes and syncs all.
   Result<> close();
 

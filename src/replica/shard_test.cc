@@ -11,6 +11,7 @@
 #include "lattice/golden.h"
 #include "log/test_log.h"
 #include "replica/peer_message.h"
+#include "store/sim_store.h"
 
 namespace even::test {
 namespace {
@@ -36,7 +37,9 @@ struct Node {
       : world(w),
         random(node),
         disk(w.scheduler, random),
-        shard(options(node), w.clock, random, disk, out) {
+        rows(w.scheduler, random),
+        store(rows.shard_store()),
+        shard(options(node), w.clock, random, disk, *store, out) {
     EXPECT_TRUE(shard.recover());
   }
   std::string run(std::initializer_list<std::string_view> words) {
@@ -49,6 +52,8 @@ struct Node {
   World& world;
   Random random;
   sim::SimDisk disk;
+  sim::SimStore rows;
+  std::unique_ptr<RowStore> store;
   Outbox out;
   Shard shard;
 };
@@ -318,7 +323,9 @@ TEST_F(Pair, ReadsBackFromTheLogEverythingThatACommandCanWrite) {
   const std::string value = a.run({"get", "huge"});
   ASSERT_TRUE(a.shard.close());
   a.disk.crash();
-  Shard again(options(1), world.clock, a.random, a.disk, a.out);
+  a.rows.crash();
+  const auto store = a.rows.shard_store();
+  Shard again(options(1), world.clock, a.random, a.disk, *store, a.out);
   const auto recovered = again.recover();
   ASSERT_TRUE(recovered) << recovered.error().message;
   std::string reply;

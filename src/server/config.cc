@@ -113,6 +113,7 @@ constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr uint64_t kTiB = uint64_t{1} << 40;
+constexpr uint64_t kPiB = uint64_t{1} << 50;
 constexpr std::array<std::string_view, 7> kLogLevels = {"trace", "debug",    "info", "warning",
                                                         "error", "critical", "off"};
 
@@ -158,8 +159,12 @@ const std::vector<Option>& options() {
 
       EVEN_OPTION("log.fsync", set_fsync(c.log.fsync, v)),
       EVEN_OPTION("log.segment_bytes", set_size(c.log.segment_bytes, v, kMiB, kTiB)),
-      EVEN_OPTION("log.checkpoint_bytes", set_size(c.log.checkpoint_bytes, v, kMiB, kTiB)),
       EVEN_OPTION("log.retain_bytes", set_size(c.log.retain_bytes, v, kMiB, kTiB)),
+
+      EVEN_OPTION("store.pass_bytes", set_size(c.store.pass_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("store.cache_bytes", set_size(c.store.cache_bytes, v, kMiB, kTiB)),
+
+      EVEN_OPTION("memory.max_memory", set_size(c.memory.max_memory, v, 0, kPiB)),
 
       EVEN_OPTION("replication.window_bytes",
                   set_size(c.replication.window_bytes, v, uint64_t{64} << 10, kTiB)),

@@ -82,10 +82,20 @@ struct LogOptions {
   Fsync fsync = Fsync::kEverySecond;
   // Size at which a log segment is closed and the next one begun.
   uint64_t segment_bytes = uint64_t{64} << 20;
-  // Log written since the last checkpoint after which the next one is made.
-  uint64_t checkpoint_bytes = uint64_t{256} << 20;
   // Log kept for replicas that are away; one that comes back later is given whole partitions.
   uint64_t retain_bytes = uint64_t{1} << 30;
+};
+
+struct StoreOptions {
+  // Log written since the last pass after which the next one is made.
+  uint64_t pass_bytes = uint64_t{64} << 20;
+  // Blocks of the store that are kept in memory.
+  uint64_t cache_bytes = uint64_t{32} << 20;
+};
+
+struct MemoryOptions {
+  // What the process may allocate; beyond it, objects that are stored leave memory. 0: no limit.
+  uint64_t max_memory = 0;
 };
 
 struct ReplicationOptions {
@@ -112,6 +122,8 @@ struct Config {
   ListenOptions http;
   TlsOptions tls;
   LogOptions log;
+  StoreOptions store;
+  MemoryOptions memory;
   ReplicationOptions replication;
   ClockOptions clock;
   // Valid (ClusterMap::validate) after load(). Without [[cluster.node]] entries it has this node

@@ -89,7 +89,8 @@ constexpr Parameter kParameters[] = {
          if (apply) node.options.max_clients = static_cast<std::uint32_t>(value);
        });
      }},
-    {"maxmemory", [](const NodeContext&) { return fixed("0"); }},
+    {"maxmemory",
+     [](const NodeContext& node) { return std::to_string(node.config.memory.max_memory); }},
     {"maxmemory-policy", [](const NodeContext&) { return fixed("noeviction"); }},
     {"port", [](const NodeContext& node) { return std::to_string(node.config.client.port); }},
     {"proto-max-bulk-len",

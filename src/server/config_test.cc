@@ -89,7 +89,9 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.tls.http.enabled(), b.tls.http.enabled());
   EXPECT_EQ(a.log.fsync, b.log.fsync);
   EXPECT_EQ(a.log.segment_bytes, b.log.segment_bytes);
-  EXPECT_EQ(a.log.checkpoint_bytes, b.log.checkpoint_bytes);
+  EXPECT_EQ(a.store.pass_bytes, b.store.pass_bytes);
+  EXPECT_EQ(a.store.cache_bytes, b.store.cache_bytes);
+  EXPECT_EQ(a.memory.max_memory, b.memory.max_memory);
   EXPECT_EQ(a.log.retain_bytes, b.log.retain_bytes);
   EXPECT_EQ(a.replication.window_bytes, b.replication.window_bytes);
   EXPECT_EQ(a.replication.report_ms, b.replication.report_ms);

@@ -1,7 +1,7 @@
 // The file `identity` in a data directory: whose data it is. Written when a directory is first used
 // and checked at every start, so that a node never serves another node's, another cluster's or a
 // newer version's data. Text, one "name value" per line:
-//   format 1
+//   format 2
 //   cluster <id>        empty for a single node
 //   node <name>
 //   number <n>
@@ -18,7 +18,7 @@
 
 namespace even::server {
 
-inline constexpr int kDataFormat = 1;
+inline constexpr int kDataFormat = 2;
 
 struct Identity {
   int format = kDataFormat;

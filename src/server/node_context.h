@@ -17,6 +17,7 @@
 #include "server/link_faults.h"
 #include "server/runtime_options.h"
 #include "server/tls.h"
+#include "store/rocks_database.h"
 
 namespace even::server {
 
@@ -45,6 +46,7 @@ struct NodeContext {
   RuntimeOptions options;
   LinkFaults faults;
 
+  std::unique_ptr<RocksDatabase> store;  // from when the node is started
   std::vector<std::unique_ptr<ShardThread>> threads;
 
   std::atomic<std::uint64_t> next_client_id{1};

@@ -116,6 +116,10 @@ Result<> Server::start() {
   if (config.peer.port != 0) {
     if (Result<> bound = peers_.bind(config.peer.bind, config.peer.port); !bound) return bound;
   }
+  auto store = RocksDatabase::open(config.node.data + "/store",
+                                   {.block_cache_bytes = config.store.cache_bytes});
+  if (!store) return std::unexpected(store.error());
+  node_.store = std::move(*store);
   for (ShardId shard = 0; shard < node_.shards; ++shard) {
     node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
   }

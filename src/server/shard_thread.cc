@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "server/connection.h"
 
 namespace even::server {
@@ -22,6 +23,8 @@ constexpr std::size_t kReadBuffer = 64 * 1024;
 constexpr std::int64_t kIdleCheckUs = 1'000'000;
 // How long clients may take to read their last replies when the node stops.
 constexpr std::chrono::seconds kDrainTime{2};
+// How long bringing the store up to date may take then.
+constexpr std::chrono::seconds kStoreTime{30};
 
 FsyncPolicy policy_of(Fsync fsync) {
   switch (fsync) {
@@ -53,7 +56,10 @@ ShardOptions shard_options(const NodeContext& node, ShardId id) {
   options.cluster_id = node.config.cluster.id;
   options.log.fsync = policy_of(node.config.log.fsync);
   options.log.segment_bytes = node.config.log.segment_bytes;
-  options.checkpoint_bytes = node.config.log.checkpoint_bytes;
+  options.pass_bytes = node.config.store.pass_bytes;
+  if (const std::uint64_t limit = node.config.memory.max_memory; limit != 0) {
+    options.memory_over_limit = [limit] { return allocated_bytes() > limit; };
+  }
   options.retain_bytes = node.config.log.retain_bytes;
   options.max_drift_ms = node.config.clock.max_drift_ms;
   options.window_bytes = node.config.replication.window_bytes;
@@ -91,12 +97,15 @@ void ShardThread::post(Task task) { asio::post(io_, std::move(task)); }
 
 Result<> ShardThread::recover() {
   // Completions reach the shard on its own thread and never while it is lent.
-  auto disk = PosixDisk::open(node_.config.node.data, [this](PosixDisk::Task task) {
+  const auto post_to_shard = [this](std::function<void()> task) {
     post([this, task = std::move(task)]() mutable { lease_.when_free(std::move(task)); });
-  });
+  };
+  auto disk = PosixDisk::open(node_.config.node.data, post_to_shard);
   if (!disk) return std::unexpected(disk.error());
   disk_ = std::move(*disk);
-  shard_ = std::make_unique<Shard>(shard_options(node_, id_), clock_, random_, *disk_, peers_);
+  store_ = node_.store->shard_store(id_, post_to_shard);
+  shard_ = std::make_unique<Shard>(shard_options(node_, id_), clock_, random_, *disk_, *store_,
+                                   peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
     node_.recovered_bytes += done - seen;
@@ -116,6 +125,7 @@ void ShardThread::run() {
   recovered_.set_value(outcome_);
   if (!good) {
     shard_.reset();
+    store_.reset();
     disk_.reset();
     return;
   }
@@ -133,6 +143,7 @@ void ShardThread::run() {
   }
   outcome_ = shard_->close();
   shard_.reset();
+  store_.reset();
   disk_.reset();
 }
 
@@ -200,10 +211,16 @@ void ShardThread::tick() {
   if (drained_ && now_us >= drain_deadline_us_) {
     while (!clients_.empty()) clients_.begin()->second->close("the node stops");
   }
-  if (drained_ && clients_.empty() && router_.idle() && !lease_.lent()) {
+  if (drained_ && clients_.empty() && router_.idle() && !lease_.lent() && may_stop(now_us)) {
     drained_->set_value();
     drained_.reset();
   }
+}
+
+// Whether the store is up to date, so that the next start is quick, or cannot be brought there in
+// reasonable time; the log has everything.
+bool ShardThread::may_stop(std::int64_t now_us) const {
+  return shard_->all_stored() || shard_->write_error() || now_us >= store_deadline_us_;
 }
 
 void ShardThread::close_idle_clients() {
@@ -222,6 +239,8 @@ std::future<void> ShardThread::drain() {
   post([this, promise = std::move(promise)]() mutable {
     drained_ = std::move(promise);
     drain_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kDrainTime).count();
+    store_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kStoreTime).count();
+    lease_.when_free([this] { shard_->store_changes(); });
     peers_.stop();
     std::vector<std::shared_ptr<Connection>> clients;
     for (const auto& [id, client] : clients_) clients.push_back(client);

@@ -122,6 +122,7 @@ class ShardThread {
   void schedule_tick();
   void tick();
   void close_idle_clients();
+  bool may_stop(std::int64_t now_us) const;
 
   NodeContext& node_;
   const ShardId id_;
@@ -136,6 +137,7 @@ class ShardThread {
   Forwarder forwarder_;
   PeerHub peers_;
   std::unique_ptr<PosixDisk> disk_;
+  std::unique_ptr<RowStore> store_;
   std::unique_ptr<Shard> shard_;
 
   struct Held {
@@ -159,6 +161,7 @@ class ShardThread {
   std::promise<Result<>> recovered_;
   std::optional<std::promise<void>> drained_;
   std::int64_t drain_deadline_us_ = 0;
+  std::int64_t store_deadline_us_ = 0;
   bool stopped_ = false;
   Result<> outcome_;
   std::thread thread_;

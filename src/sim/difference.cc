@@ -9,7 +9,7 @@ namespace even::sim {
 std::string difference(const PartitionState& a, const PartitionState& b) {
   const auto describe_all = [](const PartitionState& state) {
     std::map<std::string, std::string> all;
-    state.objects().for_each([&all](std::string_view key, const Object& object) {
+    state.for_each([&all](std::string_view key, const Object& object) {
       KeyDelta delta;
       describe(object, delta);
       std::string& text = all[std::string(key)];

@@ -21,7 +21,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
                   FsyncPolicy::kNo);
   o.segment_bytes = among(2u << 10, 8u << 10, 64u << 10);
   o.tail_bytes = among(512u, 4u << 10, 1u << 20);
-  o.checkpoint_bytes = among(4u << 10, 32u << 10, 1u << 20);
+  o.pass_bytes = among(4u << 10, 32u << 10, 1u << 20);
   o.retain_bytes = among(4u << 10, 32u << 10, 1u << 20, 1u << 20);
   o.window_bytes = among(1u << 10, 16u << 10, 1u << 20);
   o.clients = among(1, 3, 6, 12);
@@ -47,24 +47,27 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.expiry = among(0.0, 0.05, 0.2);
   o.keys = among(2, 8, 30);
   o.expiry_kept_ms = among(100, 1000, 60'000);
+  o.large = among(0.0, 0.0, 0.03);
+  o.failing_commit = among(0.0, 0.0, 0.1);
+  o.evict = among(0.0, 0.1, 0.9);
   return o;
 }
 
 std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
-      "nodes={} replicas={} partitions={} fsync={} segment={} tail={} checkpoint={} retain={} "
+      "nodes={} replicas={} partitions={} fsync={} segment={} tail={} pass={} retain={} "
       "window={} quick_sync={}us clients={} pipeline={} turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
-      "type_confusion={} expiry={} keys={} expiry_kept={}ms",
+      "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} failing_commit={} evict={}",
       nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
-      checkpoint_bytes, retain_bytes, window_bytes, quick_sync_us, clients, pipeline, turn_us,
+      pass_bytes, retain_bytes, window_bytes, quick_sync_us, clients, pipeline, turn_us,
       duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
       partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_kept_ms);
+      expiry_kept_ms, large, failing_commit, evict);
 }
 
 }  // namespace even::sim

@@ -17,7 +17,7 @@ struct RunOptions {
   FsyncPolicy fsync = FsyncPolicy::kAlways;
   std::uint64_t segment_bytes = 8 << 10;
   std::uint64_t tail_bytes = 4 << 10;
-  std::uint64_t checkpoint_bytes = 32 << 10;
+  std::uint64_t pass_bytes = 32 << 10;
   std::uint64_t retain_bytes = 1 << 20;
   std::uint64_t window_bytes = 16 << 10;
   std::int64_t quick_sync_us = 0;
@@ -40,10 +40,13 @@ struct RunOptions {
   std::int64_t disk_full_every_us = 0;
   double wipe = 0;  // chance that a crash takes the disk with it
   double failing_sync = 0;
+  double failing_commit = 0;           // of the store
+  double evict = 0;                    // chance that memory is over its limit when it is looked at
   std::int64_t skew_ms = 0;            // clocks differ by up to this much
   double type_confusion = 0;           // chance that a command is aimed at a key of another type
   double expiry = 0.05;                // share of commands that set an expiry
   int keys = 12;                       // per type
+  double large = 0;                    // share of commands on collections that name many elements
   std::int64_t expiry_kept_ms = 1000;  // how long the expiry of a purged key is kept
 
   static RunOptions draw(std::uint64_t seed);

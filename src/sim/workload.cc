@@ -99,8 +99,20 @@ Operation Workload::counter() {
   }
 }
 
+// Enough words to take a collection beyond its packed form.
+Operation Workload::large(const char* command, const std::string& key, bool with_values) {
+  Operation operation{{command, key}, {}};
+  const std::uint64_t first = random_.below(40);
+  for (std::uint64_t i = first; i < first + 70; ++i) {
+    operation.words.push_back(fmt::format("l{}", i));
+    if (with_values) operation.words.push_back(value());
+  }
+  return operation;
+}
+
 Operation Workload::set() {
   const std::string k = key("set");
+  if (random_.chance(options_.large)) return large(random_.chance(0.6) ? "SADD" : "SREM", k, false);
   switch (random_.below(8)) {
     case 0:
     case 1:
@@ -120,6 +132,10 @@ Operation Workload::set() {
 
 Operation Workload::hash() {
   const std::string k = key("map");
+  if (random_.chance(options_.large)) {
+    const bool add = random_.chance(0.6);
+    return large(add ? "HSET" : "HDEL", k, add);
+  }
   const std::string field = fmt::format("f{}", random_.below(6));
   const std::string number = fmt::format("n{}", random_.below(4));
   const std::int64_t by = static_cast<std::int64_t>(random_.below(20)) - 10;

@@ -32,6 +32,7 @@ class Workload {
  private:
   Operation string(std::int64_t wall_ms);
   Operation counter();
+  Operation large(const char* command, const std::string& key, bool with_values);
   Operation set();
   Operation hash();
   Operation generic(std::int64_t wall_ms);

@@ -17,6 +17,7 @@
 #include "sim/oracle.h"
 #include "sim/trace.h"
 #include "sim/workload.h"
+#include "store/sim_store.h"
 
 namespace even::sim {
 namespace {
@@ -45,7 +46,12 @@ class World;
 
 struct Node : Transport {
   Node(World& w, NodeNumber n, Scheduler& scheduler, std::uint64_t seed)
-      : world(w), number(n), random(seed), clock(scheduler), disk(scheduler, random) {}
+      : world(w),
+        number(n),
+        random(seed),
+        clock(scheduler),
+        disk(scheduler, random),
+        rows(scheduler, random) {}
   void send(NodeNumber peer, std::string message) override;
 
   World& world;
@@ -53,6 +59,8 @@ struct Node : Transport {
   Random random;
   SimClock clock;
   SimDisk disk;
+  SimStore rows;
+  std::unique_ptr<RowStore> store;
   std::unique_ptr<Shard> shard;  // null while the node is down
   std::uint64_t run = 0;         // counts starts
   bool turn_scheduled = false;
@@ -176,8 +184,11 @@ ShardOptions World::shard_options(Node& node) {
   o.log.tail_bytes = options_.tail_bytes;
   o.log.quick_sync_us = options_.quick_sync_us;
   o.window_bytes = options_.window_bytes;
-  o.checkpoint_bytes = options_.checkpoint_bytes;
+  o.pass_bytes = options_.pass_bytes;
   o.retain_bytes = options_.retain_bytes;
+  if (options_.evict > 0) {
+    o.memory_over_limit = [this, &node] { return node.random.chance(options_.evict); };
+  }
   o.observe = [this](std::string_view bytes, bool by_command) {
     if (const auto made = oracle_.made(bytes, by_command); !made) violated(made.error().message);
   };
@@ -190,11 +201,13 @@ ShardOptions World::shard_options(Node& node) {
 
 void World::start(Node& node) {
   node.disk.faults.full = false;
+  node.rows.faults.full = false;
   ++node.run;
   node.held.clear();
   node.vectors.clear();
-  auto shard =
-      std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk, node);
+  node.store = node.rows.shard_store();
+  auto shard = std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk,
+                                       *node.store, node);
   const auto recovered = shard->recover();
   if (!recovered)
     violated(fmt::format("n{} does not recover: {}", node.number, recovered.error().message));
@@ -225,8 +238,10 @@ void World::crash(Node& node, bool wipe) {
   outcome.conflicts += node.shard->stats().conflicts;
   network_.node_stopped(node.number);
   node.shard.reset();
+  node.store.reset();
   node.held.clear();
   wipe ? node.disk.wipe() : node.disk.crash();
+  wipe ? node.rows.wipe() : node.rows.crash();
   for (int c = 0; c < static_cast<int>(clients_.size()); ++c) {
     Client& client = clients_[static_cast<std::size_t>(c)];
     if (client.node != node.number || !client.waiting) continue;
@@ -404,9 +419,10 @@ void World::schedule_faults() {
   });
   every(options_.disk_full_every_us, [this, any_node] {
     Node& n = any_node();
-    n.disk.faults.full = true;
+    n.disk.faults.full = n.rows.faults.full = true;
     event("n{}'s disk is full", n.number);
-    scheduler_.after(around(200'000), [&n] { n.disk.faults.full = false; });
+    scheduler_.after(around(200'000),
+                     [&n] { n.disk.faults.full = n.rows.faults.full = false; });
   });
   every(50'000, [this] { check_running(); });
 }
@@ -455,8 +471,8 @@ void World::settle() {
   event("faults end");
   network_.become_reliable();
   for (const auto& n : nodes_) {
-    n->disk.faults.full = false;
-    n->disk.faults.failing_sync = 0;
+    n->disk.faults.full = n->rows.faults.full = false;
+    n->disk.faults.failing_sync = n->rows.faults.failing_commit = 0;
     // A failed sync stays until a restart.
     if (n->shard && n->shard->write_error()) crash(*n, false);
     if (!n->shard) start(*n);
@@ -500,19 +516,19 @@ void World::check_end(const char* when) {
   check_running();
   for (const auto& n : nodes_) {
     for (const PartitionStatus& p : n->shard->partitions()) {
-      if (const auto right = oracle_.check(p.partition, *n->shard->state(p.partition)); !right) {
-        violated(fmt::format("{}, n{}: {}", when, n->number, right.error().message));
-      }
       if (n->shard->state(p.partition)->residue_keys() > 0) {
         std::string keys;
         n->shard->state(p.partition)
-            ->objects()
-            .for_each([&](std::string_view key, const Object& object) {
+            ->for_each([&](std::string_view key, const Object& object) {
               if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
             });
         violated(fmt::format("{}, n{}: partition {} still keeps residue of {} keys:{}", when,
                              n->number, p.partition, n->shard->state(p.partition)->residue_keys(),
                              keys));
+      }
+      // Last: it brings what is cold into memory, and residue with it.
+      if (const auto right = oracle_.check(p.partition, *n->shard->state(p.partition)); !right) {
+        violated(fmt::format("{}, n{}: {}", when, n->number, right.error().message));
       }
     }
   }
@@ -521,6 +537,7 @@ void World::check_end(const char* when) {
 void World::play() {
   for (const auto& n : nodes_) {
     n->disk.faults.failing_sync = options_.failing_sync;
+    n->rows.faults.failing_commit = options_.failing_commit;
     if (options_.skew_ms > 0) {
       n->clock.skew_ms = static_cast<std::int64_t>(
                              random_.below(static_cast<std::uint64_t>(2 * options_.skew_ms))) -

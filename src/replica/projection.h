@@ -1,0 +1,78 @@
+// Keeps the store of a shard's partitions up with its log: see docs/storage.md. Passes, and what
+// they are good for: recovery that does not begin at the log's beginning, and memory that does not
+// hold everything.
+//
+// Invariant: what the store holds is in the log as durable, or was and has been removed. So no power
+// failure can leave objects in the store whose records are lost.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "replica/core.h"
+#include "store/row_store.h"
+
+namespace even {
+
+class Projection {
+ public:
+  // The references must outlive this.
+  Projection(ShardCore& core, RowStore& store);
+
+  // Fills the partitions' states with what is stored. Returns the position from which the log
+  // completes them.
+  Result<LogPosition> recover();
+
+  // Goes on with the pass under way, or begins one when it is due. Within a turn, all records
+  // closed.
+  void tick();
+  // Makes the next pass due now, if anything has changed.
+  void request_pass() { requested_ = true; }
+  bool pass_under_way() const { return stage_ != Stage::kIdle; }
+  // Nothing is left that a pass would store.
+  bool all_stored() const;
+
+  // Lets go of objects while memory is over its limit.
+  void evict();
+
+  // The log before this is not needed for recovery.
+  LogPosition position() const { return position_; }
+  void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
+
+  struct Stats {
+    std::uint64_t passes = 0;
+    std::uint64_t failed_passes = 0;
+    std::uint64_t evicted = 0;
+  };
+  const Stats& stats() const { return stats_; }
+
+ private:
+  enum class Stage {
+    kIdle,
+    kTaking,      // changes are being taken, partition by partition
+    kSyncing,     // waits for the log
+    kCommitting,  // waits for the store
+  };
+  void begin();
+  void take();
+  void commit();
+  void finish(const Result<>& outcome);
+
+  ShardCore& core_;
+  RowStore& store_;
+  Stage stage_ = Stage::kIdle;
+  bool requested_ = false;
+  LogPosition position_ = 0;
+  LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
+  std::size_t next_ = 0;           // partition to take from
+  LogPosition barrier_ = 0;        // that must be durable before the store takes the pass in
+  std::int64_t retry_us_ = 0;
+  std::function<void()> on_stored_;
+  // Where evict() goes on, and what it has got out of this round.
+  std::size_t hand_partition_ = 0;
+  std::uint64_t hand_ = 0;
+  std::size_t round_ = 0;
+  Stats stats_;
+};
+
+}  // namespace even

@@ -1,0 +1,335 @@
+#include "store/partition_rows.h"
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "lattice/codec.h"
+
+namespace even {
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+
+// Sections of a partition, in order.
+enum Section : std::uint8_t { kExpiries = 0, kObjects = 1, kSummary = 2, kEnd = 3 };
+// Tables of an object: bits of a byte.
+constexpr std::uint8_t kMembers = 1;
+constexpr std::uint8_t kFields = 2;
+
+std::string section_row(PartitionId partition, Section section) {
+  std::string row;
+  put_big_endian(row, partition);
+  row.push_back(static_cast<char>(section));
+  return row;
+}
+
+std::string hash_row(PartitionId partition, std::uint64_t hash) {
+  std::string row = section_row(partition, kObjects);
+  put_big_endian(row, hash);
+  return row;
+}
+constexpr std::size_t kHashRowBytes = 11;
+
+// Before the elements of one table.
+std::string table_row(PartitionId partition, std::uint64_t hash, std::string_view key,
+                      LeafKind kind) {
+  std::string row = hash_row(partition, hash);
+  put_big_endian(row, static_cast<std::uint32_t>(key.size()));
+  row += key;
+  row.push_back(static_cast<char>(kind));
+  return row;
+}
+
+std::string expiry_row(PartitionId partition, const Changes::Expiry& entry) {
+  std::string row = section_row(partition, kExpiries);
+  put_big_endian(row, static_cast<std::uint64_t>(entry.at_ms) ^ (std::uint64_t{1} << 63));
+  put_big_endian(row, entry.key);
+  return row;
+}
+
+// Reads what the functions below have written. Where it does not fit, ok() is false from then on.
+class Reader {
+ public:
+  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
+  bool ok() const { return ok_; }
+  bool at_end() const { return bytes_.empty(); }
+  template <typename Number>
+  Number number() {
+    const std::string_view bytes = take(sizeof(Number));
+    return ok_ ? get_little_endian<Number>(bytes.data()) : Number{};
+  }
+  std::string_view bytes() { return take(number<std::uint32_t>()); }
+
+ private:
+  std::string_view take(std::size_t size) {
+    ok_ = ok_ && size <= bytes_.size();
+    if (!ok_) return {};
+    const std::string_view taken = bytes_.substr(0, size);
+    bytes_.remove_prefix(size);
+    return taken;
+  }
+  std::string_view bytes_;
+  bool ok_ = true;
+};
+
+void put_bytes(std::string& out, std::string_view bytes) {
+  put_little_endian(out, static_cast<std::uint32_t>(bytes.size()));
+  out += bytes;
+}
+
+struct Loaded {
+  std::string key;
+  std::uint8_t tables = 0;
+  Object object;
+};
+
+[[noreturn]] void malformed(std::string_view what) {
+  throw Unreadable(fmt::format("the store holds what it should not: {}", what));
+}
+
+void restore(std::string_view leaves, Object& object) {
+  thread_local LeavesDecoder decoder;
+  const auto decoded = decoder.decode(leaves);
+  if (!decoded) malformed(decoded.error().message);
+  for (const LeafDelta& leaf : *decoded) restore_leaf(object, leaf);
+}
+
+std::vector<Loaded> decode_objects(std::string_view value) {
+  std::vector<Loaded> objects;
+  for (Reader reader(value); !reader.at_end();) {
+    Loaded& loaded = objects.emplace_back();
+    loaded.key = reader.bytes();
+    loaded.tables = reader.number<std::uint8_t>();
+    const std::string_view leaves = reader.bytes();
+    if (!reader.ok() || loaded.tables > (kMembers | kFields)) malformed("a row of objects");
+    restore(leaves, loaded.object);
+    if ((loaded.tables & kMembers) != 0) loaded.object.spill(LeafKind::kMember);
+    if ((loaded.tables & kFields) != 0) loaded.object.spill(LeafKind::kField);
+  }
+  return objects;
+}
+
+// A row of elements, behind that of their objects.
+void restore_elements(std::string_view row, std::string_view value, std::vector<Loaded>& objects) {
+  row.remove_prefix(kHashRowBytes);
+  if (row.size() < sizeof(std::uint32_t)) malformed("a row of elements");
+  const std::size_t key_bytes = get_big_endian<std::uint32_t>(row.data());
+  row.remove_prefix(sizeof(std::uint32_t));
+  if (row.size() < key_bytes) malformed("a row of elements");
+  const std::string_view key = row.substr(0, key_bytes);
+  for (Loaded& loaded : objects) {
+    if (loaded.key == key) return restore(value, loaded.object);
+  }
+  malformed("an element without an object");
+}
+
+class RowWriter final : public ChangeVisitor {
+ public:
+  RowWriter(PartitionId partition, RowBatch& out) : partition_(partition), out_(out) {}
+
+  void expiry(const Changes::Expiry& entry, ExpiryState state) override {
+    const std::string row = expiry_row(partition_, entry);
+    if (state == ExpiryState::kNone) return out_.remove(row);
+    out_.put(row, state == ExpiryState::kOfLiveKey ? "\1" : std::string_view("\0", 1));
+  }
+
+  void key(std::uint64_t hash, std::span<const Named> objects) override {
+    const std::string row = hash_row(partition_, hash);
+    if (objects.empty()) return out_.remove(row);
+    value_.clear();
+    for (const Named& named : objects) {
+      put_bytes(value_, named.key);
+      value_.push_back(static_cast<char>((named.object->has_table(LeafKind::kMember) ? kMembers : 0) |
+                                         (named.object->has_table(LeafKind::kField) ? kFields : 0)));
+      delta_.leaves.clear();
+      describe_without_tables(*named.object, delta_);
+      leaves_.clear();
+      encode_leaves(delta_.leaves, leaves_);
+      put_bytes(value_, leaves_);
+    }
+    out_.put(row, value_);
+  }
+
+  void dropped(std::string_view key, std::uint64_t hash, LeafKind kind) override {
+    const std::string first = table_row(partition_, hash, key, kind);
+    std::string end = first;
+    ++end.back();
+    out_.remove_range(first, end);
+  }
+
+  void element(std::string_view key, const Changes::Element& element,
+               std::span<const LeafDelta> leaves) override {
+    std::string row = table_row(partition_, element.key, key, element.kind);
+    put_big_endian(row, element.element);
+    if (leaves.empty()) return out_.remove(row);
+    value_.clear();
+    encode_leaves(leaves, value_);
+    out_.put(row, value_);
+  }
+
+ private:
+  const PartitionId partition_;
+  RowBatch& out_;
+  KeyDelta delta_;
+  std::string value_;
+  std::string leaves_;
+};
+
+}  // namespace
+
+Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
+  const auto value = store_.get(section_row(partition_, kSummary));
+  if (!value) return std::unexpected(value.error());
+  if (!*value) return std::nullopt;
+  Reader reader(**value);
+  if (const auto version = reader.number<std::uint8_t>(); version != kVersion) {
+    return fail(fmt::format("the store is in format {}, which this version does not know", version));
+  }
+  PartitionState::Summary summary;
+  summary.digest = reader.number<std::uint64_t>();
+  summary.objects = reader.number<std::uint64_t>();
+  summary.live_keys = reader.number<std::uint64_t>();
+  while (reader.ok() && !reader.at_end()) {
+    Dot dot;
+    dot.replica.value = reader.number<std::uint64_t>();
+    dot.seq = reader.number<std::uint64_t>();
+    if (reader.ok()) summary.vector.add(dot);
+  }
+  if (!reader.ok()) return fail("the store holds a malformed summary of a partition");
+  return summary;
+}
+
+Result<> PartitionRows::expiries(const std::function<void(const Changes::Expiry&, bool)>& visit) {
+  bool well_formed = true;
+  const auto scanned = store_.scan(
+      section_row(partition_, kExpiries), section_row(partition_, kObjects),
+      [&](std::string_view row, std::string_view value) {
+        constexpr std::size_t kHead = 3;
+        well_formed = row.size() == kHead + 16 && value.size() == 1;
+        if (!well_formed) return false;
+        const auto at = get_big_endian<std::uint64_t>(row.data() + kHead);
+        const auto key = get_big_endian<std::uint64_t>(row.data() + kHead + 8);
+        visit({static_cast<std::int64_t>(at ^ (std::uint64_t{1} << 63)), key}, value[0] != 0);
+        return true;
+      });
+  if (!scanned) return scanned;
+  if (!well_formed) return fail("the store holds a malformed entry of the index of expiries");
+  return {};
+}
+
+std::string PartitionRows::object_row(std::uint64_t hash) const {
+  return hash_row(partition_, hash);
+}
+
+void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
+  const std::string row = hash_row(partition_, hash);
+  const auto value = store_.get(row);
+  if (!value) throw Unreadable(value.error().message);
+  if (!*value) return;
+  std::vector<Loaded> objects = decode_objects(**value);
+  bool tables = false;
+  for (const Loaded& loaded : objects) tables = tables || loaded.tables != 0;
+  if (tables) {
+    std::string end = section_row(partition_, kObjects);
+    if (hash == UINT64_MAX) {
+      end = section_row(partition_, kSummary);
+    } else {
+      end = hash_row(partition_, hash + 1);
+    }
+    const auto scanned =
+        store_.scan(row, end, [&](std::string_view element, std::string_view content) {
+          if (element.size() > kHashRowBytes) restore_elements(element, content, objects);
+          return true;
+        });
+    if (!scanned) throw Unreadable(scanned.error().message);
+  }
+  for (Loaded& loaded : objects) {
+    if (!visit(hash, loaded.key, loaded.object)) return;
+  }
+}
+
+void PartitionRows::scan(std::uint64_t first, const Visit& visit) {
+  std::uint64_t hash = 0;
+  std::vector<Loaded> objects;  // of that hash
+  const auto show = [&] {
+    for (Loaded& loaded : objects) {
+      if (!visit(hash, loaded.key, loaded.object)) return false;
+    }
+    objects.clear();
+    return true;
+  };
+  bool more = true;
+  const auto scanned =
+      store_.scan(hash_row(partition_, first), section_row(partition_, kSummary),
+                  [&](std::string_view row, std::string_view value) {
+                    if (row.size() < kHashRowBytes) malformed("a row of objects");
+                    if (row.size() > kHashRowBytes) {
+                      restore_elements(row, value, objects);
+                      return true;
+                    }
+                    more = show();
+                    if (!more) return false;
+                    hash = get_big_endian<std::uint64_t>(row.data() + 3);
+                    objects = decode_objects(value);
+                    return true;
+                  });
+  if (!scanned) throw Unreadable(scanned.error().message);
+  if (more) show();
+}
+
+Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const {
+  RowWriter writer(partition_, out);
+  PartitionState::Summary summary;
+  Changes taken = state.take_changes(writer, summary);
+  std::string value;
+  value.push_back(static_cast<char>(kVersion));
+  put_little_endian(value, summary.digest);
+  put_little_endian(value, summary.objects);
+  put_little_endian(value, summary.live_keys);
+  for (const Dot& dot : summary.vector.entries()) {
+    put_little_endian(value, dot.replica.value);
+    put_little_endian(value, dot.seq);
+  }
+  out.put(section_row(partition_, kSummary), value);
+  return taken;
+}
+
+bool PartitionRows::admit(const PartitionState& state, std::uint64_t hash,
+                          const std::optional<std::string>& value) {
+  if (!value) {
+    state.admit_absence(hash);
+    return true;
+  }
+  std::vector<Loaded> objects = decode_objects(*value);
+  for (const Loaded& loaded : objects) {
+    if (loaded.tables != 0) return false;
+  }
+  for (Loaded& loaded : objects) state.admit(hash, loaded.key, std::move(loaded.object));
+  return true;
+}
+
+namespace {
+
+std::string position_row(ShardId shard) {
+  std::string row = "\xff\xff";  // no partition has this number
+  put_big_endian(row, shard);
+  return row;
+}
+
+}  // namespace
+
+void write_position(ShardId shard, LogPosition position, RowBatch& out) {
+  std::string value;
+  put_little_endian(value, position);
+  out.put(position_row(shard), value);
+}
+
+Result<LogPosition> read_position(ShardId shard, RowStore& store) {
+  const auto value = store.get(position_row(shard));
+  if (!value) return std::unexpected(value.error());
+  if (!*value) return LogPosition{0};
+  if ((*value)->size() != sizeof(LogPosition)) return fail("the store holds a malformed position");
+  return get_little_endian<LogPosition>((*value)->data());
+}
+
+}  // namespace even

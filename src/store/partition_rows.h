@@ -1,0 +1,51 @@
+// One partition as rows of a store: which rows there are and what is in them. docs/formats/store.md
+// has the bytes.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "lattice/changes.h"
+#include "lattice/partition_state.h"
+#include "log/log.h"
+#include "store/row_store.h"
+
+namespace even {
+
+class PartitionRows final : public StoredObjects {
+ public:
+  // `store` must outlive this.
+  PartitionRows(PartitionId partition, RowStore& store) : partition_(partition), store_(store) {}
+
+  // What the store holds of the partition; nothing when it holds nothing.
+  Result<std::optional<PartitionState::Summary>> summary();
+  // Calls visit(entry, live) for every entry of the index of expiries.
+  Result<> expiries(const std::function<void(const Changes::Expiry&, bool live)>& visit);
+
+  void load(std::uint64_t hash, const Visit& visit) override;
+  void scan(std::uint64_t first, const Visit& visit) override;
+
+  // Appends the rows that changed in `state` to `out`, ascending, its summary last.
+  Changes write_changes(PartitionState& state, RowBatch& out) const;
+
+  // The row with the objects of a hash, to be read ahead of time, and what to make of its content:
+  // false when that needs more than this row, and nothing has been done.
+  std::string object_row(std::uint64_t hash) const;
+  static bool admit(const PartitionState& state, std::uint64_t hash,
+                    const std::optional<std::string>& value);
+
+ private:
+  const PartitionId partition_;
+  RowStore& store_;
+};
+
+// The row, behind those of all partitions, with the position from which a shard's log completes what
+// is stored of its partitions.
+void write_position(ShardId shard, LogPosition position, RowBatch& out);
+// 0 when nothing has been stored.
+Result<LogPosition> read_position(ShardId shard, RowStore& store);
+
+}  // namespace even
