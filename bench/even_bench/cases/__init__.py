@@ -1,0 +1,11 @@
+"""The cases, in the order in which they are listed and run."""
+
+from . import lag, throughput
+
+CASES = {
+    case.name: case
+    for case in [
+        *throughput.CASES,
+        lag.CASE,
+    ]
+}
