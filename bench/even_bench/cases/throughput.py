@@ -1,11 +1,13 @@
-"""Throughput, latency and CPU time under redis-benchmark."""
+"""Throughput, latency and CPU time under redis-benchmark, and the ceilings to see them against."""
 
 import contextlib
+import os
+import time
 
-from .. import redis_benchmark
+from .. import redis_benchmark, stats
 from ..run import Case
 from ..servers import cpu_seconds_when_quiet
-from ..table import Column, comparison
+from ..table import Column, comparison, markdown
 
 COLUMNS = [
     Column("op/s", "rps", compared=True),
@@ -66,6 +68,52 @@ def commands_case(pipeline_of):
     return section
 
 
+def ceilings(run):
+    pipelines = [run.options.pipeline, 1]
+    with all_running(run, run.contestants, run.fsync) as targets:
+        taken = compare(run, targets, ["ping_mbulk"], pipelines)
+    rounds = []
+    for number in run.rounds():
+        run.progress.step(f"round {number} of {run.options.rounds}, fdatasync")
+        rounds.append(disk_syncs(run.directory / "fdatasync"))
+    medians = stats.medians(rounds)
+    disk = markdown(["fdatasync/s", "p50 ms", "p99 ms"],
+                    [[f"{medians['rate']:,.0f}", f"{medians['p50']:.3f}", f"{medians['p99']:.3f}"]])
+    return (f"`redis-benchmark -c {run.options.clients} -n {run.options.requests}`, {run.rounds_text}: what the "
+            "network and the client allow, with commands that do nothing.\n\n"
+            + comparison("command", taken, COLUMNS, run.baselines)
+            + "\nThe disk alone: 128 bytes are appended to a file and synced (`fdatasync`), one after the other.\n\n" + disk)
+
+
+def disk_syncs(path, seconds=2.0):
+    taken = []
+    with open(path, "wb", buffering=0) as file:
+        begun = last = time.monotonic()
+        while last < begun + seconds:
+            file.write(b"\0" * 128)
+            os.fdatasync(file.fileno())
+            now = time.monotonic()
+            taken.append(now - last)
+            last = now
+    path.unlink()
+    taken.sort()
+    return {"rate": len(taken) / (last - begun), "p50": stats.percentile(taken, 0.5) * 1e3,
+            "p99": stats.percentile(taken, 0.99) * 1e3}
+
+
+def shards(run):
+    contestants = [run.redis]
+    for even in run.evens:
+        for count in (1, 2):
+            name = f"{even.name}, {count} shard{'s' if count > 1 else ''}"
+            contestants.append(even.with_setting(f"node.shards={count}", name))
+    with all_running(run, contestants, run.fsync) as targets:
+        taken = compare(run, targets, ["set", "get"], [run.options.pipeline])
+    return (describe(run, run.options.pipeline)
+            + f". The client takes one of the machine's {os.cpu_count()} cores.\n\n"
+            + comparison("command", taken, COLUMNS, [run.redis.name, contestants[1].name]))
+
+
 def cluster(run):
     text = [describe(run, run.options.pipeline)
             + ". Three nodes that replicate to each other, clients at one of them, beside one Redis. Even's CPU time is that "
@@ -87,6 +135,11 @@ def cluster(run):
 CASES = [
     Case("pipelined", "SET, GET, INCR, SADD, HSET with pipelines of 16: op/s, latency, CPU time per operation",
          commands_case(lambda options: options.pipeline), rounds=5, keys=100_000, requests=500_000, by_default=True),
+    Case("single", "the same without pipelines",
+         commands_case(lambda options: 1), rounds=5, keys=100_000, requests=200_000, by_default=True),
+    Case("ceilings", "PING with and without pipelines, and how often the disk alone can sync",
+         ceilings, rounds=5, keys=100_000, requests=300_000, by_default=True),
+    Case("shards", "SET and GET with one and two shards", shards, rounds=5, keys=100_000, requests=500_000),
     Case("cluster", "the commands of pipelined on one of three replicating nodes, beside one Redis",
          cluster, rounds=5, keys=100_000, requests=500_000, by_default=True),
 ]
