@@ -1,11 +1,12 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import lag, throughput
+from . import lag, memory, throughput
 
 CASES = {
     case.name: case
     for case in [
         *throughput.CASES,
         lag.CASE,
+        memory.CASE,
     ]
 }
