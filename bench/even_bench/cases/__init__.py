@@ -1,6 +1,6 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import lag, memory, throughput
+from . import lag, memory, restart, throughput
 
 CASES = {
     case.name: case
@@ -8,5 +8,6 @@ CASES = {
         *throughput.CASES,
         lag.CASE,
         memory.CASE,
+        restart.CASE,
     ]
 }
