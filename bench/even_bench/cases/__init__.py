@@ -1,6 +1,6 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import lag, memory, restart, throughput
+from . import lag, larger_than_memory, memory, restart, throughput
 
 CASES = {
     case.name: case
@@ -9,5 +9,6 @@ CASES = {
         lag.CASE,
         memory.CASE,
         restart.CASE,
+        larger_than_memory.CASE,
     ]
 }
