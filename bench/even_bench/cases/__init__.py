@@ -1,6 +1,6 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import lag, larger_than_memory, memory, restart, throughput
+from . import amplification, lag, larger_than_memory, memory, restart, throughput
 
 CASES = {
     case.name: case
@@ -10,5 +10,6 @@ CASES = {
         memory.CASE,
         restart.CASE,
         larger_than_memory.CASE,
+        amplification.CASE,
     ]
 }
