@@ -1,6 +1,6 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, lag, larger_than_memory, memory, restart, throughput
+from . import amplification, lag, larger_than_memory, memory, restart, steady, throughput
 
 CASES = {
     case.name: case
@@ -11,5 +11,6 @@ CASES = {
         restart.CASE,
         larger_than_memory.CASE,
         amplification.CASE,
+        steady.CASE,
     ]
 }
