@@ -1,0 +1,16 @@
+"""The cases, in the order in which they are listed and run."""
+
+from . import amplification, lag, larger_than_memory, memory, restart, steady, throughput
+
+CASES = {
+    case.name: case
+    for case in [
+        *throughput.CASES,
+        lag.CASE,
+        memory.CASE,
+        restart.CASE,
+        larger_than_memory.CASE,
+        amplification.CASE,
+        steady.CASE,
+    ]
+}

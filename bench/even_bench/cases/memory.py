@@ -1,0 +1,59 @@
+"""Resident memory per key, for shapes of data that are common."""
+
+from .. import proc, resp
+from ..run import Case
+from ..servers import cpu_seconds_when_quiet
+from ..table import Column, comparison
+
+
+def template(*words):
+    """A function from a number to the encoded command, with the number in place of the "%012d" of a word. Encoding each
+    command anew would take longer than executing it."""
+    encoded = resp.encode(*(word.replace("%012d", "0" * 12) for word in words)).replace(b"0" * 12, b"%012d")
+    return lambda number: encoded % number
+
+
+def _set_members(number):
+    return resp.encode(b"SADD", b"key:%012d" % number, *[b"member-%05d" % ((number * 7 + i * 13) % 99_999) for i in range(10)])
+
+
+SHAPES = {
+    "string of 32 bytes": template("SET", "key:%012d", "v" * 32),
+    "counter": template("INCR", "key:%012d"),
+    "hash of 10 short fields": template("HSET", "key:%012d", *[w for i in range(10) for w in (f"field{i}", f"value{i}")]),
+    "set of 10 short strings": _set_members,
+    "string of 1,024 bytes": template("SET", "key:%012d", "v" * 1024),
+}
+
+COLUMNS = [
+    Column("bytes per key", "bytes", "{:,.1f}", compared=True),
+    Column("empty server MiB", "empty", "{:,.1f}"),
+    Column("loaded MiB", "loaded"),
+    Column("commands/s while loading", "rate"),
+]
+
+
+def bytes_per_key(run, contestant, command):
+    with run.fresh(contestant) as server:
+        cpu_seconds_when_quiet(server)
+        empty = proc.resident_bytes(server.pid)
+        seconds = resp.load(server.port, command, run.options.keys, run.progress)
+        cpu_seconds_when_quiet(server)
+        loaded = proc.resident_bytes(server.pid)
+    return {"bytes": (loaded - empty) / run.options.keys, "empty": empty / 2**20, "loaded": loaded / 2**20,
+            "rate": run.options.keys / seconds}
+
+
+def measure(run):
+    taken = {shape: run.empty(run.contestants) for shape in SHAPES}
+    for number in run.rounds():
+        for shape, command in SHAPES.items():
+            for contestant in run.turn(number, run.contestants):
+                run.progress.step(f"round {number} of {run.options.rounds}, {shape}, {contestant.name}")
+                taken[shape][contestant.name].append(bytes_per_key(run, contestant, command))
+    return (f"{run.options.keys:,} keys of 16 bytes, {run.rounds_text}. Resident memory (VmRSS) when the server is "
+            "quiet after loading, less that of the empty server, by the number of keys.\n\n"
+            + comparison("shape", taken, COLUMNS, run.baselines))
+
+
+CASE = Case("memory", "resident memory per key, for five shapes of data", measure, rounds=3, keys=1_000_000, by_default=True)

@@ -1,0 +1,38 @@
+"""Drives redis-benchmark and reads what it prints."""
+
+import csv
+import io
+import subprocess
+
+from .errors import BenchError
+
+
+def parse(text, test):
+    """The figures of a test from the output of `redis-benchmark --csv`: operations per second, latencies in ms. None if
+    they are not there. Tests are named as for -t; "hset" is not to be taken for "set"."""
+    for row in csv.DictReader(io.StringIO(text)):
+        if (row.get("test") or "").lower() != test:
+            continue
+        try:
+            return {
+                "rps": float(row["rps"]),
+                "p50": float(row["p50_latency_ms"]),
+                "p95": float(row["p95_latency_ms"]),
+                "p99": float(row["p99_latency_ms"]),
+            }
+        except (KeyError, TypeError, ValueError):
+            return None
+    return None
+
+
+def run(port, test, *, requests, clients, pipeline, keys, value_bytes):
+    command = ["redis-benchmark", "-p", port, "-t", test, "-n", requests, "-c", clients, "-P", pipeline, "-r", keys]
+    command += ["-d", value_bytes, "--csv"]
+    try:
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=1800)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"redis-benchmark -t {test} did not end within half an hour") from None
+    figures = parse(done.stdout, test)
+    if done.returncode != 0 or figures is None:
+        raise BenchError(f"redis-benchmark failed on {test}: {done.stdout}{done.stderr}")
+    return figures
