@@ -71,6 +71,8 @@ class StoredObjects {
   virtual ~StoredObjects() = default;
   // Calls visit for all objects of a hash. They may be moved from.
   virtual void load(std::uint64_t hash, const Visit& visit) = 0;
+  // The same for many hashes, ascending; faster than one by one.
+  virtual void load(std::span<const std::uint64_t> hashes, const Visit& visit) = 0;
   // For all objects from hash `first` on, ascending, while visit returns true.
   virtual void scan(std::uint64_t first, const Visit& visit) = 0;
 };

@@ -621,10 +621,20 @@ std::size_t PartitionState::evict(std::uint64_t& hand, std::size_t limit) {
   return evicted;
 }
 
-void PartitionState::warm(std::span<const std::uint64_t> hashes) const {
-  for (const std::uint64_t hash : hashes) {
-    if (is_cold(hash)) (void)load(hash);
+void PartitionState::warm(std::vector<std::uint64_t> hashes) const {
+  std::sort(hashes.begin(), hashes.end());
+  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
+  std::erase_if(hashes, [this](std::uint64_t hash) { return !is_cold(hash); });
+  // To read row after row takes a fraction of the time that each takes alone.
+  constexpr std::size_t kScanGain = 20;
+  if (hashes.size() <= cold_ / kScanGain) {
+    for (const std::uint64_t hash : hashes) (void)load(hash);
+    return;
   }
+  stored_->load(hashes, [&](std::uint64_t hash, std::string_view key, Object& object) {
+    admit(hash, key, std::move(object));
+    return true;
+  });
 }
 
 bool PartitionState::load(std::uint64_t hash) const {

@@ -132,8 +132,8 @@ class PartitionState {
   // Looks at about `limit` objects from hash `hand` on, and leaves it where to go on: 0 at the end.
   // Returns how many it dropped. Not between take_changes() and its outcome.
   std::size_t evict(std::uint64_t& hand, std::size_t limit);
-  // Brings into memory what the store holds of these hashes.
-  void warm(std::span<const std::uint64_t> hashes) const;
+  // Brings into memory what the store holds of these hashes, faster than one by one.
+  void warm(std::vector<std::uint64_t> hashes) const;
   // Whether objects of `hash` would have to be read from the store.
   bool is_cold(std::uint64_t hash) const {
     if (cold_ == 0 || absent_.contains(hash)) return false;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mutant.h"
 
 namespace even {
@@ -248,28 +249,43 @@ std::string ShardCore::encode_state(const Partition& partition) {
   return bytes;
 }
 
-Result<> ShardCore::replay(std::string_view bytes, LogPosition frame) {
+Result<bool> ShardCore::note_logged(std::string_view bytes, LogPosition frame, ColdKeys& keys) {
   const auto head = decode_record_head(bytes);
   if (!head) return fail("a record has no head");
   Partition* partition = find(head->partition);
-  if (partition == nullptr) return {};  // moved to other nodes since
+  if (partition == nullptr) return false;  // moved to other nodes since
   const bool is_state = head->dot.replica.value == 0;
-  const VersionVector& seen = partition->state.vector();
-  if (!is_state) index.note(log.end(), frame, partition->id, head->dot);
-  if (!is_state && seen.covers(head->dot)) return {};
+  if (!is_state) {
+    index.note(log.end(), frame, partition->id, head->dot);
+    if (partition->state.vector().covers(head->dot)) return false;
+  }
+  if (partition->state.cold() == 0 || is_state) return true;
   const auto record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
-  if (is_state) {
-    join_state(*partition, *record);
-    partition->floor = partition->state.vector();
+  for (const KeyDelta& key : record->delta.keys) {
+    const std::uint64_t hash = hash64(key.key);
+    if (partition->state.is_cold(hash)) keys[partition->id].push_back(hash);
+  }
+  return true;
+}
+
+Result<> ShardCore::replay(std::string_view bytes) {
+  const auto record = decoder_.decode(bytes);
+  if (!record) return std::unexpected(record.error());
+  Partition& partition = at(record->partition);
+  if (record->origin.value == 0) {
+    join_state(partition, *record);
+    partition.floor = partition.state.vector();
     return {};
   }
-  if (partition->delivery(*record) != Partition::Delivery::kReady) {
+  const VersionVector& seen = partition.state.vector();
+  if (seen.covers(record->dot())) return {};
+  if (partition.delivery(*record) != Partition::Delivery::kReady) {
     return fail(fmt::format("record {} of partition {} comes without what it depends on ({})",
-                            head->dot.to_string(), partition->id, seen.to_string()));
+                            record->dot().to_string(), partition.id, seen.to_string()));
   }
   (void)hybrid_clock.observe(record->time, clock.wall_ms());
-  join(*partition, *record);
+  join(partition, *record);
   return {};
 }
 

@@ -2,6 +2,8 @@
 // states get into both. See shard.h for what drives it.
 #pragma once
 
+#include <absl/container/btree_map.h>
+
 #include <functional>
 #include <memory>
 #include <span>
@@ -49,8 +51,13 @@ class ShardCore {
   // All of a partition, as a peer gets it.
   static std::string encode_state(const Partition& partition);
 
-  // For recovery: joins without logging.
-  Result<> replay(std::string_view bytes, LogPosition frame);
+  // For recovery, which goes over the log's records in two steps: as each is read, then for one
+  // after the other. note_logged() says whether there is anything to replay in it, and `keys` get the hashes of
+  // the keys that this needs and that are not in memory.
+  using ColdKeys = absl::btree_map<PartitionId, std::vector<std::uint64_t>>;
+  Result<bool> note_logged(std::string_view bytes, LogPosition frame, ColdKeys& keys);
+  // Joins without logging.
+  Result<> replay(std::string_view bytes);
 
   // The wall clock as it was when this turn first asked for it.
   std::int64_t turn_ms() {

@@ -74,6 +74,44 @@ class Reach : public Keyspace {
   std::span<const PartitionId> ids_;
 };
 
+// Replays the log's records in batches, so that what they change can be read from the store in the
+// order in which it is there.
+class Replay {
+ public:
+  explicit Replay(ShardCore& core) : core_(core) {}
+
+  Result<> take(std::string_view record, LogPosition frame) {
+    const auto needed = core_.note_logged(record, frame, keys_);
+    if (!needed) return std::unexpected(needed.error());
+    if (!*needed) return {};
+    records_.emplace_back(bytes_.size(), record.size());
+    bytes_ += record;
+    return bytes_.size() < kBatchBytes ? Result<>() : finish();
+  }
+
+  Result<> finish() {
+    try {
+      for (auto& [id, keys] : std::exchange(keys_, {})) core_.at(id).state.warm(std::move(keys));
+      for (const auto& [at, size] : records_) {
+        const auto replayed = core_.replay(std::string_view(bytes_).substr(at, size));
+        if (!replayed) return replayed;
+      }
+    } catch (const Unreadable& error) {
+      return fail(error.what());
+    }
+    records_.clear();
+    bytes_.clear();
+    return {};
+  }
+
+ private:
+  static constexpr std::size_t kBatchBytes = 128 << 20;
+  ShardCore& core_;
+  ShardCore::ColdKeys keys_;
+  std::string bytes_;
+  std::vector<std::pair<std::size_t, std::size_t>> records_;  // where in `bytes_`
+};
+
 }  // namespace
 
 struct Shard::Impl {
@@ -122,7 +160,8 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   };
   std::map<PartitionId, Held> held;
   bool checked_begin = false;
-  const auto replayed = core.log.recover(
+  Replay replay(core);
+  auto replayed = core.log.recover(
       [&](LogPosition frame, std::string_view record) -> Result<> {
         if (!std::exchange(checked_begin, true) && frame > *from) {
           return fail(
@@ -137,13 +176,10 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
           if (partition.first[head->dot.replica] == 0) partition.first.add(head->dot);
           partition.last.add(head->dot);
         }
-        try {
-          return core.replay(record, frame);
-        } catch (const Unreadable& error) {
-          return fail(error.what());
-        }
+        return replay.take(record, frame);
       },
       progress);
+  if (replayed) replayed = replay.finish();
   if (!replayed) return replayed;
   if (core.log.end() < *from) {
     return fail(fmt::format("the log ends at position {}, before what the store holds ({}): files "

@@ -56,7 +56,7 @@ struct ShardOptions {
   std::uint64_t window_bytes = 4 << 20;  // unacknowledged bytes of records per peer
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
-  std::uint64_t pass_bytes = 64 << 20;  // log written between two passes of the store
+  std::uint64_t pass_bytes = 32 << 20;  // log written between two passes of the store
   // Says whether the process uses more memory than it should; none: there is no limit. Objects that
   // are stored are then let go.
   std::function<bool()> memory_over_limit;

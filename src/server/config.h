@@ -88,7 +88,7 @@ struct LogOptions {
 
 struct StoreOptions {
   // Log written since the last pass after which the next one is made.
-  uint64_t pass_bytes = uint64_t{64} << 20;
+  uint64_t pass_bytes = uint64_t{32} << 20;
   // Blocks of the store that are kept in memory.
   uint64_t cache_bytes = uint64_t{32} << 20;
 };

@@ -249,6 +249,24 @@ void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
 }
 
 void PartitionRows::scan(std::uint64_t first, const Visit& visit) {
+  scan_wanted(first, [](std::uint64_t) { return true; }, visit);
+}
+
+void PartitionRows::load(std::span<const std::uint64_t> hashes, const Visit& visit) {
+  auto next = hashes.begin();
+  if (next == hashes.end()) return;
+  scan_wanted(
+      *next,
+      [&](std::uint64_t hash) {
+        while (next != hashes.end() && *next < hash) ++next;
+        return next != hashes.end() && *next == hash;
+      },
+      visit);
+}
+
+void PartitionRows::scan_wanted(std::uint64_t first,
+                                const std::function<bool(std::uint64_t)>& wanted,
+                                const Visit& visit) {
   std::uint64_t hash = 0;
   std::vector<Loaded> objects;  // of that hash
   const auto show = [&] {
@@ -264,13 +282,13 @@ void PartitionRows::scan(std::uint64_t first, const Visit& visit) {
                   [&](std::string_view row, std::string_view value) {
                     if (row.size() < kHashRowBytes) malformed("a row of objects");
                     if (row.size() > kHashRowBytes) {
-                      restore_elements(row, value, objects);
+                      if (!objects.empty()) restore_elements(row, value, objects);
                       return true;
                     }
                     more = show();
                     if (!more) return false;
                     hash = get_big_endian<std::uint64_t>(row.data() + 3);
-                    objects = decode_objects(value);
+                    if (wanted(hash)) objects = decode_objects(value);
                     return true;
                   });
   if (!scanned) throw Unreadable(scanned.error().message);

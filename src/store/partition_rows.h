@@ -26,6 +26,7 @@ class PartitionRows final : public StoredObjects {
   Result<> expiries(const std::function<void(const Changes::Expiry&, bool live)>& visit);
 
   void load(std::uint64_t hash, const Visit& visit) override;
+  void load(std::span<const std::uint64_t> hashes, const Visit& visit) override;
   void scan(std::uint64_t first, const Visit& visit) override;
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
@@ -38,6 +39,10 @@ class PartitionRows final : public StoredObjects {
                     const std::optional<std::string>& value);
 
  private:
+  // Those of the hashes for which wanted(hash) is true.
+  void scan_wanted(std::uint64_t first, const std::function<bool(std::uint64_t)>& wanted,
+                   const Visit& visit);
+
   const PartitionId partition_;
   RowStore& store_;
 };
