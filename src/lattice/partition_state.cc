@@ -664,6 +664,7 @@ void PartitionState::admit(std::uint64_t hash, std::string_view key, Object&& ob
   auto& node = objects_.get_node(key, hash);
   EVEN_CHECK(node.value.empty() && !node.dirty() && cold_ > 0, "an object is in memory already");
   node.value = std::move(object);
+  node.set_used(true);
   --cold_;
   if (node.value.has_residue()) note_residue(key, node.value);
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
 #include "base/mutant.h"
+#include "cluster/placement.h"
 #include "store/partition_rows.h"
 
 namespace even {
@@ -119,7 +121,42 @@ void Projection::finish(const Result<>& outcome) {
   if (on_stored_) on_stored_();
 }
 
+bool Projection::fetch(std::span<const std::string_view> keys, std::function<void()> done) {
+  struct Wanted {
+    Partition* partition;
+    std::uint64_t hash;
+    std::uint64_t epoch;
+  };
+  std::vector<Wanted> wanted;
+  std::vector<std::string> rows;
+  for (const std::string_view key : keys) {
+    Partition* partition = core_.find(cluster::key_partition(key, core_.options.partition_count));
+    if (partition == nullptr) continue;
+    const std::uint64_t hash = hash64(key);
+    if (!partition->state.is_cold(hash)) continue;
+    wanted.push_back({partition, hash, partition->state.epoch()});
+    rows.push_back(partition->rows->object_row(hash));
+  }
+  if (rows.empty()) return false;
+  store_.fetch(std::move(rows), [wanted = std::move(wanted),
+                                 done = std::move(done)](const RowStore::Fetched& values) {
+    for (std::size_t i = 0; values && i < wanted.size(); ++i) {
+      const auto& [partition, hash, epoch] = wanted[i];
+      if (partition->state.epoch() != epoch || !partition->state.is_cold(hash)) continue;
+      try {
+        (void)PartitionRows::admit(partition->state, hash, (*values)[i]);
+      } catch (const Unreadable&) {
+        // Who needs it comes upon it again, and says so.
+      }
+    }
+    done();
+  });
+  return true;
+}
+
 void Projection::evict() {
+  any_cold_ = std::ranges::any_of(core_.partitions(),
+                                  [](const auto& partition) { return partition->state.cold() > 0; });
   const auto& over_limit = core_.options.memory_over_limit;
   const auto& partitions = core_.partitions();
   if (!over_limit || partitions.empty()) return;

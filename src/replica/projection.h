@@ -6,7 +6,10 @@
 // failure can leave objects in the store whose records are lost.
 #pragma once
 
+#include <functional>
 #include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "replica/core.h"
@@ -31,6 +34,12 @@ class Projection {
   bool pass_under_way() const { return stage_ != Stage::kIdle; }
   // Nothing is left that a pass would store.
   bool all_stored() const;
+
+  // Whether any object is in the store only, as of the last tick.
+  bool any_cold() const { return any_cold_; }
+  // Whether some of these keys are. They are then read without blocking, and done() is called later,
+  // in another turn, when they are in memory (or cannot be read, or have been let go again).
+  bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
 
   // Lets go of objects while memory is over its limit.
   void evict();
@@ -61,6 +70,7 @@ class Projection {
   ShardCore& core_;
   RowStore& store_;
   Stage stage_ = Stage::kIdle;
+  bool any_cold_ = false;
   bool requested_ = false;
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed

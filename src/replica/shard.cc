@@ -351,6 +351,11 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
   each_object([](const Object& object, std::uint64_t field) { object.prefetch_value(field); });
 }
 
+bool Shard::fetch(std::span<const std::string_view> keys, std::function<void()> done) {
+  return impl_->projection.fetch(keys, std::move(done));
+}
+bool Shard::any_cold() const { return impl_->projection.any_cold(); }
+
 LogPosition Shard::barrier() const {
   // While the log cannot be written, reads go on; they may show what was refused room in the log.
   const Log& log = impl_->core.log;

@@ -140,6 +140,12 @@ class Shard {
   };
   void prefetch(std::span<const Lookup> lookups) const;
 
+  // Whether some of these keys are in the store only, and would be read from it, blocking, by a command. If so, they are read in
+  // another thread, and done() is called in a later turn.
+  bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
+  // Whether fetch() can have anything to do.
+  bool any_cold() const;
+
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.
   void end_turn();

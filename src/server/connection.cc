@@ -147,6 +147,11 @@ std::size_t Connection::execute_all(std::string_view bytes) {
         .authenticated = session_.authenticated};
     const RespParser::Status status = batch.parse(parser_, bytes.substr(used), limits);
     if (batch.size() > 1 && !thread_.lease().lent()) thread_.shard().prefetch(batch.lookups());
+    if (!std::exchange(fetched_, false) && thread_.shard().any_cold() && fetch(batch)) {
+      block_ = Block::kStore;
+      parser_.restart();
+      return used;
+    }
     for (std::size_t i = 0; i < batch.size(); ++i) {
       if (closing_ || closed_) return used;
       block_ = blocked();
@@ -166,6 +171,24 @@ std::size_t Connection::execute_all(std::string_view bytes) {
     }
   }
   return used;
+}
+
+bool Connection::fetch(const RequestBatch& batch) {
+  if (closing_ || closed_ || thread_.lease().lent() || !session_.authenticated) return false;
+  std::vector<std::string_view> keys;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const Command* command = batch.command(i);
+    if (command == nullptr || command->scope != Scope::kKeys) continue;
+    if (!check_arity(*command, batch.args(i)).empty()) continue;
+    for_each_key(*command, batch.args(i), [&](std::string_view key) { keys.push_back(key); });
+  }
+  return thread_.shard().fetch(keys, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    // Once: what cannot be had this way is read when a command asks for it.
+    self->fetched_ = true;
+    self->unblock(Block::kStore);
+  });
 }
 
 Connection::Block Connection::blocked() const {

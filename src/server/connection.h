@@ -20,6 +20,7 @@
 
 #include "engine/reply.h"
 #include "server/reply_queue.h"
+#include "server/request_batch.h"
 #include "server/resp_parser.h"
 #include "server/session.h"
 #include "server/stream.h"
@@ -62,6 +63,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kOutput,  // too many replies wait for the client
     kSlots,   // it must not run before those ahead of it have been answered
     kShard,   // the shard is lent
+    kStore,   // keys are being read from the store
   };
 
   void read();
@@ -72,6 +74,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::size_t execute_all(std::string_view bytes);
   // Why the next request must wait.
   Block blocked() const;
+  // Has the keys of the batch read that are in the store only; returns whether there are any.
+  bool fetch(const RequestBatch& batch);
   // Other than kNone: the same request is to be tried again later.
   Block execute(const Command* command, Args args);
   Block execute_keys(const Command& command, Args args);
@@ -97,6 +101,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Block block_ = Block::kNone;
   bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs
   bool resuming_ = false;
+  bool fetched_ = false;  // what comes next, just now
   bool writing_ = false;
   bool dirty_ = false;
   bool closing_ = false;  // no more requests; close when the replies have left
