@@ -14,6 +14,9 @@ constexpr std::int64_t kSliceUs = 2'000;
 constexpr std::size_t kMaxBacklog = 16 << 20;
 constexpr std::int64_t kRetryUs = 1'000'000;
 constexpr std::size_t kEvictSlice = 256;
+// Where writes outrun eviction, it gets more of the time.
+constexpr double kHighPressure = 1.05;
+constexpr std::int64_t kLongSliceUs = 20'000;
 
 }  // namespace
 
@@ -157,11 +160,13 @@ bool Projection::fetch(std::span<const std::string_view> keys, std::function<voi
 void Projection::evict() {
   any_cold_ = std::ranges::any_of(core_.partitions(),
                                   [](const auto& partition) { return partition->state.cold() > 0; });
-  const auto& over_limit = core_.options.memory_over_limit;
+  const auto& pressure = core_.options.memory_pressure;
   const auto& partitions = core_.partitions();
-  if (!over_limit || partitions.empty()) return;
+  if (!pressure || partitions.empty()) return;
   const std::int64_t started_us = core_.clock.monotonic_us();
-  while (over_limit() && core_.clock.monotonic_us() - started_us <= kSliceUs) {
+  for (double now = pressure(); now > 1; now = pressure()) {
+    const std::int64_t slice_us = now > kHighPressure ? kLongSliceUs : kSliceUs;
+    if (core_.clock.monotonic_us() - started_us > slice_us) return;
     Partition& partition = *partitions[hand_partition_];
     if (!partition.taken) {
       const std::size_t evicted = partition.state.evict(hand_, kEvictSlice);

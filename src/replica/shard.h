@@ -57,9 +57,9 @@ struct ShardOptions {
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t pass_bytes = 32 << 20;  // log written between two passes of the store
-  // Says whether the process uses more memory than it should; none: there is no limit. Objects that
-  // are stored are then let go.
-  std::function<bool()> memory_over_limit;
+  // The memory that the process uses as a share of what it may use; none: there is no limit. Beyond
+  // 1, objects that are stored are let go.
+  std::function<double()> memory_pressure;
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.

@@ -58,7 +58,9 @@ ShardOptions shard_options(const NodeContext& node, ShardId id) {
   options.log.segment_bytes = node.config.log.segment_bytes;
   options.pass_bytes = node.config.store.pass_bytes;
   if (const std::uint64_t limit = node.config.memory.max_memory; limit != 0) {
-    options.memory_over_limit = [limit] { return allocated_bytes() > limit; };
+    options.memory_pressure = [limit] {
+      return static_cast<double>(allocated_bytes()) / static_cast<double>(limit);
+    };
   }
   options.retain_bytes = node.config.log.retain_bytes;
   options.max_drift_ms = node.config.clock.max_drift_ms;

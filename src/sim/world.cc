@@ -187,7 +187,7 @@ ShardOptions World::shard_options(Node& node) {
   o.pass_bytes = options_.pass_bytes;
   o.retain_bytes = options_.retain_bytes;
   if (options_.evict > 0) {
-    o.memory_over_limit = [this, &node] { return node.random.chance(options_.evict); };
+    o.memory_pressure = [this, &node] { return node.random.chance(options_.evict) ? 2.0 : 0.5; };
   }
   o.observe = [this](std::string_view bytes, bool by_command) {
     if (const auto made = oracle_.made(bytes, by_command); !made) violated(made.error().message);
