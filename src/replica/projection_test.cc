@@ -1,0 +1,343 @@
+// A shard and its store: what is written, what leaves memory, what comes back. That it is right
+// under crashes and faults is the simulator's business.
+#include "replica/projection.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "lattice/golden.h"
+#include "log/test_log.h"
+#include "replica/shard.h"
+#include "store/sim_store.h"
+
+namespace even::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Silence final : public Transport {
+ public:
+  void send(NodeNumber, std::string) override {}
+};
+
+// Counts what is written, and fails to read on demand.
+class Watched final : public RowStore {
+ public:
+  explicit Watched(std::unique_ptr<RowStore> store) : store_(std::move(store)) {}
+
+  Result<std::optional<std::string>> get(std::string_view row) override {
+    ++gets;
+    if (unreadable) return fail("000007.sst is damaged");
+    return store_->get(row);
+  }
+  Result<> scan(std::string_view first, std::string_view end,
+                const std::function<bool(std::string_view, std::string_view)>& visit) override {
+    if (unreadable) return fail("000007.sst is damaged");
+    return store_->scan(first, end, visit);
+  }
+  void fetch(std::vector<std::string> rows, std::function<void(Fetched)> done) override {
+    if (!hold_fetched) return store_->fetch(std::move(rows), std::move(done));
+    std::vector<std::optional<std::string>> values;
+    for (const std::string& row : rows) values.push_back(*store_->get(row));
+    deliver = [values = std::move(values), done = std::move(done)] { done(values); };
+  }
+  void write(RowBatch changes) override {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      ++written[static_cast<int>(changes[i].kind)];
+      bytes_written += changes[i].row.size() + changes[i].value.size();
+    }
+    store_->write(std::move(changes));
+  }
+  void commit(std::function<void(Result<>)> done) override { store_->commit(std::move(done)); }
+  void abandon() override { store_->abandon(); }
+  std::size_t backlog() const override { return store_->backlog(); }
+
+  bool unreadable = false;
+  bool hold_fetched = false;  // what is fetched is read at once and comes with deliver()
+  std::function<void()> deliver;
+  int gets = 0;
+  int written[3] = {};  // by RowBatch::Kind
+  std::size_t bytes_written = 0;
+
+ private:
+  std::unique_ptr<RowStore> store_;
+};
+
+struct Node {
+  Node() { start(); }
+
+  ShardOptions options() {
+    ShardOptions options;
+    options.partition_count = 2;
+    options.partitions = {{0, {1}}, {1, {1}}};
+    options.memory_pressure = [this] { return pressure; };
+    return options;
+  }
+  void start() {
+    store = std::make_unique<Watched>(rows.shard_store());
+    shard = std::make_unique<Shard>(options(), world.clock, world.random, world.disk, *store, out);
+    const auto recovered = shard->recover();
+    ASSERT_TRUE(recovered) << recovered.error().message;
+  }
+  // Power goes, after what was written has been made durable.
+  void restart() {
+    ASSERT_TRUE(shard->close());
+    shard.reset();
+    store.reset();
+    world.disk.crash();
+    rows.crash();
+    start();
+  }
+  std::string run(const std::vector<std::string>& words) {
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    std::string reply;
+    shard->execute(*find_command(args[0]), args, false, reply);
+    shard->end_turn();
+    return reply;
+  }
+  void pass_time(int ticks = 400) {
+    for (int i = 0; i < ticks; ++i) {
+      world.run_for(5'000);
+      shard->tick();
+      shard->end_turn();
+    }
+  }
+  void store_all() {
+    shard->store_changes();
+    pass_time();
+    ASSERT_TRUE(shard->all_stored());
+  }
+  // Lets go of all that may be.
+  void evict_all() {
+    store_all();
+    pressure = 2;
+    pass_time();
+    pressure = 0;
+  }
+  std::size_t cold() const { return shard->state(0)->cold() + shard->state(1)->cold(); }
+
+  World world;
+  sim::SimStore rows{world.scheduler, world.random};
+  Silence out;
+  double pressure = 0;
+  std::unique_ptr<Watched> store;
+  std::unique_ptr<Shard> shard;
+};
+
+std::vector<std::string> many(std::string command, std::string key, int first, int count,
+                              bool with_values = false) {
+  std::vector<std::string> words{std::move(command), std::move(key)};
+  for (int i = first; i < first + count; ++i) {
+    words.push_back(fmt::format("e{}", i));
+    if (with_values) words.push_back(fmt::format("v{}", i));
+  }
+  return words;
+}
+
+TEST(Projection, ARestartAfterAPassReadsNothingThatNobodyAsksFor) {
+  Node node;
+  for (int i = 0; i < 100; ++i) node.run({"set", fmt::format("k{}", i), fmt::format("{}", i)});
+  node.store_all();
+  node.restart();
+  EXPECT_EQ(node.cold(), 100u);
+  EXPECT_EQ(node.run({"dbsize"}), ":100\r\n");
+  EXPECT_EQ(node.run({"get", "k7"}), "$1\r\n7\r\n");
+  EXPECT_EQ(node.cold(), 99u);
+  EXPECT_EQ(node.run({"get", "absent"}), "$-1\r\n");
+  const int gets = node.store->gets;
+  EXPECT_EQ(node.run({"get", "absent"}), "$-1\r\n");
+  EXPECT_EQ(node.run({"get", "k7"}), "$1\r\n7\r\n");
+  EXPECT_EQ(node.store->gets, gets);
+}
+
+TEST(Projection, OneElementOfALargeCollectionCostsTheElement) {
+  Node node;
+  node.run(many("sadd", "s", 0, 5000));
+  node.run(many("hset", "h", 0, 5000, true));
+  node.store_all();
+  const auto begin = std::to_array(node.store->written);
+  const std::size_t bytes = node.store->bytes_written;
+  node.run({"sadd", "s", "one more"});
+  node.run({"hset", "h", "e17", "another"});
+  node.run({"hdel", "h", "e18"});
+  node.store_all();
+  // Two elements; the objects of the keys, the summaries of their partitions, the position.
+  EXPECT_LE(node.store->written[0] - begin[0], 2 + 2 + 2 + 1);
+  EXPECT_EQ(node.store->written[1] - begin[1], 1);
+  EXPECT_EQ(node.store->written[2] - begin[2], 0);
+  EXPECT_LT(node.store->bytes_written - bytes, 600u);
+  node.restart();
+  EXPECT_EQ(node.run({"scard", "s"}), ":5001\r\n");
+  EXPECT_EQ(node.run({"hget", "h", "e17"}), "$7\r\nanother\r\n");
+  EXPECT_EQ(node.run({"hexists", "h", "e18"}), ":0\r\n");
+  EXPECT_EQ(node.run({"hlen", "h"}), ":4999\r\n");
+}
+
+TEST(Projection, ATableThatGoesAndComesBackLeavesNothingOfTheOldOne) {
+  for (const bool in_one_pass : {false, true}) {
+    Node node;
+    const auto maybe_store = [&] {
+      if (!in_one_pass) node.store_all();
+    };
+    node.run(many("sadd", "s", 0, 300));
+    node.run(many("hset", "h", 0, 300, true));
+    node.store_all();
+    node.run({"del", "s"});
+    node.run({"del", "h"});
+    maybe_store();
+    node.run(many("sadd", "s", 250, 100));
+    node.run({"hset", "h", "e1", "small"});
+    maybe_store();
+    node.run(many("srem", "s", 250, 20));
+    node.store_all();
+    node.restart();
+    EXPECT_EQ(node.run({"scard", "s"}), ":80\r\n");
+    EXPECT_EQ(node.run({"sismember", "s", "e269"}), ":0\r\n");
+    EXPECT_EQ(node.run({"sismember", "s", "e270"}), ":1\r\n");
+    EXPECT_EQ(node.run({"hgetall", "h"}), "*2\r\n$2\r\ne1\r\n$5\r\nsmall\r\n");
+    node.run({"del", "s", "h"});
+    node.store_all();
+    // Summaries and the position.
+    for (const auto& [row, value] : node.rows.rows()) EXPECT_LE(row.size(), 4u);
+  }
+}
+
+TEST(Projection, OnlyWhatIsStoredLeavesMemoryAndAllOfItComesBack) {
+  Node node;
+  for (int i = 0; i < 500; ++i) node.run({"set", fmt::format("k{}", i), fmt::format("{}", i)});
+  node.run({"pexpire", "k3", "1000000"});
+  node.run({"incrby", "n", "5"});
+  node.run(many("sadd", "s", 0, 100));
+  node.evict_all();
+  EXPECT_EQ(node.cold(), 502u);
+  node.run({"set", "k1", "new"});
+  EXPECT_EQ(node.cold(), 501u);
+  node.pressure = 2;
+  node.shard->tick();
+  EXPECT_EQ(node.run({"get", "k1"}), "$3\r\nnew\r\n");
+  node.pressure = 0;
+  EXPECT_EQ(node.run({"incr", "n"}), ":6\r\n");
+  EXPECT_EQ(node.run({"scard", "s"}), ":100\r\n");
+  EXPECT_EQ(node.run({"persist", "k3"}), ":1\r\n");
+  EXPECT_EQ(node.run({"dbsize"}), ":502\r\n");
+  for (const PartitionId id : {PartitionId{0}, PartitionId{1}}) {
+    const PartitionState& state = *node.shard->state(id);
+    EXPECT_EQ(state.recompute_digest(), state.digest());
+  }
+}
+
+TEST(Projection, WhatIsFetchedAheadIsThereAndNotReadAgain) {
+  Node node;
+  for (int i = 0; i < 10; ++i) node.run({"set", fmt::format("k{}", i), "v"});
+  node.run(many("sadd", "s", 0, 100));
+  node.evict_all();
+  const std::vector<std::string_view> keys{"k1", "k2", "absent", "s"};
+  bool done = false;
+  EXPECT_TRUE(node.shard->any_cold());
+  ASSERT_TRUE(node.shard->fetch(keys, [&] { done = true; }));
+  node.world.run_for(1'000'000);
+  ASSERT_TRUE(done);
+  const int gets = node.store->gets;
+  EXPECT_EQ(node.run({"exists", "k1", "k2", "absent"}), ":2\r\n");
+  EXPECT_EQ(node.store->gets, gets);
+  EXPECT_EQ(node.run({"scard", "s"}), ":100\r\n");  // a table takes more than one row
+  EXPECT_FALSE(node.shard->fetch(keys, [] {}));
+}
+
+TEST(Projection, WhatIsFetchedAheadIsForgottenWhenItMayHaveGrownOld) {
+  Node node;
+  node.run({"set", "k", "old"});
+  node.evict_all();
+  const std::vector<std::string_view> keys{"k"};
+  node.store->hold_fetched = true;
+  ASSERT_TRUE(node.shard->fetch(keys, [] {}));
+  node.run({"set", "k", "new"});
+  node.evict_all();
+  EXPECT_EQ(node.cold(), 1u);
+  node.store->deliver();
+  EXPECT_EQ(node.run({"get", "k"}), "$3\r\nnew\r\n");
+}
+
+TEST(Projection, WhatCannotBeReadIsAnErrorAndChangesNothing) {
+  Node node;
+  node.run({"set", "k", "1"});
+  node.run({"set", "other", "1"});
+  node.evict_all();
+  node.run({"get", "other"});
+  const std::uint64_t digest = node.shard->state(0)->digest() + node.shard->state(1)->digest();
+  node.store->unreadable = true;
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"get", "k"}, {"incr", "k"}, {"mset", "other", "2", "k", "2"}, {"keys", "*"}, {"flushall"}}) {
+    EXPECT_THAT(node.run(words), StartsWith("-IOERR 000007.sst is damaged")) << words[0];
+  }
+  EXPECT_EQ(node.run({"get", "other"}), "$1\r\n1\r\n");
+  EXPECT_EQ(node.run({"dbsize"}), ":2\r\n");
+  node.store->unreadable = false;
+  EXPECT_EQ(node.run({"get", "k"}), "$1\r\n1\r\n");
+  EXPECT_EQ(node.shard->state(0)->digest() + node.shard->state(1)->digest(), digest);
+}
+
+TEST(Projection, APassThatFailsIsMadeUpFor) {
+  Node node;
+  node.rows.faults.full = true;
+  for (int i = 0; i < 50; ++i) node.run({"set", fmt::format("k{}", i), "v"});
+  node.shard->store_changes();
+  node.pass_time();
+  EXPECT_FALSE(node.shard->all_stored());
+  EXPECT_EQ(node.run({"get", "k1"}), "$1\r\nv\r\n");
+  node.run({"del", "k2"});
+  node.rows.faults.full = false;
+  node.pass_time();
+  EXPECT_TRUE(node.shard->all_stored());
+  node.restart();
+  EXPECT_EQ(node.cold(), 49u);
+  EXPECT_EQ(node.run({"exists", "k1", "k2"}), ":1\r\n");
+}
+
+TEST(Projection, TheRowsHaveNotChanged) {
+  sim::Scheduler scheduler;
+  Random random(1);
+  sim::SimStore rows(scheduler, random);
+  const auto store = rows.shard_store();
+  PartitionRows partition(0x0102, *store);
+  PartitionState state;
+  state.attach(partition, {});
+  const ReplicaId origin = ReplicaId::make(7, 0x1234);
+  Record record = Record::begin(0x0102, origin, Hlc{0x99}, state.vector());
+  const auto leaf = [&](KeyDelta& key, LeafKind kind, std::string_view field, SiblingView sibling) {
+    LeafDelta& out = key.leaves.emplace_back();
+    out.kind = kind;
+    out.field = field;
+    out.siblings.push_back(sibling);
+  };
+  KeyDelta& string = record.delta.keys.emplace_back();
+  string.key = "string";
+  leaf(string, LeafKind::kString, {}, {record.dot(), record.time, "value", 0});
+  leaf(string, LeafKind::kExpiry, {}, {record.dot(), record.time, {}, 1'700'000'000'000});
+  std::vector<std::string> members;
+  for (int i = 0; i < 70; ++i) members.push_back(fmt::format("m{}", i));
+  KeyDelta& set = record.delta.keys.emplace_back();
+  set.key = "set";
+  for (const std::string& member : members) {
+    leaf(set, LeafKind::kMember, member, {record.dot(), {}, {}, 0});
+  }
+  state.join(record.delta, record.context);
+  RowBatch batch;
+  partition.write_changes(state, batch);
+  write_position(3, 0x123456, batch);
+  std::string text;
+  const auto hex = [](std::string_view bytes) {
+    std::string out;
+    for (const char c : bytes) out += fmt::format("{:02x}", static_cast<unsigned char>(c));
+    return out;
+  };
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    text += hex(batch[i].row) + " " + hex(batch[i].value) + "\n";
+  }
+  expect_golden("rows-v1.hex", text, "the rows of the store");
+}
+
+}  // namespace
+}  // namespace even::test
