@@ -1,5 +1,6 @@
 #include "server/router.h"
 
+#include <absl/container/flat_hash_set.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -128,14 +129,56 @@ void Router::run_within(OwnedRequest request, ReplySink sink) {
 
 void Router::run_here(OwnedRequest request, ReplySink sink) {
   thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
-    std::string reply;
-    const LogPosition position = thread_.shard().execute(*request.command, request.args,
-                                                         request.resp3, reply, {}, request.within);
-    thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
-                                     const ShardThread::ReleaseError& error) mutable {
-      sink(error ? error_reply(*error) : std::move(reply));
-    });
+    if (thread_.shard().any_cold() && park(request, sink)) return;
+    execute_here(request, std::move(sink));
   });
+}
+
+void Router::execute_here(const OwnedRequest& request, ReplySink sink) {
+  std::string reply;
+  const LogPosition position = thread_.shard().execute(*request.command, request.args,
+                                                       request.resp3, reply, {}, request.within);
+  thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
+                                   const ShardThread::ReleaseError& error) mutable {
+    sink(error ? error_reply(*error) : std::move(reply));
+  });
+}
+
+// Keeps a request back while its keys are read from the store, or while one that came before it on
+// the same keys is kept back: a client's commands on one key stay in order. False: it may run.
+bool Router::park(OwnedRequest& request, ReplySink& sink) {
+  std::vector<std::string_view> keys;
+  for_each_key(*request.command, request.args,
+               [&keys](std::string_view key) { keys.push_back(key); });
+  const bool behind = std::ranges::any_of(parked_, [&keys](const Parked& earlier) {
+    return std::ranges::find_first_of(earlier.keys, keys) != earlier.keys.end();
+  });
+  const std::uint64_t number = next_parked_++;
+  const bool fetching = !behind && thread_.shard().fetch(keys, [this, number] {
+    for (Parked& parked : parked_) parked.ready = parked.ready || parked.number == number;
+    unpark();
+  });
+  if (!behind && !fetching) return false;
+  parked_.push_back({number, behind, std::move(request), std::move(sink), std::move(keys)});
+  return true;
+}
+
+// Runs what is ready and has nothing on its keys before it.
+void Router::unpark() {
+  absl::flat_hash_set<std::string_view> waiting;
+  for (auto at = parked_.begin(); at != parked_.end();) {
+    const bool may_run = at->ready && std::ranges::none_of(at->keys, [&](std::string_view key) {
+      return waiting.contains(key);
+    });
+    if (!may_run) {
+      waiting.insert(at->keys.begin(), at->keys.end());
+      ++at;
+      continue;
+    }
+    Parked parked = std::move(*at);
+    at = parked_.erase(at);
+    execute_here(parked.request, std::move(parked.sink));
+  }
 }
 
 void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {

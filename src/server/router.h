@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <span>
 #include <string>
@@ -42,12 +43,24 @@ class Router {
   // may be shown. `may_forward` is false for what another node forwarded to this one.
   void submit(OwnedRequest request, ReplySink sink, bool may_forward = true);
 
-  // No command over several shards is under way.
-  bool idle() const { return across_ == 0; }
+  // No command over several shards is under way, and none waits for the store.
+  bool idle() const { return across_ == 0 && parked_.empty(); }
 
  private:
   struct Across;
   void run_here(OwnedRequest request, ReplySink sink);
+  void execute_here(const OwnedRequest& request, ReplySink sink);
+  // Requests whose keys are being read from the store, in the order in which they came, and those on
+  // the same keys that came behind them.
+  struct Parked {
+    std::uint64_t number;
+    bool ready;
+    OwnedRequest request;
+    ReplySink sink;
+    std::vector<std::string_view> keys;  // of the request
+  };
+  bool park(OwnedRequest& request, ReplySink& sink);
+  void unpark();
   void run_on(ShardId shard, OwnedRequest request, ReplySink sink);
   void run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink);
   void borrow_next(std::unique_ptr<Across> across);
@@ -73,6 +86,8 @@ class Router {
 
   ShardThread& thread_;
   std::size_t across_ = 0;
+  std::list<Parked> parked_;
+  std::uint64_t next_parked_ = 0;
 };
 
 }  // namespace even::server
