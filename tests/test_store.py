@@ -172,6 +172,28 @@ def test_expiries_are_kept_for_what_is_not_in_memory(make_cluster):
         assert all(9_000_000 < client.pttl(key) <= 10_000_000 for key in late[:50])
 
 
+def test_the_number_of_shards_may_change_between_restarts(make_cluster):
+    cluster = make_cluster(nodes=2, options=OPTIONS)
+    model = Model(3)
+    for how, shards in (("stop", 3), ("kill9", 1), ("stop", 1), ("kill9", 4)):
+        with raw_client(cluster["n1"]) as client:
+            model.write(client, 10_000, 10_000)
+            # Not everything gets to the other node before it is down.
+            cluster["n2"].stop()
+            model.write(client, 2_000, 10_000)
+        getattr(cluster["n1"], how)()
+        for node in cluster:
+            node.start(arguments=["--set", f"node.shards={shards}"])
+        for node in cluster:
+            until("it has all", lambda: node.client().dbsize() == model.size())
+        cluster.wait_converged(60)
+        for node in cluster:
+            with raw_client(node) as client:
+                model.check(client)
+                model.check_walks(client)
+            assert all(int(name.name[4:8]) < shards for name in node.data.glob("log-*"))
+
+
 def write_numbers(client, prefix, written, stop):
     """SETs prefix:0, prefix:1 ..., INCRs and SADDs beside them; `written` counts what was acknowledged."""
     try:

@@ -492,6 +492,7 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
     list.erase(std::unique(list.begin(), list.end()), list.end());
   };
   Changes taken = std::exchange(changes_, {});
+  changed_ = false;
   in_order(taken.keys);
   in_order(taken.elements);
   in_order(taken.dropped);
@@ -584,6 +585,7 @@ void PartitionState::not_stored(const Changes& changes) {
   const auto append = [](auto& to, const auto& from) {
     to.insert(to.end(), from.begin(), from.end());
   };
+  changed_ = true;
   append(changes_.keys, changes.keys);
   append(changes_.elements, changes.elements);
   append(changes_.dropped, changes.dropped);

@@ -41,7 +41,10 @@ class PartitionState {
   // Brings into memory what joining the delta would look at. Throws Unreadable, which the join then
   // does not.
   void prepare(const Delta& delta) const;
-  void cover(const VersionVector& context) { vector_.merge(context); }
+  void cover(const VersionVector& context) {
+    vector_.merge(context);
+    changed_ = true;
+  }
 
   const VersionVector& vector() const { return vector_; }
   std::uint64_t digest() const { return digest_; }
@@ -119,7 +122,8 @@ class PartitionState {
   void attach(StoredObjects& stored, const Summary& summary);
   void restore_expiry(const Changes::Expiry& entry, bool live);
 
-  bool changed() const { return !changes_.empty(); }
+  // Also when no object has changed, but the vector.
+  bool changed() const { return changed_ || !changes_.empty(); }
   std::size_t changed_keys() const { return changes_.keys.size(); }
   // Takes what has changed since the last time, and shows it as it is now, with the summary that
   // goes with it. Afterwards exactly one of stored() and not_stored() is due before the next.
@@ -189,6 +193,7 @@ class PartitionState {
   mutable std::size_t cold_ = 0;  // objects that are not in memory
   mutable absl::flat_hash_set<std::uint64_t> absent_;  // hashes that are known not to be in the store
   Changes changes_;
+  bool changed_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t digest_ = 0;
   std::size_t live_keys_ = 0;

@@ -408,6 +408,18 @@ Result<> Log::remove_first_segment() {
   return {};
 }
 
+Result<> Log::remove_all() {
+  EVEN_CHECK(body_.empty(), "records that are not written would be lost");
+  bool created = false;
+  if (segments_.back().bytes > 0) {
+    if (auto rolled = roll(created); !rolled) return rolled;
+  }
+  while (segments_.size() > 1) {
+    if (auto removed = remove_first_segment(); !removed) return removed;
+  }
+  return {};
+}
+
 Result<LogReport> inspect_log(
     Disk& disk,
     const std::function<void(const std::string&, std::uint64_t, std::string_view)>& visit) {

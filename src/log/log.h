@@ -99,6 +99,8 @@ class Log {
   // Starts of the segments, ascending; the last one is being written.
   std::vector<LogPosition> segment_starts() const;
   LogPosition current_segment() const { return segments_.back().base; }
+  // Begins a new segment and removes all others. What was gathered must have been written.
+  Result<> remove_all();
   // Removes the oldest segment; not the one being written.
   Result<> remove_first_segment();
 

@@ -296,6 +296,28 @@ TEST(Projection, APassThatFailsIsMadeUpFor) {
   EXPECT_EQ(node.run({"exists", "k1", "k2"}), ":1\r\n");
 }
 
+// Otherwise the log before a pass might be removed that has the only trace of it, and what depends on
+// it could not be replayed.
+TEST(Projection, ARecordThatChangesNothingIsStoredAsSeen) {
+  sim::Scheduler scheduler;
+  Random random(1);
+  sim::SimStore rows(scheduler, random);
+  const auto store = rows.shard_store();
+  PartitionRows partition(0, *store);
+  PartitionState state;
+  state.attach(partition, {});
+  EXPECT_FALSE(state.changed());
+  VersionVector context;
+  context.add({ReplicaId::make(2, 7), 1});
+  state.join({}, context);
+  ASSERT_TRUE(state.changed());
+  RowBatch batch;
+  const Changes taken = partition.write_changes(state, batch);
+  EXPECT_FALSE(state.changed());
+  state.not_stored(taken);
+  EXPECT_TRUE(state.changed());
+}
+
 TEST(Projection, TheRowsHaveNotChanged) {
   sim::Scheduler scheduler;
   Random random(1);

@@ -431,6 +431,12 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
 void Shard::store_changes() { impl_->projection.request_pass(); }
 bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
+Result<> Shard::remove_log() {
+  EVEN_CHECK(all_stored(), "the log has what the store lacks");
+  if (const auto flushed = impl_->core.log.flush_and_sync(); !flushed) return flushed;
+  return impl_->core.log.remove_all();
+}
+
 Result<> Shard::close() {
   impl_->core.close_all();
   return impl_->core.log.flush_and_sync();

@@ -176,6 +176,9 @@ class Shard {
   void store_changes();
   // Whether there is nothing (more) to store.
   bool all_stored() const;
+  // Removes the log, of which the store has everything (all_stored()). Peers that lack something are
+  // given snapshots. Nothing but close() may follow.
+  Result<> remove_log();
   // Stops: writes and syncs all.
   Result<> close();
 

@@ -83,16 +83,10 @@ Result<> check_identity(const Identity& found, const Identity& mine) {
                     "change once there is data",
                     found.partitions, mine.partitions));
   }
-  if (found.shards != mine.shards) {
-    return fail(
-        fmt::format("it was written by {} shards, not {}: set node.shards = {}, it cannot "
-                    "change once there is data in this version",
-                    found.shards, mine.shards, found.shards));
-  }
   return {};
 }
 
-Result<> claim_directory(Disk& disk, const Identity& mine) {
+Result<Identity> claim_directory(Disk& disk, const Identity& mine) {
   const std::string name(kName);
   const auto names = disk.list();
   if (!names) return std::unexpected(names.error());
@@ -106,12 +100,23 @@ Result<> claim_directory(Disk& disk, const Identity& mine) {
                       "write it anew: \"{}\"",
                       found.error().message, encode_identity(mine)));
     }
-    return check_identity(*found, mine);
+    if (const auto mine_too = check_identity(*found, mine); !mine_too) {
+      return std::unexpected(mine_too.error());
+    }
+    return found;
   }
+  if (const auto written = write_identity(disk, mine); !written) {
+    return std::unexpected(written.error());
+  }
+  return mine;
+}
+
+Result<> write_identity(Disk& disk, const Identity& identity) {
+  const std::string name(kName);
   const std::string fresh = name + ".new";
   auto file = disk.open_append(fresh, 0);
   if (!file) return std::unexpected(file.error());
-  Result<> written = (*file)->append(encode_identity(mine));
+  Result<> written = (*file)->append(encode_identity(identity));
   if (written) written = (*file)->sync_now();
   if (written) written = disk.rename(fresh, name);
   if (written) written = disk.sync_directory();

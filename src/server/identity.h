@@ -34,9 +34,11 @@ struct Identity {
 std::string encode_identity(const Identity& identity);
 // Of a newer format, only `format` is read.
 Result<Identity> decode_identity(std::string_view text);
-// Errors say what differs and what to do.
+// Errors say what differs and what to do. The number of shards may differ: see reshard.h.
 Result<> check_identity(const Identity& found, const Identity& mine);
-// Reads and checks the file of a directory, or writes it when there is none.
-Result<> claim_directory(Disk& disk, const Identity& mine);
+// Reads and checks the file of a directory, or writes it when there is none. Returns what it says.
+Result<Identity> claim_directory(Disk& disk, const Identity& mine);
+// Replaces the file.
+Result<> write_identity(Disk& disk, const Identity& identity);
 
 }  // namespace even::server

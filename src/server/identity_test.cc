@@ -47,7 +47,6 @@ TEST(Identity, EveryDifferenceIsRefusedInItsOwnWords) {
            Case{[](Identity& i) { i.node = "n2"; }, "node 'n2'"},
            Case{[](Identity& i) { i.number = 2; }, "(number 2)"},
            Case{[](Identity& i) { i.partitions = 8; }, "8 partitions, not 256"},
-           Case{[](Identity& i) { i.shards = 1; }, "set node.shards = 1"},
        }) {
     Identity found = identity();
     test.change(found);

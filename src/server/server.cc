@@ -19,6 +19,7 @@
 #include "server/listener.h"
 #include "server/node_context.h"
 #include "server/peer_link.h"
+#include "server/reshard.h"
 #include "server/shard_thread.h"
 
 namespace even::server {
@@ -36,8 +37,9 @@ ShardId shard_count(const NodeOptions& options) {
 
 class Server {
  public:
-  Server(Config config, ShardId shards, TlsContexts tls)
+  Server(Config config, ShardId shards, TlsContexts tls, Identity found)
       : node_(std::move(config), shards, std::move(tls)),
+        found_(std::move(found)),
         signals_(io_, SIGINT, SIGTERM),
         http_(io_, node_),
         clients_(io_, "client",
@@ -52,6 +54,7 @@ class Server {
 
  private:
   Result<> start();
+  Result<> settle_shards();
   Result<> recover();
   void await_links();
   void provide_descriptors();
@@ -61,6 +64,7 @@ class Server {
 
   asio::io_context io_{1};
   NodeContext node_;
+  const Identity found_;  // in the data directory
   asio::signal_set signals_;
   HttpServer http_;
   Listener clients_;
@@ -120,6 +124,7 @@ Result<> Server::start() {
                                    {.block_cache_bytes = config.store.cache_bytes});
   if (!store) return std::unexpected(store.error());
   node_.store = std::move(*store);
+  if (Result<> settled = settle_shards(); !settled) return settled;
   for (ShardId shard = 0; shard < node_.shards; ++shard) {
     node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
   }
@@ -135,6 +140,16 @@ Result<> Server::start() {
     spdlog::warn("faults.enabled is on: any client can cut this node's links");
   }
   return {};
+}
+
+// The data may have been written by another number of shards.
+Result<> Server::settle_shards() {
+  auto disk = PosixDisk::open(node_.config.node.data, [](PosixDisk::Task) {});
+  if (!disk) return std::unexpected(disk.error());
+  if (found_.shards != node_.shards) {
+    if (Result<> changed = reshard(node_, **disk, found_); !changed) return changed;
+  }
+  return remove_old_shards(node_, **disk);
 }
 
 // Waits for the shards, serving HTTP meanwhile.
@@ -279,6 +294,7 @@ int run_node(Config config) {
     spdlog::critical("{}", lock.error().message);
     return 1;
   }
+  Identity found;
   {
     auto disk = PosixDisk::open(config.node.data, [](PosixDisk::Task) {});
     const Identity mine{.cluster = config.cluster.id,
@@ -286,13 +302,14 @@ int run_node(Config config) {
                         .number = config.self().number,
                         .partitions = config.cluster.partitions,
                         .shards = shards};
-    const Result<> claimed = disk ? claim_directory(**disk, mine) : std::unexpected(disk.error());
+    auto claimed = disk ? claim_directory(**disk, mine) : std::unexpected(disk.error());
     if (!claimed) {
       spdlog::critical("data directory {}: {}", config.node.data, claimed.error().message);
       return 1;
     }
+    found = std::move(*claimed);
   }
-  return Server(std::move(config), shards, std::move(*tls)).run();
+  return Server(std::move(config), shards, std::move(*tls), std::move(found)).run();
 }
 
 }  // namespace even::server

@@ -8,8 +8,8 @@
 #include <random>
 
 #include "base/check.h"
-#include "base/memory.h"
 #include "server/connection.h"
+#include "server/shard_options.h"
 
 namespace even::server {
 namespace {
@@ -26,48 +26,9 @@ constexpr std::chrono::seconds kDrainTime{2};
 // How long bringing the store up to date may take then.
 constexpr std::chrono::seconds kStoreTime{30};
 
-FsyncPolicy policy_of(Fsync fsync) {
-  switch (fsync) {
-    case Fsync::kAlways:
-      return FsyncPolicy::kAlways;
-    case Fsync::kEverySecond:
-      return FsyncPolicy::kEverySecond;
-    case Fsync::kNo:
-      return FsyncPolicy::kNo;
-  }
-  return FsyncPolicy::kEverySecond;
-}
-
 std::uint64_t seed_from_system() {
   std::random_device device;
   return std::uint64_t{device()} << 32 | device();
-}
-
-ShardOptions shard_options(const NodeContext& node, ShardId id) {
-  ShardOptions options;
-  options.node = node.number;
-  options.shard = id;
-  options.partition_count = node.placement.partitions();
-  for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {
-    if (node.shard_of[partition] != id) continue;
-    const auto replicas = node.placement.replicas(partition);
-    options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});
-  }
-  options.cluster_id = node.config.cluster.id;
-  options.log.fsync = policy_of(node.config.log.fsync);
-  options.log.segment_bytes = node.config.log.segment_bytes;
-  options.pass_bytes = node.config.store.pass_bytes;
-  if (const std::uint64_t limit = node.config.memory.max_memory; limit != 0) {
-    options.memory_pressure = [limit] {
-      return static_cast<double>(allocated_bytes()) / static_cast<double>(limit);
-    };
-  }
-  options.retain_bytes = node.config.log.retain_bytes;
-  options.max_drift_ms = node.config.clock.max_drift_ms;
-  options.window_bytes = node.config.replication.window_bytes;
-  options.report_interval_ms = node.config.replication.report_ms;
-  options.warn = [id](const std::string& message) { spdlog::warn("shard {}: {}", id, message); };
-  return options;
 }
 
 }  // namespace
@@ -106,7 +67,7 @@ Result<> ShardThread::recover() {
   if (!disk) return std::unexpected(disk.error());
   disk_ = std::move(*disk);
   store_ = node_.store->shard_store(id_, post_to_shard);
-  shard_ = std::make_unique<Shard>(shard_options(node_, id_), clock_, random_, *disk_, *store_,
+  shard_ = std::make_unique<Shard>(shard_options(node_, id_, node_.shards), clock_, random_, *disk_, *store_,
                                    peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {

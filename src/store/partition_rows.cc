@@ -342,6 +342,14 @@ void write_position(ShardId shard, LogPosition position, RowBatch& out) {
   out.put(position_row(shard), value);
 }
 
+Result<> remove_positions(ShardId first, RowStore& store, RowBatch& out) {
+  const std::string end(3, '\xff');
+  return store.scan(position_row(first), end, [&out](std::string_view row, std::string_view) {
+    out.remove(row);
+    return true;
+  });
+}
+
 Result<LogPosition> read_position(ShardId shard, RowStore& store) {
   const auto value = store.get(position_row(shard));
   if (!value) return std::unexpected(value.error());

@@ -1,0 +1,52 @@
+#include "server/shard_options.h"
+
+#include <spdlog/spdlog.h>
+
+#include "base/memory.h"
+
+namespace even::server {
+namespace {
+
+FsyncPolicy policy_of(Fsync fsync) {
+  switch (fsync) {
+    case Fsync::kAlways:
+      return FsyncPolicy::kAlways;
+    case Fsync::kEverySecond:
+      return FsyncPolicy::kEverySecond;
+    case Fsync::kNo:
+      return FsyncPolicy::kNo;
+  }
+  return FsyncPolicy::kEverySecond;
+}
+
+}  // namespace
+
+ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) {
+  ShardOptions options;
+  options.node = node.number;
+  options.shard = id;
+  options.partition_count = node.placement.partitions();
+  for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {
+    if (NodeContext::owner(partition, shards) != id) continue;
+    if (!node.placement.holds(node.number, partition)) continue;
+    const auto replicas = node.placement.replicas(partition);
+    options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});
+  }
+  options.cluster_id = node.config.cluster.id;
+  options.log.fsync = policy_of(node.config.log.fsync);
+  options.log.segment_bytes = node.config.log.segment_bytes;
+  options.pass_bytes = node.config.store.pass_bytes;
+  if (const std::uint64_t limit = node.config.memory.max_memory; limit != 0) {
+    options.memory_pressure = [limit] {
+      return static_cast<double>(allocated_bytes()) / static_cast<double>(limit);
+    };
+  }
+  options.retain_bytes = node.config.log.retain_bytes;
+  options.max_drift_ms = node.config.clock.max_drift_ms;
+  options.window_bytes = node.config.replication.window_bytes;
+  options.report_interval_ms = node.config.replication.report_ms;
+  options.warn = [id](const std::string& message) { spdlog::warn("shard {}: {}", id, message); };
+  return options;
+}
+
+}  // namespace even::server
