@@ -1,8 +1,12 @@
 """What a node does when its log cannot be written: real limits, real file systems."""
 
+import itertools
 import os
+import random
 import resource
 import subprocess
+import threading
+import time
 
 import pytest
 import redis
@@ -114,3 +118,54 @@ def test_a_full_disk_refuses_writes_until_there_is_room(make_cluster, small_disk
         until("it answers", lambda: answers(client))
         for prefix, count in (("k", acknowledged), ("l", more)):
             assert all(client.mget([f"{prefix}:{number}" for number in range(count)]))
+
+
+@pytest.mark.parametrize("fsync", ["always", "everysec"])
+def test_a_disk_that_fills_up_under_load_and_gets_room_costs_no_acknowledged_write(make_cluster, small_disk, fsync):
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    options = {"log.fsync": fsync, "log.segment_bytes": "8MiB", "store.pass_bytes": "2MiB",
+               "memory.max_memory": "32MiB"}
+    node = make_cluster(nodes=1, options=options)["n1"]
+    acknowledged = [{} for _ in range(4)]
+    refused = [0] * 4
+    stop = threading.Event()
+
+    def load(number):
+        with node.client() as client:
+            for count in itertools.count():
+                if stop.is_set():
+                    return
+                key, value = f"{number}:{count}", random.randbytes(600).hex()
+                try:
+                    client.set(key, value)
+                    acknowledged[number][key] = value
+                except redis.ConnectionError:
+                    return
+                except redis.ResponseError as error:
+                    assert REFUSED in str(error) or UNKNOWN in str(error)
+                    refused[number] += 1
+                    time.sleep(0.01)
+
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    until("the disk is full", lambda: all(refused), 120)
+    with node.client() as client:
+        time.sleep(2)
+        assert node.running
+        some = random.sample(sorted(acknowledged[0]), 500)
+        assert client.mget(some) == [acknowledged[0][key] for key in some]
+    subprocess.run(["mount", "-o", "remount,size=300m", small_disk], check=True)
+    before = [len(each) for each in acknowledged]
+    until("writes go on", lambda: all(len(each) > at + 100 for each, at in zip(acknowledged, before)), 60)
+    node.kill9()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    node.start()
+    with node.client() as client:
+        for each in acknowledged:
+            keys = list(each)
+            for at in range(0, len(keys), 500):
+                part = keys[at : at + 500]
+                assert client.mget(part) == [each[key] for key in part]
