@@ -1,6 +1,7 @@
 """What a node does with its clients and its peers beyond single commands: pipelines over several shard threads, limits,
 refusals, TLS."""
 
+import shutil
 import socket
 import subprocess
 import threading
@@ -166,7 +167,7 @@ def test_peers_that_do_not_belong_together_say_why_on_both_sides(make_cluster):
         wrong = cluster["n2"]
         wrong.stop()
         for path in wrong.data.iterdir():
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         wrong.start(arguments=["--set", f"{option}={value}"])
         for node in cluster:
             until(lambda: f"{node} says '{words}': {node.log_tail()}", lambda: words in node.log_tail())

@@ -30,11 +30,25 @@ TEST(Identity, DamageIsAnError) {
 }
 
 TEST(Identity, OfANewerFormatOnlyTheFormatIsRead) {
-  const auto found = decode_identity("format 2\nwho knows\n");
+  const auto found = decode_identity("format 3\nwho knows\n");
   ASSERT_TRUE(found);
   const auto checked = check_identity(*found, identity());
   ASSERT_FALSE(checked);
-  EXPECT_NE(checked.error().message.find("format 2"), std::string::npos);
+  EXPECT_NE(checked.error().message.find("format 3"), std::string::npos);
+}
+
+TEST(Identity, AnOlderFormatIsRefused) {
+  Identity found = identity();
+  found.format = 1;
+  const auto checked = check_identity(found, identity());
+  ASSERT_FALSE(checked);
+  EXPECT_NE(checked.error().message.find("format 1"), std::string::npos);
+}
+
+TEST(Identity, AnotherNumberOfShardsIsNoObstacle) {
+  Identity found = identity();
+  found.shards = 7;
+  EXPECT_TRUE(check_identity(found, identity()));
 }
 
 TEST(Identity, EveryDifferenceIsRefusedInItsOwnWords) {
