@@ -48,7 +48,8 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   if ((command->scope == Scope::kAll) == request.within.empty()) {
     return reply("-ERR a forwarded request does not say which partitions it is about\r\n");
   }
-  OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3);
+  const std::string& from = thread_.node().config.cluster.find(node)->name;
+  OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3, {from, {}});
   owned.within = request.within;
   thread_.router().submit(std::move(owned), std::move(reply), false);
 }

@@ -3,7 +3,6 @@
 namespace even::server {
 namespace {
 
-constexpr std::size_t kMostRequests = 16;
 constexpr std::size_t kKeptWords = 4096;
 // To hash a longer key takes longer than to wait for its memory.
 constexpr std::size_t kLongestLookup = 256;
