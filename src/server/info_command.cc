@@ -8,6 +8,7 @@
 #include <chrono>
 #include <set>
 
+#include "base/memory.h"
 #include "base/version.h"
 #include "engine/text.h"
 #include "server/compatibility.h"
@@ -67,13 +68,15 @@ void clients_section(const Facts& facts, std::string& out) {
                      facts.node.connected_clients.load(), facts.node.options.max_clients.load());
 }
 
-void memory_section(const Facts&, std::string& out) {
-  const MemoryUse use = memory_use();
-  out += fmt::format(
-      "used_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\n"
-      "used_memory_rss_human:{1}\r\nused_memory_peak:{2}\r\nused_memory_peak_human:{3}\r\n"
-      "maxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
-      use.resident, human_bytes(use.resident), use.peak, human_bytes(use.peak));
+void memory_section(const Facts& facts, std::string& out) {
+  const auto figure = [&out](std::string_view name, std::uint64_t bytes) {
+    out += fmt::format("{0}:{1}\r\n{0}_human:{2}\r\n", name, bytes, human_bytes(bytes));
+  };
+  figure("used_memory", allocated_bytes());
+  figure("used_memory_rss", memory_use().resident);
+  figure("used_memory_peak", allocated_peak_bytes());
+  figure("maxmemory", facts.node.config.memory.max_memory);
+  out += "maxmemory_policy:noeviction\r\n";
 }
 
 void persistence_section(const Facts& facts, std::string& out) {

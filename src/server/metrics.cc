@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 
+#include "base/memory.h"
 #include "base/version.h"
 
 namespace even::server {
@@ -221,6 +222,8 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
                 node.connections_received.load());
   writer.single("even_connections_rejected_total", "counter", "Connections refused to clients.",
                 node.connections_rejected.load());
+  writer.single("even_memory_allocated_bytes", "gauge", "Memory that the process has allocated.",
+                allocated_bytes());
   const MemoryUse memory = memory_use();
   writer.single("even_memory_resident_bytes", "gauge", "Memory of the process.", memory.resident);
   writer.single("even_memory_peak_bytes", "gauge", "The most that it was.", memory.peak);
