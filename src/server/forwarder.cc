@@ -38,7 +38,7 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
     thread_.peers().send(node, FrameType::kForwardReply, encode_forward_reply(id, bytes));
   };
   const std::vector<std::string_view> args(request.args.begin(), request.args.end());
-  const Command* command = find_command(args[0]);
+  const Command* command = find_command(args);
   if (command == nullptr || command->scope == Scope::kConnection) {
     return reply("-" + unknown_command(args) + "\r\n");
   }

@@ -31,7 +31,7 @@ RespParser::Status RequestBatch::parse(RespParser& parser, std::string_view byte
     const RespParser::Status status = parser.parse(bytes.substr(used), limits);
     if (status != RespParser::Status::kRequest) return status;
     const Args args = parser.args();
-    const Command* command = args.empty() ? nullptr : find_command(args[0]);
+    const Command* command = args.empty() ? nullptr : find_command(args);
     requests_.push_back({command, words_.size(), args.size(), parser.consumed()});
     words_.insert(words_.end(), args.begin(), args.end());
     const bool is_inline = bytes[used] != '*';

@@ -13,6 +13,11 @@ SEQUENCE = [
     b"SLOWLOG GET -1", b"SLOWLOG GET 3", b"slowlog get", *[b"GET a%d" % i for i in range(20)], b"SLOWLOG GET 100",
     b"CONFIG SET slowlog-max-len 3", b"SLOWLOG GET -1", b"CONFIG SET slowlog-max-len 0", b"SLOWLOG GET -1",
     b"CONFIG SET slowlog-max-len 128 slowlog-log-slower-than 10000", b"SLOWLOG RESET",
+    b"MEMORY", b"MEMORY bogus", b"MEMORY USAGE", b"MEMORY USAGE absent", b"MEMORY USAGE absent SAMPLES", b"MEMORY USAGE absent SAMPLES x",
+    b"MEMORY USAGE absent SAMPLES -1", b"MEMORY USAGE absent SAMPLES 0", b"MEMORY USAGE absent samples 9223372036854775807 SAMPLES 1",
+    b"MEMORY USAGE absent bogus", b"MEMORY USAGE absent 5", b"MEMORY DOCTOR x", b"MEMORY STATS x", b"MEMORY PURGE x", b"MEMORY PURGE",
+    b"MEMORY MALLOC-STATS x", b"SET k v", b"MEMORY USAGE k SAMPLES 0 bogus", b"DEL k", b"COMMAND GETKEYS MEMORY USAGE a",
+    b"COMMAND GETKEYS MEMORY USAGE", b"COMMAND GETKEYS MEMORY STATS", b"COMMAND INFO memory|usage|x",
 ]
 
 
