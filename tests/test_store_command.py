@@ -1,10 +1,11 @@
 """even store verify: what it says of a node's store, whole and damaged."""
 
+import re
 import subprocess
 
 import pytest
 
-from even_cluster import BIN
+from even_cluster import BIN, until
 
 
 def verify(directory):
@@ -20,6 +21,26 @@ def data(make_cluster):
         client.mset({f"k{i}": f"value {i}" * 20 for i in range(2000)})
     cluster.stop()
     return node.data
+
+
+def test_info_and_metrics_tell_how_the_store_follows_the_log(make_cluster):
+    node = make_cluster(nodes=1, options={"store.pass_bytes": "1MiB", "node.shards": 1})["n1"]
+
+    def metrics():
+        return {name: float(value) for name, value in re.findall(r"^even_store_(\w+) (\S+)$", node.http("/metrics")[1], re.MULTILINE)}
+
+    with node.client() as client:
+        assert metrics()["passes_total"] == 0
+        client.set("small", "x" * 100_000)
+        assert 100_000 < metrics()["lag_bytes"] < 1 << 20
+        for i in range(20):
+            client.set(f"k{i}", "x" * 100_000)
+        until("a pass was made", lambda: client.info("store")["store_passes"] > 0)
+        until("nothing is under way", lambda: metrics()["lag_bytes"] == client.info("store")["store_lag_bytes"] < 1 << 20)
+        told, info = metrics(), client.info("store")
+        assert told["passes_total"] == info["store_passes"] and told["failed_passes_total"] == 0
+        assert told["pass_bytes_total"] == info["store_bytes_written_by_passes"] > 0
+        assert told["bytes"] == info["store_bytes"] > 0
 
 
 def content(data):

@@ -95,6 +95,22 @@ void persistence_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.log.sync_seconds; }));
 }
 
+void store_section(const Facts& facts, std::string& out) {
+  const RocksStats files = facts.node.store->stats();
+  out += fmt::format(
+      "store_passes:{}\r\nstore_failed_passes:{}\r\nstore_evicted_objects:{}\r\n"
+      "store_lag_bytes:{}\r\nstore_bytes:{}\r\nstore_pending_compaction_bytes:{}\r\n"
+      "store_level0_files:{}\r\nstore_block_cache_bytes:{}\r\n"
+      "store_bytes_written_by_passes:{}\r\nstore_bytes_written_by_compaction:{}\r\n"
+      "store_bytes_read_by_compaction:{}\r\nstore_background_errors:{}\r\n",
+      facts.sum([](const ThreadReport& r) { return r.store.passes; }),
+      facts.sum([](const ThreadReport& r) { return r.store.failed_passes; }),
+      facts.sum([](const ThreadReport& r) { return r.store.evicted; }),
+      facts.sum([](const ThreadReport& r) { return r.store.lag_bytes; }), files.live,
+      files.pending_compaction, files.level0_files, files.block_cache, files.written_by_passes,
+      files.written_by_compaction, files.read_by_compaction, files.background_errors);
+}
+
 void stats_section(const Facts& facts, std::string& out) {
   out += fmt::format(
       "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nrejected_connections:{}\r\n"
@@ -201,6 +217,7 @@ constexpr Section kSections[] = {
     {"clients", "Clients", clients_section},
     {"memory", "Memory", memory_section},
     {"persistence", "Persistence", persistence_section},
+    {"store", "Store", store_section},
     {"stats", "Stats", stats_section},
     {"replication", "Replication", replication_section},
     {"cpu", "CPU", cpu_section},
