@@ -16,5 +16,6 @@ void add_up(CLI::App& app, int& exit_code);
 void add_down(CLI::App& app, int& exit_code);
 void add_status(CLI::App& app, int& exit_code);
 void add_log(CLI::App& app, int& exit_code);
+void add_store(CLI::App& app, int& exit_code);
 
 }  // namespace even::cli

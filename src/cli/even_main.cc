@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
     even::cli::add_down(app, exit_code);
     even::cli::add_status(app, exit_code);
     even::cli::add_log(app, exit_code);
+    even::cli::add_store(app, exit_code);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -173,19 +173,16 @@ void reply_info(Reply& reply, const Entry& entry) {
   reply.bulk(entry.name());
   reply.integer(entry.arity());
   reply_flags(reply, entry.flags());
-  reply.integer(whole ? command.first_key : 0);
-  reply.integer(whole ? command.last_key : 0);
-  reply.integer(whole ? command.key_step : 0);
+  const Command* row = whole ? &command : entry.subcommand->row;
+  reply.integer(row != nullptr ? row->first_key : 0);
+  reply.integer(row != nullptr ? row->last_key : 0);
+  reply.integer(row != nullptr ? row->key_step : 0);
   reply_simple_set(reply, categories(entry));
   const std::vector<std::string_view> tips = words(entry.tips());
   reply.set(tips.size());
   for (std::string_view tip : tips) reply.bulk(tip);
-  if (!whole) {
-    reply.set(0);
-    reply.set(0);
-    return;
-  }
-  reply_key_specs(reply, command);
+  row != nullptr ? reply_key_specs(reply, *row) : reply.set(0);
+  if (!whole) return reply.set(0);
   reply.set(command.subcommands.size());
   for (const Subcommand& subcommand : command.subcommands) {
     reply_info(reply, {command, &subcommand});
@@ -266,7 +263,7 @@ void docs_subcommand(Context& context, Args names) {
 }
 
 void getkeys_subcommand(Context& context, Args args) {
-  const Command* command = find_command(args[0]);
+  const Command* command = find_command(args);
   if (command == nullptr || (!command->subcommands.empty() && args.size() > 1 &&
                              find_subcommand(*command, args[1]) == nullptr)) {
     return context.reply.error("ERR Invalid command specified");

@@ -187,6 +187,36 @@ void even_explain_command(Context& context, Args args) {
   context.reply.verbatim("txt", out.text());
 }
 
+void even_memory_command(Context& context, Args args) {
+  const std::string_view key = args[1];
+  const Keyspace& keyspace = context.keyspace();
+  const PartitionState& state = keyspace.state(keyspace.partition_of(key));
+  const Object* object = state.find(key, hash64(key));
+  if (object == nullptr) return context.reply.null();
+  const std::size_t node = state.in_memory().find_node(key, hash64(key))->memory_bytes();
+  const Footprint value = object->footprint(0);
+
+  Reply& reply = context.reply;
+  const auto number = [&reply](std::string_view name, std::size_t count) {
+    reply.bulk(name);
+    reply.integer(static_cast<std::int64_t>(count));
+  };
+  const auto text = [&reply](std::string_view name, std::string_view words) {
+    reply.bulk(name);
+    reply.bulk(words);
+  };
+  reply.map(8);
+  text("type", type_name(object->type()));
+  text("form", object->form());
+  number("elements", object->set().size() + object->hash().size() + !object->string().empty());
+  number("bytes", node + value.bytes);
+  number("bytes of the node of the key", node);
+  number("bytes of the value", value.bytes);
+  number("bytes of dots and times among them", value.metadata);
+  const std::optional<std::int64_t> at_ms = object->expires_at_ms();
+  text("expiry", at_ms ? instant(*at_ms) : "none");
+}
+
 void even_version_command(Context& context, Args) {
   context.reply.bulk(fmt::format("even {}", version()));
 }
@@ -232,6 +262,10 @@ constexpr Command kCommands[] = {
     {"even.fault", -2, kAdmin | kNoScript | kLoading | kStale, 0, 0, 0, "server", "0.1.0",
      "Break things on purpose, where the configuration allows it", "Depends on the subcommand", "",
      "", "", "", Scope::kConnection, Split::kNever, nullptr, kFaultSubcommands},
+    {"even.memory", 2, kReadonly, 1, 1, 1, "server", "0.1.0",
+     "What a key takes in memory, and what for",
+     "O(N) where N is the number of elements of a large collection", "key", "", "RO access",
+     "nondeterministic_output", Scope::kKeys, Split::kNever, even_memory_command},
     {"even.version", 1, kLoading | kStale | kFast, 0, 0, 0, "server", "0.1.0",
      "Name and version of the server", "O(1)", "", "", "", "", Scope::kKeys, Split::kNever,
      even_version_command},

@@ -13,6 +13,17 @@ constexpr Subcommand kConfigSubcommands[] = {
      "request_policy:all_nodes response_policy:all_succeeded"},
     {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "O(1)", "", "", ""},
 };
+constexpr Subcommand kSlowlogSubcommands[] = {
+    {"get", -2, kAdmin | kLoading | kStale, "2.2.12", "The latest commands that took long",
+     "O(N) where N is the number of entries replied", "[count:integer]", "",
+     "request_policy:all_nodes nondeterministic_output"},
+    {"len", 2, kAdmin | kLoading | kStale, "2.2.12", "Number of entries of the slow log", "O(1)",
+     "", "", "request_policy:all_nodes response_policy:agg_sum nondeterministic_output"},
+    {"reset", 2, kAdmin | kLoading | kStale, "2.2.12", "Forget the entries of the slow log",
+     "O(N) where N is the number of entries", "", "",
+     "request_policy:all_nodes response_policy:all_succeeded"},
+    {"help", 2, kLoading | kStale, "6.2.0", "What the subcommands do", "O(1)", "", "", ""},
+};
 constexpr Command kCommands[] = {
     {"config", -2, 0, 0, 0, 0, "server", "2.0.0", "Read and change the configuration of this node",
      "Depends on the subcommand", "", "", "", "", Scope::kConnection, Split::kNever, nullptr,
@@ -24,6 +35,9 @@ constexpr Command kCommands[] = {
      "Facts and counters of this node, by section", "O(1)", "[section...]", "@dangerous", "",
      "nondeterministic_output request_policy:all_shards response_policy:special",
      Scope::kConnection, Split::kNever, nullptr},
+    {"slowlog", -2, 0, 0, 0, 0, "server", "2.2.12", "The commands of this node that took long",
+     "Depends on the subcommand", "", "", "", "", Scope::kConnection, Split::kNever, nullptr,
+     kSlowlogSubcommands},
     {"time", 1, kLoading | kStale | kFast, 0, 0, 0, "server", "2.6.0",
      "The wall clock of this node", "O(1)", "", "", "", "nondeterministic_output",
      Scope::kConnection, Split::kNever, nullptr},

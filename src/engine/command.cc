@@ -19,7 +19,7 @@ class CommandIndex {
     for (const auto& family :
          {string_commands(), number_commands(), generic_commands(), expire_commands(),
           scan_commands(), set_commands(), hash_commands(), command_commands(),
-          connection_commands(), server_commands(), even_commands()}) {
+          connection_commands(), server_commands(), memory_commands(), even_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
     }
     std::sort(sorted_.begin(), sorted_.end(),
@@ -84,6 +84,13 @@ constexpr std::size_t kQuoteLimit = 128;
 
 const Command* find_command(std::string_view name) { return index().find(name); }
 std::span<const Command* const> all_commands() { return index().sorted(); }
+
+const Command* find_command(Args args) {
+  const Command* command = find_command(args[0]);
+  if (command == nullptr || command->subcommands.empty() || args.size() < 2) return command;
+  const Subcommand* subcommand = find_subcommand(*command, args[1]);
+  return subcommand == nullptr || subcommand->row == nullptr ? command : subcommand->row;
+}
 
 const Subcommand* find_subcommand(const Command& command, std::string_view name) {
   for (const Subcommand& subcommand : command.subcommands) {

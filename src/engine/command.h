@@ -62,6 +62,8 @@ enum class Split : std::uint8_t {
 
 using Handler = void (*)(Context& context, Args args);
 
+struct Command;
+
 struct Subcommand {
   std::string_view name;  // lower case, "get" of "config get"
   int arity;              // counts both words
@@ -72,6 +74,8 @@ struct Subcommand {
   std::string_view arguments;
   std::string_view acl;
   std::string_view tips;
+  // Where it is about keys and its command is not: its own row, by which it is routed and executed.
+  const Command* row = nullptr;
 };
 
 struct Command {
@@ -103,6 +107,8 @@ struct Command {
 
 // Case-insensitive; null when there is no such command.
 const Command* find_command(std::string_view name);
+// The row by which a request is executed: its subcommand's, if that has one, or its command's.
+const Command* find_command(Args args);
 // Case-insensitive; null when `command` has no such subcommand.
 const Subcommand* find_subcommand(const Command& command, std::string_view name);
 // All, sorted by name.
@@ -138,6 +144,7 @@ std::span<const Command> hash_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> server_commands();
+std::span<const Command> memory_commands();
 std::span<const Command> even_commands();
 
 }  // namespace even

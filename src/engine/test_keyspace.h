@@ -41,7 +41,7 @@ class TestKeyspace final : public Keyspace {
   std::string run(Args args) {
     std::string out;
     Reply reply(out, resp3);
-    const Command* command = args.empty() ? nullptr : find_command(args[0]);
+    const Command* command = args.empty() ? nullptr : find_command(args);
     if (command == nullptr) {
       reply.error(unknown_command(args));
       return out;

@@ -18,6 +18,13 @@ MemberDots MemberCell::dots() const {
   return {{CompactDot::from_bits(word).dot()}};
 }
 
+Footprint MemberCell::footprint() const {
+  const std::uint64_t word = this->word();
+  if ((word & kPointerMark) != kPointerMark) return {0, sizeof word};
+  const auto* dots = reinterpret_cast<const MemberDots*>(word & ~kPointerMark);
+  return {block_bytes(dots) + heap_bytes(*dots), sizeof word + dots->size() * sizeof(MemberDot)};
+}
+
 void MemberCell::clear() {
   if ((word() & kPointerMark) == kPointerMark) {
     delete reinterpret_cast<MemberDots*>(word() & ~kPointerMark);
@@ -32,6 +39,24 @@ void MemberCell::assign(const MemberDots& dots) {
     if (const auto dot = CompactDot::make(dots[0].dot)) return set_word(dot->bits());
   }
   set_word(reinterpret_cast<std::uint64_t>(new MemberDots(dots)) | kPointerMark);
+}
+
+Footprint SetCell::footprint(TaggedPointer pointer, std::size_t samples) {
+  if (pointer.tag() != kTable) return PackedElements(pointer.get<char>()).footprint();
+  const auto* table = pointer.get<SetTable>();
+  Footprint all =
+      table->footprint(samples, [](const MemberCell& cell) { return cell.footprint(); });
+  all.bytes += block_bytes(table);
+  return all;
+}
+
+Footprint HashCell::footprint(TaggedPointer pointer, std::size_t samples) {
+  if (pointer.tag() != kTable) return PackedElements(pointer.get<char>()).footprint();
+  const auto* table = pointer.get<HashTable>();
+  Footprint all =
+      table->fields.footprint(samples, [](const ScalarCell& cell) { return cell.footprint(); });
+  all.bytes += block_bytes(table);
+  return all;
 }
 
 bool SetView::contains(std::string_view member) const {

@@ -43,6 +43,7 @@ class MemberCell {
   ~MemberCell() { clear(); }
 
   MemberDots dots() const;
+  Footprint footprint() const;
   void assign(const MemberDots& dots);
 
  private:
@@ -284,6 +285,10 @@ class SetCell {
     store(member, dots);
   }
 
+  // Of a table: estimated from so many samples, or exact when that is 0.
+  static Footprint footprint(TaggedPointer pointer, std::size_t samples);
+  Footprint footprint(std::size_t samples) const { return footprint(pointer_, samples); }
+
   SetTable* table() const { return pointer_.tag() == kTable ? pointer_.get<SetTable>() : nullptr; }
   // Makes it a table, if it is not one.
   SetTable& spill();
@@ -377,6 +382,9 @@ class HashCell {
       change(ScalarView(), Store{*this, field});
     }
   }
+
+  static Footprint footprint(TaggedPointer pointer, std::size_t samples);
+  Footprint footprint(std::size_t samples) const { return footprint(pointer_, samples); }
 
   HashTable* table() const {
     return pointer_.tag() == kTable ? pointer_.get<HashTable>() : nullptr;

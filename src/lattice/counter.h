@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/mutant.h"
 #include "lattice/version_vector.h"
 
@@ -164,6 +165,9 @@ class Counter {
   CounterView<Number> view() const { return std::span<const Entry>(entries_); }
   const CounterEntries<Number>& entries() const { return entries_; }
   bool empty() const { return entries_.empty(); }
+  Footprint footprint() const {
+    return {heap_bytes(entries_), entries_.size() * (sizeof(Entry) - sizeof(Number))};
+  }
 
   // Joins one entry of the other side.
   void join(const CounterDelta<Number>& theirs, const VersionVector& my_context) {

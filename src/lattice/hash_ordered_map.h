@@ -21,6 +21,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/prefetch.h"
 #include "env/random.h"
 
@@ -39,6 +40,9 @@ class HashOrderedMap {
     void set_dirty(bool dirty) { dirty_ = dirty; }
     bool used() const { return used_; }
     void set_used(bool used) const { used_ = used; }
+
+    // Of the node with its key, without what the value holds beyond itself.
+    std::size_t memory_bytes() const { return block_bytes(this); }
 
    private:
     friend class HashOrderedMap;
@@ -230,6 +234,25 @@ class HashOrderedMap {
       }
     }
     return {false, 0};
+  }
+
+  // Buckets, nodes and what of(value) says of each value; estimated from the first `samples`
+  // entries, or exact when that is 0.
+  template <typename Of>
+  Footprint footprint(std::size_t samples, Of of) const {
+    Footprint seen;
+    std::size_t count = 0;
+    for (const Node* node = first_from(0); node != nullptr; node = next(node)) {
+      seen.bytes += node->memory_bytes();
+      seen += of(node->value);
+      if (++count == samples) break;
+    }
+    if (count < size_) {
+      seen.bytes = seen.bytes * size_ / count;
+      seen.metadata = seen.metadata * size_ / count;
+    }
+    seen.bytes += heap_bytes(buckets_);
+    return seen;
   }
 
   // A uniform choice; null when empty.

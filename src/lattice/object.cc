@@ -118,6 +118,36 @@ std::optional<std::int64_t> Object::expires_at_ms() const {
   return best->at_ms;
 }
 
+Footprint Object::footprint(std::size_t samples) const {
+  if (is_set()) return SetCell::footprint(cell_.pointer_, samples);
+  if (is_hash()) return HashCell::footprint(cell_.pointer_, samples);
+  if (!is_compound()) return cell_.footprint();
+  const Compound& parts = *compound();
+  Footprint all{block_bytes(&parts), 0};
+  all += parts.string.footprint();
+  all += parts.set.footprint(samples);
+  all += parts.hash.footprint(samples);
+  if (parts.expiry) {
+    all += {block_bytes(parts.expiry.get()) + heap_bytes(*parts.expiry),
+            parts.expiry->size() * (sizeof(Dot) + sizeof(Hlc))};
+  }
+  return all;
+}
+
+std::string Object::form() const {
+  std::string forms;
+  const auto add = [&forms](std::string_view form) {
+    if (!forms.empty()) forms += ", ";
+    forms += form;
+  };
+  if (is_compound() ? !compound()->string.empty() : is_scalar()) {
+    add(is_compound() ? compound()->string.form() : cell_.form());
+  }
+  if (set()) add(has_table(LeafKind::kMember) ? "table" : "packed");
+  if (hash()) add(has_table(LeafKind::kField) ? "table" : "packed");
+  return forms;
+}
+
 void Object::prefetch_bucket(std::uint64_t field_hash) const {
   set().prefetch_bucket(field_hash);
   hash().prefetch_bucket(field_hash);

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "lattice/collection.h"
@@ -66,6 +67,11 @@ class Object {
     if (kind != LeafKind::kField) return false;
     return is_compound() ? compound()->hash.table() != nullptr : tag() == HashCell::kTable;
   }
+
+  // What it takes beyond itself; of a table, estimated from so many samples, or exact with 0.
+  Footprint footprint(std::size_t samples) const;
+  // How each of its types rests in memory, for people: "value", "packed", "table, packed".
+  std::string form() const;
 
   // The instant that wins among the expiry's siblings: the one set last.
   std::optional<std::int64_t> expires_at_ms() const;

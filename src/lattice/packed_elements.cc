@@ -37,6 +37,12 @@ std::uint64_t get_varint(const char*& at) {
   }
 }
 
+std::size_t varint_size(std::uint64_t value) {
+  std::size_t size = 1;
+  while (value >>= 7) ++size;
+  return size;
+}
+
 char* put_bytes(char* out, std::string_view bytes) {
   out = put_varint(out, bytes.size());
   return out + bytes.copy(out, bytes.size());
@@ -151,6 +157,23 @@ PackedElement PackedElements::at(std::size_t index) const {
   Reader reader(*this);
   for (std::size_t i = 0; i <= index; ++i) reader.next();
   return reader.element;
+}
+
+Footprint PackedElements::footprint() const {
+  Footprint all{block_bytes(block_), 0};
+  // A reader needs flags, name and value; the rest is dots, times and what counters have removed.
+  const auto bytes_size = [](std::string_view bytes) {
+    return varint_size(bytes.size()) + bytes.size();
+  };
+  Reader reader(*this);
+  while (reader.next()) {
+    const PackedElement& element = reader.element;
+    std::size_t content = 1 + bytes_size(element.name);
+    if (element.kind == PackedElement::kValue) content += bytes_size(element.value);
+    if (element.kind == PackedElement::kTally) content += varint_size(zigzag(element.sum));
+    all.metadata += static_cast<std::size_t>(reader.at - reader.begin) - content;
+  }
+  return all;
 }
 
 void PackedElements::replace(char* block) {

@@ -55,7 +55,7 @@ class PackedElements {
 
   std::size_t size() const { return block_ == nullptr ? 0 : header().count; }
   std::size_t live() const { return block_ == nullptr ? 0 : header().live; }
-  std::size_t memory_bytes() const { return block_ == nullptr ? 0 : capacity(header().bytes); }
+  Footprint footprint() const;
 
   std::optional<PackedElement> find(std::string_view name) const;
   PackedElement at(std::size_t index) const;  // index < size()

@@ -20,6 +20,14 @@ Sibling& Sibling::operator=(const SiblingView& view) {
   return *this;
 }
 
+Footprint Scalar::footprint() const {
+  Footprint all{heap_bytes(siblings), siblings.size() * (sizeof(Dot) + sizeof(Hlc))};
+  for (const Sibling& sibling : siblings) all.bytes += heap_bytes(sibling.value);
+  all += integers.footprint();
+  all += reals.footprint();
+  return all;
+}
+
 void Scalar::drop_residue() {
   integers.drop_residue();
   reals.drop_residue();

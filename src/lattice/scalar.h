@@ -32,6 +32,7 @@ struct Sibling {
 struct Scalar {
   bool empty() const { return siblings.empty() && integers.empty() && reals.empty(); }
   void drop_residue();
+  Footprint footprint() const;
 
   DotStore<Sibling> siblings;
   Counter<std::int64_t> integers;

@@ -48,6 +48,27 @@ ScalarView ScalarCell::view() const {
   return {};
 }
 
+Footprint ScalarCell::footprint() const {
+  if (pointer_.null()) return {};
+  Footprint all{block_bytes(pointer_.get<void>()), 0};
+  switch (pointer_.tag()) {
+    case kValue:
+      all.metadata = sizeof(Value);
+      break;
+    case kTally:
+      all.metadata = sizeof(Tally) - sizeof(Tally::sum);
+      break;
+    case kFull:
+      all += pointer_.get<Scalar>()->footprint();
+      break;
+  }
+  return all;
+}
+
+std::string_view ScalarCell::form() const {
+  return pointer_.tag() == kValue ? "value" : pointer_.tag() == kTally ? "counter" : "general";
+}
+
 void ScalarCell::clear() {
   if (pointer_.null()) return;
   switch (pointer_.tag()) {

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <utility>
 
 #include "base/prefetch.h"
@@ -53,6 +54,9 @@ class ScalarCell {
 
   bool empty() const { return pointer_.null(); }
   ScalarView view() const;
+  Footprint footprint() const;
+  // "value", "counter" or "general", for people.
+  std::string_view form() const;
 
   void assign(const SiblingView& value);
   void assign(Scalar&& scalar);

@@ -48,12 +48,11 @@ class Projection {
   LogPosition position() const { return position_; }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
 
-  struct Stats {
-    std::uint64_t passes = 0;
-    std::uint64_t failed_passes = 0;
-    std::uint64_t evicted = 0;
-  };
-  const Stats& stats() const { return stats_; }
+  StoreStats stats() const {
+    StoreStats stats = stats_;
+    stats.lag_bytes = core_.log.end() - position_;
+    return stats;
+  }
 
  private:
   enum class Stage {
@@ -82,7 +81,7 @@ class Projection {
   std::size_t hand_partition_ = 0;
   std::uint64_t hand_ = 0;
   std::size_t round_ = 0;
-  Stats stats_;
+  StoreStats stats_;  // but for the lag
 };
 
 }  // namespace even

@@ -477,5 +477,6 @@ std::size_t Shard::keys_with_expiry() const {
 }
 
 LogStats Shard::log_stats() const { return impl_->core.log.stats(); }
+StoreStats Shard::store_stats() const { return impl_->projection.stats(); }
 
 }  // namespace even

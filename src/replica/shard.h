@@ -91,6 +91,14 @@ struct ShardStats {
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
 };
 
+// What has become of the changes that the store is to hold, for metrics.
+struct StoreStats {
+  std::uint64_t passes = 0;
+  std::uint64_t failed_passes = 0;
+  std::uint64_t evicted = 0;    // objects that were let go from memory
+  std::uint64_t lag_bytes = 0;  // log behind the position from which it completes the store
+};
+
 struct PeerStatus {
   NodeNumber node = 0;
   bool up = false;
@@ -191,6 +199,7 @@ class Shard {
   std::size_t live_keys() const;
   std::size_t keys_with_expiry() const;
   LogStats log_stats() const;
+  StoreStats store_stats() const;
 
  private:
   struct Impl;

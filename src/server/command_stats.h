@@ -71,7 +71,8 @@ class CommandStats {
 
  private:
   Entry& find(const Command* command) {
-    if (entries_.empty()) entries_.reserve(all_commands().size());  // pointers into it stay valid
+    // So that pointers into it stay valid; subcommands may have rows of their own.
+    if (entries_.empty()) entries_.reserve(2 * all_commands().size());
     return entries_[command];
   }
 

@@ -25,11 +25,10 @@ struct Option {
 };
 
 template <typename T>
-Complaint set_integer(T& target, const toml::node& value, uint64_t low, uint64_t high,
+Complaint set_integer(T& target, const toml::node& value, int64_t low, int64_t high,
                       std::string_view unit) {
   auto number = value.value_exact<int64_t>();
-  if (!number || *number < 0 || static_cast<uint64_t>(*number) < low ||
-      static_cast<uint64_t>(*number) > high) {
+  if (!number || *number < low || *number > high) {
     return fmt::format("a whole number from {} to {}{}", low, high, unit);
   }
   target = static_cast<T>(*number);
@@ -109,7 +108,7 @@ Complaint set_name(std::string& target, const toml::node& value) {
   return {};
 }
 
-constexpr uint64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
+constexpr int64_t kMaxU32 = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kMiB = uint64_t{1} << 20;
 constexpr uint64_t kGiB = uint64_t{1} << 30;
 constexpr uint64_t kTiB = uint64_t{1} << 40;
@@ -165,6 +164,11 @@ const std::vector<Option>& options() {
       EVEN_OPTION("store.cache_bytes", set_size(c.store.cache_bytes, v, kMiB, kTiB)),
 
       EVEN_OPTION("memory.max_memory", set_size(c.memory.max_memory, v, 0, kPiB)),
+
+      EVEN_OPTION("slowlog.log_slower_than_us",
+                  set_integer(c.slow_log.log_slower_than_us, v, -1, 3'600'000'000,
+                              " microseconds (0: all commands, -1: none)")),
+      EVEN_OPTION("slowlog.max_len", set_integer(c.slow_log.max_len, v, 0, 1'000'000, " commands")),
 
       EVEN_OPTION("replication.window_bytes",
                   set_size(c.replication.window_bytes, v, uint64_t{64} << 10, kTiB)),

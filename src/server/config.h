@@ -98,6 +98,13 @@ struct MemoryOptions {
   uint64_t max_memory = 0;
 };
 
+struct SlowLogOptions {
+  // Microseconds; commands that take as long or longer are kept. 0: all, -1: none.
+  int64_t log_slower_than_us = 10'000;
+  // How many of them are kept, the latest.
+  uint64_t max_len = 128;
+};
+
 struct ReplicationOptions {
   // Records sent to one peer and not yet acknowledged.
   uint64_t window_bytes = uint64_t{16} << 20;
@@ -124,6 +131,7 @@ struct Config {
   LogOptions log;
   StoreOptions store;
   MemoryOptions memory;
+  SlowLogOptions slow_log;
   ReplicationOptions replication;
   ClockOptions clock;
   // Valid (ClusterMap::validate) after load(). Without [[cluster.node]] entries it has this node

@@ -103,6 +103,20 @@ constexpr Parameter kParameters[] = {
        return std::string();
      }},
     {"save", [](const NodeContext&) { return fixed(""); }},
+    {"slowlog-log-slower-than",
+     [](const NodeContext& node) { return std::to_string(node.options.slow_log_us); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, -1, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.options.slow_log_us = value;
+       });
+     }},
+    {"slowlog-max-len",
+     [](const NodeContext& node) { return std::to_string(node.options.slow_log_length); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 0, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.options.slow_log_length = static_cast<std::uint64_t>(value);
+       });
+     }},
     {"timeout", [](const NodeContext& node) { return std::to_string(node.options.idle_timeout); },
      [](NodeContext& node, std::string_view text, bool apply) {
        return set_integer(text, 0, INT32_MAX, [&](std::int64_t value) {

@@ -152,15 +152,11 @@ std::size_t Connection::execute_all(std::string_view bytes) {
       parser_.restart();
       return used;
     }
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      if (closing_ || closed_) return used;
-      block_ = blocked();
-      if (block_ == Block::kNone) block_ = execute(batch.command(i), batch.args(i));
-      if (block_ != Block::kNone) {
-        parser_.restart();
-        return used;
-      }
-      used += batch.bytes(i);
+    used += execute_batch(batch);
+    if (closing_ || closed_) return used;
+    if (block_ != Block::kNone) {
+      parser_.restart();
+      return used;
     }
     if (status == RespParser::Status::kIncomplete) break;
     if (status == RespParser::Status::kError && !closing_ && !closed_) {
@@ -189,6 +185,42 @@ bool Connection::fetch(const RequestBatch& batch) {
     self->fetched_ = true;
     self->unblock(Block::kStore);
   });
+}
+
+std::size_t Connection::execute_batch(const RequestBatch& batch) {
+  const bool timed = thread_.node().options.slow_log_us.load(std::memory_order_relaxed) >= 0;
+  CommandTimer& timer = thread_.timer();
+  if (timed) timer.start(thread_.clock().monotonic_us());
+  std::size_t first = 0;  // the timer's first lap
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < batch.size() && !closing_ && !closed_; ++i) {
+    block_ = blocked();
+    if (block_ != Block::kNone) break;
+    const Command* command = batch.command(i);
+    if (timed && i > first && command != nullptr && command->scope == Scope::kConnection) {
+      // It may ask for the slow log, which is to have what came before.
+      log_slow(batch, first);
+      timer.start(thread_.clock().monotonic_us());
+      first = i;
+    }
+    executed_here_ = false;
+    block_ = execute(command, batch.args(i));
+    if (block_ != Block::kNone) break;
+    if (timed) timer.lap(executed_here_);
+    used += batch.bytes(i);
+  }
+  if (timed) log_slow(batch, first);
+  return used;
+}
+
+void Connection::log_slow(const RequestBatch& batch, std::size_t first) {
+  const std::int64_t least_us = thread_.node().options.slow_log_us.load(std::memory_order_relaxed);
+  if (least_us < 0) return;
+  thread_.timer().stop(thread_.clock().monotonic_us(), least_us,
+                       [&](std::size_t lap, std::int64_t us) {
+                         const std::size_t i = first + lap;
+                         thread_.log_slow(*batch.command(i), batch.args(i), label(), us);
+                       });
 }
 
 Connection::Block Connection::blocked() const {
@@ -224,6 +256,7 @@ Connection::Block Connection::execute(const Command* command, Args args) {
   } else {
     if (replies_.has_open_slots()) return Block::kSlots;
     last_command_ = command;
+    executed_here_ = true;
     execute_connection_command(*this, *command, args);
     waiting_for_slots_ = replies_.has_open_slots();
   }
@@ -238,6 +271,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args) {
       thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
       return Block::kShard;
     }
+    executed_here_ = true;
     std::string& out = replies_.tail();
     replies_.hold_until(thread_.shard().execute(command, args, session_.resp3, out));
     return Block::kNone;
@@ -250,7 +284,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args) {
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
   waiting_for_slots_ = !in_order;
   const std::uint64_t slot = replies_.open_slot();
-  thread_.router().submit(OwnedRequest::copy(command, args, session_.resp3),
+  thread_.router().submit(OwnedRequest::copy(command, args, session_.resp3, label()),
                           [weak = weak_from_this(), slot](std::string reply) {
                             if (const auto self = weak.lock()) self->complete(slot, reply);
                           });

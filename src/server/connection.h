@@ -23,6 +23,7 @@
 #include "server/request_batch.h"
 #include "server/resp_parser.h"
 #include "server/session.h"
+#include "server/slow_log.h"
 #include "server/stream.h"
 
 namespace even::server {
@@ -46,6 +47,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // For the commands of a connection (connection_commands.h).
   ShardThread& thread() { return thread_; }
   Session& session() { return session_; }
+  // For the slow log. Valid until the client has said something else of itself.
+  ClientLabel label() const { return {session_.address, session_.name}; }
   // The line of CLIENT LIST.
   std::string describe() const;
   Reply reply() { return Reply(replies_.tail(), session_.resp3); }
@@ -72,6 +75,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void take(std::string_view fresh);
   // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
   std::size_t execute_all(std::string_view bytes);
+  // The same of a batch's requests.
+  std::size_t execute_batch(const RequestBatch& batch);
+  // Puts those of them that took long into the slow log; `first` is the timer's first lap.
+  void log_slow(const RequestBatch& batch, std::size_t first);
   // Why the next request must wait.
   Block blocked() const;
   // Has the keys of the batch read that are in the store only; returns whether there are any.
@@ -96,6 +103,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ReplyQueue replies_;
   std::string tls_output_;  // being written
   const Command* last_command_ = nullptr;
+  bool executed_here_ = false;  // the last request, on this thread and within this turn
 
   bool reading_ = false;
   Block block_ = Block::kNone;

@@ -168,6 +168,8 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"info", execute_info},
       {"client", execute_client},
       {"config", execute_config},
+      {"memory", execute_memory},
+      {"slowlog", execute_slowlog},
       {"even.fault", execute_fault},
   };
   return commands;

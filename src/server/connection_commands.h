@@ -21,10 +21,13 @@ class Connection;
 // `command` is of scope kConnection; arity and authentication have been checked.
 void execute_connection_command(Connection& connection, const Command& command, Args args);
 
-// In client_command.cc, config_command.cc, info_command.cc and fault_command.cc.
+// In client_command.cc, config_command.cc, info_command.cc, memory_command.cc,
+// slowlog_command.cc and fault_command.cc.
 void execute_client(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
 void execute_info(Connection& connection, Args args);
+void execute_memory(Connection& connection, Args args);
+void execute_slowlog(Connection& connection, Args args);
 void execute_fault(Connection& connection, Args args);
 
 // Replies that there is no such subcommand; `container` in upper case.

@@ -18,8 +18,13 @@ constinit thread_local std::int64_t t_uncounted = 0;
 void count(std::int64_t bytes) {
   t_uncounted += bytes;
   if (t_uncounted < kBatch && t_uncounted > -kBatch) return;
-  even::g_allocated_bytes.fetch_add(t_uncounted, std::memory_order_relaxed);
+  const std::int64_t now =
+      even::g_allocated_bytes.fetch_add(t_uncounted, std::memory_order_relaxed) + t_uncounted;
   t_uncounted = 0;
+  auto& peak = even::g_allocated_peak_bytes;
+  std::int64_t most = peak.load(std::memory_order_relaxed);
+  while (now > most && !peak.compare_exchange_weak(most, now, std::memory_order_relaxed)) {
+  }
 }
 
 void* counted(void* memory) noexcept {

@@ -38,7 +38,7 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
     thread_.peers().send(node, FrameType::kForwardReply, encode_forward_reply(id, bytes));
   };
   const std::vector<std::string_view> args(request.args.begin(), request.args.end());
-  const Command* command = find_command(args[0]);
+  const Command* command = find_command(args);
   if (command == nullptr || command->scope == Scope::kConnection) {
     return reply("-" + unknown_command(args) + "\r\n");
   }
@@ -48,7 +48,8 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   if ((command->scope == Scope::kAll) == request.within.empty()) {
     return reply("-ERR a forwarded request does not say which partitions it is about\r\n");
   }
-  OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3);
+  const std::string& from = thread_.node().config.cluster.find(node)->name;
+  OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3, {from, {}});
   owned.within = request.within;
   thread_.router().submit(std::move(owned), std::move(reply), false);
 }

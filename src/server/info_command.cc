@@ -8,6 +8,7 @@
 #include <chrono>
 #include <set>
 
+#include "base/memory.h"
 #include "base/version.h"
 #include "engine/text.h"
 #include "server/compatibility.h"
@@ -67,13 +68,15 @@ void clients_section(const Facts& facts, std::string& out) {
                      facts.node.connected_clients.load(), facts.node.options.max_clients.load());
 }
 
-void memory_section(const Facts&, std::string& out) {
-  const MemoryUse use = memory_use();
-  out += fmt::format(
-      "used_memory:{0}\r\nused_memory_human:{1}\r\nused_memory_rss:{0}\r\n"
-      "used_memory_rss_human:{1}\r\nused_memory_peak:{2}\r\nused_memory_peak_human:{3}\r\n"
-      "maxmemory:0\r\nmaxmemory_human:0B\r\nmaxmemory_policy:noeviction\r\n",
-      use.resident, human_bytes(use.resident), use.peak, human_bytes(use.peak));
+void memory_section(const Facts& facts, std::string& out) {
+  const auto figure = [&out](std::string_view name, std::uint64_t bytes) {
+    out += fmt::format("{0}:{1}\r\n{0}_human:{2}\r\n", name, bytes, human_bytes(bytes));
+  };
+  figure("used_memory", allocated_bytes());
+  figure("used_memory_rss", memory_use().resident);
+  figure("used_memory_peak", allocated_peak_bytes());
+  figure("maxmemory", facts.node.config.memory.max_memory);
+  out += "maxmemory_policy:noeviction\r\n";
 }
 
 void persistence_section(const Facts& facts, std::string& out) {
@@ -90,6 +93,22 @@ void persistence_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.log.syncs; }),
       facts.sum([](const ThreadReport& r) { return r.log.sync_errors; }),
       facts.sum([](const ThreadReport& r) { return r.log.sync_seconds; }));
+}
+
+void store_section(const Facts& facts, std::string& out) {
+  const RocksStats files = facts.node.store->stats();
+  out += fmt::format(
+      "store_passes:{}\r\nstore_failed_passes:{}\r\nstore_evicted_objects:{}\r\n"
+      "store_lag_bytes:{}\r\nstore_bytes:{}\r\nstore_pending_compaction_bytes:{}\r\n"
+      "store_level0_files:{}\r\nstore_block_cache_bytes:{}\r\n"
+      "store_bytes_written_by_passes:{}\r\nstore_bytes_written_by_compaction:{}\r\n"
+      "store_bytes_read_by_compaction:{}\r\nstore_background_errors:{}\r\n",
+      facts.sum([](const ThreadReport& r) { return r.store.passes; }),
+      facts.sum([](const ThreadReport& r) { return r.store.failed_passes; }),
+      facts.sum([](const ThreadReport& r) { return r.store.evicted; }),
+      facts.sum([](const ThreadReport& r) { return r.store.lag_bytes; }), files.live,
+      files.pending_compaction, files.level0_files, files.block_cache, files.written_by_passes,
+      files.written_by_compaction, files.read_by_compaction, files.background_errors);
 }
 
 void stats_section(const Facts& facts, std::string& out) {
@@ -198,6 +217,7 @@ constexpr Section kSections[] = {
     {"clients", "Clients", clients_section},
     {"memory", "Memory", memory_section},
     {"persistence", "Persistence", persistence_section},
+    {"store", "Store", store_section},
     {"stats", "Stats", stats_section},
     {"replication", "Replication", replication_section},
     {"cpu", "CPU", cpu_section},

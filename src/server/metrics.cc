@@ -6,6 +6,7 @@
 #include <iterator>
 #include <map>
 
+#include "base/memory.h"
 #include "base/version.h"
 
 namespace even::server {
@@ -176,6 +177,12 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
        [](const ThreadReport& r) { return r.log.syncs; }},
       {"even_log_sync_errors_total", "Times that this failed.",
        [](const ThreadReport& r) { return r.log.sync_errors; }},
+      {"even_store_passes_total", "Times that the store was brought up to date with the log.",
+       [](const ThreadReport& r) { return r.store.passes; }},
+      {"even_store_failed_passes_total", "Times that this failed.",
+       [](const ThreadReport& r) { return r.store.failed_passes; }},
+      {"even_store_evicted_objects_total", "Objects that left memory and are in the store only.",
+       [](const ThreadReport& r) { return r.store.evicted; }},
   };
   for (const Counter& counter : kCounters) {
     writer.single(counter.name, "counter", counter.help, sum(reports, counter.get));
@@ -192,6 +199,9 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
                 sum(reports, [](const ThreadReport& r) { return r.log.bytes_on_disk; }));
   writer.single("even_log_segments", "gauge", "Number of the log's segments on disk.",
                 sum(reports, [](const ThreadReport& r) { return r.log.segments; }));
+  writer.single("even_store_lag_bytes", "gauge",
+                "Log behind the positions from which it completes the store.",
+                sum(reports, [](const ThreadReport& r) { return r.store.lag_bytes; }));
   writer.single("even_records_pending", "gauge", "Records that wait for one they depend on.",
                 sum(reports, [](const ThreadReport& r) { return r.stats.records_pending; }));
   writer.single("even_keys", "gauge", "Keys.",
@@ -201,6 +211,24 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
   writer.single("even_write_errors", "gauge", "Shards that refuse writes at present.",
                 std::ranges::count_if(
                     reports, [](const ThreadReport& r) { return r.write_error.has_value(); }));
+}
+
+void write_store(Writer& writer, const RocksStats& stats) {
+  writer.single("even_store_bytes", "gauge", "Size of the store's files on disk.", stats.live);
+  writer.single("even_store_pending_compaction_bytes", "gauge",
+                "Estimate of what is to be rewritten.", stats.pending_compaction);
+  writer.single("even_store_level0_files", "gauge", "Files that every read looks at.",
+                stats.level0_files);
+  writer.single("even_store_block_cache_bytes", "gauge", "Blocks of the store in memory.",
+                stats.block_cache);
+  writer.single("even_store_pass_bytes_total", "counter", "Bytes written by passes.",
+                stats.written_by_passes);
+  writer.single("even_store_compaction_written_bytes_total", "counter",
+                "Bytes written by compaction.", stats.written_by_compaction);
+  writer.single("even_store_compaction_read_bytes_total", "counter", "Bytes read by compaction.",
+                stats.read_by_compaction);
+  writer.single("even_store_background_errors_total", "counter", "Compactions that failed.",
+                stats.background_errors);
 }
 
 }  // namespace
@@ -221,11 +249,14 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
                 node.connections_received.load());
   writer.single("even_connections_rejected_total", "counter", "Connections refused to clients.",
                 node.connections_rejected.load());
+  writer.single("even_memory_allocated_bytes", "gauge", "Memory that the process has allocated.",
+                allocated_bytes());
   const MemoryUse memory = memory_use();
   writer.single("even_memory_resident_bytes", "gauge", "Memory of the process.", memory.resident);
   writer.single("even_memory_peak_bytes", "gauge", "The most that it was.", memory.peak);
   write_commands(writer, reports);
   write_shards(writer, reports);
+  if (node.store != nullptr) write_store(writer, node.store->stats());
   write_peers(writer, node, reports);
   return writer.take();
 }

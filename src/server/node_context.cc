@@ -25,7 +25,7 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       shards(shard_count),
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
-      options(config.client) {
+      options(config.client, config.slow_log) {
   shard_of.resize(placement.partitions());
   for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {
     const bool held = placement.holds(number, partition);

@@ -16,6 +16,7 @@
 #include "server/config.h"
 #include "server/link_faults.h"
 #include "server/runtime_options.h"
+#include "server/slow_log.h"
 #include "server/tls.h"
 #include "store/rocks_database.h"
 
@@ -44,6 +45,7 @@ struct NodeContext {
   bool partial = false;
 
   RuntimeOptions options;
+  SlowLog slow_log;
   LinkFaults faults;
 
   std::unique_ptr<RocksDatabase> store;  // from when the node is started

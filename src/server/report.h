@@ -22,6 +22,7 @@ struct ThreadReport {
   std::size_t keys_with_expiry = 0;
   ShardStats stats;
   LogStats log;
+  StoreStats store;
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
   std::map<NodeNumber, bool> links;  // to every other node, whether it is up

@@ -3,7 +3,6 @@
 namespace even::server {
 namespace {
 
-constexpr std::size_t kMostRequests = 16;
 constexpr std::size_t kKeptWords = 4096;
 // To hash a longer key takes longer than to wait for its memory.
 constexpr std::size_t kLongestLookup = 256;
@@ -32,7 +31,7 @@ RespParser::Status RequestBatch::parse(RespParser& parser, std::string_view byte
     const RespParser::Status status = parser.parse(bytes.substr(used), limits);
     if (status != RespParser::Status::kRequest) return status;
     const Args args = parser.args();
-    const Command* command = args.empty() ? nullptr : find_command(args[0]);
+    const Command* command = args.empty() ? nullptr : find_command(args);
     requests_.push_back({command, words_.size(), args.size(), parser.consumed()});
     words_.insert(words_.end(), args.begin(), args.end());
     const bool is_inline = bytes[used] != '*';

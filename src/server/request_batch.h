@@ -19,6 +19,8 @@ namespace even::server {
 
 class RequestBatch {
  public:
+  static constexpr std::size_t kMostRequests = 16;
+
   // Replaces the content by what `parser` finds in `bytes`; returns the status of the last request
   // it looked at: kRequest when it is in the batch, else why it is not.
   RespParser::Status parse(RespParser& parser, std::string_view bytes, const RespLimits& limits);

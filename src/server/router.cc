@@ -136,8 +136,7 @@ void Router::run_here(OwnedRequest request, ReplySink sink) {
 
 void Router::execute_here(const OwnedRequest& request, ReplySink sink) {
   std::string reply;
-  const LogPosition position = thread_.shard().execute(*request.command, request.args,
-                                                       request.resp3, reply, {}, request.within);
+  const LogPosition position = thread_.execute(request, reply);
   thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
                                    const ShardThread::ReleaseError& error) mutable {
     sink(error ? error_reply(*error) : std::move(reply));
@@ -248,8 +247,7 @@ void Router::execute_across(std::unique_ptr<Across> across) {
     if (shard != thread_.id()) others.push_back(&thread_.node().threads[shard]->shard());
   }
   const OwnedRequest& request = across->request;
-  const LogPosition position = thread_.shard().execute(
-      *request.command, request.args, request.resp3, across->reply, others, request.within);
+  const LogPosition position = thread_.execute(request, across->reply, others);
   --across_;
   across->unreleased = across->shards.size();
   const std::shared_ptr<Across> shared = std::move(across);
@@ -344,7 +342,7 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
   gathering->missing = gathering->parts.size();
   std::size_t index = 0;
   for (const auto& [target, part_words] : words) {
-    send_part(target, OwnedRequest::copy(command, part_words, request.resp3),
+    send_part(target, OwnedRequest::copy(command, part_words, request.resp3, request.client),
               gathering->take(gathering, index++));
   }
 }
@@ -375,7 +373,7 @@ void Router::run_everywhere(OwnedRequest request, ReplySink sink) {
   gathering->missing = targets.size();
   std::size_t index = 0;
   for (auto& [target, within] : targets) {
-    OwnedRequest part = OwnedRequest::copy(command, request.args, request.resp3);
+    OwnedRequest part = OwnedRequest::copy(command, request.args, request.resp3, request.client);
     part.within = std::move(within);
     send_part(target, std::move(part), gathering->take(gathering, index++));
   }
@@ -393,7 +391,8 @@ void Router::ask_any(std::shared_ptr<Asking> asking) {
     ++chosen;
   }
   const OwnedRequest& request = asking->request;
-  OwnedRequest part = OwnedRequest::copy(*request.command, request.args, request.resp3);
+  OwnedRequest part =
+      OwnedRequest::copy(*request.command, request.args, request.resp3, request.client);
   part.within = std::move(chosen->second);
   const NodeNumber target = chosen->first;
   asking->targets.erase(chosen);

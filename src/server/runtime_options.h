@@ -14,11 +14,13 @@ namespace even::server {
 
 class RuntimeOptions {
  public:
-  explicit RuntimeOptions(const ClientOptions& client)
+  explicit RuntimeOptions(const ClientOptions& client, const SlowLogOptions& slow_log = {})
       : max_clients(client.max_clients),
         max_request_bytes(client.max_request_bytes),
         output_buffer_bytes(client.output_buffer_bytes),
-        query_buffer_bytes(client.query_buffer_bytes) {
+        query_buffer_bytes(client.query_buffer_bytes),
+        slow_log_us(slow_log.log_slower_than_us),
+        slow_log_length(slow_log.max_len) {
     set_password(client.password);
   }
 
@@ -28,6 +30,9 @@ class RuntimeOptions {
   std::atomic<std::uint64_t> query_buffer_bytes;
   // Seconds without a request after which a client is closed; 0: never.
   std::atomic<std::int32_t> idle_timeout{0};
+  // Commands that take as long or longer go to the slow log; negative: none does.
+  std::atomic<std::int64_t> slow_log_us;
+  std::atomic<std::uint64_t> slow_log_length;
 
   bool has_password() const { return has_password_.load(std::memory_order_relaxed); }
   std::string password() const {

@@ -216,6 +216,24 @@ void ShardThread::finish() {
   post([this] { lease_.when_free([this] { stopped_ = true; }); });
 }
 
+LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply,
+                                 std::span<Shard* const> others) {
+  const std::int64_t started_us = clock_.monotonic_us();
+  const LogPosition position =
+      shard_->execute(*request.command, request.args, request.resp3, reply, others, request.within);
+  const std::int64_t us = clock_.monotonic_us() - started_us;
+  const std::int64_t least_us = node_.options.slow_log_us;
+  if (least_us >= 0 && us >= least_us) {
+    log_slow(*request.command, request.args, request.client, us);
+  }
+  return position;
+}
+
+void ShardThread::log_slow(const Command& command, Args args, const ClientLabel& client,
+                           std::int64_t us) {
+  node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
+}
+
 void ShardThread::adopt_client(int socket) {
   const std::uint64_t id = node_.next_client_id++;
   error_code error;

@@ -28,6 +28,7 @@
 #include "env/random.h"
 #include "replica/shard.h"
 #include "server/command_stats.h"
+#include "server/command_timer.h"
 #include "server/forwarder.h"
 #include "server/lease.h"
 #include "server/node_context.h"
@@ -102,6 +103,14 @@ class ShardThread {
     return turn_started_us_;
   }
 
+  // Executes a request on this thread's shard and `others`, see Shard::execute().
+  LogPosition execute(const OwnedRequest& request, std::string& reply,
+                      std::span<Shard* const> others = {});
+  // For what is executed on this thread batch by batch.
+  CommandTimer& timer() { return timer_; }
+  // A command was executed that took the slow log's least time or longer.
+  void log_slow(const Command& command, Args args, const ClientLabel& client, std::int64_t us);
+
   // Takes over an accepted socket (a file descriptor that no other event loop knows).
   void adopt_client(int socket);
   void remove_client(std::uint64_t id);
@@ -155,6 +164,7 @@ class ShardThread {
   std::vector<std::shared_ptr<Connection>> flushing_;
 
   CommandStats stats_;
+  CommandTimer timer_;
   std::int64_t turn_started_us_ = 0;
   std::int64_t next_idle_check_us_ = 0;
 

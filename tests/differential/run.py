@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import administration  # noqa: E402
 import compare  # noqa: E402
 import generate  # noqa: E402
 import metadata  # noqa: E402
@@ -133,7 +134,8 @@ def main():
     try:
         path = os.path.abspath(options.evend)
         even = Server("evend", lambda port, directory: [path, "--port", str(port), "--data", os.path.join(directory, "data")])
-        differences = metadata.compare(redis.connect(), even.connect()) + protocol.compare(redis.port, even.port)
+        differences = (metadata.compare(redis.connect(), even.connect()) + administration.compare(redis.connect(), even.connect())
+                       + protocol.compare(redis.port, even.port))
         for line in differences:
             print(line)
         if differences:

@@ -1,0 +1,74 @@
+// `even store`: looks into the store of a data directory, without changing anything.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "cli/commands.h"
+#include "store/rocks_database.h"
+
+namespace even::cli {
+namespace {
+
+constexpr std::chrono::seconds kQuiet{2};
+constexpr std::chrono::milliseconds kBetweenLines{200};
+
+// How far a run has come that takes longer than kQuiet, on a terminal only.
+class Progress {
+ public:
+  ~Progress() {
+    if (drawn_) fmt::print(stderr, "\r\033[K");
+  }
+  void show(std::uint64_t read, std::uint64_t all) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!on_terminal_ || all == 0 || now < next_) return;
+    next_ = now + kBetweenLines;
+    drawn_ = true;
+    fmt::print(stderr, "\r{} of {} MiB ({} %)", read >> 20, all >> 20, read * 100 / all);
+  }
+
+ private:
+  const bool on_terminal_ = ::isatty(STDERR_FILENO) == 1;
+  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + kQuiet;
+  bool drawn_ = false;
+};
+
+int verify(const std::string& data) {
+  const std::string directory = (std::filesystem::path(data) / "store").string();
+  const auto report = [&directory] {
+    Progress progress;
+    return inspect_store(directory, [&progress](std::uint64_t read, std::uint64_t all) {
+      progress.show(read, all);
+    });
+  }();
+  if (!report) {
+    fmt::print(stderr, "even store verify: {}\n", report.error().message);
+    return 1;
+  }
+  fmt::print("{} files, {} bytes, {} damaged\n", report->files, report->bytes,
+             report->damaged.size());
+  for (const std::string& damaged : report->damaged) {
+    fmt::print(stderr, "even store verify: {}\n", damaged);
+  }
+  return report->damaged.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+void add_store(CLI::App& app, int& exit_code) {
+  CLI::App* store = app.add_subcommand("store", "Look into the store of a data directory");
+  store->require_subcommand(1);
+  auto data = std::make_shared<std::string>();
+  CLI::App* verify_command = store->add_subcommand(
+      "verify",
+      "Compare every file with its checksums, the node being stopped; exits with 1 and names the "
+      "files if any is damaged");
+  verify_command->add_option("DIR", *data, "Data directory of a node")->required();
+  verify_command->callback([data, &exit_code] { exit_code = verify(*data); });
+}
+
+}  // namespace even::cli
