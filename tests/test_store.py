@@ -12,7 +12,7 @@ import redis
 from even_cluster import until
 
 # Passes of the store every megabyte of log, and room in memory for a part of the data only.
-OPTIONS = {"store.pass_bytes": "1MiB", "store.cache_bytes": "1MiB", "memory.max_memory": "40MiB"}
+OPTIONS = {"store.pass_bytes": "1MiB", "store.cache_bytes": "1MiB", "memory.max_memory": "20MiB"}
 ROUNDS = int(os.environ.get("EVEN_CRASH_ROUNDS", "4"))
 
 
