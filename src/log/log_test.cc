@@ -364,6 +364,7 @@ class NearlyFull final : public sim::SimDisk {
       if (no_reserve_) return fail("no space left for a reservation");
       return file_->reserve(size);
     }
+    void zero_ahead(std::uint64_t size) override { file_->zero_ahead(size); }
     void sync(std::function<void(Result<>)> done) override { file_->sync(std::move(done)); }
     Result<> sync_now() override { return file_->sync_now(); }
 
