@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import redis
 
-from even_cluster import until
+from even_cluster import BIN, until
 
 UNKNOWN = "the outcome of this request is unknown"
 REFUSED = "writes are refused"
@@ -114,3 +114,22 @@ def test_a_full_disk_refuses_writes_until_there_is_room(make_cluster, small_disk
         until("it answers", lambda: answers(client))
         for prefix, count in (("k", acknowledged), ("l", more)):
             assert all(client.mget([f"{prefix}:{number}" for number in range(count)]))
+
+
+def test_with_fsync_always_a_small_write_changes_the_content_of_the_log_and_not_its_size(make_cluster):
+    node = make_cluster(nodes=1, options={"log.fsync": "always", "node.shards": 1})["n1"]
+    with node.client() as client:
+        client.set("k", "v")
+        (segment,) = node.data.glob("log-*.seg")
+        before = segment.stat()
+        for number in range(100):
+            client.set(f"k:{number}", number)
+        after = segment.stat()
+        assert (after.st_size, after.st_blocks) == (before.st_size, before.st_blocks)
+        assert after.st_blocks * 512 <= 2 << 20
+    node.kill9()
+    verified = subprocess.run([BIN / "even", "log", "verify", node.data], capture_output=True, text=True, timeout=60)
+    assert verified.returncode == 0 and verified.stderr == ""
+    node.start()
+    with node.client() as client:
+        assert [client.get(f"k:{number}") for number in range(100)] == [str(number) for number in range(100)]
