@@ -11,7 +11,7 @@ import time
 import pytest
 import redis
 
-from even_cluster import until
+from even_cluster import BIN, until
 
 UNKNOWN = "the outcome of this request is unknown"
 REFUSED = "writes are refused"
@@ -169,3 +169,22 @@ def test_a_disk_that_fills_up_under_load_and_gets_room_costs_no_acknowledged_wri
             for at in range(0, len(keys), 500):
                 part = keys[at : at + 500]
                 assert client.mget(part) == [each[key] for key in part]
+
+
+def test_with_fsync_always_a_small_write_changes_the_content_of_the_log_and_not_its_size(make_cluster):
+    node = make_cluster(nodes=1, options={"log.fsync": "always", "node.shards": 1})["n1"]
+    with node.client() as client:
+        client.set("k", "v")
+        (segment,) = node.data.glob("log-*.seg")
+        before = segment.stat()
+        for number in range(100):
+            client.set(f"k:{number}", number)
+        after = segment.stat()
+        assert (after.st_size, after.st_blocks) == (before.st_size, before.st_blocks)
+        assert after.st_blocks * 512 <= 2 << 20
+    node.kill9()
+    verified = subprocess.run([BIN / "even", "log", "verify", node.data], capture_output=True, text=True, timeout=60)
+    assert verified.returncode == 0 and verified.stderr == ""
+    node.start()
+    with node.client() as client:
+        assert [client.get(f"k:{number}") for number in range(100)] == [str(number) for number in range(100)]

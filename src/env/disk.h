@@ -17,13 +17,20 @@ namespace even {
 class AppendFile {
  public:
   virtual ~AppendFile() = default;
-  // Appends at the end. On error (disk full, I/O error) the file may hold a prefix of `bytes`.
+  // Appends at the end. On error (disk full, I/O error) the end stays where it was, and a prefix of
+  // `bytes` may lie behind it.
   virtual Result<> append(std::string_view bytes) = 0;
-  // Cuts the file to `size` bytes: undoes a failed append.
+  // Cuts the file to `size` bytes, which is its end from then on: undoes a failed append, and gives
+  // back what was reserved or filled behind it.
   virtual Result<> truncate(std::uint64_t size) = 0;
   // Makes sure that the file can grow to `size` bytes without running out of room; its size does
   // not change. A hint: file systems that cannot say succeed.
   virtual Result<> reserve(std::uint64_t size) = 0;
+  // Fills the file with zeroes behind its end, until it has `size` bytes. The end does not move:
+  // what is appended later takes the place of the zeroes and changes neither the file's size nor
+  // its blocks, so that a sync writes the bytes alone. A hint: when it fails, the file grows as it
+  // would have.
+  virtual void zero_ahead(std::uint64_t size) = 0;
   // Makes everything appended before the call durable, then calls `done` on the thread that owns
   // the file. `done` is not called once the file has been destroyed. At most one sync is under way
   // at a time.

@@ -108,19 +108,12 @@ class PosixDisk::File final : public AppendFile {
         descriptor_(std::make_shared<Descriptor>(fd)),
         path_(std::move(path)),
         size_(size),
+        length_(size),
         alive_(std::make_shared<char>()) {}
 
   Result<> append(std::string_view bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t written =
-          ::pwrite(descriptor_->fd, bytes.data(), bytes.size(), static_cast<off_t>(size_));
-      if (written < 0) {
-        if (errno == EINTR) continue;
-        return os_error("write", path_);
-      }
-      size_ += static_cast<std::uint64_t>(written);
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
+    if (auto written = write(bytes, size_); !written) return written;
+    size_ += bytes.size();
     return {};
   }
 
@@ -128,19 +121,29 @@ class PosixDisk::File final : public AppendFile {
     if (::ftruncate(descriptor_->fd, static_cast<off_t>(size)) != 0) {
       return os_error("truncate", path_);
     }
-    size_ = size;
+    size_ = length_ = reserved_ = size;
     return {};
   }
 
   Result<> reserve(std::uint64_t size) override {
-    if (size <= size_) return {};
+    if (size <= std::max(size_, reserved_)) return {};
     while (::fallocate(descriptor_->fd, FALLOC_FL_KEEP_SIZE, static_cast<off_t>(size_),
                        static_cast<off_t>(size - size_)) != 0) {
       if (errno == EINTR) continue;
-      if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+      if (errno == EOPNOTSUPP || errno == ENOSYS) break;
       return os_error("reserve room for", path_);
     }
+    reserved_ = size;
     return {};
+  }
+
+  void zero_ahead(std::uint64_t size) override {
+    static constexpr char kZeroes[64 << 10] = {};
+    while (length_ < size) {
+      const std::string_view zeroes(kZeroes,
+                                    std::min<std::uint64_t>(sizeof kZeroes, size - length_));
+      if (!write(zeroes, length_)) return;
+    }
   }
 
   void sync(std::function<void(Result<>)> done) override {
@@ -150,10 +153,27 @@ class PosixDisk::File final : public AppendFile {
   Result<> sync_now() override { return sync_data(descriptor_->fd, path_); }
 
  private:
+  Result<> write(std::string_view bytes, std::uint64_t at) {
+    while (!bytes.empty()) {
+      const ssize_t written =
+          ::pwrite(descriptor_->fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
+      if (written < 0) {
+        if (errno == EINTR) continue;
+        return os_error("write", path_);
+      }
+      at += static_cast<std::uint64_t>(written);
+      length_ = std::max(length_, at);
+      bytes.remove_prefix(static_cast<std::size_t>(written));
+    }
+    return {};
+  }
+
   Syncer& syncer_;
   std::shared_ptr<Descriptor> descriptor_;
   const std::string path_;
-  std::uint64_t size_;
+  std::uint64_t size_;          // where the next append goes
+  std::uint64_t length_;        // as the file system has it: zeroes may lie behind size_
+  std::uint64_t reserved_ = 0;  // by the last reservation; 0 after none
   std::shared_ptr<void> alive_;
 };
 

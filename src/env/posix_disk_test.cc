@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <condition_variable>
+#include <csignal>
 #include <filesystem>
 #include <mutex>
 #include <vector>
@@ -97,6 +99,38 @@ TEST_F(PosixDiskTest, ReservingRoomLeavesTheSizeAlone) {
   ASSERT_TRUE(file->reserve(1 << 20));
   EXPECT_EQ(disk_->size("a"), 1u);
   EXPECT_EQ(disk_->read("a", 0, 100), "x");
+}
+
+TEST_F(PosixDiskTest, WhatIsAppendedTakesThePlaceOfZeroesAhead) {
+  auto file = std::move(*disk_->open_append("a", 0));
+  ASSERT_TRUE(file->append("a"));
+  file->zero_ahead(100'000);
+  file->zero_ahead(50'000);  // has them already
+  ASSERT_TRUE(file->append("b"));
+  EXPECT_EQ(disk_->size("a"), 100'000u);
+  EXPECT_EQ(disk_->read("a", 0, 200'000), "ab" + std::string(99'998, '\0'));
+  ASSERT_TRUE(file->truncate(1));
+  EXPECT_EQ(disk_->read("a", 0, 100), "a");
+  file->zero_ahead(3);
+  EXPECT_EQ(disk_->read("a", 0, 100), std::string("a\0\0", 3));
+  ASSERT_TRUE(file->append("bcdef"));  // beyond them
+  EXPECT_EQ(disk_->read("a", 0, 100), "abcdef");
+}
+
+TEST_F(PosixDiskTest, AnAppendThatFailsLeavesTheEndWhereItWas) {
+  std::signal(SIGXFSZ, SIG_IGN);
+  auto file = std::move(*disk_->open_append("a", 0));
+  ASSERT_TRUE(file->append("good"));
+  rlimit unlimited;
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  const rlimit limited{6, unlimited.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limited), 0);
+  const bool appended = file->append("bad").has_value();
+  file->zero_ahead(100);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+  EXPECT_FALSE(appended);
+  ASSERT_TRUE(file->append("!"));
+  EXPECT_EQ(disk_->read("a", 0, 5), "good!");
 }
 
 TEST_F(PosixDiskTest, ListsFilesOnlyAndSorted) {

@@ -7,25 +7,32 @@ namespace even::sim {
 class SimFile : public AppendFile {
  public:
   SimFile(SimDisk& disk, std::shared_ptr<SimDisk::Content> content)
-      : disk_(disk), content_(std::move(content)) {}
+      : disk_(disk), content_(std::move(content)), end_(content_->bytes.size()) {}
 
   Result<> append(std::string_view bytes) override {
     if (disk_.faults.full) {
-      content_->bytes.append(bytes.substr(0, disk_.random_.below(bytes.size() + 1)));
+      put(bytes.substr(0, disk_.random_.below(bytes.size() + 1)));
       return fail("no space left on device (simulated)");
     }
-    content_->bytes.append(bytes);
+    put(bytes);
+    end_ += bytes.size();
     return {};
   }
 
   Result<> truncate(std::uint64_t size) override {
-    content_->bytes.resize(std::min<std::size_t>(content_->bytes.size(), size));
+    end_ = std::min<std::size_t>(content_->bytes.size(), size);
+    content_->bytes.resize(end_);
     return {};
   }
 
   Result<> reserve(std::uint64_t) override {
     if (disk_.faults.full) return fail("no space left on device (simulated)");
     return {};
+  }
+
+  void zero_ahead(std::uint64_t size) override {
+    if (disk_.faults.full) return;
+    content_->bytes.resize(std::max<std::size_t>(content_->bytes.size(), size));
   }
 
   void sync(std::function<void(Result<>)> done) override {
@@ -50,8 +57,14 @@ class SimFile : public AppendFile {
   }
 
  private:
+  void put(std::string_view bytes) {
+    std::string& all = content_->bytes;
+    all.replace(end_, std::min(bytes.size(), all.size() - end_), bytes);
+  }
+
   SimDisk& disk_;
   std::shared_ptr<SimDisk::Content> content_;
+  std::size_t end_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
@@ -59,34 +72,43 @@ void SimDisk::crash() {
   files_ = history_[random_.below(history_.size())];
   for (auto& [name, content] : files_) {
     auto survived = std::make_shared<Content>();
-    const std::string& bytes = content->bytes;
-    std::string& left = survived->bytes;
-    left = content->durable;
-    if (bytes.size() > left.size() && bytes.starts_with(left)) {
-      const std::size_t unsynced = bytes.size() - left.size();
-      const std::size_t kept = random_.below(unsynced + 1);
-      left = bytes.substr(0, left.size() + kept);
-      const std::size_t rest = bytes.size() - left.size();
-      switch (random_.below(4)) {
-        case 0:  // a hole, and then what was written later
-          if (rest > 2) {
-            const std::size_t hole = 1 + random_.below(rest - 1);
-            left.append(hole, '\0');
-            left.append(bytes.substr(left.size()));
-          }
-          break;
-        case 1:  // junk
-          for (std::size_t i = random_.below(rest + 1); i > 0; --i)
-            left += static_cast<char>(random_.next());
-          break;
-        default:
-          break;
-      }
-    }
-    survived->durable = left;
+    survived->bytes = survived->durable = survivor(*content);
     content = std::move(survived);
   }
   history_ = {files_};
+}
+
+std::string SimDisk::survivor(const Content& content) {
+  const std::string& bytes = content.bytes;
+  std::string left = content.durable;
+  left.resize(std::max(left.size(), bytes.size()));
+  // What was written since the sync: from the first difference to the last.
+  const std::size_t begin =
+      static_cast<std::size_t>(std::ranges::mismatch(bytes, left).in1 - bytes.begin());
+  std::size_t end = bytes.size();
+  while (end > begin && bytes[end - 1] == left[end - 1]) --end;
+
+  std::size_t at = begin + random_.below(end - begin + 1);
+  left.replace(begin, at - begin, bytes, begin, at - begin);
+  const std::size_t rest = end - at;
+  switch (random_.below(4)) {
+    case 0:  // a hole, and then what was written later
+      if (rest > 2) {
+        const std::size_t after = at + 1 + random_.below(rest - 1);
+        left.replace(after, end - after, bytes, after, end - after);
+        at = end;
+      }
+      break;
+    case 1:  // junk
+      for (std::size_t i = random_.below(rest + 1); i > 0; --i)
+        left[at++] = static_cast<char>(random_.next());
+      break;
+    default:
+      break;
+  }
+  const bool resized = random_.chance(0.5);
+  left.resize(std::max(at, resized ? bytes.size() : content.durable.size()));
+  return left;
 }
 
 void SimDisk::wipe() {

@@ -1,6 +1,7 @@
 // A disk that loses what it is allowed to lose. Content that was not synced survives a crash in
-// part: a prefix of it, or a prefix with junk or a hole behind it; directory changes that were not
-// synced survive as a prefix of their sequence. It can also be full, slow, or fail a sync.
+// part: a prefix of it, or a prefix with junk or a hole behind it. In the place of the rest is what
+// was durable there, zeroes or nothing; a change of size survives or not. Directory changes that
+// were not synced survive as a prefix of their sequence. It can also be full, slow, or fail a sync.
 #pragma once
 
 #include <map>
@@ -46,12 +47,12 @@ class SimDisk : public Disk {
   friend class SimFile;
   struct Content {
     std::string bytes;
-    std::string
-        durable;  // what a crash cannot take; a prefix of `bytes` unless it was truncated since
+    std::string durable;  // as the last sync has left it
   };
   using Directory = std::map<std::string, std::shared_ptr<Content>>;
 
   void changed();
+  std::string survivor(const Content& content);
 
   Scheduler& scheduler_;
   Random& random_;

@@ -13,13 +13,17 @@ namespace even {
 namespace {
 
 // Kept reserved on disk ahead of the end, so that a full disk is noticed before records are made,
-// not after.
+// not after. At least this much, at most twice as much.
 constexpr std::uint64_t kReserveBytes = 1 << 20;
+// To write a place twice, first with zeroes, costs less than a commit of the file system's journal
+// for a frame that is smaller than this.
+constexpr std::uint64_t kLargeFrameBytes = 16 << 10;
 constexpr std::uint64_t kReadChunk = 4 << 20;
 
 struct Scan {
   std::uint64_t intact = 0;  // bytes of intact frames from the start
   std::uint64_t frames = 0;
+  std::uint64_t torn = 0;   // bytes after them, without the zeroes at the end of the file
   LogPosition durable = 0;  // the highest position that any frame claims to be durable
   std::optional<LogPosition>
       claim;  // set when a frame after the damage claims that the damaged place was durable
@@ -40,6 +44,10 @@ Result<Scan> scan_frames(
     scan.intact += kFrameHeaderBytes + header->body_bytes;
     ++scan.frames;
   }
+  // Zeroes up to the end of the file were never written over: they are room for frames to come.
+  const std::size_t last = content.find_last_not_of('\0');
+  if (last == std::string_view::npos || last < scan.intact) return scan;
+  scan.torn = last + 1 - scan.intact;
   for (std::uint64_t at = scan.intact + 1; at + kFrameHeaderBytes <= content.size(); ++at) {
     if (content[at] != 'v') continue;  // the first byte of a frame
     const auto header = decode_frame(content.substr(at), base + at, body);
@@ -49,6 +57,10 @@ Result<Scan> scan_frames(
     }
   }
   return scan;
+}
+
+std::uint64_t round_up(std::uint64_t size, std::uint64_t unit) {
+  return (size + unit - 1) / unit * unit;
 }
 
 std::string damage(const std::string& file, std::uint64_t offset, std::string_view what) {
@@ -136,9 +148,10 @@ Result<> Log::recover(const Visit& visit,
     auto scan =
         scan_frames(*content, base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
           Result<> outcome;
-          const bool at_the_end =
-              last && offset + kFrameHeaderBytes + body.size() == content->size();
-          if (EVEN_MUTANT(kRecoverySkipsFrame) && at_the_end) return {};
+          if (EVEN_MUTANT(kRecoverySkipsFrame) && last &&
+              offset + kFrameHeaderBytes + body.size() > content->find_last_not_of('\0')) {
+            return {};
+          }
           const bool well_formed = for_each_entry(body, [&](std::string_view record) {
             if (outcome) outcome = visit(base + offset, record);
           });
@@ -150,7 +163,7 @@ Result<> Log::recover(const Visit& visit,
           return {};
         });
     if (!scan) return std::unexpected(scan.error());
-    if (scan->intact < content->size()) {
+    if (scan->torn > 0) {
       const std::uint64_t offset = kSegmentHeaderBytes + scan->intact;
       if (!last)
         return fail(
@@ -164,7 +177,7 @@ Result<> Log::recover(const Visit& visit,
       cut_ = fmt::format(
           "{}: {} bytes from offset {} on are no whole frame and nothing shows that they were ever "
           "durable: an unfinished write, cut off",
-          segment.name, content->size() - scan->intact, offset);
+          segment.name, scan->torn, offset);
     }
     segments_.push_back({base, segment.name, scan->intact});
     end_ = base + scan->intact;
@@ -219,6 +232,8 @@ Result<> Log::start_segment(bool& created) {
   // Before any frame: a segment with frames in it has an intact header, or it is damaged.
   if (auto synced = (*file)->sync_now(); !synced) return synced;
   if (auto synced = disk_.sync_directory(); !synced) return synced;
+  // The old segment gets no more frames. Until this is durable, a crash may leave its zeroes.
+  if (file_) (void)file_->truncate(kSegmentHeaderBytes + segments_.back().bytes);
   file_ = std::move(*file);
   segments_.push_back({end_, name, 0});
   ++stats_.segments;
@@ -256,6 +271,7 @@ Result<> Log::flush() {
     }
   }
   Segment& segment = segments_.back();
+  std::uint64_t frame_bytes = 0;
   if (!body_.empty()) {
     std::string frame = encode_frame(end_, durable_, body_);
     if (auto written = file_->append(frame); !written) {
@@ -263,25 +279,28 @@ Result<> Log::flush() {
       return write_failed("the log cannot be written: " + written.error().message);
     }
     tail_.push_back({end_, std::move(frame)});
-    const std::uint64_t size = tail_.back().bytes.size();
-    end_ += size;
-    segment.bytes += size;
-    tail_bytes_ += size;
-    stats_.bytes_written += size;
-    stats_.bytes_on_disk += size;
+    frame_bytes = tail_.back().bytes.size();
+    end_ += frame_bytes;
+    segment.bytes += frame_bytes;
+    tail_bytes_ += frame_bytes;
+    stats_.bytes_written += frame_bytes;
+    stats_.bytes_on_disk += frame_bytes;
     body_.clear();
     while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
       tail_bytes_ -= tail_.front().bytes.size();
       tail_.pop_front();
     }
   }
-  if (auto reserved = file_->reserve(kSegmentHeaderBytes + segment.bytes + kReserveBytes);
-      !reserved) {
+  const std::uint64_t size = kSegmentHeaderBytes + segment.bytes;
+  if (auto reserved = file_->reserve(round_up(size + kReserveBytes, kReserveBytes)); !reserved) {
     // What was to be written is; the next record might not find room.
     error_ = "the log has no room to grow: " + reserved.error().message;
     return {};
   }
   error_ = std::move(roll_error);
+  if (options_.fsync == FsyncPolicy::kAlways && frame_bytes > 0 && frame_bytes < kLargeFrameBytes) {
+    file_->zero_ahead(round_up(size, options_.zero_bytes));
+  }
   return {};
 }
 
@@ -450,14 +469,14 @@ Result<LogReport> inspect_log(
                                 return {};
                               });
       if (!scan) return std::unexpected(scan.error());
-      if (scan->intact < content->size() && (!last || scan->claim)) {
+      if (scan->torn > 0 && (!last || scan->claim)) {
         return fail(damage(segment.name, kSegmentHeaderBytes + scan->intact,
                            "a frame in the middle of the log cannot be read"));
       }
       ++report.segments;
       report.frames += scan->frames;
       report.bytes += scan->intact;
-      report.torn_bytes += content->size() - scan->intact;
+      report.torn_bytes += scan->torn;
       end = segment.header.base + scan->intact;
     }
   }

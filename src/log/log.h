@@ -38,11 +38,15 @@ struct LogOptions {
   // another thread and to hear of its end takes two switches of threads, which cost as much. 0:
   // never.
   std::int64_t quick_sync_us = 500;
+  // With FsyncPolicy::kAlways, how much of the segment is filled with zeroes at once, ahead of its
+  // frames: the sync of a frame that takes their place need not wait for the file system's journal
+  // to note a new size or new blocks.
+  std::uint64_t zero_bytes = 256 << 10;
 };
 
 struct LogStats {
   std::uint64_t bytes_written = 0;
-  std::uint64_t bytes_on_disk = 0;
+  std::uint64_t bytes_on_disk = 0;  // headers and frames, not what is kept ready behind them
   std::uint64_t segments = 0;
   std::uint64_t syncs = 0;
   std::uint64_t sync_errors = 0;

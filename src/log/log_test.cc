@@ -234,6 +234,118 @@ TEST(Log, ATornFrameInASegmentThatIsNotTheLastIsRefused) {
   EXPECT_EQ(OpenLog(world).error(), "");
 }
 
+constexpr std::size_t kZeroBytes = 1000;
+LogOptions zeroing() { return {.fsync = FsyncPolicy::kAlways, .zero_bytes = kZeroBytes}; }
+
+TEST(Log, SmallFramesThatAreSyncedEachTakeThePlaceOfZeroes) {
+  World world;
+  OpenLog log(world, zeroing());
+  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes);  // nothing for an idle shard
+  ASSERT_TRUE(log.write({"first"}));
+  EXPECT_EQ(world.content(kFirst).size(), kZeroBytes);
+  while (log.log->end() + kSegmentHeaderBytes <= kZeroBytes) {
+    EXPECT_EQ(world.content(kFirst).size(), kZeroBytes);
+    ASSERT_TRUE(log.write({"more"}));
+  }
+  EXPECT_EQ(world.content(kFirst).size(), 2 * kZeroBytes);
+  const std::string large(20'000, 'x');
+  ASSERT_TRUE(log.write({large}));
+  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + log.log->end());
+  OpenLog unsynced(world);
+  ASSERT_TRUE(unsynced.write({"a frame"}));
+  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + unsynced.log->end());
+}
+
+TEST(Log, ZeroesBehindTheLastFrameAreItsEndAndNoTornTail) {
+  World world;
+  {
+    OpenLog log(world, zeroing());
+    ASSERT_TRUE(log.write({"first"}));
+    ASSERT_TRUE(log.write({std::string("\0\0", 2)}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+  }
+  world.disk.crash();
+  ASSERT_EQ(world.content(kFirst).size(), kZeroBytes);
+  const auto report =
+      inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->torn_bytes, 0u);
+  EXPECT_EQ(report->records, 2u);
+  OpenLog log(world, zeroing());
+  EXPECT_EQ(log.error(), "");
+  EXPECT_EQ(log.log->cut(), std::nullopt);
+  EXPECT_THAT(log.records, ElementsAre("first", std::string("\0\0", 2)));
+  EXPECT_EQ(log.log->stats().bytes_on_disk, kSegmentHeaderBytes + report->bytes);
+}
+
+TEST(Log, FramesWithAHoleOfZeroesAreCutUnlessALaterOneSaysThatTheyWereDurable) {
+  World source;
+  std::string whole;
+  {
+    OpenLog log(source, zeroing());
+    ASSERT_TRUE(log.write({"first"}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+    ASSERT_TRUE(log.write({"second"}));  // these two were not synced when they were written
+    ASSERT_TRUE(log.write({"third"}));
+    whole = source.content(kFirst);
+  }
+  const std::size_t second = kSegmentHeaderBytes + kFrameOfFirst;
+  const std::size_t end = second + kFrameOfSecond + kFrameOfFirst;
+  for (std::size_t from = kSegmentHeaderBytes; from < end; ++from) {
+    for (std::size_t to = from + 1; to <= end; ++to) {
+      World world;
+      std::string torn = whole;
+      torn.replace(from, to - from, to - from, '\0');
+      world.put(kFirst, torn);
+      Records expected;
+      if (torn.compare(0, second, whole, 0, second) == 0) expected.emplace_back("first");
+      if (torn.compare(0, end - kFrameOfFirst, whole, 0, end - kFrameOfFirst) == 0)
+        expected.emplace_back("second");
+      if (torn == whole) expected.emplace_back("third");
+      OpenLog log(world, zeroing());
+      std::string_view body;
+      const bool vouched =
+          expected.empty() &&
+          (decode_frame(std::string_view(torn).substr(second), kFrameOfFirst, body) ||
+           decode_frame(std::string_view(torn).substr(end - kFrameOfFirst),
+                        kFrameOfFirst + kFrameOfSecond, body));
+      if (vouched) {
+        ASSERT_THAT(log.error(), HasSubstr("damaged at offset 40")) << from << ' ' << to;
+        ASSERT_EQ(world.content(kFirst), torn);
+        continue;
+      }
+      ASSERT_EQ(log.error(), "") << from << ' ' << to;
+      ASSERT_EQ(log.records, expected) << from << ' ' << to;
+      // What lay behind the hole must not come back when new frames reach it.
+      ASSERT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + log.log->end());
+    }
+  }
+}
+
+TEST(Log, ASegmentGivesItsZeroesBackWhenTheNextOneBegins) {
+  World world;
+  const LogOptions options{
+      .fsync = FsyncPolicy::kAlways, .segment_bytes = 1, .tail_bytes = 1, .zero_bytes = 1000};
+  {
+    OpenLog log(world, options);
+    ASSERT_TRUE(log.write({"first"}));
+    ASSERT_TRUE(log.write({"second"}));
+    ASSERT_TRUE(log.log->flush_and_sync());
+    EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + kFrameOfFirst);
+  }
+  // A crash before that got to the disk.
+  const std::string whole = world.content(kFirst);
+  world.put(kFirst, whole + std::string(1000, '\0'));
+  EXPECT_TRUE(inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {}));
+  EXPECT_THAT(OpenLog(world, options).records, ElementsAre("first", "second"));
+  // Zeroes in the place of a frame: the next segment does not follow.
+  world.put(kFirst, whole.substr(0, kSegmentHeaderBytes) + std::string(1000, '\0'));
+  EXPECT_THAT(OpenLog(world, options).error(), HasSubstr("the segment before it ends at 0"));
+  EXPECT_FALSE(inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {}));
+  world.put(kFirst, whole + std::string(1000, '\0') + "x");
+  EXPECT_THAT(OpenLog(world, options).error(), HasSubstr("in the middle of the log"));
+}
+
 TEST(Log, ReadsByPositionFromMemoryAndFromDiskAlike) {
   for (const std::uint64_t tail : {std::uint64_t{1}, std::uint64_t{500}, std::uint64_t{1} << 20}) {
     for (const std::uint64_t segment :
@@ -364,6 +476,7 @@ class NearlyFull final : public sim::SimDisk {
       if (no_reserve_) return fail("no space left for a reservation");
       return file_->reserve(size);
     }
+    void zero_ahead(std::uint64_t size) override { file_->zero_ahead(size); }
     void sync(std::function<void(Result<>)> done) override { file_->sync(std::move(done)); }
     Result<> sync_now() override { return file_->sync_now(); }
 
@@ -443,9 +556,12 @@ TEST(Log, ASegmentThatCannotBeBegunLeavesTheLogAsItWas) {
 // and everything that it said was durable.
 RC_GTEST_PROP(Log, RecoversAllThatWasDurableAfterAnyCrash,
               (std::uint64_t seed, const std::vector<std::pair<std::uint8_t, std::uint8_t>>& steps,
-               bool small_segments)) {
+               bool small_segments, bool zeroes)) {
   World world(seed);
-  const LogOptions options{.segment_bytes = small_segments ? 150u : 1u << 20, .tail_bytes = 200};
+  const LogOptions options{.fsync = zeroes ? FsyncPolicy::kAlways : FsyncPolicy::kEverySecond,
+                           .segment_bytes = small_segments ? 150u : 1u << 20,
+                           .tail_bytes = 200,
+                           .zero_bytes = 500};
   auto log = std::make_unique<OpenLog>(world, options);
   RC_ASSERT(log->outcome.has_value());
   Records written;                // in order, as far as flush has succeeded
@@ -525,6 +641,7 @@ TEST(LogFormat, TheFuzzTargetHasSeeds) {
   expect_seed("log_fuzz", "two-segments", '\1' + cut + whole);
   expect_seed("log_fuzz", "mended", std::string(2, '\0') + whole);
   expect_seed("log_fuzz", "torn", std::string("\1\0", 2) + whole.substr(0, whole.size() - 3));
+  expect_seed("log_fuzz", "zeroes", std::string("\1\0", 2) + whole + std::string(100, '\0'));
   expect_seed("log_fuzz", "two-segments-mended-and-torn",
               '\0' + cut + whole.substr(0, whole.size() - 3));
 }

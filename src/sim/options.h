@@ -21,6 +21,7 @@ struct RunOptions {
   std::uint64_t retain_bytes = 1 << 20;
   std::uint64_t window_bytes = 16 << 10;
   std::int64_t quick_sync_us = 0;
+  std::uint64_t zero_bytes = 4 << 10;
   int clients = 6;
   int pipeline = 1;           // requests that a client sends at once
   std::int64_t turn_us = 30;  // how long a shard's turn lasts at most

@@ -183,6 +183,7 @@ ShardOptions World::shard_options(Node& node) {
   o.log.segment_bytes = options_.segment_bytes;
   o.log.tail_bytes = options_.tail_bytes;
   o.log.quick_sync_us = options_.quick_sync_us;
+  o.log.zero_bytes = options_.zero_bytes;
   o.window_bytes = options_.window_bytes;
   o.pass_bytes = options_.pass_bytes;
   o.retain_bytes = options_.retain_bytes;
