@@ -1,0 +1,173 @@
+#include "store/sim_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace even::sim {
+
+class SimShardStore final : public RowStore {
+ public:
+  explicit SimShardStore(SimStore& store) : store_(store), crashes_(store.crashes_) {}
+  ~SimShardStore() override {
+    if (committing_) store_.settle(std::move(committing_));
+  }
+
+  Result<std::optional<std::string>> get(std::string_view row) override {
+    const auto found = store_.rows_.find(std::string(row));
+    if (found == store_.rows_.end()) return std::nullopt;
+    return found->second;
+  }
+
+  Result<> scan(std::string_view first, std::string_view end,
+                const std::function<bool(std::string_view, std::string_view)>& visit) override {
+    // A copy: visit() may change the store, which the scan must not see.
+    std::vector<std::pair<std::string, std::string>> rows;
+    for (auto row = store_.rows_.lower_bound(std::string(first));
+         row != store_.rows_.end() && row->first < end; ++row) {
+      rows.push_back(*row);
+    }
+    for (const auto& [row, value] : rows) {
+      if (!visit(row, value)) break;
+    }
+    return {};
+  }
+
+  void fetch(std::vector<std::string> rows, std::function<void(Fetched)> done) override {
+    const std::int64_t before = store_.about(store_.faults.fetch_us);
+    const std::int64_t behind = store_.about(store_.faults.fetch_us);
+    after(before / 2, [this, behind, rows = std::move(rows), done = std::move(done)]() mutable {
+      std::vector<std::optional<std::string>> values;
+      for (const std::string& row : rows) values.push_back(*get(row));
+      after(behind / 2, [values = std::move(values), done = std::move(done)]() mutable {
+        done(std::move(values));
+      });
+    });
+  }
+
+  void write(RowBatch changes) override {
+    EVEN_CHECK(!committing_, "a pass is changed after its commit");
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      const auto [kind, row, value] = changes[i];
+      if (kind == RowBatch::Kind::kRemoveRange) continue;
+      EVEN_CHECK(!last_row_ || *last_row_ < row, "the rows of a pass ascend");
+      last_row_ = row;
+    }
+    pass_.push_back(std::move(changes));
+  }
+
+  void commit(std::function<void(Result<>)> done) override {
+    EVEN_CHECK(!committing_, "one pass at a time");
+    if (crashes_ != store_.crashes_) return;
+    committing_ = std::make_shared<SimStore::Pass>(std::exchange(pass_, {}));
+    last_row_.reset();
+    store_.committing_.push_back(committing_);
+
+    const StoreFaults& faults = store_.faults;
+    std::int64_t duration = store_.about(faults.commit_us);
+    if (store_.random_.chance(faults.slow_commit)) duration *= 100;
+    // Readers may see the rows some time before the shard is told.
+    const auto visible = static_cast<std::int64_t>(store_.random_.below(duration + 1));
+    const bool fails = store_.random_.chance(faults.failing_commit);
+    after(visible, [this, rest = duration - visible, fails, done = std::move(done)]() mutable {
+      std::erase(store_.committing_, committing_);
+      Result<> outcome;
+      if (store_.faults.full) {
+        outcome = fail("no space left on device (simulated)");
+      } else if (fails) {
+        outcome = fail("input/output error (simulated)");
+        store_.failed_.push_back(committing_);
+      } else {
+        store_.apply(*committing_);
+        store_.failed_.clear();
+      }
+      after(rest, [this, outcome = std::move(outcome), done = std::move(done)] {
+        committing_.reset();
+        done(outcome);
+      });
+    });
+  }
+
+  void abandon() override {
+    EVEN_CHECK(!committing_, "a pass is abandoned after its commit");
+    pass_.clear();
+    last_row_.reset();
+  }
+
+  std::size_t backlog() const override {
+    std::size_t bytes = 0;
+    for (const RowBatch& changes : committing_ ? *committing_ : pass_) bytes += changes.bytes();
+    return bytes;
+  }
+
+ private:
+  // Runs `event` unless the handle is gone or the machine has crashed by then.
+  template <typename Event>
+  void after(std::int64_t us, Event event) {
+    store_.scheduler_.after(
+        us, [this, alive = std::weak_ptr<void>(alive_), event = std::move(event)]() mutable {
+          if (!alive.expired() && crashes_ == store_.crashes_) event();
+        });
+  }
+
+  SimStore& store_;
+  const std::uint64_t crashes_;
+  const std::shared_ptr<void> alive_ = std::make_shared<char>();
+  SimStore::Pass pass_;
+  std::optional<std::string> last_row_;
+  std::shared_ptr<SimStore::Pass> committing_;
+};
+
+std::unique_ptr<RowStore> SimStore::shard_store() { return std::make_unique<SimShardStore>(*this); }
+
+void SimStore::crash() {
+  ++crashes_;
+  bool taken = false;
+  for (const std::shared_ptr<Pass>& pass : committing_) {
+    if (!random_.chance(0.5)) continue;
+    apply(*pass);
+    taken = true;
+  }
+  if (!taken && !failed_.empty() && random_.chance(0.5)) {
+    apply(*failed_[random_.below(failed_.size())]);
+  }
+  failed_.clear();
+  committing_.clear();
+}
+
+void SimStore::wipe() {
+  ++crashes_;
+  failed_.clear();
+  committing_.clear();
+  rows_.clear();
+}
+
+std::int64_t SimStore::about(std::int64_t us) {
+  return us / 2 + static_cast<std::int64_t>(random_.below(us + 1));
+}
+
+void SimStore::apply(const Pass& pass) {
+  // Ranges first: they spare what the pass itself puts.
+  for (const bool ranges : {true, false}) {
+    for (const RowBatch& changes : pass) {
+      for (std::size_t i = 0; i < changes.size(); ++i) {
+        const auto [kind, row, value] = changes[i];
+        if ((kind == RowBatch::Kind::kRemoveRange) != ranges) continue;
+        if (kind == RowBatch::Kind::kPut) {
+          rows_.insert_or_assign(std::string(row), std::string(value));
+        } else if (kind == RowBatch::Kind::kRemove) {
+          rows_.erase(std::string(row));
+        } else if (row < value) {
+          rows_.erase(rows_.lower_bound(std::string(row)), rows_.lower_bound(std::string(value)));
+        }
+      }
+    }
+  }
+}
+
+void SimStore::settle(std::shared_ptr<Pass> pass) {
+  if (std::erase(committing_, pass) > 0 && random_.chance(0.5)) apply(*pass);
+}
+
+}  // namespace even::sim

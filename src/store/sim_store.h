@@ -1,0 +1,60 @@
+// The rows of a simulated node: what RocksDatabase is, in memory and on simulated time. It outlives
+// the node's crashes; each run of the node takes handles of its own, which must not outlive the
+// SimStore. The same seed and calls give the same outcomes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "env/random.h"
+#include "env/sim_scheduler.h"
+#include "store/row_store.h"
+
+namespace even::sim {
+
+struct StoreFaults {
+  std::int64_t commit_us = 3000;  // typical duration of a commit
+  double slow_commit = 0.01;      // chance that it takes a hundred times as long
+  double failing_commit = 0;      // chance that it fails, with nothing changed before a crash
+  std::int64_t fetch_us = 200;    // typical duration of a fetch
+  bool full = false;              // commits fail
+};
+
+class SimStore {
+ public:
+  SimStore(Scheduler& scheduler, Random& random) : scheduler_(scheduler), random_(random) {}
+
+  StoreFaults faults;
+
+  std::unique_ptr<RowStore> shard_store();
+
+  // The machine loses power. A pass that is being committed is taken in whole or not at all; if
+  // none is, one that failed since the last success may be. What handles taken before have been
+  // asked is never answered.
+  void crash();
+  // All is lost.
+  void wipe();
+
+  const std::map<std::string, std::string>& rows() const { return rows_; }
+
+ private:
+  friend class SimShardStore;
+  using Pass = std::vector<RowBatch>;
+
+  std::int64_t about(std::int64_t us);
+  void apply(const Pass& pass);
+  // Settles what becomes of a pass whose outcome nobody will be told.
+  void settle(std::shared_ptr<Pass> pass);
+
+  Scheduler& scheduler_;
+  Random& random_;
+  std::map<std::string, std::string> rows_;
+  std::vector<std::shared_ptr<Pass>> committing_;
+  std::vector<std::shared_ptr<Pass>> failed_;  // since the last that succeeded
+  std::uint64_t crashes_ = 0;
+};
+
+}  // namespace even::sim
