@@ -18,12 +18,18 @@
 #include "base/result.h"
 #include "store/row_store.h"
 
+namespace rocksdb {
+class Env;
+}
+
 namespace even {
 
 struct RocksOptions {
   // Blocks of rows, indexes and filters in memory, for all shards together.
   std::uint64_t block_cache_bytes = 32 << 20;
   int max_open_files = 256;
+  // The file system, which must outlive the database; the machine's if none is given.
+  rocksdb::Env* env = nullptr;
 };
 
 // Bytes, but for the counts. "Written" and "read" count since the database was opened.

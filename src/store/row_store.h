@@ -1,9 +1,9 @@
-// Where the state of a shard's partitions rests, so that the log need not be kept from its beginning
-// nor all of the state in memory: rows, sorted by their bytes. See docs/storage.md for what the rows
-// are, and when they are written.
+// Where the state of a shard's partitions rests, so that the log need not be kept from its
+// beginning nor all of the state in memory: rows, sorted by their bytes. See docs/storage.md for
+// what the rows are, and when they are written.
 //
-// All calls on the thread of one shard. Rows of one store are shared by the shards of a node; no two
-// shards write the same.
+// All calls on the thread of one shard. Rows of one store are shared by the shards of a node; no
+// two shards write the same.
 #pragma once
 
 #include <functional>
@@ -37,8 +37,9 @@ class RowStore {
   // A pass: changes that are taken in all together or not at all, whatever happens. write() any
   // number of times, the rows of puts and removals ascending over all of them and each row changed
   // at most once, then commit(): once done(success) has been called, on the shard's thread, the
-  // changes are durable and readers see them. After done(error) nothing has changed. One pass at a
-  // time.
+  // changes are durable and readers see them. After done(error) nothing has changed; but until a
+  // later pass of any shard has succeeded, a restart may find the changes taken in all the same,
+  // all together. One pass at a time.
   virtual void write(RowBatch changes) = 0;
   virtual void commit(std::function<void(Result<>)> done) = 0;
   // Forgets what write() was given.

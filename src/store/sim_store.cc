@@ -69,15 +69,19 @@ class SimShardStore final : public RowStore {
     if (store_.random_.chance(faults.slow_commit)) duration *= 100;
     // Readers may see the rows some time before the shard is told.
     const auto visible = static_cast<std::int64_t>(store_.random_.below(duration + 1));
-    Result<> outcome;
-    if (store_.random_.chance(faults.failing_commit)) {
-      outcome = fail("input/output error (simulated)");
-    }
-    after(visible, [this, rest = duration - visible, outcome = std::move(outcome),
-                    done = std::move(done)]() mutable {
-      if (store_.faults.full) outcome = fail("no space left on device (simulated)");
+    const bool fails = store_.random_.chance(faults.failing_commit);
+    after(visible, [this, rest = duration - visible, fails, done = std::move(done)]() mutable {
       std::erase(store_.committing_, committing_);
-      if (outcome) store_.apply(*committing_);
+      Result<> outcome;
+      if (store_.faults.full) {
+        outcome = fail("no space left on device (simulated)");
+      } else if (fails) {
+        outcome = fail("input/output error (simulated)");
+        store_.failed_.push_back(committing_);
+      } else {
+        store_.apply(*committing_);
+        store_.failed_.clear();
+      }
       after(rest, [this, outcome = std::move(outcome), done = std::move(done)] {
         committing_.reset();
         done(outcome);
@@ -119,13 +123,22 @@ std::unique_ptr<RowStore> SimStore::shard_store() { return std::make_unique<SimS
 
 void SimStore::crash() {
   ++crashes_;
-  for (std::shared_ptr<Pass>& pass : std::exchange(committing_, {})) {
-    if (random_.chance(0.5)) apply(*pass);
+  bool taken = false;
+  for (const std::shared_ptr<Pass>& pass : committing_) {
+    if (!random_.chance(0.5)) continue;
+    apply(*pass);
+    taken = true;
   }
+  if (!taken && !failed_.empty() && random_.chance(0.5)) {
+    apply(*failed_[random_.below(failed_.size())]);
+  }
+  failed_.clear();
+  committing_.clear();
 }
 
 void SimStore::wipe() {
   ++crashes_;
+  failed_.clear();
   committing_.clear();
   rows_.clear();
 }

@@ -18,7 +18,7 @@ namespace even::sim {
 struct StoreFaults {
   std::int64_t commit_us = 3000;  // typical duration of a commit
   double slow_commit = 0.01;      // chance that it takes a hundred times as long
-  double failing_commit = 0;      // chance that it fails, with nothing changed
+  double failing_commit = 0;      // chance that it fails, with nothing changed before a crash
   std::int64_t fetch_us = 200;    // typical duration of a fetch
   bool full = false;              // commits fail
 };
@@ -31,8 +31,9 @@ class SimStore {
 
   std::unique_ptr<RowStore> shard_store();
 
-  // The machine loses power. A pass that is being committed is taken in whole or not at all; what
-  // handles taken before have been asked is never answered.
+  // The machine loses power. A pass that is being committed is taken in whole or not at all; if
+  // none is, one that failed since the last success may be. What handles taken before have been
+  // asked is never answered.
   void crash();
   // All is lost.
   void wipe();
@@ -52,6 +53,7 @@ class SimStore {
   Random& random_;
   std::map<std::string, std::string> rows_;
   std::vector<std::shared_ptr<Pass>> committing_;
+  std::vector<std::shared_ptr<Pass>> failed_;  // since the last that succeeded
   std::uint64_t crashes_ = 0;
 };
 

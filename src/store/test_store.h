@@ -1,8 +1,10 @@
 // For tests of what keeps rows: both implementations of RowStore behind one face.
 #pragma once
 
+#include <spdlog/spdlog.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "env/random.h"
 #include "store/rocks_database.h"
 #include "store/sim_store.h"
 
@@ -22,19 +25,32 @@ namespace even::test {
 
 using Rows = std::map<std::string, std::string>;
 
+// Keeps expected errors of RocksDB out of the test's output.
+struct Quiet {
+  Quiet() { spdlog::set_level(spdlog::level::off); }
+  ~Quiet() { spdlog::set_level(spdlog::level::info); }
+  Quiet(const Quiet&) = delete;
+  Quiet& operator=(const Quiet&) = delete;
+};
+
+// Removed with all that is in it, unless it was there before.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
     path_ = (std::filesystem::temp_directory_path() / "even_store_XXXXXX").string();
     EVEN_CHECK(::mkdtemp(path_.data()) != nullptr, "a temporary directory");
   }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
+  explicit TemporaryDirectory(std::string existing) : path_(std::move(existing)), stays_(true) {}
+  ~TemporaryDirectory() {
+    if (!stays_) std::filesystem::remove_all(path_);
+  }
   TemporaryDirectory(const TemporaryDirectory&) = delete;
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   const std::string& path() const { return path_; }
 
  private:
   std::string path_;
+  bool stays_ = false;
 };
 
 // Stands for a shard's thread: collects what helper threads post until the test runs it.
@@ -67,17 +83,21 @@ class Mailbox {
 };
 
 struct RocksWorld {
-  RocksWorld() { open(); }
+  explicit RocksWorld(RocksOptions options = {}) : options(options) { open(); }
+  explicit RocksWorld(std::string existing) : directory(std::move(existing)) { open(); }
 
   void open() {
-    auto opened = RocksDatabase::open(directory.path());
+    auto opened = RocksDatabase::open(directory.path(), options);
     EVEN_CHECK(opened, opened.error().message);
     database = std::move(*opened);
     store = database->shard_store(0, mailbox.post());
   }
-  void reopen() {
+  void close() {
     store.reset();
     database.reset();
+  }
+  void reopen() {
+    close();
     open();
   }
   template <typename Condition>
@@ -86,6 +106,7 @@ struct RocksWorld {
   }
 
   TemporaryDirectory directory;
+  RocksOptions options;
   Mailbox mailbox;
   std::unique_ptr<RocksDatabase> database;
   std::unique_ptr<RowStore> store;
@@ -156,6 +177,50 @@ inline Result<Rows> scan(RowStore& store, std::string_view first = "",
       });
   if (!outcome) return std::unexpected(outcome.error());
   return rows;
+}
+
+inline std::string random_bytes(Random& random, std::size_t size) {
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(random.next());
+  return bytes;
+}
+
+inline std::string row_name(std::uint64_t number) {
+  std::string name = std::to_string(number);
+  return std::string(8 - name.size(), '0') + name;
+}
+
+// The pass of this number: a function of it alone. It is applied to the model as well.
+inline RowBatch numbered_pass(std::uint64_t number, Rows& model) {
+  Random random(number);
+  RowBatch batch;
+  if (random.chance(0.3)) {
+    const std::string first = row_name(random.below(300));
+    const std::string end = row_name(random.below(300));
+    batch.remove_range(first, end);
+    if (first < end) model.erase(model.lower_bound(first), model.lower_bound(end));
+  }
+  for (std::uint64_t i = random.below(20); i < 300; i += 1 + random.below(20)) {
+    if (random.chance(0.3)) {
+      batch.remove(row_name(i));
+      model.erase(row_name(i));
+    } else {
+      model[row_name(i)] = random_bytes(random, random.below(3'000));
+      batch.put(row_name(i), model[row_name(i)]);
+    }
+  }
+  model["number"] = std::to_string(number);
+  batch.put("number", model["number"]);
+  return batch;
+}
+
+inline std::vector<std::filesystem::path> files_of_rows(const std::filesystem::path& directory) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    if (entry.path().extension() == ".sst") files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
 }
 
 }  // namespace even::test
