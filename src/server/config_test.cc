@@ -342,6 +342,12 @@ TEST(Config, TheQueryBufferHoldsARequestOfThePermittedSize) {
   EXPECT_TRUE(load_set({"client.max_request_bytes=1MiB", "client.query_buffer_bytes=2MiB"}));
 }
 
+TEST(Config, TheSlowLogTakesAllCommandsOrNone) {
+  EXPECT_EQ(load_set({"slowlog.log_slower_than_us=-1"})->slow_log.log_slower_than_us, -1);
+  EXPECT_EQ(load_set({"slowlog.log_slower_than_us=0"})->slow_log.log_slower_than_us, 0);
+  EXPECT_THAT(error_of(load_set({"slowlog.log_slower_than_us=-2"})), HasSubstr("from -1 to"));
+}
+
 TEST(Config, KnowsWhereEachOptionWasGiven) {
   TempFile file("[client]\nport = 1\npassword = \"x\"\n");
   const std::vector<std::string> overrides = {"client.port=2"};
