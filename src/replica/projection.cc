@@ -52,7 +52,7 @@ bool Projection::all_stored() const {
 void Projection::tick() {
   if (stage_ == Stage::kIdle) {
     const bool due = core_.log.end() - next_position_ >= core_.options.pass_bytes;
-    if ((!due && !requested_) || core_.clock.monotonic_us() < retry_us_) return;
+    if ((!due && !requested_ && !store_all_) || all_stored() || core_.clock.monotonic_us() < retry_us_) return;
     requested_ = false;
     begin();
   }

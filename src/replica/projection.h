@@ -31,6 +31,8 @@ class Projection {
   void tick();
   // Makes the next pass due now, if anything has changed.
   void request_pass() { requested_ = true; }
+  // Makes passes until nothing is left to store.
+  void store_all() { store_all_ = true; }
   bool pass_under_way() const { return stage_ != Stage::kIdle; }
   // Nothing is left that a pass would store.
   bool all_stored() const;
@@ -71,6 +73,7 @@ class Projection {
   Stage stage_ = Stage::kIdle;
   bool any_cold_ = false;
   bool requested_ = false;
+  bool store_all_ = false;
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
   std::size_t next_ = 0;           // partition to take from

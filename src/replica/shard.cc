@@ -428,7 +428,7 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
   }
 }
 
-void Shard::store_changes() { impl_->projection.request_pass(); }
+void Shard::store_changes() { impl_->projection.store_all(); }
 bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
 Result<> Shard::remove_log() {

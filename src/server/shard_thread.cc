@@ -183,7 +183,8 @@ void ShardThread::tick() {
 // Whether the store is up to date, so that the next start is quick, or cannot be brought there in
 // reasonable time; the log has everything.
 bool ShardThread::may_stop(std::int64_t now_us) const {
-  return shard_->all_stored() || shard_->write_error() || now_us >= store_deadline_us_;
+  return shard_->all_stored() || shard_->write_error() || now_us >= store_deadline_us_ ||
+         shard_->store_stats().failed_passes > failed_passes_;
 }
 
 void ShardThread::close_idle_clients() {
@@ -203,7 +204,10 @@ std::future<void> ShardThread::drain() {
     drained_ = std::move(promise);
     drain_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kDrainTime).count();
     store_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kStoreTime).count();
-    lease_.when_free([this] { shard_->store_changes(); });
+    lease_.when_free([this] {
+      failed_passes_ = shard_->store_stats().failed_passes;
+      shard_->store_changes();
+    });
     peers_.stop();
     std::vector<std::shared_ptr<Connection>> clients;
     for (const auto& [id, client] : clients_) clients.push_back(client);

@@ -172,6 +172,7 @@ class ShardThread {
   std::optional<std::promise<void>> drained_;
   std::int64_t drain_deadline_us_ = 0;
   std::int64_t store_deadline_us_ = 0;
+  std::uint64_t failed_passes_ = 0;  // when the deadline was set
   bool stopped_ = false;
   Result<> outcome_;
   std::thread thread_;
