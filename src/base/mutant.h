@@ -19,9 +19,9 @@
   X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
   X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \
   X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \
-  X(kChangeNotNoted, "a change is not noted for the store")                                      \
-  X(kEvictChanged, "an object leaves memory before it has been stored")                          \
-  X(kStoreBeforeLog, "the store takes in what the log has not made durable")                     \
+  X(kChangeNotNoted, "a change is not noted for the store")                                       \
+  X(kEvictChanged, "an object leaves memory before it has been stored")                           \
+  X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 

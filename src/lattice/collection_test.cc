@@ -194,13 +194,15 @@ RC_GTEST_PROP(Collection, AHashBehavesAsAMapInEveryForm,
   // All at once: odd ones go, the others become values.
   const PackedElements::KeepReplaced keep;
   std::size_t left = 0;
-  hash.update_all([&](std::string_view name, const ScalarView& now, auto store) {
-    RC_ASSERT(model_of(now) == model.at(std::string(name)));
-    const bool goes = name.size() % 2 == 1;
-    left += !goes;
-    if (goes) return store(Scalar{});
-    store(SiblingView{{ReplicaId::make(4, 4), 4}, Hlc{4}, "all", 0});
-  }, [](std::uint64_t) {});
+  hash.update_all(
+      [&](std::string_view name, const ScalarView& now, auto store) {
+        RC_ASSERT(model_of(now) == model.at(std::string(name)));
+        const bool goes = name.size() % 2 == 1;
+        left += !goes;
+        if (goes) return store(Scalar{});
+        store(SiblingView{{ReplicaId::make(4, 4), 4}, Hlc{4}, "all", 0});
+      },
+      [](std::uint64_t) {});
   RC_ASSERT(hash.view().size() == left);
   hash.view().for_each([&](std::string_view name, const ScalarView& scalar) {
     RC_ASSERT(name.size() % 2 == 0);
@@ -250,11 +252,13 @@ RC_GTEST_PROP(Collection, ASetBehavesAsAMapInEveryForm,
 
   const PackedElements::KeepReplaced keep;
   std::size_t left = 0;
-  set.update_all([&](std::string_view name, MemberDots& dots) {
-    RC_ASSERT(dots_in(dots) == model.at(std::string(name)));
-    if (name.size() % 2 == 1) dots.clear();
-    left += !dots.empty();
-  }, [](std::uint64_t) {});
+  set.update_all(
+      [&](std::string_view name, MemberDots& dots) {
+        RC_ASSERT(dots_in(dots) == model.at(std::string(name)));
+        if (name.size() % 2 == 1) dots.clear();
+        left += !dots.empty();
+      },
+      [](std::uint64_t) {});
   RC_ASSERT(set.view().size() == left);
 }
 

@@ -207,9 +207,9 @@ void Object::drop_residue(const std::function<void(std::uint64_t)>& list) {
   }
   if (hash()) {
     change_hash([&](HashCell& cell) {
-      cell.update_all([&](std::string_view, const ScalarView& now,
-                          auto store) { without_residue(now, store); },
-                      list);
+      cell.update_all(
+          [&](std::string_view, const ScalarView& now, auto store) { without_residue(now, store); },
+          list);
     });
   }
 }
@@ -244,9 +244,7 @@ void purge_expired(const Object& object, KeyDelta& out) {
 
 void remove_leftover_expiry(KeyDelta& out) { add_leaf(out, LeafKind::kExpiry, {}); }
 
-void describe(const Object& object, KeyDelta& out) {
-  describe_parts(object, true, out);
-}
+void describe(const Object& object, KeyDelta& out) { describe_parts(object, true, out); }
 
 void describe_without_tables(const Object& object, KeyDelta& out) {
   describe_parts(object, false, out);

@@ -59,7 +59,8 @@ class Object {
   HashView hash() const;
   const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
 
-  // Whether the set (kMember) or the hash (kField) is a table, whose elements are stored one by one.
+  // Whether the set (kMember) or the hash (kField) is a table, whose elements are stored one by
+  // one.
   bool has_table(LeafKind kind) const {
     if (kind == LeafKind::kMember) {
       return is_compound() ? compound()->set.table() != nullptr : tag() == SetCell::kTable;

@@ -283,11 +283,10 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       return note_tables(object, key_hash, leaf.kind, was_table);
     case LeafKind::kField:
       object.change_hash([&, field = hash64(leaf.field)](HashCell& hash) {
-        const bool dirtied =
-            hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
-              join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context,
-                          stats, store);
-            });
+        const bool dirtied = hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
+          join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats,
+                      store);
+        });
         if (dirtied) note_element(key_hash, LeafKind::kField, field);
       });
       return note_tables(object, key_hash, leaf.kind, was_table);

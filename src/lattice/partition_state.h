@@ -4,10 +4,10 @@
 // all live elements, so two replicas with equal vectors have equal digests; nothing but join
 // changes the state of an object as a reader sees it.
 //
-// Objects are in memory, or in a store and not in memory (cold), if there is one; whoever reads does not see
-// the difference. What has changed since it was stored is known, and is in memory. Of one hash, either all
-// objects are in memory or none. A key that is gone, but may still be in the store, keeps an
-// empty object in memory until that has been put right.
+// Objects are in memory, or in a store and not in memory (cold), if there is one; whoever reads
+// does not see the difference. What has changed since it was stored is known, and is in memory. Of
+// one hash, either all objects are in memory or none. A key that is gone, but may still be in the
+// store, keeps an empty object in memory until that has been put right.
 #pragma once
 
 #include <absl/container/btree_set.h>
@@ -65,8 +65,8 @@ class PartitionState {
   }
   bool empty() const { return object_count() == 0; }
   std::size_t object_count() const { return objects_.size() - gone_ + cold_; }
-  // Calls visit(key, object) for each, in no order; those that are cold do not come into memory, and
-  // what visit is given of them ends with the call.
+  // Calls visit(key, object) for each, in no order; those that are cold do not come into memory,
+  // and what visit is given of them ends with the call.
   template <typename Visit>
   void for_each(Visit visit) const {
     objects_.for_each([&visit](std::string_view key, const Object& object) {
@@ -80,8 +80,8 @@ class PartitionState {
   // Calls visit(hash, key, object) in order of hashes from `first` on while it returns true.
   void scan(std::uint64_t first, const std::function<bool(std::uint64_t hash, std::string_view key,
                                                           const Object& object)>& visit) const;
-  // Calls visit(key, object) for an object drawn at random, if there is one. Uniform as far as all are
-  // in memory.
+  // Calls visit(key, object) for an object drawn at random, if there is one. Uniform as far as all
+  // are in memory.
   void random(Random& random,
               const std::function<void(std::string_view key, const Object& object)>& visit) const;
   // For those who only ask for memory ahead of time.
@@ -182,8 +182,9 @@ class PartitionState {
   // Whether there is anything of this hash in memory, once it has been looked for in the store.
   bool load(std::uint64_t hash) const;
   void load_all() const;
-  void scan_cold(std::uint64_t first,
-                 const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const;
+  void scan_cold(
+      std::uint64_t first,
+      const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const;
 
   VersionVector vector_;
   // Mutable, as are the next four: reading brings in what is cold.
@@ -191,7 +192,8 @@ class PartitionState {
   StoredObjects* stored_ = nullptr;
   std::size_t gone_ = 0;          // empty objects
   mutable std::size_t cold_ = 0;  // objects that are not in memory
-  mutable absl::flat_hash_set<std::uint64_t> absent_;  // hashes that are known not to be in the store
+  mutable absl::flat_hash_set<std::uint64_t>
+      absent_;  // hashes that are known not to be in the store
   Changes changes_;
   bool changed_ = false;
   std::uint64_t epoch_ = 0;

@@ -52,8 +52,8 @@ class ShardCore {
   static std::string encode_state(const Partition& partition);
 
   // For recovery, which goes over the log's records in two steps: as each is read, then for one
-  // after the other. note_logged() says whether there is anything to replay in it, and `keys` get the hashes of
-  // the keys that this needs and that are not in memory.
+  // after the other. note_logged() says whether there is anything to replay in it, and `keys` get
+  // the hashes of the keys that this needs and that are not in memory.
   using ColdKeys = absl::btree_map<PartitionId, std::vector<std::uint64_t>>;
   Result<bool> note_logged(std::string_view bytes, LogPosition frame, ColdKeys& keys);
   // Joins without logging.

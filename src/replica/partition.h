@@ -19,7 +19,7 @@ namespace even {
 
 struct Partition {
   PartitionId id = 0;
-  std::vector<NodeNumber> replicas;  // in order of preference; this node is one of them
+  std::vector<NodeNumber> replicas;     // in order of preference; this node is one of them
   std::unique_ptr<PartitionRows> rows;  // what of `state` is stored
   PartitionState state;
   // What the pass under way has taken from `state`.

@@ -33,10 +33,9 @@ Result<LogPosition> Projection::recover() {
     const auto summary = partition->rows->summary();
     if (!summary) return std::unexpected(summary.error());
     partition->state.attach(*partition->rows, summary->value_or(PartitionState::Summary{}));
-    const auto expiries =
-        partition->rows->expiries([&](const Changes::Expiry& entry, bool live) {
-          partition->state.restore_expiry(entry, live);
-        });
+    const auto expiries = partition->rows->expiries([&](const Changes::Expiry& entry, bool live) {
+      partition->state.restore_expiry(entry, live);
+    });
     if (!expiries) return std::unexpected(expiries.error());
   }
   position_ = next_position_ = *position;
@@ -52,7 +51,9 @@ bool Projection::all_stored() const {
 void Projection::tick() {
   if (stage_ == Stage::kIdle) {
     const bool due = core_.log.end() - next_position_ >= core_.options.pass_bytes;
-    if ((!due && !requested_ && !store_all_) || all_stored() || core_.clock.monotonic_us() < retry_us_) return;
+    if ((!due && !requested_ && !store_all_) || all_stored() ||
+        core_.clock.monotonic_us() < retry_us_)
+      return;
     requested_ = false;
     begin();
   }
@@ -158,8 +159,8 @@ bool Projection::fetch(std::span<const std::string_view> keys, std::function<voi
 }
 
 void Projection::evict() {
-  any_cold_ = std::ranges::any_of(core_.partitions(),
-                                  [](const auto& partition) { return partition->state.cold() > 0; });
+  any_cold_ = std::ranges::any_of(
+      core_.partitions(), [](const auto& partition) { return partition->state.cold() > 0; });
   const auto& pressure = core_.options.memory_pressure;
   const auto& partitions = core_.partitions();
   if (!pressure || partitions.empty()) return;

@@ -2,8 +2,8 @@
 // they are good for: recovery that does not begin at the log's beginning, and memory that does not
 // hold everything.
 //
-// Invariant: what the store holds is in the log as durable, or was and has been removed. So no power
-// failure can leave objects in the store whose records are lost.
+// Invariant: what the store holds is in the log as durable, or was and has been removed. So no
+// power failure can leave objects in the store whose records are lost.
 #pragma once
 
 #include <functional>
@@ -39,8 +39,8 @@ class Projection {
 
   // Whether any object is in the store only, as of the last tick.
   bool any_cold() const { return any_cold_; }
-  // Whether some of these keys are. They are then read without blocking, and done() is called later,
-  // in another turn, when they are in memory (or cannot be read, or have been let go again).
+  // Whether some of these keys are. They are then read without blocking, and done() is called
+  // later, in another turn, when they are in memory (or cannot be read, or have been let go again).
   bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
 
   // Lets go of objects while memory is over its limit.

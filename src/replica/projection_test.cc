@@ -268,8 +268,11 @@ TEST(Projection, WhatCannotBeReadIsAnErrorAndChangesNothing) {
   node.run({"get", "other"});
   const std::uint64_t digest = node.shard->state(0)->digest() + node.shard->state(1)->digest();
   node.store->unreadable = true;
-  for (const auto& words : std::vector<std::vector<std::string>>{
-           {"get", "k"}, {"incr", "k"}, {"mset", "other", "2", "k", "2"}, {"keys", "*"}, {"flushall"}}) {
+  for (const auto& words : std::vector<std::vector<std::string>>{{"get", "k"},
+                                                                 {"incr", "k"},
+                                                                 {"mset", "other", "2", "k", "2"},
+                                                                 {"keys", "*"},
+                                                                 {"flushall"}}) {
     EXPECT_THAT(node.run(words), StartsWith("-IOERR 000007.sst is damaged")) << words[0];
   }
   EXPECT_EQ(node.run({"get", "other"}), "$1\r\n1\r\n");
@@ -296,8 +299,8 @@ TEST(Projection, APassThatFailsIsMadeUpFor) {
   EXPECT_EQ(node.run({"exists", "k1", "k2"}), ":1\r\n");
 }
 
-// Otherwise the log before a pass might be removed that has the only trace of it, and what depends on
-// it could not be replayed.
+// Otherwise the log before a pass might be removed that has the only trace of it, and what depends
+// on it could not be replayed.
 TEST(Projection, ARecordThatChangesNothingIsStoredAsSeen) {
   sim::Scheduler scheduler;
   Random random(1);

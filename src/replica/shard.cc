@@ -182,9 +182,10 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   if (replayed) replayed = replay.finish();
   if (!replayed) return replayed;
   if (core.log.end() < *from) {
-    return fail(fmt::format("the log ends at position {}, before what the store holds ({}): files "
-                            "of the log are missing",
-                            core.log.end(), *from));
+    return fail(
+        fmt::format("the log ends at position {}, before what the store holds ({}): files "
+                    "of the log are missing",
+                    core.log.end(), *from));
   }
   if (core.log.cut()) core.warn(*core.log.cut());
   for (const auto& partition : core.partitions()) {

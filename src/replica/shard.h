@@ -56,7 +56,7 @@ struct ShardOptions {
   std::uint64_t window_bytes = 4 << 20;  // unacknowledged bytes of records per peer
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
-  std::uint64_t pass_bytes = 32 << 20;  // log written between two passes of the store
+  std::uint64_t pass_bytes = 128 << 20;  // log written between two passes of the store
   // The memory that the process uses as a share of what it may use; none: there is no limit. Beyond
   // 1, objects that are stored are let go.
   std::function<double()> memory_pressure;
@@ -125,8 +125,9 @@ class Shard {
         Transport& transport);
   ~Shard();
 
-  // Reads what the store says of the partitions, and the log from there on. On success the shard is ready to execute. Errors name the file, the
-  // offset and the way out. `progress` is called now and then with bytes done and bytes in all.
+  // Reads what the store says of the partitions, and the log from there on. On success the shard is
+  // ready to execute. Errors name the file, the offset and the way out. `progress` is called now
+  // and then with bytes done and bytes in all.
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
 
   // Executes a command of scope kKeys or kAll, whose partitions all lie in this shard or in
@@ -148,8 +149,8 @@ class Shard {
   };
   void prefetch(std::span<const Lookup> lookups) const;
 
-  // Whether some of these keys are in the store only, and would be read from it, blocking, by a command. If so, they are read in
-  // another thread, and done() is called in a later turn.
+  // Whether some of these keys are in the store only, and would be read from it, blocking, by a
+  // command. If so, they are read in another thread, and done() is called in a later turn.
   bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
   // Whether fetch() can have anything to do.
   bool any_cold() const;
@@ -184,8 +185,8 @@ class Shard {
   void store_changes();
   // Whether there is nothing (more) to store.
   bool all_stored() const;
-  // Removes the log, of which the store has everything (all_stored()). Peers that lack something are
-  // given snapshots. Nothing but close() may follow.
+  // Removes the log, of which the store has everything (all_stored()). Peers that lack something
+  // are given snapshots. Nothing but close() may follow.
   Result<> remove_log();
   // Stops: writes and syncs all.
   Result<> close();

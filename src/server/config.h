@@ -87,8 +87,9 @@ struct LogOptions {
 };
 
 struct StoreOptions {
-  // Log written since the last pass after which the next one is made.
-  uint64_t pass_bytes = uint64_t{32} << 20;
+  // Log written since the last pass after which the next one is made; with a limit on memory at
+  // most an eighth of that.
+  uint64_t pass_bytes = uint64_t{128} << 20;
   // Blocks of the store that are kept in memory.
   uint64_t cache_bytes = uint64_t{32} << 20;
 };

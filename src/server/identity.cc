@@ -60,10 +60,10 @@ Result<> check_identity(const Identity& found, const Identity& mine) {
                     found.format, mine.format));
   }
   if (found.format < mine.format) {
-    return fail(
-        fmt::format("it has format {}, which this version of Even does not read (it has format {}): "
-                    "start with an empty directory, and the other replicas will fill it",
-                    found.format, mine.format));
+    return fail(fmt::format(
+        "it has format {}, which this version of Even does not read (it has format {}): "
+        "start with an empty directory, and the other replicas will fill it",
+        found.format, mine.format));
   }
   if (found.cluster != mine.cluster) {
     return fail(

@@ -1,9 +1,9 @@
 // Changes the number of shards of a data directory, before the node serves.
 //
-// The rows of the store do not know of shards, but logs do: a record is in the log of the shard that
-// its partition had. So the old shards are started once more, bring the store up to date, and remove
-// their logs; only then does the identity file get the new number. A crash in between leaves a
-// directory of the old number. Peers that lack something are given snapshots, since the logs are
+// The rows of the store do not know of shards, but logs do: a record is in the log of the shard
+// that its partition had. So the old shards are started once more, bring the store up to date, and
+// remove their logs; only then does the identity file get the new number. A crash in between leaves
+// a directory of the old number. Peers that lack something are given snapshots, since the logs are
 // gone.
 #pragma once
 

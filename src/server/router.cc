@@ -167,8 +167,8 @@ void Router::unpark() {
   absl::flat_hash_set<std::string_view> waiting;
   for (auto at = parked_.begin(); at != parked_.end();) {
     const bool may_run = at->ready && std::ranges::none_of(at->keys, [&](std::string_view key) {
-      return waiting.contains(key);
-    });
+                           return waiting.contains(key);
+                         });
     if (!may_run) {
       waiting.insert(at->keys.begin(), at->keys.end());
       ++at;

@@ -50,8 +50,8 @@ class Router {
   struct Across;
   void run_here(OwnedRequest request, ReplySink sink);
   void execute_here(const OwnedRequest& request, ReplySink sink);
-  // Requests whose keys are being read from the store, in the order in which they came, and those on
-  // the same keys that came behind them.
+  // Requests whose keys are being read from the store, in the order in which they came, and those
+  // on the same keys that came behind them.
   struct Parked {
     std::uint64_t number;
     bool ready;

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "base/memory.h"
 
 namespace even::server {
@@ -37,6 +39,9 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
   options.log.segment_bytes = node.config.log.segment_bytes;
   options.pass_bytes = node.config.store.pass_bytes;
   if (const std::uint64_t limit = node.config.memory.max_memory; limit != 0) {
+    // What has changed cannot leave memory before it has been stored.
+    constexpr std::uint64_t kChangedShare = 8;
+    options.pass_bytes = std::min(options.pass_bytes, limit / kChangedShare / shards);
     options.memory_pressure = [limit] {
       return static_cast<double>(allocated_bytes()) / static_cast<double>(limit);
     };

@@ -67,8 +67,8 @@ Result<> ShardThread::recover() {
   if (!disk) return std::unexpected(disk.error());
   disk_ = std::move(*disk);
   store_ = node_.store->shard_store(id_, post_to_shard);
-  shard_ = std::make_unique<Shard>(shard_options(node_, id_, node_.shards), clock_, random_, *disk_, *store_,
-                                   peers_);
+  shard_ = std::make_unique<Shard>(shard_options(node_, id_, node_.shards), clock_, random_, *disk_,
+                                   *store_, peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
     node_.recovered_bytes += done - seen;

@@ -422,8 +422,7 @@ void World::schedule_faults() {
     Node& n = any_node();
     n.disk.faults.full = n.rows.faults.full = true;
     event("n{}'s disk is full", n.number);
-    scheduler_.after(around(200'000),
-                     [&n] { n.disk.faults.full = n.rows.faults.full = false; });
+    scheduler_.after(around(200'000), [&n] { n.disk.faults.full = n.rows.faults.full = false; });
   });
   every(50'000, [this] { check_running(); });
 }
@@ -519,10 +518,9 @@ void World::check_end(const char* when) {
     for (const PartitionStatus& p : n->shard->partitions()) {
       if (n->shard->state(p.partition)->residue_keys() > 0) {
         std::string keys;
-        n->shard->state(p.partition)
-            ->for_each([&](std::string_view key, const Object& object) {
-              if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
-            });
+        n->shard->state(p.partition)->for_each([&](std::string_view key, const Object& object) {
+          if (object.has_residue()) keys += fmt::format(" '{}' (live: {})", key, object.live());
+        });
         violated(fmt::format("{}, n{}: partition {} still keeps residue of {} keys:{}", when,
                              n->number, p.partition, n->shard->state(p.partition)->residue_keys(),
                              keys));

@@ -139,8 +139,9 @@ class RowWriter final : public ChangeVisitor {
     value_.clear();
     for (const Named& named : objects) {
       put_bytes(value_, named.key);
-      value_.push_back(static_cast<char>((named.object->has_table(LeafKind::kMember) ? kMembers : 0) |
-                                         (named.object->has_table(LeafKind::kField) ? kFields : 0)));
+      value_.push_back(
+          static_cast<char>((named.object->has_table(LeafKind::kMember) ? kMembers : 0) |
+                            (named.object->has_table(LeafKind::kField) ? kFields : 0)));
       delta_.leaves.clear();
       describe_without_tables(*named.object, delta_);
       leaves_.clear();
@@ -183,7 +184,8 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   if (!*value) return std::nullopt;
   Reader reader(**value);
   if (const auto version = reader.number<std::uint8_t>(); version != kVersion) {
-    return fail(fmt::format("the store is in format {}, which this version does not know", version));
+    return fail(
+        fmt::format("the store is in format {}, which this version does not know", version));
   }
   PartitionState::Summary summary;
   summary.digest = reader.number<std::uint64_t>();
@@ -277,20 +279,19 @@ void PartitionRows::scan_wanted(std::uint64_t first,
     return true;
   };
   bool more = true;
-  const auto scanned =
-      store_.scan(hash_row(partition_, first), section_row(partition_, kSummary),
-                  [&](std::string_view row, std::string_view value) {
-                    if (row.size() < kHashRowBytes) malformed("a row of objects");
-                    if (row.size() > kHashRowBytes) {
-                      if (!objects.empty()) restore_elements(row, value, objects);
-                      return true;
-                    }
-                    more = show();
-                    if (!more) return false;
-                    hash = get_big_endian<std::uint64_t>(row.data() + 3);
-                    if (wanted(hash)) objects = decode_objects(value);
-                    return true;
-                  });
+  const auto scanned = store_.scan(hash_row(partition_, first), section_row(partition_, kSummary),
+                                   [&](std::string_view row, std::string_view value) {
+                                     if (row.size() < kHashRowBytes) malformed("a row of objects");
+                                     if (row.size() > kHashRowBytes) {
+                                       if (!objects.empty()) restore_elements(row, value, objects);
+                                       return true;
+                                     }
+                                     more = show();
+                                     if (!more) return false;
+                                     hash = get_big_endian<std::uint64_t>(row.data() + 3);
+                                     if (wanted(hash)) objects = decode_objects(value);
+                                     return true;
+                                   });
   if (!scanned) throw Unreadable(scanned.error().message);
   if (more) show();
 }

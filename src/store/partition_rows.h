@@ -47,8 +47,8 @@ class PartitionRows final : public StoredObjects {
   RowStore& store_;
 };
 
-// The row, behind those of all partitions, with the position from which a shard's log completes what
-// is stored of its partitions.
+// The row, behind those of all partitions, with the position from which a shard's log completes
+// what is stored of its partitions.
 void write_position(ShardId shard, LogPosition position, RowBatch& out);
 // Removes the rows of shards from `first` on, if there are any.
 Result<> remove_positions(ShardId first, RowStore& store, RowBatch& out);

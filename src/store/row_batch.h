@@ -13,7 +13,8 @@ class RowBatch {
   enum class Kind : std::uint8_t {
     kPut,          // row, value
     kRemove,       // row, which may not be there
-    kRemoveRange,  // every row from `row` on and before `value`, but those that the pass itself puts
+    kRemoveRange,  // every row from `row` on and before `value`, but those that the pass itself
+                   // puts
   };
   struct Change {
     Kind kind;
