@@ -54,6 +54,22 @@ TEST_F(CollectionCommands, RepeatedMembersAndFieldsCountOnce) {
   EXPECT_EQ(run({"HDEL", "h", "f", "f"}), ":1\r\n");
 }
 
+TEST_F(CollectionCommands, AMemberThatIsThereIsWrittenAgainOnlyWhereOthersMayRemoveIt) {
+  run({"SADD", "s", "a"});
+  const std::size_t before = keyspace.records;
+  EXPECT_EQ(run({"SADD", "s", "a"}), ":0\r\n");
+  EXPECT_EQ(keyspace.records, before + 1);
+
+  keyspace.set_replicated(false);
+  EXPECT_EQ(run({"SADD", "s", "a", "a"}), ":0\r\n");
+  EXPECT_EQ(keyspace.records, before + 1);
+  EXPECT_EQ(run({"SADD", "s", "a", "b", "b"}), ":1\r\n");
+  EXPECT_EQ(keyspace.records, before + 2);
+  run({"SREM", "s", "a"});
+  EXPECT_EQ(run({"SADD", "s", "a"}), ":1\r\n");
+  EXPECT_EQ(run({"SCARD", "s"}), ":2\r\n");
+}
+
 TEST_F(CollectionCommands, ManyMembersInOneCommandCountOnceEach) {
   std::vector<std::string> members;
   for (int i = 0; i < 100; ++i) members.push_back("m" + std::to_string(i % 40));

@@ -14,8 +14,13 @@ void increment_by(Context& context, std::string_view key, std::int64_t by) {
   if (!context.find(key, ObjectType::kString, object)) return;
   std::int64_t value = 0;
   if (object != nullptr) {
+    const ScalarView string = object->string();
     std::string scratch;
-    if (!read_integer(context, object->string().value(scratch), value)) return;
+    if (string.tally() != nullptr) {
+      value = string.tally()->value();
+    } else if (!read_integer(context, string.value(scratch), value)) {
+      return;
+    }
   }
   if (__builtin_add_overflow(value, by, &value)) return context.reply.error(kOverflow);
   context.write(key).increment(by);

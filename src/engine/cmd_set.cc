@@ -1,5 +1,5 @@
 // Sets. A member is present while it has a dot; adding gives it a fresh one even when it is there,
-// so that a concurrent removal does not win.
+// so that a concurrent removal does not win. Where nobody else can remove it, that is left out.
 #include <algorithm>
 #include <vector>
 
@@ -23,9 +23,12 @@ constexpr auto kAny = [](const auto&) { return true; };
 void sadd_command(Context& context, Args args) {
   SetView set;
   if (!find_set(context, args[1], set)) return;
-  KeyWriter& writer = context.write(args[1]);
+  const bool shared = context.shared(args[1]);
   std::int64_t added = 0;
-  for (std::string_view member : args.subspan(2)) added += writer.add_member(member);
+  for (std::string_view member : args.subspan(2)) {
+    if (!shared && set.contains(member, context.hash_of(member))) continue;
+    added += context.write(args[1]).add_member(member);
+  }
   context.reply.integer(added);
 }
 

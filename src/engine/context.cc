@@ -18,17 +18,20 @@ bool holds_something(const LeafDelta& leaf) {
 
 }  // namespace
 
-KeyWriter::KeyWriter(std::string_view key, const Object* stored, const Object* visible,
-                     Record& record)
+KeyWriter::KeyWriter(std::string_view key, std::uint64_t hash, const Object* stored,
+                     const Object* visible, const Lookup* lookup, Record& record)
     : stored_(stored),
       object_(visible),
+      lookup_(lookup),
       record_(record),
       dot_(record.dot()),
       place_(record.delta.keys.size()) {
-  record.delta.keys.emplace_back().key = key;
+  KeyDelta& delta = record.delta.keys.emplace_back();
+  delta.key = key;
+  delta.known_hash = hash;
   // A key that is made anew starts from nothing: what is left of it (expired content, residue)
   // goes.
-  if (object_ == nullptr) remove_all(stored_, delta());
+  if (object_ == nullptr) remove_all(stored_, delta);
 }
 
 LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field, bool* fresh) {
@@ -51,6 +54,10 @@ LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field, bool* fresh) {
   LeafDelta& leaf = leaves.emplace_back();
   leaf.kind = kind;
   leaf.field = field;
+  if (kind == LeafKind::kField || kind == LeafKind::kMember) {
+    const bool known = lookup_ != nullptr && lookup_->knows_element(field);
+    leaf.known_hash = known ? lookup_->element_hash : hash64(field);
+  }
   return leaf;
 }
 
@@ -59,12 +66,12 @@ bool KeyWriter::present(const LeafDelta& leaf, bool fresh, bool stored) {
   return fresh ? stored && !delta().full : holds_something(leaf);
 }
 
-bool KeyWriter::stored_member(std::string_view member) const {
-  return stored_ != nullptr && stored_->set().contains(member);
+bool KeyWriter::stored_member(const LeafDelta& member) const {
+  return stored_ != nullptr && stored_->set().contains(member.field, member.field_hash());
 }
 
-ScalarView KeyWriter::stored_field(std::string_view field) const {
-  return stored_ != nullptr ? stored_->hash().find(field) : ScalarView();
+ScalarView KeyWriter::stored_field(const LeafDelta& field) const {
+  return stored_ != nullptr ? stored_->hash().find(field.field, field.field_hash()) : ScalarView();
 }
 
 void KeyWriter::write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value) {
@@ -84,9 +91,7 @@ void KeyWriter::add_increment(const CounterView<Number>& counter, CounterDeltas<
   out.push_back(counter.incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
 }
 
-void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const ScalarView& now,
-                                 std::int64_t by) {
-  LeafDelta& out = leaf(kind, field);
+void KeyWriter::increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by) {
   out.partial = !delta().full;
   if (object_ != nullptr && now.reals().live()) {
     // The sum of the integers alone may overflow although the number, of which they are a part,
@@ -96,9 +101,7 @@ void KeyWriter::increment_scalar(LeafKind kind, std::string_view field, const Sc
   add_increment(now.integers(), out.integers, by);
 }
 
-void KeyWriter::increment_scalar_to(LeafKind kind, std::string_view field, const ScalarView& now,
-                                    Real to) {
-  LeafDelta& out = leaf(kind, field);
+void KeyWriter::increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to) {
   out.partial = !delta().full;
   const bool live = object_ != nullptr && now.live();
   const Real by = live ? to - now.number().value_or(0) : to;
@@ -123,10 +126,10 @@ void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
 }
 
 void KeyWriter::increment(std::int64_t by) {
-  increment_scalar(LeafKind::kString, {}, stored_string(), by);
+  increment_scalar(leaf(LeafKind::kString, {}), stored_string(), by);
 }
 void KeyWriter::increment_real_to(Real to) {
-  increment_scalar_to(LeafKind::kString, {}, stored_string(), to);
+  increment_scalar_to(leaf(LeafKind::kString, {}), stored_string(), to);
 }
 
 void KeyWriter::note_removed() {
@@ -137,32 +140,34 @@ void KeyWriter::note_removed() {
   std::size_t gone = 0;
   for (const LeafDelta& leaf : delta().leaves) {
     if (holds_something(leaf)) return;
-    if (leaf.kind == LeafKind::kMember && stored_member(leaf.field)) ++gone;
-    if (leaf.kind == LeafKind::kField && stored_field(leaf.field).live()) ++gone;
+    if (leaf.kind == LeafKind::kMember && stored_member(leaf)) ++gone;
+    if (leaf.kind == LeafKind::kField && stored_field(leaf).live()) ++gone;
   }
   if (gone == elements) remove();
 }
 
 bool KeyWriter::set_field(std::string_view field, std::string_view value) {
-  const ScalarView stored = stored_field(field);
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
+  const ScalarView stored = stored_field(out);
   const bool was_present = present(out, fresh, stored.live());
   write_scalar(out, stored, value);
   return !was_present;
 }
 void KeyWriter::increment_field(std::string_view field, std::int64_t by) {
-  increment_scalar(LeafKind::kField, field, stored_field(field), by);
+  LeafDelta& out = leaf(LeafKind::kField, field);
+  increment_scalar(out, stored_field(out), by);
 }
 void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
-  increment_scalar_to(LeafKind::kField, field, stored_field(field), to);
+  LeafDelta& out = leaf(LeafKind::kField, field);
+  increment_scalar_to(out, stored_field(out), to);
 }
 
 bool KeyWriter::remove_field(std::string_view field) {
-  const ScalarView stored = stored_field(field);
-  const bool stored_live = stored.live();
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
+  const ScalarView stored = stored_field(out);
+  const bool stored_live = stored.live();
   const bool was_present = present(out, fresh, stored_live);
   out.siblings.clear();
   out.integers.clear();
@@ -176,7 +181,7 @@ bool KeyWriter::remove_field(std::string_view field) {
 bool KeyWriter::add_member(std::string_view member) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
-  const bool was_present = present(out, fresh, fresh && stored_member(member));
+  const bool was_present = present(out, fresh, fresh && stored_member(out));
   out.siblings.clear();
   out.siblings.push_back({dot_, record_.time, {}, 0});
   return !was_present;
@@ -184,7 +189,7 @@ bool KeyWriter::add_member(std::string_view member) {
 bool KeyWriter::remove_member(std::string_view member) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
-  const bool stored = stored_member(member);
+  const bool stored = stored_member(out);
   const bool was_present = present(out, fresh, stored);
   out.siblings.clear();
   if (stored && was_present && !delta().full) note_removed();
@@ -202,8 +207,9 @@ const Context::Place& Context::locate(std::string_view key) const {
   if (last_.key.data() == key.data() && last_.key.size() == key.size() && !key.empty())
     return last_;
   last_.key = key;
-  last_.partition = keyspace_.partition_of(key);
-  last_.hash = hash64(key);
+  const bool known = lookup_ != nullptr && lookup_->knows_key(key);
+  last_.partition = known ? lookup_->partition : keyspace_.partition_of(key);
+  last_.hash = known ? lookup_->key_hash : hash64(key);
   last_.stored = keyspace_.state(last_.partition).find(key, last_.hash);
   const bool visible =
       last_.stored != nullptr && last_.stored->live() && !last_.stored->expired(now_ms);
@@ -231,7 +237,7 @@ Context::PartitionWrite& Context::partition_write(PartitionId partition,
 KeyWriter& Context::write(std::string_view key) {
   const Place& place = locate(key);
   PartitionWrite& write =
-      partition_write(place.partition, {place.hash, place.visible == nullptr, elements_, step_});
+      partition_write(place.partition, {place.hash, place.visible == nullptr, elements_, step_, lookup_});
   const auto& keys = write.record.delta.keys;  // the writers' in the same order
   if (keys.size() < kIndexFrom) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -243,7 +249,8 @@ KeyWriter& Context::write(std::string_view key) {
     }
     if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
   }
-  KeyWriter& writer = write.writers.emplace_back(key, place.stored, place.visible, write.record);
+  KeyWriter& writer = write.writers.emplace_back(key, place.hash, place.stored,
+                                                     place.visible, lookup_, write.record);
   if (!write.index.empty()) write.index[key] = &writer;
   return writer;
 }

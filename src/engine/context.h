@@ -25,8 +25,10 @@ using Args = std::span<const std::string_view>;
 class KeyWriter {
  public:
   // Adds `key` to the record's delta. `stored` is the key's object including residue and expired
-  // content, `visible` the same as a reader sees it; either is null where there is none.
-  KeyWriter(std::string_view key, const Object* stored, const Object* visible, Record& record);
+  // content, `visible` the same as a reader sees it; either is null where there is none, as may be
+  // `lookup`, which must outlive this.
+  KeyWriter(std::string_view key, std::uint64_t hash, const Object* stored, const Object* visible,
+            const Lookup* lookup, Record& record);
 
   // The key as it was before the command; null when absent or expired.
   const Object* object() const { return object_; }
@@ -60,21 +62,21 @@ class KeyWriter {
   LeafDelta& leaf(LeafKind kind, std::string_view field, bool* fresh = nullptr);
   // Whether a reader would find the leaf, given what the command has done so far.
   bool present(const LeafDelta& leaf, bool fresh, bool stored);
-  bool stored_member(std::string_view member) const;
+  bool stored_member(const LeafDelta& member) const;
   void write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value);
   template <typename Number>
   void add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out, Number by);
-  void increment_scalar(LeafKind kind, std::string_view field, const ScalarView& now,
-                        std::int64_t by);
-  void increment_scalar_to(LeafKind kind, std::string_view field, const ScalarView& now, Real to);
+  void increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by);
+  void increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to);
   ScalarView stored_string() const { return stored_ ? stored_->string() : ScalarView(); }
-  ScalarView stored_field(std::string_view field) const;
+  ScalarView stored_field(const LeafDelta& field) const;
   // An element that the key had was removed. When it was the last one the key is gone, and its
   // expiry with it: then all of it is removed.
   void note_removed();
 
   const Object* stored_;
   const Object* object_;
+  const Lookup* lookup_;
   Record& record_;
   const Dot dot_;
   const std::size_t place_;  // among the delta's keys
@@ -85,15 +87,16 @@ class KeyWriter {
 
 class Context {
  public:
-  // `elements`, `step`: see WriteIntent.
+  // `elements`, `step`, `lookup`: see WriteIntent.
   Context(Keyspace& keyspace, Reply& reply, Random& random, std::int64_t now_ms, Args elements = {},
-          std::size_t step = 1)
+          std::size_t step = 1, const Lookup* lookup = nullptr)
       : reply(reply),
         random(random),
         now_ms(now_ms),
         keyspace_(keyspace),
         elements_(elements),
-        step_(step) {}
+        step_(step),
+        lookup_(lookup) {}
 
   Reply& reply;
   Random& random;
@@ -105,6 +108,13 @@ class Context {
   bool find(std::string_view key, ObjectType type, const Object*& out) const;
   // The writer of `key` for this command; the same one for the same key.
   KeyWriter& write(std::string_view key);
+  // Whether somebody else can be writing the key at the same time.
+  bool shared(std::string_view key) const { return keyspace_.replicated(locate(key).partition); }
+  // hash64 of a field or member.
+  std::uint64_t hash_of(std::string_view element) const {
+    const bool known = lookup_ != nullptr && lookup_->knows_element(element);
+    return known ? lookup_->element_hash : hash64(element);
+  }
   // Deletes every key in reach.
   void flush_all();
 
@@ -140,6 +150,7 @@ class Context {
   Keyspace& keyspace_;
   const Args elements_;
   const std::size_t step_;
+  const Lookup* const lookup_;
   mutable Place last_;
   StableList<PartitionWrite> writes_;
   std::vector<std::unique_ptr<std::string>> kept_;

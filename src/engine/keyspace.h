@@ -7,10 +7,30 @@
 #include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/ids.h"
 #include "lattice/partition_state.h"
 
 namespace even {
+
+// Which key a command will name first, and, where it has one, which member or field of it; with
+// what has been computed of them before the command is executed.
+struct Lookup {
+  std::string_view key;
+  std::string_view element;  // none: data() is null
+  // Of no meaning unless `known`.
+  bool known = false;
+  PartitionId partition = 0;
+  std::uint64_t key_hash = 0;
+  std::uint64_t element_hash = 0;
+
+  bool knows_key(std::string_view word) const {
+    return known && word.data() == key.data() && word.size() == key.size();
+  }
+  bool knows_element(std::string_view word) const {
+    return known && word.data() == element.data() && word.size() == element.size();
+  }
+};
 
 // What a command is about to write in a partition, as far as is known before it does.
 struct WriteIntent {
@@ -20,6 +40,12 @@ struct WriteIntent {
   // the key, unless it removes something. Empty: it may write anything.
   std::span<const std::string_view> elements;
   std::size_t step = 1;
+  const Lookup* lookup = nullptr;  // of the command, if there is one
+
+  std::uint64_t element_hash(std::size_t i) const {
+    const bool known = lookup != nullptr && lookup->knows_element(elements[i]);
+    return known ? lookup->element_hash : hash64(elements[i]);
+  }
 };
 
 class Keyspace {
@@ -33,6 +59,8 @@ class Keyspace {
   virtual const PartitionState& state(PartitionId partition) const = 0;
   // The nodes that keep the partition, in order of preference.
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
+  // Whether others than this node keep it.
+  virtual bool replicated(PartitionId partition) const = 0;
   // Begins a record, or goes on with one that can take what is intended: all of it but its delta.
   // It is either committed before the partition's state changes and another one is begun, or
   // forgotten.

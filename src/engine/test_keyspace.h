@@ -35,7 +35,11 @@ class TestKeyspace final : public Keyspace {
   Record begin(PartitionId partition, const WriteIntent&) override {
     return Record::begin(partition, replica_, clock_.tick(now_ms), states_[partition].vector());
   }
-  std::vector<NodeNumber> replicas(PartitionId) const override { return {1, 2, 3}; }
+  std::vector<NodeNumber> replicas(PartitionId) const override {
+    return replicated_ ? std::vector<NodeNumber>{1, 2, 3} : std::vector<NodeNumber>{1};
+  }
+  bool replicated(PartitionId) const override { return replicated_; }
+  void set_replicated(bool replicated) { replicated_ = replicated; }
 
   // Executes one command as a server does and returns its reply.
   std::string run(Args args) {
@@ -100,6 +104,7 @@ class TestKeyspace final : public Keyspace {
 
  private:
   ReplicaId replica_;
+  bool replicated_ = true;
   std::vector<PartitionState> states_;
   std::vector<PartitionId> ids_;
   HybridClock clock_{500};

@@ -60,7 +60,11 @@ Footprint HashCell::footprint(TaggedPointer pointer, std::size_t samples) {
 }
 
 bool SetView::contains(std::string_view member) const {
-  return table_ != nullptr ? table_->find(member) != nullptr : packed_.find(member).has_value();
+  return table_ != nullptr ? contains(member, hash64(member)) : packed_.find(member).has_value();
+}
+
+bool SetView::contains(std::string_view member, std::uint64_t hash) const {
+  return table_ != nullptr ? table_->find(member, hash) != nullptr : contains(member);
 }
 
 MemberDots SetView::find(std::string_view member) const {
@@ -78,12 +82,15 @@ SetView::Entry SetView::random(Random& random) const {
 }
 
 ScalarView HashView::find(std::string_view field) const {
-  if (table_ != nullptr) {
-    const ScalarCell* cell = table_->fields.find(field);
-    return cell == nullptr ? ScalarView() : cell->view();
-  }
+  if (table_ != nullptr) return find(field, hash64(field));
   const auto element = packed_.find(field);
   return element ? element->scalar() : ScalarView();
+}
+
+ScalarView HashView::find(std::string_view field, std::uint64_t hash) const {
+  if (table_ == nullptr) return find(field);
+  const ScalarCell* cell = table_->fields.find(field, hash);
+  return cell == nullptr ? ScalarView() : cell->view();
 }
 
 HashView::Entry HashView::random(Random& random) const {

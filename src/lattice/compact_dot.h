@@ -22,7 +22,8 @@ class CompactDot {
   static std::optional<CompactDot> make(const Dot& dot);
   static CompactDot from_bits(std::uint64_t bits) { return CompactDot(bits); }
 
-  Dot dot() const { return {replica(bits_ >> 48), bits_ & kMaxSeq}; }
+  Dot dot() const { return {replica(bits_ >> 48), seq()}; }
+  std::uint64_t seq() const { return bits_ & kMaxSeq; }
   std::uint64_t bits() const { return bits_; }
 
  private:

@@ -48,6 +48,18 @@ struct CounterEntry {
 
   bool live() const { return seq > removed_seq; }
   Number value() const;
+  // Joins the other side's entry of the same replica.
+  void join(const CounterEntry& theirs) {
+    const bool later = theirs.seq > seq;
+    if (theirs.removed_seq > removed_seq || (theirs.removed_seq == removed_seq && later)) {
+      removed_seq = theirs.removed_seq;
+      removed_sum = theirs.removed_sum;
+    }
+    if (later) {
+      seq = theirs.seq;
+      sum = theirs.sum;
+    }
+  }
   bool operator==(const CounterEntry&) const = default;
 };
 
@@ -184,15 +196,7 @@ class Counter {
       }
       return;
     }
-    const bool later = theirs.seq > at->seq;
-    if (theirs.removed_seq > at->removed_seq || (theirs.removed_seq == at->removed_seq && later)) {
-      at->removed_seq = theirs.removed_seq;
-      at->removed_sum = theirs.removed_sum;
-    }
-    if (later) {
-      at->seq = theirs.seq;
-      at->sum = theirs.sum;
-    }
+    at->join(theirs);
   }
 
   // The other side describes this counter in full and holds no entry of `replica` for which `held`

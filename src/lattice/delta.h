@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "lattice/counter.h"
 #include "lattice/hlc.h"
 #include "lattice/version_vector.h"
@@ -44,15 +45,21 @@ struct LeafDelta {
   // Of a scalar only counter entries are described; its register is left as it is.
   bool partial = false;
   std::string_view field;
+  std::uint64_t known_hash = 0;  // hash64(field), or 0
   absl::InlinedVector<SiblingView, 1> siblings;
   CounterDeltas<std::int64_t> integers;
   CounterDeltas<Real> reals;
+
+  std::uint64_t field_hash() const { return known_hash != 0 ? known_hash : hash64(field); }
 };
 
 struct KeyDelta {
   std::string_view key;
+  std::uint64_t known_hash = 0;  // hash64(key), or 0
   bool full = false;
   absl::InlinedVector<LeafDelta, 1> leaves;
+
+  std::uint64_t key_hash() const { return known_hash != 0 ? known_hash : hash64(key); }
 };
 
 struct Delta {

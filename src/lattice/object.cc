@@ -85,6 +85,7 @@ bool Object::empty() const {
 }
 
 ObjectType Object::type() const {
+  if (is_scalar()) return cell_.live() ? ObjectType::kString : ObjectType::kNone;
   if (hash().live() > 0) return ObjectType::kHash;
   if (set()) return ObjectType::kSet;
   return string().live() ? ObjectType::kString : ObjectType::kNone;

@@ -139,12 +139,12 @@ JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& con
 void PartitionState::prepare(const Delta& delta) const {
   if (cold_ == 0) return;
   if (delta.full) return load_all();
-  for (const KeyDelta& key : delta.keys) (void)find(key.key, hash64(key.key));
+  for (const KeyDelta& key : delta.keys) (void)find(key.key, key.key_hash());
 }
 
 void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context,
                               JoinStats& stats) {
-  const std::uint64_t key_hash = hash64(delta.key);
+  const std::uint64_t key_hash = delta.key_hash();
   auto* node = objects_.find_node(delta.key, key_hash);
   const bool is_new = node == nullptr;
   const bool was_gone = !is_new && node->value.empty();
@@ -270,7 +270,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       return;
     case LeafKind::kMember:
       if (!object.set() && leaf.siblings.empty()) return;
-      object.change_set([&, member = hash64(leaf.field)](SetCell& set) {
+      object.change_set([&, member = leaf.field_hash()](SetCell& set) {
         const bool dirtied = set.update(leaf.field, member, [&](MemberDots& dots) {
           const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, member);
           const std::uint64_t before = member_hash(seed, dots);
@@ -282,7 +282,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       });
       return note_tables(object, key_hash, leaf.kind, was_table);
     case LeafKind::kField:
-      object.change_hash([&, field = hash64(leaf.field)](HashCell& hash) {
+      object.change_hash([&, field = leaf.field_hash()](HashCell& hash) {
         const bool dirtied = hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
           join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats,
                       store);
@@ -298,7 +298,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
   }
 }
 
-// Gives the outcome to `store`, which takes a SiblingView for a value alone or a Scalar.
+// Gives the outcome to `store`: see HashCell::update.
 template <typename Store>
 void PartitionState::join_scalar(const ScalarView& now, std::uint64_t seed, const LeafDelta& leaf,
                                  bool full, const VersionVector& context, JoinStats& stats,
@@ -308,6 +308,13 @@ void PartitionState::join_scalar(const ScalarView& now, std::uint64_t seed, cons
   if (sets_value && overwrites(now, leaf.siblings[0].dot, context)) {
     digest_ += scalar_hash(seed, leaf.siblings[0]);
     return store(leaf.siblings[0]);
+  }
+  if (now.tally() != nullptr && leaf.siblings.empty() && leaf.reals.empty() &&
+      leaf.integers.size() == 1 && leaf.integers[0].replica == now.tally()->replica) {
+    CounterEntry<std::int64_t> tally = *now.tally();
+    tally.join(leaf.integers[0]);
+    digest_ += scalar_hash(seed, tally);
+    return store(tally);
   }
   Scalar scalar = now.copy();
   const std::size_t siblings = scalar.siblings.size();

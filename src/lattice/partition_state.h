@@ -45,6 +45,10 @@ class PartitionState {
     vector_.merge(context);
     changed_ = true;
   }
+  void cover(const Dot& dot) {
+    vector_.add(dot);
+    changed_ = true;
+  }
 
   const VersionVector& vector() const { return vector_; }
   std::uint64_t digest() const { return digest_; }

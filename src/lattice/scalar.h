@@ -66,6 +66,11 @@ class ScalarView {
   CounterView<std::int64_t> integers() const;
   CounterView<Real> reals() const;
 
+  // The only thing there is, when that is one entry of integers; else null.
+  const CounterEntry<std::int64_t>* tally() const {
+    return std::get_if<CounterEntry<std::int64_t>>(&form_);
+  }
+
   // The register's winner, if there is one.
   std::optional<SiblingView> winner() const;
   // What a reader sees: the winner with the live increments added. `scratch` holds the text when it

@@ -48,6 +48,20 @@ ScalarView ScalarCell::view() const {
   return {};
 }
 
+bool ScalarCell::live() const {
+  if (pointer_.null()) return false;
+  switch (pointer_.tag()) {
+    case kValue:
+      return true;
+    case kTally: {
+      const auto* tally = pointer_.get<Tally>();
+      return CompactDot::from_bits(tally->dot).seq() > tally->removed_seq;
+    }
+    default:
+      return view().live();
+  }
+}
+
 Footprint ScalarCell::footprint() const {
   if (pointer_.null()) return {};
   Footprint all{block_bytes(pointer_.get<void>()), 0};
@@ -123,6 +137,10 @@ void ScalarCell::assign(const SiblingView& value) {
   full.siblings.emplace_back() = value;
   clear();
   pointer_ = {new Scalar(std::move(full)), kFull};
+}
+
+void ScalarCell::assign(const CounterEntry<std::int64_t>& tally) {
+  if (!assign_tally(tally)) assign(ScalarView(tally).copy());
 }
 
 void ScalarCell::assign(Scalar&& scalar) {

@@ -54,11 +54,13 @@ class ScalarCell {
 
   bool empty() const { return pointer_.null(); }
   ScalarView view() const;
+  bool live() const;
   Footprint footprint() const;
   // "value", "counter" or "general", for people.
   std::string_view form() const;
 
   void assign(const SiblingView& value);
+  void assign(const CounterEntry<std::int64_t>& tally);
   void assign(Scalar&& scalar);
   void clear();
 

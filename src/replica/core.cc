@@ -108,9 +108,7 @@ void ShardCore::close(Partition& partition, bool by_command) {
   const Dot dot = partition.open.close(partition.state.vector(), scratch_);
   if (options.observe) options.observe(scratch_, by_command);
   append(scratch_, partition.id, dot);
-  VersionVector context;
-  context.add(dot);
-  partition.state.cover(context);
+  partition.state.cover(dot);
   ++stats.records_local;
 }
 

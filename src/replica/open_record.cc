@@ -11,18 +11,15 @@ namespace {
 // What can be written twice: all of a key, a part of it, one leaf.
 std::uint64_t whole_of(std::uint64_t key_hash) { return hash_mix(key_hash, 1); }
 std::uint64_t part_of(std::uint64_t key_hash) { return hash_mix(key_hash, 2); }
-std::uint64_t leaf_of(std::uint64_t key_hash, std::string_view field) {
-  return hash_mix(key_hash, hash64(field));
+std::uint64_t leaf_of(std::uint64_t key_hash, std::uint64_t field_hash) {
+  return hash_mix(key_hash, field_hash);
 }
 
 }  // namespace
 
 bool OpenRecord::touched(std::uint64_t hash) const {
-  if (std::find(listed_, listed_ + std::min(count_, kListed), hash) !=
-      listed_ + std::min(count_, kListed)) {
-    return true;
-  }
-  return count_ > kListed && (*filter_)[hash % filter_->size()];
+  if (count_ > kListed) return (*filter_)[hash % filter_->size()];
+  return std::find(listed_, listed_ + count_, hash) != listed_ + count_;
 }
 
 void OpenRecord::touch(std::uint64_t hash) {
@@ -30,9 +27,12 @@ void OpenRecord::touch(std::uint64_t hash) {
     listed_[count_++] = hash;
     return;
   }
-  if (!filter_) filter_ = std::make_unique<Filter>();
+  if (count_ == kListed) {
+    if (!filter_) filter_ = std::make_unique<Filter>();
+    for (const std::uint64_t listed : listed_) (*filter_)[listed % filter_->size()] = true;
+    ++count_;
+  }
   (*filter_)[hash % filter_->size()] = true;
-  ++count_;
 }
 
 bool OpenRecord::accepts(const WriteIntent& intent) const {
@@ -42,7 +42,7 @@ bool OpenRecord::accepts(const WriteIntent& intent) const {
   if (!touched(part_of(key))) return true;
   if (intent.whole || intent.elements.empty()) return false;
   for (std::size_t i = 0; i < intent.elements.size(); i += intent.step) {
-    if (touched(leaf_of(key, intent.elements[i]))) return false;
+    if (touched(leaf_of(key, intent.element_hash(i)))) return false;
   }
   return true;
 }
@@ -52,7 +52,7 @@ bool OpenRecord::add(const Record& record) {
   if (!first && record.delta.full) return false;
   added_.clear();
   for (const KeyDelta& key : record.delta.keys) {
-    const std::uint64_t hash = hash64(key.key);
+    const std::uint64_t hash = key.key_hash();
     const std::uint64_t part = part_of(hash);
     const bool part_touched = !first && touched(part);
     if (!first && (touched(whole_of(hash)) || (key.full && part_touched))) return false;
@@ -62,7 +62,7 @@ bool OpenRecord::add(const Record& record) {
     }
     if (!part_touched) added_.push_back(part);
     for (const LeafDelta& leaf : key.leaves) {
-      const std::uint64_t one = leaf_of(hash, leaf.field);
+      const std::uint64_t one = leaf_of(hash, leaf.field_hash());
       if (part_touched && touched(one)) return false;
       added_.push_back(one);
     }

@@ -48,9 +48,9 @@ class OpenRecord {
   ReplicaId origin_;
   Hlc time_;
   bool full_ = false;
-  // Hashes of what is written: the first few in a list, the others in a filter.
+  // Hashes of what is written: a few in a list, more than that in a filter.
   std::uint64_t listed_[kListed];
-  std::size_t count_ = 0;
+  std::size_t count_ = 0;  // kListed + 1: all are in the filter
   std::unique_ptr<Filter> filter_;
   std::vector<std::uint64_t> added_;  // scratch
 };

@@ -50,6 +50,7 @@ class Reach : public Keyspace {
   std::vector<NodeNumber> replicas(PartitionId id) const override {
     return core_of(id).at(id).replicas;
   }
+  bool replicated(PartitionId id) const override { return core_of(id).at(id).replicas.size() > 1; }
   Record begin(PartitionId id, const WriteIntent& intent) override {
     ShardCore& core = core_of(id);
     return core.begin(core.at(id), now_ms_, intent);
@@ -270,7 +271,8 @@ Result<> Shard::recover(const std::function<void(std::uint64_t, std::uint64_t)>&
 }
 
 LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::string& out,
-                           std::span<Shard* const> others, std::span<const PartitionId> within) {
+                           std::span<Shard* const> others, std::span<const PartitionId> within,
+                           const Lookup* lookup) {
   ShardCore& core = impl_->core;
   Reply reply(out, resp3);
   if ((command.flags & kWrite) != 0) {
@@ -295,7 +297,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   Reach reach(core, other_cores, within, now_ms);
   const bool named = command.elements != Elements::kUnknown;
   Context context(reach, reply, core.random, now_ms, named ? args.subspan(2) : Args{},
-                  command.elements == Elements::kEachSecond ? 2 : 1);
+                  command.elements == Elements::kEachSecond ? 2 : 1, lookup);
   const std::size_t reply_begin = out.size();
   try {
     command.handler(context, args);
@@ -314,7 +316,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   return barrier();
 }
 
-void Shard::prefetch(std::span<const Lookup> lookups) const {
+void Shard::prefetch(std::span<Lookup> lookups) const {
   struct Wanted {
     const HashOrderedMap<Object>* objects;
     std::uint64_t key;
@@ -324,15 +326,18 @@ void Shard::prefetch(std::span<const Lookup> lookups) const {
   absl::InlinedVector<Wanted, 32> all;
   bool with_fields = false;
   const ShardCore& core = impl_->core;
-  for (const Lookup& lookup : lookups) {
-    const Partition* partition =
-        core.find(cluster::key_partition(lookup.key, core.options.partition_count));
+  for (Lookup& lookup : lookups) {
+    lookup.partition = cluster::key_partition(lookup.key, core.options.partition_count);
+    const Partition* partition = core.find(lookup.partition);
     if (partition == nullptr) continue;
-    const bool field = lookup.field.data() != nullptr;
-    with_fields = with_fields || field;
-    all.push_back(
-        {&partition->state.in_memory(), hash64(lookup.key), field ? hash64(lookup.field) : 0});
-    all.back().objects->prefetch_bucket(all.back().key);
+    lookup.known = true;
+    lookup.key_hash = hash64(lookup.key);
+    if (lookup.element.data() != nullptr) {
+      lookup.element_hash = hash64(lookup.element);
+      with_fields = true;
+    }
+    all.push_back({&partition->state.in_memory(), lookup.key_hash, lookup.element_hash});
+    all.back().objects->prefetch_bucket(lookup.key_hash);
   }
   for (const Wanted& each : all) each.objects->prefetch_node(each.key);
   for (const Wanted& each : all) each.objects->prefetch_next(each.key);

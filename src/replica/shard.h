@@ -136,18 +136,15 @@ class Shard {
   // that are held when that is empty. Appends the reply to `out`. Returns the position that
   // released() must reach before the reply may leave; with `others`, each of them must also have
   // released its barrier().
+  // `lookup`, if there is one, has been through prefetch().
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {},
-                      std::span<const PartitionId> within = {});
+                      std::span<const PartitionId> within = {}, const Lookup* lookup = nullptr);
 
-  // Says which keys the next commands will name first, and, where they have one, which member or
-  // field of it. Their memory is then asked for all at once, where command by command would wait
-  // for one after the other. Changes nothing; keys of other shards are ignored.
-  struct Lookup {
-    std::string_view key;
-    std::string_view field;
-  };
-  void prefetch(std::span<const Lookup> lookups) const;
+  // Asks for the memory that the next commands will look at, all at once, where command by command
+  // would wait for one after the other. Changes nothing but the lookups, which become known; keys
+  // of other shards are ignored.
+  void prefetch(std::span<Lookup> lookups) const;
 
   // Whether some of these keys are in the store only, and would be read from it, blocking, by a
   // command. If so, they are read in another thread, and done() is called in a later turn.

@@ -204,7 +204,7 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
       first = i;
     }
     executed_here_ = false;
-    block_ = execute(command, batch.args(i));
+    block_ = execute(command, batch.args(i), batch.lookup(i));
     if (block_ != Block::kNone) break;
     if (timed) timer.lap(executed_here_);
     used += batch.bytes(i);
@@ -229,7 +229,7 @@ Connection::Block Connection::blocked() const {
   return Block::kNone;
 }
 
-Connection::Block Connection::execute(const Command* command, Args args) {
+Connection::Block Connection::execute(const Command* command, Args args, const Lookup* lookup) {
   if (args.empty()) return Block::kNone;
   waiting_for_slots_ = false;
   if (command == nullptr) {
@@ -251,7 +251,7 @@ Connection::Block Connection::execute(const Command* command, Args args) {
     return Block::kNone;
   }
   if (command->scope != Scope::kConnection) {
-    if (const Block block = execute_keys(*command, args); block != Block::kNone) return block;
+    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) return block;
     last_command_ = command;
   } else {
     if (replies_.has_open_slots()) return Block::kSlots;
@@ -264,7 +264,8 @@ Connection::Block Connection::execute(const Command* command, Args args) {
   return Block::kNone;
 }
 
-Connection::Block Connection::execute_keys(const Command& command, Args args) {
+Connection::Block Connection::execute_keys(const Command& command, Args args,
+                                           const Lookup* lookup) {
   const Route route = thread_.router().route(command, args);
   if (route.where == Route::Where::kHere) {
     if (thread_.lease().lent()) {
@@ -273,7 +274,8 @@ Connection::Block Connection::execute_keys(const Command& command, Args args) {
     }
     executed_here_ = true;
     std::string& out = replies_.tail();
-    replies_.hold_until(thread_.shard().execute(command, args, session_.resp3, out));
+    replies_.hold_until(
+        thread_.shard().execute(command, args, session_.resp3, out, {}, {}, lookup));
     return Block::kNone;
   }
   // Commands on one key stay in order by themselves: the same key takes the same way. Others

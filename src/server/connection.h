@@ -84,8 +84,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Has the keys of the batch read that are in the store only; returns whether there are any.
   bool fetch(const RequestBatch& batch);
   // Other than kNone: the same request is to be tried again later.
-  Block execute(const Command* command, Args args);
-  Block execute_keys(const Command& command, Args args);
+  // `lookup`: of the request; may be null.
+  Block execute(const Command* command, Args args, const Lookup* lookup);
+  Block execute_keys(const Command& command, Args args, const Lookup* lookup);
   void unblock(Block block);
   void resume();
   void note_dirty();

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "engine/command.h"
-#include "replica/shard.h"
+#include "engine/keyspace.h"
 #include "server/resp_parser.h"
 
 namespace even::server {
@@ -35,7 +35,11 @@ class RequestBatch {
   // How many of the bytes the request took.
   std::size_t bytes(std::size_t i) const { return requests_[i].bytes; }
   // What the requests will look up first.
-  std::span<const Shard::Lookup> lookups() const { return lookups_; }
+  std::span<Lookup> lookups() { return lookups_; }
+  // What this one will; null: nothing that is known beforehand.
+  const Lookup* lookup(std::size_t i) const {
+    return requests_[i].has_lookup ? &lookups_[requests_[i].lookup] : nullptr;
+  }
 
  private:
   struct Request {
@@ -43,10 +47,14 @@ class RequestBatch {
     std::size_t first_word;
     std::size_t words;
     std::size_t bytes;
+    std::size_t lookup = 0;
+    bool has_lookup = false;
   };
+  const Command* find(Args args) const;
+
   std::vector<Request> requests_;
   std::vector<std::string_view> words_;
-  std::vector<Shard::Lookup> lookups_;
+  std::vector<Lookup> lookups_;
 };
 
 }  // namespace even::server

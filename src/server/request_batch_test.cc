@@ -33,9 +33,9 @@ TEST_F(RequestBatchTest, TakesTheCompleteRequestsAndSaysWhatTheyLookUp) {
   EXPECT_EQ(batch.args(1)[3], "more");
   EXPECT_EQ(batch.bytes(2), request({"get", "c"}).size());
   ASSERT_EQ(batch.lookups().size(), 3u);
-  EXPECT_EQ(batch.lookups()[0].field, "");
+  EXPECT_EQ(batch.lookups()[0].element, "");
   EXPECT_EQ(batch.lookups()[1].key, "b");
-  EXPECT_EQ(batch.lookups()[1].field, "member");
+  EXPECT_EQ(batch.lookups()[1].element, "member");
 }
 
 TEST_F(RequestBatchTest, EndsWithARequestAboutTheConnection) {

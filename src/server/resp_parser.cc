@@ -24,6 +24,27 @@ std::size_t find_line_end(std::string_view input, std::size_t from, char last, s
   return kNone;
 }
 
+// Reads the header line at input[position], "*3\r\n" or "$11\r\n", and moves position behind it, when
+// all of it is there and it is as clients write it. Nearly always so: everything else, errors
+// included, is for the general way.
+bool read_plain_header(std::string_view input, char type, std::size_t& position,
+                       std::int64_t& value) {
+  constexpr std::size_t kMostDigits = 9;
+  if (input.size() - position < kMostDigits + 3) return false;
+  const char* at = input.data() + position;
+  if (*at++ != type || *at < '1' || *at > '9') return false;
+  const char* const digits = at;
+  std::int64_t read = 0;
+  for (; *at >= '0' && *at <= '9'; ++at) {
+    if (at == digits + kMostDigits) return false;
+    read = read * 10 + (*at - '0');
+  }
+  if (at[0] != '\r') return false;
+  value = read;
+  position = static_cast<std::size_t>(at - input.data()) + 2;
+  return true;
+}
+
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 int hex_digit(char c) {
@@ -170,46 +191,54 @@ RespParser::Status RespParser::parse_multibulk(std::string_view input, const Res
   };
 
   if (position_ == 0) {
-    switch (find_line()) {
-      case Line::kTooLong:
-        return fail("too big mbulk count string");
-      case Line::kIncomplete:
-        return Status::kIncomplete;
-      case Line::kFound:
-        break;
-    }
-    if (!parse_strict_integer(input.substr(1, end - 1), words_left_) || words_left_ > kMaxWords) {
-      return fail("invalid multibulk length");
-    }
-    if (words_left_ > kMaxWordsUnauthenticated && !limits.authenticated) {
-      return fail("unauthenticated multibulk length");
-    }
-    position_ = end + 2;
-    bulk_length_ = -1;
-  }
-
-  while (words_left_ > 0) {
-    if (bulk_length_ < 0) {
+    if (!read_plain_header(input, '*', position_, words_left_)) {
       switch (find_line()) {
         case Line::kTooLong:
-          return fail("too big bulk count string");
+          return fail("too big mbulk count string");
         case Line::kIncomplete:
           return Status::kIncomplete;
         case Line::kFound:
           break;
       }
-      if (input[position_] != '$') {
-        return fail(std::string("expected '$', got '") + input[position_] + "'");
+      if (!parse_strict_integer(input.substr(1, end - 1), words_left_)) {
+        return fail("invalid multibulk length");
       }
+      position_ = end + 2;
+    }
+    if (words_left_ > kMaxWords) return fail("invalid multibulk length");
+    if (words_left_ > kMaxWordsUnauthenticated && !limits.authenticated) {
+      return fail("unauthenticated multibulk length");
+    }
+    bulk_length_ = -1;
+  }
+
+  while (words_left_ > 0) {
+    if (bulk_length_ < 0) {
       std::int64_t length = 0;
-      if (!parse_strict_integer(input.substr(position_ + 1, end - position_ - 1), length) ||
-          length < 0 || static_cast<std::uint64_t>(length) > limits.max_bulk_bytes) {
+      if (!read_plain_header(input, '$', position_, length)) {
+        switch (find_line()) {
+          case Line::kTooLong:
+            return fail("too big bulk count string");
+          case Line::kIncomplete:
+            return Status::kIncomplete;
+          case Line::kFound:
+            break;
+        }
+        if (input[position_] != '$') {
+          return fail(std::string("expected '$', got '") + input[position_] + "'");
+        }
+        if (!parse_strict_integer(input.substr(position_ + 1, end - position_ - 1), length) ||
+            length < 0) {
+          return fail("invalid bulk length");
+        }
+        position_ = end + 2;
+      }
+      if (static_cast<std::uint64_t>(length) > limits.max_bulk_bytes) {
         return fail("invalid bulk length");
       }
       if (length > kMaxBulkUnauthenticated && !limits.authenticated) {
         return fail("unauthenticated bulk length");
       }
-      position_ = end + 2;
       bulk_length_ = length;
     }
     // The two bytes after a word are skipped without a look, as Redis does.
