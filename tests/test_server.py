@@ -130,6 +130,28 @@ def test_a_client_that_does_not_read_costs_bounded_memory_and_gets_every_reply_i
         assert client.info("memory")["used_memory_peak"] - before < 40 << 20
 
 
+def test_a_client_that_has_closed_its_side_still_gets_its_replies(cluster):
+    connection, stream = connect(cluster["n1"])
+    connection.sendall(b"SET k 1\r\n" + b"INCR k\r\n" * 1000)
+    connection.shutdown(socket.SHUT_WR)
+    assert stream.read().endswith(b":1000\r\n:1001\r\n")
+
+
+def test_clients_that_vanish_are_forgotten_whatever_they_waited_for(make_cluster):
+    """Among them one that is not read from, because it does not read."""
+    node = make_cluster(nodes=1, options={"client.output_buffer_bytes": "4MiB"})["n1"]
+    with node.client() as client:
+        client.set("k", "x" * 1_000_000)
+        others = [connect(node)[0] for _ in range(4)]
+        for requests, other in enumerate(others):
+            other.sendall(b"GET k\r\n" * (100 * requests))
+        until("the node holds replies back", lambda: client.info("memory")["used_memory"] > 4_000_000)
+        for other in others:
+            # Unread replies make this a reset.
+            other.close()
+        until("they are gone", lambda: client.info("clients")["connected_clients"] == 1)
+
+
 def test_a_reply_beyond_the_limit_closes_its_client_only(make_cluster):
     node = make_cluster(nodes=1, options={"client.output_buffer_bytes": "1MiB"})["n1"]
     with node.client() as client:

@@ -236,8 +236,8 @@ Context::PartitionWrite& Context::partition_write(PartitionId partition,
 
 KeyWriter& Context::write(std::string_view key) {
   const Place& place = locate(key);
-  PartitionWrite& write =
-      partition_write(place.partition, {place.hash, place.visible == nullptr, elements_, step_, lookup_});
+  PartitionWrite& write = partition_write(
+      place.partition, {place.hash, place.visible == nullptr, elements_, step_, lookup_});
   const auto& keys = write.record.delta.keys;  // the writers' in the same order
   if (keys.size() < kIndexFrom) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -249,8 +249,8 @@ KeyWriter& Context::write(std::string_view key) {
     }
     if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
   }
-  KeyWriter& writer = write.writers.emplace_back(key, place.hash, place.stored,
-                                                     place.visible, lookup_, write.record);
+  KeyWriter& writer = write.writers.emplace_back(key, place.hash, place.stored, place.visible,
+                                                 lookup_, write.record);
   if (!write.index.empty()) write.index[key] = &writer;
   return writer;
 }

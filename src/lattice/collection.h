@@ -80,7 +80,7 @@ class SetView {
   std::size_t size() const { return table_ != nullptr ? table_->size() : packed_.size(); }
   bool contains(std::string_view member) const;
   bool contains(std::string_view member, std::uint64_t hash) const;  // `hash`: its hash64
-  MemberDots find(std::string_view member) const;  // no dots: not a member
+  MemberDots find(std::string_view member) const;                    // no dots: not a member
 
   // Calls visit(member) or visit(member, dots), until it returns false if it returns bool.
   template <typename Visit>
@@ -330,8 +330,9 @@ class HashCell {
   TaggedPointer release() { return std::exchange(pointer_, {}); }
 
   // Calls change(now, store) with the field as it is; `hash`: the field's hash64. `store` takes
-  // what it is to be, a SiblingView for a value alone, a CounterEntry for one of integers alone or a
-  // Scalar, and may be called once; an empty Scalar erases the field. Returns whether it is in a table and was not dirty before.
+  // what it is to be, a SiblingView for a value alone, a CounterEntry for one of integers alone or
+  // a Scalar, and may be called once; an empty Scalar erases the field. Returns whether it is in a
+  // table and was not dirty before.
   template <typename Change>
   bool update(std::string_view field, std::uint64_t hash, Change change) {
     if (table() != nullptr) {

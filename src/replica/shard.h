@@ -138,8 +138,8 @@ class Shard {
   // released its barrier().
   // `lookup`, if there is one, has been through prefetch().
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
-                      std::span<Shard* const> others = {},
-                      std::span<const PartitionId> within = {}, const Lookup* lookup = nullptr);
+                      std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
+                      const Lookup* lookup = nullptr);
 
   // Asks for the memory that the next commands will look at, all at once, where command by command
   // would wait for one after the other. Changes nothing but the lookups, which become known; keys

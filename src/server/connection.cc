@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
@@ -29,20 +30,33 @@ bool is_http(std::string_view word) {
 
 }  // namespace
 
-Connection::Connection(ShardThread& thread, Socket socket, std::uint64_t id)
-    : thread_(thread), stream_(std::move(socket), thread.node().tls.client.get()) {
+Connection::Connection(ShardThread& thread, Socket socket, std::uint64_t id) : thread_(thread) {
   session_.id = id;
-  session_.descriptor = stream_.socket().native_handle();
+  session_.descriptor = socket.native_handle();
   error_code error;
-  session_.address = endpoint_text(stream_.socket().remote_endpoint(error), error);
-  session_.local_address = endpoint_text(stream_.socket().local_endpoint(error), error);
+  session_.address = endpoint_text(socket.remote_endpoint(error), error);
+  session_.local_address = endpoint_text(socket.local_endpoint(error), error);
   session_.authenticated = !thread.node().options.has_password();
   session_.created_us = session_.last_request_us = thread.clock().monotonic_us();
+  if (asio::ssl::context* tls = thread.node().tls.client.get()) {
+    tls_ = std::make_unique<Stream>(std::move(socket), tls);
+  } else {
+    prepare_socket(socket);
+    plain_ = socket.release(error);
+  }
+}
+
+Connection::~Connection() {
+  if (plain_ >= 0) ::close(plain_);
 }
 
 void Connection::start() {
-  if (!stream_.is_tls()) return read();
-  stream_.async_handshake(true, [self = shared_from_this()](error_code error) {
+  if (!tls_) {
+    reading_ = thread_.poller().add(plain_, session_.id);
+    if (!reading_) close(std::strerror(errno));
+    return;
+  }
+  tls_->async_handshake(true, [self = shared_from_this()](error_code error) {
     if (self->closed_) return;
     error ? self->close("TLS handshake: " + error.message()) : self->read();
   });
@@ -61,35 +75,45 @@ std::int64_t Connection::idle_us() const {
   return thread_.clock().monotonic_us() - session_.last_request_us;
 }
 
+bool Connection::may_read() const { return !closed_ && !closing_ && block_ == Block::kNone; }
+
 void Connection::read() {
-  if (reading_ || closed_ || closing_ || block_ != Block::kNone) return;
+  if (reading_ || !may_read()) return;
   reading_ = true;
-  if (stream_.is_tls()) {
-    tls_input_.resize(kTlsChunk);
-    stream_.async_read_some(asio::buffer(tls_input_),
-                            [self = shared_from_this()](error_code error, std::size_t bytes) {
-                              self->reading_ = false;
-                              if (self->closed_) return;
-                              // A client may close its side once it has sent its last request; the
-                              // replies are still due.
-                              if (error == asio::error::eof) return self->finish();
-                              if (error) return self->close(error.message());
-                              self->take(std::string_view(self->tls_input_).substr(0, bytes));
-                            });
-    return;
+  if (!tls_) return thread_.poller().watch(plain_, session_.id, reading_, writing_);
+  tls_input_.resize(kTlsChunk);
+  tls_->async_read_some(asio::buffer(tls_input_),
+                        [self = shared_from_this()](error_code error, std::size_t bytes) {
+                          self->reading_ = false;
+                          if (self->closed_) return;
+                          // A client may close its side once it has sent its last request; the
+                          // replies are still due.
+                          if (error == asio::error::eof) return self->finish();
+                          if (error) return self->close(error.message());
+                          self->take(std::string_view(self->tls_input_).substr(0, bytes));
+                        });
+}
+
+void Connection::on_ready(Readiness what) {
+  if (closed_) return;
+  if (what.writable && writing_) {
+    writing_ = false;
+    thread_.poller().watch(plain_, session_.id, reading_, writing_);
+    note_dirty();
   }
-  stream_.socket().async_wait(Socket::wait_read, [self = shared_from_this()](error_code error) {
-    self->reading_ = false;
-    if (self->closed_) return;
-    if (error) return self->close(error.message());
-    self->on_plain_readable();
-  });
+  if (!what.readable && !what.broken) return;
+  if (may_read()) return on_plain_readable();
+  // Nobody is left to read the replies, and the poller would not stop to say so.
+  if (what.broken) return close("the client has gone");
+  if (!reading_) return;
+  reading_ = false;  // until read()
+  thread_.poller().watch(plain_, session_.id, reading_, writing_);
 }
 
 void Connection::on_plain_readable() {
   // A long request is received where it stays; everything else goes through the thread's buffer and
   // leaves nothing behind.
-  const int fd = session_.descriptor;
+  const int fd = plain_;
   ssize_t received;
   std::string_view fresh;
   if (input_.empty()) {
@@ -108,7 +132,7 @@ void Connection::on_plain_readable() {
     });
   }
   if (received > 0) return take(fresh);
-  if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return read();
+  if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
   // A client may close its side once it has sent its last request; the replies are still due.
   if (received == 0) return finish();
   close(std::strerror(errno));
@@ -251,7 +275,8 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
     return Block::kNone;
   }
   if (command->scope != Scope::kConnection) {
-    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) return block;
+    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone)
+      return block;
     last_command_ = command;
   } else {
     if (replies_.has_open_slots()) return Block::kSlots;
@@ -345,7 +370,7 @@ bool Connection::flush(LogPosition released, const std::optional<std::string>& r
     replies_.fail_waiting(error);
     bytes = replies_.ready(released);
   }
-  if (!bytes.empty() && !writing_ && !(stream_.is_tls() ? flush_tls(bytes) : flush_plain(bytes))) {
+  if (!bytes.empty() && !writing_ && !(tls_ ? flush_tls(bytes) : flush_plain(bytes))) {
     return false;  // closed
   }
   if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_) {
@@ -359,8 +384,7 @@ bool Connection::flush(LogPosition released, const std::optional<std::string>& r
 }
 
 bool Connection::flush_plain(std::string_view bytes) {
-  const ssize_t sent =
-      ::send(session_.descriptor, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  const ssize_t sent = ::send(plain_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
     close(std::strerror(errno));
     return false;
@@ -369,12 +393,7 @@ bool Connection::flush_plain(std::string_view bytes) {
   replies_.consume(count);
   if (count == bytes.size()) return true;
   writing_ = true;
-  stream_.socket().async_wait(Socket::wait_write, [self = shared_from_this()](error_code error) {
-    self->writing_ = false;
-    if (self->closed_) return;
-    if (error) return self->close(error.message());
-    self->note_dirty();
-  });
+  thread_.poller().watch(plain_, session_.id, reading_, writing_);
   return true;
 }
 
@@ -382,7 +401,7 @@ bool Connection::flush_tls(std::string_view bytes) {
   tls_output_.assign(bytes);
   replies_.consume(bytes.size());
   writing_ = true;
-  asio::async_write(stream_, asio::buffer(tls_output_),
+  asio::async_write(*tls_, asio::buffer(tls_output_),
                     [self = shared_from_this()](error_code error, std::size_t) {
                       self->writing_ = false;
                       if (self->closed_) return;
@@ -406,7 +425,13 @@ void Connection::close(std::string_view reason) {
   closed_ = true;
   spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
   const auto keep_alive = shared_from_this();
-  stream_.close();
+  if (tls_) {
+    tls_->close();
+  } else {
+    thread_.poller().remove(plain_);
+    ::shutdown(plain_, SHUT_RDWR);
+    ::close(std::exchange(plain_, -1));
+  }
   thread_.remove_client(session_.id);
 }
 

@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "engine/reply.h"
+#include "server/client_poller.h"
 #include "server/reply_queue.h"
 #include "server/request_batch.h"
 #include "server/resp_parser.h"
@@ -33,9 +34,12 @@ class ShardThread;
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(ShardThread& thread, Socket socket, std::uint64_t id);
+  ~Connection();
 
   // TLS handshake, if any, then the first read.
   void start();
+  // The thread's poller has found something out.
+  void on_ready(Readiness what);
   // Sends what may leave. True when more waits for the log. With an error, the replies that
   // wait for the log do so in vain, and it takes their places.
   bool flush(LogPosition released, const std::optional<std::string>& release_error);
@@ -69,8 +73,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kStore,   // keys are being read from the store
   };
 
+  bool may_read() const;
   void read();
-  void on_readable();
   void on_plain_readable();
   void take(std::string_view fresh);
   // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
@@ -95,7 +99,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool output_is_long() const;
 
   ShardThread& thread_;
-  Stream stream_;
+  std::unique_ptr<Stream> tls_;
+  int plain_ = -1;  // the socket, if there is no TLS
   Session session_;
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
@@ -106,7 +111,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   const Command* last_command_ = nullptr;
   bool executed_here_ = false;  // the last request, on this thread and within this turn
 
-  bool reading_ = false;
+  bool reading_ = false;  // a read is under way, or the poller watches for one
   Block block_ = Block::kNone;
   bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs
   bool resuming_ = false;

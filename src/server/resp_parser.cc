@@ -24,8 +24,8 @@ std::size_t find_line_end(std::string_view input, std::size_t from, char last, s
   return kNone;
 }
 
-// Reads the header line at input[position], "*3\r\n" or "$11\r\n", and moves position behind it, when
-// all of it is there and it is as clients write it. Nearly always so: everything else, errors
+// Reads the header line at input[position], "*3\r\n" or "$11\r\n", and moves position behind it,
+// when all of it is there and it is as clients write it. Nearly always so: everything else, errors
 // included, is for the general way.
 bool read_plain_header(std::string_view input, char type, std::size_t& position,
                        std::int64_t& value) {

@@ -94,8 +94,9 @@ TEST(RespParser, WhatFollowsAWordIsSkippedUnseen) {
 // With more behind it a header that is as usual is read another way than byte by byte.
 TEST(RespParser, MoreBehindAHeaderChangesNothing) {
   const std::string more = "$3\r\nget\r\n$3\r\nkey\r\n*1\r\n$4\r\nping\r\n";
-  for (const std::string header : {"2", "02", "+2", "-2", " 2", "2 ", "2x", "", "0", "-0", "999999999",
-                                   "1234567890", "99999999999999999999", "2\n", "2\rx"}) {
+  for (const std::string header :
+       {"2", "02", "+2", "-2", " 2", "2 ", "2x", "", "0", "-0", "999999999", "1234567890",
+        "99999999999999999999", "2\n", "2\rx"}) {
     const std::string count = "*" + header + "\r\n" + more;
     EXPECT_EQ(at_once(count), byte_by_byte(count)) << header;
     const std::string length = "*2\r\n$" + header + "\r\nab\r\n" + more;

@@ -38,6 +38,9 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       id_(id),
       io_(1),
       tick_timer_(io_),
+      poller_(
+          io_, [this](std::uint64_t client, Readiness what) { on_client_ready(client, what); },
+          [this] { return clock_.monotonic_us(); }, kTurnUs),
       random_(seed_from_system()),
       read_buffer_(kReadBuffer),
       router_(*this),
@@ -95,6 +98,7 @@ void ShardThread::run() {
   released_ = shard_->released();
   peers_.start();
   schedule_tick();
+  poller_.start();
   const auto work = asio::make_work_guard(io_);
   while (!stopped_) {
     io_.run_one();
@@ -104,6 +108,7 @@ void ShardThread::run() {
     }
     end_turn();
   }
+  poller_.stop();
   outcome_ = shard_->close();
   shard_.reset();
   store_.reset();
@@ -251,6 +256,13 @@ void ShardThread::adopt_client(int socket) {
   clients_.emplace(id, connection);
   connection->start();
   if (drained_ || stopped_) connection->close("the node stops");
+}
+
+void ShardThread::on_client_ready(std::uint64_t id, Readiness what) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end()) return;  // closed since it was reported
+  const std::shared_ptr<Connection> client = found->second;
+  client->on_ready(what);
 }
 
 void ShardThread::remove_client(std::uint64_t id) {

@@ -27,6 +27,7 @@
 #include "env/posix_disk.h"
 #include "env/random.h"
 #include "replica/shard.h"
+#include "server/client_poller.h"
 #include "server/command_stats.h"
 #include "server/command_timer.h"
 #include "server/forwarder.h"
@@ -79,6 +80,7 @@ class ShardThread {
   Lease& lease() { return lease_; }
   Router& router() { return router_; }
   PeerHub& peers() { return peers_; }
+  ClientPoller& poller() { return poller_; }
   Forwarder& forwarder() { return forwarder_; }
   CommandStats& stats() { return stats_; }
 
@@ -132,11 +134,13 @@ class ShardThread {
   void tick();
   void close_idle_clients();
   bool may_stop(std::int64_t now_us) const;
+  void on_client_ready(std::uint64_t id, Readiness what);
 
   NodeContext& node_;
   const ShardId id_;
   asio::io_context io_;
   asio::steady_timer tick_timer_;
+  ClientPoller poller_;
   PosixClock clock_;
   Random random_;
   std::vector<char> read_buffer_;

@@ -24,15 +24,19 @@ using Executor = asio::io_context::executor_type;
 using Socket = asio::basic_stream_socket<tcp, Executor>;
 using Acceptor = asio::basic_socket_acceptor<tcp, Executor>;
 
+inline void prepare_socket(Socket& socket) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  socket.non_blocking(true, ignored);
+}
+
 class Stream {
  public:
   using executor_type = Executor;
 
   // Takes over `socket`. With `tls`, which must outlive this, a handshake has to come first.
   Stream(Socket socket, asio::ssl::context* tls) : socket_(std::move(socket)) {
-    error_code ignored;
-    socket_.set_option(tcp::no_delay(true), ignored);
-    socket_.non_blocking(true, ignored);
+    prepare_socket(socket_);
     if (tls != nullptr) tls_.emplace(socket_, *tls);
   }
   Stream(const Stream&) = delete;
