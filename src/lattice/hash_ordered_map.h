@@ -156,8 +156,9 @@ class HashOrderedMap {
   // must not change meanwhile.
   template <typename Visit>
   void for_each(Visit visit) const {
-    for (const Node* node : buckets_) {
-      for (; node != nullptr; node = node->next_) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) {
+      look_ahead(i);
+      for (const Node* node = buckets_[i]; node != nullptr; node = node->next_) {
         if constexpr (std::is_same_v<decltype(visit(node->key(), node->value)), bool>) {
           if (!visit(node->key(), node->value)) return;
         } else {
@@ -170,8 +171,9 @@ class HashOrderedMap {
   // Erases every entry for which drop(node) is true; the value may be changed by it.
   template <typename Drop>
   void erase_if(Drop drop) {
-    for (Node*& head : buckets_) {
-      for (Node** link = &head; *link != nullptr;) {
+    for (std::size_t i = 0; i < buckets_.size(); ++i) {
+      look_ahead(i);
+      for (Node** link = &buckets_[i]; *link != nullptr;) {
         if (drop(**link)) {
           unlink(link);
         } else {
@@ -203,6 +205,7 @@ class HashOrderedMap {
   const Node* next(const Node* node) const {
     if (node->next_ != nullptr) return node->next_;
     for (std::size_t i = bucket(node->hash_) + 1; i < buckets_.size(); ++i) {
+      look_ahead(i);
       if (buckets_[i] != nullptr) return buckets_[i];
     }
     return nullptr;
@@ -226,6 +229,7 @@ class HashOrderedMap {
     bool more = true;
     std::uint64_t last = 0;
     for (std::size_t i = bucket(first); i < buckets_.size(); ++i) {
+      look_ahead(i);
       for (const Node* node = buckets_[i]; node != nullptr; node = node->next_) {
         if (node->hash_ < first) continue;
         if (!more && node->hash_ != last) return {true, node->hash_};
@@ -281,6 +285,17 @@ class HashOrderedMap {
     if (node == nullptr) return;
     const char* bytes = reinterpret_cast<const char*>(node);
     for (std::size_t offset = 0; offset <= sizeof(Node); offset += 64) prefetch(bytes + offset);
+  }
+  // For walks, which come to bucket `i`: asks for the nodes of a later one, and then, when they are
+  // there, for what their values point to. Of a large map each is a cache miss.
+  void look_ahead(std::size_t i) const {
+    constexpr std::size_t kAhead = 8;
+    if (i + 2 * kAhead >= buckets_.size()) return;
+    prefetch_node(buckets_[i + 2 * kAhead]);
+    if (const Node* node = buckets_[i + kAhead]) {
+      prefetch_node(node->next_);
+      if constexpr (requires { node->value.prefetch(); }) node->value.prefetch();
+    }
   }
   std::size_t bucket(std::uint64_t hash) const { return bits_ == 0 ? 0 : hash >> (64 - bits_); }
 
