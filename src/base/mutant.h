@@ -22,6 +22,7 @@
   X(kChangeNotNoted, "a change is not noted for the store")                                       \
   X(kEvictChanged, "an object leaves memory before it has been stored")                           \
   X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
+  X(kStoredByEarlierPass, "what is to be stored now counts as stored by a pass under way")        \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 

@@ -1,4 +1,5 @@
-// The command `even`: runs a cluster on this machine and looks into clusters and data directories.
+// The command `even`: runs a cluster on this machine, looks into clusters and data directories,
+// makes and restores backups.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
@@ -18,6 +19,8 @@ int main(int argc, char** argv) {
     even::cli::add_status(app, exit_code);
     even::cli::add_log(app, exit_code);
     even::cli::add_store(app, exit_code);
+    even::cli::add_backup(app, exit_code);
+    even::cli::add_restore(app, exit_code);
     try {
       app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -1,41 +1,17 @@
 // `even store`: looks into the store of a data directory, without changing anything.
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/progress.h"
 #include "store/rocks_database.h"
 
 namespace even::cli {
 namespace {
-
-constexpr std::chrono::seconds kQuiet{2};
-constexpr std::chrono::milliseconds kBetweenLines{200};
-
-// How far a run has come that takes longer than kQuiet, on a terminal only.
-class Progress {
- public:
-  ~Progress() {
-    if (drawn_) fmt::print(stderr, "\r\033[K");
-  }
-  void show(std::uint64_t read, std::uint64_t all) {
-    const auto now = std::chrono::steady_clock::now();
-    if (!on_terminal_ || all == 0 || now < next_) return;
-    next_ = now + kBetweenLines;
-    drawn_ = true;
-    fmt::print(stderr, "\r{} of {} MiB ({} %)", read >> 20, all >> 20, read * 100 / all);
-  }
-
- private:
-  const bool on_terminal_ = ::isatty(STDERR_FILENO) == 1;
-  std::chrono::steady_clock::time_point next_ = std::chrono::steady_clock::now() + kQuiet;
-  bool drawn_ = false;
-};
 
 int verify(const std::string& data) {
   const std::string directory = (std::filesystem::path(data) / "store").string();

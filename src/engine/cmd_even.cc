@@ -244,6 +244,17 @@ void even_digest_command(Context& context, Args args) {
   }
 }
 
+constexpr Subcommand kBackupSubcommands[] = {
+    {"start", -3, kAdmin | kNoScript, "0.1.0",
+     "Make a backup into a directory of the node's machine, in the background",
+     "O(N) where N is what has changed since the last backup there",
+     "directory [KEEP number:integer]", "", ""},
+    {"status", 2, kAdmin | kNoScript, "0.1.0", "What the backup under way and the last one did",
+     "O(1)", "", "", ""},
+    {"cancel", 2, kAdmin | kNoScript, "0.1.0", "End the backup under way, without a result", "O(1)",
+     "", "", ""},
+    {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "O(1)", "", "", ""},
+};
 constexpr Subcommand kFaultSubcommands[] = {
     {"link", -4, kAdmin | kNoScript | kLoading | kStale, "0.1.0",
      "Cut, mend, delay or thin out the link to a node", "O(1)",
@@ -251,6 +262,9 @@ constexpr Subcommand kFaultSubcommands[] = {
     {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "O(1)", "", "", ""},
 };
 constexpr Command kCommands[] = {
+    {"even.backup", -2, kAdmin | kNoScript, 0, 0, 0, "server", "0.1.0", "Backups of this node",
+     "Depends on the subcommand", "", "", "", "", Scope::kConnection, Split::kNever, nullptr,
+     kBackupSubcommands},
     {"even.digest", -1, kReadonly, 0, 0, 0, "server", "0.1.0",
      "Version vector and digest of each partition of this node",
      "O(N) where N is the number of partitions", "[partition:integer...]", "", "",

@@ -18,6 +18,10 @@ constexpr std::size_t kEvictSlice = 256;
 constexpr double kHighPressure = 1.05;
 constexpr std::int64_t kLongSliceUs = 20'000;
 
+void answer(std::vector<Projection::Stored>& waiting, const Result<>& outcome) {
+  for (Projection::Stored& done : std::exchange(waiting, {})) done(outcome);
+}
+
 }  // namespace
 
 Projection::Projection(ShardCore& core, RowStore& store) : core_(core), store_(store) {
@@ -48,12 +52,16 @@ bool Projection::all_stored() const {
                               [](const auto& partition) { return partition->state.changed(); });
 }
 
+bool Projection::due() const {
+  return requested_ || store_all_ || !asked_.empty() ||
+         core_.log.end() - next_position_ >= core_.options.pass_bytes;
+}
+
 void Projection::tick() {
   if (stage_ == Stage::kIdle) {
-    const bool due = core_.log.end() - next_position_ >= core_.options.pass_bytes;
-    if ((!due && !requested_ && !store_all_) || all_stored() ||
-        core_.clock.monotonic_us() < retry_us_)
-      return;
+    if (!due()) return;
+    if (all_stored()) return answer(asked_, {});
+    if (core_.clock.monotonic_us() < retry_us_) return;
     requested_ = false;
     begin();
   }
@@ -70,6 +78,7 @@ void Projection::tick() {
 
 void Projection::begin() {
   stage_ = Stage::kTaking;
+  served_ = std::exchange(asked_, {});
   next_ = 0;
   next_position_ = core_.log.end();
 }
@@ -118,11 +127,13 @@ void Projection::finish(const Result<>& outcome) {
     retry_us_ = core_.clock.monotonic_us() + kRetryUs;
     requested_ = true;
     core_.warn("the store could not be brought up to date: " + outcome.error().message);
-    return;
+  } else {
+    ++stats_.passes;
+    position_ = next_position_;
+    if (on_stored_) on_stored_();
   }
-  ++stats_.passes;
-  position_ = next_position_;
-  if (on_stored_) on_stored_();
+  answer(served_, outcome);
+  if (EVEN_MUTANT(kStoredByEarlierPass)) answer(asked_, outcome);
 }
 
 bool Projection::fetch(std::span<const std::string_view> keys, std::function<void()> done) {

@@ -31,6 +31,10 @@ class Projection {
   void tick();
   // Makes the next pass due now, if anything has changed.
   void request_pass() { requested_ = true; }
+  // Has all that has been executed so far stored, by a pass that begins from now on.
+  // done(outcome) is called by a later tick(), or when the store answers.
+  using Stored = std::move_only_function<void(const Result<>&)>;
+  void store_now(Stored done) { asked_.push_back(std::move(done)); }
   // Makes passes until nothing is left to store.
   void store_all() { store_all_ = true; }
   bool pass_under_way() const { return stage_ != Stage::kIdle; }
@@ -63,6 +67,7 @@ class Projection {
     kSyncing,     // waits for the log
     kCommitting,  // waits for the store
   };
+  bool due() const;
   void begin();
   void take();
   void commit();
@@ -80,6 +85,8 @@ class Projection {
   LogPosition barrier_ = 0;        // that must be durable before the store takes the pass in
   std::int64_t retry_us_ = 0;
   std::function<void()> on_stored_;
+  std::vector<Stored> asked_;   // want a pass that has not begun
+  std::vector<Stored> served_;  // by the pass under way
   // Where evict() goes on, and what it has got out of this round.
   std::size_t hand_partition_ = 0;
   std::uint64_t hand_ = 0;

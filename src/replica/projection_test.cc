@@ -14,6 +14,7 @@
 namespace even::test {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -297,6 +298,39 @@ TEST(Projection, APassThatFailsIsMadeUpFor) {
   node.restart();
   EXPECT_EQ(node.cold(), 49u);
   EXPECT_EQ(node.run({"exists", "k1", "k2"}), ":1\r\n");
+}
+
+TEST(Projection, WhatIsToBeStoredNowIsInAPassThatBeginsLater) {
+  Node node;
+  std::vector<std::string> outcomes;
+  const auto ask = [&](std::string name) {
+    node.shard->store_now([&outcomes, name = std::move(name)](const Result<>& outcome) {
+      outcomes.push_back(outcome ? name : outcome.error().message);
+    });
+  };
+  ask("nothing to store");
+  node.pass_time(1);
+  EXPECT_THAT(outcomes, ElementsAre("nothing to store"));
+
+  node.run({"set", "a", "1"});
+  ask("a");
+  node.pass_time(1);  // the pass begins
+  node.run({"set", "b", "2"});
+  ask("b");
+  node.rows.faults.commit_us = 1;
+  while (outcomes.size() < 2) node.pass_time(1);
+  EXPECT_FALSE(node.shard->all_stored());  // not b, in the pass that stored a
+  EXPECT_THAT(outcomes, ElementsAre("nothing to store", "a"));
+  node.pass_time();
+  EXPECT_THAT(outcomes, ElementsAre("nothing to store", "a", "b"));
+  EXPECT_TRUE(node.shard->all_stored());
+
+  node.rows.faults.full = true;
+  node.run({"set", "c", "3"});
+  ask("c");
+  node.pass_time(20);
+  ASSERT_EQ(outcomes.size(), 4u);
+  EXPECT_THAT(outcomes[3], HasSubstr("no space left"));
 }
 
 // Otherwise the log before a pass might be removed that has the only trace of it, and what depends

@@ -434,6 +434,9 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
   }
 }
 
+void Shard::store_now(std::move_only_function<void(const Result<>&)> done) {
+  impl_->projection.store_now(std::move(done));
+}
 void Shard::store_changes() { impl_->projection.store_all(); }
 bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 

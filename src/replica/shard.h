@@ -178,6 +178,9 @@ class Shard {
   // Bad input is reported as an error, upon which the caller ends the link.
   Result<> receive(NodeNumber peer, std::string_view message);
 
+  // Has all that has been executed so far stored, over the next ticks. done(outcome) is called on
+  // the shard's thread, unless the shard is destroyed before.
+  void store_now(std::move_only_function<void(const Result<>&)> done);
   // Stores all that has changed, over the next ticks, so that the next start is quick.
   void store_changes();
   // Whether there is nothing (more) to store.

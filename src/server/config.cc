@@ -162,6 +162,7 @@ const std::vector<Option>& options() {
 
       EVEN_OPTION("store.pass_bytes", set_size(c.store.pass_bytes, v, kMiB, kTiB)),
       EVEN_OPTION("store.cache_bytes", set_size(c.store.cache_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("store.backup_rate", set_size(c.store.backup_rate, v, 0, kTiB)),
 
       EVEN_OPTION("memory.max_memory", set_size(c.memory.max_memory, v, 0, kPiB)),
 

@@ -92,6 +92,8 @@ struct StoreOptions {
   uint64_t pass_bytes = uint64_t{128} << 20;
   // Blocks of the store that are kept in memory.
   uint64_t cache_bytes = uint64_t{32} << 20;
+  // Bytes per second that a backup writes at most. 0: no limit.
+  uint64_t backup_rate = 0;
 };
 
 struct MemoryOptions {

@@ -170,6 +170,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"config", execute_config},
       {"memory", execute_memory},
       {"slowlog", execute_slowlog},
+      {"even.backup", execute_backup},
       {"even.fault", execute_fault},
   };
   return commands;

@@ -21,8 +21,9 @@ class Connection;
 // `command` is of scope kConnection; arity and authentication have been checked.
 void execute_connection_command(Connection& connection, const Command& command, Args args);
 
-// In client_command.cc, config_command.cc, info_command.cc, memory_command.cc,
+// In backup_command.cc, client_command.cc, config_command.cc, info_command.cc, memory_command.cc,
 // slowlog_command.cc and fault_command.cc.
+void execute_backup(Connection& connection, Args args);
 void execute_client(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
 void execute_info(Connection& connection, Args args);

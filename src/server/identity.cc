@@ -24,6 +24,14 @@ bool read_number(const std::map<std::string_view, std::string_view>& values, std
 
 }  // namespace
 
+Identity identity_of(const Config& config, ShardId shards) {
+  return {.cluster = config.cluster.id,
+          .node = config.node.name,
+          .number = config.self().number,
+          .partitions = config.cluster.partitions,
+          .shards = shards};
+}
+
 std::string encode_identity(const Identity& identity) {
   return fmt::format("format {}\ncluster {}\nnode {}\nnumber {}\npartitions {}\nshards {}\n",
                      identity.format, identity.cluster, identity.node, identity.number,
@@ -90,6 +98,11 @@ Result<Identity> claim_directory(Disk& disk, const Identity& mine) {
   const std::string name(kName);
   const auto names = disk.list();
   if (!names) return std::unexpected(names.error());
+  if (std::ranges::find(*names, kRestoreMark) != names->end()) {
+    return fail(
+        "`even restore` into it has not come to its end: remove all that is in it, and "
+        "restore again");
+  }
   if (std::ranges::find(*names, name) != names->end()) {
     const auto text = disk.read(name, 0, kMaxBytes);
     if (!text) return std::unexpected(text.error());

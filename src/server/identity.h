@@ -7,6 +7,7 @@
 //   number <n>
 //   partitions <n>
 //   shards <n>
+// `even restore` writes it for data that come out of a backup.
 #pragma once
 
 #include <string>
@@ -15,6 +16,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "env/disk.h"
+#include "server/config.h"
 
 namespace even::server {
 
@@ -31,11 +33,16 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
+// Of the node that the configuration describes.
+Identity identity_of(const Config& config, ShardId shards);
 std::string encode_identity(const Identity& identity);
 // Of a newer format, only `format` is read.
 Result<Identity> decode_identity(std::string_view text);
 // Errors say what differs and what to do. The number of shards may differ: see reshard.h.
 Result<> check_identity(const Identity& found, const Identity& mine);
+// A file that is in a directory while `even restore` fills it.
+inline constexpr std::string_view kRestoreMark = "RESTORING";
+
 // Reads and checks the file of a directory, or writes it when there is none. Returns what it says.
 Result<Identity> claim_directory(Disk& disk, const Identity& mine);
 // Replaces the file.

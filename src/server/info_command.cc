@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "engine/text.h"
+#include "server/backup_runner.h"
 #include "server/compatibility.h"
 #include "server/connection_commands.h"
 
@@ -109,6 +110,26 @@ void store_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.store.lag_bytes; }), files.live,
       files.pending_compaction, files.level0_files, files.block_cache, files.written_by_passes,
       files.written_by_compaction, files.read_by_compaction, files.background_errors);
+}
+
+void backup_section(const Facts& facts, std::string& out) {
+  const BackupRunner::Status status = facts.node.backups->status();
+  const BackupRunner::Outcome last = status.last.value_or(BackupRunner::Outcome{});
+  out += fmt::format(
+      "backup_in_progress:{}\r\nbackup_directory:{}\r\nbackup_copied_bytes:{}\r\n"
+      "backup_expected_bytes:{}\r\nbackups_succeeded:{}\r\nbackups_failed:{}\r\n"
+      "last_good_backup_time:{}\r\nlast_backup_status:{}\r\n",
+      status.stage == BackupRunner::Stage::kIdle ? 0 : 1, status.directory, status.copied,
+      status.expected, status.succeeded, status.failed, status.succeeded_s,
+      !status.last ? "none"
+      : last.error ? "err"
+                   : "ok");
+  if (!status.last) return;
+  if (last.error) out += fmt::format("last_backup_error:{}\r\n", *last.error);
+  out += fmt::format(
+      "last_backup_directory:{}\r\nlast_backup_id:{}\r\nlast_backup_time:{}\r\n"
+      "last_backup_seconds:{:.3f}\r\nlast_backup_bytes:{}\r\nlast_backup_copied_bytes:{}\r\n",
+      last.directory, last.backup.id, last.ended_s, last.seconds, last.backup.bytes, last.copied);
 }
 
 void stats_section(const Facts& facts, std::string& out) {
@@ -218,6 +239,7 @@ constexpr Section kSections[] = {
     {"memory", "Memory", memory_section},
     {"persistence", "Persistence", persistence_section},
     {"store", "Store", store_section},
+    {"backup", "Backup", backup_section},
     {"stats", "Stats", stats_section},
     {"replication", "Replication", replication_section},
     {"cpu", "CPU", cpu_section},

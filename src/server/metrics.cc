@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/version.h"
+#include "server/backup_runner.h"
 
 namespace even::server {
 namespace {
@@ -231,6 +232,29 @@ void write_store(Writer& writer, const RocksStats& stats) {
                 stats.background_errors);
 }
 
+void write_backups(Writer& writer, const BackupRunner::Status& status) {
+  writer.single("even_backup_in_progress", "gauge", "1 while a backup is under way.",
+                status.stage == BackupRunner::Stage::kIdle ? 0 : 1);
+  writer.single("even_backup_copied_bytes", "gauge", "What it has copied so far.", status.copied);
+  writer.single("even_backup_expected_bytes", "gauge", "Estimate of what it will copy.",
+                status.expected);
+  writer.single("even_backups_total", "counter", "Backups made.", status.succeeded);
+  writer.single("even_backups_failed_total", "counter", "Backups that failed or were cancelled.",
+                status.failed);
+  writer.single("even_last_good_backup_time_seconds", "gauge",
+                "When the last backup was made that did not fail, Unix time; 0: none yet.",
+                status.succeeded_s);
+  if (!status.last) return;
+  writer.single("even_last_backup_success", "gauge", "1 unless the last backup failed.",
+                status.last->error ? 0 : 1);
+  writer.single("even_last_backup_duration_seconds", "gauge", "How long it took.",
+                status.last->seconds);
+  writer.single("even_last_backup_bytes", "gauge", "Size of all that it consists of.",
+                status.last->backup.bytes);
+  writer.single("even_last_backup_copied_bytes", "gauge", "What of that was copied.",
+                status.last->copied);
+}
+
 }  // namespace
 
 std::string render_metrics(const NodeContext& node, std::span<const ThreadReport> reports) {
@@ -257,6 +281,7 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
   write_commands(writer, reports);
   write_shards(writer, reports);
   if (node.store != nullptr) write_store(writer, node.store->stats());
+  write_backups(writer, node.backups->status());
   write_peers(writer, node, reports);
   return writer.take();
 }

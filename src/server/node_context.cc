@@ -4,6 +4,7 @@
 
 #include <random>
 
+#include "server/backup_runner.h"
 #include "server/shard_thread.h"
 
 namespace even::server {
@@ -25,7 +26,8 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       shards(shard_count),
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
-      options(config.client, config.slow_log) {
+      options(config.client, config.slow_log),
+      backups(std::make_unique<BackupRunner>(*this)) {
   shard_of.resize(placement.partitions());
   for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {
     const bool held = placement.holds(number, partition);

@@ -22,6 +22,7 @@
 
 namespace even::server {
 
+class BackupRunner;
 class ShardThread;
 
 struct NodeContext {
@@ -49,6 +50,7 @@ struct NodeContext {
   LinkFaults faults;
 
   std::unique_ptr<RocksDatabase> store;  // from when the node is started
+  const std::unique_ptr<BackupRunner> backups;
   std::vector<std::unique_ptr<ShardThread>> threads;
 
   std::atomic<std::uint64_t> next_client_id{1};

@@ -60,6 +60,23 @@ Result<> reshard(const NodeContext& node, Disk& disk, Identity found) {
   return write_identity(disk, found);
 }
 
+Result<> forget_positions(RocksDatabase& store, ShardId first) {
+  asio::io_context io;
+  const auto handle =
+      store.shard_store(0, [&io](std::function<void()> task) { asio::post(io, std::move(task)); });
+  RowBatch rows;
+  if (const auto found = remove_positions(first, *handle, rows); !found) return found;
+  if (rows.empty()) return {};
+  std::optional<Result<>> outcome;
+  handle->write(std::move(rows));
+  handle->commit([&outcome](Result<> done) { outcome = std::move(done); });
+  while (!outcome) {
+    io.restart();
+    io.run_for(std::chrono::milliseconds(2));
+  }
+  return *outcome;
+}
+
 Result<> remove_old_shards(const NodeContext& node, Disk& disk) {
   const auto names = disk.list();
   if (!names) return std::unexpected(names.error());
@@ -70,20 +87,8 @@ Result<> remove_old_shards(const NodeContext& node, Disk& disk) {
     if (const auto removed = disk.remove(name); !removed) return removed;
     removed_any = true;
   }
-  asio::io_context io;
-  const auto store = node.store->shard_store(
-      0, [&io](std::function<void()> task) { asio::post(io, std::move(task)); });
-  RowBatch rows;
-  if (const auto found = remove_positions(node.shards, *store, rows); !found) return found;
-  if (!rows.empty()) {
-    std::optional<Result<>> outcome;
-    store->write(std::move(rows));
-    store->commit([&outcome](Result<> done) { outcome = std::move(done); });
-    while (!outcome) {
-      io.restart();
-      io.run_for(std::chrono::milliseconds(2));
-    }
-    if (!*outcome) return *outcome;
+  if (const auto forgotten = forget_positions(*node.store, node.shards); !forgotten) {
+    return forgotten;
   }
   return removed_any ? disk.sync_directory() : Result<>();
 }

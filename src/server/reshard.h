@@ -16,6 +16,9 @@ namespace even::server {
 // From `found.shards` to the number of `node`. The store is open, and nothing runs yet. Shows its
 // progress in the log.
 Result<> reshard(const NodeContext& node, Disk& disk, Identity found);
+// Has the store forget the positions of shards from `first` on: what it holds is then completed by
+// logs from their beginning. Nothing runs yet.
+Result<> forget_positions(RocksDatabase& store, ShardId first);
 // Removes what shards that do not exist any more have left: logs, positions in the store.
 Result<> remove_old_shards(const NodeContext& node, Disk& disk);
 

@@ -13,6 +13,7 @@
 
 #include "base/version.h"
 #include "env/posix_disk.h"
+#include "server/backup_runner.h"
 #include "server/connection.h"
 #include "server/http_server.h"
 #include "server/identity.h"
@@ -200,6 +201,7 @@ int Server::stop() {
   clients_.close();
   peers_.close();
   http_.close();
+  node_.backups->stop();
   // A thread that failed to recover has ended; what is posted to it is dropped with it.
   const bool serving = !node_.threads.empty() && signal_ != 0;
   if (serving) {
@@ -297,12 +299,8 @@ int run_node(Config config) {
   Identity found;
   {
     auto disk = PosixDisk::open(config.node.data, [](PosixDisk::Task) {});
-    const Identity mine{.cluster = config.cluster.id,
-                        .node = config.node.name,
-                        .number = config.self().number,
-                        .partitions = config.cluster.partitions,
-                        .shards = shards};
-    auto claimed = disk ? claim_directory(**disk, mine) : std::unexpected(disk.error());
+    auto claimed =
+        disk ? claim_directory(**disk, identity_of(config, shards)) : std::unexpected(disk.error());
     if (!claimed) {
       spdlog::critical("data directory {}: {}", config.node.data, claimed.error().message);
       return 1;

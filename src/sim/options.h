@@ -40,6 +40,8 @@ struct RunOptions {
   std::int64_t clock_jump_every_us = 0;
   std::int64_t disk_full_every_us = 0;
   double wipe = 0;  // chance that a crash takes the disk with it
+  std::int64_t backup_every_us = 0;
+  double restore = 0;  // chance that a crash takes the disk with it, and a backup is restored
   double failing_sync = 0;
   double failing_commit = 0;           // of the store
   double evict = 0;                    // chance that memory is over its limit when it is looked at

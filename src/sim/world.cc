@@ -17,6 +17,7 @@
 #include "sim/oracle.h"
 #include "sim/trace.h"
 #include "sim/workload.h"
+#include "store/partition_rows.h"
 #include "store/sim_store.h"
 
 namespace even::sim {
@@ -65,6 +66,9 @@ struct Node : Transport {
   std::uint64_t run = 0;         // counts starts
   bool turn_scheduled = false;
   std::map<PartitionId, VersionVector> vectors;  // as last seen, to check that they only grow
+  // Rows, from the oldest to the newest backup.
+  using Backup = std::map<std::string, std::string>;
+  std::vector<Backup> backups;
 
   // Replies that wait for the log.
   struct Held {
@@ -132,7 +136,14 @@ class World {
  private:
   Node& node(NodeNumber n) { return *nodes_[n - 1]; }
   void start(Node& node);
-  void crash(Node& node, bool wipe);
+  enum class Loss : std::uint8_t {
+    kPower,     // what was not synced
+    kDisk,      // everything
+    kToBackup,  // everything, and a backup is restored
+  };
+  void crash(Node& node, Loss loss);
+  void back_up(Node& node);
+  Node::Backup take_backup(Node& node);
   void link(NodeNumber at, NodeNumber peer, bool up);
   void receive(NodeNumber at, NodeNumber peer, const std::string& message);
   void need_turn(Node& node);
@@ -222,12 +233,18 @@ void World::start(Node& node) {
   network_.node_started(node.number);
 }
 
-void World::crash(Node& node, bool wipe) {
+void World::crash(Node& node, Loss loss) {
   if (!node.shard) return;
+  if (loss == Loss::kToBackup && node.backups.empty()) loss = Loss::kPower;
   ++outcome.crashes;
-  event("n{} {}", node.number, wipe ? "crashes and loses its disk" : "crashes");
-  if (wipe || options_.fsync != FsyncPolicy::kAlways) oracle_.forgive(node.shard->replica_id());
-  if (wipe) {
+  event("n{} crashes{}", node.number,
+        loss == Loss::kPower  ? ""
+        : loss == Loss::kDisk ? " and loses its disk"
+                              : " and is restored from a backup");
+  if (loss != Loss::kPower || options_.fsync != FsyncPolicy::kAlways) {
+    oracle_.forgive(node.shard->replica_id());
+  }
+  if (loss != Loss::kPower) {
     // All that it ever made may have been nowhere else.
     for (const PartitionStatus& p : node.shard->partitions()) {
       for (const Dot& dot : p.vector.entries()) {
@@ -241,14 +258,54 @@ void World::crash(Node& node, bool wipe) {
   node.shard.reset();
   node.store.reset();
   node.held.clear();
-  wipe ? node.disk.wipe() : node.disk.crash();
-  wipe ? node.rows.wipe() : node.rows.crash();
+  switch (loss) {
+    case Loss::kPower:
+      node.disk.crash();
+      node.rows.crash();
+      break;
+    case Loss::kDisk:
+      node.disk.wipe();
+      node.rows.wipe();
+      node.backups.clear();  // see take_backup()
+      break;
+    case Loss::kToBackup:
+      node.disk.wipe();
+      node.rows.restore(take_backup(node));
+      break;
+  }
   for (int c = 0; c < static_cast<int>(clients_.size()); ++c) {
     Client& client = clients_[static_cast<std::size_t>(c)];
     if (client.node != node.number || !client.waiting) continue;
     client.waiting = 0;  // the outcome of its requests is unknown
     scheduler_.after(around(20'000), [this, c] { act(c); });
   }
+}
+
+// What was executed before it begins is in a backup.
+void World::back_up(Node& node) {
+  if (!node.shard) return;
+  node.shard->store_now([this, &node, before = node.shard->partitions()](const Result<>& stored) {
+    if (!stored) return;
+    for (const PartitionStatus& p : before) {
+      const auto summary = PartitionRows(p.partition, *node.store).summary();
+      if (!summary || !(*summary ? **summary : PartitionState::Summary{}).vector.covers(p.vector)) {
+        violated(fmt::format("n{}: a backup lacks records of partition {} that were made before it",
+                             node.number, p.partition));
+      }
+    }
+    event("n{} is backed up", node.number);
+    Node::Backup rows = node.rows.rows();
+    rows.erase(rows.lower_bound("\xff\xff"), rows.end());  // positions in a log that is not in it
+    node.backups.push_back(std::move(rows));
+  });
+}
+
+// One of the backups, at random. Newer ones are of no use from then on: they have records that this
+// node, once more, has never seen, while its peers may in the meantime have dropped residue which
+// they had kept for those; see docs/operations.md.
+Node::Backup World::take_backup(Node& node) {
+  node.backups.resize(1 + random_.below(node.backups.size()));
+  return node.backups.back();
 }
 
 void World::link(NodeNumber at, NodeNumber peer, bool up) {
@@ -311,7 +368,7 @@ void World::tick(Node& node, std::uint64_t run) {
     // An operator restarts a node whose disk failed.
     scheduler_.after(1, [this, &node, run] {
       if (node.shard && node.run == run) {
-        crash(node, false);
+        crash(node, Loss::kPower);
         scheduler_.after(100'000, [this, &node] {
           if (!node.shard) start(node);
         });
@@ -408,7 +465,9 @@ void World::schedule_faults() {
   every(options_.crash_every_us, [this, any_node] {
     Node& n = any_node();
     if (!n.shard) return;
-    crash(n, random_.chance(options_.wipe));
+    crash(n, random_.chance(options_.wipe)      ? Loss::kDisk
+             : random_.chance(options_.restore) ? Loss::kToBackup
+                                                : Loss::kPower);
     scheduler_.after(around(300'000), [this, &n] {
       if (!n.shard) start(n);
     });
@@ -424,6 +483,7 @@ void World::schedule_faults() {
     event("n{}'s disk is full", n.number);
     scheduler_.after(around(200'000), [&n] { n.disk.faults.full = n.rows.faults.full = false; });
   });
+  every(options_.backup_every_us, [this, any_node] { back_up(any_node()); });
   every(50'000, [this] { check_running(); });
 }
 
@@ -474,7 +534,7 @@ void World::settle() {
     n->disk.faults.full = n->rows.faults.full = false;
     n->disk.faults.failing_sync = n->rows.faults.failing_commit = 0;
     // A failed sync stays until a restart.
-    if (n->shard && n->shard->write_error()) crash(*n, false);
+    if (n->shard && n->shard->write_error()) crash(*n, Loss::kPower);
     if (!n->shard) start(*n);
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
@@ -491,7 +551,7 @@ void World::settle() {
     for (const auto& n : nodes_) {
       // A sync that was under way when faults ended may yet fail.
       if (!n->shard->write_error()) continue;
-      crash(*n, false);
+      crash(*n, Loss::kPower);
       start(*n);
     }
     // Expired keys are still purged, which makes records; what they leave behind goes some time
@@ -559,7 +619,7 @@ void World::play() {
   for (const auto& n : nodes_) {
     if (const auto closed = n->shard->close(); !closed)
       violated("a clean stop failed: " + closed.error().message);
-    crash(*n, false);
+    crash(*n, Loss::kPower);
     start(*n);
   }
   settle();

@@ -14,7 +14,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -25,15 +24,13 @@
 #include <utility>
 
 #include "base/check.h"
+#include "store/format_file.h"
 #include "store/rocks_hooks.h"
 
 namespace even {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Of what this file writes; see docs/formats/store.md.
-constexpr int kFormat = 1;
 
 constexpr std::string_view kPassDirectory = "passes";
 constexpr std::string_view kCannotRead = "cannot read from the store";
@@ -97,30 +94,24 @@ rocksdb::Options make_options(const RocksOptions& options) {
 // Whether we can read what is in `directory`; a new one is marked if `create`.
 Result<> check_format(rocksdb::Env* env, const std::string& directory, bool create) {
   const std::string path = directory + "/FORMAT";
-  std::string text;
-  rocksdb::Status status = rocksdb::ReadFileToString(env, path, &text);
-  if (status.IsNotFound() || status.IsPathNotFound()) {
+  const auto format = read_format_file(env, path);
+  if (!format) {
+    return fail(fmt::format("cannot open store {}: {}", directory, format.error().message));
+  }
+  if (!*format) {
     if (env->FileExists(directory + "/CURRENT").ok()) {
       return fail(fmt::format("store {} is damaged: the file FORMAT is missing", directory));
     }
     if (!create) return fail(fmt::format("there is no store in {}", directory));
-    text = fmt::format("{}\n", kFormat);
-    std::unique_ptr<rocksdb::Directory> entries;
-    status = rocksdb::WriteStringToFile(env, text, path, /*should_sync=*/true);
-    if (status.ok()) status = env->NewDirectory(directory, &entries);
-    if (status.ok()) status = entries->Fsync();
+    if (const Result<> written = write_format_file(env, path, kStoreFormat); !written) {
+      return fail(fmt::format("cannot open store {}: {}", directory, written.error().message));
+    }
   }
-  if (!status.ok()) return rocks_error(fmt::format("cannot open store {}", directory), status);
-  int format = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), format);
-  if (error != std::errc() || std::string_view(end) != "\n" || format < 1) {
-    return fail(fmt::format("store {} is damaged: the file FORMAT holds no number", directory));
-  }
-  if (format > kFormat) {
+  if (format->value_or(kStoreFormat) > kStoreFormat) {
     return fail(
         fmt::format("store {} was written by a newer version of Even: its format is {}, this "
                     "version reads up to {}",
-                    directory, format, kFormat));
+                    directory, **format, kStoreFormat));
   }
   return {};
 }
@@ -231,7 +222,8 @@ class RocksDatabase::Core {
       : directory(std::move(directory)),
         background(std::make_shared<BackgroundWork>()),
         options(make_options(options)),
-        env(make_env(this->options.env, background)) {
+        machine(this->options.env),
+        env(make_env(machine, background)) {
     this->options.env = env.get();
     this->options.listeners.push_back(make_listener(background));
   }
@@ -305,6 +297,7 @@ class RocksDatabase::Core {
   const std::string directory;
   const std::shared_ptr<BackgroundWork> background;
   rocksdb::Options options;
+  rocksdb::Env* const machine;  // the file system without `background`'s part in it
   const std::unique_ptr<rocksdb::Env> env;
   std::unique_ptr<rocksdb::DB> db;
   std::atomic<std::uint64_t> written_by_passes = 0;
@@ -590,6 +583,16 @@ RocksStats RocksDatabase::stats() const {
       .read_by_compaction = statistics.getTickerCount(rocksdb::COMPACT_READ_BYTES),
       .background_errors = core_->background->errors(),
   };
+}
+
+Result<BackupEntry> RocksDatabase::back_up(const BackupRequest& request, BackupProgress& progress) {
+  // Then MANIFEST is written anew with the next pass, and may until then be longer than what holds.
+  if (!core_->background->settled()) {
+    return fail("the store's MANIFEST could not be written before: " +
+                core_->background->last_error());
+  }
+  return guarded("cannot make a backup",
+                 [&] { return create_backup(*core_->db, core_->machine, request, progress); });
 }
 
 Result<StoreReport> inspect_store(

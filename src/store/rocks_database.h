@@ -16,6 +16,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "store/backup.h"
 #include "store/row_store.h"
 
 namespace rocksdb {
@@ -61,6 +62,10 @@ class RocksDatabase {
   std::unique_ptr<RowStore> shard_store(ShardId shard, Post post);
 
   RocksStats stats() const;
+
+  // Makes a backup of what the passes have put in that succeeded before; others may go on
+  // meanwhile. Blocks, on any thread; one at a time.
+  Result<BackupEntry> back_up(const BackupRequest& request, BackupProgress& progress);
 
  private:
   class Core;

@@ -228,10 +228,10 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
     unsynced_names_.emplace(path, std::move(before));
   }
   void synced_names(const std::string& directory) {
+    const fs::path path = (fs::path(directory) / "").parent_path();  // without a slash at its end
     std::lock_guard lock(mutex_);
-    std::erase_if(unsynced_names_, [&](const auto& name) {
-      return fs::path(name.first).parent_path() == fs::path(directory);
-    });
+    std::erase_if(unsynced_names_,
+                  [&](const auto& name) { return fs::path(name.first).parent_path() == path; });
   }
   void synced(const std::string& path, std::uint64_t bytes) {
     std::lock_guard lock(mutex_);
@@ -375,6 +375,54 @@ TEST_F(RocksFaults, AProcessThatStopsAtAnyMomentLeavesAPassWholeOrNotAtAll) {
       ASSERT_TRUE(*rows == model_) << operation << (power_is_lost ? ", and power is lost" : "");
       if (operation.empty()) ++finished, n = 0;
     }
+  }
+}
+
+TEST_F(RocksFaults, ABackupThatFailsOrStopsAtAnyMomentLeavesTheOlderOnesAndNoHalfOne) {
+  const std::string backups = world_.directory.path() + "/backups";
+  const auto ignore = [](std::uint64_t, std::uint64_t) {};
+  const BackupRequest request{.directory = backups, .note = "", .keep = 2};
+  BackupProgress progress;
+  std::map<BackupId, Rows> made;
+  for (const bool forever : {false, true}) {
+    std::string operation;
+    std::uint64_t n = 0;
+    do {
+      ASSERT_TRUE(pass(0, false, model_));
+      faults_->fail_at(++n, forever);
+      const auto outcome = world_.database->back_up(request, progress);
+      operation = faults_->failed();
+      faults_->heal();
+      if (forever) {
+        world_.close();
+        faults_->lose_power();
+        world_.open();
+      }
+      if (outcome) made[outcome->id] = model_;
+      const auto found = list_backups(backups);
+      ASSERT_TRUE(found || made.empty()) << operation << ": " << found.error().message;
+      if (!found) continue;
+      EXPECT_THAT(found->damaged, testing::IsEmpty()) << operation;
+      // What failed after it was whole may be there.
+      const bool newer = !found->whole.empty() && !made.contains(found->whole.back().id);
+      if (newer) made[found->whole.back().id] = model_;
+      if (!made.empty()) {
+        ASSERT_FALSE(found->whole.empty()) << operation;
+        ASSERT_EQ(found->whole.back().id, made.rbegin()->first) << operation;
+      }
+      for (const BackupEntry& entry : found->whole) {
+        const Result<> sound = verify_backup(backups, entry.id, ignore);
+        ASSERT_TRUE(sound) << operation << ": " << sound.error().message;
+      }
+      if (found->whole.empty()) continue;
+      const TemporaryDirectory place;
+      const std::string store = place.path() + "/store";
+      const Result<> restored = restore_backup(backups, found->whole.back(), store, ignore);
+      ASSERT_TRUE(restored) << operation << ": " << restored.error().message;
+      RocksWorld world(store);
+      ASSERT_TRUE(scan(*world.store) == made.rbegin()->second) << operation;
+    } while (!operation.empty());
+    EXPECT_GT(n, 10u);
   }
 }
 

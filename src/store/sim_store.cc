@@ -143,6 +143,11 @@ void SimStore::wipe() {
   rows_.clear();
 }
 
+void SimStore::restore(std::map<std::string, std::string> rows) {
+  wipe();
+  rows_ = std::move(rows);
+}
+
 std::int64_t SimStore::about(std::int64_t us) {
   return us / 2 + static_cast<std::int64_t>(random_.below(us + 1));
 }
@@ -167,7 +172,9 @@ void SimStore::apply(const Pass& pass) {
 }
 
 void SimStore::settle(std::shared_ptr<Pass> pass) {
-  if (std::erase(committing_, pass) > 0 && random_.chance(0.5)) apply(*pass);
+  if (std::erase(committing_, pass) == 0 || !random_.chance(0.5)) return;
+  apply(*pass);
+  failed_.clear();
 }
 
 }  // namespace even::sim

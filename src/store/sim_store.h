@@ -37,6 +37,8 @@ class SimStore {
   void crash();
   // All is lost.
   void wipe();
+  // All is lost, and these rows are put in its place.
+  void restore(std::map<std::string, std::string> rows);
 
   const std::map<std::string, std::string>& rows() const { return rows_; }
 
