@@ -1,5 +1,9 @@
 // One partition as rows of a store: which rows there are and what is in them. docs/formats/store.md
 // has the bytes.
+//
+// Rows that cannot be read are damage, which is noted until the rows are replaced: the state is
+// made anew from elsewhere and written under another generation of rows. So nothing ever has to be
+// read, or found by name, in order to be rid of it. See docs/repair.md.
 #pragma once
 
 #include <optional>
@@ -31,6 +35,20 @@ class PartitionRows final : public StoredObjects {
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
   Changes write_changes(PartitionState& state, RowBatch& out) const;
+  // What write_changes() appended last has been stored.
+  void stored();
+
+  // What was found that cannot be read, first of all; nothing when there is no damage, as far as is
+  // known.
+  const std::optional<std::string>& damage() const { return damage_; }
+  // Nothing can be read from now on, because of `damage`.
+  void close(const std::string& damage);
+  bool closed() const { return closed_; }
+  // Whether replace() is possible (once more).
+  bool replaceable() const;
+  // The state holds everything anew, in memory and as changed: what is stored is not read any more,
+  // and the next changes that are written take its place.
+  void replace();
 
   // The row with the objects of a hash, to be read ahead of time, and what to make of its content:
   // false when that needs more than this row, and nothing has been done.
@@ -39,12 +57,23 @@ class PartitionRows final : public StoredObjects {
                     const std::optional<std::string>& value);
 
  private:
+  // Rows of a partition are told apart by how often they have been replaced.
+  using Generation = std::uint8_t;
+  Generation written_generation() const { return generation_ + (replacing_ ? 1 : 0); }
+  // Reads, and notes as damage what cannot be read.
+  template <typename Read>
+  void noting_damage(Read read);
+  void load_hash(std::uint64_t hash, const Visit& visit);
   // Those of the hashes for which wanted(hash) is true.
   void scan_wanted(std::uint64_t first, const std::function<bool(std::uint64_t)>& wanted,
                    const Visit& visit);
 
   const PartitionId partition_;
   RowStore& store_;
+  Generation generation_ = 0;
+  bool replacing_ = false;  // until stored()
+  bool closed_ = false;
+  std::optional<std::string> damage_;
 };
 
 // The row, behind those of all partitions, with the position from which a shard's log completes
