@@ -23,7 +23,7 @@
   X(kEvictChanged, "an object leaves memory before it has been stored")                           \
   X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
   X(kRepairKeepsVector, "a repaired partition begins with the vector of what it lost")            \
-  X(kRepairTakesAny, "a partition is repaired from a state that has not seen all that it had")    \
+  X(kRepairTakesAny, "a partition is repaired without what the log has beyond the peer's state")  \
   X(kRepairNotLogged, "the state of a repaired partition is not logged")                          \
   X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")       \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \

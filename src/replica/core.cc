@@ -295,7 +295,7 @@ bool ShardCore::complete_from_log(const Partition& partition, PartitionState& st
         },
         log.end());
   }
-  while (at < log.end()) {
+  while (at < log.end() && !EVEN_MUTANT(kRepairTakesAny)) {
     const auto next = log.read(at, kReadBytes, take);
     if (!next) {
       warn(fmt::format("partition {} cannot be repaired: {}", partition.id, next.error().message));

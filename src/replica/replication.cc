@@ -125,13 +125,13 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.wants_snapshot = true;
       continue;
     }
-    if (state.acked.covers(partition->state.vector())) {
+    if (!state.damaged && state.acked.covers(partition->state.vector())) {
       state.relay = false;
       state.wants_snapshot = false;
     }
     if (!state.damaged && !partition->damaged()) compare_digest(peer, *partition, theirs);
   }
-  if (!first) return pump(peer);
+  if (!first) return;
   peer.reported = true;
   for (auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);

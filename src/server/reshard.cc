@@ -74,7 +74,10 @@ Result<> remove_old_shards(const NodeContext& node, Disk& disk) {
   const auto store = node.store->shard_store(
       0, [&io](std::function<void()> task) { asio::post(io, std::move(task)); });
   RowBatch rows;
-  if (const auto found = remove_positions(node.shards, *store, rows); !found) return found;
+  if (const auto found = remove_positions(node.shards, *store, rows); !found) {
+    // They do no harm unless there are as many shards again; such a start would say so.
+    spdlog::warn("positions of former shards may be left in the store: {}", found.error().message);
+  }
   if (!rows.empty()) {
     std::optional<Result<>> outcome;
     store->write(std::move(rows));

@@ -468,6 +468,7 @@ void World::check_running() {
       }
       for (const auto& [other, q] : all[p.partition]) {
         if (q.vector == p.vector && q.digest != p.digest) {
+          for (const auto& each : nodes_) each->rows.faults.failing_read = 0;
           violated(fmt::format(
               "partition {}: n{} and n{} have seen the same but differ:{}", p.partition, other,
               n->number,

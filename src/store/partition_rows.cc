@@ -40,6 +40,13 @@ std::string hash_row(RowSet rows, std::uint64_t hash) {
 }
 constexpr std::size_t kHashRowBytes = 11;
 
+// The row, behind those of all partitions, with the generation, unless that is 0.
+std::string generation_row(PartitionId partition) {
+  std::string row = "\xff\xfe";  // no partition has this number
+  put_big_endian(row, partition);
+  return row;
+}
+
 // Before the elements of one table.
 std::string table_row(RowSet rows, std::uint64_t hash, std::string_view key, LeafKind kind) {
   std::string row = hash_row(rows, hash);
@@ -197,7 +204,15 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
     generation_ = generation;
     if (value) break;
   }
-  if (!value) return std::unexpected(value.error());
+  if (!value) {
+    // Not even which generation it is can be seen there.
+    const auto generation = store_.get(generation_row(partition_));
+    const bool known = generation && (!*generation || (*generation)->size() == 1);
+    generation_ = !known         ? kLastGeneration
+                  : !*generation ? Generation{0}
+                                 : static_cast<Generation>((*generation)->front());
+    return std::unexpected(value.error());
+  }
   if (!*value) return std::nullopt;
   Reader reader(**value);
   if (const auto version = reader.number<std::uint8_t>(); version != kVersion) {
@@ -350,6 +365,12 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
   }
   out.put(section_row(rows, kSummary), value);
   return taken;
+}
+
+void PartitionRows::write_generation(RowBatch& out) const {
+  if (!replacing_) return;
+  const auto generation = static_cast<char>(written_generation());
+  out.put(generation_row(partition_), {&generation, 1});
 }
 
 void PartitionRows::stored() {

@@ -35,6 +35,8 @@ class PartitionRows final : public StoredObjects {
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
   Changes write_changes(PartitionState& state, RowBatch& out) const;
+  // Appends what else goes with that, a row behind those of all partitions.
+  void write_generation(RowBatch& out) const;
   // What write_changes() appended last has been stored.
   void stored();
 

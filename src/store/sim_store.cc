@@ -172,6 +172,10 @@ std::size_t SimStore::damage(std::size_t rows) {
   return damaged;
 }
 
+void SimStore::damage_all() {
+  for (const auto& [row, value] : rows_) damaged_.insert(row);
+}
+
 Result<> SimStore::readable(const std::string& row) const {
   if (!damaged_.contains(row)) return {};
   return fail("a row does not match its checksum (simulated)");

@@ -42,7 +42,7 @@ class SimStore {
   // Up to so many rows, neighbours, cannot be read any more until something is written in their
   // place. Returns how many.
   std::size_t damage(std::size_t rows);
-  bool damaged() const { return !damaged_.empty(); }
+  void damage_all();
 
   const std::map<std::string, std::string>& rows() const { return rows_; }
 
