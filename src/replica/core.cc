@@ -236,7 +236,6 @@ Result<> ShardCore::take_state(std::string_view bytes) {
 // joined to nothing. Joined to what is here, under a vector that covers what cannot be read, all of
 // the peer's state that is unreadable here would look as if it had been removed here.
 Result<> ShardCore::repair(Partition& partition, const Record& snapshot) {
-  if (!partition.rows->replaceable()) return {};
   PartitionState state;
   state.join(snapshot.delta, snapshot.context);
   const bool completed = complete_from_log(partition, state);
@@ -250,7 +249,7 @@ Result<> ShardCore::repair(Partition& partition, const Record& snapshot) {
   const VersionVector lost = partition.state.vector();
   partition.taken.reset();  // what a pass has taken is no longer of this state
   partition.state.forget();
-  partition.rows->replace();
+  partition.rows->replace(hybrid_clock.tick(turn_ms()).value);
   partition.state.attach(*partition.rows, {});
   if (EVEN_MUTANT(kRepairKeepsVector)) partition.state.cover(lost);
   join_state(partition, *anew);

@@ -100,9 +100,6 @@ void Projection::take() {
     if (core_.clock.monotonic_us() - started_us > kSliceUs && next_ < partitions.size()) return;
   }
   RowBatch rows;
-  for (const auto& partition : partitions) {
-    if (partition->taken) partition->rows->write_generation(rows);
-  }
   write_position(core_.options.shard, next_position_, rows);
   store_.write(std::move(rows));
   barrier_ = core_.log.barrier();

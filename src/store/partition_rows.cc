@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mutant.h"
@@ -12,10 +14,16 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 
-// Sections of a generation of a partition, in order, and their number: the byte behind the
-// partition is generation * kSections + section.
-enum Section : std::uint8_t { kExpiries = 0, kObjects = 1, kSummary = 2, kEnd = 3, kSections = 4 };
-constexpr std::uint8_t kLastGeneration = 255 / kSections;
+// Sections of a partition, in order. The first three are those of the first generation. Those after
+// it have theirs within kLater, behind the generation, but for the summaries, which are neighbours.
+enum Section : std::uint8_t {
+  kExpiries = 0,
+  kObjects = 1,
+  kSummary = 2,
+  kLater = 3,
+  kLaterSummaries = 4,
+  kEnd = 5,
+};
 // Tables of an object: bits of a byte.
 constexpr std::uint8_t kMembers = 1;
 constexpr std::uint8_t kFields = 2;
@@ -23,13 +31,28 @@ constexpr std::uint8_t kFields = 2;
 // One generation of the rows of a partition.
 struct RowSet {
   PartitionId partition;
-  std::uint8_t generation;
+  std::uint64_t generation;
 };
 
-std::string section_row(RowSet rows, Section section) {
+std::string partition_row(PartitionId partition, Section section) {
   std::string row;
-  put_big_endian(row, rows.partition);
-  row.push_back(static_cast<char>(rows.generation * kSections + section));
+  put_big_endian(row, partition);
+  row.push_back(static_cast<char>(section));
+  return row;
+}
+
+std::string section_row(RowSet rows, Section section) {
+  if (rows.generation == 0) return partition_row(rows.partition, section);
+  std::string row = partition_row(rows.partition, kLater);
+  put_big_endian(row, rows.generation);
+  row.push_back(static_cast<char>(section));
+  return row;
+}
+
+std::string summary_row(RowSet rows) {
+  if (rows.generation == 0) return partition_row(rows.partition, kSummary);
+  std::string row = partition_row(rows.partition, kLaterSummaries);
+  put_big_endian(row, rows.generation);
   return row;
 }
 
@@ -38,14 +61,8 @@ std::string hash_row(RowSet rows, std::uint64_t hash) {
   put_big_endian(row, hash);
   return row;
 }
-constexpr std::size_t kHashRowBytes = 11;
-
-// The row, behind those of all partitions, with the generation, unless that is 0.
-std::string generation_row(PartitionId partition) {
-  std::string row = "\xff\xfe";  // no partition has this number
-  put_big_endian(row, partition);
-  return row;
-}
+// Of the name of a row: what comes before what a section's rows are sorted by.
+constexpr std::size_t head_bytes(std::uint64_t generation) { return generation == 0 ? 3 : 12; }
 
 // Before the elements of one table.
 std::string table_row(RowSet rows, std::uint64_t hash, std::string_view key, LeafKind kind) {
@@ -125,9 +142,8 @@ std::vector<Loaded> decode_objects(std::string_view value) {
   return objects;
 }
 
-// A row of elements, behind that of their objects.
+// A row of elements, behind that of their objects; `row` is what follows the hash.
 void restore_elements(std::string_view row, std::string_view value, std::vector<Loaded>& objects) {
-  row.remove_prefix(kHashRowBytes);
   if (row.size() < sizeof(std::uint32_t)) malformed("a row of elements");
   const std::size_t key_bytes = get_big_endian<std::uint32_t>(row.data());
   row.remove_prefix(sizeof(std::uint32_t));
@@ -195,24 +211,20 @@ class RowWriter final : public ChangeVisitor {
 }  // namespace
 
 Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
-  // Of all generations, one has a summary. The others may be damaged where theirs would be.
+  // The latest generation counts.
   Result<std::optional<std::string>> value = std::nullopt;
-  for (std::uint8_t generation = 0; generation <= kLastGeneration; ++generation) {
-    auto found = store_.get(section_row({partition_, generation}, kSummary));
-    if (found && !*found) continue;
-    value = std::move(found);
-    generation_ = generation;
-    if (value) break;
-  }
-  if (!value) {
-    // Not even which generation it is can be seen there.
-    const auto generation = store_.get(generation_row(partition_));
-    const bool known = generation && (!*generation || (*generation)->size() == 1);
-    generation_ = !known         ? kLastGeneration
-                  : !*generation ? Generation{0}
-                                 : static_cast<Generation>((*generation)->front());
-    return std::unexpected(value.error());
-  }
+  const auto scanned =
+      store_.scan(partition_row(partition_, kLaterSummaries), partition_row(partition_, kEnd),
+                  [&](std::string_view row, std::string_view content) {
+                    constexpr std::size_t kHead = 3;
+                    if (row.size() != kHead + sizeof generation_) return false;
+                    generation_ = get_big_endian<std::uint64_t>(row.data() + kHead);
+                    value = std::string(content);
+                    return true;
+                  });
+  if (!scanned) return std::unexpected(scanned.error());
+  if (!*value) value = store_.get(partition_row(partition_, kSummary));
+  if (!value) return std::unexpected(value.error());
   if (!*value) return std::nullopt;
   Reader reader(**value);
   if (const auto version = reader.number<std::uint8_t>(); version != kVersion) {
@@ -239,11 +251,11 @@ Result<> PartitionRows::expiries(const std::function<void(const Changes::Expiry&
       section_row({partition_, generation_}, kExpiries),
       section_row({partition_, generation_}, kObjects),
       [&](std::string_view row, std::string_view value) {
-        constexpr std::size_t kHead = 3;
-        well_formed = row.size() == kHead + 16 && value.size() == 1;
+        const std::size_t head = head_bytes(generation_);
+        well_formed = row.size() == head + 16 && value.size() == 1;
         if (!well_formed) return false;
-        const auto at = get_big_endian<std::uint64_t>(row.data() + kHead);
-        const auto key = get_big_endian<std::uint64_t>(row.data() + kHead + 8);
+        const auto at = get_big_endian<std::uint64_t>(row.data() + head);
+        const auto key = get_big_endian<std::uint64_t>(row.data() + head + 8);
         visit({static_cast<std::int64_t>(at ^ (std::uint64_t{1} << 63)), key}, value[0] != 0);
         return true;
       });
@@ -259,7 +271,7 @@ std::string PartitionRows::object_row(std::uint64_t hash) const {
 template <typename Read>
 void PartitionRows::noting_damage(Read read) {
   if (closed_) throw Unreadable(*damage_);
-  EVEN_CHECK(!replacing_, "what is being replaced is not read");
+  EVEN_CHECK(!next_generation_, "what is being replaced is not read");
   try {
     read();
   } catch (const Unreadable& error) {
@@ -289,7 +301,8 @@ void PartitionRows::load_hash(std::uint64_t hash, const Visit& visit) {
     }
     const auto scanned =
         store_.scan(row, end, [&](std::string_view element, std::string_view content) {
-          if (element.size() > kHashRowBytes) restore_elements(element, content, objects);
+          const std::string_view rest = element.substr(row.size());
+          if (!rest.empty()) restore_elements(rest, content, objects);
           return true;
         });
     if (!scanned) throw Unreadable(scanned.error().message);
@@ -326,17 +339,20 @@ void PartitionRows::scan_wanted(std::uint64_t first,
     return true;
   };
   bool more = true;
+  const std::size_t head = head_bytes(generation_);
+  const std::size_t hash_end = head + sizeof hash;
   const auto scanned = store_.scan(hash_row({partition_, generation_}, first),
                                    section_row({partition_, generation_}, kSummary),
                                    [&](std::string_view row, std::string_view value) {
-                                     if (row.size() < kHashRowBytes) malformed("a row of objects");
-                                     if (row.size() > kHashRowBytes) {
-                                       if (!objects.empty()) restore_elements(row, value, objects);
+                                     if (row.size() < hash_end) malformed("a row of objects");
+                                     if (row.size() > hash_end) {
+                                       if (!objects.empty())
+                                         restore_elements(row.substr(hash_end), value, objects);
                                        return true;
                                      }
                                      more = show();
                                      if (!more) return false;
-                                     hash = get_big_endian<std::uint64_t>(row.data() + 3);
+                                     hash = get_big_endian<std::uint64_t>(row.data() + head);
                                      if (wanted(hash)) objects = decode_objects(value);
                                      return true;
                                    });
@@ -345,9 +361,8 @@ void PartitionRows::scan_wanted(std::uint64_t first,
 }
 
 Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const {
-  const RowSet rows{partition_, written_generation()};
-  if (replacing_) {
-    out.remove(section_row({partition_, generation_}, kSummary));
+  const RowSet rows{partition_, next_generation_.value_or(generation_)};
+  if (next_generation_) {
     out.forget(section_row({partition_, generation_}, kExpiries),
                section_row({partition_, generation_}, kSummary));
   }
@@ -363,19 +378,13 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
     put_little_endian(value, dot.replica.value);
     put_little_endian(value, dot.seq);
   }
-  out.put(section_row(rows, kSummary), value);
+  out.put(summary_row(rows), value);
   return taken;
 }
 
-void PartitionRows::write_generation(RowBatch& out) const {
-  if (!replacing_) return;
-  const auto generation = static_cast<char>(written_generation());
-  out.put(generation_row(partition_), {&generation, 1});
-}
-
 void PartitionRows::stored() {
-  generation_ = written_generation();
-  replacing_ = false;
+  generation_ = next_generation_.value_or(generation_);
+  next_generation_.reset();
 }
 
 void PartitionRows::close(const std::string& damage) {
@@ -383,13 +392,10 @@ void PartitionRows::close(const std::string& damage) {
   damage_ = damage;
 }
 
-bool PartitionRows::replaceable() const { return written_generation() < kLastGeneration; }
-
-void PartitionRows::replace() {
-  EVEN_CHECK(replaceable(), "no generation of rows is left");
+void PartitionRows::replace(std::uint64_t time) {
   damage_.reset();
   closed_ = false;
-  replacing_ = !EVEN_MUTANT(kRepairKeepsRows);
+  if (!EVEN_MUTANT(kRepairKeepsRows)) next_generation_ = std::max(time, generation_ + 1);
 }
 
 bool PartitionRows::admit(const PartitionState& state, std::uint64_t hash,

@@ -6,6 +6,7 @@
 // read, or found by name, in order to be rid of it. See docs/repair.md.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,8 +36,6 @@ class PartitionRows final : public StoredObjects {
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
   Changes write_changes(PartitionState& state, RowBatch& out) const;
-  // Appends what else goes with that, a row behind those of all partitions.
-  void write_generation(RowBatch& out) const;
   // What write_changes() appended last has been stored.
   void stored();
 
@@ -46,11 +45,10 @@ class PartitionRows final : public StoredObjects {
   // Nothing can be read from now on, because of `damage`.
   void close(const std::string& damage);
   bool closed() const { return closed_; }
-  // Whether replace() is possible (once more).
-  bool replaceable() const;
   // The state holds everything anew, in memory and as changed: what is stored is not read any more,
-  // and the next changes that are written take its place.
-  void replace();
+  // and the next changes that are written take its place. `time` is later than whenever this was
+  // called before: it names the new rows, also when it cannot be read what the old ones are.
+  void replace(std::uint64_t time);
 
   // The row with the objects of a hash, to be read ahead of time, and what to make of its content:
   // false when that needs more than this row, and nothing has been done.
@@ -59,9 +57,6 @@ class PartitionRows final : public StoredObjects {
                     const std::optional<std::string>& value);
 
  private:
-  // Rows of a partition are told apart by how often they have been replaced.
-  using Generation = std::uint8_t;
-  Generation written_generation() const { return generation_ + (replacing_ ? 1 : 0); }
   // Reads, and notes as damage what cannot be read.
   template <typename Read>
   void noting_damage(Read read);
@@ -72,8 +67,8 @@ class PartitionRows final : public StoredObjects {
 
   const PartitionId partition_;
   RowStore& store_;
-  Generation generation_ = 0;
-  bool replacing_ = false;  // until stored()
+  std::uint64_t generation_ = 0;                  // of the rows that are read; 0 before any repair
+  std::optional<std::uint64_t> next_generation_;  // from replace() to stored()
   bool closed_ = false;
   std::optional<std::string> damage_;
 };
