@@ -456,6 +456,8 @@ void World::look_for_damage(Node& node) {
 
 // Equal vectors mean equal digests, at any time, but where there is damage.
 void World::check_running() {
+  StoreFaults& faults = nodes_[victim_]->rows.faults;
+  const double failing_read = std::exchange(faults.failing_read, 0);
   std::map<PartitionId, std::vector<std::pair<NodeNumber, PartitionStatus>>> all;
   for (const auto& n : nodes_) {
     if (!n->shard) continue;
@@ -468,7 +470,6 @@ void World::check_running() {
       }
       for (const auto& [other, q] : all[p.partition]) {
         if (q.vector == p.vector && q.digest != p.digest) {
-          for (const auto& each : nodes_) each->rows.faults.failing_read = 0;
           violated(fmt::format(
               "partition {}: n{} and n{} have seen the same but differ:{}", p.partition, other,
               n->number,
@@ -482,6 +483,7 @@ void World::check_running() {
     if (n->shard && n->shard->stats().digest_mismatches > 0)
       violated(fmt::format("n{} reported a digest mismatch", n->number));
   }
+  faults.failing_read = failing_read;
 }
 
 bool World::converged() {
