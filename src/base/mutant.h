@@ -23,6 +23,10 @@
   X(kEvictChanged, "an object leaves memory before it has been stored")                           \
   X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
   X(kStoredByEarlierPass, "what is to be stored now counts as stored by a pass under way")        \
+  X(kRepairKeepsVector, "a repaired partition begins with the vector of what it lost")            \
+  X(kRepairTakesAny, "a partition is repaired without what the log has beyond the peer's state")  \
+  X(kRepairNotLogged, "the state of a repaired partition is not logged")                          \
+  X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")       \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 

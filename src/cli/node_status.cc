@@ -59,6 +59,26 @@ std::string agreement_line(const std::vector<NodeAnswer>& answers) {
                      agreement.partitions, who);
 }
 
+// A line for each node with damaged partitions.
+std::string damage_lines(const std::vector<NodeAnswer>& answers) {
+  std::string lines;
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status) continue;
+    std::vector<uint32_t> damaged;
+    std::string_view first;
+    for (const PartitionStatus& partition : answer.status->partitions) {
+      if (partition.damage.empty()) continue;
+      if (damaged.empty()) first = partition.damage;
+      damaged.push_back(partition.id);
+    }
+    if (damaged.empty()) continue;
+    lines +=
+        fmt::format("DAMAGED on {}: {} partitions, to be repaired from other replicas: {} ({})\n",
+                    answer.status->node, damaged.size(), list_some(damaged), first);
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<NodeStatus> parse_status(std::string_view text) {
@@ -80,7 +100,8 @@ Result<NodeStatus> parse_status(std::string_view text) {
     for (const json& partition : document.at("partitions")) {
       status.partitions.push_back({.id = partition.at("id").get<uint32_t>(),
                                    .vector = partition.at("vector").get<std::string>(),
-                                   .digest = partition.at("digest").get<std::string>()});
+                                   .digest = partition.at("digest").get<std::string>(),
+                                   .damage = partition.value("damage", "")});
     }
     return status;
   } catch (const json::exception& error) {
@@ -131,11 +152,12 @@ std::string render(const std::vector<NodeAnswer>& answers) {
   }
   std::string text = table(nodes) + '\n';
   if (links.size() > 1) text += table(links) + '\n';
-  return text + agreement_line(answers);
+  return text + damage_lines(answers) + agreement_line(answers);
 }
 
 bool all_well(const std::vector<NodeAnswer>& answers) {
   Agreement agreement = compare(answers);
+  if (!damage_lines(answers).empty()) return false;
   return agreement.behind.empty() && agreement.diverged.empty() &&
          std::ranges::all_of(answers,
                              [](const NodeAnswer& a) { return a.status && a.status->ready; });

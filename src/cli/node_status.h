@@ -23,6 +23,7 @@ struct PartitionStatus {
   uint32_t id = 0;
   std::string vector;
   std::string digest;
+  std::string damage;  // what of it cannot be read, empty when there is nothing
 };
 
 struct NodeStatus {

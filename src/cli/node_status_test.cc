@@ -15,7 +15,7 @@ constexpr std::string_view kJson = R"({"node":"n1","number":1,"replica":"n1/5f3a
   "peers":[{"name":"n2","number":2,"link":"up","fault":"","lag_records":3,"lag_seconds":0.25},
            {"name":"n3","number":3,"link":"down","fault":"DOWN","lag_records":0,"lag_seconds":0.0}],
   "partitions":[{"id":0,"vector":"n1/5f3a:12 n2/77:3","digest":"00ff"},
-                {"id":1,"vector":"","digest":"0000"}]})";
+                {"id":1,"vector":"","digest":"0000","damage":"cannot read"}]})";
 
 NodeAnswer answer(const std::string& name, std::vector<PartitionStatus> partitions) {
   return {.name = name,
@@ -39,12 +39,23 @@ TEST(NodeStatus, ReadsWhatANodeSays) {
   ASSERT_EQ(status->partitions.size(), 2u);
   EXPECT_EQ(status->partitions[0].vector, "n1/5f3a:12 n2/77:3");
   EXPECT_EQ(status->partitions[1].digest, "0000");
+  EXPECT_EQ(status->partitions[0].damage, "");
+  EXPECT_EQ(status->partitions[1].damage, "cannot read");
 }
 
 TEST(NodeStatus, RefusesWhatIsNotAStatus) {
   for (std::string_view text : {"", "{", "[]", "{}", R"({"node":1})"}) {
     EXPECT_FALSE(parse_status(text)) << text;
   }
+}
+
+TEST(NodeStatus, ShowsDamageAndIsNotWellWithIt) {
+  std::vector<NodeAnswer> answers = {
+      answer("n1", {{0, "a:1", "x"}, {1, "a:2", "y"}}),
+      answer("n2", {{0, "a:1", "x"}, {1, "a:2", "y", "000007.sst is damaged"}})};
+  EXPECT_FALSE(all_well(answers));
+  EXPECT_THAT(render(answers), HasSubstr("DAMAGED on n2: 1 partitions, to be repaired from other "
+                                         "replicas: 1 (000007.sst is damaged)"));
 }
 
 TEST(NodeStatus, FindsEqualReplicasEqual) {

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "base/check.h"
 #include "base/hash.h"
@@ -464,6 +465,13 @@ void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
   digest_ = summary.digest;
   cold_ = summary.objects;
   live_keys_ = summary.live_keys;
+}
+
+void PartitionState::forget() {
+  const std::uint64_t epoch = epoch_ + 1;
+  std::destroy_at(this);
+  std::construct_at(this);
+  epoch_ = epoch;
 }
 
 void PartitionState::restore_expiry(const Changes::Expiry& entry, bool live) {

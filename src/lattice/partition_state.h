@@ -125,6 +125,8 @@ class PartitionState {
   // restore_expiry() say what the store holds.
   void attach(StoredObjects& stored, const Summary& summary);
   void restore_expiry(const Changes::Expiry& entry, bool live);
+  // Becomes new, as before attach(); what is being read for it is not to be taken in any more.
+  void forget();
 
   // Also when no object has changed, but the vector.
   bool changed() const { return changed_ || !changes_.empty(); }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kMaxWaitUs = 5'000'000;
 constexpr std::uint64_t kMaxPendingBytes = 64 << 20;  // of records that came too early, per shard
+constexpr std::uint64_t kReadBytes = 1 << 20;         // of the log at a time
 
 ReplicaId draw_replica_id(NodeNumber node, Random& random) {
   const std::uint64_t drawn = random.next();
@@ -214,6 +215,7 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   if (state->origin.value != 0) return fail("a record was sent as a state");
   Partition* partition = find(state->partition);
   if (partition == nullptr) return fail("a state of a partition that is not held here");
+  if (partition->damaged()) return repair(*partition, *state);
   if (partition->state.vector().covers(state->context)) return {};  // nothing new in it
   const Dot of_self{self, state->context[self]};
   if (!partition->state.vector().covers(of_self) && !EVEN_MUTANT(kReuseReplicaId)) {
@@ -230,18 +232,91 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   return {};
 }
 
-std::string ShardCore::encode_state(const Partition& partition) {
+// The state of a damaged partition becomes: the peer's, and on top of it what the log has. That is
+// joined to nothing. Joined to what is here, under a vector that covers what cannot be read, all of
+// the peer's state that is unreadable here would look as if it had been removed here.
+Result<> ShardCore::repair(Partition& partition, const Record& snapshot) {
+  PartitionState state;
+  state.join(snapshot.delta, snapshot.context);
+  const bool completed = complete_from_log(partition, state);
+  const bool enough = completed && state.vector().covers(partition.must_cover());
+  if (!enough && !EVEN_MUTANT(kRepairTakesAny)) return {};
+
+  const std::string bytes = encode_state(partition.id, state);
+  const auto anew = decoder_.decode(bytes);
+  EVEN_CHECK(anew.has_value(), "a state that was encoded here");
+  if (!EVEN_MUTANT(kRepairNotLogged)) append(bytes, partition.id, {});
+  const VersionVector lost = partition.state.vector();
+  partition.taken.reset();  // what a pass has taken is no longer of this state
+  partition.state.forget();
+  partition.rows->replace(hybrid_clock.tick(turn_ms()).value);
+  partition.state.attach(*partition.rows, {});
+  if (EVEN_MUTANT(kRepairKeepsVector)) partition.state.cover(lost);
+  join_state(partition, *anew);
+  partition.floor.merge(snapshot.context);
+  partition.seen_before = {};
+  ++stats.repaired;
+  warn(fmt::format("partition {} has been repaired", partition.id));
+  if (on_repaired) on_repaired();
+  retry_pending(partition);
+  return {};
+}
+
+// Joins what the log has of the partition and `state` has not seen. False if something in it
+// depends on what is in neither, or the log cannot be read now.
+bool ShardCore::complete_from_log(const Partition& partition, PartitionState& state) {
+  if (const auto flushed = log.flush(); !flushed) return false;
+  bool whole = true;
+  RecordDecoder decoder;
+  const auto take = [&](std::string_view bytes) {
+    const auto head = decode_record_head(bytes);
+    EVEN_CHECK(head.has_value(), "a record in the log has a head");
+    const bool is_state = head->dot.seq == 0;
+    if (head->partition != partition.id) return;
+    if (!is_state && state.vector().covers(head->dot)) return;
+    const auto record = decoder.decode(bytes);
+    EVEN_CHECK(record.has_value(), "a record in the log is well-formed");
+    if (is_state) {
+      if (!state.vector().covers(record->context)) state.join(record->delta, record->context);
+    } else if (Partition::delivery(state.vector(), *record) == Partition::Delivery::kReady) {
+      (void)hybrid_clock.observe(record->time, clock.wall_ms());
+      state.join(record->delta, record->context);
+    } else {
+      whole = false;
+    }
+  };
+  LogPosition at = log.begin();
+  if (!partition.rows->closed()) {
+    at = index.find(
+        [&](const LogIndex::Reach& reach) {
+          const auto found = reach.find(partition.id);
+          return found != reach.end() && !state.vector().covers(found->second);
+        },
+        log.end());
+  }
+  while (at < log.end() && !EVEN_MUTANT(kRepairTakesAny)) {
+    const auto next = log.read(at, kReadBytes, take);
+    if (!next) {
+      warn(fmt::format("partition {} cannot be repaired: {}", partition.id, next.error().message));
+      return false;
+    }
+    at = *next;
+  }
+  return whole;
+}
+
+std::string ShardCore::encode_state(PartitionId id, const PartitionState& state) {
   RecordBuilder builder;
   builder.add_nothing();
-  partition.state.for_each([&](std::string_view key, const Object& object) {
+  state.for_each([&](std::string_view key, const Object& object) {
     KeyDelta delta;
     delta.key = key;
     describe(object, delta);
     builder.add(delta, {}, {});
   });
   Record head;
-  head.partition = partition.id;
-  head.context = partition.state.vector();
+  head.partition = id;
+  head.context = state.vector();
   std::string bytes;
   builder.finish(head, true, bytes);
   return bytes;
@@ -257,6 +332,7 @@ Result<bool> ShardCore::note_logged(std::string_view bytes, LogPosition frame, C
     index.note(log.end(), frame, partition->id, head->dot);
     if (partition->state.vector().covers(head->dot)) return false;
   }
+  if (partition->rows->closed()) return false;
   if (partition->state.cold() == 0 || is_state) return true;
   const auto record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
@@ -271,6 +347,7 @@ Result<> ShardCore::replay(std::string_view bytes) {
   const auto record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
   Partition& partition = at(record->partition);
+  if (partition.rows->closed()) return {};
   if (record->origin.value == 0) {
     join_state(partition, *record);
     partition.floor = partition.state.vector();

@@ -42,14 +42,15 @@ class ShardCore {
   // early ones kept.
   enum class Taken { kJoined, kSeen, kEarly };
   Result<Taken> take(std::string_view bytes, const RecordHead& head);
-  // Takes in a partition's encoded state from a peer.
+  // Takes in a partition's encoded state from a peer. A damaged partition is made anew from it, if
+  // it and the log have all that the partition had seen; if not, nothing happens.
   Result<> take_state(std::string_view bytes);
 
   // Drops records that have waited in vain; should they be wanted yet, peers send them again.
   void drop_stale_pending();
 
   // All of a partition, as a peer gets it.
-  static std::string encode_state(const Partition& partition);
+  static std::string encode_state(PartitionId id, const PartitionState& state);
 
   // For recovery, which goes over the log's records in two steps: as each is read, then for one
   // after the other. note_logged() says whether there is anything to replay in it, and `keys` get
@@ -84,11 +85,15 @@ class ShardCore {
   std::uint64_t pending_bytes = 0;
   // Called for each record that was joined from a peer.
   std::function<void(const RecordHead&)> on_joined;
+  // Called when a damaged partition has been made anew.
+  std::function<void()> on_repaired;
 
  private:
   void append(std::string_view bytes, PartitionId partition, const Dot& dot);
   void join(Partition& partition, const Record& record);
   void join_state(Partition& partition, const Record& state);
+  Result<> repair(Partition& partition, const Record& snapshot);
+  bool complete_from_log(const Partition& partition, PartitionState& state);
   void note_joined(Partition& partition, const JoinStats& joined);
   void retry_pending(Partition& partition);
 

@@ -4,8 +4,15 @@
 
 namespace even {
 
-Partition::Delivery Partition::delivery(const Record& record) const {
-  const VersionVector& seen = state.vector();
+void Partition::close(const std::string& damage) {
+  rows->close(damage);
+  seen_before = state.vector();
+  state.forget();
+  // As if it held something that is in the store only: so everybody comes upon the damage.
+  state.attach(*rows, {.vector = {}, .digest = 0, .objects = 1, .live_keys = 0});
+}
+
+Partition::Delivery Partition::delivery(const VersionVector& seen, const Record& record) {
   const Dot dot = record.dot();
   if (seen.covers(dot)) return EVEN_MUTANT(kApplyTwice) ? Delivery::kReady : Delivery::kSeen;
   if (seen[dot.replica] + 1 != dot.seq) return Delivery::kEarly;

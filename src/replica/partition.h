@@ -38,9 +38,24 @@ struct Partition {
 
   bool report_due = false;
 
+  // Whether what is stored of it cannot be read in part, or not at all; see docs/repair.md. It then
+  // takes no records of peers until its state has been made anew.
+  bool damaged() const { return rows->damage().has_value(); }
+  // Of a damaged one: what it had seen at least before it was closed, and what a peer is asked for.
+  VersionVector seen_before;
+  bool damage_reported = false;
+  std::int64_t asked_us = 0;  // when a peer was last asked for its state
+  NodeNumber asked = 0;       // and which
+
+  // Gives up what is in memory and in the store: all of it is unreadable from now on.
+  void close(const std::string& damage);
+  // What a state that takes the place of this one must have seen.
+  const VersionVector& must_cover() const { return rows->closed() ? seen_before : state.vector(); }
+
   enum class Delivery { kReady, kSeen, kEarly };
-  // Whether the record may be joined now.
-  Delivery delivery(const Record& record) const;
+  // Whether the record may be joined to a state that has seen so much.
+  static Delivery delivery(const VersionVector& seen, const Record& record);
+  Delivery delivery(const Record& record) const { return delivery(state.vector(), record); }
 };
 
 }  // namespace even

@@ -25,6 +25,8 @@ struct Peer {
     // Send records of any origin, not only this node's: it has not got them from their makers.
     bool relay = false;
     bool wants_snapshot = false;
+    bool damaged = false;            // takes nothing but its state; see docs/repair.md
+    std::int64_t state_sent_us = 0;  // when a damaged one was last given that
   };
 
   struct InFlight {
@@ -96,6 +98,8 @@ struct Peer {
     for (auto& [id, partition] : shared) {
       partition.relay = false;
       partition.wants_snapshot = false;
+      partition.damaged = false;
+      partition.state_sent_us = 0;
     }
   }
 };

@@ -54,6 +54,11 @@ Result<PeerMessage> decode_report(Reader& in) {
     ReportMessage::Partition& partition = message.partitions.emplace_back();
     partition.partition = in.get<std::uint16_t>();
     partition.digest = in.get<std::uint64_t>();
+    const std::uint8_t condition = in.get<std::uint8_t>();
+    partition.condition = static_cast<ReportMessage::Partition::Condition>(condition);
+    if (partition.condition > ReportMessage::Partition::Condition::kWantsState) {
+      return fail("malformed report: an unknown condition");
+    }
     const std::uint16_t entries = in.get<std::uint16_t>();
     for (std::uint16_t j = 0; j < entries && in.ok(); ++j) {
       const Dot dot{{in.get<std::uint64_t>()}, in.get<std::uint64_t>()};
@@ -97,6 +102,7 @@ std::string encode_report(const ReportMessage& message) {
   for (const auto& partition : message.partitions) {
     put_little_endian(out, partition.partition);
     put_little_endian(out, partition.digest);
+    put_little_endian(out, static_cast<std::uint8_t>(partition.condition));
     put_little_endian<std::uint16_t>(out,
                                      static_cast<std::uint16_t>(partition.vector.entries().size()));
     for (const Dot& dot : partition.vector.entries()) {

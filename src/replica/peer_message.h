@@ -20,6 +20,10 @@ struct ReportMessage {
     std::uint16_t partition = 0;
     VersionVector vector;
     std::uint64_t digest = 0;
+    // Whether the sender's store is damaged there: then it takes no records, what it holds is not
+    // what the vector says, and it may ask the receiver for its state. See docs/repair.md.
+    enum class Condition : std::uint8_t { kWhole, kDamaged, kWantsState };
+    Condition condition = Condition::kWhole;
   };
   // True for the report that opens a session, or that repeats everything in case others were lost.
   bool complete = false;

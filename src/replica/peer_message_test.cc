@@ -14,6 +14,8 @@ using ::testing::HasSubstr;
 constexpr ReplicaId kOne{0x0001'0000'0000'0001};
 constexpr ReplicaId kTwo{0x0002'00c0'ffee'1234};
 
+using Condition = ReportMessage::Partition::Condition;
+
 ReportMessage report() {
   ReportMessage message;
   message.complete = true;
@@ -22,7 +24,7 @@ ReportMessage report() {
   partition.digest = 0x0123'4567'89ab'cdef;
   partition.vector.add({kOne, 5});
   partition.vector.add({kTwo, UINT64_MAX});
-  message.partitions.push_back({0, {}, 0});
+  message.partitions.push_back({0, {}, 0, Condition::kWantsState});
   return message;
 }
 
@@ -67,7 +69,9 @@ void expect_report(const ReportMessage& message) {
   EXPECT_EQ(message.partitions[0].partition, 255);
   EXPECT_EQ(message.partitions[0].digest, 0x0123'4567'89ab'cdefu);
   EXPECT_EQ(message.partitions[0].vector, report().partitions[0].vector);
+  EXPECT_EQ(message.partitions[0].condition, Condition::kWhole);
   EXPECT_TRUE(message.partitions[1].vector.empty());
+  EXPECT_EQ(message.partitions[1].condition, Condition::kWantsState);
 }
 
 void expect_snapshot(const SnapshotMessage& message) {
@@ -81,7 +85,7 @@ void expect_snapshot(const SnapshotMessage& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v1.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v2.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -124,8 +128,11 @@ TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
   beyond.offset = UINT64_MAX;
   EXPECT_FALSE(decode_peer_message(encode_snapshot(beyond)));
   std::string nobody = encode_report(report());
-  nobody.replace(nobody.size() - 12 - 32, 8, 8, '\0');
+  nobody.replace(nobody.size() - 13 - 32, 8, 8, '\0');
   EXPECT_THAT(decode_peer_message(nobody).error().message, HasSubstr("names no replica"));
+  std::string odd = encode_report(report());
+  odd[odd.size() - 3] = 3;  // before the number of entries of the last vector
+  EXPECT_THAT(decode_peer_message(odd).error().message, HasSubstr("unknown condition"));
 }
 
 }  // namespace

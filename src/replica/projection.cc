@@ -30,20 +30,26 @@ Projection::Projection(ShardCore& core, RowStore& store) : core_(core), store_(s
   }
 }
 
-Result<LogPosition> Projection::recover() {
-  const auto position = read_position(core_.options.shard, store_);
-  if (!position) return position;
+Result<std::optional<LogPosition>> Projection::recover() {
   for (const auto& partition : core_.partitions()) {
     const auto summary = partition->rows->summary();
-    if (!summary) return std::unexpected(summary.error());
+    if (!summary) {
+      partition->close(summary.error().message);
+      continue;
+    }
     partition->state.attach(*partition->rows, summary->value_or(PartitionState::Summary{}));
     const auto expiries = partition->rows->expiries([&](const Changes::Expiry& entry, bool live) {
       partition->state.restore_expiry(entry, live);
     });
-    if (!expiries) return std::unexpected(expiries.error());
+    if (!expiries) partition->close(expiries.error().message);
   }
-  position_ = next_position_ = *position;
-  return position;
+  const auto position = read_position(core_.options.shard, store_);
+  if (!position) {
+    core_.warn("the store's position cannot be read: " + position.error().message);
+    return std::nullopt;
+  }
+  set_position(*position);
+  return *position;
 }
 
 bool Projection::all_stored() const {
@@ -54,7 +60,7 @@ bool Projection::all_stored() const {
 
 bool Projection::due() const {
   return requested_ || store_all_ || !asked_.empty() ||
-         core_.log.end() - next_position_ >= core_.options.pass_bytes;
+         core_.log.end() - begun_ >= core_.options.pass_bytes;
 }
 
 void Projection::tick() {
@@ -80,7 +86,11 @@ void Projection::begin() {
   stage_ = Stage::kTaking;
   served_ = std::exchange(asked_, {});
   next_ = 0;
-  next_position_ = core_.log.end();
+  begun_ = core_.log.end();
+  // What the log has of a closed partition is not in its state, and must stay until it is.
+  const bool all_open = std::ranges::none_of(
+      core_.partitions(), [](const auto& partition) { return partition->rows->closed(); });
+  next_position_ = all_open ? begun_ : position_;
 }
 
 // Rows of one partition are one state, that at one moment.
@@ -117,6 +127,7 @@ void Projection::finish(const Result<>& outcome) {
     if (!partition->taken) continue;
     if (outcome) {
       partition->state.stored(*partition->taken);
+      partition->rows->stored();
     } else {
       partition->state.not_stored(*partition->taken);
     }
@@ -146,7 +157,7 @@ bool Projection::fetch(std::span<const std::string_view> keys, std::function<voi
   std::vector<std::string> rows;
   for (const std::string_view key : keys) {
     Partition* partition = core_.find(cluster::key_partition(key, core_.options.partition_count));
-    if (partition == nullptr) continue;
+    if (partition == nullptr || partition->rows->closed()) continue;
     const std::uint64_t hash = hash64(key);
     if (!partition->state.is_cold(hash)) continue;
     wanted.push_back({partition, hash, partition->state.epoch()});

@@ -23,8 +23,8 @@ class Projection {
   Projection(ShardCore& core, RowStore& store);
 
   // Fills the partitions' states with what is stored. Returns the position from which the log
-  // completes them.
-  Result<LogPosition> recover();
+  // completes them; nothing if that cannot be read. Partitions that cannot be read are closed.
+  Result<std::optional<LogPosition>> recover();
 
   // Goes on with the pass under way, or begins one when it is due. Within a turn, all records
   // closed.
@@ -52,11 +52,14 @@ class Projection {
 
   // The log before this is not needed for recovery.
   LogPosition position() const { return position_; }
+  void set_position(LogPosition position) { position_ = next_position_ = begun_ = position; }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
 
   StoreStats stats() const {
     StoreStats stats = stats_;
     stats.lag_bytes = core_.log.end() - position_;
+    stats.repaired = core_.stats.repaired;
+    for (const auto& partition : core_.partitions()) stats.damaged += partition->damaged() ? 1 : 0;
     return stats;
   }
 
@@ -81,6 +84,7 @@ class Projection {
   bool store_all_ = false;
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
+  LogPosition begun_ = 0;          // end of the log when that began
   std::size_t next_ = 0;           // partition to take from
   LogPosition barrier_ = 0;        // that must be durable before the store takes the pass in
   std::int64_t retry_us_ = 0;

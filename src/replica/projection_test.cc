@@ -59,7 +59,7 @@ class Watched final : public RowStore {
   bool hold_fetched = false;  // what is fetched is read at once and comes with deliver()
   std::function<void()> deliver;
   int gets = 0;
-  int written[3] = {};  // by RowBatch::Kind
+  int written[4] = {};  // by RowBatch::Kind
   std::size_t bytes_written = 0;
 
  private:

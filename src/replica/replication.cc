@@ -25,6 +25,8 @@ constexpr int kMaxBackoff = 5;                  // doublings of the timeout, whi
 constexpr std::int64_t kMarkIntervalUs = 1'000;
 constexpr std::size_t kMaxMarks = 4096;
 constexpr std::uint64_t kBatchBytes = 256 << 10;
+// A peer that was asked for a state has so long until another one is asked.
+constexpr std::int64_t kAskIntervalUs = 5'000'000;
 
 }  // namespace
 
@@ -101,6 +103,7 @@ bool Replication::lacks_to_send(const Peer::Shared& shared, const VersionVector&
 
 void Replication::on_report(Peer& peer, const ReportMessage& report) {
   const bool first = !peer.reported && report.complete;
+  const std::int64_t now_us = core_.clock.monotonic_us();
   for (const auto& theirs : report.partitions) {
     const auto shared = peer.shared.find(theirs.partition);
     Partition* partition = core_.find(theirs.partition);
@@ -114,16 +117,25 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.acked.merge(theirs.vector);
       state.sent.merge(theirs.vector);
     }
-    if (state.acked.covers(partition->state.vector())) {
+    state.damaged = theirs.condition != ReportMessage::Partition::Condition::kWhole;
+    if (theirs.condition == ReportMessage::Partition::Condition::kWantsState &&
+        !partition->damaged() &&
+        (state.state_sent_us == 0 || now_us - state.state_sent_us >= kAskIntervalUs)) {
+      state.state_sent_us = now_us;
+      state.wants_snapshot = true;
+      continue;
+    }
+    if (!state.damaged && state.acked.covers(partition->state.vector())) {
       state.relay = false;
       state.wants_snapshot = false;
     }
-    compare_digest(peer, *partition, theirs);
+    if (!state.damaged && !partition->damaged()) compare_digest(peer, *partition, theirs);
   }
   if (!first) return;
   peer.reported = true;
   for (auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
+    if (shared.damaged) continue;
     shared.wants_snapshot = lacks_own(shared.sent, partition.floor);
   }
   rewind(peer);
@@ -206,12 +218,18 @@ bool Replication::pump_snapshot(Peer& peer) {
     for (auto& [id, shared] : peer.shared) {
       if (!shared.wants_snapshot) continue;
       const Partition& partition = core_.at(id);
+      shared.wants_snapshot = false;
+      std::string bytes;
+      try {
+        bytes = ShardCore::encode_state(id, partition.state);
+      } catch (const Unreadable&) {
+        continue;  // another replica has to give it
+      }
       Peer::SnapshotSend& sending = *(peer.snapshot = Peer::SnapshotSend{});
       sending.partition = id;
       sending.transfer = next_transfer_++;
       sending.vector = partition.state.vector();
-      sending.bytes = ShardCore::encode_state(partition);
-      shared.wants_snapshot = false;
+      sending.bytes = std::move(bytes);
       break;
     }
     if (!peer.snapshot) return false;
@@ -244,7 +262,7 @@ bool Replication::pump_records(Peer& peer) {
     if (found == peer.shared.end() || head->dot.seq == 0) return;
     Peer::Shared& shared = found->second;
     if (!shared.relay && head->dot.replica.node() != core_.options.node) return;
-    if (shared.sent.covers(head->dot)) return;
+    if (shared.damaged || shared.sent.covers(head->dot)) return;
     shared.sent.add(head->dot);
     batch.add(bytes);
   });
@@ -295,7 +313,14 @@ Result<> Replication::on_records(Peer& peer, const RecordsMessage& message) {
     if (core_.find(head->partition) == nullptr) {
       return fail(fmt::format("a record of partition {}, which is not held here", head->partition));
     }
-    if (const auto taken = core_.take(bytes, *head); !taken) return std::unexpected(taken.error());
+    // What is not taken in is sent again, after repair at the latest.
+    if (core_.at(head->partition).damaged()) continue;
+    try {
+      if (const auto taken = core_.take(bytes, *head); !taken)
+        return std::unexpected(taken.error());
+    } catch (const Unreadable&) {
+      continue;  // noted as damage
+    }
   }
   return {};
 }
@@ -328,7 +353,12 @@ void Replication::send_report(Peer& peer, bool complete) {
   for (const auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
     if (!complete && !partition.report_due) continue;
-    report.partitions.push_back({id, partition.state.vector(), partition.state.digest()});
+    using Condition = ReportMessage::Partition::Condition;
+    const Condition condition = !partition.damaged()           ? Condition::kWhole
+                                : partition.asked != peer.node ? Condition::kDamaged
+                                                               : Condition::kWantsState;
+    report.partitions.push_back(
+        {id, partition.state.vector(), partition.state.digest(), condition});
   }
   // In the order of numbers, so that a run can be repeated exactly.
   std::sort(report.partitions.begin(), report.partitions.end(),
@@ -338,6 +368,7 @@ void Replication::send_report(Peer& peer, bool complete) {
 
 void Replication::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
+  look_for_damage(now_us);
   if (now_us - last_report_us_ >= core_.options.report_interval_ms * 1000) {
     last_report_us_ = now_us;
     const bool complete = now_us - last_full_report_us_ >= kFullReportIntervalUs;
@@ -360,6 +391,49 @@ void Replication::tick() {
   }
 }
 
+void Replication::look_for_damage(std::int64_t now_us) {
+  for (const auto& partition : core_.partitions()) {
+    if (!partition->damaged()) {
+      partition->damage_reported = false;
+      continue;
+    }
+    const bool first = !std::exchange(partition->damage_reported, true);
+    if (first) partition->report_due = true;
+    if (partition->asked == 0 || now_us - partition->asked_us >= kAskIntervalUs) {
+      const NodeNumber asked = std::exchange(partition->asked, helper(*partition));
+      if (partition->asked != asked) partition->report_due = true;
+      partition->asked_us = now_us;
+    }
+    if (!first) continue;
+    core_.warn(fmt::format(
+        "partition {} is damaged, {}: {}", partition->id,
+        partition->rows->closed() ? "and nothing of it can be read" : "and is read in part",
+        *partition->rows->damage()));
+    core_.warn(
+        partition->replicas.size() == 1
+            ? fmt::format("partition {} has no other replica to be repaired from: restore the "
+                          "node's data directory from a backup",
+                          partition->id)
+            : fmt::format("partition {} will be repaired from another replica", partition->id));
+  }
+}
+
+NodeNumber Replication::helper(const Partition& partition) const {
+  const auto able = [&](NodeNumber node) {
+    if (node == core_.options.node) return false;
+    const Peer& peer = *peers_.at(node);
+    const Peer::Shared& shared = peer.shared.at(partition.id);
+    return peer.up && peer.reported && !shared.damaged && shared.acked.covers(partition.floor);
+  };
+  const auto& replicas = partition.replicas;
+  auto next = std::find(replicas.begin(), replicas.end(), partition.asked);
+  if (next != replicas.end()) ++next;
+  const auto found = std::find_if(next, replicas.end(), able);
+  if (found != replicas.end()) return *found;
+  const auto again = std::find_if(replicas.begin(), next, able);
+  return again != next ? *again : 0;
+}
+
 void Replication::repair(Peer& peer, std::int64_t now_us) {
   if (!peer.in_flight.empty()) {
     const Peer::InFlight& first = peer.in_flight.front();
@@ -376,7 +450,7 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
     Peer::Check check{{}, peer.next_number - 1, core_.log.end(), now_us};
     for (const auto& [id, shared] : peer.shared) {
       const VersionVector& have = core_.at(id).state.vector();
-      if (!shared.acked.covers(have)) check.expected.emplace_back(id, have);
+      if (!shared.damaged && !shared.acked.covers(have)) check.expected.emplace_back(id, have);
     }
     if (!check.expected.empty()) peer.check = std::move(check);
     return;
@@ -390,7 +464,7 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
   bool gap = false;
   for (const auto& [id, expected] : check.expected) {
     Peer::Shared& shared = peer.shared.at(id);
-    if (shared.acked.covers(expected)) continue;
+    if (shared.damaged || shared.acked.covers(expected)) continue;
     gap = true;
     shared.sent = shared.acked;
     shared.relay = true;

@@ -52,6 +52,10 @@ class Replication {
   // lacks.
   void rewind(Peer& peer);
   void repair(Peer& peer, std::int64_t now_us);
+  // Says which partitions are damaged, and has peers asked for their states.
+  void look_for_damage(std::int64_t now_us);
+  // The next peer that could give all that a damaged partition must have; 0 for none.
+  NodeNumber helper(const Partition& partition) const;
   void collect_residue();
   // Of one partition, whether `vector` lacks records of this node that `state` has.
   bool lacks_own(const VersionVector& vector, const VersionVector& have) const;

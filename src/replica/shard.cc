@@ -91,14 +91,16 @@ class Replay {
   }
 
   Result<> finish() {
-    try {
-      for (auto& [id, keys] : std::exchange(keys_, {})) core_.at(id).state.warm(std::move(keys));
-      for (const auto& [at, size] : records_) {
-        const auto replayed = core_.replay(std::string_view(bytes_).substr(at, size));
-        if (!replayed) return replayed;
-      }
-    } catch (const Unreadable& error) {
-      return fail(error.what());
+    for (auto& [id, keys] : std::exchange(keys_, {})) {
+      Partition& partition = core_.at(id);
+      unless_unreadable(partition, [&] { partition.state.warm(std::move(keys)); });
+    }
+    for (const auto& [at, size] : records_) {
+      const std::string_view bytes = std::string_view(bytes_).substr(at, size);
+      Result<> replayed;
+      unless_unreadable(core_.at(decode_record_head(bytes)->partition),
+                        [&] { replayed = core_.replay(bytes); });
+      if (!replayed) return replayed;
     }
     records_.clear();
     bytes_.clear();
@@ -106,6 +108,16 @@ class Replay {
   }
 
  private:
+  // A partition that lacks what a record changes must not be shown without that change.
+  template <typename Work>
+  static void unless_unreadable(Partition& partition, Work work) {
+    try {
+      work();
+    } catch (const Unreadable& error) {
+      partition.close(error.what());
+    }
+  }
+
   static constexpr std::size_t kBatchBytes = 128 << 20;
   ShardCore& core_;
   ShardCore::ColdKeys keys_;
@@ -124,6 +136,7 @@ struct Shard::Impl {
     core.log.on_synced([this] {
       if (released_callback) released_callback();
     });
+    core.on_repaired = [this] { projection.request_pass(); };
     projection.on_stored([this] { trim(); });
   }
 
@@ -164,9 +177,9 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   Replay replay(core);
   auto replayed = core.log.recover(
       [&](LogPosition frame, std::string_view record) -> Result<> {
-        if (!std::exchange(checked_begin, true) && frame > *from) {
+        if (!std::exchange(checked_begin, true) && *from && frame > **from) {
           return fail(
-              fmt::format("the log begins at position {} but is needed from {} on", frame, *from));
+              fmt::format("the log begins at position {} but is needed from {} on", frame, **from));
         }
         const auto head = decode_record_head(record);
         if (!head) return fail("a record has no head");
@@ -182,11 +195,13 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
       progress);
   if (replayed) replayed = replay.finish();
   if (!replayed) return replayed;
-  if (core.log.end() < *from) {
+  if (!*from) {
+    projection.set_position(core.log.begin());
+  } else if (core.log.end() < **from) {
     return fail(
         fmt::format("the log ends at position {}, before what the store holds ({}): files "
                     "of the log are missing",
-                    core.log.end(), *from));
+                    core.log.end(), **from));
   }
   if (core.log.cut()) core.warn(*core.log.cut());
   for (const auto& partition : core.partitions()) {
@@ -205,6 +220,7 @@ void Shard::Impl::sweep() {
   const std::int64_t now_ms = core.clock.wall_ms();
   for (const auto& partition : core.partitions()) {
     if (partition->state.keys_with_expiry() + partition->state.leftover_expiries() == 0) continue;
+    if (partition->damaged()) continue;
     const auto& replicas = partition->replicas;
     const auto rank =
         std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
@@ -429,8 +445,8 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
   impl_->core.close_all();
   try {
     return impl_->replication.receive(peer, message);
-  } catch (const Unreadable& error) {
-    return fail(error.what());
+  } catch (const Unreadable&) {
+    return {};  // noted as damage; what is not taken in now is asked for again
   }
 }
 
@@ -442,6 +458,11 @@ bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
 Result<> Shard::remove_log() {
   EVEN_CHECK(all_stored(), "the log has what the store lacks");
+  for (const auto& partition : impl_->core.partitions()) {
+    if (!partition->rows->closed()) continue;
+    return fail(fmt::format("partition {} is damaged and needs the log until it is repaired: {}",
+                            partition->id, *partition->rows->damage()));
+  }
   if (const auto flushed = impl_->core.log.flush_and_sync(); !flushed) return flushed;
   return impl_->core.log.remove_all();
 }
@@ -461,7 +482,7 @@ std::vector<PartitionStatus> Shard::partitions() const {
   std::vector<PartitionStatus> all;
   for (const auto& partition : impl_->core.partitions()) {
     all.push_back({partition->id, partition->state.vector(), partition->state.digest(),
-                   partition->state.live_keys()});
+                   partition->state.live_keys(), partition->rows->damage()});
   }
   return all;
 }

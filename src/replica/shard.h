@@ -80,6 +80,7 @@ struct ShardStats {
   std::uint64_t records_duplicate = 0;  // from peers, already seen
   std::uint64_t records_pending = 0;    // now waiting for a dependency
   std::uint64_t snapshots_joined = 0;
+  std::uint64_t repaired = 0;  // partitions that were damaged
   std::uint64_t conflicts = 0;
   std::uint64_t type_conflicts = 0;
   std::uint64_t digest_comparisons = 0;
@@ -97,6 +98,8 @@ struct StoreStats {
   std::uint64_t failed_passes = 0;
   std::uint64_t evicted = 0;    // objects that were let go from memory
   std::uint64_t lag_bytes = 0;  // log behind the position from which it completes the store
+  std::uint64_t damaged = 0;    // partitions of which something cannot be read
+  std::uint64_t repaired = 0;   // how often such a one was made anew from another replica
 };
 
 struct PeerStatus {
@@ -116,6 +119,7 @@ struct PartitionStatus {
   VersionVector vector;
   std::uint64_t digest;
   std::size_t keys;
+  std::optional<std::string> damage;  // what of it cannot be read
 };
 
 class Shard {

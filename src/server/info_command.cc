@@ -103,13 +103,16 @@ void store_section(const Facts& facts, std::string& out) {
       "store_lag_bytes:{}\r\nstore_bytes:{}\r\nstore_pending_compaction_bytes:{}\r\n"
       "store_level0_files:{}\r\nstore_block_cache_bytes:{}\r\n"
       "store_bytes_written_by_passes:{}\r\nstore_bytes_written_by_compaction:{}\r\n"
-      "store_bytes_read_by_compaction:{}\r\nstore_background_errors:{}\r\n",
+      "store_bytes_read_by_compaction:{}\r\nstore_background_errors:{}\r\n"
+      "store_damaged_partitions:{}\r\nstore_repaired_partitions:{}\r\n",
       facts.sum([](const ThreadReport& r) { return r.store.passes; }),
       facts.sum([](const ThreadReport& r) { return r.store.failed_passes; }),
       facts.sum([](const ThreadReport& r) { return r.store.evicted; }),
       facts.sum([](const ThreadReport& r) { return r.store.lag_bytes; }), files.live,
       files.pending_compaction, files.level0_files, files.block_cache, files.written_by_passes,
-      files.written_by_compaction, files.read_by_compaction, files.background_errors);
+      files.written_by_compaction, files.read_by_compaction, files.background_errors,
+      facts.sum([](const ThreadReport& r) { return r.store.damaged; }),
+      facts.sum([](const ThreadReport& r) { return r.store.repaired; }));
 }
 
 void backup_section(const Facts& facts, std::string& out) {

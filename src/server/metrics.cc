@@ -184,6 +184,9 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
        [](const ThreadReport& r) { return r.store.failed_passes; }},
       {"even_store_evicted_objects_total", "Objects that left memory and are in the store only.",
        [](const ThreadReport& r) { return r.store.evicted; }},
+      {"even_store_repaired_partitions_total",
+       "Damaged partitions that were made anew from another replica.",
+       [](const ThreadReport& r) { return r.store.repaired; }},
   };
   for (const Counter& counter : kCounters) {
     writer.single(counter.name, "counter", counter.help, sum(reports, counter.get));
@@ -203,6 +206,9 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
   writer.single("even_store_lag_bytes", "gauge",
                 "Log behind the positions from which it completes the store.",
                 sum(reports, [](const ThreadReport& r) { return r.store.lag_bytes; }));
+  writer.single("even_store_damaged_partitions", "gauge",
+                "Partitions of which something in the store cannot be read.",
+                sum(reports, [](const ThreadReport& r) { return r.store.damaged; }));
   writer.single("even_records_pending", "gauge", "Records that wait for one they depend on.",
                 sum(reports, [](const ThreadReport& r) { return r.stats.records_pending; }));
   writer.single("even_keys", "gauge", "Keys.",
@@ -333,8 +339,10 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
   }
   comma = "";
   for (const auto& [id, status] : partitions) {
-    fmt::format_to(end, "{}{{\"id\":{},\"vector\":\"{}\",\"digest\":\"{:016x}\"}}", comma, id,
+    fmt::format_to(end, "{}{{\"id\":{},\"vector\":\"{}\",\"digest\":\"{:016x}\"", comma, id,
                    status->vector.to_string(), status->digest);
+    if (status->damage) fmt::format_to(end, ",\"damage\":\"{}\"", json_escape(*status->damage));
+    out += '}';
     comma = ",";
   }
   out += "]}\n";

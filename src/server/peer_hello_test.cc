@@ -51,7 +51,7 @@ TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
   EXPECT_EQ(hello->protocol, 7u);
   const auto checked = check_hello(*hello, hello_of(1), two_nodes());
   ASSERT_FALSE(checked);
-  EXPECT_NE(checked.error().message.find("version 1 of the peer protocol, the other version 7"),
+  EXPECT_NE(checked.error().message.find("version 2 of the peer protocol, the other version 7"),
             std::string::npos);
 }
 
@@ -78,7 +78,7 @@ TEST(PeerHello, EveryMismatchIsRefusedInItsOwnWords) {
            Case{[](Hello& h) { h.shards = 4; }, "2 shards, the other 4"},
            Case{[](Hello& h) { h.shard = 0; }, "shard 0 arrived at shard 1"},
            Case{[](Hello& h) { h.replica = ReplicaId::make(1, 9); }, "replica id"},
-           Case{[](Hello& h) { h.protocol = 2; }, "the other version 2"},
+           Case{[](Hello& h) { h.protocol = 1; }, "the other version 1"},
        }) {
     Hello theirs = hello_of(2);
     test.change(theirs);

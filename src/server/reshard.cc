@@ -88,7 +88,9 @@ Result<> remove_old_shards(const NodeContext& node, Disk& disk) {
     removed_any = true;
   }
   if (const auto forgotten = forget_positions(*node.store, node.shards); !forgotten) {
-    return forgotten;
+    // They do no harm unless there are as many shards again; such a start would say so.
+    spdlog::warn("positions of former shards may be left in the store: {}",
+                 forgotten.error().message);
   }
   return removed_any ? disk.sync_directory() : Result<>();
 }

@@ -43,7 +43,12 @@ struct RunOptions {
   std::int64_t backup_every_us = 0;
   double restore = 0;  // chance that a crash takes the disk with it, and a backup is restored
   double failing_sync = 0;
-  double failing_commit = 0;           // of the store
+  double failing_commit = 0;  // of the store
+  // Of the store of one node, the victim, whose replicas then are neither wiped nor crash: what
+  // they have seen is what it is repaired from. Damage as a mean interval; the chance that a row
+  // cannot be read this time.
+  std::int64_t damage_every_us = 0;
+  double failing_read = 0;
   double evict = 0;                    // chance that memory is over its limit when it is looked at
   std::int64_t skew_ms = 0;            // clocks differ by up to this much
   double type_confusion = 0;           // chance that a command is aimed at a key of another type

@@ -41,6 +41,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.crashes += outcome.crashes;
     sum.snapshots += outcome.snapshots;
     sum.conflicts += outcome.conflicts;
+    sum.repairs += outcome.repairs;
     sum.simulated_seconds += outcome.simulated_seconds;
     if (outcome.violation) {
       ++failures;
@@ -55,9 +56,9 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
   }
   fmt::print(
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
-      "conflicts, {:.0f} s of simulated time in {:.1f} s\n",
+      "conflicts, {} repairs, {:.0f} s of simulated time in {:.1f} s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots,
-      sum.conflicts, sum.simulated_seconds, seconds_since(start));
+      sum.conflicts, sum.repairs, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 
@@ -67,9 +68,10 @@ int run_one(std::uint64_t seed, bool trace) {
   const Outcome outcome = sim::run(options, trace);
   const Outcome again = sim::run(options, false);
   fmt::print(
-      "trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} conflicts\n",
+      "trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} conflicts, "
+      "{} repairs\n",
       outcome.trace_hash, outcome.operations, outcome.records, outcome.crashes, outcome.snapshots,
-      outcome.conflicts);
+      outcome.conflicts, outcome.repairs);
   if (outcome.trace_hash != again.trace_hash) {
     fmt::print("a replay gave another trace: {:016x}\n", again.trace_hash);
     return 1;

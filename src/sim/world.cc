@@ -144,6 +144,7 @@ class World {
   void crash(Node& node, Loss loss);
   void back_up(Node& node);
   Node::Backup take_backup(Node& node);
+  void count(const Node& node);
   void link(NodeNumber at, NodeNumber peer, bool up);
   void receive(NodeNumber at, NodeNumber peer, const std::string& message);
   void need_turn(Node& node);
@@ -155,6 +156,11 @@ class World {
   void check_running();
   void settle();
   bool converged();
+  void look_for_damage(Node& node);
+  // One that may lose what it has seen.
+  Node& unsafe_node() {
+    return *nodes_[options_.damage_every_us > 0 ? victim_ : random_.below(nodes_.size())];
+  }
   void check_end(const char* when);
   ShardOptions shard_options(Node& node);
   std::int64_t around(std::int64_t mean_us) {
@@ -173,6 +179,7 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Client> clients_;
   bool settling_ = false;
+  std::size_t victim_ = 0;  // whose store is damaged
 };
 
 void Node::send(NodeNumber peer, std::string message) {
@@ -252,8 +259,7 @@ void World::crash(Node& node, Loss loss) {
       }
     }
   }
-  outcome.snapshots += node.shard->stats().snapshots_joined;
-  outcome.conflicts += node.shard->stats().conflicts;
+  count(node);
   network_.node_stopped(node.number);
   node.shard.reset();
   node.store.reset();
@@ -306,6 +312,12 @@ void World::back_up(Node& node) {
 Node::Backup World::take_backup(Node& node) {
   node.backups.resize(1 + random_.below(node.backups.size()));
   return node.backups.back();
+}
+
+void World::count(const Node& node) {
+  outcome.snapshots += node.shard->stats().snapshots_joined;
+  outcome.conflicts += node.shard->stats().conflicts;
+  outcome.repairs += node.shard->stats().repaired;
 }
 
 void World::link(NodeNumber at, NodeNumber peer, bool up) {
@@ -412,6 +424,7 @@ void World::request(int c, Node& n) {
         fmt::join(operation.words, " "), reply.size(), hash64(reply));
   const bool refused = reply.starts_with("-");
   if (refused && !reply.starts_with("-WRONGTYPE") && !reply.starts_with("-MISCONF") &&
+      !(reply.starts_with("-IOERR") && options_.damage_every_us > 0) &&
       !reply.starts_with("-ERR value is not") && !reply.starts_with("-ERR hash value is not") &&
       !reply.starts_with("-ERR invalid expire")) {
     violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
@@ -462,8 +475,8 @@ void World::schedule_faults() {
       });
     });
   }
-  every(options_.crash_every_us, [this, any_node] {
-    Node& n = any_node();
+  every(options_.crash_every_us, [this] {
+    Node& n = unsafe_node();
     if (!n.shard) return;
     crash(n, random_.chance(options_.wipe)      ? Loss::kDisk
              : random_.chance(options_.restore) ? Loss::kToBackup
@@ -477,22 +490,40 @@ void World::schedule_faults() {
     n.clock.skew_ms += static_cast<std::int64_t>(random_.below(4'000)) - 2'000;
     event("n{}'s clock jumps to {} ms", n.number, n.clock.skew_ms);
   });
-  every(options_.disk_full_every_us, [this, any_node] {
-    Node& n = any_node();
+  every(options_.disk_full_every_us, [this] {
+    Node& n = unsafe_node();
     n.disk.faults.full = n.rows.faults.full = true;
     event("n{}'s disk is full", n.number);
     scheduler_.after(around(200'000), [&n] { n.disk.faults.full = n.rows.faults.full = false; });
   });
   every(options_.backup_every_us, [this, any_node] { back_up(any_node()); });
+  every(options_.damage_every_us, [this] {
+    Node& n = *nodes_[victim_];
+    event("{} rows of n{} are damaged", n.rows.damage(1 + random_.below(20)), n.number);
+  });
   every(50'000, [this] { check_running(); });
 }
 
-// Equal vectors mean equal digests, at any time.
+// Reads all objects, so that damage comes to light.
+void World::look_for_damage(Node& node) {
+  for (const PartitionStatus& p : node.shard->partitions()) {
+    try {
+      (void)node.shard->state(p.partition)->recompute_digest();
+    } catch (const Unreadable&) {
+    }
+  }
+}
+
+// Equal vectors mean equal digests, at any time, but where there is damage.
 void World::check_running() {
+  StoreFaults& faults = nodes_[victim_]->rows.faults;
+  const double failing_read = std::exchange(faults.failing_read, 0);
   std::map<PartitionId, std::vector<std::pair<NodeNumber, PartitionStatus>>> all;
   for (const auto& n : nodes_) {
     if (!n->shard) continue;
+    if (options_.damage_every_us > 0) look_for_damage(*n);
     for (PartitionStatus& p : n->shard->partitions()) {
+      if (p.damage) continue;
       if (n->shard->state(p.partition)->recompute_digest() != p.digest) {
         violated(fmt::format("n{}: the digest of partition {} is not that of its content",
                              n->number, p.partition));
@@ -512,6 +543,7 @@ void World::check_running() {
     if (n->shard && n->shard->stats().digest_mismatches > 0)
       violated(fmt::format("n{} reported a digest mismatch", n->number));
   }
+  faults.failing_read = failing_read;
 }
 
 bool World::converged() {
@@ -519,6 +551,7 @@ bool World::converged() {
   for (const auto& n : nodes_) {
     if (!n->shard || n->shard->stats().records_pending > 0 || !n->held.empty()) return false;
     for (const PartitionStatus& p : n->shard->partitions()) {
+      if (p.damage) return false;
       const auto [at, first] = vectors.try_emplace(p.partition, p.vector);
       if (!first && at->second != p.vector) return false;
     }
@@ -532,7 +565,7 @@ void World::settle() {
   network_.become_reliable();
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
-    n->disk.faults.failing_sync = n->rows.faults.failing_commit = 0;
+    n->disk.faults.failing_sync = n->rows.faults.failing_commit = n->rows.faults.failing_read = 0;
     // A failed sync stays until a restart.
     if (n->shard && n->shard->write_error()) crash(*n, Loss::kPower);
     if (!n->shard) start(*n);
@@ -563,8 +596,8 @@ void World::settle() {
   std::string state;
   for (const auto& n : nodes_) {
     for (const PartitionStatus& p : n->shard->partitions()) {
-      state +=
-          fmt::format("\n  n{} partition {}: {}", n->number, p.partition, p.vector.to_string());
+      state += fmt::format("\n  n{} partition {}: {} {}", n->number, p.partition,
+                           p.vector.to_string(), p.damage.value_or(""));
     }
     state += fmt::format("\n  n{}: {} pending, {} replies held", n->number,
                          n->shard->stats().records_pending, n->held.size());
@@ -594,9 +627,11 @@ void World::check_end(const char* when) {
 }
 
 void World::play() {
+  victim_ = random_.below(nodes_.size());
   for (const auto& n : nodes_) {
     n->disk.faults.failing_sync = options_.failing_sync;
     n->rows.faults.failing_commit = options_.failing_commit;
+    if (n->number == victim_ + 1) n->rows.faults.failing_read = options_.failing_read;
     if (options_.skew_ms > 0) {
       n->clock.skew_ms = static_cast<std::int64_t>(
                              random_.below(static_cast<std::uint64_t>(2 * options_.skew_ms))) -
@@ -625,8 +660,7 @@ void World::play() {
   settle();
   check_end("after a restart");
   for (const auto& n : nodes_) {
-    outcome.snapshots += n->shard->stats().snapshots_joined;
-    outcome.conflicts += n->shard->stats().conflicts;
+    count(*n);
   }
   outcome.records = oracle_.records();
 }

@@ -19,6 +19,7 @@ struct Outcome {
   std::uint64_t crashes = 0;
   std::uint64_t snapshots = 0;
   std::uint64_t conflicts = 0;
+  std::uint64_t repairs = 0;  // of damaged partitions
   double simulated_seconds = 0;
 };
 

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
+#include "base/check.h"
+#include "base/mutant.h"
 #include "lattice/codec.h"
 
 namespace even {
@@ -10,38 +14,67 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 
-// Sections of a partition, in order.
-enum Section : std::uint8_t { kExpiries = 0, kObjects = 1, kSummary = 2, kEnd = 3 };
+// Sections of a partition, in order. The first three are those of the first generation. Those after
+// it have theirs within kLater, behind the generation, but for the summaries, which are neighbours.
+enum Section : std::uint8_t {
+  kExpiries = 0,
+  kObjects = 1,
+  kSummary = 2,
+  kLater = 3,
+  kLaterSummaries = 4,
+  kEnd = 5,
+};
 // Tables of an object: bits of a byte.
 constexpr std::uint8_t kMembers = 1;
 constexpr std::uint8_t kFields = 2;
 
-std::string section_row(PartitionId partition, Section section) {
+// One generation of the rows of a partition.
+struct RowSet {
+  PartitionId partition;
+  std::uint64_t generation;
+};
+
+std::string partition_row(PartitionId partition, Section section) {
   std::string row;
   put_big_endian(row, partition);
   row.push_back(static_cast<char>(section));
   return row;
 }
 
-std::string hash_row(PartitionId partition, std::uint64_t hash) {
-  std::string row = section_row(partition, kObjects);
+std::string section_row(RowSet rows, Section section) {
+  if (rows.generation == 0) return partition_row(rows.partition, section);
+  std::string row = partition_row(rows.partition, kLater);
+  put_big_endian(row, rows.generation);
+  row.push_back(static_cast<char>(section));
+  return row;
+}
+
+std::string summary_row(RowSet rows) {
+  if (rows.generation == 0) return partition_row(rows.partition, kSummary);
+  std::string row = partition_row(rows.partition, kLaterSummaries);
+  put_big_endian(row, rows.generation);
+  return row;
+}
+
+std::string hash_row(RowSet rows, std::uint64_t hash) {
+  std::string row = section_row(rows, kObjects);
   put_big_endian(row, hash);
   return row;
 }
-constexpr std::size_t kHashRowBytes = 11;
+// Of the name of a row: what comes before what a section's rows are sorted by.
+constexpr std::size_t head_bytes(std::uint64_t generation) { return generation == 0 ? 3 : 12; }
 
 // Before the elements of one table.
-std::string table_row(PartitionId partition, std::uint64_t hash, std::string_view key,
-                      LeafKind kind) {
-  std::string row = hash_row(partition, hash);
+std::string table_row(RowSet rows, std::uint64_t hash, std::string_view key, LeafKind kind) {
+  std::string row = hash_row(rows, hash);
   put_big_endian(row, static_cast<std::uint32_t>(key.size()));
   row += key;
   row.push_back(static_cast<char>(kind));
   return row;
 }
 
-std::string expiry_row(PartitionId partition, const Changes::Expiry& entry) {
-  std::string row = section_row(partition, kExpiries);
+std::string expiry_row(RowSet rows, const Changes::Expiry& entry) {
+  std::string row = section_row(rows, kExpiries);
   put_big_endian(row, static_cast<std::uint64_t>(entry.at_ms) ^ (std::uint64_t{1} << 63));
   put_big_endian(row, entry.key);
   return row;
@@ -109,9 +142,8 @@ std::vector<Loaded> decode_objects(std::string_view value) {
   return objects;
 }
 
-// A row of elements, behind that of their objects.
+// A row of elements, behind that of their objects; `row` is what follows the hash.
 void restore_elements(std::string_view row, std::string_view value, std::vector<Loaded>& objects) {
-  row.remove_prefix(kHashRowBytes);
   if (row.size() < sizeof(std::uint32_t)) malformed("a row of elements");
   const std::size_t key_bytes = get_big_endian<std::uint32_t>(row.data());
   row.remove_prefix(sizeof(std::uint32_t));
@@ -125,16 +157,16 @@ void restore_elements(std::string_view row, std::string_view value, std::vector<
 
 class RowWriter final : public ChangeVisitor {
  public:
-  RowWriter(PartitionId partition, RowBatch& out) : partition_(partition), out_(out) {}
+  RowWriter(RowSet rows, RowBatch& out) : rows_(rows), out_(out) {}
 
   void expiry(const Changes::Expiry& entry, ExpiryState state) override {
-    const std::string row = expiry_row(partition_, entry);
+    const std::string row = expiry_row(rows_, entry);
     if (state == ExpiryState::kNone) return out_.remove(row);
     out_.put(row, state == ExpiryState::kOfLiveKey ? "\1" : std::string_view("\0", 1));
   }
 
   void key(std::uint64_t hash, std::span<const Named> objects) override {
-    const std::string row = hash_row(partition_, hash);
+    const std::string row = hash_row(rows_, hash);
     if (objects.empty()) return out_.remove(row);
     value_.clear();
     for (const Named& named : objects) {
@@ -152,7 +184,7 @@ class RowWriter final : public ChangeVisitor {
   }
 
   void dropped(std::string_view key, std::uint64_t hash, LeafKind kind) override {
-    const std::string first = table_row(partition_, hash, key, kind);
+    const std::string first = table_row(rows_, hash, key, kind);
     std::string end = first;
     ++end.back();
     out_.remove_range(first, end);
@@ -160,7 +192,7 @@ class RowWriter final : public ChangeVisitor {
 
   void element(std::string_view key, const Changes::Element& element,
                std::span<const LeafDelta> leaves) override {
-    std::string row = table_row(partition_, element.key, key, element.kind);
+    std::string row = table_row(rows_, element.key, key, element.kind);
     put_big_endian(row, element.element);
     if (leaves.empty()) return out_.remove(row);
     value_.clear();
@@ -169,7 +201,7 @@ class RowWriter final : public ChangeVisitor {
   }
 
  private:
-  const PartitionId partition_;
+  const RowSet rows_;
   RowBatch& out_;
   KeyDelta delta_;
   std::string value_;
@@ -179,7 +211,19 @@ class RowWriter final : public ChangeVisitor {
 }  // namespace
 
 Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
-  const auto value = store_.get(section_row(partition_, kSummary));
+  // The latest generation counts.
+  Result<std::optional<std::string>> value = std::nullopt;
+  const auto scanned =
+      store_.scan(partition_row(partition_, kLaterSummaries), partition_row(partition_, kEnd),
+                  [&](std::string_view row, std::string_view content) {
+                    constexpr std::size_t kHead = 3;
+                    if (row.size() != kHead + sizeof generation_) return false;
+                    generation_ = get_big_endian<std::uint64_t>(row.data() + kHead);
+                    value = std::string(content);
+                    return true;
+                  });
+  if (!scanned) return std::unexpected(scanned.error());
+  if (!*value) value = store_.get(partition_row(partition_, kSummary));
   if (!value) return std::unexpected(value.error());
   if (!*value) return std::nullopt;
   Reader reader(**value);
@@ -204,13 +248,14 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
 Result<> PartitionRows::expiries(const std::function<void(const Changes::Expiry&, bool)>& visit) {
   bool well_formed = true;
   const auto scanned = store_.scan(
-      section_row(partition_, kExpiries), section_row(partition_, kObjects),
+      section_row({partition_, generation_}, kExpiries),
+      section_row({partition_, generation_}, kObjects),
       [&](std::string_view row, std::string_view value) {
-        constexpr std::size_t kHead = 3;
-        well_formed = row.size() == kHead + 16 && value.size() == 1;
+        const std::size_t head = head_bytes(generation_);
+        well_formed = row.size() == head + 16 && value.size() == 1;
         if (!well_formed) return false;
-        const auto at = get_big_endian<std::uint64_t>(row.data() + kHead);
-        const auto key = get_big_endian<std::uint64_t>(row.data() + kHead + 8);
+        const auto at = get_big_endian<std::uint64_t>(row.data() + head);
+        const auto key = get_big_endian<std::uint64_t>(row.data() + head + 8);
         visit({static_cast<std::int64_t>(at ^ (std::uint64_t{1} << 63)), key}, value[0] != 0);
         return true;
       });
@@ -220,11 +265,27 @@ Result<> PartitionRows::expiries(const std::function<void(const Changes::Expiry&
 }
 
 std::string PartitionRows::object_row(std::uint64_t hash) const {
-  return hash_row(partition_, hash);
+  return hash_row({partition_, generation_}, hash);
+}
+
+template <typename Read>
+void PartitionRows::noting_damage(Read read) {
+  if (closed_) throw Unreadable(*damage_);
+  EVEN_CHECK(!next_generation_, "what is being replaced is not read");
+  try {
+    read();
+  } catch (const Unreadable& error) {
+    if (!damage_) damage_ = error.what();
+    throw;
+  }
 }
 
 void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
-  const std::string row = hash_row(partition_, hash);
+  noting_damage([&] { load_hash(hash, visit); });
+}
+
+void PartitionRows::load_hash(std::uint64_t hash, const Visit& visit) {
+  const std::string row = hash_row({partition_, generation_}, hash);
   const auto value = store_.get(row);
   if (!value) throw Unreadable(value.error().message);
   if (!*value) return;
@@ -232,15 +293,16 @@ void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
   bool tables = false;
   for (const Loaded& loaded : objects) tables = tables || loaded.tables != 0;
   if (tables) {
-    std::string end = section_row(partition_, kObjects);
+    std::string end = section_row({partition_, generation_}, kObjects);
     if (hash == UINT64_MAX) {
-      end = section_row(partition_, kSummary);
+      end = section_row({partition_, generation_}, kSummary);
     } else {
-      end = hash_row(partition_, hash + 1);
+      end = hash_row({partition_, generation_}, hash + 1);
     }
     const auto scanned =
         store_.scan(row, end, [&](std::string_view element, std::string_view content) {
-          if (element.size() > kHashRowBytes) restore_elements(element, content, objects);
+          const std::string_view rest = element.substr(row.size());
+          if (!rest.empty()) restore_elements(rest, content, objects);
           return true;
         });
     if (!scanned) throw Unreadable(scanned.error().message);
@@ -251,19 +313,17 @@ void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
 }
 
 void PartitionRows::scan(std::uint64_t first, const Visit& visit) {
-  scan_wanted(first, [](std::uint64_t) { return true; }, visit);
+  noting_damage([&] { scan_wanted(first, [](std::uint64_t) { return true; }, visit); });
 }
 
 void PartitionRows::load(std::span<const std::uint64_t> hashes, const Visit& visit) {
   auto next = hashes.begin();
   if (next == hashes.end()) return;
-  scan_wanted(
-      *next,
-      [&](std::uint64_t hash) {
-        while (next != hashes.end() && *next < hash) ++next;
-        return next != hashes.end() && *next == hash;
-      },
-      visit);
+  const auto wanted = [&](std::uint64_t hash) {
+    while (next != hashes.end() && *next < hash) ++next;
+    return next != hashes.end() && *next == hash;
+  };
+  noting_damage([&] { scan_wanted(*next, wanted, visit); });
 }
 
 void PartitionRows::scan_wanted(std::uint64_t first,
@@ -279,16 +339,20 @@ void PartitionRows::scan_wanted(std::uint64_t first,
     return true;
   };
   bool more = true;
-  const auto scanned = store_.scan(hash_row(partition_, first), section_row(partition_, kSummary),
+  const std::size_t head = head_bytes(generation_);
+  const std::size_t hash_end = head + sizeof hash;
+  const auto scanned = store_.scan(hash_row({partition_, generation_}, first),
+                                   section_row({partition_, generation_}, kSummary),
                                    [&](std::string_view row, std::string_view value) {
-                                     if (row.size() < kHashRowBytes) malformed("a row of objects");
-                                     if (row.size() > kHashRowBytes) {
-                                       if (!objects.empty()) restore_elements(row, value, objects);
+                                     if (row.size() < hash_end) malformed("a row of objects");
+                                     if (row.size() > hash_end) {
+                                       if (!objects.empty())
+                                         restore_elements(row.substr(hash_end), value, objects);
                                        return true;
                                      }
                                      more = show();
                                      if (!more) return false;
-                                     hash = get_big_endian<std::uint64_t>(row.data() + 3);
+                                     hash = get_big_endian<std::uint64_t>(row.data() + head);
                                      if (wanted(hash)) objects = decode_objects(value);
                                      return true;
                                    });
@@ -297,7 +361,12 @@ void PartitionRows::scan_wanted(std::uint64_t first,
 }
 
 Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const {
-  RowWriter writer(partition_, out);
+  const RowSet rows{partition_, next_generation_.value_or(generation_)};
+  if (next_generation_) {
+    out.forget(section_row({partition_, generation_}, kExpiries),
+               section_row({partition_, generation_}, kSummary));
+  }
+  RowWriter writer(rows, out);
   PartitionState::Summary summary;
   Changes taken = state.take_changes(writer, summary);
   std::string value;
@@ -309,8 +378,24 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
     put_little_endian(value, dot.replica.value);
     put_little_endian(value, dot.seq);
   }
-  out.put(section_row(partition_, kSummary), value);
+  out.put(summary_row(rows), value);
   return taken;
+}
+
+void PartitionRows::stored() {
+  generation_ = next_generation_.value_or(generation_);
+  next_generation_.reset();
+}
+
+void PartitionRows::close(const std::string& damage) {
+  closed_ = true;
+  damage_ = damage;
+}
+
+void PartitionRows::replace(std::uint64_t time) {
+  damage_.reset();
+  closed_ = false;
+  if (!EVEN_MUTANT(kRepairKeepsRows)) next_generation_ = std::max(time, generation_ + 1);
 }
 
 bool PartitionRows::admit(const PartitionState& state, std::uint64_t hash,

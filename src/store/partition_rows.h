@@ -1,7 +1,12 @@
 // One partition as rows of a store: which rows there are and what is in them. docs/formats/store.md
 // has the bytes.
+//
+// Rows that cannot be read are damage, which is noted until the rows are replaced: the state is
+// made anew from elsewhere and written under another generation of rows. So nothing ever has to be
+// read, or found by name, in order to be rid of it. See docs/repair.md.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +36,19 @@ class PartitionRows final : public StoredObjects {
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
   Changes write_changes(PartitionState& state, RowBatch& out) const;
+  // What write_changes() appended last has been stored.
+  void stored();
+
+  // What was found that cannot be read, first of all; nothing when there is no damage, as far as is
+  // known.
+  const std::optional<std::string>& damage() const { return damage_; }
+  // Nothing can be read from now on, because of `damage`.
+  void close(const std::string& damage);
+  bool closed() const { return closed_; }
+  // The state holds everything anew, in memory and as changed: what is stored is not read any more,
+  // and the next changes that are written take its place. `time` is later than whenever this was
+  // called before: it names the new rows, also when it cannot be read what the old ones are.
+  void replace(std::uint64_t time);
 
   // The row with the objects of a hash, to be read ahead of time, and what to make of its content:
   // false when that needs more than this row, and nothing has been done.
@@ -39,12 +57,20 @@ class PartitionRows final : public StoredObjects {
                     const std::optional<std::string>& value);
 
  private:
+  // Reads, and notes as damage what cannot be read.
+  template <typename Read>
+  void noting_damage(Read read);
+  void load_hash(std::uint64_t hash, const Visit& visit);
   // Those of the hashes for which wanted(hash) is true.
   void scan_wanted(std::uint64_t first, const std::function<bool(std::uint64_t)>& wanted,
                    const Visit& visit);
 
   const PartitionId partition_;
   RowStore& store_;
+  std::uint64_t generation_ = 0;                  // of the rows that are read; 0 before any repair
+  std::optional<std::uint64_t> next_generation_;  // from replace() to stored()
+  bool closed_ = false;
+  std::optional<std::string> damage_;
 };
 
 // The row, behind those of all partitions, with the position from which a shard's log completes

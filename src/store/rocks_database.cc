@@ -459,8 +459,8 @@ class RocksDatabase::ShardStore final : public RowStore {
   Result<> append(const RowBatch& changes) {
     for (std::size_t i = 0; i < changes.size(); ++i) {
       const auto [kind, row, value] = changes[i];
-      if (kind == RowBatch::Kind::kRemoveRange) {
-        ranges_.emplace_back(row, value);
+      if (kind == RowBatch::Kind::kRemoveRange || kind == RowBatch::Kind::kForget) {
+        ranges_.push_back({std::string(row), std::string(value), kind == RowBatch::Kind::kForget});
         continue;
       }
       const Result<> changed = change(rows_, [&](rocksdb::SstFileWriter& file) {
@@ -475,9 +475,9 @@ class RocksDatabase::ShardStore final : public RowStore {
   // Removes the rows of the ranges, in a file that comes before that of the rows that the pass
   // puts. One by one: RocksDB has removals of whole ranges, but see Core::scan().
   Result<> remove_ranges() {
-    std::ranges::sort(ranges_);
+    std::ranges::sort(ranges_, {}, &Range::first);
     std::string_view upto;
-    for (const auto& [first, end] : ranges_) {
+    for (const auto& [first, end, forgotten] : ranges_) {
       Result<> removed;
       const Result<> scanned =
           core_.scan(std::max<std::string_view>(first, upto), end, [&](std::string_view row, auto) {
@@ -486,7 +486,7 @@ class RocksDatabase::ShardStore final : public RowStore {
             return removed && !stopping_;
           });
       if (!removed) return removed;
-      if (!scanned) return scanned;
+      if (!scanned && !forgotten) return scanned;
       upto = std::max<std::string_view>(upto, end);
     }
     return {};
@@ -503,7 +503,22 @@ class RocksDatabase::ShardStore final : public RowStore {
     }
     if (files.empty()) return {};
     if (stopping_) return fail("the store is being closed");
-    return core_.ingest(files, stopping_);
+    if (Result<> taken = core_.ingest(files, stopping_); !taken) return taken;
+    drop_forgotten_files();
+    return {};
+  }
+
+  // Files with nothing but forgotten rows go unread: they may be damaged, and compaction then fails
+  // on them.
+  void drop_forgotten_files() {
+    for (const auto& [first, end, forgotten] : ranges_) {
+      if (!forgotten) continue;
+      const rocksdb::Slice begin = slice(first);
+      const rocksdb::Slice limit = slice(end);
+      rocksdb::DeleteFilesInRange(core_.db.get(), core_.db->DefaultColumnFamily(), &begin, &limit,
+                                  /*include_end=*/false)
+          .PermitUncheckedError();
+    }
   }
 
   // Makes ready for the next pass. RocksDB has removed the names of files that it has taken in.
@@ -530,7 +545,12 @@ class RocksDatabase::ShardStore final : public RowStore {
   // Of the pass; on the writer's thread.
   PassFile rows_;
   PassFile removed_;
-  std::vector<std::pair<std::string, std::string>> ranges_;
+  struct Range {
+    std::string first;
+    std::string end;
+    bool forgotten;  // goes as far as it can be read
+  };
+  std::vector<Range> ranges_;
   Result<> outcome_;
 
   std::unique_ptr<Worker> writer_;

@@ -445,6 +445,38 @@ TEST(RocksDatabase, WhenCompactionFailsPassesGoOnForAWhileAndThenNameTheCause) {
   EXPECT_EQ(get(*world.store, row_name(1)), rows.at(row_name(1)));
 }
 
+TEST(RocksDatabase, RowsThatCannotBeReadCanBeForgottenAndTheirFilesAreDropped) {
+  const Quiet quiet;
+  for (const bool alone : {true, false}) {
+    RocksWorld world;
+    Random random(1);
+    Rows rows = many_rows(random);
+    const std::string first = rows.begin()->first;
+    const std::string end = rows.rbegin()->first + "0";
+    if (!alone) rows["z"] = "1";
+    ASSERT_TRUE(put(world, rows));
+    const fs::path file = files_of_rows(world.directory.path()).at(0);
+    flip_byte(file, fs::file_size(file) / 2);
+    RowBatch changes;
+    changes.remove_range(first, end);
+    world.store->write(changes);
+    ASSERT_FALSE(commit(world)) << "nothing was damaged";
+
+    changes = {};
+    changes.forget(first, end);
+    changes.put("y", "1");
+    world.store->write(changes);
+    const auto forgotten = commit(world);
+    ASSERT_TRUE(forgotten) << forgotten.error().message;
+    EXPECT_EQ(get(*world.store, "y"), "1");
+    EXPECT_EQ(scan(*world.store, "x"), (alone ? Rows{{"y", "1"}} : Rows{{"y", "1"}, {"z", "1"}}));
+    world.close();
+    const auto report = inspect_store(world.directory.path(), [](auto, auto) {});
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->damaged.size(), alone ? 0u : 1u);
+  }
+}
+
 // Runs the test that calls it once more, in a process of its own, with EVEN_STORE_CHILD set.
 class Child {
  public:

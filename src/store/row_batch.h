@@ -15,6 +15,8 @@ class RowBatch {
     kRemove,       // row, which may not be there
     kRemoveRange,  // every row from `row` on and before `value`, but those that the pass itself
                    // puts
+    kForget,       // rows from `row` on and before `value` that nobody will read or put again: they
+                   // may go or stay, and need not be readable
   };
   struct Change {
     Kind kind;
@@ -27,6 +29,8 @@ class RowBatch {
   void remove_range(std::string_view first, std::string_view end) {
     add(Kind::kRemoveRange, first, end);
   }
+
+  void forget(std::string_view first, std::string_view end) { add(Kind::kForget, first, end); }
 
   bool empty() const { return places_.empty(); }
   std::size_t size() const { return places_.size(); }

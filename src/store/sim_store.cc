@@ -6,6 +6,11 @@
 #include "base/check.h"
 
 namespace even::sim {
+namespace {
+
+constexpr const char* kReadError = "input/output error (simulated)";
+
+}  // namespace
 
 class SimShardStore final : public RowStore {
  public:
@@ -15,13 +20,18 @@ class SimShardStore final : public RowStore {
   }
 
   Result<std::optional<std::string>> get(std::string_view row) override {
+    if (store_.random_.chance(store_.faults.failing_read)) return fail(kReadError);
     const auto found = store_.rows_.find(std::string(row));
     if (found == store_.rows_.end()) return std::nullopt;
+    if (auto readable = store_.readable(found->first); !readable) {
+      return std::unexpected(readable.error());
+    }
     return found->second;
   }
 
   Result<> scan(std::string_view first, std::string_view end,
                 const std::function<bool(std::string_view, std::string_view)>& visit) override {
+    if (store_.random_.chance(store_.faults.failing_read)) return fail(kReadError);
     // A copy: visit() may change the store, which the scan must not see.
     std::vector<std::pair<std::string, std::string>> rows;
     for (auto row = store_.rows_.lower_bound(std::string(first));
@@ -29,6 +39,7 @@ class SimShardStore final : public RowStore {
       rows.push_back(*row);
     }
     for (const auto& [row, value] : rows) {
+      if (auto readable = store_.readable(row); !readable) return readable;
       if (!visit(row, value)) break;
     }
     return {};
@@ -38,8 +49,15 @@ class SimShardStore final : public RowStore {
     const std::int64_t before = store_.about(store_.faults.fetch_us);
     const std::int64_t behind = store_.about(store_.faults.fetch_us);
     after(before / 2, [this, behind, rows = std::move(rows), done = std::move(done)]() mutable {
-      std::vector<std::optional<std::string>> values;
-      for (const std::string& row : rows) values.push_back(*get(row));
+      Fetched values;
+      for (const std::string& row : rows) {
+        auto value = get(row);
+        if (!value) {
+          values = std::unexpected(value.error());
+          break;
+        }
+        values->push_back(std::move(*value));
+      }
       after(behind / 2, [values = std::move(values), done = std::move(done)]() mutable {
         done(std::move(values));
       });
@@ -50,7 +68,7 @@ class SimShardStore final : public RowStore {
     EVEN_CHECK(!committing_, "a pass is changed after its commit");
     for (std::size_t i = 0; i < changes.size(); ++i) {
       const auto [kind, row, value] = changes[i];
-      if (kind == RowBatch::Kind::kRemoveRange) continue;
+      if (kind == RowBatch::Kind::kRemoveRange || kind == RowBatch::Kind::kForget) continue;
       EVEN_CHECK(!last_row_ || *last_row_ < row, "the rows of a pass ascend");
       last_row_ = row;
     }
@@ -75,6 +93,8 @@ class SimShardStore final : public RowStore {
       Result<> outcome;
       if (store_.faults.full) {
         outcome = fail("no space left on device (simulated)");
+      } else if (!store_.can_apply(*committing_)) {
+        outcome = fail("a range cannot be removed, as it cannot be read (simulated)");
       } else if (fails) {
         outcome = fail("input/output error (simulated)");
         store_.failed_.push_back(committing_);
@@ -125,7 +145,7 @@ void SimStore::crash() {
   ++crashes_;
   bool taken = false;
   for (const std::shared_ptr<Pass>& pass : committing_) {
-    if (!random_.chance(0.5)) continue;
+    if (!random_.chance(0.5) || !can_apply(*pass)) continue;
     apply(*pass);
     taken = true;
   }
@@ -141,6 +161,24 @@ void SimStore::wipe() {
   failed_.clear();
   committing_.clear();
   rows_.clear();
+  damaged_.clear();
+}
+
+std::size_t SimStore::damage(std::size_t rows) {
+  if (rows_.empty()) return 0;
+  auto row = std::next(rows_.begin(), static_cast<std::ptrdiff_t>(random_.below(rows_.size())));
+  std::size_t damaged = 0;
+  for (; damaged < rows && row != rows_.end(); ++row, ++damaged) damaged_.insert(row->first);
+  return damaged;
+}
+
+void SimStore::damage_all() {
+  for (const auto& [row, value] : rows_) damaged_.insert(row);
+}
+
+Result<> SimStore::readable(const std::string& row) const {
+  if (!damaged_.contains(row)) return {};
+  return fail("a row does not match its checksum (simulated)");
 }
 
 void SimStore::restore(std::map<std::string, std::string> rows) {
@@ -158,21 +196,41 @@ void SimStore::apply(const Pass& pass) {
     for (const RowBatch& changes : pass) {
       for (std::size_t i = 0; i < changes.size(); ++i) {
         const auto [kind, row, value] = changes[i];
-        if ((kind == RowBatch::Kind::kRemoveRange) != ranges) continue;
+        const bool range = kind == RowBatch::Kind::kRemoveRange || kind == RowBatch::Kind::kForget;
+        if (range != ranges) continue;
         if (kind == RowBatch::Kind::kPut) {
           rows_.insert_or_assign(std::string(row), std::string(value));
+          damaged_.erase(std::string(row));
         } else if (kind == RowBatch::Kind::kRemove) {
           rows_.erase(std::string(row));
-        } else if (row < value) {
-          rows_.erase(rows_.lower_bound(std::string(row)), rows_.lower_bound(std::string(value)));
+          damaged_.erase(std::string(row));
+        } else if (row < value && (kind == RowBatch::Kind::kRemoveRange || random_.chance(0.5))) {
+          const auto erase_from = [&](auto& rows) {
+            rows.erase(rows.lower_bound(std::string(row)), rows.lower_bound(std::string(value)));
+          };
+          erase_from(rows_);
+          erase_from(damaged_);
         }
       }
     }
   }
 }
 
+bool SimStore::can_apply(const Pass& pass) const {
+  for (const RowBatch& changes : pass) {
+    for (std::size_t i = 0; i < changes.size(); ++i) {
+      const auto [kind, row, value] = changes[i];
+      if (kind != RowBatch::Kind::kRemoveRange) continue;
+      const auto damaged = damaged_.lower_bound(std::string(row));
+      if (damaged != damaged_.end() && *damaged < value) return false;
+    }
+  }
+  return true;
+}
+
 void SimStore::settle(std::shared_ptr<Pass> pass) {
   if (std::erase(committing_, pass) == 0 || !random_.chance(0.5)) return;
+  if (!can_apply(*pass)) return;
   apply(*pass);
   failed_.clear();
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct StoreFaults {
   double failing_commit = 0;      // chance that it fails, with nothing changed before a crash
   std::int64_t fetch_us = 200;    // typical duration of a fetch
   bool full = false;              // commits fail
+  double failing_read = 0;        // chance that a row, or all of a scan, cannot be read
 };
 
 class SimStore {
@@ -39,6 +41,10 @@ class SimStore {
   void wipe();
   // All is lost, and these rows are put in its place.
   void restore(std::map<std::string, std::string> rows);
+  // Up to so many rows, neighbours, cannot be read any more until something is written in their
+  // place. Returns how many.
+  std::size_t damage(std::size_t rows);
+  void damage_all();
 
   const std::map<std::string, std::string>& rows() const { return rows_; }
 
@@ -47,13 +53,18 @@ class SimStore {
   using Pass = std::vector<RowBatch>;
 
   std::int64_t about(std::int64_t us);
+  // Removing a range takes reading it.
+  bool can_apply(const Pass& pass) const;
   void apply(const Pass& pass);
   // Settles what becomes of a pass whose outcome nobody will be told.
   void settle(std::shared_ptr<Pass> pass);
 
   Scheduler& scheduler_;
   Random& random_;
+  Result<> readable(const std::string& row) const;
+
   std::map<std::string, std::string> rows_;
+  std::set<std::string> damaged_;  // of rows_
   std::vector<std::shared_ptr<Pass>> committing_;
   std::vector<std::shared_ptr<Pass>> failed_;  // since the last that succeeded
   std::uint64_t crashes_ = 0;

@@ -1,0 +1,267 @@
+// Damaged partitions of a shard and how they are made anew: two real shards of two nodes, on
+// simulated disks and stores. Under crashes and faults it is the simulator's business.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+
+#include "log/test_log.h"
+#include "replica/shard.h"
+#include "store/sim_store.h"
+
+namespace even::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Outbox final : public Transport {
+ public:
+  void send(NodeNumber, std::string message) override { messages.push_back(std::move(message)); }
+  std::deque<std::string> messages;
+};
+
+struct Node {
+  Node(World& w, NodeNumber n, std::vector<NodeNumber> r)
+      : world(w), number(n), replicas(std::move(r)), random(n) {
+    start();
+  }
+  void start() {
+    ShardOptions options;
+    options.node = number;
+    options.partition_count = 1;
+    options.partitions = {{0, replicas}};
+    options.log.segment_bytes = 1 << 10;
+    options.retain_bytes = retain_bytes;
+    options.memory_pressure = [this] { return pressure; };
+    options.warn = [this](const std::string& text) { warnings.push_back(text); };
+    store = rows.shard_store();
+    shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, out);
+    const auto recovered = shard->recover();
+    ASSERT_TRUE(recovered) << recovered.error().message;
+  }
+  void stop() {
+    ASSERT_TRUE(shard->close());
+    shard.reset();
+    store.reset();
+    out.messages.clear();
+    disk.crash();
+    rows.crash();
+  }
+  std::string run(const std::vector<std::string>& words) {
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    std::string reply;
+    shard->execute(*find_command(args[0]), args, false, reply);
+    shard->end_turn();
+    return reply;
+  }
+  void pass_time(int ticks = 400) {
+    for (int i = 0; i < ticks; ++i) {
+      world.run_for(5'000);
+      shard->tick();
+      shard->end_turn();
+    }
+  }
+  void store_all() {
+    shard->store_changes();
+    pass_time();
+    ASSERT_TRUE(shard->all_stored());
+  }
+  // Nothing is left in memory.
+  void evict_all() {
+    store_all();
+    pressure = 2;
+    pass_time();
+    pressure = 0;
+  }
+  bool damaged() const { return shard->partitions()[0].damage.has_value(); }
+  const PartitionState& state() const { return *shard->state(0); }
+
+  World& world;
+  const NodeNumber number;
+  const std::vector<NodeNumber> replicas;
+  Random random;
+  std::uint64_t retain_bytes = 1 << 30;
+  double pressure = 0;
+  sim::SimDisk disk{world.scheduler, random};
+  sim::SimStore rows{world.scheduler, random};
+  Outbox out;
+  std::vector<std::string> warnings;
+  std::unique_ptr<RowStore> store;
+  std::unique_ptr<Shard> shard;
+};
+
+struct Repair : ::testing::Test {
+  World world;
+  Node a{world, 1, {1, 2}};
+  Node b{world, 2, {1, 2}};
+
+  void SetUp() override {
+    for (int i = 0; i < 50; ++i) a.run({"set", fmt::format("k{}", i), fmt::format("{}", i)});
+    b.run({"sadd", "s", "x", "y"});
+    link();
+    converse();
+    ASSERT_EQ(a.state().digest(), b.state().digest());
+  }
+  void link() {
+    a.shard->link_up(2);
+    b.shard->link_up(1);
+  }
+  void unlink() {
+    a.shard->link_down(2);
+    b.shard->link_down(1);
+    a.out.messages.clear();
+    b.out.messages.clear();
+  }
+  // Passes messages for some seconds.
+  void converse() {
+    for (int turn = 0; turn < 400; ++turn) {
+      for (; !a.out.messages.empty(); a.out.messages.pop_front())
+        EXPECT_TRUE(b.shard->receive(1, a.out.messages.front()));
+      for (; !b.out.messages.empty(); b.out.messages.pop_front())
+        EXPECT_TRUE(a.shard->receive(2, b.out.messages.front()));
+      world.run_for(30'000);
+      for (Node* node : {&a, &b}) {
+        node->shard->tick();
+        node->shard->end_turn();
+      }
+    }
+  }
+  // Every row that is there now; and somebody comes upon it.
+  void damage_all(Node& node) {
+    node.rows.damage_all();
+    EXPECT_EQ(node.run({"get", "k7"}), "-IOERR a row does not match its checksum (simulated)\r\n");
+  }
+  void expect_whole_and_equal() {
+    EXPECT_FALSE(a.damaged());
+    EXPECT_EQ(a.state().vector(), b.state().vector());
+    EXPECT_EQ(a.state().digest(), b.state().digest());
+    EXPECT_EQ(a.state().recompute_digest(), a.state().digest());
+    EXPECT_EQ(a.shard->stats().digest_mismatches + b.shard->stats().digest_mismatches, 0u);
+  }
+};
+
+TEST_F(Repair, MakesADamagedPartitionAnewWhileTheNodeRuns) {
+  a.evict_all();
+  damage_all(a);
+  EXPECT_TRUE(a.damaged());
+  EXPECT_EQ(a.shard->store_stats().damaged, 1u);
+  converse();
+  expect_whole_and_equal();
+  EXPECT_EQ(a.run({"get", "k7"}), "$1\r\n7\r\n");
+  EXPECT_EQ(a.run({"scard", "s"}), ":2\r\n");
+  EXPECT_EQ(a.shard->store_stats().repaired, 1u);
+  EXPECT_THAT(a.warnings, Contains(AllOf(HasSubstr("partition 0 is damaged"),
+                                         HasSubstr("does not match its checksum"))));
+  EXPECT_THAT(a.warnings, Contains("partition 0 has been repaired"));
+}
+
+TEST_F(Repair, WhatIsStoredAfterwardsIsReadAfterARestartAndHasNothingOld) {
+  a.evict_all();
+  damage_all(a);
+  b.run({"del", "k1", "k2", "s"});  // their rows stay behind on a, in part
+  converse();
+  expect_whole_and_equal();
+  a.evict_all();
+  a.stop();
+  a.start();
+  EXPECT_FALSE(a.damaged());
+  EXPECT_EQ(a.run({"dbsize"}), ":48\r\n");
+  EXPECT_EQ(a.run({"exists", "k1", "k2", "s", "k3"}), ":1\r\n");
+  EXPECT_EQ(a.state().recompute_digest(), a.state().digest());
+}
+
+TEST_F(Repair, KeepsWhatNoPeerHasYet) {
+  unlink();
+  a.run({"set", "mine", "1"});
+  a.run({"incrby", "n", "5"});
+  a.run({"del", "k3"});
+  a.evict_all();
+  b.run({"set", "theirs", "2"});
+  damage_all(a);
+  link();
+  converse();
+  expect_whole_and_equal();
+  for (Node* node : {&a, &b}) {
+    EXPECT_EQ(node->run({"get", "mine"}), "$1\r\n1\r\n");
+    EXPECT_EQ(node->run({"get", "n"}), "$1\r\n5\r\n");
+    EXPECT_EQ(node->run({"get", "theirs"}), "$1\r\n2\r\n");
+    EXPECT_EQ(node->run({"exists", "k3"}), ":0\r\n");
+  }
+}
+
+TEST_F(Repair, GoesOnWithWritesToWhatCanBeReadAndKeepsThem) {
+  a.evict_all();
+  a.run({"set", "hot", "1"});
+  unlink();
+  damage_all(a);
+  EXPECT_TRUE(a.damaged());
+  EXPECT_EQ(a.run({"incr", "hot"}), ":2\r\n");
+  link();
+  converse();
+  expect_whole_and_equal();
+  EXPECT_EQ(a.run({"get", "hot"}), "$1\r\n2\r\n");
+  EXPECT_EQ(b.run({"get", "hot"}), "$1\r\n2\r\n");
+}
+
+TEST_F(Repair, MakesAPartitionAnewThatCannotBeReadAtTheStart) {
+  a.store_all();
+  a.run({"set", "later", "1"});  // in the log only
+  unlink();
+  a.stop();
+  a.rows.damage_all();
+  a.start();
+  EXPECT_TRUE(a.damaged());
+  EXPECT_TRUE(a.state().vector().empty());
+  EXPECT_THAT(a.run({"get", "later"}), StartsWith("-IOERR"));
+  EXPECT_THAT(a.run({"set", "k1", "v"}), StartsWith("-IOERR"));
+  EXPECT_THAT(a.run({"get", "never"}), StartsWith("-IOERR"));
+  link();
+  converse();
+  expect_whole_and_equal();
+  EXPECT_EQ(a.run({"get", "later"}), "$1\r\n1\r\n");
+  EXPECT_EQ(b.run({"get", "later"}), "$1\r\n1\r\n");
+  EXPECT_EQ(a.run({"set", "k1", "v"}), "+OK\r\n");
+}
+
+TEST_F(Repair, WaitsWhileNoPeerHasAllThatIsLost) {
+  unlink();
+  a.run({"set", "mine", std::string(5000, 'v')});
+  a.stop();
+  a.retain_bytes = 0;
+  a.start();
+  a.run({"set", "k1", "w"});
+  a.evict_all();
+  a.run({"set", "hot", "1"});
+  a.evict_all();
+  const VersionVector before = a.state().vector();
+  damage_all(a);
+  link();
+  converse();
+  EXPECT_TRUE(a.damaged());
+  EXPECT_EQ(a.state().vector(), before);
+  EXPECT_EQ(a.shard->store_stats().repaired, 0u);
+  EXPECT_FALSE(b.state().vector().covers(before));
+}
+
+TEST(RepairAlone, ASingleReplicaServesWhatItCanReadAndSaysWhatToDo) {
+  World world;
+  Node node(world, 1, {1});
+  node.run({"set", "k", "1"});
+  node.evict_all();
+  node.run({"set", "hot", "1"});
+  node.rows.faults.failing_read = 1;
+  EXPECT_THAT(node.run({"get", "k"}), StartsWith("-IOERR"));
+  node.rows.faults.failing_read = 0;
+  node.pass_time();
+  EXPECT_TRUE(node.damaged());
+  EXPECT_EQ(node.run({"incr", "hot"}), ":2\r\n");
+  EXPECT_THAT(node.warnings,
+              Contains(HasSubstr("no other replica to be repaired from: restore the node's data")));
+}
+
+}  // namespace
+}  // namespace even::test
