@@ -186,12 +186,13 @@ class Claim {
         *format ? check_backup_format(directory, **format)
                 : write_format_file(machine_, format_path(directory), kBackupFormat);
     if (!marked) return marked;
-    // For the name of a new directory; what is in it, RocksDB syncs.
-    const std::string parent = fs::path(directory).parent_path().string();
-    std::unique_ptr<rocksdb::Directory> entries;
-    status = machine_->NewDirectory(parent, &entries);
-    if (status.ok()) status = entries->Fsync();
-    if (!status.ok()) return backup_error("cannot sync", parent, status);
+    // Again, if the mark was there: whoever made it may have failed before this.
+    for (const std::string& path : {directory, fs::path(directory).parent_path().string()}) {
+      std::unique_ptr<rocksdb::Directory> entries;
+      status = machine_->NewDirectory(path, &entries);
+      if (status.ok()) status = entries->Fsync();
+      if (!status.ok()) return backup_error("cannot sync", path, status);
+    }
     return {};
   }
 
