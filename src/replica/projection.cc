@@ -1,5 +1,7 @@
 #include "replica/projection.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/hash.h"
@@ -58,6 +60,15 @@ bool Projection::all_stored() const {
                               [](const auto& partition) { return partition->state.changed(); });
 }
 
+Result<> Projection::undamaged() const {
+  for (const auto& partition : core_.partitions()) {
+    if (!partition->damaged()) continue;
+    return fail(
+        fmt::format("partition {} is damaged: {}", partition->id, *partition->rows->damage()));
+  }
+  return {};
+}
+
 bool Projection::due() const {
   return requested_ || store_all_ || !asked_.empty() ||
          core_.log.end() - begun_ >= core_.options.pass_bytes;
@@ -66,6 +77,9 @@ bool Projection::due() const {
 void Projection::tick() {
   if (stage_ == Stage::kIdle) {
     if (!due()) return;
+    if (!asked_.empty()) {
+      if (const auto whole = undamaged(); !whole) return answer(asked_, whole);
+    }
     if (all_stored()) return answer(asked_, {});
     if (core_.clock.monotonic_us() < retry_us_) return;
     requested_ = false;

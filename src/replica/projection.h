@@ -32,7 +32,8 @@ class Projection {
   // Makes the next pass due now, if anything has changed.
   void request_pass() { requested_ = true; }
   // Has all that has been executed so far stored, by a pass that begins from now on.
-  // done(outcome) is called by a later tick(), or when the store answers.
+  // done(outcome) is called by a later tick(), or when the store answers. Fails while a partition
+  // is damaged: what is stored then is not all of it.
   using Stored = std::move_only_function<void(const Result<>&)>;
   void store_now(Stored done) { asked_.push_back(std::move(done)); }
   // Makes passes until nothing is left to store.
@@ -71,6 +72,8 @@ class Projection {
     kCommitting,  // waits for the store
   };
   bool due() const;
+  // The error says which partition is damaged, and how.
+  Result<> undamaged() const;
   void begin();
   void take();
   void commit();

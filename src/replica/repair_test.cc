@@ -259,6 +259,11 @@ TEST(RepairAlone, ASingleReplicaServesWhatItCanReadAndSaysWhatToDo) {
   node.pass_time();
   EXPECT_TRUE(node.damaged());
   EXPECT_EQ(node.run({"incr", "hot"}), ":2\r\n");
+  std::string refused;  // a backup would lack something
+  node.shard->store_now(
+      [&refused](const Result<>& stored) { refused = stored ? "stored" : stored.error().message; });
+  node.pass_time();
+  EXPECT_THAT(refused, StartsWith("partition 0 is damaged: "));
   EXPECT_THAT(node.warnings,
               Contains(HasSubstr("no other replica to be repaired from: restore the node's data")));
 }

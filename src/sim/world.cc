@@ -65,6 +65,7 @@ struct Node : Transport {
   std::unique_ptr<Shard> shard;  // null while the node is down
   std::uint64_t run = 0;         // counts starts
   bool turn_scheduled = false;
+  std::uint64_t repaired = 0;                    // partitions, as of the last tick
   std::map<PartitionId, VersionVector> vectors;  // as last seen, to check that they only grow
   // Rows, from the oldest to the newest backup.
   using Backup = std::map<std::string, std::string>;
@@ -142,9 +143,9 @@ class World {
     kToBackup,  // everything, and a backup is restored
   };
   void crash(Node& node, Loss loss);
+  void count(const Node& node);
   void back_up(Node& node);
   Node::Backup take_backup(Node& node);
-  void count(const Node& node);
   void link(NodeNumber at, NodeNumber peer, bool up);
   void receive(NodeNumber at, NodeNumber peer, const std::string& message);
   void need_turn(Node& node);
@@ -223,6 +224,7 @@ void World::start(Node& node) {
   node.rows.faults.full = false;
   ++node.run;
   node.held.clear();
+  node.repaired = 0;
   node.vectors.clear();
   node.store = node.rows.shard_store();
   auto shard = std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk,
@@ -376,8 +378,10 @@ void World::tick(Node& node, std::uint64_t run) {
       violated(fmt::format("n{}: the vector of partition {} went back", node.number, p.partition));
     last = p.vector;
   }
-  if (!settling_ && node.shard->write_error() && node.random.chance(0.02)) {
-    // An operator restarts a node whose disk failed.
+  // An operator restarts a node whose disk failed; and what was just repaired is put to the test.
+  const std::uint64_t before = std::exchange(node.repaired, node.shard->stats().repaired);
+  if (!settling_ && ((node.shard->write_error() && node.random.chance(0.02)) ||
+                     (node.repaired > before && node.random.chance(0.3)))) {
     scheduler_.after(1, [this, &node, run] {
       if (node.shard && node.run == run) {
         crash(node, Loss::kPower);

@@ -229,8 +229,7 @@ bool SimStore::can_apply(const Pass& pass) const {
 }
 
 void SimStore::settle(std::shared_ptr<Pass> pass) {
-  if (std::erase(committing_, pass) == 0 || !random_.chance(0.5)) return;
-  if (!can_apply(*pass)) return;
+  if (std::erase(committing_, pass) == 0 || !random_.chance(0.5) || !can_apply(*pass)) return;
   apply(*pass);
   failed_.clear();
 }
