@@ -18,6 +18,8 @@
   X(kDigestMissesMember, "removing a set member leaves the digest as it was")                     \
   X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
   X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \
+  X(kFailedSyncIgnored, "after a failed sync the log goes on in the same file")                   \
+  X(kStartTrustsKernel, "a restart takes for durable what a failed sync has left in memory")      \
   X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \
   X(kChangeNotNoted, "a change is not noted for the store")                                       \
   X(kEvictChanged, "an object leaves memory before it has been stored")                           \

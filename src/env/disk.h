@@ -33,9 +33,10 @@ class AppendFile {
   virtual void zero_ahead(std::uint64_t size) = 0;
   // Makes everything appended before the call durable, then calls `done` on the thread that owns
   // the file. `done` is not called once the file has been destroyed. At most one sync is under way
-  // at a time.
+  // at a time. After an error nothing is known of the bytes that were not durable before, now and
+  // for good: a later sync that succeeds says nothing about them.
   virtual void sync(std::function<void(Result<>)> done) = 0;
-  // The same, blocking. For start, stop and the change of segments.
+  // The same, blocking. For start, stop, the change of segments, and where the disk is quick.
   virtual Result<> sync_now() = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "env/sim_disk.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace even::sim {
 
@@ -42,21 +43,27 @@ class SimFile : public AppendFile {
     if (disk_.random_.chance(faults.slow_sync)) duration *= 100;
     const bool fails = disk_.random_.chance(faults.failing_sync);
     // What is synced is what had been appended when the sync began.
-    disk_.scheduler_.after(duration, [alive = std::weak_ptr<bool>(alive_), content = content_,
-                                      upto = content_->bytes, fails, done = std::move(done)] {
-      if (alive.expired()) return;
-      if (fails) return done(fail("input/output error (simulated)"));
-      content->durable = upto;
-      done({});
-    });
+    disk_.scheduler_.after(
+        duration, [this, alive = std::weak_ptr<bool>(alive_), upto = content_->bytes, fails,
+                   done = std::move(done)]() mutable {
+          if (alive.expired()) return;
+          done(finish_sync(std::move(upto), fails));
+        });
   }
 
   Result<> sync_now() override {
-    content_->durable = content_->bytes;
-    return {};
+    return finish_sync(content_->bytes, disk_.random_.chance(disk_.faults.failing_sync));
   }
 
  private:
+  Result<> finish_sync(std::string upto, bool fails) {
+    if (fails) {
+      disk_.sync_failed(*content_);
+      return fail("input/output error (simulated)");
+    }
+    SimDisk::synced(*content_, std::move(upto));
+    return {};
+  }
   void put(std::string_view bytes) {
     std::string& all = content_->bytes;
     all.replace(end_, std::min(bytes.size(), all.size() - end_), bytes);
@@ -76,6 +83,29 @@ void SimDisk::crash() {
     content = std::move(survived);
   }
   history_ = {files_};
+}
+
+// The kernel takes what it could not write for written. It keeps it in memory for as long as it
+// likes.
+void SimDisk::sync_failed(Content& content) {
+  std::string& bytes = content.bytes;
+  std::string& durable = content.durable;
+  const std::size_t begin =
+      static_cast<std::size_t>(std::ranges::mismatch(bytes, durable).in1 - bytes.begin());
+  const bool any = content.lost_end > content.lost_begin;
+  content.lost_begin = any ? std::min(content.lost_begin, begin) : begin;
+  content.lost_end = std::max(content.lost_end, bytes.size());
+  if (random_.chance(0.5)) return;
+  const std::size_t size = bytes.size();
+  bytes = durable = survivor(content);
+  bytes.resize(size);
+}
+
+void SimDisk::synced(Content& content, std::string bytes) {
+  for (std::size_t i = content.lost_begin; i < std::min(content.lost_end, bytes.size()); ++i) {
+    bytes[i] = i < content.durable.size() ? content.durable[i] : '\0';
+  }
+  content.durable = std::move(bytes);
 }
 
 std::string SimDisk::survivor(const Content& content) {

@@ -1,7 +1,8 @@
 // A disk that loses what it is allowed to lose. Content that was not synced survives a crash in
 // part: a prefix of it, or a prefix with junk or a hole behind it. In the place of the rest is what
 // was durable there, zeroes or nothing; a change of size survives or not. Directory changes that
-// were not synced survive as a prefix of their sequence. It can also be full, slow, or fail a sync.
+// were not synced survive as a prefix of their sequence. It can also be full, slow, or fail a sync:
+// what was not durable before can perhaps still be read, but no later sync makes it durable.
 #pragma once
 
 #include <map>
@@ -48,10 +49,15 @@ class SimDisk : public Disk {
   struct Content {
     std::string bytes;
     std::string durable;  // as the last sync has left it
+    // What failed syncs have lost, from the first byte to the last.
+    std::size_t lost_begin = 0;
+    std::size_t lost_end = 0;
   };
   using Directory = std::map<std::string, std::shared_ptr<Content>>;
 
   void changed();
+  void sync_failed(Content& content);
+  static void synced(Content& content, std::string bytes);
   std::string survivor(const Content& content);
 
   Scheduler& scheduler_;

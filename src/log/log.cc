@@ -19,6 +19,10 @@ constexpr std::uint64_t kReserveBytes = 1 << 20;
 // for a frame that is smaller than this.
 constexpr std::uint64_t kLargeFrameBytes = 16 << 10;
 constexpr std::uint64_t kReadChunk = 4 << 20;
+// How long after a failed sync what it was to sync is written anew once more, if that has failed:
+// twice as long each time.
+constexpr std::int64_t kFirstRetryUs = 100'000;
+constexpr std::int64_t kLastRetryUs = 5'000'000;
 
 struct Scan {
   std::uint64_t intact = 0;  // bytes of intact frames from the start
@@ -97,20 +101,35 @@ Result<std::map<ShardId, std::vector<Found>>> find_segments(Disk& disk) {
   return found;
 }
 
-// One segment's content after its header; an empty one when the file is the last and its header
-// never got to the disk.
-Result<std::string> read_segment(Disk& disk, const Found& segment, bool last) {
+// One segment's content after its header, up to where the next one begins: that holds anew what a
+// failed sync has left there.
+Result<std::string> read_segment(Disk& disk, const std::vector<Found>& segments, std::size_t i) {
+  const Found& segment = segments[i];
+  const bool last = i + 1 == segments.size();
   auto bytes = read_all(disk, segment.name);
   if (!bytes) return std::unexpected(bytes.error());
   const auto header = decode_segment_header(*bytes);
-  if (!header) {
-    if (last && bytes->size() <= kSegmentHeaderBytes) return std::string();
-    return fail(damage(segment.name, 0, header.error().message));
-  }
+  if (!header) return fail(damage(segment.name, 0, header.error().message));
   if (header->base != segment.header.base || header->shard != segment.header.shard) {
     return fail(damage(segment.name, 0, "the header does not belong to a file of this name"));
   }
-  return bytes->substr(kSegmentHeaderBytes);
+  return bytes->substr(kSegmentHeaderBytes,
+                       last ? std::string::npos : segments[i + 1].header.base - header->base);
+}
+
+// Of a file that will be a segment once it is whole.
+std::string unfinished(const std::string& name) { return name + ".new"; }
+
+Result<> remove_unfinished(Disk& disk, ShardId shard) {
+  auto names = disk.list();
+  if (!names) return std::unexpected(names.error());
+  for (const std::string& name : *names) {
+    const auto header = parse_segment_name(std::string_view(name).substr(0, name.rfind('.')));
+    if (!header || header->shard != shard || name != unfinished(segment_name(shard, header->base)))
+      continue;
+    if (auto removed = disk.remove(name); !removed) return removed;
+  }
+  return {};
 }
 
 }  // namespace
@@ -124,6 +143,7 @@ Result<> Log::recover(const Visit& visit,
   auto all = find_segments(disk_);
   if (!all) return std::unexpected(all.error());
   const std::vector<Found> found = std::move((*all)[shard_]);
+  if (auto removed = remove_unfinished(disk_, shard_); !removed) return removed;
 
   std::uint64_t total = 0;
   std::uint64_t done = 0;
@@ -143,7 +163,7 @@ Result<> Log::recover(const Visit& visit,
                  fmt::format("the log goes on at position {} but the segment before it ends at {}",
                              base, end_)));
     }
-    auto content = read_segment(disk_, segment, last);
+    auto content = read_segment(disk_, found, i);
     if (!content) return std::unexpected(content.error());
     auto scan =
         scan_frames(*content, base, [&](std::uint64_t offset, std::string_view body) -> Result<> {
@@ -181,6 +201,7 @@ Result<> Log::recover(const Visit& visit,
     }
     segments_.push_back({base, segment.name, scan->intact});
     end_ = base + scan->intact;
+    durable_ = std::max(base, scan->durable);
     done += kSegmentHeaderBytes + content->size();
     if (progress) progress(done, total);
   }
@@ -189,27 +210,21 @@ Result<> Log::recover(const Visit& visit,
   stats_.segments = segments_.size();
 
   if (segments_.empty()) {
-    bool created = false;
-    if (auto started = start_segment(created); !started) return started;
-  } else {
-    Segment& segment = segments_.back();
-    // Its header may have the right length and not be there: the length can get to the disk before
-    // the bytes.
-    const auto header = disk_.read(segment.name, 0, kSegmentHeaderBytes);
-    const bool headless = !header || !decode_segment_header(*header);
-    auto file = disk_.open_append(segment.name, headless ? 0 : kSegmentHeaderBytes + segment.bytes);
-    if (!file) return std::unexpected(file.error());
-    file_ = std::move(*file);
-    if (headless) {
-      cut_ =
-          fmt::format("{}: has no whole header: an unfinished segment, begun anew", segment.name);
-      if (auto written = file_->append(encode_segment_header({shard_, segment.base})); !written)
-        return written;
-    }
+    durable_ = end_;
+    return begin_segment();
+  }
+  const Segment& segment = segments_.back();
+  auto file = disk_.open_append(segment.name, kSegmentHeaderBytes + segment.bytes);
+  if (!file) return std::unexpected(file.error());
+  file_ = std::move(*file);
+  if (durable_ == end_) {
     if (auto synced = file_->sync_now(); !synced) return synced;
   }
   if (auto synced = disk_.sync_directory(); !synced) return synced;
-  durable_ = end_;
+  // What no frame says to be durable may be in the kernel's memory alone, since a sync has failed:
+  // then a sync now would succeed and do nothing.
+  if (EVEN_MUTANT(kStartTrustsKernel)) durable_ = end_;
+  if (durable_ < end_) (void)distrust("nothing shows that all of it has been synced");
   return {};
 }
 
@@ -220,51 +235,30 @@ Result<> Log::write_failed(const std::string& what) {
   return fail(what);
 }
 
-Result<> Log::start_segment(bool& created) {
-  const std::string name = segment_name(shard_, end_);
-  auto file = disk_.open_append(name, 0);
-  created = file.has_value();
-  if (!file) return std::unexpected(file.error());
-  if (auto written = (*file)->append(encode_segment_header({shard_, end_})); !written) {
-    (void)disk_.remove(name);
-    return written;
-  }
-  // Before any frame: a segment with frames in it has an intact header, or it is damaged.
-  if (auto synced = (*file)->sync_now(); !synced) return synced;
-  if (auto synced = disk_.sync_directory(); !synced) return synced;
-  // The old segment gets no more frames. Until this is durable, a crash may leave its zeroes.
-  if (file_) (void)file_->truncate(kSegmentHeaderBytes + segments_.back().bytes);
-  file_ = std::move(*file);
-  segments_.push_back({end_, name, 0});
-  ++stats_.segments;
-  stats_.bytes_on_disk += kSegmentHeaderBytes;
-  return {};
-}
-
 // What precedes a segment is durable, so that only the last segment can have a torn tail.
-Result<> Log::roll(bool& created) {
-  created = false;
+Result<> Log::roll() {
   if (durable_ < end_) {
-    if (auto synced = file_->sync_now(); !synced) {
-      sync_failed_ = true;
-      return write_failed("the log cannot be synced: " + synced.error().message);
+    if (auto synced = file_->sync_now(); synced) {
+      durable_ = end_;
+    } else if (auto rescued = sync_failed(synced.error().message); !rescued) {
+      return rescued;
     }
-    durable_ = end_;
   }
-  if (auto started = start_segment(created); !started) {
-    return write_failed(started.error().message);
-  }
+  if (auto begun = begin_segment(); !begun) return write_failed(begun.error().message);
   return {};
 }
 
 Result<> Log::flush() {
-  if (sync_failed_) return fail(*error_);
+  replaced_.reset();
+  if (distrusted_) {
+    if (clock_.monotonic_us() < retry_us_) return fail(*error_);
+    if (auto rescued = rescue(); !rescued) return rescued;
+  }
   if (body_.empty() && !error_) return {};
   std::optional<std::string> roll_error;
-  if (segments_.back().bytes >= options_.segment_bytes && !syncing_) {
-    bool created = false;
-    if (auto rolled = roll(created); !rolled) {
-      if (sync_failed_ || created) return rolled;
+  if (next_is_there_ || (segments_.back().bytes >= options_.segment_bytes && !syncing_)) {
+    if (auto rolled = roll(); !rolled) {
+      if (distrusted_ || next_is_there_) return rolled;
       // No file could be opened. What has been executed still goes to the old segment, which has
       // room reserved, so that its replies can leave; the next commands are refused.
       roll_error = rolled.error().message;
@@ -305,7 +299,7 @@ Result<> Log::flush() {
 }
 
 void Log::sync(bool in_place) {
-  if (sync_failed_) return;
+  if (distrusted_) return;
   if (syncing_) {
     sync_again_ = true;
     return;
@@ -318,17 +312,14 @@ void Log::sync(bool in_place) {
     return synced(upto, started, file_->sync_now());
   }
   syncing_ = true;
-  file_->sync([this, upto, started](Result<> result) { synced(upto, started, std::move(result)); });
+  file_->sync([this, upto, started](const Result<>& result) { synced(upto, started, result); });
 }
 
-void Log::synced(LogPosition upto, std::int64_t started_us, Result<> result) {
+void Log::synced(LogPosition upto, std::int64_t started_us, const Result<>& result) {
   syncing_ = false;
   if (!result) {
-    ++stats_.sync_errors;
-    sync_failed_ = true;
-    error_ = "the log cannot be synced: " + result.error().message +
-             "; writes stay refused until a restart has re-read it";
-  } else {
+    (void)sync_failed(result.error().message);
+  } else if (!distrusted_) {
     durable_ = std::max(durable_, upto);
     ++stats_.syncs;
     stats_.last_sync_seconds = static_cast<double>(clock_.monotonic_us() - started_us) / 1e6;
@@ -337,8 +328,7 @@ void Log::synced(LogPosition upto, std::int64_t started_us, Result<> result) {
     // two.
     if (segments_.back().bytes >= options_.segment_bytes) {
       sync_again_ = false;
-      bool created = false;
-      (void)roll(created);
+      (void)roll();
     } else if (std::exchange(sync_again_, false)) {
       sync();
     }
@@ -347,19 +337,114 @@ void Log::synced(LogPosition upto, std::int64_t started_us, Result<> result) {
 }
 
 Result<> Log::flush_and_sync() {
+  if (distrusted_) {
+    if (auto rescued = rescue(); !rescued) return rescued;
+  }
   if (auto flushed = flush(); !flushed) return flushed;
   if (durable_ >= end_) return {};
-  if (auto synced = file_->sync_now(); !synced) {
-    sync_failed_ = true;
-    return write_failed("the log cannot be synced: " + synced.error().message);
-  }
+  if (auto synced = file_->sync_now(); !synced) return sync_failed(synced.error().message);
   durable_ = end_;
   return {};
+}
+
+Result<> Log::sync_failed(const std::string& why) {
+  ++stats_.sync_errors;
+  if (EVEN_MUTANT(kFailedSyncIgnored)) return {};
+  return distrust("it cannot be synced: " + why);
+}
+
+Result<> Log::distrust(const std::string& why) {
+  distrusted_ = true;
+  distrust_ = why;
+  error_ = "the log is not to be trusted: " + why;
+  retry_after_us_ = kFirstRetryUs;
+  return rescue();
+}
+
+// A file whose sync has failed is not to be trusted any more, whatever later syncs of it say.
+Result<> Log::rescue() {
+  // Its outcome would be that of a file which is gone.
+  if (syncing_) return fail(*error_);
+  if (auto begun = begin_segment(); !begun) {
+    retry_us_ = clock_.monotonic_us() + retry_after_us_;
+    retry_after_us_ = std::min(2 * retry_after_us_, kLastRetryUs);
+    return write_failed(
+        fmt::format("the log is not to be trusted: {}; and it could not be written "
+                    "anew: {}. That is tried again",
+                    distrust_, begun.error().message));
+  }
+  distrusted_ = false;
+  sync_again_ = false;
+  error_.reset();
+  ++stats_.rescues;
+  return {};
+}
+
+// Begins a segment where what is durable ends, with the frames that come after it; they are durable
+// then, too. The file gets its name when it is whole and on the disk. In the segment before it
+// recovery reads no further than to its beginning.
+Result<> Log::begin_segment() {
+  const std::string name = segment_name(shard_, durable_);
+  auto file = copy_unsynced(unfinished(name));
+  if (!file) return std::unexpected(file.error());
+  if (auto renamed = disk_.rename(unfinished(name), name); !renamed) return renamed;
+  next_is_there_ = true;
+  if (auto synced = disk_.sync_directory(); !synced) return synced;
+  next_is_there_ = false;
+
+  const std::uint64_t bytes = end_ - durable_;
+  if (!segments_.empty() && segments_.back().base == durable_) {
+    segments_.back().bytes = bytes;
+  } else {
+    if (!segments_.empty()) {
+      // It gets no more frames. Until this is durable, a crash may leave what is behind them.
+      Segment& old = segments_.back();
+      old.bytes = durable_ - old.base;
+      (void)file_->truncate(kSegmentHeaderBytes + old.bytes);
+    }
+    segments_.push_back({durable_, name, bytes});
+    ++stats_.segments;
+    stats_.bytes_on_disk += kSegmentHeaderBytes;
+  }
+  replaced_ = std::exchange(file_, std::move(*file));
+  durable_ = end_;
+  return {};
+}
+
+Result<std::unique_ptr<AppendFile>> Log::copy_unsynced(const std::string& name) {
+  auto file = disk_.open_append(name, 0);
+  if (!file) return file;
+  auto written = (*file)->append(encode_segment_header({shard_, durable_}));
+  const auto in_memory = std::ranges::lower_bound(tail_, durable_, {}, &TailFrame::position);
+  const LogPosition until = in_memory == tail_.end() ? end_ : in_memory->position;
+  if (written && durable_ < until) {
+    const Segment& segment = segments_.back();
+    const std::uint64_t offset = kSegmentHeaderBytes + (durable_ - segment.base);
+    auto bytes = disk_.read(segment.name, offset, until - durable_);
+    if (!bytes) return std::unexpected(bytes.error());
+    const auto scan =
+        scan_frames(*bytes, durable_, [](std::uint64_t, std::string_view) { return Result<>(); });
+    if (scan->intact != until - durable_) {
+      return fail(
+          fmt::format("{}: the frame at offset {} cannot be read any more: only a restart helps, "
+                      "which cuts the log there and takes the rest from other replicas",
+                      segment.name, offset + scan->intact));
+    }
+    written = (*file)->append(*bytes);
+  }
+  for (auto frame = in_memory; written && frame != tail_.end(); ++frame) {
+    written = (*file)->append(frame->bytes);
+  }
+  if (written) written = (*file)->sync_now();
+  if (written) return file;
+  (void)disk_.remove(name);
+  return std::unexpected(written.error());
 }
 
 Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
                               const std::function<void(std::string_view)>& visit) {
   EVEN_CHECK(from >= begin() && from <= end_, "a position outside the log");
+  const LogPosition first = from;
   const LogPosition stop = from + limit;
   std::string_view body;
   const auto take = [&](std::string_view bytes) -> std::optional<std::uint64_t> {
@@ -387,8 +472,13 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
     --segment;
     const std::uint64_t offset = kSegmentHeaderBytes + (from - segment->base);
     std::uint64_t chunk = std::min(std::max(limit, std::uint64_t{64} << 10), kReadChunk);
+    // What has been visited counts: the next call finds the error again.
+    const auto failed = [&](const std::string& why) -> Result<LogPosition> {
+      if (from > first) return from;
+      return fail(why);
+    };
     auto bytes = disk_.read(segment->name, offset, chunk);
-    if (!bytes) return std::unexpected(bytes.error());
+    if (!bytes) return failed(bytes.error().message);
     std::string_view rest = *bytes;
     std::uint64_t taken = 0;
     while (!rest.empty() && from < stop) {
@@ -401,9 +491,9 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
     if (taken == 0) {
       // A frame larger than the chunk, or damage.
       auto whole = disk_.read(segment->name, offset, segment->base + segment->bytes - from);
-      if (!whole) return std::unexpected(whole.error());
+      if (!whole) return failed(whole.error().message);
       const auto size = take(*whole);
-      if (!size) return fail(damage(segment->name, offset, "a frame cannot be read"));
+      if (!size) return failed(damage(segment->name, offset, "a frame cannot be read"));
       from += *size;
     }
   }
@@ -429,9 +519,8 @@ Result<> Log::remove_first_segment() {
 
 Result<> Log::remove_all() {
   EVEN_CHECK(body_.empty(), "records that are not written would be lost");
-  bool created = false;
   if (segments_.back().bytes > 0) {
-    if (auto rolled = roll(created); !rolled) return rolled;
+    if (auto rolled = roll(); !rolled) return rolled;
   }
   while (segments_.size() > 1) {
     if (auto removed = remove_first_segment(); !removed) return removed;
@@ -454,7 +543,7 @@ Result<LogReport> inspect_log(
         return fail(
             damage(segment.name, 0, "the log does not go on where the segment before it ends"));
       }
-      auto content = read_segment(disk, segment, last);
+      auto content = read_segment(disk, segments, i);
       if (!content) return std::unexpected(content.error());
       auto scan = scan_frames(*content, segment.header.base,
                               [&](std::uint64_t offset, std::string_view body) -> Result<> {

@@ -50,7 +50,8 @@ struct LogStats {
   std::uint64_t segments = 0;
   std::uint64_t syncs = 0;
   std::uint64_t sync_errors = 0;
-  double sync_seconds = 0;  // in all
+  std::uint64_t rescues = 0;  // how often what had not been synced was written anew
+  double sync_seconds = 0;    // in all
   double last_sync_seconds = 0;
 };
 
@@ -88,15 +89,18 @@ class Log {
   LogPosition end() const { return end_; }
   LogPosition durable() const { return durable_; }
   bool sync_needed() const { return durable_ < end_; }
-  // Why the log cannot be written at present. A failed sync is final: what the disk holds is
-  // unknown until a restart reads it.
+  // Why the log cannot be written at present. After a failed sync nothing is known of what was not
+  // durable before; the log goes on once all of it has been written anew, to another file. flush()
+  // tries that every now and then.
   const std::optional<std::string>& error() const { return error_; }
+  // Why what was not durable had to be written anew, the last time.
+  const std::string& last_distrust() const { return distrust_; }
   // Whether something that was appended cannot be written or synced at present, because of error().
-  bool stuck() const { return sync_failed_ || (error_ && !body_.empty()); }
+  bool stuck() const { return distrusted_ || (error_ && !body_.empty()); }
 
   // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
   // frame, and calls visit(record) for each of their records. Returns the position after them;
-  // `from` itself at the end.
+  // `from` itself at the end. After an error nothing has been visited.
   Result<LogPosition> read(LogPosition from, std::uint64_t limit,
                            const std::function<void(std::string_view)>& visit);
 
@@ -125,12 +129,14 @@ class Log {
 
   Result<> recover_segment(std::size_t index, const Visit& visit,
                            const std::function<void(std::uint64_t)>& progress);
-  // On an error, whether the file has come into being: if it has, nothing may be written to the
-  // segment before it any more, or the two would overlap.
-  Result<> start_segment(bool& created);
-  Result<> roll(bool& created);
+  Result<> roll();
+  Result<> begin_segment();
   Result<> write_failed(const std::string& what);
-  void synced(LogPosition upto, std::int64_t started_us, Result<> result);
+  Result<> sync_failed(const std::string& why);
+  Result<> distrust(const std::string& why);
+  Result<> rescue();
+  Result<std::unique_ptr<AppendFile>> copy_unsynced(const std::string& name);
+  void synced(LogPosition upto, std::int64_t started_us, const Result<>& result);
 
   const LogOptions options_;
   const ShardId shard_;
@@ -138,12 +144,19 @@ class Log {
   Clock& clock_;
   std::vector<Segment> segments_;
   std::unique_ptr<AppendFile> file_;
+  std::unique_ptr<AppendFile> replaced_;  // by rescue(), which it may have called
+  // There is a file for the segment after the one that file_ is of, so that nothing may be appended
+  // to this one any more; but it is not certain to outlast a crash.
+  bool next_is_there_ = false;
   std::string body_;
   LogPosition end_ = 0;
   LogPosition durable_ = 0;
   bool syncing_ = false;
   bool sync_again_ = false;
-  bool sync_failed_ = false;
+  bool distrusted_ = false;
+  std::string distrust_;
+  std::int64_t retry_us_ = 0;  // when rescue() is due again
+  std::int64_t retry_after_us_ = 0;
   std::optional<std::string> error_;
   std::optional<std::string> cut_;
   std::function<void()> on_synced_;

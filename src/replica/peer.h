@@ -66,6 +66,7 @@ struct Peer {
   bool up = false;
   bool reported = false;  // its complete report has come
   LogPosition cursor = 0;
+  std::int64_t log_retry_us = 0;  // when reading it is tried again; 0: it can be read
   std::uint64_t next_number = 1;
   std::deque<InFlight> in_flight;
   std::uint64_t bytes_in_flight = 0;

@@ -16,6 +16,9 @@ constexpr std::int64_t kNoProgressUs =
     400'000;  // behind for so long without progress: fill the gap
 constexpr std::int64_t kFullReportIntervalUs = 1'000'000;
 constexpr std::int64_t kCollectIntervalUs = 500'000;
+// How soon a log that could not be read is read again: damage stays, but what a failed sync has
+// left is written anew.
+constexpr std::int64_t kLogRetryUs = 200'000;
 // A message is taken for lost when nothing has been acknowledged for so long, plus the time that it
 // takes at the speed of a slow link. What is only on its way must not be sent again: it would make
 // the link slower still.
@@ -254,6 +257,7 @@ bool Replication::pump_snapshot(Peer& peer) {
 
 bool Replication::pump_records(Peer& peer) {
   if (peer.cursor >= core_.log.end()) return false;
+  if (peer.log_retry_us != 0 && core_.clock.monotonic_us() < peer.log_retry_us) return false;
   RecordsBuilder batch(peer.next_number);
   const auto next = core_.log.read(peer.cursor, kBatchBytes, [&](std::string_view bytes) {
     const auto head = decode_record_head(bytes);
@@ -267,10 +271,14 @@ bool Replication::pump_records(Peer& peer) {
     batch.add(bytes);
   });
   if (!next) {
-    core_.warn(fmt::format("cannot read the log for node {}: {}", peer.node, next.error().message));
-    peer.up = false;
+    if (peer.log_retry_us == 0) {
+      core_.warn(
+          fmt::format("cannot read the log for node {}: {}", peer.node, next.error().message));
+    }
+    peer.log_retry_us = core_.clock.monotonic_us() + kLogRetryUs;
     return false;
   }
+  peer.log_retry_us = 0;
   peer.cursor = *next;
   if (!batch.empty()) {
     const std::uint64_t number = peer.next_number++;

@@ -160,6 +160,7 @@ struct Shard::Impl {
   std::int64_t last_sync_us = 0;
   std::int64_t last_sweep_us = 0;
   std::optional<std::string> warned_error;
+  std::uint64_t warned_rescues = 0;
   std::string warned_unreadable;
 };
 
@@ -213,6 +214,7 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
     }
   }
   last_sync_us = core.clock.monotonic_us();
+  warned_rescues = core.log.stats().rescues;
   return {};
 }
 
@@ -393,6 +395,11 @@ void Shard::end_turn() {
       core.warn("writes are refused: " + *core.log.error());
   }
   impl_->warned_error = core.log.error();
+  if (const std::uint64_t rescues = core.log.stats().rescues; rescues > impl_->warned_rescues) {
+    impl_->warned_rescues = rescues;
+    core.warn("what had not been synced of the log has been written anew and is safe, because " +
+              core.log.last_distrust());
+  }
   if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) {
     core.log.sync(true);
   }

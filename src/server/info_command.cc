@@ -86,13 +86,14 @@ void persistence_section(const Facts& facts, std::string& out) {
   out += fmt::format(
       "loading:{}\r\nrdb_bgsave_in_progress:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\n"
       "log_bytes_written:{}\r\nlog_bytes_on_disk:{}\r\nlog_segments:{}\r\nlog_syncs:{}\r\n"
-      "log_sync_errors:{}\r\nlog_sync_seconds:{:.6f}\r\n",
+      "log_sync_errors:{}\r\nlog_rescues:{}\r\nlog_sync_seconds:{:.6f}\r\n",
       facts.node.ready ? 0 : 1, good ? "ok" : "err",
       facts.sum([](const ThreadReport& r) { return r.log.bytes_written; }),
       facts.sum([](const ThreadReport& r) { return r.log.bytes_on_disk; }),
       facts.sum([](const ThreadReport& r) { return r.log.segments; }),
       facts.sum([](const ThreadReport& r) { return r.log.syncs; }),
       facts.sum([](const ThreadReport& r) { return r.log.sync_errors; }),
+      facts.sum([](const ThreadReport& r) { return r.log.rescues; }),
       facts.sum([](const ThreadReport& r) { return r.log.sync_seconds; }));
 }
 

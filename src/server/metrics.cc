@@ -178,6 +178,8 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
        [](const ThreadReport& r) { return r.log.syncs; }},
       {"even_log_sync_errors_total", "Times that this failed.",
        [](const ThreadReport& r) { return r.log.sync_errors; }},
+      {"even_log_rescues_total", "Times that what had not been synced was written anew.",
+       [](const ThreadReport& r) { return r.log.rescues; }},
       {"even_store_passes_total", "Times that the store was brought up to date with the log.",
        [](const ThreadReport& r) { return r.store.passes; }},
       {"even_store_failed_passes_total", "Times that this failed.",

@@ -41,7 +41,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.clock_jump_every_us = among(0, 0, 500'000);
   o.disk_full_every_us = among(0, 0, 0, 1'000'000);
   o.wipe = o.nodes > 1 ? among(0.0, 0.0, 0.3) : 0.0;
-  o.failing_sync = among(0.0, 0.0, 0.0, 0.002);
+  o.failing_sync = among(0.0, 0.0, 0.002, 0.05);
   o.skew_ms = among(0, 5, 200, 3'600'000);
   o.type_confusion = among(0.0, 0.0, 0.1);
   o.expiry = among(0.0, 0.05, 0.2);
@@ -53,6 +53,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.zero_bytes = among(512u, 4u << 10, 16u << 10);
   o.backup_every_us = among(0, 200'000, 500'000);
   o.restore = among(0.0, 0.2, 0.5);
+  o.kill = among(0.0, 0.5, 0.5);
   if (o.replicas > 1 && random.chance(0.3)) {
     o.damage_every_us = among(50'000, 300'000, 1'000'000);
     o.failing_read = among(0.0, 0.0, 0.002);
@@ -73,13 +74,13 @@ std::string RunOptions::describe() const {
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} failing_commit={} evict={} "
-      "backup_every={}ms restore={} damage_every={}ms failing_read={}",
+      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={}",
       nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
       pass_bytes, retain_bytes, window_bytes, quick_sync_us, zero_bytes, clients, pipeline, turn_us,
       duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
       partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_kept_ms, large, failing_commit, evict, backup_every_us / 1000, restore,
+      expiry_kept_ms, large, failing_commit, evict, backup_every_us / 1000, restore, kill,
       damage_every_us / 1000, failing_read);
 }
 

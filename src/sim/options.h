@@ -41,6 +41,7 @@ struct RunOptions {
   std::int64_t disk_full_every_us = 0;
   double wipe = 0;  // chance that a crash takes the disk with it
   std::int64_t backup_every_us = 0;
+  double kill = 0;     // chance that a crash is of the process alone, not of the machine
   double restore = 0;  // chance that a crash takes the disk with it, and a backup is restored
   double failing_sync = 0;
   double failing_commit = 0;  // of the store

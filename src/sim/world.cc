@@ -25,6 +25,8 @@ namespace {
 
 constexpr std::int64_t kEpochMs = 1'700'000'000'000;
 constexpr std::int64_t kTickUs = 5'000;
+// Longer than the log takes to try again what a failed sync has left undone.
+constexpr std::int64_t kRescueUs = 15'000'000;
 constexpr std::int64_t kSettleUs =
     60'000'000;  // a cluster without faults must have converged by then
 
@@ -62,8 +64,10 @@ struct Node : Transport {
   SimDisk disk;
   SimStore rows;
   std::unique_ptr<RowStore> store;
-  std::unique_ptr<Shard> shard;  // null while the node is down
-  std::uint64_t run = 0;         // counts starts
+  std::unique_ptr<Shard> shard;      // null while the node is down
+  std::uint64_t run = 0;             // counts starts
+  std::int64_t failed_since_us = 0;  // or later, while faults end
+  std::vector<ReplicaId> ended;      // runs of which something may not be on the disk yet
   bool turn_scheduled = false;
   std::uint64_t repaired = 0;                    // partitions, as of the last tick
   std::map<PartitionId, VersionVector> vectors;  // as last seen, to check that they only grow
@@ -138,6 +142,7 @@ class World {
   Node& node(NodeNumber n) { return *nodes_[n - 1]; }
   void start(Node& node);
   enum class Loss : std::uint8_t {
+    kProcess,   // nothing that was written
     kPower,     // what was not synced
     kDisk,      // everything
     kToBackup,  // everything, and a backup is restored
@@ -220,6 +225,8 @@ ShardOptions World::shard_options(Node& node) {
 }
 
 void World::start(Node& node) {
+  // A node whose disk fails while it starts is started again.
+  const double failing_sync = std::exchange(node.disk.faults.failing_sync, 0);
   node.disk.faults.full = false;
   node.rows.faults.full = false;
   ++node.run;
@@ -230,6 +237,7 @@ void World::start(Node& node) {
   auto shard = std::make_unique<Shard>(shard_options(node), node.clock, node.random, node.disk,
                                        *node.store, node);
   const auto recovered = shard->recover();
+  node.disk.faults.failing_sync = failing_sync;
   if (!recovered)
     violated(fmt::format("n{} does not recover: {}", node.number, recovered.error().message));
   node.shard = std::move(shard);
@@ -237,6 +245,8 @@ void World::start(Node& node) {
     release(node);
     need_turn(node);
   });
+  // A start makes all durable that it finds.
+  if (recovered && !node.shard->write_error()) node.ended.clear();
   event("n{} started as {}", node.number, node.shard->replica_id().to_string());
   tick(node, node.run);
   network_.node_started(node.number);
@@ -247,13 +257,19 @@ void World::crash(Node& node, Loss loss) {
   if (loss == Loss::kToBackup && node.backups.empty()) loss = Loss::kPower;
   ++outcome.crashes;
   event("n{} crashes{}", node.number,
-        loss == Loss::kPower  ? ""
-        : loss == Loss::kDisk ? " and loses its disk"
-                              : " and is restored from a backup");
-  if (loss != Loss::kPower || options_.fsync != FsyncPolicy::kAlways) {
-    oracle_.forgive(node.shard->replica_id());
+        loss == Loss::kProcess ? " alone"
+        : loss == Loss::kPower ? ""
+        : loss == Loss::kDisk  ? " and loses its disk"
+                               : " and is restored from a backup");
+  const bool loses_disk = loss == Loss::kDisk || loss == Loss::kToBackup;
+  if (loses_disk || options_.fsync != FsyncPolicy::kAlways) {
+    node.ended.push_back(node.shard->replica_id());
+    // After a failed sync the kernel may have dropped what it could not write.
+    if (loss != Loss::kProcess || node.shard->write_error()) {
+      for (const ReplicaId run : std::exchange(node.ended, {})) oracle_.forgive(run);
+    }
   }
-  if (loss != Loss::kPower) {
+  if (loses_disk) {
     // All that it ever made may have been nowhere else.
     for (const PartitionStatus& p : node.shard->partitions()) {
       for (const Dot& dot : p.vector.entries()) {
@@ -267,6 +283,9 @@ void World::crash(Node& node, Loss loss) {
   node.store.reset();
   node.held.clear();
   switch (loss) {
+    case Loss::kProcess:
+      node.rows.crash();
+      break;
     case Loss::kPower:
       node.disk.crash();
       node.rows.crash();
@@ -484,6 +503,7 @@ void World::schedule_faults() {
     if (!n.shard) return;
     crash(n, random_.chance(options_.wipe)      ? Loss::kDisk
              : random_.chance(options_.restore) ? Loss::kToBackup
+             : random_.chance(options_.kill)    ? Loss::kProcess
                                                 : Loss::kPower);
     scheduler_.after(around(300'000), [this, &n] {
       if (!n.shard) start(n);
@@ -570,8 +590,6 @@ void World::settle() {
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
     n->disk.faults.failing_sync = n->rows.faults.failing_commit = n->rows.faults.failing_read = 0;
-    // A failed sync stays until a restart.
-    if (n->shard && n->shard->write_error()) crash(*n, Loss::kPower);
     if (!n->shard) start(*n);
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
@@ -580,16 +598,20 @@ void World::settle() {
   const std::int64_t deadline = scheduler_.now_us() + kSettleUs;
   std::size_t records = oracle_.records();
   std::int64_t quiet_since = scheduler_.now_us();
+  for (const auto& n : nodes_) n->failed_since_us = quiet_since;
   while (scheduler_.now_us() < deadline) {
     const std::int64_t until = scheduler_.now_us() + 100'000;
     while (scheduler_.step(until)) {
     }
     check_running();
     for (const auto& n : nodes_) {
-      // A sync that was under way when faults ended may yet fail.
-      if (!n->shard->write_error()) continue;
-      crash(*n, Loss::kPower);
-      start(*n);
+      if (!n->shard->write_error()) {
+        n->failed_since_us = scheduler_.now_us();
+      } else if (scheduler_.now_us() - n->failed_since_us > kRescueUs) {
+        // What a failed sync has left is neither in memory nor to be read any more.
+        crash(*n, Loss::kPower);
+        start(*n);
+      }
     }
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
