@@ -29,6 +29,8 @@
   X(kRepairTakesAny, "a partition is repaired without what the log has beyond the peer's state")  \
   X(kRepairNotLogged, "the state of a repaired partition is not logged")                          \
   X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")       \
+  X(kPolicyDeletesUnlogged, "what a cache policy deletes goes without a record")                  \
+  X(kVolatilePolicyTakesAny, "a volatile cache policy deletes keys without expiry as well")       \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 

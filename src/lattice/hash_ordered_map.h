@@ -19,7 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
 #include "base/prefetch.h"
@@ -32,33 +31,56 @@ class HashOrderedMap {
  public:
   class Node {
    public:
-    std::string_view key() const { return {reinterpret_cast<const char*>(this + 1), key_size_}; }
+    std::string_view key() const {
+      const char* bytes = reinterpret_cast<const char*>(this + 1);
+      if (key_size_ != kLongKey) [[likely]]
+        return {bytes, key_size_};
+      std::uint64_t size = 0;
+      std::memcpy(&size, bytes, sizeof size);
+      return {bytes + sizeof size, size};
+    }
     std::uint64_t hash() const { return hash_; }
 
-    // Two marks for the map's user, false at first. Those who only read may set `used`.
+    // A mark and a small number for the map's user, false and 0 at first. Those who only read may
+    // set `uses`.
+    static constexpr unsigned kMostUses = 15;
     bool dirty() const { return dirty_; }
     void set_dirty(bool dirty) { dirty_ = dirty; }
-    bool used() const { return used_; }
-    void set_used(bool used) const { used_ = used; }
+    unsigned uses() const { return uses_; }
+    void set_uses(unsigned uses) const { uses_ = uses & kMostUses; }
 
     // Of the node with its key, without what the value holds beyond itself.
     std::size_t memory_bytes() const { return block_bytes(this); }
 
    private:
     friend class HashOrderedMap;
-    Node(std::uint64_t hash, std::size_t key_size)
-        : hash_(hash), key_size_(static_cast<std::uint32_t>(key_size)), dirty_(0), used_(0) {}
+    // In front of a key whose size is this or more is its size, in eight bytes.
+    static constexpr std::uint32_t kLongKey = (1U << 24) - 1;
+    Node(std::uint64_t hash, std::string_view key)
+        : hash_(hash),
+          key_size_(key.size() < kLongKey ? static_cast<std::uint32_t>(key.size()) : kLongKey),
+          dirty_(0),
+          uses_(0) {
+      char* bytes = reinterpret_cast<char*>(this + 1);
+      if (key_size_ == kLongKey) {
+        const std::uint64_t size = key.size();
+        std::memcpy(bytes, &size, sizeof size);
+        bytes += sizeof size;
+      }
+      std::memcpy(bytes, key.data(), key.size());
+    }
+    static std::size_t bytes_for(std::string_view key) {
+      return sizeof(Node) + key.size() + (key.size() < kLongKey ? 0 : sizeof(std::uint64_t));
+    }
     Node* next_ = nullptr;
     std::uint64_t hash_;
-    std::uint32_t key_size_ : 30;
+    std::uint32_t key_size_ : 24;
     std::uint32_t dirty_ : 1;
-    mutable std::uint32_t used_ : 1;
+    mutable std::uint32_t uses_ : 4;
 
    public:
     Value value{};
   };
-
-  static constexpr std::size_t kMaxKeyBytes = (std::size_t{1} << 30) - 1;
 
   HashOrderedMap() = default;
   HashOrderedMap(HashOrderedMap&& other) noexcept { swap(other); }
@@ -117,16 +139,13 @@ class HashOrderedMap {
   Value& get(std::string_view key, std::uint64_t hash) { return get_node(key, hash).value; }
   Node& get_node(std::string_view key, std::uint64_t hash) {
     if (Node* found = find_node(key, hash)) return *found;
-    EVEN_CHECK(key.size() <= kMaxKeyBytes, "a key longer than any limit lets in");
     if (size_ >= buckets_.size()) resize(buckets_.empty() ? 1 : buckets_.size() * 2);
     Node** link = &buckets_[bucket(hash)];
     while (*link != nullptr &&
            ((*link)->hash_ < hash || ((*link)->hash_ == hash && (*link)->key() < key))) {
       link = &(*link)->next_;
     }
-    void* memory = ::operator new(sizeof(Node) + key.size());
-    Node* node = new (memory) Node(hash, key.size());
-    std::memcpy(static_cast<void*>(node + 1), key.data(), key.size());
+    Node* node = new (::operator new(Node::bytes_for(key))) Node(hash, key);
     node->next_ = *link;
     *link = node;
     ++size_;

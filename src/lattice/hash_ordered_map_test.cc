@@ -105,6 +105,26 @@ RC_GTEST_PROP(HashOrderedMap, EraseIfTakesExactlyWhatItIsToldTo,
   RC_ASSERT(map.size() == expected.size());
 }
 
+TEST(HashOrderedMap, KeysOfAnySizeAreFoundAgain) {
+  constexpr std::size_t kLong = (1 << 24) - 1;  // from here on sizes are kept in another way
+  Map map;
+  std::vector<std::string> keys;
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, kLong - 1, kLong, kLong + 1, 2 * kLong}) {
+    keys.emplace_back(size, 'k');
+    map.get(keys.back(), hash64(keys.back())) = static_cast<int>(size);
+  }
+  for (const std::string& key : keys) {
+    const auto* node = map.find_node(key, hash64(key));
+    ASSERT_NE(node, nullptr) << key.size();
+    EXPECT_EQ(node->value, static_cast<int>(key.size()));
+    EXPECT_TRUE(node->key() == key) << key.size();
+    EXPECT_GE(node->memory_bytes(), key.size());
+    EXPECT_TRUE(map.erase(key, hash64(key))) << key.size();
+  }
+  EXPECT_TRUE(map.empty());
+}
+
 TEST(HashOrderedMap, ARandomChoiceReachesTheEndOfALongChain) {
   HashOrderedMap<int> map;
   std::set<std::string> chosen;

@@ -152,6 +152,9 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   if (is_new || was_gone) {
     if (delta.leaves.empty()) return;
     if (is_new) node = &objects_.get_node(delta.key, key_hash);
+    node->set_uses(use_counts_.fresh);
+  } else {
+    note_use(*node);
   }
   Object& object = node->value;
 
@@ -395,6 +398,18 @@ void PartitionState::expired(
   visit_until(leftovers_, leftover_ms, false);
 }
 
+void PartitionState::next_to_expire(
+    std::size_t limit, const std::function<bool(std::string_view, const Object&)>& visit) const {
+  for (const auto& [at, hash] : expiries_) {
+    if (limit-- == 0) return;
+    const auto* node = objects_.first_of(hash);
+    for (; node != nullptr && node->hash() == hash; node = objects_.next(node)) {
+      const bool meant = node->value.live() && node->value.expires_at_ms() == at;
+      if (meant && !visit(node->key(), node->value)) return;
+    }
+  }
+}
+
 std::uint64_t PartitionState::recompute_digest() const {
   std::uint64_t sum = 0;
   for_each([&sum](std::string_view key, const Object& object) {
@@ -469,9 +484,11 @@ void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
 
 void PartitionState::forget() {
   const std::uint64_t epoch = epoch_ + 1;
+  const UseCounts counts = use_counts_;
   std::destroy_at(this);
   std::construct_at(this);
   epoch_ = epoch;
+  use_counts_ = counts;
 }
 
 void PartitionState::restore_expiry(const Changes::Expiry& entry, bool live) {
@@ -609,6 +626,15 @@ void PartitionState::not_stored(const Changes& changes) {
   }
 }
 
+void PartitionState::count_use(const HashOrderedMap<Object>::Node& node) const {
+  const unsigned uses = node.uses();
+  if (uses < use_counts_.first) return node.set_uses(use_counts_.first);
+  // A linear congruential generator, of whose numbers the upper bits are good.
+  draws_ = draws_ * 1664525 + 1013904223;
+  const unsigned zero_bits = 1 + uses - use_counts_.first;
+  if (draws_ >> (32 - zero_bits) == 0) node.set_uses(uses + 1);
+}
+
 std::size_t PartitionState::evict(std::uint64_t& hand, std::size_t limit) {
   std::size_t evicted = 0;
   const auto* node = objects_.first_from(hand);
@@ -618,10 +644,11 @@ std::size_t PartitionState::evict(std::uint64_t& hand, std::size_t limit) {
     bool may_go = true;
     for (; node != nullptr && node->hash() == hash; node = objects_.next(node)) {
       const bool clean = !node->dirty() || EVEN_MUTANT(kEvictChanged);
-      if (!clean || node->used() || node->value.empty() || node->value.residue_generation() != 0) {
+      if (!clean || node->uses() != 0 || node->value.empty() ||
+          node->value.residue_generation() != 0) {
         may_go = false;
       }
-      node->set_used(false);
+      if (node->uses() != 0) node->set_uses(node->uses() - 1);
     }
     if (!may_go) continue;
     for (const auto* each = first; each != nullptr && each->hash() == hash;
@@ -635,6 +662,30 @@ std::size_t PartitionState::evict(std::uint64_t& hand, std::size_t limit) {
   }
   hand = node == nullptr ? 0 : node->hash();
   return evicted;
+}
+
+std::size_t PartitionState::unused(
+    std::uint64_t& hand, std::size_t limit, bool expiring,
+    const std::function<bool(std::string_view, const Object&)>& visit) const {
+  std::size_t seen = 0;
+  bool more = true;
+  std::uint64_t last = 0;
+  const auto* node = objects_.first_from(hand);
+  for (; node != nullptr; node = objects_.next(node)) {
+    // The hand is a hash: those of one hash are not parted.
+    if ((limit == 0 || !more) && node->hash() != last) break;
+    last = node->hash();
+    if (limit > 0) --limit;
+    if (!node->value.live() || (expiring && node->value.expiry() == nullptr)) continue;
+    ++seen;
+    if (node->uses() != 0) {
+      node->set_uses(node->uses() - 1);
+    } else {
+      more = visit(node->key(), node->value) && more;
+    }
+  }
+  hand = node == nullptr ? 0 : node->hash();
+  return seen;
 }
 
 void PartitionState::warm(std::vector<std::uint64_t> hashes) const {
@@ -680,7 +731,7 @@ void PartitionState::admit(std::uint64_t hash, std::string_view key, Object&& ob
   auto& node = objects_.get_node(key, hash);
   EVEN_CHECK(node.value.empty() && !node.dirty() && cold_ > 0, "an object is in memory already");
   node.value = std::move(object);
-  node.set_used(true);
+  node.set_uses(use_counts_.first);
   --cold_;
   if (node.value.has_residue()) note_residue(key, node.value);
 }

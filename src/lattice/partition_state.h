@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,7 +65,7 @@ class PartitionState {
       node = objects_.find_node(key, hash);
       if (node == nullptr) return nullptr;
     }
-    if (!node->used()) node->set_used(true);
+    note_use(*node);
     return node->value.empty() ? nullptr : &node->value;
   }
   bool empty() const { return object_count() == 0; }
@@ -94,6 +95,11 @@ class PartitionState {
   // Number of keys with content.
   std::size_t live_keys() const { return live_keys_; }
   std::size_t keys_with_expiry() const { return expiries_.size(); }
+  // Of the key that expires next.
+  std::optional<std::int64_t> next_expiry_ms() const {
+    if (expiries_.empty()) return std::nullopt;
+    return expiries_.begin()->first;
+  }
   std::size_t residue_keys() const { return old_residue_.keys.size() + new_residue_.keys.size(); }
 
   // Objects without content that still have an expiry: keys that were purged.
@@ -103,6 +109,12 @@ class PartitionState {
   // first, and for as many objects whose expiry is left over and had come by `leftover_ms`.
   void expired(std::int64_t now_ms, std::int64_t leftover_ms, std::size_t limit,
                const std::function<void(std::string_view, const Object&)>& visit) const;
+
+  // Calls visit(key, object) for live keys, soonest to expire first, while it returns true: those
+  // in memory among the first `limit`.
+  void next_to_expire(
+      std::size_t limit,
+      const std::function<bool(std::string_view key, const Object& object)>& visit) const;
 
   // Drops residue that no replica can need any more. `stable`: every replica of the partition has
   // seen all of it, and this one has seen all that any of them had seen when it said so. Invisible
@@ -138,10 +150,31 @@ class PartitionState {
   void not_stored(const Changes& changes);
 
   std::size_t cold() const { return cold_; }
-  // Drops from memory what is stored as it is and has not been used since this was called before.
-  // Looks at about `limit` objects from hash `hand` on, and leaves it where to go on: 0 at the end.
-  // Returns how many it dropped. Not between take_changes() and its outcome.
+  // Empty objects, which are in memory until it has been stored that they are gone.
+  std::size_t gone() const { return gone_; }
+
+  // How the uses of an object in memory are counted: it begins with `fresh`, a use raises that to
+  // `first`, and further ones to up to `most`, each step with half the chance of the one before, so
+  // that it is about the logarithm of a number. Nothing is counted from `most` on.
+  struct UseCounts {
+    std::uint8_t fresh = 0;
+    std::uint8_t first = 1;
+    std::uint8_t most = 1;
+  };
+  void count_uses(const UseCounts& counts) { use_counts_ = counts; }
+
+  // These two go over what is in memory, about `limit` objects from hash `hand` on, and leave it
+  // where to go on: 0 at the end. An object whose count of uses is not 0 is passed over and has it
+  // lowered.
+  //
+  // Drops from memory what is stored as it is. Returns how many it dropped. Not between
+  // take_changes() and its outcome.
   std::size_t evict(std::uint64_t& hand, std::size_t limit);
+  // Calls visit(key, object) for keys with content, with `expiring` only for those that have an
+  // expiry, while it returns true. Returns how many of them it looked at, passed over or not.
+  std::size_t unused(
+      std::uint64_t& hand, std::size_t limit, bool expiring,
+      const std::function<bool(std::string_view key, const Object& object)>& visit) const;
   // Brings into memory what the store holds of these hashes, faster than one by one.
   void warm(std::vector<std::uint64_t> hashes) const;
   // Whether objects of `hash` would have to be read from the store.
@@ -192,7 +225,14 @@ class PartitionState {
       std::uint64_t first,
       const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const;
 
+  void note_use(const HashOrderedMap<Object>::Node& node) const {
+    if (node.uses() < use_counts_.most) count_use(node);
+  }
+  void count_use(const HashOrderedMap<Object>::Node& node) const;
+
   VersionVector vector_;
+  mutable std::uint32_t draws_ = 0;  // of count_use()
+  UseCounts use_counts_;             // beside objects_, with which it is needed
   // Mutable, as are the next four: reading brings in what is cold.
   mutable HashOrderedMap<Object> objects_;
   StoredObjects* stored_ = nullptr;

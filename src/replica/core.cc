@@ -103,11 +103,21 @@ Dot ShardCore::commit(Partition& partition, Record& record) {
   return dot;
 }
 
-void ShardCore::close(Partition& partition, bool by_command) {
+void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOrigin origin) {
+  std::vector<std::string> names;  // the join erases what the delta views
+  names.reserve(keys.size());
+  for (KeyDelta& key : keys) key.key = names.emplace_back(key.key);
+  Record record = begin(partition, clock.wall_ms(), {});
+  record.delta.keys = std::move(keys);
+  commit(partition, record);
+  close(partition, origin);
+}
+
+void ShardCore::close(Partition& partition, RecordOrigin origin) {
   if (partition.open.empty()) return;
   scratch_.clear();
   const Dot dot = partition.open.close(partition.state.vector(), scratch_);
-  if (options.observe) options.observe(scratch_, by_command);
+  if (options.observe) options.observe(scratch_, origin);
   append(scratch_, partition.id, dot);
   partition.state.cover(dot);
   ++stats.records_local;

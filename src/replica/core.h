@@ -32,9 +32,12 @@ class ShardCore {
   Record begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent);
   // Adds a record that was begun last to the partition's open one and joins it. Returns its dot.
   Dot commit(Partition& partition, Record& record);
+  // Makes a record of this delta, which no command asked for. It may view keys that it removes.
+  // `origin`: as for close().
+  void write(Partition& partition, decltype(Delta::keys) keys, RecordOrigin origin);
   // Put open records in the log's buffer and their dots in the vectors. Must precede everything
-  // that looks at a vector, and the end of the turn. `by_command`: for ShardOptions::observe.
-  void close(Partition& partition, bool by_command = true);
+  // that looks at a vector, and the end of the turn. `origin`: for ShardOptions::observe.
+  void close(Partition& partition, RecordOrigin origin = RecordOrigin::kCommand);
   void close_all();
   bool has_open() const { return !open_.empty(); }
 

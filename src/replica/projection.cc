@@ -194,12 +194,12 @@ bool Projection::fetch(std::span<const std::string_view> keys, std::function<voi
   return true;
 }
 
-void Projection::evict() {
+void Projection::evict(bool may_let_go) {
   any_cold_ = std::ranges::any_of(
       core_.partitions(), [](const auto& partition) { return partition->state.cold() > 0; });
   const auto& pressure = core_.options.memory_pressure;
   const auto& partitions = core_.partitions();
-  if (!pressure || partitions.empty()) return;
+  if (!may_let_go || !pressure || partitions.empty()) return;
   const std::int64_t started_us = core_.clock.monotonic_us();
   for (double now = pressure(); now > 1; now = pressure()) {
     const std::int64_t slice_us = now > kHighPressure ? kLongSliceUs : kSliceUs;

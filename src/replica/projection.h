@@ -48,8 +48,8 @@ class Projection {
   // later, in another turn, when they are in memory (or cannot be read, or have been let go again).
   bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
 
-  // Lets go of objects while memory is over its limit.
-  void evict();
+  // Lets go of objects while memory is over its limit, if they may.
+  void evict(bool may_let_go);
 
   // The log before this is not needed for recovery.
   LogPosition position() const { return position_; }

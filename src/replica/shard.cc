@@ -9,6 +9,7 @@
 #include "base/mutant.h"
 #include "cluster/placement.h"
 #include "replica/core.h"
+#include "replica/key_eviction.h"
 #include "replica/projection.h"
 #include "replica/replication.h"
 
@@ -132,7 +133,8 @@ struct Shard::Impl {
        Transport& transport)
       : core(std::move(options), clock, random, disk),
         replication(core, transport),
-        projection(core, store) {
+        projection(core, store),
+        key_eviction(core) {
     core.log.on_synced([this] {
       if (released_callback) released_callback();
     });
@@ -156,6 +158,7 @@ struct Shard::Impl {
   ShardCore core;
   Replication replication;
   Projection projection;
+  KeyEviction key_eviction;
   std::function<void()> released_callback;
   std::int64_t last_sync_us = 0;
   std::int64_t last_sweep_us = 0;
@@ -239,15 +242,9 @@ void Shard::Impl::sweep() {
                                  remove_leftover_expiry(purge);
                                }
                              });
-    if (purged.empty()) continue;
-    // The delta views keys that the join erases.
-    std::vector<std::string> keys;
-    keys.reserve(purged.size());
-    for (KeyDelta& key : purged) key.key = keys.emplace_back(key.key);
-    Record record = core.begin(*partition, now_ms, {});
-    record.delta.keys = std::move(purged);
-    core.commit(*partition, record);
-    core.close(*partition, false);
+    if (!purged.empty()) {
+      core.write(*partition, std::move(purged), RecordOrigin::kSweep);
+    }
   }
 }
 
@@ -439,8 +436,10 @@ void Shard::tick() {
     impl_->unless_unreadable([this] { impl_->sweep(); });
   }
   impl_->unless_unreadable([this] { impl_->replication.tick(); });
+  impl_->unless_unreadable([this] { impl_->key_eviction.tick(); });
+  if (impl_->key_eviction.wants_pass()) impl_->projection.request_pass();
   impl_->projection.tick();
-  impl_->projection.evict();
+  impl_->projection.evict(impl_->key_eviction.leaves_the_rest());
 }
 
 void Shard::link_up(NodeNumber peer) {
@@ -460,7 +459,10 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
 void Shard::store_now(std::move_only_function<void(const Result<>&)> done) {
   impl_->projection.store_now(std::move(done));
 }
-void Shard::store_changes() { impl_->projection.store_all(); }
+void Shard::store_changes() {
+  impl_->key_eviction.stop();
+  impl_->projection.store_all();
+}
 bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
 Result<> Shard::remove_log() {

@@ -27,6 +27,8 @@
 #include "env/random.h"
 #include "lattice/hlc.h"
 #include "log/log.h"
+#include "replica/cache_policy.h"
+#include "replica/cache_shares.h"
 #include "store/row_store.h"
 
 namespace even {
@@ -38,6 +40,9 @@ class Transport {
   virtual ~Transport() = default;
   virtual void send(NodeNumber peer, std::string message) = 0;
 };
+
+// What made a record: a client's command, the sweep that purges expired keys, or a cache policy.
+enum class RecordOrigin : std::uint8_t { kCommand, kSweep, kCachePolicy };
 
 struct ShardOptions {
   NodeNumber node = 1;
@@ -58,13 +63,15 @@ struct ShardOptions {
       20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t pass_bytes = 128 << 20;  // log written between two passes of the store
   // The memory that the process uses as a share of what it may use; none: there is no limit. Beyond
-  // 1, objects that are stored are let go.
+  // 1, objects that are stored are let go, or keys are deleted.
   std::function<double()> memory_pressure;
+  // Which of the two, and which keys; none: kNoEviction. May change.
+  std::function<CachePolicy()> cache_policy;
+  CacheShares* cache_shares = nullptr;  // null: this is the only shard
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
-  // `by_command`: or else by the sweep that purges expired keys.
-  std::function<void(std::string_view record, bool by_command)> observe;
+  std::function<void(std::string_view record, RecordOrigin origin)> observe;
   // Told which record a command's writes go into. For checkers.
   std::function<void(PartitionId partition, const Dot& dot)> committed;
   // How long the expiry of a purged key is kept for updates that were made elsewhere before.
@@ -87,6 +94,7 @@ struct ShardStats {
   std::uint64_t digest_mismatches = 0;
   std::uint64_t clock_clamped = 0;  // remote times beyond max_drift_ms
   std::uint64_t keys_expired = 0;
+  std::uint64_t keys_evicted = 0;  // deleted by a cache policy
   // Upper bounds of the buckets are in kLagBucketsUs.
   static constexpr std::int64_t kLagBucketsUs[] = {500,   1000,  2000,   3000,   5000,    10000,
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
@@ -185,7 +193,8 @@ class Shard {
   // Has all that has been executed so far stored, over the next ticks. done(outcome) is called on
   // the shard's thread, unless the shard is destroyed before.
   void store_now(std::move_only_function<void(const Result<>&)> done);
-  // Stores all that has changed, over the next ticks, so that the next start is quick.
+  // Stores all that has changed, over the next ticks, so that the next start is quick. From now on
+  // no cache policy deletes anything.
   void store_changes();
   // Whether there is nothing (more) to store.
   bool all_stored() const;

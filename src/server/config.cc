@@ -99,6 +99,13 @@ Complaint set_fsync(Fsync& target, const toml::node& value) {
   return {};
 }
 
+Complaint set_cache_policy(CachePolicy& target, const toml::node& value) {
+  std::string name;
+  if (Complaint complaint = set_choice(name, value, kCachePolicyNames)) return complaint;
+  target = *parse_cache_policy(name);
+  return {};
+}
+
 Complaint set_name(std::string& target, const toml::node& value) {
   auto text = value.value_exact<std::string>();
   if (!text || !cluster::valid_node_name(*text)) {
@@ -165,6 +172,7 @@ const std::vector<Option>& options() {
       EVEN_OPTION("store.backup_rate", set_size(c.store.backup_rate, v, 0, kTiB)),
 
       EVEN_OPTION("memory.max_memory", set_size(c.memory.max_memory, v, 0, kPiB)),
+      EVEN_OPTION("memory.policy", set_cache_policy(c.memory.policy, v)),
 
       EVEN_OPTION("slowlog.log_slower_than_us",
                   set_integer(c.slow_log.log_slower_than_us, v, -1, 3'600'000'000,

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "cluster/cluster_map.h"
+#include "replica/cache_policy.h"
 
 namespace even::server {
 
@@ -97,8 +98,10 @@ struct StoreOptions {
 };
 
 struct MemoryOptions {
-  // What the process may allocate; beyond it, objects that are stored leave memory. 0: no limit.
+  // What the process may allocate; beyond it, objects that are stored leave memory, or keys are
+  // deleted. 0: no limit.
   uint64_t max_memory = 0;
+  CachePolicy policy = CachePolicy::kNoEviction;
 };
 
 struct SlowLogOptions {

@@ -2,6 +2,7 @@
 // names and with its values. Options of Even's own are in the configuration file only.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <set>
@@ -68,6 +69,24 @@ std::string set_bulk_limit(NodeContext& node, std::string_view text, bool apply)
   return {};
 }
 
+std::string set_max_memory(NodeContext& node, std::string_view text, bool apply) {
+  std::int64_t bytes = 0;
+  if (!parse_memory(text, bytes) || bytes < 0) return "argument must be a memory value";
+  if (apply) node.options.max_memory = static_cast<std::uint64_t>(bytes);
+  return {};
+}
+
+std::string set_cache_policy(NodeContext& node, std::string_view text, bool apply) {
+  const auto policy = std::ranges::find_if(
+      kCachePolicyNames, [text](std::string_view name) { return equals_ignore_case(text, name); });
+  if (policy == kCachePolicyNames.end()) {
+    return fmt::format("argument(s) must be one of the following: {}",
+                       fmt::join(kCachePolicyNames, ", "));
+  }
+  if (apply) node.options.cache_policy = *parse_cache_policy(*policy);
+  return {};
+}
+
 // In the order of their names.
 constexpr Parameter kParameters[] = {
     {"appendfsync",
@@ -89,9 +108,11 @@ constexpr Parameter kParameters[] = {
          if (apply) node.options.max_clients = static_cast<std::uint32_t>(value);
        });
      }},
-    {"maxmemory",
-     [](const NodeContext& node) { return std::to_string(node.config.memory.max_memory); }},
-    {"maxmemory-policy", [](const NodeContext&) { return fixed("noeviction"); }},
+    {"maxmemory", [](const NodeContext& node) { return std::to_string(node.options.max_memory); },
+     set_max_memory},
+    {"maxmemory-policy",
+     [](const NodeContext& node) { return fixed(to_string(node.options.cache_policy.load())); },
+     set_cache_policy},
     {"port", [](const NodeContext& node) { return std::to_string(node.config.client.port); }},
     {"proto-max-bulk-len",
      [](const NodeContext& node) { return std::to_string(node.options.max_request_bytes); },

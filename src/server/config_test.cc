@@ -92,6 +92,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.store.pass_bytes, b.store.pass_bytes);
   EXPECT_EQ(a.store.cache_bytes, b.store.cache_bytes);
   EXPECT_EQ(a.memory.max_memory, b.memory.max_memory);
+  EXPECT_EQ(a.memory.policy, b.memory.policy);
   EXPECT_EQ(a.log.retain_bytes, b.log.retain_bytes);
   EXPECT_EQ(a.replication.window_bytes, b.replication.window_bytes);
   EXPECT_EQ(a.replication.report_ms, b.replication.report_ms);

@@ -76,8 +76,8 @@ void memory_section(const Facts& facts, std::string& out) {
   figure("used_memory", allocated_bytes());
   figure("used_memory_rss", memory_use().resident);
   figure("used_memory_peak", allocated_peak_bytes());
-  figure("maxmemory", facts.node.config.memory.max_memory);
-  out += "maxmemory_policy:noeviction\r\n";
+  figure("maxmemory", facts.node.options.max_memory);
+  out += fmt::format("maxmemory_policy:{}\r\n", to_string(facts.node.options.cache_policy.load()));
 }
 
 void persistence_section(const Facts& facts, std::string& out) {
@@ -139,10 +139,11 @@ void backup_section(const Facts& facts, std::string& out) {
 void stats_section(const Facts& facts, std::string& out) {
   out += fmt::format(
       "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nrejected_connections:{}\r\n"
-      "expired_keys:{}\r\nevicted_keys:0\r\n",
+      "expired_keys:{}\r\nevicted_keys:{}\r\n",
       facts.node.connections_received.load(), facts.commands(),
       facts.node.connections_rejected.load(),
-      facts.sum([](const ThreadReport& r) { return r.stats.keys_expired; }));
+      facts.sum([](const ThreadReport& r) { return r.stats.keys_expired; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.keys_evicted; }));
 }
 
 void replication_section(const Facts& facts, std::string& out) {

@@ -58,7 +58,7 @@ std::string diagnosis(std::uint64_t max_memory) {
 
 void execute_memory(Connection& connection, Args args) {
   const auto is = [&](std::string_view name) { return equals_ignore_case(args[1], name); };
-  const std::uint64_t max_memory = connection.thread().node().config.memory.max_memory;
+  const std::uint64_t max_memory = connection.thread().node().options.max_memory;
   if (is("doctor")) return connection.reply().verbatim("txt", diagnosis(max_memory));
   if (is("malloc-stats")) {
     return connection.reply().bulk("Stats not supported for the current allocator");

@@ -172,6 +172,8 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
        [](const ThreadReport& r) { return r.stats.clock_clamped; }},
       {"even_keys_expired_total", "Keys removed because they had expired.",
        [](const ThreadReport& r) { return r.stats.keys_expired; }},
+      {"even_keys_evicted_total", "Keys deleted by this node's cache policy.",
+       [](const ThreadReport& r) { return r.stats.keys_evicted; }},
       {"even_log_written_bytes_total", "Bytes written to the log.",
        [](const ThreadReport& r) { return r.log.bytes_written; }},
       {"even_log_syncs_total", "Times that the log was forced to disk.",

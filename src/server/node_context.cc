@@ -26,7 +26,8 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       shards(shard_count),
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
-      options(config.client, config.slow_log),
+      options(config.client, config.slow_log, config.memory),
+      cache_shares(std::make_unique<CacheShares>(shards)),
       backups(std::make_unique<BackupRunner>(*this)) {
   shard_of.resize(placement.partitions());
   for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {

@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "cluster/placement.h"
+#include "replica/cache_shares.h"
 #include "server/config.h"
 #include "server/link_faults.h"
 #include "server/runtime_options.h"
@@ -46,6 +47,7 @@ struct NodeContext {
   bool partial = false;
 
   RuntimeOptions options;
+  const std::unique_ptr<CacheShares> cache_shares;
   SlowLog slow_log;
   LinkFaults faults;
 

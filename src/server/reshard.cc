@@ -34,6 +34,7 @@ Result<> store_log(const NodeContext& node, ShardId id, ShardId shards) {
   Nobody nobody;
   ShardOptions options = shard_options(node, id, shards);
   options.partition_count = node.placement.partitions();
+  options.cache_policy = nullptr;  // nothing is to be deleted
   Shard shard(std::move(options), clock, random, **disk, *store, nobody);
   if (const auto recovered = shard.recover(); !recovered) return recovered;
   shard.store_changes();

@@ -14,13 +14,16 @@ namespace even::server {
 
 class RuntimeOptions {
  public:
-  explicit RuntimeOptions(const ClientOptions& client, const SlowLogOptions& slow_log = {})
+  explicit RuntimeOptions(const ClientOptions& client, const SlowLogOptions& slow_log = {},
+                          const MemoryOptions& memory = {})
       : max_clients(client.max_clients),
         max_request_bytes(client.max_request_bytes),
         output_buffer_bytes(client.output_buffer_bytes),
         query_buffer_bytes(client.query_buffer_bytes),
         slow_log_us(slow_log.log_slower_than_us),
-        slow_log_length(slow_log.max_len) {
+        slow_log_length(slow_log.max_len),
+        max_memory(memory.max_memory),
+        cache_policy(memory.policy) {
     set_password(client.password);
   }
 
@@ -33,6 +36,9 @@ class RuntimeOptions {
   // Commands that take as long or longer go to the slow log; negative: none does.
   std::atomic<std::int64_t> slow_log_us;
   std::atomic<std::uint64_t> slow_log_length;
+  // Bytes; 0: no limit.
+  std::atomic<std::uint64_t> max_memory;
+  std::atomic<CachePolicy> cache_policy;
 
   bool has_password() const { return has_password_.load(std::memory_order_relaxed); }
   std::string password() const {

@@ -20,7 +20,7 @@ struct Session {
   std::string library_version;
   bool authenticated = false;
   bool resp3 = false;
-  bool no_evict = false;  // taken note of; nothing is evicted in this version
+  bool no_evict = false;  // taken note of; no client is evicted in this version
   bool no_touch = false;
   std::int64_t created_us = 0;
   std::int64_t last_request_us = 0;

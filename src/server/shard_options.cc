@@ -42,10 +42,15 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     // What has changed cannot leave memory before it has been stored.
     constexpr std::uint64_t kChangedShare = 8;
     options.pass_bytes = std::min(options.pass_bytes, limit / kChangedShare / shards);
-    options.memory_pressure = [limit] {
-      return static_cast<double>(allocated_bytes()) / static_cast<double>(limit);
-    };
   }
+  options.memory_pressure = [&limit = node.options.max_memory] {
+    const std::uint64_t bytes = limit.load(std::memory_order_relaxed);
+    return bytes == 0 ? 0 : static_cast<double>(allocated_bytes()) / static_cast<double>(bytes);
+  };
+  options.cache_policy = [&policy = node.options.cache_policy] {
+    return policy.load(std::memory_order_relaxed);
+  };
+  options.cache_shares = node.cache_shares.get();
   options.retain_bytes = node.config.log.retain_bytes;
   options.max_drift_ms = node.config.clock.max_drift_ms;
   options.window_bytes = node.config.replication.window_bytes;

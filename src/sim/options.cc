@@ -62,6 +62,10 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.wipe = o.restore = o.failing_sync = 0;
     o.backup_every_us = 0;
   }
+  if (random.chance(0.3)) {
+    o.policy = static_cast<CachePolicy>(1 + random.below(kCachePolicyNames.size() - 1));
+    o.evict = among(0.02, 0.1, 0.5);
+  }
   return o;
 }
 
@@ -74,14 +78,14 @@ std::string RunOptions::describe() const {
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} failing_commit={} evict={} "
-      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={}",
+      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={}",
       nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
       pass_bytes, retain_bytes, window_bytes, quick_sync_us, zero_bytes, clients, pipeline, turn_us,
       duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
       partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
       expiry_kept_ms, large, failing_commit, evict, backup_every_us / 1000, restore, kill,
-      damage_every_us / 1000, failing_read);
+      damage_every_us / 1000, failing_read, to_string(policy));
 }
 
 }  // namespace even::sim

@@ -6,6 +6,7 @@
 
 #include "env/random.h"
 #include "log/log.h"
+#include "replica/cache_policy.h"
 
 namespace even::sim {
 
@@ -50,7 +51,8 @@ struct RunOptions {
   // cannot be read this time.
   std::int64_t damage_every_us = 0;
   double failing_read = 0;
-  double evict = 0;                    // chance that memory is over its limit when it is looked at
+  double evict = 0;  // chance that memory is over its limit when it is looked at
+  CachePolicy policy = CachePolicy::kNoEviction;
   std::int64_t skew_ms = 0;            // clocks differ by up to this much
   double type_confusion = 0;           // chance that a command is aimed at a key of another type
   double expiry = 0.05;                // share of commands that set an expiry

@@ -12,9 +12,56 @@ using Leaf = std::pair<LeafKind, std::string>;
 // What one record says of one leaf.
 struct Mention {
   const Record* record;
-  bool by_command;
+  RecordOrigin origin;
   const LeafDelta* leaf;  // null: mentioned as absent, by a full key or a full delta
 };
+
+// Whether a value of a leaf is gone wherever this record of somebody who had seen it is known.
+bool removes(const Mention& other, LeafKind kind, const Dot& value) {
+  if (other.record->dot() == value || !other.record->context.covers(value)) return false;
+  // Purging takes the content; the expiry stays, so that an update which had seen it cannot outlive
+  // it. What is left over of it goes later, and is then named.
+  if (kind == LeafKind::kExpiry && other.origin == RecordOrigin::kSweep && other.leaf == nullptr) {
+    return false;
+  }
+  if (other.leaf == nullptr) return true;
+  return !other.leaf->partial && !contains_dot(other.leaf->siblings, value);
+}
+
+// What these records say of a leaf.
+std::vector<Mention> mentions_of(const std::vector<const Made*>& records, std::string_view key,
+                                 const Leaf& leaf) {
+  std::vector<Mention> mentions;
+  for (const Made* made : records) {
+    const Record* record = &made->record;
+    // A record may mention parts of a key in several places.
+    const LeafDelta* found = nullptr;
+    bool whole = record->delta.full;
+    for (const KeyDelta& mentioned : record->delta.keys) {
+      if (mentioned.key != key) continue;
+      whole = mentioned.full;
+      for (const LeafDelta& l : mentioned.leaves) {
+        if (l.kind == leaf.first && l.field == leaf.second) found = &l;
+      }
+    }
+    if (found != nullptr || whole) mentions.push_back({record, made->origin, found});
+  }
+  return mentions;
+}
+
+// Whether the key of these mentions of its expiry had one for the maker of `record` before that.
+bool had_expiry(const std::vector<Mention>& mentions, const Record& record) {
+  const auto known = [&record](const Mention& mention) {
+    return mention.record != &record && record.context.covers(mention.record->dot());
+  };
+  return std::ranges::any_of(mentions, [&](const Mention& write) {
+    const Dot dot = write.record->dot();
+    if (write.leaf == nullptr || !contains_dot(write.leaf->siblings, dot)) return false;
+    return known(write) && std::ranges::none_of(mentions, [&](const Mention& other) {
+             return known(other) && removes(other, LeafKind::kExpiry, dot);
+           });
+  });
+}
 
 struct ExpectedValue {
   Dot dot;
@@ -28,12 +75,21 @@ std::string show(const Leaf& leaf) {
   return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)], leaf.second);
 }
 
+// Whether each record of a cache policy that deletes this key was made by somebody to whom it had
+// an expiry.
+bool deleted_with_expiry_only(const std::vector<const Made*>& records, std::string_view key) {
+  const std::vector<Mention> mentions = mentions_of(records, key, {LeafKind::kExpiry, ""});
+  return std::ranges::all_of(mentions, [&](const Mention& deletion) {
+    return deletion.origin != RecordOrigin::kCachePolicy || had_expiry(mentions, *deletion.record);
+  });
+}
+
 }  // namespace
 
-Result<> Oracle::made(std::string_view bytes, bool by_command) {
+Result<> Oracle::made(std::string_view bytes, RecordOrigin origin) {
   auto made = std::make_unique<Made>();
   made->bytes = bytes;
-  made->by_command = by_command;
+  made->origin = origin;
   auto record = decoder_.decode(made->bytes);
   if (!record) return fail("a record was made that cannot be decoded: " + record.error().message);
   made->record = std::move(*record);
@@ -76,40 +132,20 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     std::map<Leaf, std::vector<ExpectedValue>> values;
     std::map<Leaf, double> sums;
     std::map<Leaf, std::size_t> live_increments;
+    if (only_expiring(policy_) && !deleted_with_expiry_only(seen, key)) {
+      return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
+                              partition, key, to_string(policy_)));
+    }
     for (const Leaf& leaf : all) {
-      std::vector<Mention> mentions;
-      for (const Made* made : seen) {
-        const Record* record = &made->record;
-        // A record may mention parts of a key in several places.
-        const LeafDelta* found = nullptr;
-        bool whole = record->delta.full;
-        for (const KeyDelta& mentioned : record->delta.keys) {
-          if (mentioned.key != key) continue;
-          whole = mentioned.full;
-          for (const LeafDelta& l : mentioned.leaves) {
-            if (l.kind == leaf.first && l.field == leaf.second) found = &l;
-          }
-        }
-        if (found != nullptr || whole) mentions.push_back({record, made->by_command, found});
-      }
+      const std::vector<Mention> mentions = mentions_of(seen, key, leaf);
       // A value is there unless a record that had seen it says otherwise.
       for (const Mention& write : mentions) {
         if (write.leaf == nullptr) continue;
         const Dot dot = write.record->dot();
         for (const SiblingView& sibling : write.leaf->siblings) {
           if (sibling.dot != dot) continue;
-          const bool removed =
-              std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
-                if (other.record == write.record || !other.record->context.covers(dot))
-                  return false;
-                // Purging takes the content; the expiry stays, so that an update which had seen it
-                // cannot outlive it. What is left over of it goes later, and is then named.
-                if (leaf.first == LeafKind::kExpiry && !other.by_command && other.leaf == nullptr) {
-                  return false;
-                }
-                if (other.leaf == nullptr) return true;
-                return !other.leaf->partial && !contains_dot(other.leaf->siblings, dot);
-              });
+          const bool removed = std::ranges::any_of(
+              mentions, [&](const Mention& other) { return removes(other, leaf.first, dot); });
           if (!removed)
             values[leaf].push_back({dot, sibling.time, std::string(sibling.value), sibling.at_ms});
         }

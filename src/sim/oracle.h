@@ -15,14 +15,24 @@
 #include "base/result.h"
 #include "lattice/codec.h"
 #include "lattice/partition_state.h"
+#include "replica/shard.h"
 
 namespace even::sim {
 
+// A record that was made.
+struct Made {
+  std::string bytes;
+  Record record;  // views bytes
+  RecordOrigin origin;
+};
+
 class Oracle {
  public:
-  // A record was made, by a client's command or else by the sweep that purges expired keys. An
-  // error when its dot was used before.
-  Result<> made(std::string_view bytes, bool by_command);
+  // `policy`: of all nodes.
+  explicit Oracle(CachePolicy policy) : policy_(policy) {}
+
+  // A record was made. An error when its dot was used before.
+  Result<> made(std::string_view bytes, RecordOrigin origin);
   // A record increments a number: how much it adds, at which leaf.
   void increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
                   std::string_view field, double by);
@@ -35,20 +45,17 @@ class Oracle {
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
 
   // At the end: `state` is what every replica of the partition holds. Checks that no acknowledged
-  // record is missing and that the state is what the records in it stand for.
+  // record is missing, that the state is what the records in it stand for, and that a volatile
+  // cache policy has only deleted keys which had an expiry.
   Result<> check(PartitionId partition, const PartitionState& state) const;
 
   std::size_t records() const { return records_.size(); }
 
  private:
-  struct Made {
-    std::string bytes;
-    Record record;  // views bytes
-    bool by_command;
-  };
   using Id = std::pair<PartitionId, Dot>;
   using IncrementId = std::tuple<Id, LeafKind, std::string, std::string>;  // kind, key, field
 
+  const CachePolicy policy_;
   std::map<Id, std::unique_ptr<Made>> records_;
   std::map<IncrementId, double> increments_;
   std::set<Id> acknowledged_;

@@ -180,7 +180,7 @@ class World {
   Random random_;
   Workload workload_;
   Network network_;
-  Oracle oracle_;
+  Oracle oracle_{options_.policy};
   std::unique_ptr<cluster::Placement> placement_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<Client> clients_;
@@ -214,8 +214,10 @@ ShardOptions World::shard_options(Node& node) {
   if (options_.evict > 0) {
     o.memory_pressure = [this, &node] { return node.random.chance(options_.evict) ? 2.0 : 0.5; };
   }
-  o.observe = [this](std::string_view bytes, bool by_command) {
-    if (const auto made = oracle_.made(bytes, by_command); !made) violated(made.error().message);
+  // In the end what there is stays, so that it can be checked.
+  o.cache_policy = [this] { return settling_ ? CachePolicy::kNoEviction : options_.policy; };
+  o.observe = [this](std::string_view bytes, RecordOrigin origin) {
+    if (const auto made = oracle_.made(bytes, origin); !made) violated(made.error().message);
   };
   o.committed = [&node](PartitionId partition, const Dot& dot) {
     node.made.emplace_back(partition, dot);
@@ -339,6 +341,7 @@ void World::count(const Node& node) {
   outcome.snapshots += node.shard->stats().snapshots_joined;
   outcome.conflicts += node.shard->stats().conflicts;
   outcome.repairs += node.shard->stats().repaired;
+  outcome.evicted += node.shard->stats().keys_evicted;
 }
 
 void World::link(NodeNumber at, NodeNumber peer, bool up) {

@@ -20,6 +20,7 @@ struct Outcome {
   std::uint64_t snapshots = 0;
   std::uint64_t conflicts = 0;
   std::uint64_t repairs = 0;  // of damaged partitions
+  std::uint64_t evicted = 0;  // keys that a cache policy deleted
   double simulated_seconds = 0;
 };
 
