@@ -1,5 +1,5 @@
-// `even log`: looks into the logs of a data directory, without changing anything. The node may be
-// running; what it writes meanwhile may look torn.
+// `even log`: looks into the logs of a data directory. Only `repair` changes anything, and wants
+// the node stopped; for the others it may be running: what it writes meanwhile may look torn.
 #include "log/log.h"
 
 #include <fmt/format.h>
@@ -20,6 +20,9 @@
 #include "env/posix_disk.h"
 #include "lattice/codec.h"
 #include "log/format.h"
+#include "log/repair.h"
+#include "store/partition_rows.h"
+#include "store/rocks_database.h"
 
 namespace even::cli {
 namespace {
@@ -27,6 +30,7 @@ namespace {
 struct Options {
   std::string dir;
   std::optional<std::uint64_t> limit;
+  bool discard = false;
 };
 
 // How far a long run has come, on a terminal only.
@@ -202,10 +206,76 @@ int dump(const Options& options) {
   return sound ? 0 : 1;
 }
 
+// From where on each shard's log is needed, as far as there is a store.
+Result<std::function<Result<LogPosition>(ShardId)>> needed_positions(const std::string& dir) {
+  const auto directory = std::filesystem::path(dir) / "store";
+  if (!std::filesystem::exists(directory)) return [](ShardId) { return LogPosition{0}; };
+  auto opened = RocksDatabase::open(directory.string());
+  if (!opened) return std::unexpected(opened.error());
+  return [store = std::shared_ptr<RocksDatabase>(std::move(*opened))](ShardId shard) {
+    const auto rows = store->shard_store(shard, [](const RocksDatabase::Task&) {});
+    return read_position(shard, *rows);
+  };
+}
+
+// Returns whether the log is whole afterwards.
+Result<bool> repair_shard(Disk& disk, ShardId shard, LogPosition needed, bool discard) {
+  const auto plan = plan_log_repair(disk, shard, needed);
+  if (!plan) return std::unexpected(plan.error());
+  if (plan->damage.empty()) {
+    fmt::print("Shard {}: not damaged\n", shard);
+    return true;
+  }
+  fmt::print("Shard {}: {}\n", shard, plan->damage);
+  const std::string rest =
+      plan->begin == plan->end
+          ? fmt::format("an empty log that begins at position {}", plan->begin)
+          : fmt::format("the log from position {} to {}", plan->begin, plan->end);
+  if (plan->loses) {
+    fmt::print(
+        "Shard {}: the store has everything up to position {}; with it {} would be left. What "
+        "comes after is lost on this node: {} records that can be read, and those that "
+        "cannot. What other replicas have of them comes back from there.\n",
+        shard, needed, rest, plan->readable_records_lost);
+    if (!discard) {
+      fmt::print("Shard {}: nothing was changed. --discard goes ahead\n", shard);
+      return false;
+    }
+  }
+  if (auto repaired = repair_log(disk, shard, *plan); !repaired)
+    return std::unexpected(repaired.error());
+  fmt::print("Shard {}: repaired{}: the store, and {}. The old files end in .damaged\n", shard,
+             plan->loses ? "" : ", with nothing lost", rest);
+  return true;
+}
+
+int repair(const Options& options) {
+  const auto complain = [](const Error& error) {
+    fmt::print(stderr, "even log repair: {}\n", error.message);
+    return 1;
+  };
+  auto logs = find_logs(options.dir);
+  if (!logs) return complain(logs.error());
+  const auto lock = lock_directory(options.dir);
+  if (!lock) return complain(lock.error());
+  const auto needed = needed_positions(options.dir);
+  if (!needed) return complain(needed.error());
+  bool whole = true;
+  for (const ShardId shard : logs->shards) {
+    const auto from = (*needed)(shard);
+    if (!from) return complain(from.error());
+    const auto repaired = repair_shard(*logs->disk, shard, *from, options.discard);
+    if (!repaired) return complain(repaired.error());
+    whole = whole && *repaired;
+  }
+  return whole ? 0 : 1;
+}
+
 }  // namespace
 
 void add_log(CLI::App& app, int& exit_code) {
-  CLI::App* log = app.add_subcommand("log", "Look into the logs of a data directory");
+  CLI::App* log =
+      app.add_subcommand("log", "Look into the logs of a data directory, and repair them");
   log->require_subcommand(1);
   auto options = std::make_shared<Options>();
 
@@ -222,6 +292,15 @@ void add_log(CLI::App& app, int& exit_code) {
   dump_command->add_option("--limit", options->limit, "Print the first N records only")
       ->type_name("N");
   dump_command->callback([options, &exit_code] { exit_code = dump(*options); });
+
+  CLI::App* repair_command = log->add_subcommand(
+      "repair",
+      "Take damage out of it, the node being stopped. Where the store has what is damaged, nothing "
+      "is lost; otherwise says what would be, and exits with 1");
+  repair_command->add_option("DIR", options->dir, "Data directory of a node")->required();
+  repair_command->add_flag("--discard", options->discard,
+                           "Go ahead although something is lost on this node");
+  repair_command->callback([options, &exit_code] { exit_code = repair(*options); });
 }
 
 }  // namespace even::cli

@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 
 #include "base/check.h"
 #include "base/mutant.h"
 #include "log/format.h"
+#include "log/segments.h"
 
 namespace even {
 namespace {
@@ -24,101 +24,9 @@ constexpr std::uint64_t kReadChunk = 4 << 20;
 constexpr std::int64_t kFirstRetryUs = 100'000;
 constexpr std::int64_t kLastRetryUs = 5'000'000;
 
-struct Scan {
-  std::uint64_t intact = 0;  // bytes of intact frames from the start
-  std::uint64_t frames = 0;
-  std::uint64_t torn = 0;   // bytes after them, without the zeroes at the end of the file
-  LogPosition durable = 0;  // the highest position that any frame claims to be durable
-  std::optional<LogPosition>
-      claim;  // set when a frame after the damage claims that the damaged place was durable
-};
-
-// Walks the frames of a segment's content that starts at `base`. After damage it looks for later
-// intact frames, for what they claim about it.
-Result<Scan> scan_frames(
-    std::string_view content, LogPosition base,
-    const std::function<Result<>(std::uint64_t offset, std::string_view body)>& visit) {
-  Scan scan;
-  std::string_view body;
-  while (scan.intact < content.size()) {
-    const auto header = decode_frame(content.substr(scan.intact), base + scan.intact, body);
-    if (!header) break;
-    scan.durable = std::max(scan.durable, header->durable);
-    if (auto visited = visit(scan.intact, body); !visited) return std::unexpected(visited.error());
-    scan.intact += kFrameHeaderBytes + header->body_bytes;
-    ++scan.frames;
-  }
-  // Zeroes up to the end of the file were never written over: they are room for frames to come.
-  const std::size_t last = content.find_last_not_of('\0');
-  if (last == std::string_view::npos || last < scan.intact) return scan;
-  scan.torn = last + 1 - scan.intact;
-  for (std::uint64_t at = scan.intact + 1; at + kFrameHeaderBytes <= content.size(); ++at) {
-    if (content[at] != 'v') continue;  // the first byte of a frame
-    const auto header = decode_frame(content.substr(at), base + at, body);
-    if (header && header->durable > base + scan.intact) {
-      scan.claim = header->durable;
-      break;
-    }
-  }
-  return scan;
-}
-
 std::uint64_t round_up(std::uint64_t size, std::uint64_t unit) {
   return (size + unit - 1) / unit * unit;
 }
-
-std::string damage(const std::string& file, std::uint64_t offset, std::string_view what) {
-  return fmt::format(
-      "{}: damaged at offset {}: {}. Nothing was changed. If other replicas hold the data, move "
-      "this node's data directory away and start it empty: it "
-      "will be filled from them. `even log verify DIR` shows what can be read",
-      file, offset, what);
-}
-
-Result<std::string> read_all(Disk& disk, const std::string& name) {
-  auto size = disk.size(name);
-  if (!size) return std::unexpected(size.error());
-  return disk.read(name, 0, *size);
-}
-
-struct Found {
-  SegmentHeader header;
-  std::string name;
-};
-
-Result<std::map<ShardId, std::vector<Found>>> find_segments(Disk& disk) {
-  auto names = disk.list();
-  if (!names) return std::unexpected(names.error());
-  std::map<ShardId, std::vector<Found>> found;
-  for (const std::string& name : *names) {
-    if (const auto header = parse_segment_name(name))
-      found[header->shard].push_back({*header, name});
-  }
-  for (auto& [shard, segments] : found) {
-    std::sort(segments.begin(), segments.end(),
-              [](const Found& a, const Found& b) { return a.header.base < b.header.base; });
-  }
-  return found;
-}
-
-// One segment's content after its header, up to where the next one begins: that holds anew what a
-// failed sync has left there.
-Result<std::string> read_segment(Disk& disk, const std::vector<Found>& segments, std::size_t i) {
-  const Found& segment = segments[i];
-  const bool last = i + 1 == segments.size();
-  auto bytes = read_all(disk, segment.name);
-  if (!bytes) return std::unexpected(bytes.error());
-  const auto header = decode_segment_header(*bytes);
-  if (!header) return fail(damage(segment.name, 0, header.error().message));
-  if (header->base != segment.header.base || header->shard != segment.header.shard) {
-    return fail(damage(segment.name, 0, "the header does not belong to a file of this name"));
-  }
-  return bytes->substr(kSegmentHeaderBytes,
-                       last ? std::string::npos : segments[i + 1].header.base - header->base);
-}
-
-// Of a file that will be a segment once it is whole.
-std::string unfinished(const std::string& name) { return name + ".new"; }
 
 Result<> remove_unfinished(Disk& disk, ShardId shard) {
   auto names = disk.list();
@@ -139,29 +47,30 @@ Log::Log(LogOptions options, ShardId shard, Disk& disk, Clock& clock)
 Log::~Log() = default;
 
 Result<> Log::recover(const Visit& visit,
-                      const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+                      const std::function<void(std::uint64_t, std::uint64_t)>& progress,
+                      LogPosition durable) {
   auto all = find_segments(disk_);
   if (!all) return std::unexpected(all.error());
-  const std::vector<Found> found = std::move((*all)[shard_]);
+  const std::vector<SegmentFile> found = std::move((*all)[shard_]);
   if (auto removed = remove_unfinished(disk_, shard_); !removed) return removed;
 
   std::uint64_t total = 0;
   std::uint64_t done = 0;
-  for (const Found& segment : found) {
+  for (const SegmentFile& segment : found) {
     auto size = disk_.size(segment.name);
     if (!size) return std::unexpected(size.error());
     total += *size;
   }
   for (std::size_t i = 0; i < found.size(); ++i) {
-    const Found& segment = found[i];
+    const SegmentFile& segment = found[i];
     const LogPosition base = segment.header.base;
     const bool last = i + 1 == found.size();
     if (segments_.empty()) end_ = base;
     if (base != end_) {
-      return fail(
-          damage(segment.name, 0,
-                 fmt::format("the log goes on at position {} but the segment before it ends at {}",
-                             base, end_)));
+      return fail(segment_damage(
+          segment.name, 0,
+          fmt::format("the log goes on at position {} but the segment before it ends at {}", base,
+                      end_)));
     }
     auto content = read_segment(disk_, found, i);
     if (!content) return std::unexpected(content.error());
@@ -176,23 +85,25 @@ Result<> Log::recover(const Visit& visit,
             if (outcome) outcome = visit(base + offset, record);
           });
           if (!outcome)
-            return fail(
-                damage(segment.name, kSegmentHeaderBytes + offset, outcome.error().message));
+            return fail(segment_damage(segment.name, kSegmentHeaderBytes + offset,
+                                       outcome.error().message));
           if (!well_formed)
-            return fail(damage(segment.name, kSegmentHeaderBytes + offset, "a frame is malformed"));
+            return fail(
+                segment_damage(segment.name, kSegmentHeaderBytes + offset, "a frame is malformed"));
           return {};
         });
     if (!scan) return std::unexpected(scan.error());
     if (scan->torn > 0) {
       const std::uint64_t offset = kSegmentHeaderBytes + scan->intact;
       if (!last)
-        return fail(
-            damage(segment.name, offset, "a frame in the middle of the log cannot be read"));
-      if (scan->claim) {
-        return fail(damage(segment.name, offset,
-                           fmt::format("a frame cannot be read although a later one says that "
-                                       "everything up to position {} was durable",
-                                       *scan->claim)));
+        return fail(segment_damage(segment.name, offset,
+                                   "a frame in the middle of the log cannot be read"));
+      const LogPosition claim = std::max(scan->claim.value_or(0), durable);
+      if (claim > base + scan->intact) {
+        return fail(segment_damage(
+            segment.name, offset,
+            fmt::format("a frame cannot be read although everything up to position {} was durable",
+                        claim)));
       }
       cut_ = fmt::format(
           "{}: {} bytes from offset {} on are no whole frame and nothing shows that they were ever "
@@ -201,7 +112,7 @@ Result<> Log::recover(const Visit& visit,
     }
     segments_.push_back({base, segment.name, scan->intact});
     end_ = base + scan->intact;
-    durable_ = std::max(base, scan->durable);
+    durable_ = std::max({base, scan->durable, std::min(durable, end_)});
     done += kSegmentHeaderBytes + content->size();
     if (progress) progress(done, total);
   }
@@ -493,7 +404,7 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
       auto whole = disk_.read(segment->name, offset, segment->base + segment->bytes - from);
       if (!whole) return failed(whole.error().message);
       const auto size = take(*whole);
-      if (!size) return failed(damage(segment->name, offset, "a frame cannot be read"));
+      if (!size) return failed(segment_damage(segment->name, offset, "a frame cannot be read"));
       from += *size;
     }
   }
@@ -526,50 +437,6 @@ Result<> Log::remove_all() {
     if (auto removed = remove_first_segment(); !removed) return removed;
   }
   return {};
-}
-
-Result<LogReport> inspect_log(
-    Disk& disk,
-    const std::function<void(const std::string&, std::uint64_t, std::string_view)>& visit) {
-  auto all = find_segments(disk);
-  if (!all) return std::unexpected(all.error());
-  LogReport report;
-  for (const auto& [shard, segments] : *all) {
-    std::optional<LogPosition> end;
-    for (std::size_t i = 0; i < segments.size(); ++i) {
-      const Found& segment = segments[i];
-      const bool last = i + 1 == segments.size();
-      if (end && *end != segment.header.base) {
-        return fail(
-            damage(segment.name, 0, "the log does not go on where the segment before it ends"));
-      }
-      auto content = read_segment(disk, segments, i);
-      if (!content) return std::unexpected(content.error());
-      auto scan = scan_frames(*content, segment.header.base,
-                              [&](std::uint64_t offset, std::string_view body) -> Result<> {
-                                const std::uint64_t at = kSegmentHeaderBytes + offset;
-                                const bool well_formed =
-                                    for_each_entry(body, [&](std::string_view record) {
-                                      ++report.records;
-                                      visit(segment.name, at, record);
-                                    });
-                                if (!well_formed)
-                                  return fail(damage(segment.name, at, "a frame is malformed"));
-                                return {};
-                              });
-      if (!scan) return std::unexpected(scan.error());
-      if (scan->torn > 0 && (!last || scan->claim)) {
-        return fail(damage(segment.name, kSegmentHeaderBytes + scan->intact,
-                           "a frame in the middle of the log cannot be read"));
-      }
-      ++report.segments;
-      report.frames += scan->frames;
-      report.bytes += scan->intact;
-      report.torn_bytes += scan->torn;
-      end = segment.header.base + scan->intact;
-    }
-  }
-  return report;
 }
 
 }  // namespace even

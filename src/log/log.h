@@ -64,10 +64,11 @@ class Log {
 
   // Opens the log and calls visit for every record in it; while it does, end() is the start of the
   // segment being read. Cuts a torn tail: bytes after the last intact frame that nothing shows to
-  // have been durable. Any other damage is an error that names the file, the offset and the way
-  // out.
+  // have been durable, be it a later frame or `durable`, a position up to which somebody else knows
+  // it. Any other damage is an error that names the file, the offset and the way out.
   Result<> recover(const Visit& visit,
-                   const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+                   const std::function<void(std::uint64_t, std::uint64_t)>& progress,
+                   LogPosition durable = 0);
 
   // Adds a record to the frame being gathered.
   void append(std::string_view record);
@@ -174,8 +175,8 @@ struct LogReport {
   std::uint64_t bytes = 0;
   std::uint64_t torn_bytes = 0;  // after the last intact frame, to be cut at the next start
 };
-Result<LogReport> inspect_log(
-    Disk& disk, const std::function<void(const std::string& file, std::uint64_t offset,
-                                         std::string_view record)>& visit);
+using InspectVisit =
+    std::function<void(const std::string& file, std::uint64_t offset, std::string_view record)>;
+Result<LogReport> inspect_log(Disk& disk, const InspectVisit& visit);
 
 }  // namespace even

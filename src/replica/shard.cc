@@ -182,8 +182,10 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   auto replayed = core.log.recover(
       [&](LogPosition frame, std::string_view record) -> Result<> {
         if (!std::exchange(checked_begin, true) && *from && frame > **from) {
-          return fail(
-              fmt::format("the log begins at position {} but is needed from {} on", frame, **from));
+          return fail(fmt::format(
+              "the log begins at position {} but is needed from {} on. `even log repair DIR` "
+              "says what can be done",
+              frame, **from));
         }
         const auto head = decode_record_head(record);
         if (!head) return fail("a record has no head");
@@ -196,7 +198,7 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
         }
         return replay.take(record, frame);
       },
-      progress);
+      progress, from->value_or(0));
   if (replayed) replayed = replay.finish();
   if (!replayed) return replayed;
   if (!*from) {
@@ -204,7 +206,7 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   } else if (core.log.end() < **from) {
     return fail(
         fmt::format("the log ends at position {}, before what the store holds ({}): files "
-                    "of the log are missing",
+                    "of the log are missing. `even log repair DIR` makes it go on from there",
                     core.log.end(), **from));
   }
   if (core.log.cut()) core.warn(*core.log.cut());

@@ -404,7 +404,7 @@ void World::tick(Node& node, std::uint64_t run) {
   const std::uint64_t before = std::exchange(node.repaired, node.shard->stats().repaired);
   if (!settling_ && ((node.shard->write_error() && node.random.chance(0.02)) ||
                      (node.repaired > before && node.random.chance(0.3)))) {
-    scheduler_.after(1, [this, &node, run] {
+    scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(20'000)), [this, &node, run] {
       if (node.shard && node.run == run) {
         crash(node, Loss::kPower);
         scheduler_.after(100'000, [this, &node] {

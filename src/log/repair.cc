@@ -1,0 +1,164 @@
+#include "log/repair.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "log/segments.h"
+
+namespace even {
+namespace {
+
+// Frames without a gap between them.
+struct Run {
+  LogPosition begin = 0;
+  LogPosition end = 0;
+  std::uint64_t records = 0;
+};
+
+struct Content {
+  bool good_header = false;
+  std::string frames;  // up to where the next segment begins
+};
+
+Result<Content> read_content(Disk& disk, const std::vector<SegmentFile>& segments, std::size_t i) {
+  const SegmentFile& segment = segments[i];
+  auto size = disk.size(segment.name);
+  if (!size) return std::unexpected(size.error());
+  auto bytes = disk.read(segment.name, 0, *size);
+  if (!bytes) return std::unexpected(bytes.error());
+  const auto header = decode_segment_header(*bytes);
+  Content content;
+  content.good_header =
+      header && header->base == segment.header.base && header->shard == segment.header.shard;
+  if (bytes->size() <= kSegmentHeaderBytes) return content;
+  const bool last = i + 1 == segments.size();
+  content.frames =
+      bytes->substr(kSegmentHeaderBytes,
+                    last ? std::string::npos : segments[i + 1].header.base - segment.header.base);
+  return content;
+}
+
+// All intact frames, wherever they are.
+struct Survey {
+  std::vector<Run> runs;
+  LogPosition durable = 0;  // everything before this was once durable
+};
+
+void survey(std::string_view frames, LogPosition base, Survey& all) {
+  std::string_view body;
+  for (auto at = find_frame(frames, base, 0); at; at = find_frame(frames, base, *at)) {
+    const LogPosition position = base + *at;
+    const auto header = decode_frame(frames.substr(*at), position, body);
+    if (all.runs.empty() || all.runs.back().end != position) {
+      all.runs.push_back({position, position, 0});
+    }
+    Run& run = all.runs.back();
+    run.end += kFrameHeaderBytes + header->body_bytes;
+    for_each_entry(body, [&run](std::string_view) { ++run.records; });
+    all.durable = std::max(all.durable, header->durable);
+    *at += kFrameHeaderBytes + header->body_bytes;
+  }
+}
+
+Result<std::vector<SegmentFile>> segments_of(Disk& disk, ShardId shard) {
+  auto all = find_segments(disk);
+  if (!all) return std::unexpected(all.error());
+  return std::move((*all)[shard]);
+}
+
+// Of a segment's content, what lies between two positions.
+std::string_view part(const SegmentFile& segment, const Content& content, LogPosition begin,
+                      LogPosition end) {
+  const LogPosition base = segment.header.base;
+  const std::string_view frames = content.frames;
+  const std::uint64_t from = std::clamp<std::uint64_t>(begin, base, base + frames.size()) - base;
+  const std::uint64_t to = std::clamp<std::uint64_t>(end, base + from, base + frames.size()) - base;
+  return frames.substr(from, to - from);
+}
+
+Result<> write_segment(Disk& disk, ShardId shard, LogPosition base, std::string_view frames,
+                       std::vector<std::string>& names) {
+  const std::string name = segment_name(shard, base);
+  auto file = disk.open_append(unfinished(name), 0);
+  if (!file) return std::unexpected(file.error());
+  Result<> done = (*file)->append(encode_segment_header({shard, base}));
+  if (done) done = (*file)->append(frames);
+  if (done) done = (*file)->sync_now();
+  if (done) names.push_back(name);
+  return done;
+}
+
+}  // namespace
+
+Result<LogRepair> plan_log_repair(Disk& disk, ShardId shard, LogPosition needed) {
+  const auto segments = segments_of(disk, shard);
+  if (!segments) return std::unexpected(segments.error());
+  LogRepair plan;
+  LogReport report;
+  const auto sound = inspect_segments(
+      disk, *segments, [](const std::string&, std::uint64_t, std::string_view) {}, report);
+  if (!sound) {
+    plan.damage = sound.error().message;
+  } else if (!segments->empty()) {
+    const LogPosition begin = segments->front().header.base;
+    const LogPosition end = begin + report.bytes;
+    if (begin <= needed && needed <= end) return plan;
+    plan.damage = fmt::format("the log has positions {} to {}, and the store needs it from {} on",
+                              begin, end, needed);
+  }
+
+  Survey all;
+  for (std::size_t i = 0; i < segments->size(); ++i) {
+    const auto content = read_content(disk, *segments, i);
+    if (!content) return std::unexpected(content.error());
+    survey(content->frames, (*segments)[i].header.base, all);
+  }
+  plan.begin = plan.end = needed;
+  for (const Run& run : all.runs) {
+    if (run.begin <= needed && needed <= run.end) {
+      plan.begin = run.begin;
+      plan.end = run.end;
+    } else if (run.begin > needed) {
+      plan.readable_records_lost += run.records;
+    }
+  }
+  plan.loses = plan.readable_records_lost > 0 || all.durable > plan.end;
+  return plan;
+}
+
+Result<> repair_log(Disk& disk, ShardId shard, const LogRepair& plan) {
+  const auto segments = segments_of(disk, shard);
+  if (!segments) return std::unexpected(segments.error());
+  std::vector<std::string> aside;
+  std::vector<std::string> anew;
+  bool any = false;
+  for (std::size_t i = 0; i < segments->size(); ++i) {
+    const SegmentFile& segment = (*segments)[i];
+    const auto content = read_content(disk, *segments, i);
+    if (!content) return std::unexpected(content.error());
+    const std::string_view kept = part(segment, *content, plan.begin, plan.end);
+    const bool whole = content->good_header && kept.size() == content->frames.size();
+    any = any || !kept.empty();
+    if (whole && !kept.empty()) continue;
+    aside.push_back(segment.name);
+    if (kept.empty()) continue;
+    const LogPosition base = std::max(plan.begin, segment.header.base);
+    if (auto written = write_segment(disk, shard, base, kept, anew); !written) return written;
+  }
+  if (!any) {
+    if (auto written = write_segment(disk, shard, plan.begin, {}, anew); !written) return written;
+  }
+  for (const std::string& name : aside) {
+    if (auto moved = disk.rename(name, name + ".damaged"); !moved) return moved;
+  }
+  for (const std::string& name : anew) {
+    if (auto moved = disk.rename(unfinished(name), name); !moved) return moved;
+  }
+  return disk.sync_directory();
+}
+
+}  // namespace even
