@@ -184,7 +184,7 @@ bool Projection::fetch(std::span<const std::string_view> keys, std::function<voi
       const auto& [partition, hash, epoch] = wanted[i];
       if (partition->state.epoch() != epoch || !partition->state.is_cold(hash)) continue;
       try {
-        (void)PartitionRows::admit(partition->state, hash, (*values)[i]);
+        PartitionRows::admit(partition->state, hash, (*values)[i]);
       } catch (const Unreadable&) {
         // Who needs it comes upon it again, and says so.
       }
@@ -196,7 +196,7 @@ bool Projection::fetch(std::span<const std::string_view> keys, std::function<voi
 
 void Projection::evict(bool may_let_go) {
   any_cold_ = std::ranges::any_of(
-      core_.partitions(), [](const auto& partition) { return partition->state.cold() > 0; });
+      core_.partitions(), [](const auto& partition) { return partition->state.any_cold(); });
   const auto& pressure = core_.options.memory_pressure;
   const auto& partitions = core_.partitions();
   if (!may_let_go || !pressure || partitions.empty()) return;
