@@ -234,7 +234,7 @@ TEST(Projection, WhatIsFetchedAheadIsThereAndNotReadAgain) {
   for (int i = 0; i < 10; ++i) node.run({"set", fmt::format("k{}", i), "v"});
   node.run(many("sadd", "s", 0, 100));
   node.evict_all();
-  const std::vector<std::string_view> keys{"k1", "k2", "absent", "s"};
+  const std::vector<Need> keys{{"k1"}, {"k2"}, {"absent"}, {"s"}};
   bool done = false;
   EXPECT_TRUE(node.shard->any_cold());
   ASSERT_TRUE(node.shard->fetch(keys, [&] { done = true; }));
@@ -242,8 +242,8 @@ TEST(Projection, WhatIsFetchedAheadIsThereAndNotReadAgain) {
   ASSERT_TRUE(done);
   const int gets = node.store->gets;
   EXPECT_EQ(node.run({"exists", "k1", "k2", "absent"}), ":2\r\n");
+  EXPECT_EQ(node.run({"scard", "s"}), ":100\r\n");
   EXPECT_EQ(node.store->gets, gets);
-  EXPECT_EQ(node.run({"scard", "s"}), ":100\r\n");  // a table takes more than one row
   EXPECT_FALSE(node.shard->fetch(keys, [] {}));
 }
 
@@ -251,7 +251,7 @@ TEST(Projection, WhatIsFetchedAheadIsForgottenWhenItMayHaveGrownOld) {
   Node node;
   node.run({"set", "k", "old"});
   node.evict_all();
-  const std::vector<std::string_view> keys{"k"};
+  const std::vector<Need> keys{{"k"}};
   node.store->hold_fetched = true;
   ASSERT_TRUE(node.shard->fetch(keys, [] {}));
   node.run({"set", "k", "new"});

@@ -307,6 +307,7 @@ void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
     const auto value = store_.get(hash_row({partition_, generation_}, hash));
     if (!value) throw Unreadable(value.error().message);
     if (!*value) return;
+    ++rows_read_;
     for (Loaded& loaded : decode_objects(**value)) {
       if (!visit(hash, loaded.key, loaded.object)) return;
     }
@@ -318,7 +319,9 @@ void PartitionRows::load_element(const TableName& table, std::uint64_t hash,
   noting_damage([&] {
     const auto value = store_.get(element_row(table.key, {table.key_hash, table.kind, hash}));
     if (!value) throw Unreadable(value.error().message);
-    if (*value) visit(hash, decode_elements(**value, table.kind));
+    if (!*value) return;
+    ++rows_read_;
+    visit(hash, decode_elements(**value, table.kind));
   });
 }
 
@@ -423,16 +426,24 @@ void PartitionRows::replace(std::uint64_t time) {
 void PartitionRows::admit(const PartitionState& state, std::uint64_t hash,
                           const std::optional<std::string>& value) {
   if (!value) return state.admit_absence(hash);
-  for (Loaded& loaded : decode_objects(*value)) {
-    state.admit(hash, loaded.key, std::move(loaded.object));
+  ++rows_read_;
+  try {
+    for (Loaded& loaded : decode_objects(*value)) {
+      state.admit(hash, loaded.key, std::move(loaded.object));
+    }
+  } catch (const Unreadable&) {
   }
 }
 
 void PartitionRows::admit_elements(const PartitionState& state, std::string_view key,
                                    const Changes::Element& element,
                                    const std::optional<std::string>& value) {
-  state.admit_elements(
-      key, element, value ? decode_elements(*value, element.kind) : std::span<const LeafDelta>());
+  if (!value) return state.admit_elements(key, element, {});
+  ++rows_read_;
+  try {
+    state.admit_elements(key, element, decode_elements(*value, element.kind));
+  } catch (const Unreadable&) {
+  }
 }
 
 namespace {

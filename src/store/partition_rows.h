@@ -55,14 +55,17 @@ class PartitionRows final : public StoredObjects {
   void replace(std::uint64_t time);
 
   // The row with the objects of a hash, and that with the elements of a hash of a table, to be read
-  // ahead of time; and what to make of their content.
+  // ahead of time; and what makes use of their content, unless it is malformed: who needs it comes
+  // upon that again, and says so.
   std::string object_row(std::uint64_t hash) const;
   std::string element_row(std::string_view key, const Changes::Element& element) const;
-  static void admit(const PartitionState& state, std::uint64_t hash,
-                    const std::optional<std::string>& value);
-  static void admit_elements(const PartitionState& state, std::string_view key,
-                             const Changes::Element& element,
-                             const std::optional<std::string>& value);
+  void admit(const PartitionState& state, std::uint64_t hash,
+             const std::optional<std::string>& value);
+  void admit_elements(const PartitionState& state, std::string_view key,
+                      const Changes::Element& element, const std::optional<std::string>& value);
+
+  // Of objects and of elements, since this was made.
+  std::uint64_t rows_read() const { return rows_read_; }
 
  private:
   // Reads, and notes as damage what cannot be read.
@@ -78,6 +81,7 @@ class PartitionRows final : public StoredObjects {
   std::optional<std::uint64_t> next_generation_;  // from replace() to stored()
   bool closed_ = false;
   std::optional<std::string> damage_;
+  std::uint64_t rows_read_ = 0;
 };
 
 // The row, behind those of all partitions, with the position from which a shard's log completes
