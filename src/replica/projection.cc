@@ -195,17 +195,16 @@ void Projection::fetch_objects(std::vector<Fetch> fetches, std::function<void()>
     rows.push_back(partition->rows->object_row(hash));
   }
   if (rows.empty()) return fetch_elements(fetches, std::move(done));
-  store_.fetch(std::move(rows),
-               [this, fetches = std::move(fetches), wanted = std::move(wanted),
-                done = std::move(done)](const RowStore::Fetched& values) mutable {
-                 for (std::size_t i = 0; values && i < wanted.size(); ++i) {
-                   const Fetch& fetch = fetches[wanted[i].first];
-                   const PartitionState& state = fetch.partition->state;
-                   if (state.epoch() != wanted[i].second || !state.is_cold(fetch.hash)) continue;
-                   fetch.partition->rows->admit(state, fetch.hash, (*values)[i]);
-                 }
-                 fetch_elements(fetches, std::move(done));
-               });
+  store_.fetch(std::move(rows), [this, fetches = std::move(fetches), wanted = std::move(wanted),
+                                 done = std::move(done)](const RowStore::Fetched& values) mutable {
+    for (std::size_t i = 0; values && i < wanted.size(); ++i) {
+      const Fetch& fetch = fetches[wanted[i].first];
+      const PartitionState& state = fetch.partition->state;
+      if (state.epoch() != wanted[i].second || !state.is_cold(fetch.hash)) continue;
+      fetch.partition->rows->admit(state, fetch.hash, (*values)[i]);
+    }
+    fetch_elements(fetches, std::move(done));
+  });
 }
 
 void Projection::fetch_elements(const std::vector<Fetch>& fetches, std::function<void()> done) {
@@ -225,8 +224,8 @@ void Projection::fetch_elements(const std::vector<Fetch>& fetches, std::function
     }
   }
   if (rows.empty()) return done();
-  store_.fetch(std::move(rows), [wanted = std::move(wanted), done = std::move(done)](
-                                    const RowStore::Fetched& values) {
+  store_.fetch(std::move(rows), [wanted = std::move(wanted),
+                                 done = std::move(done)](const RowStore::Fetched& values) {
     for (std::size_t i = 0; values && i < wanted.size(); ++i) {
       const auto& [partition, key, element, epoch] = wanted[i];
       const PartitionState& state = partition->state;

@@ -159,8 +159,8 @@ class Shard {
   // of other shards are ignored.
   void prefetch(std::span<Lookup> lookups) const;
 
-  // Whether some of this is in the store only, and would be read from it, blocking, by a command. If
-  // so, it is read in another thread, and done() is called in a later turn.
+  // Whether some of this is in the store only, and would be read from it, blocking, by a command.
+  // If so, it is read in another thread, and done() is called in a later turn.
   bool fetch(std::span<const Need> needs, std::function<void()> done);
   // Whether fetch() can have anything to do.
   bool any_cold() const;
