@@ -153,6 +153,12 @@ class Object {
     with_tables([&cold](const auto& table) { cold += table.cold(); });
     return cold;
   }
+  // Whether elements of a hash would have to be read from the store.
+  bool is_cold(LeafKind kind, std::uint64_t element_hash) const {
+    bool cold = false;
+    with_table(kind, [&](const auto& table) { cold = table.is_cold(element_hash); });
+    return cold;
+  }
   // Of what is in memory. list(field_hash) is called for fields in a table that have become dirty.
   void drop_residue(const std::function<void(std::uint64_t)>& list);
   void settle() {

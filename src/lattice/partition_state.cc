@@ -796,6 +796,7 @@ bool PartitionState::load(std::uint64_t hash) const {
 
 void PartitionState::warm_elements(std::vector<Changes::Element> elements) const {
   std::sort(elements.begin(), elements.end());
+  elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
   for (auto first = elements.begin(); first != elements.end();) {
     const auto end = std::find_if(first, elements.end(), [&](const Changes::Element& element) {
       return element.key != first->key || element.kind != first->kind;
@@ -848,11 +849,7 @@ void PartitionState::admit(std::uint64_t hash, std::string_view key, Object&& ob
 
 bool PartitionState::is_cold(std::string_view key, const Changes::Element& element) const {
   const Object* object = objects_.find(key, element.key);
-  bool cold = false;
-  if (object == nullptr) return false;
-  object->with_table(element.kind,
-                     [&](const auto& table) { cold = table.is_cold(element.element); });
-  return cold;
+  return object != nullptr && object->is_cold(element.kind, element.element);
 }
 
 void PartitionState::admit_elements(std::string_view key, const Changes::Element& element,

@@ -301,9 +301,9 @@ class Table {
 
   void note_added(std::uint64_t hash) {
     if (stored_ == nullptr) return;
-    stored_->gone.erase(hash);
-    stored_->taken.erase(hash);
-    stored_->absent.erase(hash);
+    for (auto* hashes : {&stored_->gone, &stored_->taken, &stored_->absent}) {
+      if (!hashes->empty()) hashes->erase(hash);
+    }
   }
   void note_removed(std::uint64_t hash) {
     if (stored_ == nullptr || EVEN_MUTANT(kRemovedElementForgotten)) return;

@@ -170,10 +170,15 @@ bool Projection::fetch(std::span<const Need> needs, std::function<void()> done) 
     const PartitionState& state = partition->state;
     const std::uint64_t hash = hash64(need.key);
     const bool is_cold = state.is_cold(hash);
+    const Object* object = is_cold ? nullptr : state.in_memory().find(need.key, hash);
     Fetch fetch{partition, {}, hash, {}};
-    for (std::size_t i = 0; i < need.elements.size(); i += need.step) {
-      const Changes::Element element{hash, need.kind, hash64(need.elements[i])};
-      if (is_cold || state.is_cold(need.key, element)) fetch.elements.push_back(element);
+    if (is_cold || (object != nullptr && object->cold() > 0)) {
+      for (std::size_t i = 0; i < need.elements.size(); i += need.step) {
+        const std::uint64_t element = hash64(need.elements[i]);
+        if (is_cold || object->is_cold(need.kind, element)) {
+          fetch.elements.push_back({hash, need.kind, element});
+        }
+      }
     }
     if (!is_cold && fetch.elements.empty()) continue;
     fetch.key = need.key;

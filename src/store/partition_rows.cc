@@ -150,6 +150,9 @@ std::vector<Loaded> decode_objects(std::string_view value) {
       malformed("a row of objects");
     }
     for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
+    if ((has_set && loaded.object.set()) || (has_hash && loaded.object.hash())) {
+      malformed("a table with elements in the row of its object");
+    }
     if (has_set) loaded.object.make_cold_set(members);
     if (has_hash) loaded.object.make_cold_hash(fields, live);
   }
