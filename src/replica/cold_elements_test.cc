@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "replica/test_node.h"
+#include "store/partition_rows.h"
 
 namespace even::test {
 namespace {
@@ -159,7 +160,7 @@ TEST(ColdElements, RandomMembersAreDrawnFromAllAndDoNotReadAll) {
   EXPECT_GT(drawn.size(), 330u);  // of 400 draws from 2000, some 362 differ
 }
 
-TEST(ColdElements, AreFetchedAheadAndForgottenWhenTheyMayHaveGrownOld) {
+TEST(ColdElements, WhatIsFetchedAheadIsThereAndNotReadAgain) {
   Node node;
   node.run(many("hset", "h", 0, 300, true));
   node.store_all();
@@ -171,22 +172,84 @@ TEST(ColdElements, AreFetchedAheadAndForgottenWhenTheyMayHaveGrownOld) {
   ASSERT_TRUE(node.shard->fetch(needs, [&] { done = true; }));
   node.world.run_for(1'000'000);
   ASSERT_TRUE(done);
-  int gets = node.store->gets;
+  const int gets = node.store->gets;
   EXPECT_EQ(node.run({"hmget", "h", "e1", "e2", "absent"}),
             "*3\r\n$2\r\nv1\r\n$2\r\nv2\r\n$-1\r\n");
   EXPECT_EQ(node.store->gets, gets);
   EXPECT_FALSE(node.shard->fetch(needs, [] {}));
+}
 
-  const std::vector<std::string_view> late{"e3", "e4"};
-  node.store->hold_fetched = true;
-  ASSERT_TRUE(node.shard->fetch(std::vector<Need>{{"h", LeafKind::kField, late}}, [] {}));
-  node.run({"hset", "h", "e3", "new"});
-  node.run({"hdel", "h", "e4"});
-  node.evict_all();
-  node.run({"hlen", "h"});
-  node.store->deliver();
-  EXPECT_EQ(node.run({"hmget", "h", "e3", "e4"}), "*2\r\n$3\r\nnew\r\n$-1\r\n");
-  expect_whole(node);
+TEST(ColdElements, WhatIsFetchedAheadIsForgottenWhenItMayHaveGrownOld) {
+  const std::vector<std::string_view> fields{"e3", "e4"};
+  for (const bool removed : {false, true}) {
+    Node node;
+    node.run(many("hset", "h", 0, 300, true));
+    node.store_all();
+    node.restart();
+    node.run({"hlen", "h"});
+    node.store->hold_fetched = true;
+    ASSERT_TRUE(node.shard->fetch(std::vector<Need>{{"h", LeafKind::kField, fields}}, [] {}));
+    if (removed) {
+      EXPECT_EQ(node.run({"hdel", "h", "e3"}), ":1\r\n");
+      node.store_all();
+    } else {
+      node.run({"hset", "h", "e3", "new"});
+      node.store_all();
+      for (int i = 0; i < 3; ++i) {  // the element goes, not the key
+        node.run({"hlen", "h"});
+        node.slices = 2;
+        node.pass_time(1);
+      }
+      EXPECT_EQ(cold_elements(node, "h"), 300u);
+    }
+    node.store->deliver();
+    EXPECT_EQ(node.run({"hget", "h", "e3"}), removed ? "$-1\r\n" : "$3\r\nnew\r\n");
+    EXPECT_EQ(node.run({"hget", "h", "e4"}), "$2\r\nv4\r\n");
+    expect_whole(node);
+  }
+}
+
+// A record of a peer is joined without a command that would have looked at what it changes.
+TEST(ColdElements, AJoinReadsTheElementsThatItNames) {
+  sim::Scheduler scheduler;
+  Random random(1);
+  sim::SimStore rows(scheduler, random);
+  const auto store = rows.shard_store();
+  PartitionRows partition(0, *store);
+  const ReplicaId origin = ReplicaId::make(2, 7);
+  std::vector<std::string> members;
+  for (int i = 0; i < 200; ++i) members.push_back(fmt::format("m{}", i));
+  // Adds the members, or removes them.
+  const auto join = [&](PartitionState& state, std::span<const std::string> names, bool add) {
+    Record record = Record::begin(0, origin, Hlc{1}, state.vector());
+    KeyDelta& key = record.delta.keys.emplace_back();
+    key.key = "set";
+    for (const std::string& name : names) {
+      LeafDelta& leaf = key.leaves.emplace_back();
+      leaf.kind = LeafKind::kMember;
+      leaf.field = name;
+      if (add) leaf.siblings.push_back({record.dot(), {}, {}, 0});
+    }
+    state.join(record.delta, record.context);
+  };
+  PartitionState state;
+  state.attach(partition, {});
+  join(state, members, true);
+  RowBatch batch;
+  const Changes taken = partition.write_changes(state, batch);
+  store->write(std::move(batch));
+  store->commit([&](const Result<>& outcome) { ASSERT_TRUE(outcome); });
+  while (scheduler.step(std::numeric_limits<std::int64_t>::max())) {
+  }
+  state.stored(taken);
+
+  PartitionRows again(0, *store);
+  PartitionState cold;
+  cold.attach(again, *again.summary().value());
+  join(cold, std::span(members).subspan(5, 3), false);
+  EXPECT_EQ(again.rows_read(), 1u + 3u);
+  EXPECT_EQ(cold.find("set", hash64("set"))->set().size(), 197u);
+  EXPECT_EQ(cold.recompute_digest(), cold.digest());
 }
 
 TEST(ColdElements, WhatCannotBeReadIsAnErrorAndChangesNothing) {
