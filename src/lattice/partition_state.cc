@@ -226,6 +226,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
                                         const KeyDelta& delta, const VersionVector& context,
                                         JoinStats& stats) {
+  EVEN_CHECK(object.cold() == 0, "what is removed is in memory");
   bool string = false;
   bool expiry = false;
   absl::flat_hash_set<std::string_view> members;
