@@ -142,8 +142,10 @@ TEST(ColdElements, AWalkInStepsReadsWhatItComesTo) {
   node.store_all();
   node.restart();
   const int scanned = node.store->scanned;
+  const std::uint64_t read = node.shard->store_stats().rows_read;
   EXPECT_THAT(node.run({"hscan", "h", "0", "count", "10"}), StartsWith("*2\r\n"));
   EXPECT_LE(node.store->scanned - scanned, 65);
+  EXPECT_EQ(node.shard->store_stats().rows_read - read, 1u + 64u);
   EXPECT_GT(cold_elements(node, "h"), 4900u);
 }
 

@@ -335,6 +335,7 @@ void PartitionRows::scan_elements(const TableName& table, std::uint64_t first, s
     // The row behind the last one has that as its beginning.
     const std::string end = element_row(table.key, {table.key_hash, table.kind, last}) + '\0';
     const auto scanned = store_.scan(begin, end, [&](std::string_view row, std::string_view value) {
+      ++rows_read_;
       if (row.size() != begin.size()) malformed("a row of elements");
       const auto hash = get_big_endian<std::uint64_t>(row.data() + row.size() - sizeof last);
       return visit(hash, decode_elements(value, table.kind));
@@ -370,6 +371,7 @@ void PartitionRows::scan_wanted(std::uint64_t first,
     const std::string from = std::exchange(next, {});
     std::size_t elements = 0;
     const auto scanned = store_.scan(from, end, [&](std::string_view row, std::string_view value) {
+      ++rows_read_;
       if (row.size() < hash_end) malformed("a row of objects");
       const auto hash = get_big_endian<std::uint64_t>(row.data() + head);
       if (row.size() > hash_end) {
