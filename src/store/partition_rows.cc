@@ -437,6 +437,7 @@ void PartitionRows::admit(const PartitionState& state, std::uint64_t hash,
       state.admit(hash, loaded.key, std::move(loaded.object));
     }
   } catch (const Unreadable&) {
+    // Who needs it comes upon it again, and says so.
   }
 }
 
@@ -448,6 +449,7 @@ void PartitionRows::admit_elements(const PartitionState& state, std::string_view
   try {
     state.admit_elements(key, element, decode_elements(*value, element.kind));
   } catch (const Unreadable&) {
+    // Who needs it comes upon it again, and says so.
   }
 }
 

@@ -55,8 +55,7 @@ class PartitionRows final : public StoredObjects {
   void replace(std::uint64_t time);
 
   // The row with the objects of a hash, and that with the elements of a hash of a table, to be read
-  // ahead of time; and what makes use of their content, unless it is malformed: who needs it comes
-  // upon that again, and says so.
+  // ahead of time; and what makes use of their content, unless it is malformed.
   std::string object_row(std::uint64_t hash) const;
   std::string element_row(std::string_view key, const Changes::Element& element) const;
   void admit(const PartitionState& state, std::uint64_t hash,
