@@ -130,6 +130,90 @@ def test_data_beyond_memory_is_there_through_eviction_restart_and_sudden_death(m
         assert client.dbsize() == 0 and client.keys() == []
 
 
+def test_single_elements_of_large_collections_are_read_without_the_others(make_cluster):
+    fields, members = 200_000, 50_000
+    node = make_cluster(nodes=1, options={"node.shards": 1})["n1"]
+    with node.client() as client:
+        for at in range(0, fields, 10_000):
+            client.hset("hash", mapping={f"f{i}": f"value {i}" for i in range(at, at + 10_000)})
+        for at in range(0, members, 10_000):
+            client.sadd("set", *(f"m{i}" for i in range(at, at + 10_000)))
+
+    def expect(client, rows, expected, *words):
+        """The reply, and how many rows were read for it at most."""
+        before = client.info("store")["store_read_rows"]
+        assert client.execute_command(*words) == expected
+        assert client.info("store")["store_read_rows"] - before <= rows, words
+
+    def restart():
+        node.stop()
+        node.start()
+
+    restart()
+    with node.client() as client:
+        expect(client, 1, fields, "HLEN", "hash")
+        expect(client, 1, "value 77", "HGET", "hash", "f77")
+        expect(client, 0, None, "HGET", "hash", "absent")
+        expect(client, 2, ["value 78", "value 79", None], "HMGET", "hash", "f78", "f79", "none")
+        expect(client, 1, 1, "HDEL", "hash", "f80")
+        expect(client, 0, None, "HGET", "hash", "f80")
+        expect(client, 1, 0, "HSET", "hash", "f81", "changed")
+        expect(client, 0, 1, "HSET", "hash", "new", "field")
+        expect(client, 1, members, "SCARD", "set")
+        expect(client, 1, 1, "SISMEMBER", "set", "m5")
+        expect(client, 1, 1, "SREM", "set", "m6")
+        expect(client, 0, False, "EXPIRE", "absent", 10)
+        told = client.execute_command("EVEN.MEMORY", "hash")
+        told = dict(zip(told[::2], told[1::2]))
+        assert told["elements"] == fields and told["elements in memory"] < 10
+    # Once by way of the store, once by way of the log.
+    for how in ("stop", "kill9"):
+        getattr(node, how)()
+        node.start()
+        with node.client() as client:
+            expect(client, 3, [None, "changed", "field"], "HMGET", "hash", "f80", "f81", "new")
+            expect(client, 2, 0, "SISMEMBER", "set", "m6")
+            assert client.hlen("hash") == fields and client.scard("set") == members - 1
+            client.hset("hash", "f82", how)
+            assert client.hget("hash", "f82") == how
+    with node.client() as client:
+        whole = client.hgetall("hash")
+        assert len(whole) == fields and "f80" not in whole and whole["f82"] == "kill9" and whole["f199999"] == "value 199999"
+        assert client.delete("hash", "set") == 2
+    restart()
+    with node.client() as client:
+        assert client.dbsize() == 0
+
+
+def test_one_collection_may_be_larger_than_memory(make_cluster):
+    fields = 150_000
+    node = make_cluster(nodes=1, options=OPTIONS | {"node.shards": 1})["n1"]
+    limit = 20 << 20
+
+    def value(i):
+        return f"value {i} ".ljust(150, "x")
+
+    def check(client):
+        draw = random.Random(1)
+        for _ in range(30):
+            some = [draw.randrange(fields) for _ in range(100)]
+            assert client.hmget("hash", [f"f{i}" for i in some]) == [value(i) for i in some]
+        assert client.hlen("hash") == fields
+        assert len(dict(client.hscan_iter("hash", count=500))) == fields
+        until("memory is within its limit again", lambda: client.info("memory")["used_memory"] <= 1.1 * limit)
+
+    with node.client() as client:
+        for at in range(0, fields, 500):
+            client.hset("hash", mapping={f"f{i}": value(i) for i in range(at, at + 500)})
+            if at % 50_000 == 0:
+                until("memory is within its limit", lambda: client.info("memory")["used_memory"] <= 1.5 * limit)
+        check(client)
+    node.stop()
+    node.start()
+    with node.client() as client:
+        check(client)
+
+
 def test_replicas_that_hold_more_than_their_memory_converge(make_cluster):
     cluster = make_cluster(nodes=3, options=OPTIONS)
     models = {name: Model(name) for name in ("n1", "n2", "n3")}

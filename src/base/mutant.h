@@ -23,6 +23,8 @@
   X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \
   X(kChangeNotNoted, "a change is not noted for the store")                                       \
   X(kEvictChanged, "an object leaves memory before it has been stored")                           \
+  X(kRemovedElementForgotten, "an element that was removed is looked for in the store")           \
+  X(kElementEvictedUnstored, "elements that a pass failed to store leave memory")                 \
   X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
   X(kStoredByEarlierPass, "what is to be stored now counts as stored by a pass under way")        \
   X(kRepairKeepsVector, "a repaired partition begins with the vector of what it lost")            \

@@ -205,10 +205,13 @@ void even_memory_command(Context& context, Args args) {
     reply.bulk(name);
     reply.bulk(words);
   };
-  reply.map(8);
+  reply.map(9);
   text("type", type_name(object->type()));
   text("form", object->form());
-  number("elements", object->set().size() + object->hash().size() + !object->string().empty());
+  const std::size_t elements =
+      object->set().size() + object->hash().size() + !object->string().empty();
+  number("elements", elements);
+  number("elements in memory", elements - object->cold());
   number("bytes", node + value.bytes);
   number("bytes of the node of the key", node);
   number("bytes of the value", value.bytes);

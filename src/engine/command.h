@@ -37,8 +37,8 @@ enum CommandFlag : std::uint32_t {
   kAllowBusy = 1u << 18,
 };
 
-// Of commands that write one key. The words behind the key name all that may be written of it:
-// members or fields, each word or each second one.
+// Of commands on one key. The words behind the key name all that is looked at and may be written of
+// it: members or fields, each word or each second one.
 enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond };
 
 // What a command touches; decides where it runs.
@@ -123,6 +123,26 @@ void for_each_key(const Command& command, Args args, Visit visit) {
   for (int i = command.first_key; i <= last && i < count; i += command.key_step) {
     visit(args[static_cast<std::size_t>(i)]);
   }
+}
+
+// What a command will look at, as far as its words tell: a key, and elements of what that holds.
+struct Need {
+  std::string_view key;
+  LeafKind kind = LeafKind::kString;  // kMember or kField, with elements
+  Args elements;                      // every `step`-th word
+  std::size_t step = 1;
+};
+template <typename Visit>
+void for_each_need(const Command& command, Args args, Visit visit) {
+  for_each_key(command, args, [&](std::string_view key) {
+    Need need{.key = key, .elements = {}};
+    if (command.elements != Elements::kUnknown) {
+      need.kind = command.group == "set" ? LeafKind::kMember : LeafKind::kField;
+      need.elements = args.subspan(static_cast<std::size_t>(command.first_key) + 1);
+      need.step = command.elements == Elements::kEachSecond ? 2 : 1;
+    }
+    visit(need);
+  });
 }
 
 // Checks the number of words of a command and of its subcommand, and that there is such a

@@ -69,12 +69,18 @@ class StoredObjects {
   using Visit = std::function<bool(std::uint64_t hash, std::string_view key, Object& object)>;
 
   virtual ~StoredObjects() = default;
-  // Calls visit for all objects of a hash. They may be moved from.
+  // Calls visit for all objects of a hash. They may be moved from. The elements of their tables are
+  // cold, and the tables not attached.
   virtual void load(std::uint64_t hash, const Visit& visit) = 0;
   // The same for many hashes, ascending; faster than one by one.
   virtual void load(std::span<const std::uint64_t> hashes, const Visit& visit) = 0;
   // For all objects from hash `first` on, ascending, while visit returns true.
   virtual void scan(std::uint64_t first, const Visit& visit) = 0;
+  // As ElementSource does it.
+  virtual void load_element(const TableName& table, std::uint64_t hash,
+                            const VisitElements& visit) = 0;
+  virtual void scan_elements(const TableName& table, std::uint64_t first, std::uint64_t last,
+                             const VisitElements& visit) = 0;
 };
 
 }  // namespace even

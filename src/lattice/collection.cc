@@ -41,6 +41,20 @@ void MemberCell::assign(const MemberDots& dots) {
   set_word(reinterpret_cast<std::uint64_t>(new MemberDots(dots)) | kPointerMark);
 }
 
+MemberDots restored_dots(const LeafDelta& leaf) {
+  MemberDots dots;
+  for (const SiblingView& view : leaf.siblings) dots.emplace_back() = view;
+  return dots;
+}
+
+Scalar restored_scalar(const LeafDelta& leaf) {
+  Scalar scalar;
+  for (const SiblingView& view : leaf.siblings) scalar.siblings.emplace_back() = view;
+  scalar.integers = Counter<std::int64_t>(leaf.integers);
+  scalar.reals = Counter<Real>(leaf.reals);
+  return scalar;
+}
+
 Footprint SetCell::footprint(TaggedPointer pointer, std::size_t samples) {
   if (pointer.tag() != kTable) return PackedElements(pointer.get<char>()).footprint();
   const auto* table = pointer.get<SetTable>();
@@ -54,7 +68,7 @@ Footprint HashCell::footprint(TaggedPointer pointer, std::size_t samples) {
   if (pointer.tag() != kTable) return PackedElements(pointer.get<char>()).footprint();
   const auto* table = pointer.get<HashTable>();
   Footprint all =
-      table->fields.footprint(samples, [](const ScalarCell& cell) { return cell.footprint(); });
+      table->footprint(samples, [](const ScalarCell& cell) { return cell.footprint(); });
   all.bytes += block_bytes(table);
   return all;
 }
@@ -69,7 +83,7 @@ bool SetView::contains(std::string_view member, std::uint64_t hash) const {
 
 MemberDots SetView::find(std::string_view member) const {
   if (table_ != nullptr) {
-    const MemberCell* cell = table_->find(member);
+    const MemberCell* cell = table_->find(member, hash64(member));
     return cell == nullptr ? MemberDots() : cell->dots();
   }
   const auto element = packed_.find(member);
@@ -89,13 +103,13 @@ ScalarView HashView::find(std::string_view field) const {
 
 ScalarView HashView::find(std::string_view field, std::uint64_t hash) const {
   if (table_ == nullptr) return find(field);
-  const ScalarCell* cell = table_->fields.find(field, hash);
+  const ScalarCell* cell = table_->find(field, hash);
   return cell == nullptr ? ScalarView() : cell->view();
 }
 
 HashView::Entry HashView::random(Random& random) const {
   if (table_ != nullptr) {
-    const auto* node = table_->fields.random(random);
+    const auto* node = table_->random(random);
     return {node->key(), node->value.view()};
   }
   const PackedElement element = packed_.at(random.below(packed_.size()));
@@ -171,7 +185,7 @@ void HashCell::clear() {
 }
 
 void HashCell::drop_if_empty() {
-  if (table()->fields.empty()) clear();
+  if (table()->empty()) clear();
 }
 
 HashTable& HashCell::spill() {
@@ -179,7 +193,7 @@ HashTable& HashCell::spill() {
   PackedElements packed(pointer_.get<char>());
   auto* all = new HashTable;
   packed.for_each([all](const PackedElement& element) {
-    ScalarCell& cell = all->fields.get(element.name, hash64(element.name));
+    ScalarCell& cell = all->get(element.name, hash64(element.name));
     if (element.kind == PackedElement::kTally) {
       cell.assign(element.scalar().copy());
     } else {
@@ -210,7 +224,7 @@ void HashCell::store(std::string_view field, const SiblingView& value) {
     return;
   }
   const PackedElements::KeepReplaced keep;  // `field` and `value` may view it
-  ScalarCell& cell = spill().fields.get(field, hash64(field));
+  ScalarCell& cell = spill().get(field, hash64(field));
   change_cell(cell, [&](const ScalarView&, auto store) { store(value); });
 }
 
@@ -239,9 +253,9 @@ void HashCell::store(std::string_view field, Scalar&& scalar) {
   }
   const PackedElements::KeepReplaced keep;
   const std::uint64_t hash = hash64(field);
-  ScalarCell& cell = spill().fields.get(field, hash);
+  ScalarCell& cell = spill().get(field, hash);
   change_cell(cell, [&](const ScalarView&, auto store) { store(std::move(scalar)); });
-  if (cell.empty()) table()->fields.erase(field, hash);
+  if (cell.empty()) table()->erase(field, hash);
   drop_if_empty();
 }
 

@@ -2,8 +2,8 @@
 // from then on. Both are read through a view, passed by value, which does not tell which it is; the
 // order of elements is the order of insertion in the former and of hashes in the latter.
 //
-// The elements of a table are stored one by one (see docs/storage.md). Those that have changed are
-// marked dirty; whoever changes a cell lists them.
+// The elements of a table (see table.h) are stored one by one. Those that have changed are marked
+// dirty; whoever changes a cell lists them. Reading a table may throw Unreadable.
 //
 // A cell is where one rests: eight bytes. Changing a cell invalidates its views, except that what a
 // packed one held stays readable while a PackedElements::KeepReplaced exists.
@@ -18,9 +18,9 @@
 #include "base/hash.h"
 #include "env/random.h"
 #include "lattice/dot_store.h"
-#include "lattice/hash_ordered_map.h"
 #include "lattice/packed_elements.h"
 #include "lattice/scalar_cell.h"
+#include "lattice/table.h"
 
 namespace even {
 
@@ -59,12 +59,21 @@ class MemberCell {
   std::uint32_t high_ = 0;
 };
 
-using SetTable = HashOrderedMap<MemberCell>;
+using SetTable = Table<MemberCell>;
 
-struct HashTable {
-  HashOrderedMap<ScalarCell> fields;
-  std::size_t live = 0;
+struct HashTable : Table<ScalarCell> {
+  std::size_t live = 0;  // fields that are there to a reader, cold ones included
 };
+
+// What a leaf describes: the inverse of describe_element().
+MemberDots restored_dots(const LeafDelta& leaf);
+Scalar restored_scalar(const LeafDelta& leaf);
+inline void restore_cell(const LeafDelta& leaf, MemberCell& cell) {
+  cell.assign(restored_dots(leaf));
+}
+inline void restore_cell(const LeafDelta& leaf, ScalarCell& cell) {
+  cell.assign(restored_scalar(leaf));
+}
 
 class SetView {
  public:
@@ -121,13 +130,13 @@ class SetView {
 
   // See HashOrderedMap.
   void prefetch_bucket(std::uint64_t hash) const {
-    if (table_ != nullptr) table_->prefetch_bucket(hash);
+    if (table_ != nullptr) table_->in_memory().prefetch_bucket(hash);
   }
   void prefetch_node(std::uint64_t hash) const {
-    if (table_ != nullptr) table_->prefetch_node(hash);
+    if (table_ != nullptr) table_->in_memory().prefetch_node(hash);
   }
   void prefetch_next(std::uint64_t hash) const {
-    if (table_ != nullptr) table_->prefetch_next(hash);
+    if (table_ != nullptr) table_->in_memory().prefetch_next(hash);
   }
 
   template <typename Call>
@@ -158,7 +167,7 @@ class HashView {
   explicit HashView(const HashTable* table) : table_(table) {}
 
   explicit operator bool() const { return size() > 0; }
-  std::size_t size() const { return table_ != nullptr ? table_->fields.size() : packed_.size(); }
+  std::size_t size() const { return table_ != nullptr ? table_->size() : packed_.size(); }
   // Fields that are there to a reader.
   std::size_t live() const { return table_ != nullptr ? table_->live : packed_.live(); }
   ScalarView find(std::string_view field) const;
@@ -167,8 +176,14 @@ class HashView {
   // Calls visit(field, scalar), until it returns false if it returns bool.
   template <typename Visit>
   void for_each(Visit visit) const {
+    if (table_ != nullptr) table_->load_all();
+    for_each_in_memory(visit);
+  }
+  // The same without what is cold.
+  template <typename Visit>
+  void for_each_in_memory(Visit visit) const {
     if (table_ != nullptr) {
-      table_->fields.for_each([&](std::string_view field, const ScalarCell& cell) {
+      table_->in_memory().for_each([&](std::string_view field, const ScalarCell& cell) {
         return SetView::until_false([&] { return visit(field, cell.view()); });
       });
       return;
@@ -180,10 +195,10 @@ class HashView {
   template <typename Visit>
   std::pair<bool, std::uint64_t> scan(std::uint64_t first, Visit visit) const {
     if (table_ != nullptr) {
-      return table_->fields.scan(
-          first, [&](std::uint64_t, std::string_view field, const ScalarCell& cell) {
-            return visit(Entry{field, cell.view()});
-          });
+      return table_->scan(first,
+                          [&](std::uint64_t, std::string_view field, const ScalarCell& cell) {
+                            return visit(Entry{field, cell.view()});
+                          });
     }
     packed_.for_each([&](const PackedElement& element) {
       if (first == 0 || hash64(element.name) >= first) visit(Entry{element.name, element.scalar()});
@@ -195,17 +210,17 @@ class HashView {
   Entry random(Random& random) const;
 
   void prefetch_bucket(std::uint64_t hash) const {
-    if (table_ != nullptr) table_->fields.prefetch_bucket(hash);
+    if (table_ != nullptr) table_->in_memory().prefetch_bucket(hash);
   }
   void prefetch_node(std::uint64_t hash) const {
-    if (table_ != nullptr) table_->fields.prefetch_node(hash);
+    if (table_ != nullptr) table_->in_memory().prefetch_node(hash);
   }
   void prefetch_next(std::uint64_t hash) const {
-    if (table_ != nullptr) table_->fields.prefetch_next(hash);
+    if (table_ != nullptr) table_->in_memory().prefetch_next(hash);
   }
   void prefetch_value(std::uint64_t hash) const {
     if (table_ == nullptr) return;
-    if (const ScalarCell* cell = table_->fields.likely(hash)) cell->prefetch();
+    if (const ScalarCell* cell = table_->in_memory().likely(hash)) cell->prefetch();
   }
 
  private:
@@ -238,27 +253,22 @@ class SetCell {
   template <typename Change>
   bool update(std::string_view member, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
-      const std::size_t before = table()->size();
-      SetTable::Node& node = table()->get_node(member, hash);
-      const bool was_there = table()->size() == before;
-      const bool was_dirty = node.dirty();
-      node.set_dirty(true);
-      const bool is_there = change_cell(node.value, change);
-      if (!is_there) table()->erase(member, hash);
+      const bool dirtied = table()->update(
+          member, hash, [&](MemberCell& cell) { return change_cell(cell, change); });
       drop_if_empty();
-      return !was_dirty && (was_there || is_there);
+      return dirtied;
     }
     MemberDots dots = view().find(member);
     change(dots);
     store(member, dots);
     return false;
   }
-  // Calls change(member, dots) for every member, and list(hash) for those in a table that have
-  // become dirty. For a packed set a KeepReplaced must exist.
+  // Calls change(member, dots) for every member that is in memory, and list(hash) for those in a
+  // table that have become dirty. For a packed set a KeepReplaced must exist.
   template <typename Change, typename List>
   void update_all(Change change, List list) {
     if (table() != nullptr) {
-      table()->erase_if([&](SetTable::Node& node) {
+      table()->update_all([&](SetTable::Node& node) {
         const std::size_t before = node.value.dots().size();
         std::size_t after = before;
         change_cell(node.value, [&](MemberDots& dots) {
@@ -269,7 +279,7 @@ class SetCell {
           node.set_dirty(true);
           list(node.hash());
         }
-        return after == 0;
+        return after != 0;
       });
       return drop_if_empty();
     }
@@ -279,13 +289,8 @@ class SetCell {
     });
   }
 
-  // As update(), of a member that is not there yet, and nothing becomes dirty.
-  template <typename Change>
-  void restore(std::string_view member, Change change) {
-    MemberDots dots;
-    change(dots);
-    store(member, dots);
-  }
+  // Adds a member, which is not there yet, to a set that is not stored, and nothing becomes dirty.
+  void restore(std::string_view member, const MemberDots& dots) { store(member, dots); }
 
   // Of a table: estimated from so many samples, or exact when that is 0.
   static Footprint footprint(TaggedPointer pointer, std::size_t samples);
@@ -294,6 +299,8 @@ class SetCell {
   SetTable* table() const { return pointer_.tag() == kTable ? pointer_.get<SetTable>() : nullptr; }
   // Makes it a table, if it is not one.
   SetTable& spill();
+  // Makes a set without members a table of so many cold ones.
+  void make_cold(std::size_t members) { spill().make_cold(members); }
 
  private:
   template <typename Change>
@@ -336,26 +343,22 @@ class HashCell {
   template <typename Change>
   bool update(std::string_view field, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
-      const std::size_t before = table()->fields.size();
-      auto& node = table()->fields.get_node(field, hash);
-      const bool was_there = table()->fields.size() == before;
-      const bool was_dirty = node.dirty();
-      node.set_dirty(true);
-      change_cell(node.value, change);
-      const bool is_there = !node.value.empty();
-      if (!is_there) table()->fields.erase(field, hash);
+      const bool dirtied = table()->update(field, hash, [&](ScalarCell& cell) {
+        change_cell(cell, change);
+        return !cell.empty();
+      });
       drop_if_empty();
-      return !was_dirty && (was_there || is_there);
+      return dirtied;
     }
     change(view().find(field), Store{*this, field});
     return false;
   }
-  // Calls change(field, now, store) for every field, and list(hash) for those in a table that have
-  // become dirty. For a packed hash a KeepReplaced must exist.
+  // Calls change(field, now, store) for every field that is in memory, and list(hash) for those in
+  // a table that have become dirty. For a packed hash a KeepReplaced must exist.
   template <typename Change, typename List>
   void update_all(Change change, List list) {
     if (table() != nullptr) {
-      table()->fields.erase_if([&](HashOrderedMap<ScalarCell>::Node& node) {
+      table()->update_all([&](HashTable::Node& node) {
         bool stored = false;
         change_cell(node.value, [&](const ScalarView& now, auto store) {
           change(node.key(), now, [&](auto&& next) {
@@ -367,7 +370,7 @@ class HashCell {
           node.set_dirty(true);
           list(node.hash());
         }
-        return node.value.empty();
+        return !node.value.empty();
       });
       return drop_if_empty();
     }
@@ -376,15 +379,8 @@ class HashCell {
     });
   }
 
-  // As update(), of a field that is not there yet, and nothing becomes dirty.
-  template <typename Change>
-  void restore(std::string_view field, Change change) {
-    if (table() != nullptr) {
-      change_cell(table()->fields.get(field, hash64(field)), change);
-    } else {
-      change(ScalarView(), Store{*this, field});
-    }
-  }
+  // Adds a field, which is not there yet, to a hash that is not stored, and nothing becomes dirty.
+  void restore(std::string_view field, Scalar&& scalar) { store(field, std::move(scalar)); }
 
   static Footprint footprint(TaggedPointer pointer, std::size_t samples);
   Footprint footprint(std::size_t samples) const { return footprint(pointer_, samples); }
@@ -394,6 +390,11 @@ class HashCell {
   }
   // Makes it a table, if it is not one.
   HashTable& spill();
+  // Makes a hash without fields a table of so many cold ones.
+  void make_cold(std::size_t fields, std::size_t live) {
+    spill().make_cold(fields);
+    table()->live = live;
+  }
 
  private:
   // Into a packed hash.

@@ -98,9 +98,8 @@ bool Object::in_type_conflict() const {
 
 bool Object::has_residue() const {
   if (string().has_residue()) return true;
-  if (hash().size() != hash().live()) return true;
   bool residue = false;
-  hash().for_each([&](std::string_view, const ScalarView& field) {
+  hash().for_each_in_memory([&](std::string_view, const ScalarView& field) {
     residue = field.has_residue();
     return !residue;
   });
@@ -258,8 +257,7 @@ void describe_element(LeafKind kind, const SetTable::Node& member, std::vector<L
   describe_member(member.value.dots(), leaf);
 }
 
-void describe_element(LeafKind kind, const HashOrderedMap<ScalarCell>::Node& field,
-                      std::vector<LeafDelta>& out) {
+void describe_element(LeafKind kind, const HashTable::Node& field, std::vector<LeafDelta>& out) {
   LeafDelta& leaf = out.emplace_back();
   leaf.kind = kind;
   leaf.field = field.key();
@@ -267,26 +265,14 @@ void describe_element(LeafKind kind, const HashOrderedMap<ScalarCell>::Node& fie
 }
 
 void restore_leaf(Object& object, const LeafDelta& leaf) {
-  const auto scalar = [&leaf] {
-    Scalar out;
-    for (const SiblingView& view : leaf.siblings) out.siblings.emplace_back() = view;
-    out.integers = Counter<std::int64_t>(leaf.integers);
-    out.reals = Counter<Real>(leaf.reals);
-    return out;
-  };
   switch (leaf.kind) {
     case LeafKind::kString:
-      return object.change_string([&](ScalarCell& cell) { cell.assign(scalar()); });
+      return object.change_string([&](ScalarCell& cell) { cell.assign(restored_scalar(leaf)); });
     case LeafKind::kMember:
-      return object.change_set([&](SetCell& cell) {
-        cell.restore(leaf.field, [&](MemberDots& dots) {
-          for (const SiblingView& view : leaf.siblings) dots.emplace_back() = view;
-        });
-      });
+      return object.change_set([&](SetCell& set) { set.restore(leaf.field, restored_dots(leaf)); });
     case LeafKind::kField:
-      return object.change_hash([&](HashCell& cell) {
-        cell.restore(leaf.field, [&](const ScalarView&, auto store) { store(scalar()); });
-      });
+      return object.change_hash(
+          [&](HashCell& hash) { hash.restore(leaf.field, restored_scalar(leaf)); });
     case LeafKind::kExpiry:
       return object.change_expiry([&](Expiry& expiry) {
         for (const SiblingView& view : leaf.siblings) expiry.emplace_back() = view;

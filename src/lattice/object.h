@@ -51,6 +51,7 @@ class Object {
   bool empty() const;
   // More than one type has content.
   bool in_type_conflict() const;
+  // As far as it is in memory.
   bool has_residue() const;
 
   // Not there: an empty view, a view of no set, a view of no hash, null.
@@ -118,28 +119,47 @@ class Object {
   void set_residue_generation(std::uint32_t generation) {
     if (generation != residue_generation()) make_compound().residue_generation = generation;
   }
-  // Calls visit(node) for the elements of a table, if it is one, in order of hashes from `first` on
-  // while it returns true.
+  // Calls visit(table) for the set or the hash, if that is a table.
   template <typename Visit>
-  void for_each_in_table(LeafKind kind, std::uint64_t first, Visit visit) {
+  void with_table(LeafKind kind, Visit visit) const {
     if (!has_table(kind)) return;
-    const auto walk = [&](auto& map) {
-      for (auto* node = map.first_from(first); node != nullptr; node = map.next(node)) {
-        if (!visit(const_cast<std::remove_cvref_t<decltype(*node)>&>(*node))) return;
-      }
-    };
     if (kind == LeafKind::kMember) {
-      change_set([&](SetCell& cell) { walk(*cell.table()); });
+      visit(is_compound() ? *compound()->set.table() : *cell_.pointer_.get<SetTable>());
     } else {
-      change_hash([&](HashCell& cell) { walk(cell.table()->fields); });
+      visit(is_compound() ? *compound()->hash.table() : *cell_.pointer_.get<HashTable>());
     }
   }
-  // Makes the set or the hash a table.
-  void spill(LeafKind kind) {
-    if (kind == LeafKind::kMember) return change_set([](SetCell& cell) { cell.spill(); });
-    change_hash([](HashCell& cell) { cell.spill(); });
+  template <typename Visit>
+  void with_tables(Visit visit) const {
+    with_table(LeafKind::kField, visit);
+    with_table(LeafKind::kMember, visit);
   }
-  // list(field_hash) is called for fields in a table that have become dirty.
+  // Makes the set or the hash, of which there is nothing, a table of cold elements; attach_tables()
+  // says where they are.
+  void make_cold_set(std::size_t members) {
+    change_set([&](SetCell& cell) { cell.make_cold(members); });
+  }
+  void make_cold_hash(std::size_t fields, std::size_t live) {
+    change_hash([&](HashCell& cell) { cell.make_cold(fields, live); });
+  }
+  void attach_tables(const ElementSource& source, std::string_view key, std::uint64_t key_hash) {
+    for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
+      with_table(kind, [&](auto& table) { table.attach(source, key, key_hash, kind); });
+    }
+  }
+  // Elements that are not in memory.
+  std::size_t cold() const {
+    std::size_t cold = 0;
+    with_tables([&cold](const auto& table) { cold += table.cold(); });
+    return cold;
+  }
+  // Whether elements of a hash would have to be read from the store.
+  bool is_cold(LeafKind kind, std::uint64_t element_hash) const {
+    bool cold = false;
+    with_table(kind, [&](const auto& table) { cold = table.is_cold(element_hash); });
+    return cold;
+  }
+  // Of what is in memory. list(field_hash) is called for fields in a table that have become dirty.
   void drop_residue(const std::function<void(std::uint64_t)>& list);
   void settle() {
     if (is_compound()) settle_compound();
@@ -198,8 +218,7 @@ void describe(const Object& object, KeyDelta& out);
 // The same without the elements of tables; one element of a table.
 void describe_without_tables(const Object& object, KeyDelta& out);
 void describe_element(LeafKind kind, const SetTable::Node& member, std::vector<LeafDelta>& out);
-void describe_element(LeafKind kind, const HashOrderedMap<ScalarCell>::Node& field,
-                      std::vector<LeafDelta>& out);
+void describe_element(LeafKind kind, const HashTable::Node& field, std::vector<LeafDelta>& out);
 // Puts what a leaf describes into `object`, which has nothing there yet: the inverse of describe().
 // Nothing becomes dirty.
 void restore_leaf(Object& object, const LeafDelta& leaf);

@@ -17,6 +17,9 @@ namespace {
 
 constexpr std::array<SiblingView, 0> kNothing{};
 
+// To read row after row takes a fraction of the time that each takes alone.
+constexpr std::size_t kScanGain = 20;
+
 // Hashes of elements. Their sum over a partition is its digest.
 std::uint64_t leaf_seed(std::uint64_t key_hash, LeafKind kind, std::uint64_t field_hash) {
   return hash_mix(key_hash + static_cast<std::uint64_t>(kind), field_hash);
@@ -138,9 +141,27 @@ JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& con
 }
 
 void PartitionState::prepare(const Delta& delta) const {
-  if (cold_ == 0) return;
+  if (!any_cold()) return;
   if (delta.full) return load_all();
-  for (const KeyDelta& key : delta.keys) (void)find(key.key, key.key_hash());
+  for (const KeyDelta& key : delta.keys) load_elements(key);
+}
+
+// Those that a join of this would look at.
+void PartitionState::load_elements(const KeyDelta& named) const {
+  const Object* object = find(named.key, named.key_hash());
+  if (object == nullptr || object->cold() == 0) return;
+  const auto load = [&](LeafKind kind) {
+    object->with_table(kind, [&](const auto& table) {
+      std::size_t count = 0;
+      for (const LeafDelta& leaf : named.leaves) count += leaf.kind == kind ? 1 : 0;
+      if (named.full || count > table.cold() / kScanGain) return table.load_all();
+      for (const LeafDelta& leaf : named.leaves) {
+        if (leaf.kind == kind) table.load(leaf.field_hash());
+      }
+    });
+  };
+  load(LeafKind::kField);
+  load(LeafKind::kMember);
 }
 
 void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context,
@@ -205,6 +226,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
                                         const KeyDelta& delta, const VersionVector& context,
                                         JoinStats& stats) {
+  EVEN_CHECK(object.cold() == 0, "what is removed is in memory");
   bool string = false;
   bool expiry = false;
   absl::flat_hash_set<std::string_view> members;
@@ -351,6 +373,13 @@ void PartitionState::note_residue(std::string_view key, Object& object) const {
   if (object.residue_generation() == new_residue_.number) return;
   object.set_residue_generation(new_residue_.number);
   new_residue_.keys.emplace_back(key);
+}
+
+void PartitionState::note_residue(const TableName& table) const {
+  // Not of an object that is only being shown.
+  if (auto* node = objects_.find_node(table.key, table.key_hash)) {
+    note_residue(table.key, node->value);
+  }
 }
 
 void PartitionState::collect_residue(const VersionVector& stable) {
@@ -510,10 +539,12 @@ void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKin
   const bool is_table = object.has_table(kind);
   if (is_table == was_table || stored_ == nullptr) return;
   if (was_table) changes_.dropped.push_back({key_hash, kind, 0});
-  object.for_each_in_table(kind, 0, [&](auto& node) {
-    node.set_dirty(true);
-    note_element(key_hash, kind, node.hash());
-    return true;
+  object.with_table(kind, [&](auto& table) {
+    table.update_all([&](auto& node) {
+      node.set_dirty(true);
+      note_element(key_hash, kind, node.hash());
+      return true;
+    });
   });
 }
 
@@ -572,33 +603,53 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
 void PartitionState::show_elements(HashOrderedMap<Object>::Node& node, LeafKind kind, bool all,
                                    std::span<const Changes::Element> changed,
                                    ChangeVisitor& visitor) {
-  if (!node.value.has_table(kind)) return;
-  std::vector<LeafDelta> leaves;
-  const auto show = [&](std::uint64_t hash) {
-    leaves.clear();
-    node.value.for_each_in_table(kind, hash, [&](auto& found) {
-      if (found.hash() != hash) return false;
-      found.set_dirty(false);
-      describe_element(kind, found, leaves);
-      return true;
-    });
-    visitor.element(node.key(), {node.hash(), kind, hash}, leaves);
-  };
-  if (!all) {
-    for (const Changes::Element& element : changed) {
-      if (element.kind == kind) show(element.element);
+  node.value.with_table(kind, [&](auto& table) {
+    table.attach(*this, node.key(), node.hash(), kind);
+    table.take();
+    std::vector<LeafDelta> leaves;
+    const auto show = [&](std::uint64_t hash) {
+      leaves.clear();
+      table.for_each_of_hash(hash, [&](auto& found) {
+        found.set_dirty(false);
+        describe_element(kind, found, leaves);
+      });
+      visitor.element(node.key(), {node.hash(), kind, hash}, leaves);
+    };
+    if (!all) {
+      for (const Changes::Element& element : changed) {
+        if (element.kind == kind) show(element.element);
+      }
+      return;
     }
-    return;
-  }
-  std::vector<std::uint64_t> hashes;
-  node.value.for_each_in_table(kind, 0, [&](auto& found) {
-    if (hashes.empty() || hashes.back() != found.hash()) hashes.push_back(found.hash());
-    return true;
+    EVEN_CHECK(table.cold() == 0, "a table that has never been stored is in memory");
+    std::vector<std::uint64_t> hashes;
+    for (const auto* each = table.in_memory().first_from(0); each != nullptr;
+         each = table.in_memory().next(each)) {
+      if (hashes.empty() || hashes.back() != each->hash()) hashes.push_back(each->hash());
+    }
+    for (const std::uint64_t hash : hashes) show(hash);
   });
-  for (const std::uint64_t hash : hashes) show(hash);
+}
+
+// Calls visit(kind, table) for the tables of a key's hash.
+template <typename Visit>
+void PartitionState::with_tables_of(std::uint64_t key_hash, Visit visit) {
+  objects_.for_each_of_hash(key_hash, [&](auto& node) {
+    for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
+      node.value.with_table(kind, [&](auto& table) { visit(kind, table); });
+    }
+  });
 }
 
 void PartitionState::stored(const Changes& changes) {
+  bool forgotten = false;
+  std::optional<std::uint64_t> last;
+  for (const Changes::Element& element : changes.elements) {
+    if (std::exchange(last, element.key) == element.key) continue;
+    with_tables_of(element.key,
+                   [&](LeafKind, auto& table) { forgotten = table.stored() || forgotten; });
+  }
+  if (forgotten) ++epoch_;
   if (gone_ == 0) return;
   std::vector<std::string> gone;
   for (const std::uint64_t hash : changes.keys) {
@@ -624,6 +675,21 @@ void PartitionState::not_stored(const Changes& changes) {
   for (const std::uint64_t hash : changes.keys) {
     objects_.for_each_of_hash(hash, [](auto& node) { node.set_dirty(true); });
   }
+  const auto set_dirty = [](auto& node) {
+    if (!EVEN_MUTANT(kElementEvictedUnstored)) node.set_dirty(true);
+    return true;
+  };
+  for (const Changes::Element& element : changes.elements) {
+    with_tables_of(element.key, [&](LeafKind kind, auto& table) {
+      if (kind == element.kind) table.for_each_of_hash(element.element, set_dirty);
+      table.not_stored();
+    });
+  }
+  for (const Changes::Element& dropped : changes.dropped) {
+    with_tables_of(dropped.key, [&](LeafKind kind, auto& table) {
+      if (kind == dropped.kind) table.update_all(set_dirty);
+    });
+  }
 }
 
 void PartitionState::count_use(const HashOrderedMap<Object>::Node& node) const {
@@ -638,8 +704,10 @@ void PartitionState::count_use(const HashOrderedMap<Object>::Node& node) const {
 std::size_t PartitionState::evict(std::uint64_t& hand, std::size_t limit) {
   std::size_t evicted = 0;
   const auto* node = objects_.first_from(hand);
-  for (; node != nullptr && limit > 0; --limit) {
+  while (node != nullptr && limit > 0) {
+    --limit;
     const std::uint64_t hash = node->hash();
+    if (!evict_elements(hash, limit, evicted)) break;
     const auto* const first = node;
     bool may_go = true;
     for (; node != nullptr && node->hash() == hash; node = objects_.next(node)) {
@@ -688,12 +756,24 @@ std::size_t PartitionState::unused(
   return seen;
 }
 
+// Of the tables of a key's hash; see Table::evict(). Returns whether it has come to their end.
+bool PartitionState::evict_elements(std::uint64_t key_hash, std::size_t& limit,
+                                    std::size_t& evicted) {
+  const std::size_t before = evicted;
+  bool at_end = true;
+  with_tables_of(key_hash,
+                 [&](LeafKind, auto& table) { at_end = table.evict(limit, evicted) && at_end; });
+  if (evicted > before) {
+    partial_ = true;
+    ++epoch_;
+  }
+  return at_end;
+}
+
 void PartitionState::warm(std::vector<std::uint64_t> hashes) const {
   std::sort(hashes.begin(), hashes.end());
   hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
   std::erase_if(hashes, [this](std::uint64_t hash) { return !is_cold(hash); });
-  // To read row after row takes a fraction of the time that each takes alone.
-  constexpr std::size_t kScanGain = 20;
   if (hashes.size() <= cold_ / kScanGain) {
     for (const std::uint64_t hash : hashes) (void)load(hash);
     return;
@@ -715,7 +795,33 @@ bool PartitionState::load(std::uint64_t hash) const {
   return found;
 }
 
+void PartitionState::warm_elements(std::vector<Changes::Element> elements) const {
+  std::sort(elements.begin(), elements.end());
+  elements.erase(std::unique(elements.begin(), elements.end()), elements.end());
+  for (auto first = elements.begin(); first != elements.end();) {
+    const auto end = std::find_if(first, elements.end(), [&](const Changes::Element& element) {
+      return element.key != first->key || element.kind != first->kind;
+    });
+    objects_.for_each_of_hash(first->key, [&](auto& node) {
+      node.value.with_table(first->kind, [&](auto& table) {
+        if (static_cast<std::size_t>(end - first) > table.cold() / kScanGain) {
+          return table.load_all();
+        }
+        for (auto each = first; each != end; ++each) table.load(each->element);
+      });
+    });
+    first = end;
+  }
+}
+
 void PartitionState::load_all() const {
+  load_objects();
+  objects_.for_each([](std::string_view, const Object& object) {
+    object.with_tables([](const auto& table) { table.load_all(); });
+  });
+}
+
+void PartitionState::load_objects() const {
   if (cold_ == 0) return;
   std::optional<std::uint64_t> last;  // hash that was taken in; there may be more objects of it
   stored_->scan(0, [&](std::uint64_t hash, std::string_view key, Object& object) {
@@ -731,9 +837,27 @@ void PartitionState::admit(std::uint64_t hash, std::string_view key, Object&& ob
   auto& node = objects_.get_node(key, hash);
   EVEN_CHECK(node.value.empty() && !node.dirty() && cold_ > 0, "an object is in memory already");
   node.value = std::move(object);
+  node.value.attach_tables(*this, node.key(), hash);
   node.set_uses(use_counts_.first);
   --cold_;
+  if (node.value.cold() > 0) partial_ = true;
   if (node.value.has_residue()) note_residue(key, node.value);
+  // Of a hash that is nothing but residue, all of it can go.
+  if (!node.value.live()) {
+    node.value.with_tables([](const auto& table) { table.load_all(); });
+  }
+}
+
+bool PartitionState::is_cold(std::string_view key, const Changes::Element& element) const {
+  const Object* object = objects_.find(key, element.key);
+  return object != nullptr && object->is_cold(element.kind, element.element);
+}
+
+void PartitionState::admit_elements(std::string_view key, const Changes::Element& element,
+                                    std::span<const LeafDelta> leaves) const {
+  objects_.find(key, element.key)->with_table(element.kind, [&](const auto& table) {
+    table.admit(element.element, leaves);
+  });
 }
 
 void PartitionState::admit_absence(std::uint64_t hash) const {
@@ -748,6 +872,7 @@ void PartitionState::scan_cold(
   if (cold_ == 0) return;
   stored_->scan(first, [&](std::uint64_t hash, std::string_view key, Object& object) {
     if (objects_.first_of(hash) != nullptr) return true;  // newer in memory, or gone
+    object.attach_tables(*this, key, hash);
     return visit(hash, key, object);
   });
 }

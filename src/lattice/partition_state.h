@@ -7,7 +7,8 @@
 // Objects are in memory, or in a store and not in memory (cold), if there is one; whoever reads
 // does not see the difference. What has changed since it was stored is known, and is in memory. Of
 // one hash, either all objects are in memory or none. A key that is gone, but may still be in the
-// store, keeps an empty object in memory until that has been put right.
+// store, keeps an empty object in memory until that has been put right. Of a large collection that
+// is in memory, elements may be cold in the same way: see table.h.
 #pragma once
 
 #include <absl/container/btree_set.h>
@@ -30,7 +31,7 @@ struct JoinStats {
   std::uint64_t type_conflicts = 0;  // the latter alone
 };
 
-class PartitionState {
+class PartitionState final : private ElementSource {
  public:
   // Joins a delta whose maker had seen `context`, and takes over what the context covers. For a
   // record, the caller has made sure that this state has seen all of its context but the record
@@ -71,7 +72,7 @@ class PartitionState {
   bool empty() const { return object_count() == 0; }
   std::size_t object_count() const { return objects_.size() - gone_ + cold_; }
   // Calls visit(key, object) for each, in no order; those that are cold do not come into memory,
-  // and what visit is given of them ends with the call.
+  // and what visit is given of them ends with the call. It may throw Unreadable.
   template <typename Visit>
   void for_each(Visit visit) const {
     objects_.for_each([&visit](std::string_view key, const Object& object) {
@@ -150,6 +151,8 @@ class PartitionState {
   void not_stored(const Changes& changes);
 
   std::size_t cold() const { return cold_; }
+  // Whether anything can be cold, objects or elements of collections.
+  bool any_cold() const { return cold_ > 0 || partial_; }
   // Empty objects, which are in memory until it has been stored that they are gone.
   std::size_t gone() const { return gone_; }
 
@@ -167,16 +170,18 @@ class PartitionState {
   // where to go on: 0 at the end. An object whose count of uses is not 0 is passed over and has it
   // lowered.
   //
-  // Drops from memory what is stored as it is. Returns how many it dropped. Not between
-  // take_changes() and its outcome.
+  // Drops from memory what is stored as it is, objects and elements of collections, which count
+  // for `limit` as well. Returns how many it dropped. Not between take_changes() and its outcome.
   std::size_t evict(std::uint64_t& hand, std::size_t limit);
   // Calls visit(key, object) for keys with content, with `expiring` only for those that have an
   // expiry, while it returns true. Returns how many of them it looked at, passed over or not.
   std::size_t unused(
       std::uint64_t& hand, std::size_t limit, bool expiring,
       const std::function<bool(std::string_view key, const Object& object)>& visit) const;
-  // Brings into memory what the store holds of these hashes, faster than one by one.
+  // Brings into memory what the store holds of these hashes, faster than one by one; and of these
+  // elements, where they are in tables.
   void warm(std::vector<std::uint64_t> hashes) const;
+  void warm_elements(std::vector<Changes::Element> elements) const;
   // Whether objects of `hash` would have to be read from the store.
   bool is_cold(std::uint64_t hash) const {
     if (cold_ == 0 || absent_.contains(hash)) return false;
@@ -188,6 +193,10 @@ class PartitionState {
   // Takes in an object of a hash that is cold, read from the store; or that there is none.
   void admit(std::uint64_t hash, std::string_view key, Object&& object) const;
   void admit_absence(std::uint64_t hash) const;
+  // The same for elements of a key that is in memory.
+  bool is_cold(std::string_view key, const Changes::Element& element) const;
+  void admit_elements(std::string_view key, const Changes::Element& element,
+                      std::span<const LeafDelta> leaves) const;
 
  private:
   // Keys that may hold residue, and what this replica had seen when the generation was closed.
@@ -217,10 +226,25 @@ class PartitionState {
   void note_tables(Object& object, std::uint64_t key_hash, LeafKind kind, bool was_table);
   void show_elements(HashOrderedMap<Object>::Node& node, LeafKind kind, bool all,
                      std::span<const Changes::Element> changed, ChangeVisitor& visitor);
+  template <typename Visit>
+  void with_tables_of(std::uint64_t key_hash, Visit visit);
+  bool evict_elements(std::uint64_t key_hash, std::size_t& limit, std::size_t& evicted);
+
+  void load_element(const TableName& table, std::uint64_t hash,
+                    const VisitElements& visit) const override {
+    stored_->load_element(table, hash, visit);
+  }
+  void scan_elements(const TableName& table, std::uint64_t first, std::uint64_t last,
+                     const VisitElements& visit) const override {
+    stored_->scan_elements(table, first, last, visit);
+  }
+  void note_residue(const TableName& table) const override;
 
   // Whether there is anything of this hash in memory, once it has been looked for in the store.
   bool load(std::uint64_t hash) const;
+  void load_objects() const;
   void load_all() const;
+  void load_elements(const KeyDelta& named) const;
   void scan_cold(
       std::uint64_t first,
       const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const;
@@ -233,11 +257,12 @@ class PartitionState {
   VersionVector vector_;
   mutable std::uint32_t draws_ = 0;  // of count_use()
   UseCounts use_counts_;             // beside objects_, with which it is needed
-  // Mutable, as are the next four: reading brings in what is cold.
+  // Mutable, as are others below: reading brings in what is cold.
   mutable HashOrderedMap<Object> objects_;
   StoredObjects* stored_ = nullptr;
   std::size_t gone_ = 0;          // empty objects
   mutable std::size_t cold_ = 0;  // objects that are not in memory
+  mutable bool partial_ = false;  // elements of those that are may be cold
   mutable absl::flat_hash_set<std::uint64_t>
       absent_;  // hashes that are known not to be in the store
   Changes changes_;

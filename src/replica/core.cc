@@ -109,6 +109,7 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
   for (KeyDelta& key : keys) key.key = names.emplace_back(key.key);
   Record record = begin(partition, clock.wall_ms(), {});
   record.delta.keys = std::move(keys);
+  partition.state.prepare(record.delta);
   commit(partition, record);
   close(partition, origin);
 }
@@ -332,7 +333,7 @@ std::string ShardCore::encode_state(PartitionId id, const PartitionState& state)
   return bytes;
 }
 
-Result<bool> ShardCore::note_logged(std::string_view bytes, LogPosition frame, ColdKeys& keys) {
+Result<bool> ShardCore::note_logged(std::string_view bytes, LogPosition frame, Cold& cold) {
   const auto head = decode_record_head(bytes);
   if (!head) return fail("a record has no head");
   Partition* partition = find(head->partition);
@@ -343,12 +344,17 @@ Result<bool> ShardCore::note_logged(std::string_view bytes, LogPosition frame, C
     if (partition->state.vector().covers(head->dot)) return false;
   }
   if (partition->rows->closed()) return false;
-  if (partition->state.cold() == 0 || is_state) return true;
+  if (!partition->state.any_cold() || is_state) return true;
   const auto record = decoder_.decode(bytes);
   if (!record) return std::unexpected(record.error());
   for (const KeyDelta& key : record->delta.keys) {
     const std::uint64_t hash = hash64(key.key);
-    if (partition->state.is_cold(hash)) keys[partition->id].push_back(hash);
+    ColdParts& parts = cold[partition->id];
+    if (partition->state.is_cold(hash)) parts.keys.push_back(hash);
+    for (const LeafDelta& leaf : key.leaves) {
+      if (leaf.kind != LeafKind::kField && leaf.kind != LeafKind::kMember) continue;
+      parts.elements.push_back({hash, leaf.kind, leaf.field_hash()});
+    }
   }
   return true;
 }

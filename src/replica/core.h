@@ -33,6 +33,7 @@ class ShardCore {
   // Adds a record that was begun last to the partition's open one and joins it. Returns its dot.
   Dot commit(Partition& partition, Record& record);
   // Makes a record of this delta, which no command asked for. It may view keys that it removes.
+  // Throws Unreadable, and has done nothing then.
   // `origin`: as for close().
   void write(Partition& partition, decltype(Delta::keys) keys, RecordOrigin origin);
   // Put open records in the log's buffer and their dots in the vectors. Must precede everything
@@ -56,10 +57,14 @@ class ShardCore {
   static std::string encode_state(PartitionId id, const PartitionState& state);
 
   // For recovery, which goes over the log's records in two steps: as each is read, then for one
-  // after the other. note_logged() says whether there is anything to replay in it, and `keys` get
-  // the hashes of the keys that this needs and that are not in memory.
-  using ColdKeys = absl::btree_map<PartitionId, std::vector<std::uint64_t>>;
-  Result<bool> note_logged(std::string_view bytes, LogPosition frame, ColdKeys& keys);
+  // after the other. note_logged() says whether there is anything to replay in it, and `cold` gets
+  // what this needs and may not be in memory: hashes of keys, elements of collections.
+  struct ColdParts {
+    std::vector<std::uint64_t> keys;
+    std::vector<Changes::Element> elements;
+  };
+  using Cold = absl::btree_map<PartitionId, ColdParts>;
+  Result<bool> note_logged(std::string_view bytes, LogPosition frame, Cold& cold);
   // Joins without logging.
   Result<> replay(std::string_view bytes);
 

@@ -161,42 +161,89 @@ void Projection::finish(const Result<>& outcome) {
   if (EVEN_MUTANT(kStoredByEarlierPass)) answer(asked_, outcome);
 }
 
-bool Projection::fetch(std::span<const std::string_view> keys, std::function<void()> done) {
-  struct Wanted {
-    Partition* partition;
-    std::uint64_t hash;
-    std::uint64_t epoch;
-  };
-  std::vector<Wanted> wanted;
-  std::vector<std::string> rows;
-  for (const std::string_view key : keys) {
-    Partition* partition = core_.find(cluster::key_partition(key, core_.options.partition_count));
+bool Projection::fetch(std::span<const Need> needs, std::function<void()> done) {
+  std::vector<Fetch> fetches;
+  for (const Need& need : needs) {
+    Partition* partition =
+        core_.find(cluster::key_partition(need.key, core_.options.partition_count));
     if (partition == nullptr || partition->rows->closed()) continue;
-    const std::uint64_t hash = hash64(key);
+    const PartitionState& state = partition->state;
+    const std::uint64_t hash = hash64(need.key);
+    const bool is_cold = state.is_cold(hash);
+    const Object* object = is_cold ? nullptr : state.in_memory().find(need.key, hash);
+    Fetch fetch{partition, {}, hash, {}};
+    if (is_cold || (object != nullptr && object->cold() > 0)) {
+      for (std::size_t i = 0; i < need.elements.size(); i += need.step) {
+        const std::uint64_t element = hash64(need.elements[i]);
+        if (is_cold || object->is_cold(need.kind, element)) {
+          fetch.elements.push_back({hash, need.kind, element});
+        }
+      }
+    }
+    if (!is_cold && fetch.elements.empty()) continue;
+    fetch.key = need.key;
+    fetches.push_back(std::move(fetch));
+  }
+  if (fetches.empty()) return false;
+  fetch_objects(std::move(fetches), std::move(done));
+  return true;
+}
+
+// Then the elements, of which only the objects tell whether they have rows of their own.
+void Projection::fetch_objects(std::vector<Fetch> fetches, std::function<void()> done) {
+  std::vector<std::string> rows;
+  std::vector<std::pair<std::size_t, std::uint64_t>> wanted;  // place in `fetches`, epoch
+  for (std::size_t i = 0; i < fetches.size(); ++i) {
+    const auto& [partition, key, hash, elements] = fetches[i];
     if (!partition->state.is_cold(hash)) continue;
-    wanted.push_back({partition, hash, partition->state.epoch()});
+    wanted.emplace_back(i, partition->state.epoch());
     rows.push_back(partition->rows->object_row(hash));
   }
-  if (rows.empty()) return false;
+  if (rows.empty()) return fetch_elements(fetches, std::move(done));
+  store_.fetch(std::move(rows), [this, fetches = std::move(fetches), wanted = std::move(wanted),
+                                 done = std::move(done)](const RowStore::Fetched& values) mutable {
+    for (std::size_t i = 0; values && i < wanted.size(); ++i) {
+      const Fetch& fetch = fetches[wanted[i].first];
+      const PartitionState& state = fetch.partition->state;
+      if (state.epoch() != wanted[i].second || !state.is_cold(fetch.hash)) continue;
+      fetch.partition->rows->admit(state, fetch.hash, (*values)[i]);
+    }
+    fetch_elements(fetches, std::move(done));
+  });
+}
+
+void Projection::fetch_elements(const std::vector<Fetch>& fetches, std::function<void()> done) {
+  struct Wanted {
+    Partition* partition;
+    std::string key;
+    Changes::Element element;
+    std::uint64_t epoch;
+  };
+  std::vector<std::string> rows;
+  std::vector<Wanted> wanted;
+  for (const auto& [partition, key, hash, elements] : fetches) {
+    for (const Changes::Element& element : elements) {
+      if (!partition->state.is_cold(key, element)) continue;
+      rows.push_back(partition->rows->element_row(key, element));
+      wanted.push_back({partition, key, element, partition->state.epoch()});
+    }
+  }
+  if (rows.empty()) return done();
   store_.fetch(std::move(rows), [wanted = std::move(wanted),
                                  done = std::move(done)](const RowStore::Fetched& values) {
     for (std::size_t i = 0; values && i < wanted.size(); ++i) {
-      const auto& [partition, hash, epoch] = wanted[i];
-      if (partition->state.epoch() != epoch || !partition->state.is_cold(hash)) continue;
-      try {
-        (void)PartitionRows::admit(partition->state, hash, (*values)[i]);
-      } catch (const Unreadable&) {
-        // Who needs it comes upon it again, and says so.
-      }
+      const auto& [partition, key, element, epoch] = wanted[i];
+      const PartitionState& state = partition->state;
+      if (state.epoch() != epoch || !state.is_cold(key, element)) continue;
+      partition->rows->admit_elements(state, key, element, (*values)[i]);
     }
     done();
   });
-  return true;
 }
 
 void Projection::evict(bool may_let_go) {
   any_cold_ = std::ranges::any_of(
-      core_.partitions(), [](const auto& partition) { return partition->state.cold() > 0; });
+      core_.partitions(), [](const auto& partition) { return partition->state.any_cold(); });
   const auto& pressure = core_.options.memory_pressure;
   const auto& partitions = core_.partitions();
   if (!may_let_go || !pressure || partitions.empty()) return;

@@ -42,11 +42,11 @@ class Projection {
   // Nothing is left that a pass would store.
   bool all_stored() const;
 
-  // Whether any object is in the store only, as of the last tick.
+  // Whether anything is in the store only, as of the last tick.
   bool any_cold() const { return any_cold_; }
-  // Whether some of these keys are. They are then read without blocking, and done() is called
-  // later, in another turn, when they are in memory (or cannot be read, or have been let go again).
-  bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
+  // Whether some of this is. It is then read without blocking, and done() is called later, in
+  // another turn, when it is in memory (or cannot be read, or has been let go again).
+  bool fetch(std::span<const Need> needs, std::function<void()> done);
 
   // Lets go of objects while memory is over its limit, if they may.
   void evict(bool may_let_go);
@@ -60,7 +60,10 @@ class Projection {
     StoreStats stats = stats_;
     stats.lag_bytes = core_.log.end() - position_;
     stats.repaired = core_.stats.repaired;
-    for (const auto& partition : core_.partitions()) stats.damaged += partition->damaged() ? 1 : 0;
+    for (const auto& partition : core_.partitions()) {
+      stats.damaged += partition->damaged() ? 1 : 0;
+      stats.rows_read += partition->rows->rows_read();
+    }
     return stats;
   }
 
@@ -71,6 +74,16 @@ class Projection {
     kSyncing,     // waits for the log
     kCommitting,  // waits for the store
   };
+  // What fetch() was asked for, in one partition.
+  struct Fetch {
+    Partition* partition;
+    std::string key;
+    std::uint64_t hash;
+    std::vector<Changes::Element> elements;
+  };
+  void fetch_objects(std::vector<Fetch> fetches, std::function<void()> done);
+  void fetch_elements(const std::vector<Fetch>& fetches, std::function<void()> done);
+
   bool due() const;
   // The error says which partition is damaged, and how.
   Result<> undamaged() const;
@@ -98,7 +111,7 @@ class Projection {
   std::size_t hand_partition_ = 0;
   std::uint64_t hand_ = 0;
   std::size_t round_ = 0;
-  StoreStats stats_;  // but for the lag
+  StoreStats stats_;  // but for what others count
 };
 
 }  // namespace even

@@ -83,7 +83,7 @@ class Replay {
   explicit Replay(ShardCore& core) : core_(core) {}
 
   Result<> take(std::string_view record, LogPosition frame) {
-    const auto needed = core_.note_logged(record, frame, keys_);
+    const auto needed = core_.note_logged(record, frame, cold_);
     if (!needed) return std::unexpected(needed.error());
     if (!*needed) return {};
     records_.emplace_back(bytes_.size(), record.size());
@@ -92,9 +92,12 @@ class Replay {
   }
 
   Result<> finish() {
-    for (auto& [id, keys] : std::exchange(keys_, {})) {
-      Partition& partition = core_.at(id);
-      unless_unreadable(partition, [&] { partition.state.warm(std::move(keys)); });
+    for (auto& [id, cold] : std::exchange(cold_, {})) {
+      const PartitionState& state = core_.at(id).state;
+      unless_unreadable(core_.at(id), [&] {
+        state.warm(std::move(cold.keys));
+        state.warm_elements(std::move(cold.elements));
+      });
     }
     for (const auto& [at, size] : records_) {
       const std::string_view bytes = std::string_view(bytes_).substr(at, size);
@@ -121,7 +124,7 @@ class Replay {
 
   static constexpr std::size_t kBatchBytes = 128 << 20;
   ShardCore& core_;
-  ShardCore::ColdKeys keys_;
+  ShardCore::Cold cold_;
   std::string bytes_;
   std::vector<std::pair<std::size_t, std::size_t>> records_;  // where in `bytes_`
 };
@@ -374,8 +377,8 @@ void Shard::prefetch(std::span<Lookup> lookups) const {
   each_object([](const Object& object, std::uint64_t field) { object.prefetch_value(field); });
 }
 
-bool Shard::fetch(std::span<const std::string_view> keys, std::function<void()> done) {
-  return impl_->projection.fetch(keys, std::move(done));
+bool Shard::fetch(std::span<const Need> needs, std::function<void()> done) {
+  return impl_->projection.fetch(needs, std::move(done));
 }
 bool Shard::any_cold() const { return impl_->projection.any_cold(); }
 

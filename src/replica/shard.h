@@ -104,7 +104,8 @@ struct ShardStats {
 struct StoreStats {
   std::uint64_t passes = 0;
   std::uint64_t failed_passes = 0;
-  std::uint64_t evicted = 0;    // objects that were let go from memory
+  std::uint64_t evicted = 0;  // objects, and elements of large ones, that were let go from memory
+  std::uint64_t rows_read = 0;
   std::uint64_t lag_bytes = 0;  // log behind the position from which it completes the store
   std::uint64_t damaged = 0;    // partitions of which something cannot be read
   std::uint64_t repaired = 0;   // how often such a one was made anew from another replica
@@ -158,9 +159,9 @@ class Shard {
   // of other shards are ignored.
   void prefetch(std::span<Lookup> lookups) const;
 
-  // Whether some of these keys are in the store only, and would be read from it, blocking, by a
-  // command. If so, they are read in another thread, and done() is called in a later turn.
-  bool fetch(std::span<const std::string_view> keys, std::function<void()> done);
+  // Whether some of this is in the store only, and would be read from it, blocking, by a command.
+  // If so, it is read in another thread, and done() is called in a later turn.
+  bool fetch(std::span<const Need> needs, std::function<void()> done);
   // Whether fetch() can have anything to do.
   bool any_cold() const;
 

@@ -195,14 +195,14 @@ std::size_t Connection::execute_all(std::string_view bytes) {
 
 bool Connection::fetch(const RequestBatch& batch) {
   if (closing_ || closed_ || thread_.lease().lent() || !session_.authenticated) return false;
-  std::vector<std::string_view> keys;
+  std::vector<Need> needs;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Command* command = batch.command(i);
     if (command == nullptr || command->scope != Scope::kKeys) continue;
     if (!check_arity(*command, batch.args(i)).empty()) continue;
-    for_each_key(*command, batch.args(i), [&](std::string_view key) { keys.push_back(key); });
+    for_each_need(*command, batch.args(i), [&](const Need& need) { needs.push_back(need); });
   }
-  return thread_.shard().fetch(keys, [weak = weak_from_this()] {
+  return thread_.shard().fetch(needs, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;
     // Once: what cannot be had this way is read when a command asks for it.

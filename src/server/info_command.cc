@@ -101,7 +101,8 @@ void store_section(const Facts& facts, std::string& out) {
   const RocksStats files = facts.node.store->stats();
   out += fmt::format(
       "store_passes:{}\r\nstore_failed_passes:{}\r\nstore_evicted_objects:{}\r\n"
-      "store_lag_bytes:{}\r\nstore_bytes:{}\r\nstore_pending_compaction_bytes:{}\r\n"
+      "store_read_rows:{}\r\nstore_lag_bytes:{}\r\nstore_bytes:{}\r\nstore_pending_compaction_"
+      "bytes:{}\r\n"
       "store_level0_files:{}\r\nstore_block_cache_bytes:{}\r\n"
       "store_bytes_written_by_passes:{}\r\nstore_bytes_written_by_compaction:{}\r\n"
       "store_bytes_read_by_compaction:{}\r\nstore_background_errors:{}\r\n"
@@ -109,6 +110,7 @@ void store_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.store.passes; }),
       facts.sum([](const ThreadReport& r) { return r.store.failed_passes; }),
       facts.sum([](const ThreadReport& r) { return r.store.evicted; }),
+      facts.sum([](const ThreadReport& r) { return r.store.rows_read; }),
       facts.sum([](const ThreadReport& r) { return r.store.lag_bytes; }), files.live,
       files.pending_compaction, files.level0_files, files.block_cache, files.written_by_passes,
       files.written_by_compaction, files.read_by_compaction, files.background_errors,

@@ -147,13 +147,16 @@ void Router::execute_here(const OwnedRequest& request, ReplySink sink) {
 // the same keys is kept back: a client's commands on one key stay in order. False: it may run.
 bool Router::park(OwnedRequest& request, ReplySink& sink) {
   std::vector<std::string_view> keys;
-  for_each_key(*request.command, request.args,
-               [&keys](std::string_view key) { keys.push_back(key); });
+  std::vector<Need> needs;
+  for_each_need(*request.command, request.args, [&](const Need& need) {
+    keys.push_back(need.key);
+    needs.push_back(need);
+  });
   const bool behind = std::ranges::any_of(parked_, [&keys](const Parked& earlier) {
     return std::ranges::find_first_of(earlier.keys, keys) != earlier.keys.end();
   });
   const std::uint64_t number = next_parked_++;
-  const bool fetching = !behind && thread_.shard().fetch(keys, [this, number] {
+  const bool fetching = !behind && thread_.shard().fetch(needs, [this, number] {
     for (Parked& parked : parked_) parked.ready = parked.ready || parked.number == number;
     unpark();
   });

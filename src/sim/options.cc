@@ -47,7 +47,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.expiry = among(0.0, 0.05, 0.2);
   o.keys = among(2, 8, 30);
   o.expiry_kept_ms = among(100, 1000, 60'000);
-  o.large = among(0.0, 0.0, 0.03);
+  o.large = among(0.0, 0.03, 0.03);
   o.failing_commit = among(0.0, 0.0, 0.1);
   o.evict = among(0.0, 0.1, 0.9);
   o.zero_bytes = among(512u, 4u << 10, 16u << 10);

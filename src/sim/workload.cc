@@ -110,9 +110,29 @@ Operation Workload::large(const char* command, const std::string& key, bool with
   return operation;
 }
 
+// Among those of large().
+std::string Workload::one_of_large() { return fmt::format("l{}", random_.below(110)); }
+
 Operation Workload::set() {
   const std::string k = key("set");
   if (random_.chance(options_.large)) return large(random_.chance(0.6) ? "SADD" : "SREM", k, false);
+  if (options_.large > 0 && random_.chance(0.5)) {
+    switch (random_.below(8)) {
+      case 0:
+      case 1:
+        return {{"SADD", k, one_of_large(), small(20)}, {}};
+      case 2:
+      case 3:
+      case 4:
+        return {{"SREM", k, one_of_large(), one_of_large()}, {}};
+      case 5:
+        return {{"SSCAN", k, std::to_string(random_.next()), "COUNT", "5"}, {}};
+      case 6:
+        return {{"SRANDMEMBER", k, "3"}, {}};
+      default:
+        return {{"SMISMEMBER", k, one_of_large(), one_of_large()}, {}};
+    }
+  }
   switch (random_.below(8)) {
     case 0:
     case 1:
@@ -135,6 +155,23 @@ Operation Workload::hash() {
   if (random_.chance(options_.large)) {
     const bool add = random_.chance(0.6);
     return large(add ? "HSET" : "HDEL", k, add);
+  }
+  if (options_.large > 0 && random_.chance(0.5)) {
+    switch (random_.below(8)) {
+      case 0:
+      case 1:
+        return {{"HSET", k, one_of_large(), value()}, {}};
+      case 2:
+      case 3:
+      case 4:
+        return {{"HDEL", k, one_of_large(), one_of_large()}, {}};
+      case 5:
+        return {{"HSCAN", k, std::to_string(random_.next()), "COUNT", "5"}, {}};
+      case 6:
+        return {{"HLEN", k}, {}};
+      default:
+        return {{"HMGET", k, one_of_large(), one_of_large()}, {}};
+    }
   }
   const std::string field = fmt::format("f{}", random_.below(6));
   const std::string number = fmt::format("n{}", random_.below(4));

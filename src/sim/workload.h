@@ -33,6 +33,7 @@ class Workload {
   Operation string(std::int64_t wall_ms);
   Operation counter();
   Operation large(const char* command, const std::string& key, bool with_values);
+  std::string one_of_large();
   Operation set();
   Operation hash();
   Operation generic(std::int64_t wall_ms);

@@ -444,6 +444,12 @@ void World::request(int c, Node& n) {
   if (!local) return;
   ++outcome.operations;
   n.made.clear();
+  // The server waits for this before it executes; what comes later must do no harm.
+  if (n.shard->any_cold() && random_.chance(0.5)) {
+    std::vector<Need> needs;
+    for_each_need(*command, args, [&needs](const Need& need) { needs.push_back(need); });
+    (void)n.shard->fetch(needs, [] {});
+  }
   std::string reply;
   const LogPosition barrier = n.shard->execute(*command, args, false, reply);
   event("client {} at n{}: {} -> {} bytes, {:016x}", c, client.node,

@@ -374,11 +374,12 @@ Result<> verify_backup(const std::string& directory, BackupId id, const CopyProg
 
 Result<> restore_backup(const std::string& directory, const BackupEntry& backup,
                         const std::string& store, const CopyProgress& progress) {
-  if (backup.label.store_format > kStoreFormat) {
+  if (const int format = backup.label.store_format; format != kStoreFormat) {
     return fail(
-        fmt::format("backup {} in {} is of a newer version of Even: the format of its store is "
-                    "{}, this version reads up to {}",
-                    backup.id, directory, backup.label.store_format, kStoreFormat));
+        fmt::format("backup {} in {} is of {} version of Even: the format of its store is {}, this "
+                    "version reads {}",
+                    backup.id, directory, format > kStoreFormat ? "a newer" : "an older", format,
+                    kStoreFormat));
   }
   std::uint64_t done = 0;
   Watch watch;

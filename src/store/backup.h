@@ -21,8 +21,8 @@ class Env;
 
 namespace even {
 
-// Of the store that this version writes; it reads older ones as well. See docs/formats/store.md.
-inline constexpr int kStoreFormat = 1;
+// Of the store that this version writes and reads. See docs/formats/store.md.
+inline constexpr int kStoreFormat = 2;
 
 using BackupId = std::uint32_t;  // counts from 1 within a directory; an older one is smaller
 

@@ -73,6 +73,12 @@ std::string table_row(RowSet rows, std::uint64_t hash, std::string_view key, Lea
   return row;
 }
 
+std::string element_row(RowSet rows, std::string_view key, const Changes::Element& element) {
+  std::string row = table_row(rows, element.key, key, element.kind);
+  put_big_endian(row, element.element);
+  return row;
+}
+
 std::string expiry_row(RowSet rows, const Changes::Expiry& entry) {
   std::string row = section_row(rows, kExpiries);
   put_big_endian(row, static_cast<std::uint64_t>(entry.at_ms) ^ (std::uint64_t{1} << 63));
@@ -112,7 +118,6 @@ void put_bytes(std::string& out, std::string_view bytes) {
 
 struct Loaded {
   std::string key;
-  std::uint8_t tables = 0;
   Object object;
 };
 
@@ -120,11 +125,12 @@ struct Loaded {
   throw Unreadable(fmt::format("the store holds what it should not: {}", what));
 }
 
-void restore(std::string_view leaves, Object& object) {
+// Valid until the next call.
+std::span<const LeafDelta> decode(std::string_view leaves) {
   thread_local LeavesDecoder decoder;
   const auto decoded = decoder.decode(leaves);
   if (!decoded) malformed(decoded.error().message);
-  for (const LeafDelta& leaf : *decoded) restore_leaf(object, leaf);
+  return *decoded;
 }
 
 std::vector<Loaded> decode_objects(std::string_view value) {
@@ -132,27 +138,34 @@ std::vector<Loaded> decode_objects(std::string_view value) {
   for (Reader reader(value); !reader.at_end();) {
     Loaded& loaded = objects.emplace_back();
     loaded.key = reader.bytes();
-    loaded.tables = reader.number<std::uint8_t>();
+    const auto tables = reader.number<std::uint8_t>();
+    const bool has_set = (tables & kMembers) != 0;
+    const bool has_hash = (tables & kFields) != 0;
+    const std::uint64_t members = has_set ? reader.number<std::uint64_t>() : 1;
+    const std::uint64_t fields = has_hash ? reader.number<std::uint64_t>() : 1;
+    const std::uint64_t live = has_hash ? reader.number<std::uint64_t>() : 0;
     const std::string_view leaves = reader.bytes();
-    if (!reader.ok() || loaded.tables > (kMembers | kFields)) malformed("a row of objects");
-    restore(leaves, loaded.object);
-    if ((loaded.tables & kMembers) != 0) loaded.object.spill(LeafKind::kMember);
-    if ((loaded.tables & kFields) != 0) loaded.object.spill(LeafKind::kField);
+    if (!reader.ok() || tables > (kMembers | kFields) || members == 0 || fields == 0 ||
+        live > fields) {
+      malformed("a row of objects");
+    }
+    for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
+    if ((has_set && loaded.object.set()) || (has_hash && loaded.object.hash())) {
+      malformed("a table with elements in the row of its object");
+    }
+    if (has_set) loaded.object.make_cold_set(members);
+    if (has_hash) loaded.object.make_cold_hash(fields, live);
   }
   return objects;
 }
 
-// A row of elements, behind that of their objects; `row` is what follows the hash.
-void restore_elements(std::string_view row, std::string_view value, std::vector<Loaded>& objects) {
-  if (row.size() < sizeof(std::uint32_t)) malformed("a row of elements");
-  const std::size_t key_bytes = get_big_endian<std::uint32_t>(row.data());
-  row.remove_prefix(sizeof(std::uint32_t));
-  if (row.size() < key_bytes) malformed("a row of elements");
-  const std::string_view key = row.substr(0, key_bytes);
-  for (Loaded& loaded : objects) {
-    if (loaded.key == key) return restore(value, loaded.object);
-  }
-  malformed("an element without an object");
+// A row of elements of one hash.
+std::span<const LeafDelta> decode_elements(std::string_view value, LeafKind kind) {
+  const std::span<const LeafDelta> elements = decode(value);
+  const bool fit = std::ranges::all_of(
+      elements, [kind](const LeafDelta& element) { return element.kind == kind; });
+  if (elements.empty() || !fit) malformed("a row of elements");
+  return elements;
 }
 
 class RowWriter final : public ChangeVisitor {
@@ -171,9 +184,7 @@ class RowWriter final : public ChangeVisitor {
     value_.clear();
     for (const Named& named : objects) {
       put_bytes(value_, named.key);
-      value_.push_back(
-          static_cast<char>((named.object->has_table(LeafKind::kMember) ? kMembers : 0) |
-                            (named.object->has_table(LeafKind::kField) ? kFields : 0)));
+      put_tables(*named.object);
       delta_.leaves.clear();
       describe_without_tables(*named.object, delta_);
       leaves_.clear();
@@ -192,8 +203,7 @@ class RowWriter final : public ChangeVisitor {
 
   void element(std::string_view key, const Changes::Element& element,
                std::span<const LeafDelta> leaves) override {
-    std::string row = table_row(rows_, element.key, key, element.kind);
-    put_big_endian(row, element.element);
+    const std::string row = element_row(rows_, key, element);
     if (leaves.empty()) return out_.remove(row);
     value_.clear();
     encode_leaves(leaves, value_);
@@ -201,6 +211,16 @@ class RowWriter final : public ChangeVisitor {
   }
 
  private:
+  void put_tables(const Object& object) {
+    const bool has_set = object.has_table(LeafKind::kMember);
+    const bool has_hash = object.has_table(LeafKind::kField);
+    value_.push_back(static_cast<char>((has_set ? kMembers : 0) | (has_hash ? kFields : 0)));
+    if (has_set) put_little_endian(value_, std::uint64_t{object.set().size()});
+    if (!has_hash) return;
+    put_little_endian(value_, std::uint64_t{object.hash().size()});
+    put_little_endian(value_, std::uint64_t{object.hash().live()});
+  }
+
   const RowSet rows_;
   RowBatch& out_;
   KeyDelta delta_;
@@ -268,6 +288,11 @@ std::string PartitionRows::object_row(std::uint64_t hash) const {
   return hash_row({partition_, generation_}, hash);
 }
 
+std::string PartitionRows::element_row(std::string_view key,
+                                       const Changes::Element& element) const {
+  return even::element_row({partition_, generation_}, key, element);
+}
+
 template <typename Read>
 void PartitionRows::noting_damage(Read read) {
   if (closed_) throw Unreadable(*damage_);
@@ -281,35 +306,42 @@ void PartitionRows::noting_damage(Read read) {
 }
 
 void PartitionRows::load(std::uint64_t hash, const Visit& visit) {
-  noting_damage([&] { load_hash(hash, visit); });
+  noting_damage([&] {
+    const auto value = store_.get(hash_row({partition_, generation_}, hash));
+    if (!value) throw Unreadable(value.error().message);
+    if (!*value) return;
+    ++rows_read_;
+    for (Loaded& loaded : decode_objects(**value)) {
+      if (!visit(hash, loaded.key, loaded.object)) return;
+    }
+  });
 }
 
-void PartitionRows::load_hash(std::uint64_t hash, const Visit& visit) {
-  const std::string row = hash_row({partition_, generation_}, hash);
-  const auto value = store_.get(row);
-  if (!value) throw Unreadable(value.error().message);
-  if (!*value) return;
-  std::vector<Loaded> objects = decode_objects(**value);
-  bool tables = false;
-  for (const Loaded& loaded : objects) tables = tables || loaded.tables != 0;
-  if (tables) {
-    std::string end = section_row({partition_, generation_}, kObjects);
-    if (hash == UINT64_MAX) {
-      end = section_row({partition_, generation_}, kSummary);
-    } else {
-      end = hash_row({partition_, generation_}, hash + 1);
-    }
-    const auto scanned =
-        store_.scan(row, end, [&](std::string_view element, std::string_view content) {
-          const std::string_view rest = element.substr(row.size());
-          if (!rest.empty()) restore_elements(rest, content, objects);
-          return true;
-        });
+void PartitionRows::load_element(const TableName& table, std::uint64_t hash,
+                                 const VisitElements& visit) {
+  noting_damage([&] {
+    const auto value = store_.get(element_row(table.key, {table.key_hash, table.kind, hash}));
+    if (!value) throw Unreadable(value.error().message);
+    if (!*value) return;
+    ++rows_read_;
+    visit(hash, decode_elements(**value, table.kind));
+  });
+}
+
+void PartitionRows::scan_elements(const TableName& table, std::uint64_t first, std::uint64_t last,
+                                  const VisitElements& visit) {
+  noting_damage([&] {
+    const std::string begin = element_row(table.key, {table.key_hash, table.kind, first});
+    // The row behind the last one has that as its beginning.
+    const std::string end = element_row(table.key, {table.key_hash, table.kind, last}) + '\0';
+    const auto scanned = store_.scan(begin, end, [&](std::string_view row, std::string_view value) {
+      ++rows_read_;
+      if (row.size() != begin.size()) malformed("a row of elements");
+      const auto hash = get_big_endian<std::uint64_t>(row.data() + row.size() - sizeof last);
+      return visit(hash, decode_elements(value, table.kind));
+    });
     if (!scanned) throw Unreadable(scanned.error().message);
-  }
-  for (Loaded& loaded : objects) {
-    if (!visit(hash, loaded.key, loaded.object)) return;
-  }
+  });
 }
 
 void PartitionRows::scan(std::uint64_t first, const Visit& visit) {
@@ -329,35 +361,33 @@ void PartitionRows::load(std::span<const std::uint64_t> hashes, const Visit& vis
 void PartitionRows::scan_wanted(std::uint64_t first,
                                 const std::function<bool(std::uint64_t)>& wanted,
                                 const Visit& visit) {
-  std::uint64_t hash = 0;
-  std::vector<Loaded> objects;  // of that hash
-  const auto show = [&] {
-    for (Loaded& loaded : objects) {
-      if (!visit(hash, loaded.key, loaded.object)) return false;
-    }
-    objects.clear();
-    return true;
-  };
-  bool more = true;
+  // Elements are not wanted here. Where there are more than so many, they are jumped over.
+  constexpr std::size_t kMostElements = 32;
   const std::size_t head = head_bytes(generation_);
-  const std::size_t hash_end = head + sizeof hash;
-  const auto scanned = store_.scan(hash_row({partition_, generation_}, first),
-                                   section_row({partition_, generation_}, kSummary),
-                                   [&](std::string_view row, std::string_view value) {
-                                     if (row.size() < hash_end) malformed("a row of objects");
-                                     if (row.size() > hash_end) {
-                                       if (!objects.empty())
-                                         restore_elements(row.substr(hash_end), value, objects);
-                                       return true;
-                                     }
-                                     more = show();
-                                     if (!more) return false;
-                                     hash = get_big_endian<std::uint64_t>(row.data() + head);
-                                     if (wanted(hash)) objects = decode_objects(value);
-                                     return true;
-                                   });
-  if (!scanned) throw Unreadable(scanned.error().message);
-  if (more) show();
+  const std::size_t hash_end = head + sizeof first;
+  const std::string end = section_row({partition_, generation_}, kSummary);
+  std::string next = hash_row({partition_, generation_}, first);
+  while (!next.empty()) {
+    const std::string from = std::exchange(next, {});
+    std::size_t elements = 0;
+    const auto scanned = store_.scan(from, end, [&](std::string_view row, std::string_view value) {
+      ++rows_read_;
+      if (row.size() < hash_end) malformed("a row of objects");
+      const auto hash = get_big_endian<std::uint64_t>(row.data() + head);
+      if (row.size() > hash_end) {
+        if (++elements < kMostElements) return true;
+        if (hash != UINT64_MAX) next = hash_row({partition_, generation_}, hash + 1);
+        return false;
+      }
+      elements = 0;
+      if (!wanted(hash)) return true;
+      for (Loaded& loaded : decode_objects(value)) {
+        if (!visit(hash, loaded.key, loaded.object)) return false;
+      }
+      return true;
+    });
+    if (!scanned) throw Unreadable(scanned.error().message);
+  }
 }
 
 Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const {
@@ -398,18 +428,29 @@ void PartitionRows::replace(std::uint64_t time) {
   if (!EVEN_MUTANT(kRepairKeepsRows)) next_generation_ = std::max(time, generation_ + 1);
 }
 
-bool PartitionRows::admit(const PartitionState& state, std::uint64_t hash,
+void PartitionRows::admit(const PartitionState& state, std::uint64_t hash,
                           const std::optional<std::string>& value) {
-  if (!value) {
-    state.admit_absence(hash);
-    return true;
+  if (!value) return state.admit_absence(hash);
+  ++rows_read_;
+  try {
+    for (Loaded& loaded : decode_objects(*value)) {
+      state.admit(hash, loaded.key, std::move(loaded.object));
+    }
+  } catch (const Unreadable&) {
+    // Who needs it comes upon it again, and says so.
   }
-  std::vector<Loaded> objects = decode_objects(*value);
-  for (const Loaded& loaded : objects) {
-    if (loaded.tables != 0) return false;
+}
+
+void PartitionRows::admit_elements(const PartitionState& state, std::string_view key,
+                                   const Changes::Element& element,
+                                   const std::optional<std::string>& value) {
+  if (!value) return state.admit_elements(key, element, {});
+  ++rows_read_;
+  try {
+    state.admit_elements(key, element, decode_elements(*value, element.kind));
+  } catch (const Unreadable&) {
+    // Who needs it comes upon it again, and says so.
   }
-  for (Loaded& loaded : objects) state.admit(hash, loaded.key, std::move(loaded.object));
-  return true;
 }
 
 namespace {

@@ -33,6 +33,10 @@ class PartitionRows final : public StoredObjects {
   void load(std::uint64_t hash, const Visit& visit) override;
   void load(std::span<const std::uint64_t> hashes, const Visit& visit) override;
   void scan(std::uint64_t first, const Visit& visit) override;
+  void load_element(const TableName& table, std::uint64_t hash,
+                    const VisitElements& visit) override;
+  void scan_elements(const TableName& table, std::uint64_t first, std::uint64_t last,
+                     const VisitElements& visit) override;
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
   Changes write_changes(PartitionState& state, RowBatch& out) const;
@@ -50,17 +54,22 @@ class PartitionRows final : public StoredObjects {
   // called before: it names the new rows, also when it cannot be read what the old ones are.
   void replace(std::uint64_t time);
 
-  // The row with the objects of a hash, to be read ahead of time, and what to make of its content:
-  // false when that needs more than this row, and nothing has been done.
+  // The row with the objects of a hash, and that with the elements of a hash of a table, to be read
+  // ahead of time; and what makes use of their content, unless it is malformed.
   std::string object_row(std::uint64_t hash) const;
-  static bool admit(const PartitionState& state, std::uint64_t hash,
-                    const std::optional<std::string>& value);
+  std::string element_row(std::string_view key, const Changes::Element& element) const;
+  void admit(const PartitionState& state, std::uint64_t hash,
+             const std::optional<std::string>& value);
+  void admit_elements(const PartitionState& state, std::string_view key,
+                      const Changes::Element& element, const std::optional<std::string>& value);
+
+  // Of objects and of elements, since this was made.
+  std::uint64_t rows_read() const { return rows_read_; }
 
  private:
   // Reads, and notes as damage what cannot be read.
   template <typename Read>
   void noting_damage(Read read);
-  void load_hash(std::uint64_t hash, const Visit& visit);
   // Those of the hashes for which wanted(hash) is true.
   void scan_wanted(std::uint64_t first, const std::function<bool(std::uint64_t)>& wanted,
                    const Visit& visit);
@@ -71,6 +80,7 @@ class PartitionRows final : public StoredObjects {
   std::optional<std::uint64_t> next_generation_;  // from replace() to stored()
   bool closed_ = false;
   std::optional<std::string> damage_;
+  std::uint64_t rows_read_ = 0;
 };
 
 // The row, behind those of all partitions, with the position from which a shard's log completes

@@ -107,11 +107,11 @@ Result<> check_format(rocksdb::Env* env, const std::string& directory, bool crea
       return fail(fmt::format("cannot open store {}: {}", directory, written.error().message));
     }
   }
-  if (format->value_or(kStoreFormat) > kStoreFormat) {
+  if (const int found = format->value_or(kStoreFormat); found != kStoreFormat) {
     return fail(
-        fmt::format("store {} was written by a newer version of Even: its format is {}, this "
-                    "version reads up to {}",
-                    directory, **format, kStoreFormat));
+        fmt::format("store {} was written by {} version of Even: its format is {}, this version "
+                    "reads {}",
+                    directory, found > kStoreFormat ? "a newer" : "an older", found, kStoreFormat));
   }
   return {};
 }

@@ -188,16 +188,18 @@ TEST(RocksDatabase, AnUnknownFormatIsRefused) {
   RocksWorld world;
   world.close();
   const std::string path = world.directory.path() + "/FORMAT";
-  std::ofstream(path) << "2\n";
+  std::ofstream(path) << "3\n";
   EXPECT_THAT(error_of_open(world.directory.path()),
-              AllOf(HasSubstr(world.directory.path()), HasSubstr("newer version of Even")));
+              AllOf(HasSubstr(world.directory.path()), HasSubstr("a newer version of Even")));
+  std::ofstream(path, std::ios::trunc) << "1\n";
+  EXPECT_THAT(error_of_open(world.directory.path()), HasSubstr("an older version of Even"));
   for (const char* text : {"", "1", "0\n", "one\n", "1\n\n"}) {
     std::ofstream(path, std::ios::trunc) << text;
     EXPECT_THAT(error_of_open(world.directory.path()), HasSubstr("FORMAT holds no number")) << text;
   }
   fs::remove(path);
   EXPECT_THAT(error_of_open(world.directory.path()), HasSubstr("FORMAT is missing"));
-  std::ofstream(path) << "1\n";
+  std::ofstream(path) << "2\n";
   EXPECT_EQ(error_of_open(world.directory.path()), "");
 }
 
