@@ -19,6 +19,7 @@ constexpr std::uint64_t kReserveBytes = 1 << 20;
 // for a frame that is smaller than this.
 constexpr std::uint64_t kLargeFrameBytes = 16 << 10;
 constexpr std::uint64_t kReadChunk = 4 << 20;
+constexpr std::uint64_t kMaxUnsyncedBytes = 64 << 20;
 // How long after a failed sync what it was to sync is written anew once more, if that has failed:
 // twice as long each time.
 constexpr std::int64_t kFirstRetryUs = 100'000;
@@ -191,10 +192,7 @@ Result<> Log::flush() {
     stats_.bytes_written += frame_bytes;
     stats_.bytes_on_disk += frame_bytes;
     body_.clear();
-    while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
-      tail_bytes_ -= tail_.front().bytes.size();
-      tail_.pop_front();
-    }
+    trim_tail();
   }
   const std::uint64_t size = kSegmentHeaderBytes + segment.bytes;
   if (auto reserved = file_->reserve(round_up(size + kReserveBytes, kReserveBytes)); !reserved) {
@@ -207,6 +205,17 @@ Result<> Log::flush() {
     file_->zero_ahead(round_up(size, options_.zero_bytes));
   }
   return {};
+}
+
+// What is not durable stays, so that it can be written anew; unless it is very much, or nobody
+// cares.
+void Log::trim_tail() {
+  const bool kept = options_.fsync != FsyncPolicy::kNo;
+  while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
+    if (kept && tail_.front().position >= durable_ && tail_bytes_ <= kMaxUnsyncedBytes) return;
+    tail_bytes_ -= tail_.front().bytes.size();
+    tail_.pop_front();
+  }
 }
 
 void Log::sync(bool in_place) {
@@ -232,6 +241,7 @@ void Log::synced(LogPosition upto, std::int64_t started_us, const Result<>& resu
     (void)sync_failed(result.error().message);
   } else if (!distrusted_) {
     durable_ = std::max(durable_, upto);
+    trim_tail();
     ++stats_.syncs;
     stats_.last_sync_seconds = static_cast<double>(clock_.monotonic_us() - started_us) / 1e6;
     stats_.sync_seconds += stats_.last_sync_seconds;

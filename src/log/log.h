@@ -32,7 +32,8 @@ enum class FsyncPolicy : std::uint8_t { kAlways, kEverySecond, kNo };
 struct LogOptions {
   FsyncPolicy fsync = FsyncPolicy::kEverySecond;
   std::uint64_t segment_bytes = 64 << 20;
-  // How much of the end stays in memory for peers that are nearly up to date.
+  // How much of the end stays in memory for peers that are nearly up to date. More while it is not
+  // durable.
   std::uint64_t tail_bytes = 16 << 20;
   // A sync that takes less than this is made in place where the caller allows it: to hand it to
   // another thread and to hear of its end takes two switches of threads, which cost as much. 0:
@@ -130,6 +131,7 @@ class Log {
 
   Result<> recover_segment(std::size_t index, const Visit& visit,
                            const std::function<void(std::uint64_t)>& progress);
+  void trim_tail();
   Result<> roll();
   Result<> begin_segment();
   Result<> write_failed(const std::string& what);

@@ -422,9 +422,9 @@ TEST(Log, TheBarrierOfARecordIsReachedOnlyByTheFrameThatHoldsIt) {
 
 // The simulated disk never makes durable what it has failed to sync, whatever it says later.
 TEST(Log, WhatASyncHasFailedForIsWrittenAnewToAnotherFile) {
-  for (const std::uint64_t tail_bytes : {1, 1 << 20}) {
+  for (const FsyncPolicy fsync : {FsyncPolicy::kEverySecond, FsyncPolicy::kNo}) {
     World world;
-    OpenLog log(world, {.tail_bytes = tail_bytes});
+    OpenLog log(world, {.fsync = fsync, .tail_bytes = 1});
     ASSERT_TRUE(log.write({"first"}));
     ASSERT_TRUE(log.log->flush_and_sync());
     ASSERT_TRUE(log.write({"second"}));
@@ -448,8 +448,8 @@ TEST(Log, WhatASyncHasFailedForIsWrittenAnewToAnotherFile) {
     world.disk.faults.failing_sync = 0;
     world.run_for(60'000'000);
     if (!log.log->flush()) {
-      // What is not in memory may be gone from the file.
-      ASSERT_EQ(tail_bytes, 1u);
+      // What is not kept in memory may be gone from the file.
+      ASSERT_EQ(fsync, FsyncPolicy::kNo);
       EXPECT_THAT(*log.log->error(), HasSubstr("cannot be read any more"));
       continue;
     }

@@ -431,8 +431,9 @@ void Shard::tick() {
   ShardCore& core = impl_->core;
   core.close_all();
   const std::int64_t now_us = core.clock.monotonic_us();
+  const bool much_unsynced = core.log.end() - core.log.durable() >= core.options.log.tail_bytes / 2;
   if (core.options.log.fsync == FsyncPolicy::kEverySecond &&
-      now_us - impl_->last_sync_us >= kSyncIntervalUs) {
+      (much_unsynced || now_us - impl_->last_sync_us >= kSyncIntervalUs)) {
     impl_->last_sync_us = now_us;
     core.log.sync();
   }

@@ -624,7 +624,9 @@ void World::settle() {
     }
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
-    if (!converged() || oracle_.records() != records) quiet_since = scheduler_.now_us();
+    const bool failed = std::ranges::any_of(
+        nodes_, [](const auto& n) { return n->shard->write_error().has_value(); });
+    if (failed || !converged() || oracle_.records() != records) quiet_since = scheduler_.now_us();
     records = oracle_.records();
     if (scheduler_.now_us() - quiet_since > 5'000'000) return;
   }
