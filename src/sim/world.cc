@@ -403,10 +403,10 @@ void World::tick(Node& node, std::uint64_t run) {
   // An operator restarts a node whose disk failed; and what was just repaired is put to the test.
   const std::uint64_t before = std::exchange(node.repaired, node.shard->stats().repaired);
   if (!settling_ && ((node.shard->write_error() && node.random.chance(0.02)) ||
-                     (node.repaired > before && node.random.chance(0.3)))) {
-    scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(20'000)), [this, &node, run] {
+                     (node.repaired > before && node.random.chance(0.6)))) {
+    scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(10'000)), [this, &node, run] {
       if (node.shard && node.run == run) {
-        crash(node, Loss::kPower);
+        crash(node, node.random.chance(0.5) ? Loss::kProcess : Loss::kPower);
         scheduler_.after(100'000, [this, &node] {
           if (!node.shard) start(node);
         });
