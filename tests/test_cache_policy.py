@@ -137,3 +137,16 @@ def test_limit_and_policy_can_be_changed_while_the_node_runs(make_cluster):
         write(client, "more", 0, 30_000)
         wait_within_limit(node)
         assert client.dbsize() == 60_000 - evicted + 30_000
+
+
+def test_a_small_cache_still_holds_keys(make_cluster):
+    options = {"memory.max_memory": "40MiB", "memory.policy": "allkeys-lru", "node.shards": 2, "store.cache_bytes": "2MiB"}
+    with make_cluster(nodes=1, options=options)["n1"].client() as client:
+        for batch in range(60):
+            pipeline = client.pipeline(transaction=False)
+            for number in range(1000):
+                pipeline.set(f"k:{batch}:{number}", "v" * 600)
+            pipeline.execute()
+        until("memory is within its limit", lambda: client.info("memory")["used_memory"] <= 40 << 20)
+        assert client.dbsize() > 10_000
+        assert client.exists("k:59:999")

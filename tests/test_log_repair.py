@@ -81,7 +81,28 @@ def test_what_would_be_lost_is_said_and_comes_back_from_other_replicas(make_clus
     assert count(cluster["n2"], "b") == 10
 
 
-def test_a_running_node_is_left_alone(make_cluster):
+def test_a_stray_file_costs_nothing_and_a_missing_log_is_never_called_whole(make_cluster):
+    node = make_cluster(nodes=1, options={"log.fsync": "always", "node.shards": 1})["n1"]
+    write(node, "a", 300)
+    node.kill9()
+    (node.data / "log-0000-0000000000001234.seg").touch()
+    code, text = repair(node)
+    assert code == 0 and "nothing lost" in text
+    node.start()
+    assert count(node, "a") == 300
+    node.stop()
+    for segment in node.data.glob("log-*.seg"):
+        segment.unlink()
+    code, text = repair(node)
+    assert code == 1 and "unknown number" in text
+    assert repair(node, "--discard")[0] == 0
+    node.start()
+    assert count(node, "a") == 300  # a clean stop: the store had them all
+
+
+def test_what_is_no_stopped_node_is_left_alone(make_cluster, tmp_path):
     node = make_cluster(nodes=1)["n1"]
     code, text = repair(node)
     assert code == 1 and "in use by process" in text
+    done = subprocess.run([BIN / "even", "log", "repair", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 1 and "not the data directory of a node" in done.stderr

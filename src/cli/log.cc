@@ -21,6 +21,7 @@
 #include "lattice/codec.h"
 #include "log/format.h"
 #include "log/repair.h"
+#include "server/identity.h"
 #include "store/partition_rows.h"
 #include "store/rocks_database.h"
 
@@ -164,8 +165,9 @@ int verify(const Options& options) {
                          report->frames, report->records, report->bytes, report->torn_bytes);
       if (report->torn_bytes > 0) {
         torn += fmt::format(
-            "Shard {}: the last {} are an unfinished write, to be cut at the next start\n", shard,
-            bytes_text(report->torn_bytes));
+            "Shard {}: the last {} are an unfinished write, to be cut at the next start unless the "
+            "store shows that it was finished\n",
+            shard, bytes_text(report->torn_bytes));
       }
     }
   }
@@ -234,8 +236,8 @@ Result<bool> repair_shard(Disk& disk, ShardId shard, LogPosition needed, bool di
   if (plan->loses) {
     fmt::print(
         "Shard {}: the store has everything up to position {}; with it {} would be left. What "
-        "comes after is lost on this node: {} records that can be read, and those that "
-        "cannot. What other replicas have of them comes back from there.\n",
+        "there was after that is lost on this node: {} records that can be read, and an unknown "
+        "number of others. What other replicas have of them comes back from there.\n",
         shard, needed, rest, plan->readable_records_lost);
     if (!discard) {
       fmt::print("Shard {}: nothing was changed. --discard goes ahead\n", shard);
@@ -254,17 +256,31 @@ int repair(const Options& options) {
     fmt::print(stderr, "even log repair: {}\n", error.message);
     return 1;
   };
-  auto logs = find_logs(options.dir);
-  if (!logs) return complain(logs.error());
+  const auto text = [&]() -> Result<std::string> {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(std::filesystem::path(options.dir) / "identity", error)) {
+      return fail(options.dir + " is not the data directory of a node: it has no file `identity`");
+    }
+    auto disk = PosixDisk::open(options.dir, [](const PosixDisk::Task&) {});
+    if (!disk) return std::unexpected(disk.error());
+    auto size = (*disk)->size("identity");
+    if (!size) return std::unexpected(size.error());
+    return (*disk)->read("identity", 0, *size);
+  }();
+  if (!text) return complain(text.error());
+  const auto identity = server::decode_identity(*text);
+  if (!identity) return complain(identity.error());
   const auto lock = lock_directory(options.dir);
   if (!lock) return complain(lock.error());
+  auto disk = PosixDisk::open(options.dir, [](const PosixDisk::Task&) {});
+  if (!disk) return complain(disk.error());
   const auto needed = needed_positions(options.dir);
   if (!needed) return complain(needed.error());
   bool whole = true;
-  for (const ShardId shard : logs->shards) {
+  for (ShardId shard = 0; shard < identity->shards; ++shard) {
     const auto from = (*needed)(shard);
     if (!from) return complain(from.error());
-    const auto repaired = repair_shard(*logs->disk, shard, *from, options.discard);
+    const auto repaired = repair_shard(**disk, shard, *from, options.discard);
     if (!repaired) return complain(repaired.error());
     whole = whole && *repaired;
   }

@@ -21,11 +21,10 @@ struct Run {
 
 struct Content {
   bool good_header = false;
-  std::string frames;  // up to where the next segment begins
+  std::string frames;
 };
 
-Result<Content> read_content(Disk& disk, const std::vector<SegmentFile>& segments, std::size_t i) {
-  const SegmentFile& segment = segments[i];
+Result<Content> read_content(Disk& disk, const SegmentFile& segment) {
   auto size = disk.size(segment.name);
   if (!size) return std::unexpected(size.error());
   auto bytes = disk.read(segment.name, 0, *size);
@@ -34,11 +33,36 @@ Result<Content> read_content(Disk& disk, const std::vector<SegmentFile>& segment
   Content content;
   content.good_header =
       header && header->base == segment.header.base && header->shard == segment.header.shard;
-  if (bytes->size() <= kSegmentHeaderBytes) return content;
-  const bool last = i + 1 == segments.size();
-  content.frames =
-      bytes->substr(kSegmentHeaderBytes,
-                    last ? std::string::npos : segments[i + 1].header.base - segment.header.base);
+  if (bytes->size() > kSegmentHeaderBytes) content.frames = bytes->substr(kSegmentHeaderBytes);
+  return content;
+}
+
+// The files of a shard.
+struct Files {
+  std::vector<SegmentFile> segments;  // with a header or a first frame that is intact
+  std::vector<SegmentFile> others;    // that may be remains of one, or anything
+};
+
+Result<Files> files_of(Disk& disk, ShardId shard) {
+  auto all = find_segments(disk);
+  if (!all) return std::unexpected(all.error());
+  Files files;
+  for (const SegmentFile& file : (*all)[shard]) {
+    const auto content = read_content(disk, file);
+    if (!content) return std::unexpected(content.error());
+    std::string_view body;
+    const bool good = content->good_header || decode_frame(content->frames, file.header.base, body);
+    (good ? files.segments : files.others).push_back(file);
+  }
+  return files;
+}
+
+// Of segment `i`, up to where the next one begins.
+Result<Content> read_part(Disk& disk, const std::vector<SegmentFile>& segments, std::size_t i) {
+  auto content = read_content(disk, segments[i]);
+  if (!content || i + 1 == segments.size()) return content;
+  const std::uint64_t limit = segments[i + 1].header.base - segments[i].header.base;
+  if (content->frames.size() > limit) content->frames.resize(limit);
   return content;
 }
 
@@ -62,12 +86,6 @@ void survey(std::string_view frames, LogPosition base, Survey& all) {
     all.durable = std::max(all.durable, header->durable);
     *at += kFrameHeaderBytes + header->body_bytes;
   }
-}
-
-Result<std::vector<SegmentFile>> segments_of(Disk& disk, ShardId shard) {
-  auto all = find_segments(disk);
-  if (!all) return std::unexpected(all.error());
-  return std::move((*all)[shard]);
 }
 
 // Of a segment's content, what lies between two positions.
@@ -95,50 +113,64 @@ Result<> write_segment(Disk& disk, ShardId shard, LogPosition base, std::string_
 }  // namespace
 
 Result<LogRepair> plan_log_repair(Disk& disk, ShardId shard, LogPosition needed) {
-  const auto segments = segments_of(disk, shard);
-  if (!segments) return std::unexpected(segments.error());
+  const auto all = find_segments(disk);
+  if (!all) return std::unexpected(all.error());
+  const auto own = all->find(shard);
+  const auto found = own == all->end() ? std::vector<SegmentFile>() : own->second;
   LogRepair plan;
   LogReport report;
   const auto sound = inspect_segments(
-      disk, *segments, [](const std::string&, std::uint64_t, std::string_view) {}, report);
+      disk, found, [](const std::string&, std::uint64_t, std::string_view) {}, report);
   if (!sound) {
     plan.damage = sound.error().message;
-  } else if (!segments->empty()) {
-    const LogPosition begin = segments->front().header.base;
+  } else {
+    const LogPosition begin = found.empty() ? 0 : found.front().header.base;
     const LogPosition end = begin + report.bytes;
     if (begin <= needed && needed <= end) return plan;
     plan.damage = fmt::format("the log has positions {} to {}, and the store needs it from {} on",
                               begin, end, needed);
   }
 
-  Survey all;
-  for (std::size_t i = 0; i < segments->size(); ++i) {
-    const auto content = read_content(disk, *segments, i);
+  const auto files = files_of(disk, shard);
+  if (!files) return std::unexpected(files.error());
+  Survey frames;
+  for (std::size_t i = 0; i < files->segments.size(); ++i) {
+    const auto content = read_part(disk, files->segments, i);
     if (!content) return std::unexpected(content.error());
-    survey(content->frames, (*segments)[i].header.base, all);
+    survey(content->frames, files->segments[i].header.base, frames);
   }
   plan.begin = plan.end = needed;
-  for (const Run& run : all.runs) {
+  bool whole = false;
+  for (const Run& run : frames.runs) {
     if (run.begin <= needed && needed <= run.end) {
       plan.begin = run.begin;
       plan.end = run.end;
+      whole = true;
     } else if (run.begin > needed) {
       plan.readable_records_lost += run.records;
     }
   }
-  plan.loses = plan.readable_records_lost > 0 || all.durable > plan.end;
+  // Only what is known to be the end is one.
+  const auto behind = [&plan](const SegmentFile& file) { return file.header.base > plan.end; };
+  const auto at_or_behind = [&plan](const SegmentFile& file) {
+    return file.header.base >= plan.end;
+  };
+  plan.loses = !whole || plan.readable_records_lost > 0 || frames.durable > plan.end ||
+               std::ranges::any_of(files->segments, behind) ||
+               std::ranges::any_of(files->others, at_or_behind);
   return plan;
 }
 
 Result<> repair_log(Disk& disk, ShardId shard, const LogRepair& plan) {
-  const auto segments = segments_of(disk, shard);
-  if (!segments) return std::unexpected(segments.error());
+  const auto files = files_of(disk, shard);
+  if (!files) return std::unexpected(files.error());
   std::vector<std::string> aside;
   std::vector<std::string> anew;
+  for (const SegmentFile& other : files->others) aside.push_back(other.name);
   bool any = false;
-  for (std::size_t i = 0; i < segments->size(); ++i) {
-    const SegmentFile& segment = (*segments)[i];
-    const auto content = read_content(disk, *segments, i);
+  for (std::size_t i = 0; i < files->segments.size(); ++i) {
+    const SegmentFile& segment = files->segments[i];
+    const auto content = read_part(disk, files->segments, i);
     if (!content) return std::unexpected(content.error());
     const std::string_view kept = part(segment, *content, plan.begin, plan.end);
     const bool whole = content->good_header && kept.size() == content->frames.size();

@@ -17,7 +17,8 @@ struct LogRepair {
   // The frames that stay. Empty: the log goes on at `begin`.
   LogPosition begin = 0;
   LogPosition end = 0;
-  // Whether something is lost that was durable: what cannot be read, and what comes after it.
+  // Whether something may be lost that was durable: what cannot be read, and what comes after it.
+  // False only if it is certain that nothing is.
   bool loses = false;
   std::uint64_t readable_records_lost = 0;
 };

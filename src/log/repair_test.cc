@@ -97,9 +97,39 @@ TEST(LogRepair, GoesOnWhereTheStoreEndsIfTheLogEndsBefore) {
   EXPECT_EQ(log.plan(0).damage, "");  // no frame says that the last one was durable
   const LogRepair plan = log.plan(log.end);
   EXPECT_NE(plan.damage, "");
-  EXPECT_FALSE(plan.loses);
+  EXPECT_TRUE(plan.loses);  // what there was behind it nobody knows
   ASSERT_TRUE(repair_log(log.world.disk, 0, plan));
   EXPECT_EQ(OpenLog(log.world).log->end(), log.end);
+}
+
+TEST(LogRepair, SetsAsideWhatIsNoSegment) {
+  Damaged log;
+  const LogPosition inside = log.starts[4] + 5;
+  log.world.put(segment_name(0, inside), "");
+  log.world.put(segment_name(0, log.starts[5]),
+                log.world.content(segment_name(0, log.segments.back())));
+  ASSERT_NE(OpenLog(log.world).error(), "");
+  const LogRepair plan = log.plan(0);
+  EXPECT_FALSE(plan.loses);
+  ASSERT_TRUE(repair_log(log.world.disk, 0, plan));
+  EXPECT_EQ(OpenLog(log.world).records.size(), 9u);
+}
+
+TEST(LogRepair, NeverCallsAFileEmptyThatMayHaveHeldSomething) {
+  for (const std::size_t emptied : {0, 1, 2}) {
+    Damaged log;
+    ASSERT_EQ(log.segments.size(), 3u);
+    log.world.put(segment_name(0, log.segments[emptied]), "");
+    const LogRepair plan = log.plan(0);
+    EXPECT_NE(plan.damage, "");
+    EXPECT_TRUE(plan.loses) << emptied;
+  }
+  // The last one's header alone is left, and the one before it is gone.
+  Damaged log;
+  const std::string last = segment_name(0, log.segments[2]);
+  log.world.put(last, log.world.content(last).substr(0, kSegmentHeaderBytes));
+  log.world.put(segment_name(0, log.segments[1]), "");
+  EXPECT_TRUE(log.plan(0).loses);
 }
 
 TEST(LogRepair, GivesASegmentItsHeaderBack) {
@@ -127,6 +157,12 @@ RC_GTEST_PROP(LogRepair, LeavesALogThatGoesOnFromTheStore, ()) {
     const auto gone = *rc::gen::inRange<std::size_t>(0, log.segments.size() - 1);
     RC_ASSERT(log.world.disk.remove(segment_name(0, log.segments[gone])).has_value());
     RC_ASSERT(log.world.disk.sync_directory().has_value());
+  }
+  if (*rc::gen::inRange(0, 4) == 0) {
+    log.world.put(segment_name(0, *rc::gen::elementOf(log.segments)), "");
+  }
+  if (*rc::gen::inRange(0, 4) == 0) {
+    log.world.put(segment_name(0, *rc::gen::inRange<LogPosition>(0, 2 * log.end)), "junk");
   }
   const LogRepair plan = log.plan(needed);
   if (!plan.damage.empty()) RC_ASSERT(repair_log(log.world.disk, 0, plan).has_value());

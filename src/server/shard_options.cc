@@ -42,6 +42,11 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     // What has changed cannot leave memory before it has been stored.
     constexpr std::uint64_t kChangedShare = 8;
     options.pass_bytes = std::min(options.pass_bytes, limit / kChangedShare / shards);
+    // What is small leaves room for keys.
+    constexpr std::uint64_t kTailShare = 8;
+    constexpr std::uint64_t kLeastTail = 1 << 20;
+    options.log.tail_bytes = std::clamp(limit / kTailShare / shards, kLeastTail,
+                                        std::max(kLeastTail, options.log.tail_bytes));
   }
   options.memory_pressure = [&limit = node.options.max_memory] {
     const std::uint64_t bytes = limit.load(std::memory_order_relaxed);
