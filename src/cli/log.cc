@@ -21,6 +21,7 @@
 #include "lattice/codec.h"
 #include "log/format.h"
 #include "log/repair.h"
+#include "log/segments.h"
 #include "server/identity.h"
 #include "store/partition_rows.h"
 #include "store/rocks_database.h"
@@ -256,24 +257,19 @@ int repair(const Options& options) {
     fmt::print(stderr, "even log repair: {}\n", error.message);
     return 1;
   };
-  const auto text = [&]() -> Result<std::string> {
-    std::error_code error;
-    if (!std::filesystem::is_regular_file(std::filesystem::path(options.dir) / "identity", error)) {
-      return fail(options.dir + " is not the data directory of a node: it has no file `identity`");
-    }
-    auto disk = PosixDisk::open(options.dir, [](const PosixDisk::Task&) {});
-    if (!disk) return std::unexpected(disk.error());
-    auto size = (*disk)->size("identity");
-    if (!size) return std::unexpected(size.error());
-    return (*disk)->read("identity", 0, *size);
-  }();
-  if (!text) return complain(text.error());
-  const auto identity = server::decode_identity(*text);
-  if (!identity) return complain(identity.error());
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(std::filesystem::path(options.dir) / "identity", error)) {
+    return complain(
+        Error{options.dir + " is not the data directory of a node: it has no file `identity`"});
+  }
   const auto lock = lock_directory(options.dir);
   if (!lock) return complain(lock.error());
   auto disk = PosixDisk::open(options.dir, [](const PosixDisk::Task&) {});
   if (!disk) return complain(disk.error());
+  const auto text = read_file(**disk, "identity");
+  if (!text) return complain(text.error());
+  const auto identity = server::decode_identity(*text);
+  if (!identity) return complain(identity.error());
   const auto needed = needed_positions(options.dir);
   if (!needed) return complain(needed.error());
   bool whole = true;

@@ -21,8 +21,8 @@ class SimFile : public AppendFile {
   }
 
   Result<> truncate(std::uint64_t size) override {
-    end_ = std::min<std::size_t>(content_->bytes.size(), size);
-    content_->bytes.resize(end_);
+    SimDisk::cut(*content_, size);
+    end_ = content_->bytes.size();
     return {};
   }
 
@@ -101,6 +101,12 @@ void SimDisk::sync_failed(Content& content) {
   bytes.resize(size);
 }
 
+// What is written there later is new to the kernel.
+void SimDisk::cut(Content& content, std::size_t size) {
+  content.bytes.resize(std::min(content.bytes.size(), size));
+  content.lost_end = std::min(content.lost_end, size);
+}
+
 void SimDisk::synced(Content& content, std::string bytes) {
   for (std::size_t i = content.lost_begin; i < std::min(content.lost_end, bytes.size()); ++i) {
     bytes[i] = i < content.durable.size() ? content.durable[i] : '\0';
@@ -165,7 +171,7 @@ Result<std::unique_ptr<AppendFile>> SimDisk::open_append(const std::string& name
     content = std::make_shared<Content>();
     changed();
   }
-  content->bytes.resize(std::min<std::size_t>(content->bytes.size(), size));
+  cut(*content, size);
   return std::make_unique<SimFile>(*this, content);
 }
 

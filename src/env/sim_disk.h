@@ -49,7 +49,7 @@ class SimDisk : public Disk {
   struct Content {
     std::string bytes;
     std::string durable;  // as the last sync has left it
-    // What failed syncs have lost, from the first byte to the last.
+    // What failed syncs have lost, from the first byte to the last, if it has not been cut off.
     std::size_t lost_begin = 0;
     std::size_t lost_end = 0;
   };
@@ -57,6 +57,7 @@ class SimDisk : public Disk {
 
   void changed();
   void sync_failed(Content& content);
+  static void cut(Content& content, std::size_t size);
   static void synced(Content& content, std::string bytes);
   std::string survivor(const Content& content);
 

@@ -306,7 +306,8 @@ Result<> Log::rescue() {
 // recovery reads no further than to its beginning.
 Result<> Log::begin_segment() {
   const std::string name = segment_name(shard_, durable_);
-  auto file = copy_unsynced(unfinished(name));
+  auto file = create_segment(disk_, {shard_, durable_},
+                             [this](AppendFile& made) { return copy_unsynced(made); });
   if (!file) return std::unexpected(file.error());
   if (auto renamed = disk_.rename(unfinished(name), name); !renamed) return renamed;
   next_is_there_ = true;
@@ -332,16 +333,13 @@ Result<> Log::begin_segment() {
   return {};
 }
 
-Result<std::unique_ptr<AppendFile>> Log::copy_unsynced(const std::string& name) {
-  auto file = disk_.open_append(name, 0);
-  if (!file) return file;
-  auto written = (*file)->append(encode_segment_header({shard_, durable_}));
+Result<> Log::copy_unsynced(AppendFile& to) {
   const auto in_memory = std::ranges::lower_bound(tail_, durable_, {}, &TailFrame::position);
   const LogPosition until = in_memory == tail_.end() ? end_ : in_memory->position;
-  if (written && durable_ < until) {
+  if (durable_ < until) {
     const Segment& segment = segments_.back();
     const std::uint64_t offset = kSegmentHeaderBytes + (durable_ - segment.base);
-    auto bytes = disk_.read(segment.name, offset, until - durable_);
+    const auto bytes = disk_.read(segment.name, offset, until - durable_);
     if (!bytes) return std::unexpected(bytes.error());
     const auto scan =
         scan_frames(*bytes, durable_, [](std::uint64_t, std::string_view) { return Result<>(); });
@@ -351,15 +349,12 @@ Result<std::unique_ptr<AppendFile>> Log::copy_unsynced(const std::string& name) 
                       "which cuts the log there and takes the rest from other replicas",
                       segment.name, offset + scan->intact));
     }
-    written = (*file)->append(*bytes);
+    if (auto written = to.append(*bytes); !written) return written;
   }
-  for (auto frame = in_memory; written && frame != tail_.end(); ++frame) {
-    written = (*file)->append(frame->bytes);
+  for (auto frame = in_memory; frame != tail_.end(); ++frame) {
+    if (auto written = to.append(frame->bytes); !written) return written;
   }
-  if (written) written = (*file)->sync_now();
-  if (written) return file;
-  (void)disk_.remove(name);
-  return std::unexpected(written.error());
+  return {};
 }
 
 Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,

@@ -138,7 +138,7 @@ class Log {
   Result<> sync_failed(const std::string& why);
   Result<> distrust(const std::string& why);
   Result<> rescue();
-  Result<std::unique_ptr<AppendFile>> copy_unsynced(const std::string& name);
+  Result<> copy_unsynced(AppendFile& to);
   void synced(LogPosition upto, std::int64_t started_us, const Result<>& result);
 
   const LogOptions options_;

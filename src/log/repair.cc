@@ -25,9 +25,7 @@ struct Content {
 };
 
 Result<Content> read_content(Disk& disk, const SegmentFile& segment) {
-  auto size = disk.size(segment.name);
-  if (!size) return std::unexpected(size.error());
-  auto bytes = disk.read(segment.name, 0, *size);
+  const auto bytes = read_file(disk, segment.name);
   if (!bytes) return std::unexpected(bytes.error());
   const auto header = decode_segment_header(*bytes);
   Content content;
@@ -98,16 +96,15 @@ std::string_view part(const SegmentFile& segment, const Content& content, LogPos
   return frames.substr(from, to - from);
 }
 
-Result<> write_segment(Disk& disk, ShardId shard, LogPosition base, std::string_view frames,
-                       std::vector<std::string>& names) {
-  const std::string name = segment_name(shard, base);
-  auto file = disk.open_append(unfinished(name), 0);
+std::string beside(const std::string& name) { return name + ".damaged"; }
+
+Result<> keep_copy(Disk& disk, const std::string& name) {
+  const auto bytes = read_file(disk, name);
+  if (!bytes) return std::unexpected(bytes.error());
+  auto file = disk.open_append(beside(name), 0);
   if (!file) return std::unexpected(file.error());
-  Result<> done = (*file)->append(encode_segment_header({shard, base}));
-  if (done) done = (*file)->append(frames);
-  if (done) done = (*file)->sync_now();
-  if (done) names.push_back(name);
-  return done;
+  if (auto written = (*file)->append(*bytes); !written) return written;
+  return (*file)->sync_now();
 }
 
 }  // namespace
@@ -161,34 +158,50 @@ Result<LogRepair> plan_log_repair(Disk& disk, ShardId shard, LogPosition needed)
   return plan;
 }
 
+// Made so that it can be interrupted: until the last segment has been replaced, each in one step,
+// nothing that the plan keeps is missing, and the damage is still seen.
 Result<> repair_log(Disk& disk, ShardId shard, const LogRepair& plan) {
   const auto files = files_of(disk, shard);
   if (!files) return std::unexpected(files.error());
-  std::vector<std::string> aside;
-  std::vector<std::string> anew;
-  for (const SegmentFile& other : files->others) aside.push_back(other.name);
+  std::vector<std::string> going;
+  for (const SegmentFile& other : files->others) going.push_back(other.name);
+  std::vector<std::string> made;
+  const auto make = [&](LogPosition base, std::string_view frames) -> Result<> {
+    const auto file =
+        create_segment(disk, {shard, base}, [frames](AppendFile& to) { return to.append(frames); });
+    if (!file) return std::unexpected(file.error());
+    made.push_back(segment_name(shard, base));
+    return {};
+  };
   bool any = false;
   for (std::size_t i = 0; i < files->segments.size(); ++i) {
     const SegmentFile& segment = files->segments[i];
     const auto content = read_part(disk, files->segments, i);
     if (!content) return std::unexpected(content.error());
     const std::string_view kept = part(segment, *content, plan.begin, plan.end);
-    const bool whole = content->good_header && kept.size() == content->frames.size();
     any = any || !kept.empty();
-    if (whole && !kept.empty()) continue;
-    aside.push_back(segment.name);
+    if (content->good_header && !kept.empty() && kept.size() == content->frames.size()) continue;
+    going.push_back(segment.name);
     if (kept.empty()) continue;
     const LogPosition base = std::max(plan.begin, segment.header.base);
-    if (auto written = write_segment(disk, shard, base, kept, anew); !written) return written;
+    if (auto written = make(base, kept); !written) return written;
   }
   if (!any) {
-    if (auto written = write_segment(disk, shard, plan.begin, {}, anew); !written) return written;
+    if (auto written = make(plan.begin, {}); !written) return written;
   }
-  for (const std::string& name : aside) {
-    if (auto moved = disk.rename(name, name + ".damaged"); !moved) return moved;
+  const auto replaced = [&made](const std::string& name) {
+    return std::ranges::find(made, name) != made.end();
+  };
+  for (const std::string& name : going) {
+    if (!replaced(name)) continue;
+    if (auto copied = keep_copy(disk, name); !copied) return copied;
   }
-  for (const std::string& name : anew) {
-    if (auto moved = disk.rename(unfinished(name), name); !moved) return moved;
+  for (const std::string& name : made) {
+    if (auto renamed = disk.rename(unfinished(name), name); !renamed) return renamed;
+  }
+  for (const std::string& name : going) {
+    if (replaced(name)) continue;
+    if (auto moved = disk.rename(name, beside(name)); !moved) return moved;
   }
   return disk.sync_directory();
 }

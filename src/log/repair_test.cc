@@ -144,6 +144,61 @@ TEST(LogRepair, GivesASegmentItsHeaderBack) {
   EXPECT_EQ(OpenLog(log.world).records.size(), 9u);
 }
 
+// Fails from the n-th change to the directory on.
+class Interrupted final : public Disk {
+ public:
+  Interrupted(Disk& disk, int changes) : disk_(disk), left_(changes) {}
+  Result<std::vector<std::string>> list() override { return disk_.list(); }
+  Result<std::uint64_t> size(const std::string& name) override { return disk_.size(name); }
+  Result<std::string> read(const std::string& name, std::uint64_t offset,
+                           std::uint64_t length) override {
+    return disk_.read(name, offset, length);
+  }
+  Result<std::unique_ptr<AppendFile>> open_append(const std::string& name,
+                                                  std::uint64_t size) override {
+    if (left_-- <= 0) return fail("interrupted");
+    return disk_.open_append(name, size);
+  }
+  Result<> rename(const std::string& from, const std::string& to) override {
+    return left_-- > 0 ? disk_.rename(from, to) : fail("interrupted");
+  }
+  Result<> remove(const std::string& name) override {
+    return left_-- > 0 ? disk_.remove(name) : fail("interrupted");
+  }
+  Result<> sync_directory() override {
+    return left_-- > 0 ? disk_.sync_directory() : fail("interrupted");
+  }
+
+ private:
+  Disk& disk_;
+  int left_;
+};
+
+TEST(LogRepair, CanBeInterruptedAnywhere) {
+  for (const int damaged : {1, 4}) {
+    bool done = false;
+    for (int changes = 0; !done; ++changes) {
+      Damaged log;
+      log.flip(log.starts[damaged]);
+      log.world.put(segment_name(0, log.starts[7] + 1), "junk");
+      const LogPosition needed = log.starts[5];
+      const LogRepair plan = log.plan(needed);
+      ASSERT_FALSE(plan.loses);
+      Interrupted disk(log.world.disk, changes);
+      done = repair_log(disk, 0, plan).has_value();
+      const LogRepair again = log.plan(needed);
+      EXPECT_FALSE(again.loses) << changes;
+      if (!again.damage.empty()) {
+        ASSERT_TRUE(repair_log(log.world.disk, 0, again)) << changes;
+      }
+      OpenLog repaired(log.world);
+      ASSERT_EQ(repaired.error(), "") << changes;
+      EXPECT_LE(repaired.log->begin(), needed) << changes;
+      EXPECT_EQ(repaired.log->end(), log.end) << changes;
+    }
+  }
+}
+
 // Whatever is damaged and wherever the store stands: afterwards the log opens, has frames as they
 // were and without a gap, begins no later than the store ends, and has all from there on unless the
 // plan said that something would be lost.

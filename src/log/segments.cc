@@ -5,15 +5,25 @@
 #include <algorithm>
 
 namespace even {
-namespace {
 
-Result<std::string> read_all(Disk& disk, const std::string& name) {
+Result<std::string> read_file(Disk& disk, const std::string& name) {
   auto size = disk.size(name);
   if (!size) return std::unexpected(size.error());
   return disk.read(name, 0, *size);
 }
 
-}  // namespace
+Result<std::unique_ptr<AppendFile>> create_segment(
+    Disk& disk, const SegmentHeader& header, const std::function<Result<>(AppendFile&)>& fill) {
+  const std::string name = unfinished(segment_name(header.shard, header.base));
+  auto file = disk.open_append(name, 0);
+  if (!file) return file;
+  Result<> done = (*file)->append(encode_segment_header(header));
+  if (done) done = fill(**file);
+  if (done) done = (*file)->sync_now();
+  if (done) return file;
+  (void)disk.remove(name);
+  return std::unexpected(done.error());
+}
 
 Result<SegmentScan> scan_frames(
     std::string_view content, LogPosition base,
@@ -80,7 +90,7 @@ Result<std::string> read_segment(Disk& disk, const std::vector<SegmentFile>& seg
                                  std::size_t i) {
   const SegmentFile& segment = segments[i];
   const bool last = i + 1 == segments.size();
-  auto bytes = read_all(disk, segment.name);
+  auto bytes = read_file(disk, segment.name);
   if (!bytes) return std::unexpected(bytes.error());
   const auto header = decode_segment_header(*bytes);
   if (!header) return fail(segment_damage(segment.name, 0, header.error().message));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -60,5 +61,11 @@ std::string segment_damage(const std::string& file, std::uint64_t offset, std::s
 
 // The name of a file that will be the segment `name` once it is whole.
 inline std::string unfinished(const std::string& name) { return name + ".new"; }
+// Makes it: the header and what `fill` appends, on the disk. On an error it is removed again.
+Result<std::unique_ptr<AppendFile>> create_segment(
+    Disk& disk, const SegmentHeader& header, const std::function<Result<>(AppendFile&)>& fill);
+
+// All of a file.
+Result<std::string> read_file(Disk& disk, const std::string& name);
 
 }  // namespace even
