@@ -5,7 +5,6 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
-#include "lattice/golden.h"
 #include "log/format.h"
 #include "log/test_log.h"
 
@@ -20,8 +19,6 @@ using ::testing::StartsWith;
 
 using Records = std::vector<std::string>;
 
-constexpr char kFirst[] = "log-0000-0000000000000000.seg";
-
 Records read_from(Log& log, LogPosition from, std::uint64_t limit = 1 << 20) {
   Records records;
   while (from < log.end()) {
@@ -34,18 +31,6 @@ Records read_from(Log& log, LogPosition from, std::uint64_t limit = 1 << 20) {
   }
   return records;
 }
-
-// A log of three frames, synced one by one; each says that those before it were durable.
-std::string three_frames(World& world) {
-  OpenLog log(world);
-  for (const char* record : {"first", "second", "third"}) {
-    EXPECT_TRUE(log.write({record}));
-    EXPECT_TRUE(log.log->flush_and_sync());
-  }
-  return world.content(kFirst);
-}
-constexpr std::size_t kFrameOfFirst = kFrameHeaderBytes + 4 + 5;
-constexpr std::size_t kFrameOfSecond = kFrameHeaderBytes + 4 + 6;
 
 TEST(Log, ReturnsWhatWasWrittenInOrder) {
   World world;
@@ -70,7 +55,7 @@ TEST(Log, ATornTailIsCutWhereverItIsTorn) {
   const std::string whole = three_frames(source);
   for (std::size_t size = kSegmentHeaderBytes; size < whole.size(); ++size) {
     World world;
-    world.put(kFirst, whole.substr(0, size));
+    world.put(kFirstSegment, whole.substr(0, size));
     Records expected;
     if (size >= kSegmentHeaderBytes + kFrameOfFirst) expected.emplace_back("first");
     if (size >= kSegmentHeaderBytes + kFrameOfFirst + kFrameOfSecond)
@@ -96,12 +81,12 @@ TEST(Log, ASegmentGetsItsNameWhenItsHeaderIsOnTheDisk) {
     OpenLog log(world);
     world.disk.faults.failing_sync = 1;
     EXPECT_FALSE(OpenLog(world, {}, 1).outcome);
-    EXPECT_THAT(*world.disk.list(), ElementsAre(kFirst));
+    EXPECT_THAT(*world.disk.list(), ElementsAre(kFirstSegment));
     world.disk.faults.failing_sync = 0;
   }
   // So a file without one is damage.
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, kSegmentHeaderBytes}) {
-    world.put(kFirst, std::string(size, '\0'));
+    world.put(kFirstSegment, std::string(size, '\0'));
     EXPECT_THAT(OpenLog(world).error(), HasSubstr("damaged at offset 0")) << size;
   }
 }
@@ -116,7 +101,7 @@ TEST(Log, AnyFlippedBitBeforeWhatALaterFrameSaysWasDurableIsRefusedWithFileAndOf
       World world;
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
-      world.put(kFirst, damaged);
+      world.put(kFirstSegment, damaged);
       const auto report =
           inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {});
       OpenLog log(world);
@@ -129,12 +114,12 @@ TEST(Log, AnyFlippedBitBeforeWhatALaterFrameSaysWasDurableIsRefusedWithFileAndOf
         continue;
       }
       const std::size_t frame = at < second ? kSegmentHeaderBytes : second;
-      ASSERT_THAT(
-          log.error(),
-          AllOf(StartsWith(std::string(kFirst) + ": damaged at offset " + std::to_string(frame)),
-                HasSubstr("Nothing was changed"), HasSubstr("even log repair")))
+      ASSERT_THAT(log.error(),
+                  AllOf(StartsWith(std::string(kFirstSegment) + ": damaged at offset " +
+                                   std::to_string(frame)),
+                        HasSubstr("Nothing was changed"), HasSubstr("even log repair")))
           << at;
-      ASSERT_EQ(world.content(kFirst), damaged);
+      ASSERT_EQ(world.content(kFirstSegment), damaged);
       ASSERT_FALSE(report);
       ASSERT_THAT(report.error().message, HasSubstr("damaged at offset " + std::to_string(frame)));
     }
@@ -148,8 +133,9 @@ TEST(Log, AFlippedBitInASegmentsHeaderIsRefused) {
     World world;
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
-    world.put(kFirst, damaged);
-    EXPECT_THAT(OpenLog(world).error(), StartsWith(std::string(kFirst) + ": damaged at offset 0: "))
+    world.put(kFirstSegment, damaged);
+    EXPECT_THAT(OpenLog(world).error(),
+                StartsWith(std::string(kFirstSegment) + ": damaged at offset 0: "))
         << at;
   }
 }
@@ -158,13 +144,13 @@ TEST(Log, ANewerVersionIsRefusedByName) {
   World world;
   std::string bytes = three_frames(world);
   bytes[8] = 2;
-  world.put(kFirst, bytes);
+  world.put(kFirstSegment, bytes);
   EXPECT_THAT(OpenLog(world).error(), AllOf(HasSubstr("version 2"), HasSubstr("version 1")));
 }
 
 TEST(Log, ASegmentOfAnotherShardUnderThisOnesNameIsRefused) {
   World world;
-  world.put(kFirst, encode_segment_header({.shard = 1, .base = 0}));
+  world.put(kFirstSegment, encode_segment_header({.shard = 1, .base = 0}));
   EXPECT_THAT(OpenLog(world).error(), HasSubstr("does not belong to a file of this name"));
 }
 
@@ -240,20 +226,20 @@ LogOptions zeroing() { return {.fsync = FsyncPolicy::kAlways, .zero_bytes = kZer
 TEST(Log, SmallFramesThatAreSyncedEachTakeThePlaceOfZeroes) {
   World world;
   OpenLog log(world, zeroing());
-  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes);  // nothing for an idle shard
+  EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes);  // nothing for an idle shard
   ASSERT_TRUE(log.write({"first"}));
-  EXPECT_EQ(world.content(kFirst).size(), kZeroBytes);
+  EXPECT_EQ(world.content(kFirstSegment).size(), kZeroBytes);
   while (log.log->end() + kSegmentHeaderBytes <= kZeroBytes) {
-    EXPECT_EQ(world.content(kFirst).size(), kZeroBytes);
+    EXPECT_EQ(world.content(kFirstSegment).size(), kZeroBytes);
     ASSERT_TRUE(log.write({"more"}));
   }
-  EXPECT_EQ(world.content(kFirst).size(), 2 * kZeroBytes);
+  EXPECT_EQ(world.content(kFirstSegment).size(), 2 * kZeroBytes);
   const std::string large(20'000, 'x');
   ASSERT_TRUE(log.write({large}));
-  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + log.log->end());
+  EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + log.log->end());
   OpenLog unsynced(world);
   ASSERT_TRUE(unsynced.write({"a frame"}));
-  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + unsynced.log->end());
+  EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + unsynced.log->end());
 }
 
 TEST(Log, ZeroesBehindTheLastFrameAreItsEndAndNoTornTail) {
@@ -265,7 +251,7 @@ TEST(Log, ZeroesBehindTheLastFrameAreItsEndAndNoTornTail) {
     ASSERT_TRUE(log.log->flush_and_sync());
   }
   world.disk.crash();
-  ASSERT_EQ(world.content(kFirst).size(), kZeroBytes);
+  ASSERT_EQ(world.content(kFirstSegment).size(), kZeroBytes);
   const auto report =
       inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {});
   ASSERT_TRUE(report);
@@ -287,7 +273,7 @@ TEST(Log, FramesWithAHoleOfZeroesAreCutUnlessALaterOneSaysThatTheyWereDurable) {
     ASSERT_TRUE(log.log->flush_and_sync());
     ASSERT_TRUE(log.write({"second"}));  // these two were not synced when they were written
     ASSERT_TRUE(log.write({"third"}));
-    whole = source.content(kFirst);
+    whole = source.content(kFirstSegment);
   }
   const std::size_t second = kSegmentHeaderBytes + kFrameOfFirst;
   const std::size_t end = second + kFrameOfSecond + kFrameOfFirst;
@@ -296,7 +282,7 @@ TEST(Log, FramesWithAHoleOfZeroesAreCutUnlessALaterOneSaysThatTheyWereDurable) {
       World world;
       std::string torn = whole;
       torn.replace(from, to - from, to - from, '\0');
-      world.put(kFirst, torn);
+      world.put(kFirstSegment, torn);
       Records expected;
       if (torn.compare(0, second, whole, 0, second) == 0) expected.emplace_back("first");
       if (torn.compare(0, end - kFrameOfFirst, whole, 0, end - kFrameOfFirst) == 0)
@@ -311,7 +297,7 @@ TEST(Log, FramesWithAHoleOfZeroesAreCutUnlessALaterOneSaysThatTheyWereDurable) {
                         kFrameOfFirst + kFrameOfSecond, body));
       if (vouched) {
         ASSERT_THAT(log.error(), HasSubstr("damaged at offset 40")) << from << ' ' << to;
-        ASSERT_EQ(world.content(kFirst), torn);
+        ASSERT_EQ(world.content(kFirstSegment), torn);
         continue;
       }
       ASSERT_EQ(log.error(), "") << from << ' ' << to;
@@ -334,15 +320,15 @@ TEST(Log, ASegmentGivesItsZeroesBackWhenTheNextOneBegins) {
     ASSERT_TRUE(log.write({"first"}));
     ASSERT_TRUE(log.write({"second"}));
     ASSERT_TRUE(log.log->flush_and_sync());
-    EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + kFrameOfFirst);
+    EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + kFrameOfFirst);
   }
   // A crash before that got to the disk.
-  const std::string whole = world.content(kFirst);
-  world.put(kFirst, whole + std::string(1000, '\0'));
+  const std::string whole = world.content(kFirstSegment);
+  world.put(kFirstSegment, whole + std::string(1000, '\0'));
   EXPECT_TRUE(inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {}));
   EXPECT_THAT(OpenLog(world, options).records, ElementsAre("first", "second"));
   // Zeroes in the place of a frame: the next segment does not follow.
-  world.put(kFirst, whole.substr(0, kSegmentHeaderBytes) + std::string(1000, '\0'));
+  world.put(kFirstSegment, whole.substr(0, kSegmentHeaderBytes) + std::string(1000, '\0'));
   EXPECT_THAT(OpenLog(world, options).error(), HasSubstr("the segment before it ends at 0"));
   EXPECT_FALSE(inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {}));
 }
@@ -457,7 +443,7 @@ TEST(Log, WhatASyncHasFailedForIsWrittenAnewToAnotherFile) {
     EXPECT_EQ(log.log->durable(), end);
     EXPECT_EQ(log.log->stats().rescues, 1u);
     EXPECT_THAT(log.log->segment_starts(), ElementsAre(0, kFrameOfFirst));
-    EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + kFrameOfFirst);
+    EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + kFrameOfFirst);
     EXPECT_THAT(read_from(*log.log, 0), ElementsAre("first", "second", "third", "fourth"));
     world.disk.crash();
     EXPECT_THAT(OpenLog(world).records, ElementsAre("first", "second", "third"));
@@ -472,7 +458,7 @@ TEST(Log, ASegmentEndsWhereTheNextOneBegins) {
     ASSERT_TRUE(log.write({"first"}));
     ASSERT_TRUE(log.log->flush_and_sync());
     ASSERT_TRUE(log.write({"second"}));
-    with_both = world.content(kFirst);
+    with_both = world.content(kFirstSegment);
     world.disk.faults.failing_sync = 1;
     log.log->sync();
     world.run_for(1'000'000);
@@ -483,7 +469,7 @@ TEST(Log, ASegmentEndsWhereTheNextOneBegins) {
   }
   // A crash before the first was cut on the disk.
   for (const std::string& left : {with_both, with_both + "junk", with_both + '\0'}) {
-    world.put(kFirst, left);
+    world.put(kFirstSegment, left);
     EXPECT_THAT(OpenLog(world).records, ElementsAre("first", "second"));
   }
   const auto report =
@@ -491,7 +477,7 @@ TEST(Log, ASegmentEndsWhereTheNextOneBegins) {
   ASSERT_TRUE(report);
   EXPECT_EQ(report->records, 2u);
   // Not in the middle of a frame.
-  world.put(kFirst, with_both.substr(0, kSegmentHeaderBytes + kFrameOfFirst - 1));
+  world.put(kFirstSegment, with_both.substr(0, kSegmentHeaderBytes + kFrameOfFirst - 1));
   EXPECT_FALSE(inspect_log(world.disk, [](const std::string&, std::uint64_t, std::string_view) {}));
   EXPECT_NE(OpenLog(world).error(), "");
 }
@@ -507,7 +493,7 @@ TEST(Log, WhatNoFrameSaysToBeDurableIsWrittenAnewAtStart) {
     log.log->sync();
     world.run_for(1'000'000);
   }
-  const std::string unfinished = std::string(kFirst) + ".new";
+  const std::string unfinished = std::string(kFirstSegment) + ".new";
   // The process ended, not the machine.
   world.disk.faults.failing_sync = 0;
   world.put(unfinished, "left over");
@@ -533,7 +519,7 @@ TEST(Log, AFullDiskIsReportedBeforeARecordFindsNoRoomAndForgottenWhenThereIsRoom
   EXPECT_FALSE(log.write({"b"}));
   ASSERT_TRUE(log.log->error());
   EXPECT_THAT(*log.log->error(), HasSubstr("no space left"));
-  EXPECT_EQ(world.content(kFirst).size(), kSegmentHeaderBytes + log.log->end());
+  EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + log.log->end());
   EXPECT_FALSE(log.log->flush());
   world.disk.faults.full = false;
   // The frame was kept.
@@ -695,68 +681,6 @@ RC_GTEST_PROP(Log, RecoversAllThatWasDurableAfterAnyCrash,
       }
     }
   }
-}
-
-// --- Format
-// ----------------------------------------------------------------------------------------------
-
-TEST(LogFormat, HasNotChanged) {
-  World world;
-  std::string encoded;
-  {
-    OpenLog log(world);
-    ASSERT_TRUE(log.write({"first"}));
-    ASSERT_TRUE(log.log->flush_and_sync());
-    ASSERT_TRUE(log.write({"second", "", std::string("\0\xff", 2)}));
-    ASSERT_TRUE(log.log->flush_and_sync());
-    encoded = world.content(kFirst);
-  }
-  const std::string bytes = expect_golden("log-v1.seg", encoded, "the log (kLogVersion)");
-  World reader;
-  reader.put(kFirst, bytes);
-  OpenLog log(reader);
-  EXPECT_EQ(log.error(), "");
-  EXPECT_THAT(log.records, ElementsAre("first", "second", "", std::string("\0\xff", 2)));
-}
-
-TEST(LogFormat, TheFuzzTargetHasSeeds) {
-  World world;
-  const std::string whole = three_frames(world);
-  const std::string cut(1, static_cast<char>(kFrameOfFirst));
-  expect_seed("log_fuzz", "one-segment", std::string("\1\0", 2) + whole);
-  expect_seed("log_fuzz", "two-segments", '\1' + cut + whole);
-  expect_seed("log_fuzz", "mended", std::string(2, '\0') + whole);
-  expect_seed("log_fuzz", "torn", std::string("\1\0", 2) + whole.substr(0, whole.size() - 3));
-  expect_seed("log_fuzz", "zeroes", std::string("\1\0", 2) + whole + std::string(100, '\0'));
-  expect_seed("log_fuzz", "two-segments-mended-and-torn",
-              '\0' + cut + whole.substr(0, whole.size() - 3));
-}
-
-TEST(LogFormat, NamesOfSegmentsSortByPositionAndAreReadBack) {
-  EXPECT_EQ(segment_name(12, 0xabcdef), "log-0012-0000000000abcdef.seg");
-  const auto header = parse_segment_name("log-0012-0000000000abcdef.seg");
-  ASSERT_TRUE(header);
-  EXPECT_EQ(header->shard, 12);
-  EXPECT_EQ(header->base, 0xabcdefu);
-  for (const char* other :
-       {"", "checkpoint-0000", "log-0012-0000000000abcdef.tmp", "log-xxxx-0000000000abcdef.seg",
-        "log-0012-000000000xabcdef.seg", "log-0012-0000000000abcdef.seg.bak"}) {
-    EXPECT_FALSE(parse_segment_name(other)) << other;
-  }
-}
-
-TEST(LogFormat, AFrameCountsOnlyWhereItWasWritten) {
-  std::string body;
-  append_entry(body, "record");
-  const std::string frame = encode_frame(100, 50, body);
-  std::string_view found;
-  const auto header = decode_frame(frame, 100, found);
-  ASSERT_TRUE(header);
-  EXPECT_EQ(header->durable, 50u);
-  EXPECT_EQ(found, body);
-  EXPECT_FALSE(decode_frame(frame, 101, found));
-  for (std::size_t size = 0; size < frame.size(); ++size)
-    EXPECT_FALSE(decode_frame(frame.substr(0, size), 100, found));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "env/clock.h"
 #include "env/sim_disk.h"
+#include "log/format.h"
 #include "log/log.h"
 
 namespace even::test {
@@ -68,5 +69,19 @@ struct OpenLog {
   std::vector<std::string> records;
   std::vector<LogPosition> positions;  // of the frames they are in
 };
+
+constexpr char kFirstSegment[] = "log-0000-0000000000000000.seg";
+
+// A log of three frames, synced one by one; each says that those before it were durable.
+inline std::string three_frames(World& world) {
+  OpenLog log(world);
+  for (const char* record : {"first", "second", "third"}) {
+    const bool synced = log.write({record}) && log.log->flush_and_sync();
+    EVEN_CHECK(synced, "the disk takes three frames");
+  }
+  return world.content(kFirstSegment);
+}
+constexpr std::size_t kFrameOfFirst = kFrameHeaderBytes + 4 + 5;
+constexpr std::size_t kFrameOfSecond = kFrameHeaderBytes + 4 + 6;
 
 }  // namespace even::test
