@@ -33,6 +33,7 @@
   X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")       \
   X(kPolicyDeletesUnlogged, "what a cache policy deletes goes without a record")                  \
   X(kVolatilePolicyTakesAny, "a volatile cache policy deletes keys without expiry as well")       \
+  X(kReaderNotTold, "a command that lists elements in steps does not learn of changes")           \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 

@@ -8,6 +8,7 @@
 
 #include "engine/cmd_scan.h"
 #include "engine/command.h"
+#include "engine/listing.h"
 #include "engine/sample.h"
 #include "engine/text.h"
 
@@ -90,28 +91,18 @@ void hmget_command(Context& context, Args args) {
   for (std::string_view field : args.subspan(2)) reply_value(context, hash.find(field));
 }
 
-void hgetall_command(Context& context, Args args) {
+template <Lists kLists>
+void list_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
-  context.reply.map(hash.size);
+  if (kLists == Lists::kFieldsAndValues) {
+    context.reply.map(hash.size);
+  } else {
+    context.reply.array(hash.size);
+  }
   hash.for_each([&](std::string_view field, const ScalarView& scalar) {
-    context.reply.bulk(field);
-    reply_value(context, scalar);
+    list_field(context.reply, kLists, field, scalar);
   });
-}
-
-void hkeys_command(Context& context, Args args) {
-  Hash hash;
-  if (!find_hash(context, args[1], hash)) return;
-  context.reply.array(hash.size);
-  hash.for_each([&](std::string_view field, const ScalarView&) { context.reply.bulk(field); });
-}
-
-void hvals_command(Context& context, Args args) {
-  Hash hash;
-  if (!find_hash(context, args[1], hash)) return;
-  context.reply.array(hash.size);
-  hash.for_each([&](std::string_view, const ScalarView& scalar) { reply_value(context, scalar); });
 }
 
 void hdel_command(Context& context, Args args) {
@@ -343,9 +334,26 @@ constexpr Command kCommands[] = {
      hmget_command,
      {},
      Elements::kEach},
-    {"hgetall", 2, kReadonly, 1, 1, 1, "hash", "2.0.0", "All fields of a hash and their values",
-     "O(N) where N is the size of the hash", "key", "", "RO access",
-     "nondeterministic_output_order", Scope::kKeys, Split::kNever, hgetall_command},
+    {"hgetall",
+     2,
+     kReadonly,
+     1,
+     1,
+     1,
+     "hash",
+     "2.0.0",
+     "All fields of a hash and their values",
+     "O(N) where N is the size of the hash",
+     "key",
+     "",
+     "RO access",
+     "nondeterministic_output_order",
+     Scope::kKeys,
+     Split::kNever,
+     list_command<Lists::kFieldsAndValues>,
+     {},
+     Elements::kUnknown,
+     Lists::kFieldsAndValues},
     {"hdel",
      -3,
      kWrite | kFast,
@@ -386,12 +394,46 @@ constexpr Command kCommands[] = {
      Elements::kEach},
     {"hlen", 2, kReadonly | kFast, 1, 1, 1, "hash", "2.0.0", "Number of fields of a hash", "O(1)",
      "key", "", "RO", "", Scope::kKeys, Split::kNever, hlen_command},
-    {"hkeys", 2, kReadonly, 1, 1, 1, "hash", "2.0.0", "All fields of a hash",
-     "O(N) where N is the size of the hash", "key", "", "RO access",
-     "nondeterministic_output_order", Scope::kKeys, Split::kNever, hkeys_command},
-    {"hvals", 2, kReadonly, 1, 1, 1, "hash", "2.0.0", "All values of a hash",
-     "O(N) where N is the size of the hash", "key", "", "RO access",
-     "nondeterministic_output_order", Scope::kKeys, Split::kNever, hvals_command},
+    {"hkeys",
+     2,
+     kReadonly,
+     1,
+     1,
+     1,
+     "hash",
+     "2.0.0",
+     "All fields of a hash",
+     "O(N) where N is the size of the hash",
+     "key",
+     "",
+     "RO access",
+     "nondeterministic_output_order",
+     Scope::kKeys,
+     Split::kNever,
+     list_command<Lists::kFields>,
+     {},
+     Elements::kUnknown,
+     Lists::kFields},
+    {"hvals",
+     2,
+     kReadonly,
+     1,
+     1,
+     1,
+     "hash",
+     "2.0.0",
+     "All values of a hash",
+     "O(N) where N is the size of the hash",
+     "key",
+     "",
+     "RO access",
+     "nondeterministic_output_order",
+     Scope::kKeys,
+     Split::kNever,
+     list_command<Lists::kValues>,
+     {},
+     Elements::kUnknown,
+     Lists::kValues},
     {"hstrlen",
      3,
      kReadonly | kFast,

@@ -5,6 +5,7 @@
 
 #include "engine/cmd_scan.h"
 #include "engine/command.h"
+#include "engine/listing.h"
 #include "engine/sample.h"
 #include "engine/text.h"
 
@@ -56,7 +57,7 @@ void smismember_command(Context& context, Args args) {
 }
 
 void reply_members(Context& context, const SetView& set) {
-  set.for_each([&](std::string_view member) { context.reply.bulk(member); });
+  set.for_each([&](std::string_view member) { list_member(context.reply, member); });
 }
 
 void smembers_command(Context& context, Args args) {
@@ -225,9 +226,26 @@ constexpr Command kCommands[] = {
      smismember_command,
      {},
      Elements::kEach},
-    {"smembers", 2, kReadonly, 1, 1, 1, "set", "1.0.0", "All members of a set",
-     "O(N) where N is the size of the set", "key", "", "RO access", "nondeterministic_output_order",
-     Scope::kKeys, Split::kNever, smembers_command},
+    {"smembers",
+     2,
+     kReadonly,
+     1,
+     1,
+     1,
+     "set",
+     "1.0.0",
+     "All members of a set",
+     "O(N) where N is the size of the set",
+     "key",
+     "",
+     "RO access",
+     "nondeterministic_output_order",
+     Scope::kKeys,
+     Split::kNever,
+     smembers_command,
+     {},
+     Elements::kUnknown,
+     Lists::kMembers},
     {"scard", 2, kReadonly | kFast, 1, 1, 1, "set", "1.0.0", "Number of members of a set", "O(1)",
      "key", "", "RO", "", Scope::kKeys, Split::kNever, scard_command},
     {"spop", -2, kWrite | kFast, 1, 1, 1, "set", "1.0.0",

@@ -41,6 +41,10 @@ enum CommandFlag : std::uint32_t {
 // it: members or fields, each word or each second one.
 enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond };
 
+// What a command replies of each element of a collection, if it replies with all of them; see
+// listing.h.
+enum class Lists : std::uint8_t { kNothing, kFields, kValues, kFieldsAndValues, kMembers };
+
 // What a command touches; decides where it runs.
 enum class Scope : std::uint8_t {
   kKeys,        // the keys among its arguments
@@ -103,6 +107,7 @@ struct Command {
   Handler handler = nullptr;
   std::span<const Subcommand> subcommands = {};
   Elements elements = Elements::kUnknown;
+  Lists lists = Lists::kNothing;
 };
 
 // Case-insensitive; null when there is no such command.

@@ -117,6 +117,7 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
 
 JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
+  if (!readers_.all.empty() && !EVEN_MUTANT(kReaderNotTold)) tell_readers(delta);
   prepare(delta);
   const PackedElements::KeepReplaced keep;  // the delta may view elements that it changes
   if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
@@ -135,6 +136,11 @@ JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& con
   }
   for (const KeyDelta& key : delta.keys) join_key(key, context, stats);
   return stats;
+}
+
+void PartitionState::tell_readers(const Delta& delta) {
+  const std::vector<StateReader*> all = readers_.all;  // some may be done now, and leave
+  for (StateReader* reader : all) reader->before_join(delta);
 }
 
 void PartitionState::join_key(const KeyDelta& delta, const VersionVector& context,

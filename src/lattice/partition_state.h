@@ -31,6 +31,18 @@ struct JoinStats {
   std::uint64_t type_conflicts = 0;  // the latter alone
 };
 
+// Reads something of a state over several turns, and is told before it changes.
+class StateReader {
+ public:
+  // The delta is about to be joined.
+  virtual void before_join(const Delta& delta) = 0;
+  // The state is about to be forgotten, and the reader with it.
+  virtual void before_forget() = 0;
+
+ protected:
+  ~StateReader() = default;
+};
+
 class PartitionState final : private ElementSource {
  public:
   // Joins a delta whose maker had seen `context`, and takes over what the context covers. For a
@@ -51,6 +63,11 @@ class PartitionState final : private ElementSource {
     vector_.add(dot);
     changed_ = true;
   }
+
+  // From now on, until remove_reader() or before_forget(), `reader` is told what is about to
+  // happen.
+  void add_reader(StateReader& reader) { readers_.all.push_back(&reader); }
+  void remove_reader(StateReader& reader) { std::erase(readers_.all, &reader); }
 
   const VersionVector& vector() const { return vector_; }
   std::uint64_t digest() const { return digest_; }
@@ -206,6 +223,16 @@ class PartitionState final : private ElementSource {
     VersionVector closed_at;
   };
 
+  struct Readers {
+    Readers() = default;
+    Readers(Readers&&) = default;
+    ~Readers() {
+      for (StateReader* reader : std::exchange(all, {})) reader->before_forget();
+    }
+    std::vector<StateReader*> all;
+  };
+
+  void tell_readers(const Delta& delta);
   void join_key(const KeyDelta& delta, const VersionVector& context, JoinStats& stats);
   void join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf, bool full,
                  const VersionVector& context, JoinStats& stats);
@@ -276,6 +303,7 @@ class PartitionState final : private ElementSource {
   Expiries leftovers_;  // of objects without content
   Generation old_residue_{0, {}, {}};
   mutable Generation new_residue_{1, {}, {}};
+  Readers readers_;
 };
 
 }  // namespace even

@@ -336,6 +336,26 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   return barrier();
 }
 
+bool Shard::lists_much(const Command& command, Args args) const {
+  if (command.lists == Lists::kNothing) return false;
+  ShardCore& core = impl_->core;
+  const PartitionId id = cluster::key_partition(args[1], core.options.partition_count);
+  try {
+    const Object* object = core.at(id).state.find(args[1], hash64(args[1]));
+    return Listing::applies(object, command.lists, core.options.listing_step) &&
+           !object->expired(core.turn_ms());
+  } catch (const Unreadable&) {
+    return false;  // execute() says so
+  }
+}
+
+std::unique_ptr<Listing> Shard::list(const Command& command, Args args, bool resp3) {
+  const ShardCore& core = impl_->core;
+  Partition& partition = core.at(cluster::key_partition(args[1], core.options.partition_count));
+  return std::make_unique<Listing>(partition.state, args[1], command.lists,
+                                   core.options.listing_step, resp3);
+}
+
 void Shard::prefetch(std::span<Lookup> lookups) const {
   struct Wanted {
     const HashOrderedMap<Object>* objects;

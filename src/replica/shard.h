@@ -22,6 +22,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "engine/command.h"
+#include "engine/listing.h"
 #include "env/clock.h"
 #include "env/disk.h"
 #include "env/random.h"
@@ -68,6 +69,8 @@ struct ShardOptions {
   // Which of the two, and which keys; none: kNoEviction. May change.
   std::function<CachePolicy()> cache_policy;
   CacheShares* cache_shares = nullptr;  // null: this is the only shard
+  // Elements that a command lists before others are executed, if it lists more than that.
+  std::size_t listing_step = 2048;
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
@@ -153,6 +156,13 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
                       const Lookup* lookup = nullptr);
+
+  // Of a command that replies with all of a collection: whether execute() would keep others waiting
+  // for long, and list() is to be used.
+  bool lists_much(const Command& command, Args args) const;
+  // Begins it. Its steps may be taken within any turns before this shard is destroyed; the reply
+  // may leave once released() has reached what barrier() is now.
+  std::unique_ptr<Listing> list(const Command& command, Args args, bool resp3);
 
   // Asks for the memory that the next commands will look at, all at once, where command by command
   // would wait for one after the other. Changes nothing but the lookups, which become known; keys

@@ -79,6 +79,7 @@ struct Node {
     options.partition_count = 2;
     options.partitions = {{0, {1}}, {1, {1}}};
     options.pass_bytes = pass_bytes;
+    options.listing_step = listing_step;
     options.memory_pressure = [this] { return slices > 0 && slices-- > 0 ? 2 : pressure; };
     return options;
   }
@@ -131,6 +132,7 @@ struct Node {
   double pressure = 0;
   int slices = 0;  // so often memory is over its limit nevertheless
   std::uint64_t pass_bytes = 128 << 20;
+  std::size_t listing_step = 2048;
   std::unique_ptr<Watched> store;
   std::unique_ptr<Shard> shard;
 };

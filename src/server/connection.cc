@@ -292,11 +292,12 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
 Connection::Block Connection::execute_keys(const Command& command, Args args,
                                            const Lookup* lookup) {
   const Route route = thread_.router().route(command, args);
-  if (route.where == Route::Where::kHere) {
-    if (thread_.lease().lent()) {
-      thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
-      return Block::kShard;
-    }
+  const bool here = route.where == Route::Where::kHere;
+  if (here && thread_.lease().lent()) {
+    thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
+    return Block::kShard;
+  }
+  if (here && !thread_.shard().lists_much(command, args)) {
     executed_here_ = true;
     std::string& out = replies_.tail();
     replies_.hold_until(
@@ -305,7 +306,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
   }
   // Commands on one key stay in order by themselves: the same key takes the same way. Others
   // neither overtake nor are overtaken.
-  const bool in_order = route.where == Route::Where::kOtherShard ||
+  const bool in_order = here || route.where == Route::Where::kOtherShard ||
                         (route.where == Route::Where::kOtherNodes &&
                          command.scope == Scope::kKeys && command.first_key == command.last_key);
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
@@ -313,14 +314,15 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
   const std::uint64_t slot = replies_.open_slot();
   thread_.router().submit(OwnedRequest::copy(command, args, session_.resp3, label()),
                           [weak = weak_from_this(), slot](std::string reply) {
-                            if (const auto self = weak.lock()) self->complete(slot, reply);
+                            if (const auto self = weak.lock())
+                              self->complete(slot, std::move(reply));
                           });
   return Block::kNone;
 }
 
-void Connection::complete(std::uint64_t slot, std::string_view reply) {
+void Connection::complete(std::uint64_t slot, std::string reply) {
   if (closed_) return;
-  replies_.fill_slot(slot, reply);
+  replies_.fill_slot(slot, std::move(reply));
   note_dirty();
   if (!replies_.has_open_slots()) unblock(Block::kSlots);
 }

@@ -59,7 +59,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close_after_replies() { closing_ = true; }
   // Reserves the place of a reply that another thread makes; complete() brings it.
   std::uint64_t open_slot() { return replies_.open_slot(); }
-  void complete(std::uint64_t slot, std::string_view reply);
+  void complete(std::uint64_t slot, std::string reply);
 
   std::int64_t idle_us() const;
 

@@ -60,7 +60,7 @@ void reply_gathered(Connection& connection, Ask ask, Format format) {
         std::string bytes;
         Reply reply(bytes, resp3);
         format(reply, std::move(answers));
-        self->complete(slot, bytes);
+        self->complete(slot, std::move(bytes));
       });
 }
 

@@ -18,14 +18,18 @@ std::uint64_t ReplyQueue::open_slot() {
   return first_slot_ + slots_.size() - 1;
 }
 
-void ReplyQueue::fill_slot(std::uint64_t number, std::string_view reply) {
+void ReplyQueue::fill_slot(std::uint64_t number, std::string reply) {
   EVEN_CHECK(number >= first_slot_ && number - first_slot_ < slots_.size(), "no such slot");
   Slot& slot = slots_[number - first_slot_];
   EVEN_CHECK(!slot.filled, "a request has one reply");
   slot.filled = true;
-  slot.reply = reply;
+  slot.reply = std::move(reply);
   while (!slots_.empty() && slots_.front().filled) {
-    out_ += slots_.front().reply;
+    if (out_.empty()) {
+      out_ = std::move(slots_.front().reply);  // which may be long
+    } else {
+      out_ += slots_.front().reply;
+    }
     out_ += slots_.front().after;
     slots_.pop_front();
     ++first_slot_;

@@ -28,7 +28,7 @@ class ReplyQueue {
 
   // Reserves the place of a reply to come and returns its number.
   std::uint64_t open_slot();
-  void fill_slot(std::uint64_t number, std::string_view reply);
+  void fill_slot(std::uint64_t number, std::string reply);
   bool has_open_slots() const { return !slots_.empty(); }
 
   // The bytes that may leave, given how far the log is released; they stay until consumed. Nothing

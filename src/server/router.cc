@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <map>
 
 #include "base/check.h"
@@ -22,6 +23,13 @@ std::string error_reply(std::string_view error) {
 }
 
 }  // namespace
+
+struct Router::Steps {
+  OwnedRequest request;
+  ReplySink sink;
+  std::unique_ptr<Listing> listing;
+  std::int64_t spent_us = 0;
+};
 
 // A command that borrows several shards.
 struct Router::Across {
@@ -52,6 +60,13 @@ struct Router::Gathering {
   }
 };
 
+// One partition is asked after the other.
+struct Router::Parts {
+  OwnedRequest request;
+  ReplySink sink;
+  std::vector<PartReply> replies;  // of the first ones of request.within
+};
+
 // One node is asked after the other.
 struct Router::Asking {
   OwnedRequest request;
@@ -63,6 +78,7 @@ Route Router::route(const Command& command, Args args) const {
   const NodeContext& node = thread_.node();
   if (command.scope == Scope::kAll) {
     if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
+    if (command.split == Split::kConcatenate) return {Route::Where::kInParts, 0};
     return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
   }
   Route route{Route::Where::kHere, thread_.id()};
@@ -96,6 +112,11 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
       std::vector<ShardId> shards = shards_of(request);
       return run_across(std::move(shards), std::move(request), std::move(sink));
     }
+    case Route::Where::kInParts: {
+      const PartitionId count = thread_.node().placement.partitions();
+      for (PartitionId id = 0; id < count; ++id) request.within.push_back(id);
+      return run_in_parts(std::move(request), std::move(sink));
+    }
     case Route::Where::kOtherNodes:
       if (!may_forward) {
         return sink(
@@ -121,26 +142,83 @@ void Router::run_within(OwnedRequest request, ReplySink sink) {
                     "differ\r\n",
                     node.config.node.name, partition));
   }
+  if (request.command->split == Split::kConcatenate && request.within.size() > 1) {
+    return run_in_parts(std::move(request), std::move(sink));
+  }
   std::vector<ShardId> shards = shards_of(request);
   if (shards.size() > 1) return run_across(std::move(shards), std::move(request), std::move(sink));
   if (shards.front() == thread_.id()) return run_here(std::move(request), std::move(sink));
   run_on(shards.front(), std::move(request), std::move(sink));
 }
 
-void Router::run_here(OwnedRequest request, ReplySink sink) {
-  thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
-    if (thread_.shard().any_cold() && park(request, sink)) return;
-    execute_here(request, std::move(sink));
+void Router::run_in_parts(OwnedRequest request, ReplySink sink) {
+  ++in_steps_;
+  auto parts = std::make_shared<Parts>();
+  parts->request = std::move(request);
+  parts->sink = std::move(sink);
+  ask_part(std::move(parts));
+}
+
+void Router::ask_part(std::shared_ptr<Parts> parts) {
+  // In a task of its own, so that what has come meanwhile is executed in between.
+  thread_.send_to(thread_.id(), [this, parts = std::move(parts)](ShardThread&) {
+    const OwnedRequest& request = parts->request;
+    if (parts->replies.size() == request.within.size()) {
+      --in_steps_;
+      return parts->sink(merge_replies(request.command->split, 0, parts->replies));
+    }
+    OwnedRequest part =
+        OwnedRequest::copy(*request.command, request.args, request.resp3, request.client);
+    part.within = {request.within[parts->replies.size()]};
+    run_within(std::move(part), [this, parts](std::string reply) {
+      parts->replies.push_back({{}, std::move(reply)});
+      ask_part(parts);
+    });
   });
 }
 
-void Router::execute_here(const OwnedRequest& request, ReplySink sink) {
+void Router::run_here(OwnedRequest request, ReplySink sink) {
+  thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
+    if (thread_.shard().any_cold() && park(request, sink)) return;
+    execute_here(std::move(request), std::move(sink));
+  });
+}
+
+void Router::execute_here(OwnedRequest request, ReplySink sink) {
+  Shard& shard = thread_.shard();
+  if (shard.lists_much(*request.command, request.args)) {
+    ++in_steps_;
+    auto listing = shard.list(*request.command, request.args, request.resp3);
+    return take_steps(
+        std::make_unique<Steps>(std::move(request), std::move(sink), std::move(listing)));
+  }
   std::string reply;
   const LogPosition position = thread_.execute(request, reply);
   thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
                                    const ShardThread::ReleaseError& error) mutable {
     sink(error ? error_reply(*error) : std::move(reply));
   });
+}
+
+// One step, and the rest later, so that what has come meanwhile is executed in between.
+void Router::take_steps(std::unique_ptr<Steps> steps) {
+  const std::int64_t began_us = thread_.clock().monotonic_us();
+  const bool more = steps->listing->step();
+  steps->spent_us += thread_.clock().monotonic_us() - began_us;
+  if (more) {
+    asio::post(thread_.io(), [this, steps = std::move(steps)]() mutable {
+      thread_.lease().when_free(
+          [this, steps = std::move(steps)]() mutable { take_steps(std::move(steps)); });
+    });
+    return;
+  }
+  --in_steps_;
+  thread_.log_if_slow(steps->request, steps->spent_us);
+  thread_.hold_until(thread_.shard().barrier(),
+                     [reply = steps->listing->take_reply(), sink = std::move(steps->sink)](
+                         const ShardThread::ReleaseError& error) mutable {
+                       sink(error ? error_reply(*error) : std::move(reply));
+                     });
 }
 
 // Keeps a request back while its keys are read from the store, or while one that came before it on
@@ -179,7 +257,7 @@ void Router::unpark() {
     }
     Parked parked = std::move(*at);
     at = parked_.erase(at);
-    execute_here(parked.request, std::move(parked.sink));
+    execute_here(std::move(parked.request), std::move(parked.sink));
   }
 }
 

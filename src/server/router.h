@@ -26,6 +26,7 @@ struct Route {
     kHere,           // all keys are in this thread's shard, or there are no keys
     kOtherShard,     // all keys are in `shard` of this node
     kSeveralShards,  // all keys are on this node, in several shards
+    kInParts,        // one partition after the other
     kOtherNodes,     // some key, or partition that the command is about, is not on this node
   };
   Where where = Where::kHere;
@@ -43,13 +44,16 @@ class Router {
   // may be shown. `may_forward` is false for what another node forwarded to this one.
   void submit(OwnedRequest request, ReplySink sink, bool may_forward = true);
 
-  // No command over several shards is under way, and none waits for the store.
-  bool idle() const { return across_ == 0 && parked_.empty(); }
+  // No command over several shards and none in steps is under way, and none waits for the store.
+  bool idle() const { return across_ == 0 && in_steps_ == 0 && parked_.empty(); }
 
  private:
   struct Across;
   void run_here(OwnedRequest request, ReplySink sink);
-  void execute_here(const OwnedRequest& request, ReplySink sink);
+  void execute_here(OwnedRequest request, ReplySink sink);
+  // A command that is executed in steps.
+  struct Steps;
+  void take_steps(std::unique_ptr<Steps> steps);
   // Requests whose keys are being read from the store, in the order in which they came, and those
   // on the same keys that came behind them.
   struct Parked {
@@ -66,6 +70,11 @@ class Router {
   void borrow_next(std::unique_ptr<Across> across);
   void execute_across(std::unique_ptr<Across> across);
   void run_within(OwnedRequest request, ReplySink sink);
+  // Of scope kAll, about partitions of this node: one of them is asked after the other, and others
+  // do not wait for all of it.
+  struct Parts;
+  void run_in_parts(OwnedRequest request, ReplySink sink);
+  void ask_part(std::shared_ptr<Parts> parts);
   void run_elsewhere(OwnedRequest request, ReplySink sink);
   void run_split(OwnedRequest request, ReplySink sink);
   // Of scope kAll, over several nodes.
@@ -86,6 +95,7 @@ class Router {
 
   ShardThread& thread_;
   std::size_t across_ = 0;
+  std::size_t in_steps_ = 0;
   std::list<Parked> parked_;
   std::uint64_t next_parked_ = 0;
 };

@@ -230,12 +230,14 @@ LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply
   const std::int64_t started_us = clock_.monotonic_us();
   const LogPosition position =
       shard_->execute(*request.command, request.args, request.resp3, reply, others, request.within);
-  const std::int64_t us = clock_.monotonic_us() - started_us;
-  const std::int64_t least_us = node_.options.slow_log_us;
-  if (least_us >= 0 && us >= least_us) {
-    log_slow(*request.command, request.args, request.client, us);
-  }
+  log_if_slow(request, clock_.monotonic_us() - started_us);
   return position;
+}
+
+void ShardThread::log_if_slow(const OwnedRequest& request, std::int64_t us) {
+  const std::int64_t least_us = node_.options.slow_log_us;
+  if (least_us < 0 || us < least_us) return;
+  log_slow(*request.command, request.args, request.client, us);
 }
 
 void ShardThread::log_slow(const Command& command, Args args, const ClientLabel& client,

@@ -108,6 +108,8 @@ class ShardThread {
   // Executes a request on this thread's shard and `others`, see Shard::execute().
   LogPosition execute(const OwnedRequest& request, std::string& reply,
                       std::span<Shard* const> others = {});
+  // To the slow log, if its execution has taken long enough.
+  void log_if_slow(const OwnedRequest& request, std::int64_t us);
   // For what is executed on this thread batch by batch.
   CommandTimer& timer() { return timer_; }
   // A command was executed that took the slow log's least time or longer.

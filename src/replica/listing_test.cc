@@ -1,0 +1,157 @@
+// Commands that reply with all of a large collection, in steps between which others are executed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "replica/test_node.h"
+
+namespace even::test {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+const Command& command(std::string_view name) { return *find_command(name); }
+
+std::unique_ptr<Listing> list(Node& node, std::string_view name, std::string_view key) {
+  const std::string_view args[] = {name, key};
+  EXPECT_TRUE(node.shard->lists_much(command(name), args)) << name;
+  return node.shard->list(command(name), args, false);
+}
+
+// The reply's header, and its elements in some order.
+std::vector<std::string> contents(std::string_view reply, std::size_t words_of_each) {
+  std::vector<std::string> lines;
+  while (!reply.empty()) {
+    const std::size_t end = reply.find("\r\n");
+    lines.emplace_back(reply.substr(0, end));
+    reply.remove_prefix(end + 2);
+  }
+  std::vector<std::string> all{lines[0]};
+  for (std::size_t i = 1; i < lines.size(); i += 2 * words_of_each) {
+    std::string& element = all.emplace_back();
+    for (std::size_t word = 0; word < words_of_each; ++word)
+      element += lines[i + 2 * word + 1] + ' ';
+  }
+  std::sort(all.begin() + 1, all.end());
+  return all;
+}
+
+TEST(Listing, IsForCollectionsOfMoreElementsThanAStepHas) {
+  Node node;
+  node.listing_step = 100;
+  node.restart();
+  node.run(many("hset", "h", 0, 100, true));
+  node.run(many("sadd", "s", 0, 101));
+  node.run({"set", "string", "x"});
+  const auto lists = [&](std::string_view name, std::string_view key) {
+    const std::string_view args[] = {name, key};
+    return node.shard->lists_much(command(name), args);
+  };
+  EXPECT_FALSE(lists("hgetall", "h"));
+  EXPECT_TRUE(lists("smembers", "s"));
+  EXPECT_FALSE(lists("scard", "s"));
+  for (const char* name : {"hgetall", "hkeys", "hvals", "smembers"}) {
+    EXPECT_FALSE(lists(name, "string")) << name;
+    EXPECT_FALSE(lists(name, "nobody")) << name;
+  }
+  EXPECT_FALSE(lists("hkeys", "s"));
+  node.run({"hset", "h", "one", "more"});
+  EXPECT_TRUE(lists("hgetall", "h"));
+  EXPECT_TRUE(lists("hkeys", "h"));
+  EXPECT_TRUE(lists("hvals", "h"));
+  EXPECT_FALSE(lists("smembers", "h"));
+  // What has expired is not there, though nobody has purged it yet.
+  node.run({"pexpire", "h", "10"});
+  node.world.run_for(20'000);
+  node.shard->end_turn();
+  EXPECT_FALSE(lists("hgetall", "h"));
+}
+
+TEST(Listing, TakesAStepAtATime) {
+  Node node;
+  node.listing_step = 100;
+  node.restart();
+  node.run(many("hset", "h", 0, 1000, true));
+  auto listing = list(node, "hgetall", "h");
+  int steps = 1;
+  while (listing->step()) ++steps;
+  EXPECT_NEAR(steps, 10, 1);
+  EXPECT_EQ(contents(listing->take_reply(), 2), contents(node.run({"hgetall", "h"}), 2));
+}
+
+// Whatever is done between its steps, and whatever of it is in memory.
+TEST(Listing, ShowsTheCollectionAsItWasInTheBeginning) {
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) {
+    Node node;
+    Random random(seed);
+    node.listing_step = 1 + random.below(40);
+    node.restart();
+    const bool is_set = random.chance(0.3);
+    const std::string key = is_set ? "s" : "h";
+    node.run(many(is_set ? "sadd" : "hset", key, 0, 200, !is_set));
+    if (!is_set) {
+      for (int i = 0; i < 20; ++i) node.run({"hincrby", "h", fmt::format("n{}", i), "3"});
+      for (int i = 0; i < 10; ++i) node.run({"hdel", "h", fmt::format("n{}", i)});
+    }
+    if (random.chance(0.5)) node.evict_all();
+
+    const char* const names[] = {"hgetall", "hkeys", "hvals"};
+    const std::string name = is_set ? "smembers" : names[random.below(3)];
+    const std::size_t words = name == "hgetall" ? 2 : 1;
+    // Begun before anything is read in, which the command that says what is expected does.
+    auto listing = list(node, name, key);
+    const std::vector<std::string> expected = contents(node.run({name, key}), words);
+    if (random.chance(0.3)) node.evict_all();
+    while (listing->step()) {
+      const std::string element = fmt::format("e{}", random.below(250));
+      const std::string number = fmt::format("n{}", random.below(25));
+      if (random.chance(0.005)) {
+        const std::vector<std::string> all[] = {
+            {"del", key}, {"set", key, "x"}, {"flushall"}, {"pexpire", key, "1"}};
+        node.run(all[random.below(4)]);
+        node.pass_time(20);
+      } else if (random.chance(0.02)) {
+        node.evict_all();
+      } else if (is_set) {
+        node.run({random.chance(0.5) ? "sadd" : "srem", key, element});
+      } else if (random.chance(0.3)) {
+        node.run({"hincrby", key, number, "1"});
+      } else if (random.chance(0.5)) {
+        node.run({"hset", key, element, "changed", number, "7"});
+      } else {
+        node.run({"hdel", key, element, number});
+      }
+    }
+    ASSERT_EQ(contents(listing->take_reply(), words), expected) << "seed " << seed;
+  }
+}
+
+TEST(Listing, SaysWhenWhatItListsCannotBeRead) {
+  Node node;
+  node.listing_step = 100;
+  node.restart();
+  node.run(many("hset", "h", 0, 1000, true));
+  node.evict_all();
+  auto listing = list(node, "hgetall", "h");
+  EXPECT_TRUE(listing->step());
+  node.store->unreadable = true;
+  EXPECT_FALSE(listing->step());
+  EXPECT_THAT(listing->take_reply(), StartsWith("-IOERR "));
+}
+
+TEST(Listing, MayOutliveItsShard) {
+  Node node;
+  node.listing_step = 100;
+  node.restart();
+  node.run(many("hset", "h", 0, 1000, true));
+  auto listing = list(node, "hgetall", "h");
+  EXPECT_TRUE(listing->step());
+  node.restart();
+  EXPECT_FALSE(listing->step());
+  EXPECT_THAT(listing->take_reply(), HasSubstr("lost on the way"));
+}
+
+}  // namespace
+}  // namespace even::test
