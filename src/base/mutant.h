@@ -25,6 +25,9 @@
   X(kEvictChanged, "an object leaves memory before it has been stored")                           \
   X(kRemovedElementForgotten, "an element that was removed is looked for in the store")           \
   X(kElementEvictedUnstored, "elements that a pass failed to store leave memory")                 \
+  X(kTableRemovedUnseen,                                                                          \
+    "a large collection is removed with elements that the remover had not seen")                  \
+  X(kTableRemovedWithCounters, "a large collection is removed without a look at its counters")    \
   X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
   X(kStoredByEarlierPass, "what is to be stored now counts as stored by a pass under way")        \
   X(kRepairKeepsVector, "a repaired partition begins with the vector of what it lost")            \

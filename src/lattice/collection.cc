@@ -200,6 +200,7 @@ HashTable& HashCell::spill() {
       cell.assign(SiblingView{element.dot, element.time, element.value, 0});
     }
     all->live += element.live();
+    all->summary.counters += element.kind == PackedElement::kTally;
     return true;
   });
   packed.release();

@@ -300,7 +300,9 @@ class SetCell {
   // Makes it a table, if it is not one.
   SetTable& spill();
   // Makes a set without members a table of so many cold ones.
-  void make_cold(std::size_t members) { spill().make_cold(members); }
+  void make_cold(std::size_t members, TableSummary summary) {
+    spill().make_cold(members, std::move(summary));
+  }
 
  private:
   template <typename Change>
@@ -391,8 +393,8 @@ class HashCell {
   // Makes it a table, if it is not one.
   HashTable& spill();
   // Makes a hash without fields a table of so many cold ones.
-  void make_cold(std::size_t fields, std::size_t live) {
-    spill().make_cold(fields);
+  void make_cold(std::size_t fields, std::size_t live, TableSummary summary) {
+    spill().make_cold(fields, std::move(summary));
     table()->live = live;
   }
 
@@ -409,14 +411,21 @@ class HashCell {
   };
   template <typename Change>
   void change_cell(ScalarCell& cell, Change change) {
+    const auto facts_of = [](const ScalarView& scalar) {
+      return std::pair(scalar.live(), scalar.has_counters());
+    };
+    const auto count = [](bool before, bool after, std::size_t& number) {
+      if (before != after) number += after ? 1 : std::size_t(-1);
+    };
     const ScalarView now = cell.view();
-    const bool was_live = now.live();
-    bool is_live = was_live;
+    const auto before = facts_of(now);
+    auto after = before;
     change(now, [&](auto&& next) {
-      is_live = ScalarView(next).live();
+      after = facts_of(next);
       cell.assign(std::forward<decltype(next)>(next));
     });
-    if (is_live != was_live) table()->live += is_live ? 1 : std::size_t(-1);
+    count(before.first, after.first, table()->live);
+    count(before.second, after.second, table()->summary.counters);
   }
   void store(std::string_view field, const SiblingView& value);
   void store(std::string_view field, Scalar&& scalar);

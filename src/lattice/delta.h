@@ -14,6 +14,7 @@
 
 #include <absl/container/inlined_vector.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,9 @@ struct KeyDelta {
   absl::InlinedVector<LeafDelta, 1> leaves;
 
   std::uint64_t key_hash() const { return known_hash != 0 ? known_hash : hash64(key); }
+  bool mentions(LeafKind kind) const {
+    return std::ranges::any_of(leaves, [kind](const LeafDelta& leaf) { return leaf.kind == kind; });
+  }
 };
 
 struct Delta {

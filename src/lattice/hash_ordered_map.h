@@ -171,6 +171,18 @@ class HashOrderedMap {
     bits_ = 0;
   }
 
+  // Like clear(), but in steps of no more than `limit` entries, from which it takes what it has
+  // erased, and of a map that is not used any more. Returns whether there are more.
+  bool free_some(std::size_t& limit) {
+    while (!buckets_.empty()) {
+      Node*& head = buckets_.back();
+      for (; head != nullptr && limit > 0; --limit) unlink(&head);
+      if (head != nullptr) return true;
+      buckets_.pop_back();
+    }
+    return false;
+  }
+
   // Calls visit(key, value) for every entry, until it returns false if it returns bool. The map
   // must not change meanwhile.
   template <typename Visit>

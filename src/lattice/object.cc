@@ -163,6 +163,18 @@ void Object::prefetch_next(std::uint64_t field_hash) const {
   hash().prefetch_next(field_hash);
 }
 
+Object Object::take_table(LeafKind kind) {
+  Object taken;
+  if (kind == LeafKind::kMember) {
+    change_set(
+        [&](SetCell& from) { taken.change_set([&](SetCell& to) { to = std::move(from); }); });
+  } else {
+    change_hash(
+        [&](HashCell& from) { taken.change_hash([&](HashCell& to) { to = std::move(from); }); });
+  }
+  return taken;
+}
+
 Object::Compound& Object::make_compound() {
   if (is_compound()) return *compound();
   auto* all = new Compound;
@@ -232,6 +244,10 @@ void remove_all(const Object* object, KeyDelta& out) {
     remove_scalar(scalar, add_leaf(out, kind, field));
   };
   remove(LeafKind::kString, {}, object->string());
+  bool counters = true;
+  object->with_table(LeafKind::kField,
+                     [&](const auto& fields) { counters = fields.summary.counters > 0; });
+  if (!counters) return;
   object->hash().for_each([&](std::string_view field, const ScalarView& scalar) {
     remove(LeafKind::kField, field, scalar);
   });

@@ -136,12 +136,14 @@ class Object {
   }
   // Makes the set or the hash, of which there is nothing, a table of cold elements; attach_tables()
   // says where they are.
-  void make_cold_set(std::size_t members) {
-    change_set([&](SetCell& cell) { cell.make_cold(members); });
+  void make_cold_set(std::size_t members, TableSummary summary) {
+    change_set([&](SetCell& cell) { cell.make_cold(members, std::move(summary)); });
   }
-  void make_cold_hash(std::size_t fields, std::size_t live) {
-    change_hash([&](HashCell& cell) { cell.make_cold(fields, live); });
+  void make_cold_hash(std::size_t fields, std::size_t live, TableSummary summary) {
+    change_hash([&](HashCell& cell) { cell.make_cold(fields, live, std::move(summary)); });
   }
+  // Removes the set or the hash, a table, and returns it in an object of its own.
+  Object take_table(LeafKind kind);
   void attach_tables(const ElementSource& source, std::string_view key, std::uint64_t key_hash) {
     for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
       with_table(kind, [&](auto& table) { table.attach(source, key, key_hash, kind); });

@@ -118,7 +118,7 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
 JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
   if (!readers_.all.empty() && !EVEN_MUTANT(kReaderNotTold)) tell_readers(delta);
-  prepare(delta);
+  prepare(delta, context);
   const PackedElements::KeepReplaced keep;  // the delta may view elements that it changes
   if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
     absl::flat_hash_set<std::string_view> mentioned;
@@ -205,7 +205,12 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
                                         const KeyDelta& delta, const VersionVector& context,
                                         JoinStats& stats) {
-  EVEN_CHECK(object.cold() == 0, "what is removed is in memory");
+  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+    bool all = false;
+    object.with_table(kind, [&](const auto& table) { all = table.summary.removed_by(context); });
+    if (all && !delta.mentions(kind)) remove_table(object, key_hash, kind);
+  }
+  EVEN_CHECK(object.cold() == 0, "what is removed element by element is in memory");
   bool string = false;
   bool expiry = false;
   absl::flat_hash_set<std::string_view> members;
@@ -234,6 +239,7 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
   }
   if (object.set()) {
     const bool was_table = object.has_table(LeafKind::kMember);
+    const std::uint64_t digest = digest_;
     object.change_set([&](SetCell& set) {
       set.update_all(
           [&](std::string_view member, MemberDots& dots) {
@@ -245,10 +251,11 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
           },
           [&](std::uint64_t member) { note_element(key_hash, LeafKind::kMember, member); });
     });
-    note_tables(object, key_hash, LeafKind::kMember, was_table);
+    note_tables(object, key_hash, LeafKind::kMember, was_table, digest_ - digest);
   }
   if (object.hash()) {
     const bool was_table = object.has_table(LeafKind::kField);
+    const std::uint64_t digest = digest_;
     object.change_hash([&](HashCell& hash) {
       hash.update_all(
           [&](std::string_view field, const ScalarView& now, auto store) {
@@ -258,13 +265,57 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
           },
           [&](std::uint64_t field) { note_element(key_hash, LeafKind::kField, field); });
     });
-    note_tables(object, key_hash, LeafKind::kField, was_table);
+    note_tables(object, key_hash, LeafKind::kField, was_table, digest_ - digest);
   }
+}
+
+// Leaves the memory to free_removed().
+void PartitionState::remove_table(Object& object, std::uint64_t key_hash, LeafKind kind) {
+  object.with_table(kind, [&](const auto& table) { digest_ -= table.summary.digest; });
+  removed_.push_back(object.take_table(kind));
+  note_tables(object, key_hash, kind, true, 0);
+}
+
+// After elements have changed: `digest_change` is what that has added to the digest, `joined` what
+// has been joined, if anything has.
+void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKind kind,
+                                 bool was_table, std::uint64_t digest_change,
+                                 const LeafDelta* joined) {
+  const bool is_table = object.has_table(kind);
+  object.with_table(kind, [&](auto& table) {
+    if (!was_table) {
+      table.summary = summarize(key_hash, kind, table);
+      return;
+    }
+    table.summary.digest += digest_change;
+    if (joined == nullptr) return;
+    for (const SiblingView& sibling : joined->siblings) table.summary.seen.add(sibling.dot);
+  });
+  if (is_table == was_table || stored_ == nullptr) return;
+  if (was_table) changes_.dropped.push_back({key_hash, kind, 0});
+  object.with_table(kind, [&](auto& table) {
+    table.update_all([&](auto& node) {
+      node.set_dirty(true);
+      note_element(key_hash, kind, node.hash());
+      return true;
+    });
+  });
+}
+
+bool PartitionState::free_removed(std::size_t& limit) {
+  while (!removed_.empty()) {
+    bool more = false;
+    removed_.back().with_tables([&](auto& table) { more = table.free_some(limit); });
+    if (more) return true;
+    removed_.pop_back();
+  }
+  return false;
 }
 
 void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf,
                                bool full, const VersionVector& context, JoinStats& stats) {
   const bool was_table = object.has_table(leaf.kind);
+  const std::uint64_t digest = digest_;
   switch (leaf.kind) {
     case LeafKind::kString:
       object.change_string([&](ScalarCell& cell) {
@@ -285,7 +336,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
         });
         if (dirtied) note_element(key_hash, LeafKind::kMember, member);
       });
-      return note_tables(object, key_hash, leaf.kind, was_table);
+      return note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
     case LeafKind::kField:
       object.change_hash([&, field = leaf.field_hash()](HashCell& hash) {
         const bool dirtied = hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
@@ -294,7 +345,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
         });
         if (dirtied) note_element(key_hash, LeafKind::kField, field);
       });
-      return note_tables(object, key_hash, leaf.kind, was_table);
+      return note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
     case LeafKind::kExpiry:
       if (object.expiry() == nullptr && leaf.siblings.empty()) return;
       object.change_expiry(
@@ -374,7 +425,7 @@ void PartitionState::collect_residue(const VersionVector& stable) {
       object.drop_residue(
           [&](std::uint64_t field) { note_element(hash, LeafKind::kField, field); });
       object.settle();
-      note_tables(object, hash, LeafKind::kField, was_table);
+      note_tables(object, hash, LeafKind::kField, was_table, 0);
       note_changed(*node, false);
       if (object.empty() && stored_ == nullptr) objects_.erase(key, hash);
     }
@@ -418,11 +469,54 @@ void PartitionState::next_to_expire(
   }
 }
 
+// Of a table that is in memory.
+template <typename Cell>
+TableSummary PartitionState::summarize(std::uint64_t key_hash, LeafKind kind,
+                                       const Table<Cell>& table) {
+  TableSummary out;
+  table.for_each([&](std::string_view name, const Cell& cell) {
+    const std::uint64_t seed = leaf_seed(key_hash, kind, hash64(name));
+    if constexpr (std::is_same_v<Cell, MemberCell>) {
+      const MemberDots dots = cell.dots();
+      out.digest += member_hash(seed, dots);
+      for (const MemberDot& entry : dots) out.seen.add(entry.dot);
+    } else {
+      const ScalarView scalar = cell.view();
+      out.digest += scalar_hash(seed, scalar);
+      out.counters += scalar.has_counters();
+      scalar.for_each_sibling([&out](const SiblingView& view) { out.seen.add(view.dot); });
+    }
+  });
+  return out;
+}
+
+void PartitionState::summarize_tables(std::uint64_t key_hash, const Object& object) {
+  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+    object.with_table(kind, [&](auto& table) {
+      if (table.cold() == 0) table.summary = summarize(key_hash, kind, table);
+    });
+  }
+}
+
+void PartitionState::check_summaries(std::uint64_t key_hash, const Object& object) {
+  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+    object.with_table(kind, [&](const auto& table) {
+      const TableSummary found = summarize(key_hash, kind, table);
+      EVEN_CHECK(found.digest == table.summary.digest,
+                 "a table's digest is the sum of its elements'");
+      EVEN_CHECK(found.counters == table.summary.counters, "a table knows how many hold counters");
+      EVEN_CHECK(table.summary.seen.covers(found.seen), "a table has seen all dots in it");
+    });
+  }
+}
+
 std::uint64_t PartitionState::recompute_digest() const {
   std::uint64_t sum = 0;
   for_each([&sum](std::string_view key, const Object& object) {
     sum += object_hash(hash64(key), object);
   });
+  objects_.for_each(
+      [](std::string_view key, const Object& object) { check_summaries(hash64(key), object); });
   return sum;
 }
 

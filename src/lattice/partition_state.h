@@ -54,7 +54,7 @@ class PartitionState final : private ElementSource {
   JoinStats join_part(const Delta& part, const VersionVector& context);
   // Brings into memory what joining the delta would look at. Throws Unreadable, which the join then
   // does not.
-  void prepare(const Delta& delta) const;
+  void prepare(const Delta& delta, const VersionVector& context) const;
   void cover(const VersionVector& context) {
     vector_.merge(context);
     changed_ = true;
@@ -71,7 +71,7 @@ class PartitionState final : private ElementSource {
 
   const VersionVector& vector() const { return vector_; }
   std::uint64_t digest() const { return digest_; }
-  // Computed anew from the objects; for checks.
+  // Computed anew from the objects; for checks. Checks what is known of tables, too.
   std::uint64_t recompute_digest() const;
 
   // The object of `key`, which may be mere residue or expired; null when there is none. Valid until
@@ -133,6 +133,10 @@ class PartitionState final : private ElementSource {
   void next_to_expire(
       std::size_t limit,
       const std::function<bool(std::string_view key, const Object& object)>& visit) const;
+
+  // Frees memory of large collections that have been removed, of no more than `limit` elements,
+  // from which it takes what it has freed. Returns whether there are more.
+  bool free_removed(std::size_t& limit);
 
   // Drops residue that no replica can need any more. `stable`: every replica of the partition has
   // seen all of it, and this one has seen all that any of them had seen when it said so. Invisible
@@ -250,7 +254,13 @@ class PartitionState final : private ElementSource {
   void note_element(std::uint64_t key_hash, LeafKind kind, std::uint64_t element_hash) {
     if (stored_ != nullptr) changes_.elements.push_back({key_hash, kind, element_hash});
   }
-  void note_tables(Object& object, std::uint64_t key_hash, LeafKind kind, bool was_table);
+  template <typename Cell>
+  static TableSummary summarize(std::uint64_t key_hash, LeafKind kind, const Table<Cell>& table);
+  static void summarize_tables(std::uint64_t key_hash, const Object& object);
+  static void check_summaries(std::uint64_t key_hash, const Object& object);
+  void remove_table(Object& object, std::uint64_t key_hash, LeafKind kind);
+  void note_tables(Object& object, std::uint64_t key_hash, LeafKind kind, bool was_table,
+                   std::uint64_t digest_change, const LeafDelta* joined = nullptr);
   void show_elements(HashOrderedMap<Object>::Node& node, LeafKind kind, bool all,
                      std::span<const Changes::Element> changed, ChangeVisitor& visitor);
   template <typename Visit>
@@ -271,7 +281,7 @@ class PartitionState final : private ElementSource {
   bool load(std::uint64_t hash) const;
   void load_objects() const;
   void load_all() const;
-  void load_elements(const KeyDelta& named) const;
+  void load_elements(const KeyDelta& named, const VersionVector& context) const;
   void scan_cold(
       std::uint64_t first,
       const std::function<bool(std::uint64_t, std::string_view, const Object&)>& visit) const;
@@ -304,6 +314,7 @@ class PartitionState final : private ElementSource {
   Generation old_residue_{0, {}, {}};
   mutable Generation new_residue_{1, {}, {}};
   Readers readers_;
+  std::vector<Object> removed_;  // tables whose memory is to be freed
 };
 
 }  // namespace even

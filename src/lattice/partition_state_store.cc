@@ -49,20 +49,6 @@ void PartitionState::note_changed(HashOrderedMap<Object>::Node& node, bool was_g
   changes_.keys.push_back(node.hash());
 }
 
-void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKind kind,
-                                 bool was_table) {
-  const bool is_table = object.has_table(kind);
-  if (is_table == was_table || stored_ == nullptr) return;
-  if (was_table) changes_.dropped.push_back({key_hash, kind, 0});
-  object.with_table(kind, [&](auto& table) {
-    table.update_all([&](auto& node) {
-      node.set_dirty(true);
-      note_element(key_hash, kind, node.hash());
-      return true;
-    });
-  });
-}
-
 Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
   const auto in_order = [](auto& list) {
     std::sort(list.begin(), list.end());
@@ -299,18 +285,19 @@ void PartitionState::warm(std::vector<std::uint64_t> hashes) const {
   });
 }
 
-void PartitionState::prepare(const Delta& delta) const {
+void PartitionState::prepare(const Delta& delta, const VersionVector& context) const {
   if (!any_cold()) return;
   if (delta.full) return load_all();
-  for (const KeyDelta& key : delta.keys) load_elements(key);
+  for (const KeyDelta& key : delta.keys) load_elements(key, context);
 }
 
 // Those that a join of this would look at.
-void PartitionState::load_elements(const KeyDelta& named) const {
+void PartitionState::load_elements(const KeyDelta& named, const VersionVector& context) const {
   const Object* object = find(named.key, named.key_hash());
   if (object == nullptr || object->cold() == 0) return;
   const auto load = [&](LeafKind kind) {
     object->with_table(kind, [&](const auto& table) {
+      if (named.full && !named.mentions(kind) && table.summary.removed_by(context)) return;
       std::size_t count = 0;
       for (const LeafDelta& leaf : named.leaves) count += leaf.kind == kind ? 1 : 0;
       if (named.full || count > table.cold() / kScanGain) return table.load_all();
@@ -377,6 +364,7 @@ void PartitionState::admit(std::uint64_t hash, std::string_view key, Object&& ob
   EVEN_CHECK(node.value.empty() && !node.dirty() && cold_ > 0, "an object is in memory already");
   node.value = std::move(object);
   node.value.attach_tables(*this, node.key(), hash);
+  summarize_tables(hash, node.value);
   node.set_uses(use_counts_.first);
   --cold_;
   if (node.value.cold() > 0) partial_ = true;

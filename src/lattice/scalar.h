@@ -52,6 +52,7 @@ class ScalarView {
   // True when there is a value for a reader.
   bool live() const { return sibling_count() > 0 || has_live_counters(); }
   bool has_residue() const { return integers().has_residue() || reals().has_residue(); }
+  bool has_counters() const { return !integers().empty() || !reals().empty(); }
   bool has_live_counters() const { return integers().live() || reals().live(); }
 
   std::size_t sibling_count() const;

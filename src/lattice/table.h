@@ -32,6 +32,7 @@
 #include "env/random.h"
 #include "lattice/delta.h"
 #include "lattice/hash_ordered_map.h"
+#include "lattice/version_vector.h"
 
 namespace even {
 
@@ -40,6 +41,21 @@ struct TableName {
   std::string key;
   std::uint64_t key_hash = 0;
   LeafKind kind = LeafKind::kMember;  // or kField
+};
+
+// What is known of all elements of a table, cold ones included, so that they can be removed without
+// a look at each. Kept by whoever changes elements.
+struct TableSummary {
+  std::uint64_t digest = 0;  // the sum of their hashes, as in the digest of the partition
+  // Elements that hold counters, of which a removal has to say how far they had come.
+  std::size_t counters = 0;
+  VersionVector seen;  // covers all dots in them
+
+  // Whether a full delta of the key that mentions none of them removes them all.
+  bool removed_by(const VersionVector& context) const {
+    if (counters > 0 && !EVEN_MUTANT(kTableRemovedWithCounters)) return false;
+    return context.covers(seen) || EVEN_MUTANT(kTableRemovedUnseen);
+  }
 };
 
 // Is shown all elements of one hash; returns false when it wants no more.
@@ -73,6 +89,7 @@ class Table {
   // Elements that are not in memory.
   std::size_t cold() const { return stored_ == nullptr ? 0 : stored_->cold; }
   const Map& in_memory() const { return elements_; }
+  TableSummary summary;
 
   const Cell* find(std::string_view name, std::uint64_t hash) const {
     const Node* node = elements_.find_node(name, hash);
@@ -181,6 +198,10 @@ class Table {
     for (const std::uint64_t hash : removed) note_removed(hash);
   }
 
+  // Of a table that nobody reads any more: frees elements in memory, no more than `limit`, from
+  // which it takes what it has freed. Returns whether there are more.
+  bool free_some(std::size_t& limit) { return elements_.free_some(limit); }
+
   // Calls visit(node) for the elements of a hash that are in memory.
   template <typename Visit>
   void for_each_of_hash(std::uint64_t hash, Visit visit) {
@@ -190,9 +211,10 @@ class Table {
   // --- The store.
 
   // Makes an empty table one with so many elements in a store, for attach() to name.
-  void make_cold(std::size_t count) {
+  void make_cold(std::size_t count, TableSummary of_all = {}) {
     stored_ = std::make_unique<Stored>();
     stored_->cold = count;
+    summary = std::move(of_all);
   }
   // From now on its elements may be stored, and let go. `source` outlives this.
   void attach(const ElementSource& source, std::string_view key, std::uint64_t key_hash,

@@ -271,9 +271,7 @@ TEST(ColdElements, WhatCannotBeReadIsAnErrorAndChangesNothing) {
                                              {"hgetall", "h"},
                                              {"hscan", "h", "0"},
                                              {"sadd", "s", "new"},
-                                             {"spop", "s"},
-                                             {"del", "s"},
-                                             {"set", "s", "a string"}}) {
+                                             {"spop", "s"}}) {
     EXPECT_THAT(node.run(words), HasSubstr("-IOERR 000007.sst is damaged")) << words[0];
   }
   EXPECT_EQ(node.run({"hget", "h", "e1"}), "$2\r\nv1\r\n");
@@ -284,13 +282,15 @@ TEST(ColdElements, WhatCannotBeReadIsAnErrorAndChangesNothing) {
   expect_whole(node);
 }
 
-TEST(ColdElements, AnExpiredSetIsPurgedWhenItCanBeRead) {
+// Counters have to be looked at to be removed.
+TEST(ColdElements, AnExpiredHashWithCountersIsPurgedWhenItCanBeRead) {
   Node node;
-  node.run(many("sadd", "s", 0, 300));
-  node.run({"pexpire", "s", "3000"});
+  node.run(many("hset", "h", 0, 300, true));
+  node.run({"hincrby", "h", "number", "1"});
+  node.run({"pexpire", "h", "3000"});
   node.store_all();
   node.restart();
-  node.run({"scard", "s"});
+  node.run({"hlen", "h"});
   const auto seen = [&node] {
     return node.shard->state(0)->vector().to_string() + node.shard->state(1)->vector().to_string();
   };
@@ -302,6 +302,93 @@ TEST(ColdElements, AnExpiredSetIsPurgedWhenItCanBeRead) {
   node.pass_time(100);
   EXPECT_EQ(node.run({"dbsize"}), ":0\r\n");
   expect_whole(node);
+}
+
+TEST(ColdElements, ALargeCollectionIsRemovedWithoutBeingRead) {
+  struct Way {
+    std::vector<std::string> words;
+    std::string reply;
+  };
+  for (const Way& way : std::vector<Way>{{{"del", "s"}, ":1\r\n"},
+                                         {{"unlink", "s"}, ":1\r\n"},
+                                         {{"set", "s", "text"}, "+OK\r\n"},
+                                         {{"pexpire", "s", "1"}, ":1\r\n"},
+                                         {{"del", "h"}, ":1\r\n"},
+                                         {{"set", "h", "text"}, "+OK\r\n"}}) {
+    for (const bool in_memory : {false, true}) {
+      Node node;
+      node.run(many("sadd", "s", 0, 5000));
+      node.run(many("hset", "h", 0, 5000, true));
+      node.run({"hset", "h", "e7", "again"});
+      node.store_all();
+      node.restart();
+      node.run({"scard", "s"});
+      node.run({"hlen", "h"});
+      if (in_memory) node.run({"smembers", "s"});
+      const int gets = node.store->gets;
+      const int scans = node.store->scans;
+      EXPECT_EQ(node.run(way.words), way.reply);
+      node.pass_time(5);
+      node.shard->end_turn();
+      EXPECT_EQ(node.store->gets, gets) << way.words[0];
+      EXPECT_EQ(node.store->scans, scans) << way.words[0];
+      const std::string gone = way.words[1];
+      if (way.words[0] == "set") node.run({"del", gone});
+      EXPECT_EQ(node.run({"exists", gone}), ":0\r\n");
+      // It stays removed, and what takes its name is new.
+      node.run({gone == "s" ? "sadd" : "hset", gone, "one", gone == "s" ? "two" : "1"});
+      EXPECT_EQ(node.run({gone == "s" ? "sismember" : "hexists", gone, "e1"}), ":0\r\n");
+      for (int round = 0; round < 2; ++round) {
+        node.store_all();
+        node.restart();
+        EXPECT_EQ(node.run({gone == "s" ? "scard" : "hlen", gone}),
+                  gone == "s" ? ":2\r\n" : ":1\r\n");
+        expect_whole(node);
+      }
+    }
+  }
+}
+
+TEST(ColdElements, CountersAreReadBeforeTheirHashIsRemoved) {
+  Node node;
+  node.run(many("hset", "h", 0, 300, true));
+  node.run({"hincrby", "h", "number", "5"});
+  node.store_all();
+  node.restart();
+  EXPECT_EQ(node.run({"del", "h"}), ":1\r\n");
+  EXPECT_GT(node.store->scanned, 300);
+  EXPECT_EQ(node.run({"hincrby", "h", "number", "1"}), ":1\r\n");
+  expect_whole(node);
+}
+
+// The memory of what was removed is given back little by little.
+TEST(ColdElements, RemovedElementsAreFreedInSteps) {
+  PartitionState state;
+  const ReplicaId origin = ReplicaId::make(1, 1);
+  std::vector<std::string> members;
+  for (int i = 0; i < 1000; ++i) members.push_back(fmt::format("member{}", i));
+  Record add = Record::begin(0, origin, Hlc{1}, state.vector());
+  KeyDelta& key = add.delta.keys.emplace_back();
+  key.key = "set";
+  for (const std::string& member : members) {
+    LeafDelta& leaf = key.leaves.emplace_back();
+    leaf.kind = LeafKind::kMember;
+    leaf.field = member;
+    leaf.siblings.push_back({add.dot(), {}, {}, 0});
+  }
+  state.join(add.delta, add.context);
+  Record remove = Record::begin(0, origin, Hlc{2}, state.vector());
+  remove_all(state.find("set", hash64("set")), remove.delta.keys.emplace_back());
+  remove.delta.keys[0].key = "set";
+  state.join(remove.delta, remove.context);
+  EXPECT_TRUE(state.empty());
+  EXPECT_EQ(state.digest(), 0u);
+  std::size_t limit = 600;
+  EXPECT_TRUE(state.free_removed(limit));
+  EXPECT_EQ(limit, 0u);
+  limit = 600;
+  EXPECT_FALSE(state.free_removed(limit));
+  EXPECT_EQ(limit, 200u);
 }
 
 TEST(ColdElements, ALogOfSingleElementsIsReplayedWithoutTheRest) {

@@ -14,6 +14,7 @@ namespace {
 constexpr std::int64_t kMaxWaitUs = 5'000'000;
 constexpr std::uint64_t kMaxPendingBytes = 64 << 20;  // of records that came too early, per shard
 constexpr std::uint64_t kReadBytes = 1 << 20;         // of the log at a time
+constexpr std::size_t kFreedElements = 8192;          // at a tick
 
 ReplicaId draw_replica_id(NodeNumber node, Random& random) {
   const std::uint64_t drawn = random.next();
@@ -109,7 +110,7 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
   for (KeyDelta& key : keys) key.key = names.emplace_back(key.key);
   Record record = begin(partition, clock.wall_ms(), {});
   record.delta.keys = std::move(keys);
-  partition.state.prepare(record.delta);
+  partition.state.prepare(record.delta, record.context);
   commit(partition, record);
   close(partition, origin);
 }
@@ -158,7 +159,7 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     case Partition::Delivery::kReady:
       break;
   }
-  partition.state.prepare(record->delta);
+  partition.state.prepare(record->delta, record->context);
   if (!hybrid_clock.observe(record->time, clock.wall_ms())) ++stats.clock_clamped;
   append(bytes, partition.id, head.dot);
   join(partition, *record);
@@ -181,7 +182,7 @@ void ShardCore::retry_pending(Partition& partition) {
         ++at;
         continue;
       }
-      partition.state.prepare(record->delta);
+      partition.state.prepare(record->delta, record->context);
       const std::string bytes = std::move(at->second);
       const RecordHead head{partition.id, at->first, record->time};
       at = partition.pending.erase(at);
@@ -197,6 +198,14 @@ void ShardCore::retry_pending(Partition& partition) {
       progress = true;
     }
   }
+}
+
+bool ShardCore::free_removed() {
+  std::size_t limit = kFreedElements;
+  for (const auto& partition : partitions_) {
+    if (partition->state.free_removed(limit)) return false;
+  }
+  return true;
 }
 
 void ShardCore::drop_stale_pending() {
@@ -234,7 +243,7 @@ Result<> ShardCore::take_state(std::string_view bytes) {
         "a state of partition {} has seen record {} of this replica, which has not made it",
         partition->id, of_self.to_string()));
   }
-  partition->state.prepare(state->delta);
+  partition->state.prepare(state->delta, state->context);
   append(bytes, partition->id, {});
   join_state(*partition, *state);
   partition->floor = partition->state.vector();

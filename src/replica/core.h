@@ -50,6 +50,10 @@ class ShardCore {
   // it and the log have all that the partition had seen; if not, nothing happens.
   Result<> take_state(std::string_view bytes);
 
+  // Frees some of the memory of large collections that have been removed. Returns whether all has
+  // been.
+  bool free_removed();
+
   // Drops records that have waited in vain; should they be wanted yet, peers send them again.
   void drop_stale_pending();
 

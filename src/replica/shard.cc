@@ -59,7 +59,7 @@ class Reach : public Keyspace {
 
   // Has everything in memory that the record changes.
   void prepare(const Record& record) const {
-    core_of(record.partition).at(record.partition).state.prepare(record.delta);
+    core_of(record.partition).at(record.partition).state.prepare(record.delta, record.context);
   }
 
   ShardCore& core_of(PartitionId id) const {
@@ -462,7 +462,9 @@ void Shard::tick() {
     impl_->unless_unreadable([this] { impl_->sweep(); });
   }
   impl_->unless_unreadable([this] { impl_->replication.tick(); });
-  impl_->unless_unreadable([this] { impl_->key_eviction.tick(); });
+  // What has been removed need not be made room for by removing more.
+  const bool all_freed = core.free_removed();
+  if (all_freed) impl_->unless_unreadable([this] { impl_->key_eviction.tick(); });
   if (impl_->key_eviction.wants_pass()) impl_->projection.request_pass();
   impl_->projection.tick();
   impl_->projection.evict(impl_->key_eviction.leaves_the_rest());

@@ -226,7 +226,8 @@ TEST(Backup, OneOfANewerVersionIsRefused) {
   std::ofstream(world.backups() + "/BACKUPS") << "1\n";
   auto entry = find_backup(world.backups(), 1);
   ASSERT_TRUE(entry);
-  for (const auto& [format, what] : {std::pair{3, "a newer version"}, {1, "an older version"}}) {
+  for (const auto& [format, what] :
+       {std::pair{kStoreFormat + 1, "a newer version"}, {kStoreFormat - 1, "an older version"}}) {
     entry->label.store_format = format;
     EXPECT_THAT(
         error_of(restore_backup(world.backups(), *entry, world.place.path() + "/s", kUnwatched)),

@@ -133,6 +133,19 @@ std::span<const LeafDelta> decode(std::string_view leaves) {
   return *decoded;
 }
 
+TableSummary decode_summary(Reader& reader) {
+  TableSummary summary;
+  summary.digest = reader.number<std::uint64_t>();
+  summary.counters = reader.number<std::uint64_t>();
+  for (auto left = reader.number<std::uint16_t>(); left > 0 && reader.ok(); --left) {
+    Dot dot;
+    dot.replica.value = reader.number<std::uint64_t>();
+    dot.seq = reader.number<std::uint64_t>();
+    summary.seen.add(dot);
+  }
+  return summary;
+}
+
 std::vector<Loaded> decode_objects(std::string_view value) {
   std::vector<Loaded> objects;
   for (Reader reader(value); !reader.at_end();) {
@@ -142,19 +155,21 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     const bool has_set = (tables & kMembers) != 0;
     const bool has_hash = (tables & kFields) != 0;
     const std::uint64_t members = has_set ? reader.number<std::uint64_t>() : 1;
+    TableSummary of_members = has_set ? decode_summary(reader) : TableSummary();
     const std::uint64_t fields = has_hash ? reader.number<std::uint64_t>() : 1;
     const std::uint64_t live = has_hash ? reader.number<std::uint64_t>() : 0;
+    TableSummary of_fields = has_hash ? decode_summary(reader) : TableSummary();
     const std::string_view leaves = reader.bytes();
     if (!reader.ok() || tables > (kMembers | kFields) || members == 0 || fields == 0 ||
-        live > fields) {
+        live > fields || of_fields.counters > fields || of_members.counters > 0) {
       malformed("a row of objects");
     }
     for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
     if ((has_set && loaded.object.set()) || (has_hash && loaded.object.hash())) {
       malformed("a table with elements in the row of its object");
     }
-    if (has_set) loaded.object.make_cold_set(members);
-    if (has_hash) loaded.object.make_cold_hash(fields, live);
+    if (has_set) loaded.object.make_cold_set(members, std::move(of_members));
+    if (has_hash) loaded.object.make_cold_hash(fields, live, std::move(of_fields));
   }
   return objects;
 }
@@ -215,10 +230,24 @@ class RowWriter final : public ChangeVisitor {
     const bool has_set = object.has_table(LeafKind::kMember);
     const bool has_hash = object.has_table(LeafKind::kField);
     value_.push_back(static_cast<char>((has_set ? kMembers : 0) | (has_hash ? kFields : 0)));
-    if (has_set) put_little_endian(value_, std::uint64_t{object.set().size()});
-    if (!has_hash) return;
-    put_little_endian(value_, std::uint64_t{object.hash().size()});
-    put_little_endian(value_, std::uint64_t{object.hash().live()});
+    const auto put = [this](const auto& table) {
+      put_little_endian(value_, std::uint64_t{table.size()});
+      if constexpr (requires { table.live; }) put_little_endian(value_, std::uint64_t{table.live});
+      put_summary(table.summary);
+    };
+    object.with_table(LeafKind::kMember, put);
+    object.with_table(LeafKind::kField, put);
+  }
+
+  void put_summary(const TableSummary& summary) {
+    put_little_endian(value_, summary.digest);
+    put_little_endian(value_, std::uint64_t{summary.counters});
+    const auto& seen = summary.seen.entries();
+    put_little_endian(value_, static_cast<std::uint16_t>(seen.size()));
+    for (const Dot& dot : seen) {
+      put_little_endian(value_, dot.replica.value);
+      put_little_endian(value_, dot.seq);
+    }
   }
 
   const RowSet rows_;

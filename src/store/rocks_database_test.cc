@@ -188,10 +188,10 @@ TEST(RocksDatabase, AnUnknownFormatIsRefused) {
   RocksWorld world;
   world.close();
   const std::string path = world.directory.path() + "/FORMAT";
-  std::ofstream(path) << "3\n";
+  std::ofstream(path) << kStoreFormat + 1 << '\n';
   EXPECT_THAT(error_of_open(world.directory.path()),
               AllOf(HasSubstr(world.directory.path()), HasSubstr("a newer version of Even")));
-  std::ofstream(path, std::ios::trunc) << "1\n";
+  std::ofstream(path, std::ios::trunc) << kStoreFormat - 1 << '\n';
   EXPECT_THAT(error_of_open(world.directory.path()), HasSubstr("an older version of Even"));
   for (const char* text : {"", "1", "0\n", "one\n", "1\n\n"}) {
     std::ofstream(path, std::ios::trunc) << text;
@@ -199,7 +199,7 @@ TEST(RocksDatabase, AnUnknownFormatIsRefused) {
   }
   fs::remove(path);
   EXPECT_THAT(error_of_open(world.directory.path()), HasSubstr("FORMAT is missing"));
-  std::ofstream(path) << "2\n";
+  std::ofstream(path) << kStoreFormat << '\n';
   EXPECT_EQ(error_of_open(world.directory.path()), "");
 }
 
