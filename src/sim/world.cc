@@ -405,7 +405,7 @@ void World::tick(Node& node, std::uint64_t run) {
   if (!settling_ && ((node.shard->write_error() && node.random.chance(0.02)) ||
                      (node.repaired > before && node.random.chance(0.6)))) {
     scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(10'000)), [this, &node, run] {
-      if (node.shard && node.run == run) {
+      if (node.shard && node.run == run && !settling_) {
         crash(node, node.random.chance(0.5) ? Loss::kProcess : Loss::kPower);
         scheduler_.after(100'000, [this, &node] {
           if (!node.shard) start(node);
