@@ -34,6 +34,8 @@
   X(kRepairTakesAny, "a partition is repaired without what the log has beyond the peer's state")  \
   X(kRepairNotLogged, "the state of a repaired partition is not logged")                          \
   X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")       \
+  X(kSnapshotsMixed, "a snapshot is put together from parts of two, and is not verified")         \
+  X(kSnapshotWithGaps, "a snapshot with a missing piece is joined, and is not verified")          \
   X(kPolicyDeletesUnlogged, "what a cache policy deletes goes without a record")                  \
   X(kVolatilePolicyTakesAny, "a volatile cache policy deletes keys without expiry as well")       \
   X(kReaderNotTold, "a command that lists elements in steps does not learn of changes")           \

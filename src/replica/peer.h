@@ -5,15 +5,16 @@
 
 #include <absl/container/btree_map.h>
 
+#include <algorithm>
 #include <deque>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "base/ids.h"
 #include "lattice/version_vector.h"
 #include "log/log.h"
 #include "replica/shard.h"
+#include "replica/snapshot_transfer.h"
 
 namespace even {
 
@@ -35,14 +36,6 @@ struct Peer {
     std::int64_t sent_us;
   };
 
-  struct SnapshotSend {
-    PartitionId partition;
-    std::uint64_t transfer;
-    std::string bytes;
-    std::uint64_t offset = 0;
-    VersionVector vector;
-  };
-
   // What the peer should report to have once everything sent up to a moment has been acknowledged.
   // When it does not, there is a gap: a message was lost, or the records of another node never came
   // from there.
@@ -53,14 +46,13 @@ struct Peer {
     std::int64_t since_us;
   };
 
-  struct SnapshotReceive {
-    std::uint64_t transfer = 0;
-    std::string bytes;
-  };
-
   NodeNumber node = 0;
   absl::btree_map<PartitionId, Shared>
       shared;  // ordered, as everything that a run must repeat exactly
+
+  // These go on in the next session.
+  std::optional<OutgoingSnapshot> outgoing;
+  IncomingSnapshot incoming;
 
   // Of the session; reset when a link comes up.
   bool up = false;
@@ -72,16 +64,28 @@ struct Peer {
   std::uint64_t bytes_in_flight = 0;
   std::int64_t acked_us = 0;  // when something was last acknowledged
   int timeouts = 0;           // since then
-  std::optional<SnapshotSend> snapshot;
-  absl::btree_map<PartitionId, SnapshotReceive> receiving;
   std::uint64_t received_number = 0;
   std::optional<Check> check;
   bool ack_due = false;
+  std::optional<SnapshotProgress> progress_due;
 
   // For metrics: records of this node acknowledged by it, and how long its records took to get
   // here.
   std::vector<std::uint64_t> delay_histogram;
   double delay_sum_seconds = 0;
+
+  // A message that counts has come.
+  void has_come(std::uint64_t number_of_it) {
+    received_number = std::max(received_number, number_of_it);
+    ack_due = true;
+  }
+  // Whether messages up to this one have arrived, as far as this side knows, or will not.
+  bool arrived(std::uint64_t number) const {
+    return in_flight.empty() || in_flight.front().number > number;
+  }
+  bool is_sent(PartitionId partition) const {
+    return outgoing && outgoing->partition() == partition;
+  }
 
   void begin_session() {
     up = true;
@@ -91,11 +95,12 @@ struct Peer {
     bytes_in_flight = 0;
     acked_us = 0;
     timeouts = 0;
-    snapshot.reset();
-    receiving.clear();
     received_number = 0;
     ack_due = false;
+    progress_due.reset();
     check.reset();
+    if (outgoing) outgoing->begin_session();
+    incoming.begin_session();
     for (auto& [id, partition] : shared) {
       partition.relay = false;
       partition.wants_snapshot = false;

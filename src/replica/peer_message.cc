@@ -5,7 +5,14 @@
 namespace even {
 namespace {
 
-enum class Kind : std::uint8_t { kReport = 1, kRecords = 2, kAck = 3, kSnapshot = 4 };
+enum class Kind : std::uint8_t {
+  kReport = 1,
+  kRecords = 2,
+  kAck = 3,
+  kPiece = 4,
+  kOffer = 5,
+  kProgress = 6,
+};
 
 // Reads fixed-width integers; after the first failure everything read is 0 and ok() is false.
 class Reader {
@@ -46,6 +53,39 @@ class Reader {
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
 
+void put_vector(std::string& out, const VersionVector& vector) {
+  put_little_endian<std::uint16_t>(out, static_cast<std::uint16_t>(vector.entries().size()));
+  for (const Dot& dot : vector.entries()) {
+    put_little_endian(out, dot.replica.value);
+    put_little_endian(out, dot.seq);
+  }
+}
+
+// False if an entry names no replica.
+bool get_vector(Reader& in, VersionVector& vector) {
+  const std::uint16_t entries = in.get<std::uint16_t>();
+  for (std::uint16_t i = 0; i < entries && in.ok(); ++i) {
+    const Dot dot{{in.get<std::uint64_t>()}, in.get<std::uint64_t>()};
+    if (dot.replica.value == 0) return false;
+    vector.add(dot);
+  }
+  return true;
+}
+
+void put_name(std::string& out, const SnapshotName& name) {
+  put_little_endian(out, name.partition);
+  put_little_endian(out, name.total);
+  put_little_endian(out, name.checksum);
+}
+
+SnapshotName get_name(Reader& in) {
+  SnapshotName name;
+  name.partition = in.get<std::uint16_t>();
+  name.total = in.get<std::uint64_t>();
+  name.checksum = in.get<std::uint64_t>();
+  return name;
+}
+
 Result<PeerMessage> decode_report(Reader& in) {
   ReportMessage message;
   message.complete = in.get<std::uint8_t>() != 0;
@@ -59,11 +99,8 @@ Result<PeerMessage> decode_report(Reader& in) {
     if (partition.condition > ReportMessage::Partition::Condition::kWantsState) {
       return fail("malformed report: an unknown condition");
     }
-    const std::uint16_t entries = in.get<std::uint16_t>();
-    for (std::uint16_t j = 0; j < entries && in.ok(); ++j) {
-      const Dot dot{{in.get<std::uint64_t>()}, in.get<std::uint64_t>()};
-      if (dot.replica.value == 0) return fail("malformed report: a vector names no replica");
-      partition.vector.add(dot);
+    if (!get_vector(in, partition.vector)) {
+      return fail("malformed report: a vector names no replica");
     }
   }
   return message;
@@ -79,16 +116,36 @@ Result<PeerMessage> decode_records(Reader& in) {
   return message;
 }
 
-Result<PeerMessage> decode_snapshot(Reader& in) {
-  SnapshotMessage message;
+Result<PeerMessage> decode_offer(Reader& in) {
+  SnapshotOffer message;
   message.number = in.get<std::uint64_t>();
-  message.transfer = in.get<std::uint64_t>();
-  message.partition = in.get<std::uint16_t>();
+  message.name = get_name(in);
+  if (!get_vector(in, message.vector)) {
+    return fail("malformed offer of a snapshot: its vector names no replica");
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_piece(Reader& in) {
+  SnapshotPiece message;
+  message.number = in.get<std::uint64_t>();
+  message.name = get_name(in);
   message.offset = in.get<std::uint64_t>();
-  message.total = in.get<std::uint64_t>();
   message.bytes = in.bytes(in.left());
-  if (message.offset > message.total || message.bytes.size() > message.total - message.offset) {
+  const std::uint64_t total = message.name.total;
+  if (message.offset > total || message.bytes.size() > total - message.offset) {
     return fail("malformed snapshot: a piece lies beyond the end");
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_progress(Reader& in) {
+  SnapshotProgress message;
+  message.number = in.get<std::uint64_t>();
+  message.name = get_name(in);
+  message.have = in.get<std::uint64_t>();
+  if (message.have > message.name.total) {
+    return fail("malformed progress of a snapshot: it lies beyond the end");
   }
   return message;
 }
@@ -103,12 +160,7 @@ std::string encode_report(const ReportMessage& message) {
     put_little_endian(out, partition.partition);
     put_little_endian(out, partition.digest);
     put_little_endian(out, static_cast<std::uint8_t>(partition.condition));
-    put_little_endian<std::uint16_t>(out,
-                                     static_cast<std::uint16_t>(partition.vector.entries().size()));
-    for (const Dot& dot : partition.vector.entries()) {
-      put_little_endian(out, dot.replica.value);
-      put_little_endian(out, dot.seq);
-    }
+    put_vector(out, partition.vector);
   }
   return out;
 }
@@ -119,14 +171,28 @@ std::string encode_ack(const AckMessage& message) {
   return out;
 }
 
-std::string encode_snapshot(const SnapshotMessage& message) {
-  std::string out = begin(Kind::kSnapshot);
+std::string encode_offer(const SnapshotOffer& message) {
+  std::string out = begin(Kind::kOffer);
   put_little_endian(out, message.number);
-  put_little_endian(out, message.transfer);
-  put_little_endian(out, message.partition);
+  put_name(out, message.name);
+  put_vector(out, message.vector);
+  return out;
+}
+
+std::string encode_piece(const SnapshotPiece& message) {
+  std::string out = begin(Kind::kPiece);
+  put_little_endian(out, message.number);
+  put_name(out, message.name);
   put_little_endian(out, message.offset);
-  put_little_endian(out, message.total);
   out.append(message.bytes);
+  return out;
+}
+
+std::string encode_progress(const SnapshotProgress& message) {
+  std::string out = begin(Kind::kProgress);
+  put_little_endian(out, message.number);
+  put_name(out, message.name);
+  put_little_endian(out, message.have);
   return out;
 }
 
@@ -153,8 +219,14 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
     case Kind::kAck:
       message = AckMessage{in.get<std::uint64_t>()};
       break;
-    case Kind::kSnapshot:
-      message = decode_snapshot(in);
+    case Kind::kPiece:
+      message = decode_piece(in);
+      break;
+    case Kind::kOffer:
+      message = decode_offer(in);
+      break;
+    case Kind::kProgress:
+      message = decode_progress(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

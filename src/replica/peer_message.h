@@ -41,21 +41,47 @@ struct AckMessage {
   std::uint64_t number = 0;
 };
 
-// A piece of a partition's encoded state. Pieces of one transfer are sent in order.
-struct SnapshotMessage {
-  std::uint64_t number = 0;
-  std::uint64_t transfer = 0;
+// A snapshot on its way: a partition's encoded state, named by what it is. So whatever the two
+// sides have of the same name fits together, also when one of them has restarted in between.
+struct SnapshotName {
   std::uint16_t partition = 0;
+  std::uint64_t total = 0;     // bytes
+  std::uint64_t checksum = 0;  // hash64() of them
+
+  bool operator==(const SnapshotName&) const = default;
+};
+
+// "I have this for you: how much of it have you got?" Precedes the pieces of a snapshot.
+struct SnapshotOffer {
+  std::uint64_t number = 0;
+  SnapshotName name;
+  VersionVector vector;  // of the state
+};
+
+struct SnapshotPiece {
+  std::uint64_t number = 0;
+  SnapshotName name;
   std::uint64_t offset = 0;
-  std::uint64_t total = 0;
   std::string_view bytes;
 };
 
-using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotMessage>;
+// "Of this I have so much, without a gap: go on from there." All of it: it is no longer needed.
+struct SnapshotProgress {
+  std::uint64_t number = 0;  // of the offer or piece that it answers
+  SnapshotName name;
+  std::uint64_t have = 0;
+
+  bool operator==(const SnapshotProgress&) const = default;
+};
+
+using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
+                                 SnapshotPiece, SnapshotProgress>;
 
 std::string encode_report(const ReportMessage& message);
 std::string encode_ack(const AckMessage& message);
-std::string encode_snapshot(const SnapshotMessage& message);
+std::string encode_offer(const SnapshotOffer& message);
+std::string encode_piece(const SnapshotPiece& message);
+std::string encode_progress(const SnapshotProgress& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

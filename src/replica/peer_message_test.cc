@@ -28,10 +28,17 @@ ReportMessage report() {
   return message;
 }
 
-SnapshotMessage snapshot() {
-  return {
-      .number = 7, .transfer = 3, .partition = 12, .offset = 100, .total = 105, .bytes = "piece"};
+constexpr SnapshotName kName{.partition = 12, .total = 105, .checksum = 0x0123'4567'89ab'cdef};
+
+SnapshotOffer offer() {
+  SnapshotOffer message{.number = 6, .name = kName, .vector = {}};
+  message.vector.add({kTwo, 3});
+  return message;
 }
+
+SnapshotPiece piece() { return {.number = 7, .name = kName, .offset = 100, .bytes = "piece"}; }
+
+SnapshotProgress progress() { return {.number = 8, .name = kName, .have = 105}; }
 
 std::string records() {
   RecordsBuilder builder(9);
@@ -44,8 +51,9 @@ std::string records() {
 // All kinds of messages; each is preceded by its length in one byte.
 std::string all_messages() {
   std::string out;
-  for (const std::string& message : {encode_report(report()), encode_report({}), records(),
-                                     encode_ack({UINT64_MAX}), encode_snapshot(snapshot())}) {
+  for (const std::string& message :
+       {encode_report(report()), encode_report({}), records(), encode_ack({UINT64_MAX}),
+        encode_piece(piece()), encode_offer(offer()), encode_progress(progress())}) {
     out += static_cast<char>(message.size());
     out += message;
   }
@@ -74,18 +82,28 @@ void expect_report(const ReportMessage& message) {
   EXPECT_EQ(message.partitions[1].condition, Condition::kWantsState);
 }
 
-void expect_snapshot(const SnapshotMessage& message) {
+void expect_piece(const SnapshotPiece& message) {
   EXPECT_EQ(message.number, 7u);
-  EXPECT_EQ(message.transfer, 3u);
-  EXPECT_EQ(message.partition, 12);
+  EXPECT_EQ(message.name, kName);
   EXPECT_EQ(message.offset, 100u);
-  EXPECT_EQ(message.total, 105u);
   EXPECT_EQ(message.bytes, "piece");
+}
+
+void expect_offer(const SnapshotOffer& message) {
+  EXPECT_EQ(message.number, 6u);
+  EXPECT_EQ(message.name, kName);
+  EXPECT_EQ(message.vector, offer().vector);
+}
+
+void expect_progress(const SnapshotProgress& message) {
+  EXPECT_EQ(message.number, 8u);
+  EXPECT_EQ(message.name, kName);
+  EXPECT_EQ(message.have, 105u);
 }
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v2.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v3.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -100,13 +118,16 @@ TEST(PeerMessage, TheFormatHasNotChanged) {
   EXPECT_EQ(some.number, 9u);
   EXPECT_THAT(some.records, ElementsAre("first", "", std::string_view("\0\xff", 2)));
   EXPECT_EQ(decoded<AckMessage>(next()).number, UINT64_MAX);
-  const std::string piece = next();
-  expect_snapshot(decoded<SnapshotMessage>(piece));
+  const std::string part = next();
+  expect_piece(decoded<SnapshotPiece>(part));
+  expect_offer(decoded<SnapshotOffer>(next()));
+  expect_progress(decoded<SnapshotProgress>(next()));
   EXPECT_TRUE(rest.empty());
 }
 
 TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
-  for (const std::string& message : {encode_report(report()), encode_ack({1})}) {
+  for (const std::string& message : {encode_report(report()), encode_ack({1}),
+                                     encode_offer(offer()), encode_progress(progress())}) {
     for (std::size_t size = 0; size < message.size(); ++size) {
       EXPECT_FALSE(decode_peer_message(std::string_view(message).substr(0, size))) << size;
     }
@@ -116,17 +137,22 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
   // can be missing.
   const std::string sent = records();
   EXPECT_FALSE(decode_peer_message(std::string_view(sent).substr(0, sent.size() - 1)));
-  EXPECT_FALSE(decode_peer_message(std::string_view(encode_snapshot(snapshot())).substr(0, 20)));
+  EXPECT_FALSE(decode_peer_message(std::string_view(encode_piece(piece())).substr(0, 30)));
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x05").error().message, HasSubstr("unknown kind"));
-  SnapshotMessage beyond = snapshot();
-  beyond.total = 104;
-  EXPECT_THAT(decode_peer_message(encode_snapshot(beyond)).error().message,
-              HasSubstr("beyond the end"));
+  EXPECT_THAT(decode_peer_message("\x07").error().message, HasSubstr("unknown kind"));
+  SnapshotPiece beyond = piece();
+  beyond.name.total = 104;
+  EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));
   beyond.offset = UINT64_MAX;
-  EXPECT_FALSE(decode_peer_message(encode_snapshot(beyond)));
+  EXPECT_FALSE(decode_peer_message(encode_piece(beyond)));
+  SnapshotProgress too_much = progress();
+  too_much.have = 106;
+  EXPECT_THAT(decode_peer_message(encode_progress(too_much)).error().message, HasSubstr("beyond"));
+  std::string by_nobody = encode_offer(offer());
+  by_nobody.replace(by_nobody.size() - 16, 8, 8, '\0');
+  EXPECT_THAT(decode_peer_message(by_nobody).error().message, HasSubstr("names no replica"));
   std::string nobody = encode_report(report());
   nobody.replace(nobody.size() - 13 - 32, 8, 8, '\0');
   EXPECT_THAT(decode_peer_message(nobody).error().message, HasSubstr("names no replica"));

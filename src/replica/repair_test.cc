@@ -4,11 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
-
-#include "log/test_log.h"
-#include "replica/shard.h"
-#include "store/sim_store.h"
+#include "replica/test_replica.h"
 
 namespace even::test {
 namespace {
@@ -18,86 +14,10 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-class Outbox final : public Transport {
- public:
-  void send(NodeNumber, std::string message) override { messages.push_back(std::move(message)); }
-  std::deque<std::string> messages;
-};
-
-struct Node {
-  Node(World& w, NodeNumber n, std::vector<NodeNumber> r)
-      : world(w), number(n), replicas(std::move(r)), random(n) {
-    start();
-  }
-  void start() {
-    ShardOptions options;
-    options.node = number;
-    options.partition_count = 1;
-    options.partitions = {{0, replicas}};
-    options.log.segment_bytes = 1 << 10;
-    options.retain_bytes = retain_bytes;
-    options.memory_pressure = [this] { return pressure; };
-    options.warn = [this](const std::string& text) { warnings.push_back(text); };
-    store = rows.shard_store();
-    shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, out);
-    const auto recovered = shard->recover();
-    ASSERT_TRUE(recovered) << recovered.error().message;
-  }
-  void stop() {
-    ASSERT_TRUE(shard->close());
-    shard.reset();
-    store.reset();
-    out.messages.clear();
-    disk.crash();
-    rows.crash();
-  }
-  std::string run(const std::vector<std::string>& words) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    std::string reply;
-    shard->execute(*find_command(args[0]), args, false, reply);
-    shard->end_turn();
-    return reply;
-  }
-  void pass_time(int ticks = 400) {
-    for (int i = 0; i < ticks; ++i) {
-      world.run_for(5'000);
-      shard->tick();
-      shard->end_turn();
-    }
-  }
-  void store_all() {
-    shard->store_changes();
-    pass_time();
-    ASSERT_TRUE(shard->all_stored());
-  }
-  // Nothing is left in memory.
-  void evict_all() {
-    store_all();
-    pressure = 2;
-    pass_time();
-    pressure = 0;
-  }
-  bool damaged() const { return shard->partitions()[0].damage.has_value(); }
-  const PartitionState& state() const { return *shard->state(0); }
-
-  World& world;
-  const NodeNumber number;
-  const std::vector<NodeNumber> replicas;
-  Random random;
-  std::uint64_t retain_bytes = 1 << 30;
-  double pressure = 0;
-  sim::SimDisk disk{world.scheduler, random};
-  sim::SimStore rows{world.scheduler, random};
-  Outbox out;
-  std::vector<std::string> warnings;
-  std::unique_ptr<RowStore> store;
-  std::unique_ptr<Shard> shard;
-};
-
 struct Repair : ::testing::Test {
   World world;
-  Node a{world, 1, {1, 2}};
-  Node b{world, 2, {1, 2}};
+  Replica a{world, 1, {1, 2}};
+  Replica b{world, 2, {1, 2}};
 
   void SetUp() override {
     for (int i = 0; i < 50; ++i) a.run({"set", fmt::format("k{}", i), fmt::format("{}", i)});
@@ -124,14 +44,14 @@ struct Repair : ::testing::Test {
       for (; !b.out.messages.empty(); b.out.messages.pop_front())
         EXPECT_TRUE(a.shard->receive(2, b.out.messages.front()));
       world.run_for(30'000);
-      for (Node* node : {&a, &b}) {
+      for (Replica* node : {&a, &b}) {
         node->shard->tick();
         node->shard->end_turn();
       }
     }
   }
   // Every row that is there now; and somebody comes upon it.
-  void damage_all(Node& node) {
+  void damage_all(Replica& node) {
     node.rows.damage_all();
     EXPECT_EQ(node.run({"get", "k7"}), "-IOERR a row does not match its checksum (simulated)\r\n");
   }
@@ -157,6 +77,21 @@ TEST_F(Repair, MakesADamagedPartitionAnewWhileTheNodeRuns) {
   EXPECT_THAT(a.warnings, Contains(AllOf(HasSubstr("partition 0 is damaged"),
                                          HasSubstr("does not match its checksum"))));
   EXPECT_THAT(a.warnings, Contains("partition 0 has been repaired"));
+}
+
+// What it has seen is not what it has: it needs a snapshot that has nothing new.
+TEST_F(Repair, MakesADamagedPartitionAnewFromASnapshotInPieces) {
+  unlink();
+  b.stop();
+  b.piece_bytes = 100;
+  b.start();
+  a.evict_all();
+  damage_all(a);
+  link();
+  converse();
+  expect_whole_and_equal();
+  EXPECT_GT(b.shard->stats().snapshot_pieces_sent, 10u);
+  EXPECT_EQ(a.shard->store_stats().repaired, 1u);
 }
 
 TEST_F(Repair, WhatIsStoredAfterwardsIsReadAfterARestartAndHasNothingOld) {
@@ -185,7 +120,7 @@ TEST_F(Repair, KeepsWhatNoPeerHasYet) {
   link();
   converse();
   expect_whole_and_equal();
-  for (Node* node : {&a, &b}) {
+  for (Replica* node : {&a, &b}) {
     EXPECT_EQ(node->run({"get", "mine"}), "$1\r\n1\r\n");
     EXPECT_EQ(node->run({"get", "n"}), "$1\r\n5\r\n");
     EXPECT_EQ(node->run({"get", "theirs"}), "$1\r\n2\r\n");
@@ -249,7 +184,7 @@ TEST_F(Repair, WaitsWhileNoPeerHasAllThatIsLost) {
 
 TEST(RepairAlone, ASingleReplicaServesWhatItCanReadAndSaysWhatToDo) {
   World world;
-  Node node(world, 1, {1});
+  Replica node(world, 1, {1});
   node.run({"set", "k", "1"});
   node.evict_all();
   node.run({"set", "hot", "1"});

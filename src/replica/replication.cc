@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mutant.h"
 #include "replica/peer_message.h"
 
@@ -85,8 +86,12 @@ Result<> Replication::receive(NodeNumber node, std::string_view message) {
   }
   if (const auto* records = std::get_if<RecordsMessage>(&*decoded))
     return on_records(peer, *records);
-  if (const auto* snapshot = std::get_if<SnapshotMessage>(&*decoded))
-    return on_snapshot(peer, *snapshot);
+  if (const auto* offer = std::get_if<SnapshotOffer>(&*decoded)) return on_offer(peer, *offer);
+  if (const auto* piece = std::get_if<SnapshotPiece>(&*decoded)) return on_piece(peer, *piece);
+  if (const auto* progress = std::get_if<SnapshotProgress>(&*decoded)) {
+    on_progress(peer, *progress);
+    return {};
+  }
   on_ack(peer, std::get<AckMessage>(*decoded));
   return {};
 }
@@ -122,7 +127,7 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
     }
     state.damaged = theirs.condition != ReportMessage::Partition::Condition::kWhole;
     if (theirs.condition == ReportMessage::Partition::Condition::kWantsState &&
-        !partition->damaged() &&
+        !partition->damaged() && !peer.is_sent(theirs.partition) &&
         (state.state_sent_us == 0 || now_us - state.state_sent_us >= kAskIntervalUs)) {
       state.state_sent_us = now_us;
       state.wants_snapshot = true;
@@ -132,10 +137,15 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.relay = false;
       state.wants_snapshot = false;
     }
+    if (!state.damaged && peer.is_sent(theirs.partition) &&
+        state.acked.covers(peer.outgoing->vector())) {
+      peer.outgoing.reset();
+    }
     if (!state.damaged && !partition->damaged()) compare_digest(peer, *partition, theirs);
   }
   if (!first) return;
   peer.reported = true;
+  resume_snapshot(peer);
   for (auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
     if (shared.damaged) continue;
@@ -212,47 +222,86 @@ void Replication::on_ack(Peer& peer, const AckMessage& message) {
 void Replication::pump(Peer& peer) {
   if (!peer.up || !peer.reported) return;
   while (peer.bytes_in_flight < core_.options.window_bytes) {
-    if (!pump_snapshot(peer) && !pump_records(peer)) return;
+    if (pump_snapshot(peer)) continue;
+    // What the log has would come too early for a peer that lacks the snapshot.
+    if (peer.outgoing && peer.outgoing->asking()) return;
+    if (!pump_records(peer)) return;
+  }
+}
+
+bool Replication::begin_snapshot(Peer& peer) {
+  for (auto& [id, shared] : peer.shared) {
+    if (!std::exchange(shared.wants_snapshot, false)) continue;
+    const Partition& partition = core_.at(id);
+    std::string bytes;
+    try {
+      bytes = ShardCore::encode_state(id, partition.state);
+    } catch (const Unreadable&) {
+      continue;  // another replica has to give it
+    }
+    peer.outgoing.emplace(id, std::move(bytes), partition.state.vector(), peer.next_number,
+                          core_.clock.monotonic_us());
+    // What comes after it goes from the log.
+    shared.sent.merge(partition.state.vector());
+    return true;
+  }
+  return false;
+}
+
+void Replication::resume_snapshot(Peer& peer) {
+  if (!peer.outgoing) return;
+  const OutgoingSnapshot& snapshot = *peer.outgoing;
+  Peer::Shared& shared = peer.shared.at(snapshot.partition());
+  const VersionVector& floor = core_.at(snapshot.partition()).floor;
+  const bool needed = shared.damaged || !shared.acked.covers(floor);
+  if (needed && snapshot.vector().covers(floor)) {
+    shared.sent.merge(snapshot.vector());
+  } else {
+    peer.outgoing.reset();
   }
 }
 
 bool Replication::pump_snapshot(Peer& peer) {
-  if (!peer.snapshot) {
-    for (auto& [id, shared] : peer.shared) {
-      if (!shared.wants_snapshot) continue;
-      const Partition& partition = core_.at(id);
-      shared.wants_snapshot = false;
-      std::string bytes;
-      try {
-        bytes = ShardCore::encode_state(id, partition.state);
-      } catch (const Unreadable&) {
-        continue;  // another replica has to give it
-      }
-      Peer::SnapshotSend& sending = *(peer.snapshot = Peer::SnapshotSend{});
-      sending.partition = id;
-      sending.transfer = next_transfer_++;
-      sending.vector = partition.state.vector();
-      sending.bytes = std::move(bytes);
-      break;
-    }
-    if (!peer.snapshot) return false;
+  if (!peer.outgoing && !begin_snapshot(peer)) return false;
+  OutgoingSnapshot& snapshot = *peer.outgoing;
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  // One that fits in a piece needs no more care than records do: there is no going on with a part.
+  const bool single = snapshot.bytes() <= core_.options.piece_bytes;
+  if (!single && (snapshot.asking() || snapshot.all_sent())) {
+    if (!snapshot.offer_due(now_us) || !peer.arrived(snapshot.last_number())) return false;
+    const std::uint64_t number = peer.next_number++;
+    send(peer, number, snapshot.offer(number, now_us));
+    return true;
   }
-  Peer::SnapshotSend& sending = *peer.snapshot;
-  SnapshotMessage message;
-  message.number = peer.next_number++;
-  message.transfer = sending.transfer;
-  message.partition = sending.partition;
-  message.offset = sending.offset;
-  message.total = sending.bytes.size();
-  message.bytes = std::string_view(sending.bytes).substr(sending.offset, kBatchBytes);
-  sending.offset += message.bytes.size();
-  send(peer, message.number, encode_snapshot(message));
-  if (sending.offset == sending.bytes.size()) {
-    Peer::Shared& shared = peer.shared.at(sending.partition);
-    shared.sent.merge(sending.vector);
-    peer.snapshot.reset();
-  }
+  const std::uint64_t number = peer.next_number++;
+  std::string piece = snapshot.next_piece(number, core_.options.piece_bytes, now_us);
+  ++core_.stats.snapshot_pieces_sent;
+  core_.stats.snapshot_bytes_sent += piece.size();
+  send(peer, number, std::move(piece));
+  if (single) peer.outgoing.reset();
   return true;
+}
+
+void Replication::on_progress(Peer& peer, const SnapshotProgress& progress) {
+  if (!peer.outgoing) return;
+  using Heard = OutgoingSnapshot::Heard;
+  const PartitionId partition = peer.outgoing->partition();
+  switch (peer.outgoing->hear(progress, peer.next_number, core_.clock.monotonic_us())) {
+    case Heard::kNothing:
+      return;
+    case Heard::kGoOn:
+      if (progress.have > 0) ++core_.stats.snapshots_resumed;
+      break;
+    case Heard::kLost:
+      // The peer began anew, or what came there was not this. A state of now is of more use to it.
+      peer.shared.at(partition).wants_snapshot = true;
+      peer.outgoing.reset();
+      break;
+    case Heard::kAllThere:
+      peer.outgoing.reset();
+      break;
+  }
+  pump(peer);
 }
 
 bool Replication::pump_records(Peer& peer) {
@@ -297,6 +346,10 @@ void Replication::end_turn() {
   }
   for (auto& [node, peer] : peers_) {
     if (!peer->up) continue;
+    // Before the acknowledgement, upon which more pieces would come that do not fit.
+    if (const auto progress = std::exchange(peer->progress_due, std::nullopt)) {
+      transport_.send(node, encode_progress(*progress));
+    }
     if (peer->ack_due) {
       peer->ack_due = false;
       transport_.send(node, encode_ack({peer->received_number}));
@@ -312,8 +365,7 @@ Result<> Replication::on_records(Peer& peer, const RecordsMessage& message) {
   // A log that cannot be written takes nothing more; the peer will see no progress and send it
   // again.
   if (core_.log.error()) return {};
-  peer.received_number = std::max(peer.received_number, message.number);
-  peer.ack_due = true;
+  peer.has_come(message.number);
   for (const std::string_view bytes : message.records) {
     const auto head = decode_record_head(bytes);
     if (!head || head->dot.seq == 0)
@@ -333,23 +385,44 @@ Result<> Replication::on_records(Peer& peer, const RecordsMessage& message) {
   return {};
 }
 
-Result<> Replication::on_snapshot(Peer& peer, const SnapshotMessage& message) {
+Result<> Replication::on_offer(Peer& peer, const SnapshotOffer& offer) {
   if (core_.log.error()) return {};
-  peer.received_number = std::max(peer.received_number, message.number);
-  peer.ack_due = true;
-  Peer::SnapshotReceive& receiving = peer.receiving[message.partition];
-  if (message.offset == 0 && receiving.transfer != message.transfer) {
-    receiving.transfer = message.transfer;
-    receiving.bytes.clear();
+  peer.has_come(offer.number);
+  const Partition* partition = core_.find(offer.name.partition);
+  if (partition == nullptr) return fail("a snapshot of a partition that is not held here");
+  const bool needed = partition->damaged() || !partition->state.vector().covers(offer.vector);
+  const auto progress = peer.incoming.take(offer, needed, core_.clock.monotonic_us());
+  if (progress) peer.progress_due = progress;
+  return {};
+}
+
+Result<> Replication::on_piece(Peer& peer, const SnapshotPiece& piece) {
+  if (core_.log.error()) return {};
+  peer.has_come(piece.number);
+  if (piece.bytes.size() == piece.name.total) {
+    return verify(peer, piece.name, piece.bytes) ? core_.take_state(piece.bytes) : Result<>();
   }
-  // A piece that does not fit is of a transfer with a gap: it will not complete, and will be asked
-  // for again.
-  if (receiving.transfer != message.transfer || receiving.bytes.size() != message.offset) return {};
-  receiving.bytes.append(message.bytes);
-  if (receiving.bytes.size() < message.total) return {};
-  const std::string bytes = std::move(receiving.bytes);
-  peer.receiving.erase(message.partition);
-  return core_.take_state(bytes);
+  const auto progress = peer.incoming.take(piece, core_.clock.monotonic_us());
+  if (progress) peer.progress_due = progress;
+  const auto whole = peer.incoming.take_whole();
+  // Of one that is not what it should be the peer learns when it asks.
+  if (!whole || !verify(peer, piece.name, *whole)) return {};
+  const auto taken = core_.take_state(*whole);
+  if (taken) peer.progress_due = SnapshotProgress{piece.number, piece.name, piece.name.total};
+  return taken;
+}
+
+bool Replication::verify(const Peer& peer, const SnapshotName& name, std::string_view bytes) {
+  if (hash64(bytes) == name.checksum || EVEN_MUTANT(kSnapshotsMixed) ||
+      EVEN_MUTANT(kSnapshotWithGaps)) {
+    return true;
+  }
+  ++core_.stats.snapshots_refused;
+  core_.warn(
+      fmt::format("a snapshot of partition {} from node {} ({} bytes) does not match its "
+                  "checksum and is not used",
+                  name.partition, peer.node, name.total));
+  return false;
 }
 
 // --- Timers
@@ -396,6 +469,7 @@ void Replication::tick() {
     last_collect_us_ = now_us;
     collect_residue();
     core_.drop_stale_pending();
+    drop_stale_snapshots(now_us);
   }
 }
 
@@ -463,8 +537,7 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
     if (!check.expected.empty()) peer.check = std::move(check);
     return;
   }
-  const bool arrived = peer.in_flight.empty() || peer.in_flight.front().number > peer.check->number;
-  if (!arrived || peer.cursor < peer.check->position || peer.snapshot ||
+  if (!peer.arrived(peer.check->number) || peer.cursor < peer.check->position || peer.outgoing ||
       now_us - peer.check->since_us < kNoProgressUs) {
     return;
   }
@@ -481,6 +554,20 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
   if (!gap) return;
   rewind(peer);
   pump(peer);
+}
+
+// What of snapshots has become useless or is waited for in vain.
+void Replication::drop_stale_snapshots(std::int64_t now_us) {
+  for (auto& [node, peer] : peers_) {
+    if (peer->outgoing && now_us - peer->outgoing->idle_since_us() >= kSnapshotKeptUs) {
+      peer->outgoing.reset();
+    }
+    IncomingSnapshot& incoming = peer->incoming;
+    if (incoming.empty()) continue;
+    const Partition& partition = core_.at(incoming.partition());
+    const bool seen = !partition.damaged() && partition.state.vector().covers(incoming.vector());
+    if (seen || now_us - incoming.idle_since_us() >= kSnapshotKeptUs) incoming.drop();
+  }
 }
 
 void Replication::collect_residue() {
@@ -512,6 +599,7 @@ std::vector<PeerStatus> Replication::status() const {
     status.node = node;
     status.up = peer->up && peer->reported;
     status.bytes_in_flight = peer->bytes_in_flight;
+    status.snapshot_bytes = peer->incoming.bytes() + (peer->outgoing ? peer->outgoing->bytes() : 0);
     status.delay_histogram = peer->delay_histogram;
     status.delay_sum_seconds = peer->delay_sum_seconds;
     for (const auto& [id, shared] : peer->shared) {

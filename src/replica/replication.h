@@ -39,7 +39,11 @@ class Replication {
   void on_report(Peer& peer, const ReportMessage& report);
   Result<> on_records(Peer& peer, const RecordsMessage& message);
   void on_ack(Peer& peer, const AckMessage& message);
-  Result<> on_snapshot(Peer& peer, const SnapshotMessage& message);
+  Result<> on_offer(Peer& peer, const SnapshotOffer& offer);
+  Result<> on_piece(Peer& peer, const SnapshotPiece& piece);
+  void on_progress(Peer& peer, const SnapshotProgress& progress);
+  // Whether the bytes are what the name says.
+  bool verify(const Peer& peer, const SnapshotName& name, std::string_view bytes);
   void compare_digest(const Peer& peer, const Partition& partition,
                       const ReportMessage::Partition& theirs);
 
@@ -47,6 +51,11 @@ class Replication {
   void send_report(Peer& peer, bool complete);
   void pump(Peer& peer);
   bool pump_snapshot(Peer& peer);
+  // Begins with a snapshot that the peer wants, if there is one.
+  bool begin_snapshot(Peer& peer);
+  // In a new session goes on with the one of an earlier session, or gives it up.
+  void resume_snapshot(Peer& peer);
+  void drop_stale_snapshots(std::int64_t now_us);
   bool pump_records(Peer& peer);
   // Moves the cursor back to where the log begins to hold something that `lacks` says the peer
   // lacks.
@@ -64,7 +73,6 @@ class Replication {
   ShardCore& core_;
   Transport& transport_;
   absl::btree_map<NodeNumber, std::unique_ptr<Peer>> peers_;
-  std::uint64_t next_transfer_ = 1;
   std::int64_t last_report_us_ = 0;
   std::int64_t last_full_report_us_ = 0;
   std::int64_t last_repair_us_ = 0;

@@ -59,7 +59,8 @@ struct ShardOptions {
   std::string cluster_id;
   LogOptions log;
   std::int64_t max_drift_ms = 500;
-  std::uint64_t window_bytes = 4 << 20;  // unacknowledged bytes of records per peer
+  std::uint64_t window_bytes = 4 << 20;   // unacknowledged bytes of records per peer
+  std::uint64_t piece_bytes = 256 << 10;  // of a snapshot, in one message
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t pass_bytes = 128 << 20;  // log written between two passes of the store
@@ -90,7 +91,12 @@ struct ShardStats {
   std::uint64_t records_duplicate = 0;  // from peers, already seen
   std::uint64_t records_pending = 0;    // now waiting for a dependency
   std::uint64_t snapshots_joined = 0;
-  std::uint64_t repaired = 0;  // partitions that were damaged
+  std::uint64_t snapshot_pieces_sent = 0;
+  std::uint64_t snapshot_bytes_sent = 0;  // in these
+  // How often sending one went on from the middle, after the link broke or a piece was lost.
+  std::uint64_t snapshots_resumed = 0;
+  std::uint64_t snapshots_refused = 0;  // did not match their checksum
+  std::uint64_t repaired = 0;           // partitions that were damaged
   std::uint64_t conflicts = 0;
   std::uint64_t type_conflicts = 0;
   std::uint64_t digest_comparisons = 0;
@@ -120,6 +126,7 @@ struct PeerStatus {
   std::uint64_t lag_records = 0;  // records of ours that it has not acknowledged
   double lag_seconds = 0;         // age of the oldest of them
   std::uint64_t bytes_in_flight = 0;
+  std::uint64_t snapshot_bytes = 0;  // in memory, of snapshots on their way to it and from it
   // Records of this origin that were joined here, by the time from being made there to being joined
   // here.
   std::vector<std::uint64_t> delay_histogram;  // one more than kLagBucketsUs

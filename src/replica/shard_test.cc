@@ -7,6 +7,7 @@
 
 #include <deque>
 
+#include "base/hash.h"
 #include "lattice/codec.h"
 #include "lattice/golden.h"
 #include "log/test_log.h"
@@ -229,6 +230,21 @@ TEST_F(Pair, RefusesRecordsOfItsOwnRunThatItHasNotMade) {
   EXPECT_EQ(a.shard.state(0)->vector(), seen);
 }
 
+SnapshotName name_of(PartitionId partition, std::string_view state) {
+  return {.partition = partition, .total = state.size(), .checksum = hash64(state)};
+}
+
+// All of a partition, as a peer gives it.
+std::string state_of(const Node& node, PartitionId id) {
+  Record state;
+  state.partition = id;
+  state.context = node.shard.state(id)->vector();
+  state.delta = node.shard.state(id)->describe();
+  std::string bytes;
+  encode_record(state, bytes);
+  return bytes;
+}
+
 TEST_F(Pair, RefusesAStateThatHasSeenMoreOfItsRunThanItHasMade) {
   const ReplicaId self = a.shard.replica_id();
   for (const std::uint64_t more : {a.shard.state(0)->vector()[self] + 1, UINT64_MAX}) {
@@ -237,13 +253,8 @@ TEST_F(Pair, RefusesAStateThatHasSeenMoreOfItsRunThanItHasMade) {
     state.context.add({self, more});
     std::string bytes;
     encode_record(state, bytes);
-    const std::uint64_t transfer = more;
-    const Result<> received = a.shard.receive(2, encode_snapshot({.number = 1,
-                                                                  .transfer = transfer,
-                                                                  .partition = 0,
-                                                                  .offset = 0,
-                                                                  .total = bytes.size(),
-                                                                  .bytes = bytes}));
+    const Result<> received =
+        a.shard.receive(2, encode_piece({.number = 1, .name = name_of(0, bytes), .bytes = bytes}));
     EXPECT_FALSE(received);
     EXPECT_LT(a.shard.state(0)->vector()[self], more);
   }
@@ -251,32 +262,35 @@ TEST_F(Pair, RefusesAStateThatHasSeenMoreOfItsRunThanItHasMade) {
 }
 
 TEST_F(Pair, TakesInASnapshotInPieces) {
+  for (const char* key : {"k1", "k2", "k3", "k4", "k5", "k6"}) b.run({"set", key, "value"});
+  std::uint64_t number = 0;
   for (const PartitionId id : {PartitionId{0}, PartitionId{1}}) {
-    Record state;
-    state.partition = id;
-    state.context = b.shard.state(id)->vector();
-    state.delta = b.shard.state(id)->describe();
-    std::string bytes;
-    encode_record(state, bytes);
+    const std::string bytes = state_of(b, id);
+    const SnapshotName name = name_of(id, bytes);
     std::string seed;
+    const auto say = [&](const std::string& message) {
+      note(seed, message);
+      // Everything comes twice.
+      EXPECT_TRUE(a.shard.receive(2, message));
+      EXPECT_TRUE(a.shard.receive(2, message));
+    };
+    say(encode_offer({++number, name, b.shard.state(id)->vector()}));
     for (std::size_t offset = 0; offset < bytes.size(); offset += 100) {
-      const std::string piece =
-          encode_snapshot({.number = 1 + offset / 100,
-                           .transfer = 1,
-                           .partition = id,
-                           .offset = offset,
-                           .total = bytes.size(),
-                           .bytes = std::string_view(bytes).substr(offset, 100)});
-      note(seed, piece);
-      // Each piece comes twice.
-      ASSERT_TRUE(a.shard.receive(2, piece));
-      const bool last = offset + 100 >= bytes.size();
-      EXPECT_TRUE(last || a.shard.receive(2, piece));
+      EXPECT_FALSE(a.shard.state(id)->vector().covers(b.shard.state(id)->vector()));
+      say(encode_piece({++number, name, offset, std::string_view(bytes).substr(offset, 100)}));
     }
     EXPECT_TRUE(a.shard.state(id)->vector().covers(b.shard.state(id)->vector()));
     expect_seed("peer_message_fuzz", "snapshot-" + std::to_string(id), seed);
   }
   EXPECT_EQ(a.run({"get", "br"}), b.run({"get", "br"}));
+  EXPECT_EQ(a.shard.stats().snapshots_joined, 2u);
+}
+
+TEST_F(Pair, RefusesAnOfferOfAPartitionThatItDoesNotHold) {
+  const SnapshotName elsewhere{.partition = 9, .total = 100, .checksum = 1};
+  const Result<> received = a.shard.receive(2, encode_offer({1, elsewhere, {}}));
+  ASSERT_FALSE(received);
+  EXPECT_THAT(received.error().message, HasSubstr("not held here"));
 }
 
 TEST_F(Pair, KeepsARecordThatComesTooEarlyUntilWhatItDependsOnHasCome) {

@@ -210,7 +210,9 @@ void even_section(const Facts& facts, std::string& out) {
   out += fmt::format(
       "node:{}\r\nnode_number:{}\r\ncluster:{}\r\nmap_version:{}\r\nshards:{}\r\npartitions:{}\r\n"
       "replicas:{}\r\nrecords_local:{}\r\nrecords_joined:{}\r\nrecords_duplicate:{}\r\n"
-      "records_pending:{}\r\nsnapshots_joined:{}\r\nconflicts:{}\r\ntype_conflicts:{}\r\n"
+      "records_pending:{}\r\nsnapshots_joined:{}\r\nsnapshots_refused:{}\r\n"
+      "snapshots_resumed:{}\r\nsnapshot_pieces_sent:{}\r\nsnapshot_bytes_sent:{}\r\n"
+      "conflicts:{}\r\ntype_conflicts:{}\r\n"
       "digest_comparisons:{}\r\ndigest_mismatches:{}\r\nclock_clamped:{}\r\n",
       config.node.name, facts.node.number, config.cluster.id, config.cluster.version,
       facts.node.shards, config.cluster.partitions, config.cluster.replicas,
@@ -219,6 +221,10 @@ void even_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.stats.records_duplicate; }),
       facts.sum([](const ThreadReport& r) { return r.stats.records_pending; }),
       facts.sum([](const ThreadReport& r) { return r.stats.snapshots_joined; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.snapshots_refused; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.snapshots_resumed; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.snapshot_pieces_sent; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.snapshot_bytes_sent; }),
       facts.sum([](const ThreadReport& r) { return r.stats.conflicts; }),
       facts.sum([](const ThreadReport& r) { return r.stats.type_conflicts; }),
       facts.sum([](const ThreadReport& r) { return r.stats.digest_comparisons; }),

@@ -75,6 +75,7 @@ struct PeerSummary {
   std::uint64_t lag_records = 0;
   double lag_seconds = 0;
   std::uint64_t bytes_in_flight = 0;
+  std::uint64_t snapshot_bytes = 0;
   std::vector<std::uint64_t> delays =
       std::vector<std::uint64_t>(std::size(ShardStats::kLagBucketsUs) + 1);
   double delay_sum_seconds = 0;
@@ -91,6 +92,7 @@ PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
       summary.lag_records += status.lag_records;
       summary.lag_seconds = std::max(summary.lag_seconds, status.lag_seconds);
       summary.bytes_in_flight += status.bytes_in_flight;
+      summary.snapshot_bytes += status.snapshot_bytes;
       summary.delay_sum_seconds += status.delay_sum_seconds;
       for (std::size_t i = 0; i < std::min(summary.delays.size(), status.delay_histogram.size());
            ++i) {
@@ -136,8 +138,11 @@ void write_peers(Writer& writer, const NodeContext& node, std::span<const Thread
   writer.family("even_replication_lag_seconds", "gauge", "Age of the oldest of those records.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.lag_seconds);
   writer.family("even_replication_in_flight_bytes", "gauge",
-                "Bytes of records sent to the peer and not acknowledged.");
+                "Bytes of records and states sent to the peer and not acknowledged.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.bytes_in_flight);
+  writer.family("even_replication_snapshot_bytes", "gauge",
+                "Bytes in memory of states that are on their way to the peer or from it.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.snapshot_bytes);
   writer.family("even_replication_delay_seconds", "histogram",
                 "Time from a record's making at the peer to its joining here.");
   for (const auto& [label, peer] : peers) {
@@ -160,6 +165,16 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
        [](const ThreadReport& r) { return r.stats.records_duplicate; }},
       {"even_snapshots_joined_total", "Full states of partitions that were joined.",
        [](const ThreadReport& r) { return r.stats.snapshots_joined; }},
+      {"even_snapshots_refused_total",
+       "States of partitions that did not match their checksum: must stay 0.",
+       [](const ThreadReport& r) { return r.stats.snapshots_refused; }},
+      {"even_snapshots_resumed_total",
+       "Times that sending a state of a partition went on from the middle.",
+       [](const ThreadReport& r) { return r.stats.snapshots_resumed; }},
+      {"even_snapshot_sent_pieces_total", "Pieces of states of partitions that were sent.",
+       [](const ThreadReport& r) { return r.stats.snapshot_pieces_sent; }},
+      {"even_snapshot_sent_bytes_total", "Bytes of these.",
+       [](const ThreadReport& r) { return r.stats.snapshot_bytes_sent; }},
       {"even_conflicts_total", "Concurrent writes that were resolved.",
        [](const ThreadReport& r) { return r.stats.conflicts; }},
       {"even_type_conflicts_total", "Keys created concurrently with different types.",

@@ -66,6 +66,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.policy = static_cast<CachePolicy>(1 + random.below(kCachePolicyNames.size() - 1));
     o.evict = among(0.02, 0.1, 0.5);
   }
+  o.piece_bytes = among(100u, 1u << 10, 256u << 10);
   return o;
 }
 
@@ -73,15 +74,15 @@ std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
       "nodes={} replicas={} partitions={} fsync={} segment={} tail={} pass={} retain={} "
-      "window={} quick_sync={}us zero={} clients={} pipeline={} turn={}us "
+      "window={} piece={} quick_sync={}us zero={} clients={} pipeline={} turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} failing_commit={} evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={}",
       nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
-      pass_bytes, retain_bytes, window_bytes, quick_sync_us, zero_bytes, clients, pipeline, turn_us,
-      duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
+      pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes, clients,
+      pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
       partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
       expiry_kept_ms, large, failing_commit, evict, backup_every_us / 1000, restore, kill,

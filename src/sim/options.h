@@ -21,6 +21,7 @@ struct RunOptions {
   std::uint64_t pass_bytes = 32 << 10;
   std::uint64_t retain_bytes = 1 << 20;
   std::uint64_t window_bytes = 16 << 10;
+  std::uint64_t piece_bytes = 2 << 10;  // of a snapshot
   std::int64_t quick_sync_us = 0;
   std::uint64_t zero_bytes = 4 << 10;
   int clients = 6;

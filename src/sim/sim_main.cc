@@ -40,6 +40,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.records += outcome.records;
     sum.crashes += outcome.crashes;
     sum.snapshots += outcome.snapshots;
+    sum.resumed += outcome.resumed;
     sum.conflicts += outcome.conflicts;
     sum.repairs += outcome.repairs;
     sum.evicted += outcome.evicted;
@@ -57,8 +58,9 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
   }
   fmt::print(
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
-      "conflicts, {} repairs, {} evicted keys, {:.0f} s of simulated time in {:.1f} s\n",
-      count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots,
+      "resumed, {} conflicts, {} repairs, {} evicted keys, {:.0f} s of simulated time in {:.1f} "
+      "s\n",
+      count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
       sum.conflicts, sum.repairs, sum.evicted, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
@@ -69,10 +71,11 @@ int run_one(std::uint64_t seed, bool trace) {
   const Outcome outcome = sim::run(options, trace);
   const Outcome again = sim::run(options, false);
   fmt::print(
-      "trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} conflicts, "
+      "trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} resumed, {} "
+      "conflicts, "
       "{} repairs, {} evicted keys\n",
       outcome.trace_hash, outcome.operations, outcome.records, outcome.crashes, outcome.snapshots,
-      outcome.conflicts, outcome.repairs, outcome.evicted);
+      outcome.resumed, outcome.conflicts, outcome.repairs, outcome.evicted);
   if (outcome.trace_hash != again.trace_hash) {
     fmt::print("a replay gave another trace: {:016x}\n", again.trace_hash);
     return 1;

@@ -209,6 +209,7 @@ ShardOptions World::shard_options(Node& node) {
   o.log.quick_sync_us = options_.quick_sync_us;
   o.log.zero_bytes = options_.zero_bytes;
   o.window_bytes = options_.window_bytes;
+  o.piece_bytes = options_.piece_bytes;
   o.pass_bytes = options_.pass_bytes;
   o.retain_bytes = options_.retain_bytes;
   if (options_.evict > 0) {
@@ -339,6 +340,7 @@ Node::Backup World::take_backup(Node& node) {
 
 void World::count(const Node& node) {
   outcome.snapshots += node.shard->stats().snapshots_joined;
+  outcome.resumed += node.shard->stats().snapshots_resumed;
   outcome.conflicts += node.shard->stats().conflicts;
   outcome.repairs += node.shard->stats().repaired;
   outcome.evicted += node.shard->stats().keys_evicted;
@@ -405,7 +407,7 @@ void World::tick(Node& node, std::uint64_t run) {
   if (!settling_ && ((node.shard->write_error() && node.random.chance(0.02)) ||
                      (node.repaired > before && node.random.chance(0.6)))) {
     scheduler_.after(1 + static_cast<std::int64_t>(node.random.below(10'000)), [this, &node, run] {
-      if (node.shard && node.run == run) {
+      if (node.shard && node.run == run && !settling_) {
         crash(node, node.random.chance(0.5) ? Loss::kProcess : Loss::kPower);
         scheduler_.after(100'000, [this, &node] {
           if (!node.shard) start(node);

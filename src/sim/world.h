@@ -18,6 +18,7 @@ struct Outcome {
   std::uint64_t records = 0;
   std::uint64_t crashes = 0;
   std::uint64_t snapshots = 0;
+  std::uint64_t resumed = 0;  // snapshots that went on from the middle, so often
   std::uint64_t conflicts = 0;
   std::uint64_t repairs = 0;  // of damaged partitions
   std::uint64_t evicted = 0;  // keys that a cache policy deleted
