@@ -3,27 +3,10 @@
 // docs/simulator.md.
 #pragma once
 
-#include <memory>
-#include <optional>
-#include <string>
-
 #include "sim/options.h"
+#include "sim/outcome.h"
 
 namespace even::sim {
-
-struct Outcome {
-  std::optional<std::string> violation;  // what was wrong, and when
-  std::uint64_t trace_hash = 0;
-  std::uint64_t operations = 0;
-  std::uint64_t records = 0;
-  std::uint64_t crashes = 0;
-  std::uint64_t snapshots = 0;
-  std::uint64_t resumed = 0;  // snapshots that went on from the middle, so often
-  std::uint64_t conflicts = 0;
-  std::uint64_t repairs = 0;  // of damaged partitions
-  std::uint64_t evicted = 0;  // keys that a cache policy deleted
-  double simulated_seconds = 0;
-};
 
 // A pure function of the options. With `trace`, prints every event.
 Outcome run(const RunOptions& options, bool trace);

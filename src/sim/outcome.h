@@ -1,0 +1,24 @@
+// What came out of one run.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace even::sim {
+
+struct Outcome {
+  std::optional<std::string> violation;  // what was wrong, and when
+  std::uint64_t trace_hash = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t records = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t snapshots = 0;
+  std::uint64_t resumed = 0;  // snapshots that went on from the middle, so often
+  std::uint64_t conflicts = 0;
+  std::uint64_t repairs = 0;  // of damaged partitions
+  std::uint64_t evicted = 0;  // keys that a cache policy deleted
+  double simulated_seconds = 0;
+};
+
+}  // namespace even::sim

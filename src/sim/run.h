@@ -1,0 +1,47 @@
+// What all parts of one run share: its conditions, time and chance, the oracle, and what is noted.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "cluster/placement.h"
+#include "env/sim_scheduler.h"
+#include "sim/options.h"
+#include "sim/oracle.h"
+#include "sim/outcome.h"
+#include "sim/trace.h"
+
+namespace even::sim {
+
+struct Violation : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] inline void violated(const std::string& what) { throw Violation(what); }
+
+struct Run {
+  Run(const RunOptions& run_options, bool print);
+
+  template <typename... Args>
+  void event(fmt::format_string<Args...> format, Args&&... args) {
+    trace.event(scheduler.now_us(), format, std::forward<Args>(args)...);
+  }
+  // A random time with this mean.
+  std::int64_t around(std::int64_t mean_us) {
+    return 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(2 * mean_us)));
+  }
+
+  const RunOptions options;
+  const cluster::Placement placement;
+  Trace trace;
+  Scheduler scheduler;
+  Random random;
+  Oracle oracle{options.policy};
+  bool settling = false;  // faults have ended
+  Outcome outcome;
+};
+
+}  // namespace even::sim
