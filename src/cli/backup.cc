@@ -160,7 +160,7 @@ int list(const Options& options) {
   fmt::print("{:>6}  {:<20}  {:>14}  {:>7}  {:<16}  {}\n", "backup", "taken", "bytes", "files",
              "node", "cluster");
   for (const BackupEntry& entry : found->whole) {
-    const auto whose = server::decode_identity(entry.label.note);
+    const auto whose = decode_identity(entry.label.note);
     fmt::print("{:>6}  {:%Y-%m-%dT%H:%M:%SZ}  {:>14}  {:>7}  {:<16}  {}\n", entry.id,
                fmt::gmtime(entry.label.taken_s), entry.bytes, entry.files,
                whose ? whose->node : "?", whose ? whose->cluster : "?");
@@ -215,7 +215,7 @@ int restore(const server::RestoreRequest& request) {
     fmt::print(stderr, "even restore: {}\n", restored.error().message);
     return 1;
   }
-  const server::Identity& identity = restored->identity;
+  const Identity& identity = restored->identity;
   fmt::print(
       "{} holds backup {}, taken {:%Y-%m-%dT%H:%M:%SZ}. It is for a node whose configuration has:\n"
       "cluster.id \"{}\", node.name \"{}\" with the number {}, cluster.partitions {}\n",

@@ -22,7 +22,7 @@
 #include "log/format.h"
 #include "log/repair.h"
 #include "log/segments.h"
-#include "server/identity.h"
+#include "replica/identity.h"
 #include "store/partition_rows.h"
 #include "store/rocks_database.h"
 
@@ -268,7 +268,7 @@ int repair(const Options& options) {
   if (!disk) return complain(disk.error());
   const auto text = read_file(**disk, "identity");
   if (!text) return complain(text.error());
-  const auto identity = server::decode_identity(*text);
+  const auto identity = decode_identity(*text);
   if (!identity) return complain(identity.error());
   const auto needed = needed_positions(options.dir);
   if (!needed) return complain(needed.error());

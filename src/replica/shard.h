@@ -34,6 +34,11 @@
 
 namespace even {
 
+// The shard that owns a partition, among so many.
+constexpr ShardId shard_of_partition(PartitionId partition, ShardId shards) {
+  return static_cast<ShardId>(partition % shards);
+}
+
 // How messages leave. Delivery may fail, be late, repeated or out of order: the protocol copes.
 // Messages of one link session are delivered only within that session.
 class Transport {

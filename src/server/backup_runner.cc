@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "base/version.h"
-#include "server/identity.h"
+#include "replica/identity.h"
 #include "server/node_context.h"
 #include "server/shard_thread.h"
 
@@ -60,7 +60,7 @@ Result<std::uint64_t> BackupRunner::start(std::string directory, std::uint32_t k
   progress_.stop = false;
   const std::uint64_t run = ++status_.run;
   BackupRequest request{.directory = std::move(directory),
-                        .note = encode_identity(identity_of(node_.config, node_.shards)) +
+                        .note = encode_identity(node_.config.identity(node_.shards)) +
                                 fmt::format("version {}\n", version()),
                         .keep = keep,
                         .bytes_per_second = node_.config.store.backup_rate};

@@ -516,6 +516,14 @@ std::string toml_string(std::string_view text) {
   return out + '"';
 }
 
+Identity Config::identity(ShardId shards) const {
+  return {.cluster = cluster.id,
+          .node = node.name,
+          .number = self().number,
+          .partitions = cluster.partitions,
+          .shards = shards};
+}
+
 std::string Config::at(std::initializer_list<std::string_view> keys) const {
   for (std::string_view key : keys) {
     if (const auto found = sources.find(key); found != sources.end()) return found->second + ": ";

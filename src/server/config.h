@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "cluster/cluster_map.h"
 #include "replica/cache_policy.h"
+#include "replica/identity.h"
 
 namespace even::server {
 
@@ -149,6 +150,8 @@ struct Config {
 
   // This node in the map.
   const cluster::Node& self() const { return *cluster.find(node.name); }
+  // Of this node, when it runs so many shards.
+  Identity identity(ShardId shards) const;
 
   // "even.toml:12: " for the first of these options that was given, or "" when none was: the
   // beginning of a message about them.

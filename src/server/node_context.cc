@@ -32,7 +32,7 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
   shard_of.resize(placement.partitions());
   for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {
     const bool held = placement.holds(number, partition);
-    shard_of[partition] = held ? owner(partition, shards) : kElsewhere;
+    shard_of[partition] = held ? shard_of_partition(partition, shards) : kElsewhere;
     partial = partial || !held;
   }
 }

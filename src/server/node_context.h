@@ -65,11 +65,6 @@ struct NodeContext {
   std::atomic<bool> ready{false};
   std::atomic<std::uint64_t> recovered_bytes{0};
   std::atomic<std::uint64_t> bytes_to_recover{0};
-
-  // The shard that owns a partition, among so many.
-  static ShardId owner(PartitionId partition, ShardId shards) {
-    return static_cast<ShardId>(partition % shards);
-  }
 };
 
 }  // namespace even::server

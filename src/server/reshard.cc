@@ -2,13 +2,14 @@
 
 #include <spdlog/spdlog.h>
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <random>
 
 #include "env/posix_clock.h"
 #include "env/posix_disk.h"
-#include "log/format.h"
+#include "replica/resharding.h"
 #include "server/shard_options.h"
 #include "store/partition_rows.h"
 
@@ -17,83 +18,52 @@ namespace {
 
 namespace asio = boost::asio;
 
-class Nobody final : public Transport {
+// Where calls of the disk and the store complete, while this thread waits for them.
+class Completions {
  public:
-  void send(NodeNumber, std::string) override {}
-};
-
-// Has one shard of the old number store all that its log holds, and remove it.
-Result<> store_log(const NodeContext& node, ShardId id, ShardId shards) {
-  asio::io_context io;
-  const auto post = [&io](std::function<void()> task) { asio::post(io, std::move(task)); };
-  auto disk = PosixDisk::open(node.config.node.data, post);
-  if (!disk) return std::unexpected(disk.error());
-  const auto store = node.store->shard_store(id, post);
-  PosixClock clock;
-  Random random(std::random_device{}());
-  Nobody nobody;
-  ShardOptions options = shard_options(node, id, shards);
-  options.partition_count = node.placement.partitions();
-  options.cache_policy = nullptr;  // nothing is to be deleted
-  Shard shard(std::move(options), clock, random, **disk, *store, nobody);
-  if (const auto recovered = shard.recover(); !recovered) return recovered;
-  shard.store_changes();
-  while (!shard.all_stored()) {
-    if (const auto error = shard.write_error()) return fail(*error);
-    io.restart();
-    io.run_for(std::chrono::milliseconds(2));
-    shard.tick();
-    shard.end_turn();
+  std::function<void(std::function<void()>)> poster() {
+    return [this](std::function<void()> task) { asio::post(io_, std::move(task)); };
   }
-  if (const auto removed = shard.remove_log(); !removed) return removed;
-  return shard.close();
-}
+  // Until something has completed, or for a moment.
+  void wait() { io_.run_one_for(std::chrono::milliseconds(2)); }
+
+ private:
+  asio::io_context io_;
+  const asio::executor_work_guard<asio::io_context::executor_type> open_{io_.get_executor()};
+};
 
 }  // namespace
 
-Result<> reshard(const NodeContext& node, Disk& disk, Identity found) {
-  spdlog::info("changing the number of shards from {} to {}", found.shards, node.shards);
-  for (ShardId id = 0; id < found.shards; ++id) {
-    if (const auto stored = store_log(node, id, found.shards); !stored) return stored;
-    spdlog::info("the log of shard {} is in the store ({} of {})", id, id + 1, found.shards);
+Result<> settle_shards(const NodeContext& node, const Identity& found) {
+  Completions completions;
+  auto disk = PosixDisk::open(node.config.node.data, completions.poster());
+  if (!disk) return std::unexpected(disk.error());
+  PosixClock clock;
+  Random random(std::random_device{}());
+  Resharding resharding(
+      {.disk = **disk,
+       .clock = clock,
+       .random = random,
+       .store = [&](ShardId id) { return node.store->shard_store(id, completions.poster()); },
+       .options = [&](ShardId id, ShardId shards) { return shard_options(node, id, shards); },
+       .inform = [](const std::string& text) { spdlog::info("{}", text); },
+       .warn = [](const std::string& text) { spdlog::warn("{}", text); }},
+      found, node.shards);
+  for (;;) {
+    const auto done = resharding.step();
+    if (!done) return std::unexpected(done.error());
+    if (*done) return {};
+    completions.wait();
   }
-  found.shards = node.shards;
-  return write_identity(disk, found);
 }
 
-Result<> forget_positions(RocksDatabase& store, ShardId first) {
-  asio::io_context io;
-  const auto handle =
-      store.shard_store(0, [&io](std::function<void()> task) { asio::post(io, std::move(task)); });
-  RowBatch rows;
-  if (const auto found = remove_positions(first, *handle, rows); !found) return found;
-  if (rows.empty()) return {};
+Result<> forget_positions(RocksDatabase& store) {
+  Completions completions;
+  const auto handle = store.shard_store(0, completions.poster());
   std::optional<Result<>> outcome;
-  handle->write(std::move(rows));
-  handle->commit([&outcome](Result<> done) { outcome = std::move(done); });
-  while (!outcome) {
-    io.restart();
-    io.run_for(std::chrono::milliseconds(2));
-  }
+  even::forget_positions(0, *handle, [&outcome](Result<> done) { outcome = std::move(done); });
+  while (!outcome) completions.wait();
   return *outcome;
-}
-
-Result<> remove_old_shards(const NodeContext& node, Disk& disk) {
-  const auto names = disk.list();
-  if (!names) return std::unexpected(names.error());
-  bool removed_any = false;
-  for (const std::string& name : *names) {
-    const auto segment = parse_segment_name(name);
-    if (!segment || segment->shard < node.shards) continue;
-    if (const auto removed = disk.remove(name); !removed) return removed;
-    removed_any = true;
-  }
-  if (const auto forgotten = forget_positions(*node.store, node.shards); !forgotten) {
-    // They do no harm unless there are as many shards again; such a start would say so.
-    spdlog::warn("positions of former shards may be left in the store: {}",
-                 forgotten.error().message);
-  }
-  return removed_any ? disk.sync_directory() : Result<>();
 }
 
 }  // namespace even::server

@@ -73,7 +73,7 @@ Result<> fill(const RestoreRequest& request, const Restored& restored, Disk& dis
   {
     const auto store = RocksDatabase::open(directory);
     if (!store) return std::unexpected(store.error());
-    if (const auto forgotten = forget_positions(**store, 0); !forgotten) return forgotten;
+    if (const auto forgotten = forget_positions(**store); !forgotten) return forgotten;
   }
   if (const auto written = write_identity(disk, restored.identity); !written) return written;
   if (const auto unmarked = disk.remove(std::string(kRestoreMark)); !unmarked) return unmarked;

@@ -12,7 +12,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "server/identity.h"
+#include "replica/identity.h"
 #include "store/backup.h"
 
 namespace even::server {

@@ -13,10 +13,10 @@
 
 #include "base/version.h"
 #include "env/posix_disk.h"
+#include "replica/identity.h"
 #include "server/backup_runner.h"
 #include "server/connection.h"
 #include "server/http_server.h"
-#include "server/identity.h"
 #include "server/listener.h"
 #include "server/node_context.h"
 #include "server/peer_link.h"
@@ -55,7 +55,6 @@ class Server {
 
  private:
   Result<> start();
-  Result<> settle_shards();
   Result<> recover();
   void await_links();
   void provide_descriptors();
@@ -125,7 +124,7 @@ Result<> Server::start() {
                                    {.block_cache_bytes = config.store.cache_bytes});
   if (!store) return std::unexpected(store.error());
   node_.store = std::move(*store);
-  if (Result<> settled = settle_shards(); !settled) return settled;
+  if (Result<> settled = settle_shards(node_, found_); !settled) return settled;
   for (ShardId shard = 0; shard < node_.shards; ++shard) {
     node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
   }
@@ -141,16 +140,6 @@ Result<> Server::start() {
     spdlog::warn("faults.enabled is on: any client can cut this node's links");
   }
   return {};
-}
-
-// The data may have been written by another number of shards.
-Result<> Server::settle_shards() {
-  auto disk = PosixDisk::open(node_.config.node.data, [](PosixDisk::Task) {});
-  if (!disk) return std::unexpected(disk.error());
-  if (found_.shards != node_.shards) {
-    if (Result<> changed = reshard(node_, **disk, found_); !changed) return changed;
-  }
-  return remove_old_shards(node_, **disk);
 }
 
 // Waits for the shards, serving HTTP meanwhile.
@@ -300,7 +289,7 @@ int run_node(Config config) {
   {
     auto disk = PosixDisk::open(config.node.data, [](PosixDisk::Task) {});
     auto claimed =
-        disk ? claim_directory(**disk, identity_of(config, shards)) : std::unexpected(disk.error());
+        disk ? claim_directory(**disk, config.identity(shards)) : std::unexpected(disk.error());
     if (!claimed) {
       spdlog::critical("data directory {}: {}", config.node.data, claimed.error().message);
       return 1;

@@ -29,7 +29,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
   options.shard = id;
   options.partition_count = node.placement.partitions();
   for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {
-    if (NodeContext::owner(partition, shards) != id) continue;
+    if (shard_of_partition(partition, shards) != id) continue;
     if (!node.placement.holds(node.number, partition)) continue;
     const auto replicas = node.placement.replicas(partition);
     options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});

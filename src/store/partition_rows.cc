@@ -498,12 +498,17 @@ void write_position(ShardId shard, LogPosition position, RowBatch& out) {
   out.put(position_row(shard), value);
 }
 
-Result<> remove_positions(ShardId first, RowStore& store, RowBatch& out) {
+void forget_positions(ShardId first, RowStore& store, std::function<void(Result<>)> done) {
   const std::string end(3, '\xff');
-  return store.scan(position_row(first), end, [&out](std::string_view row, std::string_view) {
-    out.remove(row);
-    return true;
-  });
+  RowBatch rows;
+  const auto found =
+      store.scan(position_row(first), end, [&rows](std::string_view row, std::string_view) {
+        rows.remove(row);
+        return true;
+      });
+  if (!found || rows.empty()) return done(found);
+  store.write(std::move(rows));
+  store.commit(std::move(done));
 }
 
 Result<LogPosition> read_position(ShardId shard, RowStore& store) {

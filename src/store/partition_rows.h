@@ -86,8 +86,10 @@ class PartitionRows final : public StoredObjects {
 // The row, behind those of all partitions, with the position from which a shard's log completes
 // what is stored of its partitions.
 void write_position(ShardId shard, LogPosition position, RowBatch& out);
-// Removes the rows of shards from `first` on, if there are any.
-Result<> remove_positions(ShardId first, RowStore& store, RowBatch& out);
+// Has the store forget the positions of shards from `first` on: what it holds is then completed by
+// logs from their beginning. done(outcome) is called when that is durable; at once if there are
+// none.
+void forget_positions(ShardId first, RowStore& store, std::function<void(Result<>)> done);
 // 0 when nothing has been stored.
 Result<LogPosition> read_position(ShardId shard, RowStore& store);
 

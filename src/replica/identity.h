@@ -16,9 +16,8 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "env/disk.h"
-#include "server/config.h"
 
-namespace even::server {
+namespace even {
 
 inline constexpr int kDataFormat = 2;
 
@@ -33,12 +32,10 @@ struct Identity {
   bool operator==(const Identity&) const = default;
 };
 
-// Of the node that the configuration describes.
-Identity identity_of(const Config& config, ShardId shards);
 std::string encode_identity(const Identity& identity);
 // Of a newer format, only `format` is read.
 Result<Identity> decode_identity(std::string_view text);
-// Errors say what differs and what to do. The number of shards may differ: see reshard.h.
+// Errors say what differs and what to do. The number of shards may differ: see resharding.h.
 Result<> check_identity(const Identity& found, const Identity& mine);
 // A file that is in a directory while `even restore` fills it.
 inline constexpr std::string_view kRestoreMark = "RESTORING";
@@ -48,4 +45,4 @@ Result<Identity> claim_directory(Disk& disk, const Identity& mine);
 // Replaces the file.
 Result<> write_identity(Disk& disk, const Identity& identity);
 
-}  // namespace even::server
+}  // namespace even

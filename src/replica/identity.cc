@@ -1,4 +1,4 @@
-#include "server/identity.h"
+#include "replica/identity.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 #include <charconv>
 #include <map>
 
-namespace even::server {
+namespace even {
 namespace {
 
 constexpr std::string_view kName = "identity";
@@ -23,14 +23,6 @@ bool read_number(const std::map<std::string_view, std::string_view>& values, std
 }
 
 }  // namespace
-
-Identity identity_of(const Config& config, ShardId shards) {
-  return {.cluster = config.cluster.id,
-          .node = config.node.name,
-          .number = config.self().number,
-          .partitions = config.cluster.partitions,
-          .shards = shards};
-}
 
 std::string encode_identity(const Identity& identity) {
   return fmt::format("format {}\ncluster {}\nnode {}\nnumber {}\npartitions {}\nshards {}\n",
@@ -136,4 +128,4 @@ Result<> write_identity(Disk& disk, const Identity& identity) {
   return written;
 }
 
-}  // namespace even::server
+}  // namespace even

@@ -1,4 +1,4 @@
-#include "server/identity.h"
+#include "replica/identity.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "env/posix_disk.h"
 
-namespace even::server {
+namespace even {
 namespace {
 
 Identity identity() {
@@ -90,4 +90,4 @@ TEST(Identity, ADirectoryBelongsToWhoUsedItFirst) {
 }
 
 }  // namespace
-}  // namespace even::server
+}  // namespace even

@@ -1,0 +1,124 @@
+#include "replica/resharding.h"
+
+#include <fmt/format.h>
+
+#include "log/format.h"
+#include "store/partition_rows.h"
+
+namespace even {
+namespace {
+
+class Nobody final : public Transport {
+ public:
+  void send(NodeNumber, std::string) override {}
+};
+
+ShardOptions without_cache_policy(ShardOptions options) {
+  options.cache_policy = nullptr;  // nothing is to be deleted
+  return options;
+}
+
+// Those of shards from `first` on.
+Result<> remove_logs(ShardId first, Disk& disk) {
+  const auto names = disk.list();
+  if (!names) return std::unexpected(names.error());
+  bool removed_any = false;
+  for (const std::string& name : *names) {
+    const auto segment = parse_segment_name(name);
+    if (!segment || segment->shard < first) continue;
+    if (const auto removed = disk.remove(name); !removed) return removed;
+    removed_any = true;
+  }
+  return removed_any ? disk.sync_directory() : Result<>();
+}
+
+}  // namespace
+
+struct Resharding::Old {
+  Old(const Host& host, ShardId id, ShardId shards)
+      : store(host.store(id)),
+        shard(without_cache_policy(host.options(id, shards)), host.clock, host.random, host.disk,
+              *store, nobody) {}
+
+  Nobody nobody;
+  std::unique_ptr<RowStore> store;
+  Shard shard;
+};
+
+Resharding::Resharding(Host host, Identity found, ShardId wanted)
+    : host_(std::move(host)),
+      identity_(std::move(found)),
+      wanted_(wanted),
+      stage_(identity_.shards == wanted ? Stage::kForgetting : Stage::kStoring) {
+  if (identity_.shards == wanted) return;
+  host_.inform(
+      fmt::format("changing the number of shards from {} to {}", identity_.shards, wanted_));
+}
+
+Resharding::~Resharding() = default;
+
+Result<bool> Resharding::step() {
+  Result<> done;
+  switch (stage_) {
+    case Stage::kStoring:
+      done = store_log();
+      break;
+    case Stage::kNoting:
+      identity_.shards = wanted_;
+      done = write_identity(host_.disk, identity_);
+      stage_ = Stage::kForgetting;
+      break;
+    case Stage::kForgetting:
+      done = forget();
+      break;
+    case Stage::kDone:
+      break;
+  }
+  if (!done) return std::unexpected(done.error());
+  return stage_ == Stage::kDone;
+}
+
+// Has an old shard store all that its log holds, and remove it.
+Result<> Resharding::store_log() {
+  if (!old_) {
+    old_ = std::make_unique<Old>(host_, next_, identity_.shards);
+    if (const auto recovered = old_->shard.recover(); !recovered) return recovered;
+    old_->shard.store_changes();
+    return {};
+  }
+  Shard& shard = old_->shard;
+  if (!shard.all_stored()) {
+    if (const auto error = shard.write_error()) return fail(*error);
+    shard.tick();
+    shard.end_turn();
+    return {};
+  }
+  if (const auto removed = shard.remove_log(); !removed) return removed;
+  if (const auto closed = shard.close(); !closed) return closed;
+  old_.reset();
+  ++next_;
+  host_.inform(fmt::format("the log of shard {} is in the store ({} of {})", next_ - 1, next_,
+                           identity_.shards));
+  if (next_ == identity_.shards) stage_ = Stage::kNoting;
+  return {};
+}
+
+Result<> Resharding::forget() {
+  if (!forgetting_) {
+    if (const auto removed = remove_logs(wanted_, host_.disk); !removed) return removed;
+    forgetting_ = host_.store(0);
+    forget_positions(wanted_, *forgetting_,
+                     [this](Result<> outcome) { forgotten_ = std::move(outcome); });
+  }
+  if (!forgotten_) return {};
+  if (!*forgotten_) {
+    // They do no harm unless there are as many shards again; such a start would say so.
+    host_.warn("positions of former shards may be left in the store: " +
+               forgotten_->error().message);
+  }
+  forgetting_.reset();
+  stage_ = Stage::kDone;
+  return {};
+}
+
+}  // namespace even
