@@ -54,9 +54,17 @@ Result<std::optional<LogPosition>> Projection::recover() {
   return *position;
 }
 
+bool Projection::any_closed() const {
+  return std::ranges::any_of(core_.partitions(),
+                             [](const auto& partition) { return partition->rows->closed(); });
+}
+
 bool Projection::all_stored() const {
-  return stage_ == Stage::kIdle &&
-         std::ranges::none_of(core_.partitions(),
+  if (stage_ != Stage::kIdle) return false;
+  // A pass may have taken what came into the log behind its position. Then nothing has changed
+  // since, and yet a start would ask for the log from that position on.
+  if (store_all_ && position_ < core_.log.barrier() && !any_closed()) return false;
+  return std::ranges::none_of(core_.partitions(),
                               [](const auto& partition) { return partition->state.changed(); });
 }
 
@@ -102,9 +110,7 @@ void Projection::begin() {
   next_ = 0;
   begun_ = core_.log.end();
   // What the log has of a closed partition is not in its state, and must stay until it is.
-  const bool all_open = std::ranges::none_of(
-      core_.partitions(), [](const auto& partition) { return partition->rows->closed(); });
-  next_position_ = all_open ? begun_ : position_;
+  next_position_ = any_closed() ? position_ : begun_;
 }
 
 // Rows of one partition are one state, that at one moment.

@@ -36,10 +36,10 @@ class Projection {
   // is damaged: what is stored then is not all of it.
   using Stored = std::move_only_function<void(const Result<>&)>;
   void store_now(Stored done) { asked_.push_back(std::move(done)); }
-  // Makes passes until nothing is left to store.
+  // Makes passes until nothing is left to store and nothing of the log is needed any more.
   void store_all() { store_all_ = true; }
   bool pass_under_way() const { return stage_ != Stage::kIdle; }
-  // Nothing is left that a pass would store.
+  // Nothing is left that a pass would store. After store_all(), that goes for the position, too.
   bool all_stored() const;
 
   // Whether anything is in the store only, as of the last tick.
@@ -85,6 +85,7 @@ class Projection {
   void fetch_elements(const std::vector<Fetch>& fetches, std::function<void()> done);
 
   bool due() const;
+  bool any_closed() const;
   // The error says which partition is damaged, and how.
   Result<> undamaged() const;
   void begin();

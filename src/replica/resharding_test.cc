@@ -166,5 +166,29 @@ TEST_F(ReshardingTest, MayBeInterruptedAfterAnyStep) {
   }
 }
 
+TEST_F(ReshardingTest, ALogThatWasRemovedIsNotNeededByALaterStart) {
+  start(1);
+  write("early");
+  // A pass takes what has been executed in this turn and is not in the log yet: its position lies
+  // before.
+  execute({"SET", "k0", "late"});
+  Shard& shard = *shards_[0]->shard;
+  bool stored = false;
+  shard.store_now([&stored](const Result<>& outcome) { stored = outcome.has_value(); });
+  shard.tick();
+  for (int i = 0; i < 10; ++i) {
+    end_turns();
+    shard.tick();
+  }
+  ASSERT_TRUE(stored);
+  lose_power();
+
+  start(2);
+  write("later");
+  lose_power();
+  start(2);
+  expect("later");
+}
+
 }  // namespace
 }  // namespace even

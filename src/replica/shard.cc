@@ -494,13 +494,14 @@ void Shard::store_changes() {
 bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
 Result<> Shard::remove_log() {
-  EVEN_CHECK(all_stored(), "the log has what the store lacks");
   for (const auto& partition : impl_->core.partitions()) {
     if (!partition->rows->closed()) continue;
     return fail(fmt::format("partition {} is damaged and needs the log until it is repaired: {}",
                             partition->id, *partition->rows->damage()));
   }
   if (const auto flushed = impl_->core.log.flush_and_sync(); !flushed) return flushed;
+  EVEN_CHECK(all_stored() && impl_->projection.position() == impl_->core.log.end(),
+             "the log has what the store lacks");
   return impl_->core.log.remove_all();
 }
 

@@ -221,8 +221,8 @@ class Shard {
   void store_changes();
   // Whether there is nothing (more) to store.
   bool all_stored() const;
-  // Removes the log, of which the store has everything (all_stored()). Peers that lack something
-  // are given snapshots. Nothing but close() may follow.
+  // Removes the log, of which the store has everything (store_changes(), all_stored()). Peers that
+  // lack something are given snapshots. Nothing but close() may follow.
   Result<> remove_log();
   // Stops: writes and syncs all.
   Result<> close();
