@@ -46,10 +46,7 @@ struct Resharding::Old {
 };
 
 Resharding::Resharding(Host host, Identity found, ShardId wanted)
-    : host_(std::move(host)),
-      identity_(std::move(found)),
-      wanted_(wanted),
-      stage_(identity_.shards == wanted ? Stage::kForgetting : Stage::kStoring) {
+    : host_(std::move(host)), identity_(std::move(found)), wanted_(wanted) {
   if (identity_.shards == wanted) return;
   host_.inform(
       fmt::format("changing the number of shards from {} to {}", identity_.shards, wanted_));
@@ -60,6 +57,9 @@ Resharding::~Resharding() = default;
 Result<bool> Resharding::step() {
   Result<> done;
   switch (stage_) {
+    case Stage::kForgetting:
+      done = forget();
+      break;
     case Stage::kStoring:
       done = store_log();
       break;
@@ -68,14 +68,32 @@ Result<bool> Resharding::step() {
       done = write_identity(host_.disk, identity_);
       stage_ = Stage::kForgetting;
       break;
-    case Stage::kForgetting:
-      done = forget();
-      break;
     case Stage::kDone:
       break;
   }
   if (!done) return std::unexpected(done.error());
   return stage_ == Stage::kDone;
+}
+
+Result<> Resharding::forget() {
+  if (!forgetting_) {
+    if (const auto removed = remove_logs(identity_.shards, host_.disk); !removed) return removed;
+    forgotten_.reset();
+    forgetting_ = host_.store(0);
+    forget_positions(identity_.shards, *forgetting_,
+                     [this](Result<> outcome) { forgotten_ = std::move(outcome); });
+  }
+  if (!forgotten_) return {};
+  forgetting_.reset();
+  const bool changing = identity_.shards != wanted_;
+  if (!*forgotten_ && changing) return *forgotten_;
+  if (!*forgotten_) {
+    // They do no harm before the number changes.
+    host_.warn("positions of former shards may be left in the store: " +
+               forgotten_->error().message);
+  }
+  stage_ = changing ? Stage::kStoring : Stage::kDone;
+  return {};
 }
 
 // Has an old shard store all that its log holds, and remove it.
@@ -100,24 +118,6 @@ Result<> Resharding::store_log() {
   host_.inform(fmt::format("the log of shard {} is in the store ({} of {})", next_ - 1, next_,
                            identity_.shards));
   if (next_ == identity_.shards) stage_ = Stage::kNoting;
-  return {};
-}
-
-Result<> Resharding::forget() {
-  if (!forgetting_) {
-    if (const auto removed = remove_logs(wanted_, host_.disk); !removed) return removed;
-    forgetting_ = host_.store(0);
-    forget_positions(wanted_, *forgetting_,
-                     [this](Result<> outcome) { forgotten_ = std::move(outcome); });
-  }
-  if (!forgotten_) return {};
-  if (!*forgotten_) {
-    // They do no harm unless there are as many shards again; such a start would say so.
-    host_.warn("positions of former shards may be left in the store: " +
-               forgotten_->error().message);
-  }
-  forgetting_.reset();
-  stage_ = Stage::kDone;
   return {};
 }
 

@@ -6,6 +6,10 @@
 // the store up to date and removes its log. Only then does the identity file get the new number. A
 // crash in between leaves a directory of the old number. Peers that lack something are given
 // snapshots, since the logs are gone.
+//
+// What a shard that does not exist any more has left, an empty log and its position in the store,
+// would be believed by the next shard of its number. So it is removed before the number changes, or
+// the number does not change.
 #pragma once
 
 #include <functional>
@@ -44,9 +48,9 @@ class Resharding {
  private:
   // What step() does next.
   enum class Stage {
-    kStoring,     // old shards, one after the other
-    kNoting,      // the new number
-    kForgetting,  // shards that do not exist any more
+    kForgetting,  // what shards that the directory does not have have left
+    kStoring,     // what its shards have in their logs, one after the other
+    kNoting,      // the new number; and then kForgetting again
     kDone,
   };
   struct Old;  // a shard of the old number
@@ -57,7 +61,7 @@ class Resharding {
   const Host host_;
   Identity identity_;  // as in the directory
   const ShardId wanted_;
-  Stage stage_;
+  Stage stage_ = Stage::kForgetting;
   ShardId next_ = 0;  // old shard
   std::unique_ptr<Old> old_;
   std::unique_ptr<RowStore> forgetting_;

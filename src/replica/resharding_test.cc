@@ -190,5 +190,43 @@ TEST_F(ReshardingTest, ALogThatWasRemovedIsNotNeededByALaterStart) {
   expect("later");
 }
 
+TEST_F(ReshardingTest, WhatFormerShardsLeftIsNotTakenForThatOfNewOnes) {
+  start(3);
+  write("v");
+  lose_power();
+
+  begin(1);
+  while (claim_directory(world_.disk, identity(1))->shards != 1) ASSERT_TRUE(step());
+  rows_.faults.full = true;
+  ASSERT_TRUE(finish());
+  EXPECT_EQ(warnings_.size(), 1);
+  rows_.faults.full = false;
+  lose_power();
+
+  start(3);
+  expect("v");
+  write("later");
+  lose_power();
+  start(3);
+  expect("later");
+}
+
+TEST_F(ReshardingTest, ThereAreNoMoreShardsWhileWhatFormerOnesLeftCannotBeRemoved) {
+  start(3);
+  write("v");
+  lose_power();
+  begin(1);
+  while (claim_directory(world_.disk, identity(1))->shards != 1) ASSERT_TRUE(step());
+  lose_power();
+
+  begin(2);
+  rows_.faults.full = true;
+  EXPECT_FALSE(finish());
+  rows_.faults.full = false;
+  lose_power();
+  start(2);
+  expect("v");
+}
+
 }  // namespace
 }  // namespace even
