@@ -39,6 +39,14 @@
   X(kPolicyDeletesUnlogged, "what a cache policy deletes goes without a record")                  \
   X(kVolatilePolicyTakesAny, "a volatile cache policy deletes keys without expiry as well")       \
   X(kReaderNotTold, "a command that lists elements in steps does not learn of changes")           \
+  X(kLastLogNotStored, "the number of shards changes before the last log is in the store")        \
+  X(kNumberNotedFirst, "the new number of shards is noted before any log is in the store")        \
+  X(kPositionBehind, "a log is removed before the store's position is where it ends")             \
+  X(kFormerPositionsLeft, "positions of former shards are left, and believed by new ones")        \
+  X(kFormerLogsLeft, "logs of former shards are left, and taken for theirs by new ones")          \
+  X(kFormerLeftUntilAfter, "what former shards left is removed after a change, not also before")  \
+  X(kNumberNotSynced, "the file with the number of shards is not synced")                         \
+  X(kOnePositionForAll, "the shards of a node share one position in the store")                   \
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <map>
 
+#include "base/mutant.h"
+
 namespace even {
 namespace {
 
@@ -122,7 +124,7 @@ Result<> write_identity(Disk& disk, const Identity& identity) {
   auto file = disk.open_append(fresh, 0);
   if (!file) return std::unexpected(file.error());
   Result<> written = (*file)->append(encode_identity(identity));
-  if (written) written = (*file)->sync_now();
+  if (written && !EVEN_MUTANT(kNumberNotSynced)) written = (*file)->sync_now();
   if (written) written = disk.rename(fresh, name);
   if (written) written = disk.sync_directory();
   return written;

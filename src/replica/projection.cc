@@ -63,7 +63,9 @@ bool Projection::all_stored() const {
   if (stage_ != Stage::kIdle) return false;
   // A pass may have taken what came into the log behind its position. Then nothing has changed
   // since, and yet a start would ask for the log from that position on.
-  if (store_all_ && position_ < core_.log.barrier() && !any_closed()) return false;
+  if (store_all_ && !EVEN_MUTANT(kPositionBehind) && position_ < core_.log.barrier() &&
+      !any_closed())
+    return false;
   return std::ranges::none_of(core_.partitions(),
                               [](const auto& partition) { return partition->state.changed(); });
 }

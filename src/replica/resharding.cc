@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/mutant.h"
 #include "log/format.h"
 #include "store/partition_rows.h"
 
@@ -20,6 +21,7 @@ ShardOptions without_cache_policy(ShardOptions options) {
 
 // Those of shards from `first` on.
 Result<> remove_logs(ShardId first, Disk& disk) {
+  if (EVEN_MUTANT(kFormerLogsLeft)) return {};
   const auto names = disk.list();
   if (!names) return std::unexpected(names.error());
   bool removed_any = false;
@@ -48,6 +50,7 @@ struct Resharding::Old {
 Resharding::Resharding(Host host, Identity found, ShardId wanted)
     : host_(std::move(host)), identity_(std::move(found)), wanted_(wanted) {
   if (identity_.shards == wanted) return;
+  if (EVEN_MUTANT(kFormerLeftUntilAfter)) stage_ = Stage::kStoring;
   host_.inform(
       fmt::format("changing the number of shards from {} to {}", identity_.shards, wanted_));
 }
@@ -80,7 +83,7 @@ Result<> Resharding::forget() {
     if (const auto removed = remove_logs(identity_.shards, host_.disk); !removed) return removed;
     forgotten_.reset();
     forgetting_ = host_.store(0);
-    forget_positions(identity_.shards, *forgetting_,
+    forget_positions(EVEN_MUTANT(kFormerPositionsLeft) ? 0x7fff : identity_.shards, *forgetting_,
                      [this](Result<> outcome) { forgotten_ = std::move(outcome); });
   }
   if (!forgotten_) return {};
@@ -99,6 +102,11 @@ Result<> Resharding::forget() {
 // Has an old shard store all that its log holds, and remove it.
 Result<> Resharding::store_log() {
   if (!old_) {
+    if (EVEN_MUTANT(kNumberNotedFirst)) {
+      Identity early = identity_;
+      early.shards = wanted_;
+      if (auto written = write_identity(host_.disk, early); !written) return written;
+    }
     old_ = std::make_unique<Old>(host_, next_, identity_.shards);
     if (const auto recovered = old_->shard.recover(); !recovered) return recovered;
     old_->shard.store_changes();
@@ -117,6 +125,7 @@ Result<> Resharding::store_log() {
   ++next_;
   host_.inform(fmt::format("the log of shard {} is in the store ({} of {})", next_ - 1, next_,
                            identity_.shards));
+  if (EVEN_MUTANT(kLastLogNotStored) && next_ + 1 == identity_.shards) ++next_;
   if (next_ == identity_.shards) stage_ = Stage::kNoting;
   return {};
 }

@@ -12,9 +12,9 @@ namespace {
 
 // Reads all objects, so that damage comes to light.
 void look_for_damage(const Node& node) {
-  for (const PartitionStatus& p : node.shard().partitions()) {
+  for (const PartitionStatus& p : node.partitions()) {
     try {
-      (void)node.shard().state(p.partition)->recompute_digest();
+      (void)node.state(p.partition).recompute_digest();
     } catch (const Unreadable&) {
     }
   }
@@ -23,11 +23,10 @@ void look_for_damage(const Node& node) {
 void check_digests(const Run& run, const Nodes& nodes) {
   std::map<PartitionId, std::vector<std::pair<const Node*, PartitionStatus>>> all;
   for (const auto& n : nodes) {
-    if (!n->up()) continue;
     if (run.options.damage_every_us > 0) look_for_damage(*n);
-    for (PartitionStatus& p : n->shard().partitions()) {
+    for (PartitionStatus& p : n->partitions()) {
       if (p.damage) continue;
-      const PartitionState& state = *n->shard().state(p.partition);
+      const PartitionState& state = n->state(p.partition);
       if (state.recompute_digest() != p.digest) {
         violated(fmt::format("n{}: the digest of partition {} is not that of its content",
                              n->number, p.partition));
@@ -36,7 +35,7 @@ void check_digests(const Run& run, const Nodes& nodes) {
         if (q.vector == p.vector && q.digest != p.digest) {
           violated(fmt::format("partition {}: n{} and n{} have seen the same but differ:{}",
                                p.partition, other->number, n->number,
-                               difference(*other->shard().state(p.partition), state)));
+                               difference(other->state(p.partition), state)));
         }
       }
       all[p.partition].emplace_back(n.get(), p);
@@ -45,7 +44,7 @@ void check_digests(const Run& run, const Nodes& nodes) {
 }
 
 void check_residue(const Node& node, PartitionId partition, const char* when) {
-  const PartitionState& state = *node.shard().state(partition);
+  const PartitionState& state = node.state(partition);
   if (state.residue_keys() == 0) return;
   std::string keys;
   state.for_each([&](std::string_view key, const Object& object) {
@@ -62,7 +61,7 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
   const double failing_read = std::exchange(faults.failing_read, 0);
   check_digests(run, nodes);
   for (const auto& n : nodes) {
-    if (n->up() && n->shard().stats().digest_mismatches > 0)
+    if (n->digest_mismatches() > 0)
       violated(fmt::format("n{} reported a digest mismatch", n->number));
   }
   faults.failing_read = failing_read;
@@ -71,8 +70,8 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
 bool converged(const Nodes& nodes) {
   std::map<PartitionId, VersionVector> vectors;
   for (const auto& n : nodes) {
-    if (!n->up() || n->shard().stats().records_pending > 0 || n->held() > 0) return false;
-    for (const PartitionStatus& p : n->shard().partitions()) {
+    if (!n->up() || n->records_pending() > 0 || n->replies_held() > 0) return false;
+    for (const PartitionStatus& p : n->partitions()) {
       if (p.damage) return false;
       const auto [at, first] = vectors.try_emplace(p.partition, p.vector);
       if (!first && at->second != p.vector) return false;
@@ -84,23 +83,23 @@ bool converged(const Nodes& nodes) {
 std::string progress(const Nodes& nodes) {
   std::string text;
   for (const auto& n : nodes) {
-    for (const PartitionStatus& p : n->shard().partitions()) {
+    text += fmt::format("\n  n{} is {}", n->number, n->up() ? "up" : "not up");
+    for (const PartitionStatus& p : n->partitions()) {
       text += fmt::format("\n  n{} partition {}: {} {}", n->number, p.partition,
                           p.vector.to_string(), p.damage.value_or(""));
     }
-    text += fmt::format("\n  n{}: {} pending, {} replies held", n->number,
-                        n->shard().stats().records_pending, n->held());
+    text += fmt::format("\n  n{}: {} pending, {} replies held", n->number, n->records_pending(),
+                        n->replies_held());
   }
   return text;
 }
 
 void check_content(const Run& run, const Nodes& nodes, const char* when) {
   for (const auto& n : nodes) {
-    for (const PartitionStatus& p : n->shard().partitions()) {
+    for (const PartitionStatus& p : n->partitions()) {
       check_residue(*n, p.partition, when);
       // Last: it brings what is cold into memory, and residue with it.
-      if (const auto right = run.oracle.check(p.partition, *n->shard().state(p.partition));
-          !right) {
+      if (const auto right = run.oracle.check(p.partition, n->state(p.partition)); !right) {
         violated(fmt::format("{}, n{}: {}", when, n->number, right.error().message));
       }
     }

@@ -1,6 +1,7 @@
 #include "sim/network.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace even::sim {
 namespace {
@@ -16,16 +17,15 @@ Network::Network(const RunOptions& options, Scheduler& scheduler, Random& random
   for (int a = 1; a <= options.nodes; ++a) {
     for (int b = 1; b <= options.nodes; ++b) {
       if (a < b) pairs_[{NodeNumber(a), NodeNumber(b)}];
-      if (a != b) directions_[{NodeNumber(a), NodeNumber(b)}];
+      if (a != b) cut_[{NodeNumber(a), NodeNumber(b)}] = false;
     }
   }
 }
 
-void Network::send(NodeNumber from, NodeNumber to, std::string message) {
-  const Pair& pair = pairs_.at(ordered(from, to));
-  Direction& direction = directions_.at({from, to});
+void Network::send(NodeNumber from, NodeNumber to, ShardId shard, std::string message) {
+  Session& session = pair_of(from, to).sessions[shard];
   const bool harsh = options_.harsh && !reliable_;
-  if (!pair.up || direction.cut) return;
+  if (!session.up || cut_.at({from, to})) return;
   if (harsh && random_.chance(options_.loss)) return;
   const int copies = harsh && random_.chance(options_.duplication) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
@@ -33,34 +33,41 @@ void Network::send(NodeNumber from, NodeNumber to, std::string message) {
         options_.delay_us / 2 + static_cast<std::int64_t>(random_.below(options_.delay_us + 1));
     if (harsh && random_.chance(0.05)) delay *= 20;
     std::int64_t arrival = scheduler_.now_us() + delay;
-    if (!harsh)
-      arrival = direction.last_arrival_us = std::max(arrival, direction.last_arrival_us + 1);
-    scheduler_.at(arrival, [this, from, to, message, session = pair.session] {
-      const Pair& now = pairs_.at(ordered(from, to));
-      if (now.up && now.session == session) callbacks_.receive(to, from, message);
+    if (!harsh) {
+      std::int64_t& last = session.last_arrival_us[to];
+      arrival = last = std::max(arrival, last + 1);
+    }
+    scheduler_.at(arrival, [this, from, to, shard, message, number = session.number] {
+      const Session& now = pair_of(from, to).sessions[shard];
+      if (now.up && now.number == number) callbacks_.receive(to, from, shard, message);
     });
   }
 }
 
 void Network::connect(NodeNumber a, NodeNumber b) {
-  const std::int64_t delay = 1 + static_cast<std::int64_t>(random_.below(kConnectUs));
-  scheduler_.after(delay, [this, a, b] {
-    Pair& pair = pairs_.at(ordered(a, b));
-    const bool passable = !directions_.at({a, b}).cut && !directions_.at({b, a}).cut;
-    if (pair.up || !passable || !callbacks_.alive(a) || !callbacks_.alive(b)) return;
-    pair.up = true;
-    ++pair.session;
-    callbacks_.up(a, b);
-    callbacks_.up(b, a);
-  });
+  for (ShardId shard = 0; shard < callbacks_.shards(a); ++shard) {
+    const std::int64_t delay = 1 + static_cast<std::int64_t>(random_.below(kConnectUs));
+    scheduler_.after(delay, [this, a, b, shard] { begin(a, b, shard); });
+  }
+}
+
+void Network::begin(NodeNumber a, NodeNumber b, ShardId shard) {
+  Session& session = pair_of(a, b).sessions[shard];
+  const bool passable = !cut_.at({a, b}) && !cut_.at({b, a});
+  const ShardId shards = callbacks_.shards(a);
+  if (session.up || !passable || shard >= shards || shards != callbacks_.shards(b)) return;
+  session.up = true;
+  ++session.number;
+  callbacks_.up(a, b, shard);
+  callbacks_.up(b, a, shard);
 }
 
 void Network::disconnect(NodeNumber a, NodeNumber b) {
-  Pair& pair = pairs_.at(ordered(a, b));
-  if (!pair.up) return;
-  pair.up = false;
-  if (callbacks_.alive(a)) callbacks_.down(a, b);
-  if (callbacks_.alive(b)) callbacks_.down(b, a);
+  for (auto& [shard, session] : pair_of(a, b).sessions) {
+    if (!std::exchange(session.up, false)) continue;
+    callbacks_.down(a, b, shard);
+    callbacks_.down(b, a, shard);
+  }
 }
 
 void Network::node_stopped(NodeNumber node) {
@@ -76,14 +83,14 @@ void Network::node_started(NodeNumber node) {
 }
 
 void Network::cut(NodeNumber from, NodeNumber to) {
-  directions_.at({from, to}).cut = true;
+  cut_.at({from, to}) = true;
   scheduler_.after(kDetectUs, [this, from, to] {
-    if (directions_.at({from, to}).cut) disconnect(from, to);
+    if (cut_.at({from, to})) disconnect(from, to);
   });
 }
 
 void Network::heal(NodeNumber from, NodeNumber to) {
-  directions_.at({from, to}).cut = false;
+  cut_.at({from, to}) = false;
   connect(from, to);
 }
 

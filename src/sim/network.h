@@ -1,11 +1,13 @@
-// The simulated network: sessions between pairs of nodes, and messages that are delayed, lost,
-// repeated and reordered within a session. A message never reaches a later session than the one it
-// was sent in, as with TCP.
+// The simulated network: sessions between pairs of nodes, one for each shard, and messages that are
+// delayed, lost, repeated and reordered within a session. A message never reaches a later session
+// than the one it was sent in, as with TCP. Nodes with different numbers of shards have no sessions
+// with each other.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 
 #include "base/ids.h"
 #include "env/sim_scheduler.h"
@@ -16,16 +18,17 @@ namespace even::sim {
 class Network {
  public:
   struct Callbacks {
-    std::function<void(NodeNumber at, NodeNumber peer)> up;
-    std::function<void(NodeNumber at, NodeNumber peer)> down;
-    std::function<void(NodeNumber at, NodeNumber peer, const std::string& message)> receive;
-    std::function<bool(NodeNumber)> alive;
+    std::function<void(NodeNumber at, NodeNumber peer, ShardId)> up;
+    std::function<void(NodeNumber at, NodeNumber peer, ShardId)> down;
+    std::function<void(NodeNumber at, NodeNumber peer, ShardId, const std::string& message)>
+        receive;
+    std::function<ShardId(NodeNumber)> shards;  // 0: the node is down
   };
 
   Network(const RunOptions& options, Scheduler& scheduler, Random& random, Callbacks callbacks);
 
-  void send(NodeNumber from, NodeNumber to, std::string message);
-  // The node stopped or started: its sessions end, new ones begin.
+  void send(NodeNumber from, NodeNumber to, ShardId shard, std::string message);
+  // The node is about to stop, or has started: its sessions end, new ones begin.
   void node_stopped(NodeNumber node);
   void node_started(NodeNumber node);
   // Nothing passes from `from` to `to` any more; sessions end after a while if it stays so.
@@ -35,18 +38,19 @@ class Network {
   void become_reliable() { reliable_ = true; }
 
  private:
-  struct Pair {  // unordered: first < second
+  struct Session {
     bool up = false;
-    std::uint64_t session = 0;
+    std::uint64_t number = 0;
+    std::map<NodeNumber, std::int64_t> last_arrival_us;  // at this node
   };
-  struct Direction {
-    bool cut = false;
-    std::int64_t last_arrival_us = 0;
+  struct Pair {  // unordered: first < second
+    std::map<ShardId, Session> sessions;
   };
-  static std::pair<NodeNumber, NodeNumber> ordered(NodeNumber a, NodeNumber b) {
-    return a < b ? std::pair{a, b} : std::pair{b, a};
+  Pair& pair_of(NodeNumber a, NodeNumber b) {
+    return pairs_.at(a < b ? std::pair{a, b} : std::pair{b, a});
   }
   void connect(NodeNumber a, NodeNumber b);
+  void begin(NodeNumber a, NodeNumber b, ShardId shard);
   void disconnect(NodeNumber a, NodeNumber b);
 
   const RunOptions& options_;
@@ -54,7 +58,7 @@ class Network {
   Random& random_;
   Callbacks callbacks_;
   std::map<std::pair<NodeNumber, NodeNumber>, Pair> pairs_;
-  std::map<std::pair<NodeNumber, NodeNumber>, Direction> directions_;
+  std::map<std::pair<NodeNumber, NodeNumber>, bool> cut_;  // from, to
   bool reliable_ = false;
 };
 

@@ -11,7 +11,7 @@ namespace even::sim {
 namespace {
 
 constexpr std::int64_t kEpochMs = 1'700'000'000'000;
-constexpr std::int64_t kTickUs = 5'000;
+constexpr std::int64_t kReshardingStepUs = 1'000;
 
 const char* describe(Loss loss) {
   switch (loss) {
@@ -32,26 +32,38 @@ const char* describe(Loss loss) {
 std::int64_t SimClock::wall_ms() const { return kEpochMs + scheduler_.now_us() / 1000 + skew_ms; }
 
 Node::Node(Run& run, const Callbacks& callbacks, NodeNumber node_number, std::uint64_t seed)
-    : number(node_number),
+    : configured_shards(run.options.shards),
+      number(node_number),
       random(seed),
       clock(run.scheduler),
       disk(run.scheduler, random),
       rows(run.scheduler, random),
       run_(run),
-      callbacks_(callbacks) {}
-
-void Node::send(NodeNumber peer, std::string message) {
-  callbacks_.send(number, peer, std::move(message));
+      callbacks_(callbacks) {
+  shard_callbacks_.send = [this](ShardId shard, NodeNumber to, std::string message) {
+    callbacks_.send(number, to, shard, std::move(message));
+  };
+  shard_callbacks_.ticked = [this](HostedShard& shard) { ticked(shard); };
+  shard_callbacks_.replied = [this](const WaitingReply& reply) { replied(reply); };
 }
 
-ShardOptions Node::shard_options() {
+Identity Node::identity(ShardId shards) const {
+  return {.cluster = "sim",
+          .node = fmt::format("n{}", number),
+          .number = number,
+          .partitions = run_.options.partitions,
+          .shards = shards};
+}
+
+ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   const RunOptions& options = run_.options;
   ShardOptions o;
   o.node = number;
+  o.shard = shard;
   o.partition_count = options.partitions;
   o.expiry_kept_ms = options.expiry_kept_ms;
   for (PartitionId p = 0; p < options.partitions; ++p) {
-    if (!run_.placement.holds(number, p)) continue;
+    if (shard_of_partition(p, shards) != shard || !run_.placement.holds(number, p)) continue;
     const auto replicas = run_.placement.replicas(p);
     o.partitions.push_back({p, {replicas.begin(), replicas.end()}});
   }
@@ -72,6 +84,7 @@ ShardOptions Node::shard_options() {
   o.cache_policy = [this] {
     return run_.settling ? CachePolicy::kNoEviction : run_.options.policy;
   };
+  if (cache_shares_) o.cache_shares = &*cache_shares_;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
     if (const auto made = run_.oracle.made(bytes, origin); !made) violated(made.error().message);
   };
@@ -83,29 +96,84 @@ ShardOptions Node::shard_options() {
 }
 
 void Node::start() {
+  EVEN_CHECK(down(), "started twice");
+  disk.faults.full = rows.faults.full = false;
+  ++run_number_;
+  began_settling_ = run_.settling;
+  const auto found = claim_directory(disk, identity(configured_shards));
+  if (!found) return start_failed(found.error().message);
+  const auto note = [this](const std::string& text) { run_.event("n{}: {}", number, text); };
+  resharding_ = std::make_unique<Resharding>(
+      Resharding::Host{
+          .disk = disk,
+          .clock = clock,
+          .random = random,
+          .store = [this](ShardId) { return rows.shard_store(); },
+          .options = [this](ShardId id, ShardId shards) { return shard_options(id, shards); },
+          .inform = note,
+          .warn = note},
+      *found, configured_shards);
+  if (found->shards != configured_shards) ++run_.outcome.reshardings;
+  settle_shards(run_number_);
+}
+
+// A crash may come between any two steps.
+void Node::settle_shards(std::uint64_t run_number) {
+  if (!resharding_ || run_number_ != run_number) return;
+  const auto done = resharding_->step();
+  if (!done) return start_failed(done.error().message);
+  if (*done) return serve();
+  if (!run_.settling && random.chance(run_.options.crash_in_resharding)) {
+    crash(random.chance(0.5) ? Loss::kProcess : Loss::kPower);
+    // The operator may have changed his mind.
+    if (random.chance(0.5)) configured_shards = static_cast<ShardId>(1 + random.below(kMostShards));
+    return start_later(run_.around(50'000));
+  }
+  run_.scheduler.after(run_.around(kReshardingStepUs),
+                       [this, run_number] { settle_shards(run_number); });
+}
+
+// As far as the disk is the reason, an operator starts the node again.
+void Node::start_failed(const std::string& why) {
+  const RunOptions& options = run_.options;
+  const bool disk_may_fail =
+      options.failing_sync > 0 || options.failing_commit > 0 || options.disk_full_every_us > 0;
+  if (!disk_may_fail || began_settling_) {
+    violated(fmt::format("n{} does not start: {}", number, why));
+  }
+  run_.event("n{} does not start: {}", number, why);
+  crash(Loss::kProcess);
+  start_later(100'000);
+}
+
+void Node::start_later(std::int64_t delay_us) {
+  run_.scheduler.after(delay_us, [this] {
+    if (down()) start();
+  });
+}
+
+void Node::serve() {
+  resharding_.reset();
   // A node whose disk fails while it starts is started again.
   const double failing_sync = std::exchange(disk.faults.failing_sync, 0);
-  disk.faults.full = false;
-  rows.faults.full = false;
-  ++run_number_;
-  held_.clear();
-  repaired_ = 0;
+  disk.faults.full = rows.faults.full = false;
   vectors_.clear();
-  store_ = rows.shard_store();
-  auto shard = std::make_unique<Shard>(shard_options(), clock, random, disk, *store_, *this);
-  const auto recovered = shard->recover();
+  cache_shares_.emplace(configured_shards);
+  std::vector<std::unique_ptr<HostedShard>> recovered;
+  for (ShardId id = 0; id < configured_shards; ++id) {
+    recovered.push_back(std::make_unique<HostedShard>(
+        run_, shard_callbacks_, shard_options(id, configured_shards), random, clock, disk, rows));
+    if (const auto done = recovered.back()->recover(); !done) {
+      violated(fmt::format("n{} does not recover: {}", number, done.error().message));
+    }
+    run_.event("n{} started shard {} as {}", number, id,
+               recovered.back()->shard().replica_id().to_string());
+  }
+  shards_ = std::move(recovered);
   disk.faults.failing_sync = failing_sync;
-  if (!recovered)
-    violated(fmt::format("n{} does not recover: {}", number, recovered.error().message));
-  shard_ = std::move(shard);
-  shard_->on_released([this] {
-    release();
-    need_turn();
-  });
   // A start makes all durable that it finds.
-  if (!shard_->write_error()) ended_.clear();
-  run_.event("n{} started as {}", number, shard_->replica_id().to_string());
-  tick(run_number_);
+  if (!write_error()) ended_.clear();
+  for (const auto& shard : shards_) shard->begin();
   callbacks_.started(*this);
 }
 
@@ -113,15 +181,17 @@ void Node::start() {
 void Node::forgive(Loss loss) {
   const bool loses_disk = loss == Loss::kDisk || loss == Loss::kToBackup;
   if (loses_disk || run_.options.fsync != FsyncPolicy::kAlways) {
-    ended_.push_back(shard_->replica_id());
-    // After a failed sync the kernel may have dropped what it could not write.
-    if (loss != Loss::kProcess || shard_->write_error()) {
+    for (const auto& shard : shards_) ended_.push_back(shard->shard().replica_id());
+    // After a failed sync the kernel may have dropped what it could not write. Of shards that were
+    // started for their logs alone it is not known whether one has failed.
+    const bool sync_failed = up() ? write_error() : run_.options.failing_sync > 0;
+    if (loss != Loss::kProcess || sync_failed) {
       for (const ReplicaId replica : std::exchange(ended_, {})) run_.oracle.forgive(replica);
     }
   }
   if (!loses_disk) return;
   // All that it ever made may have been nowhere else.
-  for (const PartitionStatus& p : shard_->partitions()) {
+  for (const PartitionStatus& p : partitions()) {
     for (const Dot& dot : p.vector.entries()) {
       if (dot.replica.node() == number) run_.oracle.forgive(dot.replica);
     }
@@ -129,16 +199,17 @@ void Node::forgive(Loss loss) {
 }
 
 void Node::crash(Loss loss) {
-  if (!up()) return;
-  if (loss == Loss::kToBackup && backups_.empty()) loss = Loss::kPower;
+  if (down()) return;
+  const bool loses_disk = loss == Loss::kDisk || loss == Loss::kToBackup;
+  // What is lost with a disk is known while the node is up.
+  if ((loss == Loss::kToBackup && backups_.empty()) || (loses_disk && !up())) loss = Loss::kPower;
   ++run_.outcome.crashes;
-  run_.event("n{} crashes{}", number, describe(loss));
+  run_.event("n{} crashes{}{}", number, up() ? "" : " while it starts", describe(loss));
   forgive(loss);
   count();
   callbacks_.stopping(*this);
-  shard_.reset();
-  store_.reset();
-  held_.clear();
+  shards_.clear();
+  resharding_.reset();
   switch (loss) {
     case Loss::kProcess:
       rows.crash();
@@ -150,128 +221,172 @@ void Node::crash(Loss loss) {
     case Loss::kDisk:
       disk.wipe();
       rows.wipe();
-      backups_.clear();  // see take_backup()
+      backups_.clear();  // see restore_backup()
       break;
     case Loss::kToBackup:
-      disk.wipe();
-      rows.restore(take_backup());
+      restore_backup();
       break;
   }
   callbacks_.stopped(*this);
 }
 
-void Node::restart_cleanly() {
-  if (const auto closed = shard_->close(); !closed)
-    violated("a clean stop failed: " + closed.error().message);
+void Node::stop() {
+  for (const auto& shard : shards_) {
+    const auto closed = shard->shard().close();
+    if (!closed && run_.settling) violated("a clean stop failed: " + closed.error().message);
+  }
   crash(Loss::kPower);
-  start();
 }
 
 // What was executed before it begins is in a backup.
 void Node::back_up() {
   if (!up()) return;
-  shard_->store_now([this, before = shard_->partitions()](const Result<>& stored) {
-    if (!stored) return;
-    for (const PartitionStatus& p : before) {
-      const auto summary = PartitionRows(p.partition, *store_).summary();
-      if (!summary || !(*summary ? **summary : PartitionState::Summary{}).vector.covers(p.vector)) {
+  struct Progress {
+    std::vector<PartitionStatus> before;
+    std::size_t missing;
+  };
+  const auto progress = std::make_shared<Progress>(partitions(), shards_.size());
+  for (const auto& shard : shards_) {
+    shard->shard().store_now([this, progress](const Result<>& stored) {
+      if (!stored || --progress->missing > 0) return;
+      for (const PartitionStatus& p : progress->before) {
+        const auto summary = PartitionRows(p.partition, shards_.front()->store()).summary();
+        const PartitionState::Summary found =
+            summary && *summary ? **summary : PartitionState::Summary{};
+        if (found.vector.covers(p.vector)) continue;
         violated(fmt::format("n{}: a backup lacks records of partition {} that were made before it",
                              number, p.partition));
       }
-    }
-    run_.event("n{} is backed up", number);
-    Backup backup = rows.rows();
-    // Positions in a log that is not in it.
-    backup.erase(backup.lower_bound("\xff\xff"), backup.end());
-    backups_.push_back(std::move(backup));
-  });
+      add_backup();
+    });
+  }
+}
+
+void Node::add_backup() {
+  run_.event("n{} is backed up", number);
+  Backup backup{rows.rows(), shards()};
+  // Positions in a log that is not in it.
+  backup.rows.erase(backup.rows.lower_bound("\xff\xff"), backup.rows.end());
+  backups_.push_back(std::move(backup));
 }
 
 // One of the backups, at random. Newer ones are of no use from then on: they have records that this
 // node, once more, has never seen, while its peers may in the meantime have dropped residue which
 // they had kept for those; see docs/operations.md.
-Node::Backup Node::take_backup() {
+void Node::restore_backup() {
   backups_.resize(1 + run_.random.below(backups_.size()));
-  return backups_.back();
+  const Backup& backup = backups_.back();
+  disk.wipe();
+  rows.restore(backup.rows);
+  const DiskFaults faults = std::exchange(disk.faults, {});
+  const auto written = write_identity(disk, identity(backup.shards));
+  EVEN_CHECK(written.has_value(), "a disk without faults takes a file");
+  disk.faults = faults;
 }
 
 void Node::count() const {
-  run_.outcome.snapshots += shard_->stats().snapshots_joined;
-  run_.outcome.resumed += shard_->stats().snapshots_resumed;
-  run_.outcome.conflicts += shard_->stats().conflicts;
-  run_.outcome.repairs += shard_->stats().repaired;
-  run_.outcome.evicted += shard_->stats().keys_evicted;
-}
-
-void Node::link(NodeNumber peer, bool is_up) {
-  run_.event("n{}: link to n{} {}", number, peer, is_up ? "up" : "down");
-  is_up ? shard_->link_up(peer) : shard_->link_down(peer);
-  need_turn();
-}
-
-void Node::receive(NodeNumber peer, const std::string& message) {
-  const auto received = shard_->receive(peer, message);
-  if (!received)
-    violated(
-        fmt::format("n{} refuses a message of n{}: {}", number, peer, received.error().message));
-}
-
-void Node::need_turn() {
-  if (turn_scheduled_ || !up()) return;
-  turn_scheduled_ = true;
-  const auto turn_us = static_cast<std::uint64_t>(run_.options.turn_us);
-  run_.scheduler.after(1 + static_cast<std::int64_t>(random.below(turn_us)),
-                       [this, run_number = run_number_] {
-                         turn_scheduled_ = false;
-                         if (!up() || run_number_ != run_number) return;
-                         shard_->end_turn();
-                         release();
-                       });
-}
-
-void Node::release() {
-  const bool given_up = shard_->release_error().has_value();
-  while (!held_.empty() && (held_.front().barrier <= shard_->released() || given_up)) {
-    const Held held = std::move(held_.front());
-    held_.pop_front();
-    if (held.barrier <= shard_->released()) {
-      for (const auto& [partition, dot] : held.made) run_.oracle.acknowledged(partition, dot);
-      run_.event("client {} gets {:016x}", held.client, hash64(held.reply));
-    } else {
-      run_.event("client {} gets {}", held.client, *shard_->release_error());
-    }
-    callbacks_.replied(held.client);
+  for (const auto& shard : shards_) {
+    const ShardStats& stats = shard->shard().stats();
+    run_.outcome.snapshots += stats.snapshots_joined;
+    run_.outcome.resumed += stats.snapshots_resumed;
+    run_.outcome.conflicts += stats.conflicts;
+    run_.outcome.repairs += stats.repaired;
+    run_.outcome.evicted += stats.keys_evicted;
   }
 }
 
-void Node::tick(std::uint64_t run_number) {
-  if (!up() || run_number_ != run_number) return;
-  shard_->tick();
-  need_turn();
-  for (const PartitionStatus& p : shard_->partitions()) {
+std::vector<PartitionStatus> Node::partitions() const {
+  std::vector<PartitionStatus> all;
+  for (const auto& shard : shards_) {
+    for (PartitionStatus& p : shard->shard().partitions()) all.push_back(std::move(p));
+  }
+  return all;
+}
+
+const PartitionState& Node::state(PartitionId partition) const {
+  return *shards_[shard_of_partition(partition, shards())]->shard().state(partition);
+}
+
+bool Node::write_error() const {
+  return std::ranges::any_of(
+      shards_, [](const auto& shard) { return shard->shard().write_error().has_value(); });
+}
+
+std::uint64_t Node::digest_mismatches() const {
+  std::uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->shard().stats().digest_mismatches;
+  return sum;
+}
+
+std::uint64_t Node::records_pending() const {
+  std::uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->shard().stats().records_pending;
+  return sum;
+}
+
+std::size_t Node::replies_held() const {
+  std::size_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->held();
+  return sum;
+}
+
+void Node::link(NodeNumber peer, ShardId shard, bool is_up) {
+  run_.event("n{}: link of shard {} to n{} {}", number, shard, peer, is_up ? "up" : "down");
+  HostedShard& hosted = *shards_[shard];
+  is_up ? hosted.shard().link_up(peer) : hosted.shard().link_down(peer);
+  hosted.need_turn();
+}
+
+void Node::receive(NodeNumber peer, ShardId shard, const std::string& message) {
+  const auto received = shards_[shard]->shard().receive(peer, message);
+  if (!received)
+    violated(
+        fmt::format("n{} refuses a message of n{}: {}", number, peer, received.error().message));
+  shards_[shard]->need_turn();
+}
+
+void Node::ticked(HostedShard& shard) {
+  for (const PartitionStatus& p : shard.shard().partitions()) {
     VersionVector& last = vectors_[p.partition];
     if (!p.vector.covers(last))
       violated(fmt::format("n{}: the vector of partition {} went back", number, p.partition));
     last = p.vector;
   }
-  restart_after_failure(run_number);
-  run_.scheduler.after(kTickUs, [this, run_number] { tick(run_number); });
+  // An operator restarts a node whose disk failed; and what was just repaired is put to the test.
+  const bool repaired = shard.newly_repaired() > 0;
+  if (run_.settling) return;
+  if ((shard.shard().write_error() && random.chance(0.02)) || (repaired && random.chance(0.6))) {
+    crash_soon();
+  }
 }
 
-// An operator restarts a node whose disk failed; and what was just repaired is put to the test.
-void Node::restart_after_failure(std::uint64_t run_number) {
-  const std::uint64_t before = std::exchange(repaired_, shard_->stats().repaired);
-  if (run_.settling || !((shard_->write_error() && random.chance(0.02)) ||
-                         (repaired_ > before && random.chance(0.6)))) {
-    return;
+void Node::crash_soon() {
+  run_.scheduler.after(1 + static_cast<std::int64_t>(random.below(10'000)),
+                       [this, run_number = run_number_] {
+                         if (!up() || run_number_ != run_number || run_.settling) return;
+                         crash(random.chance(0.5) ? Loss::kProcess : Loss::kPower);
+                         start_later(100'000);
+                       });
+}
+
+// Ascending; none if another node has to execute it.
+std::vector<ShardId> Node::shards_of(const Command& command, Args args) const {
+  std::vector<ShardId> ids;
+  if (command.scope == Scope::kAll) {
+    for (ShardId id = 0; id < shards(); ++id) ids.push_back(id);
+    return ids;
   }
-  run_.scheduler.after(1 + static_cast<std::int64_t>(random.below(10'000)), [this, run_number] {
-    if (!up() || run_number_ != run_number || run_.settling) return;
-    crash(random.chance(0.5) ? Loss::kProcess : Loss::kPower);
-    run_.scheduler.after(100'000, [this] {
-      if (!up()) start();
-    });
+  bool all_held = true;
+  for_each_key(command, args, [&](std::string_view key) {
+    const PartitionId partition = run_.placement.partition_of(key);
+    all_held = all_held && run_.placement.holds(number, partition);
+    ids.push_back(shard_of_partition(partition, shards()));
   });
+  if (!all_held) return {};
+  std::ranges::sort(ids);
+  const auto rest = std::ranges::unique(ids);
+  ids.erase(rest.begin(), rest.end());
+  return ids;
 }
 
 bool Node::execute(int client, const Operation& operation) {
@@ -279,25 +394,37 @@ bool Node::execute(int client, const Operation& operation) {
   const Command* command = find_command(args[0]);
   EVEN_CHECK(command != nullptr, operation.words[0]);
   // Routing to a node that holds the keys is the server's; here such commands are skipped.
-  bool local = true;
-  for_each_key(*command, args, [&](std::string_view key) {
-    local = local && shard_->owns(run_.placement.partition_of(key));
-  });
-  if (!local) return false;
+  const std::vector<ShardId> ids = shards_of(*command, args);
+  if (ids.empty()) return false;
   ++run_.outcome.operations;
   made_.clear();
+  // One shard executes; what others own is lent to it, as by the server's threads.
+  const ShardId home =
+      ids.size() == 1 ? ids.front() : static_cast<ShardId>(run_.random.below(shards_.size()));
+  Shard& shard = shards_[home]->shard();
   // The server waits for this before it executes; what comes later must do no harm.
-  if (shard_->any_cold() && run_.random.chance(0.5)) {
+  if (shard.any_cold() && run_.random.chance(0.5)) {
     std::vector<Need> needs;
     for_each_need(*command, args, [&needs](const Need& need) { needs.push_back(need); });
-    (void)shard_->fetch(needs, [] {});
+    (void)shard.fetch(needs, [] {});
   }
-  std::string reply;
-  const LogPosition barrier = shard_->execute(*command, args, false, reply);
+  std::vector<Shard*> others;
+  for (const ShardId id : ids) {
+    if (id != home) others.push_back(&shards_[id]->shard());
+  }
+  const auto reply = std::make_shared<WaitingReply>(WaitingReply{.client = client});
+  const LogPosition barrier = shard.execute(*command, args, false, reply->text, others);
   run_.event("client {} at n{}: {} -> {} bytes, {:016x}", client, number,
-             fmt::join(operation.words, " "), reply.size(), hash64(reply));
-  check_reply(operation, reply);
-  held_.push_back({barrier, client, std::move(reply), made_});
+             fmt::join(operation.words, " "), reply->text.size(), hash64(reply->text));
+  check_reply(operation, reply->text);
+  reply->made = made_;
+  shards_[home]->hold(barrier, reply);
+  shards_[home]->need_turn();
+  for (const ShardId id : ids) {
+    if (id == home) continue;
+    shards_[id]->hold(shards_[id]->shard().barrier(), reply);
+    shards_[id]->need_turn();
+  }
   return true;
 }
 
@@ -314,6 +441,16 @@ void Node::check_reply(const Operation& operation, const std::string& reply) {
   if (made_.size() != 1)
     violated(fmt::format("{} made {} records", fmt::join(operation.words, " "), made_.size()));
   run_.oracle.increments(made_[0].first, made_[0].second, i.kind, i.key, i.field, i.by);
+}
+
+void Node::replied(const WaitingReply& reply) {
+  if (reply.error) {
+    run_.event("client {} gets {}", reply.client, *reply.error);
+  } else {
+    for (const auto& [partition, dot] : reply.made) run_.oracle.acknowledged(partition, dot);
+    run_.event("client {} gets {:016x}", reply.client, hash64(reply.text));
+  }
+  callbacks_.replied(reply.client);
 }
 
 }  // namespace even::sim

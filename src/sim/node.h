@@ -1,18 +1,20 @@
-// One simulated node: the real core on a disk, a store and a clock of its own, and how it starts,
-// crashes and is backed up. What clients and other nodes are to it is the world's: see Callbacks.
+// One simulated node: shards of the real core on a disk, a store and a clock of its own, and how it
+// starts, with the same number of shards as before or another, crashes and is backed up. What
+// clients and other nodes are to it is the world's: see Callbacks.
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "env/sim_disk.h"
-#include "replica/shard.h"
+#include "replica/resharding.h"
+#include "sim/hosted_shard.h"
 #include "sim/run.h"
 #include "sim/workload.h"
 #include "store/sim_store.h"
@@ -37,10 +39,11 @@ enum class Loss : std::uint8_t {
   kToBackup,  // everything, and a backup is restored
 };
 
-class Node final : public Transport {
+class Node {
  public:
   struct Callbacks {
-    std::function<void(NodeNumber from, NodeNumber to, std::string message)> send;
+    // From a shard to the same shard of another node.
+    std::function<void(NodeNumber from, NodeNumber to, ShardId shard, std::string message)> send;
     std::function<void(Node&)> started;
     std::function<void(Node&)> stopping;  // its sessions end
     std::function<void(Node&)> stopped;   // its replies will not come
@@ -50,24 +53,35 @@ class Node final : public Transport {
   // `callbacks` must outlive the node, as `run` must.
   Node(Run& run, const Callbacks& callbacks, NodeNumber node_number, std::uint64_t seed);
 
-  bool up() const { return shard_ != nullptr; }
+  // Whether it serves; if not, it may be starting.
+  bool up() const { return !shards_.empty(); }
+  bool down() const { return !up() && !resharding_; }
+  // While it is up.
+  ShardId shards() const { return static_cast<ShardId>(shards_.size()); }
+  // What it is started with from now on.
+  ShardId configured_shards;
+
+  // It is up at once, unless its number of shards is another than before.
   void start();
-  // Nothing, when it is not up.
+  // Nothing, when it is down.
   void crash(Loss loss);
-  // Stops as it should, and is started again.
-  void restart_cleanly();
+  // Makes all durable that its disk takes, and stops. It is up.
+  void stop();
   void back_up();
 
-  // Below, it is up.
-  void link(NodeNumber peer, bool is_up);
-  void receive(NodeNumber peer, const std::string& message);
+  // The rest is for when it is up.
+  void link(NodeNumber peer, ShardId shard, bool is_up);
+  void receive(NodeNumber peer, ShardId shard, const std::string& message);
   // Executes what a client asks for, if this node holds all keys of it. Returns whether a reply is
   // due.
   bool execute(int client, const Operation& operation);
-  void need_turn();
 
-  const Shard& shard() const { return *shard_; }
-  std::size_t held() const { return held_.size(); }
+  std::vector<PartitionStatus> partitions() const;
+  const PartitionState& state(PartitionId partition) const;
+  bool write_error() const;
+  std::uint64_t digest_mismatches() const;
+  std::uint64_t records_pending() const;
+  std::size_t replies_held() const;
   // Adds what it did in this run to the outcome.
   void count() const;
 
@@ -79,36 +93,37 @@ class Node final : public Transport {
   std::int64_t failed_since_us = 0;  // or later, while faults end
 
  private:
-  // Rows, from the oldest to the newest backup.
-  using Backup = std::map<std::string, std::string>;
-  // A reply that waits for the log.
-  struct Held {
-    LogPosition barrier;
-    int client;
-    std::string reply;
-    std::vector<std::pair<PartitionId, Dot>> made;
+  struct Backup {
+    std::map<std::string, std::string> rows;
+    ShardId shards;
   };
 
-  void send(NodeNumber peer, std::string message) override;
-  ShardOptions shard_options();
+  Identity identity(ShardId shards) const;
+  ShardOptions shard_options(ShardId shard, ShardId shards);
+  void settle_shards(std::uint64_t run_number);
+  void start_failed(const std::string& why);
+  void serve();
+  void start_later(std::int64_t delay_us);
   void forgive(Loss loss);
-  Backup take_backup();
+  void restore_backup();
+  void add_backup();
+  std::vector<ShardId> shards_of(const Command& command, Args args) const;
   void check_reply(const Operation& operation, const std::string& reply);
-  void release();
-  void tick(std::uint64_t run_number);
-  void restart_after_failure(std::uint64_t run_number);
+  void replied(const WaitingReply& reply);
+  void ticked(HostedShard& shard);
+  void crash_soon();
 
   Run& run_;
   const Callbacks& callbacks_;
-  std::unique_ptr<RowStore> store_;
-  std::unique_ptr<Shard> shard_;  // null while the node is down
-  std::uint64_t run_number_ = 0;  // counts starts
+  HostedShard::Callbacks shard_callbacks_;
+  std::uint64_t run_number_ = 0;            // counts starts
+  bool began_settling_ = false;             // when it was started, faults had ended
+  std::unique_ptr<Resharding> resharding_;  // while it starts
+  std::optional<CacheShares> cache_shares_;
+  std::vector<std::unique_ptr<HostedShard>> shards_;  // none while it is not up
   std::vector<ReplicaId> ended_;  // runs of which something may not be on the disk yet
-  bool turn_scheduled_ = false;
-  std::uint64_t repaired_ = 0;                    // partitions, as of the last tick
   std::map<PartitionId, VersionVector> vectors_;  // as last seen, to check that they only grow
-  std::vector<Backup> backups_;
-  std::deque<Held> held_;
+  std::vector<Backup> backups_;                   // from the oldest to the newest
   // Dots made since the current command began.
   std::vector<std::pair<PartitionId, Dot>> made_;
 };

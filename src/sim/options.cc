@@ -44,7 +44,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.failing_sync = among(0.0, 0.0, 0.002, 0.05);
   o.skew_ms = among(0, 5, 200, 3'600'000);
   o.type_confusion = among(0.0, 0.0, 0.1);
-  o.expiry = among(0.0, 0.05, 0.2);
+  o.expiry = among(0.0, 0.05, 0.2, 0.2);
   o.keys = among(2, 8, 30);
   o.expiry_kept_ms = among(100, 1000, 60'000);
   o.large = among(0.0, 0.03, 0.03);
@@ -67,26 +67,34 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.evict = among(0.02, 0.1, 0.5);
   }
   o.piece_bytes = among(100u, 1u << 10, 256u << 10);
+  o.shards = among(ShardId{1}, ShardId{1}, ShardId{1}, ShardId{2}, ShardId{3});
+  // What repair draws on is also in the logs, which a change of the number removes.
+  if (o.damage_every_us == 0 && random.chance(0.5)) {
+    o.reshard_every_us = o.duration_us / among(2, 4, 8, 8);
+    o.crash_in_resharding = among(0.0, 0.05, 0.2, 0.2);
+  }
   return o;
 }
 
 std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
-      "nodes={} replicas={} partitions={} fsync={} segment={} tail={} pass={} retain={} "
+      "nodes={} replicas={} partitions={} shards={} fsync={} segment={} tail={} pass={} retain={} "
       "window={} piece={} quick_sync={}us zero={} clients={} pipeline={} turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} failing_commit={} evict={} "
-      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={}",
-      nodes, replicas, partitions, kPolicies[static_cast<int>(fsync)], segment_bytes, tail_bytes,
-      pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes, clients,
-      pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication, delay_us,
-      partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
+      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
+      "reshard_every={}ms crash_in_resharding={}",
+      nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
+      tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
+      clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication,
+      delay_us, partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
       expiry_kept_ms, large, failing_commit, evict, backup_every_us / 1000, restore, kill,
-      damage_every_us / 1000, failing_read, to_string(policy));
+      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
+      crash_in_resharding);
 }
 
 }  // namespace even::sim

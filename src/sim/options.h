@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <string>
 
+#include "base/ids.h"
 #include "env/random.h"
 #include "log/log.h"
 #include "replica/cache_policy.h"
 
 namespace even::sim {
+
+inline constexpr ShardId kMostShards = 3;
 
 struct RunOptions {
   std::uint64_t seed = 1;
@@ -24,6 +27,7 @@ struct RunOptions {
   std::uint64_t piece_bytes = 2 << 10;  // of a snapshot
   std::int64_t quick_sync_us = 0;
   std::uint64_t zero_bytes = 4 << 10;
+  ShardId shards = 1;  // of each node, at first
   int clients = 6;
   int pipeline = 1;           // requests that a client sends at once
   std::int64_t turn_us = 30;  // how long a shard's turn lasts at most
@@ -45,6 +49,8 @@ struct RunOptions {
   std::int64_t backup_every_us = 0;
   double kill = 0;     // chance that a crash is of the process alone, not of the machine
   double restore = 0;  // chance that a crash takes the disk with it, and a backup is restored
+  std::int64_t reshard_every_us = 0;
+  double crash_in_resharding = 0;  // chance, at each of its steps
   double failing_sync = 0;
   double failing_commit = 0;  // of the store
   // Of the store of one node, the victim, whose replicas then are neither wiped nor crash: what

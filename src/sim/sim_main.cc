@@ -44,6 +44,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.conflicts += outcome.conflicts;
     sum.repairs += outcome.repairs;
     sum.evicted += outcome.evicted;
+    sum.reshardings += outcome.reshardings;
     sum.simulated_seconds += outcome.simulated_seconds;
     if (outcome.violation) {
       ++failures;
@@ -58,10 +59,12 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
   }
   fmt::print(
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
-      "resumed, {} conflicts, {} repairs, {} evicted keys, {:.0f} s of simulated time in {:.1f} "
-      "s\n",
+      "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {:.0f} s of simulated "
+      "time in "
+      "{:.1f} s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
-      sum.conflicts, sum.repairs, sum.evicted, sum.simulated_seconds, seconds_since(start));
+      sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.simulated_seconds,
+      seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 
@@ -73,9 +76,9 @@ int run_one(std::uint64_t seed, bool trace) {
   fmt::print(
       "trace hash {:016x}, {} operations, {} records, {} crashes, {} snapshots, {} resumed, {} "
       "conflicts, "
-      "{} repairs, {} evicted keys\n",
+      "{} repairs, {} evicted keys, {} reshardings\n",
       outcome.trace_hash, outcome.operations, outcome.records, outcome.crashes, outcome.snapshots,
-      outcome.resumed, outcome.conflicts, outcome.repairs, outcome.evicted);
+      outcome.resumed, outcome.conflicts, outcome.repairs, outcome.evicted, outcome.reshardings);
   if (outcome.trace_hash != again.trace_hash) {
     fmt::print("a replay gave another trace: {:016x}\n", again.trace_hash);
     return 1;

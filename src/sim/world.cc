@@ -34,13 +34,16 @@ class World {
   Node& any_node() { return *nodes_[run_.random.below(nodes_.size())]; }
   // One that may lose what it has seen.
   Node& unsafe_node() { return run_.options.damage_every_us > 0 ? *nodes_[victim_] : any_node(); }
-  void receive(NodeNumber at, NodeNumber peer, const std::string& message);
+  void receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message);
   void act(int client);
   void replied(int client);
   void lose_replies(const Node& node);
   void schedule_faults();
   void cut_off();
   void crash();
+  ShardId other_number_of_shards();
+  void change_shards();
+  void start_all();
   void settle();
   void restart_failed();
   void check_end(const char* when);
@@ -51,6 +54,7 @@ class World {
   Node::Callbacks callbacks_;
   Nodes nodes_;
   std::vector<Client> clients_;
+  ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
 };
 
@@ -59,13 +63,18 @@ World::World(Run& run)
       workload_(run.options, run.random),
       network_(
           run.options, run.scheduler, run.random,
-          {[this](NodeNumber at, NodeNumber peer) { node(at).link(peer, true); },
-           [this](NodeNumber at, NodeNumber peer) { node(at).link(peer, false); },
-           [this](NodeNumber at, NodeNumber peer, const std::string& m) { receive(at, peer, m); },
-           [this](NodeNumber n) { return node(n).up(); }}) {
-  callbacks_.send = [this](NodeNumber from, NodeNumber to, std::string message) {
-    run_.event("n{} -> n{}: {} bytes, {:016x}", from, to, message.size(), hash64(message));
-    network_.send(from, to, std::move(message));
+          {.up = [this](NodeNumber at, NodeNumber peer,
+                        ShardId shard) { node(at).link(peer, shard, true); },
+           .down = [this](NodeNumber at, NodeNumber peer,
+                          ShardId shard) { node(at).link(peer, shard, false); },
+           .receive = [this](NodeNumber at, NodeNumber peer, ShardId shard,
+                             const std::string& message) { receive(at, peer, shard, message); },
+           .shards = [this](NodeNumber n) { return node(n).shards(); }}),
+      shards_(run.options.shards) {
+  callbacks_.send = [this](NodeNumber from, NodeNumber to, ShardId shard, std::string message) {
+    run_.event("n{} -> n{}, shard {}: {} bytes, {:016x}", from, to, shard, message.size(),
+               hash64(message));
+    network_.send(from, to, shard, std::move(message));
   };
   callbacks_.started = [this](const Node& n) { network_.node_started(n.number); };
   callbacks_.stopping = [this](const Node& n) { network_.node_stopped(n.number); };
@@ -77,12 +86,9 @@ World::World(Run& run)
   }
 }
 
-void World::receive(NodeNumber at, NodeNumber peer, const std::string& message) {
-  Node& n = node(at);
-  if (!n.up()) return;
-  n.receive(peer, message);
-  if (n.shard().stats().digest_mismatches > 0) check_running(run_, nodes_, victim_);
-  n.need_turn();
+void World::receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message) {
+  node(at).receive(peer, shard, message);
+  if (node(at).digest_mismatches() > 0) check_running(run_, nodes_, victim_);
 }
 
 void World::act(int c) {
@@ -97,7 +103,7 @@ void World::act(int c) {
   for (int i = 0; i < run_.options.pipeline; ++i) {
     if (n.execute(c, workload_.next(n.clock.wall_ms()))) ++client.waiting;
   }
-  if (client.waiting > 0) return n.need_turn();
+  if (client.waiting > 0) return;
   run_.scheduler.after(run_.around(1'000), [this, c] { act(c); });
 }
 
@@ -139,14 +145,47 @@ void World::cut_off() {
 
 void World::crash() {
   Node& n = unsafe_node();
-  if (!n.up()) return;
+  if (n.down()) return;
   n.crash(run_.random.chance(run_.options.wipe)      ? Loss::kDisk
           : run_.random.chance(run_.options.restore) ? Loss::kToBackup
           : run_.random.chance(run_.options.kill)    ? Loss::kProcess
                                                      : Loss::kPower);
   run_.scheduler.after(run_.around(300'000), [&n] {
-    if (!n.up()) n.start();
+    if (n.down()) n.start();
   });
+}
+
+ShardId World::other_number_of_shards() {
+  return static_cast<ShardId>(1 + (shards_ + run_.random.below(kMostShards - 1)) % kMostShards);
+}
+
+// The nodes are stopped and started again, each at a time of its own; it may be down then, or be
+// changing to the number before.
+void World::change_shards() {
+  shards_ = other_number_of_shards();
+  run_.event("nodes shall have {} shards", shards_);
+  for (const auto& each : nodes_) {
+    run_.scheduler.after(run_.around(100'000), [this, &n = *each, shards = shards_] {
+      if (run_.settling) return;
+      n.configured_shards = shards;
+      if (n.up() && run_.random.chance(0.5)) {
+        n.stop();
+      } else {
+        n.crash(run_.random.chance(run_.options.kill) ? Loss::kProcess : Loss::kPower);
+      }
+      run_.scheduler.after(run_.around(20'000), [&n] {
+        if (n.down()) n.start();
+      });
+    });
+  }
+}
+
+// Starts every node that does not run as it should.
+void World::start_all() {
+  for (const auto& n : nodes_) {
+    if (std::exchange(n->configured_shards, shards_) != shards_) n->crash(Loss::kProcess);
+    if (n->down()) n->start();
+  }
 }
 
 void World::schedule_faults() {
@@ -167,6 +206,7 @@ void World::schedule_faults() {
 
   if (nodes_.size() > 1) every(options.partition_every_us, [this] { cut_off(); });
   every(options.crash_every_us, [this] { crash(); });
+  every(options.reshard_every_us, [this] { change_shards(); });
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();
     n.clock.skew_ms += static_cast<std::int64_t>(run_.random.below(4'000)) - 2'000;
@@ -194,11 +234,11 @@ void World::settle() {
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
     n->disk.faults.failing_sync = n->rows.faults.failing_commit = n->rows.faults.failing_read = 0;
-    if (!n->up()) n->start();
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
     }
   }
+  start_all();
   const std::int64_t deadline = run_.scheduler.now_us() + kSettleUs;
   std::size_t records = run_.oracle.records();
   std::int64_t quiet_since = run_.scheduler.now_us();
@@ -211,8 +251,7 @@ void World::settle() {
     restart_failed();
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
-    const bool failed = std::ranges::any_of(
-        nodes_, [](const auto& n) { return n->shard().write_error().has_value(); });
+    const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
     if (failed || !converged(nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
@@ -225,7 +264,7 @@ void World::settle() {
 // What a failed sync has left is neither in memory nor to be read any more.
 void World::restart_failed() {
   for (const auto& n : nodes_) {
-    if (!n->shard().write_error()) {
+    if (!n->write_error()) {
       n->failed_since_us = run_.scheduler.now_us();
     } else if (run_.scheduler.now_us() - n->failed_since_us > kRescueUs) {
       n->crash(Loss::kPower);
@@ -263,7 +302,9 @@ void World::play() {
   settle();
   check_end("in the end");
   // What is on the disks is what was in memory.
-  for (const auto& n : nodes_) n->restart_cleanly();
+  if (options.reshard_every_us > 0 && run_.random.chance(0.5)) shards_ = other_number_of_shards();
+  for (const auto& n : nodes_) n->stop();
+  start_all();
   settle();
   check_end("after a restart");
   for (const auto& n : nodes_) n->count();
