@@ -1,9 +1,23 @@
 #include "sim/hosted_shard.h"
 
+#include <algorithm>
+#include <string_view>
+
 namespace even::sim {
 namespace {
 
 constexpr std::int64_t kTickUs = 5'000;
+constexpr std::int64_t kListingStepUs = 1'000;
+
+std::vector<std::string_view> sorted_lines(std::string_view reply) {
+  std::vector<std::string_view> lines;
+  for (std::size_t end; !reply.empty(); reply.remove_prefix(end + 1)) {
+    end = std::min(reply.find('\n'), reply.size() - 1);
+    lines.push_back(reply.substr(0, end));
+  }
+  std::ranges::sort(lines);
+  return lines;
+}
 
 }  // namespace
 
@@ -45,6 +59,20 @@ void HostedShard::need_turn() {
 void HostedShard::hold(LogPosition barrier, std::shared_ptr<WaitingReply> reply) {
   ++reply->shards;
   held_.push_back({barrier, std::move(reply)});
+}
+
+void HostedShard::follow(std::shared_ptr<Listing> listing, std::string expected) {
+  if (listing->step()) {
+    return after(run_.around(kListingStepUs),
+                 [this, listing, expected = std::move(expected)] { follow(listing, expected); });
+  }
+  const std::string reply = listing->take_reply();
+  const bool unreadable = run_.options.damage_every_us > 0 &&
+                          (reply.starts_with("-IOERR") || expected.starts_with("-IOERR"));
+  if (!unreadable && sorted_lines(reply) != sorted_lines(expected)) {
+    violated(fmt::format("a listing in steps replied {} instead of {}", reply, expected));
+  }
+  ++run_.outcome.listings;
 }
 
 void HostedShard::release() {

@@ -48,6 +48,9 @@ class HostedShard final : public Transport {
   // The reply leaves when the log has got this far, if no other shard keeps it.
   void hold(LogPosition barrier, std::shared_ptr<WaitingReply> reply);
   std::size_t held() const { return held_.size(); }
+  // Takes the steps of a listing that has just begun, among other events. `expected` is the reply
+  // of the same command executed at once; the order of elements may differ.
+  void follow(std::shared_ptr<Listing> listing, std::string expected);
   // Partitions that were repaired since this was asked last.
   std::uint64_t newly_repaired();
 

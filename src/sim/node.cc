@@ -75,6 +75,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.log.zero_bytes = options.zero_bytes;
   o.window_bytes = options.window_bytes;
   o.piece_bytes = options.piece_bytes;
+  o.listing_step = options.listing_step;
   o.pass_bytes = options.pass_bytes;
   o.retain_bytes = options.retain_bytes;
   if (options.evict > 0) {
@@ -412,11 +413,14 @@ bool Node::execute(int client, const Operation& operation) {
   for (const ShardId id : ids) {
     if (id != home) others.push_back(&shards_[id]->shard());
   }
+  std::shared_ptr<Listing> listing;
+  if (shard.lists_much(*command, args)) listing = shard.list(*command, args, false);
   const auto reply = std::make_shared<WaitingReply>(WaitingReply{.client = client});
   const LogPosition barrier = shard.execute(*command, args, false, reply->text, others);
   run_.event("client {} at n{}: {} -> {} bytes, {:016x}", client, number,
              fmt::join(operation.words, " "), reply->text.size(), hash64(reply->text));
   check_reply(operation, reply->text);
+  if (listing) shards_[home]->follow(std::move(listing), reply->text);
   reply->made = made_;
   shards_[home]->hold(barrier, reply);
   shards_[home]->need_turn();

@@ -73,6 +73,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.reshard_every_us = o.duration_us / among(2, 4, 8, 8);
     o.crash_in_resharding = among(0.0, 0.05, 0.2, 0.2);
   }
+  o.listing_step = among(std::size_t{1}, std::size_t{5}, std::size_t{20});
   return o;
 }
 
@@ -84,7 +85,8 @@ std::string RunOptions::describe() const {
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
-      "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} failing_commit={} evict={} "
+      "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} listing={} failing_commit={} "
+      "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
@@ -92,8 +94,8 @@ std::string RunOptions::describe() const {
       clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication,
       delay_us, partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_kept_ms, large, failing_commit, evict, backup_every_us / 1000, restore, kill,
-      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
+      expiry_kept_ms, large, listing_step, failing_commit, evict, backup_every_us / 1000, restore,
+      kill, damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
       crash_in_resharding);
 }
 

@@ -64,6 +64,7 @@ struct RunOptions {
   double type_confusion = 0;           // chance that a command is aimed at a key of another type
   double expiry = 0.05;                // share of commands that set an expiry
   int keys = 12;                       // per type
+  std::size_t listing_step = 2048;     // elements that a command lists at once
   double large = 0;                    // share of commands on collections that name many elements
   std::int64_t expiry_kept_ms = 1000;  // how long the expiry of a purged key is kept
 

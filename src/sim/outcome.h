@@ -19,6 +19,7 @@ struct Outcome {
   std::uint64_t repairs = 0;      // of damaged partitions
   std::uint64_t evicted = 0;      // keys that a cache policy deleted
   std::uint64_t reshardings = 0;  // begun
+  std::uint64_t listings = 0;     // that were made in steps
   double simulated_seconds = 0;
 };
 

@@ -41,6 +41,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.crashes += outcome.crashes;
     sum.snapshots += outcome.snapshots;
     sum.resumed += outcome.resumed;
+    sum.listings += outcome.listings;
     sum.conflicts += outcome.conflicts;
     sum.repairs += outcome.repairs;
     sum.evicted += outcome.evicted;
@@ -59,11 +60,12 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
   }
   fmt::print(
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
-      "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {:.0f} s of simulated "
+      "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {} listings, {:.0f} s "
+      "of simulated "
       "time in "
       "{:.1f} s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
-      sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.simulated_seconds,
+      sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.listings, sum.simulated_seconds,
       seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
