@@ -6,12 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <deque>
 #include <limits>
 #include <map>
 
-#include "log/test_log.h"
-#include "replica/shard.h"
+#include "replica/driven_shard.h"
 #include "store/sim_store.h"
 
 namespace even::test {
@@ -19,18 +17,12 @@ namespace {
 
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
-class Outbox final : public Transport {
- public:
-  void send(NodeNumber, std::string message) override { messages.push_back(std::move(message)); }
-  std::deque<std::string> messages;
-};
-
 // One of two nodes with two partitions; the first replica of partition 0 is node `first_of_0`, of
 // partition 1 it is node 1.
-struct Node {
+struct Node : DrivenShard {
   explicit Node(World& w, NodeNumber n = 1, NodeNumber first_of_0 = 1,
                 CacheShares* shares = nullptr, ShardId shard = 0)
-      : world(w),
+      : DrivenShard(w),
         number(n),
         first_of_0(first_of_0),
         shares(shares),
@@ -39,6 +31,8 @@ struct Node {
         disk(w.scheduler, random) {
     start();
   }
+
+  ~Node() { shard.reset(); }
 
   void start() {
     store = rows.shard_store();
@@ -63,13 +57,6 @@ struct Node {
   std::size_t cold() const { return shard->state(0)->cold() + shard->state(1)->cold(); }
   std::size_t keys_in(PartitionId id) const { return shard->state(id)->live_keys(); }
 
-  std::string run(const std::vector<std::string>& words) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    std::string reply;
-    shard->execute(*find_command(args[0]), args, false, reply);
-    shard->end_turn();
-    return reply;
-  }
   bool holds(const std::string& key) { return run({"exists", key}) == ":1\r\n"; }
   void write(const std::string& prefix, int count) {
     for (int i = 0; i < count; ++i) run({"set", fmt::format("{}{}", prefix, i), "v"});
@@ -80,21 +67,12 @@ struct Node {
     for (int i = 0; i < most; ++i) found += holds(fmt::format("{}{}", prefix, i)) ? 1 : 0;
     return found;
   }
-  void tick() {
-    shard->tick();
-    shard->end_turn();
-  }
   void shrink_to(std::size_t keys) {
     room = keys;
     tick();
     room = kNoLimit;
   }
-  void pass_time() {
-    for (int i = 0; i < 400; ++i) {
-      world.run_for(5'000);
-      tick();
-    }
-  }
+  // And keys are deleted nevertheless.
   void store_all() {
     shard->store_now([](const Result<>& outcome) { ASSERT_TRUE(outcome); });
     pass_time();
@@ -109,7 +87,6 @@ struct Node {
     start();
   }
 
-  World& world;
   const NodeNumber number;
   const NodeNumber first_of_0;
   CacheShares* const shares;
@@ -121,7 +98,6 @@ struct Node {
   std::size_t room = kNoLimit;
   CachePolicy policy = CachePolicy::kNoEviction;
   std::unique_ptr<RowStore> store;
-  std::unique_ptr<Shard> shard;
 };
 
 struct KeyEvictionTest : ::testing::Test {

@@ -3,15 +3,13 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "log/test_log.h"
-#include "replica/shard.h"
+#include "replica/driven_shard.h"
 #include "store/sim_store.h"
 
 namespace even::test {
@@ -70,9 +68,17 @@ class Watched final : public RowStore {
   std::unique_ptr<RowStore> store_;
 };
 
-struct Node {
-  Node() { start(); }
-  explicit Node(std::uint64_t bytes_of_log) : pass_bytes(bytes_of_log) { start(); }
+struct OwnWorld {
+  World own_world;
+};
+
+struct Node : private OwnWorld, DrivenShard {
+  explicit Node(std::uint64_t bytes_of_log = 128 << 20)
+      : DrivenShard(own_world), pass_bytes(bytes_of_log) {
+    start();
+  }
+
+  ~Node() { shard.reset(); }
 
   ShardOptions options() {
     ShardOptions options;
@@ -98,43 +104,14 @@ struct Node {
     rows.crash();
     start();
   }
-  std::string run(const std::vector<std::string>& words) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    std::string reply;
-    shard->execute(*find_command(args[0]), args, false, reply);
-    shard->end_turn();
-    return reply;
-  }
-  void pass_time(int ticks = 400) {
-    for (int i = 0; i < ticks; ++i) {
-      world.run_for(5'000);
-      shard->tick();
-      shard->end_turn();
-    }
-  }
-  void store_all() {
-    shard->store_changes();
-    pass_time();
-    ASSERT_TRUE(shard->all_stored());
-  }
-  // Lets go of all that may be.
-  void evict_all() {
-    store_all();
-    pressure = 2;
-    pass_time();
-    pressure = 0;
-  }
   std::size_t cold() const { return shard->state(0)->cold() + shard->state(1)->cold(); }
 
-  World world;
   sim::SimStore rows{world.scheduler, world.random};
   Silence out;
-  double pressure = 0;
   int slices = 0;  // so often memory is over its limit nevertheless
-  std::uint64_t pass_bytes = 128 << 20;
+  std::uint64_t pass_bytes;
   std::size_t listing_step = 2048;
   std::unique_ptr<Watched> store;
-  std::unique_ptr<Shard> shard;
 };
 
 inline std::vector<std::string> many(std::string command, std::string key, int first, int count,

@@ -2,30 +2,21 @@
 // disk and store. What it says to its peers is kept until the test passes it on.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <deque>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "log/test_log.h"
-#include "replica/shard.h"
+#include "replica/driven_shard.h"
 #include "store/sim_store.h"
 
 namespace even::test {
 
-class Outbox final : public Transport {
- public:
-  void send(NodeNumber, std::string message) override { messages.push_back(std::move(message)); }
-  std::deque<std::string> messages;
-};
-
-struct Replica {
+struct Replica : DrivenShard {
   Replica(World& w, NodeNumber n, std::vector<NodeNumber> r)
-      : world(w), number(n), replicas(std::move(r)), random(n) {
+      : DrivenShard(w), number(n), replicas(std::move(r)), random(n) {
     start();
   }
+  ~Replica() { shard.reset(); }
   void start() {
     ShardOptions options;
     options.node = number;
@@ -50,49 +41,20 @@ struct Replica {
     disk.crash();
     rows.crash();
   }
-  std::string run(const std::vector<std::string>& words) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    std::string reply;
-    shard->execute(*find_command(args[0]), args, false, reply);
-    shard->end_turn();
-    return reply;
-  }
-  void pass_time(int ticks = 400) {
-    for (int i = 0; i < ticks; ++i) {
-      world.run_for(5'000);
-      shard->tick();
-      shard->end_turn();
-    }
-  }
-  void store_all() {
-    shard->store_changes();
-    pass_time();
-    ASSERT_TRUE(shard->all_stored());
-  }
-  // Nothing is left in memory.
-  void evict_all() {
-    store_all();
-    pressure = 2;
-    pass_time();
-    pressure = 0;
-  }
   bool damaged() const { return shard->partitions()[0].damage.has_value(); }
   const PartitionState& state() const { return *shard->state(0); }
 
-  World& world;
   const NodeNumber number;
   const std::vector<NodeNumber> replicas;
   Random random;
   std::uint64_t retain_bytes = 1 << 30;
   std::uint64_t piece_bytes = 256 << 10;
   std::uint64_t window_bytes = 4 << 20;
-  double pressure = 0;
   sim::SimDisk disk{world.scheduler, random};
   sim::SimStore rows{world.scheduler, random};
   Outbox out;
   std::vector<std::string> warnings;
   std::unique_ptr<RowStore> store;
-  std::unique_ptr<Shard> shard;
 };
 
 }  // namespace even::test
