@@ -1,5 +1,6 @@
 #include "server/peer_hello.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -51,8 +52,9 @@ TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
   EXPECT_EQ(hello->protocol, 7u);
   const auto checked = check_hello(*hello, hello_of(1), two_nodes());
   ASSERT_FALSE(checked);
-  EXPECT_NE(checked.error().message.find("version 2 of the peer protocol, the other version 7"),
-            std::string::npos);
+  const std::string versions =
+      fmt::format("version {} of the peer protocol, the other version 7", kPeerProtocol);
+  EXPECT_NE(checked.error().message.find(versions), std::string::npos);
 }
 
 TEST(PeerHello, ARefusalCannotForgeLogLines) {
