@@ -95,11 +95,7 @@ template <Lists kLists>
 void list_command(Context& context, Args args) {
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
-  if (kLists == Lists::kFieldsAndValues) {
-    context.reply.map(hash.size);
-  } else {
-    context.reply.array(hash.size);
-  }
+  begin_list(context.reply, kLists, hash.size);
   hash.for_each([&](std::string_view field, const ScalarView& scalar) {
     list_field(context.reply, kLists, field, scalar);
   });

@@ -57,13 +57,13 @@ void smismember_command(Context& context, Args args) {
 }
 
 void reply_members(Context& context, const SetView& set) {
-  set.for_each([&](std::string_view member) { list_member(context.reply, member); });
+  set.for_each([&](std::string_view member) { context.reply.bulk(member); });
 }
 
 void smembers_command(Context& context, Args args) {
   SetView set;
   if (!find_set(context, args[1], set)) return;
-  context.reply.set(set.size());
+  begin_list(context.reply, Lists::kMembers, set.size());
   reply_members(context, set);
 }
 

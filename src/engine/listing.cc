@@ -2,12 +2,24 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "base/check.h"
 #include "base/hash.h"
 
 namespace even {
+namespace {
+
+constexpr std::size_t kMostReserved = 64 << 20;
+
+}  // namespace
+
+void begin_list(Reply& reply, Lists lists, std::size_t elements) {
+  if (lists == Lists::kFieldsAndValues) return reply.map(elements);
+  if (lists == Lists::kMembers) return reply.set(elements);
+  reply.array(elements);
+}
 
 void list_field(Reply& reply, Lists lists, std::string_view field, const ScalarView& value) {
   if (lists != Lists::kValues) reply.bulk(field);
@@ -15,8 +27,6 @@ void list_field(Reply& reply, Lists lists, std::string_view field, const ScalarV
   std::string scratch;
   reply.bulk(value.value(scratch));
 }
-
-void list_member(Reply& reply, std::string_view member) { reply.bulk(member); }
 
 bool Listing::applies(const Object* object, Lists lists, std::size_t step) {
   if (object == nullptr || lists == Lists::kNothing) return false;
@@ -38,13 +48,7 @@ Listing::Listing(PartitionState& state, std::string_view key, Lists lists, std::
   EVEN_CHECK(applies(object, lists, step), "a collection that is listed in steps is large");
   state.add_reader(*this);
   left_ = is_hash() ? object->hash().live() : object->set().size();
-  if (lists == Lists::kFieldsAndValues) {
-    reply_.map(left_);
-  } else if (lists == Lists::kMembers) {
-    reply_.set(left_);
-  } else {
-    reply_.array(left_);
-  }
+  begin_list(reply_, lists, left_);
 }
 
 Listing::~Listing() {
@@ -55,9 +59,12 @@ bool Listing::step() {
   const bool first = cursor_ == 0;
   const std::size_t all = left_;
   list(step_);
-  // So that the reply is not copied each time that it has outgrown its memory.
-  if (first && left_ > 0 && left_ < all)
-    out_.reserve(out_.size() / (all - left_) * (all + all / 16));
+  if (first && left_ > 0 && left_ < all) {
+    // So that the reply is not copied each time that it has outgrown its memory. The first elements
+    // may be far larger than the others.
+    const std::size_t expected = out_.size() / (all - left_) * (all + all / 16);
+    out_.reserve(std::min(expected, kMostReserved));
+  }
   return state_ != nullptr;
 }
 
@@ -114,7 +121,7 @@ void Listing::put(const HashView::Entry& field) {
 }
 
 void Listing::put(const SetView::Entry& member) {
-  list_member(reply_, member.name);
+  reply_.bulk(member.name);
   --left_;
 }
 

@@ -19,9 +19,9 @@
 
 namespace even {
 
-// Append what such a command says of one element.
+// Append how the reply to such a command begins, and what it says of a field.
+void begin_list(Reply& reply, Lists lists, std::size_t elements);
 void list_field(Reply& reply, Lists lists, std::string_view field, const ScalarView& value);
-void list_member(Reply& reply, std::string_view member);
 
 class Listing final : private StateReader {
  public:

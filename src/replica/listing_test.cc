@@ -81,6 +81,24 @@ TEST(Listing, TakesAStepAtATime) {
   EXPECT_EQ(contents(listing->take_reply(), 2), contents(node.run({"hgetall", "h"}), 2));
 }
 
+// What the first elements take says little of all of them.
+TEST(Listing, AsksForNoMoreMemoryThanItMayNeed) {
+  Node node;
+  node.listing_step = 1;
+  node.restart();
+  node.run(many("hset", "h", 0, 20'000, true));
+  std::string first = "e0";
+  for (int i = 1; i < 20'000; ++i) {
+    const std::string field = fmt::format("e{}", i);
+    if (hash64(field) < hash64(first)) first = field;
+  }
+  node.run({"hset", "h", first, std::string(16 << 20, 'x')});
+  auto listing = list(node, "hgetall", "h");
+  while (listing->step()) {
+  }
+  EXPECT_EQ(contents(listing->take_reply(), 2), contents(node.run({"hgetall", "h"}), 2));
+}
+
 // Whatever is done between its steps, and whatever of it is in memory.
 TEST(Listing, ShowsTheCollectionAsItWasInTheBeginning) {
   for (std::uint64_t seed = 1; seed <= 400; ++seed) {

@@ -305,8 +305,9 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
     return Block::kNone;
   }
   // Commands on one key stay in order by themselves: the same key takes the same way. Others
-  // neither overtake nor are overtaken.
-  const bool in_order = here || route.where == Route::Where::kOtherShard ||
+  // neither overtake nor are overtaken; nor is what is executed here in steps, so that a client has
+  // one such reply in the making and not one for each request of a pipeline.
+  const bool in_order = route.where == Route::Where::kOtherShard ||
                         (route.where == Route::Where::kOtherNodes &&
                          command.scope == Scope::kKeys && command.first_key == command.last_key);
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
