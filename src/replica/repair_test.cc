@@ -182,6 +182,20 @@ TEST_F(Repair, WaitsWhileNoPeerHasAllThatIsLost) {
   EXPECT_FALSE(b.state().vector().covers(before));
 }
 
+// What no peer has may be in rows that cannot be read, and in the log.
+TEST_F(Repair, KeepsTheLogUntilItIsDone) {
+  a.evict_all();
+  damage_all(a);
+  a.store_all();
+  const auto removed = a.shard->remove_log();
+  ASSERT_FALSE(removed);
+  EXPECT_THAT(removed.error().message, HasSubstr("partition 0 is damaged and needs the log"));
+  converse();
+  expect_whole_and_equal();
+  a.store_all();
+  EXPECT_TRUE(a.shard->remove_log());
+}
+
 TEST(RepairAlone, ASingleReplicaServesWhatItCanReadAndSaysWhatToDo) {
   World world;
   Replica node(world, 1, {1});

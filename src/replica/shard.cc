@@ -495,7 +495,7 @@ bool Shard::all_stored() const { return impl_->projection.all_stored(); }
 
 Result<> Shard::remove_log() {
   for (const auto& partition : impl_->core.partitions()) {
-    if (!partition->rows->closed()) continue;
+    if (!partition->damaged()) continue;
     return fail(fmt::format("partition {} is damaged and needs the log until it is repaired: {}",
                             partition->id, *partition->rows->damage()));
   }

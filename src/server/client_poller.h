@@ -1,9 +1,10 @@
 // Watches the sockets of a thread's clients. Asio arms a socket anew after each event, which is a
 // system call per request; here they stay armed, in an epoll instance of their own, which Asio
-// watches as a whole.
+// watches as a whole while there is nothing else to do.
 //
 // Level-triggered: what is not read or written yet is reported again. Used on the thread of its
-// io_context only.
+// io_context only. While the thread sleeps, Asio wakes it: arm(). While it does not, it calls
+// poll().
 #pragma once
 
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
@@ -23,13 +24,28 @@ struct Readiness {
 
 class ClientPoller {
  public:
-  // on_ready(client, what) is called in handlers of `io`. It may add, change and remove sockets.
-  // `now_us`: a monotonic clock; after `turn_us` of events a handler ends, and another one follows.
-  ClientPoller(asio::io_context& io, std::function<void(std::uint64_t, Readiness)> on_ready,
-               std::function<std::int64_t()> now_us, std::int64_t turn_us);
+  // on_ready(client, what) is called from poll(). It may add, change and remove sockets.
+  ClientPoller(asio::io_context& io, std::function<void(std::uint64_t, Readiness)> on_ready);
+  ~ClientPoller();
+  ClientPoller(const ClientPoller&) = delete;
+  ClientPoller& operator=(const ClientPoller&) = delete;
 
-  void start() { wait(); }
-  void stop() { epoll_.close(); }
+  // Has `io` run a handler, which does nothing, when there is something to poll.
+  void arm();
+  // Calls on_ready for what is ready now, until `expired()` says that it has taken long enough: the
+  // rest is left for the next call. Returns what may be left or has come meanwhile.
+  enum class Found { kNothing, kAll, kMore };
+  template <typename Expired>
+  Found poll(Expired expired) {
+    if (next_ == events_.size()) collect();
+    if (events_.empty()) return Found::kNothing;
+    while (next_ < events_.size()) {
+      const Event event = events_[next_++];
+      on_ready_(event.client, event.what);
+      if (expired()) break;
+    }
+    return next_ < events_.size() || events_.size() == kAtOnce ? Found::kMore : Found::kAll;
+  }
 
   // Watches a socket for reading; `client` names it in on_ready. False, with errno, when the kernel
   // refuses.
@@ -39,18 +55,21 @@ class ClientPoller {
   void remove(int socket);
 
  private:
+  // So few that sockets which are always ready cannot keep others from being reported: what has
+  // been reported goes to the end of the kernel's list.
+  static constexpr std::size_t kAtOnce = 32;
+
   struct Event {
     std::uint64_t client;
     Readiness what;
   };
-  void wait();
   void collect();
-  void dispatch();
 
-  asio::posix::basic_stream_descriptor<Executor> epoll_;
+  const int epoll_;
+  // Has the descriptor only while it is armed: the kernel tells each event of a socket on to an
+  // epoll instance around this one, at the cost of whoever sent what has come.
+  asio::posix::basic_stream_descriptor<Executor> waker_;
   std::function<void(std::uint64_t, Readiness)> on_ready_;
-  std::function<std::int64_t()> now_us_;
-  const std::int64_t turn_us_;
   std::vector<Event> events_;  // reported; those before next_ have been dealt with
   std::size_t next_ = 0;
 };

@@ -134,6 +134,8 @@ const std::vector<Option>& options() {
       EVEN_OPTION("node.name", set_name(c.node.name, v)),
       EVEN_OPTION("node.data", set_string(c.node.data, v)),
       EVEN_OPTION("node.shards", set_integer(c.node.shards, v, 0, 1024, " (0: half the cores)")),
+      EVEN_OPTION("node.busy_poll_us",
+                  set_integer(c.node.busy_poll_us, v, 0, 1'000'000, " microseconds")),
       EVEN_OPTION("node.log_level", set_choice(c.node.log_level, v, kLogLevels)),
 
       EVEN_OPTION("client.bind", set_addresses(c.client.bind, v)),

@@ -38,6 +38,8 @@ struct NodeOptions {
   std::string data = ".";
   // Threads that own partitions; 0: half the cores, at least one.
   uint32_t shards = 0;
+  // How long a busy thread looks for more to do before it sleeps; 0: it sleeps at once.
+  uint32_t busy_poll_us = 500;
   // trace, debug, info, warning, error, critical or off.
   std::string log_level = "info";
 };

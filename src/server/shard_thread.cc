@@ -15,9 +15,9 @@ namespace even::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{5};
-// A turn ends after so many handlers or so much time although more are ready, so that clients and
-// peers which never pause cannot keep the others' replies from leaving.
-constexpr int kHandlersPerTurn = 512;
+// A turn ends after so many looks at what is ready or so much time although there is more, so that
+// clients and peers which never pause cannot keep the others' replies from leaving.
+constexpr int kLooksPerTurn = 512;
 constexpr std::int64_t kTurnUs = 2000;
 constexpr std::size_t kReadBuffer = 64 * 1024;
 constexpr std::int64_t kIdleCheckUs = 1'000'000;
@@ -38,9 +38,8 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       id_(id),
       io_(1),
       tick_timer_(io_),
-      poller_(
-          io_, [this](std::uint64_t client, Readiness what) { on_client_ready(client, what); },
-          [this] { return clock_.monotonic_us(); }, kTurnUs),
+      poller_(io_, [this](std::uint64_t client, Readiness what) { on_client_ready(client, what); }),
+      busy_polling_(node.config.node.busy_poll_us, PosixClock::thread_cpu_us),
       random_(seed_from_system()),
       read_buffer_(kReadBuffer),
       router_(*this),
@@ -98,21 +97,41 @@ void ShardThread::run() {
   released_ = shard_->released();
   peers_.start();
   schedule_tick();
-  poller_.start();
   const auto work = asio::make_work_guard(io_);
   while (!stopped_) {
-    io_.run_one();
-    const std::int64_t deadline_us = clock_.monotonic_us() + kTurnUs;
-    for (int i = 1; i < kHandlersPerTurn && io_.poll_one() > 0; ++i) {
-      if (clock_.monotonic_us() > deadline_us) break;
+    const std::int64_t now_us = clock_.monotonic_us();
+    if (take_turn(now_us)) {
+      busy_polling_.found(now_us);
+    } else if (busy_polling_.again(now_us)) {
+      // What else is to run on this core goes first.
+      std::this_thread::yield();
+      continue;
+    } else {
+      poller_.arm();
+      io_.run_one();
+      busy_polling_.found(clock_.monotonic_us());
     }
     end_turn();
   }
-  poller_.stop();
   outcome_ = shard_->close();
   shard_.reset();
   store_.reset();
   disk_.reset();
+}
+
+// Deals with what is ready. False: nothing was.
+bool ShardThread::take_turn(std::int64_t now_us) {
+  const auto expired = [this, deadline_us = now_us + kTurnUs] {
+    return clock_.monotonic_us() > deadline_us;
+  };
+  for (int i = 0; i < kLooksPerTurn; ++i) {
+    const ClientPoller::Found clients = poller_.poll(expired);
+    const bool others = io_.poll_one() > 0;
+    if (clients == ClientPoller::Found::kNothing && !others) return i > 0;
+    if (clients != ClientPoller::Found::kMore && !others) break;
+    if (expired()) break;
+  }
+  return true;
 }
 
 void ShardThread::end_turn() {

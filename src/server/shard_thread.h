@@ -6,6 +6,8 @@
 // each connection that has replies, one message queue for each other thread. So a turn's commands
 // share one log write, and a connection's pipelined replies share one system call.
 //
+// When nothing is ready the thread sleeps, or, if it is busy, looks again (busy_polling.h).
+//
 // While the shard is lent (see lease.h), what needs it waits in the lease.
 #pragma once
 
@@ -27,6 +29,7 @@
 #include "env/posix_disk.h"
 #include "env/random.h"
 #include "replica/shard.h"
+#include "server/busy_polling.h"
 #include "server/client_poller.h"
 #include "server/command_stats.h"
 #include "server/command_timer.h"
@@ -129,6 +132,7 @@ class ShardThread {
 
  private:
   void run();
+  bool take_turn(std::int64_t now_us);
   Result<> recover();
   void end_turn();
   void flush();
@@ -142,8 +146,9 @@ class ShardThread {
   const ShardId id_;
   asio::io_context io_;
   asio::steady_timer tick_timer_;
-  ClientPoller poller_;
   PosixClock clock_;
+  ClientPoller poller_;
+  BusyPolling busy_polling_;
   Random random_;
   std::vector<char> read_buffer_;
   RequestBatch batch_;
