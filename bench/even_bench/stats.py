@@ -36,9 +36,9 @@ def percentile(ascending, p):
 
 
 def first_and_last_quarter(samples):
-    """The medians of the first and the last quarter of a series."""
+    """The means of the first and the last quarter of a series, which may rise and fall in between."""
     quarter = max(1, len(samples) // 4)
-    return statistics.median(samples[:quarter]), statistics.median(samples[-quarter:])
+    return statistics.fmean(samples[:quarter]), statistics.fmean(samples[-quarter:])
 
 
 def histogram_quantile(text, metric, quantile):

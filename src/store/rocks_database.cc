@@ -225,7 +225,8 @@ class RocksDatabase::Core {
         machine(this->options.env),
         env(make_env(machine, background)) {
     this->options.env = env.get();
-    this->options.listeners.push_back(make_listener(background));
+    const auto* table = this->options.table_factory->GetOptions<rocksdb::BlockBasedTableOptions>();
+    this->options.listeners.push_back(make_listener(background, table->block_cache));
   }
   ~Core() { EVEN_CHECK(handles == 0, "a store outlives its database"); }
 

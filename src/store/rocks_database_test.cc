@@ -178,6 +178,19 @@ TEST(RocksDatabase, StatsTellWhatWasWritten) {
   EXPECT_EQ(stats.background_errors, 0u);
 }
 
+// The same rows over and over: what is in the cache of files that are gone must not stay.
+TEST(RocksDatabase, WritingDoesNotFillTheCacheOfBlocks) {
+  RocksWorld world;
+  std::uint64_t most = 0;
+  for (int pass = 0; pass < 200; ++pass) {
+    Rows rows;
+    for (int i = 0; i < 5'000; ++i) rows[fmt::format("row {:06}", i)] = std::to_string(pass);
+    ASSERT_TRUE(put(world, rows));
+    if (pass >= 20) most = std::max(most, world.database->stats().block_cache);
+  }
+  EXPECT_LE(most, 512u << 10);  // there are some 10 KiB of index and filter for each pass
+}
+
 TEST(RocksDatabase, AStoreInUseIsRefused) {
   const RocksWorld world;
   EXPECT_THAT(error_of_open(world.directory.path()),

@@ -1,6 +1,7 @@
 #include "store/rocks_hooks.h"
 
 #include <fmt/format.h>
+#include <rocksdb/cache.h>
 #include <rocksdb/env.h>
 #include <rocksdb/file_checksum.h>
 #include <rocksdb/file_system.h>
@@ -8,6 +9,7 @@
 #include <spdlog/spdlog.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdarg>
 #include <cstdio>
@@ -19,8 +21,10 @@ namespace {
 
 class Listener final : public rocksdb::EventListener {
  public:
-  explicit Listener(std::shared_ptr<BackgroundWork> background)
-      : background_(std::move(background)) {}
+  Listener(std::shared_ptr<BackgroundWork> background, std::shared_ptr<rocksdb::Cache> blocks)
+      : background_(std::move(background)),
+        blocks_(std::move(blocks)),
+        block_capacity_(blocks_->GetCapacity()) {}
   void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* error) override {
     background_->failed(error->ToString(),
                         reason == rocksdb::BackgroundErrorReason::kManifestWrite);
@@ -31,8 +35,28 @@ class Listener final : public rocksdb::EventListener {
     *auto_recovery = false;
   }
 
+  // What compaction itself brought into the cache of the files that it has replaced: their indexes
+  // and filters. Nothing there can be removed by file, but these are likely to be what has not been
+  // used for longest.
+  void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& job) override {
+    if (!job.status.ok()) return;
+    std::size_t gone = 0;
+    for (const auto& [path, properties] : job.table_properties) {
+      const bool stays = std::ranges::find(job.output_files, path) != job.output_files.end();
+      if (stays || properties == nullptr) continue;
+      gone += properties->index_size + properties->filter_size;
+    }
+    std::lock_guard lock(blocks_mutex_);
+    const std::size_t used = blocks_->GetUsage();
+    blocks_->SetCapacity(used - std::min(used, gone));
+    blocks_->SetCapacity(block_capacity_);
+  }
+
  private:
   const std::shared_ptr<BackgroundWork> background_;
+  const std::shared_ptr<rocksdb::Cache> blocks_;
+  const std::size_t block_capacity_;
+  std::mutex blocks_mutex_;
 };
 
 class Files final : public rocksdb::FileSystemWrapper {
@@ -152,8 +176,9 @@ bool BackgroundWork::settled() const {
   return settled_ == manifest_failures_;
 }
 
-std::shared_ptr<rocksdb::EventListener> make_listener(std::shared_ptr<BackgroundWork> background) {
-  return std::make_shared<Listener>(std::move(background));
+std::shared_ptr<rocksdb::EventListener> make_listener(std::shared_ptr<BackgroundWork> background,
+                                                      std::shared_ptr<rocksdb::Cache> blocks) {
+  return std::make_shared<Listener>(std::move(background), std::move(blocks));
 }
 
 std::unique_ptr<rocksdb::Env> make_env(rocksdb::Env* base,

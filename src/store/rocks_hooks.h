@@ -10,6 +10,7 @@
 #include <string>
 
 namespace rocksdb {
+class Cache;
 class Env;
 class EventListener;
 class FileChecksumGenFactory;
@@ -54,7 +55,11 @@ class BackgroundWork {
   std::uint64_t settled_ = 0;
 };
 
-std::shared_ptr<rocksdb::EventListener> make_listener(std::shared_ptr<BackgroundWork> background);
+// Reports to `background`, and keeps `blocks` from filling with those of files that are gone:
+// RocksDB 7.8 leaves them there until they are the least recently used and room is needed, so that
+// the memory of a node that only writes would grow up to the cache's capacity.
+std::shared_ptr<rocksdb::EventListener> make_listener(std::shared_ptr<BackgroundWork> background,
+                                                      std::shared_ptr<rocksdb::Cache> blocks);
 
 // The file system of `base`, which must outlive it, but for files that RocksDB 7.8 should not
 // delete:

@@ -102,7 +102,7 @@ def measure(run):
                 taken["data directory"][server.name].append(summary(disk[server.name], rate))
     return (f"{options.keys:,} keys, values of {len(VALUE)} bytes, overwritten at {options.rate:,} a second in "
             f"{BATCHES_PER_SECOND} pipelines for {options.minutes:g} min, all servers at the same time, fsync {run.fsync}, "
-            f"{run.rounds_text}. Medians of the first and the last quarter of the time, and the maximum.\n\n"
+            f"{run.rounds_text}. Means over the first and the last quarter of the time, and the maximum.\n\n"
             + comparison("what", taken, COLUMNS, run.baselines))
 
 
