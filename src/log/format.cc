@@ -87,7 +87,8 @@ std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition posi
   header.body_bytes = get_little_endian<std::uint32_t>(bytes.data() + 4);
   header.position = get_little_endian<std::uint64_t>(bytes.data() + 8);
   header.durable = get_little_endian<std::uint64_t>(bytes.data() + 16);
-  if (header.position != position || header.body_bytes > bytes.size() - kFrameHeaderBytes)
+  if (header.position != position || header.durable > position ||
+      header.body_bytes > bytes.size() - kFrameHeaderBytes)
     return std::nullopt;
   const std::string_view content = bytes.substr(kFrameHeaderBytes, header.body_bytes);
   if (get_little_endian<std::uint64_t>(bytes.data() + 24) !=

@@ -509,6 +509,35 @@ TEST(Log, WhatNoFrameSaysToBeDurableIsWrittenAnewAtStart) {
   EXPECT_THAT(OpenLog(world).records, ElementsAre("first", "second"));
 }
 
+// No frame of ours says such things. What begins a segment must begin with a frame all the same.
+TEST(Log, WhatFramesSayToBeDurableCountsUpToWhereOneBegins) {
+  std::string body;
+  append_entry(body, "first");
+  for (const LogPosition said : {LogPosition{0}, LogPosition{1}, LogPosition{40}, kFrameOfFirst}) {
+    World world;
+    std::string frames = encode_frame(0, 0, body);
+    ASSERT_EQ(frames.size(), kFrameOfFirst);
+    frames += encode_frame(kFrameOfFirst, said, body);
+    world.put(kFirstSegment, encode_segment_header({0, 0}) + frames);
+    OpenLog log(world);
+    ASSERT_EQ(log.error(), "");
+    EXPECT_EQ(log.records, (std::vector<std::string>{"first", "first"}));
+    EXPECT_TRUE(log.write({"third"})) << said;
+    EXPECT_EQ(world.disk.list()->size(), said == kFrameOfFirst ? 2u : 1u) << said;
+  }
+}
+
+TEST(Log, AFrameThatSaysToBeDurableItselfIsNone) {
+  std::string body;
+  append_entry(body, "first");
+  World world;
+  world.put(kFirstSegment, encode_segment_header({0, 0}) + encode_frame(0, 0, body) +
+                               encode_frame(kFrameOfFirst, kFrameOfFirst + 1, body));
+  OpenLog log(world);
+  EXPECT_EQ(log.records, std::vector<std::string>{"first"});
+  EXPECT_TRUE(log.write({"second"}));
+}
+
 TEST(Log, AFullDiskIsReportedBeforeARecordFindsNoRoomAndForgottenWhenThereIsRoom) {
   World world;
   OpenLog log(world);

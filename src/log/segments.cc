@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 
 namespace even {
 
@@ -30,10 +31,13 @@ Result<SegmentScan> scan_frames(
     const std::function<Result<>(std::uint64_t offset, std::string_view body)>& visit) {
   SegmentScan scan;
   std::string_view body;
+  std::deque<LogPosition> begins;  // of frames, from what is durable on
   while (scan.intact < content.size()) {
     const auto header = decode_frame(content.substr(scan.intact), base + scan.intact, body);
     if (!header) break;
-    scan.durable = std::max(scan.durable, header->durable);
+    begins.push_back(base + scan.intact);
+    for (; !begins.empty() && begins.front() <= header->durable; begins.pop_front())
+      scan.durable = begins.front();
     if (auto visited = visit(scan.intact, body); !visited) return std::unexpected(visited.error());
     scan.intact += kFrameHeaderBytes + header->body_bytes;
     ++scan.frames;
