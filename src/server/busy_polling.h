@@ -3,8 +3,8 @@
 // To sleep and be woken costs microseconds, most of them at the client that sends the next request:
 // its send() has to wake another core. A busy thread is better off looking again until that request
 // has come. What it burns meanwhile is bounded: only a thread that has used half of the last window
-// for work goes on looking, and not for longer than a limit. So it never takes more than twice what
-// its work needs, and a thread with little to do sleeps.
+// for work goes on looking, and not for longer than a limit. So on average it takes no more than
+// twice what its work needs, and a thread with little to do sleeps.
 //
 // Time spent looking is measured by the wall clock, work by the CPU's: where other threads want the
 // core, the difference is taken for looking, and the thread sleeps sooner.
@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 
 namespace even::server {
 
@@ -32,7 +33,7 @@ class BusyPolling {
     return false;
   }
 
-  // There was something to do, which began at `now_us`.
+  // There was something to do, which began at `now_us`; it may have slept before.
   void found(std::int64_t now_us) {
     stop_looking(now_us);
     const std::int64_t window_us = now_us - window_start_us_;

@@ -49,10 +49,12 @@ void ClientPoller::remove(int socket) { ::epoll_ctl(epoll_, EPOLL_CTL_DEL, socke
 
 void ClientPoller::arm() {
   if (waker_.is_open()) return;
-  waker_.assign(epoll_);
-  waker_.async_wait(asio::posix::descriptor_base::wait_read, [this](error_code error) {
-    if (!error) waker_.release();
-  });
+  error_code error;
+  waker_.assign(epoll_, error);
+  // The kernel may be out of room for what is watched. The thread's next tick polls as well.
+  if (error) return;
+  waker_.async_wait(asio::posix::descriptor_base::wait_read,
+                    [this](error_code) { waker_.release(); });
 }
 
 void ClientPoller::collect() {

@@ -30,11 +30,16 @@ class ClientPoller {
   ClientPoller(const ClientPoller&) = delete;
   ClientPoller& operator=(const ClientPoller&) = delete;
 
-  // Has `io` run a handler, which does nothing, when there is something to poll.
+  // From now on `io` has a handler to run, which does nothing, as soon as there is something to
+  // poll; until it has run.
   void arm();
-  // Calls on_ready for what is ready now, until `expired()` says that it has taken long enough: the
-  // rest is left for the next call. Returns what may be left or has come meanwhile.
-  enum class Found { kNothing, kAll, kMore };
+  // Calls on_ready for what is ready now, at most kAtOnce, until `expired()` says that it has taken
+  // long enough.
+  enum class Found {
+    kNothing,  // nothing was ready
+    kAll,      // on_ready was called for all that was
+    kMore,     // there may be more that was: for the next call
+  };
   template <typename Expired>
   Found poll(Expired expired) {
     if (next_ == events_.size()) collect();
@@ -66,8 +71,8 @@ class ClientPoller {
   void collect();
 
   const int epoll_;
-  // Has the descriptor only while it is armed: the kernel tells each event of a socket on to an
-  // epoll instance around this one, at the cost of whoever sent what has come.
+  // Has epoll_ while it is armed and only then: while Asio watches it, too, each send() of a client
+  // has the kernel wake both.
   asio::posix::basic_stream_descriptor<Executor> waker_;
   std::function<void(std::uint64_t, Readiness)> on_ready_;
   std::vector<Event> events_;  // reported; those before next_ have been dealt with

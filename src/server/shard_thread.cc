@@ -10,14 +10,13 @@
 #include "base/check.h"
 #include "server/connection.h"
 #include "server/shard_options.h"
+#include "server/turn.h"
 
 namespace even::server {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{5};
-// A turn ends after so many looks at what is ready or so much time although there is more, so that
-// clients and peers which never pause cannot keep the others' replies from leaving.
-constexpr int kLooksPerTurn = 512;
+// For clients in a turn, and for all else: their replies leave in the end of it.
 constexpr std::int64_t kTurnUs = 2000;
 constexpr std::size_t kReadBuffer = 64 * 1024;
 constexpr std::int64_t kIdleCheckUs = 1'000'000;
@@ -100,10 +99,10 @@ void ShardThread::run() {
   const auto work = asio::make_work_guard(io_);
   while (!stopped_) {
     const std::int64_t now_us = clock_.monotonic_us();
-    if (take_turn(now_us)) {
+    if (take_turn(poller_, io_, clock_, kTurnUs)) {
       busy_polling_.found(now_us);
     } else if (busy_polling_.again(now_us)) {
-      // What else is to run on this core goes first.
+      // For what else is to run on this core.
       std::this_thread::yield();
       continue;
     } else {
@@ -117,21 +116,6 @@ void ShardThread::run() {
   shard_.reset();
   store_.reset();
   disk_.reset();
-}
-
-// Deals with what is ready. False: nothing was.
-bool ShardThread::take_turn(std::int64_t now_us) {
-  const auto expired = [this, deadline_us = now_us + kTurnUs] {
-    return clock_.monotonic_us() > deadline_us;
-  };
-  for (int i = 0; i < kLooksPerTurn; ++i) {
-    const ClientPoller::Found clients = poller_.poll(expired);
-    const bool others = io_.poll_one() > 0;
-    if (clients == ClientPoller::Found::kNothing && !others) return i > 0;
-    if (clients != ClientPoller::Found::kMore && !others) break;
-    if (expired()) break;
-  }
-  return true;
 }
 
 void ShardThread::end_turn() {

@@ -132,7 +132,6 @@ class ShardThread {
 
  private:
   void run();
-  bool take_turn(std::int64_t now_us);
   Result<> recover();
   void end_turn();
   void flush();

@@ -19,6 +19,14 @@
 namespace even {
 namespace {
 
+// What RocksDB itself brings into the cache when it takes in a file: its index, its filter, and the
+// first and the last block of its rows.
+std::uint64_t blocks_of_opening(const rocksdb::TableProperties& file) {
+  const std::uint64_t rows = file.raw_key_size + file.raw_value_size;
+  return file.index_size + file.filter_size +
+         2 * rows / std::max<std::uint64_t>(file.num_data_blocks, 1);
+}
+
 class Listener final : public rocksdb::EventListener {
  public:
   Listener(std::shared_ptr<BackgroundWork> background, std::shared_ptr<rocksdb::Cache> blocks)
@@ -35,24 +43,29 @@ class Listener final : public rocksdb::EventListener {
     *auto_recovery = false;
   }
 
-  // What compaction itself brought into the cache of the files that it has replaced: their indexes
-  // and filters. Nothing there can be removed by file, but these are likely to be what has not been
-  // used for longest.
   void OnCompactionCompleted(rocksdb::DB*, const rocksdb::CompactionJobInfo& job) override {
     if (!job.status.ok()) return;
     std::size_t gone = 0;
     for (const auto& [path, properties] : job.table_properties) {
       const bool stays = std::ranges::find(job.output_files, path) != job.output_files.end();
       if (stays || properties == nullptr) continue;
-      gone += properties->index_size + properties->filter_size;
+      gone += blocks_of_opening(*properties);
     }
-    std::lock_guard lock(blocks_mutex_);
-    const std::size_t used = blocks_->GetUsage();
-    blocks_->SetCapacity(used - std::min(used, gone));
-    blocks_->SetCapacity(block_capacity_);
+    forget_blocks(gone);
   }
 
  private:
+  // Of files that are gone. Nothing can be removed from the cache by file; but nobody has used
+  // these since, so that they are among what has not been used for longest. In a cache that is
+  // nearly full they have to give way anyhow.
+  void forget_blocks(std::size_t bytes) {
+    std::lock_guard lock(blocks_mutex_);
+    const std::size_t used = blocks_->GetUsage();
+    if (used > block_capacity_ / 8 * 7) return;
+    blocks_->SetCapacity(used - std::min(used, bytes));
+    blocks_->SetCapacity(block_capacity_);
+  }
+
   const std::shared_ptr<BackgroundWork> background_;
   const std::shared_ptr<rocksdb::Cache> blocks_;
   const std::size_t block_capacity_;

@@ -55,9 +55,9 @@ class BackgroundWork {
   std::uint64_t settled_ = 0;
 };
 
-// Reports to `background`, and keeps `blocks` from filling with those of files that are gone:
-// RocksDB 7.8 leaves them there until they are the least recently used and room is needed, so that
-// the memory of a node that only writes would grow up to the cache's capacity.
+// Reports to `background`, and keeps `blocks`, one list of them in the order of their use, from
+// filling with those of files that are gone: RocksDB 7.8 leaves them there until room is needed, so
+// that the memory of a node that only writes would grow up to the cache's capacity.
 std::shared_ptr<rocksdb::EventListener> make_listener(std::shared_ptr<BackgroundWork> background,
                                                       std::shared_ptr<rocksdb::Cache> blocks);
 
