@@ -19,7 +19,7 @@ ShardOptions without_cache_policy(ShardOptions options) {
   return options;
 }
 
-// Those of shards from `first` on.
+// Those of shards from `first` on, which are empty: that is how a change of the number leaves them.
 Result<> remove_logs(ShardId first, Disk& disk) {
   if (EVEN_MUTANT(kFormerLogsLeft)) return {};
   const auto names = disk.list();
@@ -28,6 +28,18 @@ Result<> remove_logs(ShardId first, Disk& disk) {
   for (const std::string& name : *names) {
     const auto segment = parse_segment_name(name);
     if (!segment || segment->shard < first) continue;
+    const auto size = disk.size(name);
+    if (!size) return std::unexpected(size.error());
+    const auto content = disk.read(name, 0, *size);
+    if (!content) return std::unexpected(content.error());
+    const std::size_t last = content->find_last_not_of('\0');
+    if (last != std::string::npos && last >= kSegmentHeaderBytes) {
+      return fail(fmt::format(
+          "{} has records, although by the file 'identity' there are {} shards and none "
+          "with number {}. Nothing was changed: restore 'identity', or write there the "
+          "number of shards that there were",
+          name, first, segment->shard));
+    }
     if (const auto removed = disk.remove(name); !removed) return removed;
     removed_any = true;
   }

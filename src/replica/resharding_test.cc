@@ -1,6 +1,7 @@
 #include "replica/resharding.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -209,6 +210,23 @@ TEST_F(ReshardingTest, WhatFormerShardsLeftIsNotTakenForThatOfNewOnes) {
   lose_power();
   start(3);
   expect("later");
+}
+
+// Somebody has written the file 'identity' anew, with another number.
+TEST_F(ReshardingTest, ALogWithRecordsIsNotRemovedUnread) {
+  start(3);
+  write("v");
+  lose_power();
+  ASSERT_TRUE(write_identity(world_.disk, identity(2)));
+  begin(2);
+  const auto done = finish();
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().message,
+              ::testing::HasSubstr("there are 2 shards and none with number 2"));
+  lose_power();
+  ASSERT_TRUE(write_identity(world_.disk, identity(3)));
+  start(2);
+  expect("v");
 }
 
 TEST_F(ReshardingTest, ThereAreNoMoreShardsWhileWhatFormerOnesLeftCannotBeRemoved) {
