@@ -77,18 +77,23 @@ class Reach : public Keyspace {
 };
 
 // Replays the log's records in batches, so that what they change can be read from the store in the
-// order in which it is there.
+// order in which it is there. Each batch is one walk over all of the store: as a rule there is one.
 class Replay {
  public:
-  explicit Replay(ShardCore& core) : core_(core) {}
+  explicit Replay(ShardCore& core)
+      : core_(core), batch_bytes_(std::max(kLeastBatchBytes, 2 * core.options.pass_bytes)) {}
 
   Result<> take(std::string_view record, LogPosition frame) {
     const auto needed = core_.note_logged(record, frame, cold_);
     if (!needed) return std::unexpected(needed.error());
     if (!*needed) return {};
-    records_.emplace_back(bytes_.size(), record.size());
-    bytes_ += record;
-    return bytes_.size() < kBatchBytes ? Result<>() : finish();
+    if (chunks_.empty() || chunks_.back().capacity() - chunks_.back().size() < record.size())
+      chunks_.emplace_back().reserve(std::max(kChunkBytes, record.size()));
+    chunks_.back() += record;
+    records_.push_back(
+        std::string_view(chunks_.back()).substr(chunks_.back().size() - record.size()));
+    bytes_ += record.size();
+    return bytes_ < batch_bytes_ ? Result<>() : finish();
   }
 
   Result<> finish() {
@@ -99,15 +104,15 @@ class Replay {
         state.warm_elements(std::move(cold.elements));
       });
     }
-    for (const auto& [at, size] : records_) {
-      const std::string_view bytes = std::string_view(bytes_).substr(at, size);
+    for (const std::string_view record : records_) {
       Result<> replayed;
-      unless_unreadable(core_.at(decode_record_head(bytes)->partition),
-                        [&] { replayed = core_.replay(bytes); });
+      unless_unreadable(core_.at(decode_record_head(record)->partition),
+                        [&] { replayed = core_.replay(record); });
       if (!replayed) return replayed;
     }
     records_.clear();
-    bytes_.clear();
+    chunks_.clear();
+    bytes_ = 0;
     return {};
   }
 
@@ -122,11 +127,14 @@ class Replay {
     }
   }
 
-  static constexpr std::size_t kBatchBytes = 128 << 20;
+  static constexpr std::uint64_t kLeastBatchBytes = 128 << 20;
+  static constexpr std::size_t kChunkBytes = 4 << 20;
   ShardCore& core_;
+  const std::uint64_t batch_bytes_;
   ShardCore::Cold cold_;
-  std::string bytes_;
-  std::vector<std::pair<std::size_t, std::size_t>> records_;  // where in `bytes_`
+  std::vector<std::string> chunks_;        // of a batch's bytes; they do not move
+  std::vector<std::string_view> records_;  // in them
+  std::uint64_t bytes_ = 0;
 };
 
 }  // namespace
