@@ -36,8 +36,8 @@ struct SegmentScan {
   std::uint64_t intact = 0;  // bytes of intact frames from the start
   std::uint64_t frames = 0;
   std::uint64_t torn = 0;  // bytes after them, without the zeroes at the end of the file
-  LogPosition durable =
-      0;  // where the last frame begins before which all was durable, as frames say
+  // Where the last frame begins before which all was durable, by what frames say.
+  LogPosition durable = 0;
   std::optional<LogPosition>
       claim;  // set when a frame after the damage claims that the damaged place was durable
 };

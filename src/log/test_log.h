@@ -70,6 +70,27 @@ struct OpenLog {
   std::vector<LogPosition> positions;  // of the frames they are in
 };
 
+// Each flush goes to a segment of its own.
+inline LogOptions rolling() {
+  return {.fsync = FsyncPolicy::kAlways, .segment_bytes = 1, .tail_bytes = 1};
+}
+constexpr std::size_t kZeroBytes = 1000;
+inline LogOptions zeroing() { return {.fsync = FsyncPolicy::kAlways, .zero_bytes = kZeroBytes}; }
+
+using Records = std::vector<std::string>;
+
+// All that the log has from `from` on, by reads of at most `limit` bytes and a frame.
+inline Records read_from(Log& log, LogPosition from, std::uint64_t limit = 1 << 20) {
+  Records records;
+  while (from < log.end()) {
+    const auto next =
+        log.read(from, limit, [&](std::string_view record) { records.emplace_back(record); });
+    EVEN_CHECK(next && *next > from, next ? "a read goes on" : next.error().message);
+    from = *next;
+  }
+  return records;
+}
+
 constexpr char kFirstSegment[] = "log-0000-0000000000000000.seg";
 
 // A log of three frames, synced one by one; each says that those before it were durable.

@@ -77,11 +77,10 @@ class Reach : public Keyspace {
 };
 
 // Replays the log's records in batches, so that what they change can be read from the store in the
-// order in which it is there. Each batch is one walk over all of the store: as a rule there is one.
+// order in which it is there.
 class Replay {
  public:
-  explicit Replay(ShardCore& core)
-      : core_(core), batch_bytes_(std::max(kLeastBatchBytes, 2 * core.options.pass_bytes)) {}
+  explicit Replay(ShardCore& core) : core_(core) {}
 
   Result<> take(std::string_view record, LogPosition frame) {
     const auto needed = core_.note_logged(record, frame, cold_);
@@ -93,7 +92,7 @@ class Replay {
     records_.push_back(
         std::string_view(chunks_.back()).substr(chunks_.back().size() - record.size()));
     bytes_ += record.size();
-    return bytes_ < batch_bytes_ ? Result<>() : finish();
+    return bytes_ < core_.options.replay_bytes ? Result<>() : finish();
   }
 
   Result<> finish() {
@@ -127,10 +126,8 @@ class Replay {
     }
   }
 
-  static constexpr std::uint64_t kLeastBatchBytes = 128 << 20;
   static constexpr std::size_t kChunkBytes = 4 << 20;
   ShardCore& core_;
-  const std::uint64_t batch_bytes_;
   ShardCore::Cold cold_;
   std::vector<std::string> chunks_;        // of a batch's bytes; they do not move
   std::vector<std::string_view> records_;  // in them

@@ -69,6 +69,9 @@ struct ShardOptions {
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t pass_bytes = 128 << 20;  // log written between two passes of the store
+  // Of the log's records, how much is replayed at once when the shard is recovered. It is in memory
+  // then, and each time costs a walk over all of the store.
+  std::uint64_t replay_bytes = 256 << 20;
   // The memory that the process uses as a share of what it may use; none: there is no limit. Beyond
   // 1, objects that are stored are let go, or keys are deleted.
   std::function<double()> memory_pressure;

@@ -27,6 +27,10 @@ class Thread {
     }
     return true;
   }
+  // For longer than a window; work comes last.
+  void be_busy() {
+    for (int i = 0; i < 200; ++i) idle(20), work(80);
+  }
   // The thread looks once, and something else has the core for so long.
   bool lose_core(std::int64_t us) {
     const bool awake = polling_.again(now_us_);
@@ -56,15 +60,13 @@ TEST(BusyPolling, SleepsUntilItHasBeenBusy) {
 
 TEST(BusyPolling, ABusyThreadLooksAgain) {
   Thread thread(500);
-  for (int i = 0; i < 200; ++i) thread.work(80), thread.idle(20);
-  thread.work(80);
+  thread.be_busy();
   EXPECT_TRUE(thread.idle(100));
 }
 
 TEST(BusyPolling, ButNotForLongerThanTheLimit) {
   Thread thread(500);
-  for (int i = 0; i < 200; ++i) thread.work(80), thread.idle(20);
-  thread.work(80);
+  thread.be_busy();
   EXPECT_FALSE(thread.idle(501));
 }
 
@@ -77,7 +79,7 @@ TEST(BusyPolling, AThreadWithLittleToDoSleeps) {
 
 TEST(BusyPolling, ALoadThatEndsPutsItToSleep) {
   Thread thread(500);
-  for (int i = 0; i < 200; ++i) thread.work(80), thread.idle(20);
+  thread.be_busy();
   // A timer every 5 ms is all that is left.
   for (int i = 0; i < 3; ++i) thread.work(10), thread.idle(5'000);
   thread.start_counting();

@@ -77,6 +77,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.piece_bytes = options.piece_bytes;
   o.listing_step = options.listing_step;
   o.pass_bytes = options.pass_bytes;
+  o.replay_bytes = options.pass_bytes / 4;
   o.retain_bytes = options.retain_bytes;
   if (options.evict > 0) {
     o.memory_pressure = [this] { return random.chance(run_.options.evict) ? 2.0 : 0.5; };
