@@ -3,12 +3,15 @@
 add_library(even_flags INTERFACE)
 target_compile_options(even_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
                                             # GCC 12 reports false positives in optional and absl containers.
-                                            $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+                                            # -fpch-preprocess: what ccache knows a precompiled header by.
+                                            "$<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-array-bounds;-fpch-preprocess>")
 target_include_directories(even_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
 # Boost arrives only to serve Asio, Beast and msgpack; the last one is told not to pull in more of it.
 target_compile_definitions(even_flags INTERFACE EVEN_VERSION="${PROJECT_VERSION}"
                                                 MSGPACK_NO_BOOST BOOST_ASIO_NO_DEPRECATED
                                                 BOOST_ERROR_CODE_HEADER_ONLY)
+# Their macros have to be the same in all code that shares a precompiled header.
+target_link_libraries(even_flags INTERFACE fmt::fmt spdlog::spdlog msgpackc-cxx)
 if(EVEN_SANITIZE)
   target_compile_options(even_flags INTERFACE -fsanitize=${EVEN_SANITIZE} -fno-omit-frame-pointer
                                               -fno-sanitize-recover=all)
@@ -29,31 +32,61 @@ if(EVEN_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${EVEN_CCACHE})
 endif()
 
+# Headers that nearly every file reads are read once. even_precompile(name parts [headers...]): a
+# precompiled header of `headers`, compiled as everything that links `parts`, which is what its users link at least.
+file(WRITE ${CMAKE_BINARY_DIR}/precompiled.cc "")
+function(even_precompile name parts)
+  add_library(${name} OBJECT ${CMAKE_BINARY_DIR}/precompiled.cc)
+  target_link_libraries(${name} PRIVATE even_flags absl::btree absl::flat_hash_map absl::flat_hash_set
+                                        absl::inlined_vector ${parts})
+  target_precompile_headers(${name} PRIVATE ${EVEN_COMMON_HEADERS} ${ARGN})
+endfunction()
+set(EVEN_COMMON_HEADERS
+    <algorithm> <array> <bit> <charconv> <compare> <cstdint> <cstring> <deque> <expected> <functional> <limits> <map>
+    <memory> <optional> <set> <span> <string> <string_view> <utility> <variant> <vector>
+    <absl/container/btree_map.h> <absl/container/btree_set.h> <absl/container/flat_hash_map.h>
+    <absl/container/flat_hash_set.h> <absl/container/inlined_vector.h> <fmt/format.h>)
+even_precompile(even_core_headers "")
+even_precompile(even_network_headers "OpenSSL::SSL;Threads::Threads"
+                <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/post.hpp> <boost/asio/ssl.hpp>
+                <boost/asio/steady_timer.hpp> <boost/asio/write.hpp> <spdlog/spdlog.h>)
+if(EVEN_TESTS)
+  even_precompile(even_test_headers "GTest::gtest;GTest::gmock;rapidcheck"
+                  <gmock/gmock.h> <gtest/gtest.h> <rapidcheck.h> <rapidcheck/gtest.h>)
+endif()
+
 # Everything that CTest runs, for builds that need no other program.
 if(EVEN_TESTS)
   add_custom_target(unit_tests)
 endif()
 
-# even_module(name [dependencies...]): library even_<name> of all *.cc here but *_test.cc, *_fuzz.cc and
+# even_module(name [NETWORK] dependencies...): library even_<name> of all *.cc here but *_test.cc, *_fuzz.cc and
 # *_main.cc, and, when there are *_test.cc files, a test program <name>_test that CTest runs. Fuzz
 # targets are programs where EVEN_FUZZ is on; elsewhere they are only compiled, so that a change that
 # breaks them does not go unnoticed.
 function(even_module name)
+  cmake_parse_arguments(PARSE_ARGV 1 EVEN "NETWORK" "" "")
+  set(headers even_core_headers)
+  if(EVEN_NETWORK)
+    set(headers even_network_headers)
+  endif()
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|main)\\.cc$")
   if(sources)
     add_library(even_${name} STATIC ${sources})
-    target_link_libraries(even_${name} PUBLIC even_flags ${ARGN})
+    target_link_libraries(even_${name} PUBLIC even_flags ${EVEN_UNPARSED_ARGUMENTS})
+    target_precompile_headers(even_${name} REUSE_FROM ${headers})
   else()
     add_library(even_${name} INTERFACE)
-    target_link_libraries(even_${name} INTERFACE even_flags ${ARGN})
+    target_link_libraries(even_${name} INTERFACE even_flags ${EVEN_UNPARSED_ARGUMENTS})
   endif()
   if(tests AND EVEN_TESTS)
     add_executable(${name}_test ${tests})
     target_compile_definitions(${name}_test PRIVATE EVEN_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
     target_link_libraries(${name}_test PRIVATE even_${name} GTest::gtest GTest::gtest_main GTest::gmock rapidcheck)
+    target_precompile_headers(${name}_test REUSE_FROM even_test_headers)
     add_dependencies(unit_tests ${name}_test)
     add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
   endif()
