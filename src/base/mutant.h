@@ -14,7 +14,10 @@
   X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                  \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")             \
   X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along") \
-  X(kPurgeForgetsExpiry, "purging an expired key drops its expiry too")                           \
+  X(kPurgeForgetsExpiry, "giving an expired key up drops its expiry too")                         \
+  X(kPurgeUnheard, "an expired key is purged though another replica may have prolonged it")       \
+  X(kPurgeHeardUnseen, "a replica's records count as seen when it has only said that they are")   \
+  X(kPolicyDeletesLapsed, "a cache policy deletes what has expired, as far as this node knows")   \
   X(kDigestMissesMember, "removing a set member leaves the digest as it was")                     \
   X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
   X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \

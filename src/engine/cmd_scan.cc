@@ -179,7 +179,7 @@ void keys_command(Context& context, Args args) {
 void dbsize_command(Context& context, Args) {
   std::size_t keys = 0;
   for (PartitionId partition : context.keyspace().partitions()) {
-    keys += context.keyspace().state(partition).live_keys();
+    keys += context.keyspace().state(partition).visible_keys();
   }
   context.reply.integer(static_cast<std::int64_t>(keys));
 }
@@ -190,14 +190,14 @@ void randomkey_command(Context& context, Args) {
   constexpr int kDraws = 100;
   std::uint64_t total = 0;
   for (PartitionId partition : context.keyspace().partitions()) {
-    total += context.keyspace().state(partition).live_keys();
+    total += context.keyspace().state(partition).visible_keys();
   }
   for (int draw = 0; total > 0 && draw < kDraws; ++draw) {
     std::uint64_t place = context.random.below(total);
     for (PartitionId partition : context.keyspace().partitions()) {
       const PartitionState& state = context.keyspace().state(partition);
-      if (place >= state.live_keys()) {
-        place -= state.live_keys();
+      if (place >= state.visible_keys()) {
+        place -= state.visible_keys();
         continue;
       }
       bool drawn = false;

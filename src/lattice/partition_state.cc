@@ -174,7 +174,12 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   const std::optional<std::int64_t> expires_at = object.expires_at_ms();
   if (expired_at != expires_at || is_live != was_live) {
     if (expired_at) {
-      (was_live ? expiries_ : leftovers_).erase({*expired_at, key_hash});
+      const std::pair was{*expired_at, key_hash};
+      if (!was_live) {
+        leftovers_.erase(was);
+      } else if (expiries_.erase(was) == 0) {
+        lapsed_.erase(was);
+      }
       note_expiry(*expired_at, key_hash);
     }
     if (expires_at) {
@@ -436,25 +441,38 @@ void PartitionState::collect_residue(const VersionVector& stable) {
   new_residue_ = Generation{next, {}, {}};
 }
 
-void PartitionState::expired(
-    std::int64_t now_ms, std::int64_t leftover_ms, std::size_t limit,
-    const std::function<void(std::string_view, const Object&)>& visit) const {
-  const auto visit_until = [&](const Expiries& expiries, std::int64_t until_ms, bool live) {
-    std::size_t left = limit;
-    for (const auto& [at, hash] : expiries) {
-      if (at > until_ms || left-- == 0) return;
-      if (is_cold(hash)) (void)load(hash);
-      objects_.scan(hash, [&, wanted = hash](std::uint64_t found, std::string_view key,
-                                             const Object& object) {
-        if (found == wanted && object.live() == live && object.expired(until_ms)) {
-          visit(key, object);
-        }
-        return false;
-      });
+void PartitionState::lapse(std::int64_t now_ms) {
+  while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
+    lapsed_.insert(expiries_.extract(expiries_.begin()));
+  }
+  // Where the clock has been put back, they are seen again.
+  while (!lapsed_.empty() && lapsed_.rbegin()->first > now_ms) {
+    expiries_.insert(lapsed_.extract(std::prev(lapsed_.end())));
+  }
+}
+
+void PartitionState::visit_expiries(const Expiries& expiries, bool live, std::int64_t until_ms,
+                                    std::size_t limit, const VisitKey& visit) const {
+  for (const auto& [at, hash] : expiries) {
+    if (at > until_ms || limit-- == 0) return;
+    if (is_cold(hash)) (void)load(hash);
+    const auto* node = objects_.first_of(hash);
+    for (; node != nullptr && node->hash() == hash; node = objects_.next(node)) {
+      const bool meant = node->value.live() == live && node->value.expires_at_ms() == at;
+      if (meant) visit(node->key(), node->value);
     }
-  };
-  visit_until(expiries_, now_ms, true);
-  visit_until(leftovers_, leftover_ms, false);
+  }
+}
+
+void PartitionState::lapsed(std::int64_t until_ms, std::size_t limit, const VisitKey& visit) const {
+  visit_expiries(lapsed_, true, until_ms, limit, visit);
+}
+void PartitionState::left_over(std::int64_t until_ms, std::size_t limit,
+                               const VisitKey& visit) const {
+  visit_expiries(leftovers_, false, until_ms, limit, visit);
+}
+void PartitionState::soonest(std::size_t limit, const VisitKey& visit) const {
+  visit_expiries(expiries_, true, std::numeric_limits<std::int64_t>::max(), limit, visit);
 }
 
 void PartitionState::next_to_expire(

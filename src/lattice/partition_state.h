@@ -112,6 +112,10 @@ class PartitionState final : private ElementSource {
 
   // Number of keys with content.
   std::size_t live_keys() const { return live_keys_; }
+  // Of these, keys whose expiry has come, as of the last lapse(): no reader sees them.
+  std::size_t lapsed_keys() const { return lapsed_.size(); }
+  std::size_t visible_keys() const { return live_keys_ - lapsed_.size(); }
+  // Keys that will expire.
   std::size_t keys_with_expiry() const { return expiries_.size(); }
   // Of the key that expires next.
   std::optional<std::int64_t> next_expiry_ms() const {
@@ -123,10 +127,15 @@ class PartitionState final : private ElementSource {
   // Objects without content that still have an expiry: keys that were purged.
   std::size_t leftover_expiries() const { return leftovers_.size(); }
 
-  // Calls visit(key, object) for up to `limit` live keys that have expired by `now_ms`, earliest
-  // first, and for as many objects whose expiry is left over and had come by `leftover_ms`.
-  void expired(std::int64_t now_ms, std::int64_t leftover_ms, std::size_t limit,
-               const std::function<void(std::string_view, const Object&)>& visit) const;
+  // Tells keys that have lapsed by `now_ms` from those that will expire.
+  void lapse(std::int64_t now_ms);
+  // These call visit(key, object) for up to `limit` keys or objects, earliest first: of those that
+  // have lapsed and whose expiry had come by `until_ms`; of those whose expiry is left over and had
+  // come by then; of those that will expire.
+  using VisitKey = std::function<void(std::string_view key, const Object& object)>;
+  void lapsed(std::int64_t until_ms, std::size_t limit, const VisitKey& visit) const;
+  void left_over(std::int64_t until_ms, std::size_t limit, const VisitKey& visit) const;
+  void soonest(std::size_t limit, const VisitKey& visit) const;
 
   // Calls visit(key, object) for live keys, soonest to expire first, while it returns true: those
   // in memory among the first `limit`.
@@ -309,7 +318,10 @@ class PartitionState final : private ElementSource {
   std::size_t live_keys_ = 0;
   // (instant, hash of key)
   using Expiries = absl::btree_set<std::pair<std::int64_t, std::uint64_t>>;
+  void visit_expiries(const Expiries& expiries, bool live, std::int64_t until_ms, std::size_t limit,
+                      const VisitKey& visit) const;
   Expiries expiries_;   // of live keys
+  Expiries lapsed_;     // of live keys that no reader sees any more
   Expiries leftovers_;  // of objects without content
   Generation old_residue_{0, {}, {}};
   mutable Generation new_residue_{1, {}, {}};

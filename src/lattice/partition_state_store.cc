@@ -62,7 +62,8 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
   in_order(taken.expiries);
   for (const Changes::Expiry& entry : taken.expiries) {
     const std::pair key{entry.at_ms, entry.key};
-    visitor.expiry(entry, expiries_.contains(key)    ? ChangeVisitor::ExpiryState::kOfLiveKey
+    visitor.expiry(entry, expiries_.contains(key) || lapsed_.contains(key)
+                              ? ChangeVisitor::ExpiryState::kOfLiveKey
                           : leftovers_.contains(key) ? ChangeVisitor::ExpiryState::kLeftOver
                                                      : ChangeVisitor::ExpiryState::kNone);
   }

@@ -55,10 +55,12 @@ PartitionState::UseCounts use_counts(CachePolicy policy, unsigned rank) {
 
 // What one record deletes: so many keys at most, and not much more than kBatchBytes.
 struct Batch {
-  explicit Batch(std::size_t most) : most_(most) {}
+  Batch(std::size_t most, std::int64_t now_ms) : most_(most), now_ms_(now_ms) {}
 
-  // Returns whether there is room for more.
+  // Returns whether there is room for more. What has lapsed is not the policy's to delete: somebody
+  // may have prolonged it.
   bool add(std::string_view name, const Object& object) {
+    if (object.expired(now_ms_) && !EVEN_MUTANT(kPolicyDeletesLapsed)) return true;
     KeyDelta& key = keys.emplace_back();
     key.key = name;
     remove_all(&object, key);
@@ -71,6 +73,7 @@ struct Batch {
 
  private:
   std::size_t most_;
+  std::int64_t now_ms_;
   std::size_t bytes_ = 0;
 };
 
@@ -155,7 +158,7 @@ bool KeyEviction::turn_hand() {
   // Once around, if all partitions are small; the one where it begins may come in two parts.
   for (std::size_t tries = 0; tries <= partitions.size(); ++tries) {
     // One key for each place that is drawn: with more, those of low hashes would be deleted less.
-    Batch batch(is_random(policy_) ? 1 : kBatch);
+    Batch batch(is_random(policy_) ? 1 : kBatch, core_.turn_ms());
     const std::size_t index = hand_partition_;
     Partition& partition = *partitions[index];
     std::size_t seen = 0;
@@ -190,7 +193,7 @@ bool KeyEviction::delete_next_to_expire() {
     soonest_ms = at_ms;
   }
   if (soonest == nullptr) return false;
-  Batch batch(kSoonestBatch);
+  Batch batch(kSoonestBatch, core_.turn_ms());
   const auto add = [&batch](std::string_view key, const Object& object) {
     return batch.add(key, object);
   };
@@ -199,8 +202,7 @@ bool KeyEviction::delete_next_to_expire() {
   if (!found) {
     // The store alone has those that come first. To delete them frees no memory: one batch in each
     // tick, until it is the turn of what is in memory.
-    soonest->state.expired(std::numeric_limits<std::int64_t>::max(),
-                           std::numeric_limits<std::int64_t>::min(), kSoonestBatch, add);
+    soonest->state.soonest(kSoonestBatch, add);
   }
   remove(*soonest, std::move(batch.keys));
   return found;
@@ -219,7 +221,7 @@ void KeyEviction::delete_cold(Partition& partition, std::size_t count) {
                          if (object.live() && state.is_cold(hash)) names.emplace_back(key);
                          return names.size() < count && --rows_left > 0;
                        });
-  Batch batch(count);
+  Batch batch(count, core_.turn_ms());
   for (const std::string& name : names) {
     const Object* object = state.find(name, hash64(name));
     if (object != nullptr && !batch.add(name, *object)) break;

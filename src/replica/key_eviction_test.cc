@@ -53,7 +53,7 @@ struct Node : DrivenShard {
     options.shard = shard_id;
     return options;
   }
-  std::size_t in_memory() const { return shard->live_keys() - cold(); }
+  std::size_t in_memory() const { return shard->visible_keys() - cold(); }
   std::size_t cold() const { return shard->state(0)->cold() + shard->state(1)->cold(); }
   std::size_t keys_in(PartitionId id) const { return shard->state(id)->live_keys(); }
 
@@ -125,8 +125,8 @@ TEST_F(KeyEvictionTest, DeletesNoMoreThanItHasToAndMovesNothingToTheStore) {
     node.write("k", 1000);
     node.store_all();
     node.shrink_to(700);
-    EXPECT_LE(node.shard->live_keys(), 700u) << to_string(policy);
-    EXPECT_GT(node.shard->live_keys(), 700u - 64) << to_string(policy);
+    EXPECT_LE(node.shard->visible_keys(), 700u) << to_string(policy);
+    EXPECT_GT(node.shard->visible_keys(), 700u - 64) << to_string(policy);
     EXPECT_EQ(node.cold(), 0u) << to_string(policy);
   }
 }
@@ -135,7 +135,7 @@ TEST_F(KeyEvictionTest, DeletesLargeObjectsOneByOne) {
   use(CachePolicy::kAllKeysLru);
   for (int i = 0; i < 20; ++i) node.run({"set", fmt::format("k{}", i), std::string(100'000, 'x')});
   node.shrink_to(15);
-  EXPECT_EQ(node.shard->live_keys(), 15u);
+  EXPECT_EQ(node.shard->visible_keys(), 15u);
 }
 
 TEST_F(KeyEvictionTest, LruDeletesWhatHasNotBeenUsedLately) {
@@ -252,7 +252,7 @@ TEST_F(KeyEvictionTest, RandomDeletesAnywhereWhateverIsUsed) {
   node.write("k", 1000);
   node.count("k", 1000);
   node.shrink_to(500);
-  EXPECT_EQ(node.shard->live_keys(), 500u);
+  EXPECT_EQ(node.shard->visible_keys(), 500u);
   // Neither end of the order in which the hand goes is better off.
   std::size_t low = 0;
   node.shard->state(0)->for_each(
@@ -270,8 +270,8 @@ TEST_F(KeyEvictionTest, VolatilePoliciesLeaveKeysWithoutExpiryToTheStore) {
     for (int i = 0; i < 100; ++i) node.run({"set", fmt::format("goes{}", i), "v", "EX", "1000"});
     node.store_all();
     node.shrink_to(150);
-    EXPECT_LE(node.shard->live_keys(), 150u) << to_string(policy);
-    EXPECT_GT(node.shard->live_keys(), 100u) << to_string(policy);
+    EXPECT_LE(node.shard->visible_keys(), 150u) << to_string(policy);
+    EXPECT_GT(node.shard->visible_keys(), 100u) << to_string(policy);
     EXPECT_EQ(node.cold(), 0u) << to_string(policy);
     node.room = 50;
     node.pass_time();
@@ -320,7 +320,7 @@ TEST_F(KeyEvictionTest, NothingIsDeletedOnceANodeStops) {
   node.shard->store_changes();
   node.pass_time();
   EXPECT_TRUE(node.shard->all_stored());
-  EXPECT_EQ(node.shard->live_keys(), 100u);
+  EXPECT_EQ(node.shard->visible_keys(), 100u);
 }
 
 TEST_F(KeyEvictionTest, DeletesWhatAnotherReplicaIsToDeleteOnlyWhenPressureLasts) {
@@ -354,14 +354,14 @@ TEST_F(KeyEvictionTest, AShardLeavesDeletionToThoseWithMoreUnlessThatTakesTooLon
       node->tick();
     }
     less.shrink_to(970);
-    EXPECT_EQ(less.shard->live_keys(), 1000u) << to_string(policy);
+    EXPECT_EQ(less.shard->visible_keys(), 1000u) << to_string(policy);
     more.shrink_to(1950);
-    EXPECT_LE(more.shard->live_keys(), 1950u) << to_string(policy);
+    EXPECT_LE(more.shard->visible_keys(), 1950u) << to_string(policy);
     less.shrink_to(900);
-    EXPECT_LE(less.shard->live_keys(), 900u) << to_string(policy);
+    EXPECT_LE(less.shard->visible_keys(), 900u) << to_string(policy);
     more.shrink_to(500);
     less.shrink_to(890);
-    EXPECT_LE(less.shard->live_keys(), 890u) << to_string(policy);
+    EXPECT_LE(less.shard->visible_keys(), 890u) << to_string(policy);
   }
 }
 
@@ -402,10 +402,10 @@ TEST_F(KeyEvictionTest, ADeletionReachesTheOtherReplicaAndSparesWhatItHadNotSeen
   node.write("k", 100);
   node.run({"incrby", "n", "40"});
   converse();
-  ASSERT_EQ(other.shard->live_keys(), 101u);
+  ASSERT_EQ(other.shard->visible_keys(), 101u);
   other.run({"incrby", "n", "2"});  // before it hears of the deletion
   node.shrink_to(0);
-  ASSERT_EQ(node.shard->live_keys(), 0u);
+  ASSERT_EQ(node.shard->visible_keys(), 0u);
   EXPECT_EQ(node.shard->stats().keys_evicted, 101u);
   converse();
   EXPECT_EQ(node.run({"get", "n"}), "$1\r\n2\r\n");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/mutant.h"
 #include "lattice/version_vector.h"
 #include "log/log.h"
 #include "replica/shard.h"
@@ -28,6 +29,22 @@ struct Peer {
     bool wants_snapshot = false;
     bool damaged = false;            // takes nothing but its state; see docs/repair.md
     std::int64_t state_sent_us = 0;  // when a damaged one was last given that
+    // Everything that the peer had seen when its clock said so, this node has seen too.
+    std::int64_t heard_ms = 0;
+    // What it has said since of which that is not known yet. It is waited for before a later report
+    // is looked at: of those that come, each may be a little ahead.
+    struct Told {
+      std::int64_t clock_ms;
+      VersionVector vector;
+    };
+    std::optional<Told> told;
+
+    // `seen`: by this node.
+    void hear(const VersionVector& seen) {
+      if (!told || !(seen.covers(told->vector) || EVEN_MUTANT(kPurgeHeardUnseen))) return;
+      heard_ms = told->clock_ms;
+      told.reset();
+    }
   };
 
   struct InFlight {

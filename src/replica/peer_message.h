@@ -27,6 +27,9 @@ struct ReportMessage {
   };
   // True for the report that opens a session, or that repeats everything in case others were lost.
   bool complete = false;
+  // The sender's wall clock, in milliseconds, when it had seen this: it makes no record by an
+  // earlier one afterwards, unless its clock is put back.
+  std::int64_t clock_ms = 0;
   std::vector<Partition> partitions;
 };
 

@@ -103,7 +103,7 @@ void expect_progress(const SnapshotProgress& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v3.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v4.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));

@@ -126,6 +126,8 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.sent.merge(theirs.vector);
     }
     state.damaged = theirs.condition != ReportMessage::Partition::Condition::kWhole;
+    if (!state.told) state.told = {report.clock_ms, theirs.vector};
+    state.hear(partition->state.vector());
     if (theirs.condition == ReportMessage::Partition::Condition::kWantsState &&
         !partition->damaged() && !peer.is_sent(theirs.partition) &&
         (state.state_sent_us == 0 || now_us - state.state_sent_us >= kAskIntervalUs)) {
@@ -186,6 +188,17 @@ bool Replication::everywhere(PartitionId partition, const VersionVector& reach) 
     if (!peers_.at(node)->shared.at(partition).acked.covers(reach)) return false;
   }
   return true;
+}
+
+std::int64_t Replication::heard_until_ms(const Partition& partition, std::int64_t now_ms) const {
+  std::int64_t until_ms = now_ms;
+  for (const NodeNumber node : partition.replicas) {
+    if (node == core_.options.node) continue;
+    Peer::Shared& shared = peers_.at(node)->shared.at(partition.id);
+    shared.hear(partition.state.vector());
+    until_ms = std::min(until_ms, shared.heard_ms);
+  }
+  return until_ms;
 }
 
 void Replication::log_trimmed() {
@@ -431,6 +444,7 @@ bool Replication::verify(const Peer& peer, const SnapshotName& name, std::string
 void Replication::send_report(Peer& peer, bool complete) {
   ReportMessage report;
   report.complete = complete;
+  report.clock_ms = core_.turn_ms();
   for (const auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
     if (!complete && !partition.report_due) continue;

@@ -31,6 +31,10 @@ class Replication {
 
   // Whether every other replica has reported to have seen `reach` of `partition`.
   bool everywhere(PartitionId partition, const VersionVector& reach) const;
+  // The time up to which nobody can have prolonged an expiry of `partition` without this node
+  // having seen it: on the clock of each other replica, all that it had made by then. `now_ms`:
+  // this node's clock, and the answer where nobody else holds the partition.
+  std::int64_t heard_until_ms(const Partition& partition, std::int64_t now_ms) const;
   // A segment was removed; peers that stood in it go on at the log's new beginning.
   void log_trimmed();
   std::vector<PeerStatus> status() const;

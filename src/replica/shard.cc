@@ -9,6 +9,7 @@
 #include "base/mutant.h"
 #include "cluster/placement.h"
 #include "replica/core.h"
+#include "replica/expiry_sweep.h"
 #include "replica/key_eviction.h"
 #include "replica/projection.h"
 #include "replica/replication.h"
@@ -17,11 +18,6 @@ namespace even {
 namespace {
 
 constexpr std::int64_t kSyncIntervalUs = 1'000'000;  // fsync = everysec
-constexpr std::int64_t kSweepIntervalUs = 50'000;
-// The first replica of a partition purges what has expired; the next steps in when it has not done
-// so for this long.
-constexpr std::int64_t kPurgeRankDelayMs = 1'000;
-constexpr std::size_t kPurgeBatch = 128;
 
 // The keys that one execution can reach: those of one shard, or of all shards of the process.
 class Reach : public Keyspace {
@@ -142,7 +138,8 @@ struct Shard::Impl {
       : core(std::move(options), clock, random, disk),
         replication(core, transport),
         projection(core, store),
-        key_eviction(core) {
+        key_eviction(core),
+        expiry_sweep(core, replication) {
     core.log.on_synced([this] {
       if (released_callback) released_callback();
     });
@@ -160,16 +157,15 @@ struct Shard::Impl {
       if (std::exchange(warned_unreadable, error.what()) != error.what()) core.warn(error.what());
     }
   }
-  void sweep();
   void trim();
 
   ShardCore core;
   Replication replication;
   Projection projection;
   KeyEviction key_eviction;
+  ExpirySweep expiry_sweep;
   std::function<void()> released_callback;
   std::int64_t last_sync_us = 0;
-  std::int64_t last_sweep_us = 0;
   std::optional<std::string> warned_error;
   std::uint64_t warned_rescues = 0;
   std::string warned_unreadable;
@@ -229,33 +225,6 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   last_sync_us = core.clock.monotonic_us();
   warned_rescues = core.log.stats().rescues;
   return {};
-}
-
-void Shard::Impl::sweep() {
-  const std::int64_t now_ms = core.clock.wall_ms();
-  for (const auto& partition : core.partitions()) {
-    if (partition->state.keys_with_expiry() + partition->state.leftover_expiries() == 0) continue;
-    if (partition->damaged()) continue;
-    const auto& replicas = partition->replicas;
-    const auto rank =
-        std::find(replicas.begin(), replicas.end(), core.options.node) - replicas.begin();
-    decltype(Delta::keys) purged;
-    const std::int64_t expired_ms = now_ms - rank * kPurgeRankDelayMs;
-    partition->state.expired(expired_ms, expired_ms - core.options.expiry_kept_ms, kPurgeBatch,
-                             [&](std::string_view key, const Object& object) {
-                               KeyDelta& purge = purged.emplace_back();
-                               purge.key = key;
-                               if (object.live()) {
-                                 purge_expired(object, purge);
-                                 ++core.stats.keys_expired;
-                               } else {
-                                 remove_leftover_expiry(purge);
-                               }
-                             });
-    if (!purged.empty()) {
-      core.write(*partition, std::move(purged), RecordOrigin::kSweep);
-    }
-  }
 }
 
 // Removes segments from the log's beginning that recovery does not read and every other replica has
@@ -462,10 +431,7 @@ void Shard::tick() {
     impl_->last_sync_us = now_us;
     core.log.sync();
   }
-  if (now_us - impl_->last_sweep_us >= kSweepIntervalUs && !core.log.error()) {
-    impl_->last_sweep_us = now_us;
-    impl_->unless_unreadable([this] { impl_->sweep(); });
-  }
+  if (!core.log.error()) impl_->unless_unreadable([this] { impl_->expiry_sweep.tick(); });
   impl_->unless_unreadable([this] { impl_->replication.tick(); });
   // What has been removed need not be made room for by removing more.
   const bool all_freed = core.free_removed();
@@ -537,9 +503,9 @@ const PartitionState* Shard::state(PartitionId id) const {
   return partition == nullptr ? nullptr : &partition->state;
 }
 
-std::size_t Shard::live_keys() const {
+std::size_t Shard::visible_keys() const {
   std::size_t keys = 0;
-  for (const auto& partition : impl_->core.partitions()) keys += partition->state.live_keys();
+  for (const auto& partition : impl_->core.partitions()) keys += partition->state.visible_keys();
   return keys;
 }
 

@@ -47,8 +47,9 @@ class Transport {
   virtual void send(NodeNumber peer, std::string message) = 0;
 };
 
-// What made a record: a client's command, the sweep that purges expired keys, or a cache policy.
-enum class RecordOrigin : std::uint8_t { kCommand, kSweep, kCachePolicy };
+// What made a record: a client's command; the sweep, which purges what has expired, or gives it up
+// without having heard all replicas; or a cache policy.
+enum class RecordOrigin : std::uint8_t { kCommand, kPurge, kGiveUp, kCachePolicy };
 
 struct ShardOptions {
   NodeNumber node = 1;
@@ -86,8 +87,8 @@ struct ShardOptions {
   std::function<void(std::string_view record, RecordOrigin origin)> observe;
   // Told which record a command's writes go into. For checkers.
   std::function<void(PartitionId partition, const Dot& dot)> committed;
-  // How long the expiry of a purged key is kept for updates that were made elsewhere before.
-  std::int64_t expiry_kept_ms = 60'000;
+  // How long an expired key waits for word of all its replicas: see expiry_sweep.h.
+  std::int64_t expiry_wait_ms = 3'600'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
 };
@@ -236,7 +237,7 @@ class Shard {
   std::vector<PeerStatus> peers() const;
   std::vector<PartitionStatus> partitions() const;
   const PartitionState* state(PartitionId partition) const;
-  std::size_t live_keys() const;
+  std::size_t visible_keys() const;
   std::size_t keys_with_expiry() const;
   LogStats log_stats() const;
   StoreStats store_stats() const;

@@ -186,6 +186,9 @@ const std::vector<Option>& options() {
       EVEN_OPTION("replication.report_ms",
                   set_integer(c.replication.report_ms, v, 1, 60'000, " milliseconds")),
 
+      EVEN_OPTION("expiry.wait_ms",
+                  set_integer(c.expiry.wait_ms, v, 1'000, 2'000'000'000, " milliseconds")),
+
       EVEN_OPTION("clock.max_drift_ms",
                   set_integer(c.clock.max_drift_ms, v, 1, 3'600'000, " milliseconds")),
 

@@ -121,6 +121,12 @@ struct ReplicationOptions {
   uint32_t report_ms = 20;
 };
 
+struct ExpiryOptions {
+  // How long an expired key is kept, unseen, for word of a replica that is away and may have
+  // prolonged it.
+  uint32_t wait_ms = 3'600'000;
+};
+
 struct ClockOptions {
   // How far ahead of the local clock a remote one may pull the hybrid clock.
   uint32_t max_drift_ms = 500;
@@ -142,6 +148,7 @@ struct Config {
   MemoryOptions memory;
   SlowLogOptions slow_log;
   ReplicationOptions replication;
+  ExpiryOptions expiry;
   ClockOptions clock;
   // Valid (ClusterMap::validate) after load(). Without [[cluster.node]] entries it has this node
   // alone, as number 1.

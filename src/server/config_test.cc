@@ -96,6 +96,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.log.retain_bytes, b.log.retain_bytes);
   EXPECT_EQ(a.replication.window_bytes, b.replication.window_bytes);
   EXPECT_EQ(a.replication.report_ms, b.replication.report_ms);
+  EXPECT_EQ(a.expiry.wait_ms, b.expiry.wait_ms);
   EXPECT_EQ(a.clock.max_drift_ms, b.clock.max_drift_ms);
   EXPECT_EQ(a.cluster, b.cluster);
   EXPECT_EQ(a.faults.enabled, b.faults.enabled);

@@ -12,7 +12,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   ThreadReport report;
   report.shard = thread.id();
   report.replica = shard.replica_id();
-  report.keys = shard.live_keys();
+  report.keys = shard.visible_keys();
   report.keys_with_expiry = shard.keys_with_expiry();
   report.stats = shard.stats();
   report.log = shard.log_stats();

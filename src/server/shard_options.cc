@@ -60,6 +60,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
   };
   options.cache_shares = node.cache_shares.get();
   options.retain_bytes = node.config.log.retain_bytes;
+  options.expiry_wait_ms = node.config.expiry.wait_ms;
   options.max_drift_ms = node.config.clock.max_drift_ms;
   options.window_bytes = node.config.replication.window_bytes;
   options.report_interval_ms = node.config.replication.report_ms;

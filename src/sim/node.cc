@@ -61,7 +61,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.node = number;
   o.shard = shard;
   o.partition_count = options.partitions;
-  o.expiry_kept_ms = options.expiry_kept_ms;
+  o.expiry_wait_ms = options.expiry_wait_ms;
   for (PartitionId p = 0; p < options.partitions; ++p) {
     if (shard_of_partition(p, shards) != shard || !run_.placement.holds(number, p)) continue;
     const auto replicas = run_.placement.replicas(p);
@@ -88,7 +88,9 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   };
   if (cache_shares_) o.cache_shares = &*cache_shares_;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
-    if (const auto made = run_.oracle.made(bytes, origin); !made) violated(made.error().message);
+    latest_ms_ = std::max(latest_ms_, clock.wall_ms());
+    const auto made = run_.oracle.made(bytes, origin, latest_ms_);
+    if (!made) violated(made.error().message);
   };
   o.committed = [this](PartitionId partition, const Dot& dot) {
     made_.emplace_back(partition, dot);

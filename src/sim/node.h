@@ -123,6 +123,7 @@ class Node {
   std::vector<std::unique_ptr<HostedShard>> shards_;  // none while it is not up
   std::vector<ReplicaId> ended_;  // runs of which something may not be on the disk yet
   std::map<PartitionId, VersionVector> vectors_;  // as last seen, to check that they only grow
+  std::int64_t latest_ms_ = 0;                    // that its clock has shown when it made a record
   std::vector<Backup> backups_;                   // from the oldest to the newest
   // Dots made since the current command began.
   std::vector<std::pair<PartitionId, Dot>> made_;

@@ -46,7 +46,8 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.type_confusion = among(0.0, 0.0, 0.1);
   o.expiry = among(0.0, 0.05, 0.2, 0.2);
   o.keys = among(2, 8, 30);
-  o.expiry_kept_ms = among(100, 1000, 60'000);
+  o.expiry_wait_ms = among(100, 1'000, 3'600'000, 3'600'000);
+  o.sessions = among(0.0, 0.1, 0.5);
   o.large = among(0.0, 0.03, 0.03);
   o.failing_commit = among(0.0, 0.0, 0.1);
   o.evict = among(0.0, 0.1, 0.9);
@@ -85,7 +86,8 @@ std::string RunOptions::describe() const {
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
-      "type_confusion={} expiry={} keys={} expiry_kept={}ms large={} listing={} failing_commit={} "
+      "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} large={} listing={} "
+      "failing_commit={} "
       "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={}",
@@ -94,9 +96,9 @@ std::string RunOptions::describe() const {
       clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication,
       delay_us, partition_every_us / 1000, crash_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_kept_ms, large, listing_step, failing_commit, evict, backup_every_us / 1000, restore,
-      kill, damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
-      crash_in_resharding);
+      expiry_wait_ms, sessions, large, listing_step, failing_commit, evict, backup_every_us / 1000,
+      restore, kill, damage_every_us / 1000, failing_read, to_string(policy),
+      reshard_every_us / 1000, crash_in_resharding);
 }
 
 }  // namespace even::sim

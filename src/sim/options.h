@@ -66,7 +66,8 @@ struct RunOptions {
   int keys = 12;                       // per type
   std::size_t listing_step = 2048;     // elements that a command lists at once
   double large = 0;                    // share of commands on collections that name many elements
-  std::int64_t expiry_kept_ms = 1000;  // how long the expiry of a purged key is kept
+  std::int64_t expiry_wait_ms = 1000;  // how long an expired key waits for word of its replicas
+  double sessions = 0;                 // share of commands on keys that are refreshed
 
   static RunOptions draw(std::uint64_t seed);
   std::string describe() const;

@@ -19,9 +19,9 @@ struct Mention {
 // Whether a value of a leaf is gone wherever this record of somebody who had seen it is known.
 bool removes(const Mention& other, LeafKind kind, const Dot& value) {
   if (other.record->dot() == value || !other.record->context.covers(value)) return false;
-  // Purging takes the content; the expiry stays, so that an update which had seen it cannot outlive
-  // it. What is left over of it goes later, and is then named.
-  if (kind == LeafKind::kExpiry && other.origin == RecordOrigin::kSweep && other.leaf == nullptr) {
+  // Giving up takes the content; the expiry stays, so that an update which had seen it cannot
+  // outlive it. What is left over of it goes later, and is then named.
+  if (kind == LeafKind::kExpiry && other.origin == RecordOrigin::kGiveUp && other.leaf == nullptr) {
     return false;
   }
   if (other.leaf == nullptr) return true;
@@ -63,6 +63,24 @@ bool had_expiry(const std::vector<Mention>& mentions, const Record& record) {
   });
 }
 
+// The records that gave a key an expiry, and where they say so.
+std::vector<std::pair<const Made*, const LeafDelta*>> expiries_of(
+    const std::vector<const Made*>& records, std::string_view key) {
+  std::vector<std::pair<const Made*, const LeafDelta*>> all;
+  for (const Made* made : records) {
+    for (const KeyDelta& mentioned : made->record.delta.keys) {
+      if (mentioned.key != key) continue;
+      for (const LeafDelta& leaf : mentioned.leaves) {
+        if (leaf.kind == LeafKind::kExpiry && leaf.siblings.size() == 1 &&
+            leaf.siblings[0].dot == made->record.dot()) {
+          all.emplace_back(made, &leaf);
+        }
+      }
+    }
+  }
+  return all;
+}
+
 struct ExpectedValue {
   Dot dot;
   Hlc time;
@@ -86,10 +104,11 @@ bool deleted_with_expiry_only(const std::vector<const Made*>& records, std::stri
 
 }  // namespace
 
-Result<> Oracle::made(std::string_view bytes, RecordOrigin origin) {
+Result<> Oracle::made(std::string_view bytes, RecordOrigin origin, std::int64_t latest_ms) {
   auto made = std::make_unique<Made>();
   made->bytes = bytes;
   made->origin = origin;
+  made->latest_ms = latest_ms;
   auto record = decoder_.decode(made->bytes);
   if (!record) return fail("a record was made that cannot be decoded: " + record.error().message);
   made->record = std::move(*record);
@@ -104,6 +123,63 @@ Result<> Oracle::made(std::string_view bytes, RecordOrigin origin) {
 void Oracle::increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
                         std::string_view field, double by) {
   increments_[{{partition, dot}, kind, std::string(key), std::string(field)}] = by;
+}
+
+// No purge, and no deletion by a cache policy of what had expired, has removed a key whose expiry
+// somebody had changed before that came. Exempt are what was given up after it had waited, and what
+// the changing node may have lost.
+Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Made*>& seen,
+                              const std::string& key) const {
+  std::vector<std::pair<const Made*, const LeafDelta*>> changes;  // of the expiry of a live key
+  std::vector<const Made*> removals;
+  for (const Made* made : seen) {
+    for (const KeyDelta& mentioned : made->record.delta.keys) {
+      if (mentioned.key != key) continue;
+      if (made->origin != RecordOrigin::kCommand) {
+        if (mentioned.full) removals.push_back(made);
+      } else if (!mentioned.full) {
+        for (const LeafDelta& leaf : mentioned.leaves) {
+          if (leaf.kind == LeafKind::kExpiry) changes.emplace_back(made, &leaf);
+        }
+      }
+    }
+  }
+  for (const Made* removal : removals) {
+    const Record& purge = removal->record;
+    // The expiry that the purge has seen.
+    std::optional<ExpectedValue> expiry;
+    for (const auto& [made, leaf] : expiries_of(seen, key)) {
+      const Record& record = made->record;
+      if (!purge.context.covers(record.dot()) || record.dot() == purge.dot()) continue;
+      const bool replaced = std::ranges::any_of(
+          mentions_of(seen, key, {LeafKind::kExpiry, ""}), [&](const Mention& other) {
+            return other.record != &purge && purge.context.covers(other.record->dot()) &&
+                   removes(other, LeafKind::kExpiry, record.dot());
+          });
+      if (replaced) continue;
+      const ExpectedValue value{record.dot(), leaf->siblings[0].time, "", leaf->siblings[0].at_ms};
+      if (!expiry || std::pair(expiry->time, expiry->dot) < std::pair(value.time, value.dot)) {
+        expiry = value;
+      }
+    }
+    if (!expiry) continue;
+    const bool gave_up = removal->origin == RecordOrigin::kGiveUp;
+    if (gave_up && removal->latest_ms - expiry->at_ms >= expiry_wait_ms_) continue;
+    if (removal->origin == RecordOrigin::kCachePolicy && removal->latest_ms < expiry->at_ms) {
+      continue;  // it had not expired
+    }
+    for (const auto& [made, leaf] : changes) {
+      const Record& change = made->record;
+      const bool concurrent =
+          !purge.context.covers(change.dot()) && !change.context.covers(purge.dot());
+      if (!concurrent || made->latest_ms >= expiry->at_ms) continue;
+      if (forgiven_.contains(change.dot().replica)) continue;
+      return fail(
+          fmt::format("partition {}, key '{}': {} purged it, which {} had prolonged in time",
+                      partition, key, purge.dot().to_string(), change.dot().to_string()));
+    }
+  }
+  return {};
 }
 
 Result<> Oracle::check(PartitionId partition, const PartitionState& state) const {
@@ -136,6 +212,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
                               partition, key, to_string(policy_)));
     }
+    if (const auto right = check_purges(partition, seen, key); !right) return right;
     for (const Leaf& leaf : all) {
       const std::vector<Mention> mentions = mentions_of(seen, key, leaf);
       // A value is there unless a record that had seen it says otherwise.

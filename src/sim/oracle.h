@@ -24,15 +24,18 @@ struct Made {
   std::string bytes;
   Record record;  // views bytes
   RecordOrigin origin;
+  std::int64_t latest_ms;  // that its maker's clock had shown
 };
 
 class Oracle {
  public:
-  // `policy`: of all nodes.
-  explicit Oracle(CachePolicy policy) : policy_(policy) {}
+  // `policy`, `expiry_wait_ms`: of all nodes.
+  Oracle(CachePolicy policy, std::int64_t expiry_wait_ms)
+      : policy_(policy), expiry_wait_ms_(expiry_wait_ms) {}
 
-  // A record was made. An error when its dot was used before.
-  Result<> made(std::string_view bytes, RecordOrigin origin);
+  // A record was made. `latest_ms`: the latest time that its maker's clock has shown. An error when
+  // its dot was used before.
+  Result<> made(std::string_view bytes, RecordOrigin origin, std::int64_t latest_ms);
   // A record increments a number: how much it adds, at which leaf.
   void increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
                   std::string_view field, double by);
@@ -45,8 +48,9 @@ class Oracle {
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
 
   // At the end: `state` is what every replica of the partition holds. Checks that no acknowledged
-  // record is missing, that the state is what the records in it stand for, and that a volatile
-  // cache policy has only deleted keys which had an expiry.
+  // record is missing, that the state is what the records in it stand for, that a volatile cache
+  // policy has only deleted keys which had an expiry, and that nothing was purged which somebody
+  // had prolonged in time.
   Result<> check(PartitionId partition, const PartitionState& state) const;
 
   std::size_t records() const { return records_.size(); }
@@ -55,7 +59,11 @@ class Oracle {
   using Id = std::pair<PartitionId, Dot>;
   using IncrementId = std::tuple<Id, LeafKind, std::string, std::string>;  // kind, key, field
 
+  Result<> check_purges(PartitionId partition, const std::vector<const Made*>& seen,
+                        const std::string& key) const;
+
   const CachePolicy policy_;
+  const std::int64_t expiry_wait_ms_;
   std::map<Id, std::unique_ptr<Made>> records_;
   std::map<IncrementId, double> increments_;
   std::set<Id> acknowledged_;

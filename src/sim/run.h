@@ -39,7 +39,7 @@ struct Run {
   Trace trace;
   Scheduler scheduler;
   Random random;
-  Oracle oracle{options.policy};
+  Oracle oracle{options.policy, options.expiry_wait_ms};
   bool settling = false;  // faults have ended
   Outcome outcome;
 };

@@ -17,6 +17,7 @@ std::string Workload::value() {
 }
 
 Operation Workload::next(std::int64_t wall_ms) {
+  if (random_.chance(options_.sessions)) return session();
   switch (random_.below(10)) {
     case 0:
     case 1:
@@ -96,6 +97,34 @@ Operation Workload::counter() {
       return {{"SET", k, std::to_string(random_.below(1000))}, {}};
     default:
       return {{"DEL", k}, {}};
+  }
+}
+
+Operation Workload::session() {
+  static constexpr const char* kTypes[] = {"str", "num", "set", "map"};
+  const std::string type = kTypes[random_.below(4)];
+  const std::string k = "session:" + type + small(3);
+  const std::string ttl = std::to_string(200 + random_.below(400));
+  switch (random_.below(12)) {
+    case 0:
+      if (type == "num") return {{"SET", k, std::to_string(random_.below(100)), "PX", ttl}, {}};
+      if (type == "set") return {{"SADD", k, small(20), small(20)}, {}};
+      if (type == "map") return {{"HSET", k, small(6), value()}, {}};
+      return {{"SET", k, value(), "PX", ttl}, {}};
+    case 1:
+      if (type == "num") return {{"INCR", k}, Operation::Increment{LeafKind::kString, k, "", 1}};
+      if (type == "str") return {{"SET", k, value(), "KEEPTTL"}, {}};
+      return {{"PEXPIRE", k, ttl, "GT"}, {}};
+    case 2:
+    case 3:
+    case 4:
+      if (type == "str" || type == "num") return {{"GETEX", k, "PX", ttl}, {}};
+      return {{"PEXPIRE", k, ttl}, {}};
+    case 5:
+      if (random_.chance(0.2)) return {{"PERSIST", k}, {}};
+      return {{"PTTL", k}, {}};
+    default:
+      return {{"PEXPIRE", k, ttl}, {}};
   }
 }
 

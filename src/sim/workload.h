@@ -35,6 +35,8 @@ class Workload {
   Operation large(const char* command, const std::string& key, bool with_values);
   std::string one_of_large();
   Operation set();
+  // On a key that is kept alive by being used, as sessions are.
+  Operation session();
   Operation hash();
   Operation generic(std::int64_t wall_ms);
   std::string key(const char* type);
