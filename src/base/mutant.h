@@ -8,6 +8,7 @@
 #define EVEN_MUTANT_LIST(X)                                                                       \
   X(kSkipDependencyCheck, "a record is joined before what it depends on")                         \
   X(kReuseReplicaId, "a restarted node goes on under its old replica id")                         \
+  X(kWakeAll, "all records that wait for one replica are looked at when one of it has come")      \
   X(kApplyTwice, "a record that was seen before is joined again")                                 \
   X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")               \
   X(kJoinIgnoresVector, "a join brings back what this side has removed")                          \

@@ -15,6 +15,9 @@ constexpr std::int64_t kMaxWaitUs = 5'000'000;
 constexpr std::uint64_t kMaxPendingBytes = 64 << 20;  // of records that came too early, per shard
 constexpr std::uint64_t kReadBytes = 1 << 20;         // of the log at a time
 constexpr std::size_t kFreedElements = 8192;          // at a tick
+// Of records that had to wait, about so much is joined in one turn.
+constexpr std::size_t kJoinedRecords = 512;
+constexpr std::uint64_t kJoinedBytes = 256 << 10;
 
 ReplicaId draw_replica_id(NodeNumber node, Random& random) {
   const std::uint64_t drawn = random.next();
@@ -74,7 +77,7 @@ void ShardCore::join(Partition& partition, const Record& record) {
   EVEN_CHECK(partition.state.vector()[dot.replica] + 1 == dot.seq,
              "a record out of its origin's order");
   note_joined(partition, partition.state.join(record.delta, record.context));
-  if (!partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
+  if (!partition.waiting.empty()) partition.waiting_since_us = clock.monotonic_us();
 }
 
 Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent) {
@@ -132,6 +135,7 @@ void ShardCore::close_all() {
 
 Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHead& head) {
   Partition& partition = at(head.partition);
+  ++stats.records_received;
   if (!EVEN_MUTANT(kApplyTwice) && partition.state.vector().covers(head.dot)) {
     ++stats.records_duplicate;
     return Taken::kSeen;
@@ -142,62 +146,87 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     return fail(fmt::format("record {} of partition {} names this replica, which has not made it",
                             head.dot.to_string(), partition.id));
   }
-  Result<Record> record = decoder_.decode(bytes);
-  if (!record) return std::unexpected(record.error());
-  switch (partition.delivery(*record)) {
-    case Partition::Delivery::kSeen:
-      return Taken::kSeen;
-    case Partition::Delivery::kEarly:
-      // Beyond the limit it is forgotten; the peer will be asked again.
-      if (partition.pending.empty()) partition.waiting_since_us = clock.monotonic_us();
-      if (pending_bytes + bytes.size() <= kMaxPendingBytes &&
-          partition.pending.try_emplace(head.dot, bytes).second) {
-        pending_bytes += bytes.size();
-        ++stats.records_pending;
-      }
-      return Taken::kEarly;
-    case Partition::Delivery::kReady:
-      break;
+  if (partition.waiting.contains(head.dot)) {
+    ++stats.records_duplicate;
+    return Taken::kEarly;
   }
-  partition.state.prepare(record->delta, record->context);
-  if (!hybrid_clock.observe(record->time, clock.wall_ms())) ++stats.clock_clamped;
-  append(bytes, partition.id, head.dot);
-  join(partition, *record);
-  ++stats.records_joined;
-  if (on_joined) on_joined(head);
-  if (!partition.pending.empty()) retry_pending(partition);
+  Result<Record> record = decoder_.decode(bytes);
+  ++stats.records_decoded;
+  if (!record) return std::unexpected(record.error());
+  if (const auto lacking = partition.lacking(*record)) {
+    // Beyond the limit it is forgotten; the peer will be asked again.
+    if (partition.waiting.empty()) partition.waiting_since_us = clock.monotonic_us();
+    if (pending_bytes + bytes.size() <= kMaxPendingBytes) {
+      partition.waiting.add(head.dot, bytes, *lacking);
+      pending_bytes += bytes.size();
+      ++stats.records_pending;
+    }
+    return Taken::kEarly;
+  }
+  join_taken(partition, *record, bytes);
   return Taken::kJoined;
 }
 
-void ShardCore::retry_pending(Partition& partition) {
-  // Each round takes what has become ready; taking it may make others ready, in this order or
-  // before it.
-  for (bool progress = true; progress;) {
-    progress = false;
-    for (auto at = partition.pending.begin(); at != partition.pending.end();) {
-      Result<Record> record = decoder_.decode(at->second);
-      EVEN_CHECK(record.has_value(), "a waiting record was well-formed when it came");
-      const auto delivery = partition.delivery(*record);
-      if (delivery == Partition::Delivery::kEarly) {
-        ++at;
-        continue;
-      }
-      partition.state.prepare(record->delta, record->context);
-      const std::string bytes = std::move(at->second);
-      const RecordHead head{partition.id, at->first, record->time};
-      at = partition.pending.erase(at);
-      pending_bytes -= bytes.size();
-      --stats.records_pending;
-      if (delivery == Partition::Delivery::kSeen) continue;
-      record = decoder_.decode(bytes);
-      if (!hybrid_clock.observe(head.time, clock.wall_ms())) ++stats.clock_clamped;
-      append(bytes, partition.id, head.dot);
-      join(partition, *record);
-      ++stats.records_joined;
-      if (on_joined) on_joined(head);
-      progress = true;
-    }
+void ShardCore::join_taken(Partition& partition, const Record& record, std::string_view bytes) {
+  partition.state.prepare(record.delta, record.context);
+  if (!hybrid_clock.observe(record.time, clock.wall_ms())) ++stats.clock_clamped;
+  const Dot dot = record.dot();
+  append(bytes, partition.id, dot);
+  join(partition, record);
+  ++stats.records_joined;
+  if (on_joined) on_joined({partition.id, dot, record.time});
+  if (partition.waiting.empty()) return;
+  partition.waiting.joined(dot.replica, EVEN_MUTANT(kWakeAll) ? UINT64_MAX : dot.seq,
+                           [&](const Dot& waiting, std::string_view its_bytes) {
+                             return look_again(partition, waiting, its_bytes);
+                           });
+  note_ready(partition);
+}
+
+std::optional<Dot> ShardCore::look_again(const Partition& partition, const Dot& dot,
+                                         std::string_view bytes) {
+  if (partition.state.vector().covers(dot)) return std::nullopt;
+  const Result<Record> record = waiting_decoder_.decode(bytes);
+  ++stats.records_decoded;
+  EVEN_CHECK(record.has_value(), "a waiting record was well-formed when it came");
+  return partition.lacking(*record);
+}
+
+void ShardCore::note_seen(Partition& partition) {
+  partition.waiting.joined(partition.state.vector(),
+                           [&](const Dot& waiting, std::string_view its_bytes) {
+                             return look_again(partition, waiting, its_bytes);
+                           });
+  note_ready(partition);
+}
+
+void ShardCore::note_ready(Partition& partition) {
+  if (partition.waiting.any_ready() && !std::exchange(partition.in_ready, true)) {
+    ready_.push_back(&partition);
   }
+}
+
+bool ShardCore::join_ready() {
+  std::uint64_t bytes_left = kJoinedBytes;
+  for (std::size_t left = kJoinedRecords; left > 0 && !ready_.empty(); --left) {
+    if (log.error()) return false;
+    Partition& partition = *ready_.front();
+    if (!partition.waiting.any_ready() || partition.damaged()) {
+      partition.in_ready = false;
+      ready_.pop_front();
+      continue;
+    }
+    const auto [dot, bytes] = partition.waiting.take_ready();
+    pending_bytes -= bytes.size();
+    --stats.records_pending;
+    if (partition.state.vector().covers(dot)) continue;
+    const Result<Record> record = decoder_.decode(bytes);
+    ++stats.records_decoded;
+    join_taken(partition, *record, bytes);
+    if (bytes.size() >= bytes_left) break;
+    bytes_left -= bytes.size();
+  }
+  return !ready_.empty();
 }
 
 bool ShardCore::free_removed() {
@@ -210,12 +239,13 @@ bool ShardCore::free_removed() {
 
 void ShardCore::drop_stale_pending() {
   for (const auto& partition : partitions_) {
-    if (partition->pending.empty() ||
+    WaitingRecords& waiting = partition->waiting;
+    if (waiting.empty() || waiting.any_ready() ||
         clock.monotonic_us() - partition->waiting_since_us < kMaxWaitUs)
       continue;
-    for (const auto& [dot, bytes] : partition->pending) pending_bytes -= bytes.size();
-    stats.records_pending -= partition->pending.size();
-    partition->pending.clear();
+    pending_bytes -= waiting.bytes();
+    stats.records_pending -= waiting.size();
+    waiting.clear();
   }
 }
 
@@ -248,7 +278,7 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   join_state(*partition, *state);
   partition->floor = partition->state.vector();
   ++stats.snapshots_joined;
-  retry_pending(*partition);
+  note_seen(*partition);
   return {};
 }
 
@@ -278,7 +308,7 @@ Result<> ShardCore::repair(Partition& partition, const Record& snapshot) {
   ++stats.repaired;
   warn(fmt::format("partition {} has been repaired", partition.id));
   if (on_repaired) on_repaired();
-  retry_pending(partition);
+  note_seen(partition);
   return {};
 }
 
@@ -298,7 +328,7 @@ bool ShardCore::complete_from_log(const Partition& partition, PartitionState& st
     EVEN_CHECK(record.has_value(), "a record in the log is well-formed");
     if (is_state) {
       if (!state.vector().covers(record->context)) state.join(record->delta, record->context);
-    } else if (Partition::delivery(state.vector(), *record) == Partition::Delivery::kReady) {
+    } else if (!Partition::lacking(state.vector(), *record)) {
       (void)hybrid_clock.observe(record->time, clock.wall_ms());
       state.join(record->delta, record->context);
     } else {
@@ -380,7 +410,7 @@ Result<> ShardCore::replay(std::string_view bytes) {
   }
   const VersionVector& seen = partition.state.vector();
   if (seen.covers(record->dot())) return {};
-  if (partition.delivery(*record) != Partition::Delivery::kReady) {
+  if (partition.lacking(*record)) {
     return fail(fmt::format("record {} of partition {} comes without what it depends on ({})",
                             record->dot().to_string(), partition.id, seen.to_string()));
   }

@@ -4,6 +4,7 @@
 
 #include <absl/container/btree_map.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -42,10 +43,12 @@ class ShardCore {
   void close_all();
   bool has_open() const { return !open_.empty(); }
 
-  // Takes in an encoded record from a peer, and whatever waited for it. Seen ones are ignored,
-  // early ones kept.
+  // Takes in an encoded record from a peer. Seen ones are ignored, early ones kept.
   enum class Taken { kJoined, kSeen, kEarly };
   Result<Taken> take(std::string_view bytes, const RecordHead& head);
+  // Takes in records that had to wait and need not any more: no more of them than a turn should
+  // take. Returns whether there are others. With all records closed.
+  bool join_ready();
   // Takes in a partition's encoded state from a peer. A damaged partition is made anew from it, if
   // it and the log have all that the partition had seen; if not, nothing happens.
   Result<> take_state(std::string_view bytes);
@@ -107,14 +110,21 @@ class ShardCore {
   Result<> repair(Partition& partition, const Record& snapshot);
   bool complete_from_log(const Partition& partition, PartitionState& state);
   void note_joined(Partition& partition, const JoinStats& joined);
-  void retry_pending(Partition& partition);
+  // Takes in a record that lacks nothing.
+  void join_taken(Partition& partition, const Record& record, std::string_view bytes);
+  // What a waiting record still lacks, if anything.
+  std::optional<Dot> look_again(const Partition& partition, const Dot& dot, std::string_view bytes);
+  void note_seen(Partition& partition);
+  void note_ready(Partition& partition);
 
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> slots_;  // by id; null where not held
   std::vector<PartitionId> ids_;
   std::vector<Partition*> open_;  // those with an open record, and maybe some that had one
   std::int64_t turn_ms_ = 0;
+  std::deque<Partition*> ready_;  // where records that had to wait can be joined now
   RecordDecoder decoder_;
+  RecordDecoder waiting_decoder_;
   std::string scratch_;
 };
 

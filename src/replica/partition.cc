@@ -12,15 +12,15 @@ void Partition::close(const std::string& damage) {
   state.attach(*rows, {.vector = {}, .digest = 0, .objects = 1, .live_keys = 0});
 }
 
-Partition::Delivery Partition::delivery(const VersionVector& seen, const Record& record) {
+std::optional<Dot> Partition::lacking(const VersionVector& seen, const Record& record) {
   const Dot dot = record.dot();
-  if (seen.covers(dot)) return EVEN_MUTANT(kApplyTwice) ? Delivery::kReady : Delivery::kSeen;
-  if (seen[dot.replica] + 1 != dot.seq) return Delivery::kEarly;
-  if (EVEN_MUTANT(kSkipDependencyCheck)) return Delivery::kReady;
+  const Dot before{dot.replica, dot.seq - 1};
+  if (before.seq > 0 && !seen.covers(before)) return before;
+  if (EVEN_MUTANT(kSkipDependencyCheck)) return std::nullopt;
   for (const Dot& needed : record.context.entries()) {
-    if (needed.replica != dot.replica && !seen.covers(needed)) return Delivery::kEarly;
+    if (needed.replica != dot.replica && !seen.covers(needed)) return needed;
   }
-  return Delivery::kReady;
+  return std::nullopt;
 }
 
 }  // namespace even

@@ -3,7 +3,6 @@
 // everything its origin had seen, and never when the state has seen the record itself.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +12,7 @@
 #include "base/ids.h"
 #include "lattice/partition_state.h"
 #include "replica/open_record.h"
+#include "replica/waiting_records.h"
 #include "store/partition_rows.h"
 
 namespace even {
@@ -28,8 +28,8 @@ struct Partition {
   // The log holds every record that `state` has seen and this vector does not cover.
   VersionVector floor;
 
-  // Records that came too early, as bytes. Ordered, so that a run of one origin is tried in order.
-  std::map<Dot, std::string> pending;
+  WaitingRecords waiting;  // that came too early
+  bool in_ready = false;   // in ShardCore's list of those where some are ready
   // When it last became non-empty or something was joined. What waits in vain, because its origin
   // lost what comes before it, is dropped.
   std::int64_t waiting_since_us = 0;
@@ -52,10 +52,10 @@ struct Partition {
   // What a state that takes the place of this one must have seen.
   const VersionVector& must_cover() const { return rows->closed() ? seen_before : state.vector(); }
 
-  enum class Delivery { kReady, kSeen, kEarly };
-  // Whether the record may be joined to a state that has seen so much.
-  static Delivery delivery(const VersionVector& seen, const Record& record);
-  Delivery delivery(const Record& record) const { return delivery(state.vector(), record); }
+  // What a state that has seen so much lacks of what the record depends on, if there is anything:
+  // then the record may not be joined to it. The record is not among what has been seen.
+  static std::optional<Dot> lacking(const VersionVector& seen, const Record& record);
+  std::optional<Dot> lacking(const Record& record) const { return lacking(state.vector(), record); }
 };
 
 }  // namespace even

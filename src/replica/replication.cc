@@ -28,7 +28,10 @@ constexpr std::int64_t kSlowLinkUsPerByte = 4;  // 250 kB/s
 constexpr int kMaxBackoff = 5;                  // doublings of the timeout, while nothing helps
 constexpr std::int64_t kMarkIntervalUs = 1'000;
 constexpr std::size_t kMaxMarks = 4096;
-constexpr std::uint64_t kBatchBytes = 256 << 10;
+// A message holds so much of the log, which takes its receiver a few milliseconds, and of such
+// messages one peer is sent about so much at a time: clients wait meanwhile.
+constexpr std::uint64_t kBatchBytes = 64 << 10;
+constexpr std::uint64_t kPumpedBytes = 512 << 10;
 // A peer that was asked for a state has so long until another one is asked.
 constexpr std::int64_t kAskIntervalUs = 5'000'000;
 
@@ -234,12 +237,15 @@ void Replication::on_ack(Peer& peer, const AckMessage& message) {
 
 void Replication::pump(Peer& peer) {
   if (!peer.up || !peer.reported) return;
-  while (peer.bytes_in_flight < core_.options.window_bytes) {
+  const std::uint64_t enough =
+      std::min(core_.options.window_bytes, peer.bytes_in_flight + kPumpedBytes);
+  while (peer.bytes_in_flight < enough) {
     if (pump_snapshot(peer)) continue;
     // What the log has would come too early for a peer that lacks the snapshot.
     if (peer.outgoing && peer.outgoing->asking()) return;
     if (!pump_records(peer)) return;
   }
+  has_more_ = has_more_ || enough < core_.options.window_bytes;
 }
 
 bool Replication::begin_snapshot(Peer& peer) {
@@ -357,6 +363,7 @@ void Replication::end_turn() {
     marked_records_ = core_.stats.records_local;
     if (marks_.size() > kMaxMarks) marks_.erase(marks_.begin() + 1);  // keeps the oldest
   }
+  has_more_ = false;
   for (auto& [node, peer] : peers_) {
     if (!peer->up) continue;
     // Before the acknowledgement, upon which more pieces would come that do not fit.

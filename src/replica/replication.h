@@ -26,6 +26,8 @@ class Replication {
 
   // After the turn's records have been written: acknowledges what came and pushes what is new.
   void end_turn();
+  // Whether there is more to push that waits for nothing but a turn.
+  bool has_more() const { return has_more_; }
   // Reports, repairs, collection of residue.
   void tick();
 
@@ -76,6 +78,7 @@ class Replication {
 
   ShardCore& core_;
   Transport& transport_;
+  bool has_more_ = false;
   absl::btree_map<NodeNumber, std::unique_ptr<Peer>> peers_;
   std::int64_t last_report_us_ = 0;
   std::int64_t last_full_report_us_ = 0;

@@ -168,6 +168,7 @@ struct Shard::Impl {
   std::int64_t last_sync_us = 0;
   std::optional<std::string> warned_error;
   std::uint64_t warned_rescues = 0;
+  bool has_more = false;
   std::string warned_unreadable;
 };
 
@@ -386,6 +387,8 @@ LogPosition Shard::barrier() const {
 void Shard::end_turn() {
   ShardCore& core = impl_->core;
   core.end_turn();
+  impl_->has_more = false;
+  impl_->unless_unreadable([this] { impl_->has_more = impl_->core.join_ready(); });
   if (const auto flushed = core.log.flush(); !flushed || core.log.error()) {
     if (core.log.error() != impl_->warned_error)
       core.warn("writes are refused: " + *core.log.error());
@@ -401,6 +404,8 @@ void Shard::end_turn() {
   }
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
 }
+
+bool Shard::has_more() const { return impl_->has_more || impl_->replication.has_more(); }
 
 LogPosition Shard::released() const {
   const Log& log = impl_->core.log;
@@ -513,6 +518,12 @@ std::size_t Shard::keys_with_expiry() const {
   std::size_t keys = 0;
   for (const auto& partition : impl_->core.partitions())
     keys += partition->state.keys_with_expiry();
+  return keys;
+}
+
+std::size_t Shard::keys_lapsed() const {
+  std::size_t keys = 0;
+  for (const auto& partition : impl_->core.partitions()) keys += partition->state.lapsed_keys();
   return keys;
 }
 

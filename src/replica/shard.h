@@ -99,6 +99,9 @@ struct ShardStats {
   std::uint64_t records_joined = 0;     // from peers
   std::uint64_t records_duplicate = 0;  // from peers, already seen
   std::uint64_t records_pending = 0;    // now waiting for a dependency
+  // What peers have sent, and how often one of these was decoded, for the first time or anew.
+  std::uint64_t records_received = 0;
+  std::uint64_t records_decoded = 0;
   std::uint64_t snapshots_joined = 0;
   std::uint64_t snapshot_pieces_sent = 0;
   std::uint64_t snapshot_bytes_sent = 0;  // in these
@@ -194,6 +197,8 @@ class Shard {
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.
   void end_turn();
+  // Whether something is left that waits for nothing but a turn.
+  bool has_more() const;
   // The position that released() must reach for everything executed so far to be shown.
   LogPosition barrier() const;
   // Everything up to here may be shown: as durable as the policy promises.
@@ -239,6 +244,7 @@ class Shard {
   const PartitionState* state(PartitionId partition) const;
   std::size_t visible_keys() const;
   std::size_t keys_with_expiry() const;
+  std::size_t keys_lapsed() const;
   LogStats log_stats() const;
   StoreStats store_stats() const;
 

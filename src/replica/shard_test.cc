@@ -307,6 +307,7 @@ TEST_F(Pair, KeepsARecordThatComesTooEarlyUntilWhatItDependsOnHasCome) {
   EXPECT_EQ(a.shard.state(0)->vector(), before);
   EXPECT_EQ(a.shard.stats().records_pending, 1u);
   ASSERT_TRUE(a.shard.receive(2, records_of(forged(other, 1, {}))));
+  a.shard.end_turn();
   EXPECT_EQ(a.shard.state(0)->vector()[other], 2u);
   EXPECT_EQ(a.shard.stats().records_pending, 0u);
   // Again: seen.

@@ -210,7 +210,7 @@ void even_section(const Facts& facts, std::string& out) {
   out += fmt::format(
       "node:{}\r\nnode_number:{}\r\ncluster:{}\r\nmap_version:{}\r\nshards:{}\r\npartitions:{}\r\n"
       "replicas:{}\r\nrecords_local:{}\r\nrecords_joined:{}\r\nrecords_duplicate:{}\r\n"
-      "records_pending:{}\r\nsnapshots_joined:{}\r\nsnapshots_refused:{}\r\n"
+      "records_pending:{}\r\nrecords_received:{}\r\nrecords_decoded:{}\r\nsnapshots_joined:{}\r\nsnapshots_refused:{}\r\n"
       "snapshots_resumed:{}\r\nsnapshot_pieces_sent:{}\r\nsnapshot_bytes_sent:{}\r\n"
       "conflicts:{}\r\ntype_conflicts:{}\r\n"
       "digest_comparisons:{}\r\ndigest_mismatches:{}\r\nclock_clamped:{}\r\n",
@@ -220,6 +220,8 @@ void even_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.stats.records_joined; }),
       facts.sum([](const ThreadReport& r) { return r.stats.records_duplicate; }),
       facts.sum([](const ThreadReport& r) { return r.stats.records_pending; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.records_received; }),
+      facts.sum([](const ThreadReport& r) { return r.stats.records_decoded; }),
       facts.sum([](const ThreadReport& r) { return r.stats.snapshots_joined; }),
       facts.sum([](const ThreadReport& r) { return r.stats.snapshots_refused; }),
       facts.sum([](const ThreadReport& r) { return r.stats.snapshots_resumed; }),

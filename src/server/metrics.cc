@@ -185,6 +185,10 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
        [](const ThreadReport& r) { return r.stats.digest_mismatches; }},
       {"even_clock_clamped_total", "Remote times beyond clock.max_drift_ms.",
        [](const ThreadReport& r) { return r.stats.clock_clamped; }},
+      {"even_records_received_total", "Records that peers have sent.",
+       [](const ThreadReport& r) { return r.stats.records_received; }},
+      {"even_records_decoded_total", "How often one of them was decoded to take it in.",
+       [](const ThreadReport& r) { return r.stats.records_decoded; }},
       {"even_keys_expired_total", "Keys removed because they had expired.",
        [](const ThreadReport& r) { return r.stats.keys_expired; }},
       {"even_keys_evicted_total", "Keys deleted by this node's cache policy.",
@@ -233,6 +237,9 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
                 sum(reports, [](const ThreadReport& r) { return r.store.damaged; }));
   writer.single("even_records_pending", "gauge", "Records that wait for one they depend on.",
                 sum(reports, [](const ThreadReport& r) { return r.stats.records_pending; }));
+  writer.single("even_keys_lapsed", "gauge",
+                "Keys that have expired and wait until no replica can have prolonged them.",
+                sum(reports, [](const ThreadReport& r) { return r.keys_lapsed; }));
   writer.single("even_keys", "gauge", "Keys.",
                 sum(reports, [](const ThreadReport& r) { return r.keys; }));
   writer.single("even_keys_with_expiry", "gauge", "Keys that will expire.",

@@ -14,6 +14,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.replica = shard.replica_id();
   report.keys = shard.visible_keys();
   report.keys_with_expiry = shard.keys_with_expiry();
+  report.keys_lapsed = shard.keys_lapsed();
   report.stats = shard.stats();
   report.log = shard.log_stats();
   report.store = shard.store_stats();

@@ -20,6 +20,7 @@ struct ThreadReport {
   ReplicaId replica;
   std::size_t keys = 0;
   std::size_t keys_with_expiry = 0;
+  std::size_t keys_lapsed = 0;
   ShardStats stats;
   LogStats log;
   StoreStats store;

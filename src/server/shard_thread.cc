@@ -123,6 +123,7 @@ void ShardThread::end_turn() {
     shard_->end_turn();
     released_ = shard_->released();
     release_error_ = shard_->release_error();
+    if (shard_->has_more()) post([] {});  // so that the next turn comes at once
   }
   flush();
   if (!stats_.turn_is_empty()) {

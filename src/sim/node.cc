@@ -27,6 +27,10 @@ const char* describe(Loss loss) {
   return "";
 }
 
+// What taking in records from peers may cost: how often one is decoded, on the average.
+constexpr std::uint64_t kDecodedForEach = 3;
+constexpr std::uint64_t kDecodedAtOnce = 100;
+
 }  // namespace
 
 std::int64_t SimClock::wall_ms() const { return kEpochMs + scheduler_.now_us() / 1000 + skew_ms; }
@@ -89,7 +93,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   if (cache_shares_) o.cache_shares = &*cache_shares_;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
     latest_ms_ = std::max(latest_ms_, clock.wall_ms());
-    const auto made = run_.oracle.made(bytes, origin, latest_ms_);
+    const auto made = run_.oracle.made(bytes, origin, clock.wall_ms(), latest_ms_);
     if (!made) violated(made.error().message);
   };
   o.committed = [this](PartitionId partition, const Dot& dot) {
@@ -355,6 +359,11 @@ void Node::ticked(HostedShard& shard) {
     if (!p.vector.covers(last))
       violated(fmt::format("n{}: the vector of partition {} went back", number, p.partition));
     last = p.vector;
+  }
+  const ShardStats& stats = shard.shard().stats();
+  if (stats.records_decoded > kDecodedForEach * stats.records_received + kDecodedAtOnce) {
+    violated(fmt::format("n{}: records were decoded {} times to take in {}", number,
+                         stats.records_decoded, stats.records_received));
   }
   // An operator restarts a node whose disk failed; and what was just repaired is put to the test.
   const bool repaired = shard.newly_repaired() > 0;

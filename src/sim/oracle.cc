@@ -7,6 +7,8 @@
 namespace even::sim {
 namespace {
 
+constexpr std::int64_t kTurnMs = 20;  // longer than a turn, in which there is one time
+
 using Leaf = std::pair<LeafKind, std::string>;
 
 // What one record says of one leaf.
@@ -104,10 +106,12 @@ bool deleted_with_expiry_only(const std::vector<const Made*>& records, std::stri
 
 }  // namespace
 
-Result<> Oracle::made(std::string_view bytes, RecordOrigin origin, std::int64_t latest_ms) {
+Result<> Oracle::made(std::string_view bytes, RecordOrigin origin, std::int64_t now_ms,
+                      std::int64_t latest_ms) {
   auto made = std::make_unique<Made>();
   made->bytes = bytes;
   made->origin = origin;
+  made->now_ms = now_ms;
   made->latest_ms = latest_ms;
   auto record = decoder_.decode(made->bytes);
   if (!record) return fail("a record was made that cannot be decoded: " + record.error().message);
@@ -165,7 +169,8 @@ Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Mad
     if (!expiry) continue;
     const bool gave_up = removal->origin == RecordOrigin::kGiveUp;
     if (gave_up && removal->latest_ms - expiry->at_ms >= expiry_wait_ms_) continue;
-    if (removal->origin == RecordOrigin::kCachePolicy && removal->latest_ms < expiry->at_ms) {
+    if (removal->origin == RecordOrigin::kCachePolicy &&
+        removal->now_ms < expiry->at_ms + kTurnMs) {
       continue;  // it had not expired
     }
     for (const auto& [made, leaf] : changes) {

@@ -24,7 +24,9 @@ struct Made {
   std::string bytes;
   Record record;  // views bytes
   RecordOrigin origin;
-  std::int64_t latest_ms;  // that its maker's clock had shown
+  // What its maker's clock showed, and the latest that it had ever shown.
+  std::int64_t now_ms;
+  std::int64_t latest_ms;
 };
 
 class Oracle {
@@ -33,9 +35,10 @@ class Oracle {
   Oracle(CachePolicy policy, std::int64_t expiry_wait_ms)
       : policy_(policy), expiry_wait_ms_(expiry_wait_ms) {}
 
-  // A record was made. `latest_ms`: the latest time that its maker's clock has shown. An error when
-  // its dot was used before.
-  Result<> made(std::string_view bytes, RecordOrigin origin, std::int64_t latest_ms);
+  // A record was made. `now_ms`, `latest_ms`: what its maker's clock shows, and the latest that it
+  // has ever shown. An error when its dot was used before.
+  Result<> made(std::string_view bytes, RecordOrigin origin, std::int64_t now_ms,
+                std::int64_t latest_ms);
   // A record increments a number: how much it adds, at which leaf.
   void increments(PartitionId partition, const Dot& dot, LeafKind kind, std::string_view key,
                   std::string_view field, double by);

@@ -1,0 +1,85 @@
+#include "replica/waiting_records.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace even {
+namespace {
+
+const ReplicaId kA = ReplicaId::make(1, 1);
+const ReplicaId kB = ReplicaId::make(2, 1);
+const ReplicaId kC = ReplicaId::make(3, 1);
+
+struct Waiting : ::testing::Test {
+  WaitingRecords waiting;
+  VersionVector seen;
+  std::map<Dot, VersionVector> needs;  // of those that wait
+  int looks = 0;
+
+  std::optional<Dot> lacking(const Dot& dot) {
+    for (const Dot& needed : needs.at(dot).entries()) {
+      if (!seen.covers(needed)) return needed;
+    }
+    return std::nullopt;
+  }
+  void add(const Dot& dot, std::initializer_list<Dot> needed) {
+    for (const Dot& each : needed) needs[dot].add(each);
+    waiting.add(dot, "bytes", *lacking(dot));
+  }
+  void join(const Dot& dot) {
+    seen.add(dot);
+    waiting.joined(dot.replica, dot.seq, [this](const Dot& woken, std::string_view bytes) {
+      EXPECT_EQ(bytes, "bytes");
+      ++looks;
+      return lacking(woken);
+    });
+  }
+};
+
+TEST_F(Waiting, ARecordIsReadyWhenTheLastThingItLacksHasBeenJoined) {
+  add({kC, 2}, {{kC, 1}, {kA, 1}, {kB, 3}});
+  join({kB, 3});
+  EXPECT_FALSE(waiting.any_ready());
+  join({kA, 1});
+  EXPECT_FALSE(waiting.any_ready());
+  join({kC, 1});
+  ASSERT_TRUE(waiting.any_ready());
+  EXPECT_EQ(waiting.bytes(), 5u);
+  EXPECT_EQ(waiting.take_ready().first, (Dot{kC, 2}));
+  EXPECT_TRUE(waiting.empty());
+  EXPECT_EQ(waiting.bytes(), 0u);
+}
+
+TEST_F(Waiting, LaterRecordsOfTheSameReplicaStandForEarlierOnes) {
+  add({kB, 1}, {{kA, 2}});
+  seen.add({kA, 7});
+  join({kA, 7});
+  EXPECT_TRUE(waiting.any_ready());
+}
+
+TEST_F(Waiting, EachIsLookedAtAsOftenAsItLacksSomethingHoweverManyWait) {
+  constexpr std::uint64_t kMany = 10'000;
+  for (std::uint64_t i = 2; i <= kMany; ++i) add({kB, i}, {{kB, i - 1}, {kA, i}});
+  for (std::uint64_t i = 1; i <= kMany; ++i) {
+    join({kA, i});
+    join({kB, i});
+    while (waiting.any_ready()) waiting.take_ready();
+  }
+  EXPECT_TRUE(waiting.empty());
+  EXPECT_LE(looks, 2 * static_cast<int>(kMany));
+}
+
+TEST_F(Waiting, AWholeVectorWakesWhateverItCovers) {
+  add({kB, 1}, {{kA, 1}});
+  add({kC, 1}, {{kB, 9}});
+  seen.add({kA, 1});
+  seen.add({kB, 9});
+  waiting.joined(seen, [this](const Dot& dot, std::string_view) { return lacking(dot); });
+  waiting.take_ready();
+  waiting.take_ready();
+  EXPECT_TRUE(waiting.empty());
+}
+
+}  // namespace
+}  // namespace even
