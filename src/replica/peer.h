@@ -58,9 +58,10 @@ struct Peer {
   // from there.
   struct Check {
     std::vector<std::pair<PartitionId, VersionVector>> expected;
-    std::uint64_t number;  // last message sent by then
-    LogPosition position;  // end of the log then
-    std::int64_t since_us;
+    std::uint64_t number;   // last message sent by then
+    LogPosition position;   // end of the log then
+    std::int64_t since_us;  // of the check, or since it was last seen to come nearer to that
+    std::uint64_t lacking;  // records, as of then
   };
 
   NodeNumber node = 0;

@@ -550,13 +550,23 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
     }
   }
   if (!peer.check) {
-    Peer::Check check{{}, peer.next_number - 1, core_.log.end(), now_us};
+    Peer::Check check{{}, peer.next_number - 1, core_.log.end(), now_us, UINT64_MAX};
     for (const auto& [id, shared] : peer.shared) {
       const VersionVector& have = core_.at(id).state.vector();
       if (!shared.damaged && !shared.acked.covers(have)) check.expected.emplace_back(id, have);
     }
     if (!check.expected.empty()) peer.check = std::move(check);
     return;
+  }
+  // What has come may be waiting for what comes from others: only that it lacks as much as before
+  // shows a gap.
+  std::uint64_t lacking = 0;
+  for (const auto& [id, expected] : peer.check->expected) {
+    lacking += expected.ahead_of(peer.shared.at(id).acked);
+  }
+  if (lacking < peer.check->lacking) {
+    peer.check->lacking = lacking;
+    peer.check->since_us = now_us;
   }
   if (!peer.arrived(peer.check->number) || peer.cursor < peer.check->position || peer.outgoing ||
       now_us - peer.check->since_us < kNoProgressUs) {

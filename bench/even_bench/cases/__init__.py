@@ -1,12 +1,13 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, lag, larger_than_memory, memory, restart, steady, throughput
+from . import amplification, catch_up, lag, larger_than_memory, memory, restart, steady, throughput
 
 CASES = {
     case.name: case
     for case in [
         *throughput.CASES,
         lag.CASE,
+        catch_up.CASE,
         memory.CASE,
         restart.CASE,
         larger_than_memory.CASE,
