@@ -20,6 +20,11 @@ def positive(text):
     return int(text)
 
 
+def counts(text):
+    """A list of whole numbers from 1, separated by commas."""
+    return [positive(word) for word in text.split(",")]
+
+
 def positive_float(text):
     try:
         number = float(text)

@@ -22,6 +22,11 @@
   X(kDigestMissesMember, "removing a set member leaves the digest as it was")                     \
   X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
   X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \
+  X(kServedUnreplayed, "a partition is served before the log's records of it are replayed")       \
+  X(kReplayedAfterFirstBatch, "a partition counts as replayed when a part of its records is")     \
+  X(kPassBeforeReplayed, "the store's position moves on before all of the log is replayed")       \
+  X(kStoredBeforeReplayed, "what is not replayed counts as stored")                               \
+  X(kLinkBeforeReplayed, "replication begins before the log is replayed")                         \
   X(kFailedSyncIgnored, "after a failed sync the log goes on in the same file")                   \
   X(kStartTrustsKernel, "a restart takes for durable what a failed sync has left in memory")      \
   X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \

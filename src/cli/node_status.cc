@@ -59,6 +59,12 @@ std::string agreement_line(const std::vector<NodeAnswer>& answers) {
                      agreement.partitions, who);
 }
 
+std::string state(const NodeStatus& status) {
+  if (!status.ready) return "not ready";
+  if (status.replayed >= status.to_replay) return "ready";
+  return fmt::format("ready, {} % replayed", 100 * status.replayed / status.to_replay);
+}
+
 // A line for each node with damaged partitions.
 std::string damage_lines(const std::vector<NodeAnswer>& answers) {
   std::string lines;
@@ -90,6 +96,10 @@ Result<NodeStatus> parse_status(std::string_view text) {
     status.ready = document.at("ready").get<bool>();
     status.version = document.at("version").get<std::string>();
     status.keys = document.at("keys").get<uint64_t>();
+    if (const auto replay = document.find("replay"); replay != document.end()) {
+      status.to_replay = replay->at("bytes").get<uint64_t>();
+      status.replayed = replay->at("done").get<uint64_t>();
+    }
     for (const json& peer : document.at("peers")) {
       status.peers.push_back({.name = peer.at("name").get<std::string>(),
                               .up = peer.at("link").get<std::string>() == "up",
@@ -142,8 +152,8 @@ std::string render(const std::vector<NodeAnswer>& answers) {
       continue;
     }
     const NodeStatus& status = *answer.status;
-    nodes.push_back({status.node, status.ready ? "ready" : "not ready", std::to_string(status.keys),
-                     status.replica, status.version});
+    nodes.push_back(
+        {status.node, state(status), std::to_string(status.keys), status.replica, status.version});
     for (const PeerStatus& peer : status.peers) {
       links.push_back({fmt::format("{} -> {}", status.node, peer.name), peer.up ? "up" : "down",
                        fmt::format("{} records, {:.1f} s", peer.lag_records, peer.lag_seconds),

@@ -32,6 +32,9 @@ struct NodeStatus {
   bool ready = false;
   std::string version;
   uint64_t keys = 0;
+  // Of the log, what the node has to replay after its start, and what it has, in bytes.
+  uint64_t to_replay = 0;
+  uint64_t replayed = 0;
   std::vector<PeerStatus> peers;
   std::vector<PartitionStatus> partitions;
 };

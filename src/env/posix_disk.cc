@@ -250,19 +250,22 @@ Result<std::string> PosixDisk::read(const std::string& name, std::uint64_t offse
   struct stat status;
   if (::fstat(fd, &status) != 0) return os_error("examine", path);
   const auto end = static_cast<std::uint64_t>(status.st_size);
-  std::string bytes(offset < end ? std::min(length, end - offset) : 0, '\0');
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t count =
-        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
-    if (count < 0) {
-      if (errno == EINTR) continue;
-      return os_error("read", path);
-    }
-    if (count == 0) break;  // it was cut meanwhile
-    done += static_cast<std::size_t>(count);
-  }
-  bytes.resize(done);
+  std::string bytes;
+  bool failed = false;
+  bytes.resize_and_overwrite(
+      offset < end ? std::min(length, end - offset) : 0, [&](char* data, std::size_t size) {
+        std::size_t done = 0;
+        while (done < size) {
+          const ssize_t count =
+              ::pread(fd, data + done, size - done, static_cast<off_t>(offset + done));
+          if (count < 0 && errno == EINTR) continue;
+          failed = count < 0;
+          if (count <= 0) break;  // or it was cut meanwhile
+          done += static_cast<std::size_t>(count);
+        }
+        return done;
+      });
+  if (failed) return os_error("read", path);
   return bytes;
 }
 

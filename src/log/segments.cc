@@ -94,16 +94,16 @@ Result<std::string> read_segment(Disk& disk, const std::vector<SegmentFile>& seg
                                  std::size_t i) {
   const SegmentFile& segment = segments[i];
   const bool last = i + 1 == segments.size();
-  auto bytes = read_file(disk, segment.name);
-  if (!bytes) return std::unexpected(bytes.error());
-  const auto header = decode_segment_header(*bytes);
+  const auto head = disk.read(segment.name, 0, kSegmentHeaderBytes);
+  if (!head) return std::unexpected(head.error());
+  const auto header = decode_segment_header(*head);
   if (!header) return fail(segment_damage(segment.name, 0, header.error().message));
   if (header->base != segment.header.base || header->shard != segment.header.shard) {
     return fail(
         segment_damage(segment.name, 0, "the header does not belong to a file of this name"));
   }
-  return bytes->substr(kSegmentHeaderBytes,
-                       last ? std::string::npos : segments[i + 1].header.base - header->base);
+  return disk.read(segment.name, kSegmentHeaderBytes,
+                   last ? UINT64_MAX : segments[i + 1].header.base - header->base);
 }
 
 Result<> inspect_segments(Disk& disk, const std::vector<SegmentFile>& segments,

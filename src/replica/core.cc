@@ -67,6 +67,12 @@ Partition& ShardCore::at(PartitionId id) const {
   return *partition;
 }
 
+Partition& ShardCore::replayed(PartitionId id) const {
+  Partition& partition = at(id);
+  if (!partition.replayed && !EVEN_MUTANT(kServedUnreplayed)) replay_now(partition);
+  return partition;
+}
+
 void ShardCore::append(std::string_view bytes, PartitionId partition, const Dot& dot) {
   index.note(log.current_segment(), log.end(), partition, dot);
   log.append(bytes);
@@ -81,6 +87,8 @@ void ShardCore::join(Partition& partition, const Record& record) {
 }
 
 Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent) {
+  EVEN_CHECK(partition.replayed || EVEN_MUTANT(kServedUnreplayed),
+             "a record is made without what the log has");
   if (!partition.open.empty() && !partition.open.accepts(intent)) close(partition);
   // The state's vector changes with close() only: the dot is that of the open record.
   const Hlc time = partition.open.empty() ? hybrid_clock.tick(now_ms) : partition.open.time();
@@ -135,6 +143,7 @@ void ShardCore::close_all() {
 
 Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHead& head) {
   Partition& partition = at(head.partition);
+  EVEN_CHECK(partition.replayed, "a peer's record is taken in without what the log has");
   ++stats.records_received;
   if (!EVEN_MUTANT(kApplyTwice) && partition.state.vector().covers(head.dot)) {
     ++stats.records_duplicate;
@@ -265,6 +274,7 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   if (state->origin.value != 0) return fail("a record was sent as a state");
   Partition* partition = find(state->partition);
   if (partition == nullptr) return fail("a state of a partition that is not held here");
+  EVEN_CHECK(partition->replayed, "a peer's state is taken in without what the log has");
   if (partition->damaged()) return repair(*partition, *state);
   if (partition->state.vector().covers(state->context)) return {};  // nothing new in it
   const Dot of_self{self, state->context[self]};
@@ -370,32 +380,6 @@ std::string ShardCore::encode_state(PartitionId id, const PartitionState& state)
   std::string bytes;
   builder.finish(head, true, bytes);
   return bytes;
-}
-
-Result<bool> ShardCore::note_logged(std::string_view bytes, LogPosition frame, Cold& cold) {
-  const auto head = decode_record_head(bytes);
-  if (!head) return fail("a record has no head");
-  Partition* partition = find(head->partition);
-  if (partition == nullptr) return false;  // moved to other nodes since
-  const bool is_state = head->dot.replica.value == 0;
-  if (!is_state) {
-    index.note(log.end(), frame, partition->id, head->dot);
-    if (partition->state.vector().covers(head->dot)) return false;
-  }
-  if (partition->rows->closed()) return false;
-  if (!partition->state.any_cold() || is_state) return true;
-  const auto record = decoder_.decode(bytes);
-  if (!record) return std::unexpected(record.error());
-  for (const KeyDelta& key : record->delta.keys) {
-    const std::uint64_t hash = hash64(key.key);
-    ColdParts& parts = cold[partition->id];
-    if (partition->state.is_cold(hash)) parts.keys.push_back(hash);
-    for (const LeafDelta& leaf : key.leaves) {
-      if (leaf.kind != LeafKind::kField && leaf.kind != LeafKind::kMember) continue;
-      parts.elements.push_back({hash, leaf.kind, leaf.field_hash()});
-    }
-  }
-  return true;
 }
 
 Result<> ShardCore::replay(std::string_view bytes) {

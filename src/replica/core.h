@@ -2,8 +2,6 @@
 // states get into both. See shard.h for what drives it.
 #pragma once
 
-#include <absl/container/btree_map.h>
-
 #include <deque>
 #include <functional>
 #include <memory>
@@ -25,6 +23,9 @@ class ShardCore {
 
   Partition* find(PartitionId id) const { return id < slots_.size() ? slots_[id] : nullptr; }
   Partition& at(PartitionId id) const;
+  // As somebody may look at it or write to it: with all that the log had of it. Has that replayed
+  // first, if it has not been.
+  Partition& replayed(PartitionId id) const;
   const std::vector<std::unique_ptr<Partition>>& partitions() const { return partitions_; }
   std::span<const PartitionId> partition_ids() const { return ids_; }
 
@@ -63,16 +64,7 @@ class ShardCore {
   // All of a partition, as a peer gets it.
   static std::string encode_state(PartitionId id, const PartitionState& state);
 
-  // For recovery, which goes over the log's records in two steps: as each is read, then for one
-  // after the other. note_logged() says whether there is anything to replay in it, and `cold` gets
-  // what this needs and may not be in memory: hashes of keys, elements of collections.
-  struct ColdParts {
-    std::vector<std::uint64_t> keys;
-    std::vector<Changes::Element> elements;
-  };
-  using Cold = absl::btree_map<PartitionId, ColdParts>;
-  Result<bool> note_logged(std::string_view bytes, LogPosition frame, Cold& cold);
-  // Joins without logging.
+  // For recovery: joins a record of the log.
   Result<> replay(std::string_view bytes);
 
   // The wall clock as it was when this turn first asked for it.
@@ -102,6 +94,8 @@ class ShardCore {
   std::function<void(const RecordHead&)> on_joined;
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
+  // Recovery's: replays what is left of a partition.
+  std::function<void(Partition&)> replay_now;
 
  private:
   void append(std::string_view bytes, PartitionId partition, const Dot& dot);

@@ -22,6 +22,7 @@ void ExpirySweep::tick() {
   last_us_ = now_us;
   const std::int64_t now_ms = core_.turn_ms();
   for (const auto& partition : core_.partitions()) {
+    if (!partition->replayed) continue;
     PartitionState& state = partition->state;
     state.lapse(now_ms);
     if (state.lapsed_keys() + state.leftover_expiries() == 0 || partition->damaged()) continue;

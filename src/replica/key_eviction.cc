@@ -162,7 +162,8 @@ bool KeyEviction::turn_hand() {
     const std::size_t index = hand_partition_;
     Partition& partition = *partitions[index];
     std::size_t seen = 0;
-    if (partition.damaged() || (expiring && partition.state.keys_with_expiry() == 0)) {
+    if (partition.damaged() || !partition.replayed ||
+        (expiring && partition.state.keys_with_expiry() == 0)) {
       hand_ = 0;
     } else {
       seen = partition.state.unused(
@@ -184,7 +185,7 @@ bool KeyEviction::delete_next_to_expire() {
   for (std::size_t i = 0; i < ranks_.size(); ++i) {
     Partition& partition = *core_.partitions()[i];
     const auto next = partition.state.next_expiry_ms();
-    if (!next || partition.damaged()) continue;
+    if (!next || partition.damaged() || !partition.replayed) continue;
     const std::int64_t delay_ms = ranks_[i] * kRankDelayMs;
     const std::int64_t at_ms =
         std::min(*next, std::numeric_limits<std::int64_t>::max() - delay_ms) + delay_ms;

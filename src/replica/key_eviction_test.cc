@@ -38,6 +38,7 @@ struct Node : DrivenShard {
     store = rows.shard_store();
     shard = std::make_unique<Shard>(options(), world.clock, random, disk, *store, out);
     ASSERT_TRUE(shard->recover());
+    shard->replay_all();
   }
   ShardOptions options() {
     ShardOptions options;

@@ -25,6 +25,9 @@ struct Partition {
   // What the pass under way has taken from `state`.
   std::optional<Changes> taken;
 
+  // Whether `state` has all that the log held of it when the node was started; see recovery.h.
+  bool replayed = true;
+
   // The log holds every record that `state` has seen and this vector does not cover.
   VersionVector floor;
 

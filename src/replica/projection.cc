@@ -20,6 +20,9 @@ constexpr std::size_t kEvictSlice = 256;
 constexpr double kHighPressure = 1.05;
 constexpr std::int64_t kLongSliceUs = 20'000;
 
+// The most that clients wait at a tick, so that passes can keep up.
+constexpr std::int64_t kMostPauseUs = 20'000;
+
 void answer(std::vector<Projection::Stored>& waiting, const Result<>& outcome) {
   for (Projection::Stored& done : std::exchange(waiting, {})) done(outcome);
 }
@@ -106,6 +109,15 @@ void Projection::tick() {
   }
 }
 
+// None while a pass is behind by no more than the next one is to take; then more and more. When the
+// store takes nothing at all, passes fail and begin anew, and nobody waits for them.
+std::int64_t Projection::pause_us() const {
+  if (!pass_under_way()) return 0;
+  const auto allowed = static_cast<double>(core_.options.pass_bytes);
+  const auto written = static_cast<double>(core_.log.end() - begun_);
+  return static_cast<std::int64_t>(kMostPauseUs * std::clamp(written / allowed - 1, 0.0, 1.0));
+}
+
 void Projection::begin() {
   stage_ = Stage::kTaking;
   served_ = std::exchange(asked_, {});
@@ -174,7 +186,7 @@ bool Projection::fetch(std::span<const Need> needs, std::function<void()> done) 
   for (const Need& need : needs) {
     Partition* partition =
         core_.find(cluster::key_partition(need.key, core_.options.partition_count));
-    if (partition == nullptr || partition->rows->closed()) continue;
+    if (partition == nullptr || partition->rows->closed() || !partition->replayed) continue;
     const PartitionState& state = partition->state;
     const std::uint64_t hash = hash64(need.key);
     const bool is_cold = state.is_cold(hash);

@@ -39,6 +39,8 @@ class Projection {
   // Makes passes until nothing is left to store and nothing of the log is needed any more.
   void store_all() { store_all_ = true; }
   bool pass_under_way() const { return stage_ != Stage::kIdle; }
+  // See Shard::pause_us().
+  std::int64_t pause_us() const;
   // Nothing is left that a pass would store. After store_all(), that goes for the position, too.
   bool all_stored() const;
 

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <set>
 
 #include "base/check.h"
 #include "base/mutant.h"
@@ -12,6 +12,7 @@
 #include "replica/expiry_sweep.h"
 #include "replica/key_eviction.h"
 #include "replica/projection.h"
+#include "replica/recovery.h"
 #include "replica/replication.h"
 
 namespace even {
@@ -43,14 +44,16 @@ class Reach : public Keyspace {
   }
   PartitionId partition_count() const override { return cores_[0]->options.partition_count; }
   std::span<const PartitionId> partitions() const override { return ids_; }
-  const PartitionState& state(PartitionId id) const override { return core_of(id).at(id).state; }
+  const PartitionState& state(PartitionId id) const override {
+    return core_of(id).replayed(id).state;
+  }
   std::vector<NodeNumber> replicas(PartitionId id) const override {
     return core_of(id).at(id).replicas;
   }
   bool replicated(PartitionId id) const override { return core_of(id).at(id).replicas.size() > 1; }
   Record begin(PartitionId id, const WriteIntent& intent) override {
     ShardCore& core = core_of(id);
-    return core.begin(core.at(id), now_ms_, intent);
+    return core.begin(core.replayed(id), now_ms_, intent);
   }
 
   // Has everything in memory that the record changes.
@@ -72,64 +75,6 @@ class Reach : public Keyspace {
   std::span<const PartitionId> ids_;
 };
 
-// Replays the log's records in batches, so that what they change can be read from the store in the
-// order in which it is there.
-class Replay {
- public:
-  explicit Replay(ShardCore& core) : core_(core) {}
-
-  Result<> take(std::string_view record, LogPosition frame) {
-    const auto needed = core_.note_logged(record, frame, cold_);
-    if (!needed) return std::unexpected(needed.error());
-    if (!*needed) return {};
-    if (chunks_.empty() || chunks_.back().capacity() - chunks_.back().size() < record.size())
-      chunks_.emplace_back().reserve(std::max(kChunkBytes, record.size()));
-    chunks_.back() += record;
-    records_.push_back(
-        std::string_view(chunks_.back()).substr(chunks_.back().size() - record.size()));
-    bytes_ += record.size();
-    return bytes_ < core_.options.replay_bytes ? Result<>() : finish();
-  }
-
-  Result<> finish() {
-    for (auto& [id, cold] : std::exchange(cold_, {})) {
-      const PartitionState& state = core_.at(id).state;
-      unless_unreadable(core_.at(id), [&] {
-        state.warm(std::move(cold.keys));
-        state.warm_elements(std::move(cold.elements));
-      });
-    }
-    for (const std::string_view record : records_) {
-      Result<> replayed;
-      unless_unreadable(core_.at(decode_record_head(record)->partition),
-                        [&] { replayed = core_.replay(record); });
-      if (!replayed) return replayed;
-    }
-    records_.clear();
-    chunks_.clear();
-    bytes_ = 0;
-    return {};
-  }
-
- private:
-  // A partition that lacks what a record changes must not be shown without that change.
-  template <typename Work>
-  static void unless_unreadable(Partition& partition, Work work) {
-    try {
-      work();
-    } catch (const Unreadable& error) {
-      partition.close(error.what());
-    }
-  }
-
-  static constexpr std::size_t kChunkBytes = 4 << 20;
-  ShardCore& core_;
-  ShardCore::Cold cold_;
-  std::vector<std::string> chunks_;        // of a batch's bytes; they do not move
-  std::vector<std::string_view> records_;  // in them
-  std::uint64_t bytes_ = 0;
-};
-
 }  // namespace
 
 struct Shard::Impl {
@@ -138,6 +83,7 @@ struct Shard::Impl {
       : core(std::move(options), clock, random, disk),
         replication(core, transport),
         projection(core, store),
+        recovery(core),
         key_eviction(core),
         expiry_sweep(core, replication) {
     core.log.on_synced([this] {
@@ -148,6 +94,8 @@ struct Shard::Impl {
   }
 
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  void replay_some();
+  void begin_service();
   // Does what may come upon objects that cannot be read; it is tried again another time.
   template <typename Work>
   void unless_unreadable(Work work) {
@@ -162,9 +110,12 @@ struct Shard::Impl {
   ShardCore core;
   Replication replication;
   Projection projection;
+  Recovery recovery;
   KeyEviction key_eviction;
   ExpirySweep expiry_sweep;
   std::function<void()> released_callback;
+  bool replayed = false;  // all of the log; until then, replication and passes have not begun
+  std::set<NodeNumber> peers_up;  // meanwhile
   std::int64_t last_sync_us = 0;
   std::optional<std::string> warned_error;
   std::uint64_t warned_rescues = 0;
@@ -175,57 +126,25 @@ struct Shard::Impl {
 Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto from = projection.recover();
   if (!from) return std::unexpected(from.error());
-
-  // What the log holds of each partition without gaps, to know what it no longer holds.
-  struct Held {
-    VersionVector first;
-    VersionVector last;
-  };
-  std::map<PartitionId, Held> held;
-  bool checked_begin = false;
-  Replay replay(core);
-  auto replayed = core.log.recover(
-      [&](LogPosition frame, std::string_view record) -> Result<> {
-        if (!std::exchange(checked_begin, true) && *from && frame > **from) {
-          return fail(fmt::format(
-              "the log begins at position {} but is needed from {} on. `even log repair DIR` "
-              "says what can be done",
-              frame, **from));
-        }
-        const auto head = decode_record_head(record);
-        if (!head) return fail("a record has no head");
-        if (head->dot.seq == 0) {
-          held.erase(head->partition);
-        } else {
-          Held& partition = held[head->partition];
-          if (partition.first[head->dot.replica] == 0) partition.first.add(head->dot);
-          partition.last.add(head->dot);
-        }
-        return replay.take(record, frame);
-      },
-      progress, from->value_or(0));
-  if (replayed) replayed = replay.finish();
-  if (!replayed) return replayed;
-  if (!*from) {
-    projection.set_position(core.log.begin());
-  } else if (core.log.end() < **from) {
-    return fail(
-        fmt::format("the log ends at position {}, before what the store holds ({}): files "
-                    "of the log are missing. `even log repair DIR` makes it go on from there",
-                    core.log.end(), **from));
-  }
+  if (const auto scanned = recovery.scan(*from, progress); !scanned) return scanned;
+  replayed = recovery.done();
+  if (!*from) projection.set_position(core.log.begin());
   if (core.log.cut()) core.warn(*core.log.cut());
-  for (const auto& partition : core.partitions()) {
-    const Held& log = held[partition->id];
-    for (const Dot& seen : partition->state.vector().entries()) {
-      const std::uint64_t first = log.first[seen.replica];
-      const bool whole = first != 0 && log.last[seen.replica] == seen.seq;
-      partition->floor.add(whole ? Dot{seen.replica, first - 1} : seen);
-    }
-  }
   last_sync_us = core.clock.monotonic_us();
   warned_rescues = core.log.stats().rescues;
   return {};
+}
+
+// What needs all of the log waits for it.
+void Shard::Impl::replay_some() {
+  if (replayed) return;
+  unless_unreadable([this] { recovery.step(); });
+  if (recovery.done()) begin_service();
+}
+
+void Shard::Impl::begin_service() {
+  replayed = true;
+  for (const NodeNumber peer : std::exchange(peers_up, {})) replication.link_up(peer);
 }
 
 // Removes segments from the log's beginning that recovery does not read and every other replica has
@@ -316,7 +235,7 @@ bool Shard::lists_much(const Command& command, Args args) const {
   ShardCore& core = impl_->core;
   const PartitionId id = cluster::key_partition(args[1], core.options.partition_count);
   try {
-    const Object* object = core.at(id).state.find(args[1], hash64(args[1]));
+    const Object* object = core.replayed(id).state.find(args[1], hash64(args[1]));
     return Listing::applies(object, command.lists, core.options.listing_step) &&
            !object->expired(core.turn_ms());
   } catch (const Unreadable&) {
@@ -326,7 +245,8 @@ bool Shard::lists_much(const Command& command, Args args) const {
 
 std::unique_ptr<Listing> Shard::list(const Command& command, Args args, bool resp3) {
   const ShardCore& core = impl_->core;
-  Partition& partition = core.at(cluster::key_partition(args[1], core.options.partition_count));
+  Partition& partition =
+      core.replayed(cluster::key_partition(args[1], core.options.partition_count));
   return std::make_unique<Listing>(partition.state, args[1], command.lists,
                                    core.options.listing_step, resp3);
 }
@@ -375,7 +295,31 @@ void Shard::prefetch(std::span<Lookup> lookups) const {
 bool Shard::fetch(std::span<const Need> needs, std::function<void()> done) {
   return impl_->projection.fetch(needs, std::move(done));
 }
-bool Shard::any_cold() const { return impl_->projection.any_cold(); }
+bool Shard::any_cold() const { return !impl_->replayed || impl_->projection.any_cold(); }
+
+bool Shard::replay_some() {
+  impl_->replay_some();
+  return !impl_->replayed;
+}
+
+void Shard::replay_all() {
+  impl_->recovery.finish();
+  impl_->replay_some();
+}
+
+bool Shard::await_replay(std::span<const Need> needs, std::function<void()> done) {
+  if (impl_->recovery.done()) return false;
+  std::vector<PartitionId> partitions;
+  for (const Need& need : needs) {
+    partitions.push_back(cluster::key_partition(need.key, impl_->core.options.partition_count));
+  }
+  std::ranges::sort(partitions);
+  const auto rest = std::ranges::unique(partitions);
+  partitions.erase(rest.begin(), rest.end());
+  return impl_->recovery.await(partitions, std::move(done));
+}
+
+ReplayProgress Shard::replay_progress() const { return impl_->recovery.progress(); }
 
 LogPosition Shard::barrier() const {
   // While the log cannot be written, reads go on; they may show what was refused room in the log.
@@ -437,20 +381,30 @@ void Shard::tick() {
     core.log.sync();
   }
   if (!core.log.error()) impl_->unless_unreadable([this] { impl_->expiry_sweep.tick(); });
-  impl_->unless_unreadable([this] { impl_->replication.tick(); });
+  impl_->replay_some();
+  if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   // What has been removed need not be made room for by removing more.
   const bool all_freed = core.free_removed();
   if (all_freed) impl_->unless_unreadable([this] { impl_->key_eviction.tick(); });
   if (impl_->key_eviction.wants_pass()) impl_->projection.request_pass();
-  impl_->projection.tick();
+  // Nothing is stored, nor a position, before all of the log has been replayed.
+  if (impl_->replayed || EVEN_MUTANT(kPassBeforeReplayed)) impl_->projection.tick();
   impl_->projection.evict(impl_->key_eviction.leaves_the_rest());
 }
 
 void Shard::link_up(NodeNumber peer) {
   impl_->core.close_all();
+  // A peer that was told less than the log has would send all of the rest.
+  if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
+    impl_->peers_up.insert(peer);
+    return;
+  }
   impl_->replication.link_up(peer);
 }
-void Shard::link_down(NodeNumber peer) { impl_->replication.link_down(peer); }
+void Shard::link_down(NodeNumber peer) {
+  impl_->peers_up.erase(peer);
+  impl_->replication.link_down(peer);
+}
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
   impl_->core.close_all();
   try {
@@ -467,7 +421,11 @@ void Shard::store_changes() {
   impl_->key_eviction.stop();
   impl_->projection.store_all();
 }
-bool Shard::all_stored() const { return impl_->projection.all_stored(); }
+bool Shard::all_stored() const {
+  return (impl_->replayed || EVEN_MUTANT(kStoredBeforeReplayed)) && impl_->projection.all_stored();
+}
+
+std::int64_t Shard::pause_us() const { return impl_->projection.pause_us(); }
 
 Result<> Shard::remove_log() {
   for (const auto& partition : impl_->core.partitions()) {
@@ -497,7 +455,7 @@ std::vector<PartitionStatus> Shard::partitions() const {
   std::vector<PartitionStatus> all;
   for (const auto& partition : impl_->core.partitions()) {
     all.push_back({partition->id, partition->state.vector(), partition->state.digest(),
-                   partition->state.live_keys(), partition->rows->damage()});
+                   partition->state.live_keys(), partition->rows->damage(), partition->replayed});
   }
   return all;
 }

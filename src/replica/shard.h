@@ -70,9 +70,12 @@ struct ShardOptions {
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t pass_bytes = 128 << 20;  // log written between two passes of the store
-  // Of the log's records, how much is replayed at once when the shard is recovered. It is in memory
-  // then, and each time costs a walk over all of the store.
-  std::uint64_t replay_bytes = 256 << 20;
+  // Of the log's records, how much recovery keeps in memory to replay beside service; of a longer
+  // log, what comes first is replayed before.
+  std::uint64_t replay_bytes = 512 << 20;
+  // Records that are replayed in one go: what they change is read from the store together.
+  std::uint64_t replay_batch_bytes = 128 << 10;
+  std::int64_t replay_slice_us = 2'000;  // for replaying, before others have their turn
   // The memory that the process uses as a share of what it may use; none: there is no limit. Beyond
   // 1, objects that are stored are let go, or keys are deleted.
   std::function<double()> memory_pressure;
@@ -121,6 +124,13 @@ struct ShardStats {
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
 };
 
+// Records of the log that had to be replayed at the start, and have been, in bytes.
+struct ReplayProgress {
+  std::uint64_t bytes = 0;
+  std::uint64_t done = 0;
+  bool under_way() const { return done < bytes; }
+};
+
 // What has become of the changes that the store is to hold, for metrics.
 struct StoreStats {
   std::uint64_t passes = 0;
@@ -151,6 +161,7 @@ struct PartitionStatus {
   std::uint64_t digest;
   std::size_t keys;
   std::optional<std::string> damage;  // what of it cannot be read
+  bool replayed = true;               // if not, the log has records of it that are missing here
 };
 
 class Shard {
@@ -160,10 +171,19 @@ class Shard {
         Transport& transport);
   ~Shard();
 
-  // Reads what the store says of the partitions, and the log from there on. On success the shard is
-  // ready to execute. Errors name the file, the offset and the way out. `progress` is called now
+  // Reads what the store says of the partitions, and goes through the log from there on. On success
+  // the shard is ready to execute; what it executes waits for what it needs of the log, which is
+  // replayed by and by. Errors name the file, the offset and the way out. `progress` is called now
   // and then with bytes done and bytes in all.
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress = {});
+  // Replays a bit of the log, within a turn; so does tick(). Returns whether there is more.
+  bool replay_some();
+  // All that is left of it, at once.
+  void replay_all();
+  // Whether some of the log that these keys need has not been replayed yet. If so, that is done
+  // next, and done() is called in a later turn.
+  bool await_replay(std::span<const Need> needs, std::function<void()> done);
+  ReplayProgress replay_progress() const;
 
   // Executes a command of scope kKeys or kAll, whose partitions all lie in this shard or in
   // `others` (the other shards of the process, lent to the caller's thread for the duration). Arity
@@ -230,6 +250,9 @@ class Shard {
   void store_changes();
   // Whether there is nothing (more) to store.
   bool all_stored() const;
+  // How long clients should wait once after each tick() because more is written than passes of the
+  // store keep up with: so what a restart has to replay stays bounded. Microseconds, mostly 0.
+  std::int64_t pause_us() const;
   // Removes the log, of which the store has everything (store_changes(), all_stored()). Peers that
   // lack something are given snapshots. Nothing but close() may follow.
   Result<> remove_log();

@@ -347,6 +347,7 @@ TEST_F(Pair, ReadsBackFromTheLogEverythingThatACommandCanWrite) {
   const std::string_view words[] = {"get", "huge"};
   again.execute(*find_command("get"), words, false, reply);
   EXPECT_EQ(reply, value);
+  again.replay_all();
   expect_equal(a.shard, again);
 }
 

@@ -94,6 +94,7 @@ struct Node : private OwnWorld, DrivenShard {
     shard = std::make_unique<Shard>(options(), world.clock, world.random, world.disk, *store, out);
     const auto recovered = shard->recover();
     ASSERT_TRUE(recovered) << recovered.error().message;
+    shard->replay_all();
   }
   // Power goes, after what was written has been made durable.
   void restart() {

@@ -32,6 +32,7 @@ struct Replica : DrivenShard {
     shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, out);
     const auto recovered = shard->recover();
     ASSERT_TRUE(recovered) << recovered.error().message;
+    shard->replay_all();
   }
   void stop() {
     ASSERT_TRUE(shard->close());

@@ -202,6 +202,10 @@ bool Connection::fetch(const RequestBatch& batch) {
     if (!check_arity(*command, batch.args(i)).empty()) continue;
     for_each_need(*command, batch.args(i), [&](const Need& need) { needs.push_back(need); });
   }
+  const bool replaying = thread_.shard().await_replay(needs, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->unblock(Block::kStore);
+  });
+  if (replaying) return true;
   return thread_.shard().fetch(needs, [weak = weak_from_this()] {
     const auto self = weak.lock();
     if (!self) return;
@@ -293,6 +297,12 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
                                            const Lookup* lookup) {
   const Route route = thread_.router().route(command, args);
   const bool here = route.where == Route::Where::kHere;
+  if (command.scope == Scope::kAll && thread_.node().replaying > 0) {
+    thread_.when_replayed([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->unblock(Block::kShard);
+    });
+    return Block::kShard;
+  }
   if (here && thread_.lease().lent()) {
     thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
     return Block::kShard;

@@ -103,7 +103,11 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
                      fmt::format("not ready: shard {} refuses writes: {}\n", report.shard,
                                  *report.write_error));
       }
-      reply(http::status::ok, "text/plain", "ready\n");
+      std::uint64_t left = 0;
+      for (const ThreadReport& report : reports) left += report.replay.bytes - report.replay.done;
+      reply(http::status::ok, "text/plain",
+            left == 0 ? "ready\n"
+                      : fmt::format("ready; {} bytes of the log are to be replayed yet\n", left));
     });
   }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <set>
 
 #include "base/memory.h"
@@ -29,6 +30,10 @@ struct Facts {
     decltype(of(reports.front())) total{};
     for (const ThreadReport& report : reports) total += of(report);
     return total;
+  }
+  ReplayProgress replay() const {
+    return {sum([](const ThreadReport& report) { return report.replay.bytes; }),
+            sum([](const ThreadReport& report) { return report.replay.done; })};
   }
   std::uint64_t commands() const {
     return sum([](const ThreadReport& report) {
@@ -83,12 +88,26 @@ void memory_section(const Facts& facts, std::string& out) {
 void persistence_section(const Facts& facts, std::string& out) {
   bool good = true;
   for (const ThreadReport& report : facts.reports) good = good && !report.write_error;
+  const ReplayProgress replay = facts.replay();
+  out += fmt::format("loading:{}\r\nasync_loading:{}\r\n", facts.node.ready ? 0 : 1,
+                     replay.under_way() ? 1 : 0);
+  if (replay.under_way()) {
+    using std::chrono::duration;
+    const double seconds =
+        duration<double>(std::chrono::system_clock::now() - facts.node.started).count();
+    const auto done = static_cast<double>(replay.done);
+    const auto left = static_cast<double>(replay.bytes - replay.done);
+    out += fmt::format(
+        "loading_start_time:{}\r\nloading_total_bytes:{}\r\nloading_loaded_bytes:{}\r\n"
+        "loading_loaded_perc:{:.2f}\r\nloading_eta_seconds:{:.0f}\r\n",
+        std::chrono::system_clock::to_time_t(facts.node.started), replay.bytes, replay.done,
+        100 * done / static_cast<double>(replay.bytes), std::ceil(seconds * left / (done + 1)));
+  }
   out += fmt::format(
-      "loading:{}\r\nrdb_bgsave_in_progress:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\n"
+      "rdb_bgsave_in_progress:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\n"
       "log_bytes_written:{}\r\nlog_bytes_on_disk:{}\r\nlog_segments:{}\r\nlog_syncs:{}\r\n"
       "log_sync_errors:{}\r\nlog_rescues:{}\r\nlog_sync_seconds:{:.6f}\r\n",
-      facts.node.ready ? 0 : 1, good ? "ok" : "err",
-      facts.sum([](const ThreadReport& r) { return r.log.bytes_written; }),
+      good ? "ok" : "err", facts.sum([](const ThreadReport& r) { return r.log.bytes_written; }),
       facts.sum([](const ThreadReport& r) { return r.log.bytes_on_disk; }),
       facts.sum([](const ThreadReport& r) { return r.log.segments; }),
       facts.sum([](const ThreadReport& r) { return r.log.syncs; }),

@@ -229,6 +229,9 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
                 sum(reports, [](const ThreadReport& r) { return r.log.bytes_on_disk; }));
   writer.single("even_log_segments", "gauge", "Number of the log's segments on disk.",
                 sum(reports, [](const ThreadReport& r) { return r.log.segments; }));
+  writer.single("even_log_replay_left_bytes", "gauge",
+                "Of the log as it was at the start, what has not been replayed yet.",
+                sum(reports, [](const ThreadReport& r) { return r.replay.bytes - r.replay.done; }));
   writer.single("even_store_lag_bytes", "gauge",
                 "Log behind the positions from which it completes the store.",
                 sum(reports, [](const ThreadReport& r) { return r.store.lag_bytes; }));
@@ -342,13 +345,16 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
   fmt::format_to(
       end,
       "{{\"node\":\"{}\",\"number\":{},\"replica\":\"{}\",\"ready\":{},"
-      "\"version\":\"{}\",\"keys\":{},\"shards\":{},\"peers\":[",
+      "\"version\":\"{}\",\"keys\":{},\"shards\":{},\"replay\":{{\"bytes\":{},\"done\":{}}},"
+      "\"peers\":[",
       node.config.node.name, node.number,
       reports.empty() ? "" : reports.front().replica.to_string(),
       node.ready &&
           std::ranges::none_of(
               reports, [](const ThreadReport& report) { return report.write_error.has_value(); }),
-      version(), sum(reports, [](const ThreadReport& r) { return r.keys; }), node.shards);
+      version(), sum(reports, [](const ThreadReport& r) { return r.keys; }), node.shards,
+      sum(reports, [](const ThreadReport& r) { return r.replay.bytes; }),
+      sum(reports, [](const ThreadReport& r) { return r.replay.done; }));
   std::string_view comma;
   for (const cluster::Node& peer : node.config.cluster.nodes) {
     if (peer.number == node.number) continue;

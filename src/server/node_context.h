@@ -63,6 +63,8 @@ struct NodeContext {
   std::atomic<std::uint32_t> links_up{0};
   // Recovered and listening; until then, and again while stopping, not ready.
   std::atomic<bool> ready{false};
+  // Shards that serve and have not replayed all of their logs yet.
+  std::atomic<std::uint32_t> replaying{0};
   std::atomic<std::uint64_t> recovered_bytes{0};
   std::atomic<std::uint64_t> bytes_to_recover{0};
 };

@@ -18,6 +18,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.stats = shard.stats();
   report.log = shard.log_stats();
   report.store = shard.store_stats();
+  report.replay = shard.replay_progress();
   report.write_error = shard.write_error();
   report.peers = shard.peers();
   for (const cluster::Node& node : thread.node().config.cluster.nodes) {

@@ -24,6 +24,7 @@ struct ThreadReport {
   ShardStats stats;
   LogStats log;
   StoreStats store;
+  ReplayProgress replay;
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
   std::map<NodeNumber, bool> links;  // to every other node, whether it is up

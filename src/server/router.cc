@@ -101,6 +101,14 @@ Route Router::route(const Command& command, Args args) const {
 }
 
 void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
+  if (request.command->scope == Scope::kAll && thread_.node().replaying > 0) {
+    ++in_steps_;
+    return thread_.when_replayed(
+        [this, request = std::move(request), sink = std::move(sink), may_forward]() mutable {
+          --in_steps_;
+          submit(std::move(request), std::move(sink), may_forward);
+        });
+  }
   if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
   const Route route = this->route(*request.command, request.args);
   switch (route.where) {
@@ -234,11 +242,13 @@ bool Router::park(OwnedRequest& request, ReplySink& sink) {
     return std::ranges::find_first_of(earlier.keys, keys) != earlier.keys.end();
   });
   const std::uint64_t number = next_parked_++;
-  const bool fetching = !behind && thread_.shard().fetch(needs, [this, number] {
+  const auto ready = [this, number] {
     for (Parked& parked : parked_) parked.ready = parked.ready || parked.number == number;
     unpark();
-  });
-  if (!behind && !fetching) return false;
+  };
+  Shard& shard = thread_.shard();
+  const bool may_run = !behind && !shard.await_replay(needs, ready) && !shard.fetch(needs, ready);
+  if (may_run) return false;
   parked_.push_back({number, behind, std::move(request), std::move(sink), std::move(keys)});
   return true;
 }

@@ -48,9 +48,9 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     options.log.tail_bytes = std::clamp(limit / kTailShare / shards, kLeastTail,
                                         std::max(kLeastTail, options.log.tail_bytes));
   }
-  // What a restart finds is seldom more than two passes apart: one walk over the store.
+  // While passes keep up, a restart finds no more than two of them apart.
   constexpr std::uint64_t kLeastReplay = 128 << 20;
-  options.replay_bytes = std::max(kLeastReplay, 2 * options.pass_bytes);
+  options.replay_bytes = std::max(kLeastReplay, 4 * options.pass_bytes);
   options.memory_pressure = [&limit = node.options.max_memory] {
     const std::uint64_t bytes = limit.load(std::memory_order_relaxed);
     return bytes == 0 ? 0 : static_cast<double>(allocated_bytes()) / static_cast<double>(bytes);

@@ -78,6 +78,7 @@ Result<> ShardThread::recover() {
     expected = all;
   });
   if (!recovered) return recovered;
+  if (shard_->replay_progress().under_way()) ++node_.replaying;
   // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
   shard_->on_released([] {});
   return {};
@@ -96,6 +97,7 @@ void ShardThread::run() {
   released_ = shard_->released();
   peers_.start();
   schedule_tick();
+  if (shard_->replay_progress().under_way()) replay();
   const auto work = asio::make_work_guard(io_);
   while (!stopped_) {
     const std::int64_t now_us = clock_.monotonic_us();
@@ -116,6 +118,16 @@ void ShardThread::run() {
   shard_.reset();
   store_.reset();
   disk_.reset();
+}
+
+// A bit of the log, and the rest later, so that what has come meanwhile is executed in between.
+void ShardThread::replay() {
+  lease_.when_free([this] {
+    if (shard_->replay_some()) return post([this] { replay(); });
+    --node_.replaying;
+    spdlog::info("shard {}: all of the log ({:.0f} MB) has been replayed", id_,
+                 static_cast<double>(shard_->replay_progress().bytes) / 1e6);
+  });
 }
 
 void ShardThread::end_turn() {
@@ -173,9 +185,16 @@ void ShardThread::schedule_tick() {
 }
 
 void ShardThread::tick() {
-  if (!lease_.lent()) shard_->tick();
+  if (!lease_.lent()) {
+    shard_->tick();
+    // The pass of the store that is behind has the cores meanwhile.
+    std::this_thread::sleep_for(std::chrono::microseconds(shard_->pause_us()));
+  }
   const std::int64_t now_us = clock_.monotonic_us();
   forwarder_.tick(now_us);
+  if (node_.replaying == 0) {
+    for (Task& task : std::exchange(when_replayed_, {})) task();
+  }
   if (now_us >= next_idle_check_us_) {
     next_idle_check_us_ = now_us + kIdleCheckUs;
     close_idle_clients();

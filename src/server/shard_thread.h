@@ -97,6 +97,8 @@ class ShardThread {
   void hold_until(LogPosition position, Release release);
   // How far the log of this shard was released when it was last looked at.
   LogPosition released() const { return released_; }
+  // Runs a task of this thread once no shard of the node has anything of its log left to replay.
+  void when_replayed(Task task) { when_replayed_.push_back(std::move(task)); }
   // A command was executed in this turn.
   void count(const Command* command) {
     turn_time_us();
@@ -133,6 +135,7 @@ class ShardThread {
  private:
   void run();
   Result<> recover();
+  void replay();
   void end_turn();
   void flush();
   void schedule_tick();
@@ -167,6 +170,7 @@ class ShardThread {
   LogPosition released_ = 0;
   ReleaseError release_error_;
   std::vector<std::vector<ThreadTask>> outboxes_;  // by thread
+  std::vector<Task> when_replayed_;
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;
   std::atomic<std::size_t> client_count_{0};

@@ -70,7 +70,8 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
 bool converged(const Nodes& nodes) {
   std::map<PartitionId, VersionVector> vectors;
   for (const auto& n : nodes) {
-    if (!n->up() || n->records_pending() > 0 || n->replies_held() > 0) return false;
+    if (!n->up() || n->replaying() || n->records_pending() > 0 || n->replies_held() > 0)
+      return false;
     for (const PartitionStatus& p : n->partitions()) {
       if (p.damage) return false;
       const auto [at, first] = vectors.try_emplace(p.partition, p.vector);

@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::int64_t kTickUs = 5'000;
 constexpr std::int64_t kListingStepUs = 1'000;
+constexpr int kStepsWhileSettling = 50;
 
 std::vector<std::string_view> sorted_lines(std::string_view reply) {
   std::vector<std::string_view> lines;
@@ -40,6 +41,8 @@ void HostedShard::begin() {
 
 void HostedShard::tick() {
   shard_.tick();
+  // Batches may be single records.
+  for (int i = 0; i < kStepsWhileSettling && run_.settling; ++i) (void)shard_.replay_some();
   need_turn();
   callbacks_.ticked(*this);
   after(kTickUs, [this] { tick(); });

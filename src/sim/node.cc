@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/check.h"
 #include "store/partition_rows.h"
@@ -81,7 +82,9 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.piece_bytes = options.piece_bytes;
   o.listing_step = options.listing_step;
   o.pass_bytes = options.pass_bytes;
-  o.replay_bytes = options.pass_bytes / 4;
+  o.replay_bytes = options.replay_bytes;
+  o.replay_batch_bytes = options.replay_batch_bytes;
+  o.replay_slice_us = 0;  // one batch at a time
   o.retain_bytes = options.retain_bytes;
   if (options.evict > 0) {
     o.memory_pressure = [this] { return random.chance(run_.options.evict) ? 2.0 : 0.5; };
@@ -326,6 +329,11 @@ std::uint64_t Node::digest_mismatches() const {
   return sum;
 }
 
+bool Node::replaying() const {
+  return std::ranges::any_of(
+      shards_, [](const auto& shard) { return shard->shard().replay_progress().under_way(); });
+}
+
 std::uint64_t Node::records_pending() const {
   std::uint64_t sum = 0;
   for (const auto& shard : shards_) sum += shard->shard().stats().records_pending;
@@ -355,6 +363,7 @@ void Node::receive(NodeNumber peer, ShardId shard, const std::string& message) {
 
 void Node::ticked(HostedShard& shard) {
   for (const PartitionStatus& p : shard.shard().partitions()) {
+    if (!p.replayed) continue;  // nobody has seen it
     VersionVector& last = vectors_[p.partition];
     if (!p.vector.covers(last))
       violated(fmt::format("n{}: the vector of partition {} went back", number, p.partition));
@@ -368,7 +377,9 @@ void Node::ticked(HostedShard& shard) {
   // An operator restarts a node whose disk failed; and what was just repaired is put to the test.
   const bool repaired = shard.newly_repaired() > 0;
   if (run_.settling) return;
-  if ((shard.shard().write_error() && random.chance(0.02)) || (repaired && random.chance(0.6))) {
+  const bool replaying = shard.shard().replay_progress().under_way();
+  if ((shard.shard().write_error() && random.chance(0.02)) || (repaired && random.chance(0.6)) ||
+      (replaying && random.chance(run_.options.crash_in_replay))) {
     crash_soon();
   }
 }
@@ -428,10 +439,12 @@ bool Node::execute(int client, const Operation& operation) {
   std::shared_ptr<Listing> listing;
   if (shard.lists_much(*command, args)) listing = shard.list(*command, args, false);
   const auto reply = std::make_shared<WaitingReply>(WaitingReply{.client = client});
+  const bool replaying_before = replaying();
   const LogPosition barrier = shard.execute(*command, args, false, reply->text, others);
   run_.event("client {} at n{}: {} -> {} bytes, {:016x}", client, number,
              fmt::join(operation.words, " "), reply->text.size(), hash64(reply->text));
   check_reply(operation, reply->text);
+  if (replaying_before && !reply->text.starts_with("-")) check_seen(*command, args);
   if (listing) shards_[home]->follow(std::move(listing), reply->text);
   reply->made = made_;
   shards_[home]->hold(barrier, reply);
@@ -442,6 +455,25 @@ bool Node::execute(int client, const Operation& operation) {
     shards_[id]->need_turn();
   }
   return true;
+}
+
+// A command that looks at one partition must see what was acknowledged here before the node was
+// started, however little of the log has been replayed.
+void Node::check_seen(const Command& command, Args args) const {
+  std::set<PartitionId> seen;
+  for_each_key(command, args,
+               [&](std::string_view key) { seen.insert(run_.placement.partition_of(key)); });
+  if (seen.size() != 1) return;
+  ++run_.outcome.while_replaying;
+  for (const PartitionStatus& p : partitions()) {
+    if (p.damage || !seen.contains(p.partition)) continue;
+    if (const auto lost = run_.oracle.lost(p.partition, number, p.vector)) {
+      violated(
+          fmt::format("n{}: a command on partition {} does not see record {}, which was "
+                      "acknowledged here",
+                      number, p.partition, lost->to_string()));
+    }
+  }
 }
 
 void Node::check_reply(const Operation& operation, const std::string& reply) {

@@ -81,6 +81,8 @@ class Node {
   bool write_error() const;
   std::uint64_t digest_mismatches() const;
   std::uint64_t records_pending() const;
+  // Whether some of its logs has not been replayed yet.
+  bool replaying() const;
   std::size_t replies_held() const;
   // Adds what it did in this run to the outcome.
   void count() const;
@@ -109,6 +111,7 @@ class Node {
   void add_backup();
   std::vector<ShardId> shards_of(const Command& command, Args args) const;
   void check_reply(const Operation& operation, const std::string& reply);
+  void check_seen(const Command& command, Args args) const;
   void replied(const WaitingReply& reply);
   void ticked(HostedShard& shard);
   void crash_soon();

@@ -75,6 +75,9 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.crash_in_resharding = among(0.0, 0.05, 0.2, 0.2);
   }
   o.listing_step = among(std::size_t{1}, std::size_t{5}, std::size_t{20});
+  o.replay_bytes = among(1u << 10, 1u << 20, 1u << 20, 1u << 20);
+  o.replay_batch_bytes = among(1u, 1u, 300u, 2u << 10);
+  o.crash_in_replay = among(0.0, 0.02, 0.1);
   return o;
 }
 
@@ -90,7 +93,7 @@ std::string RunOptions::describe() const {
       "failing_commit={} "
       "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
-      "reshard_every={}ms crash_in_resharding={}",
+      "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication,
@@ -98,7 +101,8 @@ std::string RunOptions::describe() const {
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
       expiry_wait_ms, sessions, large, listing_step, failing_commit, evict, backup_every_us / 1000,
       restore, kill, damage_every_us / 1000, failing_read, to_string(policy),
-      reshard_every_us / 1000, crash_in_resharding);
+      reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
+      crash_in_replay);
 }
 
 }  // namespace even::sim

@@ -22,6 +22,8 @@ struct RunOptions {
   std::uint64_t segment_bytes = 8 << 10;
   std::uint64_t tail_bytes = 4 << 10;
   std::uint64_t pass_bytes = 32 << 10;
+  std::uint64_t replay_bytes = 1 << 20;
+  std::uint64_t replay_batch_bytes = 1 << 10;
   std::uint64_t retain_bytes = 1 << 20;
   std::uint64_t window_bytes = 16 << 10;
   std::uint64_t piece_bytes = 2 << 10;  // of a snapshot
@@ -51,6 +53,7 @@ struct RunOptions {
   double restore = 0;  // chance that a crash takes the disk with it, and a backup is restored
   std::int64_t reshard_every_us = 0;
   double crash_in_resharding = 0;  // chance, at each of its steps
+  double crash_in_replay = 0;      // chance, at each tick while a log is replayed
   double failing_sync = 0;
   double failing_commit = 0;  // of the store
   // Of the store of one node, the victim, whose replicas then are neither wiped nor crash: what

@@ -187,6 +187,18 @@ Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Mad
   return {};
 }
 
+std::optional<Dot> Oracle::lost(PartitionId partition, NodeNumber node,
+                                const VersionVector& vector) const {
+  for (auto at = acknowledged_.lower_bound({partition, Dot{}});
+       at != acknowledged_.end() && at->first == partition; ++at) {
+    const Dot& dot = at->second;
+    if (dot.replica.node() != node || vector.covers(dot) || forgiven_.contains(dot.replica))
+      continue;
+    return dot;
+  }
+  return std::nullopt;
+}
+
 Result<> Oracle::check(PartitionId partition, const PartitionState& state) const {
   for (const auto& [owner, dot] : acknowledged_) {
     if (owner != partition || state.vector().covers(dot) || forgiven_.contains(dot.replica))

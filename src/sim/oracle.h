@@ -50,6 +50,11 @@ class Oracle {
   // lazy fsync.
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
 
+  // A record of runs of this node that must not be lost and that the vector of a partition there
+  // does not cover, if there is one.
+  std::optional<Dot> lost(PartitionId partition, NodeNumber node,
+                          const VersionVector& vector) const;
+
   // At the end: `state` is what every replica of the partition holds. Checks that no acknowledged
   // record is missing, that the state is what the records in it stand for, that a volatile cache
   // policy has only deleted keys which had an expiry, and that nothing was purged which somebody

@@ -16,10 +16,11 @@ struct Outcome {
   std::uint64_t snapshots = 0;
   std::uint64_t resumed = 0;  // snapshots that went on from the middle, so often
   std::uint64_t conflicts = 0;
-  std::uint64_t repairs = 0;      // of damaged partitions
-  std::uint64_t evicted = 0;      // keys that a cache policy deleted
-  std::uint64_t reshardings = 0;  // begun
-  std::uint64_t listings = 0;     // that were made in steps
+  std::uint64_t repairs = 0;          // of damaged partitions
+  std::uint64_t evicted = 0;          // keys that a cache policy deleted
+  std::uint64_t reshardings = 0;      // begun
+  std::uint64_t listings = 0;         // that were made in steps
+  std::uint64_t while_replaying = 0;  // commands that were executed while a log was replayed
   double simulated_seconds = 0;
 };
 

@@ -42,6 +42,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.snapshots += outcome.snapshots;
     sum.resumed += outcome.resumed;
     sum.listings += outcome.listings;
+    sum.while_replaying += outcome.while_replaying;
     sum.conflicts += outcome.conflicts;
     sum.repairs += outcome.repairs;
     sum.evicted += outcome.evicted;
@@ -60,13 +61,14 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
   }
   fmt::print(
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
-      "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {} listings, {:.0f} s "
+      "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {} listings, {} "
+      "commands during replay, {:.0f} s "
       "of simulated "
       "time in "
       "{:.1f} s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
-      sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.listings, sum.simulated_seconds,
-      seconds_since(start));
+      sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.listings, sum.while_replaying,
+      sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 

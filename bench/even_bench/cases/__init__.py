@@ -1,6 +1,6 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, catch_up, lag, larger_than_memory, memory, restart, steady, throughput
+from . import amplification, catch_up, lag, larger_than_memory, memory, restart, restart_flood, steady, throughput
 
 CASES = {
     case.name: case
@@ -10,6 +10,7 @@ CASES = {
         catch_up.CASE,
         memory.CASE,
         restart.CASE,
+        restart_flood.CASE,
         larger_than_memory.CASE,
         amplification.CASE,
         steady.CASE,
