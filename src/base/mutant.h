@@ -25,7 +25,7 @@
   X(kServedUnreplayed, "a partition is served before the log's records of it are replayed")       \
   X(kReplayedAfterFirstBatch, "a partition counts as replayed when a part of its records is")     \
   X(kPassBeforeReplayed, "the store's position moves on before all of the log is replayed")       \
-  X(kStoredBeforeReplayed, "what is not replayed counts as stored")                               \
+  X(kFloorNotRecovered, "after a restart the log counts as whole, whatever it begins with")       \
   X(kLinkBeforeReplayed, "replication begins before the log is replayed")                         \
   X(kFailedSyncIgnored, "after a failed sync the log goes on in the same file")                   \
   X(kStartTrustsKernel, "a restart takes for durable what a failed sync has left in memory")      \

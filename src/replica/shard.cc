@@ -421,9 +421,7 @@ void Shard::store_changes() {
   impl_->key_eviction.stop();
   impl_->projection.store_all();
 }
-bool Shard::all_stored() const {
-  return (impl_->replayed || EVEN_MUTANT(kStoredBeforeReplayed)) && impl_->projection.all_stored();
-}
+bool Shard::all_stored() const { return impl_->replayed && impl_->projection.all_stored(); }
 
 std::int64_t Shard::pause_us() const { return impl_->projection.pause_us(); }
 
