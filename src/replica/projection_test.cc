@@ -179,6 +179,32 @@ TEST(Projection, APassThatFailsIsMadeUpFor) {
   EXPECT_EQ(node.run({"exists", "k1", "k2"}), ":1\r\n");
 }
 
+// Otherwise what a restart has to replay would grow as long as writers are faster than passes.
+TEST(Projection, WhoWritesMoreThanPassesKeepUpWithIsToPause) {
+  constexpr std::uint64_t kPass = 16 << 10;
+  Node node(kPass);
+  const auto write = [&node](std::uint64_t bytes) {
+    node.run({"set", "k", std::string(bytes, 'x')});
+    node.pass_time(1);
+  };
+  node.rows.faults.commit_us = 60'000'000;
+  write(kPass);
+  node.pass_time(10);
+  EXPECT_EQ(node.shard->pause_us(), 0);  // a pass is under way, and has time
+  write(kPass / 2);
+  EXPECT_EQ(node.shard->pause_us(), 0);
+  write(kPass);
+  const std::int64_t little = node.shard->pause_us();
+  EXPECT_GT(little, 0);
+  write(kPass);
+  EXPECT_GT(node.shard->pause_us(), little);
+  EXPECT_EQ(node.shard->store_stats().passes, 0u);
+  node.rows.faults.commit_us = 1;
+  node.pass_time(30'000);
+  EXPECT_GT(node.shard->store_stats().passes, 1u);
+  EXPECT_EQ(node.shard->pause_us(), 0);
+}
+
 TEST(Projection, WhatIsToBeStoredNowIsInAPassThatBeginsLater) {
   Node node;
   std::vector<std::string> outcomes;
