@@ -52,6 +52,27 @@ def free_port():
             return port
 
 
+def free_ports_of_local_cluster(nodes):
+    """A base for `even up --port-base` at which the ports of so many nodes are free."""
+    def free(port):
+        with socket.socket() as probe:
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                return False
+        return True
+    while True:
+        base = free_port() - 1
+        if all(free(base + offset + number) for offset in (0, 100, 200) for number in range(1, nodes + 1)):
+            return base
+
+
+def connect(node):
+    """A connection to a node as a socket and a stream of what it replies, for requests that no client library would send."""
+    connection = socket.create_connection((HOST, node.port), timeout=20 * PATIENCE)
+    return connection, connection.makefile("rb")
+
+
 def die_with_parent():
     """In a child: end when the test run does, however it ends."""
     PR_SET_PDEATHSIG = 1

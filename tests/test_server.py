@@ -9,12 +9,7 @@ import threading
 import pytest
 import redis
 
-from even_cluster import HOST, until
-
-
-def connect(node):
-    connection = socket.create_connection((HOST, node.port), timeout=20)
-    return connection, connection.makefile("rb")
+from even_cluster import HOST, connect, until
 
 
 def closed(stream):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from even_cluster import BIN, HOST, Cluster, free_port, until
+from even_cluster import BIN, HOST, Cluster, free_port, free_ports_of_local_cluster, until
 
 
 def run(*arguments, cwd=None, program="evend"):
@@ -159,20 +159,10 @@ def test_faults_need_to_be_enabled(make_cluster):
         cluster.link("n1", "n2", "DOWN")
 
 
-def local_ports_are_free():
-    for port in [7000 + hundred + number for hundred in (0, 100, 200) for number in (1, 2)]:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                return False
-    return True
-
-
-@pytest.mark.skipif(not local_ports_are_free(), reason="a cluster of `even up` runs on this machine")
 def test_even_up_status_and_down(tmp_path):
     """`even up` starts a cluster and leaves a running one alone; `down` stops it; the data stays until --fresh."""
+    base = free_ports_of_local_cluster(nodes=2)
+
     def even(*arguments):
         return run(*arguments, "--dir", tmp_path / "even", program="even")
 
@@ -183,11 +173,11 @@ def test_even_up_status_and_down(tmp_path):
     def pids():
         return [(tmp_path / f"even/n{k}/evend.pid").read_text() for k in (1, 2)]
     try:
-        up = even("up", "--nodes", "2")
+        up = even("up", "--nodes", "2", "--port-base", base)
         assert up.returncode == 0, up.stderr
-        assert "redis-cli -p 7001" in up.stdout
+        assert f"redis-cli -p {base + 1}" in up.stdout
         before = pids()
-        assert cli(7001, "SET", "k", "v") == "OK"
+        assert cli(base + 1, "SET", "k", "v") == "OK"
 
         again = even("up")
         assert again.returncode == 0 and again.stdout.count("runs already") == 2
@@ -197,46 +187,54 @@ def test_even_up_status_and_down(tmp_path):
         assert re.search(r"^n2 +ready", status.stdout, re.MULTILINE), status.stdout
 
         assert even("up", "--nodes", "3").returncode == 2  # not without --fresh
+        assert even("up", "--port-base", base + 1).returncode == 2
 
         down = even("down")
         assert down.returncode == 0 and down.stdout.count("stopped") == 2
         assert even("status").returncode == 1
 
         assert even("up").returncode == 0
-        assert cli(7002, "GET", "k") == "v"
-        assert even("up", "--fresh").returncode == 0
-        assert cli(7001, "DBSIZE") == "0"
+        assert cli(base + 2, "GET", "k") == "v"
+        assert even("up", "--port-base", base, "--fresh").returncode == 0
+        assert cli(base + 1, "DBSIZE") == "0"
     finally:
         even("down")
         shutil.rmtree(tmp_path / "even", ignore_errors=True)
 
 
-@pytest.mark.skipif(not local_ports_are_free(), reason="a cluster of `even up` runs on this machine")
 def test_even_up_names_the_node_and_the_port_that_another_program_uses(tmp_path):
-    def up(name):
-        return run("up", "--nodes", "2", "--dir", tmp_path / name, program="even")
+    base = free_ports_of_local_cluster(nodes=2)
+
+    def up(name, base=base):
+        return run("up", "--nodes", "2", "--port-base", base, "--dir", tmp_path / name, program="even")
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind((HOST, 7102))
+        other.bind((HOST, base + 102))
         other.listen()
         result = up("one")
     assert result.returncode == 1
-    assert "n2 needs port 7102 (peers), which another program uses" in result.stderr and "ss -ltnp" in result.stderr
+    assert f"n2 needs port {base + 102} (peers), which another program uses" in result.stderr and "ss -ltnp" in result.stderr
     assert not (tmp_path / "one/n1").exists()  # nothing was started, or left behind
     try:
         assert up("one").returncode == 0
         result = up("two")
         assert result.returncode == 1
-        assert f"n1 needs port 7001 (clients), which n1 of the cluster in {tmp_path / 'one'} uses" in result.stderr
+        assert f"n1 needs port {base + 1} (clients), which n1 of the cluster in {tmp_path / 'one'} uses" in result.stderr
         assert f"even down --dir {tmp_path / 'one'}`" in result.stderr
+        # With ports of its own, the second runs beside the first.
+        assert up("two", free_ports_of_local_cluster(nodes=2)).returncode == 0
+        for name in ("one", "two"):
+            assert run("status", "--dir", tmp_path / name, program="even").stdout.count("ready") == 2
     finally:
-        run("down", "--dir", tmp_path / "one", program="even")
+        for name in ("one", "two"):
+            run("down", "--dir", tmp_path / name, program="even")
 
 
-@pytest.mark.skipif(not local_ports_are_free(), reason="a cluster of `even up` runs on this machine")
 def test_even_up_says_which_node_it_waits_for_and_which_failed(tmp_path):
+    options = ["--nodes", "2", "--port-base", free_ports_of_local_cluster(nodes=2)]
+
     def even(command):
-        return run(command, *(["--nodes", "2"] if command == "up" else []), "--dir", tmp_path, program="even")
+        return run(command, *(options if command == "up" else []), "--dir", tmp_path, program="even")
     try:
         assert even("up").returncode == 0
         pid = int((tmp_path / "n2/evend.pid").read_text())

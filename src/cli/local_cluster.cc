@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -67,8 +68,20 @@ Result<std::string> load_or_make_id(const fs::path& path) {
   return id;
 }
 
-LocalNode make_node(const fs::path& dir, int number) {
-  LocalNode node{.number = static_cast<uint16_t>(number), .dir = {}};
+// A cluster that has none has the default.
+int read_port_base(const fs::path& path) {
+  const Result<std::string> text = fs::exists(path) ? read_text(path) : std::string();
+  int base = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), base).ec != std::errc()) {
+    return kDefaultPortBase;
+  }
+  return base < 1 || base > kMostPortBase ? kDefaultPortBase : base;
+}
+
+LocalNode make_node(const fs::path& dir, int number, int port_base) {
+  LocalNode node{.number = static_cast<uint16_t>(number),
+                 .port_base = static_cast<uint16_t>(port_base),
+                 .dir = {}};
   node.dir = dir / node.name();
   return node;
 }
@@ -85,8 +98,9 @@ LocalCluster::~LocalCluster() {
 
 void LocalCluster::scan() {
   nodes_.clear();
+  port_base_ = read_port_base(dir_ / "port_base");
   for (int number = 1; number <= kMaxLocalNodes; ++number) {
-    LocalNode node = make_node(dir_, number);
+    LocalNode node = make_node(dir_, number, port_base_);
     if (fs::exists(node.config())) nodes_.push_back(std::move(node));
   }
 }
@@ -124,17 +138,23 @@ Result<> LocalCluster::remove() {
     }
     fs::remove(node.dir, error);  // fails, and may, when somebody keeps other files there
   }
-  fs::remove(dir_ / "cluster_id", error);
-  if (Result<> result = check(dir_ / "cluster_id"); !result) return result;
+  for (const fs::path& file : {dir_ / "cluster_id", dir_ / "port_base"}) {
+    fs::remove(file, error);
+    if (Result<> result = check(file); !result) return result;
+  }
   scan();
   return {};
 }
 
-Result<> LocalCluster::write(int count) {
+Result<> LocalCluster::write(int count, int port_base) {
   Result<std::string> id = load_or_make_id(dir_ / "cluster_id");
   if (!id) return std::unexpected(id.error());
+  if (port_base != port_base_) {
+    const Result<> kept = write_text(dir_ / "port_base", fmt::format("{}\n", port_base));
+    if (!kept) return kept;
+  }
   std::vector<LocalNode> nodes;
-  for (int number = 1; number <= count; ++number) nodes.push_back(make_node(dir_, number));
+  for (int number = 1; number <= count; ++number) nodes.push_back(make_node(dir_, number, port_base));
   for (const LocalNode& node : nodes) {
     std::error_code error;
     fs::create_directories(node.data(), error);

@@ -2,13 +2,15 @@
 //
 //   lock              held (flock) by the command that is changing something
 //   cluster_id        made once, kept until the cluster is made afresh
+//   port_base         likewise
 //   n1/even.toml      configuration, written anew by every `even up`
 //   n1/data/          data
 //   n1/evend.log      what the server printed
 //   n1/evend.pid      number of its process
 //   n2/...
 //
-// Node K takes clients on 7000 + K, peers on 7100 + K and HTTP on 7200 + K, on 127.0.0.1.
+// Node K takes clients on B + K, peers on B + 100 + K and HTTP on B + 200 + K, on 127.0.0.1; B is
+// the port base, 7000 unless another one is asked for.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +25,19 @@
 namespace even::cli {
 
 inline constexpr int kMaxLocalNodes = 99;  // so that the ranges of ports do not meet
+inline constexpr int kDefaultPortBase = 7000;
+inline constexpr int kMostPortBase = 65535 - 200 - kMaxLocalNodes;
 inline constexpr const char* kLocalHost = "127.0.0.1";
 
 struct LocalNode {
   uint16_t number = 0;
+  uint16_t port_base = kDefaultPortBase;
   std::filesystem::path dir;  // absolute
 
   std::string name() const { return "n" + std::to_string(number); }
-  uint16_t client_port() const { return static_cast<uint16_t>(7000 + number); }
-  uint16_t peer_port() const { return static_cast<uint16_t>(7100 + number); }
-  uint16_t http_port() const { return static_cast<uint16_t>(7200 + number); }
+  uint16_t client_port() const { return static_cast<uint16_t>(port_base + number); }
+  uint16_t peer_port() const { return static_cast<uint16_t>(port_base + 100 + number); }
+  uint16_t http_port() const { return static_cast<uint16_t>(port_base + 200 + number); }
   std::filesystem::path config() const { return dir / "even.toml"; }
   std::filesystem::path data() const { return dir / "data"; }
   std::filesystem::path log() const { return dir / "evend.log"; }
@@ -53,21 +58,24 @@ class LocalCluster {
   const std::filesystem::path& dir() const { return dir_; }
   // Nodes that have a configuration there, by number; empty when there is no cluster.
   const std::vector<LocalNode>& nodes() const { return nodes_; }
+  // Of the cluster that is there, or else the default.
+  int port_base() const { return port_base_; }
 
   // Makes the directory and keeps other commands from changing the cluster while this object lives.
   Result<> lock();
-  // Removes the nodes with their data, and the cluster's id, but no file that is not ours. None of
+  // Removes the nodes with their data, the cluster's id and its port base, but no file that is not ours. None of
   // them may be running.
   Result<> remove();
   // Makes directories and configurations for nodes 1 to `count`; what is there already keeps its
   // data and its id.
-  Result<> write(int count);
+  Result<> write(int count, int port_base);
 
  private:
   void scan();
 
   std::filesystem::path dir_;
   std::vector<LocalNode> nodes_;
+  int port_base_ = kDefaultPortBase;
   int lock_fd_ = -1;
 };
 

@@ -44,7 +44,7 @@ TEST_F(LocalClusterTest, HasNoNodesUntilItIsWritten) {
 TEST_F(LocalClusterTest, WritesConfigurationsThatTheServerAccepts) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());
-  ASSERT_TRUE(cluster.write(4));
+  ASSERT_TRUE(cluster.write(4, kDefaultPortBase));
   ASSERT_EQ(cluster.nodes().size(), 4u);
   server::Config first = load(cluster.nodes()[0]);
   server::Config third = load(cluster.nodes()[2]);
@@ -63,20 +63,34 @@ TEST_F(LocalClusterTest, WritesConfigurationsThatTheServerAccepts) {
 TEST_F(LocalClusterTest, KeepsItsIdUntilItIsRemoved) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());
-  ASSERT_TRUE(cluster.write(1));
+  ASSERT_TRUE(cluster.write(1, kDefaultPortBase));
   std::string id = load(cluster.nodes()[0]).cluster.id;
-  ASSERT_TRUE(cluster.write(1));
+  ASSERT_TRUE(cluster.write(1, kDefaultPortBase));
   EXPECT_EQ(load(cluster.nodes()[0]).cluster.id, id);
   ASSERT_TRUE(cluster.remove());
   EXPECT_TRUE(cluster.nodes().empty());
-  ASSERT_TRUE(cluster.write(1));
+  ASSERT_TRUE(cluster.write(1, kDefaultPortBase));
   EXPECT_NE(load(cluster.nodes()[0]).cluster.id, id);
+}
+
+TEST_F(LocalClusterTest, KeepsItsPortsUntilItIsRemoved) {
+  LocalCluster cluster(dir_);
+  ASSERT_TRUE(cluster.lock());
+  EXPECT_EQ(cluster.port_base(), kDefaultPortBase);
+  ASSERT_TRUE(cluster.write(2, 12000));
+  EXPECT_EQ(load(cluster.nodes()[1]).client.port, 12002);
+  EXPECT_EQ(load(cluster.nodes()[1]).self().peer_port, 12102);
+  EXPECT_EQ(load(cluster.nodes()[1]).http.port, 12202);
+  EXPECT_EQ(LocalCluster(dir_).port_base(), 12000);
+  EXPECT_EQ(LocalCluster(dir_).nodes()[1].http_port(), 12202);
+  ASSERT_TRUE(cluster.remove());
+  EXPECT_EQ(cluster.port_base(), kDefaultPortBase);
 }
 
 TEST_F(LocalClusterTest, RemovesDataButNoFileOfSomebodyElse) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());
-  ASSERT_TRUE(cluster.write(2));
+  ASSERT_TRUE(cluster.write(2, kDefaultPortBase));
   std::ofstream(cluster.nodes()[0].data() / "log") << "x";
   std::ofstream(dir_ / "n1" / "notes") << "x";
   ASSERT_TRUE(cluster.remove());
@@ -97,7 +111,7 @@ TEST_F(LocalClusterTest, IsChangedByOneCommandAtATime) {
 TEST_F(LocalClusterTest, TakesNoOtherProcessForItsServer) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());
-  ASSERT_TRUE(cluster.write(1));
+  ASSERT_TRUE(cluster.write(1, kDefaultPortBase));
   const LocalNode& node = cluster.nodes()[0];
   EXPECT_FALSE(node.server());
   std::ofstream(node.pid_file()) << getpid() << '\n';  // alive, but not an evend
@@ -121,7 +135,7 @@ Result<Process> start_stand_in(const fs::path& dir, const LocalNode& node) {
 TEST_F(LocalClusterTest, RecognizesAServerByItsConfiguration) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());
-  ASSERT_TRUE(cluster.write(2));
+  ASSERT_TRUE(cluster.write(2, kDefaultPortBase));
   const LocalNode& node = cluster.nodes()[0];
   Result<Process> server = start_stand_in(dir_, node);
   ASSERT_TRUE(server) << server.error().message;
@@ -144,7 +158,7 @@ TEST_F(LocalClusterTest, RecognizesAServerByItsConfiguration) {
 TEST_F(LocalClusterTest, StopsAllNodesEvenPausedOnes) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());
-  ASSERT_TRUE(cluster.write(3));
+  ASSERT_TRUE(cluster.write(3, kDefaultPortBase));
   Result<Process> first = start_stand_in(dir_, cluster.nodes()[0]);
   Result<Process> second = start_stand_in(dir_, cluster.nodes()[1]);
   ASSERT_TRUE(first && second);

@@ -38,6 +38,7 @@ constexpr size_t kTailLines = 20;
 
 struct Options {
   std::optional<int> nodes;
+  std::optional<int> port_base;
   bool fresh = false;
   std::string dir = ".even";
 };
@@ -152,13 +153,18 @@ int report_failures(const std::vector<Starting>& nodes) {
   return 1;
 }
 
-// The directory of another cluster whose node of the same number, and thus with the same ports,
-// runs.
-std::optional<fs::path> cluster_in_the_way(const LocalNode& node) {
+// A running node of a local cluster, this one or another, that uses a port.
+struct User {
+  std::string node;
+  fs::path cluster;
+};
+std::optional<User> user_of(uint16_t port) {
   for (const fs::path& config : running_configurations()) {
-    const fs::path dir = config.parent_path();
-    if (config.filename() == "even.toml" && dir.filename() == node.name() && dir != node.dir) {
-      return dir.parent_path();
+    const LocalCluster cluster(config.parent_path().parent_path());
+    for (const LocalNode& node : cluster.nodes()) {
+      const bool uses = port == node.client_port() || port == node.peer_port() ||
+                        port == node.http_port();
+      if (node.config() == config && uses) return User{node.name(), cluster.dir()};
     }
   }
   return {};
@@ -173,17 +179,18 @@ bool ports_are_free(const std::vector<const LocalNode*>& nodes) {
           std::pair{node->http_port(), "HTTP"}}) {
       if (port_is_free(port)) continue;
       all_free = false;
-      if (const std::optional<fs::path> other = cluster_in_the_way(*node)) {
+      if (const std::optional<User> user = user_of(port)) {
         complain(
             fmt::format("{} needs port {} ({}), which {} of the cluster in {} uses: `{} down "
-                        "--dir {}` stops that cluster",
-                        node->name(), port, use, node->name(), other->string(),
-                        beside_this_program("even").string(), other->string()));
+                        "--dir {}` stops that cluster, and with --port-base a new one runs beside "
+                        "it",
+                        node->name(), port, use, user->node, user->cluster.string(),
+                        beside_this_program("even").string(), user->cluster.string()));
         break;  // the same holds for its other ports
       }
       complain(
           fmt::format("{} needs port {} ({}), which another program uses: `ss -ltnp 'sport = "
-                      ":{}'` shows which. The ports of `even up` are fixed, so it has to end",
+                      ":{}'` shows which. --port-base gives a new cluster other ports",
                       node->name(), port, use, port));
     }
   }
@@ -224,7 +231,15 @@ int run(const Options& options) {
         2);
   }
   const bool is_new = existing == 0;
-  if (Result<> written = cluster.write(count); !written) return complain(written.error().message);
+  const int port_base = options.port_base.value_or(cluster.port_base());
+  if (!is_new && port_base != cluster.port_base()) {
+    return complain(
+        fmt::format("the cluster in {} has its ports from {} on; --fresh makes a new one with "
+                    "others, without the data of the old one",
+                    cluster.dir().string(), cluster.port_base()),
+        2);
+  }
+  if (Result<> written = cluster.write(count, port_base); !written) return complain(written.error().message);
 
   std::vector<Starting> nodes;
   std::vector<const LocalNode*> to_start;
@@ -267,6 +282,12 @@ void add_up(CLI::App& app, int& exit_code) {
   command->add_option("--nodes", options->nodes, "Number of nodes of a new cluster (default 3)")
       ->check(CLI::Range(1, kMaxLocalNodes))
       ->type_name("N");
+  command
+      ->add_option("--port-base", options->port_base,
+                   "Node K of a new cluster takes clients on P + K, peers on P + 100 + K and HTTP "
+                   "on P + 200 + K (default 7000)")
+      ->check(CLI::Range(1, kMostPortBase))
+      ->type_name("P");
   command->add_flag("--fresh", options->fresh,
                     "Stop the cluster if it runs, and start with empty data");
   command
