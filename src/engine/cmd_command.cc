@@ -107,7 +107,8 @@ std::vector<std::string_view> categories(const Entry& entry) {
     has.push_back("@admin");
     has.push_back("@dangerous");
   }
-  if (entry.subcommand == nullptr) {
+  // As in Redis, a container has no category of what its subcommands are about.
+  if (entry.subcommand == nullptr && entry.command.subcommands.empty()) {
     if (entry.command.group == "generic") has.push_back("@keyspace");
     if (entry.command.group == "string") has.push_back("@string");
     if (entry.command.group == "set") has.push_back("@set");
@@ -345,8 +346,7 @@ constexpr Subcommand kCommandSubcommands[] = {
      "O(N) where N is the number of commands",
      "[FILTERBY filterby(MODULE module-name|ACLCAT category|PATTERN pattern:pattern)]",
      "@connection", "nondeterministic_output_order"},
-    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "O(1)", "", "@connection",
-     ""},
+    {"help", 2, kLoading | kStale, "5.0.0", "Prints this help", "O(1)", "", "@connection", ""},
 };
 constexpr Command kCommands[] = {
     {"command", -1, kLoading | kStale, 0, 0, 0, "server", "2.8.13",

@@ -27,14 +27,16 @@ constexpr Subcommand kClientSubcommands[] = {
      "[TYPE normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER username]|"
      "[ADDR ip:port:string]|[LADDR ip:port:string]|[SKIPME yes/no])...)",
      "@connection", ""},
+    {"reply", 3, kNoScript | kLoading | kStale, "3.2.0",
+     "Switch the replies to this connection on or off, or leave out the next one", "O(1)",
+     "on_off_skip(ON|OFF|SKIP)", "@connection", ""},
     {"no-evict", 3, kAdmin | kNoScript | kLoading | kStale, "7.0.0",
      "Keep this connection when memory for clients runs out", "O(1)", "enabled(ON|OFF)",
      "@connection", ""},
     {"no-touch", 3, kNoScript | kLoading | kStale, "7.2.0",
      "Do not count the reads of this connection as use of a key", "O(1)", "enabled(ON|OFF)",
      "@connection", ""},
-    {"help", 2, kLoading | kStale, "5.0.0", "What the subcommands do", "O(1)", "", "@connection",
-     ""},
+    {"help", 2, kLoading | kStale, "5.0.0", "Prints this help", "O(1)", "", "@connection", ""},
 };
 constexpr Command kCommands[] = {
     {"auth", -2, kNoScript | kLoading | kStale | kFast | kNoAuth | kAllowBusy, 0, 0, 0,

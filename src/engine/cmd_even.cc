@@ -256,13 +256,13 @@ constexpr Subcommand kBackupSubcommands[] = {
      "O(1)", "", "", ""},
     {"cancel", 2, kAdmin | kNoScript, "0.1.0", "End the backup under way, without a result", "O(1)",
      "", "", ""},
-    {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "O(1)", "", "", ""},
+    {"help", 2, kLoading | kStale, "0.1.0", "Prints this help", "O(1)", "", "", ""},
 };
 constexpr Subcommand kFaultSubcommands[] = {
     {"link", -4, kAdmin | kNoScript | kLoading | kStale, "0.1.0",
      "Cut, mend, delay or thin out the link to a node", "O(1)",
      "node state(DOWN|UP|DELAY milliseconds:integer|DROP percent:double)", "", ""},
-    {"help", 2, kLoading | kStale, "0.1.0", "What the subcommands do", "O(1)", "", "", ""},
+    {"help", 2, kLoading | kStale, "0.1.0", "Prints this help", "O(1)", "", "", ""},
 };
 constexpr Command kCommands[] = {
     {"even.backup", -2, kAdmin | kNoScript, 0, 0, 0, "server", "0.1.0", "Backups of this node",

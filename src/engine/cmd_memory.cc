@@ -47,7 +47,7 @@ constexpr Subcommand kMemorySubcommands[] = {
     {"stats", 2, 0, "4.0.0", "Figures about the memory of this node", "O(1)", "", "", kAllShards},
     {"usage", kRows[0].arity, kRows[0].flags, kRows[0].since, kRows[0].summary, kRows[0].complexity,
      kRows[0].arguments, kRows[0].acl, kRows[0].tips, &kRows[0]},
-    {"help", 2, kLoading | kStale, "4.0.0", "What the subcommands do", "O(1)", "", "", ""},
+    {"help", 2, kLoading | kStale, "4.0.0", "Prints this help", "O(1)", "", "", ""},
 };
 constexpr Command kCommands[] = {
     {"memory", -2, 0, 0, 0, 0, "server", "4.0.0", "Memory of this node and of keys",

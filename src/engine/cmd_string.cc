@@ -107,6 +107,7 @@ void set_command(Context& context, Args args) {
   }
   const Object* object = context.find(args[1]);
   if (options.get) {
+    context.count_reads();
     if (!context.find(args[1], ObjectType::kString, object)) return;
     reply_string(context, object);
   }
@@ -136,6 +137,7 @@ void psetex_command(Context& context, Args args) {
 }
 
 void getset_command(Context& context, Args args) {
+  context.count_reads();
   const Object* object;
   if (!context.find(args[1], ObjectType::kString, object)) return;
   reply_string(context, object);
@@ -143,6 +145,7 @@ void getset_command(Context& context, Args args) {
 }
 
 void getdel_command(Context& context, Args args) {
+  context.count_reads();
   const Object* object;
   if (!context.find(args[1], ObjectType::kString, object)) return;
   reply_string(context, object);
@@ -152,6 +155,7 @@ void getdel_command(Context& context, Args args) {
 void getex_command(Context& context, Args args) {
   StringOptions options;
   if (!parse_options(context, args, 2, false, options)) return;
+  context.count_reads();
   const Object* object;
   if (!context.find(args[1], ObjectType::kString, object)) return;
   if (object == nullptr) return context.reply.null();

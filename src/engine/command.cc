@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/check.h"
+#include "engine/command_arguments.h"
 #include "engine/text.h"
 
 namespace even {
@@ -16,10 +17,10 @@ namespace {
 class CommandIndex {
  public:
   CommandIndex() {
-    for (const auto& family :
-         {string_commands(), number_commands(), generic_commands(), expire_commands(),
-          scan_commands(), set_commands(), hash_commands(), command_commands(),
-          connection_commands(), server_commands(), memory_commands(), even_commands()}) {
+    for (const auto& family : {string_commands(), number_commands(), generic_commands(),
+                               expire_commands(), scan_commands(), set_commands(), hash_commands(),
+                               command_commands(), connection_commands(), object_commands(),
+                               server_commands(), memory_commands(), even_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
     }
     std::sort(sorted_.begin(), sorted_.end(),
@@ -80,6 +81,14 @@ std::string_view quotable(std::string_view text, std::size_t limit) {
 
 constexpr std::size_t kQuoteLimit = 128;
 
+// What Redis knows, its users know.
+std::string with_syntax(std::string error, const Command& command, const Subcommand* subcommand) {
+  if (!command.name.starts_with("even.")) return error;
+  return !command.subcommands.empty() && subcommand == nullptr
+             ? fmt::format("{}. Try {} HELP.", error, upper(command.name))
+             : fmt::format("{}: {}", error, syntax(command, subcommand));
+}
+
 }  // namespace
 
 const Command* find_command(std::string_view name) { return index().find(name); }
@@ -99,6 +108,15 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
   return nullptr;
 }
 
+std::string syntax(const Command& command, const Subcommand* subcommand) {
+  std::string out = upper(command.name);
+  if (subcommand != nullptr) out += " " + upper(subcommand->name);
+  const std::string arguments =
+      written(parse_arguments(subcommand != nullptr ? subcommand->arguments : command.arguments));
+  if (!arguments.empty()) out += " " + arguments;
+  return out;
+}
+
 std::string check_arity(const Command& command, Args args) {
   if (!command.subcommands.empty() && args.size() > 1) {
     const Subcommand* subcommand = find_subcommand(command, args[1]);
@@ -107,9 +125,12 @@ std::string check_arity(const Command& command, Args args) {
                          quotable(args[1], kQuoteLimit), upper(command.name));
     }
     if (arity_fits(subcommand->arity, args.size())) return {};
-    return wrong_arity(fmt::format("{}|{}", command.name, subcommand->name));
+    return with_syntax(wrong_arity(fmt::format("{}|{}", command.name, subcommand->name)), command,
+                       subcommand);
   }
-  return arity_fits(command.arity, args.size()) ? std::string() : wrong_arity(command.name);
+  return arity_fits(command.arity, args.size())
+             ? std::string()
+             : with_syntax(wrong_arity(command.name), command, nullptr);
 }
 
 std::string unknown_command(Args args) {
@@ -123,9 +144,10 @@ std::string unknown_command(Args args) {
 
 void reply_help(Reply& reply, const Command& command) {
   reply.array(1 + 2 * command.subcommands.size());
-  reply.simple(fmt::format("{} <subcommand> [<arg> ...]. Subcommands are:", upper(command.name)));
+  const std::string name = upper(command.name);
+  reply.simple(fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", name));
   for (const Subcommand& subcommand : command.subcommands) {
-    reply.simple(upper(subcommand.name));
+    reply.simple(syntax(command, &subcommand).substr(name.size() + 1));
     reply.simple(fmt::format("    {}.", subcommand.summary));
   }
 }

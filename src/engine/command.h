@@ -150,12 +150,17 @@ void for_each_need(const Command& command, Args args, Visit visit) {
   });
 }
 
+// How a command, or one of its subcommands, is written, for help and errors:
+// "EVEN.BACKUP START <directory> [KEEP <number>]".
+std::string syntax(const Command& command, const Subcommand* subcommand);
 // Checks the number of words of a command and of its subcommand, and that there is such a
-// subcommand. Returns Redis's error message, or an empty string when all is well.
+// subcommand. Returns Redis's error message, or an empty string when all is well; of Even's own
+// commands the message shows the syntax.
 std::string check_arity(const Command& command, Args args);
 // Redis's error for a name that is not in the table.
 std::string unknown_command(Args args);
-// The reply to a HELP subcommand: one line for each subcommand and its summary.
+// The reply to a HELP subcommand, in the form of Redis's: the syntax of each subcommand, and its
+// summary in a line of its own.
 void reply_help(Reply& reply, const Command& command);
 
 // The rows of each family, at the end of its file; see command.cc.
@@ -168,6 +173,7 @@ std::span<const Command> set_commands();
 std::span<const Command> hash_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
+std::span<const Command> object_commands();
 std::span<const Command> server_commands();
 std::span<const Command> memory_commands();
 std::span<const Command> even_commands();

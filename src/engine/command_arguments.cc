@@ -101,7 +101,40 @@ class Parser {
   std::string_view rest_;
 };
 
+// Without the brackets of one that may be left out.
+std::string without_brackets(const Argument& argument) {
+  if (argument.type == "pure-token") return std::string(argument.token);
+  std::string value;
+  if (argument.type == "oneof") {
+    for (const Argument& choice : argument.arguments) {
+      value += (value.empty() ? "" : "|") + without_brackets(choice);
+    }
+    // The brackets of one that may be left out hold the choices together as well.
+    if (!argument.optional || argument.multiple) value = "(" + value + ")";
+  } else if (argument.type == "block") {
+    value = written(argument.arguments);
+  } else {
+    value = "<" + argument.name + ">";
+  }
+  if (!argument.token.empty()) value = std::string(argument.token) + " " + value;
+  return argument.multiple ? value + " [" + value + " ...]" : value;
+}
+
+std::string with_brackets(const Argument& argument) {
+  const std::string out = without_brackets(argument);
+  return argument.optional ? "[" + out + "]" : out;
+}
+
 }  // namespace
+
+std::string written(std::span<const Argument> arguments) {
+  std::string out;
+  for (const Argument& argument : arguments) {
+    if (!out.empty()) out += ' ';
+    out += with_brackets(argument);
+  }
+  return out;
+}
 
 std::vector<Argument> parse_arguments(std::string_view text) { return Parser(text).arguments(); }
 

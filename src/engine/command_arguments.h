@@ -13,6 +13,7 @@
 //   key [expiration(EX seconds:integer|PX milliseconds:integer|PERSIST)]
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,5 +34,8 @@ struct Argument {
 // `text` comes from the command table and follows the notation, which is asserted. Tokens point
 // into it.
 std::vector<Argument> parse_arguments(std::string_view text);
+
+// As Redis's HELP writes them: "<key> [COUNT <count>] (ON|OFF)".
+std::string written(std::span<const Argument> arguments);
 
 }  // namespace even

@@ -76,13 +76,50 @@ TEST(CommandTable, KeysAreTakenFromTheirPositions) {
   EXPECT_THAT(keys({"scan", "0"}), testing::IsEmpty());
 }
 
-TEST(CommandTable, HelpListsEverySubcommand) {
-  std::string out;
-  Reply reply(out, false);
-  reply_help(reply, *find_command("client"));
-  for (const Subcommand& subcommand : find_command("client")->subcommands) {
-    EXPECT_THAT(out, testing::HasSubstr(std::string(subcommand.summary)));
+TEST(CommandTable, EveryContainerHasAHelpThatListsItsSubcommandsAsRedisDoes) {
+  for (const Command* command : all_commands()) {
+    if (command->subcommands.empty()) continue;
+    EXPECT_NE(find_subcommand(*command, "help"), nullptr) << command->name;
+    std::string out;
+    Reply reply(out, false);
+    reply_help(reply, *command);
+    EXPECT_TRUE(
+        out.starts_with("*" + std::to_string(1 + 2 * command->subcommands.size()) + "\r\n"));
+    EXPECT_THAT(out,
+                testing::HasSubstr(" <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
+    EXPECT_TRUE(out.ends_with("+HELP\r\n+    Prints this help.\r\n")) << out;
+    for (const Subcommand& subcommand : command->subcommands) {
+      EXPECT_THAT(out, testing::HasSubstr(std::string(subcommand.summary)));
+      const std::string full = syntax(*command, &subcommand);
+      EXPECT_THAT(out, testing::HasSubstr("+" + full.substr(command->name.size() + 1) + "\r\n"));
+    }
   }
+}
+
+TEST(CommandTable, SyntaxIsWrittenAsRedisWritesIt) {
+  const auto of = [](std::string_view name, std::string_view subcommand = {}) {
+    const Command& command = *find_command(name);
+    return syntax(command, subcommand.empty() ? nullptr : find_subcommand(command, subcommand));
+  };
+  EXPECT_EQ(of("get"), "GET <key>");
+  EXPECT_EQ(of("del"), "DEL <key> [<key> ...]");
+  EXPECT_EQ(of("client", "reply"), "CLIENT REPLY (ON|OFF|SKIP)");
+  EXPECT_EQ(of("memory", "usage"), "MEMORY USAGE <key> [SAMPLES <count>]");
+  EXPECT_EQ(of("slowlog", "get"), "SLOWLOG GET [<count>]");
+  EXPECT_EQ(of("shutdown"), "SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]");
+  EXPECT_EQ(of("even.fault", "link"),
+            "EVEN.FAULT LINK <node> (DOWN|UP|DELAY <milliseconds>|DROP <percent>)");
+  EXPECT_EQ(of("even.backup", "start"), "EVEN.BACKUP START <directory> [KEEP <number>]");
+}
+
+TEST(CommandTable, ErrorsOfEvensOwnCommandsShowTheSyntax) {
+  EXPECT_EQ(check({"EVEN.EXPLAIN"}),
+            "ERR wrong number of arguments for 'even.explain' command: EVEN.EXPLAIN <key>");
+  EXPECT_EQ(check({"EVEN.FAULT"}),
+            "ERR wrong number of arguments for 'even.fault' command. Try EVEN.FAULT HELP.");
+  EXPECT_EQ(check({"EVEN.FAULT", "LINK", "n2"}),
+            "ERR wrong number of arguments for 'even.fault|link' command: EVEN.FAULT LINK <node> "
+            "(DOWN|UP|DELAY <milliseconds>|DROP <percent>)");
 }
 
 }  // namespace

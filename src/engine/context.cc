@@ -217,7 +217,11 @@ const Context::Place& Context::locate(std::string_view key) const {
   return last_;
 }
 
-const Object* Context::find(std::string_view key) const { return locate(key).visible; }
+const Object* Context::find(std::string_view key) const {
+  const Object* object = locate(key).visible;
+  if (counts_reads_) ++(object != nullptr ? hits_ : misses_);
+  return object;
+}
 
 bool Context::find(std::string_view key, ObjectType type, const Object*& out) const {
   out = find(key);

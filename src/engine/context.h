@@ -104,6 +104,11 @@ class Context {
 
   // The object of `key` as a reader sees it: null when absent or expired.
   const Object* find(std::string_view key) const;
+  // Whether find() of a command counts for keyspace_hits and keyspace_misses, which are about
+  // reading. From now on.
+  void count_reads() { counts_reads_ = true; }
+  std::uint64_t hits() const { return hits_; }
+  std::uint64_t misses() const { return misses_; }
   // The same for a command on one type: on a type mismatch replies WRONGTYPE and returns false.
   bool find(std::string_view key, ObjectType type, const Object*& out) const;
   // The writer of `key` for this command; the same one for the same key.
@@ -152,6 +157,9 @@ class Context {
   const std::size_t step_;
   const Lookup* const lookup_;
   mutable Place last_;
+  bool counts_reads_ = false;
+  mutable std::uint64_t hits_ = 0;
+  mutable std::uint64_t misses_ = 0;
   StableList<PartitionWrite> writes_;
   std::vector<std::unique_ptr<std::string>> kept_;
 };

@@ -177,7 +177,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
       const std::pair was{*expired_at, key_hash};
       if (!was_live) {
         leftovers_.erase(was);
-      } else if (expiries_.erase(was) == 0) {
+      } else if (!expiries_.erase(was)) {
         lapsed_.erase(was);
       }
       note_expiry(*expired_at, key_hash);
@@ -442,16 +442,20 @@ void PartitionState::collect_residue(const VersionVector& stable) {
 }
 
 void PartitionState::lapse(std::int64_t now_ms) {
-  while (!expiries_.empty() && expiries_.begin()->first <= now_ms) {
-    lapsed_.insert(expiries_.extract(expiries_.begin()));
+  while (!expiries_.empty() && expiries_.first().first <= now_ms) {
+    const ExpiryIndex::Entry entry = expiries_.first();
+    expiries_.erase(entry);
+    lapsed_.insert(entry);
   }
   // Where the clock has been put back, they are seen again.
-  while (!lapsed_.empty() && lapsed_.rbegin()->first > now_ms) {
-    expiries_.insert(lapsed_.extract(std::prev(lapsed_.end())));
+  while (!lapsed_.empty() && lapsed_.last().first > now_ms) {
+    const ExpiryIndex::Entry entry = lapsed_.last();
+    lapsed_.erase(entry);
+    expiries_.insert(entry);
   }
 }
 
-void PartitionState::visit_expiries(const Expiries& expiries, bool live, std::int64_t until_ms,
+void PartitionState::visit_expiries(const ExpiryIndex& expiries, bool live, std::int64_t until_ms,
                                     std::size_t limit, const VisitKey& visit) const {
   for (const auto& [at, hash] : expiries) {
     if (at > until_ms || limit-- == 0) return;

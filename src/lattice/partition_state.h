@@ -11,7 +11,6 @@
 // is in memory, elements may be cold in the same way: see table.h.
 #pragma once
 
-#include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_set.h>
 
 #include <cstdint>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include "lattice/changes.h"
+#include "lattice/expiry_index.h"
 #include "lattice/object.h"
 
 namespace even {
@@ -117,10 +117,12 @@ class PartitionState final : private ElementSource {
   std::size_t visible_keys() const { return live_keys_ - lapsed_.size(); }
   // Keys that will expire.
   std::size_t keys_with_expiry() const { return expiries_.size(); }
+  // The sum of what these have left to live.
+  double sum_of_ttls_ms(std::int64_t now_ms) const { return expiries_.sum_of_ttls_ms(now_ms); }
   // Of the key that expires next.
   std::optional<std::int64_t> next_expiry_ms() const {
     if (expiries_.empty()) return std::nullopt;
-    return expiries_.begin()->first;
+    return expiries_.first().first;
   }
   std::size_t residue_keys() const { return old_residue_.keys.size() + new_residue_.keys.size(); }
 
@@ -195,6 +197,8 @@ class PartitionState final : private ElementSource {
     std::uint8_t most = 1;
   };
   void count_uses(const UseCounts& counts) { use_counts_ = counts; }
+  // Whether a key's count of uses grows with the logarithm of how often it is used.
+  bool counts_by_logarithm() const { return use_counts_.most > use_counts_.first; }
 
   // These two go over what is in memory, about `limit` objects from hash `hand` on, and leave it
   // where to go on: 0 at the end. An object whose count of uses is not 0 is passed over and has it
@@ -316,13 +320,11 @@ class PartitionState final : private ElementSource {
   std::uint64_t epoch_ = 0;
   std::uint64_t digest_ = 0;
   std::size_t live_keys_ = 0;
-  // (instant, hash of key)
-  using Expiries = absl::btree_set<std::pair<std::int64_t, std::uint64_t>>;
-  void visit_expiries(const Expiries& expiries, bool live, std::int64_t until_ms, std::size_t limit,
-                      const VisitKey& visit) const;
-  Expiries expiries_;   // of live keys
-  Expiries lapsed_;     // of live keys that no reader sees any more
-  Expiries leftovers_;  // of objects without content
+  void visit_expiries(const ExpiryIndex& expiries, bool live, std::int64_t until_ms,
+                      std::size_t limit, const VisitKey& visit) const;
+  ExpiryIndex expiries_;   // of live keys
+  ExpiryIndex lapsed_;     // of live keys that no reader sees any more
+  ExpiryIndex leftovers_;  // of objects without content
   Generation old_residue_{0, {}, {}};
   mutable Generation new_residue_{1, {}, {}};
   Readers readers_;

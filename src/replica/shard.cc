@@ -212,9 +212,13 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   const bool named = command.elements != Elements::kUnknown;
   Context context(reach, reply, core.random, now_ms, named ? args.subspan(2) : Args{},
                   command.elements == Elements::kEachSecond ? 2 : 1, lookup);
+  // As in Redis, not those that ask about a key and not for what it holds.
+  if ((command.flags & kReadonly) != 0 && command.group != "server") context.count_reads();
   const std::size_t reply_begin = out.size();
   try {
     command.handler(context, args);
+    core.stats.keyspace_hits += context.hits();
+    core.stats.keyspace_misses += context.misses();
     for (auto& write : context.writes()) reach.prepare(write.record);
   } catch (const Unreadable& error) {
     out.resize(reply_begin);
@@ -244,7 +248,8 @@ bool Shard::lists_much(const Command& command, Args args) const {
 }
 
 std::unique_ptr<Listing> Shard::list(const Command& command, Args args, bool resp3) {
-  const ShardCore& core = impl_->core;
+  ShardCore& core = impl_->core;
+  ++core.stats.keyspace_hits;
   Partition& partition =
       core.replayed(cluster::key_partition(args[1], core.options.partition_count));
   return std::make_unique<Listing>(partition.state, args[1], command.lists,
@@ -470,6 +475,14 @@ std::size_t Shard::visible_keys() const {
   return keys;
 }
 
+double Shard::sum_of_ttls_ms() const {
+  const std::int64_t now_ms = impl_->core.clock.wall_ms();
+  double sum = 0;
+  for (const auto& partition : impl_->core.partitions()) {
+    sum += partition->state.sum_of_ttls_ms(now_ms);
+  }
+  return sum;
+}
 std::size_t Shard::keys_with_expiry() const {
   std::size_t keys = 0;
   for (const auto& partition : impl_->core.partitions())

@@ -119,6 +119,9 @@ struct ShardStats {
   std::uint64_t clock_clamped = 0;  // remote times beyond max_drift_ms
   std::uint64_t keys_expired = 0;
   std::uint64_t keys_evicted = 0;  // deleted by a cache policy
+  // Keys that commands asked for to read them, and found or not.
+  std::uint64_t keyspace_hits = 0;
+  std::uint64_t keyspace_misses = 0;
   // Upper bounds of the buckets are in kLagBucketsUs.
   static constexpr std::int64_t kLagBucketsUs[] = {500,   1000,  2000,   3000,   5000,    10000,
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
@@ -268,6 +271,8 @@ class Shard {
   std::size_t visible_keys() const;
   std::size_t keys_with_expiry() const;
   std::size_t keys_lapsed() const;
+  // The sum of what keys with an expiry have left to live, in milliseconds.
+  double sum_of_ttls_ms() const;
   LogStats log_stats() const;
   StoreStats store_stats() const;
 
