@@ -166,6 +166,21 @@ void kill(Connection& connection, Args args) {
       });
 }
 
+// Connection leaves the replies out, this one included.
+void set_replies(Connection& connection, std::string_view which) {
+  Session& session = connection.session();
+  if (equals_ignore_case(which, "on")) {
+    session.no_replies = session.skips_reply = false;
+    connection.reply().ok();
+  } else if (equals_ignore_case(which, "off")) {
+    session.no_replies = true;
+  } else if (equals_ignore_case(which, "skip")) {
+    session.skips_next_reply = !session.no_replies;
+  } else {
+    connection.reply().error(kSyntaxError);
+  }
+}
+
 }  // namespace
 
 void execute_client(Connection& connection, Args args) {
@@ -189,6 +204,7 @@ void execute_client(Connection& connection, Args args) {
     (is("no-evict") ? session.no_evict : session.no_touch) = *on;
     return reply.ok();
   }
+  if (is("reply")) return set_replies(connection, args[2]);
   if (is("help")) return reply_help(connection, "CLIENT");
   reply_unknown_subcommand(connection, "CLIENT", args[1]);
 }

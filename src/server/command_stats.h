@@ -1,15 +1,16 @@
-// Counts and latencies of one thread's commands.
+// Counts and times of one thread's commands. A subcommand counts for itself: "config|get".
 //
-// The latency of a command is the time from the first command of its turn to the end of the turn,
-// when its reply is handed to the operating system: what a client sees without the network. Two
-// clock readings serve all commands of a turn. A wait for the disk (log.fsync = "always"), for
-// another thread or for another node is not in it.
+// Two times are measured. The execution of a command is told by the processor's counter (see
+// command_timer.h), wherever on this node it is executed. Its latency is the time from the first
+// command of its turn to the end of the turn, when its reply is handed to the operating system:
+// what a client sees without the network; two clock readings serve all commands of a turn. A wait
+// for the disk (log.fsync = "always"), for another thread or for another node is in neither.
 #pragma once
-
-#include <absl/container/flat_hash_map.h>
 
 #include <array>
 #include <cstdint>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/command.h"
@@ -40,22 +41,44 @@ struct LatencyHistogram {
 class CommandStats {
  public:
   struct Entry {
+    std::string name;
     std::uint64_t calls = 0;
+    std::uint64_t rejected = 0;  // before they were executed
+    std::uint64_t failed = 0;    // replied an error
+    std::uint64_t cycles = 0;    // of execution, in units of CommandTimer::counter()
     LatencyHistogram latency;
     std::uint64_t in_turn = 0;
   };
-  using Entries = absl::flat_hash_map<const Command*, Entry>;
+  using Entries = std::unordered_map<const void*, Entry>;
 
   bool turn_is_empty() const { return touched_.empty(); }
 
-  // A command was executed in this turn.
-  void count(const Command* command) {
-    if (command != last_command_) {
-      last_command_ = command;
-      last_ = &find(command);
+  // Of a command, or of the subcommand that `args` name. Stays valid.
+  Entry& find(const Command& command, Args args) {
+    if (&command == last_command_) return *last_;
+    const Subcommand* subcommand = command.subcommands.empty() || args.size() < 2
+                                       ? nullptr
+                                       : find_subcommand(command, args[1]);
+    const void* id = subcommand != nullptr ? static_cast<const void*>(subcommand) : &command;
+    Entry& entry = entries_[id];
+    if (entry.name.empty()) {
+      entry.name = command.name;
+      if (subcommand != nullptr) entry.name.append("|").append(subcommand->name);
     }
-    if (last_->in_turn++ == 0) touched_.push_back(last_);
+    if (command.subcommands.empty()) {
+      last_command_ = &command;
+      last_ = &entry;
+    }
+    return entry;
   }
+
+  // A command was executed in this turn, or began its way to another thread or node.
+  void count(Entry& entry) {
+    ++calls_;
+    if (entry.in_turn++ == 0) touched_.push_back(&entry);
+  }
+  // How often that has been so.
+  std::uint64_t calls() const { return calls_; }
 
   // The turn is over, so many microseconds after its first command.
   void end_turn(std::int64_t us) {
@@ -70,15 +93,10 @@ class CommandStats {
   const Entries& entries() const { return entries_; }
 
  private:
-  Entry& find(const Command* command) {
-    // So that pointers into it stay valid; subcommands may have rows of their own.
-    if (entries_.empty()) entries_.reserve(2 * all_commands().size());
-    return entries_[command];
-  }
-
   Entries entries_;
+  std::uint64_t calls_ = 0;
   std::vector<Entry*> touched_;
-  const Command* last_command_ = nullptr;
+  const Command* last_command_ = nullptr;  // of those without subcommands
   Entry* last_ = nullptr;
 };
 

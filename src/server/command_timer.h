@@ -32,9 +32,12 @@ class CommandTimer {
     laps_ = 0;
   }
   // A request has been dealt with: here (`executed`), or it was refused or is on its way elsewhere.
-  void lap(bool executed, std::uint64_t now = counter()) {
+  // Returns what it took, in the counter's unit.
+  std::uint64_t lap(bool executed, std::uint64_t now = counter()) {
     EVEN_CHECK(laps_ < kMostLaps, "more requests than a batch holds");
+    const std::uint64_t began = laps_ == 0 ? started_ : lap_[laps_ - 1].end;
     lap_[laps_++] = {now, executed};
+    return now - began;
   }
   // Calls report(lap, us) for each that was executed and took `least_us` or longer. The time up to
   // the call belongs to the last lap.

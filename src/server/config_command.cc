@@ -204,6 +204,15 @@ void set(Connection& connection, Args words) {
 void execute_config(Connection& connection, Args args) {
   if (equals_ignore_case(args[1], "get")) return get(connection, args.subspan(2));
   if (equals_ignore_case(args[1], "set")) return set(connection, args.subspan(2));
+  if (equals_ignore_case(args[1], "resetstat")) {
+    return reply_gathered<ThreadReport>(
+        connection, [](ShardThread& thread) { return make_report(thread, false); },
+        [&node = connection.thread().node()](Reply& reply,
+                                             const std::vector<ThreadReport>& reports) {
+          node.statistics.reset(Statistics::of(node, reports));
+          reply.ok();
+        });
+  }
   if (equals_ignore_case(args[1], "help")) return reply_help(connection, "CONFIG");
   reply_unknown_subcommand(connection, "CONFIG", args[1]);
 }

@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 
+#include "base/memory.h"
 #include "engine/text.h"
 #include "server/connection_commands.h"
 #include "server/shard_thread.h"
@@ -17,6 +18,7 @@ namespace even::server {
 namespace {
 
 constexpr std::size_t kTlsChunk = 16 * 1024;
+constexpr std::size_t kMostTlsBytes = 256 * 1024;  // that are encrypted at a time
 constexpr std::size_t kKeptCapacity = 64 * 1024;
 
 std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
@@ -66,8 +68,14 @@ std::string Connection::describe() const {
   return server::describe(session_,
                           {.query_bytes = input_.size(),
                            .query_free = input_.capacity() - input_.size(),
-                           .output_bytes = replies_.size() + tls_output_.size()},
-                          last_command_ == nullptr ? "NULL" : last_command_->name,
+                           .output_bytes = replies_.size() + tls_output_.size(),
+                           .output_blocks = replies_.blocks() + (tls_output_.empty() ? 0 : 1),
+                           .output_memory = replies_.memory() + heap_bytes(tls_output_),
+                           .pending_bytes = pending_bytes_,
+                           .pending_requests = pending_,
+                           .reading = reading_,
+                           .writing = writing_},
+                          last_command_ == nullptr ? "NULL" : std::string_view(last_command_->name),
                           thread_.clock().monotonic_us());
 }
 
@@ -90,6 +98,7 @@ void Connection::read() {
                           // replies are still due.
                           if (error == asio::error::eof) return self->finish();
                           if (error) return self->close(error.message());
+                          self->thread_.traffic().input_bytes += bytes;
                           self->take(std::string_view(self->tls_input_).substr(0, bytes));
                         });
 }
@@ -131,7 +140,10 @@ void Connection::on_plain_readable() {
       return before + static_cast<std::size_t>(std::max<ssize_t>(received, 0));
     });
   }
-  if (received > 0) return take(fresh);
+  if (received > 0) {
+    thread_.traffic().input_bytes += static_cast<std::size_t>(received);
+    return take(fresh);
+  }
   if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
   // A client may close its side once it has sent its last request; the replies are still due.
   if (received == 0) return finish();
@@ -184,7 +196,12 @@ std::size_t Connection::execute_all(std::string_view bytes) {
     }
     if (status == RespParser::Status::kIncomplete) break;
     if (status == RespParser::Status::kError && !closing_ && !closed_) {
+      replies_.begin_reply();
+      std::string& replies = replies_.tail();
+      const std::size_t begin = replies.size();
       reply().error(parser_.error());
+      thread_.traffic().note_error(std::string_view(replies).substr(begin));
+      if (!replies_wanted()) replies.resize(begin);
       closing_ = true;
       spdlog::debug("client {} ({}): {}", session_.id, session_.address, parser_.error());
       return bytes.size();
@@ -216,16 +233,15 @@ bool Connection::fetch(const RequestBatch& batch) {
 }
 
 std::size_t Connection::execute_batch(const RequestBatch& batch) {
-  const bool timed = thread_.node().options.slow_log_us.load(std::memory_order_relaxed) >= 0;
   CommandTimer& timer = thread_.timer();
-  if (timed) timer.start(thread_.clock().monotonic_us());
+  timer.start(thread_.clock().monotonic_us());
   std::size_t first = 0;  // the timer's first lap
   std::size_t used = 0;
   for (std::size_t i = 0; i < batch.size() && !closing_ && !closed_; ++i) {
     block_ = blocked();
     if (block_ != Block::kNone) break;
     const Command* command = batch.command(i);
-    if (timed && i > first && command != nullptr && command->scope == Scope::kConnection) {
+    if (i > first && command != nullptr && command->scope == Scope::kConnection) {
       // It may ask for the slow log, which is to have what came before.
       log_slow(batch, first);
       timer.start(thread_.clock().monotonic_us());
@@ -234,10 +250,11 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
     executed_here_ = false;
     block_ = execute(command, batch.args(i), batch.lookup(i));
     if (block_ != Block::kNone) break;
-    if (timed) timer.lap(executed_here_);
+    const std::uint64_t cycles = timer.lap(executed_here_);
+    if (executed_here_) last_command_->cycles += cycles;
     used += batch.bytes(i);
   }
-  if (timed) log_slow(batch, first);
+  log_slow(batch, first);
   return used;
 }
 
@@ -253,13 +270,36 @@ void Connection::log_slow(const RequestBatch& batch, std::size_t first) {
 
 Connection::Block Connection::blocked() const {
   if (waiting_for_slots_ && replies_.has_open_slots()) return Block::kSlots;
-  if (output_is_long()) return Block::kOutput;  // until flush() has got rid of some
+  if (too_much_waits()) return Block::kOutput;  // until flush() has got rid of some
   return Block::kNone;
 }
 
 Connection::Block Connection::execute(const Command* command, Args args, const Lookup* lookup) {
   if (args.empty()) return Block::kNone;
+  const std::uint64_t slots = replies_.slots_opened();
+  replies_.begin_reply();
+  const std::size_t begin = replies_.tail().size();
+  bool rejected = false;
+  const Block block = execute_request(command, args, lookup, rejected);
+  if (block != Block::kNone || closed_) return block;
+  // One that comes later is looked at in complete().
+  if (replies_.slots_opened() == slots) {
+    std::string& replies = replies_.tail();
+    if (replies.size() > begin && replies[begin] == '-') {
+      thread_.traffic().note_error(std::string_view(replies).substr(begin));
+      if (!rejected) ++last_command_->failed;
+    }
+    // Asked only now: CLIENT REPLY ON has a reply, and CLIENT REPLY OFF has none.
+    if (!replies_wanted()) replies.resize(begin);
+  }
+  session_.skips_reply = std::exchange(session_.skips_next_reply, false);
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute_request(const Command* command, Args args,
+                                              const Lookup* lookup, bool& rejected) {
   waiting_for_slots_ = false;
+  rejected = true;
   if (command == nullptr) {
     if (is_http(args[0])) {
       // A browser that was tricked into sending a page's form here must not get a word further.
@@ -270,26 +310,32 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
     reply().error(unknown_command(args));
     return Block::kNone;
   }
+  CommandStats::Entry& entry = thread_.stats().find(*command, args);
   if (const std::string error = check_arity(*command, args); !error.empty()) {
+    ++entry.rejected;
     reply().error(error);
     return Block::kNone;
   }
   if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
+    ++entry.rejected;
     reply().error("NOAUTH Authentication required.");
     return Block::kNone;
   }
+  rejected = false;
   if (command->scope != Scope::kConnection) {
-    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone)
+    CommandStats::Entry* const before = std::exchange(last_command_, &entry);
+    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) {
+      last_command_ = before;
       return block;
-    last_command_ = command;
+    }
   } else {
     if (replies_.has_open_slots()) return Block::kSlots;
-    last_command_ = command;
+    last_command_ = &entry;
     executed_here_ = true;
     execute_connection_command(*this, *command, args);
     waiting_for_slots_ = replies_.has_open_slots();
   }
-  thread_.count(command);
+  thread_.count(entry);
   return Block::kNone;
 }
 
@@ -322,17 +368,26 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
                          command.scope == Scope::kKeys && command.first_key == command.last_key);
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
   waiting_for_slots_ = !in_order;
-  const std::uint64_t slot = replies_.open_slot();
-  thread_.router().submit(OwnedRequest::copy(command, args, session_.resp3, label()),
-                          [weak = weak_from_this(), slot](std::string reply) {
-                            if (const auto self = weak.lock())
-                              self->complete(slot, std::move(reply));
-                          });
+  const std::uint64_t slot = open_slot();
+  std::size_t bytes = 0;
+  for (std::string_view word : args) bytes += word.size();
+  ++pending_;
+  pending_bytes_ += bytes;
+  thread_.router().submit(
+      OwnedRequest::copy(command, args, session_.resp3, label()),
+      [weak = weak_from_this(), slot, entry = last_command_, bytes](std::string reply) {
+        const auto self = weak.lock();
+        if (self) self->complete_pending(slot, std::move(reply), entry, bytes);
+      });
   return Block::kNone;
 }
 
-void Connection::complete(std::uint64_t slot, std::string reply) {
+void Connection::complete(std::uint64_t slot, std::string reply, CommandStats::Entry* command) {
   if (closed_) return;
+  if (reply.starts_with('-')) {
+    thread_.traffic().note_error(reply);
+    ++command->failed;
+  }
   replies_.fill_slot(slot, std::move(reply));
   note_dirty();
   if (!replies_.has_open_slots()) unblock(Block::kSlots);
@@ -353,9 +408,20 @@ void Connection::resume() {
   take({});
 }
 
-bool Connection::output_is_long() const {
-  return replies_.size() >
+bool Connection::too_much_waits() const {
+  if (pending_ >= most_pending_ || replies_.slots() >= kMostPending) return true;
+  return replies_.size() + pending_bytes_ + pending_ * expected_reply_ >
          thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed) / 2;
+}
+
+void Connection::complete_pending(std::uint64_t slot, std::string reply,
+                                  CommandStats::Entry* command, std::size_t request_bytes) {
+  --pending_;
+  pending_bytes_ -= request_bytes;
+  most_pending_ = std::min(2 * most_pending_, kMostPending);
+  // The longest is forgotten after some hundreds that were shorter.
+  expected_reply_ = std::max(reply.size(), expected_reply_ - expected_reply_ / 256);
+  complete(slot, std::move(reply), command);
 }
 
 void Connection::note_dirty() {
@@ -383,14 +449,14 @@ bool Connection::flush(LogPosition released, const std::optional<std::string>& r
     replies_.fail_waiting(error);
     bytes = replies_.ready(released);
   }
-  if (!bytes.empty() && !writing_ && !(tls_ ? flush_tls(bytes) : flush_plain(bytes))) {
-    return false;  // closed
+  for (; !bytes.empty() && !writing_; bytes = replies_.ready(released)) {
+    if (!(tls_ ? flush_tls(bytes) : flush_plain(bytes))) return false;  // closed
   }
   if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_) {
     close("done");
     return false;
   }
-  if (!output_is_long()) unblock(Block::kOutput);
+  if (!too_much_waits()) unblock(Block::kOutput);
   if (!replies_.waits_for(released)) return false;
   dirty_ = true;  // stays in the thread's list
   return true;
@@ -403,6 +469,7 @@ bool Connection::flush_plain(std::string_view bytes) {
     return false;
   }
   const std::size_t count = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+  thread_.traffic().output_bytes += count;
   replies_.consume(count);
   if (count == bytes.size()) return true;
   writing_ = true;
@@ -411,7 +478,9 @@ bool Connection::flush_plain(std::string_view bytes) {
 }
 
 bool Connection::flush_tls(std::string_view bytes) {
+  bytes = bytes.substr(0, kMostTlsBytes);
   tls_output_.assign(bytes);
+  thread_.traffic().output_bytes += bytes.size();
   replies_.consume(bytes.size());
   writing_ = true;
   asio::async_write(*tls_, asio::buffer(tls_output_),

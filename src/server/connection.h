@@ -7,7 +7,9 @@
 // its own writes.
 //
 // Memory is bounded: a client that does not read its replies is not read from any more once half of
-// client.output_buffer_bytes wait, and is closed when all of it do.
+// client.output_buffer_bytes wait, and is closed when all of it do. What other threads and nodes
+// are at counts as well: the requests themselves, and for each of them a reply as long as the
+// longest of late.
 //
 // Owned by its thread and by its operations under way; used on that thread only.
 #pragma once
@@ -20,6 +22,7 @@
 
 #include "engine/reply.h"
 #include "server/client_poller.h"
+#include "server/command_stats.h"
 #include "server/reply_queue.h"
 #include "server/request_batch.h"
 #include "server/resp_parser.h"
@@ -56,10 +59,19 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The line of CLIENT LIST.
   std::string describe() const;
   Reply reply() { return Reply(replies_.tail(), session_.resp3); }
+  // The request that is being executed.
+  CommandStats::Entry* last_command() const { return last_command_; }
   void close_after_replies() { closing_ = true; }
-  // Reserves the place of a reply that another thread makes; complete() brings it.
-  std::uint64_t open_slot() { return replies_.open_slot(); }
-  void complete(std::uint64_t slot, std::string reply);
+  // Reserves the place of a reply that another thread makes; complete() brings it, with the
+  // last_command() that was being executed then.
+  std::uint64_t open_slot() { return replies_.open_slot(replies_wanted()); }
+  void complete(std::uint64_t slot, std::string reply, CommandStats::Entry* command);
+  // The same of a request that was handed to the router.
+  void complete_pending(std::uint64_t slot, std::string reply, CommandStats::Entry* command,
+                        std::size_t request_bytes);
+  // The node stops on this client's request: the end of the process is the reply.
+  void wait_for_stop() { waits_for_stop_ = true; }
+  bool waits_for_stop() const { return waits_for_stop_; }
 
   std::int64_t idle_us() const;
 
@@ -72,6 +84,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kShard,   // the shard is lent
     kStore,   // keys are being read from the store
   };
+
+  static constexpr std::size_t kFirstPending = 2;
+  static constexpr std::size_t kMostPending = 64;
 
   bool may_read() const;
   void read();
@@ -90,13 +105,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Other than kNone: the same request is to be tried again later.
   // `lookup`: of the request; may be null.
   Block execute(const Command* command, Args args, const Lookup* lookup);
+  // The same without what is common to all replies. `rejected`: it was not executed.
+  Block execute_request(const Command* command, Args args, const Lookup* lookup, bool& rejected);
   Block execute_keys(const Command& command, Args args, const Lookup* lookup);
+  bool replies_wanted() const { return !session_.no_replies && !session_.skips_reply; }
   void unblock(Block block);
   void resume();
   void note_dirty();
   bool flush_plain(std::string_view bytes);
   bool flush_tls(std::string_view bytes);
-  bool output_is_long() const;
+  // Replies and requests on their way, so that no more requests are to be executed for now.
+  bool too_much_waits() const;
 
   ShardThread& thread_;
   std::unique_ptr<Stream> tls_;
@@ -108,7 +127,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string tls_input_;
   ReplyQueue replies_;
   std::string tls_output_;  // being written
-  const Command* last_command_ = nullptr;
+  // Requests that others are at, and their bytes.
+  std::size_t pending_ = 0;
+  std::size_t pending_bytes_ = 0;
+  // How many there may be: few at first, until it is known how long replies are.
+  std::size_t most_pending_ = kFirstPending;
+  std::size_t expected_reply_ = 0;
+  CommandStats::Entry* last_command_ = nullptr;
   bool executed_here_ = false;  // the last request, on this thread and within this turn
 
   bool reading_ = false;  // a read is under way, or the poller watches for one
@@ -120,6 +145,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool dirty_ = false;
   bool closing_ = false;  // no more requests; close when the replies have left
   bool closed_ = false;
+  bool waits_for_stop_ = false;
 };
 
 }  // namespace even::server

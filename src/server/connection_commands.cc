@@ -116,6 +116,7 @@ void reset(Connection& connection, Args) {
   session.resp3 = false;
   session.no_evict = false;
   session.no_touch = false;
+  session.no_replies = session.skips_next_reply = false;
   connection.reply().simple("RESET");
 }
 
@@ -141,6 +142,15 @@ void time(Connection& connection, Args) {
 // DEBUG SLEEP stops the whole thread, as it stops the whole of Redis: other clients of the thread
 // and its shard's replication wait.
 void debug(Connection& connection, Args args) {
+  Reply reply = connection.reply();
+  if (equals_ignore_case(args[1], "help") && args.size() == 2) {
+    reply.array(5);
+    reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    reply.simple("SLEEP <seconds>");
+    reply.simple("    Stop the thread of this connection for <seconds>. Decimals allowed.");
+    reply.simple("HELP");
+    return reply.simple("    Prints this help.");
+  }
   if (!equals_ignore_case(args[1], "sleep") || args.size() != 3) {
     return connection.reply().error(fmt::format(
         "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", args[1]));
@@ -149,8 +159,16 @@ void debug(Connection& connection, Args args) {
   if (std::isfinite(seconds) && seconds > 0) {
     std::this_thread::sleep_for(std::chrono::duration<double>(std::min(seconds, 86400.0)));
   }
-  connection.reply().ok();
+  reply.ok();
 }
+
+// Clients that ask are to talk to this node as to a single one.
+void cluster(Connection& connection, Args) {
+  connection.reply().error("ERR This instance has cluster support disabled");
+}
+
+// OBJECT HELP; what is about keys has rows of its own.
+void object(Connection& connection, Args) { reply_help(connection, "OBJECT"); }
 
 using Execute = void (*)(Connection&, Args);
 
@@ -165,6 +183,11 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"select", select},
       {"time", time},
       {"debug", debug},
+      {"cluster", cluster},
+      {"object", object},
+      {"lastsave", execute_lastsave},
+      {"role", execute_role},
+      {"shutdown", execute_shutdown},
       {"info", execute_info},
       {"client", execute_client},
       {"config", execute_config},
@@ -181,11 +204,6 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
 void execute_connection_command(Connection& connection, const Command& command, Args args) {
   const auto found = table().find(command.name);
   EVEN_CHECK(found != table().end(), command.name);
-  Session& session = connection.session();
-  session.subcommand.clear();
-  if (!command.subcommands.empty()) {
-    for (char c : args[1].substr(0, 32)) session.subcommand += to_lower(c);
-  }
   found->second(connection, args);
 }
 
@@ -196,17 +214,8 @@ void reply_unknown_subcommand(Connection& connection, std::string_view container
 }
 
 void reply_help(Connection& connection, std::string_view container) {
-  const Command& command = *find_command(container);
   Reply reply = connection.reply();
-  reply.array(1 + 2 * command.subcommands.size());
-  reply.simple(
-      fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", container));
-  for (const Subcommand& subcommand : command.subcommands) {
-    std::string name;
-    for (char c : subcommand.name) name += static_cast<char>(std::toupper(c));
-    reply.simple(name);
-    reply.simple(fmt::format("    {}.", subcommand.summary));
-  }
+  even::reply_help(reply, *find_command(container));
 }
 
 }  // namespace even::server

@@ -21,11 +21,13 @@ class Connection;
 // `command` is of scope kConnection; arity and authentication have been checked.
 void execute_connection_command(Connection& connection, const Command& command, Args args);
 
-// In backup_command.cc, client_command.cc, config_command.cc, info_command.cc, memory_command.cc,
-// slowlog_command.cc and fault_command.cc.
+// In the files of these names: backup_command.cc and so on, LASTSAVE with ROLE.
 void execute_backup(Connection& connection, Args args);
 void execute_client(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
+void execute_lastsave(Connection& connection, Args args);
+void execute_role(Connection& connection, Args args);
+void execute_shutdown(Connection& connection, Args args);
 void execute_info(Connection& connection, Args args);
 void execute_memory(Connection& connection, Args args);
 void execute_slowlog(Connection& connection, Args args);
@@ -34,7 +36,7 @@ void execute_fault(Connection& connection, Args args);
 // Replies that there is no such subcommand; `container` in upper case.
 void reply_unknown_subcommand(Connection& connection, std::string_view container,
                               std::string_view subcommand);
-// The reply of HELP: a line for each subcommand, from the command table.
+// The reply of HELP, from the command table.
 void reply_help(Connection& connection, std::string_view container);
 
 // Asks all threads, then replies with what format(reply, answers) writes.
@@ -53,14 +55,15 @@ void reply_gathered(Connection& connection, Ask ask, Format format) {
   const std::uint64_t slot = connection.open_slot();
   gather<Answer>(
       thread.node(), std::move(ask), [&thread](auto task) { thread.post(std::move(task)); },
-      [weak = connection.weak_from_this(), slot, format = std::move(format),
+      [weak = connection.weak_from_this(), slot, command = connection.last_command(),
+       format = std::move(format),
        resp3 = connection.session().resp3](std::vector<Answer> answers) mutable {
         const auto self = weak.lock();
         if (!self) return;
         std::string bytes;
         Reply reply(bytes, resp3);
         format(reply, std::move(answers));
-        self->complete(slot, std::move(bytes));
+        self->complete(slot, std::move(bytes), command);
       });
 }
 

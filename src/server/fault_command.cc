@@ -23,6 +23,7 @@ const cluster::Node* find_node(const cluster::ClusterMap& map, std::string_view 
 void execute_fault(Connection& connection, Args args) {
   NodeContext& node = connection.thread().node();
   Reply reply = connection.reply();
+  if (equals_ignore_case(args[1], "help")) return reply_help(connection, "EVEN.FAULT");
   if (!node.config.faults.enabled) {
     return reply.error(
         "ERR EVEN.FAULT is off: start the node with faults.enabled = true to use it");

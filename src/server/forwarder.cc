@@ -51,6 +51,7 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   const std::string& from = thread_.node().config.cluster.find(node)->name;
   OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3, {from, {}});
   owned.within = request.within;
+  owned.of_peer = true;
   thread_.router().submit(std::move(owned), std::move(reply), false);
 }
 

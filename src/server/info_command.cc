@@ -15,6 +15,7 @@
 #include "server/backup_runner.h"
 #include "server/compatibility.h"
 #include "server/connection_commands.h"
+#include "server/replicas.h"
 
 namespace even::server {
 namespace {
@@ -23,6 +24,7 @@ namespace {
 struct Facts {
   NodeContext& node;
   const std::vector<ThreadReport>& reports;
+  const Statistics statistics = node.statistics.since_reset(Statistics::of(node, reports));
 
   // The sum of a number over all threads.
   template <typename Of>
@@ -34,13 +36,6 @@ struct Facts {
   ReplayProgress replay() const {
     return {sum([](const ThreadReport& report) { return report.replay.bytes; }),
             sum([](const ThreadReport& report) { return report.replay.done; })};
-  }
-  std::uint64_t commands() const {
-    return sum([](const ThreadReport& report) {
-      std::uint64_t calls = 0;
-      for (const auto& [command, entry] : report.commands) calls += entry.calls;
-      return calls;
-    });
   }
 };
 
@@ -158,35 +153,37 @@ void backup_section(const Facts& facts, std::string& out) {
 }
 
 void stats_section(const Facts& facts, std::string& out) {
+  const Statistics& all = facts.statistics;
   out += fmt::format(
-      "total_connections_received:{}\r\ntotal_commands_processed:{}\r\nrejected_connections:{}\r\n"
-      "expired_keys:{}\r\nevicted_keys:{}\r\n",
-      facts.node.connections_received.load(), facts.commands(),
-      facts.node.connections_rejected.load(),
-      facts.sum([](const ThreadReport& r) { return r.stats.keys_expired; }),
-      facts.sum([](const ThreadReport& r) { return r.stats.keys_evicted; }));
+      "total_connections_received:{}\r\ntotal_commands_processed:{}\r\n"
+      "instantaneous_ops_per_sec:{:.0f}\r\ntotal_net_input_bytes:{}\r\n"
+      "total_net_output_bytes:{}\r\ninstantaneous_input_kbps:{:.2f}\r\n"
+      "instantaneous_output_kbps:{:.2f}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\n"
+      "evicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\ntotal_error_replies:{}\r\n",
+      all.connections, all.calls(),
+      facts.sum([](const ThreadReport& r) { return r.commands_per_second; }), all.input_bytes,
+      all.output_bytes, facts.sum([](const ThreadReport& r) { return r.input_per_second; }) / 1024,
+      facts.sum([](const ThreadReport& r) { return r.output_per_second; }) / 1024,
+      all.rejected_connections, all.keys_expired, all.keys_evicted, all.keyspace_hits,
+      all.keyspace_misses, all.error_replies());
 }
 
 void replication_section(const Facts& facts, std::string& out) {
-  // Every node takes writes; there is no other role.
-  out += fmt::format("role:master\r\nconnected_slaves:0\r\nmaster_replid:{}\r\npeers:{}\r\n",
-                     facts.node.run_id, facts.node.config.cluster.nodes.size() - 1);
-  for (const cluster::Node& peer : facts.node.config.cluster.nodes) {
-    if (peer.number == facts.node.number) continue;
-    bool up = true;
-    std::uint64_t lag_records = 0;
-    double lag_seconds = 0;
-    for (const ThreadReport& report : facts.reports) {
-      const auto link = report.links.find(peer.number);
-      up = up && link != report.links.end() && link->second;
-      for (const PeerStatus& status : report.peers) {
-        if (status.node != peer.number) continue;
-        lag_records += status.lag_records;
-        lag_seconds = std::max(lag_seconds, status.lag_seconds);
-      }
-    }
-    out += fmt::format("peer{}:name={},link={},lag_records={},lag_seconds={:.3f}\r\n", peer.number,
-                       peer.name, up ? "up" : "down", lag_records, lag_seconds);
+  // Every node takes writes: each is a master, with the others as its replicas (see ROLE).
+  const Replicas replicas = replicas_of(facts.node, facts.reports);
+  const auto connected = replicas.connected();
+  out += fmt::format("role:master\r\nconnected_slaves:{}\r\n", connected.size());
+  for (std::size_t i = 0; i < connected.size(); ++i) {
+    out += fmt::format("slave{}:ip={},port={},state=online,offset={},lag={:.0f}\r\n", i,
+                       connected[i]->node->host, connected[i]->node->client_port,
+                       connected[i]->offset, connected[i]->lag_seconds);
+  }
+  out += fmt::format("master_replid:{}\r\nmaster_repl_offset:{}\r\npeers:{}\r\n", facts.node.run_id,
+                     replicas.offset, replicas.nodes.size());
+  for (const Replica& peer : replicas.nodes) {
+    out += fmt::format("peer{}:name={},link={},lag_records={},lag_seconds={:.3f}\r\n",
+                       peer.node->number, peer.node->name, peer.up ? "up" : "down",
+                       peer.lag_records, peer.lag_seconds);
   }
 }
 
@@ -201,27 +198,29 @@ void cpu_section(const Facts&, std::string& out) {
 }
 
 void commandstats_section(const Facts& facts, std::string& out) {
-  std::map<std::string_view, CommandStats::Entry> commands;
-  for (const ThreadReport& report : facts.reports) {
-    for (const auto& [command, entry] : report.commands) {
-      CommandStats::Entry& total = commands[command->name];
-      total.calls += entry.calls;
-      total.latency.merge(entry.latency);
-    }
+  for (const auto& [name, command] : facts.statistics.commands) {
+    out += fmt::format(
+        "cmdstat_{}:calls={},usec={:.0f},usec_per_call={:.2f},rejected_calls={},failed_calls={}"
+        "\r\n",
+        name, command.calls, command.us,
+        command.calls == 0 ? 0.0 : command.us / static_cast<double>(command.calls),
+        command.rejected, command.failed);
   }
-  for (const auto& [name, entry] : commands) {
-    const double us = entry.latency.sum_seconds * 1e6;
-    out +=
-        fmt::format("cmdstat_{}:calls={},usec={:.0f},usec_per_call={:.2f}\r\n", name, entry.calls,
-                    us, entry.calls == 0 ? 0.0 : us / static_cast<double>(entry.calls));
+}
+
+void errorstats_section(const Facts& facts, std::string& out) {
+  for (const auto& [code, count] : facts.statistics.errors) {
+    out += fmt::format("errorstat_{}:count={}\r\n", code, count);
   }
 }
 
 void keyspace_section(const Facts& facts, std::string& out) {
   const std::size_t keys = facts.sum([](const ThreadReport& r) { return r.keys; });
   if (keys == 0) return;
-  out += fmt::format("db0:keys={},expires={},avg_ttl=0\r\n", keys,
-                     facts.sum([](const ThreadReport& r) { return r.keys_with_expiry; }));
+  const std::size_t expiring = facts.sum([](const ThreadReport& r) { return r.keys_with_expiry; });
+  const double ttls_ms = facts.sum([](const ThreadReport& r) { return r.sum_of_ttls_ms; });
+  out += fmt::format("db0:keys={},expires={},avg_ttl={:.0f}\r\n", keys, expiring,
+                     expiring == 0 ? 0.0 : std::max(0.0, ttls_ms / static_cast<double>(expiring)));
 }
 
 void even_section(const Facts& facts, std::string& out) {
@@ -278,6 +277,7 @@ constexpr Section kSections[] = {
     {"replication", "Replication", replication_section},
     {"cpu", "CPU", cpu_section},
     {"commandstats", "Commandstats", commandstats_section, false},
+    {"errorstats", "Errorstats", errorstats_section},
     {"cluster", "Cluster", [](const Facts&, std::string& out) { out += "cluster_enabled:0\r\n"; }},
     {"keyspace", "Keyspace", keyspace_section},
     {"even", "Even", even_section},

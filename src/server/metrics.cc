@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/version.h"
 #include "server/backup_runner.h"
+#include "server/statistics.h"
 
 namespace even::server {
 namespace {
@@ -103,25 +104,46 @@ PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
   return summary;
 }
 
-void write_commands(Writer& writer, std::span<const ThreadReport> reports) {
-  std::map<std::string_view, CommandStats::Entry> commands;
+void write_commands(Writer& writer, const NodeContext& node,
+                    std::span<const ThreadReport> reports) {
+  const Statistics statistics = Statistics::of(node, reports);
+  std::map<std::string_view, LatencyHistogram> latencies;
   for (const ThreadReport& report : reports) {
-    for (const auto& [command, entry] : report.commands) {
-      CommandStats::Entry& total = commands[command->name];
-      total.calls += entry.calls;
-      total.latency.merge(entry.latency);
+    for (const auto& [name, command] : report.commands) latencies[name].merge(command.latency);
+  }
+  const auto family = [&](std::string_view name, std::string_view help, auto get) {
+    writer.family(name, "counter", help);
+    for (const auto& [command, calls] : statistics.commands) {
+      writer.value(fmt::format("command=\"{}\"", command), get(calls));
     }
-  }
-  writer.family("even_commands_total", "counter", "Commands executed for clients of this node.");
-  for (const auto& [name, entry] : commands) {
-    writer.value(fmt::format("command=\"{}\"", name), entry.calls);
-  }
+  };
+  using Calls = Statistics::Calls;
+  family("even_commands_total", "Commands executed for clients of this node.",
+         [](const Calls& calls) { return calls.calls; });
+  family("even_commands_rejected_total", "Commands refused before they were executed.",
+         [](const Calls& calls) { return calls.rejected; });
+  family("even_commands_failed_total", "Commands that replied an error.",
+         [](const Calls& calls) { return calls.failed; });
+  family("even_command_execution_seconds_total", "Time spent executing commands.",
+         [](const Calls& calls) { return calls.us * 1e-6; });
   writer.family("even_command_duration_seconds", "histogram",
                 "Time from the read of a command's turn to the end of the turn.");
-  for (const auto& [name, entry] : commands) {
+  for (const auto& [name, latency] : latencies) {
     writer.histogram(fmt::format("command=\"{}\"", name), LatencyHistogram::kBoundsUs,
-                     entry.latency.buckets, entry.latency.sum_seconds);
+                     latency.buckets, latency.sum_seconds);
   }
+  writer.family("even_error_replies_total", "counter", "Errors replied to clients, by their code.");
+  for (const auto& [code, count] : statistics.errors) {
+    writer.value(fmt::format("code=\"{}\"", code), count);
+  }
+  writer.single("even_client_received_bytes_total", "counter", "Bytes received from clients.",
+                statistics.input_bytes);
+  writer.single("even_client_sent_bytes_total", "counter", "Bytes sent to clients.",
+                statistics.output_bytes);
+  writer.single("even_keyspace_hits_total", "counter", "Keys read that were there.",
+                statistics.keyspace_hits);
+  writer.single("even_keyspace_misses_total", "counter", "Keys read that were not there.",
+                statistics.keyspace_misses);
 }
 
 void write_peers(Writer& writer, const NodeContext& node, std::span<const ThreadReport> reports) {
@@ -316,7 +338,7 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
   const MemoryUse memory = memory_use();
   writer.single("even_memory_resident_bytes", "gauge", "Memory of the process.", memory.resident);
   writer.single("even_memory_peak_bytes", "gauge", "The most that it was.", memory.peak);
-  write_commands(writer, reports);
+  write_commands(writer, node, reports);
   write_shards(writer, reports);
   if (node.store != nullptr) write_store(writer, node.store->stats());
   write_backups(writer, node.backups->status());

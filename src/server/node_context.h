@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "server/link_faults.h"
 #include "server/runtime_options.h"
 #include "server/slow_log.h"
+#include "server/statistics.h"
 #include "server/tls.h"
 #include "store/rocks_database.h"
 
@@ -25,6 +27,15 @@ namespace even::server {
 
 class BackupRunner;
 class ShardThread;
+
+// What is done before a node ends. Whatever was acknowledged is in the log, and safe, in any case.
+struct StopRequest {
+  std::string reason;
+  // Bring the store up to date, so that the next start is quick.
+  bool store_changes = true;
+  // Give clients a moment to read the replies that wait for them.
+  bool wait_for_clients = true;
+};
 
 struct NodeContext {
   NodeContext(Config config, ShardId shards, TlsContexts tls);
@@ -54,6 +65,9 @@ struct NodeContext {
   std::unique_ptr<RocksDatabase> store;  // from when the node is started
   const std::unique_ptr<BackupRunner> backups;
   std::vector<std::unique_ptr<ShardThread>> threads;
+  // Has the node end, soon. Set before the threads are started.
+  std::function<void(StopRequest)> stop;
+  StatisticsReset statistics;
 
   std::atomic<std::uint64_t> next_client_id{1};
   std::atomic<std::uint32_t> connected_clients{0};

@@ -19,6 +19,7 @@ namespace even::server {
 struct OwnedRequest {
   const Command* command = nullptr;
   bool resp3 = false;
+  bool of_peer = false;                // another node has forwarded it
   std::vector<std::string_view> args;  // into `bytes`, as is what follows
   ClientLabel client;
   // Of scope kAll: the partitions that it is about, ascending; empty for all.

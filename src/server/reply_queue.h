@@ -13,26 +13,34 @@
 #include <string_view>
 
 #include "log/log.h"
+#include "server/reply_blocks.h"
 
 namespace even::server {
 
 class ReplyQueue {
  public:
-  // Where to append the next reply. Valid until the next call of any other function.
-  std::string& tail() { return slots_.empty() ? out_ : slots_.back().after; }
+  // The next reply is about to be appended to tail().
+  void begin_reply() { last().begin_reply(); }
+  // Where to append to the reply that began last. Valid until the next call of any other function.
+  std::string& tail() { return last().tail(); }
 
   // Everything appended so far waits until the log is released up to `position`.
   void hold_until(LogPosition position) {
     if (position > last_position_) last_position_ = position;
   }
 
-  // Reserves the place of a reply to come and returns its number.
-  std::uint64_t open_slot();
+  // Reserves the place of a reply to come and returns its number. When nobody wants the reply, it
+  // takes its place in the order, and nothing else.
+  std::uint64_t open_slot(bool wanted = true);
+  // How often that has been done.
+  std::uint64_t slots_opened() const { return first_slot_ + slots_.size(); }
   void fill_slot(std::uint64_t number, std::string reply);
   bool has_open_slots() const { return !slots_.empty(); }
+  // Slots that something waits for or in.
+  std::size_t slots() const { return slots_.size(); }
 
-  // The bytes that may leave, given how far the log is released; they stay until consumed. Nothing
-  // may be appended between this and consume().
+  // The first of the bytes that may leave, given how far the log is released; they stay until
+  // consumed, and then there may be more. Nothing may be appended between this and consume().
   std::string_view ready(LogPosition released);
   void consume(std::size_t bytes);
 
@@ -40,16 +48,20 @@ class ReplyQueue {
   // keep their slots.
   void fail_waiting(std::string_view error);
 
+  // The blocks of memory that hold what waits, and what those take.
+  std::size_t blocks() const;
+  std::size_t memory() const;
   // Bytes that wait, whether or not they may leave.
-  std::size_t size() const { return out_.size() - begin_ + slot_bytes(); }
+  std::size_t size() const { return out_.size() + slot_bytes(); }
   // Whether bytes wait for the log rather than for a slot.
   bool waits_for(LogPosition released) const { return size() > 0 && last_position_ > released; }
 
  private:
   struct Slot {
     bool filled = false;
+    bool wanted = true;
     std::string reply;
-    std::string after;  // replies that were ready while this one was not
+    ReplyBlocks after;  // replies that were ready while this one was not
   };
   // Bytes before `end` (counted from the connection's beginning) wait for `position`.
   struct Mark {
@@ -63,8 +75,9 @@ class ReplyQueue {
     return bytes;
   }
 
-  std::string out_;
-  std::size_t begin_ = 0;       // bytes of out_ that have left
+  ReplyBlocks& last() { return slots_.empty() ? out_ : slots_.back().after; }
+
+  ReplyBlocks out_;
   std::uint64_t consumed_ = 0;  // bytes that have left since the beginning
   std::uint64_t released_ = 0;  // bytes that may leave or have left since the beginning
   LogPosition last_position_ = 0;

@@ -15,20 +15,36 @@ namespace even::server {
 
 class ShardThread;
 
+struct CommandReport {
+  std::uint64_t calls = 0;
+  std::uint64_t rejected = 0;
+  std::uint64_t failed = 0;
+  double us = 0;  // of execution
+  LatencyHistogram latency;
+};
+
 struct ThreadReport {
   ShardId shard = 0;
   ReplicaId replica;
   std::size_t keys = 0;
   std::size_t keys_with_expiry = 0;
   std::size_t keys_lapsed = 0;
+  double sum_of_ttls_ms = 0;
   ShardStats stats;
   LogStats log;
   StoreStats store;
   ReplayProgress replay;
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
-  std::map<NodeNumber, bool> links;  // to every other node, whether it is up
-  std::map<const Command*, CommandStats::Entry> commands;
+  std::map<NodeNumber, bool> links;               // to every other node, whether it is up
+  std::map<std::string, CommandReport> commands;  // by name, "get" or "config|get"
+  std::map<std::string, std::uint64_t> errors;    // replied to clients, by their code
+  std::uint64_t input_bytes = 0;                  // from clients
+  std::uint64_t output_bytes = 0;                 // to clients
+  // At present.
+  double commands_per_second = 0;
+  double input_per_second = 0;              // bytes
+  double output_per_second = 0;             // bytes
   std::vector<PartitionStatus> partitions;  // only when asked for
 };
 

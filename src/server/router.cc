@@ -178,6 +178,7 @@ void Router::ask_part(std::shared_ptr<Parts> parts) {
     OwnedRequest part =
         OwnedRequest::copy(*request.command, request.args, request.resp3, request.client);
     part.within = {request.within[parts->replies.size()]};
+    part.of_peer = request.of_peer;
     run_within(std::move(part), [this, parts](std::string reply) {
       parts->replies.push_back({{}, std::move(reply)});
       ask_part(parts);
@@ -211,7 +212,9 @@ void Router::execute_here(OwnedRequest request, ReplySink sink) {
 // One step, and the rest later, so that what has come meanwhile is executed in between.
 void Router::take_steps(std::unique_ptr<Steps> steps) {
   const std::int64_t began_us = thread_.clock().monotonic_us();
+  const std::uint64_t began = CommandTimer::counter();
   const bool more = steps->listing->step();
+  thread_.note_execution(steps->request, CommandTimer::counter() - began);
   steps->spent_us += thread_.clock().monotonic_us() - began_us;
   if (more) {
     asio::post(thread_.io(), [this, steps = std::move(steps)]() mutable {

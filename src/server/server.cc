@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <optional>
 #include <thread>
 
 #include "base/version.h"
@@ -69,22 +71,28 @@ class Server {
   HttpServer http_;
   Listener clients_;
   Listener peers_;
-  int signal_ = 0;
+  std::optional<StopRequest> stop_;
 };
 
 int Server::run() {
-  signals_.async_wait([this](error_code error, int signal) {
-    if (error) return;
-    signal_ = signal;
+  const auto stop_on = [this](StopRequest request) {
+    if (stop_) return;
+    stop_ = std::move(request);
     io_.stop();
+  };
+  signals_.async_wait([stop_on](error_code error, int signal) {
+    if (!error) stop_on({.reason = ::strsignal(signal)});
   });
+  node_.stop = [this, stop_on](StopRequest request) {
+    asio::post(io_, [stop_on, request = std::move(request)] { stop_on(request); });
+  };
   if (Result<> started = start(); !started) {
     spdlog::critical("{}", started.error().message);
     stop();
     return 1;
   }
   io_.run();
-  spdlog::info("stopping on {}", ::strsignal(signal_));
+  spdlog::info("stopping on {}", stop_->reason);
   return stop();
 }
 
@@ -179,7 +187,7 @@ void Server::await_links() {
   }
   if (node_.config.peer.port == 0) return;
   const auto deadline = std::chrono::steady_clock::now() + kLinkPatience;
-  while (node_.links_up < peers * node_.shards && signal_ == 0 &&
+  while (node_.links_up < peers * node_.shards && !stop_ &&
          std::chrono::steady_clock::now() < deadline) {
     io_.run_for(std::chrono::milliseconds(2));
   }
@@ -192,10 +200,10 @@ int Server::stop() {
   http_.close();
   node_.backups->stop();
   // A thread that failed to recover has ended; what is posted to it is dropped with it.
-  const bool serving = !node_.threads.empty() && signal_ != 0;
+  const bool serving = !node_.threads.empty() && stop_.has_value();
   if (serving) {
     std::vector<std::future<void>> drained;
-    for (const auto& thread : node_.threads) drained.push_back(thread->drain());
+    for (const auto& thread : node_.threads) drained.push_back(thread->drain(*stop_));
     for (auto& future : drained) future.wait();
   }
   for (const auto& thread : node_.threads) thread->finish();

@@ -46,6 +46,18 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       peers_(*this),
       outboxes_(node.shards) {}
 
+void ClientTraffic::note_error(std::string_view reply) {
+  const std::string_view code = reply.substr(1, reply.find_first_of(" \r") - 1);
+  const auto known = errors.find(code);
+  ++(known != errors.end() ? known->second : errors[std::string(code)]);
+}
+
+double ShardThread::us_per_cycle() const {
+  const std::uint64_t cycles = CommandTimer::counter() - made_cycles_;
+  const std::int64_t us = clock_.monotonic_us() - made_us_;
+  return cycles == 0 ? 0 : static_cast<double>(us) / static_cast<double>(cycles);
+}
+
 ShardThread::~ShardThread() { EVEN_CHECK(!thread_.joinable(), "a shard thread was not joined"); }
 
 void ShardThread::start() {
@@ -195,17 +207,34 @@ void ShardThread::tick() {
   if (node_.replaying == 0) {
     for (Task& task : std::exchange(when_replayed_, {})) task();
   }
+  if (now_us >= next_sample_us_) sample_rates(now_us);
   if (now_us >= next_idle_check_us_) {
     next_idle_check_us_ = now_us + kIdleCheckUs;
     close_idle_clients();
   }
-  if (drained_ && now_us >= drain_deadline_us_) {
-    while (!clients_.empty()) clients_.begin()->second->close("the node stops");
+  if (!drained_) return;
+  if (now_us >= drain_deadline_us_) {
+    for (const auto& client : clients_to_close()) client->close("the node stops");
   }
-  if (drained_ && clients_.empty() && router_.idle() && !lease_.lent() && may_stop(now_us)) {
+  if (clients_to_close().empty() && router_.idle() && !lease_.lent() && may_stop(now_us)) {
     drained_->set_value();
     drained_.reset();
   }
+}
+
+void ShardThread::sample_rates(std::int64_t now_us) {
+  next_sample_us_ = now_us + RateMeter::kIntervalUs;
+  traffic_.commands_rate.sample(stats_.calls(), now_us);
+  traffic_.input_rate.sample(traffic_.input_bytes, now_us);
+  traffic_.output_rate.sample(traffic_.output_bytes, now_us);
+}
+
+std::vector<std::shared_ptr<Connection>> ShardThread::clients_to_close() const {
+  std::vector<std::shared_ptr<Connection>> clients;
+  for (const auto& [id, client] : clients_) {
+    if (!client->waits_for_stop()) clients.push_back(client);
+  }
+  return clients;
 }
 
 // Whether the store is up to date, so that the next start is quick, or cannot be brought there in
@@ -225,21 +254,26 @@ void ShardThread::close_idle_clients() {
   for (const auto& client : idle) client->close("idle for too long");
 }
 
-std::future<void> ShardThread::drain() {
+std::future<void> ShardThread::drain(const StopRequest& request) {
   std::promise<void> promise;
   std::future<void> future = promise.get_future();
-  post([this, promise = std::move(promise)]() mutable {
+  post([this, request, promise = std::move(promise)]() mutable {
     drained_ = std::move(promise);
-    drain_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kDrainTime).count();
-    store_deadline_us_ = clock_.monotonic_us() + std::chrono::microseconds(kStoreTime).count();
-    lease_.when_free([this] {
-      failed_passes_ = shard_->store_stats().failed_passes;
-      shard_->store_changes();
-    });
+    const std::int64_t now_us = clock_.monotonic_us();
+    drain_deadline_us_ = now_us;
+    if (request.wait_for_clients) {
+      drain_deadline_us_ += std::chrono::microseconds(kDrainTime).count();
+    }
+    store_deadline_us_ = now_us;
+    if (request.store_changes) {
+      store_deadline_us_ += std::chrono::microseconds(kStoreTime).count();
+      lease_.when_free([this] {
+        failed_passes_ = shard_->store_stats().failed_passes;
+        shard_->store_changes();
+      });
+    }
     peers_.stop();
-    std::vector<std::shared_ptr<Connection>> clients;
-    for (const auto& [id, client] : clients_) clients.push_back(client);
-    for (const auto& client : clients) client->finish();
+    for (const auto& client : clients_to_close()) client->finish();
   });
   return future;
 }
@@ -251,10 +285,16 @@ void ShardThread::finish() {
 LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply,
                                  std::span<Shard* const> others) {
   const std::int64_t started_us = clock_.monotonic_us();
+  const std::uint64_t started = CommandTimer::counter();
   const LogPosition position =
       shard_->execute(*request.command, request.args, request.resp3, reply, others, request.within);
+  note_execution(request, CommandTimer::counter() - started);
   log_if_slow(request, clock_.monotonic_us() - started_us);
   return position;
+}
+
+void ShardThread::note_execution(const OwnedRequest& request, std::uint64_t cycles) {
+  if (!request.of_peer) stats_.find(*request.command, request.args).cycles += cycles;
 }
 
 void ShardThread::log_if_slow(const OwnedRequest& request, std::int64_t us) {

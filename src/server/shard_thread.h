@@ -16,6 +16,7 @@
 #include <deque>
 #include <functional>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -37,12 +38,26 @@
 #include "server/lease.h"
 #include "server/node_context.h"
 #include "server/peer_hub.h"
+#include "server/rate_meter.h"
 #include "server/request_batch.h"
 #include "server/router.h"
 
 namespace even::server {
 
 class Connection;
+
+// What has gone to and fro between a thread's clients and it.
+struct ClientTraffic {
+  std::uint64_t input_bytes = 0;
+  std::uint64_t output_bytes = 0;
+  std::map<std::string, std::uint64_t, std::less<>> errors;  // replied, by their code
+  RateMeter commands_rate;
+  RateMeter input_rate;
+  RateMeter output_rate;
+
+  // `reply` begins with an error.
+  void note_error(std::string_view reply);
+};
 
 class ShardThread {
  public:
@@ -60,9 +75,10 @@ class ShardThread {
   void start();
   // The outcome of recovery.
   std::future<Result<>> recovered() { return recovered_.get_future(); }
-  // Stops taking requests; the future is ready when nothing is under way. Once it is so on all
-  // threads, finish() closes the shard and ends the thread, and join() waits for that.
-  std::future<void> drain();
+  // Stops taking requests, as the request says; the future is ready when nothing is under way. Once
+  // it is so on all threads, finish() closes the shard and ends the thread, and join() waits for
+  // that.
+  std::future<void> drain(const StopRequest& request);
   void finish();
   Result<> join();
   // Runs a task on this thread, within a turn.
@@ -86,6 +102,9 @@ class ShardThread {
   ClientPoller& poller() { return poller_; }
   Forwarder& forwarder() { return forwarder_; }
   CommandStats& stats() { return stats_; }
+  ClientTraffic& traffic() { return traffic_; }
+  // What a unit of CommandTimer::counter() is worth.
+  double us_per_cycle() const;
 
   // Runs a task on another thread (or this one, later) within one of its turns. Tasks to one thread
   // run in the order in which they were sent; those of a turn travel together.
@@ -100,9 +119,9 @@ class ShardThread {
   // Runs a task of this thread once no shard of the node has anything of its log left to replay.
   void when_replayed(Task task) { when_replayed_.push_back(std::move(task)); }
   // A command was executed in this turn.
-  void count(const Command* command) {
+  void count(CommandStats::Entry& entry) {
     turn_time_us();
-    stats_.count(command);
+    stats_.count(entry);
   }
   // When this turn's first request was read; monotonic microseconds.
   std::int64_t turn_time_us() {
@@ -113,6 +132,9 @@ class ShardThread {
   // Executes a request on this thread's shard and `others`, see Shard::execute().
   LogPosition execute(const OwnedRequest& request, std::string& reply,
                       std::span<Shard* const> others = {});
+  // For statistics: what the execution took, in units of CommandTimer::counter(). Another node's
+  // clients are not this one's.
+  void note_execution(const OwnedRequest& request, std::uint64_t cycles);
   // To the slow log, if its execution has taken long enough.
   void log_if_slow(const OwnedRequest& request, std::int64_t us);
   // For what is executed on this thread batch by batch.
@@ -141,6 +163,9 @@ class ShardThread {
   void schedule_tick();
   void tick();
   void close_idle_clients();
+  void sample_rates(std::int64_t now_us);
+  // Clients that do not wait for the node to stop.
+  std::vector<std::shared_ptr<Connection>> clients_to_close() const;
   bool may_stop(std::int64_t now_us) const;
   void on_client_ready(std::uint64_t id, Readiness what);
 
@@ -179,6 +204,11 @@ class ShardThread {
 
   CommandStats stats_;
   CommandTimer timer_;
+  ClientTraffic traffic_;
+  std::int64_t next_sample_us_ = 0;
+  // When the thread was made.
+  const std::int64_t made_us_ = clock_.monotonic_us();
+  const std::uint64_t made_cycles_ = CommandTimer::counter();
   std::int64_t turn_started_us_ = 0;
   std::int64_t next_idle_check_us_ = 0;
 
