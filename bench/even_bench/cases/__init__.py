@@ -1,6 +1,7 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, catch_up, lag, larger_than_memory, memory, restart, restart_flood, steady, throughput
+from . import amplification, catch_up, lag, large_values, larger_than_memory, memory, restart, restart_flood, steady
+from . import throughput
 
 CASES = {
     case.name: case
@@ -12,6 +13,7 @@ CASES = {
         restart.CASE,
         restart_flood.CASE,
         larger_than_memory.CASE,
+        large_values.CASE,
         amplification.CASE,
         steady.CASE,
     ]
