@@ -154,7 +154,8 @@ Result<> LocalCluster::write(int count, int port_base) {
     if (!kept) return kept;
   }
   std::vector<LocalNode> nodes;
-  for (int number = 1; number <= count; ++number) nodes.push_back(make_node(dir_, number, port_base));
+  for (int number = 1; number <= count; ++number)
+    nodes.push_back(make_node(dir_, number, port_base));
   for (const LocalNode& node : nodes) {
     std::error_code error;
     fs::create_directories(node.data(), error);

@@ -63,8 +63,8 @@ class LocalCluster {
 
   // Makes the directory and keeps other commands from changing the cluster while this object lives.
   Result<> lock();
-  // Removes the nodes with their data, the cluster's id and its port base, but no file that is not ours. None of
-  // them may be running.
+  // Removes the nodes with their data, the cluster's id and its port base, but no file that is not
+  // ours. None of them may be running.
   Result<> remove();
   // Makes directories and configurations for nodes 1 to `count`; what is there already keeps its
   // data and its id.

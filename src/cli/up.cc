@@ -162,8 +162,8 @@ std::optional<User> user_of(uint16_t port) {
   for (const fs::path& config : running_configurations()) {
     const LocalCluster cluster(config.parent_path().parent_path());
     for (const LocalNode& node : cluster.nodes()) {
-      const bool uses = port == node.client_port() || port == node.peer_port() ||
-                        port == node.http_port();
+      const bool uses =
+          port == node.client_port() || port == node.peer_port() || port == node.http_port();
       if (node.config() == config && uses) return User{node.name(), cluster.dir()};
     }
   }
@@ -239,7 +239,8 @@ int run(const Options& options) {
                     cluster.dir().string(), cluster.port_base()),
         2);
   }
-  if (Result<> written = cluster.write(count, port_base); !written) return complain(written.error().message);
+  if (Result<> written = cluster.write(count, port_base); !written)
+    return complain(written.error().message);
 
   std::vector<Starting> nodes;
   std::vector<const LocalNode*> to_start;
