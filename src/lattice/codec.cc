@@ -69,6 +69,9 @@ void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
   }
 }
 
+// Of a buffer that is used again: what it grew beyond this is given back.
+constexpr std::size_t kKeptCapacity = 256 << 10;
+
 void pack_leaf(Packer& packer, const LeafDelta& leaf, const Dot& dot, Hlc time) {
   const std::uint32_t size = !leaf.reals.empty() ? 5 : !leaf.integers.empty() ? 4 : 3;
   packer.pack_array(size);
@@ -278,6 +281,14 @@ void pack_key(Packer& packer, const KeyDelta& key, const Dot& own, Hlc time) {
   for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, own, time);
 }
 
+std::size_t bytes_of_values(const KeyDelta& key) {
+  std::size_t bytes = 0;
+  for (const LeafDelta& leaf : key.leaves) {
+    for (const SiblingView& sibling : leaf.siblings) bytes += sibling.value.size();
+  }
+  return bytes;
+}
+
 std::size_t array_header_bytes(std::size_t size) { return size < 16 ? 1 : size < 65536 ? 3 : 5; }
 
 }  // namespace
@@ -291,6 +302,10 @@ void encode_record(const Record& record, std::string& out) {
 
 void RecordBuilder::add(const KeyDelta& key, const Dot& dot, Hlc time) {
   begun_ = true;
+  // A buffer that grows by doubling would be copied, and take up to twice the memory.
+  if (const std::size_t values = bytes_of_values(key); values >= kKeptCapacity) {
+    keys_.reserve(keys_.size() + values + key.key.size() + kKeptCapacity / 2);
+  }
   StringBuffer buffer{keys_};
   Packer packer(buffer);
   if (!key.full && last_leaves_ > 0 &&
@@ -318,6 +333,7 @@ void RecordBuilder::finish(const Record& head, bool full, std::string& out) {
   pack_front(head, full, count_, out);
   out += keys_;
   keys_.clear();
+  if (keys_.capacity() > kKeptCapacity) keys_.shrink_to_fit();
   count_ = last_leaves_ = 0;
   begun_ = false;
 }

@@ -61,21 +61,26 @@ std::optional<SegmentHeader> parse_segment_name(std::string_view name) {
   return header;
 }
 
-void append_entry(std::string& body, std::string_view record) {
-  put_little_endian<std::uint32_t>(body, static_cast<std::uint32_t>(record.size()));
-  body.append(record);
+std::size_t begin_entry(std::string& frame) {
+  frame.append(sizeof(std::uint32_t), '\0');
+  return frame.size();
 }
 
-std::string encode_frame(LogPosition position, LogPosition durable, std::string_view body) {
-  std::string out;
-  out.reserve(kFrameHeaderBytes + body.size());
-  put_little_endian<std::uint32_t>(out, kFrameMagic);
-  put_little_endian<std::uint32_t>(out, static_cast<std::uint32_t>(body.size()));
-  put_little_endian<std::uint64_t>(out, position);
-  put_little_endian<std::uint64_t>(out, durable);
-  put_little_endian<std::uint64_t>(out, hash64(body, hash64(out)));
-  out.append(body);
-  return out;
+std::string_view end_entry(std::string& frame, std::size_t begin) {
+  const auto size = static_cast<std::uint32_t>(frame.size() - begin);
+  std::memcpy(frame.data() + begin - sizeof size, &size, sizeof size);
+  return std::string_view(frame).substr(begin);
+}
+
+void seal_frame(std::string& frame, LogPosition position, LogPosition durable) {
+  const std::string_view body = std::string_view(frame).substr(kFrameHeaderBytes);
+  std::string header;
+  put_little_endian<std::uint32_t>(header, kFrameMagic);
+  put_little_endian<std::uint32_t>(header, static_cast<std::uint32_t>(body.size()));
+  put_little_endian<std::uint64_t>(header, position);
+  put_little_endian<std::uint64_t>(header, durable);
+  put_little_endian<std::uint64_t>(header, hash64(body, hash64(header)));
+  std::memcpy(frame.data(), header.data(), kFrameHeaderBytes);
 }
 
 std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position,

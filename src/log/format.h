@@ -35,9 +35,12 @@ struct FrameHeader {
   LogPosition position = 0;  // of this frame's first byte
   LogPosition durable = 0;   // everything before this was durable when the frame was written
 };
-// The frame of `body`, whose records have been appended with append_entry.
-std::string encode_frame(LogPosition position, LogPosition durable, std::string_view body);
-void append_entry(std::string& body, std::string_view record);
+// A frame is made in place: room for its header (kFrameHeaderBytes), then for each record
+// begin_entry(), the record's bytes appended, and end_entry() with what begin_entry() returned,
+// which returns the record; in the end seal_frame() fills the header in.
+std::size_t begin_entry(std::string& frame);
+std::string_view end_entry(std::string& frame, std::size_t begin);
+void seal_frame(std::string& frame, LogPosition position, LogPosition durable);
 // Reads the frame at the start of `bytes`, which must be at `position`. On success `body` views
 // `bytes`. Nothing when there is no intact frame.
 std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position,

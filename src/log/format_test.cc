@@ -58,14 +58,16 @@ TEST(LogFormat, NamesOfSegmentsSortByPositionAndAreReadBack) {
 }
 
 TEST(LogFormat, AFrameCountsOnlyWhereItWasWritten) {
-  std::string body;
-  append_entry(body, "record");
-  const std::string frame = encode_frame(100, 50, body);
+  std::string frame(kFrameHeaderBytes, '\0');
+  const std::size_t begin = begin_entry(frame);
+  frame += "record";
+  EXPECT_EQ(end_entry(frame, begin), "record");
+  seal_frame(frame, 100, 50);
   std::string_view found;
   const auto header = decode_frame(frame, 100, found);
   ASSERT_TRUE(header);
   EXPECT_EQ(header->durable, 50u);
-  EXPECT_EQ(found, body);
+  EXPECT_EQ(found, frame.substr(kFrameHeaderBytes));
   EXPECT_FALSE(decode_frame(frame, 101, found));
   for (std::size_t size = 0; size < frame.size(); ++size)
     EXPECT_FALSE(decode_frame(frame.substr(0, size), 100, found));

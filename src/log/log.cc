@@ -19,7 +19,8 @@ constexpr std::uint64_t kReserveBytes = 1 << 20;
 // for a frame that is smaller than this.
 constexpr std::uint64_t kLargeFrameBytes = 16 << 10;
 constexpr std::uint64_t kReadChunk = 4 << 20;
-constexpr std::uint64_t kMaxUnsyncedBytes = 64 << 20;
+// Records from so many bytes on are not copied without need.
+constexpr std::uint64_t kLongRecordBytes = 64 << 10;
 // How long after a failed sync what it was to sync is written anew once more, if that has failed:
 // twice as long each time.
 constexpr std::int64_t kFirstRetryUs = 100'000;
@@ -140,7 +141,14 @@ Result<> Log::recover(const Visit& visit,
   return {};
 }
 
-void Log::append(std::string_view record) { append_entry(body_, record); }
+std::size_t Log::begin_entry(std::size_t bytes) {
+  if (frame_.empty()) frame_.resize(kFrameHeaderBytes);
+  // A buffer that grows by doubling would be copied, and take up to twice the memory.
+  if (bytes >= kLongRecordBytes) frame_.reserve(frame_.size() + bytes + kLongRecordBytes / 2);
+  return even::begin_entry(frame_);
+}
+
+std::string_view Log::end_entry(std::size_t begin) { return even::end_entry(frame_, begin); }
 
 Result<> Log::write_failed(const std::string& what) {
   error_ = what;
@@ -166,7 +174,14 @@ Result<> Log::flush() {
     if (clock_.monotonic_us() < retry_us_) return fail(*error_);
     if (auto rescued = rescue(); !rescued) return rescued;
   }
-  if (body_.empty() && !error_) return {};
+  if (frame_.empty() && !error_) {
+    // A last frame that is longer than the tail may be: peers have been sent it by now.
+    if (tail_.size() == 1 && tail_bytes_ > options_.tail_bytes && durable_ == end_) {
+      tail_.clear();
+      tail_bytes_ = 0;
+    }
+    return {};
+  }
   std::optional<std::string> roll_error;
   if (next_is_there_ || (segments_.back().bytes >= options_.segment_bytes && !syncing_)) {
     if (auto rolled = roll(); !rolled) {
@@ -178,20 +193,21 @@ Result<> Log::flush() {
   }
   Segment& segment = segments_.back();
   std::uint64_t frame_bytes = 0;
-  if (!body_.empty()) {
-    std::string frame = encode_frame(end_, durable_, body_);
-    if (auto written = file_->append(frame); !written) {
+  if (!frame_.empty()) {
+    seal_frame(frame_, end_, durable_);
+    if (auto written = file_->append(frame_); !written) {
       (void)file_->truncate(kSegmentHeaderBytes + segment.bytes);
       return write_failed("the log cannot be written: " + written.error().message);
     }
-    tail_.push_back({end_, std::move(frame)});
+    // A short one is copied, so that it takes no more memory than it needs and the buffer stays.
+    tail_.push_back({end_, frame_.size() < kLongRecordBytes ? frame_ : std::exchange(frame_, {})});
     frame_bytes = tail_.back().bytes.size();
     end_ += frame_bytes;
     segment.bytes += frame_bytes;
     tail_bytes_ += frame_bytes;
     stats_.bytes_written += frame_bytes;
     stats_.bytes_on_disk += frame_bytes;
-    body_.clear();
+    frame_.clear();
     trim_tail();
   }
   const std::uint64_t size = kSegmentHeaderBytes + segment.bytes;
@@ -212,7 +228,7 @@ Result<> Log::flush() {
 void Log::trim_tail() {
   const bool kept = options_.fsync != FsyncPolicy::kNo;
   while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
-    if (kept && tail_.front().position >= durable_ && tail_bytes_ <= kMaxUnsyncedBytes) return;
+    if (kept && tail_.front().position >= durable_ && tail_bytes_ <= options_.unsynced_bytes) return;
     tail_bytes_ -= tail_.front().bytes.size();
     tail_.pop_front();
   }
@@ -434,7 +450,7 @@ Result<> Log::remove_first_segment() {
 }
 
 Result<> Log::remove_all() {
-  EVEN_CHECK(body_.empty(), "records that are not written would be lost");
+  EVEN_CHECK(frame_.empty(), "records that are not written would be lost");
   if (segments_.back().bytes > 0) {
     if (auto rolled = roll(); !rolled) return rolled;
   }

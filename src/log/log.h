@@ -35,6 +35,8 @@ struct LogOptions {
   // How much of the end stays in memory for peers that are nearly up to date. More while it is not
   // durable.
   std::uint64_t tail_bytes = 16 << 20;
+  // More than that does not stay: should the file's sync fail, it is read from there.
+  std::uint64_t unsynced_bytes = 64 << 20;
   // A sync that takes less than this is made in place where the caller allows it: to hand it to
   // another thread and to hear of its end takes two switches of threads, which cost as much. 0:
   // never.
@@ -72,10 +74,20 @@ class Log {
                    LogPosition durable = 0);
 
   // Adds a record to the frame being gathered.
-  void append(std::string_view record);
+  void append(std::string_view record) {
+    append(record.size(), [record](std::string& out) { out.append(record); });
+  }
+  // The same of one that write(out) appends to `out`, of about so many bytes. Returns it; valid
+  // until the next call.
+  template <typename Write>
+  std::string_view append(std::size_t bytes, Write write) {
+    const std::size_t begin = begin_entry(bytes);
+    write(frame_);
+    return end_entry(begin);
+  }
   // The position that written() or durable() must reach for everything appended so far to be
   // written or durable.
-  LogPosition barrier() const { return body_.empty() ? end_ : end_ + 1; }
+  LogPosition barrier() const { return frame_.empty() ? end_ : end_ + 1; }
   // Writes the gathered frame, if there is one. On an error the frame is kept and the next flush
   // tries again.
   Result<> flush();
@@ -98,7 +110,7 @@ class Log {
   // Why what was not durable had to be written anew, the last time.
   const std::string& last_distrust() const { return distrust_; }
   // Whether something that was appended cannot be written or synced at present, because of error().
-  bool stuck() const { return distrusted_ || (error_ && !body_.empty()); }
+  bool stuck() const { return distrusted_ || (error_ && !frame_.empty()); }
 
   // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
   // frame, and calls visit(record) for each of their records. Returns the position after them;
@@ -131,6 +143,8 @@ class Log {
 
   Result<> recover_segment(std::size_t index, const Visit& visit,
                            const std::function<void(std::uint64_t)>& progress);
+  std::size_t begin_entry(std::size_t bytes);
+  std::string_view end_entry(std::size_t begin);
   void trim_tail();
   Result<> roll();
   Result<> begin_segment();
@@ -151,7 +165,7 @@ class Log {
   // There is a file for the segment after the one that file_ is of, so that nothing may be appended
   // to this one any more; but it is not certain to outlast a crash.
   bool next_is_there_ = false;
-  std::string body_;
+  std::string frame_;  // being gathered, with room for its header; empty when there is none
   LogPosition end_ = 0;
   LogPosition durable_ = 0;
   bool syncing_ = false;

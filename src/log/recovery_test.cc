@@ -230,15 +230,22 @@ TEST(LogRecovery, WhatNoFrameSaysToBeDurableIsWrittenAnewAtStart) {
   EXPECT_THAT(OpenLog(world).records, ElementsAre("first", "second"));
 }
 
+std::string frame_of(std::string_view record, LogPosition position, LogPosition durable) {
+  std::string frame(kFrameHeaderBytes, '\0');
+  const std::size_t begin = begin_entry(frame);
+  frame += record;
+  end_entry(frame, begin);
+  seal_frame(frame, position, durable);
+  return frame;
+}
+
 // No frame of ours says such things. What begins a segment must begin with a frame all the same.
 TEST(LogRecovery, WhatFramesSayToBeDurableCountsUpToWhereOneBegins) {
-  std::string body;
-  append_entry(body, "first");
   for (const LogPosition said : {LogPosition{0}, LogPosition{1}, LogPosition{40}, kFrameOfFirst}) {
     World world;
-    std::string frames = encode_frame(0, 0, body);
+    std::string frames = frame_of("first", 0, 0);
     ASSERT_EQ(frames.size(), kFrameOfFirst);
-    frames += encode_frame(kFrameOfFirst, said, body);
+    frames += frame_of("first", kFrameOfFirst, said);
     world.put(kFirstSegment, encode_segment_header({0, 0}) + frames);
     OpenLog log(world);
     ASSERT_EQ(log.error(), "");
@@ -249,11 +256,9 @@ TEST(LogRecovery, WhatFramesSayToBeDurableCountsUpToWhereOneBegins) {
 }
 
 TEST(LogRecovery, AFrameThatSaysToBeDurableItselfIsNone) {
-  std::string body;
-  append_entry(body, "first");
   World world;
-  world.put(kFirstSegment, encode_segment_header({0, 0}) + encode_frame(0, 0, body) +
-                               encode_frame(kFrameOfFirst, kFrameOfFirst + 1, body));
+  world.put(kFirstSegment, encode_segment_header({0, 0}) + frame_of("first", 0, 0) +
+                               frame_of("first", kFrameOfFirst, kFrameOfFirst + 1));
   OpenLog log(world);
   EXPECT_EQ(log.records, std::vector<std::string>{"first"});
   EXPECT_TRUE(log.write({"second"}));

@@ -24,6 +24,19 @@ ReplicaId draw_replica_id(NodeNumber node, Random& random) {
   return ReplicaId::make(node, EVEN_MUTANT(kReuseReplicaId) ? 1 : drawn);
 }
 
+// Bytes of values from which on a record is made for one command alone.
+constexpr std::size_t kLongRecordBytes = 64 << 10;
+
+std::size_t bytes_of_values(const Delta& delta) {
+  std::size_t bytes = 0;
+  for (const KeyDelta& key : delta.keys) {
+    for (const LeafDelta& leaf : key.leaves) {
+      for (const SiblingView& sibling : leaf.siblings) bytes += sibling.value.size();
+    }
+  }
+  return bytes;
+}
+
 // Whether a leaf of the record names its dot.
 bool carries_own_dot(const Record& record) {
   const Dot own = record.dot();
@@ -96,6 +109,11 @@ Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIn
 }
 
 Dot ShardCore::commit(Partition& partition, Record& record) {
+  // A long one shares its record with no other, and is not copied once more for it.
+  const std::size_t bytes = bytes_of_values(record.delta);
+  if (partition.open.empty() && bytes >= kLongRecordBytes) {
+    return commit_alone(partition, record, bytes);
+  }
   if (partition.open.empty()) open_.push_back(&partition);
   if (!partition.open.add(record)) {
     // Only what a command removes besides what it names can turn up here, such as the expiry with
@@ -115,6 +133,20 @@ Dot ShardCore::commit(Partition& partition, Record& record) {
   return dot;
 }
 
+Dot ShardCore::commit_alone(Partition& partition, const Record& record, std::size_t bytes) {
+  const Dot dot = record.dot();
+  EVEN_CHECK(partition.state.vector()[self] + 1 == dot.seq, "a record out of order");
+  // Before the join, which may erase what the delta views.
+  const std::string_view encoded =
+      log.append(bytes, [&record](std::string& out) { encode_record(record, out); });
+  index.note(log.current_segment(), log.end(), partition.id, dot);
+  if (options.observe) options.observe(encoded, RecordOrigin::kCommand);
+  note_joined(partition, partition.state.join_part(record.delta, record.context));
+  partition.state.cover(dot);
+  ++stats.records_local;
+  return dot;
+}
+
 void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOrigin origin) {
   std::vector<std::string> names;  // the join erases what the delta views
   names.reserve(keys.size());
@@ -128,10 +160,12 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
 
 void ShardCore::close(Partition& partition, RecordOrigin origin) {
   if (partition.open.empty()) return;
-  scratch_.clear();
-  const Dot dot = partition.open.close(partition.state.vector(), scratch_);
-  if (options.observe) options.observe(scratch_, origin);
-  append(scratch_, partition.id, dot);
+  Dot dot;
+  const std::string_view bytes = log.append(partition.open.bytes(), [&](std::string& out) {
+    dot = partition.open.close(partition.state.vector(), out);
+  });
+  index.note(log.current_segment(), log.end(), partition.id, dot);
+  if (options.observe) options.observe(bytes, origin);
   partition.state.cover(dot);
   ++stats.records_local;
 }

@@ -99,6 +99,7 @@ class ShardCore {
 
  private:
   void append(std::string_view bytes, PartitionId partition, const Dot& dot);
+  Dot commit_alone(Partition& partition, const Record& record, std::size_t bytes);
   void join(Partition& partition, const Record& record);
   void join_state(Partition& partition, const Record& state);
   Result<> repair(Partition& partition, const Record& snapshot);
@@ -119,7 +120,6 @@ class ShardCore {
   std::deque<Partition*> ready_;  // where records that had to wait can be joined now
   RecordDecoder decoder_;
   RecordDecoder waiting_decoder_;
-  std::string scratch_;
 };
 
 }  // namespace even

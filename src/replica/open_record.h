@@ -26,6 +26,8 @@ class OpenRecord {
   // Large enough to be closed.
   bool full() const { return full_ || builder_.bytes() > kMaxBytes; }
   Hlc time() const { return time_; }
+  // About so many has it encoded.
+  std::size_t bytes() const { return builder_.bytes(); }
 
   // Whether a command with this intent can be added. May say no without need.
   bool accepts(const WriteIntent& intent) const;

@@ -32,6 +32,8 @@ constexpr std::size_t kMaxMarks = 4096;
 // messages one peer is sent about so much at a time: clients wait meanwhile.
 constexpr std::uint64_t kBatchBytes = 64 << 10;
 constexpr std::uint64_t kPumpedBytes = 512 << 10;
+// When more than that has been sent in the end of a turn, no further peer is sent to in it.
+constexpr std::uint64_t kTurnBytes = 16 << 20;
 // A peer that was asked for a state has so long until another one is asked.
 constexpr std::int64_t kAskIntervalUs = 5'000'000;
 
@@ -220,6 +222,7 @@ void Replication::log_trimmed() {
 void Replication::send(Peer& peer, std::uint64_t number, std::string message) {
   peer.in_flight.push_back({number, message.size(), core_.clock.monotonic_us()});
   peer.bytes_in_flight += message.size();
+  sent_in_turn_ += message.size();
   transport_.send(peer.node, std::move(message));
 }
 
@@ -356,6 +359,7 @@ bool Replication::pump_records(Peer& peer) {
 }
 
 void Replication::end_turn() {
+  sent_in_turn_ = 0;
   const std::int64_t now_us = core_.clock.monotonic_us();
   if (core_.stats.records_local != marked_records_ &&
       (marks_.empty() || now_us - marks_.back().at_us >= kMarkIntervalUs)) {
@@ -374,7 +378,9 @@ void Replication::end_turn() {
       peer->ack_due = false;
       transport_.send(node, encode_ack({peer->received_number}));
     }
-    pump(*peer);
+    // Long records are copied for each peer. The rest is for the turns to come, with clients in
+    // between; no later than the next tick.
+    if (sent_in_turn_ <= kTurnBytes) pump(*peer);
   }
 }
 

@@ -92,6 +92,7 @@ class Replication {
   };
   std::deque<Mark> marks_;
   std::uint64_t marked_records_ = 0;
+  std::uint64_t sent_in_turn_ = 0;  // bytes of records and snapshots
 };
 
 }  // namespace even

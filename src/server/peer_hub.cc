@@ -133,11 +133,13 @@ void PeerHub::dial_after(NodeNumber node, milliseconds wait) {
   });
 }
 
-void PeerHub::send(NodeNumber peer, std::string message) { send(peer, FrameType::kShard, message); }
+void PeerHub::send(NodeNumber peer, std::string message) {
+  send(peer, FrameType::kShard, std::move(message));
+}
 
-void PeerHub::send(NodeNumber peer, FrameType type, std::string_view body) {
+void PeerHub::send(NodeNumber peer, FrameType type, std::string body) {
   const auto found = links_.find(peer);
-  if (found != links_.end()) found->second->send(type, body);
+  if (found != links_.end()) found->second->send(type, std::move(body));
 }
 
 void PeerHub::flush() {

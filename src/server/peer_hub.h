@@ -39,7 +39,7 @@ class PeerHub final : public Transport {
 
   // Transport: messages of this thread's shard. Without a link the message is lost.
   void send(NodeNumber peer, std::string message) override;
-  void send(NodeNumber peer, FrameType type, std::string_view body);
+  void send(NodeNumber peer, FrameType type, std::string body);
   // Sends what the turn has queued.
   void flush();
 

@@ -23,6 +23,7 @@ constexpr std::size_t kMaxFrame = std::size_t{1} << 31;
 // Behind a queue of this size nothing more is put: the other side does not take even that.
 constexpr std::size_t kMaxQueue = std::size_t{512} << 20;
 constexpr std::size_t kKeptCapacity = 1 << 20;
+constexpr std::size_t kLongBody = 64 << 10;  // is not copied
 constexpr std::string_view kPreambleMagic{"EVENP\0", 6};
 
 void detect_dead_peers(Socket& socket) {
@@ -37,11 +38,18 @@ void detect_dead_peers(Socket& socket) {
   ::setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacknowledged_ms, sizeof unacknowledged_ms);
 }
 
-void append_frame(std::string& out, FrameType type, std::string_view body) {
+// Puts a frame behind those that are in `out`.
+void append_frame(std::vector<std::string>& out, FrameType type, std::string body) {
+  if (out.empty() || out.back().size() >= kLongBody) out.emplace_back();
+  std::string& last = out.back();
   const auto length = static_cast<std::uint32_t>(body.size() + 1);
-  for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(length >> shift);
-  out += static_cast<char>(type);
-  out += body;
+  for (int shift = 0; shift < 32; shift += 8) last += static_cast<char>(length >> shift);
+  last += static_cast<char>(type);
+  if (body.size() < kLongBody) {
+    last += body;
+  } else {
+    out.push_back(std::move(body));
+  }
 }
 
 std::uint32_t read_u32(const char* bytes) {
@@ -133,7 +141,11 @@ void PeerLink::take_frames() {
     if (length == 0 || length > (in_session_ ? kMaxFrame : kMaxHandshakeFrame)) {
       return end(fmt::format("a frame of {} bytes", length));
     }
-    if (in_.size() - in_begin_ < length + 4) break;
+    if (in_.size() - in_begin_ < length + 4) {
+      // All at once: a buffer that grows by doubling would be copied again and again.
+      if (in_begin_ == 0) in_.reserve(length + 4);
+      break;
+    }
     const auto type = static_cast<FrameType>(in_[in_begin_ + 4]);
     const std::string_view body(in_.data() + in_begin_ + kHeaderBytes, length - 1);
     in_begin_ += length + 4;
@@ -212,35 +224,41 @@ void PeerLink::refuse(const std::string& reason) {
   flush();
 }
 
-void PeerLink::send(FrameType type, std::string_view body) {
+void PeerLink::send(FrameType type, std::string body) {
   if (ended_ || !in_session_ || !passes_faults(delayed_out_, type, body)) return;
-  enqueue(type, body);
+  enqueue(type, std::move(body));
 }
 
-void PeerLink::enqueue(FrameType type, std::string_view body) {
+std::size_t PeerLink::queued() const {
+  std::size_t bytes = 0;
+  for (const std::string& block : out_) bytes += block.size();
+  return bytes;
+}
+
+void PeerLink::enqueue(FrameType type, std::string body) {
   if (ended_) return;
-  if (out_.size() > kMaxQueue) {
+  if (queued() > kMaxQueue) {
     // Not at once: the core may be in the midst of its turn.
     asio::post(stream_.get_executor(), [self = shared_from_this()] {
       self->end("too much waits to be sent: the other node is too slow");
     });
     return;
   }
-  append_frame(out_, type, body);
+  append_frame(out_, type, std::move(body));
 }
 
 void PeerLink::flush() {
   if (ended_ || out_.empty() || !sending_.empty()) return;
   sending_.swap(out_);
-  asio::async_write(stream_, asio::buffer(sending_),
-                    [self = shared_from_this()](error_code error, std::size_t) {
-                      if (self->ended_) return;
-                      if (error) return self->end(error.message());
-                      self->sending_.clear();
-                      if (self->sending_.capacity() > kKeptCapacity) self->sending_.shrink_to_fit();
-                      if (!self->out_.empty()) return self->flush();
-                      if (self->ending_) self->end(self->end_reason_);
-                    });
+  std::vector<asio::const_buffer> blocks;
+  for (const std::string& block : sending_) blocks.push_back(asio::buffer(block));
+  asio::async_write(stream_, blocks, [self = shared_from_this()](error_code error, std::size_t) {
+    if (self->ended_) return;
+    if (error) return self->end(error.message());
+    self->sending_.clear();
+    if (!self->out_.empty()) return self->flush();
+    if (self->ending_) self->end(self->end_reason_);
+  });
 }
 
 void PeerLink::end(const std::string& reason) {
@@ -281,7 +299,7 @@ void PeerLink::schedule_delayed() {
 void PeerLink::release_delayed() {
   const std::int64_t now_us = hub_.thread().clock().monotonic_us();
   while (!ended_ && !delayed_out_.empty() && delayed_out_.front().due_us <= now_us) {
-    enqueue(delayed_out_.front().type, delayed_out_.front().body);
+    enqueue(delayed_out_.front().type, std::move(delayed_out_.front().body));
     delayed_out_.pop_front();
   }
   flush();

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
@@ -50,7 +51,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   // Begins with the preamble (dialer) or behind it (acceptor).
   void start();
   // Queues a frame of the session; flush() sends what is queued.
-  void send(FrameType type, std::string_view body);
+  void send(FrameType type, std::string body);
   void flush();
   // Ends the link; the hub is told why, once.
   void end(const std::string& reason);
@@ -76,9 +77,10 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void take_handshake_frame(FrameType type, std::string_view body);
   void take_session_frame(FrameType type, std::string_view body);
   void refuse(const std::string& reason);
-  void enqueue(FrameType type, std::string_view body);
+  void enqueue(FrameType type, std::string body);
   // False: the frame is lost or will come later.
   bool passes_faults(std::deque<Delayed>& queue, FrameType type, std::string_view body);
+  std::size_t queued() const;
   void schedule_delayed();
   void release_delayed();
 
@@ -98,8 +100,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::string in_;
   std::size_t in_begin_ = 0;
   std::array<char, 64 * 1024> chunk_;
-  std::string out_;
-  std::string sending_;
+  // Frames, short ones together, long ones in two blocks: up to the body, and the body.
+  std::vector<std::string> out_;
+  std::vector<std::string> sending_;
 
   std::deque<Delayed> delayed_in_;
   std::deque<Delayed> delayed_out_;
