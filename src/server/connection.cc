@@ -135,6 +135,8 @@ void Connection::on_plain_readable() {
     const std::size_t missing = parser_.needed() > before ? parser_.needed() - before : 0;
     const std::size_t room =
         std::max<std::size_t>(thread_.read_buffer().size(), std::min(missing, before));
+    // Once a fair part is there, room for all of it: each time that the buffer grows, it is copied.
+    if (missing > 0 && missing <= 3 * before) input_.reserve(before + missing);
     input_.resize_and_overwrite(before + room, [&](char* data, std::size_t) {
       received = ::recv(fd, data + before, room, 0);
       return before + static_cast<std::size_t>(std::max<ssize_t>(received, 0));
@@ -322,6 +324,10 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     return Block::kNone;
   }
   rejected = false;
+  if ((command->flags & kDenyOom) != 0 && thread_.must_wait_for_store()) {
+    thread_.wait_for_store(weak_from_this());
+    return Block::kMemory;
+  }
   if (command->scope != Scope::kConnection) {
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
     if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) {

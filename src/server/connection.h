@@ -69,6 +69,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The same of a request that was handed to the router.
   void complete_pending(std::uint64_t slot, std::string reply, CommandStats::Entry* command,
                         std::size_t request_bytes);
+  // A write that waited for memory may be tried again.
+  void store_has_room() { unblock(Block::kMemory); }
   // The node stops on this client's request: the end of the process is the reply.
   void wait_for_stop() { waits_for_stop_ = true; }
   bool waits_for_stop() const { return waits_for_stop_; }
@@ -83,6 +85,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kSlots,   // it must not run before those ahead of it have been answered
     kShard,   // the shard is lent
     kStore,   // keys are being read from the store
+    kMemory,  // the store is to be brought up to date first, so that memory can be freed
   };
 
   static constexpr std::size_t kFirstPending = 2;

@@ -73,6 +73,8 @@ struct NodeContext {
   std::atomic<std::uint32_t> connected_clients{0};
   std::atomic<std::uint64_t> connections_received{0};
   std::atomic<std::uint64_t> connections_rejected{0};
+  // Shards whose changes have to be stored before memory is within its limit again.
+  std::atomic<std::uint32_t> shards_short_of_memory{0};
   // Links to other nodes in session, of all shards.
   std::atomic<std::uint32_t> links_up{0};
   // Recovered and listening; until then, and again while stopping, not ready.

@@ -47,6 +47,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     constexpr std::uint64_t kLeastTail = 1 << 20;
     options.log.tail_bytes = std::clamp(limit / kTailShare / shards, kLeastTail,
                                         std::max(kLeastTail, options.log.tail_bytes));
+    options.log.unsynced_bytes = std::min(options.log.unsynced_bytes, 2 * options.log.tail_bytes);
   }
   // While passes keep up, a restart finds no more than two of them apart.
   constexpr std::uint64_t kLeastReplay = 128 << 20;

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "server/connection.h"
 #include "server/shard_options.h"
 #include "server/turn.h"
@@ -20,6 +21,10 @@ constexpr std::chrono::milliseconds kTick{5};
 constexpr std::int64_t kTurnUs = 2000;
 constexpr std::size_t kReadBuffer = 64 * 1024;
 constexpr std::int64_t kIdleCheckUs = 1'000'000;
+// Writes wait for the store when more than one in so many bytes of the limit is allocated beyond
+// it, for so long at a time.
+constexpr std::uint64_t kMemoryMargin = 10;
+constexpr std::int64_t kStorePatienceUs = 1'000'000;
 // How long clients may take to read their last replies when the node stops.
 constexpr std::chrono::seconds kDrainTime{2};
 // How long bringing the store up to date may take then.
@@ -207,6 +212,7 @@ void ShardThread::tick() {
   if (node_.replaying == 0) {
     for (Task& task : std::exchange(when_replayed_, {})) task();
   }
+  watch_memory(now_us);
   if (now_us >= next_sample_us_) sample_rates(now_us);
   if (now_us >= next_idle_check_us_) {
     next_idle_check_us_ = now_us + kIdleCheckUs;
@@ -219,6 +225,26 @@ void ShardThread::tick() {
   if (clients_to_close().empty() && router_.idle() && !lease_.lent() && may_stop(now_us)) {
     drained_->set_value();
     drained_.reset();
+  }
+}
+
+void ShardThread::watch_memory(std::int64_t now_us) {
+  const std::uint64_t limit = node_.options.max_memory.load(std::memory_order_relaxed);
+  if (!lease_.lent()) {
+    const bool over = limit != 0 && allocated_bytes() > limit + limit / kMemoryMargin;
+    const bool now_short = over && !drained_ && !shard_->write_error() && !shard_->all_stored();
+    if (now_short != std::exchange(short_of_memory_, now_short)) {
+      now_short ? ++node_.shards_short_of_memory : --node_.shards_short_of_memory;
+    }
+  }
+  if (node_.shards_short_of_memory.load(std::memory_order_relaxed) == 0) {
+    patience_ends_us_ = now_us + kStorePatienceUs;
+  } else if (now_us >= patience_ends_us_ + kStorePatienceUs / 10) {
+    patience_ends_us_ = now_us + kStorePatienceUs;  // some have got through; the next ones wait
+  }
+  if (must_wait_for_store() || waiting_for_store_.empty()) return;
+  for (const auto& waiting : std::exchange(waiting_for_store_, {})) {
+    if (const auto client = waiting.lock()) client->store_has_room();
   }
 }
 

@@ -148,6 +148,16 @@ class ShardThread {
   const std::unordered_map<std::uint64_t, std::shared_ptr<Connection>>& clients() const {
     return clients_;
   }
+  // Writes are to wait for the store, since memory is over its limit and what has changed must be
+  // stored before it can leave memory. Not for ever: the limit may be too low for what there is.
+  bool must_wait_for_store() const {
+    return node_.shards_short_of_memory.load(std::memory_order_relaxed) > 0 &&
+           clock_.monotonic_us() < patience_ends_us_;
+  }
+  // Calls connection->store_has_room() when they need not any more.
+  void wait_for_store(std::weak_ptr<Connection> connection) {
+    waiting_for_store_.push_back(std::move(connection));
+  }
   // The connection's replies are to be looked at in the end of this turn.
   void mark_dirty(std::shared_ptr<Connection> connection);
   // Where requests are read into and parsed; used between a read and the end of its handler only.
@@ -164,6 +174,7 @@ class ShardThread {
   void tick();
   void close_idle_clients();
   void sample_rates(std::int64_t now_us);
+  void watch_memory(std::int64_t now_us);
   // Clients that do not wait for the node to stop.
   std::vector<std::shared_ptr<Connection>> clients_to_close() const;
   bool may_stop(std::int64_t now_us) const;
@@ -201,6 +212,9 @@ class ShardThread {
   std::atomic<std::size_t> client_count_{0};
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;
+  std::vector<std::weak_ptr<Connection>> waiting_for_store_;
+  bool short_of_memory_ = false;
+  std::int64_t patience_ends_us_ = 0;
 
   CommandStats stats_;
   CommandTimer timer_;
