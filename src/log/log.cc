@@ -200,8 +200,13 @@ Result<> Log::flush() {
       return write_failed("the log cannot be written: " + written.error().message);
     }
     // A short one is copied, so that it takes no more memory than it needs and the buffer stays.
-    tail_.push_back({end_, frame_.size() < kLongRecordBytes ? frame_ : std::exchange(frame_, {})});
-    frame_bytes = tail_.back().bytes.size();
+    TailFrame& kept = tail_.emplace_back(TailFrame{end_, {}});
+    if (frame_.capacity() < 2 * kLongRecordBytes) {
+      kept.bytes = frame_;
+    } else {
+      kept.bytes.swap(frame_);
+    }
+    frame_bytes = kept.bytes.size();
     end_ += frame_bytes;
     segment.bytes += frame_bytes;
     tail_bytes_ += frame_bytes;
@@ -228,7 +233,8 @@ Result<> Log::flush() {
 void Log::trim_tail() {
   const bool kept = options_.fsync != FsyncPolicy::kNo;
   while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
-    if (kept && tail_.front().position >= durable_ && tail_bytes_ <= options_.unsynced_bytes) return;
+    if (kept && tail_.front().position >= durable_ && tail_bytes_ <= options_.unsynced_bytes)
+      return;
     tail_bytes_ -= tail_.front().bytes.size();
     tail_.pop_front();
   }

@@ -1,4 +1,5 @@
 // What a start makes of the files that it finds: torn tails, damage, claims of what was durable.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -84,7 +85,7 @@ TEST(LogRecovery, AFlippedBitInASegmentsHeaderIsRefused) {
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
     world.put(kFirstSegment, damaged);
     EXPECT_THAT(OpenLog(world).error(),
-                StartsWith(std::string(kFirstSegment) + ": damaged at offset 0: "))
+                StartsWith(fmt::format("{}: damaged at offset 0: ", kFirstSegment)))
         << at;
   }
 }

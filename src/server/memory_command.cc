@@ -17,18 +17,20 @@ std::uint64_t keys_of(const std::vector<ThreadReport>& reports) {
   return keys;
 }
 
-void stats(Reply& reply, const std::vector<ThreadReport>& reports) {
+// `started`: what was allocated before there were keys.
+void stats(Reply& reply, std::uint64_t started, const std::vector<ThreadReport>& reports) {
   const std::uint64_t allocated = allocated_bytes(), keys = keys_of(reports);
   const std::uint64_t resident = memory_use().resident;
   const auto figure = [&reply](std::string_view name, std::uint64_t value) {
     reply.bulk(name);
     reply.integer(static_cast<std::int64_t>(value));
   };
-  reply.map(6);
+  reply.map(7);
   figure("peak.allocated", allocated_peak_bytes());
   figure("total.allocated", allocated);
+  figure("startup.allocated", started);
   figure("keys.count", keys);
-  figure("keys.bytes-per-key", keys == 0 ? 0 : allocated / keys);
+  figure("keys.bytes-per-key", keys == 0 ? 0 : (allocated - std::min(started, allocated)) / keys);
   figure("allocator.resident", resident);
   reply.bulk("fragmentation");
   reply.real(allocated == 0 ? 0 : static_cast<double>(resident) / static_cast<double>(allocated));
@@ -74,7 +76,11 @@ void execute_memory(Connection& connection, Args args) {
   }
   if (is("stats")) {
     return reply_gathered<ThreadReport>(
-        connection, [](ShardThread& thread) { return make_report(thread, false); }, stats);
+        connection, [](ShardThread& thread) { return make_report(thread, false); },
+        [started = connection.thread().node().allocated_at_start](
+            Reply& reply, const std::vector<ThreadReport>& reports) {
+          stats(reply, started, reports);
+        });
   }
   if (is("help")) return reply_help(connection, "MEMORY");
   reply_unknown_subcommand(connection, "MEMORY", args[1]);

@@ -73,6 +73,8 @@ struct NodeContext {
   std::atomic<std::uint32_t> connected_clients{0};
   std::atomic<std::uint64_t> connections_received{0};
   std::atomic<std::uint64_t> connections_rejected{0};
+  // Before anything was recovered.
+  std::uint64_t allocated_at_start = 0;
   // Shards whose changes have to be stored before memory is within its limit again.
   std::atomic<std::uint32_t> shards_short_of_memory{0};
   // Links to other nodes in session, of all shards.

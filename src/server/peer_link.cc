@@ -48,7 +48,7 @@ void append_frame(std::vector<std::string>& out, FrameType type, std::string bod
   if (body.size() < kLongBody) {
     last += body;
   } else {
-    out.push_back(std::move(body));
+    out.emplace_back().swap(body);
   }
 }
 

@@ -27,11 +27,10 @@ void ReplyBlocks::append(std::string reply) {
   if (reply.size() < kBlockBytes) {
     begin_reply();
     tail() += reply;
-  } else if (first_ < blocks_.size() && blocks_.back().empty()) {
-    blocks_.back() = std::move(reply);
-  } else {
-    add_block(std::move(reply));
+    return;
   }
+  if (first_ == blocks_.size() || !blocks_.back().empty()) add_block({});
+  blocks_.back().swap(reply);
 }
 
 void ReplyBlocks::append(ReplyBlocks replies) {

@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/memory.h"
 #include "base/version.h"
 #include "env/posix_disk.h"
 #include "replica/identity.h"
@@ -133,6 +134,7 @@ Result<> Server::start() {
   if (!store) return std::unexpected(store.error());
   node_.store = std::move(*store);
   if (Result<> settled = settle_shards(node_, found_); !settled) return settled;
+  node_.allocated_at_start = allocated_bytes();
   for (ShardId shard = 0; shard < node_.shards; ++shard) {
     node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
   }

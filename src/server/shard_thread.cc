@@ -24,6 +24,8 @@ constexpr std::int64_t kIdleCheckUs = 1'000'000;
 // Writes wait for the store when more than one in so many bytes of the limit is allocated beyond
 // it, for so long at a time.
 constexpr std::uint64_t kMemoryMargin = 10;
+// And when the part of it that has changed is larger than this; see shard_options.cc.
+constexpr std::uint64_t kChangedShare = 8;
 constexpr std::int64_t kStorePatienceUs = 1'000'000;
 // How long clients may take to read their last replies when the node stops.
 constexpr std::chrono::seconds kDrainTime{2};
@@ -231,8 +233,11 @@ void ShardThread::tick() {
 void ShardThread::watch_memory(std::int64_t now_us) {
   const std::uint64_t limit = node_.options.max_memory.load(std::memory_order_relaxed);
   if (!lease_.lent()) {
-    const bool over = limit != 0 && allocated_bytes() > limit + limit / kMemoryMargin;
-    const bool now_short = over && !drained_ && !shard_->write_error() && !shard_->all_stored();
+    // With a cache policy, keys are deleted instead.
+    const bool over = limit != 0 && allocated_bytes() > limit + limit / kMemoryMargin &&
+                      node_.options.cache_policy == CachePolicy::kNoEviction;
+    const bool now_short = over && !drained_ && !shard_->write_error() &&
+                           shard_->store_stats().lag_bytes > limit / kChangedShare / node_.shards;
     if (now_short != std::exchange(short_of_memory_, now_short)) {
       now_short ? ++node_.shards_short_of_memory : --node_.shards_short_of_memory;
     }
