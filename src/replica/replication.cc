@@ -378,9 +378,13 @@ void Replication::end_turn() {
       peer->ack_due = false;
       transport_.send(node, encode_ack({peer->received_number}));
     }
-    // Long records are copied for each peer. The rest is for the turns to come, with clients in
-    // between; no later than the next tick.
-    if (sent_in_turn_ <= kTurnBytes) pump(*peer);
+    // Long records are copied for each peer: the rest is for the turns to come, with clients in
+    // between.
+    if (sent_in_turn_ <= kTurnBytes) {
+      pump(*peer);
+    } else {
+      has_more_ = true;
+    }
   }
 }
 
