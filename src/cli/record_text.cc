@@ -119,10 +119,18 @@ std::string record_text(const Record& record) {
   } else {
     out += own.to_string() + " " + time_text(record.time);
   }
+  if (record.folds) out += " folds the runs before it";
   VersionVector others;
-  for (const Dot& dot : record.context.entries()) {
-    if (dot != own) others.add(dot);
+  bool own_folds = false;
+  for (const VersionVector::Entry& entry : record.context.entries()) {
+    if (entry.replica == own.replica) {
+      own_folds = entry.folds;
+      continue;
+    }
+    others.add(entry);
+    if (entry.folds) others.fold(entry.replica);
   }
+  if (own_folds) out += "+";
   if (!others.empty())
     out += fmt::format(" {} {}", own.seq == 0 ? "of" : "after", others.to_string());
   std::vector<std::string> keys;

@@ -65,9 +65,13 @@ TEST(HybridClock, TheCounterRunsOverIntoTheMillisecondsRatherThanRepeating) {
 using Order = VersionVector::Order;
 
 VersionVector vector_of(const std::vector<std::pair<std::uint8_t, std::uint8_t>>& dots) {
+  // Four runs of each of two lines.
   VersionVector out;
-  for (const auto& [replica, seq] : dots)
-    out.add({ReplicaId::make(replica % 4, 1), seq % std::uint64_t{5}});
+  for (const auto& [replica, seq] : dots) {
+    const ReplicaId id = ReplicaId::make(1, 1 + replica % 4, 1 + replica / 4 % 2);
+    out.add({id, seq % std::uint64_t{5}});
+    if (replica >= 200 && seq % 5 != 0) out.fold(id);
+  }
   return out;
 }
 using Dots = std::vector<std::pair<std::uint8_t, std::uint8_t>>;
@@ -107,20 +111,95 @@ RC_GTEST_PROP(VersionVector, CoversIsTheOrderOfTheLattice, (const Dots& x, const
                          : b.covers(a) ? Order::kBefore
                                        : Order::kConcurrent;
   RC_ASSERT(a.compare(b) == expected);
-  RC_ASSERT((a.ahead_of(b) == 0) == b.covers(a));
-  RC_ASSERT(merged(a, b).ahead_of(b) == a.ahead_of(b));
 }
 
 RC_GTEST_PROP(VersionVector, KeepsItsEntriesSortedWithoutZeros, (const Dots& x, const Dots& y)) {
   for (const VersionVector& v :
        {vector_of(x), merged(vector_of(x), vector_of(y)), met(vector_of(x), vector_of(y))}) {
-    RC_ASSERT(std::is_sorted(v.entries().begin(), v.entries().end()));
-    for (const Dot& dot : v.entries()) {
+    RC_ASSERT(std::ranges::is_sorted(v.entries(), {}, &VersionVector::Entry::replica));
+    for (const Dot dot : v.entries()) {
       RC_ASSERT(dot.seq > 0u);
       RC_ASSERT(v.covers(dot));
       RC_ASSERT(!v.covers(Dot{dot.replica, dot.seq + 1}));
     }
   }
+}
+
+constexpr ReplicaId kFirst = ReplicaId::make(1, 10, 7);
+constexpr ReplicaId kSecond = ReplicaId::make(1, 20, 7);
+constexpr ReplicaId kThird = ReplicaId::make(1, 30, 7);
+constexpr ReplicaId kOtherLine = ReplicaId::make(1, 5, 6);
+constexpr ReplicaId kOtherNode = ReplicaId::make(2, 5, 7);
+
+TEST(VersionVector, WhatIsFoldedIsCoveredAndHasNoEntry) {
+  VersionVector vector;
+  for (const ReplicaId id : {kFirst, kSecond, kOtherLine, kOtherNode}) vector.add({id, 3});
+  vector.fold(kSecond);
+  EXPECT_EQ(vector.to_string(), "1/000600000005:3 1/000700000014:3+ 2/000700000005:3");
+  EXPECT_TRUE(vector.covers(Dot{kFirst, 4}));
+  EXPECT_TRUE(vector.covers(Dot{ReplicaId::make(1, 1, 7), 1}));  // also one never heard of
+  EXPECT_FALSE(vector.covers(Dot{kSecond, 4}));
+  EXPECT_FALSE(vector.covers(Dot{kThird, 1}));
+  EXPECT_FALSE(vector.covers(Dot{kOtherLine, 4}));
+  EXPECT_FALSE(vector.covers(Dot{kOtherNode, 4}));
+  vector.add({kFirst, 9});
+  vector.fold(kFirst);
+  EXPECT_EQ(vector.entries().size(), 3u);
+  vector.add({kThird, 1});
+  vector.fold(kThird);
+  EXPECT_EQ(vector.to_string(), "1/000600000005:3 1/00070000001e:1+ 2/000700000005:3");
+}
+
+// It may lack something that was folded elsewhere, however far its entries go.
+TEST(VersionVector, OneThatDoesNotFoldHasSeenLess) {
+  VersionVector folded;
+  folded.add({kSecond, 1});
+  folded.fold(kSecond);
+  VersionVector named;
+  named.add({kFirst, 100});
+  named.add({kSecond, 1});
+  EXPECT_TRUE(folded.covers(named));
+  EXPECT_FALSE(named.covers(folded));
+  EXPECT_NE(named, folded);
+  EXPECT_FALSE(named.agrees_before(kThird, folded));
+  EXPECT_TRUE(named.names_before(kSecond));
+  EXPECT_FALSE(folded.names_before(kSecond));
+  named.meet(folded);
+  EXPECT_EQ(named.to_string(), "1/00070000000a:100 1/000700000014:1");
+  named.merge(folded);
+  EXPECT_EQ(named, folded);
+}
+
+TEST(VersionVector, AgreesOnEarlierRunsOnlyIfTheyEndAtTheSame) {
+  VersionVector a;
+  a.add({kFirst, 3});
+  a.add({kThird, 1});
+  VersionVector b;
+  b.add({kFirst, 3});
+  b.add({kOtherLine, 8});
+  EXPECT_TRUE(a.agrees_before(kThird, b));
+  b.add({kFirst, 4});
+  EXPECT_FALSE(a.agrees_before(kThird, b));
+  EXPECT_FALSE(b.agrees_before(kThird, a));
+  a.add({kFirst, 4});
+  b.add({kSecond, 1});
+  EXPECT_FALSE(a.agrees_before(kThird, b));
+  EXPECT_TRUE(a.agrees_before(kSecond, b));
+}
+
+// A bound from above does not go on naming what is folded.
+TEST(VersionVector, ABoundFoldsAsAnotherDoes) {
+  VersionVector bound;
+  bound.add({kFirst, 3});
+  bound.add({kOtherNode, 2});
+  VersionVector seen;
+  seen.add({kSecond, 9});
+  seen.fold(kSecond);
+  VersionVector before = bound;
+  bound.fold_as(seen);
+  EXPECT_EQ(bound.to_string(), "1/000700000014:1+ 2/000700000005:2");
+  EXPECT_TRUE(bound.covers(before));
+  EXPECT_TRUE(seen.covers(Dot{kFirst, 3}));
 }
 
 }  // namespace

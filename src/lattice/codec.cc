@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::uint8_t kPartialBit = 0x10;
 constexpr std::size_t kKeyHeader = 2;  // key, full; then leaves
+// The second part of a body.
+constexpr std::uint8_t kFull = 1;
+constexpr std::uint8_t kOwnFolds = 2;  // the context's entry of the record's origin folds
 
 struct StringBuffer {
   std::string& out;
@@ -135,6 +138,7 @@ bool bool_of(const msgpack::object& object) {
 Dot dot_of(const msgpack::object& replica, const msgpack::object& seq) {
   const Dot dot{{unsigned_of(replica)}, unsigned_of(seq)};
   if (dot.replica.value == 0 || dot.seq == 0) throw Malformed{"a dot has no replica or no number"};
+  if (dot.seq > VersionVector::kMaxSeq) throw Malformed{"the number of a dot is out of range"};
   return dot;
 }
 
@@ -226,11 +230,24 @@ void get_body(const msgpack::object& object, Record& out) {
   const auto& context = array_of(items.ptr[0]);
   if (context.size % 2 != 0) throw Malformed{"a context has pairs"};
   for (std::uint32_t i = 0; i < context.size; i += 2) {
-    const Dot dot = dot_of(context.ptr[i], context.ptr[i + 1]);
+    const msgpack::object& number = context.ptr[i + 1];
+    const bool folds = number.type == msgpack::type::NEGATIVE_INTEGER;
+    if (folds && number.via.i64 == INT64_MIN)
+      throw Malformed{"the number of a dot is out of range"};
+    const Dot dot = folds ? dot_of(context.ptr[i], msgpack::object(-number.via.i64))
+                          : dot_of(context.ptr[i], number);
     if (out.context[dot.replica] != 0) throw Malformed{"a context names a replica twice"};
     out.context.add(dot);
+    if (folds) out.context.fold(dot.replica);
   }
-  out.delta.full = bool_of(items.ptr[1]);
+  const std::uint64_t flags = unsigned_of(items.ptr[1]);
+  if (flags > (kFull | kOwnFolds)) throw Malformed{"a flag is not known"};
+  out.delta.full = (flags & kFull) != 0;
+  if ((flags & kOwnFolds) != 0) {
+    if (out.origin.value == 0) throw Malformed{"a state has no origin"};
+    if (out.folds) throw Malformed{"a record folds what has been folded"};
+    out.context.fold(out.origin);
+  }
   if (out.origin.value == 0 && !out.delta.full) throw Malformed{"a state is not full"};
   const auto& keys = array_of(items.ptr[2]);
   const Whole whole{out.dot(), out.time, &out.context};
@@ -257,7 +274,7 @@ void pack_front(const Record& record, bool full, std::size_t keys, std::string& 
   const Dot own = record.dot();
   put_little_endian(out, record.partition);
   put_little_endian(out, own.replica.value);
-  put_little_endian(out, own.seq);
+  put_little_endian(out, own.seq | (record.folds ? VersionVector::kFoldsBit : 0));
   put_little_endian(out, record.time.value);
 
   StringBuffer buffer{out};
@@ -265,12 +282,17 @@ void pack_front(const Record& record, bool full, std::size_t keys, std::string& 
   packer.pack_array(3);
   const std::size_t others = record.context.entries().size() - (own.seq != 0 ? 1 : 0);
   packer.pack_array(static_cast<std::uint32_t>(others * 2));
-  for (const Dot& dot : record.context.entries()) {
-    if (dot == own) continue;
-    packer.pack_uint64(dot.replica.value);
-    packer.pack_uint64(dot.seq);
+  bool own_folds = false;
+  for (const VersionVector::Entry& entry : record.context.entries()) {
+    if (entry.replica == own.replica) {
+      own_folds = entry.folds;
+      continue;
+    }
+    packer.pack_uint64(entry.replica.value);
+    const auto seq = static_cast<std::int64_t>(entry.seq);
+    packer.pack_int64(entry.folds ? -seq : seq);
   }
-  full ? packer.pack_true() : packer.pack_false();
+  packer.pack_uint8(static_cast<std::uint8_t>((full ? kFull : 0) | (own_folds ? kOwnFolds : 0)));
   packer.pack_array(static_cast<std::uint32_t>(keys));
 }
 
@@ -406,9 +428,12 @@ std::optional<RecordHead> decode_record_head(std::string_view bytes) {
   RecordHead head;
   head.partition = get_little_endian<std::uint16_t>(bytes.data());
   head.dot.replica.value = get_little_endian<std::uint64_t>(bytes.data() + 2);
-  head.dot.seq = get_little_endian<std::uint64_t>(bytes.data() + 10);
+  const auto seq = get_little_endian<std::uint64_t>(bytes.data() + 10);
+  head.dot.seq = seq & VersionVector::kMaxSeq;
+  head.folds = (seq & VersionVector::kFoldsBit) != 0;
   head.time.value = get_little_endian<std::uint64_t>(bytes.data() + 18);
   if ((head.dot.replica.value == 0) != (head.dot.seq == 0)) return std::nullopt;
+  if (head.folds && head.dot.seq == 0) return std::nullopt;
   return head;
 }
 
@@ -418,6 +443,7 @@ Result<Record> RecordDecoder::decode(std::string_view bytes) {
   if (!head) return fail("malformed record: its head is cut off or names no dot");
   record.partition = head->partition;
   record.origin = head->dot.replica;
+  record.folds = head->folds;
   record.time = head->time;
   record.context.add(head->dot);
   bytes.remove_prefix(kRecordHeadBytes);

@@ -20,6 +20,7 @@ struct RecordHead {
   std::uint16_t partition = 0;
   Dot dot;  // {0, 0} for a state
   Hlc time;
+  bool folds = false;  // Record::folds
 };
 inline constexpr std::size_t kRecordHeadBytes = 26;
 std::optional<RecordHead> decode_record_head(std::string_view bytes);

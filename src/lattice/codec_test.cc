@@ -36,7 +36,7 @@ bool same(const LeafDelta& a, const LeafDelta& b) {
 
 bool same(const Record& a, const Record& b) {
   if (a.partition != b.partition || a.origin != b.origin || a.time != b.time ||
-      a.context != b.context || a.delta.full != b.delta.full ||
+      a.context != b.context || a.folds != b.folds || a.delta.full != b.delta.full ||
       a.delta.keys.size() != b.delta.keys.size()) {
     return false;
   }
@@ -115,6 +115,31 @@ Record rich_state() {
   return state;
 }
 
+constexpr ReplicaId kEarlier{0x0001'0000'0000'0000 + 1};
+constexpr ReplicaId kLater{0x0001'0000'0000'0000 + 2};
+
+// Says that run 1 of node 1 has ended with its third record.
+Record folding_record() {
+  Record record;
+  record.origin = kLater;
+  record.time = {6};
+  record.folds = true;
+  record.context.add({kEarlier, 3});
+  record.context.add({kLater, 2});
+  record.context.add({kTwo, 300});
+  record.context.fold(kTwo);
+  return record;
+}
+
+// One that follows it.
+Record later_record() {
+  Record record = folding_record();
+  record.folds = false;
+  record.context.add({kLater, 3});
+  record.context.fold(kLater);
+  return record;
+}
+
 std::string hex(std::string_view bytes) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string out;
@@ -142,7 +167,7 @@ std::string from_hex(std::string_view text) {
 }
 
 TEST(Codec, DecodesWhatItEncodes) {
-  for (const Record& record : {rich_record(), rich_state()}) {
+  for (const Record& record : {rich_record(), rich_state(), folding_record(), later_record()}) {
     const std::string bytes = encoded(record);
     RecordDecoder decoder;
     const auto decoded = decoder.decode(bytes);
@@ -151,15 +176,48 @@ TEST(Codec, DecodesWhatItEncodes) {
     EXPECT_EQ(encoded(*decoded), bytes);
     const auto head = decode_record_head(bytes);
     ASSERT_TRUE(head);
-    EXPECT_EQ(head->partition, 7);
+    EXPECT_EQ(head->partition, record.partition);
     EXPECT_EQ(head->dot, record.dot());
     EXPECT_EQ(head->time, record.time);
+    EXPECT_EQ(head->folds, record.folds);
   }
+}
+
+// That it folds costs a record nothing: it is as long as one of a node that was never restarted.
+TEST(Codec, ARecordAfterFoldingIsAsLongAsOneOfANewNode) {
+  Record first = later_record();
+  first.context.clear();
+  first.context.add({kLater, 3});
+  first.context.add({kTwo, 300});
+  EXPECT_EQ(encoded(later_record()).size(), encoded(first).size());
+}
+
+TEST(Codec, RefusesFoldsThatMakeNoSense) {
+  RecordDecoder decoder;
+  const auto refusal = [&](std::string bytes) {
+    const auto decoded = decoder.decode(bytes);
+    return decoded ? std::string() : decoded.error().message;
+  };
+  const std::string later = encoded(later_record());
+  ASSERT_EQ(refusal(later), "");
+  const std::size_t flags = later.size() - 2;  // before an array without keys
+  ASSERT_EQ(later[flags], 2);
+  std::string unknown = later;
+  unknown[flags] = 4;
+  EXPECT_NE(refusal(unknown).find("flag"), std::string::npos);
+  std::string twice = later;
+  twice[17] = static_cast<char>(0x80);  // the record itself folds as well
+  EXPECT_NE(refusal(twice).find("folds"), std::string::npos);
+  std::string state = encoded(rich_state());
+  state[17] = static_cast<char>(0x80);
+  EXPECT_FALSE(decode_record_head(state));
 }
 
 TEST(Codec, TheRecordFormatHasNotChanged) {
   for (const auto& [name, record] :
-       {std::pair{"record-v1.hex", rich_record()}, std::pair{"state-v1.hex", rich_state()}}) {
+       {std::pair{"record-v2.hex", rich_record()}, std::pair{"state-v2.hex", rich_state()},
+        std::pair{"folding-record-v2.hex", folding_record()},
+        std::pair{"later-record-v2.hex", later_record()}}) {
     const std::string bytes = from_hex(
         test::expect_golden(name, hex(encoded(record)),
                             "the log (kLogVersion) and of the peer protocol, which hold records"));
@@ -174,6 +232,8 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
   using enum test::Act;
   test::expect_seed("record_fuzz", "rich-record", encoded(rich_record()));
   test::expect_seed("record_fuzz", "rich-state", encoded(rich_state()));
+  test::expect_seed("record_fuzz", "folding-record", encoded(folding_record()));
+  test::expect_seed("record_fuzz", "later-record", encoded(later_record()));
   test::World world(1);
   test::Replica& replica = world.replicas()[0];
   for (const test::Act act :
@@ -202,7 +262,7 @@ TEST(Codec, TheDocumentedExampleIsWhatIsEncoded) {
                                       "0500000000000000"
                                       "93"
                                       "90"
-                                      "c2"
+                                      "00"
                                       "91"
                                       "93"
                                       "c4016b"

@@ -82,16 +82,26 @@ struct Record {
   // of its delta.
   VersionVector context;
   Delta delta;
+  // It says that the runs of its origin's line that precede it end where the context has them: who
+  // has seen it folds them. See docs/folding.md.
+  bool folds = false;
 
   // The next record of `origin` in a partition that has seen `seen`; the delta is still empty.
   static Record begin(std::uint16_t partition, ReplicaId origin, Hlc time,
                       const VersionVector& seen) {
-    Record record{partition, origin, time, seen, {}};
+    Record record{partition, origin, time, seen, {}, false};
     record.context.add({origin, seen[origin] + 1});
     return record;
   }
 
   Dot dot() const { return {origin, context[origin]}; }
+  // Of one that folds: whether nothing is seen in `seen` beyond the ends that it states.
+  bool has_ends_of(const VersionVector& seen) const {
+    if (!folds) return true;
+    return std::ranges::all_of(seen.entries(), [this](const VersionVector::Entry& entry) {
+      return !entry.replica.precedes(origin) || entry.seq <= context[entry.replica];
+    });
+  }
 };
 
 }  // namespace even

@@ -115,6 +115,12 @@ JoinStats PartitionState::join(const Delta& delta, const VersionVector& context)
   return stats;
 }
 
+JoinStats PartitionState::join(const Record& record) {
+  const JoinStats stats = join(record.delta, record.context);
+  if (record.folds) vector_.fold(record.origin);
+  return stats;
+}
+
 JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& context) {
   JoinStats stats;
   if (!readers_.all.empty() && !EVEN_MUTANT(kReaderNotTold)) tell_readers(delta);
@@ -294,7 +300,9 @@ void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKin
     }
     table.summary.digest += digest_change;
     if (joined == nullptr) return;
-    for (const SiblingView& sibling : joined->siblings) table.summary.seen.add(sibling.dot);
+    VersionVector& seen = table.summary.seen;
+    for (const SiblingView& sibling : joined->siblings) seen.add(sibling.dot);
+    if (seen.entries().size() > vector_.entries().size()) seen.fold_as(vector_);
   });
   if (is_table == was_table || stored_ == nullptr) return;
   if (was_table) changes_.dropped.push_back({key_hash, kind, 0});

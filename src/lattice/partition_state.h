@@ -49,6 +49,8 @@ class PartitionState final : private ElementSource {
   // record, the caller has made sure that this state has seen all of its context but the record
   // itself (causal delivery); for a full delta there is no precondition.
   JoinStats join(const Delta& delta, const VersionVector& context);
+  // A record, which may fold runs besides.
+  JoinStats join(const Record& record);
   // The same in two steps, for a delta that comes in parts: until cover(), the state holds a part
   // of what its vector does not cover yet.
   JoinStats join_part(const Delta& part, const VersionVector& context);

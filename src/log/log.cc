@@ -380,14 +380,15 @@ Result<> Log::copy_unsynced(AppendFile& to) {
 }
 
 Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
-                              const std::function<void(std::string_view)>& visit) {
+                              const std::function<void(LogPosition, std::string_view)>& visit) {
   EVEN_CHECK(from >= begin() && from <= end_, "a position outside the log");
   const LogPosition first = from;
   const LogPosition stop = from + limit;
   std::string_view body;
+  const auto visit_entry = [&](std::string_view record) { visit(from, record); };
   const auto take = [&](std::string_view bytes) -> std::optional<std::uint64_t> {
     const auto header = decode_frame(bytes, from, body);
-    if (!header || !for_each_entry(body, visit)) return std::nullopt;
+    if (!header || !for_each_entry(body, visit_entry)) return std::nullopt;
     return kFrameHeaderBytes + header->body_bytes;
   };
   if (!tail_.empty() && from >= tail_.front().position) {
@@ -397,7 +398,7 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
     for (; at != tail_.end() && from < stop; ++at) {
       EVEN_CHECK(at->position == from, "a position between two frames");
       // The frame was made here and never left memory: its checksum need not be checked again.
-      EVEN_CHECK(for_each_entry(std::string_view(at->bytes).substr(kFrameHeaderBytes), visit),
+      EVEN_CHECK(for_each_entry(std::string_view(at->bytes).substr(kFrameHeaderBytes), visit_entry),
                  "a malformed frame in memory");
       from += at->bytes.size();
     }

@@ -113,10 +113,10 @@ class Log {
   bool stuck() const { return distrusted_ || (error_ && !frame_.empty()); }
 
   // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
-  // frame, and calls visit(record) for each of their records. Returns the position after them;
-  // `from` itself at the end. After an error nothing has been visited.
+  // frame, and calls visit(frame, record) for each of their records. Returns the position after
+  // them; `from` itself at the end. After an error nothing has been visited.
   Result<LogPosition> read(LogPosition from, std::uint64_t limit,
-                           const std::function<void(std::string_view)>& visit);
+                           const std::function<void(LogPosition, std::string_view)>& visit);
 
   // Starts of the segments, ascending; the last one is being written.
   std::vector<LogPosition> segment_starts() const;

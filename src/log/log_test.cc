@@ -146,7 +146,8 @@ TEST(Log, ReadsByPositionFromMemoryAndFromDiskAlike) {
                     Records(all.begin() + static_cast<std::ptrdiff_t>(i), all.end()));
         }
       }
-      EXPECT_EQ(*log.log->read(log.log->end(), 1, [](std::string_view) {}), log.log->end());
+      EXPECT_EQ(*log.log->read(log.log->end(), 1, [](LogPosition, std::string_view) {}),
+                log.log->end());
     }
   }
 }
@@ -159,7 +160,7 @@ TEST(Log, AFrameThatIsDamagedUnderAReaderIsReportedWithFileAndOffset) {
   std::string bytes = world.content(name);
   bytes.back() ^= 1;
   world.put(name, bytes);
-  const auto read = log.log->read(kFrameOfFirst, 1, [](std::string_view) {});
+  const auto read = log.log->read(kFrameOfFirst, 1, [](LogPosition, std::string_view) {});
   ASSERT_FALSE(read);
   EXPECT_THAT(read.error().message, StartsWith(name + ": damaged at offset 40"));
 }

@@ -93,9 +93,9 @@ TEST(LogRecovery, AFlippedBitInASegmentsHeaderIsRefused) {
 TEST(LogRecovery, ANewerVersionIsRefusedByName) {
   World world;
   std::string bytes = three_frames(world);
-  bytes[8] = 2;
+  bytes[8] = kLogVersion + 1;
   world.put(kFirstSegment, bytes);
-  EXPECT_THAT(OpenLog(world).error(), AllOf(HasSubstr("version 2"), HasSubstr("version 1")));
+  EXPECT_THAT(OpenLog(world).error(), AllOf(HasSubstr("version 3"), HasSubstr("version 2")));
 }
 
 TEST(LogRecovery, ASegmentOfAnotherShardUnderThisOnesNameIsRefused) {

@@ -83,8 +83,8 @@ using Records = std::vector<std::string>;
 inline Records read_from(Log& log, LogPosition from, std::uint64_t limit = 1 << 20) {
   Records records;
   while (from < log.end()) {
-    const auto next =
-        log.read(from, limit, [&](std::string_view record) { records.emplace_back(record); });
+    const auto next = log.read(
+        from, limit, [&](LogPosition, std::string_view record) { records.emplace_back(record); });
     EVEN_CHECK(next && *next > from, next ? "a read goes on" : next.error().message);
     from = *next;
   }

@@ -19,11 +19,6 @@ constexpr std::size_t kFreedElements = 8192;          // at a tick
 constexpr std::size_t kJoinedRecords = 512;
 constexpr std::uint64_t kJoinedBytes = 256 << 10;
 
-ReplicaId draw_replica_id(NodeNumber node, Random& random) {
-  const std::uint64_t drawn = random.next();
-  return ReplicaId::make(node, EVEN_MUTANT(kReuseReplicaId) ? 1 : drawn);
-}
-
 // Bytes of values from which on a record is made for one command alone.
 constexpr std::size_t kLongRecordBytes = 64 << 10;
 
@@ -54,17 +49,27 @@ bool carries_own_dot(const Record& record) {
   return false;
 }
 
+// Whether a state folds runs of which the partition has entries. It does not say where those end,
+// so it cannot be told whether there is more of them here than there, which is possible only after
+// several losses at once; a join would then come to something else than elsewhere.
+bool folds_entries(const Record& state, const Partition& partition) {
+  return std::ranges::any_of(state.context.entries(), [&](const VersionVector::Entry& entry) {
+    return entry.folds && partition.state.vector().names_before(entry.replica);
+  });
+}
+
 }  // namespace
 
 ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
     : options(std::move(o)),
       clock(c),
       random(r),
-      self(draw_replica_id(options.node, r)),
+      self(options.replica),
       log(options.log, options.shard, disk, c),
       index(std::max<std::uint64_t>(options.log.segment_bytes / 16, 4096)),
       hybrid_clock(options.max_drift_ms),
       slots_(options.partition_count, nullptr) {
+  EVEN_CHECK(self.node() == options.node, "a replica id is of its node");
   for (const auto& placement : options.partitions) {
     auto& partition = partitions_.emplace_back(std::make_unique<Partition>());
     partition->id = placement.partition;
@@ -95,7 +100,7 @@ void ShardCore::join(Partition& partition, const Record& record) {
   const Dot dot = record.dot();
   EVEN_CHECK(partition.state.vector()[dot.replica] + 1 == dot.seq,
              "a record out of its origin's order");
-  note_joined(partition, partition.state.join(record.delta, record.context));
+  note_joined(partition, partition.state.join(record));
   if (!partition.waiting.empty()) partition.waiting_since_us = clock.monotonic_us();
 }
 
@@ -170,6 +175,20 @@ void ShardCore::close(Partition& partition, RecordOrigin origin) {
   ++stats.records_local;
 }
 
+void ShardCore::fold(Partition& partition) {
+  close(partition);
+  const Hlc time = hybrid_clock.tick(turn_ms());
+  Record record = Record::begin(partition.id, self, time, partition.state.vector());
+  record.folds = true;
+  scratch_.clear();
+  encode_record(record, scratch_);
+  if (options.observe) options.observe(scratch_, RecordOrigin::kFolding);
+  append(scratch_, partition.id, record.dot());
+  join(partition, record);
+  ++stats.records_local;
+  ++stats.folds;
+}
+
 void ShardCore::close_all() {
   for (Partition* partition : open_) close(*partition);
   open_.clear();
@@ -189,6 +208,11 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     return fail(fmt::format("record {} of partition {} names this replica, which has not made it",
                             head.dot.to_string(), partition.id));
   }
+  // It could fold this run, whose records would then be in no vector.
+  if (self.precedes(head.dot.replica)) {
+    return fail(fmt::format("record {} of partition {} is of a run of this node that is to come",
+                            head.dot.to_string(), partition.id));
+  }
   if (partition.waiting.contains(head.dot)) {
     ++stats.records_duplicate;
     return Taken::kEarly;
@@ -206,8 +230,22 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
     }
     return Taken::kEarly;
   }
+  if (!check_ends(partition, *record)) return Taken::kEarly;
   join_taken(partition, *record, bytes);
   return Taken::kJoined;
+}
+
+// A record that folds says where runs end. To have more of one is possible only after several
+// losses at once (docs/folding.md): what has been built on that has to go.
+bool ShardCore::check_ends(Partition& partition, const Record& record) {
+  const VersionVector& seen = partition.state.vector();
+  if (record.has_ends_of(seen)) return true;
+  if (!partition.damaged()) ++stats.ends_exceeded;
+  partition.rows->note_damage(
+      fmt::format("it has records of earlier runs of node {} that nobody else has any more ({}; {} "
+                  "folds them)",
+                  record.origin.node(), seen.to_string(), record.dot().to_string()));
+  return false;
 }
 
 void ShardCore::join_taken(Partition& partition, const Record& record, std::string_view bytes) {
@@ -219,6 +257,7 @@ void ShardCore::join_taken(Partition& partition, const Record& record, std::stri
   ++stats.records_joined;
   if (on_joined) on_joined({partition.id, dot, record.time});
   if (partition.waiting.empty()) return;
+  if (record.folds) return note_seen(partition);
   partition.waiting.joined(dot.replica, EVEN_MUTANT(kWakeAll) ? UINT64_MAX : dot.seq,
                            [&](const Dot& waiting, std::string_view its_bytes) {
                              return look_again(partition, waiting, its_bytes);
@@ -265,6 +304,7 @@ bool ShardCore::join_ready() {
     if (partition.state.vector().covers(dot)) continue;
     const Result<Record> record = decoder_.decode(bytes);
     ++stats.records_decoded;
+    if (!check_ends(partition, *record)) continue;
     join_taken(partition, *record, bytes);
     if (bytes.size() >= bytes_left) break;
     bytes_left -= bytes.size();
@@ -278,6 +318,18 @@ bool ShardCore::free_removed() {
     if (partition->state.free_removed(limit)) return false;
   }
   return true;
+}
+
+void ShardCore::drop_pending_before(ReplicaId replica) {
+  if (EVEN_MUTANT(kFoldedRunsWait)) return;
+  for (const auto& partition : partitions_) {
+    WaitingRecords& waiting = partition->waiting;
+    pending_bytes -= waiting.bytes();
+    stats.records_pending -= waiting.size();
+    waiting.drop_before(replica);
+    pending_bytes += waiting.bytes();
+    stats.records_pending += waiting.size();
+  }
 }
 
 void ShardCore::drop_stale_pending() {
@@ -309,7 +361,10 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   Partition* partition = find(state->partition);
   if (partition == nullptr) return fail("a state of a partition that is not held here");
   EVEN_CHECK(partition->replayed, "a peer's state is taken in without what the log has");
-  if (partition->damaged()) return repair(*partition, *state);
+  if (partition->damaged()) {
+    make_anew(*partition, *state);
+    return {};
+  }
   if (partition->state.vector().covers(state->context)) return {};  // nothing new in it
   const Dot of_self{self, state->context[self]};
   if (!partition->state.vector().covers(of_self) && !EVEN_MUTANT(kReuseReplicaId)) {
@@ -317,6 +372,7 @@ Result<> ShardCore::take_state(std::string_view bytes) {
         "a state of partition {} has seen record {} of this replica, which has not made it",
         partition->id, of_self.to_string()));
   }
+  if (folds_entries(*state, *partition) && make_anew(*partition, *state)) return {};
   partition->state.prepare(state->delta, state->context);
   append(bytes, partition->id, {});
   join_state(*partition, *state);
@@ -329,31 +385,41 @@ Result<> ShardCore::take_state(std::string_view bytes) {
 // The state of a damaged partition becomes: the peer's, and on top of it what the log has. That is
 // joined to nothing. Joined to what is here, under a vector that covers what cannot be read, all of
 // the peer's state that is unreadable here would look as if it had been removed here.
-Result<> ShardCore::repair(Partition& partition, const Record& snapshot) {
+bool ShardCore::make_anew(Partition& partition, const Record& snapshot) {
+  const bool damaged = partition.damaged();
   PartitionState state;
   state.join(snapshot.delta, snapshot.context);
   const bool completed = complete_from_log(partition, state);
   const bool enough = completed && state.vector().covers(partition.must_cover());
-  if (!enough && !EVEN_MUTANT(kRepairTakesAny)) return {};
+  if (!enough && !EVEN_MUTANT(kRepairTakesAny)) return false;
 
   const std::string bytes = encode_state(partition.id, state);
   const auto anew = decoder_.decode(bytes);
   EVEN_CHECK(anew.has_value(), "a state that was encoded here");
   if (!EVEN_MUTANT(kRepairNotLogged)) append(bytes, partition.id, {});
+  replace_state(partition, *anew);
+  partition.floor.merge(snapshot.context);
+  partition.seen_before = {};
+  if (damaged) {
+    ++stats.repaired;
+    warn(fmt::format("partition {} has been repaired", partition.id));
+  } else {
+    ++stats.snapshots_joined;
+  }
+  if (on_repaired) on_repaired();
+  note_seen(partition);
+  return true;
+}
+
+// The partition becomes this state, joined to nothing.
+void ShardCore::replace_state(Partition& partition, const Record& anew) {
   const VersionVector lost = partition.state.vector();
   partition.taken.reset();  // what a pass has taken is no longer of this state
   partition.state.forget();
   partition.rows->replace(hybrid_clock.tick(turn_ms()).value);
   partition.state.attach(*partition.rows, {});
   if (EVEN_MUTANT(kRepairKeepsVector)) partition.state.cover(lost);
-  join_state(partition, *anew);
-  partition.floor.merge(snapshot.context);
-  partition.seen_before = {};
-  ++stats.repaired;
-  warn(fmt::format("partition {} has been repaired", partition.id));
-  if (on_repaired) on_repaired();
-  note_seen(partition);
-  return {};
+  join_state(partition, anew);
 }
 
 // Joins what the log has of the partition and `state` has not seen. False if something in it
@@ -362,7 +428,7 @@ bool ShardCore::complete_from_log(const Partition& partition, PartitionState& st
   if (const auto flushed = log.flush(); !flushed) return false;
   bool whole = true;
   RecordDecoder decoder;
-  const auto take = [&](std::string_view bytes) {
+  const auto take = [&](LogPosition, std::string_view bytes) {
     const auto head = decode_record_head(bytes);
     EVEN_CHECK(head.has_value(), "a record in the log has a head");
     const bool is_state = head->dot.seq == 0;
@@ -374,7 +440,8 @@ bool ShardCore::complete_from_log(const Partition& partition, PartitionState& st
       if (!state.vector().covers(record->context)) state.join(record->delta, record->context);
     } else if (!Partition::lacking(state.vector(), *record)) {
       (void)hybrid_clock.observe(record->time, clock.wall_ms());
-      state.join(record->delta, record->context);
+      whole = whole && record->has_ends_of(state.vector());
+      state.join(*record);
     } else {
       whole = false;
     }
@@ -422,7 +489,10 @@ Result<> ShardCore::replay(std::string_view bytes) {
   Partition& partition = at(record->partition);
   if (partition.rows->closed()) return {};
   if (record->origin.value == 0) {
-    join_state(partition, *record);
+    // As it was when the state came.
+    const bool took_the_place =
+        folds_entries(*record, partition) && record->context.covers(partition.state.vector());
+    took_the_place ? replace_state(partition, *record) : join_state(partition, *record);
     partition.floor = partition.state.vector();
     return {};
   }

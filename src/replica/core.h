@@ -42,6 +42,9 @@ class ShardCore {
   // that looks at a vector, and the end of the turn. `origin`: for ShardOptions::observe.
   void close(Partition& partition, RecordOrigin origin = RecordOrigin::kCommand);
   void close_all();
+  // Makes a record that folds this replica's earlier runs of its line, which all replicas have all
+  // of; see docs/folding.md.
+  void fold(Partition& partition);
   bool has_open() const { return !open_.empty(); }
 
   // Takes in an encoded record from a peer. Seen ones are ignored, early ones kept.
@@ -58,6 +61,9 @@ class ShardCore {
   // been.
   bool free_removed();
 
+  // This run of a node has been heard of: drops records of earlier ones that wait. Such a one may
+  // have been lost where it was made, and must not turn up again when the runs have been folded.
+  void drop_pending_before(ReplicaId replica);
   // Drops records that have waited in vain; should they be wanted yet, peers send them again.
   void drop_stale_pending();
 
@@ -102,7 +108,8 @@ class ShardCore {
   Dot commit_alone(Partition& partition, const Record& record, std::size_t bytes);
   void join(Partition& partition, const Record& record);
   void join_state(Partition& partition, const Record& state);
-  Result<> repair(Partition& partition, const Record& snapshot);
+  void replace_state(Partition& partition, const Record& anew);
+  bool make_anew(Partition& partition, const Record& snapshot);
   bool complete_from_log(const Partition& partition, PartitionState& state);
   void note_joined(Partition& partition, const JoinStats& joined);
   // Takes in a record that lacks nothing.
@@ -111,6 +118,7 @@ class ShardCore {
   std::optional<Dot> look_again(const Partition& partition, const Dot& dot, std::string_view bytes);
   void note_seen(Partition& partition);
   void note_ready(Partition& partition);
+  bool check_ends(Partition& partition, const Record& record);
 
   std::vector<std::unique_ptr<Partition>> partitions_;
   std::vector<Partition*> slots_;  // by id; null where not held

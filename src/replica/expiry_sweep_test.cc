@@ -20,8 +20,8 @@ struct ExpirySweepTest : ::testing::Test {
 
   void SetUp() override { link(); }
   void link() {
-    a.shard->link_up(2);
-    b.shard->link_up(1);
+    a.shard->link_up(b.shard->replica_id());
+    b.shard->link_up(a.shard->replica_id());
     linked = true;
   }
   void cut() {

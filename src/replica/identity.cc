@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <map>
+#include <utility>
 
 #include "base/mutant.h"
 
@@ -13,6 +14,10 @@ namespace {
 
 constexpr std::string_view kName = "identity";
 constexpr std::uint64_t kMaxBytes = 64 * 1024;
+constexpr std::int64_t kRunEpochMs = 1'577'836'800'000;  // 2020-01-01
+// What a clock can say at most, which leaves numbers for runs that come after.
+constexpr std::int64_t kLatestRun = 0xf000'0000;
+constexpr std::uint32_t kLastRun = 0xffff'ffff;
 
 template <typename Number>
 bool read_number(const std::map<std::string_view, std::string_view>& values, std::string_view name,
@@ -24,12 +29,29 @@ bool read_number(const std::map<std::string_view, std::string_view>& values, std
   return error == std::errc() && end == text.data() + text.size();
 }
 
+void begin_run(Identity& identity, const Clock& clock, Random& random) {
+  if (identity.line == 0 || identity.run == kLastRun) {
+    const std::uint16_t old = std::exchange(identity.line, 0);
+    while (identity.line == old || identity.line == 0) {
+      identity.line = static_cast<std::uint16_t>(random.next());
+    }
+    identity.run = 0;
+  } else if (EVEN_MUTANT(kReuseReplicaId)) {
+    return;
+  }
+  const std::int64_t seconds = (clock.wall_ms() - kRunEpochMs) / 1000;
+  const auto by_clock =
+      static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 1, kLatestRun));
+  identity.run = std::max(by_clock, identity.run + 1);
+}
+
 }  // namespace
 
 std::string encode_identity(const Identity& identity) {
-  return fmt::format("format {}\ncluster {}\nnode {}\nnumber {}\npartitions {}\nshards {}\n",
-                     identity.format, identity.cluster, identity.node, identity.number,
-                     identity.partitions, identity.shards);
+  return fmt::format(
+      "format {}\ncluster {}\nnode {}\nnumber {}\npartitions {}\nshards {}\nline {}\nrun {}\n",
+      identity.format, identity.cluster, identity.node, identity.number, identity.partitions,
+      identity.shards, identity.line, identity.run);
 }
 
 Result<Identity> decode_identity(std::string_view text) {
@@ -43,12 +65,14 @@ Result<Identity> decode_identity(std::string_view text) {
   }
   Identity identity;
   if (!read_number(values, "format", identity.format)) return fail("no format number");
-  if (identity.format > kDataFormat) return identity;
+  if (identity.format != kDataFormat) return identity;
   identity.cluster = values["cluster"];
   identity.node = values["node"];
   if (identity.node.empty() || !read_number(values, "number", identity.number) ||
       !read_number(values, "partitions", identity.partitions) ||
-      !read_number(values, "shards", identity.shards)) {
+      !read_number(values, "shards", identity.shards) ||
+      !read_number(values, "line", identity.line) || !read_number(values, "run", identity.run) ||
+      (identity.line == 0) != (identity.run == 0)) {
     return fail("a value is missing or malformed");
   }
   return identity;
@@ -88,7 +112,9 @@ Result<> check_identity(const Identity& found, const Identity& mine) {
   return {};
 }
 
-Result<Identity> claim_directory(Disk& disk, const Identity& mine) {
+Result<Identity> claim_directory(Disk& disk, const Identity& mine, const Clock& clock,
+                                 Random& random) {
+  Identity identity = mine;
   const std::string name(kName);
   const auto names = disk.list();
   if (!names) return std::unexpected(names.error());
@@ -100,7 +126,7 @@ Result<Identity> claim_directory(Disk& disk, const Identity& mine) {
   if (std::ranges::find(*names, name) != names->end()) {
     const auto text = disk.read(name, 0, kMaxBytes);
     if (!text) return std::unexpected(text.error());
-    const Result<Identity> found = decode_identity(*text);
+    Result<Identity> found = decode_identity(*text);
     if (!found) {
       return fail(
           fmt::format("file 'identity' is damaged ({}): restore it from another copy, or "
@@ -110,12 +136,14 @@ Result<Identity> claim_directory(Disk& disk, const Identity& mine) {
     if (const auto mine_too = check_identity(*found, mine); !mine_too) {
       return std::unexpected(mine_too.error());
     }
-    return found;
+    identity = std::move(*found);
   }
-  if (const auto written = write_identity(disk, mine); !written) {
-    return std::unexpected(written.error());
+  begin_run(identity, clock, random);
+  if (const auto written = write_identity(disk, identity); !written) {
+    return fail("the file 'identity' cannot be written, without which a node does not start: " +
+                written.error().message);
   }
-  return mine;
+  return identity;
 }
 
 Result<> write_identity(Disk& disk, const Identity& identity) {

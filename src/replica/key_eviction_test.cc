@@ -43,6 +43,7 @@ struct Node : DrivenShard {
   ShardOptions options() {
     ShardOptions options;
     options.node = number;
+    options.replica = ReplicaId::make(number, ++runs);
     options.partition_count = 2;
     const NodeNumber last_of_0 = first_of_0 == 1 ? 2 : 1;
     options.partitions = {{0, {first_of_0, last_of_0}}, {1, {1, 2}}};
@@ -88,6 +89,7 @@ struct Node : DrivenShard {
     start();
   }
 
+  std::uint32_t runs = 0;
   const NodeNumber number;
   const NodeNumber first_of_0;
   CacheShares* const shares;
@@ -397,8 +399,8 @@ TEST_F(KeyEvictionTest, ADeletionReachesTheOtherReplicaAndSparesWhatItHadNotSeen
       other.tick();
     }
   };
-  node.shard->link_up(2);
-  other.shard->link_up(1);
+  node.shard->link_up(other.shard->replica_id());
+  other.shard->link_up(node.shard->replica_id());
   use(CachePolicy::kAllKeysLru);
   node.write("k", 100);
   node.run({"incrby", "n", "40"});

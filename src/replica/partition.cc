@@ -17,8 +17,10 @@ std::optional<Dot> Partition::lacking(const VersionVector& seen, const Record& r
   const Dot before{dot.replica, dot.seq - 1};
   if (before.seq > 0 && !seen.covers(before)) return before;
   if (EVEN_MUTANT(kSkipDependencyCheck)) return std::nullopt;
-  for (const Dot& needed : record.context.entries()) {
-    if (needed.replica != dot.replica && !seen.covers(needed)) return needed;
+  for (const VersionVector::Entry& needed : record.context.entries()) {
+    if (needed.replica == dot.replica) continue;
+    if (EVEN_MUTANT(kFoldsEarly) && record.folds && needed.replica.precedes(dot.replica)) continue;
+    if (!seen.covers_entry(needed)) return needed.dot();
   }
   return std::nullopt;
 }

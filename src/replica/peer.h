@@ -23,6 +23,7 @@ struct Peer {
   // One partition that the peer holds too.
   struct Shared {
     VersionVector acked;  // the vector it last reported
+    bool heard = false;   // it has reported one to this process
     VersionVector sent;   // `acked` and what was sent to it in this session
     // Send records of any origin, not only this node's: it has not got them from their makers.
     bool relay = false;
@@ -70,6 +71,7 @@ struct Peer {
 
   // These go on in the next session.
   std::optional<OutgoingSnapshot> outgoing;
+  LogPosition durable_first = 0;  // how far the log must be durable before that is sent
   IncomingSnapshot incoming;
 
   // Of the session; reset when a link comes up.

@@ -55,19 +55,19 @@ std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
 
 void put_vector(std::string& out, const VersionVector& vector) {
   put_little_endian<std::uint16_t>(out, static_cast<std::uint16_t>(vector.entries().size()));
-  for (const Dot& dot : vector.entries()) {
-    put_little_endian(out, dot.replica.value);
-    put_little_endian(out, dot.seq);
+  for (const VersionVector::Entry& entry : vector.entries()) {
+    put_little_endian(out, entry.replica.value);
+    put_little_endian(out, VersionVector::bits(entry));
   }
 }
 
-// False if an entry names no replica.
+// False if an entry names no replica or no record.
 bool get_vector(Reader& in, VersionVector& vector) {
   const std::uint16_t entries = in.get<std::uint16_t>();
   for (std::uint16_t i = 0; i < entries && in.ok(); ++i) {
-    const Dot dot{{in.get<std::uint64_t>()}, in.get<std::uint64_t>()};
-    if (dot.replica.value == 0) return false;
-    vector.add(dot);
+    const ReplicaId replica{in.get<std::uint64_t>()};
+    const auto bits = in.get<std::uint64_t>();
+    if (in.ok() && !vector.add_bits(replica, bits)) return false;
   }
   return true;
 }

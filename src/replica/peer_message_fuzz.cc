@@ -70,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Shard shard(options(), world.clock, world.random, world.disk, *store, transport);
     require(shard.recover().has_value());
     write(shard);
-    shard.link_up(2);
+    shard.link_up(ReplicaId::make(2, 1));
     while (input.size() >= 2) {
       const std::size_t length = static_cast<unsigned char>(input[0]) |
                                  static_cast<std::size_t>(static_cast<unsigned char>(input[1]))
@@ -82,7 +82,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check(shard);
       if (!received) {
         shard.link_down(2);
-        shard.link_up(2);
+        shard.link_up(ReplicaId::make(2, 1));
       }
       // A message without bytes lets time pass.
       if (message.empty()) {

@@ -23,7 +23,8 @@ ReportMessage report() {
   partition.partition = 255;
   partition.digest = 0x0123'4567'89ab'cdef;
   partition.vector.add({kOne, 5});
-  partition.vector.add({kTwo, UINT64_MAX});
+  partition.vector.add({kTwo, VersionVector::kMaxSeq});
+  partition.vector.fold(kTwo);
   message.partitions.push_back({0, {}, 0, Condition::kWantsState});
   return message;
 }
@@ -103,7 +104,7 @@ void expect_progress(const SnapshotProgress& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v4.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v5.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));

@@ -305,7 +305,7 @@ TEST(Projection, TheRowsHaveNotChanged) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     text += hex(batch[i].row) + " " + hex(batch[i].value) + "\n";
   }
-  expect_golden("rows-v3.hex", text, "the rows of the store");
+  expect_golden("rows-v4.hex", text, "the rows of the store");
 }
 
 }  // namespace

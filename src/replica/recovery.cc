@@ -71,9 +71,15 @@ Result<> Recovery::note(LogPosition frame, std::string_view record) {
   if (head->dot.seq == 0) {
     in_log.first.clear();
     in_log.last.clear();
+    in_log.folded.clear();
   } else {
     if (in_log.first[head->dot.replica] == 0) in_log.first.add(head->dot);
     in_log.last.add(head->dot);
+    if (head->folds) {
+      auto folding = decoder_.decode(record);
+      if (!folding) return std::unexpected(folding.error());
+      in_log.folded[head->dot.replica] = std::move(folding->context);
+    }
     core_.index.note(core_.log.end(), frame, partition->id, head->dot);
     if (partition->state.vector().covers(head->dot)) return {};
   }
@@ -191,11 +197,25 @@ void Recovery::replay_records(Partition& partition, std::span<const std::string_
 
 void Recovery::end(Partition& partition) {
   const InLog& log = in_log(partition);
-  for (const Dot& seen : partition.state.vector().entries()) {
+  for (const VersionVector::Entry& seen : partition.state.vector().entries()) {
+    if (EVEN_MUTANT(kFloorNotRecovered)) continue;
     const std::uint64_t first = log.first[seen.replica];
     const bool whole = first != 0 && log.last[seen.replica] == seen.seq;
-    if (EVEN_MUTANT(kFloorNotRecovered)) continue;
-    partition.floor.add(whole ? Dot{seen.replica, first - 1} : seen);
+    const auto folded = log.folded.find(seen.replica);
+    if (!whole || (seen.folds && folded == log.folded.end())) {
+      partition.floor.add(seen);
+      if (seen.folds) partition.floor.fold(seen.replica);
+      continue;
+    }
+    if (seen.folds) {
+      // Who has all that was folded, and needs no more than to be told, can be told by the log.
+      for (const VersionVector::Entry& end : folded->second.entries()) {
+        if (!end.replica.precedes(seen.replica)) continue;
+        partition.floor.add(end);
+        if (end.folds) partition.floor.fold(end.replica);
+      }
+    }
+    partition.floor.add({seen.replica, first - 1});
   }
   partition.replayed = true;
 }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -51,7 +52,8 @@ class Recovery {
   struct InLog {
     VersionVector first;
     VersionVector last;
-    std::vector<std::string> chunks;  // bytes of records to replay; they do not move
+    std::map<ReplicaId, VersionVector> folded;  // contexts of records that fold, by origin
+    std::vector<std::string> chunks;            // bytes of records to replay; they do not move
     std::vector<std::string_view> records;
     std::size_t next = 0;  // of them
   };

@@ -27,8 +27,8 @@ struct Repair : ::testing::Test {
     ASSERT_EQ(a.state().digest(), b.state().digest());
   }
   void link() {
-    a.shard->link_up(2);
-    b.shard->link_up(1);
+    a.shard->link_up(b.shard->replica_id());
+    b.shard->link_up(a.shard->replica_id());
   }
   void unlink() {
     a.shard->link_down(2);

@@ -17,6 +17,8 @@ constexpr std::int64_t kNoProgressUs =
     400'000;  // behind for so long without progress: fill the gap
 constexpr std::int64_t kFullReportIntervalUs = 1'000'000;
 constexpr std::int64_t kCollectIntervalUs = 500'000;
+constexpr std::int64_t kFoldIntervalUs = 200'000;
+constexpr std::size_t kFoldedAtOnce = 16;  // partitions
 // How soon a log that could not be read is read again: damage stays, but what a failed sync has
 // left is written anew.
 constexpr std::int64_t kLogRetryUs = 200'000;
@@ -66,9 +68,10 @@ Replication::Replication(ShardCore& core, Transport& transport)
   };
 }
 
-void Replication::link_up(NodeNumber node) {
-  const auto peer = peers_.find(node);
-  if (peer == peers_.end()) return;  // no partition in common
+void Replication::link_up(ReplicaId replica) {
+  const auto peer = peers_.find(replica.node());
+  if (peer == peers_.end()) return;    // no partition in common
+  core_.drop_pending_before(replica);  // before the report that the peer goes by
   peer->second->begin_session();
   peer->second->cursor = core_.log.end();
   send_report(*peer->second, true);
@@ -86,8 +89,7 @@ Result<> Replication::receive(NodeNumber node, std::string_view message) {
   const auto decoded = decode_peer_message(message);
   if (!decoded) return std::unexpected(decoded.error());
   if (const auto* report = std::get_if<ReportMessage>(&*decoded)) {
-    on_report(peer, *report);
-    return {};
+    return on_report(peer, *report);
   }
   if (const auto* records = std::get_if<RecordsMessage>(&*decoded))
     return on_records(peer, *records);
@@ -114,7 +116,7 @@ bool Replication::lacks_to_send(const Peer::Shared& shared, const VersionVector&
   return shared.relay ? !shared.sent.covers(have) : lacks_own(shared.sent, have);
 }
 
-void Replication::on_report(Peer& peer, const ReportMessage& report) {
+Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
   const bool first = !peer.reported && report.complete;
   const std::int64_t now_us = core_.clock.monotonic_us();
   for (const auto& theirs : report.partitions) {
@@ -122,10 +124,20 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
     Partition* partition = core_.find(theirs.partition);
     if (shared == peer.shared.end() || partition == nullptr) continue;
     Peer::Shared& state = shared->second;
+    // An earlier image of this node's disk has been put back, and its clock is wrong.
+    const std::uint64_t made = theirs.vector[core_.self];
+    if (made > partition->state.vector()[core_.self] && !partition->rows->closed() &&
+        !EVEN_MUTANT(kReuseReplicaId)) {
+      return fail(
+          fmt::format("it has more of partition {} from this run of the node ({}) than this "
+                      "run has made: is the clock right?",
+                      theirs.partition, core_.self.to_string()));
+    }
     if (first) {
       // It may hold less than it once said: it may have lost the end of its log.
       state.acked = theirs.vector;
       state.sent = theirs.vector;
+      state.heard = true;
     } else {
       state.acked.merge(theirs.vector);
       state.sent.merge(theirs.vector);
@@ -150,7 +162,7 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
     }
     if (!state.damaged && !partition->damaged()) compare_digest(peer, *partition, theirs);
   }
-  if (!first) return;
+  if (!first) return {};
   peer.reported = true;
   resume_snapshot(peer);
   for (auto& [id, shared] : peer.shared) {
@@ -159,6 +171,7 @@ void Replication::on_report(Peer& peer, const ReportMessage& report) {
     shared.wants_snapshot = lacks_own(shared.sent, partition.floor);
   }
   rewind(peer);
+  return {};
 }
 
 void Replication::compare_digest(const Peer& peer, const Partition& partition,
@@ -244,6 +257,7 @@ void Replication::pump(Peer& peer) {
       std::min(core_.options.window_bytes, peer.bytes_in_flight + kPumpedBytes);
   while (peer.bytes_in_flight < enough) {
     if (pump_snapshot(peer)) continue;
+    if (peer.outgoing && core_.log.durable() < peer.durable_first) return;
     // What the log has would come too early for a peer that lacks the snapshot.
     if (peer.outgoing && peer.outgoing->asking()) return;
     if (!pump_records(peer)) return;
@@ -263,6 +277,7 @@ bool Replication::begin_snapshot(Peer& peer) {
     }
     peer.outgoing.emplace(id, std::move(bytes), partition.state.vector(), peer.next_number,
                           core_.clock.monotonic_us());
+    peer.durable_first = core_.log.barrier();
     // What comes after it goes from the log.
     shared.sent.merge(partition.state.vector());
     return true;
@@ -287,6 +302,7 @@ bool Replication::pump_snapshot(Peer& peer) {
   if (!peer.outgoing && !begin_snapshot(peer)) return false;
   OutgoingSnapshot& snapshot = *peer.outgoing;
   const std::int64_t now_us = core_.clock.monotonic_us();
+  if (!durable(peer.durable_first)) return false;
   // One that fits in a piece needs no more care than records do: there is no going on with a part.
   const bool single = snapshot.bytes() <= core_.options.piece_bytes;
   if (!single && (snapshot.asking() || snapshot.all_sent())) {
@@ -326,21 +342,32 @@ void Replication::on_progress(Peer& peer, const SnapshotProgress& progress) {
   pump(peer);
 }
 
+bool Replication::durable(LogPosition position) {
+  if (core_.log.durable() >= position || EVEN_MUTANT(kRelayNotDurable)) return true;
+  if (!core_.log.error()) core_.log.sync();
+  return false;
+}
+
 bool Replication::pump_records(Peer& peer) {
   if (peer.cursor >= core_.log.end()) return false;
   if (peer.log_retry_us != 0 && core_.clock.monotonic_us() < peer.log_retry_us) return false;
   RecordsBuilder batch(peer.next_number);
-  const auto next = core_.log.read(peer.cursor, kBatchBytes, [&](std::string_view bytes) {
-    const auto head = decode_record_head(bytes);
-    EVEN_CHECK(head.has_value(), "a record in the log has a head");
-    const auto found = peer.shared.find(head->partition);
-    if (found == peer.shared.end() || head->dot.seq == 0) return;
-    Peer::Shared& shared = found->second;
-    if (!shared.relay && head->dot.replica.node() != core_.options.node) return;
-    if (shared.damaged || shared.sent.covers(head->dot)) return;
-    shared.sent.add(head->dot);
-    batch.add(bytes);
-  });
+  // What this run has not made itself is not passed on before it is durable here: see
+  // docs/folding.md. It is passed over, as it mostly comes from its maker; if not, that is a gap.
+  const LogPosition durable = EVEN_MUTANT(kRelayNotDurable) ? core_.log.end() : core_.log.durable();
+  const auto next =
+      core_.log.read(peer.cursor, kBatchBytes, [&](LogPosition frame, std::string_view bytes) {
+        const auto head = decode_record_head(bytes);
+        EVEN_CHECK(head.has_value(), "a record in the log has a head");
+        const auto found = peer.shared.find(head->partition);
+        if (found == peer.shared.end() || head->dot.seq == 0) return;
+        Peer::Shared& shared = found->second;
+        if (!shared.relay && head->dot.replica.node() != core_.options.node) return;
+        if (head->dot.replica != core_.self && frame >= durable) return;
+        if (shared.damaged || shared.sent.covers(head->dot)) return;
+        shared.sent.add(head->dot);
+        batch.add(bytes);
+      });
   if (!next) {
     if (peer.log_retry_us == 0) {
       core_.warn(
@@ -502,6 +529,10 @@ void Replication::tick() {
     core_.drop_stale_pending();
     drop_stale_snapshots(now_us);
   }
+  if (now_us - last_fold_us_ >= kFoldIntervalUs && !core_.log.error()) {
+    last_fold_us_ = now_us;
+    fold_runs();
+  }
 }
 
 void Replication::look_for_damage(std::int64_t now_us) {
@@ -582,6 +613,7 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
       now_us - peer.check->since_us < kNoProgressUs) {
     return;
   }
+  if (!durable(peer.check->position)) return;
   const Peer::Check check = *std::exchange(peer.check, std::nullopt);
   bool gap = false;
   for (const auto& [id, expected] : check.expected) {
@@ -608,6 +640,32 @@ void Replication::drop_stale_snapshots(std::int64_t now_us) {
     const Partition& partition = core_.at(incoming.partition());
     const bool seen = !partition.damaged() && partition.state.vector().covers(incoming.vector());
     if (seen || now_us - incoming.idle_since_us() >= kSnapshotKeptUs) incoming.drop();
+  }
+}
+
+bool Replication::may_fold(const Partition& partition) const {
+  const VersionVector& seen = partition.state.vector();
+  const ReplicaId self = core_.self;
+  // Under an entry of this run; before there is one, the vector is no longer than it was.
+  if (partition.damaged() || !seen.names_before(self) || seen[self] == 0) return false;
+  return std::ranges::all_of(partition.replicas, [&](NodeNumber node) {
+    if (node == core_.options.node || EVEN_MUTANT(kFoldsUnheard)) return true;
+    const Peer& peer = *peers_.at(node);
+    const Peer::Shared& shared = peer.shared.at(partition.id);
+    if (!shared.heard || shared.damaged) return false;
+    // As this process has heard it, whatever session it was in.
+    return EVEN_MUTANT(kFoldsAsItHas) || shared.acked.agrees_before(self, seen);
+  });
+}
+
+void Replication::fold_runs() {
+  const auto& partitions = core_.partitions();
+  std::size_t folded = 0;
+  for (std::size_t i = 0; i < partitions.size() && folded < kFoldedAtOnce; ++i) {
+    Partition& partition = *partitions[next_to_fold_++ % partitions.size()];
+    if (!may_fold(partition)) continue;
+    core_.fold(partition);
+    ++folded;
   }
 }
 
@@ -644,7 +702,7 @@ std::vector<PeerStatus> Replication::status() const {
     status.delay_histogram = peer->delay_histogram;
     status.delay_sum_seconds = peer->delay_sum_seconds;
     for (const auto& [id, shared] : peer->shared) {
-      for (const Dot& dot : core_.at(id).state.vector().entries()) {
+      for (const Dot dot : core_.at(id).state.vector().entries()) {
         if (dot.replica.node() != core_.options.node) continue;
         const std::uint64_t theirs = shared.acked[dot.replica];
         if (dot.seq > theirs) status.lag_records += dot.seq - theirs;

@@ -20,7 +20,7 @@ class Replication {
  public:
   Replication(ShardCore& core, Transport& transport);
 
-  void link_up(NodeNumber node);
+  void link_up(ReplicaId replica);
   void link_down(NodeNumber node);
   Result<> receive(NodeNumber node, std::string_view message);
 
@@ -28,7 +28,7 @@ class Replication {
   void end_turn();
   // Whether there is more to push that waits for nothing but a turn.
   bool has_more() const { return has_more_; }
-  // Reports, repairs, collection of residue.
+  // Reports, repairs, collection of residue, folding.
   void tick();
 
   // Whether every other replica has reported to have seen `reach` of `partition`.
@@ -42,7 +42,7 @@ class Replication {
   std::vector<PeerStatus> status() const;
 
  private:
-  void on_report(Peer& peer, const ReportMessage& report);
+  Result<> on_report(Peer& peer, const ReportMessage& report);
   Result<> on_records(Peer& peer, const RecordsMessage& message);
   void on_ack(Peer& peer, const AckMessage& message);
   Result<> on_offer(Peer& peer, const SnapshotOffer& offer);
@@ -72,6 +72,12 @@ class Replication {
   // The next peer that could give all that a damaged partition must have; 0 for none.
   NodeNumber helper(const Partition& partition) const;
   void collect_residue();
+  // Folds earlier runs of this node, in a few partitions at a time.
+  void fold_runs();
+  // Whether all replicas have the same of them, and will never have more.
+  bool may_fold(const Partition& partition) const;
+  // Whether all of the log up to `position` is durable; if not, sees to it that it will be.
+  bool durable(LogPosition position);
   // Of one partition, whether `vector` lacks records of this node that `state` has.
   bool lacks_own(const VersionVector& vector, const VersionVector& have) const;
   bool lacks_to_send(const Peer::Shared& shared, const VersionVector& have) const;
@@ -84,6 +90,8 @@ class Replication {
   std::int64_t last_full_report_us_ = 0;
   std::int64_t last_repair_us_ = 0;
   std::int64_t last_collect_us_ = 0;
+  std::int64_t last_fold_us_ = 0;
+  std::size_t next_to_fold_ = 0;  // in the list of partitions
 
   // How many records this node had made in all when, for the age of the oldest that a peer lacks.
   struct Mark {

@@ -35,8 +35,9 @@ class ReshardingTest : public ::testing::Test {
   static Identity identity(ShardId shards) {
     return {.cluster = "c", .node = "n1", .number = 1, .partitions = kPartitions, .shards = shards};
   }
-  static ShardOptions options(ShardId id, ShardId shards) {
+  ShardOptions options(ShardId id, ShardId shards) const {
     ShardOptions options;
+    options.replica = replica_;
     options.shard = id;
     options.partition_count = kPartitions;
     options.log.fsync = FsyncPolicy::kAlways;
@@ -46,15 +47,19 @@ class ReshardingTest : public ::testing::Test {
     return options;
   }
 
+  Result<Identity> claim(ShardId shards) {
+    return claim_directory(world_.disk, identity(shards), world_.clock, world_.random);
+  }
   void begin(ShardId shards) {
-    const auto found = claim_directory(world_.disk, identity(shards));
+    const auto found = claim(shards);
     if (!found) throw std::runtime_error(found.error().message);
+    replica_ = found->replica();
     resharding_ = std::make_unique<Resharding>(
         Resharding::Host{.disk = world_.disk,
                          .clock = world_.clock,
                          .random = world_.random,
                          .store = [this](ShardId) { return rows_.shard_store(); },
-                         .options = options,
+                         .options = [this](ShardId id, ShardId n) { return options(id, n); },
                          .inform = [](const std::string&) {},
                          .warn = [this](const std::string& text) { warnings_.push_back(text); }},
         *found, shards);
@@ -128,6 +133,7 @@ class ReshardingTest : public ::testing::Test {
 
   World world_;
   sim::SimStore rows_{world_.scheduler, world_.random};
+  ReplicaId replica_;
   std::unique_ptr<Resharding> resharding_;
   std::vector<std::unique_ptr<Hosted>> shards_;
   std::vector<std::string> warnings_;
@@ -144,7 +150,7 @@ TEST_F(ReshardingTest, MovesWhatLogsHoldToOtherShards) {
   start(1);
   expect(fmt::format("v{}", n));
   EXPECT_EQ(shards_with_logs(), std::set<ShardId>{0});
-  EXPECT_EQ(claim_directory(world_.disk, identity(9))->shards, 1);
+  EXPECT_EQ(claim(9)->shards, 1);
 }
 
 TEST_F(ReshardingTest, MayBeInterruptedAfterAnyStep) {
@@ -197,7 +203,7 @@ TEST_F(ReshardingTest, WhatFormerShardsLeftIsNotTakenForThatOfNewOnes) {
   lose_power();
 
   begin(1);
-  while (claim_directory(world_.disk, identity(1))->shards != 1) ASSERT_TRUE(step());
+  while (claim(1)->shards != 1) ASSERT_TRUE(step());
   rows_.faults.full = true;
   ASSERT_TRUE(finish());
   EXPECT_EQ(warnings_.size(), 1);
@@ -234,7 +240,7 @@ TEST_F(ReshardingTest, ThereAreNoMoreShardsWhileWhatFormerOnesLeftCannotBeRemove
   write("v");
   lose_power();
   begin(1);
-  while (claim_directory(world_.disk, identity(1))->shards != 1) ASSERT_TRUE(step());
+  while (claim(1)->shards != 1) ASSERT_TRUE(step());
   lose_power();
 
   begin(2);

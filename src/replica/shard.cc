@@ -115,7 +115,7 @@ struct Shard::Impl {
   ExpirySweep expiry_sweep;
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
-  std::set<NodeNumber> peers_up;  // meanwhile
+  std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
   std::int64_t last_sync_us = 0;
   std::optional<std::string> warned_error;
   std::uint64_t warned_rescues = 0;
@@ -144,7 +144,7 @@ void Shard::Impl::replay_some() {
 
 void Shard::Impl::begin_service() {
   replayed = true;
-  for (const NodeNumber peer : std::exchange(peers_up, {})) replication.link_up(peer);
+  for (const auto& [node, peer] : std::exchange(peers_up, {})) replication.link_up(peer);
 }
 
 // Removes segments from the log's beginning that recovery does not read and every other replica has
@@ -162,7 +162,11 @@ void Shard::Impl::trim() {
     if (needed && keep) return;
     if (!EVEN_MUTANT(kTrimForgetsFloor)) {
       core.index.all_of_segment(starts[0], [this](const LogIndex::Reach& reach) {
-        for (const auto& [id, vector] : reach) core.at(id).floor.merge(vector);
+        for (const auto& [id, vector] : reach) {
+          Partition& partition = core.at(id);
+          partition.floor.merge(vector);
+          partition.floor.fold_as(partition.state.vector());
+        }
         return true;
       });
     }
@@ -397,11 +401,11 @@ void Shard::tick() {
   impl_->projection.evict(impl_->key_eviction.leaves_the_rest());
 }
 
-void Shard::link_up(NodeNumber peer) {
+void Shard::link_up(ReplicaId peer) {
   impl_->core.close_all();
   // A peer that was told less than the log has would send all of the rest.
   if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
-    impl_->peers_up.insert(peer);
+    impl_->peers_up.insert_or_assign(peer.node(), peer);
     return;
   }
   impl_->replication.link_up(peer);

@@ -48,11 +48,12 @@ class Transport {
 };
 
 // What made a record: a client's command; the sweep, which purges what has expired, or gives it up
-// without having heard all replicas; or a cache policy.
-enum class RecordOrigin : std::uint8_t { kCommand, kPurge, kGiveUp, kCachePolicy };
+// without having heard all replicas; a cache policy; or the folding of earlier runs.
+enum class RecordOrigin : std::uint8_t { kCommand, kPurge, kGiveUp, kCachePolicy, kFolding };
 
 struct ShardOptions {
   NodeNumber node = 1;
+  ReplicaId replica;  // of this run of the process, and of no other: see claim_directory()
   ShardId shard = 0;
   std::uint16_t partition_count = 256;
   // The partitions of this shard that this node is a replica of, ascending, and for each the nodes
@@ -112,6 +113,8 @@ struct ShardStats {
   std::uint64_t snapshots_resumed = 0;
   std::uint64_t snapshots_refused = 0;  // did not match their checksum
   std::uint64_t repaired = 0;           // partitions that were damaged
+  std::uint64_t folds = 0;              // records made here that fold runs
+  std::uint64_t ends_exceeded = 0;      // that had more than what was folded elsewhere
   std::uint64_t conflicts = 0;
   std::uint64_t type_conflicts = 0;
   std::uint64_t digest_comparisons = 0;
@@ -238,9 +241,10 @@ class Shard {
   // turn.
   void tick();
 
-  // A session with a peer's shards began or ended. Messages are opaque here; the handshake (cluster
-  // id, version, partition count) has been made by the caller.
-  void link_up(NodeNumber peer);
+  // A session with a peer's shard began or ended. Messages are opaque here; the handshake (cluster
+  // id, version, partition count) has been made by the caller, and tells which run of the peer it
+  // is. Nothing that comes from an earlier run may be passed on after that.
+  void link_up(ReplicaId peer);
   void link_down(NodeNumber peer);
   // Bad input is reported as an error, upon which the caller ends the link.
   Result<> receive(NodeNumber peer, std::string_view message);

@@ -28,6 +28,7 @@ class Outbox final : public Transport {
 ShardOptions options(NodeNumber node) {
   ShardOptions options;
   options.node = node;
+  options.replica = ReplicaId::make(node, 1);
   options.partition_count = 2;
   options.partitions = {{0, {1, 2}}, {1, {2, 1}}};
   return options;
@@ -115,8 +116,8 @@ struct Pair : ::testing::Test {
   void SetUp() override {
     populate(a, "a");
     populate(b, "b");
-    a.shard.link_up(2);
-    b.shard.link_up(1);
+    a.shard.link_up(b.shard.replica_id());
+    b.shard.link_up(a.shard.replica_id());
   }
 };
 
@@ -247,7 +248,7 @@ std::string state_of(const Node& node, PartitionId id) {
 
 TEST_F(Pair, RefusesAStateThatHasSeenMoreOfItsRunThanItHasMade) {
   const ReplicaId self = a.shard.replica_id();
-  for (const std::uint64_t more : {a.shard.state(0)->vector()[self] + 1, UINT64_MAX}) {
+  for (const std::uint64_t more : {a.shard.state(0)->vector()[self] + 1, VersionVector::kMaxSeq}) {
     Record state;
     state.delta.full = true;
     state.context.add({self, more});

@@ -82,6 +82,7 @@ struct Node : private OwnWorld, DrivenShard {
 
   ShardOptions options() {
     ShardOptions options;
+    options.replica = ReplicaId::make(1, ++runs);
     options.partition_count = 2;
     options.partitions = {{0, {1}}, {1, {1}}};
     options.pass_bytes = pass_bytes;
@@ -109,6 +110,7 @@ struct Node : private OwnWorld, DrivenShard {
 
   sim::SimStore rows{world.scheduler, world.random};
   Silence out;
+  std::uint32_t runs = 0;
   int slices = 0;  // so often memory is over its limit nevertheless
   std::uint64_t pass_bytes;
   std::size_t listing_step = 2048;

@@ -20,6 +20,7 @@ struct Replica : DrivenShard {
   void start() {
     ShardOptions options;
     options.node = number;
+    options.replica = ReplicaId::make(number, ++runs);
     options.partition_count = 1;
     options.partitions = {{0, replicas}};
     options.log.segment_bytes = 1 << 10;
@@ -48,6 +49,7 @@ struct Replica : DrivenShard {
   const NodeNumber number;
   const std::vector<NodeNumber> replicas;
   Random random;
+  std::uint32_t runs = 0;
   std::uint64_t retain_bytes = 1 << 30;
   std::uint64_t piece_bytes = 256 << 10;
   std::uint64_t window_bytes = 4 << 20;

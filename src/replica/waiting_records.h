@@ -32,9 +32,37 @@ class WaitingRecords {
   // waited for one of them; it says what else that record lacks, nothing if it is ready.
   template <typename Look>
   void joined(ReplicaId replica, std::uint64_t seq, Look look) {
+    wake({replica, 0}, {replica, seq}, look);
+  }
+  // What every record that waits lacks may have been joined.
+  template <typename Look>
+  void joined(const VersionVector& seen, Look look) {
+    for (const VersionVector::Entry& entry : seen.entries()) {
+      // What is folded has been seen, whatever its number.
+      if (entry.folds) joined_before(entry.replica, look);
+      joined(entry.replica, entry.seq, look);
+    }
+  }
+
+  bool any_ready() const { return !ready_.empty(); }
+  // One that is ready, and its bytes. There is one.
+  std::pair<Dot, std::string> take_ready();
+
+  // Forgets those that runs of the same line made before this one.
+  void drop_before(ReplicaId replica);
+  void clear() { *this = {}; }
+
+ private:
+  template <typename Look>
+  void joined_before(ReplicaId replica, Look look) {
+    wake({replica.first_of_line(), 0}, {replica, 0}, look);
+  }
+  // Looks again at what waits for one of these, the last included.
+  template <typename Look>
+  void wake(const Dot& first, const Dot& last, Look look) {
     std::vector<Dot> woken;
-    auto at = lacking_.lower_bound(Dot{replica, 0});
-    while (at != lacking_.end() && at->first.replica == replica && at->first.seq <= seq) {
+    auto at = lacking_.lower_bound(first);
+    while (at != lacking_.end() && at->first <= last) {
       woken.insert(woken.end(), at->second.begin(), at->second.end());
       at = lacking_.erase(at);
     }
@@ -47,19 +75,7 @@ class WaitingRecords {
       }
     }
   }
-  // What every record that waits lacks may have been joined.
-  template <typename Look>
-  void joined(const VersionVector& seen, Look look) {
-    for (const Dot& entry : seen.entries()) joined(entry.replica, entry.seq, look);
-  }
 
-  bool any_ready() const { return !ready_.empty(); }
-  // One that is ready, and its bytes. There is one.
-  std::pair<Dot, std::string> take_ready();
-
-  void clear() { *this = {}; }
-
- private:
   absl::btree_map<Dot, std::string> records_;
   absl::btree_map<Dot, std::vector<Dot>> lacking_;  // what is lacking, and by whom
   std::deque<Dot> ready_;

@@ -19,11 +19,13 @@ std::string random_run_id() {
 
 }  // namespace
 
-NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_contexts)
+NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_contexts,
+                         ReplicaId replica_id)
     : config(std::move(given)),
       placement(config.cluster),
       number(config.self().number),
       shards(shard_count),
+      replica(replica_id),
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
       options(config.client, config.slow_log, config.memory),

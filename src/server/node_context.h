@@ -38,7 +38,7 @@ struct StopRequest {
 };
 
 struct NodeContext {
-  NodeContext(Config config, ShardId shards, TlsContexts tls);
+  NodeContext(Config config, ShardId shards, TlsContexts tls, ReplicaId replica);
   ~NodeContext();
   NodeContext(const NodeContext&) = delete;
   NodeContext& operator=(const NodeContext&) = delete;
@@ -47,6 +47,7 @@ struct NodeContext {
   const cluster::Placement placement;
   const NodeNumber number;
   const ShardId shards;
+  const ReplicaId replica;  // of this run
   const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   const std::string run_id;  // 40 hexadecimal digits, as in INFO
   TlsContexts tls;

@@ -21,7 +21,7 @@
 namespace even::server {
 
 inline constexpr std::string_view kPeerMagic = "EVENPEER";
-inline constexpr std::uint32_t kPeerProtocol = 4;
+inline constexpr std::uint32_t kPeerProtocol = 5;
 
 struct Hello {
   std::uint32_t protocol = kPeerProtocol;

@@ -175,7 +175,7 @@ void PeerHub::link_begins(PeerLink& link) {
   }
   spdlog::info("shard {}: link to {} is up", thread_.id(), link.describe());
   if (!shares_partitions(node)) return;
-  thread_.lease().when_free([this, node] { thread_.shard().link_up(node); });
+  thread_.lease().when_free([this, replica = link.replica()] { thread_.shard().link_up(replica); });
 }
 
 void PeerHub::link_ends(PeerLink& link, const std::string& reason) {

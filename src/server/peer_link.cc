@@ -183,6 +183,7 @@ void PeerLink::take_handshake_frame(FrameType type, std::string_view body) {
       }
       if (!accepted) return refuse(accepted.error().message);
       node_ = hello->node;
+      replica_ = hello->replica;
       hello_accepted_ = true;
       enqueue(FrameType::kWelcome, {});
       flush();

@@ -57,6 +57,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void end(const std::string& reason);
 
   NodeNumber node() const { return node_; }
+  // Which run of it, once its hello has come.
+  ReplicaId replica() const { return replica_; }
   bool dialed() const { return dialed_ != 0; }
   bool in_session() const { return in_session_; }
   // The other side (or this one) does not accept the link, as opposed to not being reachable.
@@ -88,6 +90,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   Stream stream_;
   const NodeNumber dialed_;
   NodeNumber node_;
+  ReplicaId replica_;
   std::string remote_;
   bool in_session_ = false;
   bool hello_accepted_ = false;

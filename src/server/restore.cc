@@ -25,6 +25,8 @@ Result<Identity> new_identity(const RestoreRequest& request, const BackupEntry& 
     return fail(fmt::format("backup {} in {} has data of format {}, this version of Even reads {}",
                             backup.id, request.backups, identity->format, kDataFormat));
   }
+  identity->line = 0;  // what made the backup may have gone on
+  identity->run = 0;
   if (request.cluster) identity->cluster = *request.cluster;
   if (request.node) identity->node = *request.node;
   if (request.number) identity->number = *request.number;

@@ -11,10 +11,12 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <optional>
+#include <random>
 #include <thread>
 
 #include "base/memory.h"
 #include "base/version.h"
+#include "env/posix_clock.h"
 #include "env/posix_disk.h"
 #include "replica/identity.h"
 #include "server/backup_runner.h"
@@ -42,7 +44,7 @@ ShardId shard_count(const NodeOptions& options) {
 class Server {
  public:
   Server(Config config, ShardId shards, TlsContexts tls, Identity found)
-      : node_(std::move(config), shards, std::move(tls)),
+      : node_(std::move(config), shards, std::move(tls), found.replica()),
         found_(std::move(found)),
         signals_(io_, SIGINT, SIGTERM),
         http_(io_, node_),
@@ -298,8 +300,10 @@ int run_node(Config config) {
   Identity found;
   {
     auto disk = PosixDisk::open(config.node.data, [](PosixDisk::Task) {});
-    auto claimed =
-        disk ? claim_directory(**disk, config.identity(shards)) : std::unexpected(disk.error());
+    const PosixClock clock;
+    Random random(std::random_device{}());
+    auto claimed = disk ? claim_directory(**disk, config.identity(shards), clock, random)
+                        : std::unexpected(disk.error());
     if (!claimed) {
       spdlog::critical("data directory {}: {}", config.node.data, claimed.error().message);
       return 1;

@@ -26,6 +26,7 @@ FsyncPolicy policy_of(Fsync fsync) {
 ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) {
   ShardOptions options;
   options.node = node.number;
+  options.replica = node.replica;
   options.shard = id;
   options.partition_count = node.placement.partitions();
   for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {

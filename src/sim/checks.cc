@@ -54,6 +54,18 @@ void check_residue(const Node& node, PartitionId partition, const char* when) {
                        partition, state.residue_keys(), keys));
 }
 
+// What the nodes' earlier runs have made is everywhere: it has been folded where there is something
+// to fold it under.
+void check_folded(const Nodes& nodes, const Node& node, const PartitionStatus& p,
+                  const char* when) {
+  for (const auto& maker : nodes) {
+    const ReplicaId now = maker->replica();
+    if (p.vector[now] == 0 || !p.vector.names_before(now)) continue;
+    violated(fmt::format("{}, n{}: partition {} has not folded what precedes {}: {}", when,
+                         node.number, p.partition, now.to_string(), p.vector.to_string()));
+  }
+}
+
 }  // namespace
 
 void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
@@ -63,6 +75,9 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
   for (const auto& n : nodes) {
     if (n->digest_mismatches() > 0)
       violated(fmt::format("n{} reported a digest mismatch", n->number));
+    // Impossible unless disks are lost: see docs/folding.md.
+    if (n->ends_exceeded() > 0 && run.options.wipe == 0 && run.options.restore == 0)
+      violated(fmt::format("n{} has more of a run than the record that folds it", n->number));
   }
   faults.failing_read = failing_read;
 }
@@ -99,6 +114,7 @@ void check_content(const Run& run, const Nodes& nodes, const char* when) {
   for (const auto& n : nodes) {
     for (const PartitionStatus& p : n->partitions()) {
       check_residue(*n, p.partition, when);
+      check_folded(nodes, *n, p, when);
       // Last: it brings what is cold into memory, and residue with it.
       if (const auto right = run.oracle.check(p.partition, n->state(p.partition)); !right) {
         violated(fmt::format("{}, n{}: {}", when, n->number, right.error().message));

@@ -64,6 +64,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   const RunOptions& options = run_.options;
   ShardOptions o;
   o.node = number;
+  o.replica = replica_;
   o.shard = shard;
   o.partition_count = options.partitions;
   o.expiry_wait_ms = options.expiry_wait_ms;
@@ -111,8 +112,10 @@ void Node::start() {
   disk.faults.full = rows.faults.full = false;
   ++run_number_;
   began_settling_ = run_.settling;
-  const auto found = claim_directory(disk, identity(configured_shards));
+  const auto found = claim_directory(disk, identity(configured_shards), clock, random);
   if (!found) return start_failed(found.error().message);
+  replica_ = found->replica();
+  runs_.push_back(replica_);
   const auto note = [this](const std::string& text) { run_.event("n{}: {}", number, text); };
   resharding_ = std::make_unique<Resharding>(
       Resharding::Host{
@@ -192,7 +195,7 @@ void Node::serve() {
 void Node::forgive(Loss loss) {
   const bool loses_disk = loss == Loss::kDisk || loss == Loss::kToBackup;
   if (loses_disk || run_.options.fsync != FsyncPolicy::kAlways) {
-    for (const auto& shard : shards_) ended_.push_back(shard->shard().replica_id());
+    ended_.push_back(replica_);
     // After a failed sync the kernel may have dropped what it could not write. Of shards that were
     // started for their logs alone it is not known whether one has failed.
     const bool sync_failed = up() ? write_error() : run_.options.failing_sync > 0;
@@ -202,11 +205,7 @@ void Node::forgive(Loss loss) {
   }
   if (!loses_disk) return;
   // All that it ever made may have been nowhere else.
-  for (const PartitionStatus& p : partitions()) {
-    for (const Dot& dot : p.vector.entries()) {
-      if (dot.replica.node() == number) run_.oracle.forgive(dot.replica);
-    }
-  }
+  for (const ReplicaId replica : runs_) run_.oracle.forgive(replica);
 }
 
 void Node::crash(Loss loss) {
@@ -303,6 +302,8 @@ void Node::count() const {
     run_.outcome.conflicts += stats.conflicts;
     run_.outcome.repairs += stats.repaired;
     run_.outcome.evicted += stats.keys_evicted;
+    run_.outcome.folds += stats.folds;
+    run_.outcome.ends_exceeded += stats.ends_exceeded;
   }
 }
 
@@ -334,6 +335,12 @@ bool Node::replaying() const {
       shards_, [](const auto& shard) { return shard->shard().replay_progress().under_way(); });
 }
 
+std::uint64_t Node::ends_exceeded() const {
+  std::uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->shard().stats().ends_exceeded;
+  return sum;
+}
+
 std::uint64_t Node::records_pending() const {
   std::uint64_t sum = 0;
   for (const auto& shard : shards_) sum += shard->shard().stats().records_pending;
@@ -346,11 +353,16 @@ std::size_t Node::replies_held() const {
   return sum;
 }
 
-void Node::link(NodeNumber peer, ShardId shard, bool is_up) {
-  run_.event("n{}: link of shard {} to n{} {}", number, shard, peer, is_up ? "up" : "down");
-  HostedShard& hosted = *shards_[shard];
-  is_up ? hosted.shard().link_up(peer) : hosted.shard().link_down(peer);
-  hosted.need_turn();
+void Node::link_up(ReplicaId peer, ShardId shard) {
+  run_.event("n{}: link of shard {} to {} up", number, shard, peer.to_string());
+  shards_[shard]->shard().link_up(peer);
+  shards_[shard]->need_turn();
+}
+
+void Node::link_down(NodeNumber peer, ShardId shard) {
+  run_.event("n{}: link of shard {} to n{} down", number, shard, peer);
+  shards_[shard]->shard().link_down(peer);
+  shards_[shard]->need_turn();
 }
 
 void Node::receive(NodeNumber peer, ShardId shard, const std::string& message) {

@@ -70,7 +70,9 @@ class Node {
   void back_up();
 
   // The rest is for when it is up.
-  void link(NodeNumber peer, ShardId shard, bool is_up);
+  void link_up(ReplicaId peer, ShardId shard);
+  void link_down(NodeNumber peer, ShardId shard);
+  ReplicaId replica() const { return replica_; }
   void receive(NodeNumber peer, ShardId shard, const std::string& message);
   // Executes what a client asks for, if this node holds all keys of it. Returns whether a reply is
   // due.
@@ -80,6 +82,7 @@ class Node {
   const PartitionState& state(PartitionId partition) const;
   bool write_error() const;
   std::uint64_t digest_mismatches() const;
+  std::uint64_t ends_exceeded() const;
   std::uint64_t records_pending() const;
   // Whether some of its logs has not been replayed yet.
   bool replaying() const;
@@ -124,6 +127,8 @@ class Node {
   std::unique_ptr<Resharding> resharding_;  // while it starts
   std::optional<CacheShares> cache_shares_;
   std::vector<std::unique_ptr<HostedShard>> shards_;  // none while it is not up
+  ReplicaId replica_;                                 // since it was started last
+  std::vector<ReplicaId> runs_;                       // all that there ever were
   std::vector<ReplicaId> ended_;  // runs of which something may not be on the disk yet
   std::map<PartitionId, VersionVector> vectors_;  // as last seen, to check that they only grow
   std::int64_t latest_ms_ = 0;                    // that its clock has shown when it made a record

@@ -117,6 +117,7 @@ Result<> Oracle::made(std::string_view bytes, RecordOrigin origin, std::int64_t 
   if (!record) return fail("a record was made that cannot be decoded: " + record.error().message);
   made->record = std::move(*record);
   const Id id{made->record.partition, made->record.dot()};
+  if (made->record.folds) foldings_[id.first].push_back(&made->record);
   if (!records_.emplace(id, std::move(made)).second) {
     return fail(
         fmt::format("dot {} of partition {} was used twice", id.second.to_string(), id.first));
@@ -199,9 +200,19 @@ std::optional<Dot> Oracle::lost(PartitionId partition, NodeNumber node,
   return std::nullopt;
 }
 
+bool Oracle::seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const {
+  if (!state.vector().covers(dot)) return false;
+  const auto foldings = foldings_.find(partition);
+  if (foldings == foldings_.end()) return true;
+  return std::ranges::none_of(foldings->second, [&](const Record* folding) {
+    return dot.replica.precedes(folding->origin) && dot.seq > folding->context[dot.replica] &&
+           state.vector().covers(folding->dot());
+  });
+}
+
 Result<> Oracle::check(PartitionId partition, const PartitionState& state) const {
   for (const auto& [owner, dot] : acknowledged_) {
-    if (owner != partition || state.vector().covers(dot) || forgiven_.contains(dot.replica))
+    if (owner != partition || forgiven_.contains(dot.replica) || seen_by(state, partition, dot))
       continue;
     return fail(
         fmt::format("acknowledged record {} of partition {} was lost", dot.to_string(), partition));
@@ -210,7 +221,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
   // The records that the state has seen, and what they say of each leaf of each key.
   std::vector<const Made*> seen;
   for (const auto& [id, made] : records_) {
-    if (id.first == partition && state.vector().covers(id.second)) seen.push_back(made.get());
+    if (id.first == partition && seen_by(state, partition, id.second)) seen.push_back(made.get());
   }
   std::map<std::string, std::set<Leaf>> leaves;
   for (const Made* made : seen) {

@@ -69,9 +69,13 @@ class Oracle {
 
   Result<> check_purges(PartitionId partition, const std::vector<const Made*>& seen,
                         const std::string& key) const;
+  // Whether the state has seen the record. One beyond the end of a run that has been folded is
+  // void, although the vector covers it.
+  bool seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const;
 
   const CachePolicy policy_;
   const std::int64_t expiry_wait_ms_;
+  std::map<PartitionId, std::vector<const Record*>> foldings_;
   std::map<Id, std::unique_ptr<Made>> records_;
   std::map<IncrementId, double> increments_;
   std::set<Id> acknowledged_;

@@ -19,6 +19,8 @@ struct Outcome {
   std::uint64_t repairs = 0;          // of damaged partitions
   std::uint64_t evicted = 0;          // keys that a cache policy deleted
   std::uint64_t reshardings = 0;      // begun
+  std::uint64_t folds = 0;            // records that fold runs
+  std::uint64_t ends_exceeded = 0;    // partitions that had more than what was folded elsewhere
   std::uint64_t listings = 0;         // that were made in steps
   std::uint64_t while_replaying = 0;  // commands that were executed while a log was replayed
   double simulated_seconds = 0;

@@ -41,6 +41,7 @@ class World {
   void schedule_faults();
   void cut_off();
   void crash();
+  void restart();
   ShardId other_number_of_shards();
   void change_shards();
   void start_all();
@@ -64,9 +65,9 @@ World::World(Run& run)
       network_(
           run.options, run.scheduler, run.random,
           {.up = [this](NodeNumber at, NodeNumber peer,
-                        ShardId shard) { node(at).link(peer, shard, true); },
+                        ShardId shard) { node(at).link_up(node(peer).replica(), shard); },
            .down = [this](NodeNumber at, NodeNumber peer,
-                          ShardId shard) { node(at).link(peer, shard, false); },
+                          ShardId shard) { node(at).link_down(peer, shard); },
            .receive = [this](NodeNumber at, NodeNumber peer, ShardId shard,
                              const std::string& message) { receive(at, peer, shard, message); },
            .shards = [this](NodeNumber n) { return node(n).shards(); }}),
@@ -155,6 +156,20 @@ void World::crash() {
   });
 }
 
+// Runs that are short, and many.
+void World::restart() {
+  Node& n = any_node();
+  if (!n.up()) return;
+  if (run_.random.chance(0.3)) {
+    n.stop();
+  } else {
+    n.crash(run_.random.chance(run_.options.kill) ? Loss::kProcess : Loss::kPower);
+  }
+  run_.scheduler.after(run_.around(5'000), [&n] {
+    if (n.down()) n.start();
+  });
+}
+
 ShardId World::other_number_of_shards() {
   return static_cast<ShardId>(1 + (shards_ + run_.random.below(kMostShards - 1)) % kMostShards);
 }
@@ -206,6 +221,7 @@ void World::schedule_faults() {
 
   if (nodes_.size() > 1) every(options.partition_every_us, [this] { cut_off(); });
   every(options.crash_every_us, [this] { crash(); });
+  every(options.restart_every_us, [this] { restart(); });
   every(options.reshard_every_us, [this] { change_shards(); });
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();

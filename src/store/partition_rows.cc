@@ -12,7 +12,7 @@
 namespace even {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
 // Sections of a partition, in order. The first three are those of the first generation. Those after
 // it have theirs within kLater, behind the generation, but for the summaries, which are neighbours.
@@ -138,10 +138,8 @@ TableSummary decode_summary(Reader& reader) {
   summary.digest = reader.number<std::uint64_t>();
   summary.counters = reader.number<std::uint64_t>();
   for (auto left = reader.number<std::uint16_t>(); left > 0 && reader.ok(); --left) {
-    Dot dot;
-    dot.replica.value = reader.number<std::uint64_t>();
-    dot.seq = reader.number<std::uint64_t>();
-    summary.seen.add(dot);
+    const ReplicaId replica{reader.number<std::uint64_t>()};
+    summary.seen.add_bits(replica, reader.number<std::uint64_t>());
   }
   return summary;
 }
@@ -244,9 +242,9 @@ class RowWriter final : public ChangeVisitor {
     put_little_endian(value_, std::uint64_t{summary.counters});
     const auto& seen = summary.seen.entries();
     put_little_endian(value_, static_cast<std::uint16_t>(seen.size()));
-    for (const Dot& dot : seen) {
-      put_little_endian(value_, dot.replica.value);
-      put_little_endian(value_, dot.seq);
+    for (const VersionVector::Entry& entry : seen) {
+      put_little_endian(value_, entry.replica.value);
+      put_little_endian(value_, VersionVector::bits(entry));
     }
   }
 
@@ -285,10 +283,11 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   summary.objects = reader.number<std::uint64_t>();
   summary.live_keys = reader.number<std::uint64_t>();
   while (reader.ok() && !reader.at_end()) {
-    Dot dot;
-    dot.replica.value = reader.number<std::uint64_t>();
-    dot.seq = reader.number<std::uint64_t>();
-    if (reader.ok()) summary.vector.add(dot);
+    const ReplicaId replica{reader.number<std::uint64_t>()};
+    const auto bits = reader.number<std::uint64_t>();
+    if (reader.ok() && !summary.vector.add_bits(replica, bits)) {
+      return fail("the store holds a malformed summary of a partition");
+    }
   }
   if (!reader.ok()) return fail("the store holds a malformed summary of a partition");
   return summary;
@@ -433,9 +432,10 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
   put_little_endian(value, summary.digest);
   put_little_endian(value, summary.objects);
   put_little_endian(value, summary.live_keys);
-  for (const Dot& dot : summary.vector.entries()) {
-    put_little_endian(value, dot.replica.value);
-    put_little_endian(value, dot.seq);
+  for (const VersionVector::Entry& entry : summary.vector.entries()) {
+    put_little_endian(value, entry.replica.value);
+    put_little_endian(
+        value, EVEN_MUTANT(kFoldNotStored) ? std::uint64_t{entry.seq} : VersionVector::bits(entry));
   }
   out.put(summary_row(rows), value);
   return taken;
@@ -444,6 +444,10 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
 void PartitionRows::stored() {
   generation_ = next_generation_.value_or(generation_);
   next_generation_.reset();
+}
+
+void PartitionRows::note_damage(const std::string& damage) {
+  if (!damage_) damage_ = damage;
 }
 
 void PartitionRows::close(const std::string& damage) {

@@ -46,6 +46,8 @@ class PartitionRows final : public StoredObjects {
   // What was found that cannot be read, first of all; nothing when there is no damage, as far as is
   // known.
   const std::optional<std::string>& damage() const { return damage_; }
+  // What is read is not what it should be, although it can be read.
+  void note_damage(const std::string& damage);
   // Nothing can be read from now on, because of `damage`.
   void close(const std::string& damage);
   bool closed() const { return closed_; }
