@@ -78,7 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::vector<std::string> read;
     for (LogPosition at = log.log->begin(); at < log.log->end();) {
       const auto next =
-          log.log->read(at, 1, [&](std::string_view record) { read.emplace_back(record); });
+          log.log->read(at, 1, [&](LogPosition, std::string_view record) { read.emplace_back(record); });
       require(next.has_value() && *next > at);
       at = *next;
     }

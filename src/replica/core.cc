@@ -180,11 +180,12 @@ void ShardCore::fold(Partition& partition) {
   const Hlc time = hybrid_clock.tick(turn_ms());
   Record record = Record::begin(partition.id, self, time, partition.state.vector());
   record.folds = true;
-  scratch_.clear();
-  encode_record(record, scratch_);
-  if (options.observe) options.observe(scratch_, RecordOrigin::kFolding);
-  append(scratch_, partition.id, record.dot());
+  std::string bytes;
+  encode_record(record, bytes);
+  if (options.observe) options.observe(bytes, RecordOrigin::kFolding);
+  append(bytes, partition.id, record.dot());
   join(partition, record);
+  if (!partition.waiting.empty()) note_seen(partition);
   ++stats.records_local;
   ++stats.folds;
 }

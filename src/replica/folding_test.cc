@@ -38,6 +38,7 @@ struct Member : DrivenShard, Transport {
     shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, *this);
     const auto recovered = shard->recover();
     ASSERT_TRUE(recovered) << recovered.error().message;
+    shard->replay_all();
   }
   void stop() {
     ASSERT_TRUE(shard->close());

@@ -30,8 +30,10 @@ struct Replaying : ::testing::Test {
   Replaying() { start(); }
   ~Replaying() override { node.shard.reset(); }
 
+  std::uint32_t runs = 0;
   ShardOptions options() {
     ShardOptions options;
+    options.replica = ReplicaId::make(options.node, ++runs);
     options.partition_count = kPartitions;
     for (PartitionId p = 0; p < kPartitions; ++p) options.partitions.push_back({p, {1, 2}});
     options.log.fsync = FsyncPolicy::kAlways;
@@ -197,7 +199,7 @@ TEST_F(Replaying, OfALogThatIsTooLongForMemoryTheFirstPartIsReplayedBefore) {
 TEST_F(Replaying, ReplicationBeginsWhenAllIsReplayed) {
   write("old");
   restart();
-  node.shard->link_up(2);
+  node.shard->link_up(ReplicaId::make(2, 1));
   while (progress().under_way()) {
     EXPECT_THAT(node.out.messages, IsEmpty());
     node.tick();
@@ -209,7 +211,7 @@ TEST_F(Replaying, ReplicationBeginsWhenAllIsReplayed) {
 TEST_F(Replaying, ALinkThatBrokeMeanwhileIsNotBegun) {
   write("old");
   restart();
-  node.shard->link_up(2);
+  node.shard->link_up(ReplicaId::make(2, 1));
   node.shard->link_down(2);
   replay_the_rest();
   node.pass_time();

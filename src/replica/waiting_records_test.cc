@@ -18,7 +18,7 @@ struct Waiting : ::testing::Test {
   int looks = 0;
 
   std::optional<Dot> lacking(const Dot& dot) {
-    for (const Dot& needed : needs.at(dot).entries()) {
+    for (const Dot needed : needs.at(dot).entries()) {
       if (!seen.covers(needed)) return needed;
     }
     return std::nullopt;

@@ -29,7 +29,7 @@ const char* describe(Loss loss) {
 }
 
 // What taking in records from peers may cost: how often one is decoded, on the average.
-constexpr std::uint64_t kDecodedForEach = 3;
+constexpr std::uint64_t kDecodedForEach = 4;
 constexpr std::uint64_t kDecodedAtOnce = 100;
 
 }  // namespace
