@@ -15,6 +15,11 @@ target_link_libraries(even_flags INTERFACE fmt::fmt spdlog::spdlog msgpackc-cxx)
 if(EVEN_SANITIZE)
   target_compile_options(even_flags INTERFACE -fsanitize=${EVEN_SANITIZE} -fno-omit-frame-pointer
                                               -fno-sanitize-recover=all)
+  if(EVEN_SANITIZE MATCHES "undefined" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Undefined behaviour ends the program where it is, and the address sanitizer says where that was. Messages that
+    # tell what kind it was would make compiling take a quarter longer.
+    target_compile_options(even_flags INTERFACE -fsanitize-undefined-trap-on-error)
+  endif()
   if(EVEN_SANITIZE MATCHES "thread")
     # ThreadSanitizer does not know Asio's memory fences; the locks beside them order everything it needs.
     target_compile_definitions(even_flags INTERFACE BOOST_ASIO_DISABLE_FENCED_BLOCK)
