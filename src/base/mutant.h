@@ -59,12 +59,8 @@
   X(kRecordWritesTwice, "commands that write the same go into one record")                        \
   X(kFoldsUnheard, "a replica folds its earlier runs without having heard from all others")       \
   X(kFoldsAsItHas, "a replica folds its earlier runs although another one has more of them")      \
-  X(kFoldsEarly, "a record that folds is joined before all of what it folds has come")            \
   X(kFoldedRunUnknown, "records of a run that is folded are taken for new")                       \
   X(kFoldNotStored, "the store forgets that runs are folded")                                     \
-  X(kFoldedRunsWait,                                                                              \
-    "records of a run that is over wait on, though its node has been heard since")                \
-  X(kRelayNotDurable, "what a node got from others it passes on before it is durable")            \
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 
 namespace even {

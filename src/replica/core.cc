@@ -322,7 +322,6 @@ bool ShardCore::free_removed() {
 }
 
 void ShardCore::drop_pending_before(ReplicaId replica) {
-  if (EVEN_MUTANT(kFoldedRunsWait)) return;
   for (const auto& partition : partitions_) {
     WaitingRecords& waiting = partition->waiting;
     pending_bytes -= waiting.bytes();

@@ -19,7 +19,6 @@ std::optional<Dot> Partition::lacking(const VersionVector& seen, const Record& r
   if (EVEN_MUTANT(kSkipDependencyCheck)) return std::nullopt;
   for (const VersionVector::Entry& needed : record.context.entries()) {
     if (needed.replica == dot.replica) continue;
-    if (EVEN_MUTANT(kFoldsEarly) && record.folds && needed.replica.precedes(dot.replica)) continue;
     if (!seen.covers_entry(needed)) return needed.dot();
   }
   return std::nullopt;

@@ -343,7 +343,7 @@ void Replication::on_progress(Peer& peer, const SnapshotProgress& progress) {
 }
 
 bool Replication::durable(LogPosition position) {
-  if (core_.log.durable() >= position || EVEN_MUTANT(kRelayNotDurable)) return true;
+  if (core_.log.durable() >= position) return true;
   if (!core_.log.error()) core_.log.sync();
   return false;
 }
@@ -354,7 +354,7 @@ bool Replication::pump_records(Peer& peer) {
   RecordsBuilder batch(peer.next_number);
   // What this run has not made itself is not passed on before it is durable here: see
   // docs/folding.md. It is passed over, as it mostly comes from its maker; if not, that is a gap.
-  const LogPosition durable = EVEN_MUTANT(kRelayNotDurable) ? core_.log.end() : core_.log.durable();
+  const LogPosition durable = core_.log.durable();
   const auto next =
       core_.log.read(peer.cursor, kBatchBytes, [&](LogPosition frame, std::string_view bytes) {
         const auto head = decode_record_head(bytes);

@@ -206,8 +206,7 @@ void ShardThread::schedule_tick() {
 void ShardThread::tick() {
   if (!lease_.lent()) {
     shard_->tick();
-    // The pass of the store that is behind has the cores meanwhile.
-    std::this_thread::sleep_for(std::chrono::microseconds(shard_->pause_us()));
+    pace_writes(clock_.monotonic_us());
   }
   const std::int64_t now_us = clock_.monotonic_us();
   forwarder_.tick(now_us);
@@ -228,6 +227,14 @@ void ShardThread::tick() {
     drained_->set_value();
     drained_.reset();
   }
+}
+
+// Of a pause that has ended, writers have until the next tick before there may be another.
+void ShardThread::pace_writes(std::int64_t now_us) {
+  if (now_us < writes_pause_until_us_) return;
+  if (std::exchange(writes_pause_until_us_, 0) != 0) return;
+  const std::int64_t pause_us = shard_->pause_us();
+  if (pause_us > 0 && !drained_) writes_pause_until_us_ = now_us + pause_us;
 }
 
 void ShardThread::watch_memory(std::int64_t now_us) {

@@ -148,9 +148,11 @@ class ShardThread {
   const std::unordered_map<std::uint64_t, std::shared_ptr<Connection>>& clients() const {
     return clients_;
   }
-  // Writes are to wait for the store, since memory is over its limit and what has changed must be
-  // stored before it can leave memory. Not for ever: the limit may be too low for what there is.
+  // Writes are to wait for the store: for a while where its passes are behind (Shard::pause_us()),
+  // or since memory is over its limit and what has changed must be stored before it can leave
+  // memory. Not for ever: the limit may be too low for what there is.
   bool must_wait_for_store() const {
+    if (writes_pause_until_us_ != 0 && clock_.monotonic_us() < writes_pause_until_us_) return true;
     return node_.shards_short_of_memory.load(std::memory_order_relaxed) > 0 &&
            clock_.monotonic_us() < patience_ends_us_;
   }
@@ -174,6 +176,7 @@ class ShardThread {
   void tick();
   void close_idle_clients();
   void sample_rates(std::int64_t now_us);
+  void pace_writes(std::int64_t now_us);
   void watch_memory(std::int64_t now_us);
   // Clients that do not wait for the node to stop.
   std::vector<std::shared_ptr<Connection>> clients_to_close() const;
@@ -215,6 +218,7 @@ class ShardThread {
   std::vector<std::weak_ptr<Connection>> waiting_for_store_;
   bool short_of_memory_ = false;
   std::int64_t patience_ends_us_ = 0;
+  std::int64_t writes_pause_until_us_ = 0;  // 0: there is no pause
 
   CommandStats stats_;
   CommandTimer timer_;
