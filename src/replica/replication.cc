@@ -143,8 +143,11 @@ Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.sent.merge(theirs.vector);
     }
     state.damaged = theirs.condition != ReportMessage::Partition::Condition::kWhole;
-    if (!state.told) state.told = {report.clock_ms, theirs.vector};
-    state.hear(partition->state.vector());
+    // What a damaged one had seen is more than it can say.
+    if (!state.damaged) {
+      if (!state.told) state.told = {report.clock_ms, theirs.vector};
+      state.hear(partition->state.vector());
+    }
     if (theirs.condition == ReportMessage::Partition::Condition::kWantsState &&
         !partition->damaged() && !peer.is_sent(theirs.partition) &&
         (state.state_sent_us == 0 || now_us - state.state_sent_us >= kAskIntervalUs)) {
