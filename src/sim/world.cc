@@ -158,7 +158,7 @@ void World::crash() {
 
 // Runs that are short, and many.
 void World::restart() {
-  Node& n = any_node();
+  Node& n = unsafe_node();
   if (!n.up()) return;
   if (run_.random.chance(0.3)) {
     n.stop();
