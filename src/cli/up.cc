@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,8 @@ constexpr int kDefaultNodes = 3;
 constexpr std::chrono::seconds kReadyTimeout(120);
 // A start that takes no longer needs no words.
 constexpr std::chrono::seconds kFirstNotice(2);
+constexpr std::chrono::seconds kPortPatience(1);
+constexpr milliseconds kPortPoll(20);
 constexpr std::chrono::seconds kNoticeInterval(5);
 constexpr size_t kTailLines = 20;
 
@@ -170,14 +173,24 @@ std::optional<User> user_of(uint16_t port) {
   return {};
 }
 
+// A process that was killed gives its ports back a moment later than it is gone.
+bool becomes_free(uint16_t port, steady_clock::time_point deadline) {
+  while (!port_is_free(port)) {
+    if (steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kPortPoll);
+  }
+  return true;
+}
+
 // Says which ports that the nodes need are taken, and what can be done; true if none is.
 bool ports_are_free(const std::vector<const LocalNode*>& nodes) {
   bool all_free = true;
+  const auto deadline = steady_clock::now() + kPortPatience;
   for (const LocalNode* node : nodes) {
     for (const auto& [port, use] :
          {std::pair{node->client_port(), "clients"}, std::pair{node->peer_port(), "peers"},
           std::pair{node->http_port(), "HTTP"}}) {
-      if (port_is_free(port)) continue;
+      if (becomes_free(port, deadline)) continue;
       all_free = false;
       if (const std::optional<User> user = user_of(port)) {
         complain(
