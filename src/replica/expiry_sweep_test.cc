@@ -115,6 +115,27 @@ TEST_F(ExpirySweepTest, AReplicaThatOnlyAppearsToHaveBeenHeardIsWaitedFor) {
   expect_both({"get", "k"}, "$1\r\nv\r\n");
 }
 
+TEST_F(ExpirySweepTest, WhatAPeerHasLostSinceItSaidToHaveItIsNotWaitedFor) {
+  a.run({"set", "k", "v", "px", "1000"});
+  pass(20);
+  // A record of node 1 that nobody gets to see; node 1 then restarts without it.
+  ReportMessage report;
+  report.clock_ms = world.clock.wall_ms();
+  report.partitions.push_back({0, a.state().vector(), 0});
+  report.partitions[0].vector.add({a.shard->replica_id(), 999});
+  ASSERT_TRUE(b.shard->receive(1, encode_report(report)));
+  cut();
+  link();
+  for (int i = 0; i < 4 * kTicksPerSecond; ++i) {
+    world.run_for(5'000);
+    a.tick();
+    b.tick();
+    exchange(a, b);
+    b.out.messages.clear();  // so that node 1 does not purge it
+  }
+  EXPECT_TRUE(b.state().empty());
+}
+
 TEST_F(ExpirySweepTest, WhatHasWaitedForAnAbsentReplicaLongEnoughIsGivenUpAndLaterForgotten) {
   a.run({"set", "k", "v", "px", "1000"});
   a.run({"set", "stays", "v"});

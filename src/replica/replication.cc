@@ -138,6 +138,7 @@ Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.acked = theirs.vector;
       state.sent = theirs.vector;
       state.heard = true;
+      state.told.reset();
     } else {
       state.acked.merge(theirs.vector);
       state.sent.merge(theirs.vector);
