@@ -17,14 +17,12 @@
 #include "cli/commands.h"
 #include "cli/progress.h"
 #include "cli/resp_client.h"
-#include "server/config.h"
-#include "server/restore.h"
-#include "server/tls.h"
+#include "net/tls.h"
+#include "node/config.h"
+#include "node/restore.h"
 
 namespace even::cli {
 namespace {
-
-using server::Config;
 
 constexpr std::chrono::milliseconds kTimeout(10'000);
 constexpr std::chrono::milliseconds kBetweenLooks(100);
@@ -40,7 +38,7 @@ struct Options {
   std::string host;
   std::uint16_t port = 0;
   std::string password;
-  server::TlsFiles tls;  // with a CA, TLS is spoken
+  TlsFiles tls;  // with a CA, TLS is spoken
 };
 
 int complain(const Error& error, int code = 1) {
@@ -56,7 +54,7 @@ Result<> read_config(Options& options) {
   if (options.host.empty()) options.host = config->client.bind.front();
   if (options.port == 0) options.port = config->client.port;
   if (options.password.empty()) options.password = config->client.password;
-  const server::TlsFiles& client = config->tls.client;
+  const TlsFiles& client = config->tls.client;
   if (!client.enabled()) return {};
   if (options.tls.ca.empty() && client.ca.empty()) {
     return fail(
@@ -115,9 +113,9 @@ Result<Status> await(RespClient& node, std::uint64_t run) {
 }
 
 Result<> make(Options options) {
-  server::TlsContext tls;
+  TlsContext tls;
   if (!options.tls.ca.empty()) {
-    auto loaded = server::load_dialing_tls(options.tls);
+    auto loaded = load_dialing_tls(options.tls);
     if (!loaded) return std::unexpected(loaded.error());
     tls = std::move(*loaded);
   }
@@ -205,10 +203,10 @@ int run(Options options) {
   return made ? 0 : complain(made.error());
 }
 
-int restore(const server::RestoreRequest& request) {
+int restore(const RestoreRequest& request) {
   const auto restored = [&request] {
     Progress progress;
-    return server::restore_data(
+    return restore_data(
         request, [&progress](std::uint64_t done, std::uint64_t all) { progress.show(done, all); });
   }();
   if (!restored) {
@@ -274,7 +272,7 @@ void add_backup(CLI::App& app, int& exit_code) {
 }
 
 void add_restore(CLI::App& app, int& exit_code) {
-  auto request = std::make_shared<server::RestoreRequest>();
+  auto request = std::make_shared<RestoreRequest>();
   CLI::App* command = app.add_subcommand(
       "restore", "Make a data directory of a backup; see docs/operations.md for what comes next");
   command->add_option("BACKUPS", request->backups, "Directory of backups")->required();

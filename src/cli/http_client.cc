@@ -5,7 +5,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
-#include "server/stream.h"
+#include "net/stream.h"
 
 namespace even::cli {
 namespace {
@@ -13,10 +13,6 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
-using server::Executor;
-using server::Socket;
-using server::Stream;
-using server::tcp;
 
 // Large clusters have a long /status: one line for each of up to 16384 partitions.
 constexpr uint64_t kMaxBody = uint64_t{256} << 20;

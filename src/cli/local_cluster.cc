@@ -16,7 +16,7 @@
 #include <system_error>
 #include <utility>
 
-#include "server/config.h"
+#include "node/config.h"
 
 namespace even::cli {
 namespace {
@@ -185,8 +185,8 @@ std::string render_config(const LocalNode& self, const std::vector<LocalNode>& n
       "[faults]\nenabled = true\n"
       "\n"
       "[cluster]\nid = {}\n",
-      self.name(), server::toml_string(self.data().string()), self.client_port(), self.peer_port(),
-      self.http_port(), server::toml_string(cluster_id));
+      self.name(), toml_string(self.data().string()), self.client_port(), self.peer_port(),
+      self.http_port(), toml_string(cluster_id));
   for (const LocalNode& node : nodes) {
     text += fmt::format(
         "\n[[cluster.node]]\nname = \"{}\"\nnumber = {}\nhost = \"{}\"\npeer_port = {}\n"

@@ -8,7 +8,7 @@
 #include <csignal>
 #include <fstream>
 
-#include "server/config.h"
+#include "node/config.h"
 
 namespace even::cli {
 namespace {
@@ -26,10 +26,10 @@ class LocalClusterTest : public ::testing::Test {
   }
   ~LocalClusterTest() override { fs::remove_all(dir_); }
 
-  server::Config load(const LocalNode& node) {
-    auto config = server::Config::load(node.config().string(), {});
+  Config load(const LocalNode& node) {
+    auto config = Config::load(node.config().string(), {});
     EXPECT_TRUE(config) << config.error().message;
-    return config.value_or(server::Config{});
+    return config.value_or(Config{});
   }
 
   fs::path dir_;
@@ -46,8 +46,8 @@ TEST_F(LocalClusterTest, WritesConfigurationsThatTheServerAccepts) {
   ASSERT_TRUE(cluster.lock());
   ASSERT_TRUE(cluster.write(4, kDefaultPortBase));
   ASSERT_EQ(cluster.nodes().size(), 4u);
-  server::Config first = load(cluster.nodes()[0]);
-  server::Config third = load(cluster.nodes()[2]);
+  Config first = load(cluster.nodes()[0]);
+  Config third = load(cluster.nodes()[2]);
   EXPECT_EQ(third.node.name, "n3");
   EXPECT_EQ(third.node.data, (dir_ / "n3" / "data").string());
   EXPECT_EQ(third.client.port, 7003);

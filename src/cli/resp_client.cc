@@ -8,18 +8,14 @@
 #include <boost/asio/write.hpp>
 #include <charconv>
 
-#include "server/resp_merge.h"
-#include "server/stream.h"
+#include "net/stream.h"
+#include "resp/resp_merge.h"
 
 namespace even::cli {
 namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-using server::Executor;
-using server::Socket;
-using server::Stream;
-using server::tcp;
 
 // The text of the element at the start of `bytes`, which it is taken from; of an array, the number
 // of its elements. The bytes are known to be a whole reply.
@@ -46,7 +42,7 @@ std::string encode(const std::vector<std::string>& words) {
 }  // namespace
 
 Result<RespReply> decode_reply(std::string_view bytes) {
-  if (bytes.empty() || server::reply_length(bytes) != bytes.size() ||
+  if (bytes.empty() || reply_length(bytes) != bytes.size() ||
       std::string_view("+-:$*").find(bytes[0]) == std::string_view::npos) {
     return fail("the answer makes no sense");
   }
@@ -112,7 +108,7 @@ class RespClient::Connection {
     stream_.async_read_some(asio::buffer(buffer_), [this](error_code error, std::size_t size) {
       if (!go_on(error)) return;
       answer_.append(buffer_.data(), size);
-      server::reply_length(answer_) != 0 ? finish() : read();
+      reply_length(answer_) != 0 ? finish() : read();
     });
   }
 

@@ -14,8 +14,8 @@
 #include "cli/http_client.h"
 #include "cli/local_cluster.h"
 #include "cli/node_status.h"
-#include "server/config.h"
-#include "server/tls.h"
+#include "net/tls.h"
+#include "node/config.h"
 
 namespace even::cli {
 namespace {
@@ -28,7 +28,7 @@ struct Options {
   std::string dir = ".even";
   std::vector<std::string> addresses;  // HOST:PORT
   std::string config;                  // of evend; in place of the two above
-  server::TlsFiles tls;                // with a CA, HTTPS is spoken
+  TlsFiles tls;                        // with a CA, HTTPS is spoken
 };
 
 // A node to ask.
@@ -77,9 +77,9 @@ std::optional<Target> parse_target(const std::string& address) {
 
 // The nodes of a server's configuration; fills in what the command line does not say of TLS.
 Result<std::vector<Target>> read_config(Options& options) {
-  Result<server::Config> config = server::Config::load(options.config, {});
+  Result<Config> config = Config::load(options.config, {});
   if (!config) return std::unexpected(config.error());
-  const server::TlsFiles& http = config->tls.http;
+  const TlsFiles& http = config->tls.http;
   if (http.enabled() && options.tls.ca.empty()) {
     if (http.ca.empty()) {
       return fail(
@@ -122,9 +122,9 @@ int run(Options options) {
       targets.push_back({node.name(), kLocalHost, node.http_port()});
     }
   }
-  server::TlsContext tls;
+  TlsContext tls;
   if (!options.tls.ca.empty()) {
-    Result<server::TlsContext> loaded = server::load_dialing_tls(options.tls);
+    Result<TlsContext> loaded = load_dialing_tls(options.tls);
     if (!loaded) return complain(loaded.error().message, 2);
     tls = std::move(*loaded);
   }

@@ -1,0 +1,212 @@
+// CLIENT: what connections say about themselves, listing and closing them.
+#include <fmt/format.h>
+
+#include <optional>
+#include <set>
+
+#include "client/connection_commands.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+constexpr std::string_view kBadClientName =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
+// The types of CLIENT LIST and CLIENT KILL. All clients of this version are normal ones.
+enum class ClientType : std::uint8_t { kNormal, kOther };
+
+std::optional<ClientType> parse_type(std::string_view text) {
+  if (equals_ignore_case(text, "normal")) return ClientType::kNormal;
+  for (std::string_view other : {"slave", "replica", "pubsub", "master"}) {
+    if (equals_ignore_case(text, other)) return ClientType::kOther;
+  }
+  return std::nullopt;
+}
+
+std::optional<bool> parse_switch(std::string_view text, std::string_view on, std::string_view off) {
+  if (equals_ignore_case(text, on)) return true;
+  if (equals_ignore_case(text, off)) return false;
+  return std::nullopt;
+}
+
+void set_info(Connection& connection, Args args) {
+  Session& session = connection.session();
+  const bool name = equals_ignore_case(args[2], "lib-name");
+  if (!name && !equals_ignore_case(args[2], "lib-ver")) {
+    return connection.reply().error(fmt::format("ERR Unrecognized option '{}'", args[2]));
+  }
+  if (!valid_client_name(args[3])) {
+    return connection.reply().error(
+        fmt::format("ERR {} cannot contain spaces, newlines or special characters.",
+                    name ? "lib-name" : "lib-ver"));
+  }
+  (name ? session.library_name : session.library_version) = args[3];
+  connection.reply().ok();
+}
+
+// Which clients CLIENT LIST shows or CLIENT KILL closes; an empty filter matches all.
+struct Filter {
+  std::set<std::uint64_t> ids;
+  std::optional<std::string> address;
+  std::optional<std::string> local_address;
+  std::optional<ClientType> type;
+  std::uint64_t skipped_id = 0;
+
+  bool matches(const Session& session) const {
+    return (ids.empty() || ids.contains(session.id)) && (!address || *address == session.address) &&
+           (!local_address || *local_address == session.local_address) &&
+           (!type || *type == ClientType::kNormal) && session.id != skipped_id;
+  }
+};
+
+using Lines = std::vector<std::pair<std::uint64_t, std::string>>;  // by client id
+
+void list(Connection& connection, Args args) {
+  Filter filter;
+  if (args.size() == 4 && equals_ignore_case(args[2], "type")) {
+    filter.type = parse_type(args[3]);
+    if (!filter.type) {
+      return connection.reply().error(fmt::format("ERR Unknown client type '{}'", args[3]));
+    }
+  } else if (args.size() > 3 && equals_ignore_case(args[2], "id")) {
+    for (std::string_view text : args.subspan(3)) {
+      std::int64_t id = 0;
+      if (!parse_strict_integer(text, id)) return connection.reply().error("ERR Invalid client ID");
+      filter.ids.insert(static_cast<std::uint64_t>(id));
+    }
+  } else if (args.size() != 2) {
+    return connection.reply().error(kSyntaxError);
+  }
+  reply_gathered<Lines>(
+      connection,
+      [filter](ShardThread& thread) {
+        Lines lines;
+        for (const auto& [id, client] : thread.clients()) {
+          if (filter.matches(client->session())) lines.emplace_back(id, client->describe());
+        }
+        return lines;
+      },
+      [](Reply& reply, std::vector<Lines> answers) {
+        std::map<std::uint64_t, std::string> lines;
+        for (Lines& answer : answers) {
+          for (auto& [id, line] : answer) lines.emplace(id, std::move(line));
+        }
+        std::string text;
+        for (const auto& [id, line] : lines) text += line;
+        reply.verbatim("txt", text);
+      });
+}
+
+// Reads the options of CLIENT KILL; false after an error reply.
+bool parse_kill(Connection& connection, Args args, Filter& filter) {
+  bool skip_me = true;
+  Reply reply = connection.reply();
+  auto failed = [&reply](std::string_view error) {
+    reply.error(error);
+    return false;
+  };
+  for (std::size_t i = 2; i < args.size(); i += 2) {
+    if (i + 1 >= args.size()) return failed(kSyntaxError);
+    const std::string_view option = args[i], value = args[i + 1];
+    if (equals_ignore_case(option, "id")) {
+      std::int64_t id = 0;
+      if (!parse_strict_integer(value, id) || id < 1) {
+        return failed("ERR client-id should be greater than 0");
+      }
+      filter.ids = {static_cast<std::uint64_t>(id)};
+    } else if (equals_ignore_case(option, "type")) {
+      filter.type = parse_type(value);
+      if (!filter.type) return failed(fmt::format("ERR Unknown client type '{}'", value));
+    } else if (equals_ignore_case(option, "addr")) {
+      filter.address = value;
+    } else if (equals_ignore_case(option, "laddr")) {
+      filter.local_address = value;
+    } else if (equals_ignore_case(option, "user")) {
+      if (value != "default") return failed(fmt::format("ERR No such user '{}'", value));
+    } else if (equals_ignore_case(option, "skipme")) {
+      const std::optional<bool> skip = parse_switch(value, "yes", "no");
+      if (!skip) return failed(kSyntaxError);
+      skip_me = *skip;
+    } else {
+      return failed(kSyntaxError);
+    }
+  }
+  if (skip_me) filter.skipped_id = connection.session().id;
+  return true;
+}
+
+void kill(Connection& connection, Args args) {
+  Filter filter;
+  const bool old_style = args.size() == 3;  // CLIENT KILL address, which does not spare the caller
+  if (old_style) {
+    filter.address = args[2];
+  } else if (!parse_kill(connection, args, filter)) {
+    return;
+  }
+  reply_gathered<std::int64_t>(
+      connection,
+      [filter, self = connection.session().id](ShardThread& thread) {
+        std::vector<std::shared_ptr<Connection>> matching;
+        for (const auto& [id, client] : thread.clients()) {
+          if (filter.matches(client->session())) matching.push_back(client);
+        }
+        for (const auto& client : matching) {
+          // The caller gets its reply first.
+          client->session().id == self ? client->close_after_replies()
+                                       : client->close("CLIENT KILL");
+        }
+        return static_cast<std::int64_t>(matching.size());
+      },
+      [old_style](Reply& reply, const std::vector<std::int64_t>& answers) {
+        std::int64_t killed = 0;
+        for (std::int64_t count : answers) killed += count;
+        if (!old_style) return reply.integer(killed);
+        killed > 0 ? reply.ok() : reply.error("ERR No such client");
+      });
+}
+
+// Connection leaves the replies out, this one included.
+void set_replies(Connection& connection, std::string_view which) {
+  Session& session = connection.session();
+  if (equals_ignore_case(which, "on")) {
+    session.no_replies = session.skips_reply = false;
+    connection.reply().ok();
+  } else if (equals_ignore_case(which, "off")) {
+    session.no_replies = true;
+  } else if (equals_ignore_case(which, "skip")) {
+    session.skips_next_reply = !session.no_replies;
+  } else {
+    connection.reply().error(kSyntaxError);
+  }
+}
+
+}  // namespace
+
+void execute_client(Connection& connection, Args args) {
+  Session& session = connection.session();
+  auto is = [&](std::string_view name) { return equals_ignore_case(args[1], name); };
+  Reply reply = connection.reply();
+  if (is("id")) return reply.integer(static_cast<std::int64_t>(session.id));
+  if (is("getname")) return session.name.empty() ? reply.null() : reply.bulk(session.name);
+  if (is("setname")) {
+    if (!valid_client_name(args[2])) return reply.error(kBadClientName);
+    session.name = args[2];
+    return reply.ok();
+  }
+  if (is("setinfo")) return set_info(connection, args);
+  if (is("info")) return reply.verbatim("txt", connection.describe());
+  if (is("list")) return list(connection, args);
+  if (is("kill")) return kill(connection, args);
+  if (is("no-evict") || is("no-touch")) {
+    const std::optional<bool> on = parse_switch(args[2], "on", "off");
+    if (!on) return reply.error(kSyntaxError);
+    (is("no-evict") ? session.no_evict : session.no_touch) = *on;
+    return reply.ok();
+  }
+  if (is("reply")) return set_replies(connection, args[2]);
+  if (is("help")) return reply_help(connection, "CLIENT");
+  reply_unknown_subcommand(connection, "CLIENT", args[1]);
+}
+
+}  // namespace even

@@ -1,0 +1,220 @@
+// CONFIG GET and CONFIG SET: the parameters of Redis that have a counterpart here, under Redis's
+// names and with its values. Options of Even's own are in the configuration file only.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <set>
+
+#include "client/connection_commands.h"
+#include "engine/glob.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+// Returns what is wrong with the value, or nothing after having set it.
+using Setter = std::string (*)(NodeContext&, std::string_view value, bool apply);
+
+struct Parameter {
+  std::string_view name;
+  std::string (*get)(const NodeContext&);
+  Setter set = nullptr;  // null: cannot be changed while the node runs
+};
+
+std::string fixed(std::string_view text) { return std::string(text); }
+
+std::string yes_no(bool value) { return value ? "yes" : "no"; }
+
+// An integer from `low` to `high`, as Redis words its errors.
+template <typename Apply>
+std::string set_integer(std::string_view text, std::int64_t low, std::int64_t high, Apply apply) {
+  std::int64_t value = 0;
+  if (!parse_strict_integer(text, value)) return "argument couldn't be parsed into an integer";
+  if (value < low || value > high) {
+    return fmt::format("argument must be between {} and {} inclusive", low, high);
+  }
+  apply(value);
+  return {};
+}
+
+// "100", "64kb" (1024), "64k" (1000) and so on: Redis's sizes.
+bool parse_memory(std::string_view text, std::int64_t& bytes) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  if (error != std::errc()) return false;
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  struct Unit {
+    std::string_view name;
+    std::int64_t factor;
+  };
+  for (const Unit& known :
+       {Unit{"", 1}, Unit{"b", 1}, Unit{"k", 1000}, Unit{"kb", 1 << 10}, Unit{"m", 1'000'000},
+        Unit{"mb", 1 << 20}, Unit{"g", 1'000'000'000}, Unit{"gb", 1 << 30}}) {
+    if (equals_ignore_case(unit, known.name)) {
+      return !__builtin_mul_overflow(bytes, known.factor, &bytes);
+    }
+  }
+  return false;
+}
+
+std::string set_bulk_limit(NodeContext& node, std::string_view text, bool apply) {
+  std::int64_t bytes = 0;
+  if (!parse_memory(text, bytes)) return "argument must be a memory value";
+  constexpr std::int64_t kLeast = 1 << 20;
+  if (bytes < kLeast) {
+    return fmt::format("argument must be between {} and {} inclusive", kLeast, INT64_MAX);
+  }
+  if (apply) node.options.max_request_bytes = static_cast<std::uint64_t>(bytes);
+  return {};
+}
+
+std::string set_max_memory(NodeContext& node, std::string_view text, bool apply) {
+  std::int64_t bytes = 0;
+  if (!parse_memory(text, bytes) || bytes < 0) return "argument must be a memory value";
+  if (apply) node.options.max_memory = static_cast<std::uint64_t>(bytes);
+  return {};
+}
+
+std::string set_cache_policy(NodeContext& node, std::string_view text, bool apply) {
+  const auto policy = std::ranges::find_if(
+      kCachePolicyNames, [text](std::string_view name) { return equals_ignore_case(text, name); });
+  if (policy == kCachePolicyNames.end()) {
+    return fmt::format("argument(s) must be one of the following: {}",
+                       fmt::join(kCachePolicyNames, ", "));
+  }
+  if (apply) node.options.cache_policy = *parse_cache_policy(*policy);
+  return {};
+}
+
+// In the order of their names.
+constexpr Parameter kParameters[] = {
+    {"appendfsync",
+     [](const NodeContext& node) { return fixed(to_string(node.config.log.fsync)); }},
+    {"appendonly", [](const NodeContext&) { return fixed("yes"); }},
+    {"bind",
+     [](const NodeContext& node) {
+       return fmt::format("{}", fmt::join(node.config.client.bind, " "));
+     }},
+    {"client-query-buffer-limit",
+     [](const NodeContext& node) { return std::to_string(node.options.query_buffer_bytes); }},
+    {"cluster-enabled", [](const NodeContext&) { return fixed("no"); }},
+    {"databases", [](const NodeContext&) { return fixed("1"); }},
+    {"dir", [](const NodeContext& node) { return node.config.node.data; }},
+    {"loglevel", [](const NodeContext& node) { return node.config.node.log_level; }},
+    {"maxclients", [](const NodeContext& node) { return std::to_string(node.options.max_clients); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 1, UINT32_MAX, [&](std::int64_t value) {
+         if (apply) node.options.max_clients = static_cast<std::uint32_t>(value);
+       });
+     }},
+    {"maxmemory", [](const NodeContext& node) { return std::to_string(node.options.max_memory); },
+     set_max_memory},
+    {"maxmemory-policy",
+     [](const NodeContext& node) { return fixed(to_string(node.options.cache_policy.load())); },
+     set_cache_policy},
+    {"port", [](const NodeContext& node) { return std::to_string(node.config.client.port); }},
+    {"proto-max-bulk-len",
+     [](const NodeContext& node) { return std::to_string(node.options.max_request_bytes); },
+     set_bulk_limit},
+    {"protected-mode", [](const NodeContext&) { return yes_no(true); }},
+    {"requirepass", [](const NodeContext& node) { return node.options.password(); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       if (apply) node.options.set_password(std::string(text));
+       return std::string();
+     }},
+    {"save", [](const NodeContext&) { return fixed(""); }},
+    {"slowlog-log-slower-than",
+     [](const NodeContext& node) { return std::to_string(node.options.slow_log_us); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, -1, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.options.slow_log_us = value;
+       });
+     }},
+    {"slowlog-max-len",
+     [](const NodeContext& node) { return std::to_string(node.options.slow_log_length); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 0, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.options.slow_log_length = static_cast<std::uint64_t>(value);
+       });
+     }},
+    {"timeout", [](const NodeContext& node) { return std::to_string(node.options.idle_timeout); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 0, INT32_MAX, [&](std::int64_t value) {
+         if (apply) node.options.idle_timeout = static_cast<std::int32_t>(value);
+       });
+     }},
+};
+
+const Parameter* find_parameter(std::string_view name) {
+  for (const Parameter& parameter : kParameters) {
+    if (equals_ignore_case(name, parameter.name)) return &parameter;
+  }
+  return nullptr;
+}
+
+void get(Connection& connection, Args patterns) {
+  std::vector<const Parameter*> matching;
+  for (const Parameter& parameter : kParameters) {
+    for (std::string_view pattern : patterns) {
+      if (glob_match(pattern, parameter.name, true)) {
+        matching.push_back(&parameter);
+        break;
+      }
+    }
+  }
+  Reply reply = connection.reply();
+  reply.map(matching.size());
+  for (const Parameter* parameter : matching) {
+    reply.bulk(parameter->name);
+    reply.bulk(parameter->get(connection.thread().node()));
+  }
+}
+
+// All or none: everything is checked before anything is set.
+void set(Connection& connection, Args words) {
+  Reply reply = connection.reply();
+  if (words.size() % 2 != 0) return reply.error(wrong_arity("config|set"));
+  NodeContext& node = connection.thread().node();
+  auto failed = [&](std::string_view name, std::string_view why) {
+    reply.error(
+        fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, why));
+  };
+  std::set<const Parameter*> seen;
+  for (std::size_t i = 0; i < words.size(); i += 2) {
+    const Parameter* parameter = find_parameter(words[i]);
+    if (parameter == nullptr) {
+      return reply.error(
+          fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", words[i]));
+    }
+    if (parameter->set == nullptr) return failed(words[i], "can't set immutable config");
+    if (!seen.insert(parameter).second) return failed(words[i], "duplicate parameter");
+  }
+  for (const bool apply : {false, true}) {
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+      const std::string why = find_parameter(words[i])->set(node, words[i + 1], apply);
+      if (!why.empty()) return failed(words[i], why);
+    }
+  }
+  reply.ok();
+}
+
+}  // namespace
+
+void execute_config(Connection& connection, Args args) {
+  if (equals_ignore_case(args[1], "get")) return get(connection, args.subspan(2));
+  if (equals_ignore_case(args[1], "set")) return set(connection, args.subspan(2));
+  if (equals_ignore_case(args[1], "resetstat")) {
+    return reply_gathered<ThreadReport>(
+        connection, [](ShardThread& thread) { return make_report(thread, false); },
+        [&node = connection.thread().node()](Reply& reply,
+                                             const std::vector<ThreadReport>& reports) {
+          node.statistics.reset(Statistics::of(node, reports));
+          reply.ok();
+        });
+  }
+  if (equals_ignore_case(args[1], "help")) return reply_help(connection, "CONFIG");
+  reply_unknown_subcommand(connection, "CONFIG", args[1]);
+}
+
+}  // namespace even

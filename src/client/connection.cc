@@ -1,0 +1,526 @@
+#include "client/connection.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+
+#include "base/memory.h"
+#include "client/connection_commands.h"
+#include "engine/text.h"
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+constexpr std::size_t kTlsChunk = 16 * 1024;
+constexpr std::size_t kMostTlsBytes = 256 * 1024;  // that are encrypted at a time
+constexpr std::size_t kKeptCapacity = 64 * 1024;
+
+std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
+  return error ? "?" : to_text(endpoint);
+}
+
+// Words that begin lines of an HTTP request, as Redis looks out for them.
+bool is_http(std::string_view word) {
+  return equals_ignore_case(word, "post") || equals_ignore_case(word, "host:");
+}
+
+}  // namespace
+
+Connection::Connection(ShardThread& thread, Socket socket, std::uint64_t id) : thread_(thread) {
+  session_.id = id;
+  session_.descriptor = socket.native_handle();
+  error_code error;
+  session_.address = endpoint_text(socket.remote_endpoint(error), error);
+  session_.local_address = endpoint_text(socket.local_endpoint(error), error);
+  session_.authenticated = !thread.node().options.has_password();
+  session_.created_us = session_.last_request_us = thread.clock().monotonic_us();
+  if (asio::ssl::context* tls = thread.node().tls.client.get()) {
+    tls_ = std::make_unique<Stream>(std::move(socket), tls);
+  } else {
+    prepare_socket(socket);
+    plain_ = socket.release(error);
+  }
+}
+
+Connection::~Connection() {
+  if (plain_ >= 0) ::close(plain_);
+}
+
+void Connection::start() {
+  if (!tls_) {
+    reading_ = thread_.poller().add(plain_, session_.id);
+    if (!reading_) close(std::strerror(errno));
+    return;
+  }
+  tls_->async_handshake(true, [self = shared_from_this()](error_code error) {
+    if (self->closed_) return;
+    error ? self->close("TLS handshake: " + error.message()) : self->read();
+  });
+}
+
+std::string Connection::describe() const {
+  return client_line(session_,
+                     {.query_bytes = input_.size(),
+                      .query_free = input_.capacity() - input_.size(),
+                      .output_bytes = replies_.size() + tls_output_.size(),
+                      .output_blocks = replies_.blocks() + (tls_output_.empty() ? 0 : 1),
+                      .output_memory = replies_.memory() + heap_bytes(tls_output_),
+                      .pending_bytes = pending_bytes_,
+                      .pending_requests = pending_,
+                      .reading = reading_,
+                      .writing = writing_},
+                     last_command_ == nullptr ? "NULL" : std::string_view(last_command_->name),
+                     thread_.clock().monotonic_us());
+}
+
+std::int64_t Connection::idle_us() const {
+  return thread_.clock().monotonic_us() - session_.last_request_us;
+}
+
+bool Connection::may_read() const { return !closed_ && !closing_ && block_ == Block::kNone; }
+
+void Connection::read() {
+  if (reading_ || !may_read()) return;
+  reading_ = true;
+  if (!tls_) return thread_.poller().watch(plain_, session_.id, reading_, writing_);
+  tls_input_.resize(kTlsChunk);
+  tls_->async_read_some(asio::buffer(tls_input_),
+                        [self = shared_from_this()](error_code error, std::size_t bytes) {
+                          self->reading_ = false;
+                          if (self->closed_) return;
+                          // A client may close its side once it has sent its last request; the
+                          // replies are still due.
+                          if (error == asio::error::eof) return self->finish();
+                          if (error) return self->close(error.message());
+                          self->thread_.traffic().input_bytes += bytes;
+                          self->take(std::string_view(self->tls_input_).substr(0, bytes));
+                        });
+}
+
+void Connection::on_ready(Readiness what) {
+  if (closed_) return;
+  if (what.writable && writing_) {
+    writing_ = false;
+    thread_.poller().watch(plain_, session_.id, reading_, writing_);
+    note_dirty();
+  }
+  if (!what.readable && !what.broken) return;
+  if (may_read()) return on_plain_readable();
+  // Nobody is left to read the replies, and the poller would not stop to say so.
+  if (what.broken) return close("the client has gone");
+  if (!reading_) return;
+  reading_ = false;  // until read()
+  thread_.poller().watch(plain_, session_.id, reading_, writing_);
+}
+
+void Connection::on_plain_readable() {
+  // A long request is received where it stays; everything else goes through the thread's buffer and
+  // leaves nothing behind.
+  const int fd = plain_;
+  ssize_t received;
+  std::string_view fresh;
+  if (input_.empty()) {
+    const std::span<char> buffer = thread_.read_buffer();
+    received = ::recv(fd, buffer.data(), buffer.size(), 0);
+    if (received > 0) fresh = std::string_view(buffer.data(), static_cast<std::size_t>(received));
+  } else {
+    const std::size_t before = input_.size();
+    // No more than is there already, however much a request has announced.
+    const std::size_t missing = parser_.needed() > before ? parser_.needed() - before : 0;
+    const std::size_t room =
+        std::max<std::size_t>(thread_.read_buffer().size(), std::min(missing, before));
+    // Once a fair part is there, room for all of it: each time that the buffer grows, it is copied.
+    if (missing > 0 && missing <= 3 * before) input_.reserve(before + missing);
+    input_.resize_and_overwrite(before + room, [&](char* data, std::size_t) {
+      received = ::recv(fd, data + before, room, 0);
+      return before + static_cast<std::size_t>(std::max<ssize_t>(received, 0));
+    });
+  }
+  if (received > 0) {
+    thread_.traffic().input_bytes += static_cast<std::size_t>(received);
+    return take(fresh);
+  }
+  if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+  // A client may close its side once it has sent its last request; the replies are still due.
+  if (received == 0) return finish();
+  close(std::strerror(errno));
+}
+
+// `fresh` has just been received; when it is empty, what has been is in input_ already.
+void Connection::take(std::string_view fresh) {
+  session_.last_request_us = thread_.turn_time_us();
+  if (input_.empty()) {
+    const std::size_t used = execute_all(fresh);
+    if (!closed_ && used < fresh.size()) input_.assign(fresh.substr(used));
+  } else {
+    input_.append(fresh);
+    const std::size_t used = execute_all(input_);
+    if (used == input_.size()) {
+      input_.clear();
+      if (input_.capacity() > kKeptCapacity) input_.shrink_to_fit();
+    } else {
+      input_.erase(0, used);
+    }
+  }
+  if (closed_) return;
+  if (input_.size() > thread_.node().options.query_buffer_bytes) {
+    return close("more than client.query_buffer_bytes of requests wait");
+  }
+  note_dirty();
+  read();
+}
+
+std::size_t Connection::execute_all(std::string_view bytes) {
+  RequestBatch& batch = thread_.batch();
+  std::size_t used = 0;
+  while (used < bytes.size()) {
+    const RespLimits limits{
+        .max_bulk_bytes = thread_.node().options.max_request_bytes.load(std::memory_order_relaxed),
+        .authenticated = session_.authenticated};
+    const RespParser::Status status = batch.parse(parser_, bytes.substr(used), limits);
+    if (batch.size() > 1 && !thread_.lease().lent()) thread_.shard().prefetch(batch.lookups());
+    if (!std::exchange(fetched_, false) && thread_.shard().any_cold() && fetch(batch)) {
+      block_ = Block::kStore;
+      parser_.restart();
+      return used;
+    }
+    used += execute_batch(batch);
+    if (closing_ || closed_) return used;
+    if (block_ != Block::kNone) {
+      parser_.restart();
+      return used;
+    }
+    if (status == RespParser::Status::kIncomplete) break;
+    if (status == RespParser::Status::kError && !closing_ && !closed_) {
+      replies_.begin_reply();
+      std::string& replies = replies_.tail();
+      const std::size_t begin = replies.size();
+      reply().error(parser_.error());
+      thread_.traffic().note_error(std::string_view(replies).substr(begin));
+      if (!replies_wanted()) replies.resize(begin);
+      closing_ = true;
+      spdlog::debug("client {} ({}): {}", session_.id, session_.address, parser_.error());
+      return bytes.size();
+    }
+  }
+  return used;
+}
+
+bool Connection::fetch(const RequestBatch& batch) {
+  if (closing_ || closed_ || thread_.lease().lent() || !session_.authenticated) return false;
+  std::vector<Need> needs;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const Command* command = batch.command(i);
+    if (command == nullptr || command->scope != Scope::kKeys) continue;
+    if (!check_arity(*command, batch.args(i)).empty()) continue;
+    for_each_need(*command, batch.args(i), [&](const Need& need) { needs.push_back(need); });
+  }
+  const bool replaying = thread_.shard().await_replay(needs, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->unblock(Block::kStore);
+  });
+  if (replaying) return true;
+  return thread_.shard().fetch(needs, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    // Once: what cannot be had this way is read when a command asks for it.
+    self->fetched_ = true;
+    self->unblock(Block::kStore);
+  });
+}
+
+std::size_t Connection::execute_batch(const RequestBatch& batch) {
+  CommandTimer& timer = thread_.timer();
+  timer.start(thread_.clock().monotonic_us());
+  std::size_t first = 0;  // the timer's first lap
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < batch.size() && !closing_ && !closed_; ++i) {
+    block_ = blocked();
+    if (block_ != Block::kNone) break;
+    const Command* command = batch.command(i);
+    if (i > first && command != nullptr && command->scope == Scope::kConnection) {
+      // It may ask for the slow log, which is to have what came before.
+      log_slow(batch, first);
+      timer.start(thread_.clock().monotonic_us());
+      first = i;
+    }
+    executed_here_ = false;
+    block_ = execute(command, batch.args(i), batch.lookup(i));
+    if (block_ != Block::kNone) break;
+    const std::uint64_t cycles = timer.lap(executed_here_);
+    if (executed_here_) last_command_->cycles += cycles;
+    used += batch.bytes(i);
+  }
+  log_slow(batch, first);
+  return used;
+}
+
+void Connection::log_slow(const RequestBatch& batch, std::size_t first) {
+  const std::int64_t least_us = thread_.node().options.slow_log_us.load(std::memory_order_relaxed);
+  if (least_us < 0) return;
+  thread_.timer().stop(thread_.clock().monotonic_us(), least_us,
+                       [&](std::size_t lap, std::int64_t us) {
+                         const std::size_t i = first + lap;
+                         thread_.log_slow(*batch.command(i), batch.args(i), label(), us);
+                       });
+}
+
+Connection::Block Connection::blocked() const {
+  if (waiting_for_slots_ && replies_.has_open_slots()) return Block::kSlots;
+  if (too_much_waits()) return Block::kOutput;  // until flush() has got rid of some
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute(const Command* command, Args args, const Lookup* lookup) {
+  if (args.empty()) return Block::kNone;
+  const std::uint64_t slots = replies_.slots_opened();
+  replies_.begin_reply();
+  const std::size_t begin = replies_.tail().size();
+  bool rejected = false;
+  const Block block = execute_request(command, args, lookup, rejected);
+  if (block != Block::kNone || closed_) return block;
+  // One that comes later is looked at in complete().
+  if (replies_.slots_opened() == slots) {
+    std::string& replies = replies_.tail();
+    if (replies.size() > begin && replies[begin] == '-') {
+      thread_.traffic().note_error(std::string_view(replies).substr(begin));
+      if (!rejected) ++last_command_->failed;
+    }
+    // Asked only now: CLIENT REPLY ON has a reply, and CLIENT REPLY OFF has none.
+    if (!replies_wanted()) replies.resize(begin);
+  }
+  session_.skips_reply = std::exchange(session_.skips_next_reply, false);
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute_request(const Command* command, Args args,
+                                              const Lookup* lookup, bool& rejected) {
+  waiting_for_slots_ = false;
+  rejected = true;
+  if (command == nullptr) {
+    if (is_http(args[0])) {
+      // A browser that was tricked into sending a page's form here must not get a word further.
+      spdlog::warn("client {} ({}) speaks HTTP: closed", session_.id, session_.address);
+      close("speaks HTTP");
+      return Block::kNone;
+    }
+    reply().error(unknown_command(args));
+    return Block::kNone;
+  }
+  CommandStats::Entry& entry = thread_.stats().find(*command, args);
+  if (const std::string error = check_arity(*command, args); !error.empty()) {
+    ++entry.rejected;
+    reply().error(error);
+    return Block::kNone;
+  }
+  if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
+    ++entry.rejected;
+    reply().error("NOAUTH Authentication required.");
+    return Block::kNone;
+  }
+  rejected = false;
+  if ((command->flags & kDenyOom) != 0 && thread_.must_wait_for_store()) {
+    thread_.wait_for_store(weak_from_this());
+    return Block::kMemory;
+  }
+  if (command->scope != Scope::kConnection) {
+    CommandStats::Entry* const before = std::exchange(last_command_, &entry);
+    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) {
+      last_command_ = before;
+      return block;
+    }
+  } else {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    last_command_ = &entry;
+    executed_here_ = true;
+    execute_connection_command(*this, *command, args);
+    waiting_for_slots_ = replies_.has_open_slots();
+  }
+  thread_.count(entry);
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute_keys(const Command& command, Args args,
+                                           const Lookup* lookup) {
+  const Route route = thread_.router().route(command, args);
+  const bool here = route.where == Route::Where::kHere;
+  if (command.scope == Scope::kAll && thread_.node().replaying > 0) {
+    thread_.when_replayed([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->unblock(Block::kShard);
+    });
+    return Block::kShard;
+  }
+  if (here && thread_.lease().lent()) {
+    thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
+    return Block::kShard;
+  }
+  if (here && !thread_.shard().lists_much(command, args)) {
+    executed_here_ = true;
+    std::string& out = replies_.tail();
+    replies_.hold_until(
+        thread_.shard().execute(command, args, session_.resp3, out, {}, {}, lookup));
+    return Block::kNone;
+  }
+  // Commands on one key stay in order by themselves: the same key takes the same way. Others
+  // neither overtake nor are overtaken; nor is what is executed here in steps, so that a client has
+  // one such reply in the making and not one for each request of a pipeline.
+  const bool in_order = route.where == Route::Where::kOtherShard ||
+                        (route.where == Route::Where::kOtherNodes &&
+                         command.scope == Scope::kKeys && command.first_key == command.last_key);
+  if (!in_order && replies_.has_open_slots()) return Block::kSlots;
+  waiting_for_slots_ = !in_order;
+  const std::uint64_t slot = open_slot();
+  std::size_t bytes = 0;
+  for (std::string_view word : args) bytes += word.size();
+  ++pending_;
+  pending_bytes_ += bytes;
+  thread_.router().submit(
+      OwnedRequest::copy(command, args, session_.resp3, label()),
+      [weak = weak_from_this(), slot, entry = last_command_, bytes](std::string reply) {
+        const auto self = weak.lock();
+        if (self) self->complete_pending(slot, std::move(reply), entry, bytes);
+      });
+  return Block::kNone;
+}
+
+void Connection::complete(std::uint64_t slot, std::string reply, CommandStats::Entry* command) {
+  if (closed_) return;
+  if (reply.starts_with('-')) {
+    thread_.traffic().note_error(reply);
+    ++command->failed;
+  }
+  replies_.fill_slot(slot, std::move(reply));
+  note_dirty();
+  if (!replies_.has_open_slots()) unblock(Block::kSlots);
+}
+
+// What stood in the way of the next request has gone.
+void Connection::unblock(Block block) {
+  if (block_ != block || resuming_ || closed_) return;
+  // In a turn of its own: this may be the end of one, when no more may be executed.
+  resuming_ = true;
+  asio::post(thread_.io(), [self = shared_from_this()] { self->resume(); });
+}
+
+void Connection::resume() {
+  resuming_ = false;
+  if (closed_) return;
+  block_ = Block::kNone;
+  take({});
+}
+
+bool Connection::too_much_waits() const {
+  if (pending_ >= most_pending_ || replies_.slots() >= kMostPending) return true;
+  return replies_.size() + pending_bytes_ + pending_ * expected_reply_ >
+         thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed) / 2;
+}
+
+void Connection::complete_pending(std::uint64_t slot, std::string reply,
+                                  CommandStats::Entry* command, std::size_t request_bytes) {
+  --pending_;
+  pending_bytes_ -= request_bytes;
+  most_pending_ = std::min(2 * most_pending_, kMostPending);
+  // The longest is forgotten after some hundreds that were shorter.
+  expected_reply_ = std::max(reply.size(), expected_reply_ - expected_reply_ / 256);
+  complete(slot, std::move(reply), command);
+}
+
+void Connection::note_dirty() {
+  if (dirty_ || closed_) return;
+  dirty_ = true;
+  thread_.mark_dirty(shared_from_this());
+}
+
+bool Connection::flush(LogPosition released, const std::optional<std::string>& release_error) {
+  dirty_ = false;
+  if (closed_) return false;
+  // Before anything is sent, so that what the kernel's buffers happen to take makes no difference.
+  if (replies_.size() >
+      thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
+    spdlog::warn(
+        "client {} ({}): {} bytes of replies wait, more than client.output_buffer_bytes: closed",
+        session_.id, session_.address, replies_.size());
+    close("client.output_buffer_bytes");
+    return false;
+  }
+  std::string_view bytes = replies_.ready(released);
+  if (release_error && replies_.waits_for(released)) {
+    std::string error;
+    Reply(error, false).error(*release_error);
+    replies_.fail_waiting(error);
+    bytes = replies_.ready(released);
+  }
+  for (; !bytes.empty() && !writing_; bytes = replies_.ready(released)) {
+    if (!(tls_ ? flush_tls(bytes) : flush_plain(bytes))) return false;  // closed
+  }
+  if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_) {
+    close("done");
+    return false;
+  }
+  if (!too_much_waits()) unblock(Block::kOutput);
+  if (!replies_.waits_for(released)) return false;
+  dirty_ = true;  // stays in the thread's list
+  return true;
+}
+
+bool Connection::flush_plain(std::string_view bytes) {
+  const ssize_t sent = ::send(plain_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
+    close(std::strerror(errno));
+    return false;
+  }
+  const std::size_t count = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
+  thread_.traffic().output_bytes += count;
+  replies_.consume(count);
+  if (count == bytes.size()) return true;
+  writing_ = true;
+  thread_.poller().watch(plain_, session_.id, reading_, writing_);
+  return true;
+}
+
+bool Connection::flush_tls(std::string_view bytes) {
+  bytes = bytes.substr(0, kMostTlsBytes);
+  tls_output_.assign(bytes);
+  thread_.traffic().output_bytes += bytes.size();
+  replies_.consume(bytes.size());
+  writing_ = true;
+  asio::async_write(*tls_, asio::buffer(tls_output_),
+                    [self = shared_from_this()](error_code error, std::size_t) {
+                      self->writing_ = false;
+                      if (self->closed_) return;
+                      if (error) return self->close(error.message());
+                      self->tls_output_.clear();
+                      if (self->tls_output_.capacity() > kKeptCapacity) {
+                        self->tls_output_.shrink_to_fit();
+                      }
+                      self->note_dirty();
+                    });
+  return true;
+}
+
+void Connection::finish() {
+  closing_ = true;
+  note_dirty();
+}
+
+void Connection::close(std::string_view reason) {
+  if (closed_) return;
+  closed_ = true;
+  spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
+  const auto keep_alive = shared_from_this();
+  if (tls_) {
+    tls_->close();
+  } else {
+    thread_.poller().remove(plain_);
+    ::shutdown(plain_, SHUT_RDWR);
+    ::close(std::exchange(plain_, -1));
+  }
+  thread_.remove_client(session_.id);
+}
+
+}  // namespace even

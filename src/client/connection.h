@@ -1,0 +1,154 @@
+// One client: reads requests, has them executed and sends the replies, in order.
+//
+// All complete requests that a read brings are executed before the next read (pipelining). A
+// request whose keys are all in this thread's shard runs at once. Others get a slot in the reply
+// queue and go on their way through the router; requests behind them do not wait, unless they touch
+// several shards: those run when everything before them has been answered, so that a pipeline sees
+// its own writes.
+//
+// Memory is bounded: a client that does not read its replies is not read from any more once half of
+// client.output_buffer_bytes wait, and is closed when all of it do. What other threads and nodes
+// are at counts as well: the requests themselves, and for each of them a reply as long as the
+// longest of late.
+//
+// Owned by its thread and by its operations under way; used on that thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "client/command_stats.h"
+#include "client/session.h"
+#include "client/slow_log.h"
+#include "engine/reply.h"
+#include "net/client_poller.h"
+#include "net/stream.h"
+#include "resp/reply_queue.h"
+#include "resp/request_batch.h"
+#include "resp/resp_parser.h"
+
+namespace even {
+
+class ShardThread;
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(ShardThread& thread, Socket socket, std::uint64_t id);
+  ~Connection();
+
+  // TLS handshake, if any, then the first read.
+  void start();
+  // The thread's poller has found something out.
+  void on_ready(Readiness what);
+  // Sends what may leave. True when more waits for the log. With an error, the replies that
+  // wait for the log do so in vain, and it takes their places.
+  bool flush(LogPosition released, const std::optional<std::string>& release_error);
+  // Takes no more requests and closes when the replies have been sent.
+  void finish();
+  // Closes at once; `reason` is for the log.
+  void close(std::string_view reason);
+
+  // For the commands of a connection (connection_commands.h).
+  ShardThread& thread() { return thread_; }
+  Session& session() { return session_; }
+  // For the slow log. Valid until the client has said something else of itself.
+  ClientLabel label() const { return {session_.address, session_.name}; }
+  // The line of CLIENT LIST.
+  std::string describe() const;
+  Reply reply() { return Reply(replies_.tail(), session_.resp3); }
+  // The request that is being executed.
+  CommandStats::Entry* last_command() const { return last_command_; }
+  void close_after_replies() { closing_ = true; }
+  // Reserves the place of a reply that another thread makes; complete() brings it, with the
+  // last_command() that was being executed then.
+  std::uint64_t open_slot() { return replies_.open_slot(replies_wanted()); }
+  void complete(std::uint64_t slot, std::string reply, CommandStats::Entry* command);
+  // The same of a request that was handed to the router.
+  void complete_pending(std::uint64_t slot, std::string reply, CommandStats::Entry* command,
+                        std::size_t request_bytes);
+  // A write that waited for memory may be tried again.
+  void store_has_room() { unblock(Block::kMemory); }
+  // The node stops on this client's request: the end of the process is the reply.
+  void wait_for_stop() { waits_for_stop_ = true; }
+  bool waits_for_stop() const { return waits_for_stop_; }
+
+  std::int64_t idle_us() const;
+
+ private:
+  // Why the next request cannot run now; nothing is read meanwhile.
+  enum class Block : std::uint8_t {
+    kNone,
+    kOutput,  // too many replies wait for the client
+    kSlots,   // it must not run before those ahead of it have been answered
+    kShard,   // the shard is lent
+    kStore,   // keys are being read from the store
+    kMemory,  // the store is to be brought up to date first, so that memory can be freed
+  };
+
+  static constexpr std::size_t kFirstPending = 2;
+  static constexpr std::size_t kMostPending = 64;
+
+  bool may_read() const;
+  void read();
+  void on_plain_readable();
+  void take(std::string_view fresh);
+  // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
+  std::size_t execute_all(std::string_view bytes);
+  // The same of a batch's requests.
+  std::size_t execute_batch(const RequestBatch& batch);
+  // Puts those of them that took long into the slow log; `first` is the timer's first lap.
+  void log_slow(const RequestBatch& batch, std::size_t first);
+  // Why the next request must wait.
+  Block blocked() const;
+  // Has the keys of the batch read that are in the store only; returns whether there are any.
+  bool fetch(const RequestBatch& batch);
+  // Other than kNone: the same request is to be tried again later.
+  // `lookup`: of the request; may be null.
+  Block execute(const Command* command, Args args, const Lookup* lookup);
+  // The same without what is common to all replies. `rejected`: it was not executed.
+  Block execute_request(const Command* command, Args args, const Lookup* lookup, bool& rejected);
+  Block execute_keys(const Command& command, Args args, const Lookup* lookup);
+  bool replies_wanted() const { return !session_.no_replies && !session_.skips_reply; }
+  void unblock(Block block);
+  void resume();
+  void note_dirty();
+  bool flush_plain(std::string_view bytes);
+  bool flush_tls(std::string_view bytes);
+  // Replies and requests on their way, so that no more requests are to be executed for now.
+  bool too_much_waits() const;
+
+  ShardThread& thread_;
+  std::unique_ptr<Stream> tls_;
+  int plain_ = -1;  // the socket, if there is no TLS
+  Session session_;
+  RespParser parser_;
+  // Received and not executed. Empty most of the time: reads go through the thread's buffer.
+  std::string input_;
+  std::string tls_input_;
+  ReplyQueue replies_;
+  std::string tls_output_;  // being written
+  // Requests that others are at, and their bytes.
+  std::size_t pending_ = 0;
+  std::size_t pending_bytes_ = 0;
+  // How many there may be: few at first, until it is known how long replies are.
+  std::size_t most_pending_ = kFirstPending;
+  std::size_t expected_reply_ = 0;
+  CommandStats::Entry* last_command_ = nullptr;
+  bool executed_here_ = false;  // the last request, on this thread and within this turn
+
+  bool reading_ = false;  // a read is under way, or the poller watches for one
+  Block block_ = Block::kNone;
+  bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs
+  bool resuming_ = false;
+  bool fetched_ = false;  // what comes next, just now
+  bool writing_ = false;
+  bool dirty_ = false;
+  bool closing_ = false;  // no more requests; close when the replies have left
+  bool closed_ = false;
+  bool waits_for_stop_ = false;
+};
+
+}  // namespace even

@@ -1,0 +1,221 @@
+#include "client/connection_commands.h"
+
+#include <absl/container/flat_hash_map.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <thread>
+
+#include "base/check.h"
+#include "base/version.h"
+#include "client/compatibility.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+void ping(Connection& connection, Args args) {
+  Reply reply = connection.reply();
+  if (args.size() > 2) return reply.error(wrong_arity("ping"));
+  args.size() == 2 ? reply.bulk(args[1]) : reply.simple("PONG");
+}
+
+void echo(Connection& connection, Args args) { connection.reply().bulk(args[1]); }
+
+void quit(Connection& connection, Args) {
+  connection.reply().ok();
+  connection.close_after_replies();
+}
+
+// There is one user. Without a password in the configuration any password is right.
+bool authenticate(Connection& connection, std::string_view user, std::string_view password) {
+  const RuntimeOptions& options = connection.thread().node().options;
+  if (user != "default" || (options.has_password() && !options.password_matches(password))) {
+    connection.reply().error("WRONGPASS invalid username-password pair or user is disabled.");
+    return false;
+  }
+  connection.session().authenticated = true;
+  return true;
+}
+
+void auth(Connection& connection, Args args) {
+  if (args.size() > 3) return connection.reply().error(kSyntaxError);
+  if (args.size() == 2 && !connection.thread().node().options.has_password()) {
+    return connection.reply().error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you "
+        "sure your configuration is correct?");
+  }
+  const std::string_view user = args.size() == 3 ? args[1] : "default";
+  if (authenticate(connection, user, args.back())) connection.reply().ok();
+}
+
+constexpr std::string_view kBadClientName =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
+
+void hello(Connection& connection, Args args) {
+  Session& session = connection.session();
+  std::int64_t version = 0;
+  if (args.size() >= 2) {
+    if (!parse_strict_integer(args[1], version)) {
+      return connection.reply().error("ERR Protocol version is not an integer or out of range");
+    }
+    if (version < 2 || version > 3) {
+      return connection.reply().error("NOPROTO unsupported protocol version");
+    }
+  }
+  const std::string_view *user = nullptr, *password = nullptr, *name = nullptr;
+  for (std::size_t i = 2; i < args.size(); ++i) {
+    const std::size_t more = args.size() - 1 - i;
+    if (equals_ignore_case(args[i], "auth") && more >= 2) {
+      user = &args[i + 1];
+      password = &args[i + 2];
+      i += 2;
+    } else if (equals_ignore_case(args[i], "setname") && more >= 1) {
+      name = &args[i + 1];
+      if (!valid_client_name(*name)) return connection.reply().error(kBadClientName);
+      i += 1;
+    } else {
+      return connection.reply().error(
+          fmt::format("ERR Syntax error in HELLO option '{}'", args[i]));
+    }
+  }
+  if (user != nullptr && !authenticate(connection, *user, *password)) return;
+  if (!session.authenticated) {
+    return connection.reply().error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
+        "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "
+        "protocol version at the same time");
+  }
+  if (name != nullptr) session.name = *name;
+  if (version != 0) session.resp3 = version == 3;
+
+  Reply reply = connection.reply();
+  reply.map(7);
+  reply.bulk("server");
+  reply.bulk("redis");
+  reply.bulk("version");
+  reply.bulk(kRedisVersion);
+  reply.bulk("proto");
+  reply.integer(session.resp3 ? 3 : 2);
+  reply.bulk("id");
+  reply.integer(static_cast<std::int64_t>(session.id));
+  reply.bulk("mode");
+  reply.bulk("standalone");
+  reply.bulk("role");
+  reply.bulk("master");
+  reply.bulk("modules");
+  reply.array(0);
+}
+
+void reset(Connection& connection, Args) {
+  Session& session = connection.session();
+  session.name.clear();
+  session.authenticated = !connection.thread().node().options.has_password();
+  session.resp3 = false;
+  session.no_evict = false;
+  session.no_touch = false;
+  session.no_replies = session.skips_next_reply = false;
+  connection.reply().simple("RESET");
+}
+
+void select(Connection& connection, Args args) {
+  std::int64_t database = 0;
+  if (!parse_strict_integer(args[1], database) || database > INT32_MAX || database < INT32_MIN) {
+    return connection.reply().error(kNotInteger);
+  }
+  if (database != 0) return connection.reply().error("ERR DB index is out of range");
+  connection.reply().ok();
+}
+
+void time(Connection& connection, Args) {
+  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
+  Reply reply = connection.reply();
+  reply.array(2);
+  reply.bulk(std::to_string(now / 1'000'000));
+  reply.bulk(std::to_string(now % 1'000'000));
+}
+
+// DEBUG SLEEP stops the whole thread, as it stops the whole of Redis: other clients of the thread
+// and its shard's replication wait.
+void debug(Connection& connection, Args args) {
+  Reply reply = connection.reply();
+  if (equals_ignore_case(args[1], "help") && args.size() == 2) {
+    reply.array(5);
+    reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    reply.simple("SLEEP <seconds>");
+    reply.simple("    Stop the thread of this connection for <seconds>. Decimals allowed.");
+    reply.simple("HELP");
+    return reply.simple("    Prints this help.");
+  }
+  if (!equals_ignore_case(args[1], "sleep") || args.size() != 3) {
+    return connection.reply().error(fmt::format(
+        "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", args[1]));
+  }
+  const double seconds = std::strtod(std::string(args[2]).c_str(), nullptr);
+  if (std::isfinite(seconds) && seconds > 0) {
+    std::this_thread::sleep_for(std::chrono::duration<double>(std::min(seconds, 86400.0)));
+  }
+  reply.ok();
+}
+
+// Clients that ask are to talk to this node as to a single one.
+void cluster(Connection& connection, Args) {
+  connection.reply().error("ERR This instance has cluster support disabled");
+}
+
+// OBJECT HELP; what is about keys has rows of its own.
+void object(Connection& connection, Args) { reply_help(connection, "OBJECT"); }
+
+using Execute = void (*)(Connection&, Args);
+
+const absl::flat_hash_map<std::string_view, Execute>& table() {
+  static const absl::flat_hash_map<std::string_view, Execute> commands = {
+      {"ping", ping},
+      {"echo", echo},
+      {"quit", quit},
+      {"auth", auth},
+      {"hello", hello},
+      {"reset", reset},
+      {"select", select},
+      {"time", time},
+      {"debug", debug},
+      {"cluster", cluster},
+      {"object", object},
+      {"lastsave", execute_lastsave},
+      {"role", execute_role},
+      {"shutdown", execute_shutdown},
+      {"info", execute_info},
+      {"client", execute_client},
+      {"config", execute_config},
+      {"memory", execute_memory},
+      {"slowlog", execute_slowlog},
+      {"even.backup", execute_backup},
+      {"even.fault", execute_fault},
+  };
+  return commands;
+}
+
+}  // namespace
+
+void execute_connection_command(Connection& connection, const Command& command, Args args) {
+  const auto found = table().find(command.name);
+  EVEN_CHECK(found != table().end(), command.name);
+  found->second(connection, args);
+}
+
+void reply_unknown_subcommand(Connection& connection, std::string_view container,
+                              std::string_view subcommand) {
+  connection.reply().error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
+                                       subcommand.substr(0, 128), container));
+}
+
+void reply_help(Connection& connection, std::string_view container) {
+  Reply reply = connection.reply();
+  even::reply_help(reply, *find_command(container));
+}
+
+}  // namespace even

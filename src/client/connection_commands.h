@@ -1,0 +1,70 @@
+// Commands that concern a connection or the node rather than keys: their rows are in the engine's
+// command table, their execution is here. Replies are those of Redis 7.0.15; CLIENT SETINFO and
+// CLIENT NO-TOUCH are of 7.2.
+//
+// Run on the connection's thread. A command that needs other threads opens a slot in the
+// connection's replies and fills it later.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/command.h"
+#include "node/gather.h"
+#include "node/report.h"
+
+namespace even {
+
+class Connection;
+
+// `command` is of scope kConnection; arity and authentication have been checked.
+void execute_connection_command(Connection& connection, const Command& command, Args args);
+
+// In the files of these names: backup_command.cc and so on, LASTSAVE with ROLE.
+void execute_backup(Connection& connection, Args args);
+void execute_client(Connection& connection, Args args);
+void execute_config(Connection& connection, Args args);
+void execute_lastsave(Connection& connection, Args args);
+void execute_role(Connection& connection, Args args);
+void execute_shutdown(Connection& connection, Args args);
+void execute_info(Connection& connection, Args args);
+void execute_memory(Connection& connection, Args args);
+void execute_slowlog(Connection& connection, Args args);
+void execute_fault(Connection& connection, Args args);
+
+// Replies that there is no such subcommand; `container` in upper case.
+void reply_unknown_subcommand(Connection& connection, std::string_view container,
+                              std::string_view subcommand);
+// The reply of HELP, from the command table.
+void reply_help(Connection& connection, std::string_view container);
+
+// Asks all threads, then replies with what format(reply, answers) writes.
+template <typename Answer, typename Ask, typename Format>
+void reply_gathered(Connection& connection, Ask ask, Format format);
+
+}  // namespace even
+
+#include "client/connection.h"
+
+namespace even {
+
+template <typename Answer, typename Ask, typename Format>
+void reply_gathered(Connection& connection, Ask ask, Format format) {
+  ShardThread& thread = connection.thread();
+  const std::uint64_t slot = connection.open_slot();
+  gather<Answer>(
+      thread.node(), std::move(ask), [&thread](auto task) { thread.post(std::move(task)); },
+      [weak = connection.weak_from_this(), slot, command = connection.last_command(),
+       format = std::move(format),
+       resp3 = connection.session().resp3](std::vector<Answer> answers) mutable {
+        const auto self = weak.lock();
+        if (!self) return;
+        std::string bytes;
+        Reply reply(bytes, resp3);
+        format(reply, std::move(answers));
+        self->complete(slot, std::move(bytes), command);
+      });
+}
+
+}  // namespace even

@@ -1,0 +1,54 @@
+// What a client has said about itself and may do: the state that HELLO, AUTH, CLIENT and RESET
+// change.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "engine/command.h"
+
+namespace even {
+
+struct Session {
+  std::uint64_t id = 0;
+  std::string address;        // "host:port" of the client
+  std::string local_address;  // and of this end
+  int descriptor = -1;
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+  bool authenticated = false;
+  bool resp3 = false;
+  bool no_evict = false;  // taken note of; no client is evicted in this version
+  bool no_touch = false;
+  // CLIENT REPLY: whether the reply to the request that is being executed is left out, to the one
+  // behind it, and to all.
+  bool skips_reply = false;
+  bool skips_next_reply = false;
+  bool no_replies = false;
+  std::int64_t created_us = 0;
+  std::int64_t last_request_us = 0;
+};
+
+// What is measured about a connection for CLIENT LIST.
+struct SessionUse {
+  std::size_t query_bytes = 0;    // received and not executed
+  std::size_t query_free = 0;     // room for more
+  std::size_t output_bytes = 0;   // of replies that wait to be sent
+  std::size_t output_blocks = 0;  // that they are in
+  std::size_t output_memory = 0;  // what those take
+  std::size_t pending_bytes = 0;  // of requests that other threads and nodes are at, and replies
+  std::size_t pending_requests = 0;
+  bool reading = false;
+  bool writing = false;
+};
+
+// The line of CLIENT LIST and CLIENT INFO, with its line end. `command`: the last one.
+std::string client_line(const Session& session, const SessionUse& use, std::string_view command,
+                        std::int64_t now_us);
+
+// Names of clients and libraries go into lines of words: printable ASCII without spaces.
+bool valid_client_name(std::string_view name);
+
+}  // namespace even

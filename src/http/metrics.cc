@@ -1,0 +1,409 @@
+#include "http/metrics.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "base/memory.h"
+#include "base/version.h"
+#include "node/backup_runner.h"
+#include "node/statistics.h"
+
+namespace even {
+namespace {
+
+// Writes one metric after the other.
+class Writer {
+ public:
+  void family(std::string_view name, std::string_view type, std::string_view help) {
+    name_ = name;
+    fmt::format_to(end(), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+  }
+  template <typename Number>
+  void value(std::string_view labels, Number number) {
+    sample("", labels, number);
+  }
+  template <typename Number>
+  void single(std::string_view name, std::string_view type, std::string_view help, Number number) {
+    family(name, type, help);
+    value("", number);
+  }
+  // `bounds_us` has one element less than `buckets`, whose counts are not cumulative.
+  void histogram(std::string_view labels, std::span<const std::int64_t> bounds_us,
+                 std::span<const std::uint64_t> buckets, double sum_seconds) {
+    std::uint64_t count = 0;
+    for (std::size_t i = 0; i < buckets.size(); ++i) {
+      count += buckets[i];
+      const std::string bound = i < bounds_us.size()
+                                    ? fmt::format("{}", static_cast<double>(bounds_us[i]) * 1e-6)
+                                    : "+Inf";
+      sample("_bucket",
+             fmt::format("{}le=\"{}\"", labels.empty() ? "" : fmt::format("{},", labels), bound),
+             count);
+    }
+    sample("_sum", labels, sum_seconds);
+    sample("_count", labels, count);
+  }
+  std::string take() { return std::move(out_); }
+
+ private:
+  std::back_insert_iterator<std::string> end() { return std::back_inserter(out_); }
+  template <typename Number>
+  void sample(std::string_view suffix, std::string_view labels, Number number) {
+    if (labels.empty()) {
+      fmt::format_to(end(), "{}{} {}\n", name_, suffix, number);
+    } else {
+      fmt::format_to(end(), "{}{}{{{}}} {}\n", name_, suffix, labels, number);
+    }
+  }
+
+  std::string out_;
+  std::string_view name_;
+};
+
+template <typename Of>
+auto sum(std::span<const ThreadReport> reports, Of of) {
+  decltype(of(std::declval<const ThreadReport&>())) total{};
+  for (const ThreadReport& report : reports) total += of(report);
+  return total;
+}
+
+// One peer's state, put together from all shards.
+struct PeerSummary {
+  bool up = true;
+  std::uint64_t lag_records = 0;
+  double lag_seconds = 0;
+  std::uint64_t bytes_in_flight = 0;
+  std::uint64_t snapshot_bytes = 0;
+  std::vector<std::uint64_t> delays =
+      std::vector<std::uint64_t>(std::size(ShardStats::kLagBucketsUs) + 1);
+  double delay_sum_seconds = 0;
+};
+
+PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
+  PeerSummary summary;
+  summary.up = !reports.empty();
+  for (const ThreadReport& report : reports) {
+    const auto link = report.links.find(peer);
+    summary.up = summary.up && link != report.links.end() && link->second;
+    for (const PeerStatus& status : report.peers) {
+      if (status.node != peer) continue;
+      summary.lag_records += status.lag_records;
+      summary.lag_seconds = std::max(summary.lag_seconds, status.lag_seconds);
+      summary.bytes_in_flight += status.bytes_in_flight;
+      summary.snapshot_bytes += status.snapshot_bytes;
+      summary.delay_sum_seconds += status.delay_sum_seconds;
+      for (std::size_t i = 0; i < std::min(summary.delays.size(), status.delay_histogram.size());
+           ++i) {
+        summary.delays[i] += status.delay_histogram[i];
+      }
+    }
+  }
+  return summary;
+}
+
+void write_commands(Writer& writer, const NodeContext& node,
+                    std::span<const ThreadReport> reports) {
+  const Statistics statistics = Statistics::of(node, reports);
+  std::map<std::string_view, LatencyHistogram> latencies;
+  for (const ThreadReport& report : reports) {
+    for (const auto& [name, command] : report.commands) latencies[name].merge(command.latency);
+  }
+  const auto family = [&](std::string_view name, std::string_view help, auto get) {
+    writer.family(name, "counter", help);
+    for (const auto& [command, calls] : statistics.commands) {
+      writer.value(fmt::format("command=\"{}\"", command), get(calls));
+    }
+  };
+  using Calls = Statistics::Calls;
+  family("even_commands_total", "Commands executed for clients of this node.",
+         [](const Calls& calls) { return calls.calls; });
+  family("even_commands_rejected_total", "Commands refused before they were executed.",
+         [](const Calls& calls) { return calls.rejected; });
+  family("even_commands_failed_total", "Commands that replied an error.",
+         [](const Calls& calls) { return calls.failed; });
+  family("even_command_execution_seconds_total", "Time spent executing commands.",
+         [](const Calls& calls) { return calls.us * 1e-6; });
+  writer.family("even_command_duration_seconds", "histogram",
+                "Time from the read of a command's turn to the end of the turn.");
+  for (const auto& [name, latency] : latencies) {
+    writer.histogram(fmt::format("command=\"{}\"", name), LatencyHistogram::kBoundsUs,
+                     latency.buckets, latency.sum_seconds);
+  }
+  writer.family("even_error_replies_total", "counter", "Errors replied to clients, by their code.");
+  for (const auto& [code, count] : statistics.errors) {
+    writer.value(fmt::format("code=\"{}\"", code), count);
+  }
+  writer.single("even_client_received_bytes_total", "counter", "Bytes received from clients.",
+                statistics.input_bytes);
+  writer.single("even_client_sent_bytes_total", "counter", "Bytes sent to clients.",
+                statistics.output_bytes);
+  writer.single("even_keyspace_hits_total", "counter", "Keys read that were there.",
+                statistics.keyspace_hits);
+  writer.single("even_keyspace_misses_total", "counter", "Keys read that were not there.",
+                statistics.keyspace_misses);
+}
+
+void write_peers(Writer& writer, const NodeContext& node, std::span<const ThreadReport> reports) {
+  std::map<std::string, PeerSummary> peers;
+  for (const cluster::Node& peer : node.config.cluster.nodes) {
+    if (peer.number == node.number) continue;
+    peers[fmt::format("peer=\"{}\"", peer.name)] = summarize(reports, peer.number);
+  }
+  writer.family("even_peer_up", "gauge", "1 when the links of all shards to the peer are up.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.up ? 1 : 0);
+  writer.family("even_replication_lag_records", "gauge",
+                "Records of this node that the peer has not acknowledged.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.lag_records);
+  writer.family("even_replication_lag_seconds", "gauge", "Age of the oldest of those records.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.lag_seconds);
+  writer.family("even_replication_in_flight_bytes", "gauge",
+                "Bytes of records and states sent to the peer and not acknowledged.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.bytes_in_flight);
+  writer.family("even_replication_snapshot_bytes", "gauge",
+                "Bytes in memory of states that are on their way to the peer or from it.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.snapshot_bytes);
+  writer.family("even_replication_delay_seconds", "histogram",
+                "Time from a record's making at the peer to its joining here.");
+  for (const auto& [label, peer] : peers) {
+    writer.histogram(label, ShardStats::kLagBucketsUs, peer.delays, peer.delay_sum_seconds);
+  }
+}
+
+void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
+  struct Counter {
+    std::string_view name;
+    std::string_view help;
+    std::uint64_t (*get)(const ThreadReport&);
+  };
+  static constexpr Counter kCounters[] = {
+      {"even_records_local_total", "Records made by commands of this node.",
+       [](const ThreadReport& r) { return r.stats.records_local; }},
+      {"even_records_joined_total", "Records of other nodes that were joined.",
+       [](const ThreadReport& r) { return r.stats.records_joined; }},
+      {"even_records_duplicate_total", "Records that arrived again and were recognised.",
+       [](const ThreadReport& r) { return r.stats.records_duplicate; }},
+      {"even_snapshots_joined_total", "Full states of partitions that were joined.",
+       [](const ThreadReport& r) { return r.stats.snapshots_joined; }},
+      {"even_snapshots_refused_total",
+       "States of partitions that did not match their checksum: must stay 0.",
+       [](const ThreadReport& r) { return r.stats.snapshots_refused; }},
+      {"even_snapshots_resumed_total",
+       "Times that sending a state of a partition went on from the middle.",
+       [](const ThreadReport& r) { return r.stats.snapshots_resumed; }},
+      {"even_snapshot_sent_pieces_total", "Pieces of states of partitions that were sent.",
+       [](const ThreadReport& r) { return r.stats.snapshot_pieces_sent; }},
+      {"even_snapshot_sent_bytes_total", "Bytes of these.",
+       [](const ThreadReport& r) { return r.stats.snapshot_bytes_sent; }},
+      {"even_conflicts_total", "Concurrent writes that were resolved.",
+       [](const ThreadReport& r) { return r.stats.conflicts; }},
+      {"even_type_conflicts_total", "Keys created concurrently with different types.",
+       [](const ThreadReport& r) { return r.stats.type_conflicts; }},
+      {"even_digest_comparisons_total", "Comparisons of digests at equal vectors.",
+       [](const ThreadReport& r) { return r.stats.digest_comparisons; }},
+      {"even_digest_mismatches_total", "Equal vectors with different digests: must stay 0.",
+       [](const ThreadReport& r) { return r.stats.digest_mismatches; }},
+      {"even_clock_clamped_total", "Remote times beyond clock.max_drift_ms.",
+       [](const ThreadReport& r) { return r.stats.clock_clamped; }},
+      {"even_records_received_total", "Records that peers have sent.",
+       [](const ThreadReport& r) { return r.stats.records_received; }},
+      {"even_records_decoded_total", "How often one of them was decoded to take it in.",
+       [](const ThreadReport& r) { return r.stats.records_decoded; }},
+      {"even_keys_expired_total", "Keys removed because they had expired.",
+       [](const ThreadReport& r) { return r.stats.keys_expired; }},
+      {"even_keys_evicted_total", "Keys deleted by this node's cache policy.",
+       [](const ThreadReport& r) { return r.stats.keys_evicted; }},
+      {"even_log_written_bytes_total", "Bytes written to the log.",
+       [](const ThreadReport& r) { return r.log.bytes_written; }},
+      {"even_log_syncs_total", "Times that the log was forced to disk.",
+       [](const ThreadReport& r) { return r.log.syncs; }},
+      {"even_log_sync_errors_total", "Times that this failed.",
+       [](const ThreadReport& r) { return r.log.sync_errors; }},
+      {"even_log_rescues_total", "Times that what had not been synced was written anew.",
+       [](const ThreadReport& r) { return r.log.rescues; }},
+      {"even_store_passes_total", "Times that the store was brought up to date with the log.",
+       [](const ThreadReport& r) { return r.store.passes; }},
+      {"even_store_failed_passes_total", "Times that this failed.",
+       [](const ThreadReport& r) { return r.store.failed_passes; }},
+      {"even_store_evicted_objects_total",
+       "Objects, and elements of large collections, that left memory and are in the store only.",
+       [](const ThreadReport& r) { return r.store.evicted; }},
+      {"even_store_read_rows_total", "Rows of the store that were read.",
+       [](const ThreadReport& r) { return r.store.rows_read; }},
+      {"even_store_repaired_partitions_total",
+       "Damaged partitions that were made anew from another replica.",
+       [](const ThreadReport& r) { return r.store.repaired; }},
+  };
+  for (const Counter& counter : kCounters) {
+    writer.single(counter.name, "counter", counter.help, sum(reports, counter.get));
+  }
+  writer.single("even_log_sync_seconds_total", "counter", "Time spent in it.",
+                sum(reports, [](const ThreadReport& r) { return r.log.sync_seconds; }));
+  double last_sync = 0;
+  for (const ThreadReport& report : reports) {
+    last_sync = std::max(last_sync, report.log.last_sync_seconds);
+  }
+  writer.single("even_log_last_sync_seconds", "gauge",
+                "How long the last one took, at the slowest shard.", last_sync);
+  writer.single("even_log_bytes", "gauge", "Size of the log's segments on disk.",
+                sum(reports, [](const ThreadReport& r) { return r.log.bytes_on_disk; }));
+  writer.single("even_log_segments", "gauge", "Number of the log's segments on disk.",
+                sum(reports, [](const ThreadReport& r) { return r.log.segments; }));
+  writer.single("even_log_replay_left_bytes", "gauge",
+                "Of the log as it was at the start, what has not been replayed yet.",
+                sum(reports, [](const ThreadReport& r) { return r.replay.bytes - r.replay.done; }));
+  writer.single("even_store_lag_bytes", "gauge",
+                "Log behind the positions from which it completes the store.",
+                sum(reports, [](const ThreadReport& r) { return r.store.lag_bytes; }));
+  writer.single("even_store_damaged_partitions", "gauge",
+                "Partitions of which something in the store cannot be read.",
+                sum(reports, [](const ThreadReport& r) { return r.store.damaged; }));
+  writer.single("even_records_pending", "gauge", "Records that wait for one they depend on.",
+                sum(reports, [](const ThreadReport& r) { return r.stats.records_pending; }));
+  writer.single("even_keys_lapsed", "gauge",
+                "Keys that have expired and wait until no replica can have prolonged them.",
+                sum(reports, [](const ThreadReport& r) { return r.keys_lapsed; }));
+  writer.single("even_keys", "gauge", "Keys.",
+                sum(reports, [](const ThreadReport& r) { return r.keys; }));
+  writer.single("even_keys_with_expiry", "gauge", "Keys that will expire.",
+                sum(reports, [](const ThreadReport& r) { return r.keys_with_expiry; }));
+  writer.single("even_write_errors", "gauge", "Shards that refuse writes at present.",
+                std::ranges::count_if(
+                    reports, [](const ThreadReport& r) { return r.write_error.has_value(); }));
+}
+
+void write_store(Writer& writer, const RocksStats& stats) {
+  writer.single("even_store_bytes", "gauge", "Size of the store's files on disk.", stats.live);
+  writer.single("even_store_pending_compaction_bytes", "gauge",
+                "Estimate of what is to be rewritten.", stats.pending_compaction);
+  writer.single("even_store_level0_files", "gauge", "Files that every read looks at.",
+                stats.level0_files);
+  writer.single("even_store_block_cache_bytes", "gauge", "Blocks of the store in memory.",
+                stats.block_cache);
+  writer.single("even_store_pass_bytes_total", "counter", "Bytes written by passes.",
+                stats.written_by_passes);
+  writer.single("even_store_compaction_written_bytes_total", "counter",
+                "Bytes written by compaction.", stats.written_by_compaction);
+  writer.single("even_store_compaction_read_bytes_total", "counter", "Bytes read by compaction.",
+                stats.read_by_compaction);
+  writer.single("even_store_background_errors_total", "counter", "Compactions that failed.",
+                stats.background_errors);
+}
+
+void write_backups(Writer& writer, const BackupRunner::Status& status) {
+  writer.single("even_backup_in_progress", "gauge", "1 while a backup is under way.",
+                status.stage == BackupRunner::Stage::kIdle ? 0 : 1);
+  writer.single("even_backup_copied_bytes", "gauge", "What it has copied so far.", status.copied);
+  writer.single("even_backup_expected_bytes", "gauge", "Estimate of what it will copy.",
+                status.expected);
+  writer.single("even_backups_total", "counter", "Backups made.", status.succeeded);
+  writer.single("even_backups_failed_total", "counter", "Backups that failed or were cancelled.",
+                status.failed);
+  writer.single("even_last_good_backup_time_seconds", "gauge",
+                "When the last backup was made that did not fail, Unix time; 0: none yet.",
+                status.succeeded_s);
+  if (!status.last) return;
+  writer.single("even_last_backup_success", "gauge", "1 unless the last backup failed.",
+                status.last->error ? 0 : 1);
+  writer.single("even_last_backup_duration_seconds", "gauge", "How long it took.",
+                status.last->seconds);
+  writer.single("even_last_backup_bytes", "gauge", "Size of all that it consists of.",
+                status.last->backup.bytes);
+  writer.single("even_last_backup_copied_bytes", "gauge", "What of that was copied.",
+                status.last->copied);
+}
+
+}  // namespace
+
+std::string render_metrics(const NodeContext& node, std::span<const ThreadReport> reports) {
+  Writer writer;
+  writer.family("even_info", "gauge", "1, with facts in the labels.");
+  writer.value(fmt::format("node=\"{}\",version=\"{}\",cluster=\"{}\"", node.config.node.name,
+                           version(), json_escape(node.config.cluster.id)),
+               1);
+  writer.single("even_ready", "gauge", "1 when the node serves clients.", node.ready ? 1 : 0);
+  writer.single("even_shards", "gauge", "Shard threads.", node.shards);
+  writer.single(
+      "even_start_time_seconds", "gauge", "When the process started, Unix time.",
+      std::chrono::duration_cast<std::chrono::seconds>(node.started.time_since_epoch()).count());
+  writer.single("even_connected_clients", "gauge", "Clients.", node.connected_clients.load());
+  writer.single("even_connections_total", "counter", "Connections taken from clients.",
+                node.connections_received.load());
+  writer.single("even_connections_rejected_total", "counter", "Connections refused to clients.",
+                node.connections_rejected.load());
+  writer.single("even_memory_allocated_bytes", "gauge", "Memory that the process has allocated.",
+                allocated_bytes());
+  const MemoryUse memory = memory_use();
+  writer.single("even_memory_resident_bytes", "gauge", "Memory of the process.", memory.resident);
+  writer.single("even_memory_peak_bytes", "gauge", "The most that it was.", memory.peak);
+  write_commands(writer, node, reports);
+  write_shards(writer, reports);
+  if (node.store != nullptr) write_store(writer, node.store->stats());
+  write_backups(writer, node.backups->status());
+  write_peers(writer, node, reports);
+  return writer.take();
+}
+
+std::string json_escape(std::string_view text) {
+  std::string out;
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+std::string render_status(const NodeContext& node, std::span<const ThreadReport> reports) {
+  std::string out;
+  auto end = std::back_inserter(out);
+  fmt::format_to(
+      end,
+      "{{\"node\":\"{}\",\"number\":{},\"replica\":\"{}\",\"ready\":{},"
+      "\"version\":\"{}\",\"keys\":{},\"shards\":{},\"replay\":{{\"bytes\":{},\"done\":{}}},"
+      "\"peers\":[",
+      node.config.node.name, node.number,
+      reports.empty() ? "" : reports.front().replica.to_string(),
+      node.ready &&
+          std::ranges::none_of(
+              reports, [](const ThreadReport& report) { return report.write_error.has_value(); }),
+      version(), sum(reports, [](const ThreadReport& r) { return r.keys; }), node.shards,
+      sum(reports, [](const ThreadReport& r) { return r.replay.bytes; }),
+      sum(reports, [](const ThreadReport& r) { return r.replay.done; }));
+  std::string_view comma;
+  for (const cluster::Node& peer : node.config.cluster.nodes) {
+    if (peer.number == node.number) continue;
+    const PeerSummary summary = summarize(reports, peer.number);
+    fmt::format_to(end,
+                   "{}{{\"name\":\"{}\",\"number\":{},\"link\":\"{}\",\"fault\":\"{}\","
+                   "\"lag_records\":{},\"lag_seconds\":{:.6f}}}",
+                   comma, peer.name, peer.number, summary.up ? "up" : "down",
+                   node.faults.get(peer.number).to_text(), summary.lag_records,
+                   summary.lag_seconds);
+    comma = ",";
+  }
+  out += "],\"partitions\":[";
+  std::map<PartitionId, const PartitionStatus*> partitions;
+  for (const ThreadReport& report : reports) {
+    for (const PartitionStatus& status : report.partitions) partitions[status.partition] = &status;
+  }
+  comma = "";
+  for (const auto& [id, status] : partitions) {
+    fmt::format_to(end, "{}{{\"id\":{},\"vector\":\"{}\",\"digest\":\"{:016x}\"", comma, id,
+                   status->vector.to_string(), status->digest);
+    if (status->damage) fmt::format_to(end, ",\"damage\":\"{}\"", json_escape(*status->damage));
+    out += '}';
+    comma = ",";
+  }
+  out += "]}\n";
+  return out;
+}
+
+}  // namespace even

@@ -1,0 +1,44 @@
+#include "node/lease.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace even {
+namespace {
+
+TEST(Lease, AFreeShardIsLentAtOnceAndToOneBorrowerAtATime) {
+  Lease lease;
+  std::string events;
+  lease.request([&] { events += "a"; });
+  lease.request([&] { events += "b"; });
+  EXPECT_EQ(events, "a");
+  EXPECT_TRUE(lease.lent());
+  lease.give_back();
+  EXPECT_EQ(events, "ab");
+  lease.give_back();
+  EXPECT_FALSE(lease.lent());
+}
+
+TEST(Lease, TheOwnersWorkWaitsForTheReturnAndRunsBeforeTheNextBorrower) {
+  Lease lease;
+  std::string events;
+  lease.when_free([&] { events += "1"; });
+  lease.request([&] { events += "a"; });
+  lease.request([&] { events += "b"; });
+  lease.when_free([&] {
+    events += "2";
+    lease.request([&] { events += "c"; });
+  });
+  lease.when_free([&] { events += "3"; });
+  EXPECT_EQ(events, "1a");
+  lease.give_back();
+  EXPECT_EQ(events, "1a23b");
+  lease.give_back();
+  EXPECT_EQ(events, "1a23bc");
+  lease.give_back();
+  EXPECT_FALSE(lease.lent());
+}
+
+}  // namespace
+}  // namespace even

@@ -1,0 +1,44 @@
+#include "node/node_context.h"
+
+#include <fmt/format.h>
+
+#include <random>
+
+#include "node/backup_runner.h"
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+std::string random_run_id() {
+  std::random_device device;
+  std::string id;
+  while (id.size() < 40) id += fmt::format("{:08x}", device());
+  return id;
+}
+
+}  // namespace
+
+NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_contexts,
+                         ReplicaId replica_id)
+    : config(std::move(given)),
+      placement(config.cluster),
+      number(config.self().number),
+      shards(shard_count),
+      replica(replica_id),
+      run_id(random_run_id()),
+      tls(std::move(tls_contexts)),
+      options(config.client, config.slow_log, config.memory),
+      cache_shares(std::make_unique<CacheShares>(shards)),
+      backups(std::make_unique<BackupRunner>(*this)) {
+  shard_of.resize(placement.partitions());
+  for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {
+    const bool held = placement.holds(number, partition);
+    shard_of[partition] = held ? shard_of_partition(partition, shards) : kElsewhere;
+    partial = partial || !held;
+  }
+}
+
+NodeContext::~NodeContext() = default;
+
+}  // namespace even

@@ -1,0 +1,91 @@
+// What the threads of one node share: the configuration, where keys live, settings that may change
+// at run time, counters, and each other.
+//
+// Made before the threads and destroyed after them. Everything not const is safe to use from any
+// thread.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "client/slow_log.h"
+#include "cluster/placement.h"
+#include "node/config.h"
+#include "node/runtime_options.h"
+#include "node/statistics.h"
+#include "node/tls_contexts.h"
+#include "peer/link_faults.h"
+#include "replica/cache_shares.h"
+#include "store/rocks_database.h"
+
+namespace even {
+
+class BackupRunner;
+class ShardThread;
+
+// What is done before a node ends. Whatever was acknowledged is in the log, and safe, in any case.
+struct StopRequest {
+  std::string reason;
+  // Bring the store up to date, so that the next start is quick.
+  bool store_changes = true;
+  // Give clients a moment to read the replies that wait for them.
+  bool wait_for_clients = true;
+};
+
+struct NodeContext {
+  NodeContext(Config config, ShardId shards, TlsContexts tls, ReplicaId replica);
+  ~NodeContext();
+  NodeContext(const NodeContext&) = delete;
+  NodeContext& operator=(const NodeContext&) = delete;
+
+  const Config config;
+  const cluster::Placement placement;
+  const NodeNumber number;
+  const ShardId shards;
+  const ReplicaId replica;  // of this run
+  const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
+  const std::string run_id;  // 40 hexadecimal digits, as in INFO
+  TlsContexts tls;
+
+  // By partition: the shard that owns it, or kElsewhere when this node holds no replica of it.
+  static constexpr ShardId kElsewhere = 0xffff;
+  std::vector<ShardId> shard_of;
+  // Some partitions are on other nodes only.
+  bool partial = false;
+
+  RuntimeOptions options;
+  const std::unique_ptr<CacheShares> cache_shares;
+  SlowLog slow_log;
+  LinkFaults faults;
+
+  std::unique_ptr<RocksDatabase> store;  // from when the node is started
+  const std::unique_ptr<BackupRunner> backups;
+  std::vector<std::unique_ptr<ShardThread>> threads;
+  // Has the node end, soon. Set before the threads are started.
+  std::function<void(StopRequest)> stop;
+  StatisticsReset statistics;
+
+  std::atomic<std::uint64_t> next_client_id{1};
+  std::atomic<std::uint32_t> connected_clients{0};
+  std::atomic<std::uint64_t> connections_received{0};
+  std::atomic<std::uint64_t> connections_rejected{0};
+  // Before anything was recovered.
+  std::uint64_t allocated_at_start = 0;
+  // Shards whose changes have to be stored before memory is within its limit again.
+  std::atomic<std::uint32_t> shards_short_of_memory{0};
+  // Links to other nodes in session, of all shards.
+  std::atomic<std::uint32_t> links_up{0};
+  // Recovered and listening; until then, and again while stopping, not ready.
+  std::atomic<bool> ready{false};
+  // Shards that serve and have not replayed all of their logs yet.
+  std::atomic<std::uint32_t> replaying{0};
+  std::atomic<std::uint64_t> recovered_bytes{0};
+  std::atomic<std::uint64_t> bytes_to_recover{0};
+};
+
+}  // namespace even

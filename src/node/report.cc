@@ -1,0 +1,62 @@
+#include "node/report.h"
+
+#include <cstdio>
+#include <fstream>
+
+#include "node/shard_thread.h"
+
+namespace even {
+
+ThreadReport make_report(ShardThread& thread, bool with_partitions) {
+  const Shard& shard = thread.shard();
+  ThreadReport report;
+  report.shard = thread.id();
+  report.replica = shard.replica_id();
+  report.keys = shard.visible_keys();
+  report.keys_with_expiry = shard.keys_with_expiry();
+  report.keys_lapsed = shard.keys_lapsed();
+  report.sum_of_ttls_ms = shard.sum_of_ttls_ms();
+  report.stats = shard.stats();
+  report.log = shard.log_stats();
+  report.store = shard.store_stats();
+  report.replay = shard.replay_progress();
+  report.write_error = shard.write_error();
+  report.peers = shard.peers();
+  for (const cluster::Node& node : thread.node().config.cluster.nodes) {
+    if (node.number == thread.node().number) continue;
+    report.links[node.number] = thread.peers().up(node.number);
+  }
+  const double us_per_cycle = thread.us_per_cycle();
+  for (const auto& [command, entry] : thread.stats().entries()) {
+    report.commands[entry.name] = {.calls = entry.calls,
+                                   .rejected = entry.rejected,
+                                   .failed = entry.failed,
+                                   .us = static_cast<double>(entry.cycles) * us_per_cycle,
+                                   .latency = entry.latency};
+  }
+  const ClientTraffic& traffic = thread.traffic();
+  report.errors.insert(traffic.errors.begin(), traffic.errors.end());
+  report.input_bytes = traffic.input_bytes;
+  report.output_bytes = traffic.output_bytes;
+  report.commands_per_second = traffic.commands_rate.per_second();
+  report.input_per_second = traffic.input_rate.per_second();
+  report.output_per_second = traffic.output_rate.per_second();
+  if (with_partitions) report.partitions = shard.partitions();
+  return report;
+}
+
+MemoryUse memory_use() {
+  MemoryUse use;
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    unsigned long long kilobytes = 0;
+    if (std::sscanf(line.c_str(), "VmRSS: %llu kB", &kilobytes) == 1) {
+      use.resident = kilobytes * 1024;
+    } else if (std::sscanf(line.c_str(), "VmHWM: %llu kB", &kilobytes) == 1) {
+      use.peak = kilobytes * 1024;
+    }
+  }
+  return use;
+}
+
+}  // namespace even

@@ -1,0 +1,538 @@
+#include "node/router.h"
+
+#include <absl/container/flat_hash_set.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <map>
+
+#include "base/check.h"
+#include "engine/cmd_scan.h"
+#include "node/shard_thread.h"
+#include "resp/resp_merge.h"
+
+namespace even {
+
+namespace {
+
+std::string error_reply(std::string_view error) {
+  std::string reply;
+  Reply(reply, false).error(error);
+  return reply;
+}
+
+}  // namespace
+
+struct Router::Steps {
+  OwnedRequest request;
+  ReplySink sink;
+  std::unique_ptr<Listing> listing;
+  std::int64_t spent_us = 0;
+};
+
+// A command that borrows several shards.
+struct Router::Across {
+  ShardId home;                 // the thread that the command runs on
+  std::vector<ShardId> shards;  // ascending; home among them
+  std::size_t borrowed = 0;     // so many of them, from the first
+  OwnedRequest request;
+  ReplySink sink;
+  std::string reply;
+  std::size_t unreleased = 0;  // shards whose logs the reply still waits for
+};
+
+// The replies of several nodes on their way to becoming one.
+struct Router::Gathering {
+  Split split;
+  std::size_t key_count = 0;
+  std::vector<PartReply> parts;
+  std::size_t missing = 0;
+  ReplySink sink;
+
+  // What to do with the reply to parts[index].
+  static ReplySink take(const std::shared_ptr<Gathering>& self, std::size_t index) {
+    return [self, index](std::string reply) {
+      self->parts[index].reply = std::move(reply);
+      if (--self->missing > 0) return;
+      self->sink(merge_replies(self->split, self->key_count, self->parts));
+    };
+  }
+};
+
+// One partition is asked after the other.
+struct Router::Parts {
+  OwnedRequest request;
+  ReplySink sink;
+  std::vector<PartReply> replies;  // of the first ones of request.within
+};
+
+// One node is asked after the other.
+struct Router::Asking {
+  OwnedRequest request;
+  ReplySink sink;
+  std::map<NodeNumber, std::vector<PartitionId>> targets;  // not asked yet
+};
+
+Route Router::route(const Command& command, Args args) const {
+  const NodeContext& node = thread_.node();
+  if (command.scope == Scope::kAll) {
+    if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
+    if (command.split == Split::kConcatenate) return {Route::Where::kInParts, 0};
+    return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
+  }
+  Route route{Route::Where::kHere, thread_.id()};
+  if (node.shards == 1 && !node.partial) return route;
+  bool first = true;
+  for_each_key(command, args, [&](std::string_view key) {
+    const ShardId shard = node.shard_of[node.placement.partition_of(key)];
+    if (shard == NodeContext::kElsewhere) {
+      route.where = Route::Where::kOtherNodes;
+    } else if (route.where == Route::Where::kOtherNodes) {
+      return;
+    } else if (first) {
+      route = {shard == thread_.id() ? Route::Where::kHere : Route::Where::kOtherShard, shard};
+    } else if (shard != route.shard) {
+      route.where = Route::Where::kSeveralShards;
+    }
+    first = false;
+  });
+  return route;
+}
+
+void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
+  if (request.command->scope == Scope::kAll && thread_.node().replaying > 0) {
+    ++in_steps_;
+    return thread_.when_replayed(
+        [this, request = std::move(request), sink = std::move(sink), may_forward]() mutable {
+          --in_steps_;
+          submit(std::move(request), std::move(sink), may_forward);
+        });
+  }
+  if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
+  const Route route = this->route(*request.command, request.args);
+  switch (route.where) {
+    case Route::Where::kHere:
+      return run_here(std::move(request), std::move(sink));
+    case Route::Where::kOtherShard:
+      return run_on(route.shard, std::move(request), std::move(sink));
+    case Route::Where::kSeveralShards: {
+      std::vector<ShardId> shards = shards_of(request);
+      return run_across(std::move(shards), std::move(request), std::move(sink));
+    }
+    case Route::Where::kInParts: {
+      const PartitionId count = thread_.node().placement.partitions();
+      for (PartitionId id = 0; id < count; ++id) request.within.push_back(id);
+      return run_in_parts(std::move(request), std::move(sink));
+    }
+    case Route::Where::kOtherNodes:
+      if (!may_forward) {
+        return sink(
+            fmt::format("-ERR node '{}' holds no replica of this key: the nodes' cluster maps "
+                        "differ\r\n",
+                        thread_.node().config.node.name));
+      }
+      return request.command->scope == Scope::kAll
+                 ? run_everywhere(std::move(request), std::move(sink))
+                 : run_elsewhere(std::move(request), std::move(sink));
+  }
+}
+
+// About some partitions, which this node holds.
+void Router::run_within(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  for (const PartitionId partition : request.within) {
+    if (partition < node.shard_of.size() && node.shard_of[partition] != NodeContext::kElsewhere) {
+      continue;
+    }
+    return sink(
+        fmt::format("-ERR node '{}' holds no replica of partition {}: the nodes' cluster maps "
+                    "differ\r\n",
+                    node.config.node.name, partition));
+  }
+  if (request.command->split == Split::kConcatenate && request.within.size() > 1) {
+    return run_in_parts(std::move(request), std::move(sink));
+  }
+  std::vector<ShardId> shards = shards_of(request);
+  if (shards.size() > 1) return run_across(std::move(shards), std::move(request), std::move(sink));
+  if (shards.front() == thread_.id()) return run_here(std::move(request), std::move(sink));
+  run_on(shards.front(), std::move(request), std::move(sink));
+}
+
+void Router::run_in_parts(OwnedRequest request, ReplySink sink) {
+  ++in_steps_;
+  auto parts = std::make_shared<Parts>();
+  parts->request = std::move(request);
+  parts->sink = std::move(sink);
+  ask_part(std::move(parts));
+}
+
+void Router::ask_part(std::shared_ptr<Parts> parts) {
+  // In a task of its own, so that what has come meanwhile is executed in between.
+  thread_.send_to(thread_.id(), [this, parts = std::move(parts)](ShardThread&) {
+    const OwnedRequest& request = parts->request;
+    if (parts->replies.size() == request.within.size()) {
+      --in_steps_;
+      return parts->sink(merge_replies(request.command->split, 0, parts->replies));
+    }
+    OwnedRequest part =
+        OwnedRequest::copy(*request.command, request.args, request.resp3, request.client);
+    part.within = {request.within[parts->replies.size()]};
+    part.of_peer = request.of_peer;
+    run_within(std::move(part), [this, parts](std::string reply) {
+      parts->replies.push_back({{}, std::move(reply)});
+      ask_part(parts);
+    });
+  });
+}
+
+void Router::run_here(OwnedRequest request, ReplySink sink) {
+  thread_.lease().when_free([this, request = std::move(request), sink = std::move(sink)]() mutable {
+    if (thread_.shard().any_cold() && park(request, sink)) return;
+    execute_here(std::move(request), std::move(sink));
+  });
+}
+
+void Router::execute_here(OwnedRequest request, ReplySink sink) {
+  Shard& shard = thread_.shard();
+  if (shard.lists_much(*request.command, request.args)) {
+    ++in_steps_;
+    auto listing = shard.list(*request.command, request.args, request.resp3);
+    return take_steps(
+        std::make_unique<Steps>(std::move(request), std::move(sink), std::move(listing)));
+  }
+  std::string reply;
+  const LogPosition position = thread_.execute(request, reply);
+  thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
+                                   const ShardThread::ReleaseError& error) mutable {
+    sink(error ? error_reply(*error) : std::move(reply));
+  });
+}
+
+// One step, and the rest later, so that what has come meanwhile is executed in between.
+void Router::take_steps(std::unique_ptr<Steps> steps) {
+  const std::int64_t began_us = thread_.clock().monotonic_us();
+  const std::uint64_t began = CommandTimer::counter();
+  const bool more = steps->listing->step();
+  thread_.note_execution(steps->request, CommandTimer::counter() - began);
+  steps->spent_us += thread_.clock().monotonic_us() - began_us;
+  if (more) {
+    asio::post(thread_.io(), [this, steps = std::move(steps)]() mutable {
+      thread_.lease().when_free(
+          [this, steps = std::move(steps)]() mutable { take_steps(std::move(steps)); });
+    });
+    return;
+  }
+  --in_steps_;
+  thread_.log_if_slow(steps->request, steps->spent_us);
+  thread_.hold_until(thread_.shard().barrier(),
+                     [reply = steps->listing->take_reply(), sink = std::move(steps->sink)](
+                         const ShardThread::ReleaseError& error) mutable {
+                       sink(error ? error_reply(*error) : std::move(reply));
+                     });
+}
+
+// Keeps a request back while its keys are read from the store, or while one that came before it on
+// the same keys is kept back: a client's commands on one key stay in order. False: it may run.
+bool Router::park(OwnedRequest& request, ReplySink& sink) {
+  std::vector<std::string_view> keys;
+  std::vector<Need> needs;
+  for_each_need(*request.command, request.args, [&](const Need& need) {
+    keys.push_back(need.key);
+    needs.push_back(need);
+  });
+  const bool behind = std::ranges::any_of(parked_, [&keys](const Parked& earlier) {
+    return std::ranges::find_first_of(earlier.keys, keys) != earlier.keys.end();
+  });
+  const std::uint64_t number = next_parked_++;
+  const auto ready = [this, number] {
+    for (Parked& parked : parked_) parked.ready = parked.ready || parked.number == number;
+    unpark();
+  };
+  Shard& shard = thread_.shard();
+  const bool may_run = !behind && !shard.await_replay(needs, ready) && !shard.fetch(needs, ready);
+  if (may_run) return false;
+  parked_.push_back({number, behind, std::move(request), std::move(sink), std::move(keys)});
+  return true;
+}
+
+// Runs what is ready and has nothing on its keys before it.
+void Router::unpark() {
+  absl::flat_hash_set<std::string_view> waiting;
+  for (auto at = parked_.begin(); at != parked_.end();) {
+    const bool may_run = at->ready && std::ranges::none_of(at->keys, [&](std::string_view key) {
+                           return waiting.contains(key);
+                         });
+    if (!may_run) {
+      waiting.insert(at->keys.begin(), at->keys.end());
+      ++at;
+      continue;
+    }
+    Parked parked = std::move(*at);
+    at = parked_.erase(at);
+    execute_here(std::move(parked.request), std::move(parked.sink));
+  }
+}
+
+void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {
+  thread_.send_to(shard, [from = thread_.id(), request = std::move(request),
+                          sink = std::move(sink)](ShardThread& owner) mutable {
+    owner.router().run_here(
+        std::move(request), [&owner, from, sink = std::move(sink)](std::string reply) mutable {
+          owner.send_to(from, [reply = std::move(reply), sink = std::move(sink)](
+                                  ShardThread&) mutable { sink(std::move(reply)); });
+        });
+  });
+}
+
+std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
+  const NodeContext& node = thread_.node();
+  std::vector<ShardId> shards;
+  if (!request.within.empty()) {
+    for (const PartitionId partition : request.within) shards.push_back(node.shard_of[partition]);
+  } else if (request.command->scope == Scope::kAll) {
+    for (ShardId shard = 0; shard < node.shards; ++shard) shards.push_back(shard);
+  } else {
+    for_each_key(*request.command, request.args, [&](std::string_view key) {
+      shards.push_back(node.shard_of[node.placement.partition_of(key)]);
+    });
+  }
+  std::ranges::sort(shards);
+  const auto rest = std::ranges::unique(shards);
+  shards.erase(rest.begin(), rest.end());
+  return shards;
+}
+
+void Router::run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink) {
+  // This thread's own shard is always among them: it executes the command, with its random numbers
+  // and its log.
+  const auto own = std::ranges::lower_bound(shards, thread_.id());
+  if (own == shards.end() || *own != thread_.id()) shards.insert(own, thread_.id());
+  auto across = std::make_unique<Across>();
+  across->home = thread_.id();
+  across->shards = std::move(shards);
+  across->request = std::move(request);
+  across->sink = std::move(sink);
+  ++across_;
+  borrow_next(std::move(across));
+}
+
+void Router::borrow_next(std::unique_ptr<Across> across) {
+  if (across->borrowed == across->shards.size()) return execute_across(std::move(across));
+  const ShardId next = across->shards[across->borrowed++];
+  if (next == thread_.id()) {
+    return thread_.lease().request(
+        [this, across = std::move(across)]() mutable { borrow_next(std::move(across)); });
+  }
+  thread_.send_to(next, [this, across = std::move(across)](ShardThread& owner) mutable {
+    owner.lease().request([this, &owner, across = std::move(across)]() mutable {
+      // `this` is used by its own thread only: what is sent to it runs there.
+      const ShardId home = across->home;
+      owner.send_to(home, [this, across = std::move(across)](ShardThread&) mutable {
+        borrow_next(std::move(across));
+      });
+    });
+  });
+}
+
+void Router::execute_across(std::unique_ptr<Across> across) {
+  std::vector<Shard*> others;
+  for (ShardId shard : across->shards) {
+    if (shard != thread_.id()) others.push_back(&thread_.node().threads[shard]->shard());
+  }
+  const OwnedRequest& request = across->request;
+  const LogPosition position = thread_.execute(request, across->reply, others);
+  --across_;
+  across->unreleased = across->shards.size();
+  const std::shared_ptr<Across> shared = std::move(across);
+  // Runs on this thread, once for each shard.
+  auto released = [shared](const ShardThread::ReleaseError& error) {
+    if (error) shared->reply = error_reply(*error);
+    if (--shared->unreleased == 0) shared->sink(std::move(shared->reply));
+  };
+  for (ShardId shard : shared->shards) {
+    if (shard == thread_.id()) continue;
+    thread_.send_to(shard, [from = thread_.id(), released](ShardThread& owner) {
+      owner.hold_until(owner.shard().barrier(),
+                       [&owner, from, released](const ShardThread::ReleaseError& error) {
+                         owner.send_to(from, [released, error](ShardThread&) { released(error); });
+                       });
+      owner.lease().give_back();
+    });
+  }
+  thread_.hold_until(position, released);
+  thread_.lease().give_back();
+}
+
+NodeNumber Router::node_for(PartitionId partition) const {
+  return node_for_all(std::span(&partition, 1));
+}
+
+NodeNumber Router::node_for_all(std::span<const PartitionId> partitions) const {
+  const NodeContext& node = thread_.node();
+  const auto holds_all = [&](NodeNumber candidate) {
+    return std::ranges::all_of(partitions, [&](PartitionId partition) {
+      return node.placement.holds(candidate, partition);
+    });
+  };
+  if (holds_all(node.number)) return node.number;
+  for (NodeNumber candidate : node.placement.replicas(partitions.front())) {
+    if (thread_.peers().up(candidate) && holds_all(candidate)) return candidate;
+  }
+  return 0;
+}
+
+void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  std::vector<PartitionId> partitions;
+  for_each_key(*request.command, request.args, [&](std::string_view key) {
+    partitions.push_back(node.placement.partition_of(key));
+  });
+  std::ranges::sort(partitions);
+  const auto rest = std::ranges::unique(partitions);
+  partitions.erase(rest.begin(), rest.end());
+  // Where the commands on single keys go too, so that a client sees its own writes.
+  const NodeNumber first = node_for(partitions.front());
+  if (first == 0) return sink(unreachable(partitions.front()));
+  if (std::ranges::all_of(partitions, [&](PartitionId p) { return node_for(p) == first; })) {
+    return thread_.forwarder().forward(first, request, std::move(sink));
+  }
+  if (request.command->split != Split::kNever) {
+    return run_split(std::move(request), std::move(sink));
+  }
+  const NodeNumber common = node_for_all(partitions);
+  if (common == 0) return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
+  thread_.forwarder().forward(common, request, std::move(sink));
+}
+
+void Router::run_split(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  const Command& command = *request.command;
+
+  auto gathering = std::make_shared<Gathering>();
+  gathering->split = command.split;
+
+  // The words of each node's part: the command's name, then each of its keys with what follows it.
+  std::map<NodeNumber, std::vector<std::string_view>> words;
+  std::map<NodeNumber, std::vector<std::size_t>> keys;
+  const std::size_t step = static_cast<std::size_t>(command.key_step);
+  for (std::size_t i = static_cast<std::size_t>(command.first_key); i < request.args.size();
+       i += step) {
+    const PartitionId partition = node.placement.partition_of(request.args[i]);
+    const NodeNumber target = node_for(partition);
+    if (target == 0) {
+      return sink(unreachable(partition));
+    }
+    std::vector<std::string_view>& part = words[target];
+    if (part.empty()) part.push_back(request.args[0]);
+    for (std::size_t j = i; j < std::min(i + step, request.args.size()); ++j) {
+      part.push_back(request.args[j]);
+    }
+    keys[target].push_back(gathering->key_count++);
+  }
+
+  gathering->sink = std::move(sink);
+  for (auto& [target, part_keys] : keys) gathering->parts.push_back({std::move(part_keys), {}});
+  gathering->missing = gathering->parts.size();
+  std::size_t index = 0;
+  for (const auto& [target, part_words] : words) {
+    send_part(target, OwnedRequest::copy(command, part_words, request.resp3, request.client),
+              gathering->take(gathering, index++));
+  }
+}
+
+void Router::run_everywhere(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  const Command& command = *request.command;
+  if (command.split == Split::kCursor) return run_scan(std::move(request), std::move(sink));
+
+  // Each partition is asked of one node.
+  std::map<NodeNumber, std::vector<PartitionId>> targets;
+  for (PartitionId partition = 0; partition < node.placement.partitions(); ++partition) {
+    const NodeNumber target = node_for(partition);
+    if (target == 0) return sink(unreachable(partition));
+    targets[target].push_back(partition);
+  }
+  if (command.split == Split::kAny) {
+    auto asking = std::make_shared<Asking>();
+    asking->request = std::move(request);
+    asking->sink = std::move(sink);
+    asking->targets = std::move(targets);
+    return ask_any(std::move(asking));
+  }
+  auto gathering = std::make_shared<Gathering>();
+  gathering->split = command.split;
+  gathering->sink = std::move(sink);
+  gathering->parts.resize(targets.size());
+  gathering->missing = targets.size();
+  std::size_t index = 0;
+  for (auto& [target, within] : targets) {
+    OwnedRequest part = OwnedRequest::copy(command, request.args, request.resp3, request.client);
+    part.within = std::move(within);
+    send_part(target, std::move(part), gathering->take(gathering, index++));
+  }
+}
+
+// Asks a node chosen at random, each in proportion to its partitions, then another one if it has
+// nothing.
+void Router::ask_any(std::shared_ptr<Asking> asking) {
+  std::size_t partitions = 0;
+  for (const auto& [target, within] : asking->targets) partitions += within.size();
+  std::uint64_t place = thread_.random().below(partitions);
+  auto chosen = asking->targets.begin();
+  while (place >= chosen->second.size()) {
+    place -= chosen->second.size();
+    ++chosen;
+  }
+  const OwnedRequest& request = asking->request;
+  OwnedRequest part =
+      OwnedRequest::copy(*request.command, request.args, request.resp3, request.client);
+  part.within = std::move(chosen->second);
+  const NodeNumber target = chosen->first;
+  asking->targets.erase(chosen);
+  send_part(target, std::move(part), [this, asking](std::string reply) {
+    const bool is_null = reply == "$-1\r\n" || reply == "_\r\n";
+    if (!is_null || asking->targets.empty()) return asking->sink(std::move(reply));
+    ask_any(asking);
+  });
+}
+
+// The cursor leads to a partition: asks a node that holds it about this one and as many of those
+// behind it as it holds in a row.
+void Router::run_scan(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  // A cursor beyond the last partition finds nothing, but the rest of the request may be wrong.
+  const auto last = static_cast<PartitionId>(node.placement.partitions() - 1);
+  const PartitionId first = std::min(scan_partition_of(request.args[1]).value_or(0), last);
+  NodeNumber target = 0;
+  PartitionId longest = 0;
+  for (const NodeNumber candidate : node.placement.replicas(first)) {
+    if (candidate != node.number && !thread_.peers().up(candidate)) continue;
+    PartitionId end = first;
+    while (end < node.placement.partitions() && node.placement.holds(candidate, end)) ++end;
+    if (end < longest || (end == longest && candidate != node.number)) continue;
+    longest = end;
+    target = candidate;
+  }
+  if (target == 0) return sink(unreachable(first));
+  for (PartitionId partition = first; partition < longest; ++partition) {
+    request.within.push_back(partition);
+  }
+  send_part(target, std::move(request), std::move(sink));
+}
+
+void Router::send_part(NodeNumber target, OwnedRequest part, ReplySink sink) {
+  if (target == thread_.node().number) {
+    submit(std::move(part), std::move(sink), false);
+  } else {
+    thread_.forwarder().forward(target, part, std::move(sink));
+  }
+}
+
+std::string Router::unreachable(PartitionId partition) const {
+  return fmt::format(
+      "-CLUSTERDOWN no node that holds partition {} can be reached from node '{}'\r\n", partition,
+      thread_.node().config.node.name);
+}
+
+}  // namespace even

@@ -1,0 +1,103 @@
+// Decides where a request runs and brings its reply back: on this thread's shard, on another shard
+// of the node, on several shards at once, or on other nodes.
+//
+// One per shard thread; all calls on that thread. A connection asks route() first and runs what
+// belongs here by itself, which is the fast path; everything else it hands to submit().
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "engine/command.h"
+#include "log/log.h"
+#include "node/owned_request.h"
+
+namespace even {
+
+class ShardThread;
+
+struct Route {
+  enum class Where : std::uint8_t {
+    kHere,           // all keys are in this thread's shard, or there are no keys
+    kOtherShard,     // all keys are in `shard` of this node
+    kSeveralShards,  // all keys are on this node, in several shards
+    kInParts,        // one partition after the other
+    kOtherNodes,     // some key, or partition that the command is about, is not on this node
+  };
+  Where where = Where::kHere;
+  ShardId shard = 0;
+};
+
+class Router {
+ public:
+  explicit Router(ShardThread& thread) : thread_(thread) {}
+
+  // Of a command of scope kKeys or kAll whose arity has been checked.
+  Route route(const Command& command, Args args) const;
+
+  // Runs a request of scope kKeys or kAll, wherever that is, and gives the reply to `sink` when it
+  // may be shown. `may_forward` is false for what another node forwarded to this one.
+  void submit(OwnedRequest request, ReplySink sink, bool may_forward = true);
+
+  // No command over several shards and none in steps is under way, and none waits for the store.
+  bool idle() const { return across_ == 0 && in_steps_ == 0 && parked_.empty(); }
+
+ private:
+  struct Across;
+  void run_here(OwnedRequest request, ReplySink sink);
+  void execute_here(OwnedRequest request, ReplySink sink);
+  // A command that is executed in steps.
+  struct Steps;
+  void take_steps(std::unique_ptr<Steps> steps);
+  // Requests whose keys are being read from the store, in the order in which they came, and those
+  // on the same keys that came behind them.
+  struct Parked {
+    std::uint64_t number;
+    bool ready;
+    OwnedRequest request;
+    ReplySink sink;
+    std::vector<std::string_view> keys;  // of the request
+  };
+  bool park(OwnedRequest& request, ReplySink& sink);
+  void unpark();
+  void run_on(ShardId shard, OwnedRequest request, ReplySink sink);
+  void run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink);
+  void borrow_next(std::unique_ptr<Across> across);
+  void execute_across(std::unique_ptr<Across> across);
+  void run_within(OwnedRequest request, ReplySink sink);
+  // Of scope kAll, about partitions of this node: one of them is asked after the other, and others
+  // do not wait for all of it.
+  struct Parts;
+  void run_in_parts(OwnedRequest request, ReplySink sink);
+  void ask_part(std::shared_ptr<Parts> parts);
+  void run_elsewhere(OwnedRequest request, ReplySink sink);
+  void run_split(OwnedRequest request, ReplySink sink);
+  // Of scope kAll, over several nodes.
+  void run_everywhere(OwnedRequest request, ReplySink sink);
+  void run_scan(OwnedRequest request, ReplySink sink);
+  struct Gathering;
+  struct Asking;
+  void ask_any(std::shared_ptr<Asking> asking);
+  void send_part(NodeNumber target, OwnedRequest part, ReplySink sink);
+  std::string unreachable(PartitionId partition) const;
+  std::vector<ShardId> shards_of(const OwnedRequest& request) const;
+  // The node to ask about a partition: this one if it holds it, else the first that can be reached;
+  // 0: none. The same for all commands while links are as they are, so that clients see their own
+  // writes.
+  NodeNumber node_for(PartitionId partition) const;
+  // The same for a command on several partitions that cannot be split.
+  NodeNumber node_for_all(std::span<const PartitionId> partitions) const;
+
+  ShardThread& thread_;
+  std::size_t across_ = 0;
+  std::size_t in_steps_ = 0;
+  std::list<Parked> parked_;
+  std::uint64_t next_parked_ = 0;
+};
+
+}  // namespace even

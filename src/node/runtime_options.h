@@ -1,0 +1,69 @@
+// The few settings that CONFIG SET may change while the node runs. Read by all threads on every
+// request, hence atomics; the password, read at authentication only, is behind a lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "node/config.h"
+
+namespace even {
+
+class RuntimeOptions {
+ public:
+  explicit RuntimeOptions(const ClientConfig& client, const SlowLogConfig& slow_log = {},
+                          const MemoryConfig& memory = {})
+      : max_clients(client.max_clients),
+        max_request_bytes(client.max_request_bytes),
+        output_buffer_bytes(client.output_buffer_bytes),
+        query_buffer_bytes(client.query_buffer_bytes),
+        slow_log_us(slow_log.log_slower_than_us),
+        slow_log_length(slow_log.max_len),
+        max_memory(memory.max_memory),
+        cache_policy(memory.policy) {
+    set_password(client.password);
+  }
+
+  std::atomic<std::uint32_t> max_clients;
+  std::atomic<std::uint64_t> max_request_bytes;
+  std::atomic<std::uint64_t> output_buffer_bytes;
+  std::atomic<std::uint64_t> query_buffer_bytes;
+  // Seconds without a request after which a client is closed; 0: never.
+  std::atomic<std::int32_t> idle_timeout{0};
+  // Commands that take as long or longer go to the slow log; negative: none does.
+  std::atomic<std::int64_t> slow_log_us;
+  std::atomic<std::uint64_t> slow_log_length;
+  // Bytes; 0: no limit.
+  std::atomic<std::uint64_t> max_memory;
+  std::atomic<CachePolicy> cache_policy;
+
+  bool has_password() const { return has_password_.load(std::memory_order_relaxed); }
+  std::string password() const {
+    std::lock_guard lock(mutex_);
+    return password_;
+  }
+  void set_password(std::string password) {
+    std::lock_guard lock(mutex_);
+    password_ = std::move(password);
+    has_password_ = !password_.empty();
+  }
+  // Takes the same time wherever the first difference is.
+  bool password_matches(std::string_view given) const {
+    std::lock_guard lock(mutex_);
+    unsigned char difference = given.size() == password_.size() ? 0 : 1;
+    for (std::size_t i = 0; i < given.size() && !password_.empty(); ++i) {
+      difference |= static_cast<unsigned char>(given[i] ^ password_[i % password_.size()]);
+    }
+    return difference == 0;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string password_;
+  std::atomic<bool> has_password_{false};
+};
+
+}  // namespace even

@@ -1,0 +1,381 @@
+#include "node/shard_thread.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <random>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "client/connection.h"
+#include "net/turn.h"
+#include "node/shard_options.h"
+
+namespace even {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{5};
+// For clients in a turn, and for all else: their replies leave in the end of it.
+constexpr std::int64_t kTurnUs = 2000;
+constexpr std::size_t kReadBuffer = 64 * 1024;
+constexpr std::int64_t kIdleCheckUs = 1'000'000;
+// Writes wait for the store when more than one in so many bytes of the limit is allocated beyond
+// it, for so long at a time.
+constexpr std::uint64_t kMemoryMargin = 10;
+// And when the part of it that has changed is larger than this; see shard_options.cc.
+constexpr std::uint64_t kChangedShare = 8;
+constexpr std::int64_t kStorePatienceUs = 1'000'000;
+// How long clients may take to read their last replies when the node stops.
+constexpr std::chrono::seconds kDrainTime{2};
+// How long bringing the store up to date may take then.
+constexpr std::chrono::seconds kStoreTime{30};
+
+std::uint64_t seed_from_system() {
+  std::random_device device;
+  return std::uint64_t{device()} << 32 | device();
+}
+
+}  // namespace
+
+ShardThread::ShardThread(NodeContext& node, ShardId id)
+    : node_(node),
+      id_(id),
+      io_(1),
+      tick_timer_(io_),
+      poller_(io_, [this](std::uint64_t client, Readiness what) { on_client_ready(client, what); }),
+      busy_polling_(node.config.node.busy_poll_us, PosixClock::thread_cpu_us),
+      random_(seed_from_system()),
+      read_buffer_(kReadBuffer),
+      router_(*this),
+      forwarder_(*this),
+      peers_(*this),
+      outboxes_(node.shards) {}
+
+void ClientTraffic::note_error(std::string_view reply) {
+  const std::string_view code = reply.substr(1, reply.find_first_of(" \r") - 1);
+  const auto known = errors.find(code);
+  ++(known != errors.end() ? known->second : errors[std::string(code)]);
+}
+
+double ShardThread::us_per_cycle() const {
+  const std::uint64_t cycles = CommandTimer::counter() - made_cycles_;
+  const std::int64_t us = clock_.monotonic_us() - made_us_;
+  return cycles == 0 ? 0 : static_cast<double>(us) / static_cast<double>(cycles);
+}
+
+ShardThread::~ShardThread() { EVEN_CHECK(!thread_.joinable(), "a shard thread was not joined"); }
+
+void ShardThread::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+Result<> ShardThread::join() {
+  if (thread_.joinable()) thread_.join();
+  return outcome_;
+}
+
+void ShardThread::post(Task task) { asio::post(io_, std::move(task)); }
+
+Result<> ShardThread::recover() {
+  // Completions reach the shard on its own thread and never while it is lent.
+  const auto post_to_shard = [this](std::function<void()> task) {
+    post([this, task = std::move(task)]() mutable { lease_.when_free(std::move(task)); });
+  };
+  auto disk = PosixDisk::open(node_.config.node.data, post_to_shard);
+  if (!disk) return std::unexpected(disk.error());
+  disk_ = std::move(*disk);
+  store_ = node_.store->shard_store(id_, post_to_shard);
+  shard_ = std::make_unique<Shard>(shard_options(node_, id_, node_.shards), clock_, random_, *disk_,
+                                   *store_, peers_);
+  std::uint64_t seen = 0, expected = 0;
+  Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
+    node_.recovered_bytes += done - seen;
+    node_.bytes_to_recover += all - expected;
+    seen = done;
+    expected = all;
+  });
+  if (!recovered) return recovered;
+  if (shard_->replay_progress().under_way()) ++node_.replaying;
+  // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
+  shard_->on_released([] {});
+  return {};
+}
+
+void ShardThread::run() {
+  outcome_ = recover();
+  const bool good = outcome_.has_value();
+  recovered_.set_value(outcome_);
+  if (!good) {
+    shard_.reset();
+    store_.reset();
+    disk_.reset();
+    return;
+  }
+  released_ = shard_->released();
+  peers_.start();
+  schedule_tick();
+  if (shard_->replay_progress().under_way()) replay();
+  const auto work = asio::make_work_guard(io_);
+  while (!stopped_) {
+    const std::int64_t now_us = clock_.monotonic_us();
+    if (take_turn(poller_, io_, clock_, kTurnUs)) {
+      busy_polling_.found(now_us);
+    } else if (busy_polling_.again(now_us)) {
+      // For what else is to run on this core.
+      std::this_thread::yield();
+      continue;
+    } else {
+      poller_.arm();
+      io_.run_one();
+      busy_polling_.found(clock_.monotonic_us());
+    }
+    end_turn();
+  }
+  outcome_ = shard_->close();
+  shard_.reset();
+  store_.reset();
+  disk_.reset();
+}
+
+// A bit of the log, and the rest later, so that what has come meanwhile is executed in between.
+void ShardThread::replay() {
+  lease_.when_free([this] {
+    if (shard_->replay_some()) return post([this] { replay(); });
+    --node_.replaying;
+    spdlog::info("shard {}: all of the log ({:.0f} MB) has been replayed", id_,
+                 static_cast<double>(shard_->replay_progress().bytes) / 1e6);
+  });
+}
+
+void ShardThread::end_turn() {
+  if (!lease_.lent()) {
+    shard_->end_turn();
+    released_ = shard_->released();
+    release_error_ = shard_->release_error();
+    if (shard_->has_more()) post([] {});  // so that the next turn comes at once
+  }
+  flush();
+  if (!stats_.turn_is_empty()) {
+    stats_.end_turn(clock_.monotonic_us() - turn_started_us_);
+  }
+  turn_started_us_ = 0;
+}
+
+void ShardThread::flush() {
+  while (!held_.empty() && (held_.front().position <= released_ || release_error_)) {
+    const bool released = held_.front().position <= released_;
+    Release release = std::move(held_.front().release);
+    held_.pop_front();
+    release(released ? std::nullopt : release_error_);
+  }
+  peers_.flush();
+  flushing_.swap(dirty_);
+  for (const std::shared_ptr<Connection>& connection : flushing_) {
+    // What waits for the log is looked at again when the log has moved on.
+    if (connection->flush(released_, release_error_)) dirty_.push_back(connection);
+  }
+  flushing_.clear();
+  for (ShardId thread = 0; thread < node_.shards; ++thread) {
+    if (outboxes_[thread].empty()) continue;
+    ShardThread& target = *node_.threads[thread];
+    target.post([&target, tasks = std::exchange(outboxes_[thread], {})]() mutable {
+      for (ThreadTask& task : tasks) task(target);
+    });
+  }
+}
+
+void ShardThread::send_to(ShardId thread, ThreadTask task) {
+  outboxes_[thread].push_back(std::move(task));
+}
+
+void ShardThread::hold_until(LogPosition position, Release release) {
+  held_.push_back({position, std::move(release)});
+}
+
+void ShardThread::schedule_tick() {
+  tick_timer_.expires_after(kTick);
+  tick_timer_.async_wait([this](error_code error) {
+    if (error) return;
+    tick();
+    schedule_tick();
+  });
+}
+
+void ShardThread::tick() {
+  if (!lease_.lent()) {
+    shard_->tick();
+    pace_writes(clock_.monotonic_us());
+  }
+  const std::int64_t now_us = clock_.monotonic_us();
+  forwarder_.tick(now_us);
+  if (node_.replaying == 0) {
+    for (Task& task : std::exchange(when_replayed_, {})) task();
+  }
+  watch_memory(now_us);
+  if (now_us >= next_sample_us_) sample_rates(now_us);
+  if (now_us >= next_idle_check_us_) {
+    next_idle_check_us_ = now_us + kIdleCheckUs;
+    close_idle_clients();
+  }
+  if (!drained_) return;
+  if (now_us >= drain_deadline_us_) {
+    for (const auto& client : clients_to_close()) client->close("the node stops");
+  }
+  if (clients_to_close().empty() && router_.idle() && !lease_.lent() && may_stop(now_us)) {
+    drained_->set_value();
+    drained_.reset();
+  }
+}
+
+// Of a pause that has ended, writers have until the next tick before there may be another.
+void ShardThread::pace_writes(std::int64_t now_us) {
+  if (now_us < writes_pause_until_us_) return;
+  if (std::exchange(writes_pause_until_us_, 0) != 0) return;
+  const std::int64_t pause_us = shard_->pause_us();
+  if (pause_us > 0 && !drained_) writes_pause_until_us_ = now_us + pause_us;
+}
+
+void ShardThread::watch_memory(std::int64_t now_us) {
+  const std::uint64_t limit = node_.options.max_memory.load(std::memory_order_relaxed);
+  if (!lease_.lent()) {
+    // With a cache policy, keys are deleted instead.
+    const bool over = limit != 0 && allocated_bytes() > limit + limit / kMemoryMargin &&
+                      node_.options.cache_policy == CachePolicy::kNoEviction;
+    const bool now_short = over && !drained_ && !shard_->write_error() &&
+                           shard_->store_stats().lag_bytes > limit / kChangedShare / node_.shards;
+    if (now_short != std::exchange(short_of_memory_, now_short)) {
+      now_short ? ++node_.shards_short_of_memory : --node_.shards_short_of_memory;
+    }
+  }
+  if (node_.shards_short_of_memory.load(std::memory_order_relaxed) == 0) {
+    patience_ends_us_ = now_us + kStorePatienceUs;
+  } else if (now_us >= patience_ends_us_ + kStorePatienceUs / 10) {
+    patience_ends_us_ = now_us + kStorePatienceUs;  // some have got through; the next ones wait
+  }
+  if (must_wait_for_store() || waiting_for_store_.empty()) return;
+  for (const auto& waiting : std::exchange(waiting_for_store_, {})) {
+    if (const auto client = waiting.lock()) client->store_has_room();
+  }
+}
+
+void ShardThread::sample_rates(std::int64_t now_us) {
+  next_sample_us_ = now_us + RateMeter::kIntervalUs;
+  traffic_.commands_rate.sample(stats_.calls(), now_us);
+  traffic_.input_rate.sample(traffic_.input_bytes, now_us);
+  traffic_.output_rate.sample(traffic_.output_bytes, now_us);
+}
+
+std::vector<std::shared_ptr<Connection>> ShardThread::clients_to_close() const {
+  std::vector<std::shared_ptr<Connection>> clients;
+  for (const auto& [id, client] : clients_) {
+    if (!client->waits_for_stop()) clients.push_back(client);
+  }
+  return clients;
+}
+
+// Whether the store is up to date, so that the next start is quick, or cannot be brought there in
+// reasonable time; the log has everything.
+bool ShardThread::may_stop(std::int64_t now_us) const {
+  return shard_->all_stored() || shard_->write_error() || now_us >= store_deadline_us_ ||
+         shard_->store_stats().failed_passes > failed_passes_;
+}
+
+void ShardThread::close_idle_clients() {
+  const std::int64_t timeout_us = node_.options.idle_timeout * std::int64_t{1'000'000};
+  if (timeout_us == 0) return;
+  std::vector<std::shared_ptr<Connection>> idle;
+  for (const auto& [id, client] : clients_) {
+    if (client->idle_us() > timeout_us) idle.push_back(client);
+  }
+  for (const auto& client : idle) client->close("idle for too long");
+}
+
+std::future<void> ShardThread::drain(const StopRequest& request) {
+  std::promise<void> promise;
+  std::future<void> future = promise.get_future();
+  post([this, request, promise = std::move(promise)]() mutable {
+    drained_ = std::move(promise);
+    const std::int64_t now_us = clock_.monotonic_us();
+    drain_deadline_us_ = now_us;
+    if (request.wait_for_clients) {
+      drain_deadline_us_ += std::chrono::microseconds(kDrainTime).count();
+    }
+    store_deadline_us_ = now_us;
+    if (request.store_changes) {
+      store_deadline_us_ += std::chrono::microseconds(kStoreTime).count();
+      lease_.when_free([this] {
+        failed_passes_ = shard_->store_stats().failed_passes;
+        shard_->store_changes();
+      });
+    }
+    peers_.stop();
+    for (const auto& client : clients_to_close()) client->finish();
+  });
+  return future;
+}
+
+void ShardThread::finish() {
+  post([this] { lease_.when_free([this] { stopped_ = true; }); });
+}
+
+LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply,
+                                 std::span<Shard* const> others) {
+  const std::int64_t started_us = clock_.monotonic_us();
+  const std::uint64_t started = CommandTimer::counter();
+  const LogPosition position =
+      shard_->execute(*request.command, request.args, request.resp3, reply, others, request.within);
+  note_execution(request, CommandTimer::counter() - started);
+  log_if_slow(request, clock_.monotonic_us() - started_us);
+  return position;
+}
+
+void ShardThread::note_execution(const OwnedRequest& request, std::uint64_t cycles) {
+  if (!request.of_peer) stats_.find(*request.command, request.args).cycles += cycles;
+}
+
+void ShardThread::log_if_slow(const OwnedRequest& request, std::int64_t us) {
+  const std::int64_t least_us = node_.options.slow_log_us;
+  if (least_us < 0 || us < least_us) return;
+  log_slow(*request.command, request.args, request.client, us);
+}
+
+void ShardThread::log_slow(const Command& command, Args args, const ClientLabel& client,
+                           std::int64_t us) {
+  node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
+}
+
+void ShardThread::adopt_client(int socket) {
+  const std::uint64_t id = node_.next_client_id++;
+  error_code error;
+  Socket adopted(io_.get_executor());
+  sockaddr_storage address;
+  socklen_t length = sizeof address;
+  const bool v6 = ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+                  address.ss_family == AF_INET6;
+  adopted.assign(v6 ? tcp::v6() : tcp::v4(), socket, error);
+  auto connection = std::make_shared<Connection>(*this, std::move(adopted), id);
+  clients_.emplace(id, connection);
+  connection->start();
+  if (drained_ || stopped_) connection->close("the node stops");
+}
+
+void ShardThread::on_client_ready(std::uint64_t id, Readiness what) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end()) return;  // closed since it was reported
+  const std::shared_ptr<Connection> client = found->second;
+  client->on_ready(what);
+}
+
+void ShardThread::remove_client(std::uint64_t id) {
+  if (clients_.erase(id) == 0) return;
+  --client_count_;
+  --node_.connected_clients;
+}
+
+void ShardThread::mark_dirty(std::shared_ptr<Connection> connection) {
+  dirty_.push_back(std::move(connection));
+}
+
+}  // namespace even

@@ -1,0 +1,85 @@
+#include "peer/forwarder.h"
+
+#include <fmt/format.h>
+
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+constexpr std::int64_t kTimeoutUs = 5'000'000;
+constexpr std::size_t kMaxBytes = std::size_t{1} << 30;  // of a frame; see peer_link.cc
+
+}  // namespace
+
+void Forwarder::forward(NodeNumber node, const OwnedRequest& request, ReplySink sink) {
+  std::size_t bytes = 0;
+  for (std::string_view arg : request.args) bytes += arg.size() + 8;
+  if (bytes > kMaxBytes) {
+    return sink("-ERR the request is too long to be forwarded to another node (1 GiB)\r\n");
+  }
+  const std::uint64_t id = next_id_++;
+  pending_.emplace(id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink)});
+  thread_.peers().send(node, FrameType::kForwardRequest,
+                       encode_forward_request(id, request.resp3, request.args, request.within));
+}
+
+void Forwarder::receive_reply(NodeNumber node, const ForwardReply& reply) {
+  const auto found = pending_.find(reply.id);
+  // A reply may come after its time, or from a node that was not asked.
+  if (found == pending_.end() || found->second.node != node) return;
+  ReplySink sink = std::move(found->second.sink);
+  pending_.erase(found);
+  sink(reply.bytes);
+}
+
+void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) {
+  auto reply = [this, node, id = request.id](std::string bytes) {
+    thread_.peers().send(node, FrameType::kForwardReply, encode_forward_reply(id, bytes));
+  };
+  const std::vector<std::string_view> args(request.args.begin(), request.args.end());
+  const Command* command = find_command(args);
+  if (command == nullptr || command->scope == Scope::kConnection) {
+    return reply("-" + unknown_command(args) + "\r\n");
+  }
+  if (const std::string error = check_arity(*command, args); !error.empty()) {
+    return reply("-" + error + "\r\n");
+  }
+  if ((command->scope == Scope::kAll) == request.within.empty()) {
+    return reply("-ERR a forwarded request does not say which partitions it is about\r\n");
+  }
+  const std::string& from = thread_.node().config.cluster.find(node)->name;
+  OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3, {from, {}});
+  owned.within = request.within;
+  owned.of_peer = true;
+  thread_.router().submit(std::move(owned), std::move(reply), false);
+}
+
+void Forwarder::link_down(NodeNumber node) {
+  const std::string name(thread_.node().config.cluster.find(node)->name);
+  for (auto i = pending_.begin(); i != pending_.end();) {
+    if (i->second.node != node) {
+      ++i;
+      continue;
+    }
+    ReplySink sink = std::move(i->second.sink);
+    i = pending_.erase(i);
+    sink(
+        fmt::format("-TRYAGAIN the link to node '{}' was lost before it answered: the command may "
+                    "or may not have been executed\r\n",
+                    name));
+  }
+}
+
+void Forwarder::tick(std::int64_t now_us) {
+  while (!pending_.empty() && pending_.begin()->second.deadline_us <= now_us) {
+    Pending late = std::move(pending_.begin()->second);
+    pending_.erase(pending_.begin());
+    late.sink(
+        fmt::format("-TRYAGAIN node '{}' did not answer within {} s: the command may or may "
+                    "not have been executed\r\n",
+                    thread_.node().config.cluster.find(late.node)->name, kTimeoutUs / 1'000'000));
+  }
+}
+
+}  // namespace even

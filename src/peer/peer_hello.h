@@ -1,0 +1,52 @@
+// The handshake between two nodes: each sends a Hello as the first frame of a link, checks the
+// other's and answers a Hello that it does not accept with a Refusal, so that both sides can say
+// what is wrong.
+//
+// Pure functions on values. MessagePack arrays:
+//   Hello:   ["EVENPEER", protocol, cluster id, node name, node number, partitions, map version,
+//   shard,
+//             shards, replica id, layout]
+//   Refusal: [reason]
+// The first two elements keep their place and type in every version of the protocol.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "cluster/cluster_map.h"
+
+namespace even {
+
+inline constexpr std::string_view kPeerMagic = "EVENPEER";
+inline constexpr std::uint32_t kPeerProtocol = 5;
+
+struct Hello {
+  std::uint32_t protocol = kPeerProtocol;
+  std::string cluster_id;
+  std::string node_name;
+  NodeNumber node = 0;
+  std::uint16_t partitions = 0;
+  std::uint64_t map_version = 0;
+  ShardId shard = 0;         // of the sender, that this link is for
+  ShardId shards = 0;        // how many the sender has
+  ReplicaId replica;         // of the sender's shard
+  std::uint64_t layout = 0;  // cluster::layout_hash() of the sender's map
+
+  bool operator==(const Hello&) const = default;
+};
+
+std::string encode_hello(const Hello& hello);
+// Errors say what the bytes are not. Of another protocol version, only `protocol` is set.
+Result<Hello> decode_hello(std::string_view bytes);
+
+std::string encode_refusal(std::string_view reason);
+Result<std::string> decode_refusal(std::string_view bytes);
+
+// Whether a node that says `mine` and has `map` may link with one that says `theirs`. The error is
+// worded for both sides' logs: "this node" is the one that refuses.
+Result<> check_hello(const Hello& theirs, const Hello& mine, const cluster::ClusterMap& map);
+
+}  // namespace even

@@ -1,0 +1,76 @@
+// The links of one shard to the same shard of every other node: dials, keeps, and carries messages.
+// Of each pair of nodes, the one with the smaller number dials; it tries again for as long as there
+// is no link, after 50 ms at first and up to 1 s later on.
+//
+// One per shard thread; all calls on that thread. Problems are logged when they are new, not at
+// every attempt.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "peer/peer_link.h"
+#include "replica/shard.h"
+
+namespace even {
+
+class ShardThread;
+
+class PeerHub final : public Transport {
+ public:
+  explicit PeerHub(ShardThread& thread);
+
+  // Begins to dial. The shard has been recovered.
+  void start();
+  // Ends all links and begins no more.
+  void stop();
+  // Takes over an accepted socket whose preamble has been read.
+  void adopt(int socket);
+  // EVEN.FAULT has changed the fault of the link to `node`.
+  void fault_changed(NodeNumber node);
+
+  bool up(NodeNumber node) const { return links_.contains(node); }
+
+  // Transport: messages of this thread's shard. Without a link the message is lost.
+  void send(NodeNumber peer, std::string message) override;
+  void send(NodeNumber peer, FrameType type, std::string body);
+  // Sends what the turn has queued.
+  void flush();
+
+  ShardThread& thread() { return thread_; }
+  Hello hello() const;
+
+  // For PeerLink.
+  void link_begins(PeerLink& link);
+  void link_ends(PeerLink& link, const std::string& reason);
+  void receive(PeerLink& link, FrameType type, std::string_view body);
+
+ private:
+  struct Dial {
+    std::unique_ptr<asio::steady_timer> timer;
+    std::chrono::milliseconds wait{0};
+    std::string problem;  // the last one logged
+  };
+
+  void dial(NodeNumber node);
+  void dial_after(NodeNumber node, std::chrono::milliseconds wait);
+  void connect(NodeNumber node, const tcp::endpoint& endpoint);
+  void dial_failed(NodeNumber node, const std::string& problem, bool refused);
+  bool shares_partitions(NodeNumber node) const;
+  std::string name(NodeNumber node) const;
+
+  ShardThread& thread_;
+  bool stopped_ = false;
+  std::map<NodeNumber, std::shared_ptr<PeerLink>> links_;  // in session
+  std::set<std::shared_ptr<PeerLink>> handshakes_;
+  std::map<NodeNumber, Dial> dials_;
+  std::string last_refusal_;  // of a link that the other side dialed
+};
+
+}  // namespace even
