@@ -371,7 +371,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
   // one such reply in the making and not one for each request of a pipeline.
   const bool in_order = route.where == Route::Where::kOtherShard ||
                         (route.where == Route::Where::kOtherNodes &&
-                         command.scope == Scope::kKeys && command.first_key == command.last_key);
+                         command.scope == Scope::kKeys && command.keys.one());
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
   waiting_for_slots_ = !in_order;
   const std::uint64_t slot = open_slot();

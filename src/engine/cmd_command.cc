@@ -58,18 +58,8 @@ struct Entry {
   int arity() const { return subcommand == nullptr ? command.arity : subcommand->arity; }
   std::uint32_t flags() const { return subcommand == nullptr ? command.flags : subcommand->flags; }
   std::string_view acl() const { return subcommand == nullptr ? command.acl : subcommand->acl; }
-  std::string_view tips() const { return subcommand == nullptr ? command.tips : subcommand->tips; }
-  std::string_view since() const {
-    return subcommand == nullptr ? command.since : subcommand->since;
-  }
-  std::string_view summary() const {
-    return subcommand == nullptr ? command.summary : subcommand->summary;
-  }
-  std::string_view complexity() const {
-    return subcommand == nullptr ? command.complexity : subcommand->complexity;
-  }
-  std::string_view arguments() const {
-    return subcommand == nullptr ? command.arguments : subcommand->arguments;
+  const CommandDocs& docs() const {
+    return subcommand == nullptr ? command.docs : subcommand->docs;
   }
 };
 
@@ -144,26 +134,27 @@ void reply_number(Reply& reply, std::string_view name, int value) {
 }
 
 void reply_key_specs(Reply& reply, const Command& command) {
-  reply.set(command.key_spec.empty() ? 0 : 1);
-  if (command.key_spec.empty()) return;
+  reply.set(command.docs.key_spec.empty() ? 0 : 1);
+  if (command.docs.key_spec.empty()) return;
   reply.map(3);
   reply.bulk("flags");
-  reply_simple_set(reply, words(command.key_spec));
+  reply_simple_set(reply, words(command.docs.key_spec));
   reply.bulk("begin_search");
   reply.map(2);
   reply_field(reply, "type", "index");
   reply.bulk("spec");
   reply.map(1);
-  reply_number(reply, "index", command.first_key);
+  reply_number(reply, "index", command.keys.first);
   reply.bulk("find_keys");
   reply.map(2);
   reply_field(reply, "type", "range");
   reply.bulk("spec");
   reply.map(3);
   // Counted from the first key, unless from the end.
-  const int last = command.last_key < 0 ? command.last_key : command.last_key - command.first_key;
+  const int last =
+      command.keys.last < 0 ? command.keys.last : command.keys.last - command.keys.first;
   reply_number(reply, "lastkey", last);
-  reply_number(reply, "keystep", command.key_step);
+  reply_number(reply, "keystep", command.keys.step);
   reply_number(reply, "limit", 0);
 }
 
@@ -175,11 +166,11 @@ void reply_info(Reply& reply, const Entry& entry) {
   reply.integer(entry.arity());
   reply_flags(reply, entry.flags());
   const Command* row = whole ? &command : entry.subcommand->row;
-  reply.integer(row != nullptr ? row->first_key : 0);
-  reply.integer(row != nullptr ? row->last_key : 0);
-  reply.integer(row != nullptr ? row->key_step : 0);
+  reply.integer(row != nullptr ? row->keys.first : 0);
+  reply.integer(row != nullptr ? row->keys.last : 0);
+  reply.integer(row != nullptr ? row->keys.step : 0);
   reply_simple_set(reply, categories(entry));
-  const std::vector<std::string_view> tips = words(entry.tips());
+  const std::vector<std::string_view> tips = words(entry.docs().tips);
   reply.set(tips.size());
   for (std::string_view tip : tips) reply.bulk(tip);
   row != nullptr ? reply_key_specs(reply, *row) : reply.set(0);
@@ -217,12 +208,12 @@ void reply_arguments(Reply& reply, std::span<const Argument> arguments) {
 void reply_docs(Reply& reply, const Entry& entry) {
   reply.bulk(entry.name());
   const bool container = entry.subcommand == nullptr && !entry.command.subcommands.empty();
-  const std::vector<Argument> arguments = parse_arguments(entry.arguments());
+  const std::vector<Argument> arguments = parse_arguments(entry.docs().arguments);
   reply.map(4 + (arguments.empty() ? 0 : 1) + (container ? 1 : 0));
-  reply_field(reply, "summary", entry.summary());
-  reply_field(reply, "since", entry.since());
+  reply_field(reply, "summary", entry.docs().summary);
+  reply_field(reply, "since", entry.docs().since);
   reply_field(reply, "group", entry.command.group);
-  reply_field(reply, "complexity", entry.complexity());
+  reply_field(reply, "complexity", entry.docs().complexity);
   if (!arguments.empty()) {
     reply.bulk("arguments");
     reply_arguments(reply, arguments);
@@ -269,7 +260,7 @@ void getkeys_subcommand(Context& context, Args args) {
                              find_subcommand(*command, args[1]) == nullptr)) {
     return context.reply.error("ERR Invalid command specified");
   }
-  if (command->first_key == 0) {
+  if (command->keys.first == 0) {
     return context.reply.error("ERR The command has no key arguments");
   }
   if (!check_arity(*command, args).empty()) {
@@ -332,27 +323,64 @@ void command_command(Context& context, Args args) {
 }
 
 constexpr Subcommand kCommandSubcommands[] = {
-    {"count", 2, kLoading | kStale, "2.8.13", "Number of commands", "O(1)", "", "@connection", ""},
-    {"docs", -2, kLoading | kStale, "7.0.0", "What commands are for",
-     "O(N) where N is the number of commands asked for", "[command-name...]", "@connection",
-     "nondeterministic_output_order"},
-    {"getkeys", -4, kLoading | kStale, "2.8.13", "The keys among the words of a command",
-     "O(N) where N is the number of arguments", "", "@connection", ""},
-    {"info", -2, kLoading | kStale, "2.8.13",
-     "Arity, flags, key positions and access categories of commands",
-     "O(N) where N is the number of commands asked for", "[command-name...]", "@connection",
-     "nondeterministic_output_order"},
-    {"list", -2, kLoading | kStale, "7.0.0", "Names of commands, optionally filtered",
-     "O(N) where N is the number of commands",
-     "[FILTERBY filterby(MODULE module-name|ACLCAT category|PATTERN pattern:pattern)]",
-     "@connection", "nondeterministic_output_order"},
-    {"help", 2, kLoading | kStale, "5.0.0", "Prints this help", "O(1)", "", "@connection", ""},
+    {.name = "count",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "2.8.13", .summary = "Number of commands", .complexity = "O(1)"}},
+    {.name = "docs",
+     .arity = -2,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "7.0.0",
+              .summary = "What commands are for",
+              .complexity = "O(N) where N is the number of commands asked for",
+              .arguments = "[command-name...]",
+              .tips = "nondeterministic_output_order"}},
+    {.name = "getkeys",
+     .arity = -4,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "2.8.13",
+              .summary = "The keys among the words of a command",
+              .complexity = "O(N) where N is the number of arguments"}},
+    {.name = "info",
+     .arity = -2,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "2.8.13",
+              .summary = "Arity, flags, key positions and access categories of commands",
+              .complexity = "O(N) where N is the number of commands asked for",
+              .arguments = "[command-name...]",
+              .tips = "nondeterministic_output_order"}},
+    {.name = "list",
+     .arity = -2,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "7.0.0",
+              .summary = "Names of commands, optionally filtered",
+              .complexity = "O(N) where N is the number of commands",
+              .arguments = "[FILTERBY filterby(MODULE module-name|ACLCAT category|PATTERN "
+                           "pattern:pattern)]",
+              .tips = "nondeterministic_output_order"}},
+    {.name = "help",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "5.0.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
 constexpr Command kCommands[] = {
-    {"command", -1, kLoading | kStale, 0, 0, 0, "server", "2.8.13",
-     "Describe the commands of this server", "O(N) where N is the number of commands", "",
-     "@connection", "", "nondeterministic_output_order", Scope::kKeys, Split::kNever,
-     command_command, kCommandSubcommands},
+    {.name = "command",
+     .group = "server",
+     .arity = -1,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .handler = command_command,
+     .subcommands = kCommandSubcommands,
+     .docs = {.since = "2.8.13",
+              .summary = "Describe the commands of this server",
+              .complexity = "O(N) where N is the number of commands",
+              .tips = "nondeterministic_output_order"}},
 };
 
 }  // namespace

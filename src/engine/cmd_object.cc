@@ -107,17 +107,20 @@ void object_freq_command(Context& context, Args args) {
   context.reply.integer(state.in_memory().find_node(args[2], hash64(args[2]))->uses());
 }
 
-constexpr std::string_view kTips = "nondeterministic_output";
-
 constexpr Command row(std::string_view name, std::string_view since, std::string_view summary,
                       Handler handler) {
-  return {name,    3,      kReadonly, 2,  2,    1,     "generic",    since,
-          summary, "O(1)", "key",     "", "RO", kTips, Scope::kKeys, Split::kNever,
-          handler};
-}
-constexpr Subcommand subcommand(std::string_view name, const Command& row) {
-  return {name,           row.arity,     row.flags,   row.since, row.summary,
-          row.complexity, row.arguments, "@keyspace", row.tips,  &row};
+  return {.name = name,
+          .group = "generic",
+          .arity = 3,
+          .flags = kReadonly,
+          .keys = {.first = 2, .last = 2, .step = 1},
+          .handler = handler,
+          .docs = {.since = since,
+                   .summary = summary,
+                   .complexity = "O(1)",
+                   .arguments = "key",
+                   .key_spec = "RO",
+                   .tips = "nondeterministic_output"}};
 }
 
 constexpr Command kRows[] = {
@@ -131,16 +134,25 @@ constexpr Command kRows[] = {
         object_refcount_command),
 };
 constexpr Subcommand kObjectSubcommands[] = {
-    subcommand("encoding", kRows[0]),
-    subcommand("freq", kRows[1]),
-    subcommand("idletime", kRows[2]),
-    subcommand("refcount", kRows[3]),
-    {"help", 2, kLoading | kStale, "6.2.0", "Prints this help", "O(1)", "", "@keyspace", ""},
+    subcommand_of("encoding", kRows[0], "@keyspace"),
+    subcommand_of("freq", kRows[1], "@keyspace"),
+    subcommand_of("idletime", kRows[2], "@keyspace"),
+    subcommand_of("refcount", kRows[3], "@keyspace"),
+    {.name = "help",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .acl = "@keyspace",
+     .docs = {.since = "6.2.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
 constexpr Command kCommands[] = {
-    {"object", -2, 0, 0, 0, 0, "generic", "2.2.3", "How the value of a key is kept",
-     "Depends on the subcommand", "", "", "", "", Scope::kConnection, Split::kNever, nullptr,
-     kObjectSubcommands},
+    {.name = "object",
+     .group = "generic",
+     .arity = -2,
+     .scope = Scope::kConnection,
+     .subcommands = kObjectSubcommands,
+     .docs = {.since = "2.2.3",
+              .summary = "How the value of a key is kept",
+              .complexity = "Depends on the subcommand"}},
 };
 
 }  // namespace

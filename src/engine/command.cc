@@ -111,8 +111,8 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
 std::string syntax(const Command& command, const Subcommand* subcommand) {
   std::string out = upper(command.name);
   if (subcommand != nullptr) out += " " + upper(subcommand->name);
-  const std::string arguments =
-      written(parse_arguments(subcommand != nullptr ? subcommand->arguments : command.arguments));
+  const std::string arguments = written(
+      parse_arguments(subcommand != nullptr ? subcommand->docs.arguments : command.docs.arguments));
   if (!arguments.empty()) out += " " + arguments;
   return out;
 }
@@ -148,7 +148,7 @@ void reply_help(Reply& reply, const Command& command) {
   reply.simple(fmt::format("{} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:", name));
   for (const Subcommand& subcommand : command.subcommands) {
     reply.simple(syntax(command, &subcommand).substr(name.size() + 1));
-    reply.simple(fmt::format("    {}.", subcommand.summary));
+    reply.simple(fmt::format("    {}.", subcommand.docs.summary));
   }
 }
 

@@ -66,49 +66,71 @@ enum class Split : std::uint8_t {
 
 using Handler = void (*)(Context& context, Args args);
 
+// What COMMAND DOCS, COMMAND INFO and help tell about a command, and execution does not need.
+struct CommandDocs {
+  std::string_view since;    // the version of Redis that introduced it, or of Even
+  std::string_view summary;  // one line
+  std::string_view complexity;
+  std::string_view arguments;  // as in command_arguments.h: "key [COUNT count:integer]"
+  std::string_view
+      key_spec;           // flags of the key specification: "RW access update"; empty without keys
+  std::string_view tips;  // as COMMAND INFO prints them: "request_policy:all_shards"
+};
+
+// Which words of a request are keys, as COMMAND INFO says it: every `step`-th from `first` to
+// `last`. All 0: none. A negative `last` counts from the end.
+struct KeyPositions {
+  int first = 0;
+  int last = 0;
+  int step = 0;
+
+  bool none() const { return first == 0; }
+  bool one() const { return first == last; }  // or none
+};
+inline constexpr KeyPositions kFirstWord = {.first = 1, .last = 1, .step = 1};
+inline constexpr KeyPositions kAllWords = {.first = 1, .last = -1, .step = 1};
+inline constexpr KeyPositions kEverySecondWord = {.first = 1, .last = -1, .step = 2};
+
 struct Command;
 
 struct Subcommand {
   std::string_view name;  // lower case, "get" of "config get"
   int arity;              // counts both words
-  std::uint32_t flags;
-  std::string_view since;
-  std::string_view summary;
-  std::string_view complexity;
-  std::string_view arguments;
-  std::string_view acl;
-  std::string_view tips;
+  std::uint32_t flags = 0;
+  std::string_view acl = "";
   // Where it is about keys and its command is not: its own row, by which it is routed and executed.
   const Command* row = nullptr;
+  CommandDocs docs;
 };
 
 struct Command {
-  std::string_view name;  // lower case
+  std::string_view name;   // lower case
+  std::string_view group;  // "string", "set", "hash", "generic", "connection", "server"
   // Number of words including the name; negative: at least that many.
   int arity;
-  std::uint32_t flags;
-  // Positions of keys as in COMMAND INFO; 0 0 0 for none, a negative last counts from the end.
-  int first_key;
-  int last_key;
-  int key_step;
-  std::string_view group;    // "string", "set", "hash", "generic", "connection", "server"
-  std::string_view since;    // the version of Redis that introduced it
-  std::string_view summary;  // one line, for COMMAND DOCS and help
-  std::string_view complexity;
-  std::string_view
-      arguments;  // in the notation of command_arguments.h: "key [COUNT count:integer]"
-  std::string_view
-      acl;  // categories beyond those that follow from flags and group: "@admin @dangerous"
-  std::string_view
-      key_spec;           // flags of the key specification: "RW access update"; empty without keys
-  std::string_view tips;  // as COMMAND INFO prints them: "request_policy:all_shards"
+  std::uint32_t flags = 0;
+  // Categories beyond those that follow from flags and group: "@admin @dangerous".
+  std::string_view acl = "";
+  KeyPositions keys = {};
   Scope scope = Scope::kKeys;
   Split split = Split::kNever;
   Handler handler = nullptr;
   std::span<const Subcommand> subcommands = {};
   Elements elements = Elements::kUnknown;
   Lists lists = Lists::kNothing;
+  CommandDocs docs;
 };
+
+// The subcommand `name` that has a row of its own.
+constexpr Subcommand subcommand_of(std::string_view name, const Command& row,
+                                   std::string_view acl = "") {
+  return {.name = name,
+          .arity = row.arity,
+          .flags = row.flags,
+          .acl = acl,
+          .row = &row,
+          .docs = row.docs};
+}
 
 // Case-insensitive; null when there is no such command.
 const Command* find_command(std::string_view name);
@@ -122,10 +144,10 @@ std::span<const Command* const> all_commands();
 // Calls visit(key) for every key among `args` (args[0] is the name). Arity must have been checked.
 template <typename Visit>
 void for_each_key(const Command& command, Args args, Visit visit) {
-  if (command.first_key == 0) return;
+  if (command.keys.none()) return;
   const int count = static_cast<int>(args.size());
-  const int last = command.last_key < 0 ? count + command.last_key : command.last_key;
-  for (int i = command.first_key; i <= last && i < count; i += command.key_step) {
+  const int last = command.keys.last < 0 ? count + command.keys.last : command.keys.last;
+  for (int i = command.keys.first; i <= last && i < count; i += command.keys.step) {
     visit(args[static_cast<std::size_t>(i)]);
   }
 }
@@ -143,7 +165,7 @@ void for_each_need(const Command& command, Args args, Visit visit) {
     Need need{.key = key, .elements = {}};
     if (command.elements != Elements::kUnknown) {
       need.kind = command.group == "set" ? LeafKind::kMember : LeafKind::kField;
-      need.elements = args.subspan(static_cast<std::size_t>(command.first_key) + 1);
+      need.elements = args.subspan(static_cast<std::size_t>(command.keys.first) + 1);
       need.step = command.elements == Elements::kEachSecond ? 2 : 1;
     }
     visit(need);

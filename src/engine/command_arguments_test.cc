@@ -104,14 +104,14 @@ const std::set<std::string> kLoose = {"cluster", "debug", "command|getkeys", "qu
 TEST(CommandArguments, OfEveryRowAgreeWithItsArity) {
   for (const Command* command : all_commands()) {
     const std::string name(command->name);
-    EXPECT_FALSE(command->complexity.empty()) << name;
+    EXPECT_FALSE(command->docs.complexity.empty()) << name;
     if (command->subcommands.empty() && !kLoose.contains(name)) {
-      expect_fits(name, command->arity, command->arguments);
+      expect_fits(name, command->arity, command->docs.arguments);
     }
     for (const Subcommand& subcommand : command->subcommands) {
       const std::string full = name + "|" + std::string(subcommand.name);
-      EXPECT_FALSE(subcommand.complexity.empty()) << full;
-      if (!kLoose.contains(full)) expect_fits(full, subcommand.arity, subcommand.arguments);
+      EXPECT_FALSE(subcommand.docs.complexity.empty()) << full;
+      if (!kLoose.contains(full)) expect_fits(full, subcommand.arity, subcommand.docs.arguments);
     }
   }
 }

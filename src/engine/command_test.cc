@@ -34,8 +34,8 @@ TEST(CommandTable, EveryRowIsSortedUniqueAndFound) {
 TEST(CommandTable, WhatTouchesKeysHasAHandlerAndWhatBelongsToAConnectionHasNone) {
   for (const Command* command : all_commands()) {
     EXPECT_EQ(command->handler == nullptr, command->scope == Scope::kConnection) << command->name;
-    EXPECT_EQ(command->first_key == 0, command->key_spec.empty()) << command->name;
-    EXPECT_FALSE(command->summary.empty()) << command->name;
+    EXPECT_EQ(command->keys.none(), command->docs.key_spec.empty()) << command->name;
+    EXPECT_FALSE(command->docs.summary.empty()) << command->name;
   }
 }
 
@@ -89,7 +89,7 @@ TEST(CommandTable, EveryContainerHasAHelpThatListsItsSubcommandsAsRedisDoes) {
                 testing::HasSubstr(" <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     EXPECT_TRUE(out.ends_with("+HELP\r\n+    Prints this help.\r\n")) << out;
     for (const Subcommand& subcommand : command->subcommands) {
-      EXPECT_THAT(out, testing::HasSubstr(std::string(subcommand.summary)));
+      EXPECT_THAT(out, testing::HasSubstr(std::string(subcommand.docs.summary)));
       const std::string full = syntax(*command, &subcommand);
       EXPECT_THAT(out, testing::HasSubstr("+" + full.substr(command->name.size() + 1) + "\r\n"));
     }

@@ -415,8 +415,8 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
   // The words of each node's part: the command's name, then each of its keys with what follows it.
   std::map<NodeNumber, std::vector<std::string_view>> words;
   std::map<NodeNumber, std::vector<std::size_t>> keys;
-  const std::size_t step = static_cast<std::size_t>(command.key_step);
-  for (std::size_t i = static_cast<std::size_t>(command.first_key); i < request.args.size();
+  const std::size_t step = static_cast<std::size_t>(command.keys.step);
+  for (std::size_t i = static_cast<std::size_t>(command.keys.first); i < request.args.size();
        i += step) {
     const PartitionId partition = node.placement.partition_of(request.args[i]);
     const NodeNumber target = node_for(partition);

@@ -206,7 +206,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
   // What an intent cannot describe, and what looks at vectors.
-  if (command.scope == Scope::kAll || command.first_key != command.last_key ||
+  if (command.scope == Scope::kAll || !command.keys.one() ||
       command.group == "server") {
     core.close_all();
     for (ShardCore* other : other_cores) other->close_all();

@@ -8,7 +8,7 @@ constexpr std::size_t kKeptWords = 4096;
 constexpr std::size_t kLongestLookup = 256;
 
 bool add_lookup(const Command& command, Args args, std::vector<Lookup>& out) {
-  const auto first = static_cast<std::size_t>(command.first_key);
+  const auto first = static_cast<std::size_t>(command.keys.first);
   if (command.scope != Scope::kKeys || first == 0 || first >= args.size()) return false;
   if (args[first].size() > kLongestLookup) return false;
   Lookup& lookup = out.emplace_back();
