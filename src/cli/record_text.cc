@@ -6,7 +6,7 @@
 #include <chrono>
 #include <vector>
 
-#include "lattice/scalar.h"
+#include "lattice/types/scalar.h"
 
 namespace even::cli {
 namespace {

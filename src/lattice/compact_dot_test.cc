@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "lattice/collection.h"
+#include "lattice/types/collection.h"
 
 namespace even {
 namespace {

@@ -20,8 +20,8 @@
 #include <vector>
 
 #include "base/hash.h"
-#include "lattice/counter.h"
 #include "lattice/hlc.h"
+#include "lattice/types/counter.h"
 #include "lattice/version_vector.h"
 
 namespace even {

@@ -10,27 +10,15 @@
 #include <string>
 #include <utility>
 
-#include "lattice/collection.h"
 #include "lattice/delta.h"
 #include "lattice/dot_store.h"
-#include "lattice/scalar_cell.h"
+#include "lattice/types/collection.h"
+#include "lattice/types/expiry.h"
+#include "lattice/types/scalar_cell.h"
 
 namespace even {
 
 enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash };
-
-struct ExpirySibling {
-  Dot dot;
-  Hlc time;
-  std::int64_t at_ms = 0;  // Unix time; the key is gone from this instant on
-  ExpirySibling& operator=(const SiblingView& view) {
-    dot = view.dot;
-    time = view.time;
-    at_ms = view.at_ms;
-    return *this;
-  }
-};
-using Expiry = DotStore<ExpirySibling>;
 
 // Twelve bytes: the cell of the only thing that there is, or a pointer to all of them.
 class Object {

@@ -8,7 +8,7 @@
 #include <map>
 
 #include "base/hash.h"
-#include "lattice/collection.h"
+#include "lattice/types/collection.h"
 
 namespace even {
 namespace {

@@ -1,4 +1,4 @@
-#include "lattice/packed_elements.h"
+#include "lattice/types/packed_elements.h"
 
 #include <cstring>
 #include <new>

@@ -12,10 +12,10 @@
 #include <string_view>
 #include <variant>
 
-#include "lattice/counter.h"
 #include "lattice/delta.h"
 #include "lattice/dot_store.h"
 #include "lattice/hlc.h"
+#include "lattice/types/counter.h"
 
 namespace even {
 

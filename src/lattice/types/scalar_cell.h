@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "base/prefetch.h"
-#include "lattice/scalar.h"
+#include "lattice/types/scalar.h"
 
 namespace even {
 

@@ -1,4 +1,4 @@
-#include "lattice/collection.h"
+#include "lattice/types/collection.h"
 
 #include "lattice/compact_dot.h"
 

@@ -18,9 +18,9 @@
 #include "base/hash.h"
 #include "env/random.h"
 #include "lattice/dot_store.h"
-#include "lattice/packed_elements.h"
-#include "lattice/scalar_cell.h"
 #include "lattice/table.h"
+#include "lattice/types/packed_elements.h"
+#include "lattice/types/scalar_cell.h"
 
 namespace even {
 

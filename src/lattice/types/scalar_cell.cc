@@ -1,4 +1,4 @@
-#include "lattice/scalar_cell.h"
+#include "lattice/types/scalar_cell.h"
 
 #include <limits>
 #include <new>

@@ -22,7 +22,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lattice/scalar.h"
+#include "lattice/types/scalar.h"
 
 namespace even {
 

@@ -1,4 +1,4 @@
-#include "lattice/collection.h"
+#include "lattice/types/collection.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>

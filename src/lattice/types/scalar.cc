@@ -1,4 +1,4 @@
-#include "lattice/scalar.h"
+#include "lattice/types/scalar.h"
 
 #include <cerrno>
 #include <charconv>
