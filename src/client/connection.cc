@@ -13,6 +13,7 @@
 #include "client/connection_commands.h"
 #include "engine/text.h"
 #include "node/shard_thread.h"
+#include "resp/resp_merge.h"
 
 namespace even {
 namespace {
@@ -73,6 +74,8 @@ std::string Connection::describe() const {
                       .output_memory = replies_.memory() + heap_bytes(tls_output_),
                       .pending_bytes = pending_bytes_,
                       .pending_requests = pending_,
+                      .queued = transaction_.length(),
+                      .transaction_bytes = transaction_.bytes(),
                       .reading = reading_,
                       .writing = writing_},
                      last_command_ == nullptr ? "NULL" : std::string_view(last_command_->name),
@@ -212,6 +215,16 @@ std::size_t Connection::execute_all(std::string_view bytes) {
   return used;
 }
 
+namespace {
+
+// What is executed at once between MULTI and EXEC.
+bool ends_or_begins_transaction(const Command& command) {
+  return (command.group == "transactions" && command.name != "unwatch") || command.name == "quit" ||
+         command.name == "reset";
+}
+
+}  // namespace
+
 bool Connection::fetch(const RequestBatch& batch) {
   if (closing_ || closed_ || thread_.lease().lent() || !session_.authenticated) return false;
   std::vector<Need> needs;
@@ -271,6 +284,7 @@ void Connection::log_slow(const RequestBatch& batch, std::size_t first) {
 }
 
 Connection::Block Connection::blocked() const {
+  if (executing_) return Block::kExec;
   if (waiting_for_slots_ && replies_.has_open_slots()) return Block::kSlots;
   if (too_much_waits()) return Block::kOutput;  // until flush() has got rid of some
   return Block::kNone;
@@ -309,12 +323,14 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
       close("speaks HTTP");
       return Block::kNone;
     }
+    transaction_.fail();
     reply().error(unknown_command(args));
     return Block::kNone;
   }
   CommandStats::Entry& entry = thread_.stats().find(*command, args);
   if (const std::string error = check_arity(*command, args); !error.empty()) {
     ++entry.rejected;
+    transaction_.fail();
     reply().error(error);
     return Block::kNone;
   }
@@ -323,12 +339,33 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     reply().error("NOAUTH Authentication required.");
     return Block::kNone;
   }
+  if (transaction_.open() && !ends_or_begins_transaction(*command)) {
+    if ((command->flags & kNoMulti) != 0) {
+      ++entry.rejected;
+      transaction_.fail();
+      reply().error("ERR Command not allowed inside a transaction");
+      return Block::kNone;
+    }
+    last_command_ = &entry;
+    queue(*command, args);
+    return Block::kNone;
+  }
   rejected = false;
-  if ((command->flags & kDenyOom) != 0 && thread_.must_wait_for_store()) {
+  const bool exec = command->name == "exec";
+  if (((command->flags & kDenyOom) != 0 || (exec && transaction_.may_grow())) &&
+      thread_.must_wait_for_store()) {
     thread_.wait_for_store(weak_from_this());
     return Block::kMemory;
   }
-  if (command->scope != Scope::kConnection) {
+  if (command->group == "transactions" && (exec || command->name == "watch")) {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    CommandStats::Entry* const before = std::exchange(last_command_, &entry);
+    const Block block = exec ? execute_exec(*command, args) : execute_watch(*command, args);
+    if (block != Block::kNone) {
+      last_command_ = before;
+      return block;
+    }
+  } else if (command->scope != Scope::kConnection) {
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
     if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) {
       last_command_ = before;
@@ -386,6 +423,112 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
         if (self) self->complete_pending(slot, std::move(reply), entry, bytes);
       });
   return Block::kNone;
+}
+
+void Connection::queue(const Command& command, Args args) {
+  OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  const std::size_t limit =
+      thread_.node().options.query_buffer_bytes.load(std::memory_order_relaxed);
+  if (transaction_.bytes() + request.memory() > limit) {
+    transaction_.fail();
+    return reply().error(fmt::format(
+        "ERR the transaction is larger than client.query_buffer_bytes ({} bytes): EXEC it in "
+        "several",
+        limit));
+  }
+  transaction_.queue(std::move(request));
+  reply().simple("QUEUED");
+}
+
+Connection::Block Connection::execute_watch(const Command& command, Args args) {
+  if (transaction_.open()) {
+    reply().error("ERR WATCH inside MULTI is not allowed");
+    return Block::kNone;
+  }
+  const std::size_t limit =
+      thread_.node().options.query_buffer_bytes.load(std::memory_order_relaxed);
+  if (transaction_.bytes() > limit) {
+    reply().error("ERR more keys are watched than client.query_buffer_bytes allows: UNWATCH");
+    return Block::kNone;
+  }
+  waiting_for_slots_ = true;
+  const std::uint64_t slot = open_slot();
+  // In RESP2 throughout: what is compared must not depend on HELLO.
+  thread_.router().submit(
+      OwnedRequest::copy(command, args, false, label()),
+      [weak = weak_from_this(), slot, entry = last_command_,
+       watch = OwnedRequest::copy(command, args, false, label())](std::string reply) mutable {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (!reply.starts_with('-')) {
+          self->transaction_.watch(std::move(watch), std::move(reply));
+          reply = "+OK\r\n";
+        }
+        self->complete(slot, std::move(reply), entry);
+      });
+  return Block::kNone;
+}
+
+Connection::Block Connection::execute_exec(const Command& command, Args args) {
+  if (!transaction_.open()) {
+    reply().error("ERR EXEC without MULTI");
+    return Block::kNone;
+  }
+  if (transaction_.failed()) {
+    transaction_.forget();
+    reply().error("EXECABORT Transaction discarded because of previous errors.");
+    return Block::kNone;
+  }
+  Transaction::Execution execution =
+      transaction_.take(OwnedRequest::copy(command, args, session_.resp3, label()));
+  if (!execution.request.is_transaction()) {
+    finish_exec(std::move(execution), "*0\r\n");
+    return Block::kNone;
+  }
+  // Nothing else runs until all of its replies, which stand one behind the other, are there.
+  executing_ = true;
+  OwnedRequest request = std::exchange(execution.request, {});
+  execution.request.resp3 = request.resp3;
+  thread_.router().submit(std::move(request),
+                          [weak = weak_from_this(), wanted = replies_wanted(),
+                           execution = std::move(execution)](std::string reply) mutable {
+                            const auto self = weak.lock();
+                            if (!self || self->closed_) return;
+                            self->executing_ = false;
+                            self->replies_.begin_reply();
+                            std::string& replies = self->replies_.tail();
+                            const std::size_t begin = replies.size();
+                            self->finish_exec(std::move(execution), reply);
+                            if (!wanted) replies.resize(begin);
+                            self->note_dirty();
+                            self->unblock(Block::kExec);
+                          });
+  return Block::kNone;
+}
+
+// `reply`: of what is about keys, an array, or in place of everything.
+void Connection::finish_exec(Transaction::Execution execution, std::string_view replied) {
+  if (!replied.starts_with('*') || replied.starts_with("*-")) {
+    replies_.tail() += replied;
+    return;
+  }
+  reply().array(execution.about_keys.size());
+  replied.remove_prefix(replied.find('\n') + 1);
+  auto behind = execution.behind.begin();
+  for (const bool about_keys : execution.about_keys) {
+    if (about_keys) {
+      const std::size_t length = reply_length(replied);
+      replies_.tail() += replied.substr(0, length);
+      replied.remove_prefix(length);
+      continue;
+    }
+    const OwnedRequest& request = *behind++;
+    CommandStats::Entry& entry = thread_.stats().find(*request.command, request.args);
+    last_command_ = &entry;
+    execute_connection_command(*this, *request.command, request.args);
+    thread_.count(entry);
+  }
+  waiting_for_slots_ = replies_.has_open_slots();
 }
 
 void Connection::complete(std::uint64_t slot, std::string reply, CommandStats::Entry* command) {
@@ -458,7 +601,7 @@ bool Connection::flush(LogPosition released, const std::optional<std::string>& r
   for (; !bytes.empty() && !writing_; bytes = replies_.ready(released)) {
     if (!(tls_ ? flush_tls(bytes) : flush_plain(bytes))) return false;  // closed
   }
-  if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_) {
+  if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_ && !executing_) {
     close("done");
     return false;
   }

@@ -23,6 +23,7 @@
 #include "client/command_stats.h"
 #include "client/session.h"
 #include "client/slow_log.h"
+#include "client/transaction.h"
 #include "engine/reply.h"
 #include "net/client_poller.h"
 #include "net/stream.h"
@@ -54,6 +55,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // For the commands of a connection (connection_commands.h).
   ShardThread& thread() { return thread_; }
   Session& session() { return session_; }
+  Transaction& transaction() { return transaction_; }
   // For the slow log. Valid until the client has said something else of itself.
   ClientLabel label() const { return {session_.address, session_.name}; }
   // The line of CLIENT LIST.
@@ -86,6 +88,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
     kShard,   // the shard is lent
     kStore,   // keys are being read from the store
     kMemory,  // the store is to be brought up to date first, so that memory can be freed
+    kExec,    // a transaction is being executed
   };
 
   static constexpr std::size_t kFirstPending = 2;
@@ -111,6 +114,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // The same without what is common to all replies. `rejected`: it was not executed.
   Block execute_request(const Command* command, Args args, const Lookup* lookup, bool& rejected);
   Block execute_keys(const Command& command, Args args, const Lookup* lookup);
+  Block execute_watch(const Command& command, Args args);
+  Block execute_exec(const Command& command, Args args);
+  void finish_exec(Transaction::Execution execution, std::string_view reply);
+  // Between MULTI and EXEC.
+  void queue(const Command& command, Args args);
   bool replies_wanted() const { return !session_.no_replies && !session_.skips_reply; }
   void unblock(Block block);
   void resume();
@@ -124,6 +132,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::unique_ptr<Stream> tls_;
   int plain_ = -1;  // the socket, if there is no TLS
   Session session_;
+  Transaction transaction_;
+  bool executing_ = false;  // one, elsewhere
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
   std::string input_;

@@ -110,6 +110,7 @@ void hello(Connection& connection, Args args) {
 }
 
 void reset(Connection& connection, Args) {
+  connection.transaction().forget();
   Session& session = connection.session();
   session.name.clear();
   session.authenticated = !connection.thread().node().options.has_password();
@@ -118,6 +119,27 @@ void reset(Connection& connection, Args) {
   session.no_touch = false;
   session.no_replies = session.skips_next_reply = false;
   connection.reply().simple("RESET");
+}
+
+void multi(Connection& connection, Args) {
+  if (connection.transaction().open()) {
+    return connection.reply().error("ERR MULTI calls can not be nested");
+  }
+  connection.transaction().begin();
+  connection.reply().ok();
+}
+
+void discard(Connection& connection, Args) {
+  if (!connection.transaction().open()) {
+    return connection.reply().error("ERR DISCARD without MULTI");
+  }
+  connection.transaction().forget();
+  connection.reply().ok();
+}
+
+void unwatch(Connection& connection, Args) {
+  connection.transaction().unwatch();
+  connection.reply().ok();
 }
 
 void select(Connection& connection, Args args) {
@@ -180,6 +202,9 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"auth", auth},
       {"hello", hello},
       {"reset", reset},
+      {"multi", multi},
+      {"discard", discard},
+      {"unwatch", unwatch},
       {"select", select},
       {"time", time},
       {"debug", debug},

@@ -12,13 +12,19 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
   // What there is none of is 0; what is not measured is left out.
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 "
-      "multi=-1 qbuf={} qbuf-free={} obl={} oll={} omem={} tot-mem={} events={}{} cmd={} "
+      "multi={} qbuf={} qbuf-free={} multi-mem={} obl={} oll={} omem={} tot-mem={} events={}{} "
+      "cmd={} "
       "user=default redir=-1 resp={} lib-name={} lib-ver={} pending={} pending-mem={}\n",
       session.id, session.address, session.local_address, session.descriptor, session.name,
       (now_us - session.created_us) / 1'000'000, (now_us - session.last_request_us) / 1'000'000,
-      session.no_evict ? "e" : (session.no_touch ? "T" : "N"), use.query_bytes, use.query_free,
-      use.output_bytes, use.output_blocks, use.output_memory,
-      use.query_bytes + use.query_free + use.output_memory + use.pending_bytes,
+      use.queued >= 0    ? "x"
+      : session.no_evict ? "e"
+      : session.no_touch ? "T"
+                         : "N",
+      use.queued, use.query_bytes, use.query_free, use.transaction_bytes, use.output_bytes,
+      use.output_blocks, use.output_memory,
+      use.query_bytes + use.query_free + use.transaction_bytes + use.output_memory +
+          use.pending_bytes,
       use.reading ? "r" : "", use.writing ? "w" : "", command, session.resp3 ? 3 : 2,
       session.library_name, session.library_version, use.pending_requests, use.pending_bytes);
 }

@@ -19,6 +19,7 @@ struct StringOptions {
   bool seconds = false;
   bool relative = false;
   std::string_view expiry;
+  std::optional<std::string_view> if_equal;
 };
 
 // Parses args from `first` on; of SET when `set`, else of GETEX. False on a syntax error, which has
@@ -33,10 +34,13 @@ bool parse_options(Context& context, Args args, std::size_t first, bool set, Str
       return more && !out.keep_ttl && !out.persist && (unit.empty() || unit == name) &&
              equals_ignore_case(word, name);
     };
-    if (set && equals_ignore_case(word, "nx") && !out.if_present) {
+    if (set && equals_ignore_case(word, "nx") && !out.if_present && !out.if_equal) {
       out.if_absent = true;
-    } else if (set && equals_ignore_case(word, "xx") && !out.if_absent) {
+    } else if (set && equals_ignore_case(word, "xx") && !out.if_absent && !out.if_equal) {
       out.if_present = true;
+    } else if (set && equals_ignore_case(word, "ifeq") && more && !out.if_absent &&
+               !out.if_present && !out.if_equal) {
+      out.if_equal = args[++i];
     } else if (set && equals_ignore_case(word, "get")) {
       out.get = true;
     } else if (set && equals_ignore_case(word, "keepttl") && unit.empty()) {
@@ -69,6 +73,11 @@ void reply_string(Context& context, const Object* object) {
 // The key's string; empty when there is no key. `scratch` may come to hold it.
 std::string_view string_of(const Object* object, std::string& scratch) {
   return object == nullptr ? std::string_view() : object->string().value(scratch);
+}
+
+bool holds(const Object& object, std::string_view value) {
+  std::string scratch;
+  return object.string().value(scratch) == value;
 }
 
 bool within_limit(Context& context, std::uint64_t bytes) {
@@ -106,17 +115,27 @@ void set_command(Context& context, Args args) {
     return;
   }
   const Object* object = context.find(args[1]);
-  if (options.get) {
+  if (options.get || options.if_equal) {
     context.count_reads();
     if (!context.find(args[1], ObjectType::kString, object)) return;
-    reply_string(context, object);
+    if (options.get) reply_string(context, object);
   }
-  if ((options.if_absent && object != nullptr) || (options.if_present && object == nullptr)) {
+  const bool needs_object = options.if_present || options.if_equal;
+  if ((options.if_absent && object != nullptr) || (needs_object && object == nullptr) ||
+      (options.if_equal && !holds(*object, *options.if_equal))) {
     if (!options.get) context.reply.null();
     return;
   }
   write_string(context, args[1], args[2], options.keep_ttl, at_ms);
   if (!options.get) context.reply.ok();
+}
+
+void delifeq_command(Context& context, Args args) {
+  const Object* object;
+  if (!context.find(args[1], ObjectType::kString, object)) return;
+  const bool equal = object != nullptr && holds(*object, args[2]);
+  if (equal) context.write(args[1]).remove();
+  context.reply.integer(equal ? 1 : 0);
 }
 
 void setnx_command(Context& context, Args args) {
@@ -291,11 +310,22 @@ constexpr Command kCommands[] = {
      .docs = {.since = "1.0.0",
               .summary = "Set a string, whatever the key held before",
               .complexity = "O(1)",
-              .arguments = "key value [condition(NX|XX)] [GET] "
+              .arguments = "key value [condition(NX|XX|IFEQ comparison-value)] [GET] "
                            "[expiration(EX seconds:integer|PX milliseconds:integer|EXAT "
                            "unix-time-seconds:unix-time|"
                            "PXAT unix-time-milliseconds:unix-time|KEEPTTL)]",
               .key_spec = "RW access update variable_flags"}},
+    {.name = "delifeq",
+     .group = "string",
+     .arity = 3,
+     .flags = kWrite | kFast,
+     .keys = kFirstWord,
+     .handler = delifeq_command,
+     .docs = {.since = "0.1.0",
+              .summary = "Delete a string if it has this value, as in Valkey 9",
+              .complexity = "O(1)",
+              .arguments = "key value",
+              .key_spec = "RW access delete"}},
     {.name = "setnx",
      .group = "string",
      .arity = 3,

@@ -37,6 +37,30 @@ TEST_F(StringCommands, SetOptionsDecideOnWhatIsThere) {
   EXPECT_EQ(run({"SET", "k", "2", "PERSIST"}), kSyntaxErrorReply);
 }
 
+TEST_F(StringCommands, CompareAndSetAndDelete) {
+  EXPECT_EQ(run({"SET", "k", "1", "IFEQ", ""}), kNull);
+  EXPECT_EQ(run({"DELIFEQ", "k", ""}), ":0\r\n");
+  EXPECT_EQ(run({"SET", "k", "1"}), kOk);
+  EXPECT_EQ(run({"SET", "k", "2", "IFEQ", "0"}), kNull);
+  EXPECT_EQ(run({"SET", "k", "2", "ifeq", "1", "EX", "100"}), kOk);
+  EXPECT_EQ(run({"TTL", "k"}), ":100\r\n");
+  EXPECT_EQ(run({"SET", "k", "3", "GET", "IFEQ", "1", "KEEPTTL"}), bulk("2"));
+  EXPECT_EQ(run({"SET", "k", "3", "KEEPTTL", "IFEQ", "2", "GET"}), bulk("2"));
+  EXPECT_EQ(run({"TTL", "k"}), ":100\r\n");
+  run({"INCR", "k"});
+  EXPECT_EQ(run({"DELIFEQ", "k", "3"}), ":0\r\n");
+  EXPECT_EQ(run({"DELIFEQ", "k", "4"}), ":1\r\n");
+  EXPECT_EQ(run({"GET", "k"}), kNull);
+  for (const std::string_view other : {"NX", "XX", "IFEQ"}) {
+    EXPECT_EQ(run({"SET", "k", "1", "IFEQ", "0", other, "1"}), kSyntaxErrorReply);
+    EXPECT_EQ(run({"SET", "k", "1", other, "IFEQ", "0"}), kSyntaxErrorReply);
+  }
+  EXPECT_EQ(run({"SET", "k", "1", "IFEQ"}), kSyntaxErrorReply);
+  run({"SADD", "s", "1"});
+  EXPECT_EQ(run({"SET", "s", "1", "IFEQ", "1"}), kWrongTypeReply);
+  EXPECT_EQ(run({"DELIFEQ", "s", "1"}), kWrongTypeReply);
+}
+
 TEST_F(StringCommands, SetGetOfAnotherTypeFailsAndSetReplacesIt) {
   run({"SADD", "k", "m"});
   EXPECT_EQ(run({"SET", "k", "v", "GET"}), kWrongTypeReply);

@@ -195,6 +195,7 @@ std::span<const Command> set_commands();
 std::span<const Command> hash_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
+std::span<const Command> transaction_commands();
 std::span<const Command> object_commands();
 std::span<const Command> server_commands();
 std::span<const Command> memory_commands();

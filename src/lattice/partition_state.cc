@@ -70,15 +70,26 @@ std::uint64_t expiry_hash(std::uint64_t key_hash, const Object& object) {
   return sum;
 }
 
-std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
-  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string());
+std::uint64_t members_hash(std::uint64_t key_hash, const Object& object) {
+  std::uint64_t sum = 0;
   object.set().for_each([&](std::string_view member, const MemberDots& dots) {
     sum += member_hash(leaf_seed(key_hash, LeafKind::kMember, hash64(member)), dots);
   });
+  return sum;
+}
+
+std::uint64_t fields_hash(std::uint64_t key_hash, const Object& object) {
+  std::uint64_t sum = 0;
   object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
     sum += scalar_hash(leaf_seed(key_hash, LeafKind::kField, hash64(field)), scalar);
   });
-  return sum + expiry_hash(key_hash, object);
+  return sum;
+}
+
+std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
+  return scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string()) +
+         members_hash(key_hash, object) + fields_hash(key_hash, object) +
+         expiry_hash(key_hash, object);
 }
 
 LeafDelta absent_leaf(LeafKind kind, std::string_view field) {
@@ -538,6 +549,20 @@ void PartitionState::check_summaries(std::uint64_t key_hash, const Object& objec
       EVEN_CHECK(table.summary.seen.covers(found.seen), "a table has seen all dots in it");
     });
   }
+}
+
+std::uint64_t PartitionState::digest_of(std::uint64_t key_hash, const Object& object) {
+  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string());
+  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+    if (object.has_table(kind)) {
+      object.with_table(kind, [&sum](const auto& table) { sum += table.summary.digest; });
+    } else if (kind == LeafKind::kMember) {
+      sum += members_hash(key_hash, object);
+    } else {
+      sum += fields_hash(key_hash, object);
+    }
+  }
+  return sum + expiry_hash(key_hash, object);
 }
 
 std::uint64_t PartitionState::recompute_digest() const {

@@ -75,6 +75,8 @@ class PartitionState final : private ElementSource {
   std::uint64_t digest() const { return digest_; }
   // Computed anew from the objects; for checks. Checks what is known of tables, too.
   std::uint64_t recompute_digest() const;
+  // The part of one key's object in it, as a number that differs between any two states of the key.
+  static std::uint64_t digest_of(std::uint64_t key_hash, const Object& object);
 
   // The object of `key`, which may be mere residue or expired; null when there is none. Valid until
   // the next change or evict(). Like all that looks for objects, it throws Unreadable.

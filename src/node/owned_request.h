@@ -24,6 +24,31 @@ struct OwnedRequest {
   ClientLabel client;
   // Of scope kAll: the partitions that it is about, ascending; empty for all.
   std::vector<PartitionId> within;
+  // Of EXEC: what is executed as one, and the WATCHes that came before, with their replies: if one
+  // replies something else by now, nothing is executed.
+  std::vector<OwnedRequest> parts;
+  std::vector<OwnedRequest> watched;
+  std::string watch_reply;
+
+  bool is_transaction() const { return !parts.empty() || !watched.empty(); }
+  // Calls visit(request) for itself, or for all that are in it.
+  template <typename Visit>
+  void for_each_part(Visit visit) const {
+    if (!is_transaction()) return visit(*this);
+    for (const OwnedRequest& part : parts) visit(part);
+    for (const OwnedRequest& watch : watched) visit(watch);
+  }
+  // Of its words, about.
+  std::size_t memory() const {
+    std::size_t sum = sizeof *this + args.size() * sizeof args[0];
+    for (std::string_view arg : args) sum += arg.size();
+    return sum;
+  }
+  bool about_all() const {
+    bool all = false;
+    for_each_part([&all](const OwnedRequest& part) { all |= part.command->scope == Scope::kAll; });
+    return all;
+  }
 
   // Copies `args`, whose arity has been checked.
   static OwnedRequest copy(const Command& command, Args args, bool resp3,

@@ -22,6 +22,34 @@ std::string error_reply(std::string_view error) {
   return reply;
 }
 
+// Where a request runs whose keys are added one by one.
+class RouteOfKeys {
+ public:
+  RouteOfKeys(ShardId here, const NodeContext& node)
+      : here_(here), node_(node), route_{Route::Where::kHere, here} {}
+
+  void add(std::string_view key) {
+    const ShardId shard = node_.shard_of[node_.placement.partition_of(key)];
+    if (shard == NodeContext::kElsewhere) {
+      route_.where = Route::Where::kOtherNodes;
+    } else if (route_.where == Route::Where::kOtherNodes) {
+      return;
+    } else if (first_) {
+      route_ = {shard == here_ ? Route::Where::kHere : Route::Where::kOtherShard, shard};
+    } else if (shard != route_.shard) {
+      route_.where = Route::Where::kSeveralShards;
+    }
+    first_ = false;
+  }
+  Route found() const { return route_; }
+
+ private:
+  const ShardId here_;
+  const NodeContext& node_;
+  Route route_;
+  bool first_ = true;
+};
+
 }  // namespace
 
 struct Router::Steps {
@@ -81,27 +109,27 @@ Route Router::route(const Command& command, Args args) const {
     if (command.split == Split::kConcatenate) return {Route::Where::kInParts, 0};
     return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
   }
-  Route route{Route::Where::kHere, thread_.id()};
-  if (node.shards == 1 && !node.partial) return route;
-  bool first = true;
-  for_each_key(command, args, [&](std::string_view key) {
-    const ShardId shard = node.shard_of[node.placement.partition_of(key)];
-    if (shard == NodeContext::kElsewhere) {
-      route.where = Route::Where::kOtherNodes;
-    } else if (route.where == Route::Where::kOtherNodes) {
-      return;
-    } else if (first) {
-      route = {shard == thread_.id() ? Route::Where::kHere : Route::Where::kOtherShard, shard};
-    } else if (shard != route.shard) {
-      route.where = Route::Where::kSeveralShards;
-    }
-    first = false;
+  RouteOfKeys route(thread_.id(), node);
+  if (node.shards > 1 || node.partial) {
+    for_each_key(command, args, [&route](std::string_view key) { route.add(key); });
+  }
+  return route.found();
+}
+
+Route Router::route(const OwnedRequest& request) const {
+  if (!request.is_transaction()) return route(*request.command, request.args);
+  const NodeContext& node = thread_.node();
+  if (node.shards == 1 && !node.partial) return {Route::Where::kHere, thread_.id()};
+  RouteOfKeys route(thread_.id(), node);
+  request.for_each_part([&route](const OwnedRequest& part) {
+    for_each_key(*part.command, part.args, [&route](std::string_view key) { route.add(key); });
   });
-  return route;
+  if (!request.about_all()) return route.found();
+  return {node.partial ? Route::Where::kOtherNodes : Route::Where::kSeveralShards, 0};
 }
 
 void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
-  if (request.command->scope == Scope::kAll && thread_.node().replaying > 0) {
+  if (request.about_all() && thread_.node().replaying > 0) {
     ++in_steps_;
     return thread_.when_replayed(
         [this, request = std::move(request), sink = std::move(sink), may_forward]() mutable {
@@ -110,7 +138,7 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
         });
   }
   if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
-  const Route route = this->route(*request.command, request.args);
+  const Route route = this->route(request);
   switch (route.where) {
     case Route::Where::kHere:
       return run_here(std::move(request), std::move(sink));
@@ -126,6 +154,13 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
       return run_in_parts(std::move(request), std::move(sink));
     }
     case Route::Where::kOtherNodes:
+      if (request.is_transaction() || request.command->group == "transactions") {
+        return sink(
+            fmt::format("-OTHERNODE node '{}' holds no replica of a key of this transaction: "
+                        "connect to a node that holds all of its keys (EVEN.EXPLAIN shows which "
+                        "do), or give them one hash tag\r\n",
+                        thread_.node().config.node.name));
+      }
       if (!may_forward) {
         return sink(
             fmt::format("-ERR node '{}' holds no replica of this key: the nodes' cluster maps "
@@ -195,7 +230,7 @@ void Router::run_here(OwnedRequest request, ReplySink sink) {
 
 void Router::execute_here(OwnedRequest request, ReplySink sink) {
   Shard& shard = thread_.shard();
-  if (shard.lists_much(*request.command, request.args)) {
+  if (!request.is_transaction() && shard.lists_much(*request.command, request.args)) {
     ++in_steps_;
     auto listing = shard.list(*request.command, request.args, request.resp3);
     return take_steps(
@@ -237,9 +272,11 @@ void Router::take_steps(std::unique_ptr<Steps> steps) {
 bool Router::park(OwnedRequest& request, ReplySink& sink) {
   std::vector<std::string_view> keys;
   std::vector<Need> needs;
-  for_each_need(*request.command, request.args, [&](const Need& need) {
-    keys.push_back(need.key);
-    needs.push_back(need);
+  request.for_each_part([&](const OwnedRequest& part) {
+    for_each_need(*part.command, part.args, [&](const Need& need) {
+      keys.push_back(need.key);
+      needs.push_back(need);
+    });
   });
   const bool behind = std::ranges::any_of(parked_, [&keys](const Parked& earlier) {
     return std::ranges::find_first_of(earlier.keys, keys) != earlier.keys.end();
@@ -290,11 +327,13 @@ std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
   std::vector<ShardId> shards;
   if (!request.within.empty()) {
     for (const PartitionId partition : request.within) shards.push_back(node.shard_of[partition]);
-  } else if (request.command->scope == Scope::kAll) {
+  } else if (request.about_all()) {
     for (ShardId shard = 0; shard < node.shards; ++shard) shards.push_back(shard);
   } else {
-    for_each_key(*request.command, request.args, [&](std::string_view key) {
-      shards.push_back(node.shard_of[node.placement.partition_of(key)]);
+    request.for_each_part([&](const OwnedRequest& part) {
+      for_each_key(*part.command, part.args, [&](std::string_view key) {
+        shards.push_back(node.shard_of[node.placement.partition_of(key)]);
+      });
     });
   }
   std::ranges::sort(shards);

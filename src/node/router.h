@@ -39,6 +39,8 @@ class Router {
 
   // Of a command of scope kKeys or kAll whose arity has been checked.
   Route route(const Command& command, Args args) const;
+  // The same of a request, which may be a transaction.
+  Route route(const OwnedRequest& request) const;
 
   // Runs a request of scope kKeys or kAll, wherever that is, and gives the reply to `sink` when it
   // may be shown. `may_forward` is false for what another node forwarded to this one.

@@ -322,6 +322,7 @@ void ShardThread::finish() {
 
 LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply,
                                  std::span<Shard* const> others) {
+  if (request.is_transaction()) return execute_transaction(request, reply, others);
   const std::int64_t started_us = clock_.monotonic_us();
   const std::uint64_t started = CommandTimer::counter();
   const LogPosition position =
@@ -329,6 +330,23 @@ LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply
   note_execution(request, CommandTimer::counter() - started);
   log_if_slow(request, clock_.monotonic_us() - started_us);
   return position;
+}
+
+LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::string& reply,
+                                             std::span<Shard* const> others) {
+  for (const OwnedRequest& watch : request.watched) {
+    std::string seen;
+    shard_->execute(*watch.command, watch.args, watch.resp3, seen, others);
+    if (seen == watch.watch_reply) continue;
+    Reply(reply, request.resp3).null_array();
+    return shard_->barrier();
+  }
+  Reply(reply, request.resp3).array(request.parts.size());
+  for (const OwnedRequest& part : request.parts) {
+    count(stats_.find(*part.command, part.args));
+    execute(part, reply, others);
+  }
+  return shard_->barrier();
 }
 
 void ShardThread::note_execution(const OwnedRequest& request, std::uint64_t cycles) {

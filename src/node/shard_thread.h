@@ -167,6 +167,8 @@ class ShardThread {
   RequestBatch& batch() { return batch_; }
 
  private:
+  LogPosition execute_transaction(const OwnedRequest& request, std::string& reply,
+                                  std::span<Shard* const> others);
   void run();
   Result<> recover();
   void replay();

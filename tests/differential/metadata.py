@@ -2,7 +2,9 @@
 history of commands and arguments are left out; and of subcommands only those count that Even has."""
 
 # Newer than Redis 7.0, or Even's own.
-UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch"}
+UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch", b"delifeq"}
+# The same of arguments: SET ... IFEQ.
+NEWER_ARGUMENTS = {b"comparison-value"}
 
 
 def canonical(reply, name=None):
@@ -33,6 +35,8 @@ def arguments(reply):
     out = []
     for argument in reply.value:
         fields = {argument.value[i].value: argument.value[i + 1] for i in range(0, len(argument.value), 2)}
+        if fields[b"name"].value in NEWER_ARGUMENTS:
+            continue
         out.append([(name, arguments(value) if name == b"arguments" else canonical(value))
                     for name, value in fields.items() if name not in (b"since", b"deprecated_since")])
     return out

@@ -49,6 +49,29 @@ REQUESTS = [
     *(b"DEL h s\r\nHSET h f v\r\nSADD s 1\r\nHSCAN h %b\r\nHSCAN h %b COUNT 1\r\nSSCAN s %b\r\nHSCAN h %b x\r\nHSCAN absent %b x\r\n"
       b"SSCAN s %b COUNT 0\r\nFLUSHALL\r\nSCAN %b\r\n" % ((cursor,) * 7) for cursor in CURSORS),
     b"CLIENT SETNAME me\r\nCLIENT GETNAME\r\nRESET\r\nCLIENT GETNAME\r\n",
+    # Transactions.
+    b"EXEC\r\nDISCARD\r\nMULTI\r\nMULTI\r\nEXEC\r\nUNWATCH\r\n",
+    b"DEL a b\r\nMULTI\r\nSET a 1\r\nINCR a\r\nGET a\r\nINCR a\r\nEXEC\r\nGET a\r\n",
+    b"DEL a b\r\nMULTI\r\nSET a x\r\nSADD a 1\r\nSET b y\r\nEXEC\r\nMGET a b\r\n",
+    b"DEL a\r\nMULTI\r\nSET a\r\nSET a 1\r\nEXEC\r\nGET a\r\nEXEC\r\n",
+    b"DEL a\r\nMULTI\r\nNOSUCH a\r\nSET a 1\r\nEXEC\r\nGET a\r\n",
+    b"DEL a\r\nMULTI\r\nSET a 1\r\nDISCARD\r\nGET a\r\nEXEC\r\n",
+    b"DEL a\r\nWATCH a\r\nSET a 1\r\nMULTI\r\nSET a 2\r\nEXEC\r\nGET a\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+    b"DEL a\r\nWATCH a\r\nSET b 1\r\nMULTI\r\nSET a 2\r\nEXEC\r\nGET a\r\n",
+    b"DEL a\r\nWATCH a b\r\nSET a 1\r\nUNWATCH\r\nMULTI\r\nSET a 2\r\nEXEC\r\n",
+    b"DEL a\r\nWATCH a\r\nSET a 1\r\nMULTI\r\nDISCARD\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+    b"SET a 1\r\nWATCH a\r\nSET a 1\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+    b"DEL s\r\nSADD s 1\r\nWATCH s\r\nSADD s 1\r\nMULTI\r\nSCARD s\r\nEXEC\r\nWATCH s\r\nSADD s 2\r\nMULTI\r\nSCARD s\r\nEXEC\r\n",
+    b"SET a 1\r\nWATCH a\r\nEXPIRE a 100\r\nMULTI\r\nGET a\r\nEXEC\r\nWATCH a\r\nGET a\r\nTTL a\r\nMULTI\r\nGET a\r\nEXEC\r\n",
+    b"MULTI\r\nWATCH a\r\nUNWATCH\r\nPING\r\nEXEC\r\nWATCH\r\n",
+    b"MULTI\r\nSELECT 0\r\nECHO x\r\nCLIENT SETNAME me\r\nCLIENT GETNAME\r\nSET a 1\r\nGET a\r\nPING\r\nEXEC\r\n",
+    b"MULTI\r\nCLIENT SETNAME me\r\nDISCARD\r\nCLIENT GETNAME\r\n",
+    b"MULTI\r\nSHUTDOWN\r\nEXEC\r\n",
+    b"MULTI\r\nSET a 1\r\nRESET\r\nEXEC\r\n",
+    b"MULTI\r\nSET a 1\r\nQUIT\r\n",
+    b"MULTI\r\nFLUSHALL\r\nDBSIZE\r\nSET a 1\r\nDBSIZE\r\nKEYS *\r\nEXEC\r\n",
+    b"MULTI\r\nCLIENT REPLY SKIP\r\nPING\r\nEXEC\r\nPING\r\n",
+    b"MULTI\r\nAUTH x y z\r\nAUTH x\r\nEXEC\r\n",
 ]
 
 
