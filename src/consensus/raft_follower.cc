@@ -1,0 +1,85 @@
+// What a follower does for its leader: thesis sections 3.5 and 5.
+#include <fmt/format.h>
+
+#include "base/mutant.h"
+#include "consensus/raft.h"
+
+namespace even::consensus {
+
+void Raft::acknowledge(MemberId to, Index index) {
+  Message response{.kind = MessageKind::kAppendResponse, .to = to, .index = index};
+  if (EVEN_MUTANT(kEntryNotDurable)) {
+    send(std::move(response));
+  } else {
+    send_when_durable(std::move(response));
+  }
+}
+
+Result<> Raft::handle_append_request(const Message& message) {
+  if (message.index < log_.committed() && !EVEN_MUTANT(kTruncatesCommitted)) {
+    acknowledge(message.from, log_.committed());
+    return {};
+  }
+  switch (log_.merge(message.index, message.log_term, message.entries)) {
+    case Log::Merged::kDone: {
+      const Index last = message.index + message.entries.size();
+      log_.commit(std::min(message.commit, last));
+      acknowledge(message.from, last);
+      return {};
+    }
+    case Log::Merged::kNoMatch: {
+      const Log::Position agreement =
+          log_.agreement(std::min(message.index, log_.last()), message.log_term);
+      send_when_durable({.kind = MessageKind::kAppendResponse,
+                         .reject = true,
+                         .to = message.from,
+                         .log_term = agreement.term,
+                         .index = message.index,
+                         .hint = agreement.index});
+      return {};
+    }
+    case Log::Merged::kContradictsCommitted:
+      break;
+  }
+  return fail(fmt::format("member {} would replace committed entries", message.from));
+}
+
+Result<> Raft::handle_heartbeat_request(const Message& message) {
+  if (message.commit > log_.last()) {
+    return fail(fmt::format("member {} has committed entry {} for us, who have {}", message.from,
+                            message.commit, log_.last()));
+  }
+  log_.commit(message.commit);
+  send({.kind = MessageKind::kHeartbeatResponse, .to = message.from, .context = message.context});
+  return {};
+}
+
+Result<> Raft::handle_snapshot_request(const Message& message) {
+  const bool installed = install(message.snapshot);
+  acknowledge(message.from, installed ? log_.last() : log_.committed());
+  return {};
+}
+
+// False if it brings nothing that we need.
+bool Raft::install(const SnapshotPointer& snapshot) {
+  if (snapshot->index <= log_.committed()) return false;
+  // A member that the snapshot does not know has been removed, or is added by a later entry.
+  if (!snapshot->configuration.has(options_.self)) return false;
+  if (log_.matches(snapshot->index, snapshot->term)) {
+    log_.commit(snapshot->index);
+    return false;
+  }
+  if (EVEN_MUTANT(kSnapshotIndexWrong)) {
+    Snapshot wrong = *snapshot;
+    ++wrong.index;
+    log_.install(std::make_shared<const Snapshot>(std::move(wrong)));
+  } else {
+    log_.install(snapshot);
+  }
+  if (EVEN_MUTANT(kSnapshotConfigurationWrong)) return true;
+  changes_to_apply_.clear();
+  adopt(restore(snapshot->configuration, log_.last()));
+  return true;
+}
+
+}  // namespace even::consensus
