@@ -92,16 +92,6 @@ std::string run_quorum(const ScriptCase& script_case) {
   return fmt::format("{}\n", kResults[static_cast<int>(result)]);
 }
 
-std::vector<Change> changes_of(const std::string& text) {
-  std::vector<Change> changes;
-  for (const std::string& word : split(text, " \n")) {
-    const auto kind = std::string_view("vlru").find(word[0]);
-    EXPECT_NE(kind, std::string_view::npos) << word;
-    changes.push_back({static_cast<ChangeKind>(kind), std::stoull(word.substr(1))});
-  }
-  return changes;
-}
-
 // The words that the scripts have for it.
 const char* words(ChangeRefusal refusal) {
   switch (refusal) {
@@ -141,7 +131,7 @@ TEST(Conformance, MembershipChangesAsTheScriptsSay) {
     Membership membership;
     Index last = 0;
     for (const ScriptCase& script_case : read_script(path)) {
-      const std::vector<Change> changes = changes_of(script_case.input);
+      const std::vector<Change> changes = parse_changes(script_case.input);
       Membership::Changed changed;
       if (script_case.command == "simple") {
         changed = membership.simple(changes, last);
@@ -156,7 +146,7 @@ TEST(Conformance, MembershipChangesAsTheScriptsSay) {
       if (changed) {
         membership = *changed;
         printed = consensus::describe(membership.configuration) + "\n" +
-                  consensus::describe(membership, {});
+                  consensus::describe(membership.progress, membership.configuration, {});
       } else {
         printed = fmt::format("{}\n", words(changed.error()));
       }

@@ -43,10 +43,11 @@ inline std::string describe(const Progress& progress, bool learner,
   return text;
 }
 
-inline std::string describe(const Membership& membership, const Inflight::Limits& limits) {
+inline std::string describe(const ProgressTable& table, const Configuration& configuration,
+                            const Inflight::Limits& limits) {
   std::string text;
-  for (const auto& [member, progress] : membership.progress) {
-    const bool learner = contains(membership.configuration.learners, member);
+  for (const auto& [member, progress] : table) {
+    const bool learner = contains(configuration.learners, member);
     text += fmt::format("{}: {}\n", member, describe(progress, learner, limits));
   }
   return text;
@@ -65,10 +66,12 @@ inline std::string describe(const Entry& entry) {
   if (entry.kind == EntryKind::kConfiguration) {
     const auto change = decode_change(entry.data.view());
     const std::string words = change ? describe(*change) : "?";
-    return fmt::format("{}/{} EntryConfChangeV2{}{}", entry.term, entry.index,
+    return fmt::format("{}/{} EntryConfChange{}{}", entry.term, entry.index,
                        words.empty() ? "" : " ", words);
   }
-  return fmt::format("{}/{} EntryNormal \"{}\"", entry.term, entry.index, entry.data.view());
+  std::string quoted;
+  for (const char c : entry.data.view()) quoted += c == '"' ? "\\\"" : std::string(1, c);
+  return fmt::format("{}/{} EntryNormal \"{}\"", entry.term, entry.index, quoted);
 }
 
 inline const char* describe(MessageKind kind) {

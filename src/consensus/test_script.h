@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "consensus/configuration.h"
+
 namespace even::consensus {
 
 struct ScriptArgument {
@@ -45,6 +47,16 @@ inline std::vector<std::string> split(std::string_view text, std::string_view se
     begin = end;
   }
   return parts;
+}
+
+// "v1 l2 r3 u4": a voter, a learner, one that is removed, one that stays as it is.
+inline std::vector<Change> parse_changes(std::string_view text) {
+  std::vector<Change> changes;
+  for (const std::string& word : split(text, " \n")) {
+    const auto kind = static_cast<ChangeKind>(std::string_view("vlru").find(word[0]));
+    changes.push_back({kind, std::stoull(word.substr(1))});
+  }
+  return changes;
 }
 
 inline void parse_command(std::string_view line, ScriptCase& parsed) {
