@@ -81,6 +81,7 @@
   X(kLearnerCounts, "a learner counts in a majority")                                             \
   X(kJointTakesOneMajority, "a joint configuration takes the majority of the incoming voters")    \
   X(kVotesForShorterLog, "a vote is given to a candidate that lacks entries")                     \
+  X(kCommitNotStored, "the commit index is not stored with the entries that follow it")           \
   X(kOverlappingWritesMixed, "a write that was overtaken by a change of term counts as durable")
 
 namespace even {

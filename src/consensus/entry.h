@@ -53,8 +53,8 @@ struct Entry {
 struct HardState {
   Term term = 0;
   MemberId vote = kNoMember;  // whom it has voted for in that term
-  // Known to be committed. That it is durable is for speed only: after a start, entries up to here
-  // can be applied without waiting for a leader.
+  // Known to be committed. It may be as old as the last write that had to be synced, not older: who
+  // has a change of configuration in its log has to know that the one before is committed.
   Index commit = 0;
 
   bool operator==(const HardState&) const = default;

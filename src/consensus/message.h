@@ -9,9 +9,10 @@ namespace even::consensus {
 
 enum class MessageKind : std::uint8_t {
   kPreVoteRequest,     // would you vote for me in `term`? Binds neither side.
-  kPreVoteResponse,    // reject; `term`: the one asked for, or the own one of who rejects
+  kPreVoteResponse,    // `term`: the one asked for, or, if rejected, that of who rejects.
+                       // A rejection also says what is committed: commit, log_term of that entry
   kVoteRequest,        // vote for me in `term`. My log ends with log_term, index. transfer.
-  kVoteResponse,       // reject
+  kVoteResponse,       // as kPreVoteResponse
   kAppendRequest,      // entries follow log_term, index; commit
   kAppendResponse,     // index: up to where we agree; or reject, index: what was refused,
                        // hint and log_term: where we may agree

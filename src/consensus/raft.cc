@@ -221,6 +221,7 @@ Ready Raft::take() {
     write.must_sync = log_.has_to_write() || hard.term != handed_hard_state_.term ||
                       hard.vote != handed_hard_state_.vote;
     if (hard != handed_hard_state_) write.hard_state = handed_hard_state_ = hard;
+    if (EVEN_MUTANT(kCommitNotStored) && write.hard_state) write.hard_state->commit = 0;
     auto [entries, snapshot] = log_.begin_write(write.id, hard);
     write.entries = std::move(entries);
     write.snapshot = std::move(snapshot);

@@ -96,7 +96,8 @@ struct Write {
   std::optional<HardState> hard_state;  // replaces the one before
   SnapshotPointer snapshot;             // replaces the whole log; written before the entries
   std::vector<Entry> entries;           // replace all from the first one's index on
-  // False if nothing breaks when a crash undoes it: then only the commit index has changed.
+  // False if nothing breaks when a crash undoes it and all after it: only the commit index has
+  // changed. A write that is synced makes those before it durable too.
   bool must_sync = false;
   std::vector<Message> messages;  // to be sent once it is durable
 };
@@ -202,6 +203,8 @@ class Raft {
   void begin_campaign(Campaign campaign);
   void count_vote(MemberId from, bool granted);
   void handle_vote_request(const Message& message);
+  void make_rejection(Message& response) const;
+  void learn_commit(const Message& rejection);
   bool protects_leader(const Message& message) const;
 
   // raft_step.cc: from whom, in which term.

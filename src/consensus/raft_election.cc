@@ -94,12 +94,10 @@ void Raft::handle_vote_request(const Message& message) {
                             (pre_vote && message.term > term_);
   const bool granted = free_to_vote && (log_.at_least_as_long(message.log_term, message.index) ||
                                         EVEN_MUTANT(kVotesForShorterLog));
-  Message response{
-      .kind = pre_vote ? MessageKind::kPreVoteResponse : MessageKind::kVoteResponse,
-      .reject = !granted,
-      .to = message.from,
-      // The candidate asks for the next term, and a rejection is to bring it up to ours.
-      .term = granted ? message.term : term_};
+  Message response{.kind = pre_vote ? MessageKind::kPreVoteResponse : MessageKind::kVoteResponse,
+                   .to = message.from,
+                   .term = message.term};
+  if (!granted) make_rejection(response);
   if (pre_vote) {
     send(std::move(response));
     return;
@@ -112,6 +110,30 @@ void Raft::handle_vote_request(const Message& message) {
     send(std::move(response));
   } else {
     send_when_durable(std::move(response));
+  }
+}
+
+void Raft::make_rejection(Message& response) const {
+  response.reject = true;
+  response.term = term_;  // the candidate is to come up to it
+  response.commit = log_.committed();
+  response.log_term = log_.term(log_.committed()).value_or(0);
+}
+
+// Who has applied its own removal and nobody else knows that it is committed: its vote may be
+// needed where the configuration of before is still in force, its log may be the longest, and it
+// may not campaign. What it knows to be committed then lets the others apply the change and do
+// without it.
+void Raft::learn_commit(const Message& rejection) {
+  if (role_ == Role::kLeader || rejection.commit <= log_.committed() || rejection.log_term == 0 ||
+      !log_.matches(rejection.commit, rejection.log_term)) {
+    return;
+  }
+  log_.commit(rejection.commit);
+  bool changes = false;
+  // A candidate is none any more if the configuration that it counts votes by is about to change.
+  if (role_ != Role::kFollower && (!log_.configuration_changes_to_apply(changes) || changes)) {
+    become_follower(term_, kNoMember);
   }
 }
 

@@ -63,8 +63,7 @@ Result<> Raft::handle_snapshot_request(const Message& message) {
 // False if it brings nothing that we need.
 bool Raft::install(const SnapshotPointer& snapshot) {
   if (snapshot->index <= log_.committed()) return false;
-  // A member that the snapshot does not know has been removed, or is added by a later entry.
-  if (!snapshot->configuration.has(options_.self)) return false;
+  // It need not know us: then a later entry adds us, or we have been removed.
   if (log_.matches(snapshot->index, snapshot->term)) {
     log_.commit(snapshot->index);
     return false;

@@ -102,7 +102,9 @@ bool Raft::settle_term(const Message& message) {
     // we it. To learn of our term makes it step down.
     send_when_durable({.kind = MessageKind::kAppendResponse, .to = message.from});
   } else if (message.kind == MessageKind::kPreVoteRequest) {
-    send({.kind = MessageKind::kPreVoteResponse, .reject = true, .to = message.from});
+    Message response{.kind = MessageKind::kPreVoteResponse, .to = message.from};
+    make_rejection(response);
+    send(std::move(response));
   }
   return false;
 }
@@ -123,9 +125,11 @@ Result<> Raft::dispatch(Message& message) {
       handle_vote_request(message);
       return {};
     case MessageKind::kPreVoteResponse:
+      if (message.reject) learn_commit(message);
       if (role_ == Role::kPreCandidate) count_vote(message.from, !message.reject);
       return {};
     case MessageKind::kVoteResponse:
+      if (message.reject) learn_commit(message);
       if (role_ == Role::kCandidate) count_vote(message.from, !message.reject);
       return {};
     case MessageKind::kAppendRequest:

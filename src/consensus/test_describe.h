@@ -84,11 +84,14 @@ inline const char* describe(MessageKind kind) {
 
 // One line; the scripts break those with several entries or a snapshot.
 inline std::string describe(const Message& message) {
+  // What our rejections of votes say beyond that is not in the scripts.
+  const bool vote =
+      message.kind == MessageKind::kPreVoteResponse || message.kind == MessageKind::kVoteResponse;
   std::string text =
       fmt::format("{}->{} {} Term:{} Log:{}/{}", message.from, message.to, describe(message.kind),
-                  message.term, message.log_term, message.index);
+                  message.term, vote ? 0 : message.log_term, message.index);
   if (message.reject) text += fmt::format(" Rejected (Hint: {})", message.hint);
-  if (message.commit != 0) text += fmt::format(" Commit:{}", message.commit);
+  if (message.commit != 0 && !vote) text += fmt::format(" Commit:{}", message.commit);
   if (!message.entries.empty()) {
     std::vector<std::string> entries;
     for (const Entry& entry : message.entries) entries.push_back(describe(entry));

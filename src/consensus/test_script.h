@@ -117,15 +117,19 @@ inline std::vector<ScriptCase> read_script(const std::filesystem::path& path) {
   return cases;
 }
 
-// Where the scripts are: EVEN_CONFORMANCE, or shared/conformance beside the source tree.
+// Where the scripts are: EVEN_CONFORMANCE, or shared/conformance beside the source tree or above
+// it.
 inline std::optional<std::filesystem::path> conformance_folder(const std::string& name) {
-  const char* set = std::getenv("EVEN_CONFORMANCE");
-  const std::filesystem::path folder =
-      (set != nullptr ? std::filesystem::path(set)
-                      : std::filesystem::path(EVEN_SOURCE_DIR) / ".." / "shared" / "conformance") /
-      "raft" / name;
-  if (!std::filesystem::is_directory(folder)) return std::nullopt;
-  return folder;
+  const auto scripts = [&](const std::filesystem::path& conformance) {
+    std::optional<std::filesystem::path> found = conformance / "raft" / name;
+    return std::filesystem::is_directory(*found) ? found : std::nullopt;
+  };
+  if (const char* set = std::getenv("EVEN_CONFORMANCE")) return scripts(set);
+  for (std::filesystem::path above(EVEN_SOURCE_DIR); above != above.root_path();) {
+    above = above.parent_path();
+    if (const auto found = scripts(above / "shared" / "conformance")) return found;
+  }
+  return std::nullopt;
 }
 
 inline std::vector<std::filesystem::path> scripts_in(const std::filesystem::path& folder) {
