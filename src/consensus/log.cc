@@ -88,8 +88,8 @@ void Log::append(Entry entry) {
   tail_.push_back(std::move(entry));
 }
 
-Log::Merged Log::merge(Index index, Term at, std::span<const Entry> entries) {
-  if (!matches(index, at)) return Merged::kNoMatch;
+bool Log::merge(Index index, Term at, std::span<const Entry> entries) {
+  if (!matches(index, at)) return false;
   std::size_t known = 0;
   while (known < entries.size() && matches(entries[known].index, entries[known].term)) ++known;
   if (known == entries.size()) {
@@ -98,10 +98,9 @@ Log::Merged Log::merge(Index index, Term at, std::span<const Entry> entries) {
       committed_ = std::min(committed_, end);
       replace_from(end + 1);
     }
-    return Merged::kDone;
+    return true;
   }
   const Index from = entries[known].index;
-  if (from <= committed_) return Merged::kContradictsCommitted;
   std::vector<Entry> kept;
   if (EVEN_MUTANT(kConflictingSuffixKept)) {
     const Index after = index + entries.size() + 1;
@@ -111,7 +110,7 @@ Log::Merged Log::merge(Index index, Term at, std::span<const Entry> entries) {
   if (from <= last()) replace_from(from);
   for (const Entry& entry : entries.subspan(known)) append(entry);
   for (Entry& entry : kept) append(std::move(entry));
-  return Merged::kDone;
+  return true;
 }
 
 // Drops the entries from `index` on, for others to take their places.

@@ -75,9 +75,9 @@ class Log {
 
   // Of a leader: entries that follow each other and the log.
   void append(Entry entry);
-  // Of a follower: false if (index, term) is not in the log.
-  enum class Merged : std::uint8_t { kDone, kNoMatch, kContradictsCommitted };
-  Merged merge(Index index, Term term, std::span<const Entry> entries);
+  // Of a follower: takes over what follows the entry (index, term), which is not before the commit
+  // index. False if that entry is not in the log.
+  bool merge(Index index, Term term, std::span<const Entry> entries);
   // True if that is news. Never beyond last().
   bool commit(Index index);
   // In place of everything: committed_ is not past it.

@@ -224,9 +224,9 @@ class Raft {
   void handle_heartbeat_response(const Message& message);
 
   // raft_follower.cc
-  Result<> handle_append_request(const Message& message);
+  void handle_append_request(const Message& message);
   Result<> handle_heartbeat_request(const Message& message);
-  Result<> handle_snapshot_request(const Message& message);
+  void handle_snapshot_request(const Message& message);
   void acknowledge(MemberId to, Index index);
   bool install(const SnapshotPointer& snapshot);
 

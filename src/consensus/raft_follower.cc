@@ -15,33 +15,25 @@ void Raft::acknowledge(MemberId to, Index index) {
   }
 }
 
-Result<> Raft::handle_append_request(const Message& message) {
+void Raft::handle_append_request(const Message& message) {
   if (message.index < log_.committed() && !EVEN_MUTANT(kTruncatesCommitted)) {
     acknowledge(message.from, log_.committed());
-    return {};
+    return;
   }
-  switch (log_.merge(message.index, message.log_term, message.entries)) {
-    case Log::Merged::kDone: {
-      const Index last = message.index + message.entries.size();
-      log_.commit(std::min(message.commit, last));
-      acknowledge(message.from, last);
-      return {};
-    }
-    case Log::Merged::kNoMatch: {
-      const Log::Position agreement =
-          log_.agreement(std::min(message.index, log_.last()), message.log_term);
-      send_when_durable({.kind = MessageKind::kAppendResponse,
-                         .reject = true,
-                         .to = message.from,
-                         .log_term = agreement.term,
-                         .index = message.index,
-                         .hint = agreement.index});
-      return {};
-    }
-    case Log::Merged::kContradictsCommitted:
-      break;
+  if (log_.merge(message.index, message.log_term, message.entries)) {
+    const Index last = message.index + message.entries.size();
+    log_.commit(std::min(message.commit, last));
+    acknowledge(message.from, last);
+    return;
   }
-  return fail(fmt::format("member {} would replace committed entries", message.from));
+  const Log::Position agreement =
+      log_.agreement(std::min(message.index, log_.last()), message.log_term);
+  send_when_durable({.kind = MessageKind::kAppendResponse,
+                     .reject = true,
+                     .to = message.from,
+                     .log_term = agreement.term,
+                     .index = message.index,
+                     .hint = agreement.index});
 }
 
 Result<> Raft::handle_heartbeat_request(const Message& message) {
@@ -54,10 +46,9 @@ Result<> Raft::handle_heartbeat_request(const Message& message) {
   return {};
 }
 
-Result<> Raft::handle_snapshot_request(const Message& message) {
+void Raft::handle_snapshot_request(const Message& message) {
   const bool installed = install(message.snapshot);
   acknowledge(message.from, installed ? log_.last() : log_.committed());
-  return {};
 }
 
 // False if it brings nothing that we need.

@@ -133,11 +133,13 @@ Result<> Raft::dispatch(Message& message) {
       if (role_ == Role::kCandidate) count_vote(message.from, !message.reject);
       return {};
     case MessageKind::kAppendRequest:
-      return handle_append_request(message);
+      handle_append_request(message);
+      return {};
     case MessageKind::kHeartbeatRequest:
       return handle_heartbeat_request(message);
     case MessageKind::kSnapshotRequest:
-      return handle_snapshot_request(message);
+      handle_snapshot_request(message);
+      return {};
     case MessageKind::kAppendResponse:
       return role_ == Role::kLeader ? handle_append_response(message) : Result<>{};
     case MessageKind::kHeartbeatResponse:
