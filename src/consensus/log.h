@@ -13,6 +13,7 @@
 
 #include <expected>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "consensus/entry.h"

@@ -2,9 +2,10 @@
 // disk, reads, limits, failures, and messages that cannot be right.
 #include "consensus/raft.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <stdexcept>
 
 #include "base/check.h"
 #include "consensus/memory_log.h"
