@@ -53,8 +53,8 @@ struct Entry {
 struct HardState {
   Term term = 0;
   MemberId vote = kNoMember;  // whom it has voted for in that term
-  // Known to be committed. It may be as old as the last write that had to be synced, not older: who
-  // has a change of configuration in its log has to know that the one before is committed.
+  // Known to be committed when this was written; it is not written for itself. With a change of
+  // configuration it is past the change before: see docs/consensus.md.
   Index commit = 0;
 
   bool operator==(const HardState&) const = default;

@@ -194,11 +194,15 @@ void Raft::send_when_durable(Message message) {
   messages_when_durable_.push_back(std::move(message));
 }
 
+bool Raft::has_to_write() const {
+  return log_.has_to_write() || term_ != handed_hard_state_.term ||
+         vote_ != handed_hard_state_.vote;
+}
+
 bool Raft::has_ready() const {
   return !messages_.empty() || !messages_when_durable_.empty() || !released_.empty() ||
-         !refused_reads_.empty() || replicate_wanted_ || log_.has_to_write() ||
-         log_.has_to_apply() || may_begin_round() || handed_hard_state_ != hard_state() ||
-         handed_soft_state_ != SoftState{leader_, role_, term_};
+         !refused_reads_.empty() || replicate_wanted_ || has_to_write() || log_.has_to_apply() ||
+         may_begin_round() || handed_soft_state_ != SoftState{leader_, role_, term_};
 }
 
 Ready Raft::take() {
@@ -213,16 +217,16 @@ Ready Raft::take() {
     ready.soft_state = handed_soft_state_ = soft;
   }
 
-  const HardState hard = hard_state();
-  if (hard != handed_hard_state_ || log_.has_to_write() ||
-      (!messages_when_durable_.empty() && log_.writing())) {
+  // The commit index goes with what is written anyway.
+  const bool to_write = has_to_write();
+  if (to_write || (!messages_when_durable_.empty() && log_.writing())) {
     Write& write = ready.write.emplace();
     write.id = ++last_write_;
-    write.must_sync = log_.has_to_write() || hard.term != handed_hard_state_.term ||
-                      hard.vote != handed_hard_state_.vote;
-    if (hard != handed_hard_state_) write.hard_state = handed_hard_state_ = hard;
+    if (const HardState hard = hard_state(); to_write && hard != handed_hard_state_) {
+      write.hard_state = handed_hard_state_ = hard;
+    }
     if (EVEN_MUTANT(kCommitNotStored) && write.hard_state) write.hard_state->commit = 0;
-    auto [entries, snapshot] = log_.begin_write(write.id, hard);
+    auto [entries, snapshot] = log_.begin_write(write.id, handed_hard_state_);
     write.entries = std::move(entries);
     write.snapshot = std::move(snapshot);
     write.messages = std::exchange(messages_when_durable_, {});

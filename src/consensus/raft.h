@@ -90,16 +90,14 @@ struct SoftState {
   bool operator==(const SoftState&) const = default;
 };
 
-// A place in the order of writes. It may have nothing to write, only messages that wait.
+// A place in the order of writes. It may have nothing to write, only messages that wait for the
+// writes before it.
 struct Write {
   WriteId id = 0;
   std::optional<HardState> hard_state;  // replaces the one before
   SnapshotPointer snapshot;             // replaces the whole log; written before the entries
   std::vector<Entry> entries;           // replace all from the first one's index on
-  // False if nothing breaks when a crash undoes it and all after it: only the commit index has
-  // changed. A write that is synced makes those before it durable too.
-  bool must_sync = false;
-  std::vector<Message> messages;  // to be sent once it is durable
+  std::vector<Message> messages;        // to be sent once it is durable
 };
 
 struct ReleasedRead {
@@ -194,6 +192,7 @@ class Raft {
   }
   std::expected<Proposed, Refusal> propose(EntryKind kind, std::string data);
   void append_own(EntryKind kind, std::string data);
+  bool has_to_write() const;
   HardState hard_state() const { return {term_, vote_, log_.committed()}; }
 
   // raft_election.cc

@@ -121,7 +121,6 @@ TEST(Raft, AVoteWaitsForTheDisk) {
   Ready ready = member.take();
   EXPECT_TRUE(ready.messages.empty());
   ASSERT_TRUE(ready.write);
-  EXPECT_TRUE(ready.write->must_sync);
   EXPECT_EQ(ready.write->hard_state, (HardState{5, 2, 1}));
   ASSERT_EQ(ready.write->messages.size(), 1U);
   EXPECT_EQ(ready.write->messages[0].kind, MessageKind::kVoteResponse);
@@ -156,8 +155,8 @@ TEST(Raft, AnAcknowledgementWaitsForEveryWriteBeforeIt) {
   Ready second = member.take();
   EXPECT_TRUE(second.messages.empty());
   ASSERT_TRUE(second.write);
-  EXPECT_FALSE(second.write->must_sync);
   EXPECT_TRUE(second.write->entries.empty());
+  EXPECT_FALSE(second.write->hard_state);
   member.carry_out(*first.write);
   member.carry_out(*second.write);
   // And once more, when all is durable.
@@ -194,6 +193,21 @@ TEST(Raft, EntriesThatWereReplacedWhileBeingWrittenDoNotCountAsDurable) {
   const Ready ready = member.take();
   ASSERT_EQ(ready.committed.size(), 1U);
   EXPECT_EQ(ready.committed[0].data.view(), "new");
+}
+
+TEST(Raft, TheCommitIndexIsWrittenWithTheNextEntry) {
+  Member member(1, {1, 2, 3});
+  ASSERT_TRUE(member.raft->step(append_request(2, 1, 1, {{2, 2, {}, Payload("a")}})));
+  member.run();
+  ASSERT_TRUE(member.raft->step(append_request(2, 2, 2, {}, 2)));
+  Ready ready = member.take();
+  EXPECT_FALSE(ready.write);
+  EXPECT_EQ(ready.committed.size(), 1U);
+  EXPECT_EQ(count(ready.messages, MessageKind::kAppendResponse), 1U);
+  ASSERT_TRUE(member.raft->step(append_request(2, 2, 2, {{2, 3, {}, Payload("b")}}, 2)));
+  ready = member.take();
+  ASSERT_TRUE(ready.write);
+  EXPECT_EQ(ready.write->hard_state, (HardState{2, kNoMember, 2}));
 }
 
 TEST(Raft, ProposalsShareAMessageAndCarryTheCommitIndex) {
@@ -391,7 +405,6 @@ TEST(Raft, ASnapshotReplacesTheLogWhenItIsWritten) {
        .snapshot = std::make_shared<const Snapshot>(Snapshot{50, 3, other, Payload("s")})}));
   Ready ready = member.take();
   ASSERT_TRUE(ready.write && ready.write->snapshot);
-  EXPECT_TRUE(ready.write->must_sync);
   EXPECT_TRUE(ready.committed.empty());
   EXPECT_EQ(count(ready.write->messages, MessageKind::kAppendResponse), 1U);
   // It is not to campaign before it has what the snapshot holds, nor as a learner.

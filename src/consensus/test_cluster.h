@@ -29,7 +29,7 @@ struct ClusterStatistics {
 class Cluster {
  public:
   explicit Cluster(std::uint64_t seed) : random_(seed) {
-    static constexpr std::size_t kSizes[] = {1, 3, 3, 5};
+    static constexpr std::size_t kSizes[] = {1, 3, 3, 3, 5, 5};
     const std::size_t voters = kSizes[random_.below(std::size(kSizes))];
     options_.election_ticks = 5 + random_.below(10);
     options_.heartbeat_ticks = 1 + random_.below(3);
@@ -42,9 +42,7 @@ class Cluster {
     options_.max_uncommitted_bytes = random_.chance(0.5) ? 300 : 1 << 20;
     loss_ = random_.chance(0.5) ? 0 : 0.02 * static_cast<double>(random_.below(10));
     doubled_ = random_.chance(0.5) ? 0 : 0.1;
-    if (random_.chance(0.5)) slow_ = 1 + random_.below(voters);
-    slow_chance_ = random_.chance(0.5) ? 0.1 : 0.005;
-    faults_ = 0.1 * static_cast<double>(random_.below(5));
+    faults_ = 0.1 * static_cast<double>(1 + random_.below(5));
 
     State founded{.index = 1, .term = 1};
     for (MemberId member = 1; member <= voters; ++member) {
@@ -79,7 +77,6 @@ class Cluster {
     // On disk: what MemoryLog holds is durable, and so is the snapshot that restarts begin with.
     MemoryLog disk;
     HardState hard_state;
-    Index synced_commit = 0;  // a commit index that no crash undoes
     // In memory.
     std::unique_ptr<Raft> raft;  // none: it has crashed
     State state;
@@ -116,8 +113,9 @@ class Cluster {
     } else if (kind < 60) {
       take(any_node([](const Node& node) { return node.raft->has_ready(); }));
     } else if (kind < 80) {
-      progress_write(any_node(
-          [](const Node& node) { return !node.to_write.empty() || !node.to_report.empty(); }));
+      Node& node = any_node(
+          [](const Node& busy) { return !busy.to_write.empty() || !busy.to_report.empty(); });
+      if (node.id != slow_ || random_.chance(0.005)) progress_write(node);
     } else if (kind < 90) {
       apply_one(any_node([](const Node& node) { return !node.to_apply.empty(); }));
     } else if (kind < 95) {
@@ -211,7 +209,6 @@ class Cluster {
     node.to_write.pop_front();
     node.disk.write(write.snapshot, write.entries);
     if (write.hard_state) node.hard_state = *write.hard_state;
-    if (write.must_sync) node.synced_commit = node.hard_state.commit;
     if (write.snapshot) {
       node.state = State::of(*write.snapshot);
       node.to_apply.clear();
@@ -357,7 +354,7 @@ class Cluster {
 
   void fault() {
     Node& node = any_node();
-    switch (random_.below(6)) {
+    switch (random_.below(7)) {
       case 0:
         crash(node);
         break;
@@ -381,7 +378,12 @@ class Cluster {
           }
         }
         break;
-      case 5:
+      case 5: {  // one that could be elected with a disk that is not slow
+        const Node* leader = a_leader();
+        slow_ = leader != nullptr ? leader->id : node.id;
+        break;
+      }
+      case 6:
         if (!node.raft) break;
         if (random_.chance(0.3)) node.raft->forget_leader();
         node.raft->report_unreachable(1 + random_.below(nodes_.size()));
@@ -392,21 +394,19 @@ class Cluster {
 
   void mend() {
     if (random_.chance(0.03)) cut_.clear();
+    if (random_.chance(0.02)) slow_ = kNoMember;
     Node& node = any_node();
     if (node.raft) return;
     start(node);
     observe(node);
   }
 
-  // Some of the writes under way may have reached the disk; what was not synced may be undone.
+  // Some of the writes under way may have reached the disk.
   void crash(Node& node) {
     if (!node.raft) return;
     ++statistics_.crashes;
     for (std::uint64_t more = random_.below(3); more > 0 && !node.to_write.empty(); --more) {
       carry_out(node);
-    }
-    if (random_.chance(0.5)) {
-      node.hard_state.commit = std::min(node.hard_state.commit, node.synced_commit);
     }
     node.raft.reset();
     node.to_write.clear();
@@ -530,8 +530,7 @@ class Cluster {
   double loss_ = 0;
   double doubled_ = 0;
   double faults_ = 0;
-  MemberId slow_ = kNoMember;  // whose disk is slow
-  double slow_chance_ = 0;
+  MemberId slow_ = kNoMember;  // whose disk is slow at the moment
   std::optional<Oracle> oracle_;
   std::vector<Node> nodes_;
   std::vector<Message> network_;
@@ -545,7 +544,7 @@ class Cluster {
 
 // Runs one seed. What went wrong, if something did; a broken invariant of the core counts.
 inline std::optional<std::string> run_cluster(std::uint64_t seed, ClusterStatistics& statistics) {
-  constexpr std::size_t kSteps = 30000;
+  constexpr std::size_t kSteps = 60000;
   set_check_handler([](const char* file, int line, const char* condition, std::string_view detail) {
     throw Violation(fmt::format("{}:{}: broken invariant: {}: {}", file, line, condition, detail));
   });
