@@ -133,6 +133,9 @@ class Raft {
   // Hands leadership over, once `member` has the whole log. Until then, and for at most
   // election_ticks, proposals are refused.
   std::expected<void, Refusal> transfer_leadership(MemberId member);
+  // The voter to hand leadership to: of those that were heard of lately, the one with the most of
+  // the log. None if we do not lead or there is no such voter.
+  MemberId best_successor() const;
 
   // Asks for the index that a linearizable read has to wait for. It comes in Ready::reads, or the
   // context in Ready::refused_reads, or, if messages are lost, nothing comes.

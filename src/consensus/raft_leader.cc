@@ -171,6 +171,21 @@ void Raft::report_snapshot(MemberId member, bool has_arrived) {
   progress->paused = true;
 }
 
+MemberId Raft::best_successor() const {
+  MemberId best = kNoMember;
+  if (role_ != Role::kLeader) return best;
+  Index most = 0;
+  for (const auto& [member, progress] : membership_.progress) {
+    if (member == options_.self || !progress.recently_active || progress.match < most ||
+        !contains(membership_.configuration.voters, member)) {
+      continue;
+    }
+    best = member;
+    most = progress.match;
+  }
+  return best;
+}
+
 std::expected<void, Refusal> Raft::transfer_leadership(MemberId member) {
   if (role_ != Role::kLeader) return std::unexpected(not_leader());
   if (!membership_.configuration.votes(member)) return std::unexpected(Refusal::kNotVoter);

@@ -365,6 +365,25 @@ TEST(Raft, WhoMayNotLeadDoesNotCampaign) {
   EXPECT_EQ(member.raft->role(), Role::kLeader);
 }
 
+TEST(Raft, LeadershipGoesToTheVoterThatHasMostOnceItHasAll) {
+  Member member(1, {1, 2, 3});
+  EXPECT_EQ(member.raft->best_successor(), kNoMember);
+  member.become_leader();
+  EXPECT_EQ(member.raft->best_successor(), 2U);
+  ASSERT_TRUE(member.raft->propose("a"));
+  member.run();
+  EXPECT_EQ(member.raft->transfer_leadership(9).error(), Refusal::kNotVoter);
+  ASSERT_TRUE(member.raft->transfer_leadership(2));
+  EXPECT_EQ(count(member.run(), MessageKind::kTimeoutNow), 0U);
+  EXPECT_EQ(member.raft->propose("b").error(), Refusal::kTransferring);
+  member.acknowledge(member.raft->log().last());
+  EXPECT_EQ(count(member.run(), MessageKind::kTimeoutNow), 1U);
+  // It does not answer: after an election timeout the leader goes on.
+  for (std::uint32_t i = 0; i < Options{}.election_ticks; ++i) member.raft->tick();
+  EXPECT_EQ(member.raft->role(), Role::kLeader);
+  EXPECT_TRUE(member.raft->propose("b"));
+}
+
 // The removal of member 2 is committed, and only member 2 knows. Member 1 goes by the configuration
 // of before, in which it needs the vote of 2, whose log is longer.
 TEST(Raft, ARejectionOfAVoteTellsWhatIsCommitted) {
