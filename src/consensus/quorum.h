@@ -37,7 +37,7 @@ template <typename Acknowledged>
 Index majority_index(const Members& voters, Acknowledged&& acknowledged) {
   if (voters.empty()) return std::numeric_limits<Index>::max();
   // Nearly all groups have up to seven voters: no allocation for those.
-  Index few[7];
+  Index few[7] = {};
   std::vector<Index> many;
   Index* indices = few;
   if (voters.size() > std::size(few)) {

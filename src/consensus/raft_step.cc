@@ -101,8 +101,13 @@ bool Raft::settle_term(const Message& message) {
     // A leader of an earlier term may be unable to depose us, who do not campaign without need, nor
     // we it. To learn of our term makes it step down.
     send_when_durable({.kind = MessageKind::kAppendResponse, .to = message.from});
-  } else if (message.kind == MessageKind::kPreVoteRequest) {
-    Message response{.kind = MessageKind::kPreVoteResponse, .to = message.from};
+  } else if (message.kind == MessageKind::kPreVoteRequest ||
+             message.kind == MessageKind::kVoteRequest) {
+    // Else a candidate could stay behind the terms of one that cannot be elected.
+    Message response{.kind = message.kind == MessageKind::kPreVoteRequest
+                                 ? MessageKind::kPreVoteResponse
+                                 : MessageKind::kVoteResponse,
+                     .to = message.from};
     make_rejection(response);
     send(std::move(response));
   }

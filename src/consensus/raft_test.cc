@@ -411,6 +411,20 @@ TEST(Raft, ARejectionOfAVoteTellsWhatIsCommitted) {
   EXPECT_EQ(member.raft->role(), Role::kLeader);
 }
 
+TEST(Raft, ACandidateOfAnEarlierTermIsToldOurs) {
+  Member member(1, {1, 2, 3});
+  ASSERT_TRUE(member.raft->step(append_request(9, 1, 1, {})));
+  member.run();
+  for (const MessageKind kind : {MessageKind::kVoteRequest, MessageKind::kPreVoteRequest}) {
+    ASSERT_TRUE(member.raft->step(
+        {.kind = kind, .from = 3, .to = 1, .term = 5, .log_term = 1, .index = 1}));
+    const std::vector<Message> messages = member.run();
+    ASSERT_EQ(messages.size(), 1U);
+    EXPECT_TRUE(messages[0].reject);
+    EXPECT_EQ(messages[0].term, 9U);
+  }
+}
+
 TEST(Raft, ASnapshotReplacesTheLogWhenItIsWritten) {
   Member member(1, {1, 2, 3});
   Configuration other;
