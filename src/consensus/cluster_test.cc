@@ -7,7 +7,7 @@ namespace even::consensus {
 namespace {
 
 TEST(Cluster, AGroupKeepsWhatItPromisesUnderAllFaults) {
-  constexpr std::uint64_t kSeeds = 300;
+  constexpr std::uint64_t kSeeds = 100;
   ClusterStatistics sum;
   for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
     ClusterStatistics statistics;
