@@ -64,24 +64,24 @@
   X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
-#define EVEN_CONSENSUS_MUTANT_LIST(X)                                                             \
-  X(kEarlierTermCommitted, "an entry of an earlier term is committed by counting replicas")       \
-  X(kNoEmptyEntry, "a leader does not begin its term with an entry of its own")                   \
-  X(kReadWithoutRound, "a leader answers reads without asking whether it still is the leader")    \
-  X(kDeposedLeaderReads, "a leader that steps down answers the reads that wait")                  \
-  X(kConflictingSuffixKept, "what follows a conflicting entry is kept")                           \
-  X(kTruncatesCommitted, "a late message cuts the log off where the message ends")                \
-  X(kSnapshotIndexWrong, "a snapshot is installed one entry later than it was taken")             \
-  X(kSnapshotConfigurationWrong, "the configuration of a snapshot is not taken over")             \
-  X(kTwoConfigurationChanges, "the configuration is changed while another change is under way")   \
-  X(kVoteNotDurable, "a vote is given before it is durable")                                      \
-  X(kVoteAskedNotDurable, "votes are asked for before the term is durable")                       \
-  X(kEntryNotDurable, "a follower acknowledges entries before they are durable")                  \
-  X(kOwnEntryNotDurable, "a leader counts itself before its entries are durable")                 \
-  X(kLearnerCounts, "a learner counts in a majority")                                             \
-  X(kJointTakesOneMajority, "a joint configuration takes the majority of the incoming voters")    \
-  X(kVotesForShorterLog, "a vote is given to a candidate that lacks entries")                     \
-  X(kCommitNotStored, "the commit index is not stored with the entries that follow it")           \
+#define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \
+  X(kEarlierTermCommitted, "an entry of an earlier term is committed by counting replicas")     \
+  X(kNoEmptyEntry, "a leader does not begin its term with an entry of its own")                 \
+  X(kReadWithoutRound, "a leader answers reads without asking whether it still is the leader")  \
+  X(kDeposedLeaderReads, "a leader that steps down answers the reads that wait")                \
+  X(kConflictingSuffixKept, "what follows a conflicting entry is kept")                         \
+  X(kTruncatesCommitted, "a late message cuts the log off where the message ends")              \
+  X(kSnapshotIndexWrong, "a snapshot is installed one entry later than it was taken")           \
+  X(kSnapshotConfigurationWrong, "the configuration of a snapshot is not taken over")           \
+  X(kTwoConfigurationChanges, "the configuration is changed while another change is under way") \
+  X(kVoteNotDurable, "a vote is given before it is durable")                                    \
+  X(kVoteAskedNotDurable, "votes are asked for before the term is durable")                     \
+  X(kEntryNotDurable, "a follower acknowledges entries before they are durable")                \
+  X(kOwnEntryNotDurable, "a leader counts itself before its entries are durable")               \
+  X(kLearnerCounts, "a learner counts in a majority")                                           \
+  X(kJointTakesOneMajority, "a joint configuration takes the majority of the incoming voters")  \
+  X(kVotesForShorterLog, "a vote is given to a candidate that lacks entries")                   \
+  X(kCommitNotStored, "the commit index is not stored with the entries that follow it")         \
   X(kOverlappingWritesMixed, "a write that was overtaken by a change of term counts as durable")
 
 namespace even {
@@ -89,8 +89,7 @@ namespace even {
 enum class Mutant : std::uint8_t {
   kNone,
 #define EVEN_MUTANT_ID(id, text) id,
-  EVEN_MUTANT_LIST(EVEN_MUTANT_ID)
-      kCount,  // of those that the simulator looks for
+  EVEN_MUTANT_LIST(EVEN_MUTANT_ID) kCount,  // of those that the simulator looks for
   EVEN_CONSENSUS_MUTANT_LIST(EVEN_MUTANT_ID)
 #undef EVEN_MUTANT_ID
       kEnd
