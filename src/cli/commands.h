@@ -3,7 +3,8 @@
 //
 // add_X() adds the subcommand to the command line; when it is chosen, CLI11 calls it back, and it
 // leaves the process's exit code in `exit_code` (which must outlive the parsing): 0 for success, 1
-// for failure, 2 for a mistake in the command line or the configuration.
+// for failure, 2 for a mistake in the command line or the configuration. (`verify` has codes of its
+// own.)
 #pragma once
 
 namespace CLI {
@@ -19,5 +20,6 @@ void add_log(CLI::App& app, int& exit_code);
 void add_store(CLI::App& app, int& exit_code);
 void add_backup(CLI::App& app, int& exit_code);
 void add_restore(CLI::App& app, int& exit_code);
+void add_verify(CLI::App& app, int& exit_code);
 
 }  // namespace even::cli

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "verify/growing.h"
 #include "verify/unique_register.h"
 
 namespace even::verify {
@@ -17,7 +18,7 @@ Verdict decide_register(const Problem& problem, const Limits& limits, Problem* w
       return Verdict::kHolds;
     case UniqueRegister::Answer::kViolated:
       if (witness != nullptr)
-        *witness = {problem.history, std::move(unique.witness), problem.initial};
+        *witness = {problem.history, std::move(unique.witness), problem.initial, {}};
       return Verdict::kViolated;
     case UniqueRegister::Answer::kNotUnique:
     case UniqueRegister::Answer::kHoldsWithout:
@@ -36,7 +37,7 @@ std::vector<Problem> split_by_element(const Problem& problem) {
   for (const Operation& operation : problem.operations) {
     if (operation.function == Function::kRead || rows.contains(operation.a)) continue;
     rows.emplace(operation.a, elements.size());
-    elements.push_back({problem.history, {}, problem.initial});
+    elements.push_back({problem.history, {}, problem.initial, {}});
   }
   for (const Operation& operation : problem.operations) {
     if (operation.function != Function::kRead) {
@@ -57,7 +58,7 @@ std::vector<Problem> split_by_element(const Problem& problem) {
       // Nobody added it: that alone is a violation.
       contains.a = element;
       contains.b = 1;
-      elements.push_back({problem.history, {contains}, problem.initial});
+      elements.push_back({problem.history, {contains}, problem.initial, {}});
     }
   }
   return elements;
@@ -94,6 +95,10 @@ Verdict decide(const Problem& problem, const Limits& limits, Problem* witness) {
       return decide_set(problem, limits, witness);
     case Model::kAppend:
     case Model::kCounter:
+      if (auto contradiction = find_contradiction(problem)) {
+        if (witness != nullptr) *witness = std::move(*contradiction);
+        return Verdict::kViolated;
+      }
       break;
   }
   const Verdict verdict = search(problem, limits);

@@ -5,6 +5,7 @@
 //
 //  - Registers into which no value is written twice: unique_register.h, log-linear.
 //  - Sets that are never read as a whole: each element by itself.
+//  - Strings and counters that only grow: what growing.h finds first, then search.h.
 //  - Everything else: search.h, bounded. Sets that are read as a whole are looked at element by
 //    element first, which finds most violations at once.
 #pragma once

@@ -48,7 +48,7 @@ Role role_of(Model model, const Operation& it) {
 
 bool only_looks(const Operation& it) {
   return it.function == Function::kRead || it.function == Function::kContains ||
-         it.outcome == Outcome::kMismatch;
+         it.outcome == Outcome::kMismatch || (it.function == Function::kCas && it.a == it.b);
 }
 
 bool is_element(const Problem& problem) {
@@ -68,9 +68,9 @@ class Reducer {
   }
 
   Problem run() {
-    cut();
-    fold();
-    drop();
+    if (problem_.reason.empty()) cut();
+    if (problem_.reason.empty()) fold();
+    if (problem_.reason.empty()) drop();
     return std::move(problem_);
   }
 
@@ -86,7 +86,7 @@ class Reducer {
   }
 
   Problem with(std::vector<Operation> operations) const {
-    return {problem_.history, std::move(operations), problem_.initial};
+    return {problem_.history, std::move(operations), problem_.initial, {}};
   }
 
   // The history up to the first moment at which it is a violation.
@@ -99,7 +99,7 @@ class Reducer {
     std::size_t from = 0;
     std::size_t to = ends.size();  // up to the end number to - 1 it is a violation
     const std::vector<Operation> all = problem_.operations;
-    while (from + 1 < to && !out_of_time()) {
+    while (from + 1 < to && problem_.reason.empty() && !out_of_time()) {
       const std::size_t middle = (from + to) / 2;
       std::vector<Operation> before;
       for (Operation it : all) {
@@ -142,7 +142,7 @@ class Reducer {
       return count;
     };
     const std::string_view begin = bytes(first);
-    Problem folded{problem_.history, {}, first.a};
+    Problem folded{problem_.history, {}, first.a, {}};
     std::vector<std::string_view> reads;
     for (const Operation& it : all) {
       if (it.function == Function::kWrite) return {};
@@ -171,7 +171,7 @@ class Reducer {
   std::optional<Problem> fold_counter(const std::vector<Operation>& all,
                                       const Operation& first) const {
     const std::int64_t begin = first.function == Function::kRead ? first.a : first.b;
-    Problem folded{problem_.history, {}, begin};
+    Problem folded{problem_.history, {}, begin, {}};
     for (const Operation& it : all) {
       const bool is_read = it.function == Function::kRead;
       if (!is_read && (it.a <= 0 || (!it.open() && !it.has_b))) return {};
@@ -185,13 +185,14 @@ class Reducer {
   void drop() {
     for (std::size_t piece = std::max<std::size_t>(problem_.operations.size() / 2, 1);;) {
       bool any = false;
-      for (std::size_t end = problem_.operations.size(); end > 0 && !out_of_time();) {
+      for (std::size_t end = problem_.operations.size();
+           end > 0 && problem_.reason.empty() && !out_of_time();) {
         end = std::min(end, problem_.operations.size());
         const std::size_t begin = end > piece ? end - piece : 0;
         any |= drop(begin, end);
         end = begin;
       }
-      if (out_of_time() || (piece == 1 && !any)) return;
+      if (out_of_time() || !problem_.reason.empty() || (piece == 1 && !any)) return;
       if (piece > 1)
         piece = std::max<std::size_t>(std::min(piece, problem_.operations.size()) / 2, 1);
     }

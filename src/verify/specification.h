@@ -21,6 +21,9 @@ struct Problem {
   const History* history = nullptr;
   std::vector<Operation> operations;
   std::int64_t initial = kNull;
+  // Of a violation that needs no search: why it is one, in words. The operations are then as few as
+  // can be, and what else there is on the key is taken as given.
+  std::string reason;
 
   Model model() const { return history->model; }
 };
