@@ -82,6 +82,10 @@ bool Process::terminate() const {
   return true;
 }
 
+bool Process::signal(int number) const {
+  return pidfd_send_signal(pidfd_, number, nullptr, 0) == 0;
+}
+
 bool Process::wait(std::chrono::milliseconds timeout) const {
   auto deadline = std::chrono::steady_clock::now() + timeout;
   for (;;) {

@@ -27,6 +27,8 @@ class Process {
   // Asks it to end (SIGTERM), waking it up if it is stopped. False when it has ended already or may
   // not be signalled.
   bool terminate() const;
+  // Sends any signal; false as above.
+  bool signal(int number) const;
   // Waits for its end for at most `timeout`; true if it has ended.
   bool wait(std::chrono::milliseconds timeout) const;
 

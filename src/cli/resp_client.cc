@@ -137,9 +137,14 @@ Result<> RespClient::connect(const std::string& host, std::uint16_t port,
 
 Result<RespReply> RespClient::call(const std::vector<std::string>& words,
                                    std::chrono::milliseconds timeout) {
-  const auto answer = connection_->call(encode(words), timeout);
+  const auto answer = exchange(words, timeout);
   if (!answer) return std::unexpected(answer.error());
   return decode_reply(*answer);
+}
+
+Result<std::string> RespClient::exchange(const std::vector<std::string>& words,
+                                         std::chrono::milliseconds timeout) {
+  return connection_->call(encode(words), timeout);
 }
 
 }  // namespace even::cli

@@ -28,10 +28,14 @@ class RespClient {
   explicit RespClient(boost::asio::ssl::context* tls = nullptr);
   ~RespClient();
 
-  // Both block, at most for the time that is given. Errors say what failed, without the address;
+  // They block, at most for the time that is given. Errors say what failed, without the address;
   // those of call() may be the node's. After any other error the connection is of no use.
   Result<> connect(const std::string& host, std::uint16_t port, std::chrono::milliseconds timeout);
   Result<RespReply> call(const std::vector<std::string>& words, std::chrono::milliseconds timeout);
+  // The bytes of the reply, of whatever kind; an error is then one of the connection, and whether
+  // the command was carried out is not known.
+  Result<std::string> exchange(const std::vector<std::string>& words,
+                               std::chrono::milliseconds timeout);
 
  private:
   class Connection;

@@ -52,6 +52,7 @@ constexpr std::string_view kStyle = R"(
     .title { font-size: 16px; font-weight: bold; }
     .reason { fill: #b3261e; font-size: 13px; }
     .note { fill: #666; }
+    .order-text { font-size: 11px; }
     .process { font-weight: bold; }
     .axis { stroke: #999; stroke-width: 1.2; }
     .bar { fill: #dbe9f6; stroke: #3b6ea5; stroke-width: 1.4; }
@@ -169,10 +170,14 @@ std::string explanation_svg(const Explanation& explanation) {
           "marker-end=\"url(#then)\"/>\n",
           x1, y1, x1, y1 + bend, x2, y2 - bend, x2, y2);
     }
+    const std::string order =
+        fmt::format("began after “{}” had ended", labels[*explanation.before]);
+    const bool has_room = left + culprit.begin + text_width(order) < width - kMargin;
     svg += fmt::format(
-        "  <text class=\"reason\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" "
-        "style=\"font-size: 11px\">ended before this began</text>\n",
-        left + culprit.begin + 4, lane_y(culprit.lane) + kBar / 2 + 15, "start");
+        "  <text class=\"reason order-text\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}"
+        "</text>\n",
+        has_room ? left + culprit.begin : width - kMargin, lane_y(culprit.lane) + kBar / 2 + 16,
+        has_room ? "start" : "end", escaped(order));
   }
   return svg + "</svg>\n";
 }
