@@ -38,6 +38,9 @@ constexpr milliseconds kBackOff{50};
 // Faults end so long before the clients do: what they left behind is to be seen.
 constexpr double kQuietAtTheEnd = 2;
 
+// Enough to be in each other's way, few enough for a compare-and-set to succeed now and then.
+constexpr std::uint64_t kClientsPerKey = 5;
+
 std::atomic<bool> interrupted{false};
 
 struct Address {
@@ -283,7 +286,8 @@ int run(const Options& options) {
   WorkloadOptions workload_options{.model = *model, .cas = CasCommand::kNone, .prefix = prefix};
   // Strings get longer, and each read returns all of one; sets likewise.
   const bool grows = *model == verify::Model::kAppend || *model == verify::Model::kSet;
-  workload_options.keys = options.keys.value_or(5);
+  workload_options.keys =
+      options.keys.value_or(std::max<std::uint64_t>(1, options.clients / kClientsPerKey));
   workload_options.per_key = options.per_key.value_or(grows ? 200 : 0);
   if (*model == verify::Model::kRegister) {
     workload_options.cas = find_cas(**first, prefix + "cas", timeout);
@@ -392,7 +396,9 @@ void add_record(CLI::App& app, int& exit_code) {
       ->add_option("--prefix", options->prefix,
                    "What all keys begin with, as a keyspace needs it (default record:)")
       ->type_name("PREFIX");
-  command->add_option("--keys", options->keys, "Keys in use at the same time (default 5)")
+  command
+      ->add_option("--keys", options->keys,
+                   "Keys in use at the same time (default: one for every five clients)")
       ->check(CLI::Range(1, 1'000'000))
       ->type_name("N");
   command

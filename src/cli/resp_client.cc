@@ -98,9 +98,10 @@ class RespClient::Connection {
     if (done_) return {};
     if (!failure_) return fail(fmt::format("no answer in {} ms", timeout.count()));
     const bool hung_up = failure_ == asio::error::eof || failure_ == asio::error::connection_reset;
-    if (hung_up && !stream_.is_tls()) {
+    if (hung_up && !stream_.is_tls() && !has_answered_) {
       return fail("it hangs up; if its port for clients takes TLS, give --ca FILE");
     }
+    if (hung_up) return fail("it hung up");
     return fail(failure_.message());
   }
 
@@ -108,6 +109,7 @@ class RespClient::Connection {
     stream_.async_read_some(asio::buffer(buffer_), [this](error_code error, std::size_t size) {
       if (!go_on(error)) return;
       answer_.append(buffer_.data(), size);
+      has_answered_ = true;
       reply_length(answer_) != 0 ? finish() : read();
     });
   }
@@ -125,6 +127,7 @@ class RespClient::Connection {
   std::string answer_;
   error_code failure_;
   bool done_ = false;
+  bool has_answered_ = false;  // on this connection, at any time
 };
 
 RespClient::RespClient(asio::ssl::context* tls) : connection_(std::make_unique<Connection>(tls)) {}

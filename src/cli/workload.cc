@@ -57,7 +57,10 @@ Workload::Workload(WorkloadOptions options) : options_(std::move(options)) {}
 
 PlannedOperation Workload::next(Mind& mind) {
   const std::uint64_t number = begun_.fetch_add(1, std::memory_order_relaxed);
-  const std::uint64_t place = mind.random() % options_.keys;
+  std::uint64_t place = mind.random() % options_.keys;
+  const bool goes_on = mind.just_read && mind.random() % 2 == 0;
+  if (goes_on) place = *mind.just_read;
+  mind.just_read.reset();
   const std::uint64_t round =
       options_.per_key == 0 ? 0 : number / (options_.per_key * options_.keys);
   PlannedOperation plan;
@@ -77,9 +80,11 @@ PlannedOperation Workload::next(Mind& mind) {
   };
   switch (options_.model) {
     case Model::kRegister:
-      if (of_ten < 4) {
+      if (!goes_on && of_ten < 5) {
         read("GET");
-      } else if (of_ten < 7 && options_.cas != CasCommand::kNone && !last_value.empty()) {
+        if (options_.cas != CasCommand::kNone) mind.just_read = place;
+      } else if ((goes_on || of_ten < 6) && options_.cas != CasCommand::kNone &&
+                 !last_value.empty()) {
         const std::uint64_t value = new_value();
         plan.f = "cas";
         plan.value = json::array({value_of(last_value), value});

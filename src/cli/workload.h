@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -55,6 +56,8 @@ class Workload {
     std::mt19937_64 random;
     // Per key in use (by its number modulo the count): the key and the value that was read last.
     std::vector<std::pair<std::string, std::string>> last_read;
+    // What it did last was a read at this place: the value may be there yet.
+    std::optional<std::uint64_t> just_read;
   };
   PlannedOperation next(Mind& mind);
 

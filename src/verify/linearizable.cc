@@ -1,6 +1,7 @@
 #include "verify/linearizable.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "verify/growing.h"
 #include "verify/unique_register.h"
@@ -107,47 +108,47 @@ Verdict decide(const Problem& problem, const Limits& limits, Problem* witness) {
 }
 
 CheckResult check_linearizable(const History& history, const CheckOptions& options) {
-  std::vector<Problem> problems = split_by_key(history);
+  const ByKey by_key(history);
+  std::vector<std::size_t> keys(by_key.keys());
+  std::iota(keys.begin(), keys.end(), std::size_t{0});
   CheckResult result;
   std::uint64_t decided = 0;
   // Decides what it can with `limits`; the rest stays. True if a violation was found.
   const auto pass = [&](Limits limits) {
-    std::vector<Problem> rest;
-    for (Problem& problem : problems) {
-      limits.progress = [&](std::uint64_t done, std::uint64_t) {
-        if (options.progress) options.progress(decided + done, history.operations.size());
-      };
+    std::vector<std::size_t> rest;
+    limits.progress = [&](std::uint64_t done, std::uint64_t) {
+      if (options.progress) options.progress(decided + done, history.operations.size());
+    };
+    for (const std::size_t key : keys) {
       limits.progress(0, 0);
+      const Problem problem = by_key.problem(key);
       Problem witness;
-      const std::size_t size = problem.operations.size();
       switch (decide(problem, limits, &witness)) {
         case Verdict::kViolated:
           result.verdict = Verdict::kViolated;
           result.violation = std::move(witness);
           return true;
         case Verdict::kUndecided:
-          rest.push_back(std::move(problem));
+          rest.push_back(key);
           break;
         case Verdict::kHolds:
-          decided += size;
-          problem = {};
+          decided += problem.operations.size();
           break;
       }
     }
-    problems = std::move(rest);
+    keys = std::move(rest);
     return false;
   };
   Limits first = options.limits;
   first.most_steps = std::min(first.most_steps, kFirstSteps);
   if (pass(first)) return result;
-  // Problems with more operations than steps are given another chance as well.
-  if (!problems.empty() && first.most_steps < options.limits.most_steps) {
-    if (pass(options.limits)) return result;
+  if (!keys.empty() && first.most_steps < options.limits.most_steps && pass(options.limits)) {
+    return result;
   }
-  if (!problems.empty()) {
+  if (!keys.empty()) {
     result.verdict = Verdict::kUndecided;
-    result.undecided_keys = problems.size();
-    result.first_undecided = history.keys[problems.front().operations.front().key];
+    result.undecided_keys = keys.size();
+    result.first_undecided = history.keys[keys.front()];
   }
   return result;
 }

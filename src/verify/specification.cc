@@ -22,21 +22,26 @@ Hash128 hash_of(std::uint64_t number, std::uint64_t kind) {
   return {mix(seed ^ 0xd1b54a32d192ed03), mix(seed + 0x8cb92ba72f3d8dd7 + kind)};
 }
 
-std::vector<Problem> split_by_key(const History& history) {
-  std::vector<Problem> problems(history.keys.size());
-  std::vector<std::size_t> sizes(history.keys.size());
-  for (const Operation& operation : history.operations) ++sizes[operation.key];
-  const std::int64_t initial = history.model == Model::kCounter ? 0 : kNull;
-  for (std::size_t key = 0; key < problems.size(); ++key) {
-    problems[key].history = &history;
-    problems[key].initial = initial;
-    problems[key].operations.reserve(sizes[key]);
+ByKey::ByKey(const History& history) : history_(history), begins_(history.keys.size() + 1) {
+  for (const Operation& operation : history.operations) ++begins_[operation.key + 1];
+  for (std::size_t key = 1; key < begins_.size(); ++key) begins_[key] += begins_[key - 1];
+  std::vector<std::size_t> next(begins_.begin(), begins_.end() - 1);
+  operations_.resize(history.operations.size());
+  for (std::uint32_t i = 0; i < history.operations.size(); ++i) {
+    operations_[next[history.operations[i].key]++] = i;
   }
-  for (const Operation& operation : history.operations) {
-    problems[operation.key].operations.push_back(operation);
+}
+
+Problem ByKey::problem(std::size_t key) const {
+  Problem problem{.history = &history_,
+                  .operations = {},
+                  .initial = history_.model == Model::kCounter ? 0 : kNull,
+                  .reason = {}};
+  problem.operations.reserve(begins_[key + 1] - begins_[key]);
+  for (std::size_t i = begins_[key]; i < begins_[key + 1]; ++i) {
+    problem.operations.push_back(history_.operations[operations_[i]]);
   }
-  std::erase_if(problems, [](const Problem& problem) { return problem.operations.empty(); });
-  return problems;
+  return problem;
 }
 
 Specification::Specification(const Problem& problem) : problem_(problem) {

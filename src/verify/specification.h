@@ -28,8 +28,19 @@ struct Problem {
   Model model() const { return history->model; }
 };
 
-// The operations of each key that has any.
-std::vector<Problem> split_by_key(const History& history);
+// Finds the operations of each key in a history, which outlives it and does not change.
+class ByKey {
+ public:
+  explicit ByKey(const History& history);
+  std::size_t keys() const { return begins_.size() - 1; }
+  // `key` is a row of History::keys; keys have operations, or none.
+  Problem problem(std::size_t key) const;
+
+ private:
+  const History& history_;
+  std::vector<std::uint32_t> operations_;  // rows, those of a key one behind the other
+  std::vector<std::size_t> begins_;        // of each key
+};
 
 // Identifies a state or a set of operations; that two differ and have the same is as likely as 2 to
 // the power of -128.

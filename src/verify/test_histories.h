@@ -29,6 +29,13 @@ inline History parse_history(Model model, const std::string& lines) {
   return std::move(*history);
 }
 
+inline std::vector<Problem> split_by_key(const History& history) {
+  const ByKey by_key(history);
+  std::vector<Problem> problems;
+  for (std::size_t key = 0; key < by_key.keys(); ++key) problems.push_back(by_key.problem(key));
+  return problems;
+}
+
 // One event as a line.
 inline std::string event(int process, std::string_view type, std::string_view f,
                          std::string_view value, std::string_view key = "x") {
