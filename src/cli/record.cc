@@ -340,7 +340,7 @@ int run(const Options& options) {
       last = now;
       if (!history.ok()) shared.stop = true;  // a full disk
     }
-    stop_faults = interrupted.load();
+    stop_faults = true;
   }
   nemesis.reset();
   std::signal(SIGINT, old_handler);

@@ -33,6 +33,7 @@ constexpr std::chrono::seconds kReducing{20};
 struct Options {
   std::string property;
   std::string file;
+  std::string name() const { return file == "-" ? "standard input" : file; }
   std::string model = "register";
   std::string svg;
   double limit_seconds = 0;  // 0: none
@@ -112,7 +113,7 @@ int run(const Options& options) {
   }
   const auto begin = steady_clock::now();
   const Result<verify::History> history = load(options, *model);
-  if (!history) return complain(fmt::format("{}: {}", options.file, history.error().message));
+  if (!history) return complain(fmt::format("{}: {}", options.name(), history.error().message));
   const std::string what =
       fmt::format("{} operations on {} keys", history->operations.size(), history->keys.size());
 
@@ -132,16 +133,17 @@ int run(const Options& options) {
   }
   switch (result.verdict) {
     case verify::Verdict::kHolds:
-      fmt::print("{} is linearizable: {}, {}\n", options.file, what, seconds_since(begin));
+      fmt::print("{} is linearizable: {}, {}\n", options.name(), what, seconds_since(begin));
       return kHolds;
     case verify::Verdict::kUndecided:
       fmt::print(
           "{} is not decided: {}, {}. {} of the keys, among them {}, would take more time "
           "(--limit-seconds) or memory (--memory); all others are linearizable\n",
-          options.file, what, seconds_since(begin), result.undecided_keys, result.first_undecided);
+          options.name(), what, seconds_since(begin), result.undecided_keys,
+          result.first_undecided);
       return kUndecided;
     case verify::Verdict::kViolated:
-      fmt::print("{} is NOT linearizable: {}, {}\n", options.file, what, seconds_since(begin));
+      fmt::print("{} is NOT linearizable: {}, {}\n", options.name(), what, seconds_since(begin));
       std::fflush(stdout);
       return show_violation(options, std::move(*result.violation));
   }

@@ -41,7 +41,6 @@ std::vector<std::string> possible(const Problem& problem, std::size_t culprit) {
   it.outcome = Outcome::kOk;
   it.has_b = false;
   it.any_result = true;
-  if (problem.model() == Model::kSet) it.a = 0;
   Limits limits;
   limits.most_steps = kSteps;
   std::vector<std::string> texts;

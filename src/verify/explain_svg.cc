@@ -48,7 +48,8 @@ double text_width(std::string_view text) {
 
 constexpr std::string_view kStyle = R"(
   <style>
-    text { font-family: "DejaVu Sans", "Liberation Sans", Helvetica, Arial, sans-serif; font-size: 12px; fill: #222; }
+    text { font-size: 12px; fill: #222;
+           font-family: "DejaVu Sans", "Liberation Sans", Helvetica, Arial, sans-serif; }
     .title { font-size: 16px; font-weight: bold; }
     .reason { fill: #b3261e; font-size: 13px; }
     .note { fill: #666; }
@@ -64,8 +65,10 @@ constexpr std::string_view kStyle = R"(
     .order { fill: none; stroke: #b3261e; stroke-width: 1.8; }
   </style>
   <defs>
-    <marker id="time" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#999"/></marker>
-    <marker id="then" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#b3261e"/></marker>
+    <marker id="time" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8"
+            orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#999"/></marker>
+    <marker id="then" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7"
+            orient="auto"><path d="M0,0 L8,4 L0,8 z" fill="#b3261e"/></marker>
   </defs>
 )";
 

@@ -57,7 +57,7 @@ TEST(Growing, EachContradictionIsNamed) {
                                          whole(4, "read", "null", "\"ba\"")),
               HasSubstr("neither is the beginning of the other"));
   EXPECT_THAT(reason(Model::kAppend, a + b + whole(3, "read", "null", "\"a\"")),
-              HasSubstr("process 3's read → \"a\" lacks what process 2's append \"b\" had added"));
+              HasSubstr("3's read → \"a\" lacks what process 2's append \"b\" had added"));
   EXPECT_EQ(reason(Model::kAppend, a + b + whole(3, "read", "null", "\"ab\"")), "");
 }
 

@@ -76,6 +76,26 @@ std::optional<std::int64_t> integer(const json& value) {
   return value.get<std::int64_t>();
 }
 
+// How deep arrays and objects are in each other.
+std::size_t nesting(std::string_view line) {
+  std::size_t depth = 0;
+  std::size_t most = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const char byte = line[i];
+    if (in_string && byte == '\\') {
+      ++i;
+    } else if (byte == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (byte == '[' || byte == '{')) {
+      most = std::max(most, ++depth);
+    } else if (!in_string && (byte == ']' || byte == '}') && depth > 0) {
+      --depth;
+    }
+  }
+  return most;
+}
+
 }  // namespace
 
 std::optional<Model> parse_model(std::string_view name) {
@@ -140,6 +160,10 @@ std::unexpected<Error> HistoryReader::bad(std::string_view what) const {
 }
 
 Result<HistoryReader::Event> HistoryReader::parse(std::string_view line) const {
+  // Values are written and destroyed by functions that call themselves.
+  if (nesting(line) > kMostNesting) {
+    return bad(fmt::format("arrays and objects are nested more than {} deep", kMostNesting));
+  }
   const json object = json::parse(line, nullptr, false);
   if (object.is_discarded()) return bad("this is not JSON");
   if (!object.is_object()) return bad("an event is a JSON object");

@@ -136,6 +136,7 @@ class HistoryReader {
 };
 
 inline constexpr std::size_t kMostLineBytes = std::size_t{64} << 20;
+inline constexpr std::size_t kMostNesting = 64;
 inline constexpr std::size_t kMostOperations = std::size_t{1} << 30;
 
 // Reads until the end. `progress`, if any, is called now and then with the bytes read so far.

@@ -50,6 +50,18 @@ TEST(History, EveryMistakeNamesItsLine) {
   }
 }
 
+TEST(History, ValuesMayBeNestedButNotToDeath) {
+  const auto nested = [](std::size_t depth) {
+    return event(1, "invoke", "write", std::string(depth, '[') + std::string(depth, ']'));
+  };
+  EXPECT_EQ(error_of(Model::kRegister, nested(kMostNesting - 1)), "");
+  EXPECT_THAT(error_of(Model::kRegister, nested(1'000'000)),
+              HasSubstr("line 1: arrays and objects"));
+  EXPECT_EQ(error_of(Model::kRegister,
+                     event(1, "invoke", "write", '"' + std::string(1000, '[') + "\\\"{\"")),
+            "");
+}
+
 TEST(History, ResultsThatMakeNoSenseAreRefused) {
   const auto result = [](Model model, std::string_view f, std::string_view argument,
                          std::string_view value) {

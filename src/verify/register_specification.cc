@@ -12,6 +12,7 @@ class Register final : public Specification {
     b_.reserve(problem.operations.size());
     for (const Operation& operation : problem.operations) {
       const bool is_cas = operation.function == Function::kCas;
+      any_result_ |= operation.any_result;
       a_.push_back(row(operation.a));
       b_.push_back(is_cas ? row(operation.b) : 0);
     }
@@ -78,7 +79,7 @@ class Register final : public Specification {
   // There is no reason to let an open operation write what nobody looks at, except to get rid of
   // what the register holds.
   bool useful(std::uint32_t value) const {
-    return values_[value].demand > 0 || values_[value].open_cas > 0 ||
+    return any_result_ || values_[value].demand > 0 || values_[value].open_cas > 0 ||
            values_[state_].mismatches > 0;
   }
 
@@ -108,6 +109,7 @@ class Register final : public Specification {
   std::vector<std::uint32_t> a_;  // rows of the operations' values
   std::vector<std::uint32_t> b_;
   std::uint32_t state_;
+  bool any_result_ = false;  // some read has that
 };
 
 }  // namespace

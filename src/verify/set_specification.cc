@@ -90,6 +90,8 @@ class Set final : public Specification {
 
  private:
   const std::vector<std::int64_t>& elements(const Operation& read) const {
+    static const std::vector<std::int64_t> kUnknown;
+    if (read.any_result) return kUnknown;
     return problem().history->sets[static_cast<std::size_t>(read.a)];
   }
 
