@@ -147,8 +147,8 @@ std::string explanation_svg(const Explanation& explanation) {
     svg += "  </g>\n";
     if (it.open()) {
       svg += fmt::format(
-          "  <text class=\"note\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">end "
-          "unknown</text>\n",
+          "  <text class=\"note\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"end\">no "
+          "end yet</text>\n",
           x + bar, y + kBar / 2 + 14);
     }
   }
