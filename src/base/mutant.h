@@ -13,6 +13,7 @@
   X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")               \
   X(kJoinIgnoresVector, "a join brings back what this side has removed")                          \
   X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                  \
+  X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")    \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")             \
   X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along") \
   X(kPurgeForgetsExpiry, "giving an expired key up drops its expiry too")                         \
@@ -27,6 +28,7 @@
   X(kPassBeforeReplayed, "the store's position moves on before all of the log is replayed")       \
   X(kFloorNotRecovered, "after a restart the log counts as whole, whatever it begins with")       \
   X(kLinkBeforeReplayed, "replication begins before the log is replayed")                         \
+  X(kRollUnsynced, "a segment is begun before the one before it is durable")                      \
   X(kFailedSyncIgnored, "after a failed sync the log goes on in the same file")                   \
   X(kStartTrustsKernel, "a restart takes for durable what a failed sync has left in memory")      \
   X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \

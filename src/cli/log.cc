@@ -89,6 +89,7 @@ class ShardSegments final : public Disk {
   Result<> rename(const std::string&, const std::string&) override { return fail("read only"); }
   Result<> remove(const std::string&) override { return fail("read only"); }
   Result<> sync_directory() override { return fail("read only"); }
+  void sync_directory(std::function<void(Result<>)> done) override { done(sync_directory()); }
 
  private:
   Disk& disk_;

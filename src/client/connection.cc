@@ -19,7 +19,10 @@ namespace even {
 namespace {
 
 constexpr std::size_t kTlsChunk = 16 * 1024;
-constexpr std::size_t kMostTlsBytes = 256 * 1024;  // that are encrypted at a time
+// That are received or sent, or encrypted, at a time: others get their turn before the rest of a
+// long request or reply.
+constexpr std::size_t kMostPlainBytes = 1024 * 1024;
+constexpr std::size_t kMostTlsBytes = 256 * 1024;
 constexpr std::size_t kKeptCapacity = 64 * 1024;
 
 std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
@@ -136,8 +139,8 @@ void Connection::on_plain_readable() {
     const std::size_t before = input_.size();
     // No more than is there already, however much a request has announced.
     const std::size_t missing = parser_.needed() > before ? parser_.needed() - before : 0;
-    const std::size_t room =
-        std::max<std::size_t>(thread_.read_buffer().size(), std::min(missing, before));
+    const std::size_t room = std::max<std::size_t>(thread_.read_buffer().size(),
+                                                   std::min({missing, before, kMostPlainBytes}));
     // Once a fair part is there, room for all of it: each time that the buffer grows, it is copied.
     if (missing > 0 && missing <= 3 * before) input_.reserve(before + missing);
     input_.resize_and_overwrite(before + room, [&](char* data, std::size_t) {
@@ -612,6 +615,7 @@ bool Connection::flush(LogPosition released, const std::optional<std::string>& r
 }
 
 bool Connection::flush_plain(std::string_view bytes) {
+  const std::string_view all = std::exchange(bytes, bytes.substr(0, kMostPlainBytes));
   const ssize_t sent = ::send(plain_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
     close(std::strerror(errno));
@@ -620,7 +624,7 @@ bool Connection::flush_plain(std::string_view bytes) {
   const std::size_t count = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
   thread_.traffic().output_bytes += count;
   replies_.consume(count);
-  if (count == bytes.size()) return true;
+  if (count == all.size()) return true;
   writing_ = true;
   thread_.poller().watch(plain_, session_.id, reading_, writing_);
   return true;

@@ -1,6 +1,7 @@
 // The file system as the core sees it: append-only files, whole-file reads, directory operations.
-// Calls block, except sync, which completes later so that a shard goes on serving while the disk
-// works (group commit). One Disk is rooted at a data directory; names are plain file names in it.
+// Calls block, except those that are given a function to call when they have been done, later: a
+// shard goes on serving while the disk works (group commit). One Disk is rooted at a data
+// directory; names are plain file names in it.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,13 @@ class AppendFile {
   // Appends at the end. On error (disk full, I/O error) the end stays where it was, and a prefix of
   // `bytes` may lie behind it.
   virtual Result<> append(std::string_view bytes) = 0;
+  // The same of many bytes without waiting for it: calls `done` on the thread that owns the file,
+  // but not once the file has been destroyed. At most one is under way at a time, and until then
+  // nothing else is called but syncs, which need not cover it, and finish_append().
+  virtual void append(std::shared_ptr<const std::string> bytes,
+                      std::function<void(Result<>)> done) = 0;
+  // Waits for the one that is under way and returns its outcome; `done` is not called any more.
+  virtual Result<> finish_append() = 0;
   // Cuts the file to `size` bytes, which is its end from then on: undoes a failed append, and gives
   // back what was reserved or filled behind it.
   virtual Result<> truncate(std::uint64_t size) = 0;
@@ -56,6 +64,9 @@ class Disk {
   virtual Result<> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<> remove(const std::string& name) = 0;
   virtual Result<> sync_directory() = 0;
+  // The same without waiting for it. `done` is called on the thread that owns the disk, but not
+  // once that has been destroyed.
+  virtual void sync_directory(std::function<void(Result<>)> done) = 0;
 };
 
 }  // namespace even

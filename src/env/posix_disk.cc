@@ -12,6 +12,7 @@
 #include <condition_variable>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -41,14 +42,35 @@ Result<> sync_data(int fd, const std::string& path) {
   return {};
 }
 
+Result<> sync_directory_of(int fd, const std::string& path) {
+  if (::fsync(fd) != 0) return os_error("sync directory", path);
+  return {};
+}
+
+Result<> write_all(int fd, const std::string& path, std::string_view bytes, std::uint64_t at) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return os_error("write", path);
+    }
+    at += static_cast<std::uint64_t>(written);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
 }  // namespace
 
-// Runs syncs one after the other on its own thread.
-class PosixDisk::Syncer {
+// Does jobs one after the other on its own thread.
+class PosixDisk::Helper {
  public:
-  explicit Syncer(Post post) : post_(std::move(post)), thread_([this] { run(); }) {}
+  using Work = std::function<Result<>()>;
+  using Done = std::function<void(Result<>)>;
 
-  ~Syncer() {
+  explicit Helper(Post post) : post_(std::move(post)), thread_([this] { run(); }) {}
+
+  ~Helper() {
     {
       std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -57,21 +79,20 @@ class PosixDisk::Syncer {
     thread_.join();
   }
 
-  void sync(std::shared_ptr<Descriptor> descriptor, std::string path, std::weak_ptr<void> alive,
-            std::function<void(Result<>)> done) {
+  // `done` is called by the owner's thread unless `alive` has expired by then.
+  void add(Work work, std::weak_ptr<void> alive, Done done) {
     {
       std::lock_guard lock(mutex_);
-      jobs_.push_back({std::move(descriptor), std::move(path), std::move(alive), std::move(done)});
+      jobs_.push_back({std::move(work), std::move(alive), std::move(done)});
     }
     wake_.notify_one();
   }
 
  private:
   struct Job {
-    std::shared_ptr<Descriptor> descriptor;
-    std::string path;
-    std::weak_ptr<void> alive;  // expires with the file
-    std::function<void(Result<>)> done;
+    Work work;
+    std::weak_ptr<void> alive;
+    Done done;
   };
 
   void run() {
@@ -82,8 +103,8 @@ class PosixDisk::Syncer {
       std::vector<Job> jobs = std::exchange(jobs_, {});
       lock.unlock();
       for (Job& job : jobs) {
-        Result<> result = sync_data(job.descriptor->fd, job.path);
-        job.descriptor.reset();
+        Result<> result = job.work();
+        job.work = nullptr;
         post_([alive = std::move(job.alive), done = std::move(job.done),
                result = std::move(result)]() mutable {
           if (!alive.expired()) done(std::move(result));
@@ -103,8 +124,8 @@ class PosixDisk::Syncer {
 
 class PosixDisk::File final : public AppendFile {
  public:
-  File(Syncer& syncer, int fd, std::string path, std::uint64_t size)
-      : syncer_(syncer),
+  File(Helper& helper, int fd, std::string path, std::uint64_t size)
+      : helper_(helper),
         descriptor_(std::make_shared<Descriptor>(fd)),
         path_(std::move(path)),
         size_(size),
@@ -112,9 +133,30 @@ class PosixDisk::File final : public AppendFile {
         alive_(std::make_shared<char>()) {}
 
   Result<> append(std::string_view bytes) override {
-    if (auto written = write(bytes, size_); !written) return written;
-    size_ += bytes.size();
-    return {};
+    return appended(bytes.size(), write_all(descriptor_->fd, path_, bytes, size_));
+  }
+
+  void append(std::shared_ptr<const std::string> bytes,
+              std::function<void(Result<>)> done) override {
+    const std::size_t size = bytes->size();
+    auto outcome = std::make_shared<std::promise<Result<>>>();
+    append_ = std::make_shared<Append>(size, outcome->get_future());
+    helper_.add(
+        [descriptor = descriptor_, path = path_, bytes = std::move(bytes), at = size_, outcome] {
+          const Result<> result = write_all(descriptor->fd, path, *bytes, at);
+          outcome->set_value(result);
+          return result;
+        },
+        append_,
+        [this, size, done = std::move(done)](const Result<>& result) {
+          append_.reset();
+          done(appended(size, result));
+        });
+  }
+
+  Result<> finish_append() override {
+    const auto append = std::exchange(append_, nullptr);
+    return appended(append->bytes, append->outcome.get());
   }
 
   Result<> truncate(std::uint64_t size) override {
@@ -142,38 +184,40 @@ class PosixDisk::File final : public AppendFile {
     while (length_ < size) {
       const std::string_view zeroes(kZeroes,
                                     std::min<std::uint64_t>(sizeof kZeroes, size - length_));
-      if (!write(zeroes, length_)) return;
+      if (!write_all(descriptor_->fd, path_, zeroes, length_)) return;
+      length_ += zeroes.size();
     }
   }
 
   void sync(std::function<void(Result<>)> done) override {
-    syncer_.sync(descriptor_, path_, alive_, std::move(done));
+    helper_.add(
+        [descriptor = descriptor_, path = path_] { return sync_data(descriptor->fd, path); },
+        alive_, std::move(done));
   }
 
   Result<> sync_now() override { return sync_data(descriptor_->fd, path_); }
 
  private:
-  Result<> write(std::string_view bytes, std::uint64_t at) {
-    while (!bytes.empty()) {
-      const ssize_t written =
-          ::pwrite(descriptor_->fd, bytes.data(), bytes.size(), static_cast<off_t>(at));
-      if (written < 0) {
-        if (errno == EINTR) continue;
-        return os_error("write", path_);
-      }
-      at += static_cast<std::uint64_t>(written);
-      length_ = std::max(length_, at);
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
+  // By the helper.
+  struct Append {
+    std::size_t bytes;
+    std::future<Result<>> outcome;
+  };
+
+  Result<> appended(std::size_t bytes, Result<> result) {
+    if (!result) return result;
+    size_ += bytes;
+    length_ = std::max(length_, size_);
     return {};
   }
 
-  Syncer& syncer_;
+  Helper& helper_;
   std::shared_ptr<Descriptor> descriptor_;
   const std::string path_;
   std::uint64_t size_;          // where the next append goes
   std::uint64_t length_;        // as the file system has it: zeroes may lie behind size_
   std::uint64_t reserved_ = 0;  // by the last reservation; 0 after none
+  std::shared_ptr<Append> append_;
   std::shared_ptr<void> alive_;
 };
 
@@ -189,9 +233,13 @@ Result<std::unique_ptr<PosixDisk>> PosixDisk::open(const std::string& directory,
 PosixDisk::PosixDisk(std::string directory, int fd, Post post)
     : directory_(std::move(directory)),
       fd_(fd),
-      syncer_(std::make_unique<Syncer>(std::move(post))) {}
+      alive_(std::make_shared<char>()),
+      helper_(std::make_unique<Helper>(std::move(post))) {}
 
-PosixDisk::~PosixDisk() { ::close(fd_); }
+PosixDisk::~PosixDisk() {
+  helper_.reset();  // which may be using it
+  ::close(fd_);
+}
 
 Result<std::vector<std::string>> PosixDisk::list() {
   // A descriptor of its own: reading a directory moves the offset of the open one.
@@ -219,7 +267,7 @@ Result<std::unique_ptr<AppendFile>> PosixDisk::open_append(const std::string& na
   const std::string path = directory_ + "/" + name;
   const int fd = ::openat(fd_, name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) return os_error("open", path);
-  auto file = std::make_unique<File>(*syncer_, fd, path, size);
+  auto file = std::make_unique<File>(*helper_, fd, path, size);
   struct stat status;
   if (::fstat(fd, &status) != 0) return os_error("examine", path);
   const auto length = static_cast<std::uint64_t>(status.st_size);
@@ -281,9 +329,10 @@ Result<> PosixDisk::remove(const std::string& name) {
   return {};
 }
 
-Result<> PosixDisk::sync_directory() {
-  if (::fsync(fd_) != 0) return os_error("sync directory", directory_);
-  return {};
+Result<> PosixDisk::sync_directory() { return sync_directory_of(fd_, directory_); }
+
+void PosixDisk::sync_directory(std::function<void(Result<>)> done) {
+  helper_->add([this] { return sync_directory_of(fd_, directory_); }, alive_, std::move(done));
 }
 
 DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}

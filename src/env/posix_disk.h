@@ -1,9 +1,9 @@
 // Disk over a directory of the machine's file system, with plain POSIX calls.
 //
-// Ownership and threads: one thread owns a PosixDisk and its files and makes all calls. Syncs run
-// on a helper thread of the disk, so that the owner goes on serving; their outcome comes back to
-// the owner through `post`. Files must not outlive their disk. Errors name the path and the
-// operating system's reason.
+// Ownership and threads: one thread owns a PosixDisk and its files and makes all calls. What the
+// caller does not wait for runs on a helper thread of the disk, one after the other; its outcome
+// comes back to the owner through `post`. Files must not outlive their disk. Errors name the path
+// and the operating system's reason.
 #pragma once
 
 #include <functional>
@@ -23,7 +23,7 @@ class PosixDisk final : public Disk {
 
   // Opens `directory`, which is created (with its parents) when it does not exist.
   static Result<std::unique_ptr<PosixDisk>> open(const std::string& directory, Post post);
-  // Waits for a sync under way; its outcome is not delivered.
+  // Waits for what is under way; its outcome is not delivered.
   ~PosixDisk() override;
 
   Result<std::vector<std::string>> list() override;
@@ -35,15 +35,17 @@ class PosixDisk final : public Disk {
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& name) override;
   Result<> sync_directory() override;
+  void sync_directory(std::function<void(Result<>)> done) override;
 
  private:
   class File;
-  class Syncer;
+  class Helper;
   PosixDisk(std::string directory, int fd, Post post);
 
   std::string directory_;
   int fd_;
-  std::unique_ptr<Syncer> syncer_;
+  std::shared_ptr<void> alive_;
+  std::unique_ptr<Helper> helper_;
 };
 
 // Holds a directory for this process until destroyed; the operating system lets go of it when the

@@ -20,6 +20,22 @@ class SimFile : public AppendFile {
     return {};
   }
 
+  // A part of it may be there at any time.
+  void append(std::shared_ptr<const std::string> bytes,
+              std::function<void(Result<>)> done) override {
+    put(std::string_view(*bytes).substr(0, disk_.random_.below(bytes->size() + 1)));
+    append_ = std::make_shared<Append>(std::move(bytes), std::move(done));
+    disk_.scheduler_.after(disk_.duration(), [this, weak = std::weak_ptr(append_)] {
+      const auto append = weak.lock();
+      if (append) append->done(finish_append());
+    });
+  }
+
+  Result<> finish_append() override {
+    const auto bytes = std::exchange(append_, nullptr)->bytes;
+    return append(*bytes);
+  }
+
   Result<> truncate(std::uint64_t size) override {
     SimDisk::cut(*content_, size);
     end_ = content_->bytes.size();
@@ -37,11 +53,8 @@ class SimFile : public AppendFile {
   }
 
   void sync(std::function<void(Result<>)> done) override {
-    const DiskFaults& faults = disk_.faults;
-    std::int64_t duration =
-        faults.sync_us / 2 + static_cast<std::int64_t>(disk_.random_.below(faults.sync_us + 1));
-    if (disk_.random_.chance(faults.slow_sync)) duration *= 100;
-    const bool fails = disk_.random_.chance(faults.failing_sync);
+    const std::int64_t duration = disk_.duration();
+    const bool fails = disk_.random_.chance(disk_.faults.failing_sync);
     // What is synced is what had been appended when the sync began.
     disk_.scheduler_.after(
         duration, [this, alive = std::weak_ptr<bool>(alive_), upto = content_->bytes, fails,
@@ -69,13 +82,27 @@ class SimFile : public AppendFile {
     all.replace(end_, std::min(bytes.size(), all.size() - end_), bytes);
   }
 
+  struct Append {
+    std::shared_ptr<const std::string> bytes;
+    std::function<void(Result<>)> done;
+  };
+
   SimDisk& disk_;
+  std::shared_ptr<Append> append_;  // under way
   std::shared_ptr<SimDisk::Content> content_;
   std::size_t end_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
+std::int64_t SimDisk::duration() {
+  std::int64_t us =
+      faults.sync_us / 2 + static_cast<std::int64_t>(random_.below(faults.sync_us + 1));
+  if (random_.chance(faults.slow_sync)) us *= 100;
+  return us;
+}
+
 void SimDisk::crash() {
+  ++crashes_;
   files_ = history_[random_.below(history_.size())];
   for (auto& [name, content] : files_) {
     auto survived = std::make_shared<Content>();
@@ -148,6 +175,7 @@ std::string SimDisk::survivor(const Content& content) {
 }
 
 void SimDisk::wipe() {
+  ++crashes_;
   files_.clear();
   history_ = {files_};
 }
@@ -204,8 +232,23 @@ Result<> SimDisk::remove(const std::string& name) {
 }
 
 Result<> SimDisk::sync_directory() {
+  first_state_ += history_.size() - 1;
   history_ = {files_};
   return {};
+}
+
+// What becomes durable is what had been changed when it began.
+void SimDisk::sync_directory(std::function<void(Result<>)> done) {
+  const std::uint64_t state = first_state_ + history_.size() - 1;
+  scheduler_.after(duration(), [this, state, crashes = crashes_, done = std::move(done)] {
+    if (crashes_ != crashes) return;
+    if (state > first_state_) {
+      history_.erase(history_.begin(),
+                     history_.begin() + static_cast<std::ptrdiff_t>(state - first_state_));
+      first_state_ = state;
+    }
+    done({});
+  });
 }
 
 }  // namespace even::sim

@@ -43,6 +43,7 @@ class SimDisk : public Disk {
   Result<> rename(const std::string& from, const std::string& to) override;
   Result<> remove(const std::string& name) override;
   Result<> sync_directory() override;
+  void sync_directory(std::function<void(Result<>)> done) override;
 
  private:
   friend class SimFile;
@@ -56,6 +57,7 @@ class SimDisk : public Disk {
   using Directory = std::map<std::string, std::shared_ptr<Content>>;
 
   void changed();
+  std::int64_t duration();
   void sync_failed(Content& content);
   static void cut(Content& content, std::size_t size);
   static void synced(Content& content, std::string bytes);
@@ -65,6 +67,8 @@ class SimDisk : public Disk {
   Random& random_;
   Directory files_;
   std::vector<Directory> history_{Directory{}};  // the durable directory, then each state since
+  std::uint64_t first_state_ = 0;                // the number of the durable one
+  int crashes_ = 0;
 };
 
 }  // namespace even::sim

@@ -169,12 +169,14 @@ Result<> Log::roll() {
 }
 
 Result<> Log::flush() {
+  finish_write();
+  roll_.reset();  // what it has begun is begun anew
   replaced_.reset();
   if (distrusted_) {
     if (clock_.monotonic_us() < retry_us_) return fail(*error_);
     if (auto rescued = rescue(); !rescued) return rescued;
   }
-  if (frame_.empty() && !error_) {
+  if (!anything_gathered() && !error_) {
     // A last frame that is longer than the tail may be: peers have been sent it by now.
     if (tail_.size() == 1 && tail_bytes_ > options_.tail_bytes && durable_ == end_) {
       tail_.clear();
@@ -183,7 +185,7 @@ Result<> Log::flush() {
     return {};
   }
   std::optional<std::string> roll_error;
-  if (next_is_there_ || (segments_.back().bytes >= options_.segment_bytes && !syncing_)) {
+  if (segment_is_full() && (next_is_there_ || !syncing_)) {
     if (auto rolled = roll(); !rolled) {
       if (distrusted_ || next_is_there_) return rolled;
       // No file could be opened. What has been executed still goes to the old segment, which has
@@ -191,40 +193,59 @@ Result<> Log::flush() {
       roll_error = rolled.error().message;
     }
   }
-  Segment& segment = segments_.back();
-  std::uint64_t frame_bytes = 0;
+  while (!unwritten_.empty()) {
+    std::string& frame = *unwritten_.front();
+    if (auto written = write(frame); !written) return written;
+    unwritten_bytes_ -= frame.size();
+    note_written(std::move(frame));
+    unwritten_.pop_front();
+  }
+  const std::size_t frame_bytes = frame_.size();
   if (!frame_.empty()) {
-    seal_frame(frame_, end_, durable_);
-    if (auto written = file_->append(frame_); !written) {
-      (void)file_->truncate(kSegmentHeaderBytes + segment.bytes);
-      return write_failed("the log cannot be written: " + written.error().message);
-    }
+    if (auto written = write(frame_); !written) return written;
     // A short one is copied, so that it takes no more memory than it needs and the buffer stays.
-    TailFrame& kept = tail_.emplace_back(TailFrame{end_, {}});
+    std::string kept;
     if (frame_.capacity() < 2 * kLongRecordBytes) {
-      kept.bytes = frame_;
+      kept = frame_;
     } else {
-      kept.bytes.swap(frame_);
+      kept.swap(frame_);
     }
-    frame_bytes = kept.bytes.size();
-    end_ += frame_bytes;
-    segment.bytes += frame_bytes;
-    tail_bytes_ += frame_bytes;
-    stats_.bytes_written += frame_bytes;
-    stats_.bytes_on_disk += frame_bytes;
+    note_written(std::move(kept));
     frame_.clear();
-    trim_tail();
   }
-  const std::uint64_t size = kSegmentHeaderBytes + segment.bytes;
-  if (auto reserved = file_->reserve(round_up(size + kReserveBytes, kReserveBytes)); !reserved) {
-    // What was to be written is; the next record might not find room.
-    error_ = "the log has no room to grow: " + reserved.error().message;
-    return {};
-  }
+  if (auto reserved = reserve(); !reserved) return {};
   error_ = std::move(roll_error);
   if (options_.fsync == FsyncPolicy::kAlways && frame_bytes > 0 && frame_bytes < kLargeFrameBytes) {
-    file_->zero_ahead(round_up(size, options_.zero_bytes));
+    file_->zero_ahead(round_up(kSegmentHeaderBytes + segments_.back().bytes, options_.zero_bytes));
   }
+  return {};
+}
+
+Result<> Log::write(std::string& frame) {
+  seal_frame(frame, end_, durable_);
+  if (auto written = file_->append(frame); !written) {
+    (void)file_->truncate(kSegmentHeaderBytes + segments_.back().bytes);
+    return write_failed("the log cannot be written: " + written.error().message);
+  }
+  return {};
+}
+
+void Log::note_written(std::string frame) {
+  const std::uint64_t bytes = frame.size();
+  tail_.emplace_back(TailFrame{end_, std::move(frame)});
+  end_ += bytes;
+  segments_.back().bytes += bytes;
+  tail_bytes_ += bytes;
+  stats_.bytes_written += bytes;
+  stats_.bytes_on_disk += bytes;
+  trim_tail();
+}
+
+// What was to be written is; the next record might not find room.
+Result<> Log::reserve() {
+  const std::uint64_t size = kSegmentHeaderBytes + segments_.back().bytes;
+  auto reserved = file_->reserve(round_up(size + kReserveBytes, kReserveBytes));
+  if (!reserved) return write_failed("the log has no room to grow: " + reserved.error().message);
   return {};
 }
 
@@ -249,7 +270,7 @@ void Log::sync(bool in_place) {
   if (durable_ >= end_) return;
   const LogPosition upto = end_;
   const std::int64_t started = clock_.monotonic_us();
-  if (in_place && stats_.syncs > 0 &&
+  if (in_place && stats_.syncs > 0 && end_ - durable_ < options_.background_bytes &&
       stats_.last_sync_seconds * 1e6 < static_cast<double>(options_.quick_sync_us)) {
     return synced(upto, started, file_->sync_now());
   }
@@ -269,14 +290,16 @@ void Log::synced(LogPosition upto, std::int64_t started_us, const Result<>& resu
     stats_.sync_seconds += stats_.last_sync_seconds;
     // Under steady load there is always a next sync; a full segment must not wait for a gap between
     // two.
-    if (segments_.back().bytes >= options_.segment_bytes) {
+    if (roll_) {
+      if (!roll_->next) go_on_rolling();
+    } else if (segment_is_full() && !writing_) {
       sync_again_ = false;
-      (void)roll();
+      start_roll();
     } else if (std::exchange(sync_again_, false)) {
       sync();
     }
   }
-  if (on_synced_) on_synced_();
+  if (on_progress_) on_progress_();
 }
 
 Result<> Log::flush_and_sync() {
@@ -308,6 +331,8 @@ Result<> Log::distrust(const std::string& why) {
 Result<> Log::rescue() {
   // Its outcome would be that of a file which is gone.
   if (syncing_) return fail(*error_);
+  finish_write();
+  roll_.reset();
   if (auto begun = begin_segment(); !begun) {
     retry_us_ = clock_.monotonic_us() + retry_after_us_;
     retry_after_us_ = std::min(2 * retry_after_us_, kLastRetryUs);
@@ -334,8 +359,14 @@ Result<> Log::begin_segment() {
   if (auto renamed = disk_.rename(unfinished(name), name); !renamed) return renamed;
   next_is_there_ = true;
   if (auto synced = disk_.sync_directory(); !synced) return synced;
-  next_is_there_ = false;
+  take_over(std::move(*file));
+  return {};
+}
 
+// `file` is the segment that begins where what is durable ends, and has what comes after it.
+void Log::take_over(std::unique_ptr<AppendFile> file) {
+  const std::string name = segment_name(shard_, durable_);
+  next_is_there_ = false;
   const std::uint64_t bytes = end_ - durable_;
   if (!segments_.empty() && segments_.back().base == durable_) {
     segments_.back().bytes = bytes;
@@ -350,9 +381,8 @@ Result<> Log::begin_segment() {
     ++stats_.segments;
     stats_.bytes_on_disk += kSegmentHeaderBytes;
   }
-  replaced_ = std::exchange(file_, std::move(*file));
+  replaced_ = std::exchange(file_, std::move(file));
   durable_ = end_;
-  return {};
 }
 
 Result<> Log::copy_unsynced(AppendFile& to) {
@@ -457,7 +487,7 @@ Result<> Log::remove_first_segment() {
 }
 
 Result<> Log::remove_all() {
-  EVEN_CHECK(frame_.empty(), "records that are not written would be lost");
+  EVEN_CHECK(!anything_gathered(), "records that are not written would be lost");
   if (segments_.back().bytes > 0) {
     if (auto rolled = roll(); !rolled) return rolled;
   }

@@ -1,10 +1,10 @@
 // The log of one shard: an endless sequence of frames, cut into segment files. A frame holds the
-// records of one turn; it is written in one call and checked as a whole. See docs/formats/log.md
-// for the bytes and docs/architecture.md for what recovery promises.
+// records of one turn, or of several while the disk is at what takes long; it is checked as a
+// whole. See docs/formats/log.md for the bytes and docs/architecture.md for what recovery promises.
 //
 // The log does not know what a record means. Its users read it by position: recovery from the
-// start, and each peer's sender from where it stands. Single-threaded; a sync completes on the same
-// thread.
+// start, and each peer's sender from where it stands. Single-threaded; what the disk does meanwhile
+// completes on the same thread.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,9 @@ struct LogOptions {
   // frames: the sync of a frame that takes their place need not wait for the file system's journal
   // to note a new size or new blocks.
   std::uint64_t zero_bytes = 256 << 10;
+  // A frame that has so many bytes at a start_flush() gets no more records, and is written by
+  // another thread.
+  std::uint64_t background_bytes = 1 << 20;
 };
 
 struct LogStats {
@@ -87,17 +90,23 @@ class Log {
   }
   // The position that written() or durable() must reach for everything appended so far to be
   // written or durable.
-  LogPosition barrier() const { return frame_.empty() ? end_ : end_ + 1; }
+  LogPosition barrier() const { return frame_.empty() ? next_frame() : next_frame() + 1; }
+  // Where the frame begins that is being gathered, or the next one.
+  LogPosition next_frame() const { return end_ + unwritten_bytes_; }
   // Writes the gathered frame, if there is one. On an error the frame is kept and the next flush
   // tries again.
   Result<> flush();
+  // The same without waiting for what takes long: a long frame is written, and a new segment is
+  // begun, while the caller goes on, and what is gathered by then waits for its end. on_progress is
+  // called then; the next start_flush() goes on. What has failed is mended by it as by flush().
+  Result<> start_flush();
   // Starts a sync of everything written, unless one is under way, in which case another follows it.
-  // on_synced is called after each. With `in_place`, the caller waits for it if it is likely to be
-  // quick, as the last one was.
+  // on_progress is called after each. With `in_place`, the caller waits for it if it is likely to
+  // be quick, as the last one was.
   void sync(bool in_place = false);
   // Writes and syncs, blocking.
   Result<> flush_and_sync();
-  void on_synced(std::function<void()> callback) { on_synced_ = std::move(callback); }
+  void on_progress(std::function<void()> callback) { on_progress_ = std::move(callback); }
 
   LogPosition begin() const { return segments_.empty() ? end_ : segments_.front().base; }
   LogPosition end() const { return end_; }
@@ -110,7 +119,7 @@ class Log {
   // Why what was not durable had to be written anew, the last time.
   const std::string& last_distrust() const { return distrust_; }
   // Whether something that was appended cannot be written or synced at present, because of error().
-  bool stuck() const { return distrusted_ || (error_ && !frame_.empty()); }
+  bool stuck() const { return distrusted_ || (error_ && anything_gathered()); }
 
   // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
   // frame, and calls visit(frame, record) for each of their records. Returns the position after
@@ -140,14 +149,34 @@ class Log {
     LogPosition position;
     std::string bytes;
   };
+  // A segment that is being begun by start_flush().
+  struct Roll {
+    std::unique_ptr<AppendFile> next;  // once what precedes it is durable
+  };
 
   Result<> recover_segment(std::size_t index, const Visit& visit,
                            const std::function<void(std::uint64_t)>& progress);
   std::size_t begin_entry(std::size_t bytes);
   std::string_view end_entry(std::size_t begin);
   void trim_tail();
+  bool anything_gathered() const { return !frame_.empty() || !unwritten_.empty(); }
+  bool segment_is_full() const {
+    return next_is_there_ || segments_.back().bytes >= options_.segment_bytes;
+  }
+  Result<> write(std::string& frame);
+  void note_written(std::string frame);
+  Result<> reserve();
+  void set_aside();
+  void start_write();
+  void write_ended(const Result<>& outcome);
+  void finish_write();
+  void start_roll();
+  void go_on_rolling();
+  void next_is_durable(const Result<>& outcome);
+  void roll_ended(const Result<>& outcome);
   Result<> roll();
   Result<> begin_segment();
+  void take_over(std::unique_ptr<AppendFile> file);
   Result<> write_failed(const std::string& what);
   Result<> sync_failed(const std::string& why);
   Result<> distrust(const std::string& why);
@@ -166,6 +195,11 @@ class Log {
   // to this one any more; but it is not certain to outlast a crash.
   bool next_is_there_ = false;
   std::string frame_;  // being gathered, with room for its header; empty when there is none
+  // Long frames before that one.
+  std::deque<std::shared_ptr<std::string>> unwritten_;
+  std::uint64_t unwritten_bytes_ = 0;
+  bool writing_ = false;  // the first of them is being written by the disk
+  std::shared_ptr<Roll> roll_;
   LogPosition end_ = 0;
   LogPosition durable_ = 0;
   bool syncing_ = false;
@@ -176,7 +210,7 @@ class Log {
   std::int64_t retry_after_us_ = 0;
   std::optional<std::string> error_;
   std::optional<std::string> cut_;
-  std::function<void()> on_synced_;
+  std::function<void()> on_progress_;
   std::deque<TailFrame> tail_;
   std::uint64_t tail_bytes_ = 0;
   LogStats stats_;

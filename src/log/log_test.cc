@@ -169,7 +169,7 @@ TEST(Log, WhatIsDurableIsWhatASyncThatBeganLaterHasCovered) {
   World world;
   OpenLog log(world);
   int synced = 0;
-  log.log->on_synced([&synced] { ++synced; });
+  log.log->on_progress([&synced] { ++synced; });
   ASSERT_TRUE(log.write({"a"}));
   const LogPosition first = log.log->barrier();
   log.log->sync();
@@ -300,6 +300,11 @@ class NearlyFull final : public sim::SimDisk {
     File(std::unique_ptr<AppendFile> file, bool& no_reserve)
         : file_(std::move(file)), no_reserve_(no_reserve) {}
     Result<> append(std::string_view bytes) override { return file_->append(bytes); }
+    void append(std::shared_ptr<const std::string> bytes,
+                std::function<void(Result<>)> done) override {
+      file_->append(std::move(bytes), std::move(done));
+    }
+    Result<> finish_append() override { return file_->finish_append(); }
     Result<> truncate(std::uint64_t size) override { return file_->truncate(size); }
     Result<> reserve(std::uint64_t size) override {
       if (no_reserve_) return fail("no space left for a reservation");

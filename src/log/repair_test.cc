@@ -168,6 +168,7 @@ class Interrupted final : public Disk {
   Result<> sync_directory() override {
     return left_-- > 0 ? disk_.sync_directory() : fail("interrupted");
   }
+  void sync_directory(std::function<void(Result<>)> done) override { done(sync_directory()); }
 
  private:
   Disk& disk_;

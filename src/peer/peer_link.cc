@@ -143,7 +143,10 @@ void PeerLink::take_frames() {
     }
     if (in_.size() - in_begin_ < length + 4) {
       // All at once: a buffer that grows by doubling would be copied again and again.
-      if (in_begin_ == 0) in_.reserve(length + 4);
+      if (in_.capacity() - in_begin_ < length + 4) {
+        in_.erase(0, std::exchange(in_begin_, 0));
+        in_.reserve(length + 4);
+      }
       break;
     }
     const auto type = static_cast<FrameType>(in_[in_begin_ + 4]);

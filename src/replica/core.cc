@@ -92,7 +92,7 @@ Partition& ShardCore::replayed(PartitionId id) const {
 }
 
 void ShardCore::append(std::string_view bytes, PartitionId partition, const Dot& dot) {
-  index.note(log.current_segment(), log.end(), partition, dot);
+  index.note(log.current_segment(), log.next_frame(), partition, dot);
   log.append(bytes);
 }
 
@@ -144,7 +144,7 @@ Dot ShardCore::commit_alone(Partition& partition, const Record& record, std::siz
   // Before the join, which may erase what the delta views.
   const std::string_view encoded =
       log.append(bytes, [&record](std::string& out) { encode_record(record, out); });
-  index.note(log.current_segment(), log.end(), partition.id, dot);
+  index.note(log.current_segment(), log.next_frame(), partition.id, dot);
   if (options.observe) options.observe(encoded, RecordOrigin::kCommand);
   note_joined(partition, partition.state.join_part(record.delta, record.context));
   partition.state.cover(dot);
@@ -169,7 +169,7 @@ void ShardCore::close(Partition& partition, RecordOrigin origin) {
   const std::string_view bytes = log.append(partition.open.bytes(), [&](std::string& out) {
     dot = partition.open.close(partition.state.vector(), out);
   });
-  index.note(log.current_segment(), log.end(), partition.id, dot);
+  index.note(log.current_segment(), log.next_frame(), partition.id, dot);
   if (options.observe) options.observe(bytes, origin);
   partition.state.cover(dot);
   ++stats.records_local;

@@ -35,7 +35,7 @@ constexpr std::size_t kMaxMarks = 4096;
 constexpr std::uint64_t kBatchBytes = 64 << 10;
 constexpr std::uint64_t kPumpedBytes = 512 << 10;
 // When more than that has been sent in the end of a turn, no further peer is sent to in it.
-constexpr std::uint64_t kTurnBytes = 16 << 20;
+constexpr std::uint64_t kTurnBytes = 2 << 20;
 // A peer that was asked for a state has so long until another one is asked.
 constexpr std::int64_t kAskIntervalUs = 5'000'000;
 
@@ -409,8 +409,8 @@ void Replication::end_turn() {
       peer->ack_due = false;
       transport_.send(node, encode_ack({peer->received_number}));
     }
-    // Long records are copied for each peer: the rest is for the turns to come, with clients in
-    // between.
+    // Long records are copied for each peer, which takes long: the rest is for the turns to come,
+    // with clients in between.
     if (sent_in_turn_ <= kTurnBytes) {
       pump(*peer);
     } else {

@@ -86,7 +86,7 @@ struct Shard::Impl {
         recovery(core),
         key_eviction(core),
         expiry_sweep(core, replication) {
-    core.log.on_synced([this] {
+    core.log.on_progress([this] {
       if (released_callback) released_callback();
     });
     core.on_repaired = [this] { projection.request_pass(); };
@@ -206,8 +206,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
   // What an intent cannot describe, and what looks at vectors.
-  if (command.scope == Scope::kAll || !command.keys.one() ||
-      command.group == "server") {
+  if (command.scope == Scope::kAll || !command.keys.one() || command.group == "server") {
     core.close_all();
     for (ShardCore* other : other_cores) other->close_all();
   }
@@ -334,7 +333,7 @@ LogPosition Shard::barrier() const {
   // While the log cannot be written, reads go on; they may show what was refused room in the log.
   const Log& log = impl_->core.log;
   if (log.error()) return released();
-  return impl_->core.has_open() ? log.end() + 1 : log.barrier();
+  return impl_->core.has_open() ? log.next_frame() + 1 : log.barrier();
 }
 
 void Shard::end_turn() {
@@ -342,7 +341,7 @@ void Shard::end_turn() {
   core.end_turn();
   impl_->has_more = false;
   impl_->unless_unreadable([this] { impl_->has_more = impl_->core.join_ready(); });
-  if (const auto flushed = core.log.flush(); !flushed || core.log.error()) {
+  if (const auto flushed = core.log.start_flush(); !flushed || core.log.error()) {
     if (core.log.error() != impl_->warned_error)
       core.warn("writes are refused: " + *core.log.error());
   }
@@ -364,6 +363,7 @@ LogPosition Shard::released() const {
   const Log& log = impl_->core.log;
   const bool durable =
       impl_->core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
+  if (EVEN_MUTANT(kReplyBeforeWritten)) return log.next_frame();
   return durable ? log.durable() : log.end();
 }
 

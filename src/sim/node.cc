@@ -77,6 +77,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.log.fsync = options.fsync;
   o.log.segment_bytes = options.segment_bytes;
   o.log.tail_bytes = options.tail_bytes;
+  o.log.background_bytes = options.background_bytes;
   o.log.quick_sync_us = options.quick_sync_us;
   o.log.zero_bytes = options.zero_bytes;
   o.window_bytes = options.window_bytes;

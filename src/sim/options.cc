@@ -79,6 +79,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.replay_batch_bytes = among(1u, 1u, 300u, 2u << 10);
   o.crash_in_replay = among(0.0, 0.02, 0.1);
   o.restart_every_us = among(0, 0, 30'000, 150'000);
+  o.background_bytes = among(200u, 2u << 10, 1u << 20);
   return o;
 }
 
@@ -86,7 +87,7 @@ std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
       "nodes={} replicas={} partitions={} shards={} fsync={} segment={} tail={} pass={} retain={} "
-      "window={} piece={} quick_sync={}us zero={} clients={} pipeline={} turn={}us "
+      "window={} piece={} quick_sync={}us zero={} background={} clients={} pipeline={} turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
       "crash_every={}ms restart_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
@@ -97,13 +98,13 @@ std::string RunOptions::describe() const {
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
-      clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain", loss, duplication,
-      delay_us, partition_every_us / 1000, crash_every_us / 1000, restart_every_us / 1000,
-      clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe, failing_sync, skew_ms,
-      type_confusion, expiry, keys, expiry_wait_ms, sessions, large, listing_step, failing_commit,
-      evict, backup_every_us / 1000, restore, kill, damage_every_us / 1000, failing_read,
-      to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
-      replay_batch_bytes, crash_in_replay);
+      background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
+      loss, duplication, delay_us, partition_every_us / 1000, crash_every_us / 1000,
+      restart_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
+      failing_sync, skew_ms, type_confusion, expiry, keys, expiry_wait_ms, sessions, large,
+      listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,
+      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
+      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay);
 }
 
 }  // namespace even::sim

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -116,6 +117,27 @@ void put_bytes(std::string& out, std::string_view bytes) {
   out += bytes;
 }
 
+// The same of bytes that write(out) appends.
+template <typename Write>
+void put_written(std::string& out, Write write) {
+  put_little_endian(out, std::uint32_t{0});
+  const std::size_t begin = out.size();
+  write(out);
+  const auto size = static_cast<std::uint32_t>(out.size() - begin);
+  std::memcpy(out.data() + begin - sizeof size, &size, sizeof size);
+}
+
+// About what the encoding of leaves takes.
+std::size_t bytes_of(std::span<const LeafDelta> leaves) {
+  constexpr std::size_t kHeader = 64;
+  std::size_t bytes = kHeader;
+  for (const LeafDelta& leaf : leaves) {
+    bytes += kHeader + leaf.field.size();
+    for (const SiblingView& sibling : leaf.siblings) bytes += kHeader + sibling.value.size();
+  }
+  return bytes;
+}
+
 struct Loaded {
   std::string key;
   Object object;
@@ -194,17 +216,21 @@ class RowWriter final : public ChangeVisitor {
   void key(std::uint64_t hash, std::span<const Named> objects) override {
     const std::string row = hash_row(rows_, hash);
     if (objects.empty()) return out_.remove(row);
-    value_.clear();
-    for (const Named& named : objects) {
-      put_bytes(value_, named.key);
-      put_tables(*named.object);
-      delta_.leaves.clear();
-      describe_without_tables(*named.object, delta_);
-      leaves_.clear();
-      encode_leaves(delta_.leaves, leaves_);
-      put_bytes(value_, leaves_);
+    deltas_.resize(objects.size());
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < objects.size(); ++i) {
+      deltas_[i].leaves.clear();
+      describe_without_tables(*objects[i].object, deltas_[i]);
+      bytes += objects[i].key.size() + kTablesBytes + bytes_of(deltas_[i].leaves);
     }
-    out_.put(row, value_);
+    // Written where it stays: it may be long.
+    out_.put(row, bytes, [&](std::string& out) {
+      for (std::size_t i = 0; i < objects.size(); ++i) {
+        put_bytes(out, objects[i].key);
+        put_tables(*objects[i].object, out);
+        put_written(out, [&](std::string& to) { encode_leaves(deltas_[i].leaves, to); });
+      }
+    });
   }
 
   void dropped(std::string_view key, std::uint64_t hash, LeafKind kind) override {
@@ -218,41 +244,39 @@ class RowWriter final : public ChangeVisitor {
                std::span<const LeafDelta> leaves) override {
     const std::string row = element_row(rows_, key, element);
     if (leaves.empty()) return out_.remove(row);
-    value_.clear();
-    encode_leaves(leaves, value_);
-    out_.put(row, value_);
+    out_.put(row, bytes_of(leaves), [leaves](std::string& out) { encode_leaves(leaves, out); });
   }
 
  private:
-  void put_tables(const Object& object) {
+  static constexpr std::size_t kTablesBytes = 64;  // about
+
+  static void put_tables(const Object& object, std::string& out) {
     const bool has_set = object.has_table(LeafKind::kMember);
     const bool has_hash = object.has_table(LeafKind::kField);
-    value_.push_back(static_cast<char>((has_set ? kMembers : 0) | (has_hash ? kFields : 0)));
-    const auto put = [this](const auto& table) {
-      put_little_endian(value_, std::uint64_t{table.size()});
-      if constexpr (requires { table.live; }) put_little_endian(value_, std::uint64_t{table.live});
-      put_summary(table.summary);
+    out.push_back(static_cast<char>((has_set ? kMembers : 0) | (has_hash ? kFields : 0)));
+    const auto put = [&out](const auto& table) {
+      put_little_endian(out, std::uint64_t{table.size()});
+      if constexpr (requires { table.live; }) put_little_endian(out, std::uint64_t{table.live});
+      put_summary(table.summary, out);
     };
     object.with_table(LeafKind::kMember, put);
     object.with_table(LeafKind::kField, put);
   }
 
-  void put_summary(const TableSummary& summary) {
-    put_little_endian(value_, summary.digest);
-    put_little_endian(value_, std::uint64_t{summary.counters});
+  static void put_summary(const TableSummary& summary, std::string& out) {
+    put_little_endian(out, summary.digest);
+    put_little_endian(out, std::uint64_t{summary.counters});
     const auto& seen = summary.seen.entries();
-    put_little_endian(value_, static_cast<std::uint16_t>(seen.size()));
+    put_little_endian(out, static_cast<std::uint16_t>(seen.size()));
     for (const VersionVector::Entry& entry : seen) {
-      put_little_endian(value_, entry.replica.value);
-      put_little_endian(value_, VersionVector::bits(entry));
+      put_little_endian(out, entry.replica.value);
+      put_little_endian(out, VersionVector::bits(entry));
     }
   }
 
   const RowSet rows_;
   RowBatch& out_;
-  KeyDelta delta_;
-  std::string value_;
-  std::string leaves_;
+  std::vector<KeyDelta> deltas_;  // scratch
 };
 
 }  // namespace

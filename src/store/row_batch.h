@@ -1,6 +1,10 @@
-// Changes of rows, in one piece of memory each. Made by a shard, taken in by a RowStore.
+// Changes of rows, in blocks of memory. Made by a shard, taken in by a RowStore.
+//
+// A row and its value lie in one block. Behind so much in one a new one is begun, so that what is
+// long is not copied again with what comes after it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -25,6 +29,11 @@ class RowBatch {
   };
 
   void put(std::string_view row, std::string_view value) { add(Kind::kPut, row, value); }
+  // The same of a value that write(out) appends to `out`, of about so many bytes.
+  template <typename Write>
+  void put(std::string_view row, std::size_t bytes, Write write) {
+    add(Kind::kPut, row, bytes, write);
+  }
   void remove(std::string_view row) { add(Kind::kRemove, row, {}); }
   void remove_range(std::string_view first, std::string_view end) {
     add(Kind::kRemoveRange, first, end);
@@ -34,28 +43,44 @@ class RowBatch {
 
   bool empty() const { return places_.empty(); }
   std::size_t size() const { return places_.size(); }
-  std::size_t bytes() const { return bytes_.size() + places_.size() * sizeof(Place); }
+  std::size_t bytes() const {
+    std::size_t bytes = places_.size() * sizeof(Place);
+    for (const std::string& block : blocks_) bytes += block.size();
+    return bytes;
+  }
   Change operator[](std::size_t index) const {
     const Place& place = places_[index];
-    const std::string_view row(bytes_.data() + place.at, place.row_bytes);
+    const std::string_view row(blocks_[place.block].data() + place.at, place.row_bytes);
     return {place.kind, row, {row.data() + row.size(), place.value_bytes}};
   }
 
  private:
+  static constexpr std::size_t kBlockBytes = 1 << 20;
+
   struct Place {
+    std::size_t block;
     std::uint64_t at;
     std::uint32_t row_bytes;
     std::uint32_t value_bytes;
     Kind kind;
   };
   void add(Kind kind, std::string_view row, std::string_view value) {
-    places_.push_back({bytes_.size(), static_cast<std::uint32_t>(row.size()),
-                       static_cast<std::uint32_t>(value.size()), kind});
-    bytes_ += row;
-    bytes_ += value;
+    add(kind, row, value.size(), [value](std::string& out) { out += value; });
+  }
+  template <typename Write>
+  void add(Kind kind, std::string_view row, std::size_t bytes, Write write) {
+    if (blocks_.empty() || blocks_.back().size() + bytes > kBlockBytes) blocks_.emplace_back();
+    std::string& block = blocks_.back();
+    // A block that grows by doubling would be copied, and take up to twice the memory.
+    if (bytes > kBlockBytes) block.reserve(row.size() + bytes);
+    const std::size_t at = block.size();
+    block += row;
+    write(block);
+    places_.push_back({blocks_.size() - 1, at, static_cast<std::uint32_t>(row.size()),
+                       static_cast<std::uint32_t>(block.size() - at - row.size()), kind});
   }
 
-  std::string bytes_;
+  std::vector<std::string> blocks_;
   std::vector<Place> places_;
 };
 
