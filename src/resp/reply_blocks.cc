@@ -58,7 +58,7 @@ void ReplyBlocks::consume(std::size_t bytes) {
     return;
   }
   bytes_before_last_ -= block.size();
-  block = {};
+  std::string().swap(block);  // `= {}` would keep the memory
   ++first_;
   if (first_ > blocks_.size() / 2) {
     blocks_.erase(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(first_));
