@@ -72,6 +72,19 @@ def test_nobody_sees_a_part_of_a_transaction(three_shards):
         assert sum(map(int, client.mget(KEYS))) == 1600
 
 
+def test_errors_of_commands_in_a_transaction_are_counted(three_shards):
+    with three_shards.client() as client:
+        client.set("q", 1)
+        client.config_resetstat()
+        with client.pipeline() as pipeline:
+            pipeline.sadd("q", 1)
+            pipeline.set("other", 1)
+            assert isinstance(pipeline.execute(raise_on_error=False)[0], redis.ResponseError)
+        assert client.info("errorstats")["errorstat_WRONGTYPE"] == "count=1"
+        assert client.info("commandstats")["cmdstat_sadd"]["failed_calls"] == 1
+        assert client.info("stats")["total_error_replies"] == 1
+
+
 def test_watch_makes_read_and_write_one_step(three_shards):
     """Increments by GET and SET; without WATCH some would be lost."""
 

@@ -343,8 +343,13 @@ LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::s
   }
   Reply(reply, request.resp3).array(request.parts.size());
   for (const OwnedRequest& part : request.parts) {
-    count(stats_.find(*part.command, part.args));
+    CommandStats::Entry& entry = stats_.find(*part.command, part.args);
+    count(entry);
+    const std::size_t begin = reply.size();
     execute(part, reply, others);
+    if (reply[begin] != '-') continue;
+    traffic_.note_error(std::string_view(reply).substr(begin));
+    ++entry.failed;
   }
   return shard_->barrier();
 }
