@@ -191,3 +191,23 @@ def test_faults_are_mended_before_the_end(tmp_path):
     finally:
         assert even("down", "--dir", directory).returncode == 0
         assert os.path.exists(file)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_faults_are_mended_when_the_recording_is_ended_early(tmp_path, number):
+    directory, file = tmp_path / "cluster", tmp_path / "history"
+    base = free_ports_of_local_cluster(3)
+    assert even("up", "--dir", directory, "--port-base", base).returncode == 0
+    try:
+        with subprocess.Popen([BIN / "even", "record", "--workload", "counter", "--out", file, "--dir", directory, "--nemesis", "pause",
+                               "--clients", "3", "--rate", "100", "--seconds", "60"],
+                              stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, preexec_fn=die_with_parent) as process:
+            assert any("begins" in line for line in process.stderr)
+            process.send_signal(number)
+            process.stderr.read()
+            assert process.wait(20) == 0
+        faults = [json.loads(line)["type"] for line in (tmp_path / "history.faults").read_text().splitlines()]
+        assert faults == ["begin", "end"]
+        until("the cluster is whole", lambda: even("status", "--dir", directory).returncode == 0)
+    finally:
+        assert even("down", "--dir", directory).returncode == 0

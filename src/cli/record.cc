@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -309,7 +311,12 @@ int run(const Options& options) {
              .end = steady_clock::now() +
                     std::chrono::duration_cast<steady_clock::duration>(Seconds(options.seconds))};
   interrupted = false;
-  const auto old_handler = std::signal(SIGINT, [](int) { interrupted = true; });
+  // Whoever ends it early gets what was recorded, and a cluster that is whole.
+  constexpr std::array kEnds = {SIGINT, SIGTERM, SIGHUP};
+  std::array<void (*)(int), kEnds.size()> old_handlers;
+  std::ranges::transform(kEnds, old_handlers.begin(), [](int number) {
+    return std::signal(number, [](int) { interrupted = true; });
+  });
 
   std::atomic<bool> stop_faults{false};
   std::atomic<bool> all_mended{true};
@@ -343,7 +350,7 @@ int run(const Options& options) {
     stop_faults = true;
   }
   nemesis.reset();
-  std::signal(SIGINT, old_handler);
+  for (std::size_t i = 0; i < kEnds.size(); ++i) std::signal(kEnds[i], old_handlers[i]);
   const HistoryWriter::Summary summary = history.finish();
   print_summary(options, history, summary);
   if (!history.ok()) return complain(fmt::format("cannot write {}", options.out), 1);
