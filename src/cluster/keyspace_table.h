@@ -1,0 +1,79 @@
+// Keyspaces: which keys they have, how those are kept, and in which partitions. A plain value that
+// threads share as const; it is replaced as a whole when the metadata group changes it.
+//
+// `default` has the empty prefix, is eventual and lies in partitions 0 to its number - 1; it is not
+// in the table.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "cluster/cluster_map.h"
+#include "cluster/level.h"
+
+namespace even::cluster {
+
+struct Keyspace {
+  std::string name;
+  std::string prefix;
+  bool strong = false;
+  std::uint16_t replicas = 0;
+  std::uint16_t partitions = 0;
+  // The keyspace's partitions are numbered from here on. An eventual keyspace has no partitions of
+  // its own so far: its keys lie in those of `default`, and `partitions` is 0.
+  PartitionId first = 0;
+  Level read;
+  Level write;
+  std::int64_t deadline_ms = 5'000;  // for a request, until it is given up
+  // The members that its nodes had when it was created, by node: those found its groups.
+  std::vector<std::pair<NodeNumber, std::uint16_t>> lines;
+
+  bool operator==(const Keyspace&) const = default;
+};
+
+// As the metadata group holds it.
+std::string encode(const Keyspace& keyspace);
+Result<Keyspace> decode_keyspace(std::string_view bytes);
+
+class KeyspaceTable {
+ public:
+  KeyspaceTable() = default;
+  // `version`: the index in the metadata group.
+  KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces);
+
+  std::uint64_t version() const { return version_; }
+  std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
+  const Keyspace* find(std::string_view name) const;
+  // The keyspace of a key: that with the longest prefix that fits. Null: `default`.
+  const Keyspace* of_key(std::string_view key) const;
+  // Null: `default`, or none.
+  const Keyspace* of_partition(PartitionId partition) const;
+  bool any_strong() const { return any_strong_; }
+
+  PartitionId partition_of(std::string_view key, PartitionId default_partitions) const {
+    if (!any_strong_) return key_partition_of_default(key, default_partitions);
+    return partition_among(key, default_partitions);
+  }
+
+ private:
+  static PartitionId key_partition_of_default(std::string_view key, PartitionId partitions);
+  PartitionId partition_among(std::string_view key, PartitionId default_partitions) const;
+
+  std::uint64_t version_ = 0;
+  std::vector<Keyspace> keyspaces_;
+  std::vector<std::size_t> by_prefix_;  // places in keyspaces_, longest prefix first
+  bool any_strong_ = false;
+};
+
+// The nodes that keep a partition of a strong keyspace, in order of preference: the first of the
+// map's ranking of it.
+std::vector<NodeNumber> replicas_of(const ClusterMap& map, const Keyspace& keyspace,
+                                    PartitionId partition);
+
+}  // namespace even::cluster

@@ -1,0 +1,95 @@
+// What groups write into the shard's log, say to each other, and propose, as bytes: see
+// docs/formats/log.md, docs/formats/peer.md and docs/groups.md. Decoding is safe for any input.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "consensus/entry.h"
+#include "consensus/message.h"
+
+namespace even {
+
+// A member of a group is one line of a node's replica ids: one life of its data directory.
+constexpr consensus::MemberId member_of(ReplicaId replica) { return replica.value >> 32; }
+constexpr NodeNumber node_of(consensus::MemberId member) {
+  return static_cast<NodeNumber>(member >> 16);
+}
+
+// --- In the shard's log, beside records.
+
+struct GroupEntry {
+  PartitionId group = 0;
+  consensus::Entry entry;
+};
+struct GroupState {
+  PartitionId group = 0;
+  consensus::HardState state;
+};
+// What is stored, or in the log as a state of the partition, is the group up to an entry.
+struct GroupBase {
+  PartitionId group = 0;
+  consensus::MemberId self = consensus::kNoMember;
+  consensus::Index index = 0;
+  consensus::Term term = 0;  // of the entry at index
+  consensus::Configuration configuration;
+};
+// This node is no member any more: what came before of the group counts for nothing.
+struct GroupEnd {
+  PartitionId group = 0;
+};
+using GroupLogEntry = std::variant<GroupEntry, GroupState, GroupBase, GroupEnd>;
+
+// Whether an entry of the log is one of these, and no record.
+bool is_group_log_entry(std::string_view bytes);
+// Append to `out`.
+void encode_group_entry(PartitionId group, const consensus::Entry& entry, std::string& out);
+void encode_group_state(const GroupState& state, std::string& out);
+void encode_group_base(const GroupBase& base, std::string& out);
+void encode_group_end(const GroupEnd& end, std::string& out);
+Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes);
+
+// --- Between the members of groups.
+
+struct GroupMessage {
+  PartitionId group = 0;
+  consensus::Message message;
+};
+// A message without the kind of peer messages: what stands behind its first byte.
+void encode_group_message(PartitionId group, const consensus::Message& message, std::string& out);
+Result<std::vector<GroupMessage>> decode_group_messages(std::string_view bytes);
+
+// --- What an entry of kind kNormal holds.
+
+struct GroupProposal {
+  enum class Kind : std::uint8_t {
+    kCommands,  // one, or those of a transaction
+    kPurge,     // moves the group's clock on and removes what has expired by it
+  };
+  using Words = std::vector<std::string_view>;
+  // A command that was executed before, and what it replied then.
+  struct Watched {
+    Words words;
+    std::string_view reply;
+  };
+
+  Kind kind = Kind::kCommands;
+  bool transaction = false;
+  std::int64_t instant_ms = 0;  // Unix time by which it is executed
+  std::uint64_t seed = 0;       // of the random numbers that it is executed with
+  std::vector<Words> commands;
+  std::vector<Watched> watched;  // if one of them replies something else, nothing is executed
+  // EVEN.ONCE: executed if no entry of this name is remembered. Empty: without.
+  std::string_view once;
+  std::int64_t once_ms = 0;  // how long it is remembered
+};
+std::string encode_proposal(const GroupProposal& proposal);
+// Views `bytes`.
+Result<GroupProposal> decode_proposal(std::string_view bytes);
+
+}  // namespace even

@@ -1,0 +1,76 @@
+// Requests to strong partitions, as a shard executes them: see docs/groups.md, "Reads and writes".
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "consensus/entry.h"
+#include "engine/command.h"
+
+namespace even {
+
+// How a read is served. Writes go by the group's log in any case.
+enum class StrongRead : std::uint8_t {
+  kLinearizable,  // at the leader, which asks a majority whether it still is
+  kSequential,    // here, once `after` has been applied
+  kBounded,       // here, if it was confirmed within `bound_ms` what is committed
+  kOne,           // here
+};
+
+// The words stay valid until done() is called.
+struct StrongRequest {
+  PartitionId group = 0;
+  bool resp3 = false;
+  bool transaction = false;       // the reply is an array of the commands' replies
+  std::vector<Args> commands;     // arity checked; one unless it is a transaction
+  struct Watched {
+    Args words;
+    std::string_view reply;  // in RESP2
+  };
+  std::vector<Watched> watched;
+  std::string_view once;  // EVEN.ONCE's id; empty: without
+  std::int64_t once_ms = 0;
+  // Of requests that write nothing.
+  StrongRead read = StrongRead::kLinearizable;
+  std::int64_t bound_ms = 0;
+  consensus::Index after = 0;  // kSequential
+};
+
+struct StrongOutcome {
+  enum class Kind : std::uint8_t {
+    kReply,      // executed
+    kElsewhere,  // nothing was done and nothing will be: ask `leader`, or, if that is 0, later
+    kRefused,    // the same; `reply` is the error to show
+    kStale,      // kBounded: not fresh enough here; nothing was done
+  };
+  Kind kind = Kind::kReply;
+  std::string reply;           // RESP
+  NodeNumber leader = 0;       // kElsewhere
+  consensus::Index index = 0;  // kReply: what has been applied of the group
+};
+// Called once, on the shard's thread, in this turn or a later one; of a proposal whose outcome
+// stays unknown, not before it is known.
+using StrongDone = std::move_only_function<void(StrongOutcome)>;
+
+struct GroupStatus {
+  PartitionId group = 0;
+  NodeNumber leader = 0;  // 0: none is known
+  bool leads = false;     // this node does
+  consensus::Term term = 0;
+  consensus::Index committed = 0;
+  consensus::Index applied = 0;
+  std::vector<NodeNumber> voters;
+  std::vector<NodeNumber> learners;
+  // Of a leader: per other member, entries that it has not acknowledged.
+  std::vector<std::pair<NodeNumber, std::uint64_t>> lags;
+};
+
+// The partition of the group `meta`, which holds the keyspaces: the first that is not of the
+// default keyspace.
+constexpr PartitionId meta_partition(PartitionId default_partitions) { return default_partitions; }
+
+}  // namespace even
