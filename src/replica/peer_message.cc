@@ -1,5 +1,6 @@
 #include "replica/peer_message.h"
 
+#include "base/byte_reader.h"
 #include "base/bytes.h"
 
 namespace even {
@@ -12,43 +13,7 @@ enum class Kind : std::uint8_t {
   kPiece = 4,
   kOffer = 5,
   kProgress = 6,
-};
-
-// Reads fixed-width integers; after the first failure everything read is 0 and ok() is false.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : rest_(bytes) {}
-
-  template <typename T>
-  T get() {
-    if (rest_.size() < sizeof(T)) {
-      fail();
-      return 0;
-    }
-    const T value = get_little_endian<T>(rest_.data());
-    rest_.remove_prefix(sizeof(T));
-    return value;
-  }
-  std::string_view bytes(std::size_t size) {
-    if (rest_.size() < size) {
-      fail();
-      return {};
-    }
-    const std::string_view taken = rest_.substr(0, size);
-    rest_.remove_prefix(size);
-    return taken;
-  }
-  bool ok() const { return ok_; }
-  bool at_end() const { return rest_.empty(); }
-  std::size_t left() const { return rest_.size(); }
-
- private:
-  void fail() {
-    ok_ = false;
-    rest_ = {};
-  }
-  std::string_view rest_;
-  bool ok_ = true;
+  kGroups = 7,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -62,7 +27,7 @@ void put_vector(std::string& out, const VersionVector& vector) {
 }
 
 // False if an entry names no replica or no record.
-bool get_vector(Reader& in, VersionVector& vector) {
+bool get_vector(ByteReader& in, VersionVector& vector) {
   const std::uint16_t entries = in.get<std::uint16_t>();
   for (std::uint16_t i = 0; i < entries && in.ok(); ++i) {
     const ReplicaId replica{in.get<std::uint64_t>()};
@@ -78,7 +43,7 @@ void put_name(std::string& out, const SnapshotName& name) {
   put_little_endian(out, name.checksum);
 }
 
-SnapshotName get_name(Reader& in) {
+SnapshotName get_name(ByteReader& in) {
   SnapshotName name;
   name.partition = in.get<std::uint16_t>();
   name.total = in.get<std::uint64_t>();
@@ -86,7 +51,7 @@ SnapshotName get_name(Reader& in) {
   return name;
 }
 
-Result<PeerMessage> decode_report(Reader& in) {
+Result<PeerMessage> decode_report(ByteReader& in) {
   ReportMessage message;
   message.complete = in.get<std::uint8_t>() != 0;
   message.clock_ms = in.get<std::int64_t>();
@@ -107,7 +72,7 @@ Result<PeerMessage> decode_report(Reader& in) {
   return message;
 }
 
-Result<PeerMessage> decode_records(Reader& in) {
+Result<PeerMessage> decode_records(ByteReader& in) {
   RecordsMessage message;
   message.number = in.get<std::uint64_t>();
   while (in.ok() && !in.at_end()) {
@@ -117,7 +82,7 @@ Result<PeerMessage> decode_records(Reader& in) {
   return message;
 }
 
-Result<PeerMessage> decode_offer(Reader& in) {
+Result<PeerMessage> decode_offer(ByteReader& in) {
   SnapshotOffer message;
   message.number = in.get<std::uint64_t>();
   message.name = get_name(in);
@@ -127,7 +92,7 @@ Result<PeerMessage> decode_offer(Reader& in) {
   return message;
 }
 
-Result<PeerMessage> decode_piece(Reader& in) {
+Result<PeerMessage> decode_piece(ByteReader& in) {
   SnapshotPiece message;
   message.number = in.get<std::uint64_t>();
   message.name = get_name(in);
@@ -140,7 +105,7 @@ Result<PeerMessage> decode_piece(Reader& in) {
   return message;
 }
 
-Result<PeerMessage> decode_progress(Reader& in) {
+Result<PeerMessage> decode_progress(ByteReader& in) {
   SnapshotProgress message;
   message.number = in.get<std::uint64_t>();
   message.name = get_name(in);
@@ -149,6 +114,12 @@ Result<PeerMessage> decode_progress(Reader& in) {
     return fail("malformed progress of a snapshot: it lies beyond the end");
   }
   return message;
+}
+
+Result<PeerMessage> decode_groups(ByteReader& in) {
+  auto messages = decode_group_messages(in.bytes(in.left()));
+  if (!messages) return std::unexpected(messages.error());
+  return GroupsMessage{std::move(*messages)};
 }
 
 }  // namespace
@@ -208,8 +179,14 @@ void RecordsBuilder::add(std::string_view record) {
   ++count_;
 }
 
+GroupsBuilder::GroupsBuilder() : message_(begin(Kind::kGroups)) {}
+
+void GroupsBuilder::add(PartitionId group, const consensus::Message& message) {
+  encode_group_message(group, message, message_);
+}
+
 Result<PeerMessage> decode_peer_message(std::string_view bytes) {
-  Reader in(bytes);
+  ByteReader in(bytes);
   Result<PeerMessage> message = fail("unknown kind of message");
   switch (static_cast<Kind>(in.get<std::uint8_t>())) {
     case Kind::kReport:
@@ -229,6 +206,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kProgress:
       message = decode_progress(in);
+      break;
+    case Kind::kGroups:
+      message = decode_groups(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

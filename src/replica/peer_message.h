@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "lattice/version_vector.h"
+#include "replica/group_format.h"
 
 namespace even {
 
@@ -77,8 +78,13 @@ struct SnapshotProgress {
   bool operator==(const SnapshotProgress&) const = default;
 };
 
+// What members of groups say to those of the receiver.
+struct GroupsMessage {
+  std::vector<GroupMessage> messages;
+};
+
 using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
-                                 SnapshotPiece, SnapshotProgress>;
+                                 SnapshotPiece, SnapshotProgress, GroupsMessage>;
 
 std::string encode_report(const ReportMessage& message);
 std::string encode_ack(const AckMessage& message);
@@ -98,6 +104,19 @@ class RecordsBuilder {
  private:
   std::string message_;
   std::size_t count_ = 0;
+};
+
+// Gathers a GroupsMessage.
+class GroupsBuilder {
+ public:
+  GroupsBuilder();
+  void add(PartitionId group, const consensus::Message& message);
+  bool empty() const { return message_.size() == 1; }
+  std::size_t bytes() const { return message_.size(); }
+  std::string take() { return std::move(message_); }
+
+ private:
+  std::string message_;
 };
 
 // Views `bytes`.

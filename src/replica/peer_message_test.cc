@@ -49,12 +49,30 @@ std::string records() {
   return builder.take();
 }
 
+// Those of one group, of two; the messages themselves are tested with group_format.h.
+std::string groups() {
+  GroupsBuilder builder;
+  EXPECT_TRUE(builder.empty());
+  consensus::Message message;
+  message.from = member_of(kOne);
+  message.to = member_of(kTwo);
+  message.term = 3;
+  builder.add(300, message);
+  message.kind = consensus::MessageKind::kVoteRequest;
+  builder.add(301, message);
+  EXPECT_FALSE(builder.empty());
+  const std::size_t bytes = builder.bytes();
+  std::string out = builder.take();
+  EXPECT_EQ(bytes, out.size());
+  return out;
+}
+
 // All kinds of messages; each is preceded by its length in one byte.
 std::string all_messages() {
   std::string out;
   for (const std::string& message :
        {encode_report(report()), encode_report({}), records(), encode_ack({UINT64_MAX}),
-        encode_piece(piece()), encode_offer(offer()), encode_progress(progress())}) {
+        encode_piece(piece()), encode_offer(offer()), encode_progress(progress()), groups()}) {
     out += static_cast<char>(message.size());
     out += message;
   }
@@ -102,9 +120,20 @@ void expect_progress(const SnapshotProgress& message) {
   EXPECT_EQ(message.have, 105u);
 }
 
+void expect_groups(const GroupsMessage& message) {
+  ASSERT_EQ(message.messages.size(), 2u);
+  EXPECT_EQ(message.messages[0].group, 300);
+  EXPECT_EQ(message.messages[0].message.kind, consensus::MessageKind::kHeartbeatRequest);
+  EXPECT_EQ(message.messages[0].message.from, member_of(kOne));
+  EXPECT_EQ(message.messages[0].message.to, member_of(kTwo));
+  EXPECT_EQ(message.messages[0].message.term, 3u);
+  EXPECT_EQ(message.messages[1].group, 301);
+  EXPECT_EQ(message.messages[1].message.kind, consensus::MessageKind::kVoteRequest);
+}
+
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v5.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v6.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -123,6 +152,7 @@ TEST(PeerMessage, TheFormatHasNotChanged) {
   expect_piece(decoded<SnapshotPiece>(part));
   expect_offer(decoded<SnapshotOffer>(next()));
   expect_progress(decoded<SnapshotProgress>(next()));
+  expect_groups(decoded<GroupsMessage>(next()));
   EXPECT_TRUE(rest.empty());
 }
 
@@ -142,7 +172,7 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x07").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x08").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

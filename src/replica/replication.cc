@@ -99,6 +99,9 @@ Result<> Replication::receive(NodeNumber node, std::string_view message) {
     on_progress(peer, *progress);
     return {};
   }
+  if (std::holds_alternative<GroupsMessage>(*decoded)) {
+    return fail("a message of groups, and there are none");
+  }
   on_ack(peer, std::get<AckMessage>(*decoded));
   return {};
 }
