@@ -13,15 +13,18 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "cli/commands.h"
+#include "cli/group_text.h"
 #include "cli/record_text.h"
 #include "env/posix_disk.h"
 #include "lattice/codec.h"
 #include "log/format.h"
 #include "log/repair.h"
 #include "log/segments.h"
+#include "replica/group_format.h"
 #include "replica/identity.h"
 #include "store/partition_rows.h"
 #include "store/rocks_database.h"
@@ -131,6 +134,18 @@ std::string bytes_text(std::uint64_t bytes) {
   return bytes == 1 ? "1 byte" : fmt::format("{} bytes", bytes);
 }
 
+// A record, or what a group has written.
+Result<std::string> entry_text(RecordDecoder& decoder, std::string_view entry) {
+  if (is_group_log_entry(entry)) {
+    const auto decoded = decode_group_log_entry(entry);
+    if (!decoded) return std::unexpected(decoded.error());
+    return group_text(*decoded);
+  }
+  const auto decoded = decoder.decode(entry);
+  if (!decoded) return std::unexpected(decoded.error());
+  return record_text(*decoded);
+}
+
 int verify(const Options& options) {
   auto logs = find_logs(options.dir);
   if (!logs) {
@@ -151,9 +166,9 @@ int verify(const Options& options) {
       const auto report = inspect_log(
           segments, [&](const std::string& file, std::uint64_t offset, std::string_view record) {
             if (malformed) return;
-            if (const auto decoded = decoder.decode(record); !decoded) {
-              malformed = fmt::format("{}: damaged at offset {}: {}", file, offset,
-                                      decoded.error().message);
+            if (const auto text = entry_text(decoder, record); !text) {
+              malformed =
+                  fmt::format("{}: damaged at offset {}: {}", file, offset, text.error().message);
             }
           });
       if (!report || malformed) {
@@ -196,10 +211,9 @@ int dump(const Options& options) {
         segments, [&](const std::string& file, std::uint64_t offset, std::string_view record) {
           if (left == 0) return segments.stop();
           --left;
-          const auto decoded = decoder.decode(record);
-          if (!decoded) sound = false;
-          fmt::print("{} {} {}\n", file, offset,
-                     decoded ? record_text(*decoded) : "damaged: " + decoded.error().message);
+          const auto text = entry_text(decoder, record);
+          if (!text) sound = false;
+          fmt::print("{} {} {}\n", file, offset, text ? *text : "damaged: " + text.error().message);
         });
     if (!report && !segments.stopped()) {
       sound = false;
@@ -300,7 +314,8 @@ void add_log(CLI::App& app, int& exit_code) {
   CLI::App* dump_command = log->add_subcommand(
       "dump",
       "Print one line for each record: file, offset of its frame, partition, dot, time, "
-      "what its maker had seen, keys and what became of them");
+      "what its maker had seen, keys and what became of them; and for what each group has written: "
+      "its entries, with their commands, its state and its configuration");
   dump_command->add_option("DIR", options->dir, "Data directory of a node")->required();
   dump_command->add_option("--limit", options->limit, "Print the first N records only")
       ->type_name("N");

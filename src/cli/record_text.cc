@@ -24,13 +24,6 @@ void add_counter(const Entries& entries, std::string& out) {
   }
 }
 
-// Unix time in milliseconds. Any instant that the format can hold, also those beyond the calendar.
-std::string instant_text(std::int64_t at_ms) {
-  constexpr std::int64_t kYear10000 = 253'402'300'800'000;
-  if (at_ms < 0 || at_ms >= kYear10000) return fmt::format("at {} ms", at_ms);
-  return time_text(Hlc::at(at_ms));
-}
-
 std::string leaf_name(const LeafDelta& leaf) {
   switch (leaf.kind) {
     case LeafKind::kString:
@@ -109,6 +102,12 @@ std::string time_text(Hlc time) {
                                 fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000);
   if (time.logical() != 0) out += fmt::format("+{}", time.logical());
   return out;
+}
+
+std::string instant_text(std::int64_t at_ms) {
+  constexpr std::int64_t kYear10000 = 253'402'300'800'000;
+  if (at_ms < 0 || at_ms >= kYear10000) return fmt::format("at {} ms", at_ms);
+  return time_text(Hlc::at(at_ms));
 }
 
 std::string record_text(const Record& record) {

@@ -1,6 +1,7 @@
 // Log records as text for people, one line each.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -14,6 +15,9 @@ std::string quoted(std::string_view bytes);
 
 // "2023-11-14T22:13:20.000Z", with "+5" behind it when the logical counter is 5.
 std::string time_text(Hlc time);
+
+// Unix time in milliseconds. Any instant that a format can hold, also those beyond the calendar.
+std::string instant_text(std::int64_t at_ms);
 
 // What the record says and did:
 //
