@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include "base/result.h"
 
 namespace even::cluster {
 
@@ -26,5 +28,15 @@ struct Level {
 
   bool operator==(const Level&) const = default;
 };
+
+// The level that stands at the front of `words`, in any case, and how many of them it is: "ONE",
+// "2", "BOUNDED 500".
+struct LeadingLevel {
+  Level level;
+  std::size_t words = 1;
+};
+Result<LeadingLevel> leading_level(std::span<const std::string_view> words);
+// As it is written: "QUORUM", "2", "BOUNDED 500"; "DEFAULT" for the keyspace's.
+std::string to_string(Level level);
 
 }  // namespace even::cluster

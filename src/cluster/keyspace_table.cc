@@ -1,0 +1,175 @@
+#include "cluster/keyspace_table.h"
+
+#include <algorithm>
+#include <msgpack.hpp>
+#include <numeric>
+
+#include "cluster/placement.h"
+
+namespace even::cluster {
+namespace {
+
+constexpr std::uint64_t kFormat = 1;
+constexpr std::uint32_t kFields = 11;
+
+void pack_level(msgpack::packer<msgpack::sbuffer>& packer, Level level) {
+  packer.pack_array(2);
+  packer.pack(static_cast<std::uint8_t>(level.kind));
+  packer.pack(level.number);
+}
+
+void pack_binary(msgpack::packer<msgpack::sbuffer>& packer, std::string_view bytes) {
+  packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
+  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+}
+
+bool is_array(const msgpack::object& object, std::size_t size) {
+  return object.type == msgpack::type::ARRAY && object.via.array.size == size;
+}
+
+template <typename Number>
+bool read(const msgpack::object& object, Number& out) {
+  if (object.type != msgpack::type::POSITIVE_INTEGER ||
+      object.via.u64 > static_cast<std::uint64_t>(std::numeric_limits<Number>::max())) {
+    return false;
+  }
+  out = static_cast<Number>(object.via.u64);
+  return true;
+}
+
+bool read(const msgpack::object& object, std::string& out) {
+  if (object.type != msgpack::type::BIN) return false;
+  out.assign(object.via.bin.ptr, object.via.bin.size);
+  return true;
+}
+
+bool read(const msgpack::object& object, bool& out) {
+  if (object.type != msgpack::type::BOOLEAN) return false;
+  out = object.via.boolean;
+  return true;
+}
+
+bool read(const msgpack::object& object, Level& out) {
+  std::uint8_t kind = 0;
+  if (!is_array(object, 2) || !read(object.via.array.ptr[0], kind) ||
+      kind > static_cast<std::uint8_t>(Level::Kind::kLinearizable)) {
+    return false;
+  }
+  out.kind = static_cast<Level::Kind>(kind);
+  return read(object.via.array.ptr[1], out.number);
+}
+
+bool read(const msgpack::object& object, std::vector<std::pair<NodeNumber, std::uint16_t>>& out) {
+  if (object.type != msgpack::type::ARRAY) return false;
+  for (std::uint32_t i = 0; i < object.via.array.size; ++i) {
+    const msgpack::object& each = object.via.array.ptr[i];
+    auto& [node, line] = out.emplace_back();
+    if (!is_array(each, 2) || !read(each.via.array.ptr[0], node) ||
+        !read(each.via.array.ptr[1], line)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool read(const msgpack::object& object, Keyspace& out) {
+  if (!is_array(object, kFields)) return false;
+  const msgpack::object* field = object.via.array.ptr;
+  std::uint64_t format = 0;
+  return read(field[0], format) && format == kFormat && read(field[1], out.name) &&
+         read(field[2], out.prefix) && read(field[3], out.strong) && read(field[4], out.replicas) &&
+         read(field[5], out.partitions) && read(field[6], out.first) && read(field[7], out.read) &&
+         read(field[8], out.write) && read(field[9], out.deadline_ms) &&
+         read(field[10], out.lines) && out.partitions <= kSlots &&
+         (!out.strong || out.partitions > 0) && out.partitions <= UINT16_MAX - out.first;
+}
+
+}  // namespace
+
+std::string encode(const Keyspace& keyspace) {
+  msgpack::sbuffer buffer;
+  msgpack::packer packer(buffer);
+  packer.pack_array(kFields);
+  packer.pack(kFormat);
+  pack_binary(packer, keyspace.name);
+  pack_binary(packer, keyspace.prefix);
+  packer.pack(keyspace.strong);
+  packer.pack(keyspace.replicas);
+  packer.pack(keyspace.partitions);
+  packer.pack(keyspace.first);
+  pack_level(packer, keyspace.read);
+  pack_level(packer, keyspace.write);
+  packer.pack(keyspace.deadline_ms);
+  packer.pack_array(static_cast<std::uint32_t>(keyspace.lines.size()));
+  for (const auto& [node, line] : keyspace.lines) {
+    packer.pack_array(2);
+    packer.pack(node);
+    packer.pack(line);
+  }
+  return std::string(buffer.data(), buffer.size());
+}
+
+Result<Keyspace> decode_keyspace(std::string_view bytes) {
+  try {
+    std::size_t offset = 0;
+    // An element takes at least one byte: a larger count is a lie that must not be allocated for.
+    const msgpack::object_handle handle =
+        msgpack::unpack(bytes.data(), bytes.size(), offset, nullptr, nullptr,
+                        msgpack::unpack_limit(bytes.size(), 0, bytes.size(), bytes.size(), 0, 4));
+    Keyspace keyspace;
+    if (offset == bytes.size() && read(*handle, keyspace)) return keyspace;
+    return fail("a malformed keyspace");
+  } catch (const std::exception& error) {
+    return fail(std::string("a malformed keyspace: ") + error.what());
+  }
+}
+
+KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces)
+    : version_(version), keyspaces_(std::move(keyspaces)), by_prefix_(keyspaces_.size()) {
+  std::ranges::sort(keyspaces_, {}, &Keyspace::name);
+  std::iota(by_prefix_.begin(), by_prefix_.end(), std::size_t{0});
+  std::ranges::stable_sort(by_prefix_, std::ranges::greater(),
+                           [this](std::size_t i) { return keyspaces_[i].prefix.size(); });
+  any_strong_ = std::ranges::any_of(keyspaces_, &Keyspace::strong);
+}
+
+const Keyspace* KeyspaceTable::find(std::string_view name) const {
+  const auto found = std::ranges::lower_bound(keyspaces_, name, {}, &Keyspace::name);
+  return found == keyspaces_.end() || found->name != name ? nullptr : &*found;
+}
+
+const Keyspace* KeyspaceTable::of_key(std::string_view key) const {
+  for (const std::size_t i : by_prefix_) {
+    if (key.starts_with(keyspaces_[i].prefix)) return &keyspaces_[i];
+  }
+  return nullptr;
+}
+
+const Keyspace* KeyspaceTable::of_partition(PartitionId partition) const {
+  for (const Keyspace& keyspace : keyspaces_) {
+    if (partition >= keyspace.first && partition - keyspace.first < keyspace.partitions) {
+      return &keyspace;
+    }
+  }
+  return nullptr;
+}
+
+PartitionId KeyspaceTable::key_partition_of_default(std::string_view key, PartitionId partitions) {
+  return key_partition(key, partitions);
+}
+
+PartitionId KeyspaceTable::partition_among(std::string_view key,
+                                           PartitionId default_partitions) const {
+  const Keyspace* keyspace = of_key(key);
+  if (keyspace == nullptr || !keyspace->strong) return key_partition(key, default_partitions);
+  return static_cast<PartitionId>(keyspace->first + key_partition(key, keyspace->partitions));
+}
+
+std::vector<NodeNumber> replicas_of(const ClusterMap& map, const Keyspace& keyspace,
+                                    PartitionId partition) {
+  std::vector<NodeNumber> nodes = rank_nodes(map, partition);
+  if (nodes.size() > keyspace.replicas) nodes.resize(keyspace.replicas);
+  return nodes;
+}
+
+}  // namespace even::cluster

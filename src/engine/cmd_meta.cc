@@ -1,0 +1,222 @@
+#include "engine/cmd_meta.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/hash.h"
+#include "cluster/cluster_map.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+using cluster::Keyspace;
+
+constexpr std::string_view kKeyspacePrefix = "keyspace:";
+constexpr std::string_view kNodePrefix = "node:";
+constexpr std::string_view kNextKey = "next";
+constexpr std::string_view kVersionKey = "version";
+
+template <typename Number>
+bool read_number(std::string_view text, Number& out) {
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, out);
+  return error == std::errc() && stop == end;
+}
+
+template <typename Number>
+Number number_of(std::string_view text) {
+  Number number = 0;
+  read_number(text, number);
+  return number;
+}
+
+// Calls visit(key, value) for each key of the state.
+template <typename Visit>
+void for_each_string(const PartitionState& state, Visit visit) {
+  state.for_each([&visit](std::string_view key, const Object& object) {
+    std::string scratch;
+    if (object.type() == ObjectType::kString) visit(key, object.string().value(scratch));
+  });
+}
+
+struct MetaState {
+  std::vector<Keyspace> keyspaces;
+  std::vector<std::pair<NodeNumber, std::uint16_t>> lines;  // by node
+  std::uint32_t next = 0;
+  std::uint64_t version = 0;
+};
+
+MetaState read_state(const PartitionState& state) {
+  MetaState out;
+  for_each_string(state, [&out](std::string_view key, std::string_view value) {
+    if (key.starts_with(kKeyspacePrefix)) {
+      if (auto keyspace = cluster::decode_keyspace(value)) {
+        out.keyspaces.push_back(std::move(*keyspace));
+      }
+    } else if (key.starts_with(kNodePrefix)) {
+      out.lines.emplace_back(number_of<NodeNumber>(key.substr(kNodePrefix.size())),
+                             number_of<std::uint16_t>(value));
+    } else if (key == kNextKey) {
+      out.next = number_of<std::uint32_t>(value);
+    } else if (key == kVersionKey) {
+      out.version = number_of<std::uint64_t>(value);
+    }
+  });
+  std::ranges::sort(out.lines);
+  return out;
+}
+
+MetaState state_of(const Context& context) {
+  return read_state(context.keyspace().state(context.keyspace().partition_of(kVersionKey)));
+}
+
+void put(Context& context, std::string_view key, std::string value) {
+  context.write(context.keep(std::string(key))).set_string(context.keep(std::move(value)), false);
+}
+
+std::string key_of(std::string_view name) {
+  return std::string(kKeyspacePrefix) + std::string(name);
+}
+
+void count_change(Context& context, const MetaState& state) {
+  put(context, kVersionKey, std::to_string(state.version + 1));
+  context.reply.integer(static_cast<std::int64_t>(state.version + 1));
+}
+
+const Keyspace* find(const MetaState& state, std::string_view name) {
+  const auto found = std::ranges::find(state.keyspaces, name, &Keyspace::name);
+  return found == state.keyspaces.end() ? nullptr : &*found;
+}
+
+void join(Context& context, Args args) {
+  NodeNumber node = 0;
+  std::uint16_t line = 0;
+  if (args.size() != 4 || !read_number(args[2], node) || !read_number(args[3], line)) {
+    return context.reply.error(kSyntaxError);
+  }
+  put(context, fmt::format("{}{}", kNodePrefix, node), std::to_string(line));
+  context.reply.ok();
+}
+
+void create(Context& context, Args args) {
+  Reply& reply = context.reply;
+  std::uint32_t free = 0;
+  if (args.size() < 4 || args.size() % 2 != 0 || !read_number(args[3], free)) {
+    return reply.error(kSyntaxError);
+  }
+  Result<Keyspace> keyspace = cluster::decode_keyspace(args[2]);
+  if (!keyspace) return reply.error("ERR " + keyspace.error().message);
+  const MetaState state = state_of(context);
+
+  if (!cluster::valid_node_name(keyspace->name) || keyspace->name == "default") {
+    return reply.error(
+        fmt::format("ERR a keyspace cannot be called '{}': a name is {}, and not "
+                    "'default'",
+                    keyspace->name.substr(0, 64), cluster::kNodeNameRule));
+  }
+  if (find(state, keyspace->name) != nullptr) {
+    return reply.error(
+        fmt::format("ERR there is a keyspace '{}' already: EVEN.KEYSPACE INFO {} shows it",
+                    keyspace->name, keyspace->name));
+  }
+  if (keyspace->prefix.empty()) {
+    return reply.error("ERR the empty prefix is that of the keyspace 'default'");
+  }
+  const auto same = std::ranges::find(state.keyspaces, keyspace->prefix, &Keyspace::prefix);
+  if (same != state.keyspaces.end()) {
+    return reply.error(fmt::format("ERR the prefix '{}' is that of the keyspace '{}' already",
+                                   keyspace->prefix.substr(0, 64), same->name));
+  }
+  const std::size_t nodes = (args.size() - 4) / 2;
+  for (std::size_t i = 4; i < args.size(); i += 2) {
+    const auto number = number_of<NodeNumber>(args[i]);
+    if (std::ranges::find(state.lines, number, &std::pair<NodeNumber, std::uint16_t>::first) ==
+        state.lines.end()) {
+      return reply.error(fmt::format(
+          "ERR node {} has not joined the cluster yet: keyspaces can be created once all nodes "
+          "have been started",
+          args[i + 1]));
+    }
+  }
+  if (keyspace->replicas == 0 || keyspace->replicas > nodes) {
+    return reply.error(fmt::format("ERR {} replicas are not possible: the cluster has {} nodes",
+                                   keyspace->replicas, nodes));
+  }
+  if (keyspace->strong) {
+    if (keyspace->partitions == 0 || keyspace->partitions > cluster::kSlots) {
+      return reply.error(fmt::format("ERR {} partitions are not possible: it is 1 to {}",
+                                     keyspace->partitions, cluster::kSlots));
+    }
+    const std::uint32_t first = std::max(state.next, free);
+    if (first + keyspace->partitions > kMostPartitions) {
+      return reply.error(
+          fmt::format("ERR too many partitions: {} are in use or have been, which leaves {} of {}",
+                      first, kMostPartitions - std::min(first, kMostPartitions), kMostPartitions));
+    }
+    keyspace->first = static_cast<PartitionId>(first);
+    put(context, kNextKey, std::to_string(first + keyspace->partitions));
+  }
+  keyspace->lines = state.lines;
+  put(context, key_of(keyspace->name), cluster::encode(*keyspace));
+  count_change(context, state);
+}
+
+void alter(Context& context, Args args) {
+  Reply& reply = context.reply;
+  if (args.size() < 5) return reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  const Keyspace* found = find(state, args[2]);
+  if (found == nullptr) {
+    return reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
+  }
+  Keyspace keyspace = *found;
+  for (std::size_t i = 3; i < args.size();) {
+    const std::string_view option = args[i++];
+    if (equals_ignore_case(option, "deadline")) {
+      if (i == args.size() || !read_number(args[i], keyspace.deadline_ms)) {
+        return reply.error(kSyntaxError);
+      }
+      ++i;
+      continue;
+    }
+    const bool read = equals_ignore_case(option, "read");
+    const auto level = cluster::leading_level(args.subspan(i));
+    if ((!read && !equals_ignore_case(option, "write")) || !level) {
+      return reply.error(kSyntaxError);
+    }
+    (read ? keyspace.read : keyspace.write) = level->level;
+    i += level->words;
+  }
+  put(context, key_of(keyspace.name), cluster::encode(keyspace));
+  count_change(context, state);
+}
+
+void drop(Context& context, Args args) {
+  if (args.size() != 3) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  if (find(state, args[2]) == nullptr) {
+    return context.reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
+  }
+  context.write(context.keep(key_of(args[2]))).remove();
+  count_change(context, state);
+}
+
+}  // namespace
+
+void meta_command(Context& context, Args args) {
+  constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
+      {"join", join}, {"create", create}, {"alter", alter}, {"drop", drop}};
+  for (const auto& [name, execute] : kCommands) {
+    if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
+  }
+  context.reply.error("ERR no such entry of the metadata group");
+}
+
+cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
+  MetaState read = read_state(state);
+  return cluster::KeyspaceTable(read.version, std::move(read.keyspaces));
+}
+
+}  // namespace even

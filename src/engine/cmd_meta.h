@@ -1,0 +1,33 @@
+// The entries of the metadata group: what EVEN.KEYSPACE comes to, and the nodes' joining. Each is
+// executed by every member, on the group's state and by its words alone. See docs/groups.md.
+//
+//   even.meta JOIN node line
+//   even.meta CREATE keyspace free [number name]...
+//   even.meta ALTER name [READ level] [WRITE level] [DEADLINE ms]
+//   even.meta DROP name
+//
+// `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
+// `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
+// all have joined. JOIN replies +OK, the others the version of the keyspaces that they lead to.
+//
+// The keys: "keyspace:<name>", "node:<number>" (the line), "next" (a partition's id) and
+// "version".
+#pragma once
+
+#include <string_view>
+
+#include "cluster/keyspace_table.h"
+#include "engine/context.h"
+
+namespace even {
+
+inline constexpr std::string_view kMetaCommand = "even.meta";
+// Of all keyspaces together, those of `default` included.
+inline constexpr std::uint32_t kMostPartitions = 60'000;
+
+void meta_command(Context& context, Args args);
+
+// What the state of the metadata group says.
+cluster::KeyspaceTable keyspaces_of(const PartitionState& state);
+
+}  // namespace even

@@ -1,0 +1,120 @@
+#include "engine/cmd_meta.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/test_keyspace.h"
+
+namespace even {
+namespace {
+
+using cluster::Keyspace;
+using cluster::Level;
+using testing::HasSubstr;
+
+class MetaCommands : public testing::Test {
+ protected:
+  std::string run(std::initializer_list<std::string_view> words) {
+    return keyspace.run(meta_command, Args(words.begin(), words.size()));
+  }
+  // As a node of a map of n1, n2 and n3 with 256 partitions asks for it.
+  std::string create(const Keyspace& wanted) {
+    return run(
+        {kMetaCommand, "CREATE", cluster::encode(wanted), "257", "1", "n1", "2", "n2", "3", "n3"});
+  }
+  void join_all() {
+    for (const std::string_view node : {"1", "2", "3"}) {
+      EXPECT_EQ(run({kMetaCommand, "JOIN", node, "77"}), "+OK\r\n");
+    }
+  }
+  cluster::KeyspaceTable table() const { return keyspaces_of(keyspace.state(0)); }
+  static Keyspace strong(std::string name, std::string prefix, std::uint16_t partitions = 16) {
+    return {.name = std::move(name),
+            .prefix = std::move(prefix),
+            .strong = true,
+            .replicas = 3,
+            .partitions = partitions,
+            .read = {Level::Kind::kLinearizable},
+            .write = {Level::Kind::kLinearizable}};
+  }
+
+  TestKeyspace keyspace{1, 1};
+};
+
+TEST_F(MetaCommands, AKeyspaceGetsPartitionsOfItsOwnAndTheMembersThatHaveJoined) {
+  join_all();
+  EXPECT_EQ(run({kMetaCommand, "JOIN", "2", "78"}), "+OK\r\n");  // a new line takes the old's place
+  EXPECT_EQ(table().version(), 0u);
+  EXPECT_EQ(create(strong("orders", "o:")), ":1\r\n");
+  EXPECT_EQ(create(strong("accounts", "o:a:", 4)), ":2\r\n");
+  EXPECT_EQ(create({.name = "cache", .prefix = "c:", .replicas = 3}), ":3\r\n");
+
+  const cluster::KeyspaceTable now = table();
+  EXPECT_EQ(now.version(), 3u);
+  ASSERT_EQ(now.keyspaces().size(), 3u);
+  EXPECT_EQ(now.find("orders")->first, 257);
+  EXPECT_EQ(now.find("accounts")->first, 273);
+  EXPECT_EQ(now.find("cache")->first, 0);
+  const std::vector<std::pair<NodeNumber, std::uint16_t>> lines = {{1, 77}, {2, 78}, {3, 77}};
+  EXPECT_EQ(now.find("orders")->lines, lines);
+}
+
+TEST_F(MetaCommands, WhatCannotBeCreatedIsRefusedAndChangesNothing) {
+  EXPECT_EQ(run({kMetaCommand, "JOIN", "1", "77"}), "+OK\r\n");
+  EXPECT_THAT(create(strong("orders", "o:")), HasSubstr("node n2 has not joined the cluster yet"));
+  join_all();
+  EXPECT_EQ(create(strong("orders", "o:")), ":1\r\n");
+  EXPECT_THAT(create(strong("orders", "p:")), HasSubstr("there is a keyspace 'orders' already"));
+  EXPECT_THAT(create(strong("others", "o:")), HasSubstr("is that of the keyspace 'orders'"));
+  EXPECT_THAT(create(strong("others", "")), HasSubstr("the empty prefix"));
+  EXPECT_THAT(create(strong("default", "p:")), HasSubstr("cannot be called 'default'"));
+  EXPECT_THAT(create(strong("a b", "p:")), HasSubstr("cannot be called 'a b'"));
+  EXPECT_THAT(create(strong("others", "p:", 16385)), HasSubstr("malformed"));
+  Keyspace many = strong("others", "p:");
+  many.replicas = 4;
+  EXPECT_THAT(create(many), HasSubstr("4 replicas are not possible: the cluster has 3 nodes"));
+  EXPECT_THAT(run({kMetaCommand, "CREATE", "x", "257"}), HasSubstr("malformed"));
+  EXPECT_THAT(run({kMetaCommand, "CREATE"}), HasSubstr("syntax"));
+  EXPECT_THAT(run({kMetaCommand, "FORGET"}), HasSubstr("no such entry"));
+  EXPECT_EQ(table().version(), 1u);
+  EXPECT_EQ(table().keyspaces().size(), 1u);
+}
+
+TEST_F(MetaCommands, IdsOfPartitionsAreNeverUsedAgainAndEnd) {
+  join_all();
+  for (const std::string_view name : {"a", "b", "c"}) {
+    EXPECT_EQ(create(strong(std::string(name), std::string(name), 16384))[0], ':');
+    EXPECT_EQ(run({kMetaCommand, "DROP", name})[0], ':');
+  }
+  EXPECT_THAT(create(strong("d", "d", 16384)), HasSubstr("too many partitions: 49409"));
+  EXPECT_EQ(create(strong("d", "d", 10591))[0], ':');
+  EXPECT_EQ(table().find("d")->first, 49409);
+  EXPECT_THAT(create(strong("e", "e", 1)), HasSubstr("which leaves 0 of 60000"));
+}
+
+TEST_F(MetaCommands, LevelsAndDeadlineCanBeAltered) {
+  join_all();
+  EXPECT_EQ(create(strong("orders", "o:")), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "ALTER", "orders", "READ", "BOUNDED", "500", "DEADLINE", "900"}),
+            ":2\r\n");
+  EXPECT_EQ(table().find("orders")->read, (Level{Level::Kind::kBounded, 500}));
+  EXPECT_EQ(table().find("orders")->deadline_ms, 900);
+  EXPECT_EQ(table().find("orders")->first, 257);
+  EXPECT_THAT(run({kMetaCommand, "ALTER", "others", "DEADLINE", "900"}), HasSubstr("no keyspace"));
+  EXPECT_THAT(run({kMetaCommand, "ALTER", "orders", "DEADLINE", "soon"}), HasSubstr("syntax"));
+  EXPECT_THAT(run({kMetaCommand, "ALTER", "orders", "PREFIX", "p:"}), HasSubstr("syntax"));
+  EXPECT_EQ(table().version(), 2u);
+}
+
+TEST_F(MetaCommands, WhatIsDroppedIsGoneAndItsNameFree) {
+  join_all();
+  EXPECT_EQ(create(strong("orders", "o:")), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "DROP", "orders"}), ":2\r\n");
+  EXPECT_TRUE(table().keyspaces().empty());
+  EXPECT_THAT(run({kMetaCommand, "DROP", "orders"}), HasSubstr("no keyspace 'orders'"));
+  EXPECT_EQ(create(strong("orders", "o:")), ":3\r\n");
+  EXPECT_EQ(table().find("orders")->first, 273);
+}
+
+}  // namespace
+}  // namespace even
