@@ -237,7 +237,8 @@ Result<std::function<Result<LogPosition>(ShardId)>> needed_positions(const std::
 }
 
 // Returns whether the log is whole afterwards.
-Result<bool> repair_shard(Disk& disk, ShardId shard, LogPosition needed, bool discard) {
+Result<bool> repair_shard(Disk& disk, Identity& identity, ShardId shard, LogPosition needed,
+                          bool discard) {
   const auto plan = plan_log_repair(disk, shard, needed);
   if (!plan) return std::unexpected(plan.error());
   if (plan->damage.empty()) {
@@ -258,6 +259,13 @@ Result<bool> repair_shard(Disk& disk, ShardId shard, LogPosition needed, bool di
     if (!discard) {
       fmt::print("Shard {}: nothing was changed. --discard goes ahead\n", shard);
       return false;
+    }
+    // As a member of groups the node may have forgotten what it has promised: it begins a new line,
+    // and so is another member.
+    identity.line = 0;
+    identity.run = 0;
+    if (auto written = write_identity(disk, identity); !written) {
+      return std::unexpected(written.error());
     }
   }
   if (auto repaired = repair_log(disk, shard, *plan); !repaired)
@@ -283,7 +291,7 @@ int repair(const Options& options) {
   if (!disk) return complain(disk.error());
   const auto text = read_file(**disk, "identity");
   if (!text) return complain(text.error());
-  const auto identity = decode_identity(*text);
+  auto identity = decode_identity(*text);
   if (!identity) return complain(identity.error());
   const auto needed = needed_positions(options.dir);
   if (!needed) return complain(needed.error());
@@ -291,7 +299,7 @@ int repair(const Options& options) {
   for (ShardId shard = 0; shard < identity->shards; ++shard) {
     const auto from = (*needed)(shard);
     if (!from) return complain(from.error());
-    const auto repaired = repair_shard(**disk, shard, *from, options.discard);
+    const auto repaired = repair_shard(**disk, *identity, shard, *from, options.discard);
     if (!repaired) return complain(repaired.error());
     whole = whole && *repaired;
   }

@@ -36,6 +36,8 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});
   }
   options.cluster_id = node.config.cluster.id;
+  options.map = node.config.cluster;
+  options.shards = shards;
   options.log.fsync = policy_of(node.config.log.fsync);
   options.log.segment_bytes = node.config.log.segment_bytes;
   options.pass_bytes = node.config.store.pass_bytes;

@@ -29,6 +29,8 @@ constexpr std::uint64_t kChangedShare = 8;
 constexpr std::int64_t kStorePatienceUs = 1'000'000;
 // How long clients may take to read their last replies when the node stops.
 constexpr std::chrono::seconds kDrainTime{2};
+// And how long other nodes may take to lead the groups that this one leads.
+constexpr std::chrono::seconds kLeadingTime{1};
 // How long bringing the store up to date may take then.
 constexpr std::chrono::seconds kStoreTime{30};
 
@@ -223,7 +225,13 @@ void ShardThread::tick() {
   if (now_us >= drain_deadline_us_) {
     for (const auto& client : clients_to_close()) client->close("the node stops");
   }
-  if (clients_to_close().empty() && router_.idle() && !lease_.lent() && may_stop(now_us)) {
+  if (lease_.lent()) return;
+  // Others lead before the links to them end.
+  if (!links_ended_ && (!shard_->leads_any() || now_us >= leading_deadline_us_)) {
+    links_ended_ = true;
+    peers_.stop();
+  }
+  if (links_ended_ && clients_to_close().empty() && router_.idle() && may_stop(now_us)) {
     drained_->set_value();
     drained_.reset();
   }
@@ -299,6 +307,7 @@ std::future<void> ShardThread::drain(const StopRequest& request) {
     drained_ = std::move(promise);
     const std::int64_t now_us = clock_.monotonic_us();
     drain_deadline_us_ = now_us;
+    leading_deadline_us_ = now_us + std::chrono::microseconds(kLeadingTime).count();
     if (request.wait_for_clients) {
       drain_deadline_us_ += std::chrono::microseconds(kDrainTime).count();
     }
@@ -310,7 +319,7 @@ std::future<void> ShardThread::drain(const StopRequest& request) {
         shard_->store_changes();
       });
     }
-    peers_.stop();
+    lease_.when_free([this] { shard_->stop_leading(); });
     for (const auto& client : clients_to_close()) client->finish();
   });
   return future;

@@ -235,6 +235,8 @@ class ShardThread {
   std::promise<Result<>> recovered_;
   std::optional<std::promise<void>> drained_;
   std::int64_t drain_deadline_us_ = 0;
+  std::int64_t leading_deadline_us_ = 0;
+  bool links_ended_ = false;
   std::int64_t store_deadline_us_ = 0;
   std::uint64_t failed_passes_ = 0;  // when the deadline was set
   bool stopped_ = false;

@@ -146,16 +146,6 @@ void PeerHub::flush() {
   for (auto& [node, link] : links_) link->flush();
 }
 
-bool PeerHub::shares_partitions(NodeNumber node) const {
-  const NodeContext& context = thread_.node();
-  for (PartitionId partition = 0; partition < context.placement.partitions(); ++partition) {
-    if (context.shard_of[partition] == thread_.id() && context.placement.holds(node, partition)) {
-      return true;
-    }
-  }
-  return false;
-}
-
 void PeerHub::link_begins(PeerLink& link) {
   const NodeNumber node = link.node();
   const auto self = link.shared_from_this();
@@ -174,7 +164,6 @@ void PeerHub::link_begins(PeerLink& link) {
     last_refusal_.clear();
   }
   spdlog::info("shard {}: link to {} is up", thread_.id(), link.describe());
-  if (!shares_partitions(node)) return;
   thread_.lease().when_free([this, replica = link.replica()] { thread_.shard().link_up(replica); });
 }
 
@@ -202,16 +191,13 @@ void PeerHub::link_ends(PeerLink& link, const std::string& reason) {
     spdlog::warn("shard {}: link to {} is down: {}", thread_.id(), link.describe(), reason);
   }
   thread_.forwarder().link_down(node);
-  if (shares_partitions(node)) {
-    thread_.lease().when_free([this, node] { thread_.shard().link_down(node); });
-  }
+  thread_.lease().when_free([this, node] { thread_.shard().link_down(node); });
   if (link.dialed() && !stopped_) dial_after(node, kFirstWait);
 }
 
 void PeerHub::receive(PeerLink& link, FrameType type, std::string_view body) {
   const NodeNumber node = link.node();
   if (type == FrameType::kShard) {
-    if (!shares_partitions(node)) return link.end("a record for a shard that shares no partition");
     auto deliver = [this, node](PeerLink& link, std::string_view message) {
       if (Result<> result = thread_.shard().receive(node, message); !result) {
         link.end(result.error().message);

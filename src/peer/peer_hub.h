@@ -41,7 +41,7 @@ class PeerHub final : public Transport {
   void send(NodeNumber peer, std::string message) override;
   void send(NodeNumber peer, FrameType type, std::string body);
   // Sends what the turn has queued.
-  void flush();
+  void flush() override;
 
   ShardThread& thread() { return thread_; }
   Hello hello() const;
@@ -62,7 +62,6 @@ class PeerHub final : public Transport {
   void dial_after(NodeNumber node, std::chrono::milliseconds wait);
   void connect(NodeNumber node, const tcp::endpoint& endpoint);
   void dial_failed(NodeNumber node, const std::string& problem, bool refused);
-  bool shares_partitions(NodeNumber node) const;
   std::string name(NodeNumber node) const;
 
   ShardThread& thread_;

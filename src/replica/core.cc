@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "replica/group_format.h"
 
 namespace even {
 namespace {
@@ -75,8 +76,21 @@ ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
     partition->id = placement.partition;
     partition->replicas = placement.replicas;
     slots_.at(placement.partition) = partition.get();
+    all_.push_back(partition.get());
     ids_.push_back(placement.partition);
   }
+}
+
+Partition& ShardCore::add_strong(PartitionId id, std::vector<NodeNumber> replicas) {
+  EVEN_CHECK(id >= options.partition_count && find(id) == nullptr, "a new partition");
+  Partition& partition = *strong_.emplace_back(std::make_unique<Partition>());
+  partition.id = id;
+  partition.replicas = std::move(replicas);
+  if (slots_.size() <= id) slots_.resize(std::size_t{id} + 1, nullptr);
+  slots_[id] = &partition;
+  all_.insert(std::ranges::lower_bound(all_, id, {}, &Partition::id), &partition);
+  give_rows(partition);
+  return partition;
 }
 
 Partition& ShardCore::at(PartitionId id) const {
@@ -315,7 +329,7 @@ bool ShardCore::join_ready() {
 
 bool ShardCore::free_removed() {
   std::size_t limit = kFreedElements;
-  for (const auto& partition : partitions_) {
+  for (Partition* partition : all_) {
     if (partition->state.free_removed(limit)) return false;
   }
   return true;
@@ -382,6 +396,14 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   return {};
 }
 
+void ShardCore::take_group_state(Partition& partition, std::string_view bytes) {
+  const auto state = decoder_.decode(bytes);
+  EVEN_CHECK(state.has_value(), "a state that was checked when it came");
+  append(bytes, partition.id, {});
+  replace_state(partition, *state);
+  ++stats.snapshots_joined;
+}
+
 // The state of a damaged partition becomes: the peer's, and on top of it what the log has. That is
 // joined to nothing. Joined to what is here, under a vector that covers what cannot be read, all of
 // the peer's state that is unreadable here would look as if it had been removed here.
@@ -411,13 +433,17 @@ bool ShardCore::make_anew(Partition& partition, const Record& snapshot) {
   return true;
 }
 
-// The partition becomes this state, joined to nothing.
-void ShardCore::replace_state(Partition& partition, const Record& anew) {
-  const VersionVector lost = partition.state.vector();
+void ShardCore::forget_rows(Partition& partition) {
   partition.taken.reset();  // what a pass has taken is no longer of this state
   partition.state.forget();
   partition.rows->replace(hybrid_clock.tick(turn_ms()).value);
   partition.state.attach(*partition.rows, {});
+}
+
+// The partition becomes this state, joined to nothing.
+void ShardCore::replace_state(Partition& partition, const Record& anew) {
+  const VersionVector lost = partition.state.vector();
+  forget_rows(partition);
   if (EVEN_MUTANT(kRepairKeepsVector)) partition.state.cover(lost);
   join_state(partition, anew);
 }
@@ -429,6 +455,7 @@ bool ShardCore::complete_from_log(const Partition& partition, PartitionState& st
   bool whole = true;
   RecordDecoder decoder;
   const auto take = [&](LogPosition, std::string_view bytes) {
+    if (is_group_log_entry(bytes)) return;
     const auto head = decode_record_head(bytes);
     EVEN_CHECK(head.has_value(), "a record in the log has a head");
     const bool is_state = head->dot.seq == 0;

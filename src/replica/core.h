@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cluster/keyspace_table.h"
 #include "lattice/codec.h"
 #include "replica/log_index.h"
 #include "replica/partition.h"
@@ -26,8 +27,17 @@ class ShardCore {
   // As somebody may look at it or write to it: with all that the log had of it. Has that replayed
   // first, if it has not been.
   Partition& replayed(PartitionId id) const;
+  // Of eventual keyspaces.
   const std::vector<std::unique_ptr<Partition>>& partitions() const { return partitions_; }
   std::span<const PartitionId> partition_ids() const { return ids_; }
+  // Of both kinds, ascending.
+  std::span<Partition* const> all_partitions() const { return all_; }
+  // One of a strong keyspace comes to be, with rows but nothing attached to them.
+  Partition& add_strong(PartitionId id, std::vector<NodeNumber> replicas);
+
+  PartitionId partition_of(std::string_view key) const {
+    return keyspaces->partition_of(key, options.partition_count);
+  }
 
   // Begins a record of this replica, or goes on with the open one if that takes what is intended.
   // `now_ms`: wall clock.
@@ -56,6 +66,12 @@ class ShardCore {
   // Takes in a partition's encoded state from a peer. A damaged partition is made anew from it, if
   // it and the log have all that the partition had seen; if not, nothing happens.
   Result<> take_state(std::string_view bytes);
+
+  // The partition becomes new: what is stored of it goes.
+  void forget_rows(Partition& partition);
+  // The state of a strong partition as another member has it, encoded and checked, takes the place
+  // of what is here.
+  void take_group_state(Partition& partition, std::string_view bytes);
 
   // Frees some of the memory of large collections that have been removed. Returns whether all has
   // been.
@@ -93,6 +109,8 @@ class ShardCore {
   const ReplicaId self;
   Log log;
   LogIndex index;
+  std::shared_ptr<const cluster::KeyspaceTable> keyspaces =
+      std::make_shared<const cluster::KeyspaceTable>();
   HybridClock hybrid_clock;
   ShardStats stats;
   std::uint64_t pending_bytes = 0;
@@ -100,6 +118,8 @@ class ShardCore {
   std::function<void(const RecordHead&)> on_joined;
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
+  // The projection's: gives a new partition its rows.
+  std::function<void(Partition&)> give_rows;
   // Recovery's: replays what is left of a partition.
   std::function<void(Partition&)> replay_now;
 
@@ -121,6 +141,8 @@ class ShardCore {
   bool check_ends(Partition& partition, const Record& record);
 
   std::vector<std::unique_ptr<Partition>> partitions_;
+  std::vector<std::unique_ptr<Partition>> strong_;
+  std::vector<Partition*> all_;
   std::vector<Partition*> slots_;  // by id; null where not held
   std::vector<PartitionId> ids_;
   std::vector<Partition*> open_;  // those with an open record, and maybe some that had one

@@ -14,6 +14,7 @@ enum class Kind : std::uint8_t {
   kOffer = 5,
   kProgress = 6,
   kGroups = 7,
+  kMeta = 8,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -122,6 +123,21 @@ Result<PeerMessage> decode_groups(ByteReader& in) {
   return GroupsMessage{std::move(*messages)};
 }
 
+Result<PeerMessage> decode_meta(ByteReader& in) {
+  MetaMessage message;
+  message.founded = in.get<std::uint8_t>() != 0;
+  const std::uint8_t voters = in.get<std::uint8_t>();
+  for (std::uint8_t i = 0; i < voters && in.ok(); ++i) {
+    const auto member = in.get<std::uint64_t>();
+    if (in.ok() &&
+        (member == consensus::kNoMember || consensus::contains(message.voters, member))) {
+      return fail("malformed message about the metadata group: its voters are none");
+    }
+    consensus::insert(message.voters, member);
+  }
+  return message;
+}
+
 }  // namespace
 
 std::string encode_report(const ReportMessage& message) {
@@ -169,6 +185,19 @@ std::string encode_progress(const SnapshotProgress& message) {
   return out;
 }
 
+std::string encode_meta(const MetaMessage& message) {
+  std::string out = begin(Kind::kMeta);
+  put_little_endian<std::uint8_t>(out, message.founded ? 1 : 0);
+  put_little_endian(out, static_cast<std::uint8_t>(message.voters.size()));
+  for (const consensus::MemberId member : message.voters) put_little_endian(out, member);
+  return out;
+}
+
+bool is_of_groups(std::string_view message) {
+  return !message.empty() &&
+         static_cast<std::uint8_t>(message.front()) >= static_cast<std::uint8_t>(Kind::kGroups);
+}
+
 RecordsBuilder::RecordsBuilder(std::uint64_t number) : message_(begin(Kind::kRecords)) {
   put_little_endian(message_, number);
 }
@@ -209,6 +238,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kGroups:
       message = decode_groups(in);
+      break;
+    case Kind::kMeta:
+      message = decode_meta(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

@@ -83,14 +83,25 @@ struct GroupsMessage {
   std::vector<GroupMessage> messages;
 };
 
+// Whether the sender has a member of the metadata group, and, if it has founded it just now, with
+// which voters.
+struct MetaMessage {
+  bool founded = false;
+  consensus::Members voters;
+};
+
 using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
-                                 SnapshotPiece, SnapshotProgress, GroupsMessage>;
+                                 SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage>;
+
+// Whether it is one of the last two, by its first byte.
+bool is_of_groups(std::string_view message);
 
 std::string encode_report(const ReportMessage& message);
 std::string encode_ack(const AckMessage& message);
 std::string encode_offer(const SnapshotOffer& message);
 std::string encode_piece(const SnapshotPiece& message);
 std::string encode_progress(const SnapshotProgress& message);
+std::string encode_meta(const MetaMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

@@ -171,8 +171,21 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
   EXPECT_FALSE(decode_peer_message(std::string_view(encode_piece(piece())).substr(0, 30)));
 }
 
+TEST(PeerMessage, SaysWhoHasFoundedTheMetadataGroup) {
+  const std::string bytes = encode_meta({.founded = true, .voters = {0x10007, 0x20008}});
+  EXPECT_TRUE(is_of_groups(bytes));
+  EXPECT_FALSE(is_of_groups(encode_ack({1})));
+  const auto message = decoded<MetaMessage>(bytes);
+  EXPECT_TRUE(message.founded);
+  EXPECT_EQ(message.voters, (consensus::Members{0x10007, 0x20008}));
+  EXPECT_FALSE(decode_peer_message(bytes.substr(0, bytes.size() - 1)));
+  std::string twice = bytes;
+  twice.replace(11, 8, bytes.substr(3, 8));
+  EXPECT_THAT(decode_peer_message(twice).error().message, HasSubstr("voters"));
+}
+
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x08").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x09").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

@@ -30,24 +30,27 @@ void answer(std::vector<Projection::Stored>& waiting, const Result<>& outcome) {
 }  // namespace
 
 Projection::Projection(ShardCore& core, RowStore& store) : core_(core), store_(store) {
-  for (const auto& partition : core_.partitions()) {
+  for (Partition* partition : core_.all_partitions()) {
     partition->rows = std::make_unique<PartitionRows>(partition->id, store_);
   }
+  core_.give_rows = [this](Partition& partition) {
+    partition.rows = std::make_unique<PartitionRows>(partition.id, store_);
+    attach(partition);
+  };
+}
+
+void Projection::attach(Partition& partition) {
+  const auto summary = partition.rows->summary();
+  if (!summary) return partition.close(summary.error().message);
+  partition.state.attach(*partition.rows, summary->value_or(PartitionState::Summary{}));
+  const auto expiries = partition.rows->expiries([&](const Changes::Expiry& entry, bool live) {
+    partition.state.restore_expiry(entry, live);
+  });
+  if (!expiries) partition.close(expiries.error().message);
 }
 
 Result<std::optional<LogPosition>> Projection::recover() {
-  for (const auto& partition : core_.partitions()) {
-    const auto summary = partition->rows->summary();
-    if (!summary) {
-      partition->close(summary.error().message);
-      continue;
-    }
-    partition->state.attach(*partition->rows, summary->value_or(PartitionState::Summary{}));
-    const auto expiries = partition->rows->expiries([&](const Changes::Expiry& entry, bool live) {
-      partition->state.restore_expiry(entry, live);
-    });
-    if (!expiries) partition->close(expiries.error().message);
-  }
+  for (Partition* partition : core_.all_partitions()) attach(*partition);
   const auto position = read_position(core_.options.shard, store_);
   if (!position) {
     core_.warn("the store's position cannot be read: " + position.error().message);
@@ -58,8 +61,8 @@ Result<std::optional<LogPosition>> Projection::recover() {
 }
 
 bool Projection::any_closed() const {
-  return std::ranges::any_of(core_.partitions(),
-                             [](const auto& partition) { return partition->rows->closed(); });
+  return std::ranges::any_of(core_.all_partitions(),
+                             [](const Partition* partition) { return partition->rows->closed(); });
 }
 
 bool Projection::all_stored() const {
@@ -67,14 +70,15 @@ bool Projection::all_stored() const {
   // A pass may have taken what came into the log behind its position. Then nothing has changed
   // since, and yet a start would ask for the log from that position on.
   if (store_all_ && !EVEN_MUTANT(kPositionBehind) && position_ < core_.log.barrier() &&
-      !any_closed())
+      settled_ != core_.log.barrier() && !any_closed())
     return false;
-  return std::ranges::none_of(core_.partitions(),
-                              [](const auto& partition) { return partition->state.changed(); });
+  return std::ranges::none_of(core_.all_partitions(), [](const Partition* partition) {
+    return partition->state.changed();
+  });
 }
 
 Result<> Projection::undamaged() const {
-  for (const auto& partition : core_.partitions()) {
+  for (Partition* partition : core_.all_partitions()) {
     if (!partition->damaged()) continue;
     return fail(
         fmt::format("partition {} is damaged: {}", partition->id, *partition->rows->damage()));
@@ -125,14 +129,21 @@ void Projection::begin() {
   begun_ = core_.log.end();
   // What the log has of a closed partition is not in its state, and must stay until it is.
   next_position_ = any_closed() ? position_ : begun_;
+  settled_ = 0;
+  if (!on_begin_ || !on_begin_()) return;
+  (void)core_.log.flush();
+  settled_ = core_.log.barrier();
 }
 
 // Rows of one partition are one state, that at one moment.
 void Projection::take() {
   const std::int64_t started_us = core_.clock.monotonic_us();
-  const auto& partitions = core_.partitions();
-  while (next_ < partitions.size()) {
-    Partition& partition = *partitions[next_];
+  // New ones may have come to be since the last slice.
+  const auto partitions = core_.all_partitions();
+  auto at = std::ranges::lower_bound(partitions, next_, {}, &Partition::id);
+  for (; at != partitions.end(); ++at) {
+    Partition& partition = **at;
+    next_ = partition.id;
     if (partition.state.changed()) {
       if (store_.backlog() > kMaxBacklog) return;
       RowBatch rows;
@@ -140,7 +151,7 @@ void Projection::take() {
       store_.write(std::move(rows));
     }
     ++next_;
-    if (core_.clock.monotonic_us() - started_us > kSliceUs && next_ < partitions.size()) return;
+    if (core_.clock.monotonic_us() - started_us > kSliceUs && at + 1 != partitions.end()) return;
   }
   RowBatch rows;
   write_position(core_.options.shard, next_position_, rows);
@@ -157,7 +168,7 @@ void Projection::commit() {
 void Projection::finish(const Result<>& outcome) {
   if (stage_ == Stage::kSyncing) store_.abandon();
   stage_ = Stage::kIdle;
-  for (const auto& partition : core_.partitions()) {
+  for (Partition* partition : core_.all_partitions()) {
     if (!partition->taken) continue;
     if (outcome) {
       partition->state.stored(*partition->taken);
@@ -184,8 +195,7 @@ void Projection::finish(const Result<>& outcome) {
 bool Projection::fetch(std::span<const Need> needs, std::function<void()> done) {
   std::vector<Fetch> fetches;
   for (const Need& need : needs) {
-    Partition* partition =
-        core_.find(cluster::key_partition(need.key, core_.options.partition_count));
+    Partition* partition = core_.find(core_.partition_of(need.key));
     if (partition == nullptr || partition->rows->closed() || !partition->replayed) continue;
     const PartitionState& state = partition->state;
     const std::uint64_t hash = hash64(need.key);
@@ -262,10 +272,11 @@ void Projection::fetch_elements(const std::vector<Fetch>& fetches, std::function
 }
 
 void Projection::evict(bool may_let_go) {
-  any_cold_ = std::ranges::any_of(
-      core_.partitions(), [](const auto& partition) { return partition->state.any_cold(); });
+  any_cold_ = std::ranges::any_of(core_.all_partitions(), [](const Partition* partition) {
+    return partition->state.any_cold();
+  });
   const auto& pressure = core_.options.memory_pressure;
-  const auto& partitions = core_.partitions();
+  const auto partitions = core_.all_partitions();
   if (!may_let_go || !pressure || partitions.empty()) return;
   const std::int64_t started_us = core_.clock.monotonic_us();
   for (double now = pressure(); now > 1; now = pressure()) {

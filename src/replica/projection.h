@@ -56,6 +56,9 @@ class Projection {
   // The log before this is not needed for recovery.
   LogPosition position() const { return position_; }
   void set_position(LogPosition position) { position_ = next_position_ = begun_ = position; }
+  // Called when a pass begins: puts into the log what a recovery needs that begins here. Whether
+  // there is any such thing.
+  void on_begin(std::function<bool()> callback) { on_begin_ = std::move(callback); }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
 
   StoreStats stats() const {
@@ -86,6 +89,7 @@ class Projection {
   void fetch_objects(std::vector<Fetch> fetches, std::function<void()> done);
   void fetch_elements(const std::vector<Fetch>& fetches, std::function<void()> done);
 
+  void attach(Partition& partition);
   bool due() const;
   bool any_closed() const;
   // The error says which partition is damaged, and how.
@@ -104,9 +108,12 @@ class Projection {
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
   LogPosition begun_ = 0;          // end of the log when that began
-  std::size_t next_ = 0;           // partition to take from
+  std::uint32_t next_ = 0;         // partition to take from, or the next one that there is
   LogPosition barrier_ = 0;        // that must be durable before the store takes the pass in
   std::int64_t retry_us_ = 0;
+  // The end of what was put into the log when it began; 0: nothing.
+  LogPosition settled_ = 0;
+  std::function<bool()> on_begin_;
   std::function<void()> on_stored_;
   std::vector<Stored> asked_;   // want a pass that has not begun
   std::vector<Stored> served_;  // by the pass under way

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "replica/group_format.h"
 
 namespace even {
 namespace {
@@ -51,18 +52,19 @@ Result<> Recovery::scan(const std::optional<LogPosition>& from,
                     core_.log.end(), *from));
   }
   total_ = bytes_;
-  for (const auto& partition : core_.partitions()) {
+  for (Partition* partition : core_.all_partitions()) {
     if (in_log(*partition).records.empty()) {
       end(*partition);
     } else {
       partition->replayed = false;
-      left_.push_back(partition.get());
+      left_.push_back(partition);
     }
   }
   return {};
 }
 
 Result<> Recovery::note(LogPosition frame, std::string_view record) {
+  if (is_group_log_entry(record)) return on_group_entry_(record);
   const auto head = decode_record_head(record);
   if (!head) return fail("a record has no head");
   Partition* partition = core_.find(head->partition);
@@ -86,7 +88,7 @@ Result<> Recovery::note(LogPosition frame, std::string_view record) {
   if (partition->rows->closed()) return {};
   keep(in_log, record);
   if (bytes_ < core_.options.replay_bytes) return {};
-  for (const auto& each : core_.partitions()) {
+  for (Partition* each : core_.all_partitions()) {
     replay_records(*each, this->in_log(*each).records);
     forget_records(this->in_log(*each));
   }

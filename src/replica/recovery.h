@@ -32,6 +32,10 @@ class Recovery {
   Result<> scan(const std::optional<LogPosition>& from,
                 const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
+  // Called with what the log has of groups, in its order, while it is gone through.
+  void on_group_entry(std::function<Result<>(std::string_view)> take) {
+    on_group_entry_ = std::move(take);
+  }
   // Whether everything has been replayed.
   bool done() const { return left_.empty(); }
   // Replays for about options.replay_slice_us, at least a batch of records. Within a turn.
@@ -64,7 +68,10 @@ class Recovery {
 
   Result<> note(LogPosition frame, std::string_view record);
   void keep(InLog& in_log, std::string_view record);
-  InLog& in_log(const Partition& partition) { return in_log_[partition.id]; }
+  InLog& in_log(const Partition& partition) {
+    if (in_log_.size() <= partition.id) in_log_.resize(std::size_t{partition.id} + 1);
+    return in_log_[partition.id];
+  }
   Partition& next() const;
   void replay(Partition& partition);
   void replay_batch(Partition& partition);
@@ -74,6 +81,7 @@ class Recovery {
   void answer();
 
   ShardCore& core_;
+  std::function<Result<>(std::string_view)> on_group_entry_;
   RecordDecoder decoder_;
   std::vector<InLog> in_log_;    // by partition
   std::deque<Partition*> left_;  // those that have not been replayed

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "replica/group_format.h"
 #include "replica/peer_message.h"
 
 namespace even {
@@ -99,9 +100,7 @@ Result<> Replication::receive(NodeNumber node, std::string_view message) {
     on_progress(peer, *progress);
     return {};
   }
-  if (std::holds_alternative<GroupsMessage>(*decoded)) {
-    return fail("a message of groups, and there are none");
-  }
+  if (is_of_groups(message)) return fail("a message that is not about replication");
   on_ack(peer, std::get<AckMessage>(*decoded));
   return {};
 }
@@ -364,6 +363,7 @@ bool Replication::pump_records(Peer& peer) {
   const LogPosition durable = core_.log.durable();
   const auto next =
       core_.log.read(peer.cursor, kBatchBytes, [&](LogPosition frame, std::string_view bytes) {
+        if (is_group_log_entry(bytes)) return;
         const auto head = decode_record_head(bytes);
         EVEN_CHECK(head.has_value(), "a record in the log has a head");
         const auto found = peer.shared.find(head->partition);

@@ -7,10 +7,11 @@
 
 #include "base/check.h"
 #include "base/mutant.h"
-#include "cluster/placement.h"
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
+#include "replica/groups.h"
 #include "replica/key_eviction.h"
+#include "replica/meta_group.h"
 #include "replica/projection.h"
 #include "replica/recovery.h"
 #include "replica/replication.h"
@@ -40,7 +41,7 @@ class Reach : public Keyspace {
   }
 
   PartitionId partition_of(std::string_view key) const override {
-    return cluster::key_partition(key, cores_[0]->options.partition_count);
+    return cores_[0]->partition_of(key);
   }
   PartitionId partition_count() const override { return cores_[0]->options.partition_count; }
   std::span<const PartitionId> partitions() const override { return ids_; }
@@ -85,12 +86,16 @@ struct Shard::Impl {
         projection(core, store),
         recovery(core),
         key_eviction(core),
-        expiry_sweep(core, replication) {
+        expiry_sweep(core, replication),
+        groups(core, transport),
+        meta(core, groups, transport) {
     core.log.on_progress([this] {
       if (released_callback) released_callback();
     });
     core.on_repaired = [this] { projection.request_pass(); };
+    projection.on_begin([this] { return groups.write_anew(); });
     projection.on_stored([this] { trim(); });
+    recovery.on_group_entry([this](std::string_view entry) { return groups.restore(entry); });
   }
 
   Result<> recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress);
@@ -113,6 +118,8 @@ struct Shard::Impl {
   Recovery recovery;
   KeyEviction key_eviction;
   ExpirySweep expiry_sweep;
+  Groups groups;
+  MetaGroup meta;
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
   std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
@@ -127,6 +134,8 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   const auto from = projection.recover();
   if (!from) return std::unexpected(from.error());
   if (const auto scanned = recovery.scan(*from, progress); !scanned) return scanned;
+  if (const auto started = groups.start(); !started) return started;
+  meta.start();
   replayed = recovery.done();
   if (!*from) projection.set_position(core.log.begin());
   if (core.log.cut()) core.warn(*core.log.cut());
@@ -240,7 +249,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
 bool Shard::lists_much(const Command& command, Args args) const {
   if (command.lists == Lists::kNothing) return false;
   ShardCore& core = impl_->core;
-  const PartitionId id = cluster::key_partition(args[1], core.options.partition_count);
+  const PartitionId id = core.partition_of(args[1]);
   try {
     const Object* object = core.replayed(id).state.find(args[1], hash64(args[1]));
     return Listing::applies(object, command.lists, core.options.listing_step) &&
@@ -253,8 +262,7 @@ bool Shard::lists_much(const Command& command, Args args) const {
 std::unique_ptr<Listing> Shard::list(const Command& command, Args args, bool resp3) {
   ShardCore& core = impl_->core;
   ++core.stats.keyspace_hits;
-  Partition& partition =
-      core.replayed(cluster::key_partition(args[1], core.options.partition_count));
+  Partition& partition = core.replayed(core.partition_of(args[1]));
   return std::make_unique<Listing>(partition.state, args[1], command.lists,
                                    core.options.listing_step, resp3);
 }
@@ -270,7 +278,7 @@ void Shard::prefetch(std::span<Lookup> lookups) const {
   bool with_fields = false;
   const ShardCore& core = impl_->core;
   for (Lookup& lookup : lookups) {
-    lookup.partition = cluster::key_partition(lookup.key, core.options.partition_count);
+    lookup.partition = core.partition_of(lookup.key);
     const Partition* partition = core.find(lookup.partition);
     if (partition == nullptr) continue;
     lookup.known = true;
@@ -319,7 +327,7 @@ bool Shard::await_replay(std::span<const Need> needs, std::function<void()> done
   if (impl_->recovery.done()) return false;
   std::vector<PartitionId> partitions;
   for (const Need& need : needs) {
-    partitions.push_back(cluster::key_partition(need.key, impl_->core.options.partition_count));
+    partitions.push_back(impl_->core.partition_of(need.key));
   }
   std::ranges::sort(partitions);
   const auto rest = std::ranges::unique(partitions);
@@ -341,6 +349,7 @@ void Shard::end_turn() {
   core.end_turn();
   impl_->has_more = false;
   impl_->unless_unreadable([this] { impl_->has_more = impl_->core.join_ready(); });
+  impl_->groups.gather();
   if (const auto flushed = core.log.start_flush(); !flushed || core.log.error()) {
     if (core.log.error() != impl_->warned_error)
       core.warn("writes are refused: " + *core.log.error());
@@ -351,13 +360,16 @@ void Shard::end_turn() {
     core.warn("what had not been synced of the log has been written anew and is safe, because " +
               core.log.last_distrust());
   }
-  if (core.options.log.fsync == FsyncPolicy::kAlways && core.log.sync_needed()) {
-    core.log.sync(true);
-  }
+  const bool sync_all = core.options.log.fsync == FsyncPolicy::kAlways;
+  if ((sync_all || impl_->groups.sync_wanted()) && core.log.sync_needed()) core.log.sync(true);
+  // What is durable may let groups write more.
+  if (impl_->groups.complete()) impl_->has_more = true;
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
 }
 
-bool Shard::has_more() const { return impl_->has_more || impl_->replication.has_more(); }
+bool Shard::has_more() const {
+  return impl_->has_more || impl_->groups.has_more() || impl_->replication.has_more();
+}
 
 LogPosition Shard::released() const {
   const Log& log = impl_->core.log;
@@ -390,6 +402,8 @@ void Shard::tick() {
     core.log.sync();
   }
   if (!core.log.error()) impl_->unless_unreadable([this] { impl_->expiry_sweep.tick(); });
+  impl_->groups.tick();
+  impl_->meta.tick();
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   // What has been removed need not be made room for by removing more.
@@ -403,6 +417,8 @@ void Shard::tick() {
 
 void Shard::link_up(ReplicaId peer) {
   impl_->core.close_all();
+  impl_->groups.link_up(peer);
+  impl_->meta.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
   if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
     impl_->peers_up.insert_or_assign(peer.node(), peer);
@@ -412,9 +428,18 @@ void Shard::link_up(ReplicaId peer) {
 }
 void Shard::link_down(NodeNumber peer) {
   impl_->peers_up.erase(peer);
+  impl_->groups.link_down(peer);
+  impl_->meta.link_down(peer);
   impl_->replication.link_down(peer);
 }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
+  if (is_of_groups(message)) {
+    const auto decoded = decode_peer_message(message);
+    if (!decoded) return std::unexpected(decoded.error());
+    const auto* groups = std::get_if<GroupsMessage>(&*decoded);
+    return groups != nullptr ? impl_->groups.receive(peer, *groups)
+                             : impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
+  }
   impl_->core.close_all();
   try {
     return impl_->replication.receive(peer, message);
@@ -422,6 +447,30 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
     return {};  // noted as damage; what is not taken in now is asked for again
   }
 }
+
+void Shard::execute_strong(StrongRequest request, StrongDone done) {
+  Group* group = impl_->groups.find(request.group);
+  if (group == nullptr) return done({StrongOutcome::Kind::kElsewhere});
+  group->execute(std::move(request), std::move(done));
+  impl_->groups.touch(*group);
+}
+bool Shard::has_group(PartitionId group) const { return impl_->groups.find(group) != nullptr; }
+std::vector<GroupStatus> Shard::groups() const { return impl_->groups.status(); }
+void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
+  impl_->core.close_all();
+  impl_->meta.serve(std::move(keyspaces));
+}
+void Shard::on_keyspaces(
+    std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)> callback) {
+  impl_->meta.on_keyspaces(std::move(callback));
+}
+Result<> Shard::found_group(PartitionId group, std::vector<consensus::MemberId> voters,
+                            std::vector<NodeNumber> replicas) {
+  std::ranges::sort(voters);
+  return impl_->groups.found(group, std::move(replicas), {.voters = std::move(voters)});
+}
+void Shard::stop_leading() { impl_->groups.stop_leading(); }
+bool Shard::leads_any() const { return impl_->groups.leads_any(); }
 
 void Shard::store_now(std::move_only_function<void(const Result<>&)> done) {
   impl_->projection.store_now(std::move(done));
@@ -435,6 +484,11 @@ bool Shard::all_stored() const { return impl_->replayed && impl_->projection.all
 std::int64_t Shard::pause_us() const { return impl_->projection.pause_us(); }
 
 Result<> Shard::remove_log() {
+  if (!impl_->groups.empty()) {
+    return fail(
+        "there are strong keyspaces, whose groups stay in the shards that they have: the number "
+        "of shards cannot be changed");
+  }
   for (const auto& partition : impl_->core.partitions()) {
     if (!partition->damaged()) continue;
     return fail(fmt::format("partition {} is damaged and needs the log until it is repaired: {}",

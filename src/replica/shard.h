@@ -21,6 +21,8 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "cluster/cluster_map.h"
+#include "cluster/keyspace_table.h"
 #include "engine/command.h"
 #include "engine/listing.h"
 #include "env/clock.h"
@@ -30,6 +32,7 @@
 #include "log/log.h"
 #include "replica/cache_policy.h"
 #include "replica/cache_shares.h"
+#include "replica/strong.h"
 #include "store/row_store.h"
 
 namespace even {
@@ -45,6 +48,8 @@ class Transport {
  public:
   virtual ~Transport() = default;
   virtual void send(NodeNumber peer, std::string message) = 0;
+  // What has been given to send() leaves now, where it would wait for the end of the turn.
+  virtual void flush() {}
 };
 
 // What made a record: a client's command; the sweep, which purges what has expired, or gives it up
@@ -64,6 +69,10 @@ struct ShardOptions {
   };
   std::vector<Placement> partitions;
   std::string cluster_id;
+  // Where strong partitions are, and who founds the metadata group. No nodes: there is no such
+  // group.
+  cluster::ClusterMap map;
+  ShardId shards = 1;  // of the node
   LogOptions log;
   std::int64_t max_drift_ms = 500;
   std::uint64_t window_bytes = 4 << 20;   // unacknowledged bytes of records per peer
@@ -248,6 +257,24 @@ class Shard {
   void link_down(NodeNumber peer);
   // Bad input is reported as an error, upon which the caller ends the link.
   Result<> receive(NodeNumber peer, std::string_view message);
+
+  // --- Strong keyspaces: see strong.h and docs/groups.md.
+
+  // Executes a request to a group. Within a turn, as execute().
+  void execute_strong(StrongRequest request, StrongDone done);
+  bool has_group(PartitionId group) const;
+  std::vector<GroupStatus> groups() const;
+  // From now on keys are looked up by this. Groups begin that this node is to have.
+  void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);
+  // Called with the keyspaces as this node knows them, at once and when they have changed. Of the
+  // shard that has the metadata group.
+  void on_keyspaces(std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)> callback);
+  // Begins a group, unless it is there. All its members do the same.
+  Result<> found_group(PartitionId group, std::vector<consensus::MemberId> voters,
+                       std::vector<NodeNumber> replicas);
+  // Hands the leadership of groups over, over the next turns, and takes none any more.
+  void stop_leading();
+  bool leads_any() const;
 
   // Has all that has been executed so far stored, over the next ticks. done(outcome) is called on
   // the shard's thread, unless the shard is destroyed before.

@@ -25,8 +25,8 @@ enum class StrongRead : std::uint8_t {
 struct StrongRequest {
   PartitionId group = 0;
   bool resp3 = false;
-  bool transaction = false;       // the reply is an array of the commands' replies
-  std::vector<Args> commands;     // arity checked; one unless it is a transaction
+  bool transaction = false;    // the reply is an array of the commands' replies
+  std::vector<Args> commands;  // arity checked; one unless it is a transaction
   struct Watched {
     Args words;
     std::string_view reply;  // in RESP2
@@ -46,14 +46,15 @@ struct StrongOutcome {
     kElsewhere,  // nothing was done and nothing will be: ask `leader`, or, if that is 0, later
     kRefused,    // the same; `reply` is the error to show
     kStale,      // kBounded: not fresh enough here; nothing was done
+    kUnknown,    // it may have been executed, or will be
   };
   Kind kind = Kind::kReply;
   std::string reply;           // RESP
   NodeNumber leader = 0;       // kElsewhere
   consensus::Index index = 0;  // kReply: what has been applied of the group
 };
-// Called once, on the shard's thread, in this turn or a later one; of a proposal whose outcome
-// stays unknown, not before it is known.
+// Called once, on the shard's thread, in this turn or a later one: of what was proposed, when it is
+// known what has become of it, however long that takes.
 using StrongDone = std::move_only_function<void(StrongOutcome)>;
 
 struct GroupStatus {

@@ -1,0 +1,576 @@
+#include "replica/group.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/mutant.h"
+#include "engine/cmd_meta.h"
+
+namespace even {
+namespace {
+
+using consensus::Entry;
+using consensus::EntryKind;
+using consensus::Index;
+using consensus::MemberId;
+
+// A read that has heard nothing of its index for so long asks elsewhere.
+constexpr std::int64_t kReadPatienceUs = 1'000'000;
+// Where the log of a group begins that is founded.
+constexpr Index kFirstIndex = 1;
+// Keys that one entry purges.
+constexpr std::size_t kPurgedKeys = 1'000;
+// Before the names of keys that only groups use.
+constexpr std::string_view kOncePrefix{"\0once:", 6};
+
+// What the commands of an entry, or of a read, see: the group's partition, which they reach by any
+// key.
+class GroupKeyspace final : public Keyspace {
+ public:
+  GroupKeyspace(const Partition& partition, std::int64_t now_ms)
+      : partition_(partition), now_ms_(now_ms) {}
+
+  PartitionId partition_of(std::string_view) const override { return partition_.id; }
+  PartitionId partition_count() const override { return 1; }
+  std::span<const PartitionId> partitions() const override { return {&partition_.id, 1}; }
+  const PartitionState& state(PartitionId) const override { return partition_.state; }
+  std::vector<NodeNumber> replicas(PartitionId) const override { return partition_.replicas; }
+  // There is one history of it.
+  bool replicated(PartitionId) const override { return false; }
+  Record begin(PartitionId, const WriteIntent&) override {
+    return Record::begin(partition_.id, kGroupOrigin, Hlc::at(now_ms_), partition_.state.vector());
+  }
+
+ private:
+  const Partition& partition_;
+  const std::int64_t now_ms_;
+};
+
+bool writes(const StrongRequest& request) {
+  if (!request.watched.empty() || !request.once.empty()) return true;
+  return std::ranges::any_of(request.commands, [](Args words) {
+    const Command* command = find_command(words);
+    return command == nullptr || (command->flags & kWrite) != 0;
+  });
+}
+
+StrongOutcome refused(std::string error) {
+  return {StrongOutcome::Kind::kRefused, "-" + std::move(error) + "\r\n"};
+}
+
+std::vector<NodeNumber> nodes_of(const consensus::Members& members) {
+  std::vector<NodeNumber> nodes;
+  for (const MemberId member : members) nodes.push_back(node_of(member));
+  return nodes;
+}
+
+}  // namespace
+
+Group::Group(ShardCore& core, Partition& partition, MemberId self)
+    : core_(core), partition_(partition), self_(self), next_context_(core.random.next()) {
+  log_.make_snapshot = [this] { return make_snapshot(); };
+}
+
+// --- Recovery
+
+// What is stored may be behind a base, if the pass that was to store more has failed: then the
+// entries up to the base are needed. A base whose entry is not in the log is that of a snapshot.
+void Group::restore(const GroupBase& base) {
+  if (log_.term(base.index) == base.term && base.index > applied()) return;
+  log_.set_base(base.index, base.term);
+  configuration_ = base.configuration;
+}
+
+Result<> Group::restore(const Entry& entry) {
+  if (log_.put(entry)) return {};
+  return fail(fmt::format("group {}: its log has entry {} behind entry {}", id(), entry.index,
+                          log_.last_index()));
+}
+
+Result<> Group::start() {
+  // A group begins with nothing at this index.
+  if (log_.first_index() - 1 == kFirstIndex) partition_.state.cover(Dot{kGroupIndex, kFirstIndex});
+  consensus::Options options;
+  options.self = self_;
+  options.heartbeat_ticks = 2;
+  hard_state_.commit = std::max(hard_state_.commit, log_.first_index() - 1);
+  auto raft = consensus::Raft::start(options, log_, core_.random,
+                                     {.hard_state = hard_state_,
+                                      .configuration = configuration_,
+                                      .applied = log_.first_index() - 1});
+  if (!raft) return fail(fmt::format("group {}: {}", id(), raft.error().message));
+  raft_.emplace(std::move(*raft));
+  return {};
+}
+
+Result<> Group::found(consensus::Configuration configuration) {
+  configuration_ = std::move(configuration);
+  // A member that is not in it yet begins with nothing.
+  const Index index = configuration_.voters.empty() ? 0 : kFirstIndex;
+  hard_state_ = {.term = index, .commit = index};
+  log_.set_base(index, index);
+  write_anew();
+  return start();
+}
+
+void Group::write_anew() {
+  const auto append = [this](auto encode, const auto& what) {
+    core_.log.append(256, [&](std::string& out) { encode(what, out); });
+  };
+  const Index applied = raft_ ? this->applied() : log_.first_index() - 1;
+  const auto term = log_.term(applied);
+  EVEN_CHECK(term.has_value(), "the entry that was applied last is known");
+  append(encode_group_base, GroupBase{id(), self_, applied, *term, configuration_});
+  append(encode_group_state,
+         GroupState{id(),
+                    {hard_state_.term, hard_state_.vote,
+                     std::min(std::max(hard_state_.commit, applied), log_.last_index())}});
+  for (Index i = applied + 1; i <= log_.last_index(); ++i) {
+    const Entry& entry = log_.at(i);
+    core_.log.append(entry.bytes(),
+                     [&](std::string& out) { encode_group_entry(id(), entry, out); });
+  }
+}
+
+// --- Requests
+
+void Group::refuse(StrongDone& done) {
+  StrongOutcome outcome{StrongOutcome::Kind::kElsewhere};
+  if (!leads()) outcome.leader = leader();
+  done(std::move(outcome));
+}
+
+void Group::execute(StrongRequest request, StrongDone done) {
+  if (halted_) {
+    return done(
+        refused(fmt::format("IOERR group {}: a part of it cannot be read on this node", id())));
+  }
+  if (writes(request)) return propose(request, std::move(done));
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  Read read{std::move(request), std::move(done), now_us};
+  switch (read.request.read) {
+    case StrongRead::kLinearizable:
+      if (!leads()) return refuse(read.done);
+      new_reads_.push_back(std::move(read));
+      return;
+    case StrongRead::kBounded:
+      if (now_us - confirmed_us_ > read.request.bound_ms * 1000) {
+        new_reads_.push_back(std::move(read));
+        return;
+      }
+      break;
+    case StrongRead::kSequential:
+      read.index = read.request.after;
+      break;
+    case StrongRead::kOne:
+      break;
+  }
+  if (!answer(read)) waiting_.push_back(std::move(read));
+}
+
+std::expected<consensus::Proposed, consensus::Refusal> Group::propose(GroupProposal proposal) {
+  last_instant_ms_ = std::max(last_instant_ms_, now_ms());
+  proposal.instant_ms = last_instant_ms_;
+  proposal.seed = core_.random.next();
+  return raft_->propose(encode_proposal(proposal));
+}
+
+void Group::propose(const StrongRequest& request, StrongDone done) {
+  if (!leads()) return refuse(done);
+  if (core_.log.error()) {
+    return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
+  }
+  GroupProposal proposal;
+  proposal.transaction = request.transaction;
+  proposal.once = request.once;
+  proposal.once_ms = request.once_ms;
+  for (const Args words : request.commands) {
+    proposal.commands.emplace_back(words.begin(), words.end());
+  }
+  for (const auto& watched : request.watched) {
+    proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
+  }
+  const auto proposed = propose(std::move(proposal));
+  if (!proposed) {
+    if (proposed.error() == consensus::Refusal::kTooMuchUncommitted) {
+      return done(refused(
+          fmt::format("UNAVAILABLE group {}: {}", id(), consensus::to_string(proposed.error()))));
+    }
+    return refuse(done);
+  }
+  proposals_.push_back({proposed->index, proposed->term, request.resp3, std::move(done)});
+}
+
+// Whether something has expired by then that the group's clock does not hide yet.
+bool Group::shows_expired(std::int64_t now_ms) {
+  partition_.state.lapse(clock_ms());
+  const auto next = partition_.state.next_expiry_ms();
+  return next && *next <= now_ms;
+}
+
+bool Group::propose_purge(std::int64_t now_ms) {
+  if (purge_term_ == raft_->term() && purge_index_ > applied()) return true;
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kPurge;
+  last_instant_ms_ = std::max(last_instant_ms_, now_ms);
+  const auto proposed = propose(std::move(proposal));
+  if (!proposed) return false;
+  purge_index_ = proposed->index;
+  purge_term_ = proposed->term;
+  return true;
+}
+
+// --- A turn
+
+Result<> Group::step(consensus::Message message) {
+  if (const auto stepped = raft_->step(std::move(message)); !stepped) {
+    return fail(fmt::format("group {}: {}", id(), stepped.error().message));
+  }
+  return {};
+}
+
+void Group::tick() {
+  raft_->tick();
+  if (leads() && !halted_ && (shows_expired(now_ms()) || partition_.state.lapsed_keys() > 0)) {
+    propose_purge(now_ms());
+  }
+  const std::int64_t given_up_us = core_.clock.monotonic_us() - kReadPatienceUs;
+  for (auto asked = asking_.begin(); asked != asking_.end();) {
+    std::erase_if(asked->second, [&](Read& read) {
+      if (read.since_us > given_up_us) return false;
+      refuse(read.done);
+      return true;
+    });
+    asked = asked->second.empty() ? asking_.erase(asked) : std::next(asked);
+  }
+}
+
+// One index for all that have come in this turn.
+void Group::ask_for_indices() {
+  if (new_reads_.empty()) return;
+  const std::uint64_t context = ++next_context_;
+  std::vector<Read> reads = std::exchange(new_reads_, {});
+  if (raft_->read_index(context)) {
+    asking_.emplace(context, std::move(reads));
+    return;
+  }
+  for (Read& read : reads) refuse(read.done);
+}
+
+void Group::collect(const Send& send) {
+  ask_for_indices();
+  while (raft_->has_ready()) {
+    consensus::Ready ready = raft_->take();
+    for (auto& message : ready.messages) send(std::move(message));
+    if (ready.write) begin_write(*ready.write);
+    if (!ready.committed.empty() && !halted_) {
+      try {
+        for (const Entry& entry : ready.committed) {
+          apply(entry);
+        }
+        raft_->applied(ready.committed.back().index);
+        configuration_ = raft_->configuration();
+        log_.trim(applied(), kept_bytes_);
+      } catch (const Unreadable& error) {
+        halted_ = true;
+        core_.warn(fmt::format("group {} stops on this node: {}", id(), error.what()));
+        stop_leading();
+      }
+      if (on_applied) on_applied();
+    }
+    for (const consensus::ReleasedRead& read : ready.reads) {
+      const auto asked = asking_.find(read.context);
+      if (asked == asking_.end()) continue;
+      std::vector<Read> reads = std::move(asked->second);
+      asking_.erase(asked);
+      release(reads, read.index);
+    }
+    for (const std::uint64_t context : ready.refused_reads) {
+      const auto asked = asking_.find(context);
+      if (asked == asking_.end()) continue;
+      for (Read& read : asked->second) refuse(read.done);
+      asking_.erase(asked);
+    }
+  }
+  answer_reads();
+}
+
+void Group::begin_write(consensus::Write& write) {
+  if (write.hard_state) {
+    hard_state_ = *write.hard_state;
+    core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
+  }
+  if (write.snapshot) install(*write.snapshot);
+  for (const Entry& entry : write.entries) {
+    EVEN_CHECK(log_.put(entry), "the core writes entries in their order");
+    core_.log.append(entry.bytes(),
+                     [&](std::string& out) { encode_group_entry(id(), entry, out); });
+  }
+  writes_.push_back({write.id, core_.log.barrier(), std::move(write.messages)});
+}
+
+void Group::durable(LogPosition position, const Send& send) {
+  while (!writes_.empty() && writes_.front().position <= position) {
+    Write write = std::move(writes_.front());
+    writes_.pop_front();
+    raft_->written(write.id);
+    for (auto& message : write.messages) send(std::move(message));
+  }
+}
+
+void Group::install(const consensus::Snapshot& snapshot) {
+  core_.log.append(256, [&](std::string& out) {
+    encode_group_base({id(), self_, snapshot.index, snapshot.term, snapshot.configuration}, out);
+  });
+  core_.take_group_state(partition_, snapshot.data.view());
+  EVEN_CHECK(applied() == snapshot.index, "a snapshot is what it says: checked when it came");
+  log_.set_base(snapshot.index, snapshot.term);
+  configuration_ = snapshot.configuration;
+  halted_ = false;
+  while (!proposals_.empty() && proposals_.front().index <= snapshot.index) {
+    proposals_.front().done({StrongOutcome::Kind::kUnknown});
+    proposals_.pop_front();
+  }
+  if (on_applied) on_applied();
+}
+
+consensus::SnapshotPointer Group::make_snapshot() const {
+  if (halted_) return nullptr;
+  auto snapshot = std::make_shared<consensus::Snapshot>();
+  snapshot->index = applied();
+  snapshot->term = *log_.term(snapshot->index);
+  snapshot->configuration = configuration_;
+  try {
+    snapshot->data = ShardCore::encode_state(id(), partition_.state);
+  } catch (const Unreadable&) {
+    return nullptr;
+  }
+  return snapshot;
+}
+
+// --- Entries
+
+void Group::apply(const Entry& entry) {
+  if (entry.index <= applied()) return;  // what is stored has it
+  EVEN_CHECK(entry.index == applied() + 1, "entries are applied in their order");
+  const bool is_own = !proposals_.empty() && proposals_.front().index == entry.index &&
+                      proposals_.front().term == entry.term;
+  std::string reply;
+  if (entry.kind == EntryKind::kNormal) {
+    const auto proposal = decode_proposal(entry.data.view());
+    // One that cannot be read is one everywhere, and changes nothing anywhere.
+    if (proposal) {
+      reply = apply(*proposal, is_own && proposals_.front().resp3);
+      partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
+                                                  std::max(proposal->instant_ms, clock_ms()), 1))});
+    } else {
+      reply = "-ERR the entry of the group's log cannot be read\r\n";
+    }
+  }
+  partition_.state.cover(Dot{kGroupIndex, entry.index});
+  // Whatever else was proposed for this place is not in the log and will never be.
+  while (!proposals_.empty() && proposals_.front().index <= entry.index) {
+    Proposal proposal = std::move(proposals_.front());
+    proposals_.pop_front();
+    if (proposal.index == entry.index && proposal.term == entry.term) {
+      proposal.done({StrongOutcome::Kind::kReply, std::move(reply), 0, entry.index});
+    } else {
+      refuse(proposal.done);
+    }
+  }
+}
+
+std::string Group::apply(const GroupProposal& proposal, bool resp3) {
+  const std::int64_t now_ms = std::max(proposal.instant_ms, clock_ms());
+  Random random(proposal.seed);
+  if (proposal.kind == GroupProposal::Kind::kPurge) {
+    purge(now_ms);
+    return "+OK\r\n";
+  }
+  for (const GroupProposal::Watched& watched : proposal.watched) {
+    std::string seen;
+    Reply reply(seen, false);
+    run(watched.words, reply, now_ms, random);
+    if (seen != watched.reply) {
+      std::string none;
+      Reply(none, resp3).null_array();
+      return none;
+    }
+  }
+  std::vector<Args> commands(proposal.commands.begin(), proposal.commands.end());
+  if (!proposal.once.empty()) return run_once(proposal, commands, random);
+  return run(commands, proposal.transaction, resp3, now_ms, random);
+}
+
+std::string Group::run(std::span<const Args> commands, bool transaction, bool resp3,
+                       std::int64_t now_ms, Random& random) {
+  std::string out;
+  Reply reply(out, resp3);
+  if (transaction) reply.array(commands.size());
+  for (const Args words : commands) run(words, reply, now_ms, random);
+  return out;
+}
+
+void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
+  Handler handler = meta_command;
+  if (id() != meta_partition(core_.options.partition_count)) {
+    const Command* command = words.empty() ? nullptr : find_command(words);
+    if (command == nullptr || command->scope != Scope::kKeys || command->handler == nullptr) {
+      return reply.error(unknown_command(words));
+    }
+    if (const std::string error = check_arity(*command, words); !error.empty()) {
+      return reply.error(error);
+    }
+    handler = command->handler;
+  }
+  GroupKeyspace keyspace(partition_, now_ms);
+  Context context(keyspace, reply, random, now_ms);
+  handler(context, words);
+  commit(context);
+}
+
+// Everything that is read for it is read before anything changes.
+void Group::commit(Context& context) {
+  PartitionState& state = partition_.state;
+  for (auto& write : context.writes()) state.prepare(write.record.delta, write.record.context);
+  for (auto& write : context.writes()) {
+    state.join_part(write.record.delta, write.record.context);
+    state.cover(write.record.dot());
+  }
+}
+
+// The reply is kept as a string of the partition that expires: so it is stored, moved and forgotten
+// like everything else.
+std::string Group::run_once(const GroupProposal& proposal, std::span<const Args> commands,
+                            Random& random) {
+  const std::int64_t now_ms = std::max(proposal.instant_ms, clock_ms());
+  const std::string key = std::string(kOncePrefix).append(proposal.once);
+  GroupKeyspace keyspace(partition_, now_ms);
+  std::string unused;
+  Reply no_reply(unused, false);
+  {
+    const Context context(keyspace, no_reply, random, now_ms);
+    const Object* object = context.find(key);
+    std::string scratch;
+    if (object != nullptr) return std::string(object->string().value(scratch));
+  }
+  std::string reply = run(commands, proposal.transaction, false, now_ms, random);
+  Context context(keyspace, no_reply, random, now_ms);
+  KeyWriter& writer = context.write(key);
+  writer.set_string(reply, false);
+  writer.expire_at(now_ms + proposal.once_ms);
+  commit(context);
+  return reply;
+}
+
+void Group::purge(std::int64_t now_ms) {
+  PartitionState& state = partition_.state;
+  state.lapse(now_ms);
+  std::vector<std::string> names;
+  state.lapsed(now_ms, kPurgedKeys,
+               [&](std::string_view key, const Object&) { names.emplace_back(key); });
+  Record record = Record::begin(id(), kGroupOrigin, Hlc::at(now_ms), partition_.state.vector());
+  for (const std::string& name : names) {
+    KeyDelta& key = record.delta.keys.emplace_back();
+    key.key = name;
+    key.full = true;
+  }
+  if (names.empty()) return;
+  state.prepare(record.delta, record.context);
+  state.join_part(record.delta, record.context);
+  state.cover(record.dot());
+  core_.stats.keys_expired += names.size();
+}
+
+// --- Reads
+
+void Group::release(std::vector<Read>& reads, Index index) {
+  for (Read& read : reads) {
+    read.index = index;
+    if (index <= applied()) confirmed_us_ = std::max(confirmed_us_, read.since_us);
+    waiting_.push_back(std::move(read));
+  }
+}
+
+void Group::answer_reads() {
+  if (waiting_.empty()) return;
+  std::vector<Read> reads = std::exchange(waiting_, {});
+  for (Read& read : reads) {
+    if (!answer(read)) waiting_.push_back(std::move(read));
+  }
+}
+
+bool Group::answer(Read& read) {
+  if (read.index > applied()) return false;
+  const bool current = read.request.read == StrongRead::kLinearizable;
+  // What the leader's clock says has expired is not shown; nor is it hidden before an entry says
+  // so, since another leader's clock may be behind.
+  const std::int64_t now_ms = current ? this->now_ms() : clock_ms();
+  if (current && shows_expired(now_ms)) {
+    if (!leads() || !propose_purge(now_ms)) {
+      refuse(read.done);
+      return true;
+    }
+    read.index = purge_index_;
+    return false;
+  }
+  StrongOutcome outcome;
+  outcome.index = applied();
+  Random random(core_.random.next());
+  try {
+    outcome.reply =
+        run(read.request.commands, read.request.transaction, read.request.resp3, now_ms, random);
+  } catch (const Unreadable& error) {
+    outcome = refused(fmt::format("IOERR {}", error.what()));
+  }
+  read.done(std::move(outcome));
+  return true;
+}
+
+// --- Membership and leadership
+
+void Group::unreachable(MemberId member) {
+  raft_->report_unreachable(member);
+  raft_->report_snapshot(member, false);
+}
+
+void Group::stop_leading() {
+  raft_->allow_leading(false);
+  if (!leads()) return;
+  const MemberId successor = raft_->best_successor();
+  if (successor != consensus::kNoMember) (void)raft_->transfer_leadership(successor);
+}
+
+void Group::step_down() {
+  raft_->allow_leading(false);
+  raft_->step_down();
+}
+
+Result<> Group::change(const consensus::ConfigurationChange& change) {
+  const auto proposed = raft_->propose_configuration(change);
+  if (!proposed) return fail(std::string(consensus::to_string(proposed.error())));
+  return {};
+}
+
+GroupStatus Group::status() const {
+  GroupStatus status;
+  status.group = id();
+  status.leader = leader();
+  status.leads = leads();
+  status.term = raft_->term();
+  status.committed = raft_->log().committed();
+  status.applied = applied();
+  const auto& configuration = raft_->configuration();
+  status.voters = nodes_of(configuration.voters);
+  status.learners = nodes_of(configuration.learners);
+  if (!leads()) return status;
+  for (const auto& [member, progress] : raft_->progress()) {
+    if (member == self_) continue;
+    status.lags.emplace_back(node_of(member), raft_->log().last() - progress.match);
+  }
+  return status;
+}
+
+}  // namespace even

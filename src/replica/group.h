@@ -1,0 +1,168 @@
+// One group of a strong keyspace, as a member has it: the consensus core, the log it reads, what
+// waits for its entries, and how these are applied to the partition. See docs/groups.md.
+//
+// Invariant: the partition's state is the execution of the group's entries up to one index, which
+// is in its vector under kGroupIndex; it follows from these entries alone. What an entry is
+// executed by, an instant and a seed, is in the entry.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "consensus/raft.h"
+#include "replica/core.h"
+#include "replica/group_format.h"
+#include "replica/group_log.h"
+#include "replica/strong.h"
+
+namespace even {
+
+// The origin of what a group's entries write: to the lattice, a group is one replica.
+inline constexpr ReplicaId kGroupOrigin = ReplicaId::make(0xffff, 1, 1);
+// Not origins, but counted in a strong partition's vector as if they were, so that they are stored
+// and moved with it: the index of the last entry that has been applied, and its instant, in
+// milliseconds.
+inline constexpr ReplicaId kGroupIndex = ReplicaId::make(0xffff, 1, 2);
+inline constexpr ReplicaId kGroupClock = ReplicaId::make(0xffff, 1, 3);
+
+class Group {
+ public:
+  using Send = std::function<void(consensus::Message)>;
+
+  // `core`, `partition` and `random` outlive this.
+  Group(ShardCore& core, Partition& partition, consensus::MemberId self);
+  Group(const Group&) = delete;
+
+  PartitionId id() const { return partition_.id; }
+  Partition& partition() { return partition_; }
+
+  // --- Recovery. What the shard's log has of the group, in its order; then start().
+  void restore(const GroupBase& base);
+  void restore(const consensus::HardState& state) { hard_state_ = state; }
+  Result<> restore(const consensus::Entry& entry);
+  Result<> start();
+  // In place of these, for a group that begins: writes its base. All its voters do the same.
+  Result<> found(consensus::Configuration configuration);
+
+  // --- A turn.
+  void execute(StrongRequest request, StrongDone done);
+  Result<> step(consensus::Message message);
+  // Time: `kGroupTickUs` have passed.
+  void tick();
+  bool has_ready() const { return raft_->has_ready() || !new_reads_.empty(); }
+  // Puts what is to be written into the log's buffer, sends what may go at once, applies what is
+  // committed and answers what waited for it.
+  void collect(const Send& send);
+  // The log is durable up to here.
+  void durable(LogPosition position, const Send& send);
+  // Until what has been written is durable, something waits.
+  bool waits_for_log() const { return !writes_.empty(); }
+
+  // The log's buffer gets all that a recovery needs which begins here.
+  void write_anew();
+
+  void unreachable(consensus::MemberId member);
+  // Hands leadership over, if it has it, and takes none any more; or takes it again.
+  void stop_leading();
+  void may_lead() { raft_->allow_leading(true); }
+  // The disk fails: others should lead.
+  void step_down();
+  void transfer_to(consensus::MemberId member) { (void)raft_->transfer_leadership(member); }
+  Result<> change(const consensus::ConfigurationChange& change);
+
+  const consensus::Raft& raft() const { return *raft_; }
+  bool leads() const { return raft_->role() == consensus::Role::kLeader; }
+  NodeNumber leader() const { return node_of(raft_->leader()); }
+  consensus::Index applied() const { return partition_.state.vector()[kGroupIndex]; }
+  std::int64_t clock_ms() const {
+    return static_cast<std::int64_t>(partition_.state.vector()[kGroupClock]);
+  }
+  // Something of it could not be read, so that it can apply nothing more.
+  bool halted() const { return halted_; }
+  GroupStatus status() const;
+  // Nodes that are to have it without a vote; those that are to have one are the partition's
+  // replicas.
+  const std::vector<NodeNumber>& learners() const { return learners_; }
+  void set_learners(std::vector<NodeNumber> learners) { learners_ = std::move(learners); }
+  // Of entries in memory.
+  void limit_log(std::uint64_t bytes) { kept_bytes_ = bytes; }
+  // Called when an entry has been applied, or a state taken over.
+  std::function<void()> on_applied;
+
+ private:
+  struct Write {
+    consensus::WriteId id;
+    LogPosition position;
+    std::vector<consensus::Message> messages;
+  };
+  struct Proposal {
+    consensus::Index index;
+    consensus::Term term;
+    bool resp3;
+    StrongDone done;
+  };
+  struct Read {
+    StrongRequest request;
+    StrongDone done;
+    std::int64_t since_us;
+    consensus::Index index = 0;  // to be applied before
+  };
+
+  void propose(const StrongRequest& request, StrongDone done);
+  std::expected<consensus::Proposed, consensus::Refusal> propose(GroupProposal proposal);
+  // Proposes that the group's clock moves on to `now_ms`, unless that is under way.
+  bool propose_purge(std::int64_t now_ms);
+  bool shows_expired(std::int64_t now_ms);
+  void ask_for_indices();
+  void begin_write(consensus::Write& write);
+  void install(const consensus::Snapshot& snapshot);
+  void apply(const consensus::Entry& entry);
+  std::string apply(const GroupProposal& proposal, bool resp3);
+  std::string run(std::span<const Args> commands, bool transaction, bool resp3, std::int64_t now_ms,
+                  Random& random);
+  void run(Args words, Reply& reply, std::int64_t now_ms, Random& random);
+  std::string run_once(const GroupProposal& proposal, std::span<const Args> commands,
+                       Random& random);
+  void purge(std::int64_t now_ms);
+  void commit(Context& context);
+  void release(std::vector<Read>& reads, consensus::Index index);
+  void answer_reads();
+  // Whether it has been answered.
+  bool answer(Read& read);
+  void refuse(StrongDone& done);
+  std::int64_t now_ms() const { return std::max(core_.clock.wall_ms(), clock_ms()); }
+  consensus::SnapshotPointer make_snapshot() const;
+
+  ShardCore& core_;
+  Partition& partition_;
+  const consensus::MemberId self_;
+  GroupLog log_;
+  std::optional<consensus::Raft> raft_;
+  consensus::HardState hard_state_;  // as it was written last
+  // As of what has been applied.
+  consensus::Configuration configuration_;
+  std::vector<NodeNumber> learners_;
+  std::uint64_t kept_bytes_ = 1 << 20;
+  bool halted_ = false;
+
+  std::deque<Write> writes_;        // that are not durable, in their order
+  std::deque<Proposal> proposals_;  // of this member, by index
+  std::vector<Read> new_reads_;     // that ask for an index in the end of the turn
+  std::uint64_t next_context_;
+  std::map<std::uint64_t, std::vector<Read>> asking_;  // by context
+  std::vector<Read> waiting_;                          // for their index to be applied
+  std::int64_t confirmed_us_ = INT64_MIN;  // what is applied here was all that was committed then
+  consensus::Index purge_index_ = 0;       // of the last proposal of a purge in this reign
+  consensus::Term purge_term_ = 0;
+  std::int64_t last_instant_ms_ = 0;  // that was proposed
+};
+
+// Between two ticks of the core.
+inline constexpr std::int64_t kGroupTickUs = 50'000;
+
+}  // namespace even

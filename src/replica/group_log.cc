@@ -1,0 +1,63 @@
+#include "replica/group_log.h"
+
+#include "base/check.h"
+
+namespace even {
+
+using consensus::Entry;
+
+std::optional<consensus::Term> GroupLog::term(Index index) const {
+  if (index == before_) return before_term_;
+  if (index < before_ || index > last_index()) return std::nullopt;
+  return at(index).term;
+}
+
+bool GroupLog::entries(Index from, Index to, std::size_t max_bytes,
+                       std::vector<Entry>& entries) const {
+  if (from <= before_ || to > last_index() + 1 || from >= to) return false;
+  std::size_t bytes = 0;
+  for (Index i = from; i < to; ++i) {
+    bytes += at(i).bytes();
+    if (bytes > max_bytes && i > from) break;
+    entries.push_back(at(i));
+  }
+  return true;
+}
+
+void GroupLog::set_base(Index index, Term base_term) {
+  if (term(index) != base_term) {
+    entries_.clear();
+    bytes_ = 0;
+    before_ = index;
+    before_term_ = base_term;
+    return;
+  }
+  trim(index, 0);
+}
+
+bool GroupLog::put(const Entry& entry) {
+  if (entry.index <= before_) return true;  // it has been applied
+  if (entry.index > last_index() + 1) return false;
+  if (entry.index <= last_index()) {
+    if (at(entry.index).term == entry.term) return true;
+    while (last_index() >= entry.index) {
+      bytes_ -= entries_.back().bytes();
+      entries_.pop_back();
+    }
+  }
+  entries_.push_back(entry);
+  bytes_ += entry.bytes();
+  return true;
+}
+
+void GroupLog::trim(Index index, std::uint64_t bytes) {
+  EVEN_CHECK(index <= last_index(), "only what is there can go");
+  while (before_ < index && bytes_ > bytes) {
+    bytes_ -= entries_.front().bytes();
+    before_term_ = entries_.front().term;
+    before_ = entries_.front().index;
+    entries_.pop_front();
+  }
+}
+
+}  // namespace even

@@ -1,0 +1,53 @@
+// The log of one group, as far as it is in memory: what recovery found or a turn appended to the
+// shard's log, from some way before what has been applied. See docs/groups.md, "The log".
+//
+// Invariants: entries follow each other without a gap; the entry before the first one is known by
+// its index and term; nothing that has not been applied goes.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "consensus/log.h"
+
+namespace even {
+
+class GroupLog final : public consensus::LogReader {
+ public:
+  using Index = consensus::Index;
+  using Term = consensus::Term;
+
+  // Makes a snapshot of what has been applied, for a follower that is too far behind.
+  std::function<consensus::SnapshotPointer()> make_snapshot;
+
+  Index first_index() const override { return before_ + 1; }
+  Index last_index() const override { return before_ + entries_.size(); }
+  std::optional<Term> term(Index index) const override;
+  bool entries(Index from, Index to, std::size_t max_bytes,
+               std::vector<consensus::Entry>& entries) const override;
+  consensus::SnapshotPointer snapshot() const override {
+    return make_snapshot ? make_snapshot() : nullptr;
+  }
+
+  const consensus::Entry& at(Index index) const { return entries_[index - before_ - 1]; }
+  std::uint64_t bytes() const { return bytes_; }
+
+  // The log begins behind this entry. What follows it stays if the entry is in the log.
+  void set_base(Index index, Term term);
+  // Appends the entry. One that is there already changes nothing; if another one is in its place,
+  // that and what follows it goes. False, and nothing is done, if it would leave a gap.
+  bool put(const consensus::Entry& entry);
+  // Lets go of the oldest entries up to `index` while they have more than `bytes`.
+  void trim(Index index, std::uint64_t bytes);
+
+ private:
+  Index before_ = 0;
+  Term before_term_ = 0;
+  std::deque<consensus::Entry> entries_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace even

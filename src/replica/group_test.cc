@@ -1,0 +1,268 @@
+// Groups on real shards: their log, recovery, snapshots, reads, expiry and members.
+#include "replica/group.h"
+
+#include <gmock/gmock.h>
+
+#include "replica/test_groups.h"
+
+namespace even {
+namespace {
+
+using test::GroupCluster;
+using test::GroupNode;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr PartitionId kMeta = 1;
+constexpr PartitionId kGroup = 2;
+
+// Founded by hand on all nodes.
+void found(GroupCluster& cluster) {
+  std::vector<consensus::MemberId> voters;
+  std::vector<NodeNumber> replicas;
+  for (const auto& node : cluster.nodes) {
+    voters.push_back(member_of(node->replica()));
+    replicas.push_back(node->number);
+  }
+  for (const auto& node : cluster.nodes) {
+    ASSERT_TRUE(node->shard->found_group(kGroup, voters, replicas));
+  }
+}
+
+void expect_equal_states(GroupCluster& cluster) {
+  const PartitionState* first = nullptr;
+  for (const auto& node : cluster.nodes) {
+    const PartitionState* state = node->shard->state(kGroup);
+    ASSERT_NE(state, nullptr);
+    EXPECT_EQ(state->digest(), state->recompute_digest());
+    if (first == nullptr) first = state;
+    EXPECT_EQ(state->vector(), first->vector());
+    EXPECT_EQ(state->digest(), first->digest());
+  }
+}
+
+TEST(Group, OfOneNodeExecutesAtOnce) {
+  GroupCluster cluster(1);
+  found(cluster);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"set", "k", "v"}), "+OK\r\n");
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "k"}), "$1\r\nv\r\n");
+  EXPECT_EQ(cluster.run_strong(kGroup, {"incr", "n"}), ":1\r\n");
+  EXPECT_THAT(cluster.run_strong(kGroup, {"incr", "k"}), StartsWith("-ERR value is not"));
+}
+
+TEST(Group, MembersExecuteTheSame) {
+  GroupCluster cluster(3);
+  found(cluster);
+  for (int i = 0; i < 100; ++i) {
+    cluster.run_strong(kGroup, {"sadd", "s", "m" + std::to_string(i)});
+  }
+  const std::string popped = cluster.run_strong(kGroup, {"spop", "s", "30"});
+  EXPECT_THAT(popped, StartsWith("*30\r\n"));
+  EXPECT_EQ(cluster.run_transaction(kGroup, {{"incr", "n"}, {"incr", "n"}, {"get", "n"}}),
+            "*3\r\n:1\r\n:2\r\n$1\r\n2\r\n");
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
+TEST(Group, WithoutAMajorityAnswersNothing) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "k", "v"}), "+OK\r\n");
+  GroupNode* leader = cluster.leader(kGroup);
+  for (const auto& node : cluster.nodes) {
+    if (node.get() != leader) cluster.cuts.insert({leader->number, node->number});
+  }
+  // What it has proposed is answered when it is known what has become of it: by the others.
+  auto lost = std::make_shared<std::optional<StrongOutcome>>();
+  const std::vector<std::string_view> words{"set", "k", "w"};
+  StrongRequest request;
+  request.group = kGroup;
+  request.commands.emplace_back(words);
+  leader->shard->execute_strong(std::move(request),
+                                [lost](StrongOutcome outcome) { *lost = std::move(outcome); });
+  const auto read = cluster.ask(*leader, kGroup, {{"get", "k"}});
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, StrongOutcome::Kind::kElsewhere);
+  EXPECT_FALSE(*lost);
+  const auto old = cluster.ask(*leader, kGroup, {{"get", "k"}}, StrongRead::kOne);
+  ASSERT_TRUE(old);
+  EXPECT_EQ(old->reply, "$1\r\nv\r\n");
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != leader; }));
+  EXPECT_EQ(cluster.run_strong(kGroup, {"set", "k", "x"}), "+OK\r\n");
+  cluster.cuts.clear();
+  ASSERT_TRUE(cluster.run_until([&] { return lost->has_value(); }));
+  EXPECT_EQ((*lost)->kind, StrongOutcome::Kind::kElsewhere);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "k"}), "$1\r\nx\r\n");
+}
+
+TEST(Group, RestartsKeepWhatWasAcknowledged) {
+  GroupCluster cluster(3);
+  for (const auto& node : cluster.nodes) node->pass_bytes = 20'000;
+  for (NodeNumber n = 1; n <= 3; ++n) {
+    cluster.at(n).crash();
+    cluster.at(n).start();
+  }
+  found(cluster);
+  int written = 0;
+  for (int round = 0; round < 12; ++round) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string value(static_cast<std::size_t>(i) * 10, 'x');
+      ASSERT_EQ(cluster.run_strong(kGroup, {"set", "k" + std::to_string(i), value}), "+OK\r\n");
+      ASSERT_EQ(cluster.run_strong(kGroup, {"incr", "n"}),
+                ":" + std::to_string(++written) + "\r\n");
+    }
+    GroupNode& node = cluster.at(static_cast<NodeNumber>(round % 3 + 1));
+    node.crash();
+    cluster.run(round % 2 * 300);
+    node.start();
+    if (round % 4 == 3) {
+      for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).crash();
+      for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).start();
+    }
+  }
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "n"}), "$3\r\n" + std::to_string(written) + "\r\n");
+  cluster.run(500);
+  expect_equal_states(cluster);
+}
+
+TEST(Group, AMemberThatIsFarBehindGetsASnapshot) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "before", "1"}), "+OK\r\n");
+  GroupNode* away = nullptr;
+  for (const auto& node : cluster.nodes) {
+    if (node.get() != cluster.leader(kGroup)) away = node.get();
+  }
+  away->crash();
+  const std::string value(100'000, 'x');
+  for (int i = 0; i < 60; ++i) {
+    ASSERT_EQ(cluster.run_strong(kGroup, {"set", "k" + std::to_string(i % 3), value}), "+OK\r\n");
+  }
+  away->start();
+  const auto caught_up = [&] {
+    return away->shard->groups()[0].applied == cluster.leader(kGroup)->shard->groups()[0].applied;
+  };
+  ASSERT_TRUE(cluster.run_until(caught_up));
+  EXPECT_EQ(away->shard->stats().snapshots_joined, 1u);
+  cluster.run(300);
+  expect_equal_states(cluster);
+  away->crash();
+  away->start();
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "after", "1"}), "+OK\r\n");
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
+TEST(Group, ExpiryIsDecidedByEntries) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "k", "v", "px", "300"}), "+OK\r\n");
+  EXPECT_THAT(cluster.run_strong(kGroup, {"pttl", "k"}), StartsWith(":2"));
+  cluster.run(100);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "k"}), "$1\r\nv\r\n");
+  cluster.run(300);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "k"}), "$-1\r\n");
+  cluster.run(300);
+  for (const auto& node : cluster.nodes) EXPECT_EQ(node->shard->state(kGroup)->live_keys(), 0u);
+  expect_equal_states(cluster);
+}
+
+TEST(Group, OnceIsOnce) {
+  GroupCluster cluster(3);
+  found(cluster);
+  const auto once = [&](const char* id) {
+    auto outcome = std::make_shared<std::optional<StrongOutcome>>();
+    static const std::vector<std::string_view> words{"incr", "n"};
+    for (int tries = 0; tries < 20 && !(*outcome); ++tries) {
+      GroupNode* leader = cluster.leader(kGroup);
+      StrongRequest request;
+      request.group = kGroup;
+      request.once = id;
+      request.once_ms = 5'000;
+      request.commands.emplace_back(words);
+      if (leader != nullptr) {
+        leader->shard->execute_strong(
+            std::move(request), [outcome](StrongOutcome given) { *outcome = std::move(given); });
+      }
+      cluster.run(100);
+    }
+    return (*outcome)->reply;
+  };
+  EXPECT_EQ(once("a"), ":1\r\n");
+  EXPECT_EQ(once("a"), ":1\r\n");
+  EXPECT_EQ(once("b"), ":2\r\n");
+  cluster.leader(kGroup)->crash();
+  cluster.run(300);
+  EXPECT_EQ(once("a"), ":1\r\n");
+  cluster.run(6'000);
+  EXPECT_EQ(once("a"), ":3\r\n");
+}
+
+TEST(Group, ANodeThatLostItsDiskLearnsBeforeItVotes) {
+  GroupCluster cluster(3);
+  found(cluster);
+  for (int i = 0; i < 20; ++i) cluster.run_strong(kGroup, {"incr", "n"});
+  GroupNode& lost = cluster.at(2);
+  const auto old = member_of(lost.replica());
+  lost.wipe();
+  cluster.run(1'000);
+  lost.start();
+  // It knows of no group, until somebody tells it to have one.
+  ASSERT_TRUE(lost.shard->found_group(kGroup, {}, {1, 2, 3}));
+  const auto replaced = [&] {
+    const auto status = cluster.status(2, kGroup);
+    return status && status->voters.size() == 3 && status->applied > 20;
+  };
+  ASSERT_TRUE(cluster.run_until(replaced));
+  EXPECT_NE(member_of(lost.replica()), old);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"incr", "n"}), ":21\r\n");
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
+// --- The metadata group
+
+TEST(MetaGroup, IsFoundedOnceAndHoldsKeyspaces) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);  // all nodes have been noted
+  cluster::Keyspace keyspace{.name = "orders", .prefix = "o:"};
+  keyspace.strong = true;
+  keyspace.replicas = 3;
+  keyspace.partitions = 4;
+  const std::string created = cluster.run_strong(
+      kMeta,
+      {"even.meta", "create", cluster::encode(keyspace), "2", "1", "n1", "2", "n2", "3", "n3"});
+  ASSERT_THAT(created, StartsWith(":"));
+  const auto all_have_leaders = [&] {
+    for (PartitionId id = 2; id < 6; ++id) {
+      if (cluster.leader(id) == nullptr) return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(cluster.run_until(all_have_leaders));
+  EXPECT_EQ(cluster.run_strong(3, {"set", "o:1", "v"}), "+OK\r\n");
+  for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).crash();
+  for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).start();
+  ASSERT_TRUE(cluster.run_until(all_have_leaders));
+  EXPECT_EQ(cluster.run_strong(3, {"get", "o:1"}), "$1\r\nv\r\n");
+}
+
+TEST(MetaGroup, ANodeWithAnEmptyDiskJoinsAndFoundsNoOther) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);
+  GroupNode& lost = cluster.at(1);  // the one that has founded it
+  lost.wipe();
+  cluster.run(1'500);
+  lost.start();
+  const auto is_member = [&] {
+    const auto status = cluster.status(1, kMeta);
+    return status && status->voters.size() == 3 && status->leader != 0 && status->applied > 4;
+  };
+  EXPECT_TRUE(cluster.run_until(is_member));
+  EXPECT_THAT(lost.warnings, ::testing::IsEmpty());
+}
+
+}  // namespace
+}  // namespace even

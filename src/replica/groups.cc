@@ -1,0 +1,351 @@
+#include "replica/groups.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/mutant.h"
+#include "lattice/codec.h"
+
+namespace even {
+namespace {
+
+using consensus::MemberId;
+
+constexpr std::size_t kMessageBytes = 256 << 10;  // of messages to one node that travel together
+constexpr std::uint64_t kLogBytes = 64 << 20;     // of entries that all groups keep for followers
+constexpr std::uint64_t kLeastLogBytes = 64 << 10;
+constexpr std::uint64_t kMostLogBytes = 4 << 20;
+// How often it is looked whether a group is led by the node that is to lead it.
+constexpr std::int64_t kPreferIntervalUs = 2'000'000;
+// And whether its members are those that it is to have.
+constexpr std::int64_t kMaintainIntervalUs = 200'000;
+// A member that lacks no more entries than this has caught up.
+constexpr consensus::Index kCaughtUp = 64;
+
+// Whether the state in a snapshot is of this group and as of the index that the snapshot names.
+bool is_state_of(PartitionId group, const consensus::Snapshot& snapshot) {
+  RecordDecoder decoder;
+  const auto state = decoder.decode(snapshot.data.view());
+  return state && state->origin.value == 0 && state->partition == group && state->delta.full &&
+         state->context[kGroupIndex] == snapshot.index;
+}
+
+}  // namespace
+
+Groups::Groups(ShardCore& core, Transport& transport) : core_(core), transport_(transport) {}
+
+Group* Groups::find(PartitionId id) const {
+  const auto found = groups_.find(id);
+  return found == groups_.end() ? nullptr : found->second.get();
+}
+
+// --- Recovery
+
+Result<> Groups::restore(std::string_view log_entry) {
+  const auto decoded = decode_group_log_entry(log_entry);
+  if (!decoded) return std::unexpected(decoded.error());
+  if (const auto* base = std::get_if<GroupBase>(&*decoded)) {
+    // Of another life of the directory: others have to add this one, which begins with nothing.
+    if (base->self != self()) {
+      groups_.erase(base->group);
+      return {};
+    }
+    auto& group = groups_[base->group];
+    if (!group) {
+      Partition* partition = core_.find(base->group);
+      if (partition == nullptr) partition = &core_.add_strong(base->group, {});
+      group = std::make_unique<Group>(core_, *partition, self());
+    }
+    group->restore(*base);
+    return {};
+  }
+  if (const auto* end = std::get_if<GroupEnd>(&*decoded)) {
+    groups_.erase(end->group);
+    return {};
+  }
+  // What comes before the first base is of an earlier part of the log, and has been applied.
+  if (const auto* state = std::get_if<GroupState>(&*decoded)) {
+    if (Group* group = find(state->group)) group->restore(state->state);
+    return {};
+  }
+  const auto& entry = std::get<GroupEntry>(*decoded);
+  Group* group = find(entry.group);
+  return group == nullptr ? Result<>() : group->restore(entry.entry);
+}
+
+Result<> Groups::start() {
+  for (auto& [id, group] : groups_) {
+    core_.replayed(id);
+    if (const auto started = group->start(); !started) return started;
+    touch(*group);
+  }
+  return {};
+}
+
+Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
+                       consensus::Configuration configuration) {
+  if (find(id) != nullptr) return {};
+  Partition* partition = core_.find(id);
+  if (partition == nullptr) partition = &core_.add_strong(id, std::move(replicas));
+  auto& group = groups_[id];
+  group = std::make_unique<Group>(core_, *partition, self());
+  // What the store may have is of another life of the group.
+  if (!partition->state.vector().empty() || partition->damaged()) core_.forget_rows(*partition);
+  if (const auto founded = group->found(std::move(configuration)); !founded) return founded;
+  touch(*group);
+  return {};
+}
+
+void Groups::end(PartitionId id) {
+  Group* group = find(id);
+  if (group == nullptr) return;
+  core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
+  core_.forget_rows(group->partition());
+  groups_.erase(id);
+}
+
+// --- Links
+
+MemberId Groups::member_at(NodeNumber node) const {
+  if (node == core_.options.node) return self();
+  const auto found = members_.find(node);
+  return found == members_.end() ? consensus::kNoMember : found->second;
+}
+
+void Groups::link_up(ReplicaId peer) { members_[peer.node()] = member_of(peer); }
+
+void Groups::link_down(NodeNumber node) {
+  const MemberId member = member_at(node);
+  members_.erase(node);
+  outgoing_.erase(node);
+  if (member == consensus::kNoMember) return;
+  for (auto& [id, group] : groups_) {
+    group->unreachable(member);
+    touch(*group);
+  }
+}
+
+Result<> Groups::receive(NodeNumber node, const GroupsMessage& messages) {
+  if (core_.log.error()) return {};  // they will be sent again
+  for (const GroupMessage& received : messages.messages) {
+    const consensus::Message& message = received.message;
+    if (message.from != member_at(node)) {
+      return fail(fmt::format("group {}: a message of member {:x}, which node {} is not",
+                              received.group, message.from, node));
+    }
+    Group* group = find(received.group);
+    // It may not have begun here yet, or this node was another member when the message left.
+    if (group == nullptr || message.to != self()) continue;
+    if (message.snapshot && !is_state_of(received.group, *message.snapshot)) {
+      return fail(fmt::format("group {}: a snapshot that is not what it says", received.group));
+    }
+    if (const auto stepped = group->step(message); !stepped) return stepped;
+    touch(*group);
+  }
+  return {};
+}
+
+void Groups::send(const consensus::Message& message, PartitionId group) {
+  const NodeNumber node = node_of(message.to);
+  const auto linked = members_.find(node);
+  if (linked == members_.end() || linked->second != message.to) {
+    if (Group* sender = find(group); sender != nullptr && message.snapshot) {
+      sender->unreachable(message.to);
+    }
+    return;
+  }
+  GroupsBuilder& builder = outgoing_[node];
+  builder.add(group, message);
+  if (builder.bytes() >= kMessageBytes) {
+    transport_.send(node, builder.take());
+    outgoing_.erase(node);
+  }
+}
+
+void Groups::flush() {
+  for (auto& [node, builder] : outgoing_) {
+    if (!builder.empty()) transport_.send(node, builder.take());
+  }
+  outgoing_.clear();
+}
+
+// --- Turns
+
+void Groups::touch(Group& group) { touched_.push_back(group.id()); }
+
+void Groups::gather() {
+  std::ranges::sort(touched_);
+  const auto rest = std::ranges::unique(touched_);
+  touched_.erase(rest.begin(), rest.end());
+  for (const PartitionId id : std::exchange(touched_, {})) {
+    Group* group = find(id);
+    if (group == nullptr || !group->has_ready()) continue;
+    group->collect([&](const consensus::Message& message) { send(message, id); });
+    if (find(id) == group) wait_for_log(*group);
+  }
+  if (outgoing_.empty()) return;
+  flush();
+  transport_.flush();
+}
+
+void Groups::wait_for_log(const Group& group) {
+  if (group.waits_for_log() && std::ranges::find(waiting_, group.id()) == waiting_.end()) {
+    waiting_.push_back(group.id());
+  }
+}
+
+bool Groups::complete() {
+  const LogPosition before = core_.log.barrier();
+  const LogPosition durable = core_.log.durable();
+  for (const PartitionId id : std::exchange(waiting_, {})) {
+    Group* group = find(id);
+    if (group == nullptr) continue;
+    group->durable(durable, [&](const consensus::Message& message) { send(message, id); });
+    wait_for_log(*group);
+    if (group->has_ready()) touch(*group);
+  }
+  gather();
+  flush();
+  return core_.log.barrier() != before;
+}
+
+bool Groups::write_anew() {
+  for (auto& [id, group] : groups_) group->write_anew();
+  return !groups_.empty();
+}
+
+void Groups::tick() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (groups_.empty() || now_us - last_tick_us_ < kGroupTickUs) return;
+  last_tick_us_ = now_us;
+  follow_disk();
+  const std::uint64_t bytes = std::clamp(kLogBytes / groups_.size(), kLeastLogBytes, kMostLogBytes);
+  for (auto& [id, group] : groups_) {
+    group->limit_log(bytes);
+    group->tick();
+    if (group->has_ready()) touch(*group);
+  }
+  if (now_us - last_maintained_us_ >= kMaintainIntervalUs) {
+    last_maintained_us_ = now_us;
+    for (auto& [id, group] : groups_) maintain(*group);
+  }
+  if (now_us - last_preferred_us_ < kPreferIntervalUs) return;
+  last_preferred_us_ = now_us;
+  prefer_leaders();
+}
+
+void Groups::want(PartitionId id, std::vector<NodeNumber> voters,
+                  std::vector<NodeNumber> learners) {
+  Group* group = find(id);
+  if (group == nullptr) return;
+  group->partition().replicas = std::move(voters);
+  group->set_learners(std::move(learners));
+}
+
+// A node whose disk is another one than before is another member, which takes the place of the
+// former: it learns first, and votes when it has caught up. One change at a time.
+void Groups::maintain(Group& group) {
+  if (!group.leads()) return;
+  const consensus::Configuration& configuration = group.raft().configuration();
+  if (configuration.joint()) return;
+  const auto propose = [&](std::vector<consensus::Change> changes) {
+    consensus::ConfigurationChange change;
+    change.changes = std::move(changes);
+    if (const auto proposed = group.change(change); proposed) touch(group);
+  };
+  // Former members of the node.
+  const auto former = [&](NodeNumber node, MemberId member) {
+    std::vector<consensus::Change> removals;
+    for (const auto* members : {&configuration.voters, &configuration.learners}) {
+      for (const MemberId each : *members) {
+        if (each == member || node_of(each) != node) continue;
+        removals.push_back({consensus::ChangeKind::kRemove, each});
+      }
+    }
+    return removals;
+  };
+  const auto see_to = [&](NodeNumber node, bool is_voter) {
+    const MemberId member = member_at(node);
+    if (member == consensus::kNoMember) return false;
+    if (!configuration.has(member)) {
+      propose({{consensus::ChangeKind::kAddLearner, member}});
+      return true;
+    }
+    std::vector<consensus::Change> changes = former(node, member);
+    if (is_voter && !configuration.votes(member)) {
+      const consensus::Progress* progress = group.raft().progress().find(member);
+      const bool caught_up = progress != nullptr &&
+                             progress->state == consensus::ProgressState::kReplicate &&
+                             progress->match + kCaughtUp >= group.raft().log().last();
+      if (!caught_up) return false;
+      changes.push_back({consensus::ChangeKind::kAddVoter, member});
+    }
+    if (changes.empty()) return false;
+    propose(std::move(changes));
+    return true;
+  };
+  for (const NodeNumber node : group.partition().replicas) {
+    if (see_to(node, true)) return;
+  }
+  for (const NodeNumber node : group.learners()) {
+    if (see_to(node, false)) return;
+  }
+}
+
+// While the log cannot be written, others are to lead.
+void Groups::follow_disk() {
+  const bool fails = core_.log.error().has_value();
+  if (fails == disk_fails_) return;
+  disk_fails_ = fails;
+  for (auto& [id, group] : groups_) {
+    if (fails) {
+      group->step_down();
+    } else if (!stopping_) {
+      group->may_lead();
+    }
+  }
+}
+
+// Leaders spread over the nodes as preferences do.
+void Groups::prefer_leaders() {
+  if (stopping_) return;
+  for (auto& [id, group] : groups_) {
+    if (!group->leads() || group->raft().transferring_to() != consensus::kNoMember) continue;
+    for (const NodeNumber node : group->partition().replicas) {
+      const MemberId member = member_at(node);
+      if (member == self()) break;
+      if (member == consensus::kNoMember || !group->raft().configuration().votes(member)) continue;
+      const consensus::Progress* progress = group->raft().progress().find(member);
+      if (progress == nullptr || !progress->recently_active ||
+          progress->state != consensus::ProgressState::kReplicate ||
+          progress->match + 64 < group->raft().log().last()) {
+        continue;
+      }
+      group->transfer_to(member);
+      touch(*group);
+      break;
+    }
+  }
+}
+
+void Groups::stop_leading() {
+  stopping_ = true;
+  for (auto& [id, group] : groups_) {
+    group->stop_leading();
+    touch(*group);
+  }
+}
+
+bool Groups::leads_any() const {
+  return std::ranges::any_of(groups_, [](const auto& each) { return each.second->leads(); });
+}
+
+std::vector<GroupStatus> Groups::status() const {
+  std::vector<GroupStatus> all;
+  for (const auto& [id, group] : groups_) all.push_back(group->status());
+  return all;
+}
+
+}  // namespace even

@@ -1,0 +1,86 @@
+// The groups of one shard: turns, time, links and recovery, and the messages that members of the
+// same two nodes send each other together. See docs/groups.md.
+#pragma once
+
+#include <absl/container/btree_map.h>
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "replica/group.h"
+#include "replica/peer_message.h"
+
+namespace even {
+
+class Groups {
+ public:
+  // The references outlive this.
+  Groups(ShardCore& core, Transport& transport);
+
+  // --- Recovery: what the shard's log has of groups, in its order; then start().
+  Result<> restore(std::string_view log_entry);
+  Result<> start();
+
+  // Begins a group that is not here yet. `configuration` has the voters that all begin it alike; an
+  // empty one makes a member that others have to add.
+  Result<> found(PartitionId id, std::vector<NodeNumber> replicas,
+                 consensus::Configuration configuration);
+  // This node is not to have it any more.
+  void end(PartitionId id);
+  // Which nodes its leader sees to that it has, in order of preference.
+  void want(PartitionId id, std::vector<NodeNumber> voters, std::vector<NodeNumber> learners);
+
+  Group* find(PartitionId id) const;
+  bool empty() const { return groups_.empty(); }
+  std::vector<GroupStatus> status() const;
+  consensus::MemberId self() const { return member_of(core_.self); }
+
+  // --- Links. Members of nodes are those of the links' runs.
+  void link_up(ReplicaId peer);
+  void link_down(NodeNumber node);
+  Result<> receive(NodeNumber node, const GroupsMessage& message);
+  // Of linked nodes; none if there is no link.
+  consensus::MemberId member_at(NodeNumber node) const;
+
+  // --- Turns. A request to a group, or anything else done to one, is followed by touch().
+  void touch(Group& group);
+  void tick();
+  // Gathers what is to be written into the log's buffer and sends what need not wait for it.
+  void gather();
+  // Goes on with what the log has made durable. Whether that has put more into the log's buffer.
+  bool complete();
+  // Whether what was written has to be synced, for a group.
+  bool sync_wanted() const { return !waiting_.empty(); }
+  bool has_more() const { return !touched_.empty(); }
+  // Before a pass of the store, see Projection. Whether there are any groups.
+  bool write_anew();
+
+  // The node is about to stop: others are to lead.
+  void stop_leading();
+  bool leads_any() const;
+
+ private:
+  void send(const consensus::Message& message, PartitionId group);
+  void flush();
+  void follow_disk();
+  void prefer_leaders();
+  void maintain(Group& group);
+  void wait_for_log(const Group& group);
+
+  ShardCore& core_;
+  Transport& transport_;
+  absl::btree_map<PartitionId, std::unique_ptr<Group>> groups_;
+  std::vector<PartitionId> touched_;  // have something to gather, maybe
+  std::vector<PartitionId> waiting_;  // for the log
+  absl::btree_map<NodeNumber, consensus::MemberId> members_;
+  absl::btree_map<NodeNumber, GroupsBuilder> outgoing_;
+  std::int64_t last_tick_us_ = 0;
+  std::int64_t last_preferred_us_ = 0;
+  std::int64_t last_maintained_us_ = 0;
+  bool stopping_ = false;
+  bool disk_fails_ = false;
+};
+
+}  // namespace even

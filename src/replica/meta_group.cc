@@ -1,0 +1,173 @@
+#include "replica/meta_group.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/hash.h"
+#include "engine/cmd_meta.h"
+
+namespace even {
+namespace {
+
+constexpr std::size_t kVoters = 5;
+constexpr std::int64_t kRegisterIntervalUs = 500'000;
+
+}  // namespace
+
+MetaGroup::MetaGroup(ShardCore& core, Groups& groups, Transport& transport)
+    : core_(core),
+      groups_(groups),
+      transport_(transport),
+      id_(meta_partition(core.options.partition_count)) {
+  for (const cluster::Node& node : core_.options.map.nodes) nodes_.push_back(node.number);
+  std::ranges::sort(nodes_);
+  voters_.assign(nodes_.begin(),
+                 nodes_.begin() + static_cast<std::ptrdiff_t>(std::min(kVoters, nodes_.size())));
+}
+
+bool MetaGroup::is_here() const {
+  return !nodes_.empty() && shard_of_partition(id_, core_.options.shards) == core_.options.shard;
+}
+
+void MetaGroup::start() {
+  if (is_here() && group() != nullptr) watch();
+}
+
+void MetaGroup::watch() {
+  groups_.want(id_, voters_,
+               {nodes_.begin() + static_cast<std::ptrdiff_t>(voters_.size()), nodes_.end()});
+  group()->on_applied = [this] { changed_ = true; };
+  changed_ = true;
+}
+
+void MetaGroup::on_keyspaces(Callback callback) {
+  callback_ = std::move(callback);
+  if (is_here() && group() != nullptr) publish();
+}
+
+void MetaGroup::publish() {
+  changed_ = false;
+  if (!callback_ || group()->halted()) return;
+  callback_(
+      std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state)));
+}
+
+// --- Founding
+
+void MetaGroup::tell(NodeNumber node) {
+  if (is_here()) transport_.send(node, encode_meta({.founded = group() != nullptr, .voters = {}}));
+}
+
+void MetaGroup::tell_all() {
+  for (const auto& [node, founded] : founded_) tell(node);
+}
+
+void MetaGroup::link_up(NodeNumber node) {
+  if (!is_here()) return;
+  founded_.erase(node);
+  tell(node);
+}
+
+Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
+  if (!is_here()) return fail("a message about the metadata group, which this shard does not have");
+  founded_[node] = message.founded;
+  if (group() != nullptr || !message.founded) return {};
+  consensus::Configuration configuration;
+  // The founder says whom it has found. Who is not among them has to be added.
+  if (consensus::contains(message.voters, groups_.self())) configuration.voters = message.voters;
+  begin(std::move(configuration));
+  return {};
+}
+
+void MetaGroup::begin(consensus::Configuration configuration) {
+  if (const auto begun = groups_.found(id_, voters_, std::move(configuration)); !begun) {
+    return core_.warn(begun.error().message);
+  }
+  watch();
+  tell_all();
+}
+
+void MetaGroup::try_to_found() {
+  if (group() != nullptr || core_.options.node != voters_.front()) return;
+  consensus::Configuration configuration;
+  for (const NodeNumber node : voters_) {
+    const consensus::MemberId member = groups_.member_at(node);
+    if (member == consensus::kNoMember) return;
+    if (node != core_.options.node) {
+      const auto said = founded_.find(node);
+      if (said == founded_.end() || said->second) return;
+    }
+    consensus::insert(configuration.voters, member);
+  }
+  for (const auto& [node, founded] : founded_) {
+    transport_.send(node, encode_meta({.founded = true, .voters = configuration.voters}));
+  }
+  begin(std::move(configuration));
+}
+
+void MetaGroup::tick() {
+  if (!is_here()) return;
+  if (group() == nullptr) return try_to_found();
+  register_nodes();
+  if (changed_) publish();
+}
+
+// Its leader notes which line of replica ids each node has.
+void MetaGroup::register_nodes() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (!group()->leads() || now_us - last_registered_us_ < kRegisterIntervalUs) return;
+  last_registered_us_ = now_us;
+  const PartitionState& state = core_.replayed(id_).state;
+  for (const NodeNumber node : nodes_) {
+    const consensus::MemberId member = groups_.member_at(node);
+    if (member == consensus::kNoMember) continue;
+    const std::string key = fmt::format("node:{}", node);
+    const std::string line = fmt::format("{}", member & 0xffff);
+    const Object* object = state.find(key, hash64(key));
+    std::string scratch;
+    if (object != nullptr && object->string().value(scratch) == line) continue;
+    const std::string number = fmt::format("{}", node);
+    const std::vector<std::string_view> words{"even.meta", "join", number, line};
+    StrongRequest request;
+    request.group = id_;
+    request.commands.emplace_back(words);
+    group()->execute(std::move(request), [](const StrongOutcome&) {});
+    groups_.touch(*group());
+  }
+}
+
+// --- Keyspaces
+
+void MetaGroup::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
+  if (keyspaces->version() < core_.keyspaces->version()) return;
+  core_.keyspaces = std::move(keyspaces);
+  for (const cluster::Keyspace& keyspace : core_.keyspaces->keyspaces()) {
+    if (keyspace.strong) begin_groups_of(keyspace);
+  }
+}
+
+void MetaGroup::begin_groups_of(const cluster::Keyspace& keyspace) {
+  for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {
+    const auto id = static_cast<PartitionId>(keyspace.first + i);
+    if (shard_of_partition(id, core_.options.shards) != core_.options.shard) continue;
+    const auto replicas = cluster::replicas_of(core_.options.map, keyspace, id);
+    if (std::ranges::find(replicas, core_.options.node) == replicas.end()) continue;
+    if (groups_.find(id) == nullptr) {
+      consensus::Configuration configuration;
+      for (const auto& [node, line] : keyspace.lines) {
+        if (std::ranges::find(replicas, node) == replicas.end()) continue;
+        consensus::insert(configuration.voters, member_of(ReplicaId::make(node, 0, line)));
+      }
+      // Another life of this node's disk: others have to add it.
+      if (!consensus::contains(configuration.voters, groups_.self())) configuration = {};
+      if (const auto begun = groups_.found(id, replicas, std::move(configuration)); !begun) {
+        core_.warn(begun.error().message);
+        continue;
+      }
+    }
+    groups_.want(id, replicas, {});
+  }
+}
+
+}  // namespace even

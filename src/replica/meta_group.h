@@ -1,0 +1,62 @@
+// The metadata group, as a shard that has it sees it: how it is founded, and that other groups
+// follow from what it holds. See docs/groups.md, "The metadata group".
+//
+// Invariant: of the nodes of a configuration only one founds it, and only after all its first
+// voters have said, on links that are up, that they have none. Who has a member of it, or has heard
+// that there is one, never founds another.
+#pragma once
+
+#include <absl/container/btree_map.h>
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "replica/groups.h"
+
+namespace even {
+
+class MetaGroup {
+ public:
+  using Callback = std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)>;
+
+  // The references outlive this.
+  MetaGroup(ShardCore& core, Groups& groups, Transport& transport);
+
+  // The groups have been recovered.
+  void start();
+  void on_keyspaces(Callback callback);
+  // Keys are looked up by this from now on; groups of it begin that this shard is to have.
+  void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);
+
+  void link_up(NodeNumber node);
+  void link_down(NodeNumber node) { founded_.erase(node); }
+  Result<> receive(NodeNumber node, const MetaMessage& message);
+  void tick();
+
+ private:
+  bool is_here() const;  // its shard is this one
+  Group* group() const { return groups_.find(id_); }
+  void tell(NodeNumber node);
+  void tell_all();
+  void try_to_found();
+  void begin(consensus::Configuration configuration);
+  void watch();
+  void publish();
+  void register_nodes();
+  void begin_groups_of(const cluster::Keyspace& keyspace);
+
+  ShardCore& core_;
+  Groups& groups_;
+  Transport& transport_;
+  const PartitionId id_;
+  std::vector<NodeNumber> nodes_;   // of the cluster, ascending
+  std::vector<NodeNumber> voters_;  // the first of them
+  // Of linked nodes: whether they have said that there is one.
+  absl::btree_map<NodeNumber, bool> founded_;
+  Callback callback_;
+  bool changed_ = false;  // something has been applied that was not published
+  std::int64_t last_registered_us_ = 0;
+};
+
+}  // namespace even

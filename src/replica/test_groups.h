@@ -1,0 +1,232 @@
+// A few nodes with one shard each on simulated disks, linked to each other, for tests of groups.
+// Messages arrive a millisecond after they were sent, in order.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/cmd_meta.h"
+#include "log/test_log.h"
+#include "replica/group_format.h"
+#include "replica/shard.h"
+#include "store/sim_store.h"
+
+namespace even::test {
+
+struct GroupNode final : Transport {
+  GroupNode(World& its_world, NodeNumber n, const cluster::ClusterMap& its_map)
+      : world(its_world), number(n), map(its_map), random(n * 1000) {}
+  ~GroupNode() override { shard.reset(); }
+
+  void send(NodeNumber to, std::string message) override {
+    sent.emplace_back(to, std::move(message));
+  }
+  ReplicaId replica() const { return ReplicaId::make(number, runs, line); }
+
+  void start() {
+    ++runs;
+    ShardOptions options;
+    options.node = number;
+    options.replica = replica();
+    options.partition_count = 1;
+    options.partitions = {{0, {1}}};
+    if (number != 1) options.partitions = {};
+    options.map = map;
+    options.log.segment_bytes = 16 << 10;
+    options.pass_bytes = pass_bytes;
+    options.warn = [this](const std::string& text) { warnings.push_back(text); };
+    store = rows.shard_store();
+    shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, *this);
+    const auto recovered = shard->recover();
+    ASSERT_TRUE(recovered) << recovered.error().message;
+    shard->on_keyspaces([this](std::shared_ptr<const cluster::KeyspaceTable> table) {
+      pending_table = std::move(table);
+    });
+  }
+  // Power goes.
+  void crash() {
+    shard.reset();
+    store.reset();
+    sent.clear();
+    disk.crash();
+    rows.crash();
+  }
+  // All is lost, and the directory is another one from now on.
+  void wipe() {
+    crash();
+    disk.wipe();
+    rows.wipe();
+    ++line;
+  }
+  bool up() const { return shard != nullptr; }
+
+  World& world;
+  const NodeNumber number;
+  const cluster::ClusterMap& map;
+  Random random;
+  std::uint32_t runs = 0;
+  std::uint16_t line = 7;
+  std::uint64_t pass_bytes = 128 << 20;
+  sim::SimDisk disk{world.scheduler, random};
+  sim::SimStore rows{world.scheduler, random};
+  std::unique_ptr<RowStore> store;
+  std::unique_ptr<Shard> shard;
+  std::shared_ptr<const cluster::KeyspaceTable> pending_table;
+  std::deque<std::pair<NodeNumber, std::string>> sent;
+  std::vector<std::string> warnings;
+};
+
+struct GroupCluster {
+  explicit GroupCluster(int count) {
+    map.id = "test";
+    map.partitions = 1;
+    map.replicas = 1;
+    for (int i = 1; i <= count; ++i) {
+      map.nodes.push_back({.name = "n" + std::to_string(i),
+                           .number = static_cast<std::uint16_t>(i),
+                           .host = "localhost"});
+    }
+    for (int i = 1; i <= count; ++i) {
+      nodes.push_back(std::make_unique<GroupNode>(world, static_cast<NodeNumber>(i), map));
+      nodes.back()->start();
+    }
+  }
+
+  GroupNode& at(NodeNumber number) { return *nodes[number - 1u]; }
+  bool cut(NodeNumber a, NodeNumber b) const {
+    return cuts.contains({a, b}) || cuts.contains({b, a});
+  }
+
+  // A millisecond.
+  void step() {
+    ++steps;
+    std::vector<std::pair<NodeNumber, std::pair<NodeNumber, std::string>>> messages;
+    for (auto& node : nodes) {
+      for (auto& [to, message] : std::exchange(node->sent, {})) {
+        messages.push_back({to, {node->number, std::move(message)}});
+      }
+    }
+    world.run_for(1'000);
+    relink();
+    for (auto& [to, from_and_message] : messages) {
+      const auto& [from, message] = from_and_message;
+      if (!links.contains({from, to})) continue;
+      const auto received = at(to).shard->receive(from, message);
+      EXPECT_TRUE(received) << received.error().message;
+    }
+    for (auto& node : nodes) {
+      if (!node->up()) continue;
+      if (const auto table = std::exchange(node->pending_table, nullptr)) {
+        node->shard->serve(table);
+      }
+      if (steps % 5 == 0) node->shard->tick();
+      node->shard->end_turn();
+    }
+  }
+  void run(int milliseconds) {
+    for (int i = 0; i < milliseconds; ++i) step();
+  }
+  template <typename Condition>
+  bool run_until(Condition condition, int milliseconds = 5'000) {
+    for (int i = 0; i < milliseconds; ++i) {
+      if (condition()) return true;
+      step();
+    }
+    return condition();
+  }
+
+  // Both ends have the link, or neither.
+  void relink() {
+    for (auto& a : nodes) {
+      for (auto& b : nodes) {
+        if (a->number == b->number) continue;
+        const std::pair link{a->number, b->number};
+        const bool is_to_be = a->up() && b->up() && !cut(a->number, b->number);
+        const auto known = runs.find(link);
+        const bool same = known != runs.end() && known->second == std::pair{a->runs, b->runs};
+        if (links.contains(link) && (!is_to_be || !same)) {
+          links.erase(link);
+          if (b->up()) b->shard->link_down(a->number);
+        }
+        if (is_to_be && !links.contains(link)) {
+          links.insert(link);
+          runs[link] = {a->runs, b->runs};
+          b->shard->link_up(a->replica());
+        }
+      }
+    }
+  }
+
+  GroupNode* leader(PartitionId group) {
+    GroupNode* found = nullptr;
+    consensus::Term term = 0;
+    for (auto& node : nodes) {
+      if (!node->up()) continue;
+      for (const GroupStatus& status : node->shard->groups()) {
+        if (status.group != group || !status.leads || status.term < term) continue;
+        found = node.get();
+        term = status.term;
+      }
+    }
+    return found;
+  }
+  std::optional<GroupStatus> status(NodeNumber number, PartitionId group) {
+    for (const GroupStatus& status : at(number).shard->groups()) {
+      if (status.group == group) return status;
+    }
+    return std::nullopt;
+  }
+
+  // Executes at one node; none if there has been no answer in time.
+  std::optional<StrongOutcome> ask(GroupNode& node, PartitionId group,
+                                   const std::vector<std::vector<std::string>>& commands,
+                                   StrongRead read = StrongRead::kLinearizable,
+                                   int milliseconds = 3'000) {
+    auto outcome = std::make_shared<std::optional<StrongOutcome>>();
+    auto words = std::make_shared<std::vector<std::vector<std::string_view>>>();
+    for (const auto& command : commands) words->emplace_back(command.begin(), command.end());
+    StrongRequest request;
+    request.group = group;
+    request.transaction = commands.size() > 1;
+    request.read = read;
+    for (const auto& command : *words) request.commands.emplace_back(command);
+    node.shard->execute_strong(std::move(request),
+                               [outcome, words](StrongOutcome given) { *outcome = given; });
+    node.shard->end_turn();
+    run_until([&] { return outcome->has_value(); }, milliseconds);
+    return *outcome;
+  }
+  // At the leader, whoever that is by then.
+  std::string run_transaction(PartitionId group,
+                              const std::vector<std::vector<std::string>>& commands) {
+    for (int tries = 0; tries < 20; ++tries) {
+      GroupNode* node = leader(group);
+      if (node != nullptr) {
+        const auto outcome = ask(*node, group, commands);
+        if (outcome && outcome->kind == StrongOutcome::Kind::kReply) return outcome->reply;
+      }
+      run(100);
+    }
+    return "no leader";
+  }
+  std::string run_strong(PartitionId group, const std::vector<std::string>& command) {
+    return run_transaction(group, {command});
+  }
+
+  World world;
+  cluster::ClusterMap map;
+  std::vector<std::unique_ptr<GroupNode>> nodes;
+  std::set<std::pair<NodeNumber, NodeNumber>> cuts;
+  std::set<std::pair<NodeNumber, NodeNumber>> links;
+  std::map<std::pair<NodeNumber, NodeNumber>, std::pair<std::uint32_t, std::uint32_t>> runs;
+  int steps = 0;
+};
+
+}  // namespace even::test
