@@ -124,8 +124,12 @@ Result<Keyspace> decode_keyspace(std::string_view bytes) {
   }
 }
 
-KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces)
-    : version_(version), keyspaces_(std::move(keyspaces)), by_prefix_(keyspaces_.size()) {
+KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces,
+                             std::uint32_t next)
+    : version_(version),
+      keyspaces_(std::move(keyspaces)),
+      by_prefix_(keyspaces_.size()),
+      next_(next) {
   std::ranges::sort(keyspaces_, {}, &Keyspace::name);
   std::iota(by_prefix_.begin(), by_prefix_.end(), std::size_t{0});
   std::ranges::stable_sort(by_prefix_, std::ranges::greater(),

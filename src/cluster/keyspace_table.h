@@ -45,7 +45,8 @@ class KeyspaceTable {
  public:
   KeyspaceTable() = default;
   // `version`: the index in the metadata group.
-  KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces);
+  // `next`: partitions of strong keyspaces, former ones included, have ids below it.
+  KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0);
 
   std::uint64_t version() const { return version_; }
   std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
@@ -55,6 +56,10 @@ class KeyspaceTable {
   // Null: `default`, or none.
   const Keyspace* of_partition(PartitionId partition) const;
   bool any_strong() const { return any_strong_; }
+  // Whether it was of a keyspace that has been dropped.
+  bool was_dropped(PartitionId partition) const {
+    return partition < next_ && of_partition(partition) == nullptr;
+  }
 
   PartitionId partition_of(std::string_view key, PartitionId default_partitions) const {
     if (!any_strong_) return key_partition_of_default(key, default_partitions);
@@ -68,6 +73,7 @@ class KeyspaceTable {
   std::uint64_t version_ = 0;
   std::vector<Keyspace> keyspaces_;
   std::vector<std::size_t> by_prefix_;  // places in keyspaces_, longest prefix first
+  std::uint32_t next_ = 0;
   bool any_strong_ = false;
 };
 

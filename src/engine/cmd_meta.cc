@@ -216,7 +216,7 @@ void meta_command(Context& context, Args args) {
 
 cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
   MetaState read = read_state(state);
-  return cluster::KeyspaceTable(read.version, std::move(read.keyspaces));
+  return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next);
 }
 
 }  // namespace even

@@ -531,6 +531,18 @@ bool Group::answer(Read& read) {
 
 // --- Membership and leadership
 
+void Group::abandon() {
+  for (Proposal& proposal : std::exchange(proposals_, {})) {
+    proposal.done({StrongOutcome::Kind::kUnknown});
+  }
+  std::vector<Read> reads = std::exchange(new_reads_, {});
+  std::ranges::move(std::exchange(waiting_, {}), std::back_inserter(reads));
+  for (auto& [context, asked] : std::exchange(asking_, {})) {
+    std::ranges::move(asked, std::back_inserter(reads));
+  }
+  for (Read& read : reads) read.done({StrongOutcome::Kind::kElsewhere});
+}
+
 void Group::unreachable(MemberId member) {
   raft_->report_unreachable(member);
   raft_->report_snapshot(member, false);

@@ -66,6 +66,9 @@ class Group {
   // The log's buffer gets all that a recovery needs which begins here.
   void write_anew();
 
+  // It is about to go: whoever waits for something of it is told that this will not come.
+  void abandon();
+
   void unreachable(consensus::MemberId member);
   // Hands leadership over, if it has it, and takes none any more; or takes it again.
   void stop_leading();

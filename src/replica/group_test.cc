@@ -248,6 +248,38 @@ TEST(MetaGroup, IsFoundedOnceAndHoldsKeyspaces) {
   EXPECT_EQ(cluster.run_strong(3, {"get", "o:1"}), "$1\r\nv\r\n");
 }
 
+TEST(MetaGroup, GroupsOfADroppedKeyspaceEndEverywhere) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);
+  cluster::Keyspace keyspace{.name = "orders", .prefix = "o:"};
+  keyspace.strong = true;
+  keyspace.replicas = 3;
+  keyspace.partitions = 2;
+  const std::vector<std::string> create{
+      "even.meta", "create", cluster::encode(keyspace), "2", "1", "n1", "2", "n2", "3", "n3"};
+  ASSERT_THAT(cluster.run_strong(kMeta, create), StartsWith(":"));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(2) != nullptr; }));
+  ASSERT_EQ(cluster.run_strong(2, {"set", "k", "v"}), "+OK\r\n");
+  cluster.at(3).crash();
+  ASSERT_THAT(cluster.run_strong(kMeta, {"even.meta", "drop", "orders"}), StartsWith(":"));
+  cluster.at(3).start();
+  const auto gone = [&] {
+    return std::ranges::none_of(cluster.nodes, [](const auto& node) {
+      return node->shard->has_group(2) || node->shard->has_group(3);
+    });
+  };
+  ASSERT_TRUE(cluster.run_until(gone));
+  for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).crash();
+  for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).start();
+  cluster.run(2'000);
+  EXPECT_TRUE(gone());
+  // Another one gets partitions of its own.
+  ASSERT_THAT(cluster.run_strong(kMeta, create), StartsWith(":"));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(4) != nullptr; }));
+  EXPECT_EQ(cluster.run_strong(4, {"get", "k"}), "$-1\r\n");
+}
+
 TEST(MetaGroup, ANodeWithAnEmptyDiskJoinsAndFoundsNoOther) {
   GroupCluster cluster(3);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));

@@ -101,6 +101,7 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
 void Groups::end(PartitionId id) {
   Group* group = find(id);
   if (group == nullptr) return;
+  group->abandon();
   core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
   core_.forget_rows(group->partition());
   groups_.erase(id);
