@@ -16,8 +16,12 @@ using consensus::EntryKind;
 using consensus::Index;
 using consensus::MemberId;
 
-// A read that has heard nothing of its index for so long asks elsewhere.
-constexpr std::int64_t kReadPatienceUs = 1'000'000;
+// A read that has heard nothing of its index for so long asks elsewhere; so does one whose index
+// has not been applied, when whoever asked has given up.
+constexpr std::int64_t kIndexPatienceUs = 1'000'000;
+constexpr std::int64_t kReadPatienceUs = 60'000'000;
+// A snapshot that has not been acknowledged for so long is lost.
+constexpr std::uint32_t kSnapshotTicks = 200;
 // Where the log of a group begins that is founded.
 constexpr Index kFirstIndex = 1;
 // Keys that one entry purges.
@@ -119,7 +123,9 @@ void Group::write_anew() {
   const auto append = [this](auto encode, const auto& what) {
     core_.log.append(256, [&](std::string& out) { encode(what, out); });
   };
-  const Index applied = raft_ ? this->applied() : log_.first_index() - 1;
+  // The state of a snapshot may be there whose base a crash has cut off.
+  const Index applied =
+      raft_ ? std::min(this->applied(), log_.last_index()) : log_.first_index() - 1;
   const auto term = log_.term(applied);
   EVEN_CHECK(term.has_value(), "the entry that was applied last is known");
   append(encode_group_base, GroupBase{id(), self_, applied, *term, configuration_});
@@ -156,7 +162,7 @@ void Group::execute(StrongRequest request, StrongDone done) {
       new_reads_.push_back(std::move(read));
       return;
     case StrongRead::kBounded:
-      if (now_us - confirmed_us_ > read.request.bound_ms * 1000) {
+      if (!confirmed_us_ || now_us - *confirmed_us_ > read.request.bound_ms * 1000) {
         new_reads_.push_back(std::move(read));
         return;
       }
@@ -192,15 +198,18 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   for (const auto& watched : request.watched) {
     proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
   }
+  ++core_.stats.proposals;
   const auto proposed = propose(std::move(proposal));
   if (!proposed) {
+    ++core_.stats.proposals_refused;
     if (proposed.error() == consensus::Refusal::kTooMuchUncommitted) {
       return done(refused(
           fmt::format("UNAVAILABLE group {}: {}", id(), consensus::to_string(proposed.error()))));
     }
     return refuse(done);
   }
-  proposals_.push_back({proposed->index, proposed->term, request.resp3, std::move(done)});
+  proposals_.push_back({proposed->index, proposed->term, request.resp3, core_.clock.monotonic_us(),
+                        std::move(done)});
 }
 
 // Whether something has expired by then that the group's clock does not hide yet.
@@ -236,14 +245,36 @@ void Group::tick() {
   if (leads() && !halted_ && (shows_expired(now_ms()) || partition_.state.lapsed_keys() > 0)) {
     propose_purge(now_ms());
   }
-  const std::int64_t given_up_us = core_.clock.monotonic_us() - kReadPatienceUs;
-  for (auto asked = asking_.begin(); asked != asking_.end();) {
-    std::erase_if(asked->second, [&](Read& read) {
-      if (read.since_us > given_up_us) return false;
+  give_up_reads();
+  give_up_snapshots();
+}
+
+void Group::give_up_reads() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  const auto give_up = [&](std::vector<Read>& reads, std::int64_t patience_us) {
+    std::erase_if(reads, [&](Read& read) {
+      if (now_us - read.since_us < patience_us) return false;
       refuse(read.done);
       return true;
     });
+  };
+  for (auto asked = asking_.begin(); asked != asking_.end();) {
+    give_up(asked->second, kIndexPatienceUs);
     asked = asked->second.empty() ? asking_.erase(asked) : std::next(asked);
+  }
+  give_up(waiting_, kReadPatienceUs);
+}
+
+// The message may have been lost.
+void Group::give_up_snapshots() {
+  if (!leads()) return awaiting_snapshot_.clear();
+  for (const auto& [member, progress] : raft_->progress()) {
+    if (progress.state != consensus::ProgressState::kSnapshot) {
+      awaiting_snapshot_.erase(member);
+    } else if (++awaiting_snapshot_[member] >= kSnapshotTicks) {
+      awaiting_snapshot_.erase(member);
+      raft_->report_snapshot(member, false);
+    }
   }
 }
 
@@ -253,6 +284,7 @@ void Group::ask_for_indices() {
   const std::uint64_t context = ++next_context_;
   std::vector<Read> reads = std::exchange(new_reads_, {});
   if (raft_->read_index(context)) {
+    ++core_.stats.read_rounds;
     asking_.emplace(context, std::move(reads));
     return;
   }
@@ -265,6 +297,9 @@ void Group::collect(const Send& send) {
     consensus::Ready ready = raft_->take();
     for (auto& message : ready.messages) send(std::move(message));
     if (ready.write) begin_write(*ready.write);
+    if (ready.soft_state && ready.soft_state->role == consensus::Role::kCandidate) {
+      ++core_.stats.elections;
+    }
     if (!ready.committed.empty() && !halted_) {
       try {
         for (const Entry& entry : ready.committed) {
@@ -320,11 +355,12 @@ void Group::durable(LogPosition position, const Send& send) {
   }
 }
 
+// The state comes first: by itself it does no harm, since what it has applied is passed over.
 void Group::install(const consensus::Snapshot& snapshot) {
+  core_.take_group_state(partition_, snapshot.data.view());
   core_.log.append(256, [&](std::string& out) {
     encode_group_base({id(), self_, snapshot.index, snapshot.term, snapshot.configuration}, out);
   });
-  core_.take_group_state(partition_, snapshot.data.view());
   EVEN_CHECK(applied() == snapshot.index, "a snapshot is what it says: checked when it came");
   log_.set_base(snapshot.index, snapshot.term);
   configuration_ = snapshot.configuration;
@@ -338,9 +374,11 @@ void Group::install(const consensus::Snapshot& snapshot) {
 
 consensus::SnapshotPointer Group::make_snapshot() const {
   if (halted_) return nullptr;
+  const auto term = log_.term(applied());
+  if (!term) return nullptr;
   auto snapshot = std::make_shared<consensus::Snapshot>();
   snapshot->index = applied();
-  snapshot->term = *log_.term(snapshot->index);
+  snapshot->term = *term;
   snapshot->configuration = configuration_;
   try {
     snapshot->data = ShardCore::encode_state(id(), partition_.state);
@@ -370,11 +408,15 @@ void Group::apply(const Entry& entry) {
     }
   }
   partition_.state.cover(Dot{kGroupIndex, entry.index});
+  ++core_.stats.entries_applied;
   // Whatever else was proposed for this place is not in the log and will never be.
   while (!proposals_.empty() && proposals_.front().index <= entry.index) {
     Proposal proposal = std::move(proposals_.front());
     proposals_.pop_front();
     if (proposal.index == entry.index && proposal.term == entry.term) {
+      ++core_.stats.proposals_answered;
+      core_.stats.proposal_seconds +=
+          static_cast<double>(core_.clock.monotonic_us() - proposal.since_us) / 1e6;
       proposal.done({StrongOutcome::Kind::kReply, std::move(reply), 0, entry.index});
     } else {
       refuse(proposal.done);
@@ -489,7 +531,7 @@ void Group::purge(std::int64_t now_ms) {
 void Group::release(std::vector<Read>& reads, Index index) {
   for (Read& read : reads) {
     read.index = index;
-    if (index <= applied()) confirmed_us_ = std::max(confirmed_us_, read.since_us);
+    if (index <= applied()) confirmed_us_ = std::max(confirmed_us_, std::optional(read.since_us));
     waiting_.push_back(std::move(read));
   }
 }

@@ -107,6 +107,7 @@ class Group {
     consensus::Index index;
     consensus::Term term;
     bool resp3;
+    std::int64_t since_us;
     StrongDone done;
   };
   struct Read {
@@ -121,6 +122,8 @@ class Group {
   // Proposes that the group's clock moves on to `now_ms`, unless that is under way.
   bool propose_purge(std::int64_t now_ms);
   bool shows_expired(std::int64_t now_ms);
+  void give_up_reads();
+  void give_up_snapshots();
   void ask_for_indices();
   void begin_write(consensus::Write& write);
   void install(const consensus::Snapshot& snapshot);
@@ -159,10 +162,13 @@ class Group {
   std::uint64_t next_context_;
   std::map<std::uint64_t, std::vector<Read>> asking_;  // by context
   std::vector<Read> waiting_;                          // for their index to be applied
-  std::int64_t confirmed_us_ = INT64_MIN;  // what is applied here was all that was committed then
-  consensus::Index purge_index_ = 0;       // of the last proposal of a purge in this reign
+  // When what is applied here was all that was committed.
+  std::optional<std::int64_t> confirmed_us_;
+  consensus::Index purge_index_ = 0;  // of the last proposal of a purge in this reign
   consensus::Term purge_term_ = 0;
   std::int64_t last_instant_ms_ = 0;  // that was proposed
+  // Of a leader: members that a snapshot is on its way to, and for how many ticks.
+  std::map<consensus::MemberId, std::uint32_t> awaiting_snapshot_;
 };
 
 // Between two ticks of the core.

@@ -157,6 +157,7 @@ void Groups::send(const consensus::Message& message, PartitionId group) {
     }
     return;
   }
+  if (message.snapshot) ++core_.stats.group_snapshots_sent;
   GroupsBuilder& builder = outgoing_[node];
   builder.add(group, message);
   if (builder.bytes() >= kMessageBytes) {

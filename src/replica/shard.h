@@ -134,6 +134,15 @@ struct ShardStats {
   // Keys that commands asked for to read them, and found or not.
   std::uint64_t keyspace_hits = 0;
   std::uint64_t keyspace_misses = 0;
+  // Of groups.
+  std::uint64_t elections = 0;  // that this node stood in
+  std::uint64_t proposals = 0;
+  std::uint64_t proposals_refused = 0;
+  std::uint64_t proposals_answered = 0;
+  double proposal_seconds = 0;  // in all, until these were executed
+  std::uint64_t entries_applied = 0;
+  std::uint64_t read_rounds = 0;  // each for all linearizable reads of a turn
+  std::uint64_t group_snapshots_sent = 0;
   // Upper bounds of the buckets are in kLagBucketsUs.
   static constexpr std::int64_t kLagBucketsUs[] = {500,   1000,  2000,   3000,   5000,    10000,
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
