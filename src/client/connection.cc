@@ -226,6 +226,22 @@ bool ends_or_begins_transaction(const Command& command) {
          command.name == "reset";
 }
 
+// Why EVEN.WITH and EVEN.ONCE cannot stand before this command.
+std::string refusal_of_options(const Command& command, const RequestOptions& options,
+                               bool in_transaction) {
+  if (command.name == "exec" && in_transaction) {
+    if (options.level == cluster::Level{}) return {};
+    return "ERR EXEC has no level of its own: EVEN.CONSISTENCY sets the connection's";
+  }
+  if (in_transaction) {
+    return "ERR EVEN.WITH and EVEN.ONCE are not allowed inside a transaction: EVEN.ONCE id EXEC "
+           "executes all of it once";
+  }
+  if (command.scope != Scope::kConnection && command.group != "transactions") return {};
+  return fmt::format("ERR EVEN.WITH and EVEN.ONCE are for commands about keys, which '{}' is not",
+                     command.name);
+}
+
 }  // namespace
 
 bool Connection::fetch(const RequestBatch& batch) {
@@ -316,7 +332,8 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
 }
 
 Connection::Block Connection::execute_request(const Command* command, Args args,
-                                              const Lookup* lookup, bool& rejected) {
+                                              const Lookup* lookup, bool& rejected,
+                                              RequestOptions* options) {
   waiting_for_slots_ = false;
   rejected = true;
   if (command == nullptr) {
@@ -342,6 +359,19 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     reply().error("NOAUTH Authentication required.");
     return Block::kNone;
   }
+  if (command->scope == Scope::kInner) {
+    RequestOptions fresh;
+    return execute_inner(*command, args, rejected, options != nullptr ? *options : fresh);
+  }
+  if (options != nullptr) {
+    if (const std::string error = refusal_of_options(*command, *options, transaction_.open());
+        !error.empty()) {
+      ++entry.rejected;
+      transaction_.fail();
+      reply().error(error);
+      return Block::kNone;
+    }
+  }
   if (transaction_.open() && !ends_or_begins_transaction(*command)) {
     if ((command->flags & kNoMulti) != 0) {
       ++entry.rejected;
@@ -363,14 +393,15 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   if (command->group == "transactions" && (exec || command->name == "watch")) {
     if (replies_.has_open_slots()) return Block::kSlots;
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
-    const Block block = exec ? execute_exec(*command, args) : execute_watch(*command, args);
+    const Block block =
+        exec ? execute_exec(*command, args, options) : execute_watch(*command, args);
     if (block != Block::kNone) {
       last_command_ = before;
       return block;
     }
   } else if (command->scope != Scope::kConnection) {
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
-    if (const Block block = execute_keys(*command, args, lookup); block != Block::kNone) {
+    if (const Block block = execute_keys(*command, args, lookup, options); block != Block::kNone) {
       last_command_ = before;
       return block;
     }
@@ -385,10 +416,40 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   return Block::kNone;
 }
 
-Connection::Block Connection::execute_keys(const Command& command, Args args,
-                                           const Lookup* lookup) {
+Connection::Block Connection::execute_inner(const Command& command, Args args, bool& rejected,
+                                            RequestOptions& options) {
+  const Result<Args> inner = read_options(command, args, options);
+  if (!inner) {
+    ++thread_.stats().find(command, args).rejected;
+    transaction_.fail();
+    reply().error(inner.error().message);
+    return Block::kNone;
+  }
+  return execute_request(find_command(*inner), *inner, nullptr, rejected, &options);
+}
+
+std::unique_ptr<RequestOptions> Connection::options_of(bool writes, bool strong,
+                                                       RequestOptions* options) {
+  constexpr auto kDefault = cluster::Level::Kind::kDefault;
+  const cluster::Level level = writes ? session_.write_level : session_.read_level;
+  if (options == nullptr && !strong && level.kind == kDefault) return nullptr;
+  auto out = options != nullptr ? std::make_unique<RequestOptions>(*options)
+                                : std::make_unique<RequestOptions>();
+  if (out->level.kind == kDefault) out->level = level;
+  if (strong && !seen_) seen_ = std::make_shared<decltype(seen_)::element_type>();
+  out->seen = seen_;
+  return out;
+}
+
+Connection::Block Connection::execute_keys(const Command& command, Args args, const Lookup* lookup,
+                                           RequestOptions* options) {
   const Route route = thread_.router().route(command, args);
-  const bool here = route.where == Route::Where::kHere;
+  std::unique_ptr<RequestOptions> wanted;
+  if (command.scope == Scope::kAll || !command.keys.none()) {
+    wanted =
+        options_of((command.flags & kWrite) != 0, route.where == Route::Where::kStrong, options);
+  }
+  const bool here = route.where == Route::Where::kHere && !wanted;
   if (command.scope == Scope::kAll && thread_.node().replaying > 0) {
     thread_.when_replayed([weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->unblock(Block::kShard);
@@ -419,12 +480,13 @@ Connection::Block Connection::execute_keys(const Command& command, Args args,
   for (std::string_view word : args) bytes += word.size();
   ++pending_;
   pending_bytes_ += bytes;
-  thread_.router().submit(
-      OwnedRequest::copy(command, args, session_.resp3, label()),
-      [weak = weak_from_this(), slot, entry = last_command_, bytes](std::string reply) {
-        const auto self = weak.lock();
-        if (self) self->complete_pending(slot, std::move(reply), entry, bytes);
-      });
+  OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  request.options = std::move(wanted);
+  thread_.router().submit(std::move(request), [weak = weak_from_this(), slot, entry = last_command_,
+                                               bytes](std::string reply) {
+    const auto self = weak.lock();
+    if (self) self->complete_pending(slot, std::move(reply), entry, bytes);
+  });
   return Block::kNone;
 }
 
@@ -472,7 +534,8 @@ Connection::Block Connection::execute_watch(const Command& command, Args args) {
   return Block::kNone;
 }
 
-Connection::Block Connection::execute_exec(const Command& command, Args args) {
+Connection::Block Connection::execute_exec(const Command& command, Args args,
+                                           RequestOptions* options) {
   if (!transaction_.open()) {
     reply().error("ERR EXEC without MULTI");
     return Block::kNone;
@@ -492,6 +555,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args) {
   executing_ = true;
   OwnedRequest request = std::exchange(execution.request, {});
   execution.request.resp3 = request.resp3;
+  request.options = options_of(request.writes(), thread_.any_strong(), options);
   thread_.router().submit(std::move(request),
                           [weak = weak_from_this(), wanted = replies_wanted(),
                            execution = std::move(execution)](std::string reply) mutable {

@@ -112,10 +112,16 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // `lookup`: of the request; may be null.
   Block execute(const Command* command, Args args, const Lookup* lookup);
   // The same without what is common to all replies. `rejected`: it was not executed.
-  Block execute_request(const Command* command, Args args, const Lookup* lookup, bool& rejected);
-  Block execute_keys(const Command& command, Args args, const Lookup* lookup);
+  // `options`: of EVEN.WITH and EVEN.ONCE, which stood before it; null: none did.
+  Block execute_request(const Command* command, Args args, const Lookup* lookup, bool& rejected,
+                        RequestOptions* options = nullptr);
+  Block execute_inner(const Command& command, Args args, bool& rejected, RequestOptions& options);
+  Block execute_keys(const Command& command, Args args, const Lookup* lookup,
+                     RequestOptions* options);
+  // What is asked for of a request, by itself or by its connection; null: nothing.
+  std::unique_ptr<RequestOptions> options_of(bool writes, bool strong, RequestOptions* options);
   Block execute_watch(const Command& command, Args args);
-  Block execute_exec(const Command& command, Args args);
+  Block execute_exec(const Command& command, Args args, RequestOptions* options);
   void finish_exec(Transaction::Execution execution, std::string_view reply);
   // Between MULTI and EXEC.
   void queue(const Command& command, Args args);
@@ -133,6 +139,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   int plain_ = -1;  // the socket, if there is no TLS
   Session session_;
   Transaction transaction_;
+  // See RequestOptions; from the first request to a strong keyspace on.
+  std::shared_ptr<absl::flat_hash_map<PartitionId, std::uint64_t>> seen_;
   bool executing_ = false;  // one, elsewhere
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.

@@ -118,6 +118,7 @@ void reset(Connection& connection, Args) {
   session.no_evict = false;
   session.no_touch = false;
   session.no_replies = session.skips_next_reply = false;
+  session.read_level = session.write_level = {};
   connection.reply().simple("RESET");
 }
 
@@ -219,6 +220,9 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"memory", execute_memory},
       {"slowlog", execute_slowlog},
       {"even.backup", execute_backup},
+      {"even.consistency", execute_consistency},
+      {"even.groups", execute_groups},
+      {"even.keyspace", execute_keyspace},
       {"even.fault", execute_fault},
   };
   return commands;

@@ -24,6 +24,9 @@ void execute_connection_command(Connection& connection, const Command& command, 
 // In the files of these names: backup_command.cc and so on, LASTSAVE with ROLE.
 void execute_backup(Connection& connection, Args args);
 void execute_client(Connection& connection, Args args);
+void execute_consistency(Connection& connection, Args args);
+void execute_groups(Connection& connection, Args args);
+void execute_keyspace(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
 void execute_lastsave(Connection& connection, Args args);
 void execute_role(Connection& connection, Args args);
@@ -32,6 +35,10 @@ void execute_info(Connection& connection, Args args);
 void execute_memory(Connection& connection, Args args);
 void execute_slowlog(Connection& connection, Args args);
 void execute_fault(Connection& connection, Args args);
+
+// What EVEN.WITH and EVEN.ONCE ask for, of words that begin with one of them, into `options`;
+// returns the words of the command that they are about. The error is a reply's text.
+Result<Args> read_options(const Command& command, Args args, RequestOptions& options);
 
 // Replies that there is no such subcommand; `container` in upper case.
 void reply_unknown_subcommand(Connection& connection, std::string_view container,

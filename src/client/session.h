@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "cluster/level.h"
 #include "engine/command.h"
 
 namespace even {
@@ -27,6 +28,9 @@ struct Session {
   bool skips_reply = false;
   bool skips_next_reply = false;
   bool no_replies = false;
+  // EVEN.CONSISTENCY; kDefault: what the keyspace says.
+  cluster::Level read_level;
+  cluster::Level write_level;
   std::int64_t created_us = 0;
   std::int64_t last_request_us = 0;
 };

@@ -21,7 +21,7 @@ class CommandIndex {
          {string_commands(), number_commands(), generic_commands(), expire_commands(),
           scan_commands(), set_commands(), hash_commands(), command_commands(),
           connection_commands(), transaction_commands(), object_commands(), server_commands(),
-          memory_commands(), even_commands()}) {
+          memory_commands(), even_commands(), keyspace_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
     }
     std::sort(sorted_.begin(), sorted_.end(),

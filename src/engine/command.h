@@ -50,6 +50,7 @@ enum class Scope : std::uint8_t {
   kKeys,        // the keys among its arguments
   kAll,         // every partition: DBSIZE, KEYS, SCAN, FLUSHALL, RANDOMKEY
   kConnection,  // the connection or the node; executed by the server
+  kInner,       // what the command touches that is among its words
 };
 
 // How a command whose keys live on different nodes may be split into one command per node, and how
@@ -200,5 +201,6 @@ std::span<const Command> object_commands();
 std::span<const Command> server_commands();
 std::span<const Command> memory_commands();
 std::span<const Command> even_commands();
+std::span<const Command> keyspace_commands();
 
 }  // namespace even

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 #include "node/backup_runner.h"
@@ -30,7 +31,8 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       tls(std::move(tls_contexts)),
       options(config.client, config.slow_log, config.memory),
       cache_shares(std::make_unique<CacheShares>(shards)),
-      backups(std::make_unique<BackupRunner>(*this)) {
+      backups(std::make_unique<BackupRunner>(*this)),
+      served(std::make_unique<std::atomic<std::uint64_t>[]>(shards)) {
   shard_of.resize(placement.partitions());
   for (PartitionId partition = 0; partition < placement.partitions(); ++partition) {
     const bool held = placement.holds(number, partition);
@@ -40,5 +42,11 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
 }
 
 NodeContext::~NodeContext() = default;
+
+std::uint64_t NodeContext::served_version() const {
+  std::uint64_t least = UINT64_MAX;
+  for (ShardId shard = 0; shard < shards; ++shard) least = std::min(least, served[shard].load());
+  return least;
+}
 
 }  // namespace even

@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "client/slow_log.h"
+#include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
 #include "node/config.h"
 #include "node/runtime_options.h"
@@ -80,6 +81,11 @@ struct NodeContext {
   std::atomic<std::uint32_t> shards_short_of_memory{0};
   // Links to other nodes in session, of all shards.
   std::atomic<std::uint32_t> links_up{0};
+  // By thread: the version of the keyspaces that it serves by.
+  const std::unique_ptr<std::atomic<std::uint64_t>[]> served;
+  // That all threads serve by, or a later one.
+  std::uint64_t served_version() const;
+
   // Recovered and listening; until then, and again while stopping, not ready.
   std::atomic<bool> ready{false};
   // Shards that serve and have not replayed all of their logs yet.

@@ -2,6 +2,8 @@
 // in which it arrived.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -12,9 +14,20 @@
 
 #include "base/ids.h"
 #include "client/slow_log.h"
+#include "cluster/level.h"
 #include "engine/command.h"
 
 namespace even {
+
+// What a request asks for beside its words.
+struct RequestOptions {
+  cluster::Level level;
+  std::string once;  // EVEN.ONCE's id; empty: without
+  std::int64_t once_ms = 0;
+  // For strong keyspaces: by group, up to where a client has seen it. Of a session's reads and
+  // writes; used on the thread that made the request.
+  std::shared_ptr<absl::flat_hash_map<PartitionId, std::uint64_t>> seen;
+};
 
 struct OwnedRequest {
   const Command* command = nullptr;
@@ -29,6 +42,7 @@ struct OwnedRequest {
   std::vector<OwnedRequest> parts;
   std::vector<OwnedRequest> watched;
   std::string watch_reply;
+  std::unique_ptr<RequestOptions> options;  // none: the keyspace's level
 
   bool is_transaction() const { return !parts.empty() || !watched.empty(); }
   // Calls visit(request) for itself, or for all that are in it.
@@ -43,6 +57,11 @@ struct OwnedRequest {
     std::size_t sum = sizeof *this + args.size() * sizeof args[0];
     for (std::string_view arg : args) sum += arg.size();
     return sum;
+  }
+  bool writes() const {
+    bool any = false;
+    for_each_part([&any](const OwnedRequest& part) { any |= (part.command->flags & kWrite) != 0; });
+    return any;
   }
   bool about_all() const {
     bool all = false;

@@ -50,6 +50,51 @@ class RouteOfKeys {
   bool first_ = true;
 };
 
+// The same with regard to strong keyspaces: nothing, where no key is in one.
+class GroupOfKeys {
+ public:
+  GroupOfKeys(const cluster::KeyspaceTable& keyspaces, PartitionId default_partitions)
+      : keyspaces_(keyspaces), default_partitions_(default_partitions) {}
+
+  void add(std::string_view key) {
+    const PartitionId partition = keyspaces_.partition_of(key, default_partitions_);
+    if (partition < default_partitions_) {
+      eventual_ = true;
+    } else if (!group_) {
+      group_ = partition;
+    } else {
+      several_ = several_ || *group_ != partition;
+    }
+  }
+  void add_all() { eventual_ = true; }
+  std::optional<Route> found() const {
+    if (!group_) return std::nullopt;
+    if (several_ || eventual_) return Route{Route::Where::kSeveralGroups};
+    return Route{.where = Route::Where::kStrong, .group = *group_};
+  }
+
+ private:
+  const cluster::KeyspaceTable& keyspaces_;
+  const PartitionId default_partitions_;
+  std::optional<PartitionId> group_;
+  bool eventual_ = false;
+  bool several_ = false;
+};
+
+// What an eventual keyspace cannot do for a request; empty: it can do all that is asked for.
+std::string refusal_of_eventual(const RequestOptions& options) {
+  if (!options.once.empty()) {
+    return "-ERR EVEN.ONCE is for keys of strong keyspaces so far: EVEN.KEYSPACE CREATE makes "
+           "one\r\n";
+  }
+  using Kind = cluster::Level::Kind;
+  if (options.level.kind == Kind::kDefault || options.level.kind == Kind::kOne) return {};
+  return fmt::format(
+      "-CONSISTENCY {} is not supported in eventual keyspaces yet: there is ONE; a strong keyspace "
+      "(EVEN.KEYSPACE CREATE ... MODE STRONG) has more\r\n",
+      cluster::to_string(options.level));
+}
+
 }  // namespace
 
 struct Router::Steps {
@@ -104,6 +149,11 @@ struct Router::Asking {
 
 Route Router::route(const Command& command, Args args) const {
   const NodeContext& node = thread_.node();
+  if (thread_.any_strong() && command.scope == Scope::kKeys) {
+    GroupOfKeys group(thread_.keyspaces(), node.placement.partitions());
+    for_each_key(command, args, [&group](std::string_view key) { group.add(key); });
+    if (const std::optional<Route> found = group.found()) return *found;
+  }
   if (command.scope == Scope::kAll) {
     if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
     if (command.split == Split::kConcatenate) return {Route::Where::kInParts, 0};
@@ -119,6 +169,9 @@ Route Router::route(const Command& command, Args args) const {
 Route Router::route(const OwnedRequest& request) const {
   if (!request.is_transaction()) return route(*request.command, request.args);
   const NodeContext& node = thread_.node();
+  if (thread_.any_strong()) {
+    if (const std::optional<Route> group = route_to_group(request)) return *group;
+  }
   if (node.shards == 1 && !node.partial) return {Route::Where::kHere, thread_.id()};
   RouteOfKeys route(thread_.id(), node);
   request.for_each_part([&route](const OwnedRequest& part) {
@@ -126,6 +179,15 @@ Route Router::route(const OwnedRequest& request) const {
   });
   if (!request.about_all()) return route.found();
   return {node.partial ? Route::Where::kOtherNodes : Route::Where::kSeveralShards, 0};
+}
+
+std::optional<Route> Router::route_to_group(const OwnedRequest& request) const {
+  GroupOfKeys group(thread_.keyspaces(), thread_.node().placement.partitions());
+  request.for_each_part([&group](const OwnedRequest& part) {
+    if (part.command->scope == Scope::kAll) group.add_all();
+    for_each_key(*part.command, part.args, [&group](std::string_view key) { group.add(key); });
+  });
+  return group.found();
 }
 
 void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
@@ -139,7 +201,17 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
   }
   if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
   const Route route = this->route(request);
+  if (request.options && route.where != Route::Where::kStrong) {
+    std::string refusal = refusal_of_eventual(*request.options);
+    if (!refusal.empty()) return sink(std::move(refusal));
+  }
   switch (route.where) {
+    case Route::Where::kStrong:
+      return run_strong(route.group, std::move(request), std::move(sink));
+    case Route::Where::kSeveralGroups:
+      return sink(
+          "-CROSSGROUP the keys of a command or transaction must lie in one group of a strong "
+          "keyspace: give them one hash tag, as in {42}:name and {42}:mail, and one keyspace\r\n");
     case Route::Where::kHere:
       return run_here(std::move(request), std::move(sink));
     case Route::Where::kOtherShard:
@@ -171,6 +243,35 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
                  ? run_everywhere(std::move(request), std::move(sink))
                  : run_elsewhere(std::move(request), std::move(sink));
   }
+}
+
+void Router::run_strong(PartitionId group, OwnedRequest request, ReplySink sink) {
+  const cluster::Keyspace& keyspace = *thread_.keyspaces().of_partition(group);
+  StrongCall call{.group = group, .writes = request.writes(), .deadline_ms = keyspace.deadline_ms};
+  std::shared_ptr<absl::flat_hash_map<PartitionId, std::uint64_t>> seen;
+  // WATCH and EXEC are about what holds everywhere.
+  const bool at_level = !request.is_transaction() && request.command->group != "transactions";
+  const cluster::Level wanted = request.options ? request.options->level : cluster::Level{};
+  const Result<ReadLevel> level = read_level(keyspace, wanted);
+  if (!level) return sink("-" + level.error().message + "\r\n");
+  if (at_level && !call.writes) call.level = *level;
+  if (request.options) {
+    call.once = std::move(request.options->once);
+    call.once_ms = request.options->once_ms;
+    seen = request.options->seen;
+    if (seen) {
+      if (const auto known = seen->find(group); known != seen->end()) call.after = known->second;
+    }
+  }
+  call.request = std::move(request);
+  thread_.strong().submit(std::move(call), [group, seen = std::move(seen), sink = std::move(sink)](
+                                               std::string reply, consensus::Index index) mutable {
+    if (seen) {
+      std::uint64_t& known = (*seen)[group];
+      known = std::max(known, index);
+    }
+    sink(std::move(reply));
+  });
 }
 
 // About some partitions, which this node holds.

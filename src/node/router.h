@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -28,9 +29,12 @@ struct Route {
     kSeveralShards,  // all keys are on this node, in several shards
     kInParts,        // one partition after the other
     kOtherNodes,     // some key, or partition that the command is about, is not on this node
+    kStrong,         // all keys are in `group`, a partition of a strong keyspace
+    kSeveralGroups,  // some key is in a strong keyspace, but not all are in one group
   };
   Where where = Where::kHere;
   ShardId shard = 0;
+  PartitionId group = 0;
 };
 
 class Router {
@@ -50,6 +54,8 @@ class Router {
   bool idle() const { return across_ == 0 && in_steps_ == 0 && parked_.empty(); }
 
  private:
+  // If some key is in a strong keyspace.
+  std::optional<Route> route_to_group(const OwnedRequest& request) const;
   struct Across;
   void run_here(OwnedRequest request, ReplySink sink);
   void execute_here(OwnedRequest request, ReplySink sink);
@@ -78,6 +84,7 @@ class Router {
   void run_in_parts(OwnedRequest request, ReplySink sink);
   void ask_part(std::shared_ptr<Parts> parts);
   void run_elsewhere(OwnedRequest request, ReplySink sink);
+  void run_strong(PartitionId group, OwnedRequest request, ReplySink sink);
   void run_split(OwnedRequest request, ReplySink sink);
   // Of scope kAll, over several nodes.
   void run_everywhere(OwnedRequest request, ReplySink sink);

@@ -52,6 +52,7 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       read_buffer_(kReadBuffer),
       router_(*this),
       forwarder_(*this),
+      strong_(*this),
       peers_(*this),
       outboxes_(node.shards) {}
 
@@ -102,7 +103,25 @@ Result<> ShardThread::recover() {
   if (shard_->replay_progress().under_way()) ++node_.replaying;
   // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
   shard_->on_released([] {});
+  const PartitionId meta = meta_partition(node_.placement.partitions());
+  if (shard_of_partition(meta, node_.shards) == id_) {
+    // Before any client is given to a thread, which is posted as well, once all have recovered.
+    shard_->on_keyspaces([this](const std::shared_ptr<const cluster::KeyspaceTable>& table) {
+      for (const auto& thread : node_.threads) {
+        thread->post([&target = *thread, table] { target.serve(table); });
+      }
+    });
+  }
   return {};
+}
+
+void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table) {
+  lease_.when_free([this, table = std::move(table)] {
+    keyspaces_ = table;
+    any_strong_ = table->any_strong();
+    shard_->serve(table);
+    node_.served[id_] = table->version();
+  });
 }
 
 void ShardThread::run() {
@@ -212,6 +231,7 @@ void ShardThread::tick() {
   }
   const std::int64_t now_us = clock_.monotonic_us();
   forwarder_.tick(now_us);
+  strong_.tick(now_us);
   if (node_.replaying == 0) {
     for (Task& task : std::exchange(when_replayed_, {})) task();
   }

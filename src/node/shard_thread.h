@@ -37,6 +37,7 @@
 #include "node/node_context.h"
 #include "node/rate_meter.h"
 #include "node/router.h"
+#include "node/strong_requests.h"
 #include "peer/forwarder.h"
 #include "peer/peer_hub.h"
 #include "replica/shard.h"
@@ -101,6 +102,10 @@ class ShardThread {
   PeerHub& peers() { return peers_; }
   ClientPoller& poller() { return poller_; }
   Forwarder& forwarder() { return forwarder_; }
+  StrongRequests& strong() { return strong_; }
+  // By which this thread and its shard look up keys.
+  const cluster::KeyspaceTable& keyspaces() const { return *keyspaces_; }
+  bool any_strong() const { return any_strong_; }
   CommandStats& stats() { return stats_; }
   ClientTraffic& traffic() { return traffic_; }
   // What a unit of CommandTimer::counter() is worth.
@@ -170,6 +175,7 @@ class ShardThread {
   LogPosition execute_transaction(const OwnedRequest& request, std::string& reply,
                                   std::span<Shard* const> others);
   void run();
+  void serve(std::shared_ptr<const cluster::KeyspaceTable> table);
   Result<> recover();
   void replay();
   void end_turn();
@@ -198,7 +204,11 @@ class ShardThread {
   Lease lease_;
   Router router_;
   Forwarder forwarder_;
+  StrongRequests strong_;
   PeerHub peers_;
+  std::shared_ptr<const cluster::KeyspaceTable> keyspaces_ =
+      std::make_shared<cluster::KeyspaceTable>();
+  bool any_strong_ = false;  // of them
   std::unique_ptr<PosixDisk> disk_;
   std::unique_ptr<RowStore> store_;
   std::unique_ptr<Shard> shard_;

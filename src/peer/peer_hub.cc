@@ -5,7 +5,9 @@
 
 #include <boost/asio/ip/tcp.hpp>
 
+#include "base/check.h"
 #include "node/shard_thread.h"
+#include "peer/strong_message.h"
 
 namespace even {
 namespace {
@@ -191,35 +193,60 @@ void PeerHub::link_ends(PeerLink& link, const std::string& reason) {
     spdlog::warn("shard {}: link to {} is down: {}", thread_.id(), link.describe(), reason);
   }
   thread_.forwarder().link_down(node);
+  thread_.strong().link_down(node);
   thread_.lease().when_free([this, node] { thread_.shard().link_down(node); });
   if (link.dialed() && !stopped_) dial_after(node, kFirstWait);
 }
 
-void PeerHub::receive(PeerLink& link, FrameType type, std::string_view body) {
+void PeerHub::receive_shard_message(PeerLink& link, std::string_view body) {
   const NodeNumber node = link.node();
-  if (type == FrameType::kShard) {
-    auto deliver = [this, node](PeerLink& link, std::string_view message) {
-      if (Result<> result = thread_.shard().receive(node, message); !result) {
-        link.end(result.error().message);
-      }
-    };
-    if (!thread_.lease().lent()) return deliver(link, body);
-    // Messages of a session are for that session only.
-    thread_.lease().when_free(
-        [this, deliver, link = link.shared_from_this(), message = std::string(body)] {
-          const auto found = links_.find(link->node());
-          if (found != links_.end() && found->second == link) deliver(*link, message);
-        });
-    return;
+  auto deliver = [this, node](PeerLink& link, std::string_view message) {
+    if (Result<> result = thread_.shard().receive(node, message); !result) {
+      link.end(result.error().message);
+    }
+  };
+  if (!thread_.lease().lent()) return deliver(link, body);
+  // Messages of a session are for that session only.
+  thread_.lease().when_free(
+      [this, deliver, link = link.shared_from_this(), message = std::string(body)] {
+        const auto found = links_.find(link->node());
+        if (found != links_.end() && found->second == link) deliver(*link, message);
+      });
+}
+
+void PeerHub::receive(PeerLink& link, FrameType type, std::string_view body) {
+  if (type == FrameType::kShard) return receive_shard_message(link, body);
+  // Gives take(node, message) the message, if it is one.
+  const auto read = [&link](auto message, auto take) {
+    message ? take(link.node(), std::move(*message)) : link.end(message.error().message);
+  };
+  Forwarder& forwarder = thread_.forwarder();
+  StrongRequests& strong = thread_.strong();
+  switch (type) {
+    case FrameType::kForwardRequest:
+      return read(decode_forward_request(body),
+                  [&](NodeNumber node, const ForwardRequest& request) {
+                    forwarder.receive_request(node, request);
+                  });
+    case FrameType::kForwardReply:
+      return read(decode_forward_reply(body), [&](NodeNumber node, const ForwardReply& reply) {
+        forwarder.receive_reply(node, reply);
+      });
+    case FrameType::kStrongRequest:
+      return read(decode_strong_request(body), [&](NodeNumber node, auto request) {
+        strong.receive_request(node, std::move(request));
+      });
+    case FrameType::kStrongReply:
+      return read(decode_strong_reply(body), [&](NodeNumber node, StrongReply reply) {
+        strong.receive_reply(node, std::move(reply));
+      });
+    case FrameType::kServesRequest:
+      return read(decode_serves_request(body), [&](NodeNumber node, const ServesRequest& request) {
+        strong.receive_serves(node, request);
+      });
+    default:
+      EVEN_CHECK(false, "a frame that the link lets pass");
   }
-  if (type == FrameType::kForwardRequest) {
-    const Result<ForwardRequest> request = decode_forward_request(body);
-    if (!request) return link.end(request.error().message);
-    return thread_.forwarder().receive_request(node, *request);
-  }
-  const Result<ForwardReply> reply = decode_forward_reply(body);
-  if (!reply) return link.end(reply.error().message);
-  thread_.forwarder().receive_reply(node, *reply);
 }
 
 }  // namespace even

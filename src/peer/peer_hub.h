@@ -52,6 +52,7 @@ class PeerHub final : public Transport {
   void receive(PeerLink& link, FrameType type, std::string_view body);
 
  private:
+  void receive_shard_message(PeerLink& link, std::string_view body);
   struct Dial {
     std::unique_ptr<asio::steady_timer> timer;
     std::chrono::milliseconds wait{0};

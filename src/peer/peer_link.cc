@@ -214,6 +214,9 @@ void PeerLink::take_session_frame(FrameType type, std::string_view body) {
     case FrameType::kShard:
     case FrameType::kForwardRequest:
     case FrameType::kForwardReply:
+    case FrameType::kStrongRequest:
+    case FrameType::kStrongReply:
+    case FrameType::kServesRequest:
       return hub_.receive(*this, type, body);
     default:
       return end(fmt::format("a frame of type {} in a session", static_cast<int>(type)));

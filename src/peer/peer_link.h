@@ -36,6 +36,9 @@ enum class FrameType : std::uint8_t {
   kShard = 4,           // a message of the core, opaque here
   kForwardRequest = 5,  // see forward_message.h
   kForwardReply = 6,
+  kStrongRequest = 7,  // see strong_message.h
+  kStrongReply = 8,
+  kServesRequest = 9,
 };
 
 inline constexpr std::size_t kPreambleBytes = 8;

@@ -1,0 +1,411 @@
+// EVEN.KEYSPACE: see docs/operations.md. CREATE, ALTER and DROP are entries of the metadata group
+// (cmd_meta.h) and reply when the nodes in reach serve by what has come of them; LIST and INFO show
+// what this node serves by.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+
+#include "client/connection_commands.h"
+#include "engine/cmd_meta.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+using cluster::Level;
+using Kind = Level::Kind;
+
+constexpr std::uint16_t kStrongPartitions = 16;
+constexpr std::int64_t kDeadlineMs = 5'000;
+constexpr std::int64_t kMostDeadlineMs = 600'000;
+constexpr std::int64_t kMetaDeadlineMs = 5'000;
+
+std::string error_reply(std::string_view message) {
+  std::string out;
+  Reply(out, false).error(message);
+  return out;
+}
+
+// "*3\r\n..." and ":3\r\n" count three.
+Result<std::uint64_t> counted(std::string_view reply) {
+  std::uint64_t count = 0;
+  if (reply.size() > 1 && (reply[0] == '*' || reply[0] == ':')) {
+    const auto [stop, error] =
+        std::from_chars(reply.data() + 1, reply.data() + reply.size(), count);
+    if (error == std::errc()) return count;
+  }
+  return fail(std::string(reply));
+}
+
+// --- The words.
+
+struct Wanted {
+  cluster::Keyspace keyspace;
+  std::optional<std::uint16_t> replicas, partitions;
+  std::vector<std::string> later;  // options that this version does not have
+};
+
+Result<std::int64_t> read_number(std::string_view option, std::string_view word,
+                                 std::int64_t most) {
+  std::int64_t number = 0;
+  if (parse_strict_integer(word, number) && number >= 1 && number <= most) return number;
+  return fail(
+      fmt::format("ERR {} is a number from 1 to {}, not '{}'", option, most, word.substr(0, 64)));
+}
+
+// Reads the option at args[i] and goes behind it.
+Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
+  const std::string_view option = args[i++];
+  const auto is = [option](std::string_view name) { return equals_ignore_case(option, name); };
+  if (i == args.size()) {
+    return fail(fmt::format("ERR a value must follow '{}'", option.substr(0, 64)));
+  }
+  const std::string_view value = args[i];
+  if (is("read") || is("write")) {
+    const auto level = cluster::leading_level(args.subspan(i));
+    if (!level) return fail("ERR " + level.error().message);
+    (is("read") ? wanted.keyspace.read : wanted.keyspace.write) = level->level;
+    i += level->words;
+    return {};
+  }
+  ++i;
+  if (is("prefix")) {
+    wanted.keyspace.prefix = value;
+  } else if (is("mode")) {
+    wanted.keyspace.strong = equals_ignore_case(value, "strong");
+    if (!wanted.keyspace.strong && !equals_ignore_case(value, "eventual")) {
+      return fail(fmt::format("ERR MODE is EVENTUAL or STRONG, not '{}'", value.substr(0, 64)));
+    }
+  } else if (is("replicas") || is("partitions")) {
+    const std::int64_t most = is("replicas") ? UINT16_MAX : cluster::kSlots;
+    const auto number = read_number(is("replicas") ? "REPLICAS" : "PARTITIONS", value, most);
+    if (!number) return std::unexpected(number.error());
+    (is("replicas") ? wanted.replicas : wanted.partitions) = static_cast<std::uint16_t>(*number);
+  } else if (is("deadline")) {
+    const auto number = read_number("DEADLINE", value, kMostDeadlineMs);
+    if (!number) return std::unexpected(number.error());
+    wanted.keyspace.deadline_ms = *number;
+  } else if (is("conflict") || is("sloppy") || is("delay")) {
+    wanted.later.emplace_back(option);
+  } else {
+    return fail(
+        fmt::format("ERR unknown option '{}'. Try EVEN.KEYSPACE HELP.", option.substr(0, 64)));
+  }
+  return {};
+}
+
+Result<Wanted> read_options(Args args, std::size_t first) {
+  Wanted wanted;
+  wanted.keyspace.name = args[2];
+  wanted.keyspace.deadline_ms = kDeadlineMs;
+  for (std::size_t i = first; i < args.size();) {
+    if (Result<> read = read_option(args, i, wanted); !read) return std::unexpected(read.error());
+  }
+  if (wanted.later.empty()) return wanted;
+  return fail(
+      fmt::format("ERR {} is not supported yet: leave it out", fmt::join(wanted.later, " and ")));
+}
+
+// Whether the mode can have the levels.
+Result<> check_levels(const cluster::Keyspace& keyspace) {
+  if (!keyspace.strong) {
+    for (const Level level : {keyspace.read, keyspace.write}) {
+      if (level.kind == Kind::kOne || level.kind == Kind::kDefault) continue;
+      return fail(
+          fmt::format("CONSISTENCY {} is not supported in eventual keyspaces yet: there is ONE; "
+                      "MODE STRONG has more",
+                      cluster::to_string(level)));
+    }
+    return {};
+  }
+  if (const auto read = read_level(keyspace, keyspace.read); !read)
+    return fail(read.error().message);
+  if (keyspace.write.kind == Kind::kLinearizable || keyspace.write.kind == Kind::kDefault)
+    return {};
+  return fail(
+      fmt::format("CONSISTENCY writes of strong keyspaces are LINEARIZABLE: WRITE {} cannot be had",
+                  cluster::to_string(keyspace.write)));
+}
+
+Result<cluster::Keyspace> keyspace_to_create(Args args, const cluster::ClusterMap& map) {
+  Result<Wanted> read = read_options(args, 3);
+  if (!read) return std::unexpected(read.error());
+  cluster::Keyspace& keyspace = read->keyspace;
+  if (keyspace.prefix.empty()) {
+    return fail("ERR a keyspace needs a PREFIX: the empty one is that of 'default'");
+  }
+  if (!keyspace.strong &&
+      (read->partitions || read->replicas.value_or(map.replicas) != map.replicas)) {
+    return fail(
+        "ERR REPLICAS and PARTITIONS of eventual keyspaces are not supported yet: they are those "
+        "of the cluster; leave them out");
+  }
+  keyspace.replicas = read->replicas.value_or(map.replicas);
+  if (keyspace.strong) keyspace.partitions = read->partitions.value_or(kStrongPartitions);
+  for (Level* level : {&keyspace.read, &keyspace.write}) {
+    if (level->kind == Kind::kDefault) {
+      *level = {keyspace.strong ? Kind::kLinearizable : Kind::kOne};
+    }
+  }
+  if (Result<> levels = check_levels(keyspace); !levels) return std::unexpected(levels.error());
+  return std::move(keyspace);
+}
+
+// The same pattern finds what begins with `prefix`.
+std::string pattern_of(std::string_view prefix) {
+  std::string pattern;
+  for (const char c : prefix) {
+    if (std::string_view("*?[]\\^-").contains(c)) pattern += '\\';
+    pattern += c;
+  }
+  return pattern + '*';
+}
+
+// --- A change under way.
+
+class Change : public std::enable_shared_from_this<Change> {
+ public:
+  explicit Change(Connection& connection)
+      : connection_(connection.weak_from_this()),
+        thread_(connection.thread()),
+        command_(connection.last_command()),
+        address_(connection.label().address),
+        name_(connection.label().name),
+        slot_(connection.open_slot()) {}
+
+  void create(const cluster::Keyspace& keyspace);
+  void alter(Args args);
+  void drop(const cluster::Keyspace* keyspace, std::string_view name, bool force);
+  void finish(std::string reply) {
+    if (const auto connection = connection_.lock()) {
+      connection->complete(slot_, std::move(reply), command_);
+    }
+  }
+
+ private:
+  using Counted = std::move_only_function<void(Result<std::uint64_t>)>;
+
+  OwnedRequest request(Args words) const {
+    return OwnedRequest::copy(*find_command(words), words, false, {address_, name_});
+  }
+  // Of all groups of a strong keyspace.
+  void count_in_groups(const cluster::Keyspace& keyspace, Args words, Counted done);
+  void count_in_default(Args words, Counted done);
+  // To the metadata group; then until all serve by it.
+  void submit(Args words);
+  void applied(const std::string& reply);
+
+  const std::weak_ptr<Connection> connection_;
+  ShardThread& thread_;
+  CommandStats::Entry* const command_;
+  const std::string address_, name_;  // of the client
+  const std::uint64_t slot_;
+};
+
+void Change::count_in_default(Args words, Counted done) {
+  thread_.router().submit(request(words), [done = std::move(done)](std::string reply) mutable {
+    done(counted(reply));
+  });
+}
+
+void Change::count_in_groups(const cluster::Keyspace& keyspace, Args words, Counted done) {
+  struct Counting {
+    std::uint64_t sum = 0;
+    std::size_t missing = 0;
+    std::optional<Error> error;
+    Counted done;
+  };
+  auto counting = std::make_shared<Counting>();
+  counting->missing = keyspace.partitions;
+  counting->done = std::move(done);
+  for (std::uint16_t i = 0; i < keyspace.partitions; ++i) {
+    StrongCall call{.request = request(words),
+                    .group = static_cast<PartitionId>(keyspace.first + i),
+                    .deadline_ms = keyspace.deadline_ms};
+    thread_.strong().submit(std::move(call), [counting](const std::string& reply, std::uint64_t) {
+      const Result<std::uint64_t> count = counted(reply);
+      count ? counting->sum += *count : counting->sum;
+      if (!count) counting->error = count.error();
+      if (--counting->missing > 0) return;
+      counting->done(counting->error ? Result<std::uint64_t>(std::unexpected(*counting->error))
+                                     : counting->sum);
+    });
+  }
+}
+
+void Change::submit(Args words) {
+  const PartitionId meta = meta_partition(thread_.node().placement.partitions());
+  StrongCall call{.group = meta, .writes = true, .deadline_ms = kMetaDeadlineMs};
+  call.request =
+      OwnedRequest::copy(*find_command("even.keyspace"), words, false, {address_, name_});
+  thread_.strong().submit(std::move(call),
+                          [self = shared_from_this()](const std::string& reply, std::uint64_t) {
+                            self->applied(reply);
+                          });
+}
+
+// The reply of the metadata group is the version of what has come of the change.
+void Change::applied(const std::string& reply) {
+  const Result<std::uint64_t> version = counted(reply);
+  if (!version) return finish(reply);
+  thread_.strong().await_served(
+      *version, [self = shared_from_this()](const std::vector<std::string>& missing) {
+        if (missing.empty()) return self->finish("+OK\r\n");
+        self->finish(error_reply(fmt::format(
+            "PARTIAL the keyspaces have been changed, but {} can be reached and does not serve by "
+            "that yet",
+            fmt::join(missing, ", "))));
+      });
+}
+
+void Change::create(const cluster::Keyspace& keyspace) {
+  // Those that the keyspace takes over are where keys with its prefix are now.
+  const std::string pattern = pattern_of(keyspace.prefix);
+  const std::string_view keys[] = {"keys", pattern};
+  auto create = [self = shared_from_this(), keyspace](const Result<std::uint64_t>& count) {
+    if (!count) return self->finish(count.error().message);
+    if (*count > 0) {
+      return self->finish(error_reply(fmt::format(
+          "ERR there are {} keys under the prefix '{}' already, which the new keyspace would hide: "
+          "delete or rename them, or choose another prefix",
+          *count, keyspace.prefix.substr(0, 64))));
+    }
+    const NodeContext& node = self->thread_.node();
+    std::vector<std::string> words = {std::string(kMetaCommand), "CREATE",
+                                      cluster::encode(keyspace),
+                                      std::to_string(node.placement.partitions() + 1)};
+    for (const cluster::Node& each : node.config.cluster.nodes) {
+      words.push_back(std::to_string(each.number));
+      words.push_back(each.name);
+    }
+    self->submit(std::vector<std::string_view>(words.begin(), words.end()));
+  };
+  const cluster::Keyspace* around = thread_.keyspaces().of_key(keyspace.prefix);
+  if (around != nullptr && around->strong && around->prefix != keyspace.prefix) {
+    return count_in_groups(*around, keys, std::move(create));
+  }
+  count_in_default(keys, std::move(create));
+}
+
+void Change::alter(Args args) {
+  std::vector<std::string_view> words = {kMetaCommand, "ALTER"};
+  words.insert(words.end(), args.begin() + 2, args.end());
+  submit(words);
+}
+
+void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool force) {
+  auto drop = [self = shared_from_this(),
+               name = std::string(name)](const Result<std::uint64_t>& count) {
+    if (!count) return self->finish(count.error().message);
+    if (*count > 0) {
+      return self->finish(error_reply(fmt::format(
+          "ERR the keyspace '{}' has {} keys: EVEN.KEYSPACE DROP {} FORCE gives them up", name,
+          *count, name)));
+    }
+    const std::string_view words[] = {kMetaCommand, "DROP", name};
+    self->submit(words);
+  };
+  // Those of an eventual one lie among those of `default`, and stay.
+  if (force || keyspace == nullptr || !keyspace->strong) return drop(0);
+  constexpr std::string_view kWords[] = {"dbsize"};
+  count_in_groups(*keyspace, kWords, std::move(drop));
+}
+
+// --- The subcommands.
+
+void create(Connection& connection, Args args) {
+  const Result<cluster::Keyspace> keyspace =
+      keyspace_to_create(args, connection.thread().node().config.cluster);
+  if (!keyspace) return connection.reply().error(keyspace.error().message);
+  std::make_shared<Change>(connection)->create(*keyspace);
+}
+
+void alter(Connection& connection, Args args) {
+  Reply reply = connection.reply();
+  const cluster::Keyspace* keyspace = connection.thread().keyspaces().find(args[2]);
+  if (keyspace == nullptr) {
+    return reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
+  }
+  for (std::size_t i = 3; i < args.size(); ++i) {
+    for (const std::string_view fixed : {"prefix", "mode", "partitions", "replicas"}) {
+      if (!equals_ignore_case(args[i], fixed)) continue;
+      return reply.error(fmt::format(
+          "ERR {} cannot be altered: create another keyspace and copy the keys", args[i]));
+    }
+  }
+  const Result<Wanted> wanted = read_options(args, 3);
+  if (!wanted) return reply.error(wanted.error().message);
+  cluster::Keyspace altered = wanted->keyspace;
+  altered.strong = keyspace->strong;
+  if (const Result<> levels = check_levels(altered); !levels) {
+    return reply.error(levels.error().message);
+  }
+  std::make_shared<Change>(connection)->alter(args);
+}
+
+void drop(Connection& connection, Args args) {
+  const bool force = args.size() == 4 && equals_ignore_case(args[3], "force");
+  if (args.size() > 3 && !force) return connection.reply().error(kSyntaxError);
+  std::make_shared<Change>(connection)
+      ->drop(connection.thread().keyspaces().find(args[2]), args[2], force);
+}
+
+void list(Connection& connection, Args) {
+  const auto keyspaces = connection.thread().keyspaces().keyspaces();
+  Reply reply = connection.reply();
+  reply.array(1 + keyspaces.size());
+  reply.bulk("default");
+  for (const cluster::Keyspace& keyspace : keyspaces) reply.bulk(keyspace.name);
+}
+
+void info(Connection& connection, Args args) {
+  const NodeContext& node = connection.thread().node();
+  const cluster::Keyspace of_default{.name = "default",
+                                     .replicas = node.config.cluster.replicas,
+                                     .partitions = node.placement.partitions(),
+                                     .read = {Kind::kOne},
+                                     .write = {Kind::kOne}};
+  const cluster::Keyspace* keyspace =
+      args[2] == "default" ? &of_default : connection.thread().keyspaces().find(args[2]);
+  Reply reply = connection.reply();
+  if (keyspace == nullptr) {
+    return reply.error(fmt::format("ERR there is no keyspace '{}': EVEN.KEYSPACE LIST names all",
+                                   args[2].substr(0, 64)));
+  }
+  const auto text = [&reply](std::string_view name, std::string_view value) {
+    reply.bulk(name);
+    reply.bulk(value);
+  };
+  const auto number = [&reply](std::string_view name, std::int64_t value) {
+    reply.bulk(name);
+    reply.integer(value);
+  };
+  reply.map(9);
+  text("name", keyspace->name);
+  text("prefix", keyspace->prefix);
+  text("mode", keyspace->strong ? "strong" : "eventual");
+  number("replicas", keyspace->replicas);
+  number("partitions", keyspace->strong ? keyspace->partitions : node.placement.partitions());
+  number("first partition", keyspace->first);
+  text("read", cluster::to_string(keyspace->read));
+  text("write", cluster::to_string(keyspace->write));
+  number("deadline", keyspace->deadline_ms);
+}
+
+void help(Connection& connection, Args) { reply_help(connection, "EVEN.KEYSPACE"); }
+
+}  // namespace
+
+void execute_keyspace(Connection& connection, Args args) {
+  constexpr std::pair<std::string_view, void (*)(Connection&, Args)> kSubcommands[] = {
+      {"create", create}, {"alter", alter}, {"drop", drop},
+      {"list", list},     {"info", info},   {"help", help}};
+  if (args.size() < 2) return help(connection, args);
+  for (const auto& [name, execute] : kSubcommands) {
+    if (equals_ignore_case(args[1], name)) return execute(connection, args);
+  }
+  reply_unknown_subcommand(connection, "EVEN.KEYSPACE", args[1]);
+}
+
+}  // namespace even

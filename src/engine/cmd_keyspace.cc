@@ -1,0 +1,103 @@
+// Rows of the commands about keyspaces and their consistency; the server executes them.
+#include "engine/command.h"
+
+namespace even {
+namespace {
+
+constexpr Subcommand kKeyspaceSubcommands[] = {
+    {.name = "create",
+     .arity = -5,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "Have keys with a prefix kept in another way than others",
+              .complexity = "O(N) where N is the number of keys",
+              .arguments = "name PREFIX prefix [MODE mode(EVENTUAL|STRONG)] [REPLICAS "
+                           "replicas:integer] [PARTITIONS partitions:integer] [READ read-level] "
+                           "[WRITE write-level] [DEADLINE milliseconds:integer]"}},
+    {.name = "alter",
+     .arity = -5,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "Change what can be changed of a keyspace",
+              .complexity = "O(1)",
+              .arguments = "name setting(READ read-level|WRITE write-level|DEADLINE "
+                           "milliseconds:integer)..."}},
+    {.name = "drop",
+     .arity = -3,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "Give a keyspace up; with FORCE, also one that has keys, and them with it",
+              .complexity = "O(N) where N is the number of its partitions",
+              .arguments = "name [FORCE]"}},
+    {.name = "list",
+     .arity = 2,
+     .flags = kNoScript,
+     .docs = {.since = "0.1.0", .summary = "The names of all keyspaces", .complexity = "O(N)"}},
+    {.name = "info",
+     .arity = 3,
+     .flags = kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "What was said when a keyspace was created",
+              .complexity = "O(1)",
+              .arguments = "name"}},
+    {.name = "help",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .docs = {.since = "0.1.0", .summary = "Prints this help", .complexity = "O(1)"}},
+};
+
+constexpr Command kCommands[] = {
+    {.name = "even.consistency",
+     .group = "connection",
+     .arity = -1,
+     .flags = kNoScript | kFast,
+     .scope = Scope::kConnection,
+     .docs = {.since = "0.1.0",
+              .summary = "The consistency levels of this connection",
+              .complexity = "O(1)",
+              .arguments = "[READ read-level] [WRITE write-level]"}},
+    {.name = "even.groups",
+     .group = "server",
+     .arity = 1,
+     .flags = kNoScript,
+     .scope = Scope::kConnection,
+     .docs = {.since = "0.1.0",
+              .summary = "The groups of strong keyspaces that this node is a member of",
+              .complexity = "O(N) where N is the number of groups",
+              .tips = "nondeterministic_output"}},
+    {.name = "even.keyspace",
+     .group = "server",
+     .arity = -2,
+     .flags = kNoMulti,
+     .scope = Scope::kConnection,
+     .subcommands = kKeyspaceSubcommands,
+     .docs = {.since = "0.1.0",
+              .summary = "Keyspaces: which keys are kept how",
+              .complexity = "Depends on the subcommand"}},
+    {.name = "even.once",
+     .group = "generic",
+     .arity = -3,
+     .flags = kNoScript | kMovableKeys,
+     .scope = Scope::kInner,
+     .docs = {.since = "0.1.0",
+              .summary = "Execute a command, or the EXEC of a transaction, once for an id; a "
+                         "repetition gets the first reply",
+              .complexity = "That of the command",
+              .arguments = "id [PX milliseconds:integer] command argument..."}},
+    {.name = "even.with",
+     .group = "generic",
+     .arity = -3,
+     .flags = kNoScript | kMovableKeys,
+     .scope = Scope::kInner,
+     .docs = {.since = "0.1.0",
+              .summary = "Execute a command with this consistency level",
+              .complexity = "That of the command",
+              .arguments = "level(ONE|TWO|THREE|number:integer|QUORUM|ALL|SESSION|CAUSAL|BOUNDED "
+                           "milliseconds:integer|SEQUENTIAL|LINEARIZABLE) command argument..."}},
+};
+
+}  // namespace
+
+std::span<const Command> keyspace_commands() { return kCommands; }
+
+}  // namespace even

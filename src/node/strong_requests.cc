@@ -1,0 +1,351 @@
+#include "node/strong_requests.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+// From one member to the next, before it waits for a tick.
+constexpr std::size_t kMostTurns = 3;
+// What can be repeated is asked again after so long without an answer: the other side may have
+// stopped, and somebody else lead.
+constexpr std::int64_t kRepeatUs = 500'000;
+constexpr std::int64_t kServedUs = 5'000'000;
+constexpr std::size_t kMostBytes = 1'000'000'000;  // below the limit of a frame; see peer_link.cc
+// The first nodes by number are the metadata group's voters.
+constexpr std::size_t kMetaVoters = 5;
+
+using Kind = cluster::Level::Kind;
+
+}  // namespace
+
+Result<ReadLevel> read_level(const cluster::Keyspace& keyspace, cluster::Level level) {
+  if (level.kind == Kind::kDefault) level = keyspace.read;
+  switch (level.kind) {
+    case Kind::kDefault:
+    case Kind::kLinearizable:
+      return ReadLevel{};
+    case Kind::kOne:
+      return ReadLevel{StrongRead::kOne};
+    case Kind::kSession:
+    case Kind::kSequential:
+      return ReadLevel{StrongRead::kSequential};
+    case Kind::kBounded:
+      return ReadLevel{StrongRead::kBounded, level.number};
+    default:
+      return fail(fmt::format(
+          "CONSISTENCY {} cannot be had in the strong keyspace '{}': there are ONE, SESSION, "
+          "SEQUENTIAL, BOUNDED ms and LINEARIZABLE",
+          cluster::to_string(level), keyspace.name));
+  }
+}
+
+StrongRequests::StrongRequests(ShardThread& thread)
+    : thread_(thread), next_(thread.random().below(std::uint64_t{1} << 62)) {}
+
+StrongRequest StrongRequests::Call::request() const {
+  const OwnedRequest& from = call.request;
+  StrongRequest out{.group = call.group,
+                    .resp3 = from.resp3,
+                    .transaction = from.is_transaction(),
+                    .once = call.once,
+                    .once_ms = call.once_ms,
+                    .read = call.level.read,
+                    .bound_ms = call.level.bound_ms,
+                    .after = call.after};
+  if (!out.transaction) out.commands.emplace_back(from.args);
+  for (const OwnedRequest& part : from.parts) out.commands.emplace_back(part.args);
+  for (const OwnedRequest& watch : from.watched) {
+    out.watched.push_back({watch.args, watch.watch_reply});
+  }
+  return out;
+}
+
+void StrongRequests::submit(StrongCall call, StrongSink sink) {
+  const ShardId shard = shard_of_partition(call.group, thread_.node().shards);
+  if (shard == thread_.id()) return begin(std::move(call), std::move(sink));
+  thread_.send_to(shard, [from = thread_.id(), call = std::move(call),
+                          sink = std::move(sink)](ShardThread& owner) mutable {
+    owner.strong().begin(std::move(call), [&owner, from, sink = std::move(sink)](
+                                              std::string reply, consensus::Index index) mutable {
+      owner.send_to(from, [reply = std::move(reply), index, sink = std::move(sink)](
+                              ShardThread&) mutable { sink(std::move(reply), index); });
+    });
+  });
+}
+
+void StrongRequests::begin(StrongCall call, StrongSink sink) {
+  auto begun = std::make_shared<Call>();
+  begun->deadline_us = thread_.clock().monotonic_us() + call.deadline_ms * 1000;
+  begun->call = std::move(call);
+  begun->sink = std::move(sink);
+  attempt(calls_.emplace(next_++, std::move(begun)).first);
+}
+
+void StrongRequests::attempt(Calls::iterator at) {
+  Call& call = *at->second;
+  if (thread_.shard().has_group(call.call.group)) return ask_here(at);
+  const std::vector<NodeNumber> nodes = members(call.call.group);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    const NodeNumber node = nodes[call.candidate++ % nodes.size()];
+    if (node != thread_.node().number && thread_.peers().up(node)) return ask_node(at, node);
+  }
+}
+
+StrongRequests::Calls::iterator StrongRequests::renumber(Calls::iterator at, NodeNumber asked) {
+  auto handle = calls_.extract(at);
+  handle.key() = next_++;
+  Call& call = *handle.mapped();
+  call.out = true;
+  call.asked = asked;
+  call.asked_us = thread_.clock().monotonic_us();
+  return calls_.insert(std::move(handle)).position;
+}
+
+void StrongRequests::ask_here(Calls::iterator at) {
+  at = renumber(at, thread_.node().number);
+  thread_.lease().when_free([this, attempt = at->first, call = at->second] {
+    // The call stays as long as its words are needed, though its client may have been answered.
+    thread_.shard().execute_strong(call->request(), [this, attempt, call](StrongOutcome outcome) {
+      take(attempt, thread_.node().number, std::move(outcome));
+    });
+  });
+}
+
+void StrongRequests::ask_node(Calls::iterator at, NodeNumber node) {
+  at = renumber(at, node);
+  std::string bytes = encode_strong_request(at->first, at->second->request());
+  if (bytes.size() > kMostBytes) {
+    return finish(at, "-ERR the request is too long to be sent to another node (1 GB)\r\n", 0);
+  }
+  thread_.peers().send(node, FrameType::kStrongRequest, std::move(bytes));
+}
+
+void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome outcome) {
+  const auto at = calls_.find(attempt);
+  if (at == calls_.end() || !at->second->out || at->second->asked != from) return;
+  Call& call = *at->second;
+  call.out = false;
+  switch (outcome.kind) {
+    case StrongOutcome::Kind::kReply:
+      return finish(at, std::move(outcome.reply), outcome.index);
+    case StrongOutcome::Kind::kRefused:
+      return finish(at, std::move(outcome.reply), 0);
+    case StrongOutcome::Kind::kStale:
+      // The leader is as fresh as can be.
+      call.too_stale = true;
+      call.call.level = {};
+      break;
+    case StrongOutcome::Kind::kElsewhere:
+      break;
+  }
+  const NodeNumber leader = outcome.leader;
+  call.leader = leader;
+  if (leader == 0 || leader == from || call.turns == kMostTurns) return;  // until the next tick
+  ++call.turns;
+  // Not the shard from here, which may be in the middle of something.
+  if (leader != thread_.node().number && thread_.peers().up(leader)) ask_node(at, leader);
+}
+
+void StrongRequests::finish(Calls::iterator at, std::string reply, consensus::Index index) {
+  const std::shared_ptr<Call> call = std::move(at->second);
+  calls_.erase(at);
+  call->sink(std::move(reply), index);
+}
+
+void StrongRequests::tick(std::int64_t now_us) {
+  std::vector<std::uint64_t> due;
+  for (const auto& [attempt, call] : calls_) {
+    if (now_us >= call->deadline_us || !call->out ||
+        (repeatable(*call) && now_us >= call->asked_us + kRepeatUs)) {
+      due.push_back(attempt);
+    }
+  }
+  for (const std::uint64_t number : due) {
+    const auto at = calls_.find(number);
+    if (at == calls_.end()) continue;
+    Call& call = *at->second;
+    if (now_us >= call.deadline_us) {
+      give_up(at);
+      continue;
+    }
+    call.unknown = call.unknown || call.out;
+    call.out = false;
+    call.turns = 0;
+    attempt(at);
+  }
+  const std::uint64_t served = thread_.node().served_version();
+  std::erase_if(asking_, [&](const Asking& asking) {
+    if (served >= asking.request.version) {
+      thread_.peers().send(asking.node, FrameType::kStrongReply,
+                           encode_strong_reply(asking.request.id, {}));
+    }
+    return served >= asking.request.version || now_us >= asking.deadline_us;
+  });
+  std::vector<std::uint64_t> waits;
+  for (const auto& [id, awaited] : awaited_) {
+    if (served >= awaited.version || now_us >= awaited.deadline_us) waits.push_back(id);
+  }
+  for (const std::uint64_t id : waits) {
+    const auto at = awaited_.find(id);
+    if (at == awaited_.end()) continue;
+    if (now_us < at->second.deadline_us) {
+      served_by(at, thread_.node().number);
+      continue;
+    }
+    std::vector<std::string> missing;
+    for (const NodeNumber node : at->second.missing) missing.push_back(name(node));
+    Served done = std::move(at->second.done);
+    awaited_.erase(at);
+    done(std::move(missing));
+  }
+}
+
+void StrongRequests::link_down(NodeNumber node) {
+  std::vector<std::uint64_t> lost;
+  for (const auto& [attempt, call] : calls_) {
+    if (call->out && call->asked == node) lost.push_back(attempt);
+  }
+  for (const std::uint64_t attempt : lost) {
+    const auto at = calls_.find(attempt);
+    if (at == calls_.end()) continue;
+    Call& call = *at->second;
+    call.unknown = true;
+    call.out = false;  // to be tried again in a tick
+    if (!repeatable(call)) give_up(at);
+  }
+  std::erase_if(asking_, [node](const Asking& asking) { return asking.node == node; });
+  std::vector<std::uint64_t> waits;
+  for (const auto& [id, awaited] : awaited_) {
+    if (awaited.missing.contains(node)) waits.push_back(id);
+  }
+  for (const std::uint64_t id : waits) {
+    if (const auto at = awaited_.find(id); at != awaited_.end()) served_by(at, node);
+  }
+}
+
+void StrongRequests::give_up(Calls::iterator at) {
+  const Call& call = *at->second;
+  std::string reply =
+      call.call.writes && (call.out || call.unknown) ? uncertain(call) : unavailable(call);
+  finish(at, std::move(reply), 0);
+}
+
+std::string StrongRequests::uncertain(const Call& call) const {
+  return fmt::format(
+      "-UNCERTAIN keyspace '{}': what was sent to the leader of group {} has not been confirmed: "
+      "it may take effect, or not. Under EVEN.ONCE it can be repeated safely\r\n",
+      keyspace_of(call.call.group), call.call.group);
+}
+
+std::string StrongRequests::unavailable(const Call& call) const {
+  std::vector<std::string> missing;
+  const std::vector<NodeNumber> nodes = members(call.call.group);
+  for (const NodeNumber node : nodes) {
+    if (node != thread_.node().number && !thread_.peers().up(node)) missing.push_back(name(node));
+  }
+  const std::size_t needed = nodes.size() / 2 + 1;
+  const std::size_t reachable = nodes.size() - missing.size();
+  const bool led = call.leader != 0 && call.leader != thread_.node().number;
+  std::string reply =
+      fmt::format("-{} keyspace '{}': {}{}: needs {} of {} replicas, {} reachable",
+                  call.too_stale ? "STALE" : "UNAVAILABLE", keyspace_of(call.call.group),
+                  call.too_stale ? "no replica within reach is fresh enough, and " : "",
+                  led ? fmt::format("the leader of group {}, {}, does not answer", call.call.group,
+                                    name(call.leader))
+                      : fmt::format("group {} has no leader", call.call.group),
+                  needed, nodes.size(), reachable);
+  if (!missing.empty()) {
+    reply += fmt::format(" ({} cannot be reached from {})", fmt::join(missing, ", "),
+                         name(thread_.node().number));
+  }
+  return reply + "\r\n";
+}
+
+std::vector<NodeNumber> StrongRequests::members(PartitionId group) const {
+  const cluster::ClusterMap& map = thread_.node().config.cluster;
+  if (const cluster::Keyspace* keyspace = thread_.keyspaces().of_partition(group)) {
+    return cluster::replicas_of(map, *keyspace, group);
+  }
+  std::vector<NodeNumber> first;
+  if (group != meta_partition(thread_.node().placement.partitions())) return first;
+  for (const cluster::Node& node : map.nodes) first.push_back(node.number);
+  std::ranges::sort(first);
+  if (first.size() > kMetaVoters) first.resize(kMetaVoters);
+  return first;
+}
+
+std::string StrongRequests::keyspace_of(PartitionId group) const {
+  const cluster::Keyspace* keyspace = thread_.keyspaces().of_partition(group);
+  return keyspace != nullptr ? keyspace->name : "meta";
+}
+
+std::string StrongRequests::name(NodeNumber node) const {
+  return thread_.node().config.cluster.find(node)->name;
+}
+
+void StrongRequests::receive_request(NodeNumber node,
+                                     std::shared_ptr<const StrongMessage> message) {
+  auto reply = [this, node, id = message->id()](const StrongOutcome& outcome) {
+    thread_.peers().send(node, FrameType::kStrongReply, encode_strong_reply(id, outcome));
+  };
+  const StrongRequest& request = message->request();
+  const bool meta = request.group == meta_partition(thread_.node().placement.partitions());
+  for (const Args words : request.commands) {
+    const Command* command = find_command(words);
+    const std::string error = meta                 ? std::string()
+                              : command == nullptr ? unknown_command(words)
+                                                   : check_arity(*command, words);
+    if (error.empty()) continue;
+    return reply({.kind = StrongOutcome::Kind::kRefused, .reply = "-" + error + "\r\n"});
+  }
+  thread_.lease().when_free([this, reply, message = std::move(message)] {
+    Shard& shard = thread_.shard();
+    if (!shard.has_group(message->request().group)) {
+      return reply({.kind = StrongOutcome::Kind::kElsewhere});
+    }
+    shard.execute_strong(message->request(),
+                         [reply, message](const StrongOutcome& outcome) { reply(outcome); });
+  });
+}
+
+void StrongRequests::receive_serves(NodeNumber node, const ServesRequest& request) {
+  asking_.push_back({node, request, thread_.clock().monotonic_us() + kServedUs});
+}
+
+void StrongRequests::receive_reply(NodeNumber node, StrongReply reply) {
+  const auto awaited = awaited_.find(reply.id);
+  if (awaited != awaited_.end()) return served_by(awaited, node);
+  take(reply.id, node, std::move(reply.outcome));
+}
+
+void StrongRequests::await_served(std::uint64_t version, Served done) {
+  const std::uint64_t id = next_++;
+  Awaited& awaited = awaited_[id];
+  awaited.version = version;
+  awaited.deadline_us = thread_.clock().monotonic_us() + kServedUs;
+  awaited.done = std::move(done);
+  for (const cluster::Node& node : thread_.node().config.cluster.nodes) {
+    const bool here = node.number == thread_.node().number;
+    if (!here && !thread_.peers().up(node.number)) continue;
+    awaited.missing.insert(node.number);
+    if (here) continue;  // looked after by tick()
+    thread_.peers().send(node.number, FrameType::kServesRequest,
+                         encode_serves_request({id, version}));
+  }
+}
+
+void StrongRequests::served_by(std::map<std::uint64_t, Awaited>::iterator at, NodeNumber node) {
+  at->second.missing.erase(node);
+  if (!at->second.missing.empty()) return;
+  Served done = std::move(at->second.done);
+  awaited_.erase(at);
+  done({});
+}
+
+}  // namespace even
