@@ -162,7 +162,7 @@ void Group::execute(StrongRequest request, StrongDone done) {
       new_reads_.push_back(std::move(read));
       return;
     case StrongRead::kBounded:
-      if (!confirmed_us_ || now_us - *confirmed_us_ > read.request.bound_ms * 1000) {
+      if (!confirmed_us_ || (now_us - *confirmed_us_) / 1000 >= read.request.bound_ms) {
         new_reads_.push_back(std::move(read));
         return;
       }
