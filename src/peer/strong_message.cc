@@ -173,7 +173,7 @@ Result<StrongReply> decode_strong_reply(std::string_view bytes) {
     const msgpack::object* field = object.via.array.ptr;
     std::string_view text;
     if (!read(field[0], reply.id) ||
-        !read_enum(field[1], StrongOutcome::Kind::kStale, reply.outcome.kind) ||
+        !read_enum(field[1], StrongOutcome::Kind::kUnknown, reply.outcome.kind) ||
         !read(field[2], text) || !read(field[3], reply.outcome.leader) ||
         !read(field[4], reply.outcome.index)) {
       return false;

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "consensus/membership.h"
+#include "engine/cmd_meta.h"
 
 namespace even {
 namespace {
@@ -23,8 +24,9 @@ using consensus::Message;
 using consensus::MessageKind;
 using consensus::Snapshot;
 
-// MessagePack never uses it, so no record begins with it.
-constexpr char kMark = '\xc1';
+// Records begin with their partition, and these entries with one that there never is.
+constexpr std::string_view kMark = "\xff\xff";
+static_assert(kMostPartitions <= 0xffff);
 
 enum class LogKind : std::uint8_t { kEntry = 1, kState = 2, kBase = 3, kEnd = 4 };
 
@@ -361,7 +363,7 @@ void encode_group_end(const GroupEnd& end, std::string& out) {
 
 Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes) {
   if (!is_group_log_entry(bytes)) return fail("not an entry of a group");
-  ByteReader in(bytes.substr(1));
+  ByteReader in(bytes.substr(kMark.size()));
   const auto kind = static_cast<LogKind>(in.get<std::uint8_t>());
   const auto group = in.get<PartitionId>();
   Result<GroupLogEntry> entry = fail("an entry of a group, of an unknown kind");

@@ -10,6 +10,8 @@
 
 #include "base/bytes.h"
 #include "consensus/membership.h"
+#include "engine/cmd_meta.h"
+#include "lattice/codec.h"
 #include "lattice/golden.h"
 #include "replica/peer_message.h"
 
@@ -403,6 +405,17 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
   });
 }
 
+TEST(GroupFormat, TakesNoRecordOfAnyPartitionForAnEntryOfAGroup) {
+  for (std::uint32_t partition = 0; partition < kMostPartitions; ++partition) {
+    std::string record;
+    encode_record(Record::begin(static_cast<PartitionId>(partition), ReplicaId::make(1, 0, 1),
+                                Hlc::at(1), VersionVector()),
+                  record);
+    ASSERT_FALSE(is_group_log_entry(record)) << partition;
+  }
+  for (const std::string& entry : log_entries()) EXPECT_TRUE(is_group_log_entry(entry));
+}
+
 TEST(GroupFormat, HasSeedsForTheFuzzTargets) {
   const std::vector<std::string> entries = log_entries();
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -445,9 +458,9 @@ TEST(GroupFormat, RefusesEntriesOfTheLogThatCannotBe) {
   EXPECT_THAT(why(decode_group_log_entry("\x95")), HasSubstr("not an entry of a group"));
   EXPECT_FALSE(is_group_log_entry(""));
   const std::vector<std::string> entries = log_entries();
-  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 1, 5))),
+  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 5))),
               HasSubstr("unknown kind"));
-  constexpr std::size_t kBody = 4;
+  constexpr std::size_t kBody = 5;
   const std::string& entry = entries[0];
   for (const std::string& wrong :
        {with<std::uint64_t>(entry, kBody, 0), with<std::uint64_t>(entry, kBody, kMaxNumber + 1),
