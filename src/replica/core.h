@@ -32,6 +32,7 @@ class ShardCore {
   std::span<const PartitionId> partition_ids() const { return ids_; }
   // Of both kinds, ascending.
   std::span<Partition* const> all_partitions() const { return all_; }
+  bool is_strong(PartitionId id) const { return id >= options.partition_count; }
   // One of a strong keyspace comes to be, with rows but nothing attached to them.
   Partition& add_strong(PartitionId id, std::vector<NodeNumber> replicas);
 

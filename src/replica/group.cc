@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
@@ -79,10 +80,7 @@ Group::Group(ShardCore& core, Partition& partition, MemberId self)
 
 // --- Recovery
 
-// What is stored may be behind a base, if the pass that was to store more has failed: then the
-// entries up to the base are needed. A base whose entry is not in the log is that of a snapshot.
 void Group::restore(const GroupBase& base) {
-  if (log_.term(base.index) == base.term && base.index > applied()) return;
   log_.set_base(base.index, base.term);
   configuration_ = base.configuration;
 }
@@ -115,29 +113,37 @@ Result<> Group::found(consensus::Configuration configuration) {
   const Index index = configuration_.voters.empty() ? 0 : kFirstIndex;
   hard_state_ = {.term = index, .commit = index};
   log_.set_base(index, index);
-  write_anew();
+  core_.log.append(256, [&](std::string& out) {
+    encode_group_base({id(), self_, index, index, configuration_}, out);
+  });
+  core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
   return start();
 }
 
-void Group::write_anew() {
-  const auto append = [this](auto encode, const auto& what) {
-    core_.log.append(256, [&](std::string& out) { encode(what, out); });
+std::string Group::row() const {
+  std::string out;
+  const auto put = [&out](auto encode) {
+    const std::size_t begin = out.size();
+    put_little_endian<std::uint32_t>(out, 0);
+    encode(out);
+    const auto length = static_cast<std::uint32_t>(out.size() - begin - sizeof(std::uint32_t));
+    std::string bytes;
+    put_little_endian(bytes, length);
+    out.replace(begin, bytes.size(), bytes);
   };
   // The state of a snapshot may be there whose base a crash has cut off.
-  const Index applied =
-      raft_ ? std::min(this->applied(), log_.last_index()) : log_.first_index() - 1;
-  const auto term = log_.term(applied);
+  const Index base = std::min(applied(), log_.last_index());
+  const auto term = log_.term(base);
   EVEN_CHECK(term.has_value(), "the entry that was applied last is known");
-  append(encode_group_base, GroupBase{id(), self_, applied, *term, configuration_});
-  append(encode_group_state,
-         GroupState{id(),
-                    {hard_state_.term, hard_state_.vote,
-                     std::min(std::max(hard_state_.commit, applied), log_.last_index())}});
-  for (Index i = applied + 1; i <= log_.last_index(); ++i) {
-    const Entry& entry = log_.at(i);
-    core_.log.append(entry.bytes(),
-                     [&](std::string& out) { encode_group_entry(id(), entry, out); });
+  const Index commit = std::min(std::max(hard_state_.commit, base), log_.last_index());
+  put([&](std::string& to) { encode_group_base({id(), self_, base, *term, configuration_}, to); });
+  put([&](std::string& to) {
+    encode_group_state({id(), {hard_state_.term, hard_state_.vote, commit}}, to);
+  });
+  for (Index i = base + 1; i <= log_.last_index(); ++i) {
+    put([&](std::string& to) { encode_group_entry(id(), log_.at(i), to); });
   }
+  return out;
 }
 
 // --- Requests

@@ -46,7 +46,7 @@ class Group {
   void restore(const consensus::HardState& state) { hard_state_ = state; }
   Result<> restore(const consensus::Entry& entry);
   Result<> start();
-  // In place of these, for a group that begins: writes its base. All its voters do the same.
+  // In place of these, for a group that begins: logs its base. All its voters do the same.
   Result<> found(consensus::Configuration configuration);
 
   // --- A turn.
@@ -63,8 +63,10 @@ class Group {
   // Until what has been written is durable, something waits.
   bool waits_for_log() const { return !writes_.empty(); }
 
-  // The log's buffer gets all that a recovery needs which begins here.
-  void write_anew();
+  // All that a recovery needs, beside the partition's state, which begins with what the log has
+  // behind its buffer: a base, the hard state and the entries behind the base, each as in the log
+  // behind its length.
+  std::string row() const;
 
   // It is about to go: whoever waits for something of it is told that this will not come.
   void abandon();

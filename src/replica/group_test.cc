@@ -135,7 +135,7 @@ TEST(Group, AMemberThatIsFarBehindGetsASnapshot) {
   }
   away->crash();
   const std::string value(100'000, 'x');
-  for (int i = 0; i < 60; ++i) {
+  for (int i = 0; i < 150; ++i) {
     ASSERT_EQ(cluster.run_strong(kGroup, {"set", "k" + std::to_string(i % 3), value}), "+OK\r\n");
   }
   away->start();

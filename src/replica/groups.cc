@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include "base/byte_reader.h"
 #include "base/check.h"
 #include "base/mutant.h"
 #include "lattice/codec.h"
+#include "store/partition_rows.h"
 
 namespace even {
 namespace {
@@ -42,6 +44,18 @@ Group* Groups::find(PartitionId id) const {
 }
 
 // --- Recovery
+
+Result<> Groups::restore(RowStore& store) {
+  return read_groups(store, [this](PartitionId id, std::string_view row) -> Result<> {
+    if (shard_of_partition(id, core_.options.shards) != core_.options.shard) return {};
+    ByteReader in(row);
+    while (!in.at_end()) {
+      const auto length = in.get<std::uint32_t>();
+      if (const auto restored = restore(in.bytes(length)); !restored) return restored;
+    }
+    return {};
+  });
+}
 
 Result<> Groups::restore(std::string_view log_entry) {
   const auto decoded = decode_group_log_entry(log_entry);
@@ -213,9 +227,9 @@ bool Groups::complete() {
   return core_.log.barrier() != before;
 }
 
-bool Groups::write_anew() {
-  for (auto& [id, group] : groups_) group->write_anew();
-  return !groups_.empty();
+std::string Groups::row(PartitionId id) const {
+  const Group* group = find(id);
+  return group == nullptr ? std::string() : group->row();
 }
 
 void Groups::tick() {

@@ -11,6 +11,7 @@
 
 #include "replica/group.h"
 #include "replica/peer_message.h"
+#include "store/row_store.h"
 
 namespace even {
 
@@ -19,7 +20,9 @@ class Groups {
   // The references outlive this.
   Groups(ShardCore& core, Transport& transport);
 
-  // --- Recovery: what the shard's log has of groups, in its order; then start().
+  // --- Recovery: what the store has of groups; what the shard's log has of them from the store's
+  // position on, in its order; then start().
+  Result<> restore(RowStore& store);
   Result<> restore(std::string_view log_entry);
   Result<> start();
 
@@ -54,8 +57,8 @@ class Groups {
   // Whether what was written has to be synced, for a group.
   bool sync_wanted() const { return !waiting_.empty(); }
   bool has_more() const { return !touched_.empty(); }
-  // Before a pass of the store, see Projection. Whether there are any groups.
-  bool write_anew();
+  // What a pass of the store stores of a group; nothing if it is not here.
+  std::string row(PartitionId id) const;
 
   // The node is about to stop: others are to lead.
   void stop_leading();

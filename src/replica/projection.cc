@@ -70,7 +70,7 @@ bool Projection::all_stored() const {
   // A pass may have taken what came into the log behind its position. Then nothing has changed
   // since, and yet a start would ask for the log from that position on.
   if (store_all_ && !EVEN_MUTANT(kPositionBehind) && position_ < core_.log.barrier() &&
-      settled_ != core_.log.barrier() && !any_closed())
+      !any_closed())
     return false;
   return std::ranges::none_of(core_.all_partitions(), [](const Partition* partition) {
     return partition->state.changed();
@@ -129,10 +129,7 @@ void Projection::begin() {
   begun_ = core_.log.end();
   // What the log has of a closed partition is not in its state, and must stay until it is.
   next_position_ = any_closed() ? position_ : begun_;
-  settled_ = 0;
-  if (!on_begin_ || !on_begin_()) return;
-  (void)core_.log.flush();
-  settled_ = core_.log.barrier();
+  group_rows_.clear();
 }
 
 // Rows of one partition are one state, that at one moment.
@@ -144,8 +141,12 @@ void Projection::take() {
   for (; at != partitions.end(); ++at) {
     Partition& partition = **at;
     next_ = partition.id;
+    if (store_.backlog() > kMaxBacklog) return;
+    // As of the same moment.
+    if (core_.is_strong(partition.id)) {
+      group_rows_.emplace_back(partition.id, on_take_(partition.id));
+    }
     if (partition.state.changed()) {
-      if (store_.backlog() > kMaxBacklog) return;
       RowBatch rows;
       partition.taken = partition.rows->write_changes(partition.state, rows);
       store_.write(std::move(rows));
@@ -155,6 +156,7 @@ void Projection::take() {
   }
   RowBatch rows;
   write_position(core_.options.shard, next_position_, rows);
+  for (const auto& [id, row] : group_rows_) write_group(id, row, rows);
   store_.write(std::move(rows));
   barrier_ = core_.log.barrier();
   stage_ = Stage::kSyncing;

@@ -56,9 +56,8 @@ class Projection {
   // The log before this is not needed for recovery.
   LogPosition position() const { return position_; }
   void set_position(LogPosition position) { position_ = next_position_ = begun_ = position; }
-  // Called when a pass begins: puts into the log what a recovery needs that begins here. Whether
-  // there is any such thing.
-  void on_begin(std::function<bool()> callback) { on_begin_ = std::move(callback); }
+  // What of a strong partition's group is stored with the state that a pass takes of it.
+  void on_take(std::function<std::string(PartitionId)> callback) { on_take_ = std::move(callback); }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
 
   StoreStats stats() const {
@@ -111,9 +110,9 @@ class Projection {
   std::uint32_t next_ = 0;         // partition to take from, or the next one that there is
   LogPosition barrier_ = 0;        // that must be durable before the store takes the pass in
   std::int64_t retry_us_ = 0;
-  // The end of what was put into the log when it began; 0: nothing.
-  LogPosition settled_ = 0;
-  std::function<bool()> on_begin_;
+  // Taken with the strong partitions; they are stored behind all others.
+  std::vector<std::pair<PartitionId, std::string>> group_rows_;
+  std::function<std::string(PartitionId)> on_take_;
   std::function<void()> on_stored_;
   std::vector<Stored> asked_;   // want a pass that has not begun
   std::vector<Stored> served_;  // by the pass under way

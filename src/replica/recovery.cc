@@ -41,7 +41,7 @@ Result<> Recovery::scan(const std::optional<LogPosition>& from,
               "says what can be done",
               frame, *from));
         }
-        return note(frame, record);
+        return note(from.value_or(0), frame, record);
       },
       progress, from.value_or(0));
   if (!scanned) return scanned;
@@ -63,8 +63,8 @@ Result<> Recovery::scan(const std::optional<LogPosition>& from,
   return {};
 }
 
-Result<> Recovery::note(LogPosition frame, std::string_view record) {
-  if (is_group_log_entry(record)) return on_group_entry_(record);
+Result<> Recovery::note(LogPosition from, LogPosition frame, std::string_view record) {
+  if (is_group_log_entry(record)) return frame < from ? Result<>() : on_group_entry_(record);
   const auto head = decode_record_head(record);
   if (!head) return fail("a record has no head");
   Partition* partition = core_.find(head->partition);

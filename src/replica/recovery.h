@@ -32,7 +32,7 @@ class Recovery {
   Result<> scan(const std::optional<LogPosition>& from,
                 const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
-  // Called with what the log has of groups, in its order, while it is gone through.
+  // Called with what the log has of groups from `from` on, in its order, while it is gone through.
   void on_group_entry(std::function<Result<>(std::string_view)> take) {
     on_group_entry_ = std::move(take);
   }
@@ -66,7 +66,7 @@ class Recovery {
     std::function<void()> done;
   };
 
-  Result<> note(LogPosition frame, std::string_view record);
+  Result<> note(LogPosition from, LogPosition frame, std::string_view record);
   void keep(InLog& in_log, std::string_view record);
   InLog& in_log(const Partition& partition) {
     if (in_log_.size() <= partition.id) in_log_.resize(std::size_t{partition.id} + 1);

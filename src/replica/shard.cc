@@ -81,7 +81,8 @@ class Reach : public Keyspace {
 struct Shard::Impl {
   Impl(ShardOptions options, Clock& clock, Random& random, Disk& disk, RowStore& store,
        Transport& transport)
-      : core(std::move(options), clock, random, disk),
+      : store(store),
+        core(std::move(options), clock, random, disk),
         replication(core, transport),
         projection(core, store),
         recovery(core),
@@ -93,7 +94,7 @@ struct Shard::Impl {
       if (released_callback) released_callback();
     });
     core.on_repaired = [this] { projection.request_pass(); };
-    projection.on_begin([this] { return groups.write_anew(); });
+    projection.on_take([this](PartitionId group) { return groups.row(group); });
     projection.on_stored([this] { trim(); });
     recovery.on_group_entry([this](std::string_view entry) { return groups.restore(entry); });
   }
@@ -112,6 +113,7 @@ struct Shard::Impl {
   }
   void trim();
 
+  RowStore& store;
   ShardCore core;
   Replication replication;
   Projection projection;
@@ -133,6 +135,7 @@ struct Shard::Impl {
 Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto from = projection.recover();
   if (!from) return std::unexpected(from.error());
+  if (const auto restored = groups.restore(store); !restored) return restored;
   if (const auto scanned = recovery.scan(*from, progress); !scanned) return scanned;
   if (const auto started = groups.start(); !started) return started;
   meta.start();
@@ -484,12 +487,7 @@ bool Shard::all_stored() const { return impl_->replayed && impl_->projection.all
 std::int64_t Shard::pause_us() const { return impl_->projection.pause_us(); }
 
 Result<> Shard::remove_log() {
-  if (!impl_->groups.empty()) {
-    return fail(
-        "there are strong keyspaces, whose groups stay in the shards that they have: the number "
-        "of shards cannot be changed");
-  }
-  for (const auto& partition : impl_->core.partitions()) {
+  for (const Partition* partition : impl_->core.all_partitions()) {
     if (!partition->damaged()) continue;
     return fail(fmt::format("partition {} is damaged and needs the log until it is repaired: {}",
                             partition->id, *partition->rows->damage()));

@@ -518,6 +518,9 @@ std::string position_row(ShardId shard) {
   return row;
 }
 
+// No shard has such a number.
+constexpr std::string_view kGroupRows = "\xff\xff\xff\xff";
+
 }  // namespace
 
 void write_position(ShardId shard, LogPosition position, RowBatch& out) {
@@ -537,6 +540,28 @@ void forget_positions(ShardId first, RowStore& store, std::function<void(Result<
   if (!found || rows.empty()) return done(found);
   store.write(std::move(rows));
   store.commit(std::move(done));
+}
+
+void write_group(PartitionId group, std::string_view value, RowBatch& out) {
+  std::string row(kGroupRows);
+  put_big_endian(row, group);
+  value.empty() ? out.remove(row) : out.put(row, value);
+}
+
+Result<> read_groups(RowStore& store,
+                     const std::function<Result<>(PartitionId, std::string_view)>& visit) {
+  Result<> outcome;
+  const std::string end = std::string(kGroupRows) + "\xff\xff\xff";
+  const auto scanned =
+      store.scan(kGroupRows, end, [&](std::string_view row, std::string_view value) {
+        if (row.size() != kGroupRows.size() + sizeof(PartitionId)) {
+          outcome = fail("the store holds a malformed row of groups");
+        } else {
+          outcome = visit(get_big_endian<PartitionId>(row.data() + kGroupRows.size()), value);
+        }
+        return outcome.has_value();
+      });
+  return scanned ? outcome : scanned;
 }
 
 Result<LogPosition> read_position(ShardId shard, RowStore& store) {

@@ -92,6 +92,11 @@ void write_position(ShardId shard, LogPosition position, RowBatch& out);
 // logs from their beginning. done(outcome) is called when that is durable; at once if there are
 // none.
 void forget_positions(ShardId first, RowStore& store, std::function<void(Result<>)> done);
+// The row, behind the positions, with what a recovery needs of a strong partition's group besides
+// the partition's state: see replica/groups.h. Empty: there is no such group any more.
+void write_group(PartitionId group, std::string_view value, RowBatch& out);
+Result<> read_groups(RowStore& store,
+                     const std::function<Result<>(PartitionId, std::string_view)>& visit);
 // 0 when nothing has been stored.
 Result<LogPosition> read_position(ShardId shard, RowStore& store);
 
