@@ -113,6 +113,7 @@ std::string progress(const Nodes& nodes) {
 void check_content(const Run& run, const Nodes& nodes, const char* when) {
   for (const auto& n : nodes) {
     for (const PartitionStatus& p : n->partitions()) {
+      if (p.partition >= run.options.partitions) continue;  // strong: see strong_history.h
       check_residue(*n, p.partition, when);
       check_folded(nodes, *n, p, when);
       // Last: it brings what is cold into memory, and residue with it.

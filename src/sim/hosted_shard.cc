@@ -56,6 +56,7 @@ void HostedShard::need_turn() {
     turn_scheduled_ = false;
     shard_.end_turn();
     release();
+    callbacks_.turned(*this);
   });
 }
 

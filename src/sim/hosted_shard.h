@@ -30,6 +30,7 @@ class HostedShard final : public Transport {
   struct Callbacks {
     std::function<void(ShardId shard, NodeNumber to, std::string message)> send;
     std::function<void(HostedShard&)> ticked;
+    std::function<void(HostedShard&)> turned;
     std::function<void(const WaitingReply&)> replied;
   };
 

@@ -49,6 +49,11 @@ Node::Node(Run& run, const Callbacks& callbacks, NodeNumber node_number, std::ui
     callbacks_.send(number, to, shard, std::move(message));
   };
   shard_callbacks_.ticked = [this](HostedShard& shard) { ticked(shard); };
+  shard_callbacks_.turned = [this](HostedShard& shard) {
+    if (run_.options.groups == 0) return;
+    callbacks_.turned(*this, shard);
+    if (shard.shard().has_more()) shard.need_turn();
+  };
   shard_callbacks_.replied = [this](const WaitingReply& reply) { replied(reply); };
 }
 
@@ -66,6 +71,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.node = number;
   o.replica = replica_;
   o.shard = shard;
+  o.shards = shards;
   o.partition_count = options.partitions;
   o.expiry_wait_ms = options.expiry_wait_ms;
   for (PartitionId p = 0; p < options.partitions; ++p) {
@@ -306,6 +312,31 @@ void Node::count() const {
     run_.outcome.folds += stats.folds;
     run_.outcome.ends_exceeded += stats.ends_exceeded;
   }
+}
+
+std::vector<GroupStatus> Node::groups() const {
+  std::vector<GroupStatus> all;
+  for (const auto& shard : shards_) {
+    for (GroupStatus& g : shard->shard().groups()) all.push_back(std::move(g));
+  }
+  return all;
+}
+
+void Node::found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,
+                       const std::vector<NodeNumber>& replicas) {
+  HostedShard& shard = *shards_[shard_of_partition(group, shards())];
+  if (const auto founded = shard.shard().found_group(group, voters, replicas); !founded) {
+    violated(
+        fmt::format("n{} does not found group {}: {}", number, group, founded.error().message));
+  }
+  shard.need_turn();
+}
+
+void Node::execute_strong(StrongRequest request, StrongDone done) {
+  ++run_.outcome.operations;
+  HostedShard& shard = *shards_[shard_of_partition(request.group, shards())];
+  shard.shard().execute_strong(std::move(request), std::move(done));
+  shard.need_turn();
 }
 
 std::vector<PartitionStatus> Node::partitions() const {

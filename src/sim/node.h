@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "env/sim_disk.h"
+#include "replica/group_format.h"
 #include "replica/resharding.h"
 #include "sim/hosted_shard.h"
 #include "sim/run.h"
@@ -48,6 +49,8 @@ class Node {
     std::function<void(Node&)> stopping;  // its sessions end
     std::function<void(Node&)> stopped;   // its replies will not come
     std::function<void(int client)> replied;
+    // In a shard of it a turn has ended.
+    std::function<void(Node&, HostedShard&)> turned;
   };
 
   // `callbacks` must outlive the node, as `run` must.
@@ -77,6 +80,14 @@ class Node {
   // Executes what a client asks for, if this node holds all keys of it. Returns whether a reply is
   // due.
   bool execute(int client, const Operation& operation);
+
+  // Of strong partitions; none when it is down.
+  std::vector<GroupStatus> groups() const;
+  void found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,
+                   const std::vector<NodeNumber>& replicas);
+  void execute_strong(StrongRequest request, StrongDone done);
+  consensus::MemberId member() const { return member_of(replica_); }
+  std::uint64_t run_number() const { return run_number_; }
 
   std::vector<PartitionStatus> partitions() const;
   const PartitionState& state(PartitionId partition) const;

@@ -80,6 +80,19 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.crash_in_replay = among(0.0, 0.02, 0.1);
   o.restart_every_us = among(0, 0, 30'000, 150'000);
   o.background_bytes = among(200u, 2u << 10, 1u << 20);
+  // Damage would stop them, and they keep the number of shards.
+  if (o.damage_every_us == 0 && o.reshard_every_us == 0 && random.chance(0.9)) {
+    o.groups = o.shards * among(1, 2);
+    o.group_replicas = among(1, 3, 3, 3, 5);
+    while (o.group_replicas > o.nodes) o.group_replicas -= 2;
+    o.strong_clients = among(2, 4, 8);
+    o.strong_think_us = among(1'000, 5'000, 20'000);
+    o.strong_patience_us = among(50'000, 300'000, 1'500'000);
+    // Time for some elections, with fewer other requests.
+    o.pipeline = 1;
+    o.clients = among(1, 1, 3);
+    o.duration_us = among(3'000'000, 6'000'000);
+  }
   return o;
 }
 
@@ -95,7 +108,8 @@ std::string RunOptions::describe() const {
       "failing_commit={} "
       "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
-      "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={}",
+      "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
+      "groups={} group_replicas={} strong_clients={} strong_think={}us strong_patience={}ms",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -104,7 +118,8 @@ std::string RunOptions::describe() const {
       failing_sync, skew_ms, type_confusion, expiry, keys, expiry_wait_ms, sessions, large,
       listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
-      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay);
+      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups,
+      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000);
 }
 
 }  // namespace even::sim

@@ -74,6 +74,13 @@ struct RunOptions {
   std::int64_t expiry_wait_ms = 1000;  // how long an expired key waits for word of its replicas
   double sessions = 0;                 // share of commands on keys that are refreshed
 
+  // Strong partitions, beside the others.
+  int groups = 0;
+  int group_replicas = 3;
+  int strong_clients = 0;  // each with one request at a time
+  std::int64_t strong_think_us = 5'000;
+  std::int64_t strong_patience_us = 300'000;  // until a request is given up
+
   static RunOptions draw(std::uint64_t seed);
   std::string describe() const;
 };

@@ -23,6 +23,10 @@ struct Outcome {
   std::uint64_t ends_exceeded = 0;    // partitions that had more than what was folded elsewhere
   std::uint64_t listings = 0;         // that were made in steps
   std::uint64_t while_replaying = 0;  // commands that were executed while a log was replayed
+  std::uint64_t strong_replies = 0;   // to requests to strong partitions
+  std::uint64_t strong_checked = 0;   // operations on strong partitions, in their histories
+  std::uint64_t undecided_keys = 0;   // of those histories
+  std::uint64_t leaders = 0;          // of groups, that there were
   double simulated_seconds = 0;
 };
 

@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "base/check.h"
 #include "sim/checks.h"
 #include "sim/network.h"
 #include "sim/node.h"
 #include "sim/run.h"
+#include "sim/strong_clients.h"
+#include "sim/strong_groups.h"
 #include "sim/workload.h"
 
 namespace even::sim {
@@ -18,6 +22,9 @@ namespace {
 constexpr std::int64_t kRescueUs = 15'000'000;
 constexpr std::int64_t kSettleUs =
     60'000'000;  // a cluster without faults must have converged by then
+// Without faults, groups have leaders by then, and have answered all reads.
+constexpr std::int64_t kElectionUs = 5'000'000;
+constexpr std::int64_t kReadsUs = 15'000'000;
 
 struct Client {
   NodeNumber node;
@@ -48,12 +55,23 @@ class World {
   void settle();
   void restart_failed();
   void check_end(const char* when);
+  void check_strong(const char* when);
+  bool run_until(std::int64_t patience_us, const std::function<bool()>& done);
+
+  // What strong partitions take.
+  struct Strong {
+    Strong(Run& run, const Nodes& nodes)
+        : groups(run, nodes), clients(run, nodes, groups, run.random.next()) {}
+    StrongGroups groups;
+    StrongClients clients;
+  };
 
   Run& run_;
   Workload workload_;
   Network network_;
   Node::Callbacks callbacks_;
   Nodes nodes_;
+  std::optional<Strong> strong_;
   std::vector<Client> clients_;
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
@@ -77,7 +95,13 @@ World::World(Run& run)
                hash64(message));
     network_.send(from, to, shard, std::move(message));
   };
-  callbacks_.started = [this](const Node& n) { network_.node_started(n.number); };
+  callbacks_.started = [this](Node& n) {
+    if (strong_) strong_->groups.started(n);
+    network_.node_started(n.number);
+  };
+  callbacks_.turned = [this](const Node& n, const HostedShard& shard) {
+    strong_->groups.check(n, shard);
+  };
   callbacks_.stopping = [this](const Node& n) { network_.node_stopped(n.number); };
   callbacks_.stopped = [this](const Node& n) { lose_replies(n); };
   callbacks_.replied = [this](int client) { replied(client); };
@@ -85,6 +109,7 @@ World::World(Run& run)
     nodes_.push_back(
         std::make_unique<Node>(run_, callbacks_, static_cast<NodeNumber>(n), run_.random.next()));
   }
+  if (run.options.groups > 0) strong_.emplace(run_, nodes_);
 }
 
 void World::receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message) {
@@ -147,10 +172,13 @@ void World::cut_off() {
 void World::crash() {
   Node& n = unsafe_node();
   if (n.down()) return;
-  n.crash(run_.random.chance(run_.options.wipe)      ? Loss::kDisk
-          : run_.random.chance(run_.options.restore) ? Loss::kToBackup
-          : run_.random.chance(run_.options.kill)    ? Loss::kProcess
-                                                     : Loss::kPower);
+  Loss loss = run_.random.chance(run_.options.wipe)      ? Loss::kDisk
+              : run_.random.chance(run_.options.restore) ? Loss::kToBackup
+              : run_.random.chance(run_.options.kill)    ? Loss::kProcess
+                                                         : Loss::kPower;
+  const bool loses_disk = loss == Loss::kDisk || loss == Loss::kToBackup;
+  if (loses_disk && strong_ && !strong_->groups.may_lose_disk(n.number)) loss = Loss::kPower;
+  n.crash(loss);
   run_.scheduler.after(run_.around(300'000), [&n] {
     if (n.down()) n.start();
   });
@@ -268,13 +296,15 @@ void World::settle() {
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
-    if (failed || !converged(nodes_) || run_.oracle.records() != records) {
+    const bool waits = strong_ && !strong_->clients.idle();
+    if (failed || waits || !converged(nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
     records = run_.oracle.records();
     if (run_.scheduler.now_us() - quiet_since > 5'000'000) return;
   }
-  violated("the replicas have not converged" + progress(nodes_));
+  violated("the replicas have not converged" + progress(nodes_) +
+           (strong_ ? strong_->groups.progress() : ""));
 }
 
 // What a failed sync has left is neither in memory nor to be read any more.
@@ -287,6 +317,26 @@ void World::restart_failed() {
       n->start();
     }
   }
+}
+
+bool World::run_until(std::int64_t patience_us, const std::function<bool()>& done) {
+  const std::int64_t deadline = run_.scheduler.now_us() + patience_us;
+  while (!done()) {
+    if (!run_.scheduler.step(deadline)) return false;
+  }
+  return true;
+}
+
+// Groups have a leader, which answers.
+void World::check_strong(const char* when) {
+  if (!strong_) return;
+  for (const PartitionId group : strong_->groups.groups()) {
+    if (run_until(kElectionUs, [&] { return strong_->groups.led(group); })) continue;
+    violated(fmt::format("{}: group {} has no leader{}", when, group, strong_->groups.progress()));
+  }
+  strong_->clients.read_all();
+  if (run_until(kReadsUs, [&] { return strong_->clients.idle(); })) return;
+  violated(fmt::format("{}: groups do not answer{}", when, strong_->groups.progress()));
 }
 
 void World::check_end(const char* when) {
@@ -312,17 +362,21 @@ void World::play() {
     clients_[static_cast<std::size_t>(c)].node = any_node().number;
     run_.scheduler.after(run_.around(2'000), [this, c] { act(c); });
   }
+  if (strong_) strong_->clients.begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }
   settle();
+  check_strong("in the end");
   check_end("in the end");
   // What is on the disks is what was in memory.
   if (options.reshard_every_us > 0 && run_.random.chance(0.5)) shards_ = other_number_of_shards();
   for (const auto& n : nodes_) n->stop();
   start_all();
   settle();
+  check_strong("after a restart");
   check_end("after a restart");
+  if (strong_) strong_->clients.check();
   for (const auto& n : nodes_) n->count();
   run_.outcome.records = run_.oracle.records();
 }
