@@ -399,7 +399,8 @@ Result<> ShardCore::take_state(std::string_view bytes) {
 void ShardCore::take_group_state(Partition& partition, std::string_view bytes) {
   const auto state = decoder_.decode(bytes);
   EVEN_CHECK(state.has_value(), "a state that was checked when it came");
-  append(bytes, partition.id, {});
+  // Nothing for the index: nobody is sent records of strong partitions.
+  log.append(bytes);
   replace_state(partition, *state);
   ++stats.snapshots_joined;
 }
