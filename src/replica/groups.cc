@@ -100,7 +100,10 @@ Result<> Groups::start() {
 
 Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
                        consensus::Configuration configuration) {
-  if (find(id) != nullptr) return {};
+  if (Group* group = find(id)) {
+    group->partition().replicas = std::move(replicas);
+    return {};
+  }
   Partition* partition = core_.find(id);
   if (partition == nullptr) partition = &core_.add_strong(id, std::move(replicas));
   auto& group = groups_[id];
