@@ -63,7 +63,26 @@
   X(kFoldsAsItHas, "a replica folds its earlier runs although another one has more of them")      \
   X(kFoldedRunUnknown, "records of a run that is folded are taken for new")                       \
   X(kFoldNotStored, "the store forgets that runs are folded")                                     \
-  X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")
+  X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")                     \
+  X(kGroupNotStored, "a pass stores nothing of groups but their partitions' states")              \
+  X(kGroupTailNotStored, "a pass does not store the entries of groups that are not committed")    \
+  X(kGroupSaidUnsynced, "groups say what is written, without waiting for it to be synced")        \
+  X(kGroupBaseNotLogged, "a group takes a state over without its base in the log")                \
+  X(kGroupStateNotLogged, "a group takes a state over without it in the log")                     \
+  X(kGroupReadsEarly, "a group's read is executed before what it has to show is applied")         \
+  X(kGroupReadsUnconfirmed, "a leader answers reads without asking whether it still leads")       \
+  X(kSequentialReadsEarly, "a sequential read does not wait for what its client has seen")        \
+  X(kBoundedReadsAny, "a bounded read takes what there is, however old")                          \
+  X(kEntryByLocalClock, "an entry of a group is executed by the member's own clock")              \
+  X(kEntryByLocalChance, "an entry of a group is executed with random numbers of the member's")   \
+  X(kGroupClockGoesBack, "the clock of a group goes back when its leader's is behind")            \
+  X(kExpiryByLeadersClock, "a read hides what has expired by the leader's clock alone")           \
+  X(kWatchedWhenProposed, "what a transaction watches is compared when it is proposed")           \
+  X(kTransactionTorn, "the commands of a transaction are entries of their own")                   \
+  X(kOnceForgotten, "a request with an id is executed again")                                     \
+  X(kProposalsOfEarlierReigns, "what is proposed waits behind what an earlier reign has left")    \
+  X(kReplyOfAnotherEntry, "who has proposed an entry gets the reply to another in its place")     \
+  X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

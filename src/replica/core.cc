@@ -400,7 +400,7 @@ void ShardCore::take_group_state(Partition& partition, std::string_view bytes) {
   const auto state = decoder_.decode(bytes);
   EVEN_CHECK(state.has_value(), "a state that was checked when it came");
   // Nothing for the index: nobody is sent records of strong partitions.
-  log.append(bytes);
+  if (!EVEN_MUTANT(kGroupStateNotLogged)) log.append(bytes);
   replace_state(partition, *state);
   ++stats.snapshots_joined;
 }

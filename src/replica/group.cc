@@ -140,7 +140,9 @@ std::string Group::row() const {
   put([&](std::string& to) {
     encode_group_state({id(), {hard_state_.term, hard_state_.vote, commit}}, to);
   });
-  for (Index i = base + 1; i <= log_.last_index(); ++i) {
+  const Index last = EVEN_MUTANT(kGroupTailNotStored) ? std::max(raft_->log().committed(), base)
+                                                      : log_.last_index();
+  for (Index i = base + 1; i <= last; ++i) {
     put([&](std::string& to) { encode_group_entry(id(), log_.at(i), to); });
   }
   return out;
@@ -165,16 +167,18 @@ void Group::execute(StrongRequest request, StrongDone done) {
   switch (read.request.read) {
     case StrongRead::kLinearizable:
       if (!leads()) return refuse(read.done);
+      if (EVEN_MUTANT(kGroupReadsUnconfirmed)) break;
       new_reads_.push_back(std::move(read));
       return;
     case StrongRead::kBounded:
+      if (EVEN_MUTANT(kBoundedReadsAny)) break;
       if (!confirmed_us_ || (now_us - *confirmed_us_) / 1000 >= read.request.bound_ms) {
         new_reads_.push_back(std::move(read));
         return;
       }
       break;
     case StrongRead::kSequential:
-      read.index = read.request.after;
+      if (!EVEN_MUTANT(kSequentialReadsEarly)) read.index = read.request.after;
       break;
     case StrongRead::kOne:
       break;
@@ -191,6 +195,11 @@ std::expected<consensus::Proposed, consensus::Refusal> Group::propose(GroupPropo
 
 void Group::propose(const StrongRequest& request, StrongDone done) {
   if (!leads()) return refuse(done);
+#ifdef EVEN_MUTANTS
+  if (EVEN_MUTANT(kTransactionTorn) && request.commands.size() > 1) {
+    return propose_torn(request, std::move(done));
+  }
+#endif
   if (core_.log.error()) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
@@ -202,6 +211,12 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     proposal.commands.emplace_back(words.begin(), words.end());
   }
   for (const auto& watched : request.watched) {
+#ifdef EVEN_MUTANTS
+    if (EVEN_MUTANT(kWatchedWhenProposed)) {
+      if (read_now(watched.words) == watched.reply) continue;
+      return done({StrongOutcome::Kind::kReply, "*-1\r\n", 0, raft_->log().last() + 1});
+    }
+#endif
     proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
   }
   ++core_.stats.proposals;
@@ -217,6 +232,37 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   proposals_.push_back({proposed->index, proposed->term, request.resp3, core_.clock.monotonic_us(),
                         std::move(done)});
 }
+
+#ifdef EVEN_MUTANTS
+std::string Group::read_now(Args words) {
+  std::string out;
+  Reply reply(out, false);
+  Random random(1);
+  run(words, reply, now_ms(), random);
+  return out;
+}
+
+void Group::propose_torn(const StrongRequest& request, StrongDone done) {
+  StrongRequest first = request;
+  StrongRequest rest = request;
+  first.commands.resize(1);
+  rest.commands.erase(rest.commands.begin());
+  rest.watched.clear();
+  rest.once = {};
+  propose(first, [this, rest, done = std::move(done)](StrongOutcome one) mutable {
+    if (one.kind != StrongOutcome::Kind::kReply) return done(std::move(one));
+    propose(rest, [rest, one = std::move(one.reply),
+                   done = std::move(done)](StrongOutcome outcome) mutable {
+      if (outcome.kind != StrongOutcome::Kind::kReply) {
+        return done({StrongOutcome::Kind::kUnknown});
+      }
+      outcome.reply = fmt::format("*{}\r\n{}{}", rest.commands.size() + 1, one.substr(4),
+                                  outcome.reply.substr(4));
+      done(std::move(outcome));
+    });
+  });
+}
+#endif
 
 // Whether something has expired by then that the group's clock does not hide yet.
 bool Group::shows_expired(std::int64_t now_ms) {
@@ -364,15 +410,18 @@ void Group::durable(LogPosition position, const Send& send) {
 // The state comes first: by itself it does no harm, since what it has applied is passed over.
 void Group::install(const consensus::Snapshot& snapshot) {
   core_.take_group_state(partition_, snapshot.data.view());
-  core_.log.append(256, [&](std::string& out) {
-    encode_group_base({id(), self_, snapshot.index, snapshot.term, snapshot.configuration}, out);
-  });
+  if (!EVEN_MUTANT(kGroupBaseNotLogged)) {
+    core_.log.append(256, [&](std::string& out) {
+      encode_group_base({id(), self_, snapshot.index, snapshot.term, snapshot.configuration}, out);
+    });
+  }
   EVEN_CHECK(applied() == snapshot.index, "a snapshot is what it says: checked when it came");
   log_.set_base(snapshot.index, snapshot.term);
   configuration_ = snapshot.configuration;
   halted_ = false;
   while (!proposals_.empty() && proposals_.front().index <= snapshot.index) {
-    proposals_.front().done({StrongOutcome::Kind::kUnknown});
+    proposals_.front().done({EVEN_MUTANT(kUnknownTakenForRefused) ? StrongOutcome::Kind::kElsewhere
+                                                                  : StrongOutcome::Kind::kUnknown});
     proposals_.pop_front();
   }
   if (on_applied) on_applied();
@@ -399,6 +448,14 @@ consensus::SnapshotPointer Group::make_snapshot() const {
 void Group::apply(const Entry& entry) {
   if (entry.index <= applied()) return;  // what is stored has it
   EVEN_CHECK(entry.index == applied() + 1, "entries are applied in their order");
+  // What follows an entry is of its term or a later one: what was proposed before and is not in the
+  // log yet never will be.
+  while (!proposals_.empty() && proposals_.front().term < entry.term &&
+         !EVEN_MUTANT(kProposalsOfEarlierReigns) && !EVEN_MUTANT(kReplyOfAnotherEntry)) {
+    StrongDone done = std::move(proposals_.front().done);
+    proposals_.pop_front();
+    refuse(done);
+  }
   const bool is_own = !proposals_.empty() && proposals_.front().index == entry.index &&
                       proposals_.front().term == entry.term;
   std::string reply;
@@ -419,7 +476,8 @@ void Group::apply(const Entry& entry) {
   while (!proposals_.empty() && proposals_.front().index <= entry.index) {
     Proposal proposal = std::move(proposals_.front());
     proposals_.pop_front();
-    if (proposal.index == entry.index && proposal.term == entry.term) {
+    if (proposal.index == entry.index &&
+        (proposal.term == entry.term || EVEN_MUTANT(kReplyOfAnotherEntry))) {
       ++core_.stats.proposals_answered;
       core_.stats.proposal_seconds +=
           static_cast<double>(core_.clock.monotonic_us() - proposal.since_us) / 1e6;
@@ -431,8 +489,11 @@ void Group::apply(const Entry& entry) {
 }
 
 std::string Group::apply(const GroupProposal& proposal, bool resp3) {
-  const std::int64_t now_ms = std::max(proposal.instant_ms, clock_ms());
-  Random random(proposal.seed);
+  const std::int64_t now_ms = EVEN_MUTANT(kEntryByLocalClock) ? core_.clock.wall_ms()
+                              : EVEN_MUTANT(kGroupClockGoesBack)
+                                  ? proposal.instant_ms
+                                  : std::max(proposal.instant_ms, clock_ms());
+  Random random(EVEN_MUTANT(kEntryByLocalChance) ? core_.random.next() : proposal.seed);
   if (proposal.kind == GroupProposal::Kind::kPurge) {
     purge(now_ms);
     return "+OK\r\n";
@@ -502,7 +563,8 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
     const Context context(keyspace, no_reply, random, now_ms);
     const Object* object = context.find(key);
     std::string scratch;
-    if (object != nullptr) return std::string(object->string().value(scratch));
+    if (object != nullptr && !EVEN_MUTANT(kOnceForgotten))
+      return std::string(object->string().value(scratch));
   }
   std::string reply = run(commands, proposal.transaction, false, now_ms, random);
   Context context(keyspace, no_reply, random, now_ms);
@@ -551,12 +613,12 @@ void Group::answer_reads() {
 }
 
 bool Group::answer(Read& read) {
-  if (read.index > applied()) return false;
+  if (read.index > applied() && !EVEN_MUTANT(kGroupReadsEarly)) return false;
   const bool current = read.request.read == StrongRead::kLinearizable;
   // What the leader's clock says has expired is not shown; nor is it hidden before an entry says
   // so, since another leader's clock may be behind.
   const std::int64_t now_ms = current ? this->now_ms() : clock_ms();
-  if (current && shows_expired(now_ms)) {
+  if (current && shows_expired(now_ms) && !EVEN_MUTANT(kExpiryByLeadersClock)) {
     if (!leads() || !propose_purge(now_ms)) {
       refuse(read.done);
       return true;

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/mutant.h"
 #include "consensus/raft.h"
 #include "replica/core.h"
 #include "replica/group_format.h"
@@ -143,7 +144,14 @@ class Group {
   // Whether it has been answered.
   bool answer(Read& read);
   void refuse(StrongDone& done);
-  std::int64_t now_ms() const { return std::max(core_.clock.wall_ms(), clock_ms()); }
+  std::int64_t now_ms() const {
+    if (EVEN_MUTANT(kGroupClockGoesBack)) return core_.clock.wall_ms();
+    return std::max(core_.clock.wall_ms(), clock_ms());
+  }
+#ifdef EVEN_MUTANTS
+  std::string read_now(Args words);
+  void propose_torn(const StrongRequest& request, StrongDone done);
+#endif
   consensus::SnapshotPointer make_snapshot() const;
 
   ShardCore& core_;

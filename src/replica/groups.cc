@@ -16,7 +16,7 @@ namespace {
 using consensus::MemberId;
 
 constexpr std::size_t kMessageBytes = 256 << 10;  // of messages to one node that travel together
-constexpr std::uint64_t kLogBytes = 64 << 20;     // of entries that all groups keep for followers
+// Of entries that one group keeps for followers, unless all together may not have so much.
 constexpr std::uint64_t kLeastLogBytes = 64 << 10;
 constexpr std::uint64_t kMostLogBytes = 4 << 20;
 // How often it is looked whether a group is led by the node that is to lead it.
@@ -217,7 +217,8 @@ void Groups::wait_for_log(const Group& group) {
 
 bool Groups::complete() {
   const LogPosition before = core_.log.barrier();
-  const LogPosition durable = core_.log.durable();
+  const LogPosition durable =
+      EVEN_MUTANT(kGroupSaidUnsynced) ? core_.log.end() : core_.log.durable();
   for (const PartitionId id : std::exchange(waiting_, {})) {
     Group* group = find(id);
     if (group == nullptr) continue;
@@ -232,7 +233,7 @@ bool Groups::complete() {
 
 std::string Groups::row(PartitionId id) const {
   const Group* group = find(id);
-  return group == nullptr ? std::string() : group->row();
+  return group == nullptr || EVEN_MUTANT(kGroupNotStored) ? std::string() : group->row();
 }
 
 void Groups::tick() {
@@ -240,7 +241,9 @@ void Groups::tick() {
   if (groups_.empty() || now_us - last_tick_us_ < kGroupTickUs) return;
   last_tick_us_ = now_us;
   follow_disk();
-  const std::uint64_t bytes = std::clamp(kLogBytes / groups_.size(), kLeastLogBytes, kMostLogBytes);
+  const std::uint64_t bytes =
+      std::clamp(core_.options.group_log_bytes / groups_.size(),
+                 std::min(kLeastLogBytes, core_.options.group_log_bytes), kMostLogBytes);
   for (auto& [id, group] : groups_) {
     group->limit_log(bytes);
     group->tick();

@@ -104,6 +104,8 @@ struct ShardOptions {
   std::int64_t expiry_wait_ms = 3'600'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
+  // Entries in memory, of all groups together, for followers that are behind.
+  std::uint64_t group_log_bytes = 64 << 20;
 };
 
 // What a client gets to see of a shard's work, for metrics.

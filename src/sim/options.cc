@@ -88,6 +88,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.strong_clients = among(2, 4, 8);
     o.strong_think_us = among(1'000, 5'000, 20'000);
     o.strong_patience_us = among(50'000, 300'000, 1'500'000);
+    o.group_log_bytes = among(400u, 4u << 10, 64u << 20, 64u << 20);
     // Time for some elections, with fewer other requests.
     o.pipeline = 1;
     o.clients = among(1, 1, 3);
@@ -109,7 +110,8 @@ std::string RunOptions::describe() const {
       "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
-      "groups={} group_replicas={} strong_clients={} strong_think={}us strong_patience={}ms",
+      "groups={} group_replicas={} strong_clients={} strong_think={}us strong_patience={}ms "
+      "group_log={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -119,7 +121,7 @@ std::string RunOptions::describe() const {
       listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups,
-      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000);
+      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, group_log_bytes);
 }
 
 }  // namespace even::sim

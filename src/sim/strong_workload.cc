@@ -186,13 +186,23 @@ StrongOperation StrongWorkload::on_string(PartitionId group) {
 
 StrongOperation StrongWorkload::on_vanishing(PartitionId group) {
   StrongOperation operation = read(group, 'e', key(group, 'e'));
-  if (written_.contains(operation.key) || random_.chance(0.3)) {
+  const auto written = written_.find(operation.key);
+  if (written != written_.end() && random_.chance(0.3)) {
+    operation.kind = Kind::kCas;
+    operation.value = unique();
+    operation.old_value = written->second;
+    operation.commands = {
+        {"SET", operation.key, operation.value, "IFEQ", written->second, "KEEPTTL"}};
+    if (random_.chance(0.5)) written->second = operation.value;
+    return operation;
+  }
+  if (written != written_.end() || random_.chance(0.3)) {
     draw_level(operation);
     return operation;
   }
-  written_.insert(operation.key);
   operation.kind = Kind::kVanish;
   operation.value = unique();
+  written_[operation.key] = operation.value;
   operation.commands = {{"SET", operation.key, operation.value, "PX",
                          std::to_string(1 + random_.below(random_.chance(0.5) ? 100 : 2'000))}};
   return operation;

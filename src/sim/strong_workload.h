@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -45,7 +44,7 @@ class StrongWorkload {
   // Uses of the keys of one group, type and place: after some, another key takes the place.
   std::map<std::string, int> uses_;
   std::map<std::string, std::optional<std::string>> last_;  // as seen of registers
-  std::set<std::string> written_;                           // of those that expire
+  std::map<std::string, std::string> written_;              // to those that expire
 };
 
 }  // namespace even::sim
