@@ -85,6 +85,22 @@ std::string damage_lines(const std::vector<NodeAnswer>& answers) {
   return lines;
 }
 
+// Who leads how many groups of strong keyspaces; empty where there are none.
+std::string group_lines(const std::vector<NodeAnswer>& answers) {
+  std::string led, lines;
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status || answer.status->groups == 0) continue;
+    const NodeStatus& status = *answer.status;
+    led += fmt::format("{}{} leads {} of {}", led.empty() ? "" : ", ", status.node,
+                       status.groups_led, status.groups);
+    if (status.groups_without_leader.empty()) continue;
+    lines +=
+        fmt::format("NO LEADER is known on {} of {} groups: {}\n", status.node,
+                    status.groups_without_leader.size(), list_some(status.groups_without_leader));
+  }
+  return led.empty() ? led : fmt::format("Groups: {}\n{}", led, lines);
+}
+
 }  // namespace
 
 Result<NodeStatus> parse_status(std::string_view text) {
@@ -99,6 +115,11 @@ Result<NodeStatus> parse_status(std::string_view text) {
     if (const auto replay = document.find("replay"); replay != document.end()) {
       status.to_replay = replay->at("bytes").get<uint64_t>();
       status.replayed = replay->at("done").get<uint64_t>();
+    }
+    if (const auto groups = document.find("groups"); groups != document.end()) {
+      status.groups = groups->at("members").get<uint64_t>();
+      status.groups_led = groups->at("leads").get<uint64_t>();
+      status.groups_without_leader = groups->at("without_leader").get<std::vector<uint32_t>>();
     }
     for (const json& peer : document.at("peers")) {
       status.peers.push_back({.name = peer.at("name").get<std::string>(),
@@ -162,15 +183,16 @@ std::string render(const std::vector<NodeAnswer>& answers) {
   }
   std::string text = table(nodes) + '\n';
   if (links.size() > 1) text += table(links) + '\n';
-  return text + damage_lines(answers) + agreement_line(answers);
+  return text + group_lines(answers) + damage_lines(answers) + agreement_line(answers);
 }
 
 bool all_well(const std::vector<NodeAnswer>& answers) {
   Agreement agreement = compare(answers);
   if (!damage_lines(answers).empty()) return false;
   return agreement.behind.empty() && agreement.diverged.empty() &&
-         std::ranges::all_of(answers,
-                             [](const NodeAnswer& a) { return a.status && a.status->ready; });
+         std::ranges::all_of(answers, [](const NodeAnswer& a) {
+           return a.status && a.status->ready && a.status->groups_without_leader.empty();
+         });
 }
 
 }  // namespace even::cli

@@ -35,6 +35,10 @@ struct NodeStatus {
   // Of the log, what the node has to replay after its start, and what it has, in bytes.
   uint64_t to_replay = 0;
   uint64_t replayed = 0;
+  // Groups of strong keyspaces.
+  uint64_t groups = 0;
+  uint64_t groups_led = 0;
+  std::vector<uint32_t> groups_without_leader;
   std::vector<PeerStatus> peers;
   std::vector<PartitionStatus> partitions;
 };
@@ -64,7 +68,8 @@ Agreement compare(const std::vector<NodeAnswer>& answers);
 // The table and the line about agreement, for people.
 std::string render(const std::vector<NodeAnswer>& answers);
 
-// True when every node answered, is ready, and all vectors and digests are equal.
+// True when every node answered, is ready, knows a leader of each of its groups, and all vectors
+// and digests are equal.
 bool all_well(const std::vector<NodeAnswer>& answers);
 
 }  // namespace even::cli

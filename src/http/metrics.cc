@@ -1,6 +1,7 @@
 #include "http/metrics.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
@@ -315,6 +316,46 @@ void write_backups(Writer& writer, const BackupRunner::Status& status) {
                 status.last->copied);
 }
 
+// What a node says of the groups that it is a member of.
+struct GroupSummary {
+  std::size_t members = 0;
+  std::size_t leads = 0;
+  std::vector<PartitionId> without_leader;
+  std::uint64_t term = 0;       // the highest
+  std::uint64_t apply_lag = 0;  // entries that are committed and not applied here, of all
+  std::uint64_t lag = 0;        // the most that a member lacks of a group that is led here
+};
+
+GroupSummary summarize_groups(std::span<const ThreadReport> reports) {
+  GroupSummary out;
+  for (const ThreadReport& report : reports) {
+    for (const GroupStatus& group : report.groups) {
+      ++out.members;
+      out.leads += group.leads ? 1 : 0;
+      if (group.leader == 0) out.without_leader.push_back(group.group);
+      out.term = std::max<std::uint64_t>(out.term, group.term);
+      out.apply_lag += group.committed - std::min(group.committed, group.applied);
+      for (const auto& [node, entries] : group.lags) out.lag = std::max(out.lag, entries);
+    }
+  }
+  std::ranges::sort(out.without_leader);
+  return out;
+}
+
+void write_groups(Writer& writer, std::span<const ThreadReport> reports) {
+  const GroupSummary groups = summarize_groups(reports);
+  writer.single("even_groups", "gauge", "Groups of strong keyspaces that this node is a member of.",
+                groups.members);
+  writer.single("even_groups_led", "gauge", "Groups that this node leads.", groups.leads);
+  writer.single("even_groups_without_leader", "gauge", "Groups of which no leader is known here.",
+                groups.without_leader.size());
+  writer.single("even_group_highest_term", "gauge", "The highest term of a group.", groups.term);
+  writer.single("even_group_apply_lag_entries", "gauge",
+                "Entries that are committed and not applied here.", groups.apply_lag);
+  writer.single("even_group_member_lag_entries", "gauge",
+                "The most entries that a member lacks of a group that is led here.", groups.lag);
+}
+
 }  // namespace
 
 std::string render_metrics(const NodeContext& node, std::span<const ThreadReport> reports) {
@@ -343,6 +384,7 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
   if (node.store != nullptr) write_store(writer, node.store->stats());
   write_backups(writer, node.backups->status());
   write_peers(writer, node, reports);
+  write_groups(writer, reports);
   return writer.take();
 }
 
@@ -389,7 +431,10 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
                    summary.lag_seconds);
     comma = ",";
   }
-  out += "],\"partitions\":[";
+  const GroupSummary groups = summarize_groups(reports);
+  fmt::format_to(end, "],\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}]}}",
+                 groups.members, groups.leads, fmt::join(groups.without_leader, ","));
+  out += ",\"partitions\":[";
   std::map<PartitionId, const PartitionStatus*> partitions;
   for (const ThreadReport& report : reports) {
     for (const PartitionStatus& status : report.partitions) partitions[status.partition] = &status;

@@ -22,6 +22,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.replay = shard.replay_progress();
   report.write_error = shard.write_error();
   report.peers = shard.peers();
+  report.groups = shard.groups();
   for (const cluster::Node& node : thread.node().config.cluster.nodes) {
     if (node.number == thread.node().number) continue;
     report.links[node.number] = thread.peers().up(node.number);

@@ -36,6 +36,7 @@ struct ThreadReport {
   ReplayProgress replay;
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
+  std::vector<GroupStatus> groups;                // of strong keyspaces
   std::map<NodeNumber, bool> links;               // to every other node, whether it is up
   std::map<std::string, CommandReport> commands;  // by name, "get" or "config|get"
   std::map<std::string, std::uint64_t> errors;    // replied to clients, by their code

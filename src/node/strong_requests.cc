@@ -136,6 +136,10 @@ void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome 
       return finish(at, std::move(outcome.reply), outcome.index);
     case StrongOutcome::Kind::kRefused:
       return finish(at, std::move(outcome.reply), 0);
+    case StrongOutcome::Kind::kUnknown:
+      call.unknown = true;
+      if (!repeatable(call)) return give_up(at);
+      break;
     case StrongOutcome::Kind::kStale:
       // The leader is as fresh as can be.
       call.too_stale = true;

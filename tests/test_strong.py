@@ -1,0 +1,397 @@
+"""Strong keyspaces of whole clusters: what every node says, and what is left of it when nodes and links fail."""
+
+import threading
+
+import pytest
+import redis
+
+from even_cluster import until
+
+
+def create(cluster, name="orders", prefix="o:", *options, mode="STRONG"):
+    """Creates a keyspace by way of the first node, once all nodes have joined."""
+    def created():
+        try:
+            return keyspace(cluster.nodes[0], "CREATE", name, "PREFIX", prefix, "MODE", mode, *options)
+        except redis.ResponseError as error:
+            if "has not joined" not in str(error) and not str(error).startswith("UNAVAILABLE"):
+                raise
+            return None
+    until(f"keyspace {name} created", lambda: created() in ("OK", b"OK"))
+
+
+def keyspace(node, *words):
+    with node.client() as client:
+        return client.execute_command("EVEN.KEYSPACE", *words)
+
+
+def groups(node):
+    """{group: {field: value}} as the node sees them."""
+    with node.client() as client:
+        replies = client.execute_command("EVEN.GROUPS")
+    return {group["group"]: group for group in (dict(zip(reply[::2], reply[1::2])) for reply in replies)}
+
+
+def leaders(node, name="orders"):
+    return {number: group["leader"] for number, group in groups(node).items() if group["keyspace"] == name}
+
+
+def until_led(cluster, name="orders"):
+    """Waits until every node knows a leader of every group, and all the same one."""
+    def known():
+        views = [leaders(node, name) for node in cluster.running]
+        return views[0] and None not in views[0].values() and all(view == views[0] for view in views) and views[0]
+    return until(f"all groups of {name} have leaders", known)
+
+
+class Refusal:
+    """with Refusal("UNAVAILABLE", "n2") : ... expects an error that begins with the first and has the others in it."""
+    def __init__(self, *texts):
+        self.texts = texts
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        assert kind is not None, f"no error {self.texts}"
+        if not issubclass(kind, redis.ResponseError):
+            return False
+        text = f"{getattr(error, 'status_code', '')}{error}"
+        for part in self.texts:
+            assert part in text, f"'{part}' is not in '{text}'"
+        return True
+
+
+def test_what_is_written_at_one_node_is_read_at_all(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 4)
+    for writer in cluster:
+        with writer.client() as client:
+            for i in range(20):
+                assert client.set(f"o:{writer}:{i}", i)
+        for reader in cluster:
+            with reader.client() as client:
+                assert [client.get(f"o:{writer}:{i}") for i in range(20)] == [str(i) for i in range(20)]
+    for i in range(30):
+        with cluster.nodes[i % 3].client() as client:
+            assert client.incr("o:count") == i + 1
+    with cluster["n2"].client() as client:
+        assert client.set("eventual", "x")
+        assert client.get("eventual") == "x"
+        client.hset("o:hash", mapping={"a": 1, "b": 2})
+        assert client.hgetall("o:hash") == {"a": "1", "b": "2"}
+        with Refusal("WRONGTYPE"):
+            client.get("o:hash")
+        # Those of strong keyspaces are not among them.
+        assert client.dbsize() == 1
+
+
+def test_levels(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 2)
+    with cluster["n3"].client(single_connection_client=True) as client:
+        for i in range(50):
+            client.set("o:k", i)
+            assert client.execute_command("EVEN.WITH", "SEQUENTIAL", "GET", "o:k") == str(i)
+            assert client.execute_command("EVEN.WITH", "LINEARIZABLE", "GET", "o:k") == str(i)
+            assert int(client.execute_command("EVEN.WITH", "BOUNDED", 2000, "GET", "o:k")) <= i
+            assert int(client.execute_command("EVEN.WITH", "ONE", "GET", "o:k") or 0) <= i
+        assert client.execute_command("EVEN.CONSISTENCY", "READ", "SEQUENTIAL") == "OK"
+        assert client.execute_command("EVEN.CONSISTENCY") == ["read", "SEQUENTIAL", "write", "DEFAULT"]
+        for i in range(50):
+            client.incr("o:k")
+            assert client.get("o:k") == str(50 + i)
+        with Refusal("CONSISTENCY", "SEQUENTIAL is not supported in eventual keyspaces yet"):
+            client.get("eventual")
+        client.execute_command("EVEN.CONSISTENCY", "READ", "DEFAULT")
+        with Refusal("CONSISTENCY", "QUORUM cannot be had in the strong keyspace 'orders'"):
+            client.execute_command("EVEN.WITH", "QUORUM", "GET", "o:k")
+        with Refusal("CONSISTENCY", "LINEARIZABLE is not supported in eventual keyspaces yet"):
+            client.execute_command("EVEN.WITH", "LINEARIZABLE", "GET", "eventual")
+        assert client.execute_command("EVEN.WITH", "ONE", "SET", "eventual", "x") in (True, "OK")
+        with Refusal("'PLENTY' is no level"):
+            client.execute_command("EVEN.WITH", "PLENTY", "GET", "o:k")
+        with Refusal("commands about keys"):
+            client.execute_command("EVEN.WITH", "ONE", "PING")
+        with Refusal("unknown command 'NOPE'"):
+            client.execute_command("EVEN.WITH", "ONE", "NOPE")
+        with Refusal("wrong number of arguments for 'get'"):
+            client.execute_command("EVEN.WITH", "ONE", "GET")
+
+
+def test_keys_of_several_groups_are_not_for_one_command(cluster):
+    create(cluster, "orders", "o:")
+    create(cluster, "accounts", "a:", "PARTITIONS", 1)
+    with cluster["n1"].client(single_connection_client=True) as client:
+        assert client.mset({"o:{7}:name": "x", "o:{7}:mail": "y"})
+        assert client.mget("o:{7}:name", "o:{7}:mail") == ["x", "y"]
+        for words in (["MGET", "o:1", "o:2", "o:3", "o:4"], ["MSET", "o:{7}", 1, "a:1", 2], ["DEL", "o:1", "eventual"],
+                      ["EXISTS", "eventual", "a:1"], ["WATCH", "a:1", "o:1"]):
+            with Refusal("CROSSGROUP", "hash tag"):
+                client.execute_command(*words)
+        for keys in (["o:1", "a:1"], ["a:1", "eventual"]):
+            with Refusal("CROSSGROUP"):
+                with client.pipeline() as pipeline:
+                    for key in keys:
+                        pipeline.set(key, 1)
+                    pipeline.execute()
+        assert client.exists("o:1") == 0 and client.exists("a:1") == 0 and client.exists("eventual") == 0
+        with client.pipeline() as pipeline:
+            pipeline.set("a:1", 1).incr("a:1").incr("a:2")
+            assert pipeline.execute() == [True, 2, 1]
+
+
+def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 3, "DEADLINE", 2000, "READ", "BOUNDED", 500)
+    for node in cluster:
+        assert keyspace(node, "LIST") == ["default", "orders"]
+        info = keyspace(node, "INFO", "orders")
+        info = dict(zip(info[::2], info[1::2]))
+        assert info == {"name": "orders", "prefix": "o:", "mode": "strong", "replicas": 3, "partitions": 3,
+                        "first partition": 257, "read": "BOUNDED 500", "write": "LINEARIZABLE", "deadline": 2000}
+    n2 = cluster["n2"]
+    with Refusal("there is a keyspace 'orders' already"):
+        keyspace(n2, "CREATE", "orders", "PREFIX", "p:")
+    with Refusal("is that of the keyspace 'orders'"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "o:")
+    with Refusal("4 replicas are not possible"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "REPLICAS", 4)
+    with Refusal("PARTITIONS is a number from 1 to 16384"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "PARTITIONS", 0)
+    with Refusal("unknown option 'COLOUR'"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "COLOUR", "red")
+    with Refusal("SLOPPY is not supported yet"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "YES")
+    with Refusal("CONSISTENCY", "writes of strong keyspaces are LINEARIZABLE"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "WRITE", "ONE")
+    with Refusal("CONSISTENCY", "CAUSAL is not supported in eventual keyspaces yet"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "READ", "CAUSAL")
+
+    assert keyspace(n2, "ALTER", "orders", "READ", "LINEARIZABLE", "DEADLINE", 3000) == "OK"
+    for node in cluster:
+        info = keyspace(node, "INFO", "orders")
+        assert info[info.index("read") + 1] == "LINEARIZABLE" and info[info.index("deadline") + 1] == 3000
+    with Refusal("PARTITIONS cannot be altered"):
+        keyspace(n2, "ALTER", "orders", "PARTITIONS", 5)
+    with Refusal("no keyspace 'others'"):
+        keyspace(n2, "ALTER", "others", "DEADLINE", 5)
+
+    with n2.client() as client:
+        client.set("c[1]:x", 1)
+        client.set("c1:x", 1)
+        client.set("o:in:1", 1)
+    with Refusal("there are 1 keys under the prefix 'c[1]:'"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "c[1]:")
+    with Refusal("there are 1 keys under the prefix 'o:in:'"):
+        keyspace(n2, "CREATE", "inner", "PREFIX", "o:in:", "MODE", "STRONG")
+    assert keyspace(n2, "CREATE", "inner", "PREFIX", "o:out:") == "OK"  # eventual, within a strong one
+    with n2.client() as client:
+        client.set("o:out:1", 1)
+        with Refusal("CROSSGROUP"):
+            client.mget("o:out:1", "o:1")
+    with Refusal("the keyspace 'orders' has 1 keys", "FORCE"):
+        keyspace(n2, "DROP", "orders")
+    assert keyspace(n2, "DROP", "orders", "FORCE") == "OK"
+    for node in cluster:
+        assert keyspace(node, "LIST") == ["default", "inner"]
+        with node.client() as client:
+            assert client.get("o:in:1") is None
+            assert client.get("o:out:1") == "1"
+
+
+def test_nothing_acknowledged_is_lost_when_leaders_are_killed(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 4)
+    until_led(cluster)
+    stop = threading.Event()
+    acknowledged = [[] for _ in range(3)]
+    failures = []
+
+    def write(worker):
+        clients = [node.client(socket_timeout=20) for node in cluster]
+        try:
+            i = 0
+            while not stop.is_set():
+                i += 1
+                for attempt in range(100):
+                    try:
+                        clients[(worker + attempt) % 3].set(f"o:{worker}:{i}", i)
+                        acknowledged[worker].append(i)
+                        break
+                    except redis.ConnectionError:
+                        continue
+                    except redis.ResponseError as error:
+                        assert str(error).startswith(("UNCERTAIN", "UNAVAILABLE")), error
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(worker,)) for worker in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        before = [len(done) for done in acknowledged]
+        until("writes go on", lambda: failures or all(len(done) > b + 20 for done, b in zip(acknowledged, before)))
+        victim = cluster[next(iter(leaders(cluster["n1"]).values()))]
+        victim.kill9()
+        before = [len(done) for done in acknowledged]
+        until("writes go on without the leader",
+              lambda: failures or all(len(done) > b + 20 for done, b in zip(acknowledged, before)))
+        victim.start()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for node in cluster:
+        with node.client() as client:
+            for worker, done in enumerate(acknowledged):
+                missing = [i for i in done if client.get(f"o:{worker}:{i}") != str(i)]
+                assert not missing
+
+
+def test_without_a_majority_it_is_said_who_is_missing_and_eventual_keys_go_on(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 2, "DEADLINE", 1500)
+    with cluster["n1"].client(single_connection_client=True) as client:
+        client.set("o:k", 1)
+        assert client.execute_command("EVEN.WITH", "SEQUENTIAL", "GET", "o:k") == "1"
+        cluster["n2"].kill9()
+        cluster["n3"].kill9()
+
+        def refused():
+            try:
+                client.set("o:k", 2)
+            except redis.ResponseError as error:
+                assert str(error).startswith(("UNCERTAIN", "UNAVAILABLE")), error
+                return str(error)
+        # What a leader that had lost its followers took is uncertain; then it stops leading.
+        message = until("writes are refused", lambda: (refused() or "").startswith("UNAVAILABLE") and refused())
+        assert "needs 2 of 3 replicas, 1 reachable (n2, n3 cannot be reached from n1)" in message
+        with Refusal("UNAVAILABLE", "keyspace 'orders'"):
+            client.get("o:k")
+        assert client.execute_command("EVEN.WITH", "ONE", "GET", "o:k") in ("1", "2")
+        assert client.execute_command("EVEN.WITH", "SEQUENTIAL", "GET", "o:k") in ("1", "2")
+        with Refusal("STALE"):
+            client.execute_command("EVEN.WITH", "BOUNDED", 100, "GET", "o:k")
+        assert client.set("eventual", 1)
+        assert client.get("eventual") == "1"
+        cluster["n2"].start()
+
+        def works():
+            try:
+                return client.set("o:k", 3)
+            except redis.ResponseError:
+                return False
+        until("a majority is enough", works)
+        assert client.get("o:k") == "3"
+
+
+def test_a_restart_of_all_nodes_keeps_everything(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 4)
+    with cluster["n1"].client() as client:
+        for i in range(100):
+            client.set(f"o:{i}", i)
+        client.sadd("o:set", *range(10))
+    for end in (cluster.kill, cluster.stop):
+        end()
+        cluster.start()
+        for node in cluster:
+            assert keyspace(node, "LIST") == ["default", "orders"]
+            with node.client() as client:
+                assert [client.get(f"o:{i}") for i in range(100)] == [str(i) for i in range(100)]
+                assert client.scard("o:set") == 10
+                # No node has taken one of them for an eventual one.
+                assert client.dbsize() == 0
+
+
+def test_transactions_of_two_nodes_exclude_each_other(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    with cluster["n1"].client() as client:
+        client.mset({"o:a": 100, "o:b": 100})
+    failures = []
+    retries = []
+
+    def move(node, rounds):
+        try:
+            with node.client() as client:
+                for _ in range(rounds):
+                    with client.pipeline() as pipeline:
+                        while True:
+                            try:
+                                pipeline.watch("o:a", "o:b")
+                                a, b = int(pipeline.get("o:a")), int(pipeline.get("o:b"))
+                                assert a + b == 200
+                                pipeline.multi()
+                                pipeline.set("o:a", a - 1)
+                                pipeline.set("o:b", b + 1)
+                                assert pipeline.execute() == [True, True]
+                                break
+                            except redis.WatchError:
+                                retries.append(1)
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    threads = [threading.Thread(target=move, args=(node, 40)) for node in cluster]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    for node in cluster:
+        with node.client() as client:
+            assert client.mget("o:a", "o:b") == [str(100 - 120), str(100 + 120)]
+
+
+def test_keys_expire_for_all_at_once(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    clients = [node.client() for node in cluster]
+    clients[0].set("o:k", 1, px=700)
+    assert 0 < clients[1].pttl("o:k") <= 700
+    until("it has expired", lambda: clients[1].get("o:k") is None)
+    # Once it has been seen to be gone, it is gone everywhere.
+    assert [client.get("o:k") for client in clients] == [None] * 3
+    assert clients[2].set("o:k", 2, nx=True)
+    assert [client.get("o:k") for client in clients] == ["2"] * 3
+
+
+def test_what_is_asked_for_once_happens_once(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    for node in cluster:
+        with node.client(single_connection_client=True) as client:
+            assert client.execute_command("EVEN.ONCE", "order 17", "INCR", "o:count") == 1
+            client.execute_command("MULTI")
+            client.execute_command("INCR", "o:count")
+            client.execute_command("SET", "o:{x}", 5)
+            assert client.execute_command("EVEN.ONCE", "order 18", "PX", 60000, "EXEC") == [2, "OK"]
+    with cluster["n1"].client() as client:
+        assert client.get("o:count") == "2"
+        with Refusal("EVEN.ONCE is for keys of strong keyspaces"):
+            client.execute_command("EVEN.ONCE", "x", "INCR", "eventual")
+        with Refusal("PX of EVEN.ONCE"):
+            client.execute_command("EVEN.ONCE", "x", "PX", 0, "INCR", "o:count")
+
+
+def test_a_node_without_a_replica_asks_one(make_cluster):
+    cluster = make_cluster(nodes=5, options={"node.shards": 1})
+    create(cluster, "orders", "o:", "PARTITIONS", 8)
+    for node in cluster:
+        with node.client() as client:
+            for i in range(16):
+                client.set(f"o:{node}:{i}", i)
+            for level in ("LINEARIZABLE", "SEQUENTIAL", "ONE", "SESSION"):
+                values = [client.execute_command("EVEN.WITH", level, "GET", f"o:{node}:{i}") for i in range(16)]
+                if level != "ONE":
+                    assert values == [str(i) for i in range(16)], level
+    assert {group["keyspace"] for group in groups(cluster["n1"]).values()} <= {"orders", "meta"}
+
+
+def test_a_reader_at_a_paused_leader_is_served_by_the_next(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    leader = next(iter(until_led(cluster).values()))
+    other = next(node for node in cluster if node.name != leader)
+    with other.client() as client:
+        client.set("o:k", 1)
+        cluster[leader].pause()
+        try:
+            assert client.get("o:k") == "1"
+            until("writes go on", lambda: client.set("o:k", 2))
+        except redis.ResponseError as error:
+            pytest.fail(f"{error}")
+        finally:
+            cluster[leader].resume()
+        assert client.get("o:k") == "2"
