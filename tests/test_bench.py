@@ -10,6 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
 
 from even_bench import arguments, redis_benchmark, resp, stats, table  # noqa: E402
+from even_bench.cases import strong  # noqa: E402
 
 CSV = '''"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
 "PING_MBULK","1612903.25","0.360","0.088","0.367","0.479","2.767","2.879"
@@ -102,3 +103,20 @@ def test_sizes_have_units_of_ten_and_of_two(text, expected):
 def test_arguments_that_make_no_sense_are_refused(parse, text):
     with pytest.raises(argparse.ArgumentTypeError):
         parse(text)
+
+
+def strong_rounds(rate, p50, cpu_us):
+    return {load: [{"rate": rate, "p50": p50, "cpu_us": cpu_us}] for load in strong.LOADS}
+
+
+def test_what_is_wanted_of_strong_keyspaces_is_told_by_the_ratio_to_etcd():
+    etcd = strong_rounds(1000, 2.0, 100)
+
+    def met(even):
+        taken = {load: {"Even": even[load], "etcd": etcd[load]} for load in strong.LOADS}
+        rows = [line.split(" | ") for line in strong.wanted(taken, "Even", "etcd").splitlines()[2:]]
+        return [(row[0].lstrip("| "), row[1]) for row in rows if row[-1] == "yes |"]
+
+    assert len(met(strong_rounds(8000, 1.0, 99))) == len(strong.WANTED)
+    assert met(strong_rounds(7999, 1.01, 100)) == [("put, 64 clients", "op/s"), ("put, 256 clients", "op/s")]
+    assert met(strong_rounds(4999, 0.99, 101)) == [("put, 1 client", "p50")]

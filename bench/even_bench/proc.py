@@ -44,6 +44,13 @@ def cpu_seconds(pid):
     return _sum_over_family(pid, reading)
 
 
+def machine_cpu_seconds():
+    """What all processes together have used, this machine's interrupts and what its host took included."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICKS
+
+
 def written_bytes(pid):
     """What the process caused to be written to the disk, in whole pages: an append counts its page once per sync."""
 

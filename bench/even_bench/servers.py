@@ -1,7 +1,7 @@
 """The servers that are compared: how each is started, asked whether it is ready, measured and stopped.
 
-A contestant (Redis, Even) knows how to make servers; a Server is one process with its data in a directory of its own,
-a Cluster several that replicate to each other. Server and Cluster answer the same questions, so that a case need not
+A contestant (Redis, Even, Etcd) knows how to make servers; a Server is one process with its data in a directory of its
+own, a Cluster several that replicate to each other. Server and Cluster answer the same questions, so that a case need not
 know which of them it measures.
 """
 
@@ -106,14 +106,27 @@ class Server:
         return proc.directory_bytes(self._data)
 
 
-class Cluster:
-    """Nodes that replicate to each other; clients are at the first."""
+class EtcdServer(Server):
+    def wait_ready(self, limit=60, progress=None):
+        """Until it says that it is healthy: then its cluster has a leader."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + limit and self._process.poll() is None:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+                    if json.loads(answer.read())["health"] == "true":
+                        return self
+            except OSError:
+                pass
+            time.sleep(0.05)
+        raise BenchError(f"{self.name} did not start: {self.log_tail()}")
 
-    def __init__(self, name, nodes, http_ports):
+
+class Nodes:
+    """Servers that work together."""
+
+    def __init__(self, name, nodes):
         self.name = name
         self.nodes = nodes
-        self.port = nodes[0].port
-        self._http_ports = http_ports
 
     @property
     def pids(self):
@@ -127,7 +140,6 @@ class Cluster:
     def wait_ready(self):
         for node in self.nodes:
             node.wait_ready(limit=60)
-        self._until(lambda peer: peer["link"] == "up", range(len(self.nodes)), "the cluster's links did not come up")
         return self
 
     def stop(self):
@@ -136,6 +148,20 @@ class Cluster:
 
     def cpu_seconds(self):
         return sum(node.cpu_seconds() for node in self.nodes)
+
+
+class Cluster(Nodes):
+    """Nodes of Even that replicate to each other; clients are at the first, unless a case says otherwise."""
+
+    def __init__(self, name, nodes, http_ports):
+        super().__init__(name, nodes)
+        self.port = nodes[0].port
+        self._http_ports = http_ports
+
+    def wait_ready(self):
+        super().wait_ready()
+        self._until(lambda peer: peer["link"] == "up", range(len(self.nodes)), "the cluster's links did not come up")
+        return self
 
     def catch_up(self):
         """Waits until the other nodes have all that the first wrote. Returns seconds."""
@@ -167,6 +193,27 @@ class Redis:
         command = ["redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", data, "--appendonly", "yes"]
         command += ["--appendfsync", fsync, "--save", "", "--daemonize", "no"]
         return Server(self.name, command, port, directory)
+
+
+@dataclasses.dataclass(frozen=True)
+class Etcd:
+    """With its defaults, which sync each write to the disk."""
+
+    name: str = "etcd"
+
+    def cluster(self, directory, nodes=3):
+        ports = [(free_port(), free_port()) for _ in range(nodes)]
+        members = ",".join(f"n{i}=http://127.0.0.1:{peer}" for i, (_, peer) in enumerate(ports, 1))
+        servers = []
+        for i, (client, peer) in enumerate(ports, 1):
+            home = directory / f"n{i}"
+            home.mkdir(parents=True)
+            urls = [f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"]
+            command = ["etcd", "--name", f"n{i}", "--data-dir", home / "data", "--initial-cluster", members,
+                       "--listen-client-urls", urls[0], "--advertise-client-urls", urls[0],
+                       "--listen-peer-urls", urls[1], "--initial-advertise-peer-urls", urls[1]]
+            servers.append(EtcdServer(f"n{i} of etcd", command, client, home))
+        return Nodes(self.name, servers)
 
 
 @dataclasses.dataclass(frozen=True)
