@@ -4,6 +4,7 @@
 #pragma once
 
 #include <absl/container/btree_map.h>
+#include <absl/container/btree_set.h>
 
 #include <algorithm>
 #include <deque>
@@ -27,7 +28,6 @@ struct Peer {
     VersionVector sent;   // `acked` and what was sent to it in this session
     // Send records of any origin, not only this node's: it has not got them from their makers.
     bool relay = false;
-    bool wants_snapshot = false;
     bool damaged = false;            // takes nothing but its state; see docs/repair.md
     std::int64_t state_sent_us = 0;  // when a damaged one was last given that
     // Everything that the peer had seen when its clock said so, this node has seen too.
@@ -86,6 +86,8 @@ struct Peer {
   int timeouts = 0;           // since then
   std::uint64_t received_number = 0;
   std::optional<Check> check;
+  // Partitions whose states it is to be given. A set, since every turn looks whether there are any.
+  absl::btree_set<PartitionId> snapshots_wanted;
   bool ack_due = false;
   std::optional<SnapshotProgress> progress_due;
 
@@ -103,6 +105,13 @@ struct Peer {
   bool arrived(std::uint64_t number) const {
     return in_flight.empty() || in_flight.front().number > number;
   }
+  void want_snapshot(PartitionId partition, bool wanted) {
+    if (wanted) {
+      snapshots_wanted.insert(partition);
+    } else {
+      snapshots_wanted.erase(partition);
+    }
+  }
   bool is_sent(PartitionId partition) const {
     return outgoing && outgoing->partition() == partition;
   }
@@ -119,11 +128,11 @@ struct Peer {
     ack_due = false;
     progress_due.reset();
     check.reset();
+    snapshots_wanted.clear();
     if (outgoing) outgoing->begin_session();
     incoming.begin_session();
     for (auto& [id, partition] : shared) {
       partition.relay = false;
-      partition.wants_snapshot = false;
       partition.damaged = false;
       partition.state_sent_us = 0;
     }

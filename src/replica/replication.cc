@@ -155,12 +155,12 @@ Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
         !partition->damaged() && !peer.is_sent(theirs.partition) &&
         (state.state_sent_us == 0 || now_us - state.state_sent_us >= kAskIntervalUs)) {
       state.state_sent_us = now_us;
-      state.wants_snapshot = true;
+      peer.want_snapshot(theirs.partition, true);
       continue;
     }
     if (!state.damaged && state.acked.covers(partition->state.vector())) {
       state.relay = false;
-      state.wants_snapshot = false;
+      peer.want_snapshot(theirs.partition, false);
     }
     if (!state.damaged && peer.is_sent(theirs.partition) &&
         state.acked.covers(peer.outgoing->vector())) {
@@ -174,7 +174,7 @@ Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
   for (auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
     if (shared.damaged) continue;
-    shared.wants_snapshot = lacks_own(shared.sent, partition.floor);
+    peer.want_snapshot(id, lacks_own(shared.sent, partition.floor));
   }
   rewind(peer);
   return {};
@@ -230,7 +230,7 @@ void Replication::log_trimmed() {
     if (peer->cursor >= core_.log.begin()) continue;
     peer->cursor = core_.log.begin();
     for (auto& [id, shared] : peer->shared) {
-      if (lacks_own(shared.sent, core_.at(id).floor)) shared.wants_snapshot = true;
+      if (lacks_own(shared.sent, core_.at(id).floor)) peer->want_snapshot(id, true);
     }
   }
 }
@@ -272,8 +272,9 @@ void Replication::pump(Peer& peer) {
 }
 
 bool Replication::begin_snapshot(Peer& peer) {
-  for (auto& [id, shared] : peer.shared) {
-    if (!std::exchange(shared.wants_snapshot, false)) continue;
+  while (!peer.snapshots_wanted.empty()) {
+    const PartitionId id = *peer.snapshots_wanted.begin();
+    peer.snapshots_wanted.erase(id);
     const Partition& partition = core_.at(id);
     std::string bytes;
     try {
@@ -285,7 +286,7 @@ bool Replication::begin_snapshot(Peer& peer) {
                           core_.clock.monotonic_us());
     peer.durable_first = core_.log.barrier();
     // What comes after it goes from the log.
-    shared.sent.merge(partition.state.vector());
+    peer.shared.at(id).sent.merge(partition.state.vector());
     return true;
   }
   return false;
@@ -338,7 +339,7 @@ void Replication::on_progress(Peer& peer, const SnapshotProgress& progress) {
       break;
     case Heard::kLost:
       // The peer began anew, or what came there was not this. A state of now is of more use to it.
-      peer.shared.at(partition).wants_snapshot = true;
+      peer.want_snapshot(partition, true);
       peer.outgoing.reset();
       break;
     case Heard::kAllThere:
@@ -629,7 +630,7 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
     gap = true;
     shared.sent = shared.acked;
     shared.relay = true;
-    shared.wants_snapshot = !shared.acked.covers(core_.at(id).floor);
+    peer.want_snapshot(id, !shared.acked.covers(core_.at(id).floor));
   }
   if (!gap) return;
   rewind(peer);
