@@ -333,6 +333,13 @@ void Node::found_group(PartitionId group, const std::vector<consensus::MemberId>
   shard.need_turn();
 }
 
+void Node::stop_leading() {
+  for (const auto& shard : shards_) {
+    shard->shard().stop_leading();
+    shard->need_turn();
+  }
+}
+
 void Node::execute_strong(StrongRequest request, StrongDone done) {
   ++run_.outcome.operations;
   HostedShard& shard = *shards_[shard_of_partition(request.group, shards())];

@@ -85,6 +85,7 @@ class Node {
   std::vector<GroupStatus> groups() const;
   void found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,
                    const std::vector<NodeNumber>& replicas);
+  void stop_leading();
   void execute_strong(StrongRequest request, StrongDone done);
   consensus::MemberId member() const { return member_of(replica_); }
   std::uint64_t run_number() const { return run_number_; }

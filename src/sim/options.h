@@ -78,7 +78,7 @@ struct RunOptions {
   int groups = 0;
   int group_replicas = 3;
   std::uint64_t group_log_bytes = 64 << 20;  // for followers that are behind
-  int strong_clients = 0;  // each with one request at a time
+  int strong_clients = 0;                    // each with one request at a time
   std::int64_t strong_think_us = 5'000;
   std::int64_t strong_patience_us = 300'000;  // until a request is given up
 

@@ -52,7 +52,7 @@ Function function_of(Kind kind) {
 
 // In a history. Other reads may show the past.
 bool is_linearizable(const StrongOperation& operation) {
-  if (operation.kind == Kind::kUnchecked) return false;
+  if (operation.kind == Kind::kUnchecked || operation.kind == Kind::kInstant) return false;
   return !operation.reads() || operation.level == StrongRead::kLinearizable;
 }
 
@@ -63,7 +63,8 @@ const StrongReply& only(const StrongOperation& operation, const StrongReply& rep
   if (reply.kind != StrongReply::Kind::kArray || parts.size() != operation.commands.size()) {
     unexpected(operation, reply.text);
   }
-  if (operation.kind != Kind::kUnchecked && parts.front().text != parts.back().text) {
+  const bool alike = operation.kind != Kind::kUnchecked && operation.kind != Kind::kInstant;
+  if (alike && parts.front().text != parts.back().text) {
     violated(fmt::format("group {}: a transaction is not whole: {} replied {} and {}",
                          operation.group, text_of(operation), parts.front().text,
                          parts.back().text));
@@ -165,9 +166,24 @@ void StrongHistory::check_state(const StrongOperation& operation, std::string_vi
                        text_of(operation), index, known->second, reply));
 }
 
+// The instants of entries never go back.
+void StrongHistory::check_instant(const StrongOperation& operation, const StrongReply& reply,
+                                  consensus::Index index) {
+  if (reply.parts.size() != 2) unexpected(operation, reply.text);
+  const std::int64_t instant = reply.parts.back().number() - operation.by;
+  auto& known = instants_[operation.group];
+  const auto at = known.emplace(index, instant).first;
+  const auto next = std::next(at);
+  if ((at != known.begin() && std::prev(at)->second > instant) ||
+      (next != known.end() && next->second < instant)) {
+    violated(fmt::format("group {}: the instant of entry {} is not between those of its neighbours",
+                         operation.group, index));
+  }
+}
+
 void StrongHistory::check_session(const StrongOperation& operation, const StrongReply& reply,
                                   Session& session) const {
-  if (operation.model != Model::kCounter || operation.kind == Kind::kUnchecked) return;
+  if (operation.model != Model::kCounter) return;
   const std::int64_t now = only(operation, reply).number();
   std::int64_t& seen = session.counters[operation.key];
   const bool may_go_back = operation.reads() && (operation.level == StrongRead::kOne ||
@@ -235,6 +251,7 @@ std::optional<std::optional<std::string>> StrongHistory::replied(
     known.emplace_back(now_us, known.empty() ? index : std::max(index, known.back().second));
   }
   check_session(operation, *reply, session);
+  if (operation.kind == Kind::kInstant) check_instant(operation, *reply, index);
   // A read that may go back says nothing of what the next one must show.
   if (!operation.reads() || operation.level == StrongRead::kLinearizable ||
       operation.level == StrongRead::kSequential) {

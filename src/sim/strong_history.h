@@ -60,6 +60,8 @@ class StrongHistory {
                    const Session& session) const;
   void check_state(const StrongOperation& operation, std::string_view reply,
                    consensus::Index index);
+  void check_instant(const StrongOperation& operation, const StrongReply& reply,
+                     consensus::Index index);
   void check_session(const StrongOperation& operation, const StrongReply& reply,
                      Session& session) const;
   // What had been acknowledged of a group at some time.
@@ -67,6 +69,8 @@ class StrongHistory {
 
   std::array<Kept, 3> kept_;
   verify::Position position_ = 0;
+  // The instants of entries, as far as they are known.
+  std::map<PartitionId, std::map<consensus::Index, std::int64_t>> instants_;
   // What reads have replied at an index.
   std::map<std::tuple<PartitionId, consensus::Index, std::string>, std::string> states_;
   // By group: when writes were acknowledged, and the highest index by then.

@@ -25,6 +25,7 @@ struct StrongOperation {
     kAdd,        // to a counter
     kAddBoth,    // to both counters
     kAppend,     // to a string
+    kInstant,    // tells the instant of its entry
     kUnchecked,  // anything else; its results are compared among the replicas alone
   };
   Kind kind = Kind::kRead;

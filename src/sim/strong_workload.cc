@@ -212,6 +212,15 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
   StrongOperation operation;
   operation.kind = Kind::kUnchecked;
   operation.group = group;
+  if (random_.chance(0.2)) {
+    operation.kind = Kind::kInstant;
+    operation.key = fmt::format("{}:i", group);
+    operation.transaction = true;
+    operation.by = 1 + static_cast<std::int64_t>(random_.below(1'000'000));
+    operation.commands = {{"SET", operation.key, unique(), "PX", std::to_string(operation.by)},
+                          {"PEXPIRETIME", operation.key}};
+    return operation;
+  }
   const std::string text = fmt::format("{}:t{}", group, random_.below(3));
   const std::string set = fmt::format("{}:s{}", group, random_.below(2));
   const std::string hash = fmt::format("{}:h{}", group, random_.below(2));

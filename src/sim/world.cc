@@ -188,6 +188,19 @@ void World::crash() {
 void World::restart() {
   Node& n = unsafe_node();
   if (!n.up()) return;
+  if (strong_ && run_.random.chance(0.2)) {
+    // As the server stops: its leaderships go first.
+    n.stop_leading();
+    return run_.scheduler.after(run_.around(100'000), [this, &n, run_number = n.run_number()] {
+      if (!n.up() || n.run_number() != run_number) return;
+      if (run_.settling) {
+        n.crash(Loss::kProcess);  // its disk may not have recovered yet
+      } else {
+        n.stop();
+      }
+      n.start();
+    });
+  }
   if (run_.random.chance(0.3)) {
     n.stop();
   } else {
@@ -335,8 +348,9 @@ void World::check_strong(const char* when) {
     violated(fmt::format("{}: group {} has no leader{}", when, group, strong_->groups.progress()));
   }
   strong_->clients.read_all();
-  if (run_until(kReadsUs, [&] { return strong_->clients.idle(); })) return;
-  violated(fmt::format("{}: groups do not answer{}", when, strong_->groups.progress()));
+  if (!run_until(kReadsUs, [&] { return strong_->clients.idle(); })) {
+    violated(fmt::format("{}: groups do not answer{}", when, strong_->groups.progress()));
+  }
 }
 
 void World::check_end(const char* when) {
@@ -367,15 +381,15 @@ void World::play() {
   while (run_.scheduler.step(options.duration_us)) {
   }
   settle();
-  check_strong("in the end");
   check_end("in the end");
+  check_strong("in the end");
   // What is on the disks is what was in memory.
   if (options.reshard_every_us > 0 && run_.random.chance(0.5)) shards_ = other_number_of_shards();
   for (const auto& n : nodes_) n->stop();
   start_all();
   settle();
-  check_strong("after a restart");
   check_end("after a restart");
+  check_strong("after a restart");
   if (strong_) strong_->clients.check();
   for (const auto& n : nodes_) n->count();
   run_.outcome.records = run_.oracle.records();
