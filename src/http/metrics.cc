@@ -354,6 +354,28 @@ void write_groups(Writer& writer, std::span<const ThreadReport> reports) {
                 "Entries that are committed and not applied here.", groups.apply_lag);
   writer.single("even_group_member_lag_entries", "gauge",
                 "The most entries that a member lacks of a group that is led here.", groups.lag);
+  const auto counter = [&](std::string_view name, std::string_view help, auto of) {
+    writer.single(name, "counter", help,
+                  sum(reports, [of](const ThreadReport& report) { return report.stats.*of; }));
+  };
+  counter("even_group_elections_total", "Elections that this node stood in.",
+          &ShardStats::elections);
+  counter("even_group_proposals_total", "Writes that groups led here were asked for.",
+          &ShardStats::proposals);
+  counter("even_group_proposals_refused_total", "Those that were not proposed.",
+          &ShardStats::proposals_refused);
+  counter("even_group_proposals_answered_total", "Those that have been executed.",
+          &ShardStats::proposals_answered);
+  counter("even_group_proposal_seconds_total",
+          "Time from the proposals of these to their execution, in all.",
+          &ShardStats::proposal_seconds);
+  counter("even_group_entries_applied_total", "Entries of groups that were executed here.",
+          &ShardStats::entries_applied);
+  counter("even_group_read_rounds_total",
+          "Rounds by which leaders made sure that they lead, each for all reads of a turn.",
+          &ShardStats::read_rounds);
+  counter("even_group_snapshots_sent_total", "States of groups that were sent to members.",
+          &ShardStats::group_snapshots_sent);
 }
 
 }  // namespace

@@ -147,10 +147,6 @@ void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome 
       break;
     case StrongOutcome::Kind::kElsewhere:
       break;
-    case StrongOutcome::Kind::kUnknown:
-      call.unknown = true;
-      if (!repeatable(call)) return give_up(at);
-      break;
   }
   const NodeNumber leader = outcome.leader;
   call.leader = leader;
