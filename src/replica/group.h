@@ -48,7 +48,7 @@ class Group {
   Result<> restore(const consensus::Entry& entry);
   Result<> start();
   // In place of these, for a group that begins: logs its base. All its voters do the same.
-  Result<> found(consensus::Configuration configuration);
+  void found(consensus::Configuration configuration);
 
   // --- A turn.
   void execute(StrongRequest request, StrongDone done);

@@ -108,9 +108,12 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
   if (partition == nullptr) partition = &core_.add_strong(id, std::move(replicas));
   auto& group = groups_[id];
   group = std::make_unique<Group>(core_, *partition, self());
-  // What the store may have is of another life of the group.
-  if (!partition->state.vector().empty() || partition->damaged()) core_.forget_rows(*partition);
-  if (const auto founded = group->found(std::move(configuration)); !founded) return founded;
+  // What the store may have is of another life of the group. The base comes first, so that recovery
+  // knows whose state it is.
+  const bool had_state = !partition->state.vector().empty() || partition->damaged();
+  group->found(std::move(configuration));
+  if (had_state) core_.forget_state(*partition);
+  if (const auto started = group->start(); !started) return started;
   touch(*group);
   return {};
 }
