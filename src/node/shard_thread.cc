@@ -247,7 +247,7 @@ void ShardThread::tick() {
   }
   if (lease_.lent()) return;
   // Others lead before the links to them end.
-  if (!links_ended_ && (!shard_->leads_any() || now_us >= leading_deadline_us_)) {
+  if (!links_ended_ && (!shard_->handing_over() || now_us >= leading_deadline_us_)) {
     links_ended_ = true;
     peers_.stop();
   }

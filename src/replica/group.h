@@ -75,6 +75,9 @@ class Group {
   void unreachable(consensus::MemberId member);
   // Hands leadership over, if it has it, and takes none any more; or takes it again.
   void stop_leading();
+  bool handing_over() const {
+    return leads() && raft_->transferring_to() != consensus::kNoMember;
+  }
   void may_lead() { raft_->allow_leading(true); }
   // The disk fails: others should lead.
   void step_down();

@@ -363,8 +363,8 @@ void Groups::stop_leading() {
   }
 }
 
-bool Groups::leads_any() const {
-  return std::ranges::any_of(groups_, [](const auto& each) { return each.second->leads(); });
+bool Groups::handing_over() const {
+  return std::ranges::any_of(groups_, [](const auto& each) { return each.second->handing_over(); });
 }
 
 std::vector<GroupStatus> Groups::status() const {

@@ -62,7 +62,7 @@ class Groups {
 
   // The node is about to stop: others are to lead.
   void stop_leading();
-  bool leads_any() const;
+  bool handing_over() const;
 
  private:
   void send(const consensus::Message& message, PartitionId group);

@@ -473,7 +473,7 @@ Result<> Shard::found_group(PartitionId group, std::vector<consensus::MemberId> 
   return impl_->groups.found(group, std::move(replicas), {.voters = std::move(voters)});
 }
 void Shard::stop_leading() { impl_->groups.stop_leading(); }
-bool Shard::leads_any() const { return impl_->groups.leads_any(); }
+bool Shard::handing_over() const { return impl_->groups.handing_over(); }
 
 void Shard::store_now(std::move_only_function<void(const Result<>&)> done) {
   impl_->projection.store_now(std::move(done));

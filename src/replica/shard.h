@@ -283,9 +283,10 @@ class Shard {
   // Begins a group, unless it is there. All its members do the same.
   Result<> found_group(PartitionId group, std::vector<consensus::MemberId> voters,
                        std::vector<NodeNumber> replicas);
-  // Hands the leadership of groups over, over the next turns, and takes none any more.
+  // Hands the leadership of groups over to whoever can take it, over the next turns, and takes none
+  // any more.
   void stop_leading();
-  bool leads_any() const;
+  bool handing_over() const;  // whether it is under way
 
   // Has all that has been executed so far stored, over the next ticks. done(outcome) is called on
   // the shard's thread, unless the shard is destroyed before.
