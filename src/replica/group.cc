@@ -380,6 +380,11 @@ void Group::collect(const Send& send) {
   answer_reads();
 }
 
+void Group::log_commit() {
+  hard_state_.commit = std::max(hard_state_.commit, applied());
+  core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
+}
+
 void Group::begin_write(consensus::Write& write) {
   if (write.hard_state) {
     hard_state_ = *write.hard_state;
@@ -522,7 +527,8 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
   Handler handler = meta_command;
   if (id() != meta_partition(core_.options.partition_count)) {
     const Command* command = words.empty() ? nullptr : find_command(words);
-    if (command == nullptr || command->scope != Scope::kKeys || command->handler == nullptr) {
+    // Of scope kAll, this node's own questions about all keys of the group.
+    if (command == nullptr || command->handler == nullptr) {
       return reply.error(unknown_command(words));
     }
     if (const std::string error = check_arity(*command, words); !error.empty()) {

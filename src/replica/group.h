@@ -69,6 +69,10 @@ class Group {
   // behind its length.
   std::string row() const;
 
+  // Notes in the log how far is applied, so that a recovery applies as much again; else it applies
+  // what was known to be committed when the log was last written to.
+  void log_commit();
+
   // It is about to go: whoever waits for something of it is told that this will not come.
   void abandon();
 

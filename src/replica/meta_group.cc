@@ -31,13 +31,20 @@ bool MetaGroup::is_here() const {
 }
 
 void MetaGroup::start() {
-  if (is_here() && group() != nullptr) watch();
+  if (!is_here() || group() == nullptr) return;
+  // What is known to be committed is applied before anybody looks a key up.
+  groups_.gather();
+  watch();
 }
 
 void MetaGroup::watch() {
   groups_.want(id_, voters_,
                {nodes_.begin() + static_cast<std::ptrdiff_t>(voters_.size()), nodes_.end()});
-  group()->on_applied = [this] { changed_ = true; };
+  group()->on_applied = [this] {
+    group()->log_commit();
+    publish_from_ = core_.log.barrier();
+    changed_ = true;
+  };
   changed_ = true;
 }
 
@@ -110,7 +117,7 @@ void MetaGroup::tick() {
   if (!is_here()) return;
   if (group() == nullptr) return try_to_found();
   register_nodes();
-  if (changed_) publish();
+  if (changed_ && core_.log.durable() >= publish_from_) publish();
 }
 
 // Its leader notes which line of replica ids each node has.

@@ -33,6 +33,8 @@ class MetaGroup {
   void link_down(NodeNumber node) { founded_.erase(node); }
   Result<> receive(NodeNumber node, const MetaMessage& message);
   void tick();
+  // Whether the log is to be synced, for what is to be published.
+  bool sync_wanted() const { return changed_; }
 
  private:
   bool is_here() const;  // its shard is this one
@@ -56,6 +58,9 @@ class MetaGroup {
   absl::btree_map<NodeNumber, bool> founded_;
   Callback callback_;
   bool changed_ = false;  // something has been applied that was not published
+  // Once the log is durable up to here, that it has been applied is not forgotten: who has looked
+  // keys up by a table looks them up by that, or a later one, after a crash too.
+  LogPosition publish_from_ = 0;
   std::int64_t last_registered_us_ = 0;
 };
 

@@ -364,7 +364,8 @@ void Shard::end_turn() {
               core.log.last_distrust());
   }
   const bool sync_all = core.options.log.fsync == FsyncPolicy::kAlways;
-  if ((sync_all || impl_->groups.sync_wanted()) && core.log.sync_needed()) core.log.sync(true);
+  const bool sync_now = sync_all || impl_->groups.sync_wanted() || impl_->meta.sync_wanted();
+  if (sync_now && core.log.sync_needed()) core.log.sync(true);
   // What is durable may let groups write more.
   if (impl_->groups.complete()) impl_->has_more = true;
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
