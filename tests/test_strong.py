@@ -314,7 +314,7 @@ def test_transactions_of_two_nodes_exclude_each_other(cluster):
                         while True:
                             try:
                                 pipeline.watch("o:a", "o:b")
-                                a, b = int(pipeline.get("o:a")), int(pipeline.get("o:b"))
+                                a, b = map(int, pipeline.mget("o:a", "o:b"))
                                 assert a + b == 200
                                 pipeline.multi()
                                 pipeline.set("o:a", a - 1)

@@ -308,8 +308,9 @@ void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool
   };
   // Those of an eventual one lie among those of `default`, and stay.
   if (force || keyspace == nullptr || !keyspace->strong) return drop(0);
-  constexpr std::string_view kWords[] = {"dbsize"};
-  count_in_groups(*keyspace, kWords, std::move(drop));
+  const std::string pattern = pattern_of(keyspace->prefix);
+  const std::string_view keys[] = {"keys", pattern};
+  count_in_groups(*keyspace, keys, std::move(drop));
 }
 
 // --- The subcommands.

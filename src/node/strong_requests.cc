@@ -253,17 +253,19 @@ std::string StrongRequests::unavailable(const Call& call) const {
   for (const NodeNumber node : nodes) {
     if (node != thread_.node().number && !thread_.peers().up(node)) missing.push_back(name(node));
   }
+  std::ranges::sort(missing);
   const std::size_t needed = nodes.size() / 2 + 1;
   const std::size_t reachable = nodes.size() - missing.size();
+  // Who would have been content with less than the leader's word, and got nothing either.
+  const bool stale = call.too_stale || call.call.level.read == StrongRead::kBounded;
   const bool led = call.leader != 0 && call.leader != thread_.node().number;
-  std::string reply =
-      fmt::format("-{} keyspace '{}': {}{}: needs {} of {} replicas, {} reachable",
-                  call.too_stale ? "STALE" : "UNAVAILABLE", keyspace_of(call.call.group),
-                  call.too_stale ? "no replica within reach is fresh enough, and " : "",
-                  led ? fmt::format("the leader of group {}, {}, does not answer", call.call.group,
-                                    name(call.leader))
-                      : fmt::format("group {} has no leader", call.call.group),
-                  needed, nodes.size(), reachable);
+  std::string reply = fmt::format("-{} keyspace '{}': {}{}: needs {} of {} replicas, {} reachable",
+                                  stale ? "STALE" : "UNAVAILABLE", keyspace_of(call.call.group),
+                                  stale ? "no replica within reach is fresh enough, and " : "",
+                                  led ? fmt::format("the leader of group {}, {}, does not answer",
+                                                    call.call.group, name(call.leader))
+                                      : fmt::format("group {} has no leader", call.call.group),
+                                  needed, nodes.size(), reachable);
   if (!missing.empty()) {
     reply += fmt::format(" ({} cannot be reached from {})", fmt::join(missing, ", "),
                          name(thread_.node().number));
