@@ -235,11 +235,11 @@ Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHea
   Result<Record> record = decoder_.decode(bytes);
   ++stats.records_decoded;
   if (!record) return std::unexpected(record.error());
-  if (const auto lacking = partition.lacking(*record)) {
+  if (partition.lacking(*record)) {
     // Beyond the limit it is forgotten; the peer will be asked again.
     if (partition.waiting.empty()) partition.waiting_since_us = clock.monotonic_us();
     if (pending_bytes + bytes.size() <= kMaxPendingBytes) {
-      partition.waiting.add(head.dot, bytes, *lacking);
+      partition.waiting.add(head.dot, bytes, partition.all_lacking(*record));
       pending_bytes += bytes.size();
       ++stats.records_pending;
     }
@@ -274,30 +274,17 @@ void ShardCore::join_taken(Partition& partition, const Record& record, std::stri
   if (partition.waiting.empty()) return;
   if (record.folds) return note_seen(partition);
   partition.waiting.joined(dot.replica, EVEN_MUTANT(kWakeAll) ? UINT64_MAX : dot.seq,
-                           [&](const Dot& waiting, std::string_view its_bytes) {
-                             return look_again(partition, waiting, its_bytes);
-                           });
+                           partition.state.vector());
   note_ready(partition);
 }
 
-std::optional<Dot> ShardCore::look_again(const Partition& partition, const Dot& dot,
-                                         std::string_view bytes) {
-  if (partition.state.vector().covers(dot)) return std::nullopt;
-  const Result<Record> record = waiting_decoder_.decode(bytes);
-  ++stats.records_decoded;
-  EVEN_CHECK(record.has_value(), "a waiting record was well-formed when it came");
-  return partition.lacking(*record);
-}
-
 void ShardCore::note_seen(Partition& partition) {
-  partition.waiting.joined(partition.state.vector(),
-                           [&](const Dot& waiting, std::string_view its_bytes) {
-                             return look_again(partition, waiting, its_bytes);
-                           });
+  partition.waiting.joined(partition.state.vector());
   note_ready(partition);
 }
 
 void ShardCore::note_ready(Partition& partition) {
+  stats.records_looked_in_vain += partition.waiting.take_looked_in_vain();
   if (partition.waiting.any_ready() && !std::exchange(partition.in_ready, true)) {
     ready_.push_back(&partition);
   }

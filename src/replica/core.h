@@ -138,8 +138,6 @@ class ShardCore {
   void note_joined(Partition& partition, const JoinStats& joined);
   // Takes in a record that lacks nothing.
   void join_taken(Partition& partition, const Record& record, std::string_view bytes);
-  // What a waiting record still lacks, if anything.
-  std::optional<Dot> look_again(const Partition& partition, const Dot& dot, std::string_view bytes);
   void note_seen(Partition& partition);
   void note_ready(Partition& partition);
   bool check_ends(Partition& partition, const Record& record);
@@ -153,7 +151,6 @@ class ShardCore {
   std::int64_t turn_ms_ = 0;
   std::deque<Partition*> ready_;  // where records that had to wait can be joined now
   RecordDecoder decoder_;
-  RecordDecoder waiting_decoder_;
 };
 
 }  // namespace even

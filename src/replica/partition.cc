@@ -24,4 +24,15 @@ std::optional<Dot> Partition::lacking(const VersionVector& seen, const Record& r
   return std::nullopt;
 }
 
+WaitingRecords::Lacking Partition::all_lacking(const Record& record) const {
+  WaitingRecords::Lacking lacking;
+  const Dot dot = record.dot();
+  for (const VersionVector::Entry& needed : record.context.entries()) {
+    VersionVector::Entry entry = needed;
+    if (entry.replica == dot.replica) entry = {dot.replica, dot.seq - 1};
+    if (entry.seq > 0 && !state.vector().covers_entry(entry)) lacking.push_back(entry);
+  }
+  return lacking;
+}
+
 }  // namespace even

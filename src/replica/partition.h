@@ -59,6 +59,8 @@ struct Partition {
   // then the record may not be joined to it. The record is not among what has been seen.
   static std::optional<Dot> lacking(const VersionVector& seen, const Record& record);
   std::optional<Dot> lacking(const Record& record) const { return lacking(state.vector(), record); }
+  // All of it.
+  WaitingRecords::Lacking all_lacking(const Record& record) const;
 };
 
 }  // namespace even

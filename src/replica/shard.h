@@ -117,6 +117,8 @@ struct ShardStats {
   // What peers have sent, and how often one of these was decoded, for the first time or anew.
   std::uint64_t records_received = 0;
   std::uint64_t records_decoded = 0;
+  // How often one that waits was looked at though nothing had come that it lacks.
+  std::uint64_t records_looked_in_vain = 0;
   std::uint64_t snapshots_joined = 0;
   std::uint64_t snapshot_pieces_sent = 0;
   std::uint64_t snapshot_bytes_sent = 0;  // in these
