@@ -126,10 +126,18 @@ def prepared(run, system, target):
     raise BenchError(f"{target.name} does not take all keys: {problem}")
 
 
-def create_keyspace(cluster, partitions):
+def create_keyspace(cluster, partitions, limit=30):
+    """A new cluster refuses it until all nodes are members of its metadata group."""
+    begun = time.monotonic()
     with resp.Client(cluster.port) as client:
-        client.call("EVEN.KEYSPACE", "CREATE", "bench", "PREFIX", PREFIX, "MODE", "STRONG",
-                    "REPLICAS", len(cluster.nodes), "PARTITIONS", partitions)
+        while True:
+            try:
+                return client.call("EVEN.KEYSPACE", "CREATE", "bench", "PREFIX", PREFIX, "MODE", "STRONG",
+                                   "REPLICAS", len(cluster.nodes), "PARTITIONS", partitions)
+            except resp.ErrorReply as error:
+                if time.monotonic() > begun + limit:
+                    raise BenchError(f"{cluster.name} does not create a keyspace: {error}") from error
+            time.sleep(0.05)
 
 
 def measured(run, number, system, target, taken):
