@@ -191,7 +191,7 @@ def test_redis_cli_shows_statistics_of_a_node(make_cluster):
 def test_every_container_has_help_and_errors_show_the_syntax(make_cluster):
     node = make_cluster(nodes=1, options={"faults.enabled": True})["n1"]
     with node.client() as client:
-        for name in ("client", "command", "config", "memory", "object", "slowlog", "even.backup", "even.fault"):
+        for name in ("client", "command", "config", "memory", "object", "slowlog", "even.backup", "even.fault", "even.keyspace"):
             lines = client.execute_command(f"{name} HELP")
             assert lines[0] == f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
             assert lines[-2:] == ["HELP", "    Prints this help."]

@@ -1,11 +1,12 @@
 """Strong keyspaces of whole clusters: what every node says, and what is left of it when nodes and links fail."""
 
+import subprocess
 import threading
 
 import pytest
 import redis
 
-from even_cluster import until
+from even_cluster import BIN, PATIENCE, free_ports_of_local_cluster, until
 
 
 def create(cluster, name="orders", prefix="o:", *options, mode="STRONG"):
@@ -395,3 +396,32 @@ def test_a_reader_at_a_paused_leader_is_served_by_the_next(cluster):
         finally:
             cluster[leader].resume()
         assert client.get("o:k") == "2"
+
+
+def even(*arguments, timeout=90):
+    return subprocess.run([BIN / "even", *map(str, arguments)], capture_output=True, text=True, timeout=timeout * PATIENCE)
+
+
+@pytest.mark.parametrize("workload", ["register", "append"])
+def test_what_clients_see_is_linearizable_while_nodes_and_links_fail(tmp_path, workload):
+    directory, file = tmp_path / "cluster", tmp_path / "history"
+    base = free_ports_of_local_cluster(3)
+    assert even("up", "--dir", directory, "--port-base", base).returncode == 0
+    try:
+        def created():
+            with redis.Redis(port=base + 1) as client:
+                try:
+                    return client.execute_command(
+                        "EVEN.KEYSPACE", "CREATE", "orders", "PREFIX", "o:", "MODE", "STRONG", "PARTITIONS", 4)
+                except redis.ResponseError:
+                    return None
+        until("the keyspace is created", created)
+        result = even("record", "--workload", workload, "--clients", 10, "--seconds", 10, "--out", file, "--dir", directory,
+                      "--prefix", "o:", "--level", "LINEARIZABLE", "--nemesis", "kill,pause,cut", "--rate", 1000)
+        assert result.returncode == 0, result.stderr
+        verdict = even("verify", "linearizable", file)
+        assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+        until("the cluster is whole", lambda: even("status", "--dir", directory).returncode == 0)
+        assert "Groups: n1 leads" in even("status", "--dir", directory).stdout
+    finally:
+        assert even("down", "--dir", directory).returncode == 0

@@ -106,6 +106,28 @@ TEST(NodeStatus, ANodeThatDoesNotAnswerIsNotWell) {
   EXPECT_THAT(render(answers), HasSubstr("No node answers."));
 }
 
+TEST(NodeStatus, ShowsWhoLeadsGroupsAndWhichHaveNoLeader) {
+  std::vector<NodeAnswer> answers = {answer("n1", {{0, "a:1", "x"}}),
+                                     answer("n2", {{0, "a:1", "x"}})};
+  EXPECT_THAT(render(answers), testing::Not(HasSubstr("Groups")));
+  answers[0].status->groups = answers[1].status->groups = 17;
+  answers[0].status->groups_led = 9;
+  answers[1].status->groups_led = 8;
+  EXPECT_TRUE(all_well(answers));
+  EXPECT_THAT(render(answers), HasSubstr("Groups: n1 leads 9 of 17, n2 leads 8 of 17\n"));
+  answers[1].status->groups_without_leader = {257, 260};
+  EXPECT_FALSE(all_well(answers));
+  EXPECT_THAT(render(answers), HasSubstr("NO LEADER is known on n2 of 2 groups: 257, 260\n"));
+
+  const auto status = parse_status(
+      R"({"node":"n1","replica":"1/a","ready":true,"version":"0.1.0","keys":0,"peers":[],)"
+      R"("groups":{"members":17,"leads":9,"without_leader":[257]},"partitions":[]})");
+  ASSERT_TRUE(status);
+  EXPECT_EQ(status->groups, 17u);
+  EXPECT_EQ(status->groups_led, 9u);
+  EXPECT_THAT(status->groups_without_leader, ElementsAre(257));
+}
+
 TEST(NodeStatus, ShowsLinksWithLagAndFault) {
   std::vector<NodeAnswer> answers = {{.name = "n1", .status = *parse_status(kJson), .problem = {}}};
   std::string text = render(answers);
