@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
+#include <chrono>
 
 #include "client/connection_commands.h"
 #include "engine/cmd_meta.h"
@@ -20,6 +22,7 @@ constexpr std::uint16_t kStrongPartitions = 16;
 constexpr std::int64_t kDeadlineMs = 5'000;
 constexpr std::int64_t kMostDeadlineMs = 600'000;
 constexpr std::int64_t kMetaDeadlineMs = 5'000;
+constexpr std::chrono::milliseconds kAgain{100};
 
 std::string error_reply(std::string_view message) {
   std::string out;
@@ -172,7 +175,8 @@ class Change : public std::enable_shared_from_this<Change> {
         command_(connection.last_command()),
         address_(connection.label().address),
         name_(connection.label().name),
-        slot_(connection.open_slot()) {}
+        slot_(connection.open_slot()),
+        deadline_us_(thread_.clock().monotonic_us() + kMetaDeadlineMs * 1000) {}
 
   void create(const cluster::Keyspace& keyspace);
   void alter(Args args);
@@ -193,7 +197,8 @@ class Change : public std::enable_shared_from_this<Change> {
   void count_in_groups(const cluster::Keyspace& keyspace, Args words, Counted done);
   void count_in_default(Args words, Counted done);
   // To the metadata group; then until all serve by it.
-  void submit(Args words);
+  void submit(std::vector<std::string> words);
+  void submit_again();
   void applied(const std::string& reply);
 
   const std::weak_ptr<Connection> connection_;
@@ -201,6 +206,8 @@ class Change : public std::enable_shared_from_this<Change> {
   CommandStats::Entry* const command_;
   const std::string address_, name_;  // of the client
   const std::uint64_t slot_;
+  const std::int64_t deadline_us_;
+  std::vector<std::string> words_;  // of the entry
 };
 
 void Change::count_in_default(Args words, Counted done) {
@@ -234,20 +241,33 @@ void Change::count_in_groups(const cluster::Keyspace& keyspace, Args words, Coun
   }
 }
 
-void Change::submit(Args words) {
+void Change::submit(std::vector<std::string> words) {
+  words_ = std::move(words);
+  const std::vector<std::string_view> views(words_.begin(), words_.end());
   const PartitionId meta = meta_partition(thread_.node().placement.partitions());
   StrongCall call{.group = meta, .writes = true, .deadline_ms = kMetaDeadlineMs};
   call.request =
-      OwnedRequest::copy(*find_command("even.keyspace"), words, false, {address_, name_});
+      OwnedRequest::copy(*find_command("even.keyspace"), views, false, {address_, name_});
   thread_.strong().submit(std::move(call),
                           [self = shared_from_this()](const std::string& reply, std::uint64_t) {
                             self->applied(reply);
                           });
 }
 
+void Change::submit_again() {
+  auto timer = std::make_shared<asio::steady_timer>(thread_.io(), kAgain);
+  timer->async_wait([self = shared_from_this(), timer](error_code error) {
+    if (!error) self->submit(std::move(self->words_));
+  });
+}
+
 // The reply of the metadata group is the version of what has come of the change.
 void Change::applied(const std::string& reply) {
   const Result<std::uint64_t> version = counted(reply);
+  // Nodes that have just been started join within a moment.
+  if (reply.starts_with("-TRYAGAIN ") && thread_.clock().monotonic_us() < deadline_us_) {
+    return submit_again();
+  }
   if (!version) return finish(reply);
   thread_.strong().await_served(
       *version, [self = shared_from_this()](const std::vector<std::string>& missing) {
@@ -279,7 +299,7 @@ void Change::create(const cluster::Keyspace& keyspace) {
       words.push_back(std::to_string(each.number));
       words.push_back(each.name);
     }
-    self->submit(std::vector<std::string_view>(words.begin(), words.end()));
+    self->submit(std::move(words));
   };
   const cluster::Keyspace* around = thread_.keyspaces().of_key(keyspace.prefix);
   if (around != nullptr && around->strong && around->prefix != keyspace.prefix) {
@@ -289,9 +309,9 @@ void Change::create(const cluster::Keyspace& keyspace) {
 }
 
 void Change::alter(Args args) {
-  std::vector<std::string_view> words = {kMetaCommand, "ALTER"};
+  std::vector<std::string> words = {std::string(kMetaCommand), "ALTER"};
   words.insert(words.end(), args.begin() + 2, args.end());
-  submit(words);
+  submit(std::move(words));
 }
 
 void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool force) {
@@ -303,8 +323,7 @@ void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool
           "ERR the keyspace '{}' has {} keys: EVEN.KEYSPACE DROP {} FORCE gives them up", name,
           *count, name)));
     }
-    const std::string_view words[] = {kMetaCommand, "DROP", name};
-    self->submit(words);
+    self->submit({std::string(kMetaCommand), "DROP", name});
   };
   // Those of an eventual one lie among those of `default`, and stay.
   if (force || keyspace == nullptr || !keyspace->strong) return drop(0);

@@ -135,7 +135,7 @@ void create(Context& context, Args args) {
     if (std::ranges::find(state.lines, number, &std::pair<NodeNumber, std::uint16_t>::first) ==
         state.lines.end()) {
       return reply.error(fmt::format(
-          "ERR node {} has not joined the cluster yet: keyspaces can be created once all nodes "
+          "TRYAGAIN node {} has not joined the cluster yet: keyspaces can be created once all nodes "
           "have been started",
           args[i + 1]));
     }
