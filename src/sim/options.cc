@@ -93,6 +93,9 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.pipeline = 1;
     o.clients = among(1, 1, 3);
     o.duration_us = among(3'000'000, 6'000'000);
+    // Long enough for others to elect a leader, while clients ask the one that is cut off.
+    o.cut_us = among(500'000, 2'000'000, 2'000'000);
+    if (o.partition_every_us == 0) o.partition_every_us = among(0, 1'000'000);
   }
   return o;
 }
@@ -102,7 +105,7 @@ std::string RunOptions::describe() const {
   return fmt::format(
       "nodes={} replicas={} partitions={} shards={} fsync={} segment={} tail={} pass={} retain={} "
       "window={} piece={} quick_sync={}us zero={} background={} clients={} pipeline={} turn={}us "
-      "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms "
+      "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms cut={}ms "
       "crash_every={}ms restart_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} large={} listing={} "
@@ -115,7 +118,7 @@ std::string RunOptions::describe() const {
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
-      loss, duplication, delay_us, partition_every_us / 1000, crash_every_us / 1000,
+      loss, duplication, delay_us, partition_every_us / 1000, cut_us / 1000, crash_every_us / 1000,
       restart_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
       failing_sync, skew_ms, type_confusion, expiry, keys, expiry_wait_ms, sessions, large,
       listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,

@@ -45,6 +45,7 @@ struct RunOptions {
 
   // Faults, as mean intervals between two of a kind in the whole cluster; 0 for never.
   std::int64_t partition_every_us = 0;
+  std::int64_t cut_us = 500'000;  // how long one lasts, on the average
   std::int64_t crash_every_us = 0;
   std::int64_t restart_every_us = 0;  // crashes after which the node is soon up again
   std::int64_t clock_jump_every_us = 0;

@@ -77,25 +77,13 @@ void StrongWorkload::draw_level(StrongOperation& operation) {
 
 StrongOperation StrongWorkload::next() {
   const PartitionId group = groups_[random_.below(groups_.size())];
-  switch (random_.below(12)) {
-    case 0:
-    case 1:
-    case 2:
-    case 3:
-      return on_register(group);
-    case 4:
-    case 5:
-      return on_counter(group);
-    case 6:
-      return on_pair(group);
-    case 7:
-    case 8:
-      return on_string(group);
-    case 9:
-      return on_vanishing(group);
-    default:
-      return unchecked(group);
-  }
+  const std::uint64_t choice = random_.below(16);
+  if (choice < 5) return on_register(group);
+  if (choice < 7) return on_counter(group);
+  if (choice < 8) return on_pair(group);
+  if (choice < 10) return on_string(group);
+  if (choice < 13) return on_vanishing(group);
+  return unchecked(group);
 }
 
 std::vector<StrongOperation> StrongWorkload::reads(PartitionId group) const {

@@ -152,7 +152,7 @@ void World::cut_off() {
   const NodeNumber lonely = any_node().number;
   const bool one_way = run_.random.chance(0.3);
   const bool inward = run_.random.chance(0.5);
-  const std::int64_t duration = run_.around(500'000);
+  const std::int64_t duration = run_.around(run_.options.cut_us);
   run_.event("n{} is cut off{} for {} ms", lonely,
              one_way ? (inward ? " (inward)" : " (outward)") : "", duration / 1000);
   for (const auto& other : nodes_) {
