@@ -83,7 +83,9 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   // Damage would stop them, and they keep the number of shards.
   if (o.damage_every_us == 0 && o.reshard_every_us == 0 && random.chance(0.9)) {
     o.groups = o.shards * among(1, 2);
-    o.group_replicas = among(1, 3, 3, 3, 5);
+    // Most of what can go wrong takes three of them.
+    if (o.nodes < 3 && random.chance(0.7)) o.nodes = 3;
+    o.group_replicas = among(1, 3, 3, 3, 3, 5);
     while (o.group_replicas > o.nodes) o.group_replicas -= 2;
     o.strong_clients = among(2, 4, 8);
     o.strong_think_us = among(1'000, 5'000, 20'000);
@@ -95,6 +97,9 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.duration_us = among(3'000'000, 6'000'000);
     // Long enough for others to elect a leader, while clients ask the one that is cut off.
     o.cut_us = among(500'000, 2'000'000, 2'000'000);
+    // An election takes half a second: some have to be left in peace for longer than that.
+    o.crash_every_us *= among(1, 3);
+    o.restart_every_us *= among(1, 10, 30);
     if (o.partition_every_us == 0) o.partition_every_us = among(0, 1'000'000);
   }
   return o;
