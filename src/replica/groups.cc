@@ -45,21 +45,31 @@ Group* Groups::find(PartitionId id) const {
 
 // --- Recovery
 
-Result<> Groups::restore(RowStore& store) {
-  return read_groups(store, [this](PartitionId id, std::string_view row) -> Result<> {
-    if (shard_of_partition(id, core_.options.shards) != core_.options.shard) return {};
-    ByteReader in(row);
-    while (!in.at_end()) {
-      const auto length = in.get<std::uint32_t>();
-      if (const auto restored = restore(in.bytes(length)); !restored) return restored;
-    }
-    return {};
-  });
+void Groups::restore(RowStore& store) {
+  const auto restored =
+      read_groups(store, [this](PartitionId id, std::string_view row) -> Result<> {
+        if (shard_of_partition(id, core_.options.shards) != core_.options.shard) return {};
+        ByteReader in(row);
+        while (!in.at_end()) {
+          const auto length = in.get<std::uint32_t>();
+          if (const auto restored = restore(in.bytes(length)); !restored) return restored;
+        }
+        return {};
+      });
+  if (restored) return;
+  forgotten_ = restored.error().message;
+  groups_.clear();
+  core_.warn(fmt::format(
+      "what groups of strong keyspaces need cannot be read ({}): this node takes no part in them. "
+      "If it is stopped, its data directory emptied, and started again, it joins them as a new "
+      "member and is given everything",
+      *forgotten_));
 }
 
 Result<> Groups::restore(std::string_view log_entry) {
   const auto decoded = decode_group_log_entry(log_entry);
   if (!decoded) return std::unexpected(decoded.error());
+  if (forgotten_) return {};
   if (const auto* base = std::get_if<GroupBase>(&*decoded)) {
     // Of another life of the directory: others have to add this one, which begins with nothing.
     if (base->self != self()) {
@@ -100,6 +110,7 @@ Result<> Groups::start() {
 
 Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
                        consensus::Configuration configuration) {
+  if (forgotten_) return fail("this node takes no part in groups");
   if (Group* group = find(id)) {
     group->partition().replicas = std::move(replicas);
     return {};
@@ -234,7 +245,8 @@ bool Groups::complete() {
   return core_.log.barrier() != before;
 }
 
-std::string Groups::row(PartitionId id) const {
+std::optional<std::string> Groups::row(PartitionId id) const {
+  if (forgotten_) return std::nullopt;
   const Group* group = find(id);
   return group == nullptr || EVEN_MUTANT(kGroupNotStored) ? std::string() : group->row();
 }

@@ -22,7 +22,11 @@ class Groups {
 
   // --- Recovery: what the store has of groups; what the shard's log has of them from the store's
   // position on, in its order; then start().
-  Result<> restore(RowStore& store);
+  // Where the store cannot be read, the node has forgotten what its members have promised: it has
+  // none then, and begins none.
+  void restore(RowStore& store);
+  // Why, if that is so. The log then has to keep what it has of them.
+  const std::optional<std::string>& forgotten() const { return forgotten_; }
   Result<> restore(std::string_view log_entry);
   Result<> start();
 
@@ -57,8 +61,8 @@ class Groups {
   // Whether what was written has to be synced, for a group.
   bool sync_wanted() const { return !waiting_.empty(); }
   bool has_more() const { return !touched_.empty(); }
-  // What a pass of the store stores of a group; nothing if it is not here.
-  std::string row(PartitionId id) const;
+  // What a pass of the store stores of a group: empty if it is not here; none if that is not known.
+  std::optional<std::string> row(PartitionId id) const;
 
   // The node is about to stop: others are to lead.
   void stop_leading();
@@ -82,6 +86,7 @@ class Groups {
   std::int64_t last_tick_us_ = 0;
   std::int64_t last_preferred_us_ = 0;
   std::int64_t last_maintained_us_ = 0;
+  std::optional<std::string> forgotten_;
   bool stopping_ = false;
   bool disk_fails_ = false;
 };

@@ -27,7 +27,8 @@ MetaGroup::MetaGroup(ShardCore& core, Groups& groups, Transport& transport)
 }
 
 bool MetaGroup::is_here() const {
-  return !nodes_.empty() && shard_of_partition(id_, core_.options.shards) == core_.options.shard;
+  return !nodes_.empty() && !groups_.forgotten() &&
+         shard_of_partition(id_, core_.options.shards) == core_.options.shard;
 }
 
 void MetaGroup::start() {
@@ -77,6 +78,7 @@ void MetaGroup::link_up(NodeNumber node) {
 }
 
 Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
+  if (groups_.forgotten()) return {};
   if (!is_here()) return fail("a message about the metadata group, which this shard does not have");
   founded_[node] = message.founded;
   if (group() != nullptr || !message.founded) return {};
@@ -160,6 +162,7 @@ void MetaGroup::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
 }
 
 void MetaGroup::begin_groups_of(const cluster::Keyspace& keyspace) {
+  if (groups_.forgotten()) return;
   for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {
     const auto id = static_cast<PartitionId>(keyspace.first + i);
     if (shard_of_partition(id, core_.options.shards) != core_.options.shard) continue;

@@ -70,7 +70,7 @@ bool Projection::all_stored() const {
   // A pass may have taken what came into the log behind its position. Then nothing has changed
   // since, and yet a start would ask for the log from that position on.
   if (store_all_ && !EVEN_MUTANT(kPositionBehind) && position_ < core_.log.barrier() &&
-      !any_closed())
+      !any_closed() && !holds_position_)
     return false;
   return std::ranges::none_of(core_.all_partitions(), [](const Partition* partition) {
     return partition->state.changed();
@@ -128,7 +128,7 @@ void Projection::begin() {
   next_ = 0;
   begun_ = core_.log.end();
   // What the log has of a closed partition is not in its state, and must stay until it is.
-  next_position_ = any_closed() ? position_ : begun_;
+  next_position_ = any_closed() || holds_position_ ? position_ : begun_;
   group_rows_.clear();
 }
 
@@ -144,7 +144,9 @@ void Projection::take() {
     if (store_.backlog() > kMaxBacklog) return;
     // As of the same moment.
     if (core_.is_strong(partition.id)) {
-      group_rows_.emplace_back(partition.id, on_take_(partition.id));
+      if (auto row = on_take_(partition.id)) {
+        group_rows_.emplace_back(partition.id, std::move(*row));
+      }
     }
     if (partition.state.changed()) {
       RowBatch rows;

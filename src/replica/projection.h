@@ -55,9 +55,13 @@ class Projection {
 
   // The log before this is not needed for recovery.
   LogPosition position() const { return position_; }
+  // From now on it does not move: what is stored lacks something that only the log has.
+  void hold_position() { holds_position_ = true; }
   void set_position(LogPosition position) { position_ = next_position_ = begun_ = position; }
-  // What of a strong partition's group is stored with the state that a pass takes of it.
-  void on_take(std::function<std::string(PartitionId)> callback) { on_take_ = std::move(callback); }
+  // What of a strong partition's group is stored with the state that a pass takes of it; empty:
+  // what is stored of it goes; none: that stays.
+  using OnTake = std::function<std::optional<std::string>(PartitionId)>;
+  void on_take(OnTake callback) { on_take_ = std::move(callback); }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
 
   StoreStats stats() const {
@@ -104,6 +108,7 @@ class Projection {
   bool any_cold_ = false;
   bool requested_ = false;
   bool store_all_ = false;
+  bool holds_position_ = false;
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
   LogPosition begun_ = 0;          // end of the log when that began
@@ -112,7 +117,7 @@ class Projection {
   std::int64_t retry_us_ = 0;
   // Taken with the strong partitions; they are stored behind all others.
   std::vector<std::pair<PartitionId, std::string>> group_rows_;
-  std::function<std::string(PartitionId)> on_take_;
+  OnTake on_take_;
   std::function<void()> on_stored_;
   std::vector<Stored> asked_;   // want a pass that has not begun
   std::vector<Stored> served_;  // by the pass under way

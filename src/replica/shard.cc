@@ -135,7 +135,8 @@ struct Shard::Impl {
 Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const auto from = projection.recover();
   if (!from) return std::unexpected(from.error());
-  if (const auto restored = groups.restore(store); !restored) return restored;
+  groups.restore(store);
+  if (groups.forgotten()) projection.hold_position();
   if (const auto scanned = recovery.scan(*from, progress); !scanned) return scanned;
   if (const auto started = groups.start(); !started) return started;
   meta.start();
@@ -488,6 +489,9 @@ bool Shard::all_stored() const { return impl_->replayed && impl_->projection.all
 std::int64_t Shard::pause_us() const { return impl_->projection.pause_us(); }
 
 Result<> Shard::remove_log() {
+  if (const auto& why = impl_->groups.forgotten()) {
+    return fail("what groups of strong keyspaces need cannot be read: " + *why);
+  }
   for (const Partition* partition : impl_->core.all_partitions()) {
     if (!partition->damaged()) continue;
     return fail(fmt::format("partition {} is damaged and needs the log until it is repaired: {}",
