@@ -93,7 +93,9 @@ Result<> Group::restore(const Entry& entry) {
 
 Result<> Group::start() {
   // A group begins with nothing at this index.
-  if (log_.first_index() - 1 == kFirstIndex) partition_.state.cover(Dot{kGroupIndex, kFirstIndex});
+  if (log_.first_index() - 1 == kFirstIndex && !partition_.rows->closed()) {
+    partition_.state.cover(Dot{kGroupIndex, kFirstIndex});
+  }
   consensus::Options options;
   options.self = self_;
   options.heartbeat_ticks = 2;
@@ -104,6 +106,7 @@ Result<> Group::start() {
                                       .applied = log_.first_index() - 1});
   if (!raft) return fail(fmt::format("group {}: {}", id(), raft.error().message));
   raft_.emplace(std::move(*raft));
+  if (const auto& damage = partition_.rows->damage(); partition_.rows->closed()) halt(*damage);
   return {};
 }
 
@@ -357,9 +360,9 @@ void Group::collect(const Send& send) {
         configuration_ = raft_->configuration();
         log_.trim(applied(), kept_bytes_);
       } catch (const Unreadable& error) {
-        halted_ = true;
-        core_.warn(fmt::format("group {} stops on this node: {}", id(), error.what()));
-        stop_leading();
+        // Of an entry, a part may have been executed.
+        partition_.close(error.what());
+        halt(error.what());
       }
       if (on_applied) on_applied();
     }
@@ -419,7 +422,7 @@ void Group::install(const consensus::Snapshot& snapshot) {
   EVEN_CHECK(applied() == snapshot.index, "a snapshot is what it says: checked when it came");
   log_.set_base(snapshot.index, snapshot.term);
   configuration_ = snapshot.configuration;
-  halted_ = false;
+  if (std::exchange(halted_, false)) may_lead();
   while (!proposals_.empty() && proposals_.front().index <= snapshot.index) {
     proposals_.front().done({EVEN_MUTANT(kUnknownTakenForRefused) ? StrongOutcome::Kind::kElsewhere
                                                                   : StrongOutcome::Kind::kUnknown});
@@ -665,6 +668,13 @@ void Group::stop_leading() {
   if (!leads()) return;
   const MemberId successor = raft_->best_successor();
   if (successor != consensus::kNoMember) (void)raft_->transfer_leadership(successor);
+}
+
+// It votes and keeps the log, as it has not forgotten anything of that.
+void Group::halt(const std::string& why) {
+  halted_ = true;
+  core_.warn(fmt::format("group {} executes nothing more on this node: {}", id(), why));
+  stop_leading();
 }
 
 void Group::step_down() {

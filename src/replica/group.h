@@ -79,10 +79,8 @@ class Group {
   void unreachable(consensus::MemberId member);
   // Hands leadership over, if it has it, and takes none any more; or takes it again.
   void stop_leading();
-  bool handing_over() const {
-    return leads() && raft_->transferring_to() != consensus::kNoMember;
-  }
-  void may_lead() { raft_->allow_leading(true); }
+  bool handing_over() const { return leads() && raft_->transferring_to() != consensus::kNoMember; }
+  void may_lead() { raft_->allow_leading(!halted_); }
   // The disk fails: others should lead.
   void step_down();
   void transfer_to(consensus::MemberId member) { (void)raft_->transfer_leadership(member); }
@@ -146,6 +144,7 @@ class Group {
                        Random& random);
   void purge(std::int64_t now_ms);
   void commit(Context& context);
+  void halt(const std::string& why);
   void release(std::vector<Read>& reads, consensus::Index index);
   void answer_reads();
   // Whether it has been answered.

@@ -248,6 +248,7 @@ bool Groups::complete() {
 std::optional<std::string> Groups::row(PartitionId id) const {
   if (forgotten_) return std::nullopt;
   const Group* group = find(id);
+  if (group != nullptr && group->halted()) return std::nullopt;  // the log has to keep it
   return group == nullptr || EVEN_MUTANT(kGroupNotStored) ? std::string() : group->row();
 }
 

@@ -69,6 +69,8 @@ Result<> Recovery::note(LogPosition from, LogPosition frame, std::string_view re
   if (!head) return fail("a record has no head");
   Partition* partition = core_.find(head->partition);
   if (partition == nullptr) return {};  // moved to other nodes since
+  // What was stored since has it, or has been put in its place.
+  if (core_.is_strong(partition->id) && frame < from) return {};
   InLog& in_log = this->in_log(*partition);
   if (head->dot.seq == 0) {
     in_log.first.clear();
