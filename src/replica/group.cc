@@ -98,7 +98,9 @@ Result<> Group::start() {
   }
   consensus::Options options;
   options.self = self_;
-  options.heartbeat_ticks = 2;
+  // 200 ms, and 600 to 1,200 ms without a leader's word until there is an election.
+  options.heartbeat_ticks = 4;
+  options.election_ticks = 12;
   hard_state_.commit = std::max(hard_state_.commit, log_.first_index() - 1);
   auto raft = consensus::Raft::start(options, log_, core_.random,
                                      {.hard_state = hard_state_,

@@ -515,9 +515,9 @@ void Replication::send_report(Peer& peer, bool complete) {
 
 void Replication::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
-  look_for_damage(now_us);
   if (now_us - last_report_us_ >= core_.options.report_interval_ms * 1000) {
     last_report_us_ = now_us;
+    look_for_damage(now_us);
     const bool complete = now_us - last_full_report_us_ >= kFullReportIntervalUs;
     if (complete) last_full_report_us_ = now_us;
     for (auto& [node, peer] : peers_) {

@@ -129,6 +129,8 @@ struct Shard::Impl {
   std::optional<std::string> warned_error;
   std::uint64_t warned_rescues = 0;
   bool has_more = false;
+  bool all_freed = true;  // of what has been removed, as of when it was last looked for
+  std::uint32_t ticks = 0;
   std::string warned_unreadable;
 };
 
@@ -412,8 +414,9 @@ void Shard::tick() {
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   // What has been removed need not be made room for by removing more.
-  const bool all_freed = core.free_removed();
-  if (all_freed) impl_->unless_unreadable([this] { impl_->key_eviction.tick(); });
+  // There rarely is any, so it is not looked for at every tick.
+  if (!impl_->all_freed || ++impl_->ticks % 4 == 0) impl_->all_freed = core.free_removed();
+  if (impl_->all_freed) impl_->unless_unreadable([this] { impl_->key_eviction.tick(); });
   if (impl_->key_eviction.wants_pass()) impl_->projection.request_pass();
   // Nothing is stored, nor a position, before all of the log has been replayed.
   if (impl_->replayed || EVEN_MUTANT(kPassBeforeReplayed)) impl_->projection.tick();
