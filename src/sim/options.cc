@@ -87,7 +87,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.nodes < 3 && random.chance(0.7)) o.nodes = 3;
     o.group_replicas = among(1, 3, 3, 3, 3, 5);
     while (o.group_replicas > o.nodes) o.group_replicas -= 2;
-    o.strong_clients = among(2, 4, 8);
+    o.strong_clients = among(4, 8, 16);
     o.strong_think_us = among(1'000, 5'000, 20'000);
     o.strong_patience_us = among(50'000, 300'000, 1'500'000, 6'000'000);
     o.group_log_bytes = among(400u, 4u << 10, 64u << 20, 64u << 20);
