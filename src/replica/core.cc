@@ -421,11 +421,6 @@ bool ShardCore::make_anew(Partition& partition, const Record& snapshot) {
   return true;
 }
 
-void ShardCore::forget_state(Partition& partition) {
-  log.append(encode_state(partition.id, PartitionState()));
-  forget_rows(partition);
-}
-
 void ShardCore::forget_rows(Partition& partition) {
   partition.taken.reset();  // what a pass has taken is no longer of this state
   partition.state.forget();
@@ -511,8 +506,7 @@ Result<> ShardCore::replay(std::string_view bytes) {
   if (record->origin.value == 0) {
     // As it was when the state came.
     const bool took_the_place =
-        record->context.empty() ||  // see forget_state()
-        (folds_entries(*record, partition) && record->context.covers(partition.state.vector()));
+        folds_entries(*record, partition) && record->context.covers(partition.state.vector());
     took_the_place ? replace_state(partition, *record) : join_state(partition, *record);
     partition.floor = partition.state.vector();
     return {};

@@ -70,9 +70,6 @@ class ShardCore {
 
   // The partition becomes new: what is stored of it goes.
   void forget_rows(Partition& partition);
-  // The same of a strong partition, for good: also after a crash before the store has been brought
-  // up to date.
-  void forget_state(Partition& partition);
   // The state of a strong partition as another member has it, encoded and checked, takes the place
   // of what is here.
   void take_group_state(Partition& partition, std::string_view bytes);

@@ -52,7 +52,7 @@ void Groups::restore(RowStore& store) {
         ByteReader in(row);
         while (!in.at_end()) {
           const auto length = in.get<std::uint32_t>();
-          if (const auto restored = restore(in.bytes(length)); !restored) return restored;
+          if (const auto restored = restore(in.bytes(length), true); !restored) return restored;
         }
         return {};
       });
@@ -66,7 +66,7 @@ void Groups::restore(RowStore& store) {
       *forgotten_));
 }
 
-Result<> Groups::restore(std::string_view log_entry) {
+Result<> Groups::restore(std::string_view log_entry, bool stored) {
   const auto decoded = decode_group_log_entry(log_entry);
   if (!decoded) return std::unexpected(decoded.error());
   if (forgotten_) return {};
@@ -80,6 +80,8 @@ Result<> Groups::restore(std::string_view log_entry) {
     if (!group) {
       Partition* partition = core_.find(base->group);
       if (partition == nullptr) partition = &core_.add_strong(base->group, {});
+      // A pass stores a state together with the group's row: without that it is of another life.
+      if (!stored && !partition->state.vector().empty()) core_.forget_rows(*partition);
       group = std::make_unique<Group>(core_, *partition, self());
     }
     group->restore(*base);
@@ -119,11 +121,9 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
   if (partition == nullptr) partition = &core_.add_strong(id, std::move(replicas));
   auto& group = groups_[id];
   group = std::make_unique<Group>(core_, *partition, self());
-  // What the store may have is of another life of the group. The base comes first, so that recovery
-  // knows whose state it is.
-  const bool had_state = !partition->state.vector().empty() || partition->damaged();
+  // What the store may have is of another life of the group: see also restore().
+  if (!partition->state.vector().empty() || partition->damaged()) core_.forget_rows(*partition);
   group->found(std::move(configuration));
-  if (had_state) core_.forget_state(*partition);
   if (const auto started = group->start(); !started) return started;
   touch(*group);
   return {};

@@ -27,7 +27,8 @@ class Groups {
   void restore(RowStore& store);
   // Why, if that is so. The log then has to keep what it has of them.
   const std::optional<std::string>& forgotten() const { return forgotten_; }
-  Result<> restore(std::string_view log_entry);
+  // `stored`: it is from the row of the group in the store.
+  Result<> restore(std::string_view log_entry, bool stored = false);
   Result<> start();
 
   // Begins a group that is not here yet. `configuration` has the voters that all begin it alike; an
