@@ -445,9 +445,10 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
                                            RequestOptions* options) {
   const Route route = thread_.router().route(command, args);
   std::unique_ptr<RequestOptions> wanted;
-  if (command.scope == Scope::kAll || !command.keys.none()) {
-    wanted =
-        options_of((command.flags & kWrite) != 0, route.where == Route::Where::kStrong, options);
+  const bool strong = route.where == Route::Where::kStrong;
+  if ((strong || options != nullptr || session_.has_levels()) &&
+      (command.scope == Scope::kAll || !command.keys.none())) {
+    wanted = options_of((command.flags & kWrite) != 0, strong, options);
   }
   const bool here = route.where == Route::Where::kHere && !wanted;
   if (command.scope == Scope::kAll && thread_.node().replaying > 0) {

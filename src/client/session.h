@@ -31,6 +31,10 @@ struct Session {
   // EVEN.CONSISTENCY; kDefault: what the keyspace says.
   cluster::Level read_level;
   cluster::Level write_level;
+  bool has_levels() const {
+    constexpr auto kDefault = cluster::Level::Kind::kDefault;
+    return read_level.kind != kDefault || write_level.kind != kDefault;
+  }
   std::int64_t created_us = 0;
   std::int64_t last_request_us = 0;
 };
