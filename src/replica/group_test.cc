@@ -249,6 +249,34 @@ TEST(MetaGroup, IsFoundedOnceAndHoldsKeyspaces) {
   EXPECT_EQ(cluster.run_strong(3, {"get", "o:1"}), "$1\r\nv\r\n");
 }
 
+// Another thread or node may lead a command here that does not know of the keyspace yet.
+TEST(MetaGroup, AStrongKeyIsNotWrittenAsAnEventualOne) {
+  GroupCluster cluster(1);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(1'000);
+  cluster::Keyspace keyspace{.name = "orders", .prefix = "o:"};
+  keyspace.strong = true;
+  keyspace.replicas = 1;
+  keyspace.partitions = 1;
+  ASSERT_THAT(
+      cluster.run_strong(kMeta, {"even.meta", "create", cluster::encode(keyspace), "2", "1", "n1"}),
+      StartsWith(":"));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != nullptr; }));
+  Shard& shard = *cluster.at(1).shard;
+  const auto run = [&](std::vector<std::string_view> words) {
+    std::string reply;
+    EXPECT_FALSE(shard.lists_much(*find_command(words[0]), words));
+    shard.execute(*find_command(words[0]), words, false, reply);
+    return reply;
+  };
+  EXPECT_THAT(run({"set", "o:k", "v"}), StartsWith("-TRYAGAIN"));
+  EXPECT_THAT(run({"mset", "k", "v", "o:k", "v"}), StartsWith("-TRYAGAIN"));
+  EXPECT_THAT(run({"smembers", "o:k"}), StartsWith("-TRYAGAIN"));
+  EXPECT_EQ(run({"get", "k"}), "$-1\r\n");
+  EXPECT_EQ(run({"set", "k", "v"}), "+OK\r\n");
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "o:k"}), "$-1\r\n");
+}
+
 TEST(MetaGroup, GroupsOfADroppedKeyspaceEndEverywhere) {
   GroupCluster cluster(3);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));

@@ -112,6 +112,16 @@ struct Shard::Impl {
     }
   }
   void trim();
+  // Whether a key is in a strong keyspace: then who has led the command here does not know of that
+  // yet, another thread or node.
+  bool any_strong(const Command& command, Args args) const {
+    if (!core.keyspaces->any_strong() || command.scope != Scope::kKeys) return false;
+    bool any = false;
+    for_each_key(command, args, [&](std::string_view key) {
+      any = any || core.is_strong(core.partition_of(key));
+    });
+    return any;
+  }
 
   RowStore& store;
   ShardCore core;
@@ -218,6 +228,11 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
       return released();
     }
   }
+  if (impl_->any_strong(command, args)) {
+    reply.error(
+        "TRYAGAIN a keyspace of a key of this command has just been created: nothing was done");
+    return released();
+  }
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
   // What an intent cannot describe, and what looks at vectors.
@@ -253,7 +268,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
 }
 
 bool Shard::lists_much(const Command& command, Args args) const {
-  if (command.lists == Lists::kNothing) return false;
+  if (command.lists == Lists::kNothing || impl_->any_strong(command, args)) return false;
   ShardCore& core = impl_->core;
   const PartitionId id = core.partition_of(args[1]);
   try {
