@@ -211,6 +211,10 @@ void ShardCore::close_all() {
 
 Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHead& head) {
   Partition& partition = at(head.partition);
+  if (is_strong(partition.id)) {
+    return fail(fmt::format("a record of the strong partition {}, which only its group changes",
+                            partition.id));
+  }
   EVEN_CHECK(partition.replayed, "a peer's record is taken in without what the log has");
   ++stats.records_received;
   if (!EVEN_MUTANT(kApplyTwice) && partition.state.vector().covers(head.dot)) {
@@ -360,7 +364,9 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   if (!state) return std::unexpected(state.error());
   if (state->origin.value != 0) return fail("a record was sent as a state");
   Partition* partition = find(state->partition);
-  if (partition == nullptr) return fail("a state of a partition that is not held here");
+  if (partition == nullptr || is_strong(partition->id)) {
+    return fail("a state of a partition that is not held here, or only by a group");
+  }
   EVEN_CHECK(partition->replayed, "a peer's state is taken in without what the log has");
   if (partition->damaged()) {
     make_anew(*partition, *state);

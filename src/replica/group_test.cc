@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include "lattice/codec.h"
+#include "replica/peer_message.h"
 #include "replica/test_groups.h"
 
 namespace even {
@@ -247,6 +249,21 @@ TEST(MetaGroup, IsFoundedOnceAndHoldsKeyspaces) {
   for (NodeNumber n = 1; n <= 3; ++n) cluster.at(n).start();
   ASSERT_TRUE(cluster.run_until(all_have_leaders));
   EXPECT_EQ(cluster.run_strong(3, {"get", "o:1"}), "$1\r\nv\r\n");
+}
+
+TEST(Group, TakesNoRecordsOfPeers) {
+  GroupCluster cluster(2);
+  found(cluster);
+  cluster.run(10);
+  Shard& shard = *cluster.at(2).shard;
+  Record record = Record::begin(kGroup, cluster.at(1).replica(), Hlc::at(1), {});
+  std::string bytes;
+  encode_record(record, bytes);
+  RecordsBuilder builder(1);
+  builder.add(bytes);
+  const Result<> received = shard.receive(1, builder.take());
+  ASSERT_FALSE(received);
+  EXPECT_THAT(received.error().message, HasSubstr("strong partition 2"));
 }
 
 // Another thread or node may lead a command here that does not know of the keyspace yet.

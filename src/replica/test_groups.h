@@ -36,8 +36,11 @@ struct GroupNode final : Transport {
     options.node = number;
     options.replica = replica();
     options.partition_count = 1;
-    options.partitions = {{0, {1}}};
-    if (number != 1) options.partitions = {};
+    // Partition 0 is eventual.
+    for (const cluster::Node& node : map.nodes) {
+      if (options.partitions.empty()) options.partitions.push_back({0, {}});
+      options.partitions[0].replicas.push_back(node.number);
+    }
     options.map = map;
     options.log.segment_bytes = 16 << 10;
     options.pass_bytes = pass_bytes;
