@@ -395,7 +395,6 @@ void ShardCore::take_group_state(Partition& partition, std::string_view bytes) {
   // Nothing for the index: nobody is sent records of strong partitions.
   if (!EVEN_MUTANT(kGroupStateNotLogged)) log.append(bytes);
   replace_state(partition, *state);
-  ++stats.snapshots_joined;
 }
 
 // The state of a damaged partition becomes: the peer's, and on top of it what the log has. That is
