@@ -104,7 +104,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   };
   if (cache_shares_) o.cache_shares = &*cache_shares_;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
-    latest_ms_ = std::max(latest_ms_, clock.wall_ms());
+    note_clock();
     const auto made = run_.oracle.made(bytes, origin, clock.wall_ms(), latest_ms_);
     if (!made) violated(made.error().message);
   };

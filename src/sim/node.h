@@ -72,6 +72,10 @@ class Node {
   void stop();
   void back_up();
 
+  // Others may have been told what its clock shows: what it makes afterwards may be too late for
+  // them, though the clock is put back.
+  void note_clock() { latest_ms_ = std::max(latest_ms_, clock.wall_ms()); }
+
   // The rest is for when it is up.
   void link_up(ReplicaId peer, ShardId shard);
   void link_down(NodeNumber peer, ShardId shard);
@@ -143,7 +147,7 @@ class Node {
   std::vector<ReplicaId> runs_;                       // all that there ever were
   std::vector<ReplicaId> ended_;  // runs of which something may not be on the disk yet
   std::map<PartitionId, VersionVector> vectors_;  // as last seen, to check that they only grow
-  std::int64_t latest_ms_ = 0;                    // that its clock has shown when it made a record
+  std::int64_t latest_ms_ = 0;                    // see note_clock()
   std::vector<Backup> backups_;                   // from the oldest to the newest
   // Dots made since the current command began.
   std::vector<std::pair<PartitionId, Dot>> made_;
