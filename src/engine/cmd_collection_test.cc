@@ -256,5 +256,37 @@ TEST_F(CollectionCommands, RandomFieldsComeInPairsInResp3) {
   EXPECT_EQ(run({"HRANDFIELD", "h", "1", "bogus"}), "-ERR syntax error\r\n");
 }
 
+// Replicas that execute a command each on their own have to draw the same, in whatever form they
+// have the set: small ones hold members in the order in which they came, and one that has been
+// large is a table.
+TEST(Spop, DrawsByTheContentOfTheSetWhereReplicasExecuteIt) {
+  TestKeyspace packed;
+  TestKeyspace reversed;
+  TestKeyspace table;
+  const auto each = {&packed, &reversed, &table};
+  for (int i = 0; i < 200; ++i) table.run({"sadd", "s", "x" + std::to_string(i)});
+  for (int i = 0; i < 30; ++i) {
+    packed.run({"sadd", "s", "m" + std::to_string(i)});
+    reversed.run({"sadd", "s", "m" + std::to_string(29 - i)});
+    table.run({"sadd", "s", "m" + std::to_string(i)});
+  }
+  for (int i = 0; i < 200; ++i) table.run({"srem", "s", "x" + std::to_string(i)});
+  for (TestKeyspace* keyspace : each) keyspace->by_content = true;
+  for (const std::string_view count : {"1", "3", "10"}) {
+    const std::string drawn = packed.run({"spop", "s", count});
+    EXPECT_EQ(reversed.run({"spop", "s", count}), drawn);
+    EXPECT_EQ(table.run({"spop", "s", count}), drawn);
+  }
+  for (int i = 0; i < 5; ++i) {
+    const std::string drawn = packed.run({"spop", "s"});
+    EXPECT_EQ(reversed.run({"spop", "s"}), drawn);
+    EXPECT_EQ(table.run({"spop", "s"}), drawn);
+  }
+  const std::string rest = packed.run({"spop", "s", "100"});
+  EXPECT_EQ(reversed.run({"spop", "s", "100"}), rest);
+  EXPECT_EQ(table.run({"spop", "s", "100"}), rest);
+  EXPECT_EQ(packed.run({"exists", "s"}), ":0\r\n");
+}
+
 }  // namespace
 }  // namespace even

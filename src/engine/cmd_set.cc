@@ -73,11 +73,29 @@ void scard_command(Context& context, Args args) {
   context.reply.integer(static_cast<std::int64_t>(set.size()));
 }
 
+// `count` members for SPOP, of which the set has more or as many.
+std::vector<SetView::Entry> draw(Context& context, const SetView& set, std::size_t count) {
+  if (!context.keyspace().draws_by_content()) {
+    return sample_distinct(set, set.size(), count, context.random, kAny);
+  }
+  std::vector<SetView::Entry> all;
+  all.reserve(set.size());
+  set.for_each([&all](std::string_view member) { all.push_back({member}); });
+  std::ranges::sort(all, {}, &SetView::Entry::name);
+  for (std::size_t i = 0; i < count && i + 1 < all.size(); ++i) {
+    std::swap(all[i], all[i + context.random.below(all.size() - i)]);
+  }
+  all.resize(count);
+  return all;
+}
+
 void spop_one(Context& context, std::string_view key) {
   SetView set;
   if (!find_set(context, key, set)) return;
   if (!set) return context.reply.null();
-  const std::string_view member = set.random(context.random).name;
+  const std::string_view member = context.keyspace().draws_by_content()
+                                      ? draw(context, set, 1).front().name
+                                      : set.random(context.random).name;
   context.reply.bulk(member);
   KeyWriter& writer = context.write(key);
   writer.remove_member(member);
@@ -96,14 +114,13 @@ void spop_command(Context& context, Args args) {
   KeyWriter& writer = context.write(args[1]);
   if (static_cast<std::uint64_t>(count) >= set.size()) {
     context.reply.set(set.size());
-    reply_members(context, set);
+    for (const auto& [member] : draw(context, set, set.size())) context.reply.bulk(member);
     if (!writer.object()->in_type_conflict()) return writer.remove();
     set.for_each([&](std::string_view member) { writer.remove_member(member); });
     return writer.persist();
   }
   context.reply.set(static_cast<std::size_t>(count));
-  for (const auto& [member] :
-       sample_distinct(set, set.size(), static_cast<std::size_t>(count), context.random, kAny)) {
+  for (const auto& [member] : draw(context, set, static_cast<std::size_t>(count))) {
     context.reply.bulk(member);
     writer.remove_member(member);
   }

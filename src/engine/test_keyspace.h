@@ -39,7 +39,10 @@ class TestKeyspace final : public Keyspace {
     return replicated_ ? std::vector<NodeNumber>{1, 2, 3} : std::vector<NodeNumber>{1};
   }
   bool replicated(PartitionId) const override { return replicated_; }
+  bool draws_by_content() const override { return by_content; }
   void set_replicated(bool replicated) { replicated_ = replicated; }
+
+  bool by_content = false;  // see Keyspace::draws_by_content()
 
   // Executes one command as a server does and returns its reply.
   std::string run(Args args) {

@@ -44,6 +44,7 @@ class GroupKeyspace final : public Keyspace {
   std::vector<NodeNumber> replicas(PartitionId) const override { return partition_.replicas; }
   // There is one history of it.
   bool replicated(PartitionId) const override { return false; }
+  bool draws_by_content() const override { return true; }
   Record begin(PartitionId, const WriteIntent&) override {
     return Record::begin(partition_.id, kGroupOrigin, Hlc::at(now_ms_), partition_.state.vector());
   }
@@ -59,6 +60,13 @@ bool writes(const StrongRequest& request) {
     const Command* command = find_command(words);
     return command == nullptr || (command->flags & kWrite) != 0;
   });
+}
+
+// Whether the members of a group may come to different replies by the same state. What SPOP draws
+// is the same everywhere.
+bool has_no_fixed_reply(const Command& command) {
+  return command.docs.tips.find("nondeterministic_output") != std::string_view::npos &&
+         command.name != "spop";
 }
 
 StrongOutcome refused(std::string error) {
@@ -204,6 +212,13 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     return propose_torn(request, std::move(done));
   }
 #endif
+  for (const Args words : request.commands) {
+    const Command* command = find_command(words);
+    if (request.once.empty() || command == nullptr || !has_no_fixed_reply(*command)) continue;
+    return done(refused(fmt::format(
+        "ERR EVEN.ONCE cannot keep the reply of {}, which has no fixed order or content",
+        command->name)));
+  }
   if (core_.log.error()) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
