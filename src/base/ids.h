@@ -26,6 +26,7 @@ struct ReplicaId {
     return {std::uint64_t{node} << 48 | std::uint64_t{line} << 32 | run};
   }
   constexpr NodeNumber node() const { return static_cast<NodeNumber>(value >> 48); }
+  constexpr std::uint32_t run() const { return static_cast<std::uint32_t>(value); }
   constexpr bool same_line(ReplicaId other) const { return (value ^ other.value) >> 32 == 0; }
   // Whether this is an earlier run of the other's line.
   constexpr bool precedes(ReplicaId other) const { return same_line(other) && value < other.value; }

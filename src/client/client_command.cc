@@ -10,9 +10,6 @@
 namespace even {
 namespace {
 
-constexpr std::string_view kBadClientName =
-    "ERR Client names cannot contain spaces, newlines or special characters.";
-
 // The types of CLIENT LIST and CLIENT KILL. All clients of this version are normal ones.
 enum class ClientType : std::uint8_t { kNormal, kOther };
 

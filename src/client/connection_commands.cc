@@ -51,9 +51,6 @@ void auth(Connection& connection, Args args) {
   if (authenticate(connection, user, args.back())) connection.reply().ok();
 }
 
-constexpr std::string_view kBadClientName =
-    "ERR Client names cannot contain spaces, newlines or special characters.";
-
 void hello(Connection& connection, Args args) {
   Session& session = connection.session();
   std::int64_t version = 0;

@@ -60,5 +60,7 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
 
 // Names of clients and libraries go into lines of words: printable ASCII without spaces.
 bool valid_client_name(std::string_view name);
+inline constexpr std::string_view kBadClientName =
+    "ERR Client names cannot contain spaces, newlines or special characters.";
 
 }  // namespace even

@@ -1,65 +1,36 @@
 #include "cluster/keyspace_table.h"
 
 #include <algorithm>
-#include <msgpack.hpp>
 #include <numeric>
 
+#include "base/messagepack.h"
 #include "cluster/placement.h"
 
 namespace even::cluster {
 namespace {
 
+using messagepack::is_array;
+using messagepack::pack_binary;
+using messagepack::Packer;
+using messagepack::read;
+
 constexpr std::uint64_t kFormat = 1;
 constexpr std::uint32_t kFields = 11;
 
-void pack_level(msgpack::packer<msgpack::sbuffer>& packer, Level level) {
+void pack_level(Packer& packer, Level level) {
   packer.pack_array(2);
   packer.pack(static_cast<std::uint8_t>(level.kind));
   packer.pack(level.number);
 }
 
-void pack_binary(msgpack::packer<msgpack::sbuffer>& packer, std::string_view bytes) {
-  packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+bool read_level(const msgpack::object& object, Level& out) {
+  return is_array(object, 2) &&
+         messagepack::read_enum(object.via.array.ptr[0], Level::Kind::kLinearizable, out.kind) &&
+         read(object.via.array.ptr[1], out.number);
 }
 
-bool is_array(const msgpack::object& object, std::size_t size) {
-  return object.type == msgpack::type::ARRAY && object.via.array.size == size;
-}
-
-template <typename Number>
-bool read(const msgpack::object& object, Number& out) {
-  if (object.type != msgpack::type::POSITIVE_INTEGER ||
-      object.via.u64 > static_cast<std::uint64_t>(std::numeric_limits<Number>::max())) {
-    return false;
-  }
-  out = static_cast<Number>(object.via.u64);
-  return true;
-}
-
-bool read(const msgpack::object& object, std::string& out) {
-  if (object.type != msgpack::type::BIN) return false;
-  out.assign(object.via.bin.ptr, object.via.bin.size);
-  return true;
-}
-
-bool read(const msgpack::object& object, bool& out) {
-  if (object.type != msgpack::type::BOOLEAN) return false;
-  out = object.via.boolean;
-  return true;
-}
-
-bool read(const msgpack::object& object, Level& out) {
-  std::uint8_t kind = 0;
-  if (!is_array(object, 2) || !read(object.via.array.ptr[0], kind) ||
-      kind > static_cast<std::uint8_t>(Level::Kind::kLinearizable)) {
-    return false;
-  }
-  out.kind = static_cast<Level::Kind>(kind);
-  return read(object.via.array.ptr[1], out.number);
-}
-
-bool read(const msgpack::object& object, std::vector<std::pair<NodeNumber, std::uint16_t>>& out) {
+bool read_lines(const msgpack::object& object,
+                std::vector<std::pair<NodeNumber, std::uint16_t>>& out) {
   if (object.type != msgpack::type::ARRAY) return false;
   for (std::uint32_t i = 0; i < object.via.array.size; ++i) {
     const msgpack::object& each = object.via.array.ptr[i];
@@ -72,23 +43,24 @@ bool read(const msgpack::object& object, std::vector<std::pair<NodeNumber, std::
   return true;
 }
 
-bool read(const msgpack::object& object, Keyspace& out) {
+bool read_keyspace(const msgpack::object& object, Keyspace& out) {
   if (!is_array(object, kFields)) return false;
   const msgpack::object* field = object.via.array.ptr;
   std::uint64_t format = 0;
   return read(field[0], format) && format == kFormat && read(field[1], out.name) &&
          read(field[2], out.prefix) && read(field[3], out.strong) && read(field[4], out.replicas) &&
-         read(field[5], out.partitions) && read(field[6], out.first) && read(field[7], out.read) &&
-         read(field[8], out.write) && read(field[9], out.deadline_ms) &&
-         read(field[10], out.lines) && out.partitions <= kSlots &&
-         (!out.strong || out.partitions > 0) && out.partitions <= UINT16_MAX - out.first;
+         read(field[5], out.partitions) && read(field[6], out.first) &&
+         read_level(field[7], out.read) && read_level(field[8], out.write) &&
+         read(field[9], out.deadline_ms) && read_lines(field[10], out.lines) &&
+         out.partitions <= kSlots && (!out.strong || out.partitions > 0) &&
+         out.partitions <= UINT16_MAX - out.first;
 }
 
 }  // namespace
 
 std::string encode(const Keyspace& keyspace) {
   msgpack::sbuffer buffer;
-  msgpack::packer packer(buffer);
+  Packer packer(buffer);
   packer.pack_array(kFields);
   packer.pack(kFormat);
   pack_binary(packer, keyspace.name);
@@ -106,22 +78,16 @@ std::string encode(const Keyspace& keyspace) {
     packer.pack(node);
     packer.pack(line);
   }
-  return std::string(buffer.data(), buffer.size());
+  return messagepack::bytes_of(buffer);
 }
 
 Result<Keyspace> decode_keyspace(std::string_view bytes) {
-  try {
-    std::size_t offset = 0;
-    // An element takes at least one byte: a larger count is a lie that must not be allocated for.
-    const msgpack::object_handle handle =
-        msgpack::unpack(bytes.data(), bytes.size(), offset, nullptr, nullptr,
-                        msgpack::unpack_limit(bytes.size(), 0, bytes.size(), bytes.size(), 0, 4));
-    Keyspace keyspace;
-    if (offset == bytes.size() && read(*handle, keyspace)) return keyspace;
-    return fail("a malformed keyspace");
-  } catch (const std::exception& error) {
-    return fail(std::string("a malformed keyspace: ") + error.what());
-  }
+  Keyspace keyspace;
+  Result<> decoded = messagepack::unpack(
+      bytes, 4, "a keyspace",
+      [&](const msgpack::object& object) { return read_keyspace(object, keyspace); });
+  if (!decoded) return std::unexpected(std::move(decoded).error());
+  return keyspace;
 }
 
 KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces,

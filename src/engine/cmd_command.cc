@@ -369,7 +369,7 @@ constexpr Subcommand kCommandSubcommands[] = {
      .acl = "@connection",
      .docs = {.since = "5.0.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
-constexpr Command kCommands[] = {
+constexpr Command kCommandCommands[] = {
     {.name = "command",
      .group = "server",
      .arity = -1,
@@ -385,6 +385,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> command_commands() { return kCommands; }
+std::span<const Command> command_commands() { return kCommandCommands; }
 
 }  // namespace even

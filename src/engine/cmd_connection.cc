@@ -92,7 +92,7 @@ constexpr Subcommand kClientSubcommands[] = {
      .acl = "@connection",
      .docs = {.since = "5.0.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
-constexpr Command kCommands[] = {
+constexpr Command kConnectionCommands[] = {
     {.name = "auth",
      .group = "connection",
      .arity = -2,
@@ -174,6 +174,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> connection_commands() { return kCommands; }
+std::span<const Command> connection_commands() { return kConnectionCommands; }
 
 }  // namespace even

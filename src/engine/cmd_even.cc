@@ -285,7 +285,7 @@ constexpr Subcommand kFaultSubcommands[] = {
      .flags = kLoading | kStale,
      .docs = {.since = "0.1.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
-constexpr Command kCommands[] = {
+constexpr Command kEvenCommands[] = {
     {.name = "even.backup",
      .group = "server",
      .arity = -2,
@@ -349,6 +349,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> even_commands() { return kCommands; }
+std::span<const Command> even_commands() { return kEvenCommands; }
 
 }  // namespace even

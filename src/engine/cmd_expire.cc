@@ -118,7 +118,7 @@ void persist_command(Context& context, Args args) {
   context.reply.integer(1);
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kExpireCommands[] = {
     {.name = "expire",
      .group = "generic",
      .arity = -3,
@@ -224,6 +224,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> expire_commands() { return kCommands; }
+std::span<const Command> expire_commands() { return kExpireCommands; }
 
 }  // namespace even

@@ -32,7 +32,7 @@ void type_command(Context& context, Args args) {
   context.reply.simple(type_name(object == nullptr ? ObjectType::kNone : object->type()));
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kGenericCommands[] = {
     {.name = "del",
      .group = "generic",
      .arity = -2,
@@ -102,6 +102,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> generic_commands() { return kCommands; }
+std::span<const Command> generic_commands() { return kGenericCommands; }
 
 }  // namespace even

@@ -234,7 +234,7 @@ void hscan_command(Context& context, Args args) {
   reply_scan(context, next, found);
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kHashCommands[] = {
     {.name = "hset",
      .group = "hash",
      .arity = -4,
@@ -434,6 +434,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> hash_commands() { return kCommands; }
+std::span<const Command> hash_commands() { return kHashCommands; }
 
 }  // namespace even

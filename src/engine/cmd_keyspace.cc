@@ -46,7 +46,7 @@ constexpr Subcommand kKeyspaceSubcommands[] = {
      .docs = {.since = "0.1.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
 
-constexpr Command kCommands[] = {
+constexpr Command kKeyspaceCommands[] = {
     {.name = "even.consistency",
      .group = "connection",
      .arity = -1,
@@ -98,6 +98,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> keyspace_commands() { return kCommands; }
+std::span<const Command> keyspace_commands() { return kKeyspaceCommands; }
 
 }  // namespace even

@@ -74,7 +74,7 @@ constexpr Subcommand kMemorySubcommands[] = {
      .flags = kLoading | kStale,
      .docs = {.since = "4.0.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
-constexpr Command kCommands[] = {
+constexpr Command kMemoryCommands[] = {
     {.name = "memory",
      .group = "server",
      .arity = -2,
@@ -87,6 +87,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> memory_commands() { return kCommands; }
+std::span<const Command> memory_commands() { return kMemoryCommands; }
 
 }  // namespace even

@@ -11,8 +11,6 @@
 namespace even {
 namespace {
 
-using cluster::Keyspace;
-
 constexpr std::string_view kKeyspacePrefix = "keyspace:";
 constexpr std::string_view kNodePrefix = "node:";
 constexpr std::string_view kNextKey = "next";
@@ -42,7 +40,7 @@ void for_each_string(const PartitionState& state, Visit visit) {
 }
 
 struct MetaState {
-  std::vector<Keyspace> keyspaces;
+  std::vector<cluster::Keyspace> keyspaces;
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;  // by node
   std::uint32_t next = 0;
   std::uint64_t version = 0;
@@ -85,8 +83,8 @@ void count_change(Context& context, const MetaState& state) {
   context.reply.integer(static_cast<std::int64_t>(state.version + 1));
 }
 
-const Keyspace* find(const MetaState& state, std::string_view name) {
-  const auto found = std::ranges::find(state.keyspaces, name, &Keyspace::name);
+const cluster::Keyspace* find(const MetaState& state, std::string_view name) {
+  const auto found = std::ranges::find(state.keyspaces, name, &cluster::Keyspace::name);
   return found == state.keyspaces.end() ? nullptr : &*found;
 }
 
@@ -106,7 +104,7 @@ void create(Context& context, Args args) {
   if (args.size() < 4 || args.size() % 2 != 0 || !read_number(args[3], free)) {
     return reply.error(kSyntaxError);
   }
-  Result<Keyspace> keyspace = cluster::decode_keyspace(args[2]);
+  Result<cluster::Keyspace> keyspace = cluster::decode_keyspace(args[2]);
   if (!keyspace) return reply.error("ERR " + keyspace.error().message);
   const MetaState state = state_of(context);
 
@@ -124,7 +122,8 @@ void create(Context& context, Args args) {
   if (keyspace->prefix.empty()) {
     return reply.error("ERR the empty prefix is that of the keyspace 'default'");
   }
-  const auto same = std::ranges::find(state.keyspaces, keyspace->prefix, &Keyspace::prefix);
+  const auto same =
+      std::ranges::find(state.keyspaces, keyspace->prefix, &cluster::Keyspace::prefix);
   if (same != state.keyspaces.end()) {
     return reply.error(fmt::format("ERR the prefix '{}' is that of the keyspace '{}' already",
                                    keyspace->prefix.substr(0, 64), same->name));
@@ -134,10 +133,11 @@ void create(Context& context, Args args) {
     const auto number = number_of<NodeNumber>(args[i]);
     if (std::ranges::find(state.lines, number, &std::pair<NodeNumber, std::uint16_t>::first) ==
         state.lines.end()) {
-      return reply.error(fmt::format(
-          "TRYAGAIN node {} has not joined the cluster yet: keyspaces can be created once all nodes "
-          "have been started",
-          args[i + 1]));
+      return reply.error(
+          fmt::format("TRYAGAIN node {} has not joined the cluster yet: keyspaces can be created "
+                      "once all nodes "
+                      "have been started",
+                      args[i + 1]));
     }
   }
   if (keyspace->replicas == 0 || keyspace->replicas > nodes) {
@@ -167,11 +167,11 @@ void alter(Context& context, Args args) {
   Reply& reply = context.reply;
   if (args.size() < 5) return reply.error(kSyntaxError);
   const MetaState state = state_of(context);
-  const Keyspace* found = find(state, args[2]);
+  const cluster::Keyspace* found = find(state, args[2]);
   if (found == nullptr) {
     return reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
   }
-  Keyspace keyspace = *found;
+  cluster::Keyspace keyspace = *found;
   for (std::size_t i = 3; i < args.size();) {
     const std::string_view option = args[i++];
     if (equals_ignore_case(option, "deadline")) {

@@ -60,7 +60,7 @@ void incrbyfloat_command(Context& context, Args args) {
   context.reply.bulk(sum->text);
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kNumberCommands[] = {
     {.name = "incr",
      .group = "string",
      .arity = 2,
@@ -120,6 +120,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> number_commands() { return kCommands; }
+std::span<const Command> number_commands() { return kNumberCommands; }
 
 }  // namespace even

@@ -144,7 +144,7 @@ constexpr Subcommand kObjectSubcommands[] = {
      .acl = "@keyspace",
      .docs = {.since = "6.2.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
-constexpr Command kCommands[] = {
+constexpr Command kObjectCommands[] = {
     {.name = "object",
      .group = "generic",
      .arity = -2,
@@ -157,6 +157,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> object_commands() { return kCommands; }
+std::span<const Command> object_commands() { return kObjectCommands; }
 
 }  // namespace even

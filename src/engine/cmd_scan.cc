@@ -228,7 +228,7 @@ void flushall_command(Context& context, Args args) {
   context.reply.ok();
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kScanCommands[] = {
     {.name = "scan",
      .group = "generic",
      .arity = -2,
@@ -309,6 +309,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> scan_commands() { return kCommands; }
+std::span<const Command> scan_commands() { return kScanCommands; }
 
 }  // namespace even

@@ -59,7 +59,7 @@ constexpr Subcommand kSlowlogSubcommands[] = {
      .flags = kLoading | kStale,
      .docs = {.since = "6.2.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
-constexpr Command kCommands[] = {
+constexpr Command kServerCommands[] = {
     {.name = "cluster",
      .group = "cluster",
      .arity = -2,
@@ -147,6 +147,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> server_commands() { return kCommands; }
+std::span<const Command> server_commands() { return kServerCommands; }
 
 }  // namespace even

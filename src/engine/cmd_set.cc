@@ -166,7 +166,7 @@ void sscan_command(Context& context, Args args) {
   reply_scan(context, next, found);
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kSetCommands[] = {
     {.name = "sadd",
      .group = "set",
      .arity = -3,
@@ -280,6 +280,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> set_commands() { return kCommands; }
+std::span<const Command> set_commands() { return kSetCommands; }
 
 }  // namespace even

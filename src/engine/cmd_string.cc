@@ -289,7 +289,7 @@ void setrange_command(Context& context, Args args) {
   context.write(args[1]).set_string(context.keep(std::move(value)), true);
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kStringCommands[] = {
     {.name = "get",
      .group = "string",
      .arity = 2,
@@ -492,6 +492,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> string_commands() { return kCommands; }
+std::span<const Command> string_commands() { return kStringCommands; }
 
 }  // namespace even

@@ -18,7 +18,7 @@ void watch_command(Context& context, Args args) {
   }
 }
 
-constexpr Command kCommands[] = {
+constexpr Command kTransactionCommands[] = {
     {.name = "discard",
      .group = "transactions",
      .arity = 1,
@@ -70,6 +70,6 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> transaction_commands() { return kCommands; }
+std::span<const Command> transaction_commands() { return kTransactionCommands; }
 
 }  // namespace even

@@ -10,19 +10,19 @@ namespace even {
 namespace {
 
 // Grows only. A place is written before its number is given to anybody.
-struct Table {
+struct Places {
   std::mutex mutex;
   absl::flat_hash_map<std::uint64_t, std::uint64_t> places;
   std::array<std::atomic<std::uint64_t>, CompactDot::kMaxReplicas> replicas;
 };
 
-Table& table() {
-  static Table* const the_table = new Table;  // for as long as the process runs
-  return *the_table;
+Places& all_places() {
+  static Places* const the_places = new Places;  // for as long as the process runs
+  return *the_places;
 }
 
 std::optional<std::uint64_t> place_of(ReplicaId replica) {
-  Table& all = table();
+  Places& all = all_places();
   const std::lock_guard lock(all.mutex);
   const std::uint64_t next = all.places.size();
   const auto found = all.places.find(replica.value);
@@ -53,7 +53,7 @@ std::optional<CompactDot> CompactDot::make(const Dot& dot) {
 }
 
 ReplicaId CompactDot::replica(std::uint64_t place) {
-  return {table().replicas[place].load(std::memory_order_acquire)};
+  return {all_places().replicas[place].load(std::memory_order_acquire)};
 }
 
 }  // namespace even

@@ -21,8 +21,8 @@ LogOptions background(std::uint64_t segment_bytes = 1 << 20) {
 std::string long_record(char of) { return std::string(100, of); }
 
 // A log whose owner goes on.
-struct Log {
-  explicit Log(World& world, LogOptions options = background())
+struct LogOfOwner {
+  explicit LogOfOwner(World& world, LogOptions options = background())
       : open(world, options), world(world) {
     open.log->on_progress([this] { ++progress; });
   }
@@ -47,7 +47,7 @@ struct Log {
 
 TEST(LogInBackground, ALongFrameIsWrittenLaterAndWhatComesMeanwhileAfterIt) {
   World world;
-  Log log(world);
+  LogOfOwner log(world);
   log.start(long_record('a'));
   EXPECT_EQ(log->end(), 0u);
   EXPECT_FALSE(log->stuck());
@@ -70,7 +70,7 @@ TEST(LogInBackground, ALongFrameIsWrittenLaterAndWhatComesMeanwhileAfterIt) {
 
 TEST(LogInBackground, AShortFrameIsWrittenAtOnce) {
   World world;
-  Log log(world);
+  LogOfOwner log(world);
   log.start("short");
   EXPECT_EQ(log->barrier(), log->end());
   EXPECT_THAT(read_from(*log, 0), ElementsAre("short"));
@@ -79,7 +79,7 @@ TEST(LogInBackground, AShortFrameIsWrittenAtOnce) {
 // A command is told where the record ends that it goes into before that is appended.
 TEST(LogInBackground, WhatIsAppendedInOneTurnEndsWhereItsBeginningPromised) {
   World world;
-  Log log(world);
+  LogOfOwner log(world);
   const LogPosition barrier = log->next_frame() + 1;
   log->append(long_record('a'));
   log.start(long_record('b'));
@@ -93,7 +93,7 @@ TEST(LogInBackground, WhatIsAppendedInOneTurnEndsWhereItsBeginningPromised) {
 
 TEST(LogInBackground, WhoWaitsGetsAllThatWasGathered) {
   World world;
-  Log log(world);
+  LogOfOwner log(world);
   log.start(long_record('a'));
   log.start(long_record('b'));
   log.start("short");
@@ -110,7 +110,7 @@ TEST(LogInBackground, APowerFailureWhileALongFrameIsBeingWrittenLeavesATailThatI
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     World world(seed);
     {
-      Log log(world);
+      LogOfOwner log(world);
       log.start("first");
       ASSERT_TRUE(log->flush_and_sync());
       log.start(long_record('a'));
@@ -127,7 +127,7 @@ TEST(LogInBackground, APowerFailureWhileALongFrameIsBeingWrittenLeavesATailThatI
 
 TEST(LogInBackground, ALongFrameThatFindsNoRoomIsWrittenWhenThereIsSome) {
   World world;
-  Log log(world);
+  LogOfOwner log(world);
   log.start(long_record('a'));
   world.disk.faults.full = true;
   log.start("short");
@@ -145,7 +145,7 @@ TEST(LogInBackground, ALongFrameThatFindsNoRoomIsWrittenWhenThereIsSome) {
 
 TEST(LogInBackground, AFailedSyncMeanwhileHasAllOfItWrittenToAnotherFile) {
   World world;
-  Log log(world);
+  LogOfOwner log(world);
   log.start("first");
   world.disk.faults.failing_sync = 1;
   log->sync();
@@ -164,7 +164,7 @@ TEST(LogInBackground, AFailedSyncMeanwhileHasAllOfItWrittenToAnotherFile) {
 
 TEST(LogInBackground, ASegmentIsBegunWhenAllBeforeItIsDurableAndFramesWaitForIt) {
   World world;
-  Log log(world, background(1));
+  LogOfOwner log(world, background(1));
   log.start("first");
   const LogPosition end = log->end();
   log.start("second");
@@ -184,7 +184,7 @@ TEST(LogInBackground, APowerFailureWhileASegmentIsBegunLosesNothingDurable) {
     World world(static_cast<std::uint64_t>(us) + 1);
     LogPosition durable;
     {
-      Log log(world, background(1));
+      LogOfOwner log(world, background(1));
       log.start("first");
       log.start("second");
       world.run_for(us);
@@ -202,7 +202,7 @@ TEST(LogInBackground, APowerFailureWhileASegmentIsBegunLosesNothingDurable) {
 TEST(LogInBackground, WhoWaitsMayInterruptTheBeginningOfASegmentAnywhere) {
   for (std::int64_t us = 0; us < 2'000; us += 20) {
     World world(static_cast<std::uint64_t>(us) + 1);
-    Log log(world, background(1));
+    LogOfOwner log(world, background(1));
     log.start("first");
     log.start("second");
     world.run_for(us);
@@ -216,7 +216,7 @@ TEST(LogInBackground, WhoWaitsMayInterruptTheBeginningOfASegmentAnywhere) {
 
 TEST(LogInBackground, ASegmentThatCannotBeBegunIsTriedAgain) {
   World world;
-  Log log(world, background(1));
+  LogOfOwner log(world, background(1));
   log.start("first");
   world.disk.faults.full = true;
   log.start("second");

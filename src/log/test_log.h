@@ -16,8 +16,10 @@ namespace even::test {
 class SchedulerClock final : public Clock {
  public:
   explicit SchedulerClock(const sim::Scheduler& scheduler) : scheduler_(scheduler) {}
-  std::int64_t wall_ms() const override { return 1'700'000'000'000 + scheduler_.now_us() / 1000; }
+  std::int64_t wall_ms() const override { return offset_ms + scheduler_.now_us() / 1000; }
   std::int64_t monotonic_us() const override { return scheduler_.now_us(); }
+
+  std::int64_t offset_ms = 1'700'000'000'000;  // set back to have the clock put back
 
  private:
   const sim::Scheduler& scheduler_;

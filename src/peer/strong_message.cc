@@ -1,55 +1,24 @@
 #include "peer/strong_message.h"
 
-#include <limits>
-#include <msgpack.hpp>
+#include "base/messagepack.h"
 
 namespace even {
 namespace {
 
-using Packer = msgpack::packer<msgpack::sbuffer>;
-
-void pack_binary(Packer& packer, std::string_view bytes) {
-  packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
-}
+using messagepack::bytes_of;
+using messagepack::is_array;
+using messagepack::pack_binary;
+using messagepack::Packer;
+using messagepack::read;
+using messagepack::read_enum;
 
 void pack_words(Packer& packer, Args words) {
   packer.pack_array(static_cast<std::uint32_t>(words.size()));
   for (const std::string_view word : words) pack_binary(packer, word);
 }
 
-std::string bytes_of(const msgpack::sbuffer& buffer) {
-  return std::string(buffer.data(), buffer.size());
-}
-
-bool is_array(const msgpack::object& object, std::size_t size) {
-  return object.type == msgpack::type::ARRAY && object.via.array.size == size;
-}
-
-template <typename Number>
-bool read(const msgpack::object& object, Number& out) {
-  if (object.type != msgpack::type::POSITIVE_INTEGER ||
-      object.via.u64 > static_cast<std::uint64_t>(std::numeric_limits<Number>::max())) {
-    return false;
-  }
-  out = static_cast<Number>(object.via.u64);
-  return true;
-}
-
-bool read(const msgpack::object& object, bool& out) {
-  if (object.type != msgpack::type::BOOLEAN) return false;
-  out = object.via.boolean;
-  return true;
-}
-
-bool read(const msgpack::object& object, std::string_view& out) {
-  if (object.type != msgpack::type::BIN) return false;
-  out = {object.via.bin.ptr, object.via.bin.size};
-  return true;
-}
-
 // At least one word.
-bool read(const msgpack::object& object, std::vector<std::string_view>& out) {
+bool read_words(const msgpack::object& object, std::vector<std::string_view>& out) {
   if (object.type != msgpack::type::ARRAY || object.via.array.size == 0) return false;
   for (std::uint32_t i = 0; i < object.via.array.size; ++i) {
     if (!read(object.via.array.ptr[i], out.emplace_back())) return false;
@@ -57,33 +26,10 @@ bool read(const msgpack::object& object, std::vector<std::string_view>& out) {
   return true;
 }
 
-template <typename Enum>
-bool read_enum(const msgpack::object& object, Enum last, Enum& out) {
-  std::uint8_t value = 0;
-  if (!read(object, value) || value > static_cast<std::uint8_t>(last)) return false;
-  out = static_cast<Enum>(value);
-  return true;
-}
-
-// Binary parts stay where they are: the object refers to `bytes`.
-bool refer(msgpack::type::object_type, std::size_t, void*) { return true; }
-
-// Calls read(object); the error is for the log.
 template <typename Read>
-Result<> decode(std::string_view bytes, Read read) {
-  constexpr std::string_view kWhat = "a malformed request to a strong partition, or reply";
-  try {
-    std::size_t offset = 0;
-    bool referenced = false;
-    // An element takes at least one byte: a larger count is a lie that must not be allocated for.
-    const msgpack::object_handle handle =
-        msgpack::unpack(bytes.data(), bytes.size(), offset, referenced, refer, nullptr,
-                        msgpack::unpack_limit(bytes.size(), 0, 0, UINT32_MAX, 0, 6));
-    if (offset == bytes.size() && read(*handle)) return {};
-    return fail(std::string(kWhat));
-  } catch (const std::exception& error) {
-    return fail(std::string(kWhat) + ": " + error.what());
-  }
+Result<> decode_part(std::string_view bytes, Read read_message) {
+  return messagepack::unpack(bytes, 6, "a request to a strong partition, or its outcome",
+                             read_message);
 }
 
 }  // namespace
@@ -116,7 +62,7 @@ Result<std::shared_ptr<const StrongMessage>> decode_strong_request(std::string_v
   auto message = std::make_shared<StrongMessage>();
   message->bytes_ = bytes;
   StrongRequest& request = message->request_;
-  Result<> decoded = decode(message->bytes_, [&](const msgpack::object& object) {
+  Result<> decoded = decode_part(message->bytes_, [&](const msgpack::object& object) {
     if (!is_array(object, 11)) return false;
     const msgpack::object* field = object.via.array.ptr;
     const msgpack::object& commands = field[4];
@@ -136,13 +82,13 @@ Result<std::shared_ptr<const StrongMessage>> decode_strong_request(std::string_v
     words.resize(std::size_t{commands.via.array.size} + watched.via.array.size);
     std::size_t next = 0;
     for (std::uint32_t i = 0; i < commands.via.array.size; ++i, ++next) {
-      if (!read(commands.via.array.ptr[i], words[next])) return false;
+      if (!read_words(commands.via.array.ptr[i], words[next])) return false;
       request.commands.emplace_back(words[next]);
     }
     for (std::uint32_t i = 0; i < watched.via.array.size; ++i, ++next) {
       const msgpack::object& each = watched.via.array.ptr[i];
       StrongRequest::Watched& out = request.watched.emplace_back();
-      if (!is_array(each, 2) || !read(each.via.array.ptr[0], words[next]) ||
+      if (!is_array(each, 2) || !read_words(each.via.array.ptr[0], words[next]) ||
           !read(each.via.array.ptr[1], out.reply)) {
         return false;
       }
@@ -168,7 +114,7 @@ std::string encode_strong_reply(std::uint64_t id, const StrongOutcome& outcome) 
 
 Result<StrongReply> decode_strong_reply(std::string_view bytes) {
   StrongReply reply;
-  Result<> decoded = decode(bytes, [&](const msgpack::object& object) {
+  Result<> decoded = decode_part(bytes, [&](const msgpack::object& object) {
     if (!is_array(object, 5)) return false;
     const msgpack::object* field = object.via.array.ptr;
     std::string_view text;
@@ -196,7 +142,7 @@ std::string encode_serves_request(const ServesRequest& request) {
 
 Result<ServesRequest> decode_serves_request(std::string_view bytes) {
   ServesRequest request;
-  Result<> decoded = decode(bytes, [&](const msgpack::object& object) {
+  Result<> decoded = decode_part(bytes, [&](const msgpack::object& object) {
     return is_array(object, 2) && read(object.via.array.ptr[0], request.id) &&
            read(object.via.array.ptr[1], request.version);
   });

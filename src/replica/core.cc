@@ -429,7 +429,7 @@ bool ShardCore::make_anew(Partition& partition, const Record& snapshot) {
 void ShardCore::forget_rows(Partition& partition) {
   partition.taken.reset();  // what a pass has taken is no longer of this state
   partition.state.forget();
-  partition.rows->replace(hybrid_clock.tick(turn_ms()).value);
+  partition.rows->replace(self.run());
   partition.state.attach(*partition.rows, {});
 }
 

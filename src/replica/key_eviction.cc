@@ -4,14 +4,10 @@
 #include <limits>
 
 #include "base/mutant.h"
+#include "replica/slices.h"
 
 namespace even {
 namespace {
-
-// Where writes outrun deletion, it gets more of the time, and no shard waits for others.
-constexpr std::int64_t kSliceUs = 2'000;
-constexpr double kHighPressure = 1.05;
-constexpr std::int64_t kLongSliceUs = 20'000;
 
 // Keys that the hand passes at a time, and those deleted by one record at most.
 constexpr std::size_t kPassed = 256;

@@ -19,9 +19,9 @@ constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
 // One of two nodes with two partitions; the first replica of partition 0 is node `first_of_0`, of
 // partition 1 it is node 1.
-struct Node : DrivenShard {
-  explicit Node(World& w, NodeNumber n = 1, NodeNumber first_of_0 = 1,
-                CacheShares* shares = nullptr, ShardId shard = 0)
+struct EvictingNode : DrivenShard {
+  explicit EvictingNode(World& w, NodeNumber n = 1, NodeNumber first_of_0 = 1,
+                        CacheShares* shares = nullptr, ShardId shard = 0)
       : DrivenShard(w),
         number(n),
         first_of_0(first_of_0),
@@ -32,7 +32,7 @@ struct Node : DrivenShard {
     start();
   }
 
-  ~Node() { shard.reset(); }
+  ~EvictingNode() { shard.reset(); }
 
   void start() {
     store = rows.shard_store();
@@ -105,7 +105,7 @@ struct Node : DrivenShard {
 
 struct KeyEvictionTest : ::testing::Test {
   World world;
-  Node node{world};
+  EvictingNode node{world};
 
   void use(CachePolicy policy) {
     node.policy = policy;
@@ -204,7 +204,7 @@ double hit_ratio(Use use) {
 
 double hit_ratio_of(CachePolicy policy) {
   World world;
-  Node node(world);
+  EvictingNode node(world);
   node.policy = policy;
   node.room = kRoom;
   node.tick();
@@ -329,7 +329,7 @@ TEST_F(KeyEvictionTest, NothingIsDeletedOnceANodeStops) {
 TEST_F(KeyEvictionTest, DeletesWhatAnotherReplicaIsToDeleteOnlyWhenPressureLasts) {
   for (const CachePolicy policy :
        {CachePolicy::kAllKeysLru, CachePolicy::kAllKeysLfu, CachePolicy::kVolatileTtl}) {
-    Node second(world, 1, 2);
+    EvictingNode second(world, 1, 2);
     second.policy = policy;
     second.tick();
     for (int i = 0; i < 400; ++i) second.run({"set", fmt::format("k{}", i), "v", "EX", "1000"});
@@ -346,9 +346,9 @@ TEST_F(KeyEvictionTest, DeletesWhatAnotherReplicaIsToDeleteOnlyWhenPressureLasts
 TEST_F(KeyEvictionTest, AShardLeavesDeletionToThoseWithMoreUnlessThatTakesTooLong) {
   for (const CachePolicy policy : {CachePolicy::kAllKeysLru, CachePolicy::kVolatileTtl}) {
     CacheShares shares(2);
-    Node less(world, 1, 1, &shares, 0);
-    Node more(world, 1, 1, &shares, 1);
-    for (Node* node : {&less, &more}) {
+    EvictingNode less(world, 1, 1, &shares, 0);
+    EvictingNode more(world, 1, 1, &shares, 1);
+    for (EvictingNode* node : {&less, &more}) {
       node->policy = policy;
       const int keys = node == &less ? 1000 : 2000;
       for (int i = 0; i < keys; ++i) {
@@ -385,7 +385,7 @@ TEST_F(KeyEvictionTest, WhatTheStoreAloneHoldsGoesAlong) {
 }
 
 TEST_F(KeyEvictionTest, ADeletionReachesTheOtherReplicaAndSparesWhatItHadNotSeen) {
-  Node other(world, 2);
+  EvictingNode other(world, 2);
   const auto converse = [&] {
     for (int turn = 0; turn < 100; ++turn) {
       for (; !node.out.messages.empty(); node.out.messages.pop_front()) {

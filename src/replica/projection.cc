@@ -7,19 +7,15 @@
 #include "base/hash.h"
 #include "base/mutant.h"
 #include "cluster/placement.h"
+#include "replica/slices.h"
 #include "store/partition_rows.h"
 
 namespace even {
 namespace {
 
-constexpr std::int64_t kSliceUs = 2'000;
 constexpr std::size_t kMaxBacklog = 16 << 20;
 constexpr std::int64_t kRetryUs = 1'000'000;
 constexpr std::size_t kEvictSlice = 256;
-// Where writes outrun eviction, it gets more of the time.
-constexpr double kHighPressure = 1.05;
-constexpr std::int64_t kLongSliceUs = 20'000;
-
 // The most that clients wait at a tick, so that passes can keep up.
 constexpr std::int64_t kMostPauseUs = 20'000;
 

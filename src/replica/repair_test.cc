@@ -109,6 +109,31 @@ TEST_F(Repair, WhatIsStoredAfterwardsIsReadAfterARestartAndHasNothingOld) {
   EXPECT_EQ(a.state().recompute_digest(), a.state().digest());
 }
 
+// Nothing in the store says any more how the rows of the first repair were named.
+TEST_F(Repair, RowsOfALaterRepairCountWhenTheClockHasBeenPutBack) {
+  a.evict_all();
+  damage_all(a);
+  converse();
+  expect_whole_and_equal();
+  a.evict_all();
+  a.stop();
+  world.clock.offset_ms -= 3'600'000;
+  a.rows.faults.failing_read = 1;
+  a.start();
+  a.rows.faults.failing_read = 0;
+  EXPECT_TRUE(a.damaged());
+  b.run({"set", "late", "1"});
+  link();
+  converse();
+  expect_whole_and_equal();
+  a.evict_all();
+  a.stop();
+  a.start();
+  EXPECT_FALSE(a.damaged());
+  EXPECT_EQ(a.run({"dbsize"}), ":52\r\n");
+  EXPECT_EQ(a.state().recompute_digest(), a.state().digest());
+}
+
 TEST_F(Repair, KeepsWhatNoPeerHasYet) {
   unlink();
   a.run({"set", "mine", "1"});

@@ -238,14 +238,14 @@ std::uint64_t bytes_to_copy(rocksdb::Env* machine, const std::string& directory,
   return bytes;
 }
 
-struct Reader {
+struct BackupReader {
   std::unique_ptr<rocksdb::Env> backup_files;
   std::unique_ptr<rocksdb::Env> store_files;
   std::unique_ptr<rocksdb::BackupEngineReadOnly> engine;
 };
 
-Result<Reader> open_to_read(const std::string& directory, Watch backup_files = {},
-                            Watch store_files = {}) {
+Result<BackupReader> open_to_read(const std::string& directory, Watch backup_files = {},
+                                  Watch store_files = {}) {
   rocksdb::Env* const machine = rocksdb::Env::Default();
   const auto format = read_format_file(machine, format_path(directory));
   if (!format) return std::unexpected(format.error());
@@ -253,9 +253,9 @@ Result<Reader> open_to_read(const std::string& directory, Watch backup_files = {
   if (const auto known = check_backup_format(directory, **format); !known) {
     return std::unexpected(known.error());
   }
-  Reader reader{watch_files(machine, std::move(backup_files)),
-                watch_files(machine, std::move(store_files)),
-                {}};
+  BackupReader reader{watch_files(machine, std::move(backup_files)),
+                      watch_files(machine, std::move(store_files)),
+                      {}};
   rocksdb::BackupEngineReadOnly* opened = nullptr;
   const IOStatus status = rocksdb::BackupEngineReadOnly::Open(
       rocksdb::BackupEngineOptions(directory, reader.backup_files.get()), reader.store_files.get(),

@@ -51,15 +51,6 @@ struct BackupWorld : RocksWorld {
 
 std::string error_of(const auto& result) { return result ? "" : result.error().message; }
 
-void flip_byte(const fs::path& path, std::uint64_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(at));
-  const char byte = static_cast<char>(file.get() ^ 1);
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(byte);
-  EVEN_CHECK(file.good(), "a byte is flipped");
-}
-
 std::vector<fs::path> files_in(const std::string& directory) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::recursive_directory_iterator(directory)) {

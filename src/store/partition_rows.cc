@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/byte_reader.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/mutant.h"
@@ -87,30 +88,8 @@ std::string expiry_row(RowSet rows, const Changes::Expiry& entry) {
   return row;
 }
 
-// Reads what the functions below have written. Where it does not fit, ok() is false from then on.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
-  bool ok() const { return ok_; }
-  bool at_end() const { return bytes_.empty(); }
-  template <typename Number>
-  Number number() {
-    const std::string_view bytes = take(sizeof(Number));
-    return ok_ ? get_little_endian<Number>(bytes.data()) : Number{};
-  }
-  std::string_view bytes() { return take(number<std::uint32_t>()); }
-
- private:
-  std::string_view take(std::size_t size) {
-    ok_ = ok_ && size <= bytes_.size();
-    if (!ok_) return {};
-    const std::string_view taken = bytes_.substr(0, size);
-    bytes_.remove_prefix(size);
-    return taken;
-  }
-  std::string_view bytes_;
-  bool ok_ = true;
-};
+// What put_bytes has written.
+std::string_view get_bytes(ByteReader& reader) { return reader.bytes(reader.get<std::uint32_t>()); }
 
 void put_bytes(std::string& out, std::string_view bytes) {
   put_little_endian(out, static_cast<std::uint32_t>(bytes.size()));
@@ -155,31 +134,31 @@ std::span<const LeafDelta> decode(std::string_view leaves) {
   return *decoded;
 }
 
-TableSummary decode_summary(Reader& reader) {
+TableSummary decode_summary(ByteReader& reader) {
   TableSummary summary;
-  summary.digest = reader.number<std::uint64_t>();
-  summary.counters = reader.number<std::uint64_t>();
-  for (auto left = reader.number<std::uint16_t>(); left > 0 && reader.ok(); --left) {
-    const ReplicaId replica{reader.number<std::uint64_t>()};
-    summary.seen.add_bits(replica, reader.number<std::uint64_t>());
+  summary.digest = reader.get<std::uint64_t>();
+  summary.counters = reader.get<std::uint64_t>();
+  for (auto left = reader.get<std::uint16_t>(); left > 0 && reader.ok(); --left) {
+    const ReplicaId replica{reader.get<std::uint64_t>()};
+    summary.seen.add_bits(replica, reader.get<std::uint64_t>());
   }
   return summary;
 }
 
 std::vector<Loaded> decode_objects(std::string_view value) {
   std::vector<Loaded> objects;
-  for (Reader reader(value); !reader.at_end();) {
+  for (ByteReader reader(value); !reader.at_end();) {
     Loaded& loaded = objects.emplace_back();
-    loaded.key = reader.bytes();
-    const auto tables = reader.number<std::uint8_t>();
+    loaded.key = get_bytes(reader);
+    const auto tables = reader.get<std::uint8_t>();
     const bool has_set = (tables & kMembers) != 0;
     const bool has_hash = (tables & kFields) != 0;
-    const std::uint64_t members = has_set ? reader.number<std::uint64_t>() : 1;
+    const std::uint64_t members = has_set ? reader.get<std::uint64_t>() : 1;
     TableSummary of_members = has_set ? decode_summary(reader) : TableSummary();
-    const std::uint64_t fields = has_hash ? reader.number<std::uint64_t>() : 1;
-    const std::uint64_t live = has_hash ? reader.number<std::uint64_t>() : 0;
+    const std::uint64_t fields = has_hash ? reader.get<std::uint64_t>() : 1;
+    const std::uint64_t live = has_hash ? reader.get<std::uint64_t>() : 0;
     TableSummary of_fields = has_hash ? decode_summary(reader) : TableSummary();
-    const std::string_view leaves = reader.bytes();
+    const std::string_view leaves = get_bytes(reader);
     if (!reader.ok() || tables > (kMembers | kFields) || members == 0 || fields == 0 ||
         live > fields || of_fields.counters > fields || of_members.counters > 0) {
       malformed("a row of objects");
@@ -297,18 +276,18 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   if (!*value) value = store_.get(partition_row(partition_, kSummary));
   if (!value) return std::unexpected(value.error());
   if (!*value) return std::nullopt;
-  Reader reader(**value);
-  if (const auto version = reader.number<std::uint8_t>(); version != kVersion) {
+  ByteReader reader(**value);
+  if (const auto version = reader.get<std::uint8_t>(); version != kVersion) {
     return fail(
         fmt::format("the store is in format {}, which this version does not know", version));
   }
   PartitionState::Summary summary;
-  summary.digest = reader.number<std::uint64_t>();
-  summary.objects = reader.number<std::uint64_t>();
-  summary.live_keys = reader.number<std::uint64_t>();
+  summary.digest = reader.get<std::uint64_t>();
+  summary.objects = reader.get<std::uint64_t>();
+  summary.live_keys = reader.get<std::uint64_t>();
   while (reader.ok() && !reader.at_end()) {
-    const ReplicaId replica{reader.number<std::uint64_t>()};
-    const auto bits = reader.number<std::uint64_t>();
+    const ReplicaId replica{reader.get<std::uint64_t>()};
+    const auto bits = reader.get<std::uint64_t>();
     if (reader.ok() && !summary.vector.add_bits(replica, bits)) {
       return fail("the store holds a malformed summary of a partition");
     }
@@ -445,8 +424,10 @@ void PartitionRows::scan_wanted(std::uint64_t first,
 Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const {
   const RowSet rows{partition_, next_generation_.value_or(generation_)};
   if (next_generation_) {
-    out.forget(section_row({partition_, generation_}, kExpiries),
-               section_row({partition_, generation_}, kSummary));
+    // Of all generations: which there are may be unreadable.
+    out.forget(partition_row(partition_, kExpiries), partition_row(partition_, kLater));
+    out.forget(partition_row(partition_, kLater), section_row(rows, kExpiries));
+    out.forget(partition_row(partition_, kLaterSummaries), summary_row(rows));
   }
   RowWriter writer(rows, out);
   PartitionState::Summary summary;
@@ -479,10 +460,11 @@ void PartitionRows::close(const std::string& damage) {
   damage_ = damage;
 }
 
-void PartitionRows::replace(std::uint64_t time) {
+void PartitionRows::replace(std::uint32_t run) {
   damage_.reset();
   closed_ = false;
-  if (!EVEN_MUTANT(kRepairKeepsRows)) next_generation_ = std::max(time, generation_ + 1);
+  if (!EVEN_MUTANT(kRepairKeepsRows))
+    next_generation_ = std::max(std::uint64_t{run} << 32, generation_ + 1);
 }
 
 void PartitionRows::admit(const PartitionState& state, std::uint64_t hash,

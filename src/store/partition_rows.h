@@ -52,9 +52,10 @@ class PartitionRows final : public StoredObjects {
   void close(const std::string& damage);
   bool closed() const { return closed_; }
   // The state holds everything anew, in memory and as changed: what is stored is not read any more,
-  // and the next changes that are written take its place. `time` is later than whenever this was
-  // called before: it names the new rows, also when it cannot be read what the old ones are.
-  void replace(std::uint64_t time);
+  // and the next changes that are written take its place. `run`, of the process, is no earlier than
+  // when this was called before: it names the new rows, also when it cannot be read what the old
+  // ones are.
+  void replace(std::uint32_t run);
 
   // The row with the objects of a hash, and that with the elements of a hash of a table, to be read
   // ahead of time; and what makes use of their content, unless it is malformed.

@@ -30,16 +30,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-void flip_byte(const fs::path& path, std::uint64_t at) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekg(static_cast<std::streamoff>(at));
-  const char byte = static_cast<char>(~file.get());
-  file.seekp(static_cast<std::streamoff>(at));
-  file.put(byte);
-  file.close();
-  EVEN_CHECK(file.good(), "a byte is flipped");
-}
-
 // Debian's build of RocksDB has its assertions on. The last byte of a file's properties, which lies
 // in this stretch, is used before its checksum is verified, and fails one.
 bool fails_an_assertion(std::uint64_t at, std::uint64_t file_size) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <memory>
@@ -52,6 +53,17 @@ class TemporaryDirectory {
   std::string path_;
   bool stays_ = false;
 };
+
+// All bits of it.
+inline void flip_byte(const std::filesystem::path& path, std::uint64_t at) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(static_cast<std::streamoff>(at));
+  const char byte = static_cast<char>(~file.get());
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(byte);
+  file.close();
+  EVEN_CHECK(file.good(), "a byte is flipped");
+}
 
 // Stands for a shard's thread: collects what helper threads post until the test runs it.
 class Mailbox {

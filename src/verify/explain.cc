@@ -12,7 +12,7 @@ namespace even::verify {
 namespace {
 
 constexpr std::size_t kMostShown = 60;
-constexpr std::uint64_t kSteps = 200'000;
+constexpr std::uint64_t kSearchSteps = 200'000;
 constexpr std::size_t kMostPossible = 5;
 constexpr double kMostColumns = 150;
 
@@ -42,7 +42,7 @@ std::vector<std::string> possible(const Problem& problem, std::size_t culprit) {
   it.has_b = false;
   it.any_result = true;
   Limits limits;
-  limits.most_steps = kSteps;
+  limits.most_steps = kSearchSteps;
   std::vector<std::string> texts;
   for (const std::string& text : possible_results(open, limits)) {
     texts.push_back(!is_element ? text : text == element ? "yes" : "no");

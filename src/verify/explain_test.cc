@@ -12,11 +12,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-std::string whole(int process, std::string_view f, std::string_view argument,
-                  std::string_view result) {
-  return event(process, "invoke", f, argument) + event(process, "ok", f, result);
-}
-
 TEST(Explain, TheReadThatCannotBeIsShownWithWhatItCouldHaveReturned) {
   const History history = parse_history(
       Model::kRegister, whole(1, "write", "1", "1") + whole(2, "write", "2", "2") +

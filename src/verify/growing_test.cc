@@ -38,11 +38,6 @@ std::string reason(Model model, const std::string& lines) {
   return contradiction ? contradiction->reason : "";
 }
 
-std::string whole(int process, std::string_view f, std::string_view argument,
-                  std::string_view result) {
-  return event(process, "invoke", f, argument) + event(process, "ok", f, result);
-}
-
 TEST(Growing, EachContradictionIsNamed) {
   const std::string three = whole(1, "add", "3", "[3, 3]");
   EXPECT_THAT(reason(Model::kCounter,

@@ -8,7 +8,7 @@
 namespace even::verify {
 namespace {
 
-constexpr std::uint32_t kNone = UINT32_MAX;
+constexpr std::uint32_t kNotTaken = UINT32_MAX;
 constexpr std::uint64_t kBetweenLooks = 4096;  // steps between looks at the clock
 
 class Search {
@@ -57,7 +57,7 @@ class Search {
   struct Frame {
     std::size_t begin;
     std::size_t next;
-    std::uint32_t taken = kNone;  // the operation that is being tried
+    std::uint32_t taken = kNotTaken;  // the operation that is being tried
     std::uint64_t token = 0;
     bool after_open = false;
   };
@@ -198,7 +198,7 @@ class Search {
     relink(2 * operation);
     taken_ ^= hash_of(operation, 5);
     specification_->undo(operation, frame.token);
-    frame.taken = kNone;
+    frame.taken = kNotTaken;
     if (it.any_result) {
       taken_ ^= any_hash_;
       any_taken_ = false;

@@ -44,6 +44,12 @@ inline std::string event(int process, std::string_view type, std::string_view f,
                      process, type, f, key, value);
 }
 
+// An operation that nothing else happens during.
+inline std::string whole(int process, std::string_view f, std::string_view argument,
+                         std::string_view result) {
+  return event(process, "invoke", f, argument) + event(process, "ok", f, result);
+}
+
 // Clients of one object that does everything at one moment.
 struct Generator {
   Model model = Model::kRegister;

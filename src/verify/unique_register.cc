@@ -9,23 +9,23 @@ namespace even::verify {
 namespace {
 
 using Row = std::uint32_t;  // of a value
-constexpr std::uint32_t kNone = UINT32_MAX;
+constexpr std::uint32_t kNoOperation = UINT32_MAX;
 // The initial value was written before everything.
 constexpr Position kBefore = 0;
 
 struct Value {
-  std::uint32_t writer = kNone;    // the operation
-  std::uint32_t replacer = kNone;  // the compare-and-set that found it
+  std::uint32_t writer = kNoOperation;    // the operation
+  std::uint32_t replacer = kNoOperation;  // the compare-and-set that found it
   std::vector<std::uint32_t> reads;
   bool is_initial = false;
   bool needed = false;  // if its writer is open: somebody saw that it took effect
 
   // Of the chain that it is in.
-  std::uint32_t chain = kNone;
+  std::uint32_t chain = kNoOperation;
   std::uint32_t place = 0;
 };
 
-// A position and the operation that has it; kNone is the writing of the initial value.
+// A position and the operation that has it; kNoOperation is the writing of the initial value.
 struct Extreme {
   Position at;
   std::uint32_t operation;
@@ -33,8 +33,8 @@ struct Extreme {
 
 struct Chain {
   std::vector<Row> values;
-  Extreme first_end{kNever, kNone};
-  Extreme last_begin{kBefore, kNone};
+  Extreme first_end{kNever, kNoOperation};
+  Extreme last_begin{kBefore, kNoOperation};
 
   bool holds_for_a_while() const { return first_end.at < last_begin.at; }
 };
@@ -76,7 +76,7 @@ class Decision {
       const bool is_cas = it.function == Function::kCas;
       if (is_cas && it.a == it.b) return false;
       Value& value = values_[row(it.a)];
-      if (value.is_initial || value.writer != kNone) return false;
+      if (value.is_initial || value.writer != kNoOperation) return false;
       value.writer = i;
     }
     return true;
@@ -87,13 +87,14 @@ class Decision {
     std::vector<std::uint32_t> open_needed;
     const auto need = [&](Row seen) {
       Value& value = values_[seen];
-      if (!std::exchange(value.needed, true) && value.writer != kNone && at(value.writer).open()) {
+      if (!std::exchange(value.needed, true) && value.writer != kNoOperation &&
+          at(value.writer).open()) {
         open_needed.push_back(value.writer);
       }
     };
     const auto replace = [&](std::uint32_t operation) {
       Value& old = values_[row(at(operation).b)];
-      if (old.replacer == kNone) {
+      if (old.replacer == kNoOperation) {
         old.replacer = operation;
         return true;
       }
@@ -116,7 +117,7 @@ class Decision {
         continue;
       }
       const Row seen = row(is_cas ? it.b : it.a);
-      if (!values_[seen].is_initial && values_[seen].writer == kNone) {
+      if (!values_[seen].is_initial && values_[seen].writer == kNoOperation) {
         add(i);
         return false;
       }
@@ -134,7 +135,7 @@ class Decision {
       open_needed.pop_back();
       if (at(operation).function != Function::kCas) continue;
       const Row seen = row(at(operation).b);
-      if (!values_[seen].is_initial && values_[seen].writer == kNone) {
+      if (!values_[seen].is_initial && values_[seen].writer == kNoOperation) {
         // It could not take effect, but what it wrote was seen.
         add(operation);
         return false;
@@ -162,19 +163,19 @@ class Decision {
         values_[next].chain = static_cast<std::uint32_t>(chains_.size());
         values_[next].place = static_cast<std::uint32_t>(chain.values.size());
         chain.values.push_back(next);
-        if (values_[next].replacer == kNone) break;
+        if (values_[next].replacer == kNoOperation) break;
       }
       in_chains += chain.values.size();
       chains_.push_back(std::move(chain));
     }
     if (in_chains == present) return true;
     for (Row first = 0; first < values_.size(); ++first) {
-      if (!is_present(values_[first]) || values_[first].chain != kNone) continue;
+      if (!is_present(values_[first]) || values_[first].chain != kNoOperation) continue;
       Row next = first;
       do {
         add(values_[next].writer);
         next = row(at(values_[next].writer).b);
-      } while (next != first && values_[next].writer != kNone);
+      } while (next != first && values_[next].writer != kNoOperation);
       break;
     }
     return false;
@@ -182,7 +183,7 @@ class Decision {
 
   // It was in the register: what open operations write that nobody saw may not have been.
   bool is_present(const Value& value) const {
-    return value.is_initial || (value.writer != kNone && value.needed);
+    return value.is_initial || (value.writer != kNoOperation && value.needed);
   }
 
   // False if in a chain something ended before something began that has to come before it.
@@ -195,8 +196,8 @@ class Decision {
       };
       for (const Row place : chain.values) {
         const Value& value = values_[place];
-        if (value.is_initial) chain.first_end = {kBefore, kNone};
-        if (value.writer != kNone) {
+        if (value.is_initial) chain.first_end = {kBefore, kNoOperation};
+        if (value.writer != kNoOperation) {
           if (at(value.writer).completed < chain.last_begin.at) {
             return contradiction({chain.last_begin.operation, value.writer});
           }
@@ -248,32 +249,32 @@ class Decision {
   bool fit_mismatches() {
     if (mismatches_.empty()) return true;
     // Of each value in a chain: when it was there at the latest, and left at the earliest.
-    std::vector<std::pair<Extreme, Extreme>> held(values_.size(),
-                                                  {{kNever, kNone}, {kBefore, kNone}});
+    std::vector<std::pair<Extreme, Extreme>> held(
+        values_.size(), {{kNever, kNoOperation}, {kBefore, kNoOperation}});
     for (const Chain& chain : chains_) {
-      Extreme begin{kBefore, kNone};
+      Extreme begin{kBefore, kNoOperation};
       for (const Row place : chain.values) {
         for_each(place, [&](std::uint32_t i) {
           if (at(i).invoked > begin.at) begin = {at(i).invoked, i};
         });
         held[place].second = begin;
         const std::uint32_t replacer = values_[place].replacer;
-        if (replacer != kNone && at(replacer).invoked > begin.at) {
+        if (replacer != kNoOperation && at(replacer).invoked > begin.at) {
           held[place].second = {at(replacer).invoked, replacer};
         }
       }
-      Extreme end{kNever, kNone};
+      Extreme end{kNever, kNoOperation};
       for (const Row place : std::views::reverse(chain.values)) {
         for_each(place, [&](std::uint32_t i) {
           if (at(i).completed < end.at) end = {at(i).completed, i};
         });
-        if (values_[place].is_initial) end = {kBefore, kNone};
+        if (values_[place].is_initial) end = {kBefore, kNoOperation};
         held[place].first = end;
       }
     }
     for (const std::uint32_t i : mismatches_) {
       const auto found = rows_.find(at(i).b);
-      if (found == rows_.end() || values_[found->second].chain == kNone) continue;
+      if (found == rows_.end() || values_[found->second].chain == kNoOperation) continue;
       const auto& [begin, end] = held[found->second];
       if (begin.at < at(i).invoked && at(i).completed < end.at) {
         add(i);
@@ -285,7 +286,7 @@ class Decision {
 
   template <typename Visit>
   void for_each(Row value, const Visit& visit) const {
-    if (values_[value].writer != kNone) visit(values_[value].writer);
+    if (values_[value].writer != kNoOperation) visit(values_[value].writer);
     for (const std::uint32_t read : values_[value].reads) visit(read);
   }
 
@@ -293,7 +294,7 @@ class Decision {
     std::vector<std::uint32_t> order(chains_.size());
     std::iota(order.begin(), order.end(), 0U);
     std::ranges::sort(order, {}, [&](std::uint32_t i) { return chain_places_[i]; });
-    std::vector<std::uint32_t> ranks(operations_.size(), kNone);
+    std::vector<std::uint32_t> ranks(operations_.size(), kNoOperation);
     std::uint32_t next = 0;
     for (const std::uint32_t i : order) {
       for (const Row place : chains_[i].values) {
@@ -306,14 +307,14 @@ class Decision {
   // What follows makes the witness: whatever operations are in it, those are too that they need.
 
   void add(std::uint32_t operation) {
-    if (operation != kNone) chosen_.emplace(operation, at(operation));
+    if (operation != kNoOperation) chosen_.emplace(operation, at(operation));
   }
 
   // The values of a chain from `first` to `last`; of who wrote the first, only that.
   void add_path(Row first, Row last) {
     for (Row place = first;; place = row(at(values_[place].replacer).a)) {
       const std::uint32_t writer = values_[place].writer;
-      if (writer != kNone) {
+      if (writer != kNoOperation) {
         add(writer);
         if (place == first && at(writer).function == Function::kCas) {
           Operation& copy = chosen_.at(writer);
@@ -330,7 +331,7 @@ class Decision {
     while (at(operation).open()) {
       const Value& value = values_[row(at(operation).a)];
       operation = value.reads.empty() ? value.replacer : value.reads.front();
-      if (operation == kNone) return;
+      if (operation == kNoOperation) return;
       add(operation);
     }
   }
@@ -345,7 +346,9 @@ class Decision {
   }
 
   // The value by which an operation is in its chain.
-  Row place_of(std::uint32_t operation) { return operation == kNone ? 0 : row(at(operation).a); }
+  Row place_of(std::uint32_t operation) {
+    return operation == kNoOperation ? 0 : row(at(operation).a);
+  }
 
   // Operations of one chain, with all of it that is between them.
   bool contradiction(const std::vector<std::uint32_t>& operations,
