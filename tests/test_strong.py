@@ -1,5 +1,6 @@
 """Strong keyspaces of whole clusters: what every node says, and what is left of it when nodes and links fail."""
 
+import concurrent.futures
 import subprocess
 import threading
 
@@ -273,6 +274,67 @@ def test_without_a_majority_it_is_said_who_is_missing_and_eventual_keys_go_on(cl
                 return False
         until("a majority is enough", works)
         assert client.get("o:k") == "3"
+
+
+def pipelines(node, key, stopped):
+    """What a client sees that writes and reads a counter of its own in pipelines: each command sees all those before
+    it, and none after it, whatever became of them. Returns how many were executed, and how many may have been."""
+    executed, uncertain, value = 0, 0, 0
+    while not stopped.is_set():
+        try:
+            with node.client(single_connection_client=True, socket_timeout=10 * PATIENCE) as client:
+                seen = False
+                while not stopped.is_set():
+                    pipeline = client.pipeline(transaction=False)
+                    commands = [["INCR", key], ["INCR", key], ["GET", key], ["GET", key], ["INCR", key],
+                                ["EVEN.WITH", "SEQUENTIAL", "GET", key]] * 4
+                    for words in commands:
+                        pipeline.execute_command(*words)
+                    for words, reply in zip(commands, pipeline.execute(raise_on_error=False)):
+                        if isinstance(reply, redis.ResponseError):
+                            status = f"{getattr(reply, 'status_code', '')}{reply}"
+                            assert status.startswith(("UNAVAILABLE", "UNCERTAIN")), status
+                            uncertain += status.startswith("UNCERTAIN")
+                            assert words[0] == "INCR" or status.startswith("UNAVAILABLE"), status
+                            continue
+                        if words[0] == "EVEN.WITH" and not seen:
+                            continue  # this connection has seen nothing yet that it could go back behind
+                        seen = True
+                        executed += 1
+                        least = value + (words[0] == "INCR")
+                        # Those of which nobody knew have taken effect, if it is more.
+                        assert least <= int(reply or 0) <= least + uncertain, (words, reply, least, uncertain)
+                        uncertain -= int(reply or 0) - least
+                        value = int(reply or 0)
+        except redis.ConnectionError:
+            uncertain += 12  # of a pipeline that was lost
+            stopped.wait(0.1)
+    return executed, uncertain
+
+
+def test_pipelines_keep_their_order_while_leaders_change(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 2, "DEADLINE", 3000)
+    until_led(cluster)
+    stopped = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        clients = [pool.submit(pipelines, cluster.nodes[i % 3], f"o:{i}", stopped) for i in range(6)]
+        try:
+            for fault in range(6):
+                leader = cluster[next(iter(leaders(cluster.running[0]).values())) or "n1"]
+                stopped.wait(0.5)
+                if fault % 2 == 0:
+                    leader.pause()
+                    stopped.wait(1.5)
+                    leader.resume()
+                else:
+                    leader.kill9()
+                    stopped.wait(1)
+                    leader.start()
+                until_led(cluster)
+        finally:
+            stopped.set()
+        counts = [client.result() for client in clients]
+    assert all(executed > 100 for executed, _ in counts), counts
 
 
 def test_a_restart_of_all_nodes_keeps_everything(cluster):

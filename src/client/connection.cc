@@ -436,8 +436,8 @@ std::unique_ptr<RequestOptions> Connection::options_of(bool writes, bool strong,
   auto out = options != nullptr ? std::make_unique<RequestOptions>(*options)
                                 : std::make_unique<RequestOptions>();
   if (out->level.kind == kDefault) out->level = level;
-  if (strong && !seen_) seen_ = std::make_shared<decltype(seen_)::element_type>();
-  out->seen = seen_;
+  if (strong && !groups_) groups_ = std::make_shared<GroupsOfClient>();
+  out->groups = groups_;
   return out;
 }
 
@@ -468,10 +468,11 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
         thread_.shard().execute(command, args, session_.resp3, out, {}, {}, lookup));
     return Block::kNone;
   }
-  // Commands on one key stay in order by themselves: the same key takes the same way. Others
+  // Commands on one key stay in order by themselves: the same key takes the same way, and those to
+  // one group the same lane. Others
   // neither overtake nor are overtaken; nor is what is executed here in steps, so that a client has
   // one such reply in the making and not one for each request of a pipeline.
-  const bool in_order = route.where == Route::Where::kOtherShard ||
+  const bool in_order = route.where == Route::Where::kOtherShard || strong ||
                         (route.where == Route::Where::kOtherNodes &&
                          command.scope == Scope::kKeys && command.keys.one());
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;

@@ -139,9 +139,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   int plain_ = -1;  // the socket, if there is no TLS
   Session session_;
   Transaction transaction_;
-  // See RequestOptions; from the first request to a strong keyspace on.
-  std::shared_ptr<absl::flat_hash_map<PartitionId, std::uint64_t>> seen_;
-  bool executing_ = false;  // one, elsewhere
+  std::shared_ptr<GroupsOfClient> groups_;  // from the first request to a strong keyspace on
+  bool executing_ = false;                  // one, elsewhere
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
   std::string input_;

@@ -19,14 +19,22 @@
 
 namespace even {
 
+class StrongLane;
+
+// What a client's connection keeps of a group that it uses. On the connection's thread, but for
+// what is in `lane` (node/strong_lane.h).
+struct GroupOfClient {
+  std::uint64_t seen = 0;  // up to where: index of its log
+  std::shared_ptr<StrongLane> lane;
+};
+using GroupsOfClient = absl::flat_hash_map<PartitionId, GroupOfClient>;
+
 // What a request asks for beside its words.
 struct RequestOptions {
   cluster::Level level;
   std::string once;  // EVEN.ONCE's id; empty: without
   std::int64_t once_ms = 0;
-  // For strong keyspaces: by group, up to where a client has seen it. Of a session's reads and
-  // writes; used on the thread that made the request.
-  std::shared_ptr<absl::flat_hash_map<PartitionId, std::uint64_t>> seen;
+  std::shared_ptr<GroupsOfClient> groups;  // of strong keyspaces
 };
 
 struct OwnedRequest {

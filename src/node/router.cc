@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "engine/cmd_scan.h"
 #include "node/shard_thread.h"
+#include "node/strong_lane.h"
 #include "resp/resp_merge.h"
 
 namespace even {
@@ -248,7 +249,7 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
 void Router::run_strong(PartitionId group, OwnedRequest request, ReplySink sink) {
   const cluster::Keyspace& keyspace = *thread_.keyspaces().of_partition(group);
   StrongCall call{.group = group, .writes = request.writes(), .deadline_ms = keyspace.deadline_ms};
-  std::shared_ptr<absl::flat_hash_map<PartitionId, std::uint64_t>> seen;
+  std::shared_ptr<GroupsOfClient> groups;
   // WATCH and EXEC are about what holds everywhere.
   const bool at_level = !request.is_transaction() && request.command->group != "transactions";
   const cluster::Level wanted = request.options ? request.options->level : cluster::Level{};
@@ -258,20 +259,24 @@ void Router::run_strong(PartitionId group, OwnedRequest request, ReplySink sink)
   if (request.options) {
     call.once = std::move(request.options->once);
     call.once_ms = request.options->once_ms;
-    seen = request.options->seen;
-    if (seen) {
-      if (const auto known = seen->find(group); known != seen->end()) call.after = known->second;
+    groups = request.options->groups;
+    if (groups) {
+      GroupOfClient& known = (*groups)[group];
+      if (known.lane == nullptr) known.lane = std::make_shared<StrongLane>();
+      call.after = known.seen;
+      call.lane = known.lane;
     }
   }
   call.request = std::move(request);
-  thread_.strong().submit(std::move(call), [group, seen = std::move(seen), sink = std::move(sink)](
-                                               std::string reply, consensus::Index index) mutable {
-    if (seen) {
-      std::uint64_t& known = (*seen)[group];
-      known = std::max(known, index);
-    }
-    sink(std::move(reply));
-  });
+  thread_.strong().submit(std::move(call),
+                          [group, groups = std::move(groups), sink = std::move(sink)](
+                              std::string reply, consensus::Index index) mutable {
+                            if (groups) {
+                              std::uint64_t& seen = (*groups)[group].seen;
+                              seen = std::max(seen, index);
+                            }
+                            sink(std::move(reply));
+                          });
 }
 
 // About some partitions, which this node holds.

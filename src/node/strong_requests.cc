@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "node/shard_thread.h"
 
@@ -15,6 +16,7 @@ constexpr std::size_t kMostTurns = 3;
 // What can be repeated is asked again after so long without an answer: the other side may have
 // stopped, and somebody else lead.
 constexpr std::int64_t kRepeatUs = 500'000;
+constexpr std::int64_t kScanUs = 20'000;
 constexpr std::int64_t kServedUs = 5'000'000;
 constexpr std::size_t kMostBytes = 1'000'000'000;  // below the limit of a frame; see peer_link.cc
 // The first nodes by number are the metadata group's voters.
@@ -57,7 +59,8 @@ StrongRequest StrongRequests::Call::request() const {
                     .once_ms = call.once_ms,
                     .read = call.level.read,
                     .bound_ms = call.level.bound_ms,
-                    .after = call.after};
+                    .after = std::max(call.after, call.lane->seen),
+                    .behind = call.lane->is_behind(*this)};
   if (!out.transaction) out.commands.emplace_back(from.args);
   for (const OwnedRequest& part : from.parts) out.commands.emplace_back(part.args);
   for (const OwnedRequest& watch : from.watched) {
@@ -82,25 +85,34 @@ void StrongRequests::submit(StrongCall call, StrongSink sink) {
 void StrongRequests::begin(StrongCall call, StrongSink sink) {
   auto begun = std::make_shared<Call>();
   begun->deadline_us = thread_.clock().monotonic_us() + call.deadline_ms * 1000;
+  begun->writes = call.writes;
+  begun->any_member = !call.writes && call.level.read != StrongRead::kLinearizable;
+  begun->repeatable = !call.writes || !call.once.empty();
   begun->call = std::move(call);
   begun->sink = std::move(sink);
-  attempt(calls_.emplace(next_++, std::move(begun)).first);
+  if (begun->call.lane == nullptr) begun->call.lane = std::make_shared<StrongLane>();
+  begun->call.lane->add(*begun);
+  begun->attempt = next_++;
+  attempt(calls_.emplace(begun->attempt, begun).first);
 }
 
 void StrongRequests::attempt(Calls::iterator at) {
   Call& call = *at->second;
-  if (thread_.shard().has_group(call.call.group)) return ask_here(at);
+  const bool may_go = call.call.lane->may_go(call);
+  if (may_go && thread_.shard().has_group(call.call.group)) return ask_here(at);
   const std::vector<NodeNumber> nodes = members(call.call.group);
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
+  for (std::size_t i = 0; may_go && i < nodes.size(); ++i) {
     const NodeNumber node = nodes[call.candidate++ % nodes.size()];
     if (node != thread_.node().number && thread_.peers().up(node)) return ask_node(at, node);
   }
+  any_waits_ = true;
 }
 
 StrongRequests::Calls::iterator StrongRequests::renumber(Calls::iterator at, NodeNumber asked) {
   auto handle = calls_.extract(at);
   handle.key() = next_++;
   Call& call = *handle.mapped();
+  call.attempt = handle.key();
   call.out = true;
   call.asked = asked;
   call.asked_us = thread_.clock().monotonic_us();
@@ -121,7 +133,8 @@ void StrongRequests::ask_node(Calls::iterator at, NodeNumber node) {
   at = renumber(at, node);
   std::string bytes = encode_strong_request(at->first, at->second->request());
   if (bytes.size() > kMostBytes) {
-    return finish(at, "-ERR the request is too long to be sent to another node (1 GB)\r\n", 0);
+    return finish(at, "-ERR the request is too long to be sent to another node (1 GB)\r\n", 0,
+                  false);
   }
   thread_.peers().send(node, FrameType::kStrongRequest, std::move(bytes));
 }
@@ -133,40 +146,80 @@ void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome 
   call.out = false;
   switch (outcome.kind) {
     case StrongOutcome::Kind::kReply:
-      return finish(at, std::move(outcome.reply), outcome.index);
+      return finish(at, std::move(outcome.reply), outcome.index, true);
     case StrongOutcome::Kind::kRefused:
-      return finish(at, std::move(outcome.reply), 0);
+      return finish(at, std::move(outcome.reply), 0, false);
     case StrongOutcome::Kind::kUnknown:
       call.unknown = true;
-      if (!repeatable(call)) return give_up(at);
+      if (!call.repeatable) return give_up(at);
       break;
     case StrongOutcome::Kind::kStale:
       // The leader is as fresh as can be.
       call.too_stale = true;
       call.call.level = {};
+      call.any_member = false;
       break;
     case StrongOutcome::Kind::kElsewhere:
       break;
   }
-  const NodeNumber leader = outcome.leader;
-  call.leader = leader;
-  if (leader == 0 || leader == from || call.turns == kMostTurns) return;  // until the next tick
-  ++call.turns;
-  // Not the shard from here, which may be in the middle of something.
-  if (leader != thread_.node().number && thread_.peers().up(leader)) ask_node(at, leader);
+  call.leader = outcome.leader == from ? 0 : outcome.leader;
+  if (call.overtaken) return give_up(at);
+  advance(*call.call.lane);
 }
 
-void StrongRequests::finish(Calls::iterator at, std::string reply, consensus::Index index) {
+void StrongRequests::advance(StrongLane& lane) {
+  for (const std::size_t before = lane.turns().size(); StrongTurn * turn : lane.turns()) {
+    if (turn->out) continue;
+    Call& call = static_cast<Call&>(*turn);
+    const NodeNumber leader = call.leader;
+    // Not the shard from here, which may be in the middle of something. Else in a tick.
+    if (leader == 0 || call.turns == kMostTurns || leader == thread_.node().number ||
+        !thread_.peers().up(leader) || !lane.may_go(call)) {
+      any_waits_ = true;
+      return;
+    }
+    ++call.turns;
+    ask_node(calls_.find(call.attempt), leader);
+    if (lane.turns().size() != before) return;  // what is too long has been refused
+  }
+}
+
+void StrongRequests::advance_later(std::shared_ptr<StrongLane> lane) {
+  to_advance_.push_back(std::move(lane));
+  if (to_advance_.size() > 1) return;
+  asio::post(thread_.io(), [this] {
+    std::vector<std::uint64_t> waiting;
+    for (const auto& lane : std::exchange(to_advance_, {})) {
+      for (const StrongTurn* turn : lane->turns()) {
+        if (!turn->out) waiting.push_back(static_cast<const Call*>(turn)->attempt);
+      }
+    }
+    for (const std::uint64_t number : waiting) {
+      // It may have been answered, or be another's already.
+      if (const auto at = calls_.find(number); at != calls_.end()) attempt(at);
+    }
+  });
+}
+
+void StrongRequests::finish(Calls::iterator at, std::string reply, consensus::Index index,
+                            bool executed) {
   const std::shared_ptr<Call> call = std::move(at->second);
   calls_.erase(at);
+  StrongLane& lane = *call->call.lane;
+  lane.remove(*call, executed);
+  lane.seen = std::max(lane.seen, index);
+  if (!lane.turns().empty() && !lane.turns().back()->out) advance_later(call->call.lane);
   call->sink(std::move(reply), index);
 }
 
-void StrongRequests::tick(std::int64_t now_us) {
+// Calls that have waited for too long, or that nobody is at.
+void StrongRequests::scan(std::int64_t now_us) {
+  any_waits_ = false;
+  next_scan_us_ = now_us + kScanUs;
   std::vector<std::uint64_t> due;
   for (const auto& [attempt, call] : calls_) {
     if (now_us >= call->deadline_us || !call->out ||
-        (repeatable(*call) && now_us >= call->asked_us + kRepeatUs)) {
+        (call->repeatable && now_us >= call->asked_us + kRepeatUs)) {
       due.push_back(attempt);
     }
   }
@@ -174,15 +227,18 @@ void StrongRequests::tick(std::int64_t now_us) {
     const auto at = calls_.find(number);
     if (at == calls_.end()) continue;
     Call& call = *at->second;
-    if (now_us >= call.deadline_us) {
+    if (now_us >= call.deadline_us || (call.overtaken && !call.out)) {
       give_up(at);
       continue;
     }
-    call.unknown = call.unknown || call.out;
-    call.out = false;
+    if (call.out && !call.call.lane->recall(call)) continue;
     call.turns = 0;
     attempt(at);
   }
+}
+
+void StrongRequests::tick(std::int64_t now_us) {
+  if (any_waits_ || now_us >= next_scan_us_) scan(now_us);
   const std::uint64_t served = thread_.node().served_version();
   std::erase_if(asking_, [&](const Asking& asking) {
     if (served >= asking.request.version) {
@@ -221,7 +277,8 @@ void StrongRequests::link_down(NodeNumber node) {
     Call& call = *at->second;
     call.unknown = true;
     call.out = false;  // to be tried again in a tick
-    if (!repeatable(call)) give_up(at);
+    any_waits_ = true;
+    if (!call.repeatable) give_up(at);
   }
   std::erase_if(asking_, [node](const Asking& asking) { return asking.node == node; });
   std::vector<std::uint64_t> waits;
@@ -235,9 +292,8 @@ void StrongRequests::link_down(NodeNumber node) {
 
 void StrongRequests::give_up(Calls::iterator at) {
   const Call& call = *at->second;
-  std::string reply =
-      call.call.writes && (call.out || call.unknown) ? uncertain(call) : unavailable(call);
-  finish(at, std::move(reply), 0);
+  const bool perhaps = call.writes && (call.out || call.unknown);
+  finish(at, perhaps ? uncertain(call) : unavailable(call), 0, perhaps);
 }
 
 std::string StrongRequests::uncertain(const Call& call) const {
@@ -248,6 +304,12 @@ std::string StrongRequests::uncertain(const Call& call) const {
 }
 
 std::string StrongRequests::unavailable(const Call& call) const {
+  if (call.overtaken) {
+    return fmt::format(
+        "-UNAVAILABLE keyspace '{}': the leader of group {} has changed, and a later request of "
+        "this connection has been executed before this one, which has not\r\n",
+        keyspace_of(call.call.group), call.call.group);
+  }
   std::vector<std::string> missing;
   const std::vector<NodeNumber> nodes = members(call.call.group);
   for (const NodeNumber node : nodes) {

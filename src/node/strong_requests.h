@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "cluster/keyspace_table.h"
 #include "node/owned_request.h"
+#include "node/strong_lane.h"
 #include "peer/strong_message.h"
 #include "replica/strong.h"
 
@@ -44,6 +45,7 @@ struct StrongCall {
   std::string once;
   std::int64_t once_ms = 0;
   std::int64_t deadline_ms = 5'000;
+  std::shared_ptr<StrongLane> lane;  // of the client and the group; none: one of its own
 };
 
 // Takes the reply, and up to where the group had been applied when it was made, or 0.
@@ -71,14 +73,13 @@ class StrongRequests {
 
  private:
   // A call of this shard's groups.
-  struct Call {
+  struct Call : StrongTurn {
+    std::uint64_t attempt = 0;  // its place among the calls
     StrongCall call;
     StrongSink sink;
     std::int64_t deadline_us = 0;
-    bool out = false;      // somebody is at it
-    NodeNumber asked = 0;  // who; this node's number: its shard
+    NodeNumber asked = 0;  // who is at it; this node's number: its shard
     std::int64_t asked_us = 0;
-    bool unknown = false;    // somebody was, and nobody knows what came of it
     bool too_stale = false;  // no member that was asked was fresh enough
     NodeNumber leader = 0;   // who was named last
     std::size_t turns = 0;   // to other nodes, in a row
@@ -88,15 +89,19 @@ class StrongRequests {
   using Calls = std::map<std::uint64_t, std::shared_ptr<Call>>;  // by the number of their attempt
 
   void begin(StrongCall call, StrongSink sink);
-  // Of a call that nobody is at. Gives it a new number.
+  // Of a call that nobody is at, if its lane lets it go. Gives it a new number.
   void attempt(Calls::iterator at);
+  // Sends on to the leader what has been sent back by another member.
+  void advance(StrongLane& lane);
+  // The same of what has waited for others of its lane, in a turn of its own.
+  void advance_later(std::shared_ptr<StrongLane> lane);
   void ask_here(Calls::iterator at);
   void ask_node(Calls::iterator at, NodeNumber node);
   Calls::iterator renumber(Calls::iterator at, NodeNumber asked);
   void take(std::uint64_t attempt, NodeNumber from, StrongOutcome outcome);
-  void finish(Calls::iterator at, std::string reply, consensus::Index index);
-  // Whether, with its outcome unknown, it can be tried again.
-  static bool repeatable(const Call& call) { return !call.call.writes || !call.call.once.empty(); }
+  // `executed`: perhaps.
+  void finish(Calls::iterator at, std::string reply, consensus::Index index, bool executed);
+  void scan(std::int64_t now_us);
   void give_up(Calls::iterator at);
   std::string uncertain(const Call& call) const;
   std::string unavailable(const Call& call) const;
@@ -123,6 +128,9 @@ class StrongRequests {
   // Begins at random: a late reply to an earlier run is none to this one.
   std::uint64_t next_;
   Calls calls_;
+  std::int64_t next_scan_us_ = 0;  // of the calls, for what takes too long
+  bool any_waits_ = false;         // some call may be one that nobody is at
+  std::vector<std::shared_ptr<StrongLane>> to_advance_;
   std::map<std::uint64_t, Awaited> awaited_;
   std::vector<Asking> asking_;
 };

@@ -37,7 +37,7 @@ Result<> decode_part(std::string_view bytes, Read read_message) {
 std::string encode_strong_request(std::uint64_t id, const StrongRequest& request) {
   msgpack::sbuffer buffer;
   Packer packer(buffer);
-  packer.pack_array(11);
+  packer.pack_array(12);
   packer.pack(id);
   packer.pack(request.group);
   packer.pack(request.resp3);
@@ -55,6 +55,7 @@ std::string encode_strong_request(std::uint64_t id, const StrongRequest& request
   packer.pack(static_cast<std::uint8_t>(request.read));
   packer.pack(request.bound_ms);
   packer.pack(request.after);
+  packer.pack(request.behind);
   return bytes_of(buffer);
 }
 
@@ -63,7 +64,7 @@ Result<std::shared_ptr<const StrongMessage>> decode_strong_request(std::string_v
   message->bytes_ = bytes;
   StrongRequest& request = message->request_;
   Result<> decoded = decode_part(message->bytes_, [&](const msgpack::object& object) {
-    if (!is_array(object, 11)) return false;
+    if (!is_array(object, 12)) return false;
     const msgpack::object* field = object.via.array.ptr;
     const msgpack::object& commands = field[4];
     const msgpack::object& watched = field[5];
@@ -72,7 +73,7 @@ Result<std::shared_ptr<const StrongMessage>> decode_strong_request(std::string_v
         commands.type != msgpack::type::ARRAY || watched.type != msgpack::type::ARRAY ||
         !read(field[6], request.once) || !read(field[7], request.once_ms) ||
         !read_enum(field[8], StrongRead::kOne, request.read) || !read(field[9], request.bound_ms) ||
-        !read(field[10], request.after)) {
+        !read(field[10], request.after) || !read(field[11], request.behind)) {
       return false;
     }
     if (!request.transaction && (commands.via.array.size != 1 || watched.via.array.size != 0)) {

@@ -1,7 +1,7 @@
 // Messages by which a node has another one execute a request to a strong partition, and learn
 // whether it serves by a table of keyspaces. MessagePack arrays:
 //   request: [id, group, resp3, transaction, [[word, ...], ...], [[[word, ...], reply], ...],
-//             once, once ms, read, bound ms, after]
+//             once, once ms, read, bound ms, after, behind]
 //   reply:   [id, outcome, RESP bytes, leader, index]
 //   serves:  [id, version]; the reply to it comes when all threads of the node serve by that
 //            version, or a later one

@@ -22,7 +22,8 @@ StrongRequest transaction() {
           .once_ms = 60'000,
           .read = StrongRead::kBounded,
           .bound_ms = 500,
-          .after = UINT64_MAX};
+          .after = UINT64_MAX,
+          .behind = true};
 }
 
 std::vector<std::string> copied(Args words) { return {words.begin(), words.end()}; }
@@ -46,6 +47,7 @@ TEST(StrongMessage, ARequestIsReadBackAsItWasWritten) {
   EXPECT_EQ(read.read, StrongRead::kBounded);
   EXPECT_EQ(read.bound_ms, 500);
   EXPECT_EQ(read.after, UINT64_MAX);
+  EXPECT_TRUE(read.behind);
 }
 
 TEST(StrongMessage, RepliesAreReadBackAsTheyWereWritten) {

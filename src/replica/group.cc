@@ -180,6 +180,7 @@ void Group::execute(StrongRequest request, StrongDone done) {
     case StrongRead::kLinearizable:
       if (!leads()) return refuse(read.done);
       if (EVEN_MUTANT(kGroupReadsUnconfirmed)) break;
+      if (read.request.behind) read.index = raft_->log().last();
       new_reads_.push_back(std::move(read));
       return;
     case StrongRead::kBounded:
@@ -620,7 +621,7 @@ void Group::purge(std::int64_t now_ms) {
 
 void Group::release(std::vector<Read>& reads, Index index) {
   for (Read& read : reads) {
-    read.index = index;
+    read.index = std::max(read.index, index);
     if (index <= applied()) confirmed_us_ = std::max(confirmed_us_, std::optional(read.since_us));
     waiting_.push_back(std::move(read));
   }

@@ -127,6 +127,12 @@ TEST_F(Repair, RowsOfALaterRepairCountWhenTheClockHasBeenPutBack) {
   converse();
   expect_whole_and_equal();
   a.evict_all();
+  std::string latest;  // of the partition's summaries: see docs/formats/store.md
+  ASSERT_TRUE(a.store->scan({"\0\0\4", 3}, {"\0\0\5", 3}, [&](std::string_view row, auto) {
+    latest = row;
+    return true;
+  }));
+  EXPECT_EQ(latest, std::string("\0\0\4\0\0\0\2\0\0\0\0", 11)) << "that of run 2";
   a.stop();
   a.start();
   EXPECT_FALSE(a.damaged());

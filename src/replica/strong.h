@@ -38,6 +38,8 @@ struct StrongRequest {
   StrongRead read = StrongRead::kLinearizable;
   std::int64_t bound_ms = 0;
   consensus::Index after = 0;  // kSequential
+  // kLinearizable: after all that has been proposed here, since that may be this client's.
+  bool behind = false;
 };
 
 struct StrongOutcome {
