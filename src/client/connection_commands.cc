@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/version.h"
 #include "client/compatibility.h"
+#include "env/posix_clock.h"
 #include "engine/text.h"
 
 namespace even {
@@ -150,9 +151,7 @@ void select(Connection& connection, Args args) {
 }
 
 void time(Connection& connection, Args) {
-  const auto now = std::chrono::duration_cast<std::chrono::microseconds>(
-                       std::chrono::system_clock::now().time_since_epoch())
-                       .count();
+  const std::int64_t now = PosixClock(&connection.thread().node().clock_skew).wall_us();
   Reply reply = connection.reply();
   reply.array(2);
   reply.bulk(std::to_string(now / 1'000'000));

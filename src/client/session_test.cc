@@ -83,13 +83,21 @@ TEST(CommandStats, SubcommandsCountForThemselves) {
 TEST(LinkFaults, AreSetAndTakenBackPerPeer) {
   LinkFaults faults;
   EXPECT_FALSE(faults.get(2).any());
-  faults.set(2, {.delay_ms = 20, .drop = 0.05});
+  faults.set(2, {.in = {.delay_ms = 20, .drop = 0.05}, .out = {.delay_ms = 20, .drop = 0.05}});
   EXPECT_EQ(faults.get(2).to_text(), "DELAY 20 ms, DROP 5 %");
   EXPECT_FALSE(faults.get(3).any());
   faults.set(3, {.down = true});
   faults.set(2, {});
   EXPECT_FALSE(faults.get(2).any());
   EXPECT_EQ(faults.get(3).to_text(), "DOWN");
+}
+
+TEST(LinkFaults, HaveADirection) {
+  LinkFault fault{.out = {.drop = 1}};
+  EXPECT_TRUE(fault.any());
+  EXPECT_EQ(fault.to_text(), "DROP 100 % OUT");
+  fault.in = {.delay_ms = 20, .drop = 0.5};
+  EXPECT_EQ(fault.to_text(), "DELAY 20 ms IN, DROP 50 % IN, DROP 100 % OUT");
 }
 
 TEST(Json, EscapesWhatWouldEndAString) {

@@ -110,7 +110,7 @@ TEST(CommandTable, SyntaxIsWrittenAsRedisWritesIt) {
   EXPECT_EQ(of("slowlog", "get"), "SLOWLOG GET [<count>]");
   EXPECT_EQ(of("shutdown"), "SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]");
   EXPECT_EQ(of("even.fault", "link"),
-            "EVEN.FAULT LINK <node> (DOWN|UP|DELAY <milliseconds>|DROP <percent>)");
+            "EVEN.FAULT LINK <node> (DOWN|UP|DELAY <milliseconds>|DROP <percent>) [IN|OUT]");
   EXPECT_EQ(of("even.backup", "start"), "EVEN.BACKUP START <directory> [KEEP <number>]");
 }
 
@@ -121,7 +121,7 @@ TEST(CommandTable, ErrorsOfEvensOwnCommandsShowTheSyntax) {
             "ERR wrong number of arguments for 'even.fault' command. Try EVEN.FAULT HELP.");
   EXPECT_EQ(check({"EVEN.FAULT", "LINK", "n2"}),
             "ERR wrong number of arguments for 'even.fault|link' command: EVEN.FAULT LINK <node> "
-            "(DOWN|UP|DELAY <milliseconds>|DROP <percent>)");
+            "(DOWN|UP|DELAY <milliseconds>|DROP <percent>) [IN|OUT]");
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "client/slow_log.h"
 #include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
+#include "env/clock_skew.h"
 #include "node/config.h"
 #include "node/runtime_options.h"
 #include "node/statistics.h"
@@ -63,6 +64,7 @@ struct NodeContext {
   const std::unique_ptr<CacheShares> cache_shares;
   SlowLog slow_log;
   LinkFaults faults;
+  ClockSkew clock_skew;
 
   std::unique_ptr<RocksDatabase> store;  // from when the node is started
   const std::unique_ptr<BackupRunner> backups;

@@ -195,7 +195,7 @@ class ShardThread {
   const ShardId id_;
   asio::io_context io_;
   asio::steady_timer tick_timer_;
-  PosixClock clock_;
+  PosixClock clock_{&node_.clock_skew};
   ClientPoller poller_;
   BusyPolling busy_polling_;
   Random random_;

@@ -154,7 +154,7 @@ void PeerLink::take_frames() {
     in_begin_ += length + 4;
     if (!in_session_) {
       take_handshake_frame(type, body);
-    } else if (passes_faults(delayed_in_, type, body)) {
+    } else if (passes_faults(&LinkFault::in, delayed_in_, type, body)) {
       take_session_frame(type, body);
     }
   }
@@ -232,7 +232,7 @@ void PeerLink::refuse(const std::string& reason) {
 }
 
 void PeerLink::send(FrameType type, std::string body) {
-  if (ended_ || !in_session_ || !passes_faults(delayed_out_, type, body)) return;
+  if (ended_ || !in_session_ || !passes_faults(&LinkFault::out, delayed_out_, type, body)) return;
   enqueue(type, std::move(body));
 }
 
@@ -278,8 +278,9 @@ void PeerLink::end(const std::string& reason) {
   hub_.link_ends(*this, reason);
 }
 
-bool PeerLink::passes_faults(std::deque<Delayed>& queue, FrameType type, std::string_view body) {
-  const LinkFault fault = hub_.thread().node().faults.get(node_);
+bool PeerLink::passes_faults(LinkFault::Direction LinkFault::*direction,
+                             std::deque<Delayed>& queue, FrameType type, std::string_view body) {
+  const LinkFault::Direction fault = hub_.thread().node().faults.get(node_).*direction;
   if (!fault.any() && queue.empty()) return true;
   if (fault.drop > 0 && hub_.thread().random().chance(fault.drop)) return false;
   if (fault.delay_ms == 0 && queue.empty()) return true;

@@ -23,6 +23,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "net/stream.h"
+#include "peer/link_faults.h"
 #include "peer/peer_hello.h"
 
 namespace even {
@@ -84,7 +85,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void refuse(const std::string& reason);
   void enqueue(FrameType type, std::string body);
   // False: the frame is lost or will come later.
-  bool passes_faults(std::deque<Delayed>& queue, FrameType type, std::string_view body);
+  bool passes_faults(LinkFault::Direction LinkFault::*direction, std::deque<Delayed>& queue,
+                     FrameType type, std::string_view body);
   std::size_t queued() const;
   void schedule_delayed();
   void release_delayed();
