@@ -146,7 +146,7 @@ Result<> LocalCluster::remove() {
   return {};
 }
 
-Result<> LocalCluster::write(int count, int port_base) {
+Result<> LocalCluster::write(int count, int port_base, bool lose_unsynced_writes) {
   Result<std::string> id = load_or_make_id(dir_ / "cluster_id");
   if (!id) return std::unexpected(id.error());
   if (port_base != port_base_) {
@@ -161,7 +161,7 @@ Result<> LocalCluster::write(int count, int port_base) {
     fs::create_directories(node.data(), error);
     if (error)
       return fail(fmt::format("cannot make {}: {}", node.data().string(), error.message()));
-    std::string text = render_config(node, nodes, *id);
+    std::string text = render_config(node, nodes, *id, lose_unsynced_writes);
     if (fs::exists(node.config()) && read_text(node.config()) == text) continue;
     if (Result<> written = write_text(node.config(), text); !written) return written;
   }
@@ -170,7 +170,7 @@ Result<> LocalCluster::write(int count, int port_base) {
 }
 
 std::string render_config(const LocalNode& self, const std::vector<LocalNode>& nodes,
-                          const std::string& cluster_id) {
+                          const std::string& cluster_id, bool lose_unsynced_writes) {
   std::string text = fmt::format(
       "# Written by `even up`, which writes it again at every start: changes made here are lost.\n"
       "\n"
@@ -182,11 +182,12 @@ std::string render_config(const LocalNode& self, const std::vector<LocalNode>& n
       "\n"
       "[http]\nport = {}\n"
       "\n"
-      "[faults]\nenabled = true\n"
+      "[faults]\nenabled = true\n{}"
       "\n"
       "[cluster]\nid = {}\n",
       self.name(), toml_string(self.data().string()), self.client_port(), self.peer_port(),
-      self.http_port(), toml_string(cluster_id));
+      self.http_port(), lose_unsynced_writes ? "lose_unsynced_writes = true\n" : "",
+      toml_string(cluster_id));
   for (const LocalNode& node : nodes) {
     text += fmt::format(
         "\n[[cluster.node]]\nname = \"{}\"\nnumber = {}\nhost = \"{}\"\npeer_port = {}\n"

@@ -67,8 +67,8 @@ class LocalCluster {
   // ours. None of them may be running.
   Result<> remove();
   // Makes directories and configurations for nodes 1 to `count`; what is there already keeps its
-  // data and its id.
-  Result<> write(int count, int port_base);
+  // data and its id. `lose_unsynced_writes`: see [faults] in docs/even.example.toml.
+  Result<> write(int count, int port_base, bool lose_unsynced_writes = false);
 
  private:
   void scan();
@@ -81,7 +81,7 @@ class LocalCluster {
 
 // Text of the configuration file of `self` in a cluster of `nodes`.
 std::string render_config(const LocalNode& self, const std::vector<LocalNode>& nodes,
-                          const std::string& cluster_id);
+                          const std::string& cluster_id, bool lose_unsynced_writes);
 
 // Asks each running node to end, waits for all of them and says how it went on standard output.
 // True if none is left.

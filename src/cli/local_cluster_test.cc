@@ -60,6 +60,15 @@ TEST_F(LocalClusterTest, WritesConfigurationsThatTheServerAccepts) {
   EXPECT_EQ(third.self().peer_port, 7103);
 }
 
+TEST_F(LocalClusterTest, NodesLoseUnsyncedWritesWhereThatIsAskedFor) {
+  LocalCluster cluster(dir_);
+  ASSERT_TRUE(cluster.lock());
+  ASSERT_TRUE(cluster.write(1, kDefaultPortBase, true));
+  EXPECT_TRUE(load(cluster.nodes()[0]).faults.lose_unsynced_writes);
+  ASSERT_TRUE(cluster.write(1, kDefaultPortBase));
+  EXPECT_FALSE(load(cluster.nodes()[0]).faults.lose_unsynced_writes);
+}
+
 TEST_F(LocalClusterTest, KeepsItsIdUntilItIsRemoved) {
   LocalCluster cluster(dir_);
   ASSERT_TRUE(cluster.lock());

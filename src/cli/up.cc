@@ -44,6 +44,7 @@ struct Options {
   std::optional<int> port_base;
   bool fresh = false;
   std::string dir = ".even";
+  bool lose_unsynced_writes = false;
 };
 
 int complain(const std::string& message, int code = 1) {
@@ -252,7 +253,7 @@ int run(const Options& options) {
                     cluster.dir().string(), cluster.port_base()),
         2);
   }
-  if (Result<> written = cluster.write(count, port_base); !written)
+  if (Result<> written = cluster.write(count, port_base, options.lose_unsynced_writes); !written)
     return complain(written.error().message);
 
   std::vector<Starting> nodes;
@@ -307,6 +308,9 @@ void add_up(CLI::App& app, int& exit_code) {
   command
       ->add_option("--dir", options->dir, "Where configuration, data and logs are (default .even)")
       ->type_name("DIR");
+  command->add_flag("--lose-unsynced-writes", options->lose_unsynced_writes,
+                    "Nodes keep in memory what their logs have not synced, so that SIGKILL loses "
+                    "what a power failure would");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -11,8 +11,8 @@
 #include "base/check.h"
 #include "base/version.h"
 #include "client/compatibility.h"
-#include "env/posix_clock.h"
 #include "engine/text.h"
+#include "env/posix_clock.h"
 
 namespace even {
 namespace {

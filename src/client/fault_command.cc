@@ -1,5 +1,5 @@
-// EVEN.FAULT LINK node DOWN | UP | DELAY ms (0 to 60000) [IN|OUT] | DROP percent (0 to 100) [IN|OUT]
-// EVEN.FAULT CLOCK OFFSET ms (to 31536000000 either way) [RATE percent (0 to 1000)]
+// EVEN.FAULT LINK node DOWN | UP | DELAY ms (0 to 60000) [IN|OUT] | DROP percent (0 to 100)
+// [IN|OUT] EVEN.FAULT CLOCK OFFSET ms (to 31536000000 either way) [RATE percent (0 to 1000)]
 #include <fmt/format.h>
 
 #include <charconv>
@@ -101,9 +101,9 @@ void clock_fault(Connection& connection, Args args) {
   const std::optional<double> percent =
       with_rate ? parse_percent(args[5], kMaxRatePercent) : std::optional(100.0);
   if (!percent) {
-    return reply.error(fmt::format(
-        "ERR a RATE of '{}' is not allowed: it is 0 to {:g} percent, and 100 is right", args[5],
-        kMaxRatePercent));
+    return reply.error(
+        fmt::format("ERR a RATE of '{}' is not allowed: it is 0 to {:g} percent, and 100 is right",
+                    args[5], kMaxRatePercent));
   }
   connection.thread().node().clock_skew.set(ms * 1000, *percent / 100,
                                             connection.thread().clock().monotonic_us());

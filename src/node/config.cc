@@ -199,6 +199,7 @@ const std::vector<Option>& options() {
       EVEN_OPTION("cluster.replicas", set_integer(c.cluster.replicas, v, 1, 1024, "")),
 
       EVEN_OPTION("faults.enabled", set_bool(c.faults.enabled, v)),
+      EVEN_OPTION("faults.lose_unsynced_writes", set_bool(c.faults.lose_unsynced_writes, v)),
   };
 #undef EVEN_OPTION
   return all;

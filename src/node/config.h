@@ -127,6 +127,8 @@ struct ClockConfig {
 struct FaultConfig {
   // Allows EVEN.FAULT. For tests and trials only: any client can then cut the node off.
   bool enabled = false;
+  // The log keeps in memory what is not synced, so that SIGKILL loses what a power failure would.
+  bool lose_unsynced_writes = false;
 };
 
 struct Config {

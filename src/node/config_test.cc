@@ -100,6 +100,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.clock.max_drift_ms, b.clock.max_drift_ms);
   EXPECT_EQ(a.cluster, b.cluster);
   EXPECT_EQ(a.faults.enabled, b.faults.enabled);
+  EXPECT_EQ(a.faults.lose_unsynced_writes, b.faults.lose_unsynced_writes);
 }
 
 constexpr std::string_view kThreeNodes = R"(

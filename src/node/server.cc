@@ -151,6 +151,10 @@ Result<> Server::start() {
   if (config.faults.enabled) {
     spdlog::warn("faults.enabled is on: any client can cut this node's links");
   }
+  if (config.faults.lose_unsynced_writes) {
+    spdlog::warn(
+        "faults.lose_unsynced_writes is on: a crash of this process loses what is not synced");
+  }
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "client/connection.h"
+#include "env/volatile_cache_disk.h"
 #include "net/turn.h"
 #include "node/shard_options.h"
 
@@ -89,6 +90,15 @@ Result<> ShardThread::recover() {
   auto disk = PosixDisk::open(node_.config.node.data, post_to_shard);
   if (!disk) return std::unexpected(disk.error());
   disk_ = std::move(*disk);
+  if (node_.config.faults.lose_unsynced_writes) {
+    disk_ = std::make_unique<VolatileCacheDisk>(
+        std::move(disk_), [this](std::int64_t us, std::function<void()> task) {
+          auto timer = std::make_shared<asio::steady_timer>(io_, std::chrono::microseconds(us));
+          timer->async_wait([this, timer, task = std::move(task)](error_code) mutable {
+            lease_.when_free(std::move(task));
+          });
+        });
+  }
   store_ = node_.store->shard_store(id_, post_to_shard);
   shard_ = std::make_unique<Shard>(shard_options(node_, id_, node_.shards), clock_, random_, *disk_,
                                    *store_, peers_);

@@ -209,7 +209,7 @@ class ShardThread {
   std::shared_ptr<const cluster::KeyspaceTable> keyspaces_ =
       std::make_shared<cluster::KeyspaceTable>();
   bool any_strong_ = false;  // of them
-  std::unique_ptr<PosixDisk> disk_;
+  std::unique_ptr<Disk> disk_;
   std::unique_ptr<RowStore> store_;
   std::unique_ptr<Shard> shard_;
 

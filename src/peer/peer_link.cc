@@ -278,7 +278,7 @@ void PeerLink::end(const std::string& reason) {
   hub_.link_ends(*this, reason);
 }
 
-bool PeerLink::passes_faults(LinkFault::Direction LinkFault::*direction,
+bool PeerLink::passes_faults(LinkFault::Direction LinkFault::* direction,
                              std::deque<Delayed>& queue, FrameType type, std::string_view body) {
   const LinkFault::Direction fault = hub_.thread().node().faults.get(node_).*direction;
   if (!fault.any() && queue.empty()) return true;

@@ -85,7 +85,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void refuse(const std::string& reason);
   void enqueue(FrameType type, std::string body);
   // False: the frame is lost or will come later.
-  bool passes_faults(LinkFault::Direction LinkFault::*direction, std::deque<Delayed>& queue,
+  bool passes_faults(LinkFault::Direction LinkFault::* direction, std::deque<Delayed>& queue,
                      FrameType type, std::string_view body);
   std::size_t queued() const;
   void schedule_delayed();
