@@ -466,7 +466,7 @@ def test_what_clients_see_is_linearizable_while_nodes_and_links_fail(tmp_path, w
         with redis.Redis(port=base + 1) as client:
             client.execute_command("EVEN.KEYSPACE", "CREATE", "orders", "PREFIX", "o:", "MODE", "STRONG", "PARTITIONS", 4)
         result = even("record", "--workload", workload, "--clients", 10, "--seconds", 10, "--out", file, "--dir", directory,
-                      "--prefix", "o:", "--level", "LINEARIZABLE", "--nemesis", "kill,pause,cut", "--rate", 1000)
+                      "--prefix", "o:", "--level", "LINEARIZABLE", "--nemesis", "kill,kill-all,pause,cut,one-way,clock", "--rate", 1000)
         assert result.returncode == 0, result.stderr
         verdict = even("verify", "linearizable", file, "--model", workload)
         assert verdict.returncode == 0, verdict.stdout + verdict.stderr

@@ -1,8 +1,10 @@
 #include "cli/nemesis.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <optional>
 #include <thread>
@@ -16,17 +18,28 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr std::pair<std::string_view, Fault> kFaults[] = {{"kill", Fault::kKill},
-                                                          {"restart", Fault::kRestart},
-                                                          {"pause", Fault::kPause},
-                                                          {"cut", Fault::kCut}};
+constexpr std::pair<std::string_view, Fault> kFaults[] = {
+    {"kill", Fault::kKill},   {"kill-all", Fault::kKillAll}, {"restart", Fault::kRestart},
+    {"pause", Fault::kPause}, {"cut", Fault::kCut},          {"one-way", Fault::kOneWay},
+    {"clock", Fault::kClock}};
 
 constexpr double kQuietSeconds[] = {1, 3};
 constexpr double kFaultSeconds[] = {1, 4};
+// Clocks jump by 1 ms to 2^18 ms (4 minutes), short ways as often as long ones.
+constexpr double kOffsetBits = 18;
+constexpr int kRatePercents[] = {50, 100, 100, 200};
 constexpr milliseconds kCommandTimeout{2000};
 constexpr std::chrono::seconds kStopTimeout{30};
 constexpr std::chrono::seconds kReadyTimeout{60};
 constexpr milliseconds kPoll{20};
+
+Result<> give(const LocalNode& node, const std::vector<std::string>& words) {
+  RespClient client;
+  Result<> connected = client.connect(kLocalHost, node.client_port(), kCommandTimeout);
+  if (!connected) return connected;
+  const auto reply = client.call(words, kCommandTimeout);
+  return reply ? Result<>() : std::unexpected(reply.error());
+}
 
 }  // namespace
 
@@ -37,17 +50,14 @@ Result<std::vector<Fault>> parse_faults(std::string_view list) {
     const std::string_view name = list.substr(begin, end - begin);
     begin = end + 1;
     std::optional<Fault> fault;
+    std::vector<std::string_view> names;
     for (const auto& [known, it] : kFaults) {
       if (known == name) fault = it;
-    }
-    if (name == "oneway" || name == "clock") {
-      return fail(
-          fmt::format("nodes cannot be given the fault '{}' yet; there are kill, restart, "
-                      "pause, cut",
-                      name));
+      names.push_back(known);
     }
     if (!fault) {
-      return fail(fmt::format("there is no fault '{}'; there are kill, restart, pause, cut", name));
+      return fail(
+          fmt::format("there is no fault '{}'; there are {}", name, fmt::join(names, ", ")));
     }
     faults.push_back(*fault);
   }
@@ -79,78 +89,144 @@ bool Nemesis::run(double seconds, const std::atomic<bool>& stop) {
   bool all_mended = true;
   while (wait(kQuietSeconds)) {
     const Fault fault = faults_[random_() % faults_.size()];
-    const LocalNode& node = cluster_.nodes()[random_() % cluster_.nodes().size()];
-    const Result<> begun = begin(fault, node);
-    tell_(fault, node, true, begun ? "" : begun.error().message);
+    Nodes nodes;
+    for (const LocalNode& node : cluster_.nodes()) nodes.push_back(&node);
+    if (fault != Fault::kKillAll) nodes = {nodes[random_() % nodes.size()]};
+    const std::vector<std::string> drawn = draw(fault);
+    const Result<> begun = begin(fault, nodes, drawn);
+    Event event{.fault = fault,
+                .target = fault == Fault::kKillAll ? "all" : nodes.front()->name(),
+                .begin = true,
+                .detail = fmt::format("{}", fmt::join(drawn, " ")),
+                .problem = begun ? "" : begun.error().message};
+    tell_(event);
     wait(kFaultSeconds);
-    const Result<> mended = mend(fault, node);
-    tell_(fault, node, false, mended ? "" : mended.error().message);
+    const Result<> mended = mend(fault, nodes);
+    event.begin = false;
+    event.problem = mended ? "" : mended.error().message;
+    tell_(event);
     all_mended &= mended.has_value();
   }
   return all_mended;
 }
 
-Result<> Nemesis::begin(Fault fault, const LocalNode& node) {
-  if (fault == Fault::kCut) return set_links(node, "DOWN");
-  const std::optional<Process> server = node.server();
-  if (!server) return fail("it does not run");
+std::vector<std::string> Nemesis::draw(Fault fault) {
+  if (fault == Fault::kOneWay) return {"DROP", "100", random_() % 2 == 0 ? "IN" : "OUT"};
+  if (fault != Fault::kClock) return {};
+  const double bits = std::uniform_real_distribution<double>(0, kOffsetBits)(random_);
+  const auto offset_ms = std::llround(std::exp2(bits)) * (random_() % 2 == 0 ? 1 : -1);
+  const int rate = kRatePercents[random_() % std::size(kRatePercents)];
+  return {"OFFSET", std::to_string(offset_ms), "RATE", std::to_string(rate)};
+}
+
+Result<> Nemesis::begin(Fault fault, const Nodes& nodes, const std::vector<std::string>& drawn) {
+  const LocalNode& node = *nodes.front();
   switch (fault) {
-    case Fault::kPause:
-      return server->signal(SIGSTOP) ? Result<>() : fail("it may not be stopped");
     case Fault::kKill:
-      server->signal(SIGKILL);
-      break;
-    default:
-      server->terminate();
+    case Fault::kKillAll:
+      return end_servers(nodes, SIGKILL);
+    case Fault::kRestart:
+      return end_servers(nodes, SIGTERM);
+    case Fault::kPause: {
+      const std::optional<Process> server = node.server();
+      if (!server) return fail("it does not run");
+      return server->signal(SIGSTOP) ? Result<>() : fail("it may not be stopped");
+    }
+    case Fault::kCut:
+      return set_links(node, {"DOWN"});
+    case Fault::kOneWay:
+      return set_links(node, drawn);
+    case Fault::kClock: {
+      std::vector<std::string> words{"EVEN.FAULT", "CLOCK"};
+      words.insert(words.end(), drawn.begin(), drawn.end());
+      return give(node, words);
+    }
   }
-  if (!server->wait(kStopTimeout)) return fail("it does not end");
   return {};
 }
 
-Result<> Nemesis::mend(Fault fault, const LocalNode& node) {
-  if (fault == Fault::kCut) return set_links(node, "UP");
-  if (fault != Fault::kPause) return start(node);
-  const std::optional<Process> server = node.server();
-  if (!server || !server->signal(SIGCONT)) return fail("it ended while it was stopped");
+Result<> Nemesis::mend(Fault fault, const Nodes& nodes) {
+  const LocalNode& node = *nodes.front();
+  switch (fault) {
+    case Fault::kKill:
+    case Fault::kKillAll:
+    case Fault::kRestart:
+      return start(nodes);
+    case Fault::kPause: {
+      const std::optional<Process> server = node.server();
+      if (!server || !server->signal(SIGCONT)) return fail("it ended while it was stopped");
+      return {};
+    }
+    case Fault::kCut:
+    case Fault::kOneWay:
+      return set_links(node, {"UP"});
+    case Fault::kClock:
+      return give(node, {"EVEN.FAULT", "CLOCK", "OFFSET", "0"});
+  }
+  return {};
+}
+
+// All of them at the same moment, as far as that can be.
+Result<> Nemesis::end_servers(const Nodes& nodes, int number) {
+  std::vector<Process> ending;
+  bool all_run = true;
+  for (const LocalNode* node : nodes) {
+    std::optional<Process> server = node->server();
+    all_run &= server.has_value();
+    if (server) ending.push_back(std::move(*server));
+  }
+  for (const Process& server : ending) server.signal(number);
+  for (const Process& server : ending) {
+    if (!server.wait(kStopTimeout)) return fail("it does not end");
+  }
+  return all_run ? Result<>() : fail("it does not run");
+}
+
+Result<> Nemesis::launch(const LocalNode& node) {
+  const auto started =
+      start_server(beside_this_program("evend"), {"--config", node.config().string()}, node.log(),
+                   node.pid_file());
+  return started ? Result<>() : std::unexpected(started.error());
+}
+
+Result<> Nemesis::start(const Nodes& nodes) {
+  for (const LocalNode* node : nodes) {
+    if (node->server()) continue;
+    if (Result<> launched = launch(*node); !launched) return launched;
+  }
+  for (const LocalNode* node : nodes) {
+    if (Result<> ready = await_ready(*node); !ready) return ready;
+  }
   return {};
 }
 
 // Ports that a killed process had may be taken for a moment longer: then it ends and is started
 // again.
-Result<> Nemesis::start(const LocalNode& node) {
+Result<> Nemesis::await_ready(const LocalNode& node) {
   const auto deadline = steady_clock::now() + kReadyTimeout;
-  std::optional<Process> server = node.server();
   while (steady_clock::now() < deadline) {
-    if (!server || server->wait(milliseconds(0))) {
-      Result<Process> started =
-          start_server(beside_this_program("evend"), {"--config", node.config().string()},
-                       node.log(), node.pid_file());
-      if (!started) return std::unexpected(started.error());
-      server.emplace(std::move(*started));
+    if (!node.server()) {
+      if (Result<> launched = launch(node); !launched) return launched;
     }
     const auto ready = http_get(kLocalHost, node.http_port(), "/readyz", kCommandTimeout);
     if (ready && ready->status == 200) return {};
-    server->wait(kPoll);
+    std::this_thread::sleep_for(kPoll);
   }
   return fail(fmt::format("it is not ready; its log is {}", node.log().string()));
 }
 
-Result<> Nemesis::set_links(const LocalNode& node, const std::string& state) {
+// A link that is down has to be so at both ends; what has a direction is at one.
+Result<> Nemesis::set_links(const LocalNode& node, const std::vector<std::string>& state) {
   Result<> result;
   const auto set = [&](const LocalNode& at, const LocalNode& peer) {
-    RespClient client;
-    Result<> connected = client.connect(kLocalHost, at.client_port(), kCommandTimeout);
-    if (!connected) {
-      result = std::move(connected);
-      return;
-    }
-    const auto reply = client.call({"EVEN.FAULT", "LINK", peer.name(), state}, kCommandTimeout);
-    if (!reply) result = std::unexpected(reply.error());
+    std::vector<std::string> words{"EVEN.FAULT", "LINK", peer.name()};
+    words.insert(words.end(), state.begin(), state.end());
+    if (Result<> given = give(at, words); !given) result = std::move(given);
   };
   for (const LocalNode& other : cluster_.nodes()) {
     if (other.number == node.number) continue;
     set(node, other);
-    set(other, node);
+    if (state.size() == 1) set(other, node);
   }
   return result;
 }

@@ -232,16 +232,18 @@ class FaultLog {
   FaultLog(const std::string& path, const HistoryWriter& history)
       : history_(history), out_(path, std::ios::binary | std::ios::trunc) {}
 
-  void note(Fault fault, const LocalNode& node, bool begin, const std::string& problem) {
+  void note(const Nemesis::Event& it) {
     nlohmann::json event{{"time", history_.elapsed_ns()},
-                         {"fault", fault_name(fault)},
-                         {"node", node.name()},
-                         {"type", begin ? "begin" : "end"}};
-    if (!problem.empty()) event["error"] = problem;
+                         {"fault", fault_name(it.fault)},
+                         {"node", it.target},
+                         {"type", it.begin ? "begin" : "end"}};
+    if (!it.detail.empty()) event["detail"] = it.detail;
+    if (!it.problem.empty()) event["error"] = it.problem;
     out_ << event.dump() << "\n" << std::flush;
-    fmt::print(stderr, "{:>9}  {} {} {}{}\n", seconds_text(history_.elapsed()), fault_name(fault),
-               node.name(), begin ? "begins" : "ends",
-               problem.empty() ? "" : fmt::format(": {}", problem));
+    fmt::print(stderr, "{:>9}  {} {} {}{}{}\n", seconds_text(history_.elapsed()),
+               fault_name(it.fault), it.target, it.begin ? "begins" : "ends",
+               it.detail.empty() ? "" : fmt::format(" ({})", it.detail),
+               it.problem.empty() ? "" : fmt::format(": {}", it.problem));
   }
 
  private:
@@ -325,7 +327,7 @@ int run(const Options& options) {
   if (!faults.empty()) {
     fault_log.emplace(options.out + ".faults", history);
     nemesis.emplace([&] {
-      Nemesis breaker(cluster, faults, seed, [&](auto... what) { fault_log->note(what...); });
+      Nemesis breaker(cluster, faults, seed, [&](const auto& event) { fault_log->note(event); });
       all_mended = breaker.run(options.seconds - kQuietAtTheEnd, stop_faults);
     });
   }
@@ -396,8 +398,9 @@ void add_record(CLI::App& app, int& exit_code) {
   command
       ->add_option("--nemesis", options->nemesis,
                    "Break the cluster in --dir meanwhile, and mend it: a list, with commas, of "
-                   "kill (-9), restart, pause, cut (off from all other nodes). What was done is "
-                   "told on standard error and in FILE.faults")
+                   "kill (-9), kill-all (of them at once), restart, pause, cut (off from all other "
+                   "nodes), one-way (the same in one direction alone), clock (jumps, runs fast or "
+                   "slow). What was done is told on standard error and in FILE.faults")
       ->type_name("LIST");
   command
       ->add_option("--prefix", options->prefix,
