@@ -90,7 +90,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.strong_clients = among(4, 8, 16);
     o.strong_think_us = among(1'000, 5'000, 20'000);
     o.strong_patience_us = among(50'000, 300'000, 1'500'000, 6'000'000);
-    o.group_log_bytes = among(400u, 4u << 10, 64u << 20, 64u << 20);
+    o.group_log_bytes = among(400u, 400u, 4u << 10, 64u << 20);
     // Time for some elections, with fewer other requests.
     o.pipeline = 1;
     o.clients = among(1, 1, 3);
@@ -101,6 +101,21 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.crash_every_us *= among(1, 3);
     o.restart_every_us *= among(1, 10, 30);
     if (o.partition_every_us == 0) o.partition_every_us = among(0, 1'000'000);
+    // What is aimed at a leader takes peace elsewhere.
+    if (o.group_replicas > 1 && random.chance(0.5)) {
+      o.depose_every_us = among(30'000, 300'000);
+      o.strong_clients = among(8, 16, 16);
+      o.strong_think_us = among(1'000, 5'000);
+      o.strong_patience_us = among(50'000, 300'000);
+      o.strong_patient = among(0.1, 0.5, 0.5);
+      o.group_log_bytes = among(400u, 400u, 4u << 10);
+      o.duration_us = 6'000'000;
+      o.clients = 1;
+      o.partition_every_us = among(0, 2'000'000);
+      o.cut_us = 500'000;
+      o.crash_every_us *= 3;
+      o.restart_every_us *= 10;
+    }
   }
   return o;
 }
@@ -119,7 +134,8 @@ std::string RunOptions::describe() const {
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
       "groups={} group_replicas={} strong_clients={} strong_think={}us strong_patience={}ms "
-      "group_log={}",
+      "strong_patient={} "
+      "group_log={} depose_every={}ms",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -129,7 +145,8 @@ std::string RunOptions::describe() const {
       listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups,
-      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, group_log_bytes);
+      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
+      group_log_bytes, depose_every_us / 1000);
 }
 
 }  // namespace even::sim

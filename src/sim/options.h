@@ -81,7 +81,9 @@ struct RunOptions {
   std::uint64_t group_log_bytes = 64 << 20;  // for followers that are behind
   int strong_clients = 0;                    // each with one request at a time
   std::int64_t strong_think_us = 5'000;
-  std::int64_t strong_patience_us = 300'000;  // until a request is given up
+  std::int64_t strong_patience_us = 300'000;  // until most requests are given up
+  double strong_patient = 0;                  // share of those that wait for seconds
+  std::int64_t depose_every_us = 0;           // a leader is cut off until there is another
 
   static RunOptions draw(std::uint64_t seed);
   std::string describe() const;

@@ -12,6 +12,8 @@ namespace {
 constexpr std::int64_t kHopUs = 200;
 constexpr std::int64_t kAgainUs = 10'000;  // until a leader may be known
 constexpr int kRepetitions = 3;
+// Of requests that wait until a leader that was deposed comes back.
+constexpr std::int64_t kPatientUs = 3'000'000;
 // Long after any clock.
 constexpr std::int64_t kOnceMs = std::int64_t{30} * 24 * 3'600'000;
 
@@ -58,6 +60,18 @@ NodeNumber StrongClients::any_replica(PartitionId group) {
   return replicas[random_.below(replicas.size())];
 }
 
+// It goes on asking a leader that has been deposed, as long as that takes what it is asked.
+NodeNumber StrongClients::first_to_ask(const Client& client, PartitionId group) {
+  const auto leader = client.leaders.find(group);
+  return leader != client.leaders.end() && random_.chance(0.5) ? leader->second
+                                                               : any_replica(group);
+}
+
+std::int64_t StrongClients::patience_us() {
+  return around(random_.chance(run_.options.strong_patient) ? kPatientUs
+                                                            : run_.options.strong_patience_us);
+}
+
 void StrongClients::act(std::size_t c) {
   Client& client = clients_[c];
   if (client.request != nullptr) return;
@@ -86,9 +100,8 @@ void StrongClients::send(std::size_t c, StrongOperation operation) {
   client.repetitions = request->operation.once.empty() ? 0 : kRepetitions;
   run_.event("strong client {}: {} at group {}, {}", c, number, request->operation.group,
              fmt::join(request->operation.commands.front(), " "));
-  ask(c, number, any_replica(request->operation.group));
-  run_.scheduler.after(around(run_.options.strong_patience_us),
-                       [this, c, number] { give_up(c, number); });
+  ask(c, number, first_to_ask(client, request->operation.group));
+  run_.scheduler.after(patience_us(), [this, c, number] { give_up(c, number); });
 }
 
 StrongRequest StrongClients::request_of(const Request& request, Client& client) const {
@@ -151,6 +164,7 @@ void StrongClients::answered(std::size_t c, std::uint64_t number, const StrongOu
     case StrongOutcome::Kind::kElsewhere:
       --client.unanswered;
       if (outcome.leader == 0 || random_.chance(0.05)) return ask_later(c, number);
+      client.leaders[operation.group] = outcome.leader;
       return ask(c, number, outcome.leader);
     case StrongOutcome::Kind::kRefused:
       --client.unanswered;
@@ -174,8 +188,7 @@ void StrongClients::give_up(std::size_t c, std::uint64_t number) {
   if (insists || client.repetitions > 0) {
     if (!insists) --client.repetitions;
     ask_later(c, number);
-    run_.scheduler.after(around(run_.options.strong_patience_us),
-                         [this, c, number] { give_up(c, number); });
+    run_.scheduler.after(patience_us(), [this, c, number] { give_up(c, number); });
     return;
   }
   run_.event("strong client {}: {} is given up", c, number);

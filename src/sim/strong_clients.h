@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,10 +40,11 @@ class StrongClients {
   };
   struct Client {
     std::int64_t process = 0;
-    std::uint64_t number = 0;          // of its present request; counts
-    std::shared_ptr<Request> request;  // null: none
-    int unanswered = 0;                // askings of it that may have been proposed
-    int repetitions = 0;               // left, of one with an id
+    std::uint64_t number = 0;                   // of its present request; counts
+    std::shared_ptr<Request> request;           // null: none
+    int unanswered = 0;                         // askings of it that may have been proposed
+    int repetitions = 0;                        // left, of one with an id
+    std::map<PartitionId, NodeNumber> leaders;  // as it was told last
     StrongHistory::Session session;
     std::deque<StrongOperation> queue;  // to come, if there are any
   };
@@ -57,6 +59,9 @@ class StrongClients {
   void rest(std::size_t client);
   StrongRequest request_of(const Request& request, Client& client) const;
   NodeNumber any_replica(PartitionId group);
+  NodeNumber first_to_ask(const Client& client, PartitionId group);
+  // Until a request is given up.
+  std::int64_t patience_us();
   bool is_present(const Client& client, std::uint64_t number) const {
     return client.request != nullptr && client.number == number;
   }

@@ -66,6 +66,17 @@ bool StrongGroups::led(PartitionId group) const {
   return leaders == 1;
 }
 
+std::optional<StrongGroups::Leader> StrongGroups::leader(PartitionId group) const {
+  std::optional<Leader> found;
+  for (const auto& node : nodes_) {
+    for (const GroupStatus& status : node->groups()) {
+      if (status.group != group || !status.leads || (found && found->term > status.term)) continue;
+      found = {node->number, status.term, status.committed};
+    }
+  }
+  return found;
+}
+
 std::string StrongGroups::progress() const {
   std::string text;
   for (const auto& node : nodes_) {

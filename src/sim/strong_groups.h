@@ -24,6 +24,13 @@ class StrongGroups {
   const std::vector<NodeNumber>& replicas(PartitionId group) const { return replicas_.at(group); }
   // Whether a group is led by exactly one node, as far as all of them know.
   bool led(PartitionId group) const;
+  // The member that leads in the latest term, if any does.
+  struct Leader {
+    NodeNumber node = 0;
+    consensus::Term term = 0;
+    consensus::Index committed = 0;
+  };
+  std::optional<Leader> leader(PartitionId group) const;
   // How the groups are, for people.
   std::string progress() const;
 

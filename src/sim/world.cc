@@ -25,6 +25,8 @@ constexpr std::int64_t kSettleUs =
 // Without faults, groups have leaders by then, and have answered all reads.
 constexpr std::int64_t kElectionUs = 5'000'000;
 constexpr std::int64_t kReadsUs = 15'000'000;
+// How long a leader is cut off at most.
+constexpr std::int64_t kDepositionUs = 3'000'000;
 
 struct Client {
   NodeNumber node;
@@ -47,6 +49,18 @@ class World {
   void lose_replies(const Node& node);
   void schedule_faults();
   void cut_off();
+  // Cuts a node off from all others, or only what comes from them, or goes to them.
+  enum class Cut { kBoth, kInward, kOutward };
+  void cut(NodeNumber lonely, Cut direction);
+  void heal(NodeNumber lonely);
+  struct Deposition {
+    PartitionId group;
+    StrongGroups::Leader leader;                  // that is cut off
+    std::int64_t until_us;                        // at the latest
+    std::optional<consensus::Index> until_index;  // that its successor has committed
+  };
+  void depose(PartitionId group);
+  void follow(Deposition deposition);
   void crash();
   void restart();
   ShardId other_number_of_shards();
@@ -73,6 +87,7 @@ class World {
   Nodes nodes_;
   std::optional<Strong> strong_;
   std::vector<Client> clients_;
+  bool deposing_ = false;   // one at a time
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
 };
@@ -160,13 +175,67 @@ void World::cut_off() {
     if (!one_way || inward) network_.cut(other->number, lonely);
     if (!one_way || !inward) network_.cut(lonely, other->number);
   }
-  run_.scheduler.after(duration, [this, lonely] {
-    for (const auto& other : nodes_) {
-      if (other->number == lonely) continue;
-      network_.heal(other->number, lonely);
-      network_.heal(lonely, other->number);
-    }
-  });
+  run_.scheduler.after(duration, [this, lonely] { heal(lonely); });
+}
+
+void World::cut(NodeNumber lonely, Cut direction) {
+  for (const auto& other : nodes_) {
+    if (other->number == lonely) continue;
+    if (direction != Cut::kOutward) network_.cut(other->number, lonely);
+    if (direction != Cut::kInward) network_.cut(lonely, other->number);
+  }
+}
+
+void World::heal(NodeNumber lonely) {
+  for (const auto& other : nodes_) {
+    if (other->number == lonely) continue;
+    network_.heal(other->number, lonely);
+    network_.heal(lonely, other->number);
+  }
+}
+
+// Cuts the leader of a group off until there is another one, which has sometimes committed some
+// entries: so it comes back with entries that nobody else has, or that others have committed
+// without it, while its clients still wait for them.
+void World::depose(PartitionId group) {
+  const auto leader = strong_->groups.leader(group);
+  if (!leader || std::exchange(deposing_, true)) return;
+  const Cut direction = run_.random.chance(0.4)   ? Cut::kBoth
+                        : run_.random.chance(0.7) ? Cut::kInward
+                                                  : Cut::kOutward;
+  run_.event("n{} is cut off{}, as it leads group {} in term {}", leader->node,
+             direction == Cut::kBoth     ? ""
+             : direction == Cut::kInward ? " (inward)"
+                                         : " (outward)",
+             group, leader->term);
+  cut(leader->node, direction);
+  follow({.group = group,
+          .leader = *leader,
+          .until_us = run_.scheduler.now_us() + kDepositionUs,
+          .until_index = {}});
+}
+
+void World::follow(Deposition deposition) {
+  if (run_.settling) return;
+  const auto now = strong_->groups.leader(deposition.group);
+  const bool deposed = now && now->term > deposition.leader.term;
+  if (deposed && !deposition.until_index) {
+    deposition.until_index = now->committed + (run_.random.chance(0.5) ? 0 : run_.random.below(30));
+  }
+  if ((!deposed || now->committed < *deposition.until_index) &&
+      run_.scheduler.now_us() < deposition.until_us) {
+    run_.scheduler.after(run_.around(10'000), [this, deposition] { follow(deposition); });
+    return;
+  }
+  run_.event("n{} is connected again", deposition.leader.node);
+  heal(deposition.leader.node);
+  deposing_ = false;
+  // Its successor in its turn, which may bring it back.
+  if (deposed && run_.random.chance(0.5)) {
+    run_.scheduler.after(run_.around(150'000), [this, group = deposition.group] {
+      if (!run_.settling) depose(group);
+    });
+  }
 }
 
 void World::crash() {
@@ -261,6 +330,10 @@ void World::schedule_faults() {
   };
 
   if (nodes_.size() > 1) every(options.partition_every_us, [this] { cut_off(); });
+  every(options.depose_every_us, [this] {
+    const auto& groups = strong_->groups.groups();
+    depose(groups[run_.random.below(groups.size())]);
+  });
   every(options.crash_every_us, [this] { crash(); });
   every(options.restart_every_us, [this] { restart(); });
   every(options.reshard_every_us, [this] { change_shards(); });
