@@ -82,7 +82,11 @@
   X(kOnceForgotten, "a request with an id is executed again")                                     \
   X(kProposalsOfEarlierReigns, "what is proposed waits behind what an earlier reign has left")    \
   X(kReplyOfAnotherEntry, "who has proposed an entry gets the reply to another in its place")     \
-  X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")
+  X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")              \
+  X(kMetaFoundedUnheard, "the metadata group is founded without hearing that nobody has it")      \
+  X(kMetaFormerMemberFounds, "who has lost its disk founds a group as the member that it was")    \
+  X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")         \
+  X(kMetaIdsReused, "ids of the partitions of a dropped keyspace are given out again")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

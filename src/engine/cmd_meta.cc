@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "cluster/cluster_map.h"
 #include "engine/text.h"
 
@@ -196,9 +197,11 @@ void alter(Context& context, Args args) {
 void drop(Context& context, Args args) {
   if (args.size() != 3) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
-  if (find(state, args[2]) == nullptr) {
+  const cluster::Keyspace* found = find(state, args[2]);
+  if (found == nullptr) {
     return context.reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
   }
+  if (EVEN_MUTANT(kMetaIdsReused)) put(context, kNextKey, std::to_string(found->first));
   context.write(context.keep(key_of(args[2]))).remove();
   count_change(context, state);
 }

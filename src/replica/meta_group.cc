@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "base/mutant.h"
 #include "engine/cmd_meta.h"
 
 namespace even {
@@ -105,7 +106,8 @@ void MetaGroup::try_to_found() {
     if (member == consensus::kNoMember) return;
     if (node != core_.options.node) {
       const auto said = founded_.find(node);
-      if (said == founded_.end() || said->second) return;
+      const bool has_none = said != founded_.end() && !said->second;
+      if (!has_none && !EVEN_MUTANT(kMetaFoundedUnheard)) return;
     }
     consensus::insert(configuration.voters, member);
   }
@@ -119,7 +121,8 @@ void MetaGroup::tick() {
   if (!is_here()) return;
   if (group() == nullptr) return try_to_found();
   register_nodes();
-  if (changed_ && core_.log.durable() >= publish_from_) publish();
+  if (!changed_) return;
+  if (core_.log.durable() >= publish_from_ || EVEN_MUTANT(kMetaServedUnsynced)) publish();
 }
 
 // Its leader notes which line of replica ids each node has.
@@ -175,7 +178,10 @@ void MetaGroup::begin_groups_of(const cluster::Keyspace& keyspace) {
         consensus::insert(configuration.voters, member_of(ReplicaId::make(node, 0, line)));
       }
       // Another life of this node's disk: others have to add it.
-      if (!consensus::contains(configuration.voters, groups_.self())) configuration = {};
+      if (!consensus::contains(configuration.voters, groups_.self()) &&
+          !EVEN_MUTANT(kMetaFormerMemberFounds)) {
+        configuration = {};
+      }
       if (const auto begun = groups_.found(id, replicas, std::move(configuration)); !begun) {
         core_.warn(begun.error().message);
         continue;

@@ -25,7 +25,11 @@ Network::Network(const RunOptions& options, Scheduler& scheduler, Random& random
 void Network::send(NodeNumber from, NodeNumber to, ShardId shard, std::string message) {
   Session& session = pair_of(from, to).sessions[shard];
   const bool harsh = options_.harsh && !reliable_;
-  if (!session.up || cut_.at({from, to})) return;
+  if (!session.up) return;
+  if (cut_.at({from, to})) {
+    session.was_cut = true;
+    return;
+  }
   if (harsh && random_.chance(options_.loss)) return;
   const int copies = harsh && random_.chance(options_.duplication) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
@@ -58,12 +62,14 @@ void Network::begin(NodeNumber a, NodeNumber b, ShardId shard) {
   if (session.up || !passable || shard >= shards || shards != callbacks_.shards(b)) return;
   session.up = true;
   ++session.number;
+  session.was_cut = false;
   callbacks_.up(a, b, shard);
   callbacks_.up(b, a, shard);
 }
 
-void Network::disconnect(NodeNumber a, NodeNumber b) {
+void Network::disconnect(NodeNumber a, NodeNumber b, bool if_cut) {
   for (auto& [shard, session] : pair_of(a, b).sessions) {
+    if (if_cut && !session.was_cut) continue;
     if (!std::exchange(session.up, false)) continue;
     callbacks_.down(a, b, shard);
     callbacks_.down(b, a, shard);
@@ -90,7 +96,7 @@ void Network::cut(NodeNumber from, NodeNumber to) {
 }
 
 void Network::heal(NodeNumber from, NodeNumber to) {
-  cut_.at({from, to}) = false;
+  if (std::exchange(cut_.at({from, to}), false)) disconnect(from, to, true);
   connect(from, to);
 }
 

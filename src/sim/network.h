@@ -33,14 +33,16 @@ class Network {
   void node_started(NodeNumber node);
   // Nothing passes from `from` to `to` any more; sessions end after a while if it stays so.
   void cut(NodeNumber from, NodeNumber to);
-  // Undoes all cuts; from now on nothing is lost, repeated or reordered.
+  // Undoes a cut. A session of which it has swallowed something ends: TCP would not go on either.
   void heal(NodeNumber from, NodeNumber to);
+  // From now on nothing is lost, repeated or reordered.
   void become_reliable() { reliable_ = true; }
 
  private:
   struct Session {
     bool up = false;
     std::uint64_t number = 0;
+    bool was_cut = false;                                // something that was sent in it has gone
     std::map<NodeNumber, std::int64_t> last_arrival_us;  // at this node
   };
   struct Pair {  // unordered: first < second
@@ -51,7 +53,7 @@ class Network {
   }
   void connect(NodeNumber a, NodeNumber b);
   void begin(NodeNumber a, NodeNumber b, ShardId shard);
-  void disconnect(NodeNumber a, NodeNumber b);
+  void disconnect(NodeNumber a, NodeNumber b, bool if_cut = false);
 
   const RunOptions& options_;
   Scheduler& scheduler_;

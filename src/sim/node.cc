@@ -80,6 +80,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
     o.partitions.push_back({p, {replicas.begin(), replicas.end()}});
   }
   o.cluster_id = "sim";
+  if (options.keyspaces) o.map = run_.map;
   o.log.fsync = options.fsync;
   o.log.segment_bytes = options.segment_bytes;
   o.log.tail_bytes = options.tail_bytes;
@@ -196,7 +197,33 @@ void Node::serve() {
   // A start makes all durable that it finds.
   if (!write_error()) ended_.clear();
   for (const auto& shard : shards_) shard->begin();
+  if (run_.options.keyspaces) {
+    keyspaces_.assign(shards_.size(), {});
+    const PartitionId meta = meta_partition(run_.options.partitions);
+    Shard& holder = shards_[shard_of_partition(meta, shards())]->shard();
+    holder.on_keyspaces([this](const auto& keyspaces) { spread(keyspaces); });
+  }
   callbacks_.started(*this);
+}
+
+// Each shard's thread comes to it in its own time.
+void Node::spread(const std::shared_ptr<const cluster::KeyspaceTable>& keyspaces) {
+  for (ShardId id = 0; id < shards(); ++id) {
+    keyspaces_[id].push_back(keyspaces);
+    run_.scheduler.after(run_.around(run_.options.turn_us), [this, id, run_number = run_number_] {
+      if (up() && run_number_ == run_number) serve_next(id);
+    });
+  }
+}
+
+void Node::serve_next(ShardId shard) {
+  const auto keyspaces = std::move(keyspaces_[shard].front());
+  keyspaces_[shard].pop_front();
+  run_.event("n{}: shard {} serves version {} of the keyspaces", number, shard,
+             keyspaces->version());
+  shards_[shard]->shard().serve(keyspaces);
+  callbacks_.serving(*this, shard, keyspaces);
+  shards_[shard]->need_turn();
 }
 
 // What may be lost now.

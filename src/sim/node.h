@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -49,6 +50,9 @@ class Node {
     std::function<void(Node&)> stopping;  // its sessions end
     std::function<void(Node&)> stopped;   // its replies will not come
     std::function<void(int client)> replied;
+    // A shard of it looks keys up by this table from now on.
+    std::function<void(Node&, ShardId, const std::shared_ptr<const cluster::KeyspaceTable>&)>
+        serving;
     // In a shard of it a turn has ended.
     std::function<void(Node&, HostedShard&)> turned;
   };
@@ -124,6 +128,8 @@ class Node {
   void settle_shards(std::uint64_t run_number);
   void start_failed(const std::string& why);
   void serve();
+  void spread(const std::shared_ptr<const cluster::KeyspaceTable>& keyspaces);
+  void serve_next(ShardId shard);
   void start_later(std::int64_t delay_us);
   void forgive(Loss loss);
   void restore_backup();
@@ -143,8 +149,10 @@ class Node {
   std::unique_ptr<Resharding> resharding_;  // while it starts
   std::optional<CacheShares> cache_shares_;
   std::vector<std::unique_ptr<HostedShard>> shards_;  // none while it is not up
-  ReplicaId replica_;                                 // since it was started last
-  std::vector<ReplicaId> runs_;                       // all that there ever were
+  // Per shard: tables of keyspaces that it has not come to yet.
+  std::vector<std::deque<std::shared_ptr<const cluster::KeyspaceTable>>> keyspaces_;
+  ReplicaId replica_;             // since it was started last
+  std::vector<ReplicaId> runs_;   // all that there ever were
   std::vector<ReplicaId> ended_;  // runs of which something may not be on the disk yet
   std::map<PartitionId, VersionVector> vectors_;  // as last seen, to check that they only grow
   std::int64_t latest_ms_ = 0;                    // see note_clock()

@@ -101,6 +101,9 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.crash_every_us *= among(1, 3);
     o.restart_every_us *= among(1, 10, 30);
     if (o.partition_every_us == 0) o.partition_every_us = among(0, 1'000'000);
+    o.crash_when_answered = o.crash_every_us > 0 ? among(0.0, 0.002, 0.01) : 0.0;
+    // Nothing makes up for what is lost of the words that the metadata group is founded by.
+    o.keyspaces = o.loss == 0 && random.chance(0.5);
     // What is aimed at a leader takes peace elsewhere.
     if (o.group_replicas > 1 && random.chance(0.5)) {
       o.depose_every_us = among(30'000, 300'000);
@@ -133,9 +136,10 @@ std::string RunOptions::describe() const {
       "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
-      "groups={} group_replicas={} strong_clients={} strong_think={}us strong_patience={}ms "
+      "groups={} keyspaces={} group_replicas={} strong_clients={} strong_think={}us "
+      "strong_patience={}ms "
       "strong_patient={} "
-      "group_log={} depose_every={}ms",
+      "group_log={} depose_every={}ms crash_when_answered={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -144,9 +148,9 @@ std::string RunOptions::describe() const {
       failing_sync, skew_ms, type_confusion, expiry, keys, expiry_wait_ms, sessions, large,
       listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
-      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups,
+      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
       group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
-      group_log_bytes, depose_every_us / 1000);
+      group_log_bytes, depose_every_us / 1000, crash_when_answered);
 }
 
 }  // namespace even::sim

@@ -77,11 +77,13 @@ struct RunOptions {
 
   // Strong partitions, beside the others.
   int groups = 0;
+  bool keyspaces = false;  // they are of keyspaces, which the metadata group holds
   int group_replicas = 3;
   std::uint64_t group_log_bytes = 64 << 20;  // for followers that are behind
   int strong_clients = 0;                    // each with one request at a time
   std::int64_t strong_think_us = 5'000;
   std::int64_t strong_patience_us = 300'000;  // until most requests are given up
+  double crash_when_answered = 0;             // chance, of the node that has executed a write
   double strong_patient = 0;                  // share of those that wait for seconds
   std::int64_t depose_every_us = 0;           // a leader is cut off until there is another
 

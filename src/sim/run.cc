@@ -23,7 +23,8 @@ cluster::ClusterMap cluster_map(const RunOptions& options) {
 
 Run::Run(const RunOptions& run_options, bool print)
     : options(run_options),
-      placement(cluster_map(run_options)),
+      map(cluster_map(run_options)),
+      placement(map),
       trace(print),
       random(run_options.seed) {}
 

@@ -35,6 +35,7 @@ struct Run {
   }
 
   const RunOptions options;
+  const cluster::ClusterMap map;
   const cluster::Placement placement;
   Trace trace;
   Scheduler scheduler;

@@ -128,13 +128,16 @@ void StrongClients::ask(std::size_t c, std::uint64_t number, NodeNumber to) {
     Node& node = *nodes_[to - 1];
     if (!node.up()) return ask_later(c, number);
     ++client.unanswered;
-    node.execute_strong(request_of(*client.request, client),
-                        [this, c, number, request = client.request](StrongOutcome outcome) {
-                          run_.scheduler.after(hop_us(),
-                                               [this, c, number, outcome = std::move(outcome)] {
-                                                 answered(c, number, outcome);
-                                               });
-                        });
+    node.execute_strong(
+        request_of(*client.request, client),
+        [this, c, number, to, request = client.request](StrongOutcome outcome) {
+          const bool written =
+              outcome.kind == StrongOutcome::Kind::kReply && !request->operation.reads();
+          if (written && on_written) on_written(to);
+          run_.scheduler.after(hop_us(), [this, c, number, outcome = std::move(outcome)] {
+            answered(c, number, outcome);
+          });
+        });
   });
 }
 

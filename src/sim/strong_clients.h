@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,9 @@ class StrongClients {
   // All that is referred to outlives it.
   StrongClients(Run& run, const std::vector<std::unique_ptr<Node>>& nodes,
                 const StrongGroups& groups, std::uint64_t seed);
+
+  // Called when a node has answered a write, before anybody hears of it.
+  std::function<void(NodeNumber)> on_written;
 
   void begin();
   // Faults have ended: nothing is asked for any more but what read_all() does.

@@ -9,25 +9,32 @@
 
 namespace even::sim {
 
-StrongGroups::StrongGroups(Run& run, const std::vector<std::unique_ptr<Node>>& nodes)
-    : run_(run), nodes_(nodes) {
+StrongGroups::StrongGroups(Run& run, const std::vector<std::unique_ptr<Node>>& nodes,
+                           KeyspaceTables* tables)
+    : run_(run), nodes_(nodes), tables_(tables) {
   const RunOptions& options = run.options;
   const auto count = static_cast<std::size_t>(options.nodes);
-  // Partitions are numbered behind those of the default keyspace, and behind the metadata group.
-  for (int i = 1; i <= options.groups; ++i) {
-    const auto group = static_cast<PartitionId>(options.partitions + i);
+  for (int i = 0; i < options.groups; ++i) {
+    const auto group = static_cast<PartitionId>(first_group(options) + i);
     groups_.push_back(group);
+    if (tables_ != nullptr) {
+      replicas_[group] = cluster::replicas_of(run.map, base_keyspace(options), group);
+      continue;
+    }
     for (std::size_t k = 0; k < static_cast<std::size_t>(options.group_replicas); ++k) {
       replicas_[group].push_back(
-          static_cast<NodeNumber>(1 + (static_cast<std::size_t>(i) + k) % count));
+          static_cast<NodeNumber>(1 + (static_cast<std::size_t>(i) + k + 1) % count));
     }
   }
   if (options.group_replicas >= 3) {
     unsafe_ = static_cast<NodeNumber>(1 + options.seed % count);
+    // The first one founds the metadata group.
+    if (tables_ != nullptr && run.random.chance(0.3)) unsafe_ = 1;
   }
 }
 
 bool StrongGroups::may_lose_disk(NodeNumber node) const {
+  if (tables_ != nullptr) return node == unsafe_ && tables_->established();
   if (node == unsafe_) return founded();
   return std::ranges::none_of(replicas_, [node](const auto& each) {
     return std::ranges::find(each.second, node) != each.second.end();
@@ -35,6 +42,7 @@ bool StrongGroups::may_lose_disk(NodeNumber node) const {
 }
 
 void StrongGroups::started(Node& node) {
+  if (tables_ != nullptr) return;
   if (founded()) return found_on(node);
   lines_[node.number] = node.member();
   if (!founded()) return;
@@ -93,6 +101,11 @@ std::string StrongGroups::progress() const {
 
 void StrongGroups::check(const Node& node, const HostedShard& shard) {
   for (const GroupStatus& status : shard.shard().groups()) {
+    const bool is_new_member = members_.insert({status.group, node.member()}).second;
+    // Who joins later begins without knowing of any member.
+    if (tables_ != nullptr && is_new_member && status.applied <= 1 && !status.voters.empty()) {
+      tables_->founded(node, status.group);
+    }
     if (status.leads) {
       const auto [leader, is_new] =
           leaders_.try_emplace({status.group, status.term}, node.member());

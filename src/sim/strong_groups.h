@@ -6,19 +6,22 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "replica/strong.h"
+#include "sim/keyspace_tables.h"
 #include "sim/node.h"
 
 namespace even::sim {
 
 class StrongGroups {
  public:
-  // `run` and `nodes` outlive it. No nodes are up yet.
-  StrongGroups(Run& run, const std::vector<std::unique_ptr<Node>>& nodes);
+  // What is referred to outlives it. No nodes are up yet. `tables`: by which groups are founded;
+  // null: they are founded without a keyspace.
+  StrongGroups(Run& run, const std::vector<std::unique_ptr<Node>>& nodes, KeyspaceTables* tables);
 
   const std::vector<PartitionId>& groups() const { return groups_; }
   const std::vector<NodeNumber>& replicas(PartitionId group) const { return replicas_.at(group); }
@@ -34,7 +37,8 @@ class StrongGroups {
   // How the groups are, for people.
   std::string progress() const;
 
-  // A node has started and is not linked yet. Groups are founded once all nodes have been up.
+  // A node has started and is not linked yet. Without keyspaces, groups are founded once all nodes
+  // have been up.
   void started(Node& node);
   // Its disk may be lost: no group loses a majority by it, whenever that happens.
   bool may_lose_disk(NodeNumber node) const;
@@ -55,6 +59,7 @@ class StrongGroups {
 
   Run& run_;
   const std::vector<std::unique_ptr<Node>>& nodes_;
+  KeyspaceTables* const tables_;
   std::vector<PartitionId> groups_;
   std::map<PartitionId, std::vector<NodeNumber>> replicas_;
   std::optional<NodeNumber> unsafe_;  // the one whose disk may be lost although it has replicas
@@ -64,6 +69,7 @@ class StrongGroups {
   // By group and index: the digest of the state.
   std::map<PartitionId, std::map<consensus::Index, std::uint64_t>> digests_;
   std::map<std::pair<PartitionId, NodeNumber>, Seen> seen_;
+  std::set<std::pair<PartitionId, consensus::MemberId>> members_;  // that there ever were
 };
 
 }  // namespace even::sim

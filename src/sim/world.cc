@@ -8,6 +8,8 @@
 
 #include "base/check.h"
 #include "sim/checks.h"
+#include "sim/keyspace_client.h"
+#include "sim/keyspace_tables.h"
 #include "sim/network.h"
 #include "sim/node.h"
 #include "sim/run.h"
@@ -63,6 +65,8 @@ class World {
   void follow(Deposition deposition);
   void crash();
   void restart();
+  void restart_at_once(Node& n);
+  void crash_when_answered(Node& n);
   ShardId other_number_of_shards();
   void change_shards();
   void start_all();
@@ -75,7 +79,16 @@ class World {
   // What strong partitions take.
   struct Strong {
     Strong(Run& run, const Nodes& nodes)
-        : groups(run, nodes), clients(run, nodes, groups, run.random.next()) {}
+        : tables(run, nodes),
+          groups(run, nodes, run.options.keyspaces ? &tables : nullptr),
+          clients(run, nodes, groups, run.random.next()) {
+      if (run.options.keyspaces) keyspaces.emplace(run, nodes, tables, run.random.next());
+    }
+    bool idle() const { return clients.idle() && (!keyspaces || keyspaces->idle()); }
+    std::string progress() const { return tables.progress() + groups.progress(); }
+
+    KeyspaceTables tables;
+    std::optional<KeyspaceClient> keyspaces;
     StrongGroups groups;
     StrongClients clients;
   };
@@ -116,6 +129,9 @@ World::World(Run& run)
   };
   callbacks_.turned = [this](const Node& n, const HostedShard& shard) {
     strong_->groups.check(n, shard);
+  };
+  callbacks_.serving = [this](const Node& n, ShardId shard, const KeyspaceTables::Table& table) {
+    strong_->tables.served(n, shard, table);
   };
   callbacks_.stopping = [this](const Node& n) { network_.node_stopped(n.number); };
   callbacks_.stopped = [this](const Node& n) { lose_replies(n); };
@@ -275,8 +291,22 @@ void World::restart() {
   } else {
     n.crash(run_.random.chance(run_.options.kill) ? Loss::kProcess : Loss::kPower);
   }
+  restart_at_once(n);
+}
+
+void World::restart_at_once(Node& n) {
   run_.scheduler.after(run_.around(5'000), [&n] {
     if (n.down()) n.start();
+  });
+}
+
+// What it has said has to be on a disk, though nobody has heard of it yet.
+void World::crash_when_answered(Node& n) {
+  if (run_.settling || !run_.random.chance(run_.options.crash_when_answered)) return;
+  run_.scheduler.after(run_.around(100), [this, &n, run_number = n.run_number()] {
+    if (run_.settling || !n.up() || n.run_number() != run_number) return;
+    n.crash(Loss::kPower);
+    restart_at_once(n);
   });
 }
 
@@ -383,7 +413,7 @@ void World::settle() {
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
-    const bool waits = strong_ && !strong_->clients.idle();
+    const bool waits = strong_ && !strong_->idle();
     if (failed || waits || !converged(nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
@@ -391,7 +421,7 @@ void World::settle() {
     if (run_.scheduler.now_us() - quiet_since > 5'000'000) return;
   }
   violated("the replicas have not converged" + progress(nodes_) +
-           (strong_ ? strong_->groups.progress() : ""));
+           (strong_ ? strong_->progress() : ""));
 }
 
 // What a failed sync has left is neither in memory nor to be read any more.
@@ -417,13 +447,19 @@ bool World::run_until(std::int64_t patience_us, const std::function<bool()>& don
 // Groups have a leader, which answers.
 void World::check_strong(const char* when) {
   if (!strong_) return;
-  for (const PartitionId group : strong_->groups.groups()) {
+  const bool of_keyspaces = run_.options.keyspaces;
+  if (of_keyspaces && !run_until(kElectionUs, [&] { return strong_->tables.agreed(); })) {
+    violated(
+        fmt::format("{}: nodes differ in their keyspaces or groups{}", when, strong_->progress()));
+  }
+  for (const PartitionId group :
+       of_keyspaces ? strong_->tables.groups() : strong_->groups.groups()) {
     if (run_until(kElectionUs, [&] { return strong_->groups.led(group); })) continue;
-    violated(fmt::format("{}: group {} has no leader{}", when, group, strong_->groups.progress()));
+    violated(fmt::format("{}: group {} has no leader{}", when, group, strong_->progress()));
   }
   strong_->clients.read_all();
   if (!run_until(kReadsUs, [&] { return strong_->clients.idle(); })) {
-    violated(fmt::format("{}: groups do not answer{}", when, strong_->groups.progress()));
+    violated(fmt::format("{}: groups do not answer{}", when, strong_->progress()));
   }
 }
 
@@ -450,7 +486,11 @@ void World::play() {
     clients_[static_cast<std::size_t>(c)].node = any_node().number;
     run_.scheduler.after(run_.around(2'000), [this, c] { act(c); });
   }
-  if (strong_) strong_->clients.begin();
+  if (strong_) {
+    strong_->clients.on_written = [this](NodeNumber n) { crash_when_answered(node(n)); };
+    strong_->clients.begin();
+    if (strong_->keyspaces) strong_->keyspaces->begin();
+  }
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }

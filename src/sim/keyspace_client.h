@@ -1,0 +1,64 @@
+// A client that creates, changes and drops keyspaces through the metadata group, and now and then
+// writes to one; a request at a time, which it gives up after a while.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/keyspace_tables.h"
+#include "sim/node.h"
+
+namespace even::sim {
+
+class KeyspaceClient {
+ public:
+  // All that is referred to outlives it.
+  KeyspaceClient(Run& run, const std::vector<std::unique_ptr<Node>>& nodes, KeyspaceTables& tables,
+                 std::uint64_t seed)
+      : run_(run), nodes_(nodes), tables_(tables), random_(seed) {}
+
+  // First creates the base keyspace, with faults or without.
+  void begin();
+  // Faults have ended, and it does nothing any more.
+  bool idle() const { return has_base_ && run_.settling && request_ == nullptr; }
+
+ private:
+  struct Request {
+    std::vector<std::string> words;
+    std::vector<std::string_view> views;  // of the words
+    PartitionId group = 0;
+    // Of a change: the keyspace, and its prefix afterwards, if there is one then.
+    std::string name;
+    std::optional<std::string> prefix;
+  };
+
+  void act();
+  void rest(std::int64_t mean_us);
+  std::shared_ptr<Request> next();
+  std::shared_ptr<Request> create(cluster::Keyspace keyspace);
+  std::shared_ptr<Request> write();
+  void send(std::shared_ptr<Request> request);
+  void ask(NodeNumber node);
+  void ask_later();
+  void answered(const StrongOutcome& outcome);
+  void replied(const std::string& reply);
+  void done();
+  // An event that concerns the present request, if it is that by then.
+  void after(std::int64_t us, std::function<void()> event);
+  NodeNumber any_node() { return static_cast<NodeNumber>(1 + random_.below(nodes_.size())); }
+
+  Run& run_;
+  const std::vector<std::unique_ptr<Node>>& nodes_;
+  KeyspaceTables& tables_;
+  Random random_;
+  std::shared_ptr<Request> request_;  // null: none
+  std::uint64_t number_ = 0;          // of the present request; counts
+  std::uint64_t prefixes_ = 0;
+  bool has_base_ = false;
+};
+
+}  // namespace even::sim
