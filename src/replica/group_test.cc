@@ -253,6 +253,22 @@ TEST(MetaGroup, IsFoundedOnceAndHoldsKeyspaces) {
   EXPECT_EQ(cluster.run_strong(3, {"get", "o:1"}), "$1\r\nv\r\n");
 }
 
+// Links come up while the group is being founded: what either end has said on one may have crossed.
+TEST(MetaGroup, WhoSaysThatItHasNoneIsToldThatThereIsOne) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  GroupNode& node = cluster.at(1);
+  node.sent.clear();
+  ASSERT_TRUE(node.shard->receive(2, encode_meta({.founded = false, .voters = {}})));
+  ASSERT_EQ(node.sent.size(), 1u);
+  EXPECT_EQ(node.sent.front().first, 2);
+  const auto told = decode_peer_message(node.sent.front().second);
+  ASSERT_TRUE(told);
+  const auto* message = std::get_if<MetaMessage>(&*told);
+  ASSERT_NE(message, nullptr);
+  EXPECT_TRUE(message->founded);
+}
+
 TEST(Group, TakesNoRecordsOfPeers) {
   GroupCluster cluster(2);
   found(cluster);

@@ -82,7 +82,12 @@ Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
   if (groups_.forgotten()) return {};
   if (!is_here()) return fail("a message about the metadata group, which this shard does not have");
   founded_[node] = message.founded;
-  if (group() != nullptr || !message.founded) return {};
+  if (group() != nullptr) {
+    // It may have been told that there is none, just before there was one.
+    if (!message.founded) tell(node);
+    return {};
+  }
+  if (!message.founded) return {};
   consensus::Configuration configuration;
   // The founder says whom it has found. Who is not among them has to be added.
   if (consensus::contains(message.voters, groups_.self())) configuration.voters = message.voters;
@@ -103,7 +108,10 @@ void MetaGroup::try_to_found() {
   consensus::Configuration configuration;
   for (const NodeNumber node : voters_) {
     const consensus::MemberId member = groups_.member_at(node);
-    if (member == consensus::kNoMember) return;
+    if (member == consensus::kNoMember) {
+      if (EVEN_MUTANT(kMetaFoundedUnheard)) continue;
+      return;
+    }
     if (node != core_.options.node) {
       const auto said = founded_.find(node);
       const bool has_none = said != founded_.end() && !said->second;
