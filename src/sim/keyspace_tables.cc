@@ -42,6 +42,7 @@ void KeyspaceTables::served(const Node& node, ShardId shard, const Table& table)
   }
   last = version;
   now_[node.number][shard] = table;
+  established_ = established_ || base_is_everywhere();
   const auto [known, is_new] = tables_.try_emplace(version, table);
   if (is_new) return check_new(*table);
   if (!std::ranges::equal(known->second->keyspaces(), table->keyspaces())) {
@@ -154,18 +155,21 @@ bool KeyspaceTables::agreed() const {
   });
 }
 
-bool KeyspaceTables::established() const {
-  if (established_ || now_.size() < nodes_.size()) return established_;
-  established_ = std::ranges::all_of(nodes_, [this](const auto& node) {
+bool KeyspaceTables::base_is_everywhere() const {
+  if (now_.size() < nodes_.size()) return false;
+  return std::ranges::all_of(nodes_, [this](const auto& node) {
     const auto& served = now_.at(node->number);
-    const bool knows = std::ranges::all_of(
-        served, [](const auto& each) { return each.second->find("base") != nullptr; });
-    if (!node->up() || !knows || served.size() != node->shards()) return false;
+    if (!node->up() || served.size() != node->shards()) return false;
+    for (const auto& [shard, table] : served) {
+      if (table->find("base") == nullptr) return false;
+    }
     std::set<PartitionId> has;
     for (const GroupStatus& status : node->groups()) has.insert(status.group);
-    return std::ranges::includes(has, groups_of(*node));
+    const Keyspace& base = *newest()->find("base");
+    return std::ranges::all_of(groups_of(*node), [&](PartitionId group) {
+      return newest()->of_partition(group) != &base || has.contains(group);
+    });
   });
-  return established_;
 }
 
 std::string KeyspaceTables::progress() const {

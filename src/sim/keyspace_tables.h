@@ -51,7 +51,7 @@ class KeyspaceTables {
   bool agreed() const;
   // Whether all nodes know of the base keyspace, and its replicas have its groups. Once they have,
   // so it stays.
-  bool established() const;
+  bool established() const { return established_; }
   // How things are, for people.
   std::string progress() const;
 
@@ -67,6 +67,7 @@ class KeyspaceTables {
   void check_new(const cluster::KeyspaceTable& table);
   static void check_change(const cluster::KeyspaceTable& table, const Change& change);
   std::set<PartitionId> groups_of(const Node& node) const;
+  bool base_is_everywhere() const;
 
   const Run& run_;
   const std::vector<std::unique_ptr<Node>>& nodes_;
@@ -77,7 +78,7 @@ class KeyspaceTables {
   // As served last by a member.
   std::map<std::pair<consensus::MemberId, ShardId>, std::uint64_t> last_;
   std::set<consensus::MemberId> founders_;  // of the metadata group
-  mutable bool established_ = false;
+  bool established_ = false;
 };
 
 }  // namespace even::sim
