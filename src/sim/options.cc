@@ -104,6 +104,10 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.crash_when_answered = o.crash_every_us > 0 ? among(0.0, 0.002, 0.01) : 0.0;
     // Nothing makes up for what is lost of the words that the metadata group is founded by.
     o.keyspaces = o.loss == 0 && random.chance(0.5);
+    if (o.keyspaces) {
+      if (o.crash_every_us == 0) o.crash_every_us = 500'000;
+      if (o.nodes > 1) o.wipe = among(0.0, 0.5, 0.8);
+    }
     // What is aimed at a leader takes peace elsewhere.
     if (o.group_replicas > 1 && random.chance(0.5)) {
       o.depose_every_us = among(30'000, 300'000);

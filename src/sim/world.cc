@@ -27,6 +27,8 @@ constexpr std::int64_t kSettleUs =
 // Without faults, groups have leaders by then, and have answered all reads.
 constexpr std::int64_t kElectionUs = 5'000'000;
 constexpr std::int64_t kReadsUs = 15'000'000;
+// How much more often nodes crash upon a version of the keyspaces than upon a write.
+constexpr double kCrashesWhenServing = 10;
 // How long a leader is cut off at most.
 constexpr std::int64_t kDepositionUs = 3'000'000;
 
@@ -66,7 +68,7 @@ class World {
   void crash();
   void restart();
   void restart_at_once(Node& n);
-  void crash_when_answered(Node& n);
+  void crash_at_once(Node& n, double chance);
   ShardId other_number_of_shards();
   void change_shards();
   void start_all();
@@ -130,8 +132,9 @@ World::World(Run& run)
   callbacks_.turned = [this](const Node& n, const HostedShard& shard) {
     strong_->groups.check(n, shard);
   };
-  callbacks_.serving = [this](const Node& n, ShardId shard, const KeyspaceTables::Table& table) {
+  callbacks_.serving = [this](Node& n, ShardId shard, const KeyspaceTables::Table& table) {
     strong_->tables.served(n, shard, table);
+    crash_at_once(n, kCrashesWhenServing * run_.options.crash_when_answered);
   };
   callbacks_.stopping = [this](const Node& n) { network_.node_stopped(n.number); };
   callbacks_.stopped = [this](const Node& n) { lose_replies(n); };
@@ -300,9 +303,9 @@ void World::restart_at_once(Node& n) {
   });
 }
 
-// What it has said has to be on a disk, though nobody has heard of it yet.
-void World::crash_when_answered(Node& n) {
-  if (run_.settling || !run_.random.chance(run_.options.crash_when_answered)) return;
+// What it has just said, or begun to go by, has to be on its disk.
+void World::crash_at_once(Node& n, double chance) {
+  if (run_.settling || !run_.random.chance(chance)) return;
   run_.scheduler.after(run_.around(100), [this, &n, run_number = n.run_number()] {
     if (run_.settling || !n.up() || n.run_number() != run_number) return;
     n.crash(Loss::kPower);
@@ -487,7 +490,9 @@ void World::play() {
     run_.scheduler.after(run_.around(2'000), [this, c] { act(c); });
   }
   if (strong_) {
-    strong_->clients.on_written = [this](NodeNumber n) { crash_when_answered(node(n)); };
+    strong_->clients.on_written = [this](NodeNumber n) {
+      crash_at_once(node(n), run_.options.crash_when_answered);
+    };
     strong_->clients.begin();
     if (strong_->keyspaces) strong_->keyspaces->begin();
   }
