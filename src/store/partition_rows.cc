@@ -464,7 +464,8 @@ void PartitionRows::replace(std::uint32_t run) {
   damage_.reset();
   closed_ = false;
   if (!EVEN_MUTANT(kRepairKeepsRows))
-    next_generation_ = std::max(std::uint64_t{run} << 32, generation_ + 1);
+    next_generation_ =
+        std::max(std::uint64_t{run} << 32, next_generation_.value_or(generation_) + 1);
 }
 
 void PartitionRows::admit(const PartitionState& state, std::uint64_t hash,
