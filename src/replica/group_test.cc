@@ -269,6 +269,22 @@ TEST(MetaGroup, WhoSaysThatItHasNoneIsToldThatThereIsOne) {
   EXPECT_TRUE(message->founded);
 }
 
+// Else all have heard of a metadata group that nobody remembers, and none is ever founded.
+TEST(MetaGroup, NobodyHearsOfOneThatItsFounderMayForget) {
+  GroupCluster cluster(3);
+  cluster.at(1).disk.faults.sync_us = 10'000'000;
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.at(1).shard->has_group(kMeta); }));
+  // Those that had been told with whom are not reached, and links come up again.
+  cluster.cuts = {{1, 2}, {1, 3}};
+  cluster.run(5);
+  cluster.cuts.clear();
+  cluster.run(20);
+  cluster.at(1).crash();
+  cluster.at(1).disk.faults.sync_us = 300;
+  cluster.at(1).start();
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+}
+
 TEST(Group, TakesNoRecordsOfPeers) {
   GroupCluster cluster(2);
   found(cluster);

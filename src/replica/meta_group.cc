@@ -65,7 +65,9 @@ void MetaGroup::publish() {
 // --- Founding
 
 void MetaGroup::tell(NodeNumber node) {
-  if (is_here()) transport_.send(node, encode_meta({.founded = group() != nullptr, .voters = {}}));
+  if (!is_here()) return;
+  transport_.send(node,
+                  encode_meta({.founded = group() != nullptr && untold_.empty(), .voters = {}}));
 }
 
 void MetaGroup::tell_all() {
@@ -92,6 +94,7 @@ Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
   // The founder says whom it has found. Who is not among them has to be added.
   if (consensus::contains(message.voters, groups_.self())) configuration.voters = message.voters;
   begin(std::move(configuration));
+  tell_all();
   return {};
 }
 
@@ -100,7 +103,6 @@ void MetaGroup::begin(consensus::Configuration configuration) {
     return core_.warn(begun.error().message);
   }
   watch();
-  tell_all();
 }
 
 void MetaGroup::try_to_found() {
@@ -119,15 +121,23 @@ void MetaGroup::try_to_found() {
     }
     consensus::insert(configuration.voters, member);
   }
-  for (const auto& [node, founded] : founded_) {
-    transport_.send(node, encode_meta({.founded = true, .voters = configuration.voters}));
-  }
+  untold_ = configuration.voters;
   begin(std::move(configuration));
+  tell_from_ = core_.log.barrier();
+}
+
+void MetaGroup::tell_of_founding() {
+  if (untold_.empty() || core_.log.durable() < tell_from_) return;
+  for (const auto& [node, founded] : founded_) {
+    transport_.send(node, encode_meta({.founded = true, .voters = untold_}));
+  }
+  untold_.clear();
 }
 
 void MetaGroup::tick() {
   if (!is_here()) return;
   if (group() == nullptr) return try_to_found();
+  tell_of_founding();
   register_nodes();
   if (!changed_) return;
   if (core_.log.durable() >= publish_from_ || EVEN_MUTANT(kMetaServedUnsynced)) publish();

@@ -3,7 +3,8 @@
 //
 // Invariant: of the nodes of a configuration only one founds it, and only after all its first
 // voters have said, on links that are up, that they have none. Who has a member of it, or has heard
-// that there is one, never founds another.
+// that there is one, never founds another. The founder says so once it is durable that it has: what
+// all have heard of and nobody remembers would never be founded.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -34,7 +35,7 @@ class MetaGroup {
   Result<> receive(NodeNumber node, const MetaMessage& message);
   void tick();
   // Whether the log is to be synced, for what is to be published.
-  bool sync_wanted() const { return changed_; }
+  bool sync_wanted() const { return changed_ || !untold_.empty(); }
 
  private:
   bool is_here() const;  // its shard is this one
@@ -42,6 +43,7 @@ class MetaGroup {
   void tell(NodeNumber node);
   void tell_all();
   void try_to_found();
+  void tell_of_founding();
   void begin(consensus::Configuration configuration);
   void watch();
   void publish();
@@ -56,6 +58,9 @@ class MetaGroup {
   std::vector<NodeNumber> voters_;  // the first of them
   // Of linked nodes: whether they have said that there is one.
   absl::btree_map<NodeNumber, bool> founded_;
+  // Whom this node has founded it with, until it is durable up to `tell_from_` and they are told.
+  std::vector<consensus::MemberId> untold_;
+  LogPosition tell_from_ = 0;
   Callback callback_;
   bool changed_ = false;  // something has been applied that was not published
   // Once the log is durable up to here, that it has been applied is not forgotten: who has looked
