@@ -27,6 +27,11 @@ if(EVEN_SANITIZE)
   target_link_options(even_flags INTERFACE -fsanitize=${EVEN_SANITIZE})
 endif()
 
+if(CMAKE_UNITY_BUILD)
+  # Several .cc files are one translation unit then, which their anonymous namespaces are no part of.
+  target_compile_options(even_flags INTERFACE "$<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>")
+endif()
+
 find_program(EVEN_MOLD mold)
 if(EVEN_MOLD)
   target_link_options(even_flags INTERFACE -fuse-ld=mold)
