@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::int64_t kEpochMs = 1'700'000'000'000;
 constexpr std::int64_t kReshardingStepUs = 1'000;
+// Longer than a turn, in which there is one time.
+constexpr std::int64_t kTurnUs = 20'000;
 
 const char* describe(Loss loss) {
   switch (loss) {
@@ -106,7 +108,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   if (cache_shares_) o.cache_shares = &*cache_shares_;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
     note_clock();
-    const auto made = run_.oracle.made(bytes, origin, clock.wall_ms(), latest_ms_);
+    const auto made = run_.oracle.made(bytes, origin, clock.least_turn_ms(kTurnUs), latest_ms_);
     if (!made) violated(made.error().message);
   };
   o.committed = [this](PartitionId partition, const Dot& dot) {

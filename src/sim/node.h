@@ -30,8 +30,21 @@ class SimClock : public Clock {
   std::int64_t monotonic_us() const override { return scheduler_.now_us(); }
   std::int64_t skew_ms = 0;
 
+  void jump(std::int64_t by_ms) {
+    skew_ms += by_ms;
+    jumped_by_ms_ = by_ms;
+    jumped_us_ = monotonic_us();
+  }
+  // The least that a turn of no more than `turn_us` that is under way can have as its time.
+  std::int64_t least_turn_ms(std::int64_t turn_us) const {
+    const bool jumped = monotonic_us() - jumped_us_ < turn_us;
+    return wall_ms() - turn_us / 1000 - (jumped ? std::max<std::int64_t>(jumped_by_ms_, 0) : 0);
+  }
+
  private:
   const Scheduler& scheduler_;
+  std::int64_t jumped_by_ms_ = 0;
+  std::int64_t jumped_us_ = 0;
 };
 
 enum class Loss : std::uint8_t {

@@ -7,8 +7,6 @@
 namespace even::sim {
 namespace {
 
-constexpr std::int64_t kTurnMs = 20;  // longer than a turn, in which there is one time
-
 using Leaf = std::pair<LeafKind, std::string>;
 
 // What one record says of one leaf.
@@ -170,8 +168,7 @@ Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Mad
     if (!expiry) continue;
     const bool gave_up = removal->origin == RecordOrigin::kGiveUp;
     if (gave_up && removal->latest_ms - expiry->at_ms >= expiry_wait_ms_) continue;
-    if (removal->origin == RecordOrigin::kCachePolicy &&
-        removal->now_ms < expiry->at_ms + kTurnMs) {
+    if (removal->origin == RecordOrigin::kCachePolicy && removal->now_ms < expiry->at_ms) {
       continue;  // it had not expired
     }
     for (const auto& [made, leaf] : changes) {
@@ -181,8 +178,10 @@ Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Mad
       if (!concurrent || made->latest_ms >= expiry->at_ms) continue;
       if (forgiven_.contains(change.dot().replica)) continue;
       return fail(
-          fmt::format("partition {}, key '{}': {} purged it, which {} had prolonged in time",
-                      partition, key, purge.dot().to_string(), change.dot().to_string()));
+          fmt::format("partition {}, key '{}': {} purged it (origin {}, at {} ms), which {} had "
+                      "prolonged in time (at {} ms, expiry at {} ms)",
+                      partition, key, purge.dot().to_string(), static_cast<int>(removal->origin),
+                      removal->now_ms, change.dot().to_string(), made->latest_ms, expiry->at_ms));
     }
   }
   return {};

@@ -35,8 +35,8 @@ class Oracle {
   Oracle(CachePolicy policy, std::int64_t expiry_wait_ms)
       : policy_(policy), expiry_wait_ms_(expiry_wait_ms) {}
 
-  // A record was made. `now_ms`, `latest_ms`: what its maker's clock shows, and the latest that it
-  // has ever shown. An error when its dot was used before.
+  // A record was made. `now_ms`, `latest_ms`: the least that its maker can have taken for the time,
+  // and the latest that its clock has ever shown. An error when its dot was used before.
   Result<> made(std::string_view bytes, RecordOrigin origin, std::int64_t now_ms,
                 std::int64_t latest_ms);
   // A record increments a number: how much it adds, at which leaf.

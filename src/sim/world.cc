@@ -373,7 +373,7 @@ void World::schedule_faults() {
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();
     n.note_clock();
-    n.clock.skew_ms += static_cast<std::int64_t>(run_.random.below(4'000)) - 2'000;
+    n.clock.jump(static_cast<std::int64_t>(run_.random.below(4'000)) - 2'000);
     run_.event("n{}'s clock jumps to {} ms", n.number, n.clock.skew_ms);
   });
   every(options.disk_full_every_us, [this] {
