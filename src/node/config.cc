@@ -459,6 +459,10 @@ void Loader::check_cluster() {
 
 void Loader::check() {
   check_tls();
+  if (config_.faults.lose_unsynced_writes && !config_.faults.enabled) {
+    complain_about({"faults.lose_unsynced_writes"},
+                   "faults.lose_unsynced_writes: is for tests, which set faults.enabled as well");
+  }
   const ClientConfig& client = config_.client;
   const uint64_t least = client.max_request_bytes + kRequestOverhead;
   if (client.query_buffer_bytes < least) {

@@ -8,8 +8,10 @@
 // - a request that comes after one that is still here, or was sent back, would overtake it;
 // - a write is not sent before reads ahead of it are answered: it might be applied first;
 // - a read that any member may answer would not know of the writes ahead of it;
+// - one behind others goes where the one ahead of it was sent, since two members may both take
+//   themselves for the leader, one after the other;
 // - one that came back is not sent again while later ones are on their way, nor when one of them
-//   has been executed: then it can only be refused.
+//   has been executed, or may have been: then it can only be refused.
 // A linearizable read behind others is served after all that the leader has proposed by then
 // (StrongRequest::behind).
 //
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/ids.h"
 #include "consensus/entry.h"
 
 namespace even {
@@ -31,6 +34,7 @@ struct StrongTurn {
   bool out = false;         // somebody is at it
   bool unknown = false;     // somebody was, and nobody knows what came of it
   bool overtaken = false;   // a later one has been executed
+  NodeNumber asked = 0;     // who is at it, or was last
 };
 
 class StrongLane {
@@ -46,13 +50,23 @@ class StrongLane {
   bool may_go(const StrongTurn& turn) const {
     const auto at = find(turn);
     const bool behind_all = std::all_of(turns_.begin(), at, [&turn](const StrongTurn* ahead) {
-      return ahead->out && !turn.any_member && (ahead->writes || !turn.writes);
+      return ahead->out && !ahead->any_member && !turn.any_member &&
+             (ahead->writes || !turn.writes);
     });
-    return behind_all && !turn.overtaken &&
+    return behind_all && !is_passed(turn) &&
            std::none_of(at + 1, turns_.end(), [](const StrongTurn* later) { return later->out; });
+  }
+  // Whether a later one has taken effect, or may have, while this one has not: it never will.
+  bool is_passed(const StrongTurn& turn) const {
+    return turn.overtaken ||
+           (!turn.unknown && std::any_of(find(turn) + 1, turns_.end(), [](const StrongTurn* later) {
+             return later->writes && later->unknown;
+           }));
   }
   // Whether there are others ahead of it.
   bool is_behind(const StrongTurn& turn) const { return turns_.front() != &turn; }
+  // Where it has to go, which is_behind() others.
+  NodeNumber asked_ahead_of(const StrongTurn& turn) const { return (*(find(turn) - 1))->asked; }
   // It is to be sent again, though somebody is at it: so are those after it. False if one of them
   // cannot be.
   bool recall(const StrongTurn& turn) {

@@ -43,6 +43,38 @@ TEST(StrongLane, AReadThatAnyMemberMayAnswerWaitsForAllAheadOfIt) {
   EXPECT_TRUE(lane.may_go(second));
 }
 
+TEST(StrongLane, NothingIsBehindAReadThatAnyMemberMayAnswer) {
+  StrongLane lane;
+  StrongTurn first{.any_member = true}, second = read(), third{.any_member = true};
+  EXPECT_TRUE(go(lane, first));
+  EXPECT_FALSE(go(lane, second));  // the first may show what is applied after the second's round
+  EXPECT_FALSE(go(lane, third));
+}
+
+TEST(StrongLane, WhatALaterOneMayHaveBeenExecutedBeforeIsNotSentAgain) {
+  StrongLane lane;
+  StrongTurn first = write(), second{.writes = true};  // which can be repeated: EVEN.ONCE
+  go(lane, first);
+  go(lane, second);
+  first.out = false;   // refused
+  second.out = false;  // nobody knows
+  second.unknown = true;
+  EXPECT_TRUE(lane.is_passed(first));
+  EXPECT_FALSE(lane.may_go(first));
+  lane.remove(first, false);
+  EXPECT_FALSE(lane.is_passed(second));
+  EXPECT_TRUE(lane.may_go(second));
+}
+
+TEST(StrongLane, OneBehindOthersGoesWhereTheOneAheadOfItWent) {
+  StrongLane lane;
+  StrongTurn first = write(), second = write();
+  go(lane, first);
+  first.asked = 3;
+  go(lane, second);
+  EXPECT_EQ(lane.asked_ahead_of(second), 3);
+}
+
 TEST(StrongLane, WhatWasSentBackGoesAheadOfWhatCameLaterAndNotBehindIt) {
   StrongLane lane;
   StrongTurn first = write(), second = write(), third = write();

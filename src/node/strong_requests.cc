@@ -98,12 +98,20 @@ void StrongRequests::begin(StrongCall call, StrongSink sink) {
 
 void StrongRequests::attempt(Calls::iterator at) {
   Call& call = *at->second;
-  const bool may_go = call.call.lane->may_go(call);
-  if (may_go && thread_.shard().has_group(call.call.group)) return ask_here(at);
-  const std::vector<NodeNumber> nodes = members(call.call.group);
-  for (std::size_t i = 0; may_go && i < nodes.size(); ++i) {
-    const NodeNumber node = nodes[call.candidate++ % nodes.size()];
-    if (node != thread_.node().number && thread_.peers().up(node)) return ask_node(at, node);
+  const StrongLane& lane = *call.call.lane;
+  if (!lane.may_go(call)) return;  // until those in its way have been answered, or scan()
+  if (lane.is_behind(call)) {
+    const NodeNumber node = lane.asked_ahead_of(call);
+    if (node == thread_.node().number) return ask_here(at);
+    if (thread_.peers().up(node)) return ask_node(at, node);
+  } else if (thread_.shard().has_group(call.call.group)) {
+    return ask_here(at);
+  } else {
+    const std::vector<NodeNumber> nodes = members(call.call.group);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const NodeNumber node = nodes[call.candidate++ % nodes.size()];
+      if (node != thread_.node().number && thread_.peers().up(node)) return ask_node(at, node);
+    }
   }
   any_waits_ = true;
 }
@@ -163,24 +171,25 @@ void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome 
       break;
   }
   call.leader = outcome.leader == from ? 0 : outcome.leader;
-  if (call.overtaken) return give_up(at);
-  advance(*call.call.lane);
+  if (call.call.lane->is_passed(call)) return give_up(at);
+  advance(call.call.lane);
 }
 
-void StrongRequests::advance(StrongLane& lane) {
-  for (const std::size_t before = lane.turns().size(); StrongTurn * turn : lane.turns()) {
+void StrongRequests::advance(std::shared_ptr<StrongLane> lane) {
+  for (const std::size_t before = lane->turns().size(); StrongTurn * turn : lane->turns()) {
     if (turn->out) continue;
     Call& call = static_cast<Call&>(*turn);
-    const NodeNumber leader = call.leader;
+    if (!lane->may_go(call)) return;
+    const NodeNumber to = lane->is_behind(call) ? lane->asked_ahead_of(call) : call.leader;
     // Not the shard from here, which may be in the middle of something. Else in a tick.
-    if (leader == 0 || call.turns == kMostTurns || leader == thread_.node().number ||
-        !thread_.peers().up(leader) || !lane.may_go(call)) {
+    if (to == 0 || call.turns == kMostTurns || to == thread_.node().number ||
+        !thread_.peers().up(to)) {
       any_waits_ = true;
       return;
     }
     ++call.turns;
-    ask_node(calls_.find(call.attempt), leader);
-    if (lane.turns().size() != before) return;  // what is too long has been refused
+    ask_node(calls_.find(call.attempt), to);
+    if (lane->turns().size() != before) return;  // what is too long has been refused
   }
 }
 
@@ -188,15 +197,19 @@ void StrongRequests::advance_later(std::shared_ptr<StrongLane> lane) {
   to_advance_.push_back(std::move(lane));
   if (to_advance_.size() > 1) return;
   asio::post(thread_.io(), [this] {
-    std::vector<std::uint64_t> waiting;
     for (const auto& lane : std::exchange(to_advance_, {})) {
+      std::vector<std::uint64_t> waiting;  // some may be answered at once
       for (const StrongTurn* turn : lane->turns()) {
         if (!turn->out) waiting.push_back(static_cast<const Call*>(turn)->attempt);
       }
-    }
-    for (const std::uint64_t number : waiting) {
-      // It may have been answered, or be another's already.
-      if (const auto at = calls_.find(number); at != calls_.end()) attempt(at);
+      for (const std::uint64_t number : waiting) {
+        const auto at = calls_.find(number);
+        if (at == calls_.end()) continue;
+        const std::shared_ptr<Call> call = at->second;
+        attempt(at);
+        // Those behind what stays stay as well.
+        if (!call->out && calls_.contains(call->attempt)) break;
+      }
     }
   });
 }
@@ -227,7 +240,7 @@ void StrongRequests::scan(std::int64_t now_us) {
     const auto at = calls_.find(number);
     if (at == calls_.end()) continue;
     Call& call = *at->second;
-    if (now_us >= call.deadline_us || (call.overtaken && !call.out)) {
+    if (now_us >= call.deadline_us || (!call.out && call.call.lane->is_passed(call))) {
       give_up(at);
       continue;
     }
@@ -304,10 +317,10 @@ std::string StrongRequests::uncertain(const Call& call) const {
 }
 
 std::string StrongRequests::unavailable(const Call& call) const {
-  if (call.overtaken) {
+  if (call.call.lane->is_passed(call)) {
     return fmt::format(
         "-UNAVAILABLE keyspace '{}': the leader of group {} has changed, and a later request of "
-        "this connection has been executed before this one, which has not\r\n",
+        "this connection may have been executed before this one, which has not\r\n",
         keyspace_of(call.call.group), call.call.group);
   }
   std::vector<std::string> missing;

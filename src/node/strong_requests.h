@@ -78,7 +78,6 @@ class StrongRequests {
     StrongCall call;
     StrongSink sink;
     std::int64_t deadline_us = 0;
-    NodeNumber asked = 0;  // who is at it; this node's number: its shard
     std::int64_t asked_us = 0;
     bool too_stale = false;  // no member that was asked was fresh enough
     NodeNumber leader = 0;   // who was named last
@@ -92,7 +91,7 @@ class StrongRequests {
   // Of a call that nobody is at, if its lane lets it go. Gives it a new number.
   void attempt(Calls::iterator at);
   // Sends on to the leader what has been sent back by another member.
-  void advance(StrongLane& lane);
+  void advance(std::shared_ptr<StrongLane> lane);
   // The same of what has waited for others of its lane, in a turn of its own.
   void advance_later(std::shared_ptr<StrongLane> lane);
   void ask_here(Calls::iterator at);

@@ -287,7 +287,7 @@ bool PeerLink::passes_faults(LinkFault::Direction LinkFault::* direction,
   std::int64_t due_us = hub_.thread().clock().monotonic_us() + fault.delay_ms * std::int64_t{1000};
   if (!queue.empty()) due_us = std::max(due_us, queue.back().due_us);  // a link keeps the order
   queue.push_back({due_us, type, std::string(body)});
-  if (delayed_in_.size() + delayed_out_.size() == 1) schedule_delayed();
+  if (queue.size() == 1) schedule_delayed();
   return false;
 }
 
