@@ -126,6 +126,11 @@ class Node:
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
+        # It stops when it is next at the kernel, all threads of it.
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        until(f"{self} has stopped",
+              lambda: all((task / "stat").read_text().rpartition(")")[2].startswith(" T") for task in tasks.iterdir()),
+              interval=0.001)
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
