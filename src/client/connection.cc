@@ -469,9 +469,9 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     return Block::kNone;
   }
   // Commands on one key stay in order by themselves: the same key takes the same way, and those to
-  // one group the same lane. Others
-  // neither overtake nor are overtaken; nor is what is executed here in steps, so that a client has
-  // one such reply in the making and not one for each request of a pipeline.
+  // one group the same lane. Others neither overtake nor are overtaken; nor is what is executed here
+  // in steps, so that a client has one such reply in the making and not one for each request of a
+  // pipeline.
   const bool in_order = route.where == Route::Where::kOtherShard || strong ||
                         (route.where == Route::Where::kOtherNodes &&
                          command.scope == Scope::kKeys && command.keys.one());
