@@ -447,3 +447,83 @@ def test_the_password_and_the_address_come_from_the_configuration(make_cluster, 
     result = even("backup", backups, "--config", node.config)
     assert result.returncode == 1 and f"{HOST}:{node.port}" in result.stderr
     assert numbers_of(backups) == [1, 2, 3]
+
+
+def write_orders(cluster, first, last):
+    """Acknowledged writes to a strong keyspace, by way of all nodes."""
+    for number in range(first, last):
+        with cluster.nodes[number % len(cluster.nodes)].client() as client:
+            client.set(f"o:{number}", number)
+            client.incr("o:count")
+
+
+def orders_of(node):
+    with node.client() as client:
+        return int(client.get("o:count") or 0), sorted(int(client.get(f"o:{n}")) for n in range(60) if client.get(f"o:{n}"))
+
+
+def test_strong_keyspaces_come_back_with_a_cluster_that_lost_all_disks(make_cluster, tmp_path):
+    cluster = make_cluster(nodes=3, options={"node.shards": 2})
+    with cluster["n1"].client() as client:
+        client.execute_command("EVEN.KEYSPACE", "CREATE", "orders", "PREFIX", "o:", "MODE", "STRONG")
+        client.execute_command("EVEN.KEYSPACE", "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "PARTITIONS", 4)
+    write_orders(cluster, 0, 20)
+    for node in cluster.nodes[:2]:
+        back_up(node, tmp_path / node.name)
+    write_orders(cluster, 20, 40)
+    back_up(cluster["n3"], tmp_path / "n3")
+    with cluster["n2"].client() as client:
+        client.execute_command("EVEN.KEYSPACE", "DROP", "others")
+    back_up(cluster["n2"], tmp_path / "n2")
+    write_orders(cluster, 40, 60)
+    cluster.kill()
+    for node in cluster:
+        lose_data(node)
+        restore(tmp_path / node.name, node.data)
+    # While a node is missing that may have more, nothing is decided.
+    cluster["n1"].start()
+    cluster["n2"].start()
+    with cluster["n1"].client() as client, pytest.raises(redis.ResponseError, match="UNAVAILABLE|no leader"):
+        client.set("o:early", 1)
+    cluster["n3"].start()
+    until("the keyspace takes writes", lambda: takes_writes(cluster["n1"]), seconds=30)
+    for node in cluster:
+        assert orders_of(node) == (40, list(range(40)))
+    with cluster["n3"].client() as client:
+        assert client.execute_command("EVEN.KEYSPACE", "LIST") == ["default", "orders"]
+    until("all vote again", lambda: voters_of(cluster["n1"]) == {"n1,n2,n3"}, seconds=30)
+    cluster["n2"].kill9()
+    until("the others go on", lambda: takes_writes(cluster["n1"]), seconds=30)
+    assert orders_of(cluster["n3"]) == (40, list(range(40)))
+
+
+def test_a_strong_keyspace_is_served_by_one_node_alone(make_cluster, tmp_path):
+    cluster = make_cluster(nodes=3)
+    with cluster["n1"].client() as client:
+        client.execute_command("EVEN.KEYSPACE", "CREATE", "orders", "PREFIX", "o:", "MODE", "STRONG")
+    write_orders(cluster, 0, 30)
+    back_up(cluster["n2"], tmp_path / "backups")
+    cluster.stop()
+    restore(tmp_path / "backups", tmp_path / "data", "--alone")
+    node = cluster["n2"]
+    node.config.write_text(f"[http]\nport = {node.http_port}\n")
+    arguments = ["--port", str(node.port), "--data", str(tmp_path / "data")]
+    for _ in range(2):
+        node.start(arguments=arguments)
+        until("the keyspace takes writes", lambda: takes_writes(node))
+        assert orders_of(node)[0] == 30 and len(orders_of(node)[1]) == 30
+        node.kill9()
+
+
+def takes_writes(node):
+    try:
+        with node.client() as client:
+            return all(client.set(f"o:try:{number}", 1) for number in range(50))
+    except redis.ResponseError:
+        return False
+
+
+def voters_of(node):
+    with node.client() as client:
+        groups = [dict(zip(reply[::2], reply[1::2])) for reply in client.execute_command("EVEN.GROUPS")]
+    return {",".join(group["members"]) for group in groups if group["keyspace"] == "orders"}

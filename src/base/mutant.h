@@ -86,7 +86,8 @@
   X(kMetaFoundedUnheard, "the metadata group is founded without hearing that nobody has it")      \
   X(kMetaFormerMemberFounds, "who has lost its disk founds a group as the member that it was")    \
   X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")         \
-  X(kMetaIdsReused, "ids of the partitions of a dropped keyspace are given out again")
+  X(kMetaIdsReused, "ids of the partitions of a dropped keyspace are given out again")            \
+  X(kRefoundedUnheard, "a group is founded anew without hearing that nobody has it")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

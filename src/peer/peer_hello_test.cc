@@ -46,14 +46,15 @@ TEST(PeerHello, AWholeHelloIsNeededAndNothingMore) {
 TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
   // The layout behind the version may be any.
   msgpack::sbuffer buffer;
-  msgpack::pack(buffer, std::tuple(std::string("EVENPEER"), 8, true));
+  msgpack::pack(buffer, std::tuple(std::string("EVENPEER"), kPeerProtocol + 1, true));
   const auto hello = decode_hello({buffer.data(), buffer.size()});
   ASSERT_TRUE(hello);
-  EXPECT_EQ(hello->protocol, 8u);
+  EXPECT_EQ(hello->protocol, kPeerProtocol + 1);
   const auto checked = check_hello(*hello, hello_of(1), two_nodes());
   ASSERT_FALSE(checked);
   const std::string versions =
-      fmt::format("version {} of the peer protocol, the other version 8", kPeerProtocol);
+      fmt::format("version {} of the peer protocol, the other version {}", kPeerProtocol,
+                  kPeerProtocol + 1);
   EXPECT_NE(checked.error().message.find(versions), std::string::npos);
 }
 

@@ -125,9 +125,31 @@ void Group::found(consensus::Configuration configuration) {
   // A member that is not in it yet begins with nothing.
   const Index index = configuration_.voters.empty() ? 0 : kFirstIndex;
   hard_state_ = {.term = index, .commit = index};
-  log_.set_base(index, index);
+  begin(index, index);
+}
+
+// What of the entries had been committed is not known, and no longer matters. Members that they
+// speak of are none any more.
+Result<> Group::refound(const GroupBase& base, consensus::Term term,
+                        const std::vector<Entry>& entries) {
+  configuration_ = {};
+  consensus::insert(configuration_.voters, self_);
+  const Index last = entries.empty() ? base.index : entries.back().index;
+  hard_state_ = {.term = std::max(term, base.term), .commit = last};
+  begin(base.index, base.term);
+  for (Entry entry : entries) {
+    if (entry.kind != EntryKind::kNormal) entry = {entry.term, entry.index, EntryKind::kEmpty, {}};
+    if (const auto restored = restore(entry); !restored) return restored;
+    core_.log.append(entry.bytes(),
+                     [&](std::string& out) { encode_group_entry(id(), entry, out); });
+  }
+  return {};
+}
+
+void Group::begin(Index index, consensus::Term term) {
+  log_.set_base(index, term);
   core_.log.append(256, [&](std::string& out) {
-    encode_group_base({id(), self_, index, index, configuration_}, out);
+    encode_group_base({id(), self_, index, term, configuration_}, out);
   });
   core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
 }

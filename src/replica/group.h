@@ -49,6 +49,10 @@ class Group {
   Result<> start();
   // In place of these, for a group that begins: logs its base. All its voters do the same.
   void found(consensus::Configuration configuration);
+  // In place of these, for a group that begins anew with what a former life of this node had: the
+  // partition's state, as of `base`, and the entries behind it. This member alone votes in it.
+  Result<> refound(const GroupBase& base, consensus::Term term,
+                   const std::vector<consensus::Entry>& entries);
 
   // --- A turn.
   void execute(StrongRequest request, StrongDone done);
@@ -133,6 +137,7 @@ class Group {
   void give_up_reads();
   void give_up_snapshots();
   void ask_for_indices();
+  void begin(consensus::Index index, consensus::Term term);
   void begin_write(consensus::Write& write);
   void install(const consensus::Snapshot& snapshot);
   void apply(const consensus::Entry& entry);

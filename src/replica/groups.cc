@@ -71,17 +71,23 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
   if (!decoded) return std::unexpected(decoded.error());
   if (forgotten_) return {};
   if (const auto* base = std::get_if<GroupBase>(&*decoded)) {
-    // Of another life of the directory: others have to add this one, which begins with nothing.
+    // Of another life of the directory: others have to add this one, which begins with nothing,
+    // unless they have nothing either.
     if (base->self != self()) {
       groups_.erase(base->group);
+      if (stored) former_[base->group] = {*base, 0, {}};
       return {};
     }
+    former_.erase(base->group);
     auto& group = groups_[base->group];
     if (!group) {
       Partition* partition = core_.find(base->group);
       if (partition == nullptr) partition = &core_.add_strong(base->group, {});
-      // A pass stores a state together with the group's row: without that it is of another life.
-      if (!stored && !partition->state.vector().empty()) core_.forget_rows(*partition);
+      // A pass stores a state together with the group's row: without that it is of another life,
+      // and of use only to a group that has been founded with it, as of this index.
+      const VersionVector& vector = partition->state.vector();
+      const bool is_of_base = stored || (base->index > 0 && vector[kGroupIndex] == base->index);
+      if (!is_of_base && !vector.empty()) core_.forget_rows(*partition);
       group = std::make_unique<Group>(core_, *partition, self());
     }
     group->restore(*base);
@@ -89,16 +95,23 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
   }
   if (const auto* end = std::get_if<GroupEnd>(&*decoded)) {
     groups_.erase(end->group);
+    former_.erase(end->group);
     return {};
   }
   // What comes before the first base is of an earlier part of the log, and has been applied.
   if (const auto* state = std::get_if<GroupState>(&*decoded)) {
-    if (Group* group = find(state->group)) group->restore(state->state);
+    if (Group* group = find(state->group)) {
+      group->restore(state->state);
+    } else if (const auto former = former_.find(state->group); stored && former != former_.end()) {
+      former->second.term = state->state.term;
+    }
     return {};
   }
   const auto& entry = std::get<GroupEntry>(*decoded);
-  Group* group = find(entry.group);
-  return group == nullptr ? Result<>() : group->restore(entry.entry);
+  if (Group* group = find(entry.group)) return group->restore(entry.entry);
+  const auto former = former_.find(entry.group);
+  if (stored && former != former_.end()) former->second.entries.push_back(entry.entry);
+  return {};
 }
 
 Result<> Groups::start() {
@@ -121,6 +134,7 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
   if (partition == nullptr) partition = &core_.add_strong(id, std::move(replicas));
   auto& group = groups_[id];
   group = std::make_unique<Group>(core_, *partition, self());
+  former_.erase(id);
   // What the store may have is of another life of the group: see also restore().
   if (!partition->state.vector().empty() || partition->damaged()) core_.forget_rows(*partition);
   group->found(std::move(configuration));
@@ -129,7 +143,41 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
   return {};
 }
 
+FormerState Groups::former(PartitionId id) const {
+  const auto found = former_.find(id);
+  if (found == former_.end()) return {};
+  const auto& [base, term, entries] = found->second;
+  return entries.empty() ? FormerState{base.term, base.index}
+                         : FormerState{entries.back().term, entries.back().index};
+}
+
+Result<> Groups::refound(PartitionId id, std::vector<NodeNumber> replicas) {
+  const Former former = former_.at(id);
+  Partition* partition = core_.find(id);
+  if (partition == nullptr) partition = &core_.add_strong(id, {});
+  former_.erase(id);
+  if (partition->damaged() || partition->state.vector()[kGroupIndex] != former.base.index) {
+    return fail(fmt::format("group {}: what is stored of it cannot be read: {}", id,
+                            partition->rows->damage().value_or("it is not as of what it says")));
+  }
+  partition->replicas = std::move(replicas);
+  auto& group = groups_[id];
+  group = std::make_unique<Group>(core_, *partition, self());
+  auto begun = group->refound(former.base, former.term, former.entries);
+  if (begun) begun = group->start();
+  if (!begun) {
+    groups_.erase(id);
+    return begun;
+  }
+  touch(*group);
+  core_.warn(fmt::format(
+      "group {}: none of its members is left, so it goes on from what was restored, up to entry {}",
+      id, group->raft().log().last()));
+  return {};
+}
+
 void Groups::end(PartitionId id) {
+  former_.erase(id);
   Group* group = find(id);
   if (group == nullptr) return;
   group->abandon();
@@ -168,8 +216,13 @@ Result<> Groups::receive(NodeNumber node, const GroupsMessage& messages) {
                               received.group, message.from, node));
     }
     Group* group = find(received.group);
-    // It may not have begun here yet, or this node was another member when the message left.
-    if (group == nullptr || message.to != self()) continue;
+    // This node may have been another member when the message left.
+    if (message.to != self()) continue;
+    if (group == nullptr) {
+      if (on_called) on_called(received.group);
+      group = find(received.group);
+      if (group == nullptr) continue;  // it may not have begun here yet
+    }
     if (message.snapshot && !is_state_of(received.group, *message.snapshot)) {
       return fail(fmt::format("group {}: a snapshot that is not what it says", received.group));
     }
@@ -246,7 +299,7 @@ bool Groups::complete() {
 }
 
 std::optional<std::string> Groups::row(PartitionId id) const {
-  if (forgotten_) return std::nullopt;
+  if (forgotten_ || former_.contains(id)) return std::nullopt;
   const Group* group = find(id);
   if (group != nullptr && group->halted()) return std::nullopt;  // the log has to keep it
   return group == nullptr || EVEN_MUTANT(kGroupNotStored) ? std::string() : group->row();

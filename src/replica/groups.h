@@ -4,6 +4,7 @@
 
 #include <absl/container/btree_map.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -35,6 +36,14 @@ class Groups {
   // empty one makes a member that others have to add.
   Result<> found(PartitionId id, std::vector<NodeNumber> replicas,
                  consensus::Configuration configuration);
+  // What the store has of a group that another life of this directory was a member of, if this one
+  // is none: up to which entry. Backups have such groups.
+  FormerState former(PartitionId id) const;
+  // Begins it anew with that and this member alone. After an error it cannot be read, and is no
+  // longer said to be there.
+  Result<> refound(PartitionId id, std::vector<NodeNumber> replicas);
+  // Called when a member of a group that is not here writes to this node as one.
+  std::function<void(PartitionId)> on_called;
   // This node is not to have it any more.
   void end(PartitionId id);
   // Which nodes its leader sees to that it has, in order of preference.
@@ -62,7 +71,8 @@ class Groups {
   // Whether what was written has to be synced, for a group.
   bool sync_wanted() const { return !waiting_.empty(); }
   bool has_more() const { return !touched_.empty(); }
-  // What a pass of the store stores of a group: empty if it is not here; none if that is not known.
+  // What a pass of the store stores of a group: empty if it is not here; none if the store is to
+  // keep what it has.
   std::optional<std::string> row(PartitionId id) const;
 
   // The node is about to stop: others are to lead.
@@ -87,6 +97,12 @@ class Groups {
   std::int64_t last_tick_us_ = 0;
   std::int64_t last_preferred_us_ = 0;
   std::int64_t last_maintained_us_ = 0;
+  struct Former {
+    GroupBase base;
+    consensus::Term term = 0;  // that it had got to
+    std::vector<consensus::Entry> entries;
+  };
+  absl::btree_map<PartitionId, Former> former_;
   std::optional<std::string> forgotten_;
   bool stopping_ = false;
   bool disk_fails_ = false;

@@ -20,7 +20,9 @@ MetaGroup::MetaGroup(ShardCore& core, Groups& groups, Transport& transport)
     : core_(core),
       groups_(groups),
       transport_(transport),
-      id_(meta_partition(core.options.partition_count)) {
+      id_(meta_partition(core.options.partition_count)),
+      refounding_(core, groups, transport) {
+  groups_.on_called = [this](PartitionId id) { refounding_.called(id); };
   for (const cluster::Node& node : core_.options.map.nodes) nodes_.push_back(node.number);
   std::ranges::sort(nodes_);
   voters_.assign(nodes_.begin(),
@@ -52,12 +54,18 @@ void MetaGroup::watch() {
 
 void MetaGroup::on_keyspaces(Callback callback) {
   callback_ = std::move(callback);
-  if (is_here() && group() != nullptr) publish();
+  if (!is_here()) return;
+  if (group() != nullptr) return publish();
+  // Until it is known what has become of it: keys are looked up by what was known.
+  if (groups_.former(id_).index == 0) return;
+  if (core_.find(id_) == nullptr) core_.add_strong(id_, voters_);
+  if (!core_.at(id_).damaged()) publish();
 }
 
 void MetaGroup::publish() {
   changed_ = false;
-  if (!callback_ || group()->halted()) return;
+  // A member that has just been added has nothing yet, where something may have been known before.
+  if (!callback_ || (group() != nullptr && (group()->halted() || group()->applied() == 0))) return;
   callback_(
       std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state)));
 }
@@ -66,24 +74,25 @@ void MetaGroup::publish() {
 
 void MetaGroup::tell(NodeNumber node) {
   if (!is_here()) return;
-  transport_.send(node,
-                  encode_meta({.founded = group() != nullptr && untold_.empty(), .voters = {}}));
+  transport_.send(node, encode_meta({.founded = group() != nullptr && untold_.empty(),
+                                     .voters = {},
+                                     .former = groups_.former(id_)}));
 }
 
 void MetaGroup::tell_all() {
-  for (const auto& [node, founded] : founded_) tell(node);
+  for (const auto& [node, said] : said_) tell(node);
 }
 
 void MetaGroup::link_up(NodeNumber node) {
   if (!is_here()) return;
-  founded_.erase(node);
+  said_.erase(node);
   tell(node);
 }
 
 Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
   if (groups_.forgotten()) return {};
   if (!is_here()) return fail("a message about the metadata group, which this shard does not have");
-  founded_[node] = message.founded;
+  said_[node] = {message.founded, message.former};
   if (group() != nullptr) {
     // It may have been told that there is none, just before there was one.
     if (!message.founded) tell(node);
@@ -106,8 +115,9 @@ void MetaGroup::begin(consensus::Configuration configuration) {
 }
 
 void MetaGroup::try_to_found() {
-  if (group() != nullptr || core_.options.node != voters_.front()) return;
+  if (group() != nullptr) return;
   consensus::Configuration configuration;
+  std::vector<Refounding::Said> formers;
   for (const NodeNumber node : voters_) {
     const consensus::MemberId member = groups_.member_at(node);
     if (member == consensus::kNoMember) {
@@ -115,26 +125,51 @@ void MetaGroup::try_to_found() {
       return;
     }
     if (node != core_.options.node) {
-      const auto said = founded_.find(node);
-      const bool has_none = said != founded_.end() && !said->second;
+      const auto said = said_.find(node);
+      const bool has_none = said != said_.end() && !said->second.founded;
       if (!has_none && !EVEN_MUTANT(kMetaFoundedUnheard)) return;
+      formers.emplace_back(node, said == said_.end() ? FormerState{} : said->second.former);
+    } else {
+      formers.emplace_back(node, groups_.former(id_));
     }
     consensus::insert(configuration.voters, member);
   }
+  const auto refounder = Refounding::founder(formers);
+  if (core_.options.node != refounder.value_or(voters_.front())) return;
+  if (refounder) {
+    refound();
+  } else {
+    found(std::move(configuration));
+  }
+}
+
+void MetaGroup::found(consensus::Configuration configuration) {
   untold_ = configuration.voters;
   begin(std::move(configuration));
   tell_from_ = core_.log.barrier();
 }
 
+// The others hear that they are not among its voters, and are added.
+void MetaGroup::refound() {
+  if (const auto begun = groups_.refound(id_, voters_); !begun) {
+    core_.warn(begun.error().message);
+    return tell_all();  // what this node has is of no use
+  }
+  untold_ = {groups_.self()};
+  watch();
+  tell_from_ = core_.log.barrier();
+}
+
 void MetaGroup::tell_of_founding() {
   if (untold_.empty() || core_.log.durable() < tell_from_) return;
-  for (const auto& [node, founded] : founded_) {
+  for (const auto& [node, said] : said_) {
     transport_.send(node, encode_meta({.founded = true, .voters = untold_}));
   }
   untold_.clear();
 }
 
 void MetaGroup::tick() {
+  refounding_.tick();
   if (!is_here()) return;
   if (group() == nullptr) return try_to_found();
   tell_of_founding();
@@ -180,6 +215,7 @@ void MetaGroup::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
       groups_.end(status.group);
     }
   }
+  refounding_.forget_if([this](PartitionId id) { return core_.keyspaces->was_dropped(id); });
 }
 
 void MetaGroup::begin_groups_of(const cluster::Keyspace& keyspace) {
@@ -195,10 +231,11 @@ void MetaGroup::begin_groups_of(const cluster::Keyspace& keyspace) {
         if (std::ranges::find(replicas, node) == replicas.end()) continue;
         consensus::insert(configuration.voters, member_of(ReplicaId::make(node, 0, line)));
       }
-      // Another life of this node's disk: others have to add it.
+      // Another life of this node's disk.
       if (!consensus::contains(configuration.voters, groups_.self()) &&
           !EVEN_MUTANT(kMetaFormerMemberFounds)) {
-        configuration = {};
+        refounding_.wait(id, replicas);
+        continue;
       }
       if (const auto begun = groups_.found(id, replicas, std::move(configuration)); !begun) {
         core_.warn(begun.error().message);

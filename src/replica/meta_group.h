@@ -4,7 +4,8 @@
 // Invariant: of the nodes of a configuration only one founds it, and only after all its first
 // voters have said, on links that are up, that they have none. Who has a member of it, or has heard
 // that there is one, never founds another. The founder says so once it is durable that it has: what
-// all have heard of and nobody remembers would never be founded.
+// all have heard of and nobody remembers would never be founded. Where some have a state of it from
+// a former life, it is founded with the latest of these.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "replica/groups.h"
+#include "replica/refounding.h"
 
 namespace even {
 
@@ -31,8 +33,14 @@ class MetaGroup {
   void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);
 
   void link_up(NodeNumber node);
-  void link_down(NodeNumber node) { founded_.erase(node); }
+  void link_down(NodeNumber node) {
+    said_.erase(node);
+    refounding_.link_down(node);
+  }
   Result<> receive(NodeNumber node, const MetaMessage& message);
+  Result<> receive(NodeNumber node, const FormerMessage& message) {
+    return refounding_.receive(node, message);
+  }
   void tick();
   // Whether the log is to be synced, for what is to be published.
   bool sync_wanted() const { return changed_ || !untold_.empty(); }
@@ -44,6 +52,8 @@ class MetaGroup {
   void tell_all();
   void try_to_found();
   void tell_of_founding();
+  void found(consensus::Configuration configuration);
+  void refound();
   void begin(consensus::Configuration configuration);
   void watch();
   void publish();
@@ -56,8 +66,12 @@ class MetaGroup {
   const PartitionId id_;
   std::vector<NodeNumber> nodes_;   // of the cluster, ascending
   std::vector<NodeNumber> voters_;  // the first of them
-  // Of linked nodes: whether they have said that there is one.
-  absl::btree_map<NodeNumber, bool> founded_;
+  struct Said {
+    bool founded = false;
+    FormerState former;
+  };
+  absl::btree_map<NodeNumber, Said> said_;  // by linked nodes
+  Refounding refounding_;
   // Whom this node has founded it with, until it is durable up to `tell_from_` and they are told.
   std::vector<consensus::MemberId> untold_;
   LogPosition tell_from_ = 0;

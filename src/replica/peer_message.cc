@@ -15,6 +15,7 @@ enum class Kind : std::uint8_t {
   kProgress = 6,
   kGroups = 7,
   kMeta = 8,
+  kFormer = 9,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -36,6 +37,16 @@ bool get_vector(ByteReader& in, VersionVector& vector) {
     if (in.ok() && !vector.add_bits(replica, bits)) return false;
   }
   return true;
+}
+
+void put_former(std::string& out, const FormerState& state) {
+  put_little_endian(out, state.term);
+  put_little_endian(out, state.index);
+}
+
+FormerState get_former(ByteReader& in) {
+  const auto term = in.get<consensus::Term>();
+  return {term, in.get<consensus::Index>()};
 }
 
 void put_name(std::string& out, const SnapshotName& name) {
@@ -135,6 +146,17 @@ Result<PeerMessage> decode_meta(ByteReader& in) {
     }
     consensus::insert(message.voters, member);
   }
+  message.former = get_former(in);
+  return message;
+}
+
+Result<PeerMessage> decode_former(ByteReader& in) {
+  FormerMessage message;
+  const auto groups = in.get<std::uint16_t>();
+  for (std::uint16_t i = 0; i < groups && in.ok(); ++i) {
+    const auto group = in.get<PartitionId>();
+    message.groups.emplace_back(group, get_former(in));
+  }
   return message;
 }
 
@@ -190,6 +212,17 @@ std::string encode_meta(const MetaMessage& message) {
   put_little_endian<std::uint8_t>(out, message.founded ? 1 : 0);
   put_little_endian(out, static_cast<std::uint8_t>(message.voters.size()));
   for (const consensus::MemberId member : message.voters) put_little_endian(out, member);
+  put_former(out, message.former);
+  return out;
+}
+
+std::string encode_former(const FormerMessage& message) {
+  std::string out = begin(Kind::kFormer);
+  put_little_endian(out, static_cast<std::uint16_t>(message.groups.size()));
+  for (const auto& [group, state] : message.groups) {
+    put_little_endian(out, group);
+    put_former(out, state);
+  }
   return out;
 }
 
@@ -241,6 +274,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kMeta:
       message = decode_meta(in);
+      break;
+    case Kind::kFormer:
+      message = decode_former(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

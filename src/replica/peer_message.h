@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -83,17 +84,34 @@ struct GroupsMessage {
   std::vector<GroupMessage> messages;
 };
 
+// What a node has of a group that it was a member of in a former life: up to which entry. Index 0:
+// nothing. Of two, as for the logs of candidates (Raft, 5.4.1), the greater one lacks nothing that
+// the other one has and that a majority had.
+struct FormerState {
+  consensus::Term term = 0;
+  consensus::Index index = 0;
+
+  auto operator<=>(const FormerState&) const = default;
+};
+
 // Whether the sender has a member of the metadata group, and, if it has founded it just now, with
-// which voters.
+// which voters; or what it has of one from a former life.
 struct MetaMessage {
   bool founded = false;
   consensus::Members voters;
+  FormerState former;
 };
 
-using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
-                                 SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage>;
+// Groups that the sender is to have and has no member of, and what it has of each.
+struct FormerMessage {
+  std::vector<std::pair<PartitionId, FormerState>> groups;
+};
 
-// Whether it is one of the last two, by its first byte.
+using PeerMessage =
+    std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
+                 SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage>;
+
+// Whether it is one of the last three, by its first byte.
 bool is_of_groups(std::string_view message);
 
 std::string encode_report(const ReportMessage& message);
@@ -102,6 +120,7 @@ std::string encode_offer(const SnapshotOffer& message);
 std::string encode_piece(const SnapshotPiece& message);
 std::string encode_progress(const SnapshotProgress& message);
 std::string encode_meta(const MetaMessage& message);
+std::string encode_former(const FormerMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

@@ -172,11 +172,13 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
 }
 
 TEST(PeerMessage, SaysWhoHasFoundedTheMetadataGroup) {
-  const std::string bytes = encode_meta({.founded = true, .voters = {0x10007, 0x20008}});
+  const std::string bytes =
+      encode_meta({.founded = true, .voters = {0x10007, 0x20008}, .former = {3, 77}});
   EXPECT_TRUE(is_of_groups(bytes));
   EXPECT_FALSE(is_of_groups(encode_ack({1})));
   const auto message = decoded<MetaMessage>(bytes);
   EXPECT_TRUE(message.founded);
+  EXPECT_EQ(message.former, (FormerState{3, 77}));
   EXPECT_EQ(message.voters, (consensus::Members{0x10007, 0x20008}));
   EXPECT_FALSE(decode_peer_message(bytes.substr(0, bytes.size() - 1)));
   std::string twice = bytes;
@@ -184,8 +186,20 @@ TEST(PeerMessage, SaysWhoHasFoundedTheMetadataGroup) {
   EXPECT_THAT(decode_peer_message(twice).error().message, HasSubstr("voters"));
 }
 
+TEST(PeerMessage, SaysWhichGroupsTheSenderIsNoMemberOf) {
+  const std::string bytes = encode_former({.groups = {{258, {4, 17}}, {300, {}}}});
+  EXPECT_TRUE(is_of_groups(bytes));
+  const auto message = decoded<FormerMessage>(bytes);
+  EXPECT_THAT(message.groups, ::testing::ElementsAre(::testing::Pair(258, FormerState{4, 17}),
+                                                     ::testing::Pair(300, FormerState{})));
+  for (std::size_t size = 1; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_peer_message(bytes.substr(0, size)));
+  }
+  EXPECT_FALSE(decode_peer_message(bytes + 'x'));
+}
+
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x09").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x0a").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

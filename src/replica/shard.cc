@@ -459,9 +459,13 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
   if (is_of_groups(message)) {
     const auto decoded = decode_peer_message(message);
     if (!decoded) return std::unexpected(decoded.error());
-    const auto* groups = std::get_if<GroupsMessage>(&*decoded);
-    return groups != nullptr ? impl_->groups.receive(peer, *groups)
-                             : impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
+    if (const auto* groups = std::get_if<GroupsMessage>(&*decoded)) {
+      return impl_->groups.receive(peer, *groups);
+    }
+    if (const auto* former = std::get_if<FormerMessage>(&*decoded)) {
+      return impl_->meta.receive(peer, *former);
+    }
+    return impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
   }
   impl_->core.close_all();
   try {

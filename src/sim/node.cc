@@ -313,7 +313,8 @@ void Node::add_backup() {
   run_.event("n{} is backed up", number);
   Backup backup{rows.rows(), shards()};
   // Positions in a log that is not in it.
-  backup.rows.erase(backup.rows.lower_bound("\xff\xff"), backup.rows.end());
+  backup.rows.erase(backup.rows.lower_bound("\xff\xff"),
+                    backup.rows.lower_bound("\xff\xff\xff"));
   backups_.push_back(std::move(backup));
 }
 
