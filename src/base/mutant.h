@@ -5,89 +5,93 @@
 
 #include <cstdint>
 
-#define EVEN_MUTANT_LIST(X)                                                                       \
-  X(kSkipDependencyCheck, "a record is joined before what it depends on")                         \
-  X(kReuseReplicaId, "a restarted node goes on under its old replica id")                         \
-  X(kWakeAll, "all records that wait for one replica are looked at when one of it has come")      \
-  X(kApplyTwice, "a record that was seen before is joined again")                                 \
-  X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")               \
-  X(kJoinIgnoresVector, "a join brings back what this side has removed")                          \
-  X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                  \
-  X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")    \
-  X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")             \
-  X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along") \
-  X(kPurgeForgetsExpiry, "giving an expired key up drops its expiry too")                         \
-  X(kPurgeUnheard, "an expired key is purged though another replica may have prolonged it")       \
-  X(kPurgeHeardUnseen, "a replica's records count as seen when it has only said that they are")   \
-  X(kPolicyDeletesLapsed, "a cache policy deletes what has expired, as far as this node knows")   \
-  X(kDigestMissesMember, "removing a set member leaves the digest as it was")                     \
-  X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")              \
-  X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                            \
-  X(kServedUnreplayed, "a partition is served before the log's records of it are replayed")       \
-  X(kReplayedAfterFirstBatch, "a partition counts as replayed when a part of its records is")     \
-  X(kPassBeforeReplayed, "the store's position moves on before all of the log is replayed")       \
-  X(kFloorNotRecovered, "after a restart the log counts as whole, whatever it begins with")       \
-  X(kLinkBeforeReplayed, "replication begins before the log is replayed")                         \
-  X(kRollUnsynced, "a segment is begun before the one before it is durable")                      \
-  X(kFailedSyncIgnored, "after a failed sync the log goes on in the same file")                   \
-  X(kStartTrustsKernel, "a restart takes for durable what a failed sync has left in memory")      \
-  X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")     \
-  X(kChangeNotNoted, "a change is not noted for the store")                                       \
-  X(kEvictChanged, "an object leaves memory before it has been stored")                           \
-  X(kRemovedElementForgotten, "an element that was removed is looked for in the store")           \
-  X(kElementEvictedUnstored, "elements that a pass failed to store leave memory")                 \
-  X(kTableRemovedUnseen,                                                                          \
-    "a large collection is removed with elements that the remover had not seen")                  \
-  X(kTableRemovedWithCounters, "a large collection is removed without a look at its counters")    \
-  X(kStoreBeforeLog, "the store takes in what the log has not made durable")                      \
-  X(kStoredByEarlierPass, "what is to be stored now counts as stored by a pass under way")        \
-  X(kRepairKeepsVector, "a repaired partition begins with the vector of what it lost")            \
-  X(kRepairTakesAny, "a partition is repaired without what the log has beyond the peer's state")  \
-  X(kRepairNotLogged, "the state of a repaired partition is not logged")                          \
-  X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")       \
-  X(kSnapshotsMixed, "a snapshot is put together from parts of two, and is not verified")         \
-  X(kSnapshotWithGaps, "a snapshot with a missing piece is joined, and is not verified")          \
-  X(kPolicyDeletesUnlogged, "what a cache policy deletes goes without a record")                  \
-  X(kVolatilePolicyTakesAny, "a volatile cache policy deletes keys without expiry as well")       \
-  X(kReaderNotTold, "a command that lists elements in steps does not learn of changes")           \
-  X(kLastLogNotStored, "the number of shards changes before the last log is in the store")        \
-  X(kNumberNotedFirst, "the new number of shards is noted before any log is in the store")        \
-  X(kPositionBehind, "a log is removed before the store's position is where it ends")             \
-  X(kFormerPositionsLeft, "positions of former shards are left, and believed by new ones")        \
-  X(kFormerLogsLeft, "logs of former shards are left, and taken for theirs by new ones")          \
-  X(kFormerLeftUntilAfter, "what former shards left is removed after a change, not also before")  \
-  X(kNumberNotSynced, "the file with the number of shards is not synced")                         \
-  X(kOnePositionForAll, "the shards of a node share one position in the store")                   \
-  X(kRecordWritesTwice, "commands that write the same go into one record")                        \
-  X(kFoldsUnheard, "a replica folds its earlier runs without having heard from all others")       \
-  X(kFoldsAsItHas, "a replica folds its earlier runs although another one has more of them")      \
-  X(kFoldedRunUnknown, "records of a run that is folded are taken for new")                       \
-  X(kFoldNotStored, "the store forgets that runs are folded")                                     \
-  X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")                     \
-  X(kGroupNotStored, "a pass stores nothing of groups but their partitions' states")              \
-  X(kGroupTailNotStored, "a pass does not store the entries of groups that are not committed")    \
-  X(kGroupSaidUnsynced, "groups say what is written, without waiting for it to be synced")        \
-  X(kGroupBaseNotLogged, "a group takes a state over without its base in the log")                \
-  X(kGroupStateNotLogged, "a group takes a state over without it in the log")                     \
-  X(kGroupReadsEarly, "a group's read is executed before what it has to show is applied")         \
-  X(kGroupReadsUnconfirmed, "a leader answers reads without asking whether it still leads")       \
-  X(kSequentialReadsEarly, "a sequential read does not wait for what its client has seen")        \
-  X(kBoundedReadsAny, "a bounded read takes what there is, however old")                          \
-  X(kEntryByLocalClock, "an entry of a group is executed by the member's own clock")              \
-  X(kEntryByLocalChance, "an entry of a group is executed with random numbers of the member's")   \
-  X(kGroupClockGoesBack, "the clock of a group goes back when its leader's is behind")            \
-  X(kExpiryByLeadersClock, "a read hides what has expired by the leader's clock alone")           \
-  X(kWatchedWhenProposed, "what a transaction watches is compared when it is proposed")           \
-  X(kTransactionTorn, "the commands of a transaction are entries of their own")                   \
-  X(kOnceForgotten, "a request with an id is executed again")                                     \
-  X(kProposalsOfEarlierReigns, "what is proposed waits behind what an earlier reign has left")    \
-  X(kReplyOfAnotherEntry, "who has proposed an entry gets the reply to another in its place")     \
-  X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")              \
-  X(kMetaFoundedUnheard, "the metadata group is founded without hearing that nobody has it")      \
-  X(kMetaFormerMemberFounds, "who has lost its disk founds a group as the member that it was")    \
-  X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")         \
-  X(kMetaIdsReused, "ids of the partitions of a dropped keyspace are given out again")            \
-  X(kRefoundedUnheard, "a group is founded anew without hearing that nobody has it")
+#define EVEN_MUTANT_LIST(X)                                                                        \
+  X(kSkipDependencyCheck, "a record is joined before what it depends on")                          \
+  X(kReuseReplicaId, "a restarted node goes on under its old replica id")                          \
+  X(kWakeAll, "all records that wait for one replica are looked at when one of it has come")       \
+  X(kApplyTwice, "a record that was seen before is joined again")                                  \
+  X(kTieBrokenByArrival, "of concurrent values the one that arrives last is shown")                \
+  X(kJoinIgnoresVector, "a join brings back what this side has removed")                           \
+  X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                   \
+  X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")     \
+  X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")              \
+  X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along")  \
+  X(kPurgeForgetsExpiry, "giving an expired key up drops its expiry too")                          \
+  X(kPurgeUnheard, "an expired key is purged though another replica may have prolonged it")        \
+  X(kPurgeHeardUnseen, "a replica's records count as seen when it has only said that they are")    \
+  X(kPolicyDeletesLapsed, "a cache policy deletes what has expired, as far as this node knows")    \
+  X(kDigestMissesMember, "removing a set member leaves the digest as it was")                      \
+  X(kSnapshotKeepsAbsentKeys, "joining a snapshot keeps keys that it no longer has")               \
+  X(kRecoverySkipsFrame, "recovery drops the log's last intact frame")                             \
+  X(kServedUnreplayed, "a partition is served before the log's records of it are replayed")        \
+  X(kReplayedAfterFirstBatch, "a partition counts as replayed when a part of its records is")      \
+  X(kPassBeforeReplayed, "the store's position moves on before all of the log is replayed")        \
+  X(kFloorNotRecovered, "after a restart the log counts as whole, whatever it begins with")        \
+  X(kLinkBeforeReplayed, "replication begins before the log is replayed")                          \
+  X(kRollUnsynced, "a segment is begun before the one before it is durable")                       \
+  X(kFailedSyncIgnored, "after a failed sync the log goes on in the same file")                    \
+  X(kStartTrustsKernel, "a restart takes for durable what a failed sync has left in memory")       \
+  X(kTrimForgetsFloor, "a segment is removed without noting what the log can no longer send")      \
+  X(kChangeNotNoted, "a change is not noted for the store")                                        \
+  X(kEvictChanged, "an object leaves memory before it has been stored")                            \
+  X(kRemovedElementForgotten, "an element that was removed is looked for in the store")            \
+  X(kElementEvictedUnstored, "elements that a pass failed to store leave memory")                  \
+  X(kTableRemovedUnseen,                                                                           \
+    "a large collection is removed with elements that the remover had not seen")                   \
+  X(kTableRemovedWithCounters, "a large collection is removed without a look at its counters")     \
+  X(kStoreBeforeLog, "the store takes in what the log has not made durable")                       \
+  X(kStoredByEarlierPass, "what is to be stored now counts as stored by a pass under way")         \
+  X(kRepairKeepsVector, "a repaired partition begins with the vector of what it lost")             \
+  X(kRepairTakesAny, "a partition is repaired without what the log has beyond the peer's state")   \
+  X(kRepairNotLogged, "the state of a repaired partition is not logged")                           \
+  X(kRepairKeepsRows, "the rows of a repaired partition are written over the damaged ones")        \
+  X(kSnapshotsMixed, "a snapshot is put together from parts of two, and is not verified")          \
+  X(kSnapshotWithGaps, "a snapshot with a missing piece is joined, and is not verified")           \
+  X(kPolicyDeletesUnlogged, "what a cache policy deletes goes without a record")                   \
+  X(kVolatilePolicyTakesAny, "a volatile cache policy deletes keys without expiry as well")        \
+  X(kReaderNotTold, "a command that lists elements in steps does not learn of changes")            \
+  X(kLastLogNotStored, "the number of shards changes before the last log is in the store")         \
+  X(kNumberNotedFirst, "the new number of shards is noted before any log is in the store")         \
+  X(kPositionBehind, "a log is removed before the store's position is where it ends")              \
+  X(kFormerPositionsLeft, "positions of former shards are left, and believed by new ones")         \
+  X(kFormerLogsLeft, "logs of former shards are left, and taken for theirs by new ones")           \
+  X(kFormerLeftUntilAfter, "what former shards left is removed after a change, not also before")   \
+  X(kNumberNotSynced, "the file with the number of shards is not synced")                          \
+  X(kOnePositionForAll, "the shards of a node share one position in the store")                    \
+  X(kRecordWritesTwice, "commands that write the same go into one record")                         \
+  X(kFoldsUnheard, "a replica folds its earlier runs without having heard from all others")        \
+  X(kFoldsAsItHas, "a replica folds its earlier runs although another one has more of them")       \
+  X(kFoldedRunUnknown, "records of a run that is folded are taken for new")                        \
+  X(kFoldNotStored, "the store forgets that runs are folded")                                      \
+  X(kDeleteWinsOverConcurrent, "a delete removes concurrent updates as well")                      \
+  X(kGroupNotStored, "a pass stores nothing of groups but their partitions' states")               \
+  X(kGroupTailNotStored, "a pass does not store the entries of groups that are not committed")     \
+  X(kGroupSaidUnsynced, "groups say what is written, without waiting for it to be synced")         \
+  X(kGroupBaseNotLogged, "a group takes a state over without its base in the log")                 \
+  X(kGroupStateNotLogged, "a group takes a state over without it in the log")                      \
+  X(kGroupReadsEarly, "a group's read is executed before what it has to show is applied")          \
+  X(kGroupReadsUnconfirmed, "a leader answers reads without asking whether it still leads")        \
+  X(kSequentialReadsEarly, "a sequential read does not wait for what its client has seen")         \
+  X(kBoundedReadsAny, "a bounded read takes what there is, however old")                           \
+  X(kEntryByLocalClock, "an entry of a group is executed by the member's own clock")               \
+  X(kEntryByLocalChance, "an entry of a group is executed with random numbers of the member's")    \
+  X(kGroupClockGoesBack, "the clock of a group goes back when its leader's is behind")             \
+  X(kExpiryByLeadersClock, "a read hides what has expired by the leader's clock alone")            \
+  X(kWatchedWhenProposed, "what a transaction watches is compared when it is proposed")            \
+  X(kTransactionTorn, "the commands of a transaction are entries of their own")                    \
+  X(kOnceForgotten, "a request with an id is executed again")                                      \
+  X(kProposalsOfEarlierReigns, "what is proposed waits behind what an earlier reign has left")     \
+  X(kReplyOfAnotherEntry, "who has proposed an entry gets the reply to another in its place")      \
+  X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")               \
+  X(kMetaFoundedUnheard, "the metadata group is founded without hearing that nobody has it")       \
+  X(kMetaFormerMemberFounds, "who has lost its disk founds a group as the member that it was")     \
+  X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")          \
+  X(kMetaIdsReused, "ids of the partitions of a dropped keyspace are given out again")             \
+  X(kRefoundedUnheard, "a group is founded anew without hearing that nobody has it")               \
+  X(kAnswersUnseen, "a replica says that it has seen what it has not")                             \
+  X(kAnswersUnreleased, "a replica says what it has seen before that is as durable as it must be") \
+  X(kAnswersCountTwice, "each answer of a replica counts as two")                                  \
+  X(kQuorumReadBehind, "a quorum read does not wait for what the others have said")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

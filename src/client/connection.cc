@@ -429,9 +429,11 @@ Connection::Block Connection::execute_inner(const Command& command, Args args, b
 }
 
 std::unique_ptr<RequestOptions> Connection::options_of(bool writes, bool strong,
-                                                       RequestOptions* options) {
+                                                       RequestOptions* options,
+                                                       cluster::Level keyspace) {
   constexpr auto kDefault = cluster::Level::Kind::kDefault;
-  const cluster::Level level = writes ? session_.write_level : session_.read_level;
+  cluster::Level level = writes ? session_.write_level : session_.read_level;
+  if (level.kind == kDefault) level = keyspace;
   if (options == nullptr && !strong && level.kind == kDefault) return nullptr;
   auto out = options != nullptr ? std::make_unique<RequestOptions>(*options)
                                 : std::make_unique<RequestOptions>();
@@ -441,14 +443,21 @@ std::unique_ptr<RequestOptions> Connection::options_of(bool writes, bool strong,
   return out;
 }
 
+cluster::Level Connection::keyspace_level(const Command& command, Args args, bool writes) const {
+  if (!thread_.any_levels()) return {};
+  return level_of_keyspaces(thread_.keyspaces(), command, args, writes,
+                            thread_.node().config.cluster.replicas);
+}
+
 Connection::Block Connection::execute_keys(const Command& command, Args args, const Lookup* lookup,
                                            RequestOptions* options) {
   const Route route = thread_.router().route(command, args);
   std::unique_ptr<RequestOptions> wanted;
   const bool strong = route.where == Route::Where::kStrong;
-  if ((strong || options != nullptr || session_.has_levels()) &&
+  const bool writes = (command.flags & kWrite) != 0;
+  if ((strong || options != nullptr || session_.has_levels() || thread_.any_levels()) &&
       (command.scope == Scope::kAll || !command.keys.none())) {
-    wanted = options_of((command.flags & kWrite) != 0, strong, options);
+    wanted = options_of(writes, strong, options, keyspace_level(command, args, writes));
   }
   const bool here = route.where == Route::Where::kHere && !wanted;
   if (command.scope == Scope::kAll && thread_.node().replaying > 0) {
@@ -469,12 +478,18 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     return Block::kNone;
   }
   // Commands on one key stay in order by themselves: the same key takes the same way, and those to
-  // one group the same lane. Others neither overtake nor are overtaken; nor is what is executed here
-  // in steps, so that a client has one such reply in the making and not one for each request of a
-  // pipeline.
-  const bool in_order = route.where == Route::Where::kOtherShard || strong ||
-                        (route.where == Route::Where::kOtherNodes &&
-                         command.scope == Scope::kKeys && command.keys.one());
+  // one group the same lane. Others neither overtake nor are overtaken; nor is what is executed
+  // here in steps, so that a client has one such reply in the making and not one for each request
+  // of a pipeline. What is to be at several replicas has its place in the order only if it is
+  // written right here.
+  const bool at_once = route.where == Route::Where::kHere && writes && command.keys.one() &&
+                       !thread_.shard().any_cold();
+  const bool in_order = wanted && is_quorum(wanted->level) && !strong
+                            ? at_once
+                            : route.where == Route::Where::kOtherShard || strong ||
+                                  (route.where == Route::Where::kOtherNodes &&
+                                   command.scope == Scope::kKeys && command.keys.one());
+  if (writes && route.where == Route::Where::kOtherNodes) session_.wrote_elsewhere = true;
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
   waiting_for_slots_ = !in_order;
   const std::uint64_t slot = open_slot();
@@ -557,7 +572,12 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   executing_ = true;
   OwnedRequest request = std::exchange(execution.request, {});
   execution.request.resp3 = request.resp3;
-  request.options = options_of(request.writes(), thread_.any_strong(), options);
+  cluster::Level level;
+  request.for_each_part([&](const OwnedRequest& part) {
+    const cluster::Level of_part = keyspace_level(*part.command, part.args, request.writes());
+    if (level.kind == cluster::Level::Kind::kDefault) level = of_part;
+  });
+  request.options = options_of(request.writes(), thread_.any_strong(), options, level);
   thread_.router().submit(std::move(request),
                           [weak = weak_from_this(), wanted = replies_wanted(),
                            execution = std::move(execution)](std::string reply) mutable {

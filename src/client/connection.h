@@ -119,7 +119,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Block execute_keys(const Command& command, Args args, const Lookup* lookup,
                      RequestOptions* options);
   // What is asked for of a request, by itself or by its connection; null: nothing.
-  std::unique_ptr<RequestOptions> options_of(bool writes, bool strong, RequestOptions* options);
+  // `keyspace`: the level of its keyspace, for a request that asks for none.
+  std::unique_ptr<RequestOptions> options_of(bool writes, bool strong, RequestOptions* options,
+                                             cluster::Level keyspace);
+  cluster::Level keyspace_level(const Command& command, Args args, bool writes) const;
   Block execute_watch(const Command& command, Args args);
   Block execute_exec(const Command& command, Args args, RequestOptions* options);
   void finish_exec(Transaction::Execution execution, std::string_view reply);

@@ -215,6 +215,8 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"config", execute_config},
       {"memory", execute_memory},
       {"slowlog", execute_slowlog},
+      {"wait", execute_wait},
+      {"waitaof", execute_waitaof},
       {"even.backup", execute_backup},
       {"even.consistency", execute_consistency},
       {"even.groups", execute_groups},

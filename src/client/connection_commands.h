@@ -35,6 +35,8 @@ void execute_info(Connection& connection, Args args);
 void execute_memory(Connection& connection, Args args);
 void execute_slowlog(Connection& connection, Args args);
 void execute_fault(Connection& connection, Args args);
+void execute_wait(Connection& connection, Args args);
+void execute_waitaof(Connection& connection, Args args);
 
 // What EVEN.WITH and EVEN.ONCE ask for, of words that begin with one of them, into `options`;
 // returns the words of the command that they are about. The error is a reply's text.

@@ -115,9 +115,15 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
       if (level.kind == Kind::kOne || level.kind == Kind::kDefault) continue;
+      if (is_quorum(level)) {
+        if (const auto replicas = replicas_of(level, keyspace.replicas); !replicas) {
+          return fail(replicas.error().message);
+        }
+        continue;
+      }
       return fail(
-          fmt::format("CONSISTENCY {} is not supported in eventual keyspaces yet: there is ONE; "
-                      "MODE STRONG has more",
+          fmt::format("CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
+                      "TWO, THREE, numbers, QUORUM and ALL; MODE STRONG has more",
                       cluster::to_string(level)));
     }
     return {};

@@ -31,6 +31,8 @@ struct Session {
   // EVEN.CONSISTENCY; kDefault: what the keyspace says.
   cluster::Level read_level;
   cluster::Level write_level;
+  // Since the last WAIT, a key that this node does not hold.
+  bool wrote_elsewhere = false;
   bool has_levels() const {
     constexpr auto kDefault = cluster::Level::Kind::kDefault;
     return read_level.kind != kDefault || write_level.kind != kDefault;

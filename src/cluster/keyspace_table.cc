@@ -101,6 +101,12 @@ KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspa
   std::ranges::stable_sort(by_prefix_, std::ranges::greater(),
                            [this](std::size_t i) { return keyspaces_[i].prefix.size(); });
   any_strong_ = std::ranges::any_of(keyspaces_, &Keyspace::strong);
+  const auto asks_for_more = [](Level level) {
+    return level.kind != Level::Kind::kDefault && level.kind != Level::Kind::kOne;
+  };
+  any_levels_ = std::ranges::any_of(keyspaces_, [&](const Keyspace& keyspace) {
+    return !keyspace.strong && (asks_for_more(keyspace.read) || asks_for_more(keyspace.write));
+  });
 }
 
 const Keyspace* KeyspaceTable::find(std::string_view name) const {

@@ -56,6 +56,8 @@ class KeyspaceTable {
   // Null: `default`, or none.
   const Keyspace* of_partition(PartitionId partition) const;
   bool any_strong() const { return any_strong_; }
+  // Whether requests to some eventual keyspace are at another level than ONE.
+  bool any_levels() const { return any_levels_; }
   // Whether it was of a keyspace that has been dropped.
   bool was_dropped(PartitionId partition) const {
     return partition < next_ && of_partition(partition) == nullptr;
@@ -75,6 +77,7 @@ class KeyspaceTable {
   std::vector<std::size_t> by_prefix_;  // places in keyspaces_, longest prefix first
   std::uint32_t next_ = 0;
   bool any_strong_ = false;
+  bool any_levels_ = false;
 };
 
 // The nodes that keep a partition of a strong keyspace, in order of preference: the first of the

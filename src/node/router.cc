@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "engine/cmd_scan.h"
+#include "node/quorum_requests.h"
 #include "node/shard_thread.h"
 #include "node/strong_lane.h"
 #include "resp/resp_merge.h"
@@ -90,9 +91,11 @@ std::string refusal_of_eventual(const RequestOptions& options) {
   }
   using Kind = cluster::Level::Kind;
   if (options.level.kind == Kind::kDefault || options.level.kind == Kind::kOne) return {};
+  if (is_quorum(options.level)) return {};
   return fmt::format(
-      "-CONSISTENCY {} is not supported in eventual keyspaces yet: there is ONE; a strong keyspace "
-      "(EVEN.KEYSPACE CREATE ... MODE STRONG) has more\r\n",
+      "-CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, TWO, THREE, "
+      "numbers, QUORUM and ALL; a strong keyspace (EVEN.KEYSPACE CREATE ... MODE STRONG) has "
+      "more\r\n",
       cluster::to_string(options.level));
 }
 
@@ -205,6 +208,11 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
   if (request.options && route.where != Route::Where::kStrong) {
     std::string refusal = refusal_of_eventual(*request.options);
     if (!refusal.empty()) return sink(std::move(refusal));
+    const bool elsewhere = route.where == Route::Where::kOtherNodes && !request.about_all();
+    if (is_quorum(request.options->level) && !elsewhere &&
+        route.where != Route::Where::kSeveralGroups) {
+      return thread_.quorum().submit(std::move(request), std::move(sink));
+    }
   }
   switch (route.where) {
     case Route::Where::kStrong:
@@ -581,8 +589,9 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
   gathering->missing = gathering->parts.size();
   std::size_t index = 0;
   for (const auto& [target, part_words] : words) {
-    send_part(target, OwnedRequest::copy(command, part_words, request.resp3, request.client),
-              gathering->take(gathering, index++));
+    OwnedRequest part = OwnedRequest::copy(command, part_words, request.resp3, request.client);
+    if (request.options) part.options = std::make_unique<RequestOptions>(*request.options);
+    send_part(target, std::move(part), gathering->take(gathering, index++));
   }
 }
 

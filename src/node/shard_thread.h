@@ -35,6 +35,7 @@
 #include "net/client_poller.h"
 #include "node/lease.h"
 #include "node/node_context.h"
+#include "node/quorum_requests.h"
 #include "node/rate_meter.h"
 #include "node/router.h"
 #include "node/strong_requests.h"
@@ -103,9 +104,12 @@ class ShardThread {
   ClientPoller& poller() { return poller_; }
   Forwarder& forwarder() { return forwarder_; }
   StrongRequests& strong() { return strong_; }
+  QuorumRequests& quorum() { return quorum_; }
   // By which this thread and its shard look up keys.
   const cluster::KeyspaceTable& keyspaces() const { return *keyspaces_; }
   bool any_strong() const { return any_strong_; }
+  // Whether some eventual keyspace has another level than ONE.
+  bool any_levels() const { return keyspaces_->any_levels(); }
   CommandStats& stats() { return stats_; }
   ClientTraffic& traffic() { return traffic_; }
   // What a unit of CommandTimer::counter() is worth.
@@ -205,6 +209,7 @@ class ShardThread {
   Router router_;
   Forwarder forwarder_;
   StrongRequests strong_;
+  QuorumRequests quorum_{*this};
   PeerHub peers_;
   std::shared_ptr<const cluster::KeyspaceTable> keyspaces_ =
       std::make_shared<cluster::KeyspaceTable>();

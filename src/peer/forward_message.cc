@@ -22,22 +22,25 @@ Result<Message> decode(std::string_view bytes, Read read_message) {
 }  // namespace
 
 std::string encode_forward_request(std::uint64_t id, bool resp3, Args args,
-                                   std::span<const PartitionId> within) {
+                                   std::span<const PartitionId> within, cluster::Level level) {
   msgpack::sbuffer buffer;
   msgpack::packer packer(buffer);
-  packer.pack_array(4);
+  packer.pack_array(5);
   packer.pack(id);
   packer.pack(resp3);
   packer.pack_array(static_cast<std::uint32_t>(args.size()));
   for (std::string_view arg : args) pack_binary(packer, arg);
   packer.pack_array(static_cast<std::uint32_t>(within.size()));
   for (const PartitionId partition : within) packer.pack(partition);
+  packer.pack_array(2);
+  packer.pack(static_cast<std::uint8_t>(level.kind));
+  packer.pack(level.number);
   return messagepack::bytes_of(buffer);
 }
 
 Result<ForwardRequest> decode_forward_request(std::string_view bytes) {
   return decode<ForwardRequest>(bytes, [](const msgpack::object& object, ForwardRequest& request) {
-    if (!is_array(object, 4)) return false;
+    if (!is_array(object, 5) || !is_array(object.via.array.ptr[4], 2)) return false;
     const msgpack::object* part = object.via.array.ptr;
     if (!read(part[0], request.id) || !read(part[1], request.resp3) ||
         part[2].type != msgpack::type::ARRAY || part[3].type != msgpack::type::ARRAY) {
@@ -54,6 +57,11 @@ Result<ForwardRequest> decode_forward_request(std::string_view bytes) {
       if (!request.within.empty() && id <= request.within.back()) return false;
       request.within.push_back(id);
     }
+    const msgpack::object* level = part[4].via.array.ptr;
+    std::uint8_t kind = 0;
+    if (!read(level[0], kind) || !read(level[1], request.level.number)) return false;
+    if (kind > static_cast<std::uint8_t>(cluster::Level::Kind::kLinearizable)) return false;
+    request.level.kind = static_cast<cluster::Level::Kind>(kind);
     return !request.args.empty();
   });
 }

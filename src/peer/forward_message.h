@@ -1,5 +1,5 @@
 // Messages by which a node has another one execute a client's request. MessagePack arrays:
-//   request: [id, resp3, [word, ...], [partition, ...]]
+//   request: [id, resp3, [word, ...], [partition, ...], [kind of level, number]]
 //   reply:   [id, RESP bytes]
 // Words and bytes are binary. A command over the whole database is about the partitions that are
 // listed; with any other command there are none.
@@ -13,6 +13,7 @@
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "cluster/level.h"
 #include "engine/command.h"
 
 namespace even {
@@ -22,6 +23,7 @@ struct ForwardRequest {
   bool resp3 = false;
   std::vector<std::string> args;    // at least one
   std::vector<PartitionId> within;  // ascending
+  cluster::Level level;
   bool operator==(const ForwardRequest&) const = default;
 };
 
@@ -32,7 +34,7 @@ struct ForwardReply {
 };
 
 std::string encode_forward_request(std::uint64_t id, bool resp3, Args args,
-                                   std::span<const PartitionId> within);
+                                   std::span<const PartitionId> within, cluster::Level level = {});
 Result<ForwardRequest> decode_forward_request(std::string_view bytes);
 std::string encode_forward_reply(std::uint64_t id, std::string_view reply);
 Result<ForwardReply> decode_forward_reply(std::string_view bytes);

@@ -20,8 +20,10 @@ void Forwarder::forward(NodeNumber node, const OwnedRequest& request, ReplySink 
   }
   const std::uint64_t id = next_id_++;
   pending_.emplace(id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink)});
-  thread_.peers().send(node, FrameType::kForwardRequest,
-                       encode_forward_request(id, request.resp3, request.args, request.within));
+  const cluster::Level level = request.options ? request.options->level : cluster::Level{};
+  thread_.peers().send(
+      node, FrameType::kForwardRequest,
+      encode_forward_request(id, request.resp3, request.args, request.within, level));
 }
 
 void Forwarder::receive_reply(NodeNumber node, const ForwardReply& reply) {
@@ -52,6 +54,10 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3, {from, {}});
   owned.within = request.within;
   owned.of_peer = true;
+  if (is_quorum(request.level)) {
+    owned.options = std::make_unique<RequestOptions>();
+    owned.options->level = request.level;
+  }
   thread_.router().submit(std::move(owned), std::move(reply), false);
 }
 

@@ -16,6 +16,8 @@ enum class Kind : std::uint8_t {
   kGroups = 7,
   kMeta = 8,
   kFormer = 9,
+  kAsk = 10,
+  kAnswer = 11,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -35,6 +37,27 @@ bool get_vector(ByteReader& in, VersionVector& vector) {
     const ReplicaId replica{in.get<std::uint64_t>()};
     const auto bits = in.get<std::uint64_t>();
     if (in.ok() && !vector.add_bits(replica, bits)) return false;
+  }
+  return true;
+}
+
+void put_reach(std::string& out, const PartitionReach& reach) {
+  put_little_endian(out, static_cast<std::uint16_t>(reach.size()));
+  for (const auto& [partition, vector] : reach) {
+    put_little_endian(out, partition);
+    put_vector(out, vector);
+  }
+}
+
+// False if partitions do not ascend, or a vector is none.
+bool get_reach(ByteReader& in, PartitionReach& reach) {
+  const auto partitions = in.get<std::uint16_t>();
+  for (std::uint16_t i = 0; i < partitions && in.ok(); ++i) {
+    const auto partition = in.get<PartitionId>();
+    VersionVector vector;
+    if (!get_vector(in, vector)) return false;
+    if (in.ok() && !reach.empty() && partition <= reach.back().first) return false;
+    reach.emplace_back(partition, std::move(vector));
   }
   return true;
 }
@@ -160,6 +183,26 @@ Result<PeerMessage> decode_former(ByteReader& in) {
   return message;
 }
 
+constexpr std::uint8_t kAskSynced = 1;
+constexpr std::uint8_t kAskLearns = 2;
+
+Result<PeerMessage> decode_ask(ByteReader& in) {
+  AskMessage message;
+  message.id = in.get<std::uint64_t>();
+  const auto flags = in.get<std::uint8_t>();
+  message.synced = (flags & kAskSynced) != 0;
+  message.learns = (flags & kAskLearns) != 0;
+  if (!get_reach(in, message.reach)) return fail("malformed question: its partitions are none");
+  return message;
+}
+
+Result<PeerMessage> decode_answer(ByteReader& in) {
+  AnswerMessage message;
+  message.id = in.get<std::uint64_t>();
+  if (!get_reach(in, message.seen)) return fail("malformed answer: its partitions are none");
+  return message;
+}
+
 }  // namespace
 
 std::string encode_report(const ReportMessage& message) {
@@ -226,9 +269,25 @@ std::string encode_former(const FormerMessage& message) {
   return out;
 }
 
-bool is_of_groups(std::string_view message) {
-  return !message.empty() &&
-         static_cast<std::uint8_t>(message.front()) >= static_cast<std::uint8_t>(Kind::kGroups);
+std::string encode_ask(const AskMessage& message) {
+  std::string out = begin(Kind::kAsk);
+  put_little_endian(out, message.id);
+  put_little_endian(out, static_cast<std::uint8_t>((message.synced ? kAskSynced : 0) |
+                                                   (message.learns ? kAskLearns : 0)));
+  put_reach(out, message.reach);
+  return out;
+}
+
+std::string encode_answer(const AnswerMessage& message) {
+  std::string out = begin(Kind::kAnswer);
+  put_little_endian(out, message.id);
+  put_reach(out, message.seen);
+  return out;
+}
+
+bool is_of_replication(std::string_view message) {
+  return message.empty() ||
+         static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
 }
 
 RecordsBuilder::RecordsBuilder(std::uint64_t number) : message_(begin(Kind::kRecords)) {
@@ -277,6 +336,12 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kFormer:
       message = decode_former(in);
+      break;
+    case Kind::kAsk:
+      message = decode_ask(in);
+      break;
+    case Kind::kAnswer:
+      message = decode_answer(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

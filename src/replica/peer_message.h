@@ -107,12 +107,29 @@ struct FormerMessage {
   std::vector<std::pair<PartitionId, FormerState>> groups;
 };
 
-using PeerMessage =
-    std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
-                 SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage>;
+// Of partitions, ascending, what has been seen or is to be.
+using PartitionReach = std::vector<std::pair<PartitionId, VersionVector>>;
 
-// Whether it is one of the last three, by its first byte.
-bool is_of_groups(std::string_view message);
+// "Answer when you have seen all of this": as durable as the receiver's log's policy promises, or
+// synced. See replica/quorum.h.
+struct AskMessage {
+  std::uint64_t id = 0;
+  bool synced = false;
+  bool learns = false;  // and say what you have seen
+  PartitionReach reach;
+};
+
+struct AnswerMessage {
+  std::uint64_t id = 0;
+  PartitionReach seen;  // if that was asked for
+};
+
+using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
+                                 SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage,
+                                 FormerMessage, AskMessage, AnswerMessage>;
+
+// Whether it is one of the first six, by its first byte.
+bool is_of_replication(std::string_view message);
 
 std::string encode_report(const ReportMessage& message);
 std::string encode_ack(const AckMessage& message);
@@ -121,6 +138,8 @@ std::string encode_piece(const SnapshotPiece& message);
 std::string encode_progress(const SnapshotProgress& message);
 std::string encode_meta(const MetaMessage& message);
 std::string encode_former(const FormerMessage& message);
+std::string encode_ask(const AskMessage& message);
+std::string encode_answer(const AnswerMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

@@ -174,8 +174,8 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
 TEST(PeerMessage, SaysWhoHasFoundedTheMetadataGroup) {
   const std::string bytes =
       encode_meta({.founded = true, .voters = {0x10007, 0x20008}, .former = {3, 77}});
-  EXPECT_TRUE(is_of_groups(bytes));
-  EXPECT_FALSE(is_of_groups(encode_ack({1})));
+  EXPECT_FALSE(is_of_replication(bytes));
+  EXPECT_TRUE(is_of_replication(encode_ack({1})));
   const auto message = decoded<MetaMessage>(bytes);
   EXPECT_TRUE(message.founded);
   EXPECT_EQ(message.former, (FormerState{3, 77}));
@@ -188,7 +188,7 @@ TEST(PeerMessage, SaysWhoHasFoundedTheMetadataGroup) {
 
 TEST(PeerMessage, SaysWhichGroupsTheSenderIsNoMemberOf) {
   const std::string bytes = encode_former({.groups = {{258, {4, 17}}, {300, {}}}});
-  EXPECT_TRUE(is_of_groups(bytes));
+  EXPECT_FALSE(is_of_replication(bytes));
   const auto message = decoded<FormerMessage>(bytes);
   EXPECT_THAT(message.groups, ::testing::ElementsAre(::testing::Pair(258, FormerState{4, 17}),
                                                      ::testing::Pair(300, FormerState{})));
@@ -198,8 +198,32 @@ TEST(PeerMessage, SaysWhichGroupsTheSenderIsNoMemberOf) {
   EXPECT_FALSE(decode_peer_message(bytes + 'x'));
 }
 
+TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
+  VersionVector vector;
+  vector.add({ReplicaId::make(1, 2, 3), 40});
+  const AskMessage ask{77, true, false, {{1, vector}, {9, {}}}};
+  const std::string asked = encode_ask(ask);
+  EXPECT_FALSE(is_of_replication(asked));
+  const auto question = decoded<AskMessage>(asked);
+  EXPECT_EQ(question.id, 77u);
+  EXPECT_TRUE(question.synced);
+  EXPECT_FALSE(question.learns);
+  EXPECT_EQ(question.reach, ask.reach);
+  const std::string answered = encode_answer({78, ask.reach});
+  const auto answer = decoded<AnswerMessage>(answered);
+  EXPECT_EQ(answer.id, 78u);
+  EXPECT_EQ(answer.seen, ask.reach);
+  for (const std::string& bytes : {asked, answered}) {
+    for (std::size_t size = 1; size < bytes.size(); ++size) {
+      EXPECT_FALSE(decode_peer_message(bytes.substr(0, size)));
+    }
+    EXPECT_FALSE(decode_peer_message(bytes + 'x'));
+  }
+  EXPECT_FALSE(decode_peer_message(encode_answer({78, {{9, {}}, {1, {}}}})));
+}
+
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x0a").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x0c").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

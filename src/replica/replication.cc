@@ -100,7 +100,7 @@ Result<> Replication::receive(NodeNumber node, std::string_view message) {
     on_progress(peer, *progress);
     return {};
   }
-  if (is_of_groups(message)) return fail("a message that is not about replication");
+  if (!is_of_replication(message)) return fail("a message that is not about replication");
   on_ack(peer, std::get<AckMessage>(*decoded));
   return {};
 }

@@ -13,6 +13,7 @@
 #include "replica/key_eviction.h"
 #include "replica/meta_group.h"
 #include "replica/projection.h"
+#include "replica/quorum.h"
 #include "replica/recovery.h"
 #include "replica/replication.h"
 
@@ -89,7 +90,8 @@ struct Shard::Impl {
         key_eviction(core),
         expiry_sweep(core, replication),
         groups(core, transport),
-        meta(core, groups, transport) {
+        meta(core, groups, transport),
+        quorum(core, transport, [this] { return released(); }) {
     core.log.on_progress([this] {
       if (released_callback) released_callback();
     });
@@ -112,6 +114,7 @@ struct Shard::Impl {
     }
   }
   void trim();
+  LogPosition released() const;
   // Whether a key is in a strong keyspace: then who has led the command here does not know of that
   // yet, another thread or node.
   bool any_strong(const Command& command, Args args) const {
@@ -132,6 +135,7 @@ struct Shard::Impl {
   ExpirySweep expiry_sweep;
   Groups groups;
   MetaGroup meta;
+  Quorum quorum;
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
   std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
@@ -387,25 +391,64 @@ void Shard::end_turn() {
   // What is durable may let groups write more.
   if (impl_->groups.complete()) impl_->has_more = true;
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
+  impl_->quorum.end_turn();
 }
 
 bool Shard::has_more() const {
   return impl_->has_more || impl_->groups.has_more() || impl_->replication.has_more();
 }
 
-LogPosition Shard::released() const {
-  const Log& log = impl_->core.log;
+LogPosition Shard::Impl::released() const {
   const bool durable =
-      impl_->core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
-  if (EVEN_MUTANT(kReplyBeforeWritten)) return log.next_frame();
-  return durable ? log.durable() : log.end();
+      core.options.log.fsync == FsyncPolicy::kAlways && !EVEN_MUTANT(kReplyBeforeDurable);
+  if (EVEN_MUTANT(kReplyBeforeWritten)) return core.log.next_frame();
+  return durable ? core.log.durable() : core.log.end();
 }
+
+LogPosition Shard::released() const { return impl_->released(); }
 
 std::optional<std::string> Shard::release_error() const {
   const Log& log = impl_->core.log;
   if (!log.stuck()) return std::nullopt;
   return "MISCONF the outcome of this request is unknown: " + *log.error();
 }
+
+PartitionReach Shard::reach_of(std::span<const PartitionId> partitions, bool own) {
+  ShardCore& core = impl_->core;
+  core.close_all();
+  PartitionReach reach;
+  for (const PartitionId id : partitions) {
+    const VersionVector& seen = core.at(id).state.vector();
+    VersionVector& wanted = reach.emplace_back(id, VersionVector()).second;
+    if (!own) {
+      wanted = seen;
+    } else if (const std::uint64_t made = seen[core.self]; made > 0) {
+      wanted.add({core.self, made});
+    }
+  }
+  return reach;
+}
+
+PartitionReach Shard::own_reach() {
+  std::vector<PartitionId> partitions;
+  for (const auto& partition : impl_->core.partitions()) {
+    if (partition->replicas.size() > 1) partitions.push_back(partition->id);
+  }
+  return reach_of(partitions, true);
+}
+
+void Shard::await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait,
+                       Answered done) {
+  impl_->quorum.await_seen(std::move(reach), count, wait, std::move(done));
+}
+
+void Shard::catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
+                     std::int64_t deadline_us, Answered done) {
+  impl_->quorum.catch_up(partitions, count, deadline_us, std::move(done));
+}
+
+LogPosition Shard::durable() const { return impl_->core.log.durable(); }
+void Shard::sync() { impl_->core.log.sync(); }
 
 void Shard::on_released(std::function<void()> callback) {
   impl_->released_callback = std::move(callback);
@@ -426,6 +469,7 @@ void Shard::tick() {
   if (!core.log.error()) impl_->unless_unreadable([this] { impl_->expiry_sweep.tick(); });
   impl_->groups.tick();
   impl_->meta.tick();
+  impl_->quorum.tick();
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   // What has been removed need not be made room for by removing more.
@@ -442,6 +486,7 @@ void Shard::link_up(ReplicaId peer) {
   impl_->core.close_all();
   impl_->groups.link_up(peer);
   impl_->meta.link_up(peer.node());
+  impl_->quorum.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
   if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
     impl_->peers_up.insert_or_assign(peer.node(), peer);
@@ -453,17 +498,24 @@ void Shard::link_down(NodeNumber peer) {
   impl_->peers_up.erase(peer);
   impl_->groups.link_down(peer);
   impl_->meta.link_down(peer);
+  impl_->quorum.link_down(peer);
   impl_->replication.link_down(peer);
 }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
-  if (is_of_groups(message)) {
-    const auto decoded = decode_peer_message(message);
+  if (!is_of_replication(message)) {
+    auto decoded = decode_peer_message(message);
     if (!decoded) return std::unexpected(decoded.error());
     if (const auto* groups = std::get_if<GroupsMessage>(&*decoded)) {
       return impl_->groups.receive(peer, *groups);
     }
     if (const auto* former = std::get_if<FormerMessage>(&*decoded)) {
       return impl_->meta.receive(peer, *former);
+    }
+    if (auto* ask = std::get_if<AskMessage>(&*decoded)) {
+      return impl_->quorum.receive(peer, std::move(*ask));
+    }
+    if (const auto* answer = std::get_if<AnswerMessage>(&*decoded)) {
+      return impl_->quorum.receive(peer, *answer);
     }
     return impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
   }

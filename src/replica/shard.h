@@ -32,6 +32,7 @@
 #include "log/log.h"
 #include "replica/cache_policy.h"
 #include "replica/cache_shares.h"
+#include "replica/peer_message.h"
 #include "replica/strong.h"
 #include "store/row_store.h"
 
@@ -183,6 +184,13 @@ struct PeerStatus {
   double delay_sum_seconds = 0;
 };
 
+// How await_seen() waits.
+struct QuorumWait {
+  std::int64_t deadline_us = 0;  // monotonic
+  bool synced = false;           // the others' logs, whatever their policy
+  LogPosition durable = 0;       // and up to where this node's
+};
+
 struct PartitionStatus {
   PartitionId partition;
   VersionVector vector;
@@ -241,6 +249,21 @@ class Shard {
   bool fetch(std::span<const Need> needs, std::function<void()> done);
   // Whether fetch() can have anything to do.
   bool any_cold() const;
+
+  // --- Other replicas of partitions of this shard (replica/quorum.h, docs/quorums.md). Done takes
+  // how many of them, besides this one, have answered; it is called in a later turn.
+  using Answered = std::function<void(std::size_t replicas)>;
+  // What this node has seen of partitions, ascending; `own`: of what it has made itself in this
+  // run. Closes the turn's records.
+  PartitionReach reach_of(std::span<const PartitionId> partitions, bool own);
+  // Of all partitions that it holds and that have other replicas.
+  PartitionReach own_reach();
+  void await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait, Answered done);
+  void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
+                std::int64_t deadline_us, Answered done);
+  // How far the log is synced, and has it synced on.
+  LogPosition durable() const;
+  void sync();
 
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.

@@ -43,6 +43,7 @@ struct GroupNode final : Transport {
     }
     options.map = map;
     options.log.segment_bytes = 16 << 10;
+    options.log.fsync = fsync;
     options.pass_bytes = pass_bytes;
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
     store = rows.shard_store();
@@ -77,6 +78,7 @@ struct GroupNode final : Transport {
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;
+  FsyncPolicy fsync = LogOptions().fsync;
   sim::SimDisk disk{world.scheduler, random};
   sim::SimStore rows{world.scheduler, random};
   std::unique_ptr<RowStore> store;

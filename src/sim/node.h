@@ -111,6 +111,10 @@ class Node {
   consensus::MemberId member() const { return member_of(replica_); }
   std::uint64_t run_number() const { return run_number_; }
 
+  // The shard that a partition of it is in.
+  HostedShard& hosting(PartitionId partition) {
+    return *shards_[shard_of_partition(partition, shards())];
+  }
   std::vector<PartitionStatus> partitions() const;
   const PartitionState& state(PartitionId partition) const;
   bool write_error() const;

@@ -124,6 +124,12 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
       o.restart_every_us *= 10;
     }
   }
+  // What a majority has said to have must not be lost.
+  if (o.replicas > 1 && o.fsync == FsyncPolicy::kAlways && o.damage_every_us == 0 && !o.keyspaces &&
+      random.chance(0.7)) {
+    o.wipe = o.restore = 0;
+    o.quorum_every_us = among(1'000, 5'000, 20'000);
+  }
   return o;
 }
 
@@ -143,7 +149,7 @@ std::string RunOptions::describe() const {
       "groups={} keyspaces={} group_replicas={} strong_clients={} strong_think={}us "
       "strong_patience={}ms "
       "strong_patient={} "
-      "group_log={} depose_every={}ms crash_when_answered={}",
+      "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -154,7 +160,7 @@ std::string RunOptions::describe() const {
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
       group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
-      group_log_bytes, depose_every_us / 1000, crash_when_answered);
+      group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us);
 }
 
 }  // namespace even::sim

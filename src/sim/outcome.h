@@ -27,6 +27,8 @@ struct Outcome {
   std::uint64_t strong_checked = 0;   // operations on strong partitions, in their histories
   std::uint64_t undecided_keys = 0;   // of those histories
   std::uint64_t leaders = 0;          // of groups, that there were
+  std::uint64_t quorum_writes = 0;    // answered by as many as they needed
+  std::uint64_t quorum_reads = 0;
   double simulated_seconds = 0;
 };
 

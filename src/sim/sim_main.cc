@@ -51,6 +51,8 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.strong_checked += outcome.strong_checked;
     sum.undecided_keys += outcome.undecided_keys;
     sum.leaders += outcome.leaders;
+    sum.quorum_reads += outcome.quorum_reads;
+    sum.quorum_writes += outcome.quorum_writes;
     sum.simulated_seconds += outcome.simulated_seconds;
     if (outcome.violation) {
       ++failures;
@@ -67,12 +69,12 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
       "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {} listings, {} "
       "commands during replay; {} replies of groups with {} leaders, {} operations in histories, "
-      "{} "
-      "undecided keys; {:.0f} s of simulated time in {:.1f} s\n",
+      "{} undecided keys; {} reads and {} writes of quorums; {:.0f} s of simulated time in {:.1f} "
+      "s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
       sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.listings, sum.while_replaying,
-      sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys,
-      sum.simulated_seconds, seconds_since(start));
+      sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys, sum.quorum_reads,
+      sum.quorum_writes, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 

@@ -12,6 +12,7 @@
 #include "sim/keyspace_tables.h"
 #include "sim/network.h"
 #include "sim/node.h"
+#include "sim/quorum_clients.h"
 #include "sim/run.h"
 #include "sim/strong_clients.h"
 #include "sim/strong_groups.h"
@@ -101,6 +102,7 @@ class World {
   Node::Callbacks callbacks_;
   Nodes nodes_;
   std::optional<Strong> strong_;
+  std::optional<QuorumClients> quorums_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
   ShardId shards_;          // that each node is to have
@@ -144,6 +146,7 @@ World::World(Run& run)
         std::make_unique<Node>(run_, callbacks_, static_cast<NodeNumber>(n), run_.random.next()));
   }
   if (run.options.groups > 0) strong_.emplace(run_, nodes_);
+  if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
 }
 
 void World::receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message) {
@@ -496,6 +499,7 @@ void World::play() {
     strong_->clients.begin();
     if (strong_->keyspaces) strong_->keyspaces->begin();
   }
+  if (quorums_) quorums_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }

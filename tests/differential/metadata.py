@@ -2,7 +2,7 @@
 history of commands and arguments are left out; and of subcommands only those count that Even has."""
 
 # Newer than Redis 7.0, or Even's own.
-UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch", b"delifeq"}
+UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch", b"delifeq", b"waitaof"}
 # The same of arguments: SET ... IFEQ.
 NEWER_ARGUMENTS = {b"comparison-value"}
 

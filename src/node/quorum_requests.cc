@@ -1,0 +1,188 @@
+#include "node/quorum_requests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+using Kind = cluster::Level::Kind;
+
+constexpr std::int64_t kDeadlineMs = 5'000;  // in `default`
+constexpr std::int64_t kForwardedDeadlineMs = 4'000;
+
+}  // namespace
+
+bool is_quorum(cluster::Level level) {
+  return level.kind == Kind::kReplicas || level.kind == Kind::kQuorum || level.kind == Kind::kAll;
+}
+
+Result<std::size_t> replicas_of(cluster::Level level, std::size_t replicas) {
+  if (level.kind == Kind::kAll) return replicas;
+  if (level.kind == Kind::kQuorum) return replicas / 2 + 1;
+  if (level.kind != Kind::kReplicas) return 1;
+  if (level.number <= replicas) return level.number;
+  return fail(fmt::format("CONSISTENCY {} replicas cannot be had: each key has {}", level.number,
+                          replicas));
+}
+
+cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const Command& command,
+                                  Args args, bool writes, std::size_t replicas) {
+  cluster::Level most;
+  for_each_key(command, args, [&](std::string_view key) {
+    const cluster::Keyspace* keyspace = keyspaces.of_key(key);
+    if (keyspace == nullptr || keyspace->strong) return;
+    const cluster::Level level = writes ? keyspace->write : keyspace->read;
+    if (!is_quorum(level)) return;
+    const auto needed = [replicas](cluster::Level of) {
+      return replicas_of(of, replicas).value_or(replicas);
+    };
+    if (needed(level) > needed(most)) most = level;
+  });
+  return most;
+}
+
+void QuorumRequests::submit(OwnedRequest request, ReplySink sink) {
+  const NodeContext& node = thread_.node();
+  if (request.about_all()) {
+    return sink(
+        fmt::format("-CONSISTENCY {} is for commands about keys: what is asked of all keys is "
+                    "answered at ONE\r\n",
+                    cluster::to_string(request.options->level)));
+  }
+  auto call = std::make_shared<Call>();
+  call->level = request.options->level;
+  // Of another node's, that does not wait for so long.
+  const std::int64_t most_ms = request.of_peer ? kForwardedDeadlineMs : INT64_MAX;
+  call->deadline_ms = std::min(kDeadlineMs, most_ms);
+  std::map<ShardId, std::vector<PartitionId>> shares;
+  request.for_each_part([&](const OwnedRequest& part) {
+    for_each_key(*part.command, part.args, [&](std::string_view key) {
+      const PartitionId partition = node.placement.partition_of(key);
+      shares[node.shard_of[partition]].push_back(partition);
+      call->replicas = node.placement.replicas(partition).size();
+      const cluster::Keyspace* keyspace = thread_.keyspaces().of_key(key);
+      if (keyspace != nullptr) call->deadline_ms = std::min(keyspace->deadline_ms, most_ms);
+    });
+  });
+  for (auto& [shard, partitions] : shares) {
+    std::ranges::sort(partitions);
+    const auto rest = std::ranges::unique(partitions);
+    partitions.erase(rest.begin(), rest.end());
+    call->shares.emplace_back(shard, std::move(partitions));
+  }
+  const Result<std::size_t> needed = replicas_of(call->level, call->replicas);
+  if (!needed) return sink("-" + needed.error().message + "\r\n");
+  call->needed = *needed;
+  call->writes = request.writes();
+  call->deadline_us = thread_.clock().monotonic_us() + call->deadline_ms * 1'000;
+  request.options.reset();
+  call->request = std::move(request);
+  call->sink = std::move(sink);
+  take_step(call, count_reachable, &QuorumRequests::begin);
+}
+
+// --- Steps
+
+void QuorumRequests::take_step(const CallPointer& call, Step step,
+                               void (QuorumRequests::*next)(CallPointer)) {
+  call->missing = call->shares.size();
+  call->fewest = call->replicas;
+  for (std::size_t i = 0; i < call->shares.size(); ++i) take_part(call, i, step, next);
+}
+
+void QuorumRequests::take_part(const CallPointer& call, std::size_t share, Step step,
+                               void (QuorumRequests::*next)(CallPointer)) {
+  const auto& [shard, partitions] = call->shares[share];
+  // Back on the thread of the call.
+  auto taken = [this, call, next](std::size_t replicas) {
+    call->fewest = std::min(call->fewest, replicas);
+    if (--call->missing == 0) (this->*next)(call);
+  };
+  if (shard == thread_.id()) {
+    return thread_.lease().when_free([this, call, step, &partitions, taken]() mutable {
+      step(thread_, *call, partitions, std::move(taken));
+    });
+  }
+  thread_.send_to(
+      shard, [call, step, from = thread_.id(), &partitions, taken](ShardThread& owner) mutable {
+        owner.lease().when_free([&owner, call, step, from, &partitions, taken]() mutable {
+          step(owner, *call, partitions, [&owner, from, taken](std::size_t replicas) mutable {
+            owner.send_to(from, [taken, replicas](ShardThread&) mutable { taken(replicas); });
+          });
+        });
+      });
+}
+
+void QuorumRequests::count_reachable(ShardThread& owner, const Call& call,
+                                     const std::vector<PartitionId>& partitions, Answer answer) {
+  const NodeContext& node = owner.node();
+  std::size_t fewest = call.replicas;
+  for (const PartitionId partition : partitions) {
+    const auto reachable = std::ranges::count_if(
+        node.placement.replicas(partition),
+        [&](NodeNumber replica) { return replica == node.number || owner.peers().up(replica); });
+    fewest = std::min(fewest, static_cast<std::size_t>(reachable));
+  }
+  answer(fewest);
+}
+
+void QuorumRequests::catch_up(ShardThread& owner, const Call& call,
+                              const std::vector<PartitionId>& partitions, Answer answer) {
+  owner.shard().catch_up(partitions, call.needed - 1, call.deadline_us,
+                         [answer = std::make_shared<Answer>(std::move(answer))](
+                             std::size_t others) { (*answer)(others + 1); });
+}
+
+void QuorumRequests::spread(ShardThread& owner, const Call& call,
+                            const std::vector<PartitionId>& partitions, Answer answer) {
+  owner.shard().await_seen(owner.shard().reach_of(partitions, call.writes), call.needed - 1,
+                           {.deadline_us = call.deadline_us},
+                           [answer = std::make_shared<Answer>(std::move(answer))](
+                               std::size_t others) { (*answer)(others + 1); });
+}
+
+// --- What follows
+
+void QuorumRequests::begin(CallPointer call) {
+  if (call->fewest < call->needed) {
+    return call->sink(fmt::format("-UNAVAILABLE {} needs {} of {} replicas, {} reachable\r\n",
+                                  cluster::to_string(call->level), call->needed, call->replicas,
+                                  call->fewest));
+  }
+  if (call->writes) return execute(std::move(call));
+  take_step(call, catch_up, &QuorumRequests::execute);
+}
+
+void QuorumRequests::execute(CallPointer call) {
+  if (!call->writes && call->fewest < call->needed) {
+    return finish(std::move(call));
+  }
+  OwnedRequest request = std::move(call->request);
+  thread_.router().submit(
+      std::move(request),
+      [this, call](std::string reply) {
+        if (reply.starts_with('-')) return call->sink(std::move(reply));
+        call->reply = std::move(reply);
+        take_step(call, spread, &QuorumRequests::finish);
+      },
+      false);
+}
+
+void QuorumRequests::finish(CallPointer call) {
+  if (call->fewest >= call->needed) return call->sink(std::move(call->reply));
+  const std::string level = cluster::to_string(call->level);
+  call->sink(
+      call->writes
+          ? fmt::format("-PARTIAL {} needs {} of {} replicas, {} have it within {} ms: the write "
+                        "is here and spreads on\r\n",
+                        level, call->needed, call->replicas, call->fewest, call->deadline_ms)
+          : fmt::format("-UNAVAILABLE {} needs {} of {} replicas, {} answered within {} ms\r\n",
+                        level, call->needed, call->replicas, call->fewest, call->deadline_ms));
+}
+
+}  // namespace even

@@ -1,0 +1,244 @@
+#include "replica/quorum.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/mutant.h"
+
+namespace even {
+namespace {
+
+// Who has asked has given up by then.
+constexpr std::int64_t kAskedPatienceUs = 60'000'000;
+
+bool holds(const Partition& partition, NodeNumber node) {
+  return std::ranges::find(partition.replicas, node) != partition.replicas.end();
+}
+
+}  // namespace
+
+Quorum::Quorum(ShardCore& core, Transport& transport, std::function<LogPosition()> released)
+    : core_(core),
+      transport_(transport),
+      released_(std::move(released)),
+      next_(core.random.next()) {}
+
+// --- Questions of this node
+
+void Quorum::await_seen(Reach reach, std::size_t count, const QuorumWait& wait, Done done) {
+  Call call;
+  call.reach = std::move(reach);
+  call.count = count;
+  call.wait = wait;
+  call.done = std::move(done);
+  begin(std::move(call));
+}
+
+void Quorum::catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
+                      std::int64_t deadline_us, Done done) {
+  Call call;
+  for (const PartitionId id : partitions) call.reach.emplace_back(id, VersionVector());
+  call.count = count;
+  call.learns = true;
+  call.wait.deadline_us = deadline_us;
+  call.done = std::move(done);
+  begin(std::move(call));
+}
+
+void Quorum::begin(Call call) {
+  const std::uint64_t id = next_++;
+  Call& begun = calls_.emplace(id, std::move(call)).first->second;
+  if (!is_complete(begun)) ask_all(id, begun);  // else by what is known; end_turn() says so
+}
+
+void Quorum::ask_all(std::uint64_t id, Call& call) {
+  for (const auto& [node, known] : known_) {
+    if (!call.asked.contains(node)) ask(id, call, node);
+  }
+}
+
+bool Quorum::knows(NodeNumber node, PartitionId partition, const VersionVector& vector) const {
+  const auto known = known_.find(node);
+  if (known == known_.end()) return false;
+  const auto said = known->second.find(partition);
+  return said != known->second.end() && said->second.covers(vector);
+}
+
+void Quorum::ask(std::uint64_t id, Call& call, NodeNumber node) {
+  AskMessage message{id, call.wait.synced, call.learns, {}};
+  for (const auto& [partition, vector] : call.reach) {
+    if (!holds(core_.at(partition), node)) continue;
+    message.reach.emplace_back(partition, call.learns ? VersionVector() : vector);
+  }
+  if (message.reach.empty()) return;
+  call.asked[node] = false;
+  transport_.send(node, encode_ask(message));
+}
+
+std::size_t Quorum::answered(const Call& call, PartitionId partition) const {
+  const Partition& of = core_.at(partition);
+  const auto has_answered = [&](NodeNumber node) {
+    if (node == core_.options.node) return false;
+    const auto asked = call.asked.find(node);
+    return asked != call.asked.end() && asked->second;
+  };
+  return static_cast<std::size_t>(std::ranges::count_if(of.replicas, has_answered));
+}
+
+std::size_t Quorum::fewest(const Call& call) const {
+  std::size_t least = SIZE_MAX;
+  for (const auto& [partition, vector] : call.reach) {
+    std::size_t count = answered(call, partition);
+    // What they have said before may do: it holds as long as the link does.
+    if (!call.learns && !call.wait.synced) {
+      for (const NodeNumber node : core_.at(partition).replicas) {
+        const auto asked = call.asked.find(node);
+        if (asked != call.asked.end() && asked->second) continue;
+        if (node != core_.options.node && knows(node, partition, vector)) ++count;
+      }
+    }
+    if (EVEN_MUTANT(kAnswersCountTwice)) count *= 2;
+    least = std::min(least, count);
+  }
+  return least == SIZE_MAX ? call.count : least;
+}
+
+bool Quorum::is_complete(const Call& call) const {
+  if (fewest(call) < call.count || core_.log.durable() < call.wait.durable) return false;
+  if (!call.learns || EVEN_MUTANT(kQuorumReadBehind)) return true;
+  return std::ranges::all_of(call.reach, [this](const auto& heard) {
+    const Partition& partition = core_.at(heard.first);
+    return partition.replayed && !partition.damaged() &&
+           partition.state.vector().covers(heard.second);
+  });
+}
+
+Result<> Quorum::receive(NodeNumber node, const AnswerMessage& message) {
+  const auto found = calls_.find(message.id);
+  if (found == calls_.end()) return {};  // it has been answered by others, or too late
+  Call& call = found->second;
+  const auto asked = call.asked.find(node);
+  if (asked == call.asked.end() || asked->second) return {};
+  auto& known = known_[node];
+  if (call.learns) {
+    for (const auto& [partition, vector] : message.seen) {
+      const auto at = std::ranges::lower_bound(call.reach, partition, {},
+                                               [](const auto& each) { return each.first; });
+      if (at == call.reach.end() || at->first != partition) {
+        return fail("an answer about a partition that was not asked about");
+      }
+      at->second.merge(vector);
+      known[partition].merge(vector);
+    }
+  } else {
+    for (const auto& [partition, vector] : call.reach) {
+      if (holds(core_.at(partition), node)) known[partition].merge(vector);
+    }
+  }
+  asked->second = true;
+  return {};
+}
+
+// --- Questions of other nodes
+
+Result<> Quorum::receive(NodeNumber node, AskMessage message) {
+  for (const auto& [partition, vector] : message.reach) {
+    if (core_.find(partition) == nullptr || core_.is_strong(partition)) {
+      return fail(fmt::format("a question about partition {}, which is not held here", partition));
+    }
+  }
+  asked_.push_back({.node = node,
+                    .message = std::move(message),
+                    .answer = {},
+                    .until_us = core_.clock.monotonic_us() + kAskedPatienceUs});
+  return {};
+}
+
+bool Quorum::look(Asked& asked) {
+  const auto is_seen = [this](const auto& wanted) {
+    const Partition& partition = core_.at(wanted.first);
+    if (!partition.replayed || partition.damaged()) return false;
+    return partition.state.vector().covers(wanted.second) || EVEN_MUTANT(kAnswersUnseen);
+  };
+  if (!std::ranges::all_of(asked.message.reach, is_seen)) return false;
+  if (asked.message.learns) {
+    for (const auto& [partition, vector] : asked.message.reach) {
+      asked.answer.seen.emplace_back(partition, core_.at(partition).state.vector());
+    }
+  }
+  asked.answer.id = asked.message.id;
+  asked.seen = true;
+  asked.position = core_.log.barrier();
+  return true;
+}
+
+// --- Turns
+
+void Quorum::end_turn() {
+  if (!asked_.empty() && !core_.log.error()) {
+    std::erase_if(asked_, [this](Asked& asked) {
+      if (!asked.seen && !look(asked)) return false;
+      const LogPosition position = asked.message.synced ? core_.log.durable() : released_();
+      if (position < asked.position && !EVEN_MUTANT(kAnswersUnreleased)) {
+        if (asked.message.synced) core_.log.sync();
+        return false;
+      }
+      transport_.send(asked.node, encode_answer(asked.answer));
+      return true;
+    });
+  }
+  if (calls_.empty()) return;
+  std::vector<std::pair<Done, std::size_t>> ready;
+  for (auto at = calls_.begin(); at != calls_.end();) {
+    if (!is_complete(at->second)) {
+      ++at;
+      continue;
+    }
+    ready.emplace_back(std::move(at->second.done), fewest(at->second));
+    at = calls_.erase(at);
+  }
+  for (auto& [done, count] : ready) done(count);
+}
+
+void Quorum::tick() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  std::erase_if(asked_, [now_us](const Asked& asked) { return asked.until_us <= now_us; });
+  std::vector<std::pair<Done, std::size_t>> late;
+  for (auto at = calls_.begin(); at != calls_.end();) {
+    if (at->second.wait.deadline_us > now_us) {
+      ++at;
+      continue;
+    }
+    // What has been heard of and not come is not there.
+    const std::size_t count = fewest(at->second);
+    late.emplace_back(std::move(at->second.done),
+                      at->second.learns ? std::min(count, at->second.count - 1) : count);
+    at = calls_.erase(at);
+  }
+  for (auto& [done, count] : late) done(count);
+}
+
+// --- Links
+
+void Quorum::link_up(NodeNumber node) {
+  known_[node];
+  for (auto& [id, call] : calls_) {
+    if (!is_complete(call)) ask_all(id, call);
+  }
+}
+
+// Who comes back may have lost what it had, unless that was durable.
+void Quorum::link_down(NodeNumber node) {
+  known_.erase(node);
+  for (auto& [id, call] : calls_) {
+    if (const auto asked = call.asked.find(node); asked != call.asked.end() && !asked->second) {
+      call.asked.erase(asked);
+    }
+    if (!is_complete(call)) ask_all(id, call);
+  }
+  std::erase_if(asked_, [node](const Asked& asked) { return asked.node == node; });
+}
+
+}  // namespace even

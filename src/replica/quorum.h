@@ -1,0 +1,90 @@
+// What other replicas of partitions have seen, asked for and waited for: what reads and writes at
+// more than one replica are made of. See docs/quorums.md.
+//
+// Invariant: who answers has, as durable as its log's policy promises, or synced if that was asked
+// for, all that it was asked about and all that it says; and of one question, each replica is
+// counted once.
+#pragma once
+
+#include <absl/container/btree_map.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "replica/core.h"
+#include "replica/peer_message.h"
+
+namespace even {
+
+class Quorum {
+ public:
+  using Reach = PartitionReach;
+  // Takes how many other replicas have answered of the partition of which fewest have; at least as
+  // many as were asked for, or it was too late. Called in a turn of the shard, never at once.
+  using Done = std::function<void(std::size_t answered)>;
+
+  // The references outlive this. `released`: up to where the log is as durable as its policy
+  // promises.
+  Quorum(ShardCore& core, Transport& transport, std::function<LogPosition()> released);
+
+  // Waits until `count` other replicas of each partition have seen all of its vector.
+  void await_seen(Reach reach, std::size_t count, const QuorumWait& wait, Done done);
+  // Waits until `count` other replicas of each partition have said what they have seen, and this
+  // node has seen all that.
+  void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
+                std::int64_t deadline_us, Done done);
+
+  // --- Links, turns and time, as of the shard.
+  void link_up(NodeNumber node);
+  void link_down(NodeNumber node);
+  Result<> receive(NodeNumber node, AskMessage message);
+  Result<> receive(NodeNumber node, const AnswerMessage& message);
+  // The log has been written as far as it will be in this turn.
+  void end_turn();
+  void tick();
+
+ private:
+  // A question of this node's.
+  struct Call {
+    Reach reach;  // of catch_up(): by partition, what has been heard of, to be seen here
+    std::size_t count = 0;
+    bool learns = false;  // catch_up()
+    QuorumWait wait;
+    Done done;
+    absl::btree_map<NodeNumber, bool> asked;  // and whether it has answered
+  };
+  // One of another node's.
+  struct Asked {
+    NodeNumber node = 0;
+    AskMessage message;
+    bool seen = false;
+    LogPosition position = 0;  // from which on the log has what was asked about, once it is seen
+    AnswerMessage answer;
+    std::int64_t until_us = 0;
+  };
+  using Calls = absl::btree_map<std::uint64_t, Call>;
+
+  void begin(Call call);
+  // Those that have not been.
+  void ask_all(std::uint64_t id, Call& call);
+  void ask(std::uint64_t id, Call& call, NodeNumber node);
+  // Of replicas that have answered.
+  std::size_t answered(const Call& call, PartitionId partition) const;
+  std::size_t fewest(const Call& call) const;
+  bool is_complete(const Call& call) const;
+  bool knows(NodeNumber node, PartitionId partition, const VersionVector& vector) const;
+  // Whether this node has all that is asked about; notes from where on the log has it.
+  bool look(Asked& asked);
+
+  ShardCore& core_;
+  Transport& transport_;
+  const std::function<LogPosition()> released_;
+  std::uint64_t next_;  // begins at random: a late answer to an earlier run is none to this one
+  Calls calls_;
+  std::vector<Asked> asked_;
+  // What linked nodes have said since the link came up.
+  absl::btree_map<NodeNumber, absl::btree_map<PartitionId, VersionVector>> known_;
+};
+
+}  // namespace even

@@ -1,0 +1,184 @@
+// Questions to other replicas on real shards, and what is counted as an answer.
+#include "replica/quorum.h"
+
+#include <gmock/gmock.h>
+
+#include "replica/test_groups.h"
+
+namespace even {
+namespace {
+
+using test::GroupCluster;
+using test::GroupNode;
+
+constexpr PartitionId kPartition = 0;  // eventual, on all nodes
+
+struct QuorumTest : ::testing::Test {
+  explicit QuorumTest(int nodes = 3) : cluster(nodes) { cluster.run(200); }
+
+  std::string run(NodeNumber number, const std::vector<std::string>& words) {
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    std::string reply;
+    cluster.at(number).shard->execute(*find_command(args[0]), args, false, reply);
+    return reply;
+  }
+  using Answer = std::shared_ptr<std::optional<std::size_t>>;
+  std::int64_t deadline_us(int ms) { return world().clock.monotonic_us() + ms * 1'000; }
+  test::World& world() { return cluster.world; }
+  // Of what the node has made.
+  Answer ask_seen(NodeNumber number, std::size_t count, int ms = 1'000, bool synced = false) {
+    auto answer = std::make_shared<std::optional<std::size_t>>();
+    Shard& shard = *cluster.at(number).shard;
+    const std::vector<PartitionId> partitions{kPartition};
+    shard.await_seen(shard.reach_of(partitions, true), count,
+                     {.deadline_us = deadline_us(ms), .synced = synced},
+                     [answer](std::size_t replicas) { *answer = replicas; });
+    return answer;
+  }
+  Answer ask_to_catch_up(NodeNumber number, std::size_t count, int ms = 1'000) {
+    auto answer = std::make_shared<std::optional<std::size_t>>();
+    cluster.at(number).shard->catch_up({kPartition}, count, deadline_us(ms),
+                                       [answer](std::size_t replicas) { *answer = replicas; });
+    return answer;
+  }
+  // None if it takes longer.
+  std::optional<std::size_t> await(const Answer& answer, int ms = 2'000) {
+    cluster.run_until([&] { return answer->has_value(); }, ms);
+    return *answer;
+  }
+  std::string get(NodeNumber number) { return run(number, {"get", "k"}); }
+
+  GroupCluster cluster;
+};
+
+TEST_F(QuorumTest, AWriteIsSeenByAsManyAsHaveAnswered) {
+  run(1, {"set", "k", "v"});
+  EXPECT_GE(await(ask_seen(1, 1)).value(), 1u);
+  EXPECT_EQ(get(2) == "$1\r\nv\r\n" || get(3) == "$1\r\nv\r\n", true);
+  EXPECT_EQ(await(ask_seen(1, 2)), 2u);
+  EXPECT_EQ(get(2), "$1\r\nv\r\n");
+  EXPECT_EQ(get(3), "$1\r\nv\r\n");
+}
+
+TEST_F(QuorumTest, WhoCannotBeReachedDoesNotCount) {
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(50);
+  run(1, {"set", "k", "v"});
+  EXPECT_EQ(await(ask_seen(1, 1)), 1u);
+  EXPECT_EQ(await(ask_seen(1, 2)), 1u);  // at the deadline
+  const Answer answer = ask_seen(1, 2, 5'000);
+  EXPECT_EQ(await(answer, 1'000), std::nullopt);
+  cluster.cuts.clear();
+  EXPECT_EQ(await(answer, 4'000), 2u);
+  EXPECT_EQ(get(3), "$1\r\nv\r\n");
+}
+
+TEST_F(QuorumTest, ALinkThatBreaksIsAskedAgain) {
+  run(1, {"set", "k", "v"});
+  cluster.cuts = {{1, 2}, {1, 3}};
+  const Answer answer = ask_seen(1, 2, 5'000);
+  cluster.run(100);
+  EXPECT_EQ(*answer, std::nullopt);
+  cluster.cuts = {{1, 3}};
+  cluster.run(300);
+  EXPECT_EQ(*answer, std::nullopt);
+  cluster.cuts.clear();
+  EXPECT_EQ(await(answer), 2u);
+}
+
+TEST_F(QuorumTest, AReaderHasAllThatAMajorityHadWhenItBegan) {
+  // n3 has heard nothing for a while, and now hears of n1, but its records are slow to come.
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(50);
+  for (int i = 0; i < 500; ++i) run(1, {"append", "k", std::string(500, 'x')});
+  run(1, {"set", "k", "v"});
+  EXPECT_EQ(await(ask_seen(1, 1)), 1u);
+  cluster.cuts = {{1, 3}};
+  cluster.run(2);
+  ASSERT_NE(get(3), "$1\r\nv\r\n");
+  // By way of n2, which is not the maker of these.
+  EXPECT_GE(await(ask_to_catch_up(3, 1, 10'000), 10'000).value(), 1u);
+  EXPECT_EQ(get(3), "$1\r\nv\r\n");
+}
+
+TEST_F(QuorumTest, WhatOthersHaveAndDoesNotComeIsNotRead) {
+  cluster.cuts = {{2, 3}};
+  cluster.run(50);
+  EXPECT_EQ(await(ask_to_catch_up(2, 2, 300)), 1u);
+  EXPECT_EQ(await(ask_to_catch_up(2, 1, 300)), 1u);
+}
+
+TEST_F(QuorumTest, AnAnswerIsAsDurableAsThePolicySays) {
+  for (const NodeNumber n : {1, 2, 3}) {
+    cluster.at(n).crash();
+    cluster.at(n).fsync = FsyncPolicy::kAlways;
+    cluster.at(n).start();
+  }
+  cluster.run(200);
+  cluster.at(2).disk.faults.sync_us = 500'000;
+  cluster.at(3).disk.faults.sync_us = 500'000;
+  run(1, {"set", "k", "v"});
+  const Answer answer = ask_seen(1, 2, 10'000);
+  cluster.run(100);
+  EXPECT_EQ(get(2), "$1\r\nv\r\n");
+  EXPECT_EQ(*answer, std::nullopt);
+  ASSERT_EQ(await(answer, 8'000), 2u);
+  cluster.at(2).crash();
+  cluster.at(2).start();
+  EXPECT_EQ(get(2), "$1\r\nv\r\n");
+}
+
+TEST_F(QuorumTest, ASyncIsWaitedForWhereItIsAskedFor) {
+  for (const NodeNumber n : {2, 3}) cluster.at(n).disk.faults.sync_us = 100'000;
+  run(1, {"set", "k", "v"});
+  EXPECT_EQ(await(ask_seen(1, 2, 500)), 2u);
+  run(1, {"set", "k", "w"});
+  const Answer answer = ask_seen(1, 2, 5'000, true);
+  cluster.run(20);
+  EXPECT_EQ(*answer, std::nullopt);
+  ASSERT_EQ(await(answer), 2u);
+  cluster.at(2).crash();
+  cluster.at(2).start();
+  EXPECT_EQ(get(2), "$1\r\nw\r\n");
+}
+
+// What a node has said holds as long as its link does: it may have lost it since.
+TEST_F(QuorumTest, WhoComesBackIsAskedAnew) {
+  run(1, {"set", "k", "v"});
+  ASSERT_EQ(await(ask_seen(1, 2)), 2u);
+  cluster.at(2).crash();
+  cluster.at(3).crash();
+  cluster.run(5);
+  EXPECT_EQ(await(ask_seen(1, 1, 100)), 0u);
+}
+
+TEST_F(QuorumTest, WhatIsKnownIsNotAskedFor) {
+  run(1, {"set", "k", "v"});
+  ASSERT_EQ(await(ask_seen(1, 2)), 2u);
+  cluster.run(100);
+  cluster.at(1).shard->end_turn();
+  cluster.at(1).sent.clear();
+  const Answer answer = ask_seen(1, 2);
+  cluster.at(1).shard->end_turn();
+  EXPECT_EQ(*answer, 2u);
+  EXPECT_TRUE(cluster.at(1).sent.empty());
+}
+
+TEST_F(QuorumTest, QuestionsAboutPartitionsThatAreNotHereAreRefused) {
+  EXPECT_FALSE(cluster.at(1).shard->receive(2, encode_ask({1, false, true, {{40, {}}}})));
+  EXPECT_TRUE(cluster.at(1).shard->receive(2, encode_answer({1, {{40, {}}}})));  // to nobody
+}
+
+struct QuorumOfOne : QuorumTest {
+  QuorumOfOne() : QuorumTest(1) {}
+};
+
+TEST_F(QuorumOfOne, NeedsNobody) {
+  run(1, {"set", "k", "v"});
+  EXPECT_EQ(await(ask_seen(1, 0), 5), 0u);
+  EXPECT_EQ(await(ask_to_catch_up(1, 0), 5), 0u);
+  EXPECT_EQ(await(ask_seen(1, 1, 50)), 0u);
+}
+
+}  // namespace
+}  // namespace even
