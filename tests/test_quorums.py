@@ -15,6 +15,10 @@ def at(client, level, *words):
     return client.execute_command("EVEN.WITH", level, *words)
 
 
+def linked(node):
+    return sum(peer["link"] == "up" for peer in node.status()["peers"])
+
+
 def test_a_write_is_at_as_many_replicas_as_it_asks_for(make_cluster):
     cluster = make_cluster(nodes=3, options={"node.shards": 2})
     with cluster["n1"].client() as one, cluster["n2"].client() as two, cluster["n3"].client() as three:
@@ -28,10 +32,12 @@ def test_a_write_is_at_as_many_replicas_as_it_asks_for(make_cluster):
         assert at(one, "ALL", "MSET", *[word for n in range(50) for word in (f"m:{n}", n)]) == "OK"
         assert three.mget([f"m:{n}" for n in range(50)]) == [str(n) for n in range(50)]
         assert at(two, "QUORUM", "MGET", *[f"m:{n}" for n in range(50)]) == [str(n) for n in range(50)]
-        one.execute_command("MULTI")
-        one.execute_command("SET", "t:1", "x")
-        one.execute_command("SADD", "t:2", "y")
-        assert at(one, "ALL", "EXEC") == ["OK", 1]
+        one.execute_command("EVEN.CONSISTENCY", "WRITE", "ALL")
+        pipeline = one.pipeline()
+        pipeline.set("t:1", "x").incr("t:3").echo("y")
+        assert pipeline.execute() == [True, 1, "y"]
+        one.execute_command("EVEN.CONSISTENCY", "WRITE", "DEFAULT")
+        assert at(one, "ALL", "SADD", "t:2", "y") == 1
         assert three.get("t:1") == "x" and two.smembers("t:2") == {"y"}
         # One that fails is not waited for.
         with Refusal("WRONGTYPE"):
@@ -82,7 +88,7 @@ def test_what_a_read_has_shown_the_next_one_shows_too(make_cluster):
             assert at(clients[reader], "QUORUM", "GET", key) == "new"
         for other in ("n3", "n4", "n5"):
             cluster.link("n1", other, "UP")
-        until("links are up", lambda: all(p["up"] for p in cluster["n1"].status()["peers"]))
+        until("links are up", lambda: linked(cluster["n1"]) == 4)
     for client in clients.values():
         client.close()
 
@@ -102,7 +108,7 @@ def test_without_enough_replicas_it_is_said_what_is_known(make_cluster):
         cluster["n3"].resume()
         cluster["n3"].kill9()
         cluster["n2"].kill9()
-        until("it is alone", lambda: not any(peer["up"] for peer in cluster["n1"].status()["peers"]))
+        until("it is alone", lambda: linked(cluster["n1"]) == 0)
         with Refusal("UNAVAILABLE", "QUORUM needs 2 of 3 replicas, 1 reachable"):
             at(one, "QUORUM", "SET", "k", "not done")
         with Refusal("UNAVAILABLE", "TWO needs 2 of 3 replicas, 1 reachable"):

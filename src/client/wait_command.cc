@@ -69,15 +69,15 @@ void answer(Waiting& waiting, std::size_t replicas, bool synced_here) {
 void ask(ShardThread& owner, ShardId home, const Wait& wait, std::shared_ptr<Waiting> waiting) {
   Shard& shard = owner.shard();
   const LogPosition end = shard.barrier();
-  if (wait.aof) shard.sync();
   const std::int64_t timeout_ms = wait.timeout_ms == 0 ? kLongestMs : wait.timeout_ms;
   const QuorumWait how{.deadline_us = owner.clock().monotonic_us() + timeout_ms * 1'000,
                        .synced = wait.aof,
-                       .durable = wait.local > 0 ? end : 0};
+                       .synced_here = wait.local > 0};
   const auto replicas = static_cast<std::size_t>(std::max<std::int64_t>(wait.replicas, 0));
   shard.await_seen(shard.own_reach(), replicas, how,
                    [&owner, home, end, waiting = std::move(waiting)](std::size_t answered) {
-                     const bool synced_here = owner.shard().durable() >= end;
+                     const bool synced_here =
+                         !owner.shard().write_error() && owner.shard().durable() >= end;
                      owner.send_to(home, [waiting, answered, synced_here](ShardThread&) {
                        answer(*waiting, answered, synced_here);
                      });

@@ -50,7 +50,7 @@ void Quorum::catch_up(const std::vector<PartitionId>& partitions, std::size_t co
 void Quorum::begin(Call call) {
   const std::uint64_t id = next_++;
   Call& begun = calls_.emplace(id, std::move(call)).first->second;
-  if (!is_complete(begun)) ask_all(id, begun);  // else by what is known; end_turn() says so
+  if (fewest(begun) < begun.count) ask_all(id, begun);  // else by what is known
 }
 
 void Quorum::ask_all(std::uint64_t id, Call& call) {
@@ -105,9 +105,14 @@ std::size_t Quorum::fewest(const Call& call) const {
   return least == SIZE_MAX ? call.count : least;
 }
 
-bool Quorum::is_complete(const Call& call) const {
-  if (fewest(call) < call.count || core_.log.durable() < call.wait.durable) return false;
-  if (!call.learns || EVEN_MUTANT(kQuorumReadBehind)) return true;
+bool Quorum::is_complete(const Call& call) const { return fewest(call) >= call.count && has(call); }
+
+bool Quorum::has(const Call& call) const {
+  if (!call.learns) {
+    const LogPosition position = call.wait.synced_here ? core_.log.durable() : released_();
+    return (call.position && position >= *call.position) || EVEN_MUTANT(kAnswersUnreleased);
+  }
+  if (EVEN_MUTANT(kQuorumReadBehind)) return true;
   return std::ranges::all_of(call.reach, [this](const auto& heard) {
     const Partition& partition = core_.at(heard.first);
     return partition.replayed && !partition.damaged() &&
@@ -192,6 +197,11 @@ void Quorum::end_turn() {
   if (calls_.empty()) return;
   std::vector<std::pair<Done, std::size_t>> ready;
   for (auto at = calls_.begin(); at != calls_.end();) {
+    Call& call = at->second;
+    if (!call.position && !core_.log.error()) {
+      call.position = core_.log.barrier();
+      if (call.wait.synced_here && core_.log.durable() < *call.position) core_.log.sync();
+    }
     if (!is_complete(at->second)) {
       ++at;
       continue;
@@ -225,7 +235,7 @@ void Quorum::tick() {
 void Quorum::link_up(NodeNumber node) {
   known_[node];
   for (auto& [id, call] : calls_) {
-    if (!is_complete(call)) ask_all(id, call);
+    if (fewest(call) < call.count) ask_all(id, call);
   }
 }
 
@@ -236,7 +246,7 @@ void Quorum::link_down(NodeNumber node) {
     if (const auto asked = call.asked.find(node); asked != call.asked.end() && !asked->second) {
       call.asked.erase(asked);
     }
-    if (!is_complete(call)) ask_all(id, call);
+    if (fewest(call) < call.count) ask_all(id, call);
   }
   std::erase_if(asked_, [node](const Asked& asked) { return asked.node == node; });
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "replica/core.h"
@@ -28,7 +29,8 @@ class Quorum {
   // promises.
   Quorum(ShardCore& core, Transport& transport, std::function<LogPosition()> released);
 
-  // Waits until `count` other replicas of each partition have seen all of its vector.
+  // Waits until `count` other replicas of each partition have seen all of its vector, which this
+  // node has, and this node's log is as durable as they promise.
   void await_seen(Reach reach, std::size_t count, const QuorumWait& wait, Done done);
   // Waits until `count` other replicas of each partition have said what they have seen, and this
   // node has seen all that.
@@ -51,6 +53,8 @@ class Quorum {
     std::size_t count = 0;
     bool learns = false;  // catch_up()
     QuorumWait wait;
+    // From which on this node's own log has what the reach says; none while it cannot be written.
+    std::optional<LogPosition> position;
     Done done;
     absl::btree_map<NodeNumber, bool> asked;  // and whether it has answered
   };
@@ -73,6 +77,8 @@ class Quorum {
   std::size_t answered(const Call& call, PartitionId partition) const;
   std::size_t fewest(const Call& call) const;
   bool is_complete(const Call& call) const;
+  // Whether this node has all that the call is about, as its answer to others would mean.
+  bool has(const Call& call) const;
   bool knows(NodeNumber node, PartitionId partition, const VersionVector& vector) const;
   // Whether this node has all that is asked about; notes from where on the log has it.
   bool look(Asked& asked);

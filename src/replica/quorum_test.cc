@@ -142,6 +142,20 @@ TEST_F(QuorumTest, ASyncIsWaitedForWhereItIsAskedFor) {
   EXPECT_EQ(get(2), "$1\r\nw\r\n");
 }
 
+// The node itself is one of those that are counted.
+TEST_F(QuorumTest, WhatThisNodesLogDoesNotTakeIsNotAcknowledged) {
+  run(1, {"set", "k", "v"});
+  cluster.at(1).disk.faults.full = true;
+  const Answer answer = ask_seen(1, 0, 10'000);
+  cluster.run(500);
+  EXPECT_EQ(*answer, std::nullopt);
+  cluster.at(1).disk.faults.full = false;
+  ASSERT_TRUE(await(answer, 9'000).has_value());
+  cluster.at(1).crash();
+  cluster.at(1).start();
+  EXPECT_EQ(get(1), "$1\r\nv\r\n");
+}
+
 // What a node has said holds as long as its link does: it may have lost it since.
 TEST_F(QuorumTest, WhoComesBackIsAskedAnew) {
   run(1, {"set", "k", "v"});

@@ -448,7 +448,6 @@ void Shard::catch_up(const std::vector<PartitionId>& partitions, std::size_t cou
 }
 
 LogPosition Shard::durable() const { return impl_->core.log.durable(); }
-void Shard::sync() { impl_->core.log.sync(); }
 
 void Shard::on_released(std::function<void()> callback) {
   impl_->released_callback = std::move(callback);

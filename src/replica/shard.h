@@ -188,7 +188,7 @@ struct PeerStatus {
 struct QuorumWait {
   std::int64_t deadline_us = 0;  // monotonic
   bool synced = false;           // the others' logs, whatever their policy
-  LogPosition durable = 0;       // and up to where this node's
+  bool synced_here = false;      // and this node's
 };
 
 struct PartitionStatus {
@@ -261,9 +261,8 @@ class Shard {
   void await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait, Answered done);
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
                 std::int64_t deadline_us, Answered done);
-  // How far the log is synced, and has it synced on.
+  // How far the log is synced.
   LogPosition durable() const;
-  void sync();
 
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.

@@ -42,10 +42,10 @@ void QuorumClients::spread(Node& node, PartitionId partition, PartitionReach rea
   const std::size_t count = others(partition);
   const VersionVector vector = reach.front().second;
   shard.await_seen(
-      std::move(reach), count,
-      {.deadline_us = node.clock.monotonic_us() + kDeadlineUs, .durable = shard.barrier()},
-      [this, partition, vector, count](std::size_t answered) {
+      std::move(reach), count, {.deadline_us = node.clock.monotonic_us() + kDeadlineUs},
+      [this, partition, vector, count, number = node.number](std::size_t answered) {
         if (answered < count) return;
+        run_.event("n{}: a majority has {} of partition {}", number, vector.to_string(), partition);
         ++run_.outcome.quorum_writes;
         established_[partition].merge(vector);
       });
@@ -61,6 +61,7 @@ void QuorumClients::read(Node& node, PartitionId partition) {
            expected = established_[partition]](std::size_t answered) {
             if (answered < count) return;
             ++run_.outcome.quorum_reads;
+            run_.event("n{}: a read of partition {} at a majority", node.number, partition);
             PartitionReach seen = shard(node, partition).shard().reach_of({&partition, 1}, false);
             if (!seen.front().second.covers(expected)) {
               violated(fmt::format(
