@@ -14,6 +14,9 @@
   X(kJoinIgnoresVector, "a join brings back what this side has removed")                           \
   X(kReplyBeforeDurable, "fsync = always, but replies do not wait for the sync")                   \
   X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")     \
+  X(kScoreWithoutIncrements, "what increments add to the score of a member is not counted")        \
+  X(kScoreOfOlder, "of concurrent scores the one that was written first is shown")                 \
+  X(kIndexKeepsScore, "the index of a sorted set keeps the score that a member had")               \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")              \
   X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along")  \
   X(kPurgeForgetsExpiry, "giving an expired key up drops its expiry too")                          \

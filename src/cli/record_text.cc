@@ -6,7 +6,7 @@
 #include <chrono>
 #include <vector>
 
-#include "lattice/types/scalar.h"
+#include "lattice/types/score.h"
 
 namespace even::cli {
 namespace {
@@ -32,6 +32,8 @@ std::string leaf_name(const LeafDelta& leaf) {
       return fmt::format("hash[{}]", quoted(leaf.field));
     case LeafKind::kMember:
       return fmt::format("set[{}]", quoted(leaf.field));
+    case LeafKind::kScore:
+      return fmt::format("zset[{}]", quoted(leaf.field));
     case LeafKind::kExpiry:
       return "expires";
   }
@@ -40,14 +42,16 @@ std::string leaf_name(const LeafDelta& leaf) {
 
 std::string leaf_text(const Record& record, const LeafDelta& leaf) {
   const bool scalar = leaf.kind == LeafKind::kString || leaf.kind == LeafKind::kField;
+  const bool score = leaf.kind == LeafKind::kScore;
   std::string out = leaf_name(leaf);
   std::string values;
   for (const SiblingView& sibling : leaf.siblings) {
     if (scalar) values += " " + quoted(sibling.value);
+    if (score) values += " " + score_text(score_in(sibling.value));
     if (leaf.kind == LeafKind::kExpiry) values += " " + instant_text(sibling.at_ms);
     if (sibling.dot != record.dot()) values += fmt::format("@{}", sibling.dot.to_string());
   }
-  if (leaf.kind == LeafKind::kField && !leaf.siblings.empty()) out += " =";
+  if ((leaf.kind == LeafKind::kField || score) && !leaf.siblings.empty()) out += " =";
   out += values;
   add_counter(leaf.integers, out);
   add_counter(leaf.reals, out);

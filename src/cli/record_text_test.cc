@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "lattice/types/score.h"
+
 namespace even::cli {
 namespace {
 
@@ -72,6 +74,23 @@ TEST(RecordText, ShowsCountersExpiriesAndWhatOthersWrote) {
       kHead +
           std::string(R"("h" hash["f"] = "1"@2/00c0ffee1234:9 += 12 (1/000000000001:3) -= 5 (:2) )"
                       R"(+= 0.5 (2/00c0ffee1234:9), expires 2023-11-14T22:14:20.000Z at -1 ms)"));
+}
+
+TEST(RecordText, ShowsScoresAsNumbers) {
+  Record scores = record();
+  KeyDelta& key = scores.delta.keys.emplace_back();
+  key.key = "z";
+  const ScoreBytes bytes(-1.5);
+  for (const char* member : {"a", "b", "c"}) {
+    LeafDelta& leaf = key.leaves.emplace_back();
+    leaf.kind = LeafKind::kScore;
+    leaf.field = member;
+  }
+  key.leaves[0].siblings.push_back({scores.dot(), scores.time, bytes.view(), 0});
+  key.leaves[1].integers.push_back(CounterEntry<std::int64_t>{kOne, 3, 7, 2, 0});
+  EXPECT_EQ(record_text(scores),
+            kHead + std::string(R"("z" zset["a"] = -1.5, zset["b"] += 7 (1/000000000001:3) )"
+                                R"(-= 0 (:2), zset["c"] removed)"));
 }
 
 TEST(RecordText, CallsAStateAState) {

@@ -103,6 +103,7 @@ std::vector<std::string_view> categories(const Entry& entry) {
     if (entry.command.group == "string") has.push_back("@string");
     if (entry.command.group == "set") has.push_back("@set");
     if (entry.command.group == "hash") has.push_back("@hash");
+    if (entry.command.group == "sorted-set") has.push_back("@sortedset");
   }
   std::vector<std::string_view> out;
   for (std::string_view category : kCategories) {
@@ -133,29 +134,55 @@ void reply_number(Reply& reply, std::string_view name, int value) {
   reply.integer(value);
 }
 
-void reply_key_specs(Reply& reply, const Command& command) {
-  reply.set(command.docs.key_spec.empty() ? 0 : 1);
-  if (command.docs.key_spec.empty()) return;
+void begin_key_spec(Reply& reply, std::string_view flags, int index, std::string_view find) {
   reply.map(3);
   reply.bulk("flags");
-  reply_simple_set(reply, words(command.docs.key_spec));
+  reply_simple_set(reply, words(flags));
   reply.bulk("begin_search");
   reply.map(2);
   reply_field(reply, "type", "index");
   reply.bulk("spec");
   reply.map(1);
-  reply_number(reply, "index", command.keys.first);
+  reply_number(reply, "index", index);
   reply.bulk("find_keys");
   reply.map(2);
-  reply_field(reply, "type", "range");
+  reply_field(reply, "type", find);
   reply.bulk("spec");
   reply.map(3);
-  // Counted from the first key, unless from the end.
-  const int last =
-      command.keys.last < 0 ? command.keys.last : command.keys.last - command.keys.first;
+}
+
+// `last` is counted from the first key, unless from the end.
+void reply_key_range(Reply& reply, std::string_view flags, int first, int last, int step) {
+  begin_key_spec(reply, flags, first, "range");
   reply_number(reply, "lastkey", last);
-  reply_number(reply, "keystep", command.keys.step);
+  reply_number(reply, "keystep", step);
   reply_number(reply, "limit", 0);
+}
+
+bool has_two_key_specs(const Command& command) {
+  return command.docs.key_spec.find(';') != std::string_view::npos;
+}
+
+void reply_key_specs(Reply& reply, const Command& command) {
+  const std::string_view flags = command.docs.key_spec;
+  const KeyPositions& keys = command.keys;
+  reply.set(flags.empty() ? 0 : has_two_key_specs(command) ? 2 : 1);
+  if (flags.empty()) return;
+  std::string_view of_last = flags;
+  if (has_two_key_specs(command)) {
+    const std::size_t end = flags.find(';');
+    reply_key_range(reply, flags.substr(0, end), keys.first, 0, keys.step);
+    of_last.remove_prefix(end + 2);
+    if (keys.count == 0) return reply_key_range(reply, of_last, keys.last, 0, keys.step);
+  }
+  if (keys.count == 0) {
+    return reply_key_range(reply, of_last, keys.first,
+                           keys.last < 0 ? keys.last : keys.last - keys.first, keys.step);
+  }
+  begin_key_spec(reply, of_last, keys.count, "keynum");
+  reply_number(reply, "keynumidx", 0);
+  reply_number(reply, "firstkey", 1);
+  reply_number(reply, "keystep", 1);
 }
 
 void reply_info(Reply& reply, const Entry& entry) {
@@ -181,7 +208,9 @@ void reply_info(Reply& reply, const Entry& entry) {
   }
 }
 
-void reply_arguments(Reply& reply, std::span<const Argument> arguments) {
+// Where a command has several key specifications, each of its keys has one of its own.
+void reply_arguments(Reply& reply, std::span<const Argument> arguments, bool several_specs) {
+  int spec = 0;
   reply.array(arguments.size());
   for (const Argument& argument : arguments) {
     const bool key = argument.type == "key";
@@ -190,7 +219,7 @@ void reply_arguments(Reply& reply, std::span<const Argument> arguments) {
               (argument.arguments.empty() ? 0 : 1));
     reply_field(reply, "name", argument.name);
     reply_field(reply, "type", argument.type);
-    if (key) reply_number(reply, "key_spec_index", 0);
+    if (key) reply_number(reply, "key_spec_index", several_specs ? spec++ : 0);
     if (!argument.token.empty()) reply_field(reply, "token", argument.token);
     if (flags > 0) {
       reply.bulk("flags");
@@ -200,7 +229,7 @@ void reply_arguments(Reply& reply, std::span<const Argument> arguments) {
     }
     if (argument.arguments.empty()) continue;
     reply.bulk("arguments");
-    reply_arguments(reply, argument.arguments);
+    reply_arguments(reply, argument.arguments, several_specs);
   }
 }
 
@@ -216,7 +245,8 @@ void reply_docs(Reply& reply, const Entry& entry) {
   reply_field(reply, "complexity", entry.docs().complexity);
   if (!arguments.empty()) {
     reply.bulk("arguments");
-    reply_arguments(reply, arguments);
+    reply_arguments(reply, arguments,
+                    entry.subcommand == nullptr && has_two_key_specs(entry.command));
   }
   if (!container) return;
   reply.bulk("subcommands");
@@ -260,7 +290,7 @@ void getkeys_subcommand(Context& context, Args args) {
                              find_subcommand(*command, args[1]) == nullptr)) {
     return context.reply.error("ERR Invalid command specified");
   }
-  if (command->keys.first == 0) {
+  if (command->keys.none()) {
     return context.reply.error("ERR The command has no key arguments");
   }
   if (!check_arity(*command, args).empty()) {
@@ -268,6 +298,9 @@ void getkeys_subcommand(Context& context, Args args) {
   }
   std::vector<std::string_view> keys;
   for_each_key(*command, args, [&](std::string_view key) { keys.push_back(key); });
+  if (command->keys.count > 0 && counted_keys(*command, args).empty()) {
+    return context.reply.error("ERR Invalid arguments specified for command");
+  }
   context.reply.array(keys.size());
   for (std::string_view key : keys) context.reply.bulk(key);
 }

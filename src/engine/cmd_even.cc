@@ -89,18 +89,26 @@ void explain_counter(Explanation& out, int indent, const CounterView<Number>& co
   }
 }
 
-void explain_scalar(Explanation& out, int indent, const ScalarView& scalar) {
+// `text(bytes)` is how a value is shown.
+template <typename Text>
+void explain_parts(Explanation& out, int indent, const ScalarView& scalar, std::string_view what,
+                   Text text) {
   const std::optional<SiblingView> winner = scalar.winner();
   const bool contested = scalar.sibling_count() > 1;
   scalar.for_each_sibling([&](const SiblingView& sibling) {
-    out.line(indent, "{}value {} {}",
+    out.line(indent, "{}{} {} {}",
              !contested                   ? ""
              : sibling.dot == winner->dot ? "wins: "
                                           : "loses: ",
-             quoted(sibling.value), written(sibling.dot, sibling.time));
+             what, text(sibling.value), written(sibling.dot, sibling.time));
   });
   explain_counter(out, indent, scalar.integers(), "integer");
   explain_counter(out, indent, scalar.reals(), "real");
+}
+
+void explain_scalar(Explanation& out, int indent, const ScalarView& scalar) {
+  const std::optional<SiblingView> winner = scalar.winner();
+  explain_parts(out, indent, scalar, "value", quoted);
   if (scalar.live() && scalar.has_live_counters()) {
     std::string scratch;
     const bool hidden = winner && !scalar.number();
@@ -150,6 +158,27 @@ void explain_hash(Explanation& out, const HashView& hash) {
   });
 }
 
+void explain_sorted_set(Explanation& out, const HashView& members) {
+  out.line(0, "sorted set: {} members, {} removed ones whose increments are remembered",
+           members.live(), members.size() - members.live());
+  std::size_t shown = 0;
+  members.for_each([&](std::string_view member, const ScalarView& scalar) {
+    if (shown == kMaxElements) {
+      out.line(1, "(the first {} of {} members are shown)", kMaxElements, members.size());
+      return false;
+    }
+    ++shown;
+    out.line(1, "member {}{}", quoted(member), scalar.live() ? "" : " (removed)");
+    explain_parts(out, 2, scalar, "score",
+                  [](std::string_view bytes) { return score_text(score_in(bytes)); });
+    if (scalar.live() && scalar.has_live_counters()) {
+      out.line(2, "reads as {}{}", score_text(score_of(scalar)),
+               exact_score_of(scalar) ? "" : "; the increments are hidden, because it is infinite");
+    }
+    return true;
+  });
+}
+
 void even_explain_command(Context& context, Args args) {
   const std::string_view key = args[1];
   const Keyspace& keyspace = context.keyspace();
@@ -184,6 +213,7 @@ void even_explain_command(Context& context, Args args) {
   }
   if (object->set()) explain_set(out, object->set());
   if (object->hash()) explain_hash(out, object->hash());
+  if (object->sorted_set()) explain_sorted_set(out, object->sorted_set());
   context.reply.verbatim("txt", out.text());
 }
 
@@ -208,8 +238,8 @@ void even_memory_command(Context& context, Args args) {
   reply.map(9);
   text("type", type_name(object->type()));
   text("form", object->form());
-  const std::size_t elements =
-      object->set().size() + object->hash().size() + !object->string().empty();
+  const std::size_t elements = object->set().size() + object->hash().size() +
+                               object->sorted_set().size() + !object->string().empty();
   number("elements", elements);
   number("elements in memory", elements - object->cold());
   number("bytes", node + value.bytes);

@@ -14,6 +14,7 @@ namespace {
 // hash-max-listpack-value), and the longest string that it keeps in one block with its header.
 constexpr std::size_t kMostIntsetEntries = 512;
 constexpr std::size_t kMostListpackEntries = 512;
+constexpr std::size_t kMostListpackMembers = 128;  // zset-max-listpack-entries
 constexpr std::size_t kLongestListpackValue = 64;
 constexpr std::size_t kLongestEmbedded = 44;
 
@@ -44,6 +45,17 @@ std::string_view encoding_of(const SetView& set) {
   return integers ? "intset" : "hashtable";
 }
 
+std::string_view encoding_of_scores(const HashView& members) {
+  bool is_short = members.live() <= kMostListpackMembers;
+  if (is_short) {
+    members.for_each([&is_short](std::string_view member, const ScalarView& scalar) {
+      is_short = !scalar.live() || member.size() <= kLongestListpackValue;
+      return is_short;
+    });
+  }
+  return is_short ? "listpack" : "skiplist";
+}
+
 std::string_view encoding_of(const HashView& hash) {
   bool is_short = hash.live() <= kMostListpackEntries;
   if (is_short) {
@@ -68,6 +80,8 @@ void object_encoding_command(Context& context, Args args) {
       return context.reply.bulk(encoding_of(object->set()));
     case ObjectType::kHash:
       return context.reply.bulk(encoding_of(object->hash()));
+    case ObjectType::kSortedSet:
+      return context.reply.bulk(encoding_of_scores(object->sorted_set()));
     case ObjectType::kNone:
       break;
   }

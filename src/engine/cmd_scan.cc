@@ -93,6 +93,8 @@ std::string_view type_name(ObjectType type) {
       return "set";
     case ObjectType::kHash:
       return "hash";
+    case ObjectType::kSortedSet:
+      return "zset";
   }
   return "none";
 }

@@ -45,15 +45,16 @@ inline constexpr std::size_t kMaxCompactFieldBytes = 64;
 inline constexpr std::size_t kMaxCompactIntegers = 512;
 
 // Makes the scan of a SetView or HashView return everything if it has at most `most` entries and
-// fits(entry) holds for each.
+// fits(entry) holds for each, and returns whether that is so.
 template <typename View, typename Fits>
-void scan_compact_whole(const View& view, std::size_t most, Fits fits, ScanOptions& options) {
-  if (view.size() > most) return;
+bool scan_compact_whole(const View& view, std::size_t most, Fits fits, ScanOptions& options) {
+  if (view.size() > most) return false;
   bool compact = true;
   view.scan(0, [&](const auto& entry) { return compact = compact && fits(entry); });
-  if (!compact) return;
+  if (!compact) return false;
   options.cursor = 0;
   options.count = std::numeric_limits<std::int64_t>::max();
+  return true;
 }
 
 // Calls visit(entry) for about options.count entries of a SetView or HashView from options.cursor

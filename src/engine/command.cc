@@ -19,7 +19,8 @@ class CommandIndex {
   CommandIndex() {
     for (const auto& family :
          {string_commands(), number_commands(), generic_commands(), expire_commands(),
-          scan_commands(), set_commands(), hash_commands(), command_commands(),
+          scan_commands(), set_commands(), hash_commands(), sorted_set_commands(),
+          sorted_set_range_commands(), sorted_set_algebra_commands(), command_commands(),
           connection_commands(), transaction_commands(), object_commands(), server_commands(),
           memory_commands(), even_commands(), keyspace_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
@@ -82,6 +83,9 @@ std::string_view quotable(std::string_view text, std::size_t limit) {
 
 constexpr std::size_t kQuoteLimit = 128;
 
+// Those of ZADD. None of them is a number.
+constexpr std::string_view kScoreOptions[] = {"nx", "xx", "gt", "lt", "ch", "incr"};
+
 // What Redis knows, its users know.
 std::string with_syntax(std::string error, const Command& command, const Subcommand* subcommand) {
   if (!command.name.starts_with("even.")) return error;
@@ -107,6 +111,36 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
     if (equals_ignore_case(name, subcommand.name)) return &subcommand;
   }
   return nullptr;
+}
+
+Args counted_keys(const Command& command, Args args) {
+  const auto place = static_cast<std::size_t>(command.keys.count);
+  if (place == 0 || place >= args.size()) return {};
+  const std::optional<std::int64_t> count = parse_integer(args[place]);
+  const Args behind = args.subspan(place + 1);
+  if (!count || *count < 1 || static_cast<std::uint64_t>(*count) > behind.size()) return {};
+  return behind.first(static_cast<std::size_t>(*count));
+}
+
+NamedElements named_elements(const Command& command, Args args) {
+  std::size_t first = static_cast<std::size_t>(command.keys.first) + 1;
+  switch (command.elements) {
+    case Elements::kUnknown:
+      return {};
+    case Elements::kEach:
+      return {args.subspan(first), 1};
+    case Elements::kEachSecond:
+      return {args.subspan(first), 2};
+    case Elements::kBehindScores:
+      break;
+  }
+  const auto is_option = [](std::string_view word) {
+    return std::ranges::any_of(kScoreOptions, [word](std::string_view option) {
+      return equals_ignore_case(word, option);
+    });
+  };
+  while (first < args.size() && is_option(args[first])) ++first;
+  return {args.subspan(std::min(first + 1, args.size())), 2};
 }
 
 std::string syntax(const Command& command, const Subcommand* subcommand) {

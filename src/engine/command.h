@@ -38,8 +38,9 @@ enum CommandFlag : std::uint32_t {
 };
 
 // Of commands on one key. The words behind the key name all that is looked at and may be written of
-// it: members or fields, each word or each second one.
-enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond };
+// it: members or fields, each word or each second one; or each second one with its score before it,
+// behind options.
+enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond, kBehindScores };
 
 // What a command replies of each element of a collection, if it replies with all of them; see
 // listing.h.
@@ -73,9 +74,9 @@ struct CommandDocs {
   std::string_view summary;  // one line
   std::string_view complexity;
   std::string_view arguments;  // as in command_arguments.h: "key [COUNT count:integer]"
-  std::string_view
-      key_spec;           // flags of the key specification: "RW access update"; empty without keys
-  std::string_view tips;  // as COMMAND INFO prints them: "request_policy:all_shards"
+  std::string_view key_spec;   // flags of the key specification, "RW access update", or of two: "OW
+                               // update; RO access"; empty without keys
+  std::string_view tips;       // as COMMAND INFO prints them: "request_policy:all_shards"
 };
 
 // Which words of a request are keys, as COMMAND INFO says it: every `step`-th from `first` to
@@ -84,9 +85,11 @@ struct KeyPositions {
   int first = 0;
   int last = 0;
   int step = 0;
+  // The word that says how many keys follow it, beside those above; 0: there is none.
+  int count = 0;
 
-  bool none() const { return first == 0; }
-  bool one() const { return first == last; }  // or none
+  bool none() const { return first == 0 && count == 0; }
+  bool one() const { return first == last && count == 0; }  // or none
 };
 inline constexpr KeyPositions kFirstWord = {.first = 1, .last = 1, .step = 1};
 inline constexpr KeyPositions kAllWords = {.first = 1, .last = -1, .step = 1};
@@ -105,8 +108,9 @@ struct Subcommand {
 };
 
 struct Command {
-  std::string_view name;   // lower case
-  std::string_view group;  // "string", "set", "hash", "generic", "connection", "server"
+  std::string_view name;  // lower case
+  // "string", "set", "hash", "sorted-set", "generic", "connection", "server"
+  std::string_view group;
   // Number of words including the name; negative: at least that many.
   int arity;
   std::uint32_t flags = 0;
@@ -142,21 +146,32 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
 // All, sorted by name.
 std::span<const Command* const> all_commands();
 
+// The keys that a word of `args` gives the number of; none where that is not possible.
+Args counted_keys(const Command& command, Args args);
+
 // Calls visit(key) for every key among `args` (args[0] is the name). Arity must have been checked.
 template <typename Visit>
 void for_each_key(const Command& command, Args args, Visit visit) {
   if (command.keys.none()) return;
   const int count = static_cast<int>(args.size());
   const int last = command.keys.last < 0 ? count + command.keys.last : command.keys.last;
-  for (int i = command.keys.first; i <= last && i < count; i += command.keys.step) {
+  for (int i = command.keys.first; i > 0 && i <= last && i < count; i += command.keys.step) {
     visit(args[static_cast<std::size_t>(i)]);
   }
+  for (std::string_view key : counted_keys(command, args)) visit(key);
 }
+
+// What Command::elements says of these words; nothing where it is kUnknown.
+struct NamedElements {
+  Args words;  // every `step`-th one
+  std::size_t step = 1;
+};
+NamedElements named_elements(const Command& command, Args args);
 
 // What a command will look at, as far as its words tell: a key, and elements of what that holds.
 struct Need {
   std::string_view key;
-  LeafKind kind = LeafKind::kString;  // kMember or kField, with elements
+  LeafKind kind = LeafKind::kString;  // kMember, kField or kScore, with elements
   Args elements;                      // every `step`-th word
   std::size_t step = 1;
 };
@@ -165,9 +180,12 @@ void for_each_need(const Command& command, Args args, Visit visit) {
   for_each_key(command, args, [&](std::string_view key) {
     Need need{.key = key, .elements = {}};
     if (command.elements != Elements::kUnknown) {
-      need.kind = command.group == "set" ? LeafKind::kMember : LeafKind::kField;
-      need.elements = args.subspan(static_cast<std::size_t>(command.keys.first) + 1);
-      need.step = command.elements == Elements::kEachSecond ? 2 : 1;
+      need.kind = command.group == "set"    ? LeafKind::kMember
+                  : command.group == "hash" ? LeafKind::kField
+                                            : LeafKind::kScore;
+      const NamedElements named = named_elements(command, args);
+      need.elements = named.words;
+      need.step = named.step;
     }
     visit(need);
   });
@@ -194,6 +212,9 @@ std::span<const Command> expire_commands();
 std::span<const Command> scan_commands();
 std::span<const Command> set_commands();
 std::span<const Command> hash_commands();
+std::span<const Command> sorted_set_commands();
+std::span<const Command> sorted_set_range_commands();
+std::span<const Command> sorted_set_algebra_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> transaction_commands();

@@ -8,8 +8,8 @@
 namespace even {
 namespace {
 
-constexpr std::string_view kTypes[] = {"string", "integer", "double",
-                                       "key",    "pattern", "unix-time"};
+constexpr std::string_view kTypes[] = {"string",  "integer",   "double",    "key",
+                                       "pattern", "unix-time", "pure-token"};
 
 class Parser {
  public:

@@ -1,6 +1,7 @@
 #include "engine/context.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/check.h"
@@ -9,6 +10,9 @@ namespace even {
 namespace {
 
 constexpr std::size_t kIndexFrom = 8;  // below this many entries a scan beats a hash table
+
+// Redis, too, knows one zero only in its compact form.
+double without_sign_of_zero(double score) { return score == 0 ? 0 : score; }
 
 bool holds_something(const LeafDelta& leaf) {
   const auto live = [](const auto& entry) { return entry.live(); };
@@ -34,27 +38,33 @@ KeyWriter::KeyWriter(std::string_view key, std::uint64_t hash, const Object* sto
   if (object_ == nullptr) remove_all(stored_, delta);
 }
 
-LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field, bool* fresh) {
-  if (fresh != nullptr) *fresh = false;
+LeafDelta* KeyWriter::find_leaf(LeafKind kind, std::string_view field) {
   auto& leaves = delta().leaves;
   if (leaves.size() < kIndexFrom) {
     for (LeafDelta& leaf : leaves) {
-      if (leaf.kind == kind && leaf.field == field) return leaf;
+      if (leaf.kind == kind && leaf.field == field) return &leaf;
     }
-  } else {
-    if (index_.empty()) {
-      for (std::size_t i = 0; i < leaves.size(); ++i) {
-        index_[{leaves[i].kind, leaves[i].field}] = i;
-      }
-    }
-    const auto [at, inserted] = index_.try_emplace({kind, field}, leaves.size());
-    if (!inserted) return leaves[at->second];
+    return nullptr;
   }
-  if (fresh != nullptr) *fresh = true;
+  if (index_.empty()) {
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      index_[{leaves[i].kind, leaves[i].field}] = i;
+    }
+  }
+  const auto at = index_.find({kind, field});
+  return at == index_.end() ? nullptr : &leaves[at->second];
+}
+
+LeafDelta& KeyWriter::leaf(LeafKind kind, std::string_view field, bool* fresh) {
+  LeafDelta* found = find_leaf(kind, field);
+  if (fresh != nullptr) *fresh = found == nullptr;
+  if (found != nullptr) return *found;
+  auto& leaves = delta().leaves;
+  if (!index_.empty()) index_[{kind, field}] = leaves.size();
   LeafDelta& leaf = leaves.emplace_back();
   leaf.kind = kind;
   leaf.field = field;
-  if (kind == LeafKind::kField || kind == LeafKind::kMember) {
+  if (is_element(kind)) {
     const bool known = lookup_ != nullptr && lookup_->knows_element(field);
     leaf.known_hash = known ? lookup_->element_hash : hash64(field);
   }
@@ -71,7 +81,8 @@ bool KeyWriter::stored_member(const LeafDelta& member) const {
 }
 
 ScalarView KeyWriter::stored_field(const LeafDelta& field) const {
-  return stored_ != nullptr ? stored_->hash().find(field.field, field.field_hash()) : ScalarView();
+  if (stored_ == nullptr) return {};
+  return stored_->fields(field.kind).find(field.field, field.field_hash());
 }
 
 void KeyWriter::write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value) {
@@ -135,24 +146,30 @@ void KeyWriter::increment_real_to(Real to) {
 void KeyWriter::note_removed() {
   ++removed_;
   if (object_ == nullptr || object_->expiry() == nullptr || object_->in_type_conflict()) return;
-  const std::size_t elements = object_->set() ? object_->set().size() : object_->hash().live();
+  const std::size_t elements =
+      object_->set().size() + object_->hash().live() + object_->sorted_set().live();
   if (removed_ < elements) return;  // never fewer than are gone, so that looking pays
   std::size_t gone = 0;
   for (const LeafDelta& leaf : delta().leaves) {
     if (holds_something(leaf)) return;
     if (leaf.kind == LeafKind::kMember && stored_member(leaf)) ++gone;
-    if (leaf.kind == LeafKind::kField && stored_field(leaf).live()) ++gone;
+    if (is_element(leaf.kind) && leaf.kind != LeafKind::kMember && stored_field(leaf).live()) {
+      ++gone;
+    }
   }
   if (gone == elements) remove();
 }
 
-bool KeyWriter::set_field(std::string_view field, std::string_view value) {
+bool KeyWriter::set_scalar(LeafKind kind, std::string_view field, std::string_view value) {
   bool fresh = false;
-  LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
+  LeafDelta& out = leaf(kind, field, &fresh);
   const ScalarView stored = stored_field(out);
   const bool was_present = present(out, fresh, stored.live());
   write_scalar(out, stored, value);
   return !was_present;
+}
+bool KeyWriter::set_field(std::string_view field, std::string_view value) {
+  return set_scalar(LeafKind::kField, field, value);
 }
 void KeyWriter::increment_field(std::string_view field, std::int64_t by) {
   LeafDelta& out = leaf(LeafKind::kField, field);
@@ -163,9 +180,9 @@ void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
   increment_scalar_to(out, stored_field(out), to);
 }
 
-bool KeyWriter::remove_field(std::string_view field) {
+bool KeyWriter::remove_element_scalar(LeafKind kind, std::string_view field) {
   bool fresh = false;
-  LeafDelta& out = leaf(LeafKind::kField, field, &fresh);
+  LeafDelta& out = leaf(kind, field, &fresh);
   const ScalarView stored = stored_field(out);
   const bool stored_live = stored.live();
   const bool was_present = present(out, fresh, stored_live);
@@ -176,6 +193,53 @@ bool KeyWriter::remove_field(std::string_view field) {
   remove_scalar(stored, out);
   if (stored_live && was_present && !delta().full) note_removed();
   return was_present;
+}
+
+bool KeyWriter::remove_field(std::string_view field) {
+  return remove_element_scalar(LeafKind::kField, field);
+}
+
+bool KeyWriter::set_score(std::string_view member, double score) {
+  return set_scalar(LeafKind::kScore, member, kept(without_sign_of_zero(score)));
+}
+bool KeyWriter::remove_score(std::string_view member) {
+  return remove_element_scalar(LeafKind::kScore, member);
+}
+
+void KeyWriter::increment_score_to(std::string_view member, double to) {
+  LeafDelta& out = leaf(LeafKind::kScore, member);
+  const ScalarView now = stored_field(out);
+  const bool live = object_ != nullptr && now.live();
+  const std::optional<Real> from = live ? exact_score_of(now) : Real{};
+  // What no sum can be becomes the register's.
+  if (!from || !std::isfinite(to)) return write_scalar(out, now, kept(to));
+  out.partial = !delta().full;
+  const Real by = static_cast<Real>(to) - *from;
+  // Whole numbers take a quarter of the memory that others do.
+  constexpr Real kWhole = Real{1LL << 53};
+  const bool whole = by >= -kWhole && by <= kWhole &&
+                     by == static_cast<Real>(static_cast<std::int64_t>(by)) &&
+                     static_cast<Real>(to) >= -kWhole && static_cast<Real>(to) <= kWhole;
+  const auto* mine = now.integers().find(dot_.replica);
+  std::int64_t sum = 0;
+  if (whole && !(live && now.reals().live()) &&
+      !__builtin_add_overflow(mine != nullptr ? mine->sum : 0, static_cast<std::int64_t>(by),
+                              &sum)) {
+    return add_increment(now.integers(), out.integers, static_cast<std::int64_t>(by));
+  }
+  add_increment(now.reals(), out.reals, by);
+}
+
+std::optional<double> KeyWriter::score(std::string_view member) {
+  if (const LeafDelta* mentioned = find_leaf(LeafKind::kScore, member)) {
+    if (mentioned->siblings.empty()) return std::nullopt;
+    return score_in(mentioned->siblings[0].value);
+  }
+  if (object_ == nullptr || delta().full) return std::nullopt;
+  const bool known = lookup_ != nullptr && lookup_->knows_element(member);
+  const ScalarView stored =
+      object_->sorted_set().find(member, known ? lookup_->element_hash : hash64(member));
+  return stored.live() ? std::optional(score_of(stored)) : std::nullopt;
 }
 
 bool KeyWriter::add_member(std::string_view member) {

@@ -6,6 +6,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -50,6 +51,14 @@ class KeyWriter {
   bool add_member(std::string_view member);
   bool remove_member(std::string_view member);
 
+  // Of sorted sets; scores are numbers.
+  bool set_score(std::string_view member, double score);
+  bool remove_score(std::string_view member);
+  // Makes the score `to` by adding the difference, so that concurrent increments add up.
+  void increment_score_to(std::string_view member, double to);
+  // The score, if it has one, given what the command has set and removed so far.
+  std::optional<double> score(std::string_view member);
+
   void increment_field(std::string_view field, std::int64_t by);
   void increment_field_real_to(std::string_view field, Real to);
 
@@ -58,11 +67,15 @@ class KeyWriter {
 
  private:
   KeyDelta& delta() { return record_.delta.keys[place_]; }
+  // Null when it has not been mentioned.
+  LeafDelta* find_leaf(LeafKind kind, std::string_view field);
   // `fresh` comes back as whether the leaf has not been mentioned before.
   LeafDelta& leaf(LeafKind kind, std::string_view field, bool* fresh = nullptr);
   // Whether a reader would find the leaf, given what the command has done so far.
   bool present(const LeafDelta& leaf, bool fresh, bool stored);
   bool stored_member(const LeafDelta& member) const;
+  bool set_scalar(LeafKind kind, std::string_view field, std::string_view value);
+  bool remove_element_scalar(LeafKind kind, std::string_view field);
   void write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value);
   template <typename Number>
   void add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out, Number by);
@@ -70,6 +83,8 @@ class KeyWriter {
   void increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to);
   ScalarView stored_string() const { return stored_ ? stored_->string() : ScalarView(); }
   ScalarView stored_field(const LeafDelta& field) const;
+  // The bytes of a score, kept as long as this.
+  std::string_view kept(double score) { return scores_.emplace_back(score).view(); }
   // An element that the key had was removed. When it was the last one the key is gone, and its
   // expiry with it: then all of it is removed.
   void note_removed();
@@ -81,6 +96,7 @@ class KeyWriter {
   const Dot dot_;
   const std::size_t place_;  // among the delta's keys
   std::size_t removed_ = 0;  // how often an element that the key had was removed
+  StableList<ScoreBytes> scores_;
   absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t>
       index_;  // used from a number of leaves on
 };

@@ -1,8 +1,8 @@
 #include "engine/reply.h"
 
 #include <charconv>
-#include <cmath>
-#include <cstdio>
+
+#include "lattice/types/score.h"
 
 namespace even {
 
@@ -55,14 +55,8 @@ void Reply::push(std::size_t length) {
 }
 
 void Reply::real(double value) {
-  char buffer[64];
-  int length;
-  if (std::isinf(value)) {
-    length = std::snprintf(buffer, sizeof buffer, value > 0 ? "inf" : "-inf");
-  } else {
-    length = std::snprintf(buffer, sizeof buffer, "%.17g", value);
-  }
-  const std::string_view text(buffer, static_cast<std::size_t>(length));
+  ScoreBuffer buffer;
+  const std::string_view text = write_score(value, buffer);
   if (!resp3_) return bulk(text);
   out_ += ',';
   out_.append(text);

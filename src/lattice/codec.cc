@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "lattice/types/score.h"
 
 namespace even {
 namespace {
@@ -61,6 +62,7 @@ void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
   switch (kind) {
     case LeafKind::kString:
     case LeafKind::kField:
+    case LeafKind::kScore:
       pack_bytes(packer, sibling.value);
       return;
     case LeafKind::kMember:
@@ -179,6 +181,10 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
     case LeafKind::kField:
       out.value = bytes_of(object);
       return;
+    case LeafKind::kScore:
+      out.value = bytes_of(object);
+      if (!is_score(out.value)) throw Malformed{"a score was expected"};
+      return;
     case LeafKind::kExpiry:
       get_number(object, out.at_ms);
       return;
@@ -197,9 +203,9 @@ void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out)
   out.kind = static_cast<LeafKind>(kind);
   out.partial = (tag & kPartialBit) != 0;
   out.field = bytes_of(items.ptr[1]);
-  const bool scalar = out.kind == LeafKind::kString || out.kind == LeafKind::kField;
-  if (!scalar && (items.size > 3 || out.partial)) throw Malformed{"only scalars have counters"};
-  if (out.kind != LeafKind::kField && out.kind != LeafKind::kMember && !out.field.empty()) {
+  if (!is_scalar(out.kind) && (items.size > 3 || out.partial))
+    throw Malformed{"only scalars have counters"};
+  if (!is_element(out.kind) && !out.field.empty()) {
     throw Malformed{"a leaf has a field that its kind does not have"};
   }
   const auto& siblings = array_of(items.ptr[2]);

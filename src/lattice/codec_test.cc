@@ -4,12 +4,14 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include <cmath>
 #include <set>
 #include <string>
 #include <tuple>
 
 #include "lattice/golden.h"
 #include "lattice/test_history.h"
+#include "lattice/types/score.h"
 
 namespace even {
 namespace {
@@ -100,6 +102,19 @@ Record rich_record() {
   member.siblings.push_back({own, {}, {}, 0});
   member.siblings.push_back({{kTwo, 4}, {}, {}, 0});
 
+  KeyDelta& sorted = record.delta.keys.emplace_back();
+  sorted.key = "sorted";
+  LeafDelta& score = sorted.leaves.emplace_back();
+  score.kind = LeafKind::kScore;
+  score.field = "m";
+  score.siblings.push_back({own, record.time, std::string_view("\xbf\xf8", 2), 0});  // -1.5
+  score.siblings.push_back({{kTwo, 5}, Hlc::at(2), {}, 0});                          // 0
+  LeafDelta& incremented = sorted.leaves.emplace_back();
+  incremented.kind = LeafKind::kScore;
+  incremented.partial = true;
+  incremented.field = "n";
+  incremented.integers.push_back({Integers::Entry{kOne, 3, 1, 2, 0}, 0});
+
   record.delta.keys.emplace_back().key = "deleted";
   record.delta.keys.back().full = true;
   return record;
@@ -112,6 +127,7 @@ Record rich_state() {
   state.delta.full = true;
   for (KeyDelta& key : state.delta.keys) key.full = true;
   state.delta.keys[1].leaves[0].integers[0].before.reset();
+  state.delta.keys[3].leaves[1].integers[0].before.reset();
   return state;
 }
 
@@ -215,9 +231,9 @@ TEST(Codec, RefusesFoldsThatMakeNoSense) {
 
 TEST(Codec, TheRecordFormatHasNotChanged) {
   for (const auto& [name, record] :
-       {std::pair{"record-v2.hex", rich_record()}, std::pair{"state-v2.hex", rich_state()},
-        std::pair{"folding-record-v2.hex", folding_record()},
-        std::pair{"later-record-v2.hex", later_record()}}) {
+       {std::pair{"record-v3.hex", rich_record()}, std::pair{"state-v3.hex", rich_state()},
+        std::pair{"folding-record-v3.hex", folding_record()},
+        std::pair{"later-record-v3.hex", later_record()}}) {
     const std::string bytes = from_hex(
         test::expect_golden(name, hex(encoded(record)),
                             "the log (kLogVersion) and of the peer protocol, which hold records"));
@@ -238,11 +254,32 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
   test::Replica& replica = world.replicas()[0];
   for (const test::Act act :
        {kSet, kIncrement, kIncrementReal, kExpire, kSetKeepExpiry, kPersist, kDelete, kAddMember,
-        kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kDeleteAll}) {
+        kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kDeleteAll,
+        kSetScore, kIncrementScore, kIncrementScoreReal, kDeleteScore}) {
     if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
     test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
                       world.records().back());
   }
+}
+
+TEST(Codec, RefusesWhatIsNoScore) {
+  RecordDecoder decoder;
+  const auto decodes = [&decoder](std::string_view score) {
+    Record record;
+    record.origin = kOne;
+    record.context.add({kOne, 1});
+    LeafDelta& leaf = record.delta.keys.emplace_back().leaves.emplace_back();
+    leaf.kind = LeafKind::kScore;
+    leaf.field = "m";
+    leaf.siblings.push_back({record.dot(), record.time, score, 0});
+    return decoder.decode(encoded(record)).has_value();
+  };
+  EXPECT_TRUE(decodes(ScoreBytes(0.1).view()));
+  EXPECT_TRUE(decodes(ScoreBytes(-HUGE_VAL).view()));
+  EXPECT_TRUE(decodes(""));
+  EXPECT_FALSE(decodes(std::string_view("\x3f\x00", 2)));  // 0x3f alone is the same number
+  EXPECT_FALSE(decodes("\x3f\xf1\x01\x01\x01\x01\x01\x01\x01"));
+  EXPECT_FALSE(decodes("\x7f\xf8"));  // not a number
 }
 
 // The example in docs/formats/record.md.
@@ -371,11 +408,12 @@ RC_GTEST_PROP(Codec, RecordsAndStatesOfRandomHistoriesComeThroughUnchanged,
   using enum test::Act;
   test::World world(3);
   for (const test::Step& step : steps) {
-    test::play(world,
-               {kSet, kSetKeepExpiry, kIncrement, kIncrementReal, kDelete, kAddMember,
-                kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField,
-                kExpire, kPersist, kPurge, kDeleteAll},
-               step);
+    test::play(
+        world,
+        {kSet, kSetKeepExpiry, kIncrement, kIncrementReal, kDelete, kAddMember, kRemoveMember,
+         kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kExpire, kPersist, kPurge,
+         kDeleteAll, kSetScore, kIncrementScore, kIncrementScoreReal, kDeleteScore},
+        step);
   }
   for (const test::Replica& replica : world.replicas()) world.take_snapshot(replica);
   RecordDecoder decoder;

@@ -31,13 +31,23 @@ enum class LeafKind : std::uint8_t {
   kField = 1,   // one field of a hash: a scalar
   kMember = 2,  // one member of a set: dots alone
   kExpiry = 3,  // the key's expiry: a register of an instant; its field is empty
+  kScore = 4,   // one member of a sorted set: a scalar, whose values are scores (see score.h)
 };
-inline constexpr std::uint8_t kLeafKinds = 4;
+inline constexpr std::uint8_t kLeafKinds = 5;
+// Those of which a key can have many, each with a name.
+inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember, LeafKind::kScore};
+constexpr bool is_element(LeafKind kind) {
+  return kind == LeafKind::kField || kind == LeafKind::kMember || kind == LeafKind::kScore;
+}
+// Those whose lattice is a scalar.
+constexpr bool is_scalar(LeafKind kind) {
+  return kind == LeafKind::kString || kind == LeafKind::kField || kind == LeafKind::kScore;
+}
 
 struct SiblingView {
   Dot dot;
   Hlc time;
-  std::string_view value;  // kString, kField
+  std::string_view value;  // kString, kField; kScore: see score.h
   std::int64_t at_ms = 0;  // kExpiry: Unix time in milliseconds
 };
 

@@ -42,9 +42,10 @@ void describe_parts(const Object& object, bool with_tables, KeyDelta& out) {
       describe_member(dots, add_leaf(out, LeafKind::kMember, member));
     });
   }
-  if (with_tables || !object.has_table(LeafKind::kField)) {
-    object.hash().for_each([&out](std::string_view field, const ScalarView& scalar) {
-      describe_scalar(scalar, add_leaf(out, LeafKind::kField, field));
+  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+    if (!with_tables && object.has_table(kind)) continue;
+    object.fields(kind).for_each([&out, kind](std::string_view field, const ScalarView& scalar) {
+      describe_scalar(scalar, add_leaf(out, kind, field));
     });
   }
   describe_expiry(object, out);
@@ -58,7 +59,7 @@ Object::~Object() {
     cell_.pointer_ = {};
   } else if (is_set()) {
     (void)SetCell(std::exchange(cell_.pointer_, {}));
-  } else if (is_hash()) {
+  } else if (is_fields()) {
     (void)HashCell(std::exchange(cell_.pointer_, {}));
   }
 }
@@ -78,14 +79,21 @@ HashView Object::hash() const {
   return is_hash() ? HashCell::view(cell_.pointer_) : HashView();
 }
 
+HashView Object::sorted_set() const {
+  if (is_compound()) return compound()->sorted_set.view();
+  return is_sorted_set() ? HashCell::view(cell_.pointer_) : HashView();
+}
+
 bool Object::empty() const {
   if (!is_compound()) return cell_.empty();
   const Compound& all = *compound();
-  return all.string.empty() && all.set.empty() && all.hash.empty() && !all.expiry;
+  return all.string.empty() && all.set.empty() && all.hash.empty() && all.sorted_set.empty() &&
+         !all.expiry;
 }
 
 ObjectType Object::type() const {
   if (is_scalar()) return cell_.live() ? ObjectType::kString : ObjectType::kNone;
+  if (sorted_set().live() > 0) return ObjectType::kSortedSet;
   if (hash().live() > 0) return ObjectType::kHash;
   if (set()) return ObjectType::kSet;
   return string().live() ? ObjectType::kString : ObjectType::kNone;
@@ -93,16 +101,21 @@ ObjectType Object::type() const {
 
 bool Object::in_type_conflict() const {
   if (!is_compound()) return false;
-  return int{hash().live() > 0} + int{set().size() > 0} + int{string().live()} > 1;
+  return int{sorted_set().live() > 0} + int{hash().live() > 0} + int{set().size() > 0} +
+             int{string().live()} >
+         1;
 }
 
 bool Object::has_residue() const {
   if (string().has_residue()) return true;
   bool residue = false;
-  hash().for_each_in_memory([&](std::string_view, const ScalarView& field) {
-    residue = field.has_residue();
-    return !residue;
-  });
+  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+    if (residue) break;
+    fields(kind).for_each_in_memory([&](std::string_view, const ScalarView& field) {
+      residue = field.has_residue();
+      return !residue;
+    });
+  }
   return residue;
 }
 
@@ -120,13 +133,14 @@ std::optional<std::int64_t> Object::expires_at_ms() const {
 
 Footprint Object::footprint(std::size_t samples) const {
   if (is_set()) return SetCell::footprint(cell_.pointer_, samples);
-  if (is_hash()) return HashCell::footprint(cell_.pointer_, samples);
+  if (is_fields()) return HashCell::footprint(cell_.pointer_, samples);
   if (!is_compound()) return cell_.footprint();
   const Compound& parts = *compound();
   Footprint all{block_bytes(&parts), 0};
   all += parts.string.footprint();
   all += parts.set.footprint(samples);
   all += parts.hash.footprint(samples);
+  all += parts.sorted_set.footprint(samples);
   if (parts.expiry) {
     all += {block_bytes(parts.expiry.get()) + heap_bytes(*parts.expiry),
             parts.expiry->size() * (sizeof(Dot) + sizeof(Hlc))};
@@ -145,22 +159,31 @@ std::string Object::form() const {
   }
   if (set()) add(has_table(LeafKind::kMember) ? "table" : "packed");
   if (hash()) add(has_table(LeafKind::kField) ? "table" : "packed");
+  if (sorted_set()) add(has_table(LeafKind::kScore) ? "table" : "packed");
   return forms;
 }
 
 void Object::prefetch_bucket(std::uint64_t field_hash) const {
   set().prefetch_bucket(field_hash);
   hash().prefetch_bucket(field_hash);
+  sorted_set().prefetch_bucket(field_hash);
 }
 
 void Object::prefetch_node(std::uint64_t field_hash) const {
   set().prefetch_node(field_hash);
   hash().prefetch_node(field_hash);
+  sorted_set().prefetch_node(field_hash);
 }
 
 void Object::prefetch_next(std::uint64_t field_hash) const {
   set().prefetch_next(field_hash);
   hash().prefetch_next(field_hash);
+  sorted_set().prefetch_next(field_hash);
+}
+
+void Object::prefetch_value(std::uint64_t field_hash) const {
+  hash().prefetch_value(field_hash);
+  sorted_set().prefetch_value(field_hash);
 }
 
 Object Object::take_table(LeafKind kind) {
@@ -169,8 +192,9 @@ Object Object::take_table(LeafKind kind) {
     change_set(
         [&](SetCell& from) { taken.change_set([&](SetCell& to) { to = std::move(from); }); });
   } else {
-    change_hash(
-        [&](HashCell& from) { taken.change_hash([&](HashCell& to) { to = std::move(from); }); });
+    change_fields(kind, [&](HashCell& from) {
+      taken.change_fields(kind, [&](HashCell& to) { to = std::move(from); });
+    });
   }
   return taken;
 }
@@ -182,6 +206,8 @@ Object::Compound& Object::make_compound() {
     all->set = SetCell(cell_.pointer_);
   } else if (is_hash()) {
     all->hash = HashCell(cell_.pointer_);
+  } else if (is_sorted_set()) {
+    all->sorted_set = HashCell(cell_.pointer_);
   } else {
     all->string = std::move(cell_);
   }
@@ -192,19 +218,23 @@ Object::Compound& Object::make_compound() {
 void Object::settle_compound() {
   Compound& all = *compound();
   if (all.expiry || all.residue_generation != 0) return;
-  if (int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} > 1) return;
+  const int parts = int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} +
+                    int{!all.sorted_set.empty()};
+  if (parts > 1) return;
   const std::unique_ptr<Compound> old(&all);
   cell_.pointer_ = {};
   if (!all.set.empty()) {
-    cell_.pointer_ = all.set.release();
+    set_alone(LeafKind::kMember, all.set.release());
   } else if (!all.hash.empty()) {
-    cell_.pointer_ = all.hash.release();
+    set_alone(LeafKind::kField, all.hash.release());
+  } else if (!all.sorted_set.empty()) {
+    set_alone(LeafKind::kScore, all.sorted_set.release());
   } else {
     cell_ = std::move(all.string);
   }
 }
 
-void Object::drop_residue(const std::function<void(std::uint64_t)>& list) {
+void Object::drop_residue(const std::function<void(LeafKind, std::uint64_t)>& list) {
   const auto without_residue = [](const ScalarView& now, auto store) {
     if (!now.has_residue()) return;
     Scalar scalar = now.copy();
@@ -217,11 +247,12 @@ void Object::drop_residue(const std::function<void(std::uint64_t)>& list) {
       without_residue(cell.view(), [&cell](Scalar&& scalar) { cell.assign(std::move(scalar)); });
     });
   }
-  if (hash()) {
-    change_hash([&](HashCell& cell) {
+  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+    if (!fields(kind)) continue;
+    change_fields(kind, [&](HashCell& cell) {
       cell.update_all(
           [&](std::string_view, const ScalarView& now, auto store) { without_residue(now, store); },
-          list);
+          [&](std::uint64_t field) { list(kind, field); });
     });
   }
 }
@@ -244,13 +275,13 @@ void remove_all(const Object* object, KeyDelta& out) {
     remove_scalar(scalar, add_leaf(out, kind, field));
   };
   remove(LeafKind::kString, {}, object->string());
-  bool counters = true;
-  object->with_table(LeafKind::kField,
-                     [&](const auto& fields) { counters = fields.summary.counters > 0; });
-  if (!counters) return;
-  object->hash().for_each([&](std::string_view field, const ScalarView& scalar) {
-    remove(LeafKind::kField, field, scalar);
-  });
+  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+    bool counters = true;
+    object->with_table(kind, [&](const auto& fields) { counters = fields.summary.counters > 0; });
+    if (!counters) continue;
+    object->fields(kind).for_each(
+        [&](std::string_view field, const ScalarView& scalar) { remove(kind, field, scalar); });
+  }
 }
 
 void purge_expired(const Object& object, KeyDelta& out) {
@@ -287,8 +318,9 @@ void restore_leaf(Object& object, const LeafDelta& leaf) {
     case LeafKind::kMember:
       return object.change_set([&](SetCell& set) { set.restore(leaf.field, restored_dots(leaf)); });
     case LeafKind::kField:
-      return object.change_hash(
-          [&](HashCell& hash) { hash.restore(leaf.field, restored_scalar(leaf)); });
+    case LeafKind::kScore:
+      return object.change_fields(
+          leaf.kind, [&](HashCell& hash) { hash.restore(leaf.field, restored_scalar(leaf)); });
     case LeafKind::kExpiry:
       return object.change_expiry([&](Expiry& expiry) {
         for (const SiblingView& view : leaf.siblings) expiry.emplace_back() = view;

@@ -1,6 +1,7 @@
 // What one key holds: the product of one lattice per type, and its expiry. Normally only one type
 // has content. When two types were created concurrently both are kept; a reader sees the highest of
-// them (hash over set over string) until that one is deleted or the key is overwritten.
+// them (sorted set over hash over set over string) until that one is deleted or the key is
+// overwritten.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@
 
 namespace even {
 
-enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash };
+enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash, kSortedSet };
 
 // Twelve bytes: the cell of the only thing that there is, or a pointer to all of them.
 class Object {
@@ -42,20 +43,32 @@ class Object {
   // As far as it is in memory.
   bool has_residue() const;
 
-  // Not there: an empty view, a view of no set, a view of no hash, null.
+  // Not there: an empty view, a view of no set, views of no hash, null.
   ScalarView string() const;
   SetView set() const;
   HashView hash() const;
+  HashView sorted_set() const;  // its members, whose values are scores: see score.h
+  // The hash (kField) or the sorted set (kScore).
+  HashView fields(LeafKind kind) const { return kind == LeafKind::kField ? hash() : sorted_set(); }
   const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
 
-  // Whether the set (kMember) or the hash (kField) is a table, whose elements are stored one by
-  // one.
+  // Whether the set (kMember), the hash (kField) or the sorted set (kScore) is a table, whose
+  // elements are stored one by one.
   bool has_table(LeafKind kind) const {
-    if (kind == LeafKind::kMember) {
-      return is_compound() ? compound()->set.table() != nullptr : tag() == SetCell::kTable;
+    switch (kind) {
+      case LeafKind::kMember:
+        return is_compound() ? compound()->set.table() != nullptr : tag() == SetCell::kTable;
+      case LeafKind::kField:
+        return is_compound() ? compound()->hash.table() != nullptr
+                             : is_hash() && tag() == HashCell::kTable;
+      case LeafKind::kScore:
+        return is_compound() ? compound()->sorted_set.table() != nullptr
+                             : is_sorted_set() && tag() == HashCell::kTable;
+      case LeafKind::kString:
+      case LeafKind::kExpiry:
+        break;
     }
-    if (kind != LeafKind::kField) return false;
-    return is_compound() ? compound()->hash.table() != nullptr : tag() == HashCell::kTable;
+    return false;
   }
 
   // What it takes beyond itself; of a table, estimated from so many samples, or exact with 0.
@@ -77,7 +90,7 @@ class Object {
   void prefetch_bucket(std::uint64_t field_hash) const;
   void prefetch_node(std::uint64_t field_hash) const;
   void prefetch_next(std::uint64_t field_hash) const;
-  void prefetch_value(std::uint64_t field_hash) const { hash().prefetch_value(field_hash); }
+  void prefetch_value(std::uint64_t field_hash) const;
 
   // For PartitionState, which alone changes objects. change(cell) gets the cell of one part and may
   // change it in any way; afterwards settle() finds the shortest form for what there is.
@@ -88,11 +101,14 @@ class Object {
   }
   template <typename Change>
   void change_set(Change change) {
-    change_collection<SetCell>(change, [](Compound& all) -> SetCell& { return all.set; });
+    change_collection<SetCell>(LeafKind::kMember, change,
+                               [](Compound& all) -> SetCell& { return all.set; });
   }
   template <typename Change>
-  void change_hash(Change change) {
-    change_collection<HashCell>(change, [](Compound& all) -> HashCell& { return all.hash; });
+  void change_fields(LeafKind kind, Change change) {
+    change_collection<HashCell>(kind, change, [kind](Compound& all) -> HashCell& {
+      return kind == LeafKind::kField ? all.hash : all.sorted_set;
+    });
   }
   template <typename Change>
   void change_expiry(Change change) {
@@ -107,33 +123,34 @@ class Object {
   void set_residue_generation(std::uint32_t generation) {
     if (generation != residue_generation()) make_compound().residue_generation = generation;
   }
-  // Calls visit(table) for the set or the hash, if that is a table.
+  // Calls visit(table) for the set, the hash or the sorted set, if that is a table.
   template <typename Visit>
   void with_table(LeafKind kind, Visit visit) const {
     if (!has_table(kind)) return;
     if (kind == LeafKind::kMember) {
       visit(is_compound() ? *compound()->set.table() : *cell_.pointer_.get<SetTable>());
+    } else if (!is_compound()) {
+      visit(*cell_.pointer_.get<HashTable>());
     } else {
-      visit(is_compound() ? *compound()->hash.table() : *cell_.pointer_.get<HashTable>());
+      visit(kind == LeafKind::kField ? *compound()->hash.table() : *compound()->sorted_set.table());
     }
   }
   template <typename Visit>
   void with_tables(Visit visit) const {
-    with_table(LeafKind::kField, visit);
-    with_table(LeafKind::kMember, visit);
+    for (const LeafKind kind : kElementKinds) with_table(kind, visit);
   }
-  // Makes the set or the hash, of which there is nothing, a table of cold elements; attach_tables()
-  // says where they are.
+  // Makes the set, the hash or the sorted set, of which there is nothing, a table of cold elements;
+  // attach_tables() says where they are.
   void make_cold_set(std::size_t members, TableSummary summary) {
     change_set([&](SetCell& cell) { cell.make_cold(members, std::move(summary)); });
   }
-  void make_cold_hash(std::size_t fields, std::size_t live, TableSummary summary) {
-    change_hash([&](HashCell& cell) { cell.make_cold(fields, live, std::move(summary)); });
+  void make_cold_fields(LeafKind kind, std::size_t fields, std::size_t live, TableSummary summary) {
+    change_fields(kind, [&](HashCell& cell) { cell.make_cold(fields, live, std::move(summary)); });
   }
-  // Removes the set or the hash, a table, and returns it in an object of its own.
+  // Removes the set, the hash or the sorted set, a table, and returns it in an object of its own.
   Object take_table(LeafKind kind);
   void attach_tables(const ElementSource& source, std::string_view key, std::uint64_t key_hash) {
-    for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
+    for (const LeafKind kind : kElementKinds) {
       with_table(kind, [&](auto& table) { table.attach(source, key, key_hash, kind); });
     }
   }
@@ -149,8 +166,9 @@ class Object {
     with_table(kind, [&](const auto& table) { cold = table.is_cold(element_hash); });
     return cold;
   }
-  // Of what is in memory. list(field_hash) is called for fields in a table that have become dirty.
-  void drop_residue(const std::function<void(std::uint64_t)>& list);
+  // Of what is in memory. list(kind, field_hash) is called for fields in a table that have become
+  // dirty.
+  void drop_residue(const std::function<void(LeafKind, std::uint64_t)>& list);
   void settle() {
     if (is_compound()) settle_compound();
   }
@@ -160,31 +178,41 @@ class Object {
     ScalarCell string;
     SetCell set;
     HashCell hash;
+    HashCell sorted_set;
     std::unique_ptr<Expiry> expiry;
     std::uint32_t residue_generation = 0;
   };
   static constexpr unsigned kCompound = 3;  // beside the tags of the three cells
+  // A sorted set and a hash have the same tags; this in the place of a value's size is the former.
+  static constexpr std::uint32_t kScores = 1;
 
   unsigned tag() const { return cell_.pointer_.tag(); }
   bool is_compound() const { return tag() == kCompound; }
   bool is_scalar() const { return tag() < ScalarCell::kTags; }
   bool is_set() const { return tag() == SetCell::kPacked || tag() == SetCell::kTable; }
-  bool is_hash() const { return tag() == HashCell::kPacked || tag() == HashCell::kTable; }
-  template <typename Cell>
-  bool is() const {
-    return std::is_same_v<Cell, SetCell> ? is_set() : is_hash();
+  bool is_fields() const { return tag() == HashCell::kPacked || tag() == HashCell::kTable; }
+  bool is_hash() const { return is_fields() && cell_.size_ != kScores; }
+  bool is_sorted_set() const { return is_fields() && cell_.size_ == kScores; }
+  bool is(LeafKind kind) const {
+    if (kind == LeafKind::kMember) return is_set();
+    return kind == LeafKind::kField ? is_hash() : is_sorted_set();
+  }
+  // Makes what has no content a collection of `kind`.
+  void set_alone(LeafKind kind, TaggedPointer pointer) {
+    cell_.pointer_ = pointer;
+    cell_.size_ = kind == LeafKind::kScore ? kScores : 0;
   }
   Compound* compound() const { return cell_.pointer_.get<Compound>(); }
   Compound& make_compound();
   void settle_compound();
 
   template <typename Cell, typename Change, typename Part>
-  void change_collection(Change change, Part part) {
-    if (!is_compound() && !is<Cell>() && !cell_.empty()) make_compound();
+  void change_collection(LeafKind kind, Change change, Part part) {
+    if (!is_compound() && !is(kind) && !cell_.empty()) make_compound();
     if (is_compound()) return change(part(*compound()));
     Cell alone(std::exchange(cell_.pointer_, {}));
     change(alone);
-    cell_.pointer_ = alone.release();
+    set_alone(kind, alone.release());
   }
   ScalarCell cell_;  // its pointer carries any of the tags
 };

@@ -78,18 +78,18 @@ std::uint64_t members_hash(std::uint64_t key_hash, const Object& object) {
   return sum;
 }
 
-std::uint64_t fields_hash(std::uint64_t key_hash, const Object& object) {
+std::uint64_t fields_hash(std::uint64_t key_hash, LeafKind kind, const Object& object) {
   std::uint64_t sum = 0;
-  object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
-    sum += scalar_hash(leaf_seed(key_hash, LeafKind::kField, hash64(field)), scalar);
+  object.fields(kind).for_each([&](std::string_view field, const ScalarView& scalar) {
+    sum += scalar_hash(leaf_seed(key_hash, kind, hash64(field)), scalar);
   });
   return sum;
 }
 
 std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
   return scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string()) +
-         members_hash(key_hash, object) + fields_hash(key_hash, object) +
-         expiry_hash(key_hash, object);
+         members_hash(key_hash, object) + fields_hash(key_hash, LeafKind::kField, object) +
+         fields_hash(key_hash, LeafKind::kScore, object) + expiry_hash(key_hash, object);
 }
 
 LeafDelta absent_leaf(LeafKind kind, std::string_view field) {
@@ -227,7 +227,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
                                         const KeyDelta& delta, const VersionVector& context,
                                         JoinStats& stats) {
-  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+  for (const LeafKind kind : kElementKinds) {
     bool all = false;
     object.with_table(kind, [&](const auto& table) { all = table.summary.removed_by(context); });
     if (all && !delta.mentions(kind)) remove_table(object, key_hash, kind);
@@ -237,6 +237,7 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
   bool expiry = false;
   absl::flat_hash_set<std::string_view> members;
   absl::flat_hash_set<std::string_view> fields;
+  absl::flat_hash_set<std::string_view> scores;
   for (const LeafDelta& leaf : delta.leaves) {
     switch (leaf.kind) {
       case LeafKind::kString:
@@ -250,6 +251,9 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
         break;
       case LeafKind::kField:
         fields.insert(leaf.field);
+        break;
+      case LeafKind::kScore:
+        scores.insert(leaf.field);
         break;
     }
   }
@@ -275,19 +279,21 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
     });
     note_tables(object, key_hash, LeafKind::kMember, was_table, digest_ - digest);
   }
-  if (object.hash()) {
-    const bool was_table = object.has_table(LeafKind::kField);
+  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+    if (!object.fields(kind)) continue;
+    const auto& mentioned = kind == LeafKind::kField ? fields : scores;
+    const bool was_table = object.has_table(kind);
     const std::uint64_t digest = digest_;
-    object.change_hash([&](HashCell& hash) {
-      hash.update_all(
+    object.change_fields(kind, [&](HashCell& cell) {
+      cell.update_all(
           [&](std::string_view field, const ScalarView& now, auto store) {
-            if (fields.contains(field)) return;
-            join_scalar(now, leaf_seed(key_hash, LeafKind::kField, hash64(field)),
-                        absent_leaf(LeafKind::kField, field), true, context, stats, store);
+            if (mentioned.contains(field)) return;
+            join_scalar(now, leaf_seed(key_hash, kind, hash64(field)), absent_leaf(kind, field),
+                        true, context, stats, store);
           },
-          [&](std::uint64_t field) { note_element(key_hash, LeafKind::kField, field); });
+          [&](std::uint64_t field) { note_element(key_hash, kind, field); });
     });
-    note_tables(object, key_hash, LeafKind::kField, was_table, digest_ - digest);
+    note_tables(object, key_hash, kind, was_table, digest_ - digest);
   }
 }
 
@@ -362,12 +368,13 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       });
       return note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
     case LeafKind::kField:
-      object.change_hash([&, field = leaf.field_hash()](HashCell& hash) {
-        const bool dirtied = hash.update(leaf.field, field, [&](const ScalarView& now, auto store) {
-          join_scalar(now, leaf_seed(key_hash, LeafKind::kField, field), leaf, full, context, stats,
+    case LeafKind::kScore:
+      object.change_fields(leaf.kind, [&, field = leaf.field_hash()](HashCell& cell) {
+        const bool dirtied = cell.update(leaf.field, field, [&](const ScalarView& now, auto store) {
+          join_scalar(now, leaf_seed(key_hash, leaf.kind, field), leaf, full, context, stats,
                       store);
         });
-        if (dirtied) note_element(key_hash, LeafKind::kField, field);
+        if (dirtied) note_element(key_hash, leaf.kind, field);
       });
       return note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
     case LeafKind::kExpiry:
@@ -444,12 +451,14 @@ void PartitionState::collect_residue(const VersionVector& stable) {
       auto* node = objects_.find_node(key, hash);
       if (node == nullptr || node->value.residue_generation() != old_residue_.number) continue;
       Object& object = node->value;
-      const bool was_table = object.has_table(LeafKind::kField);
+      const bool was_hash_table = object.has_table(LeafKind::kField);
+      const bool was_sorted_table = object.has_table(LeafKind::kScore);
       object.set_residue_generation(0);
       object.drop_residue(
-          [&](std::uint64_t field) { note_element(hash, LeafKind::kField, field); });
+          [&](LeafKind kind, std::uint64_t field) { note_element(hash, kind, field); });
       object.settle();
-      note_tables(object, hash, LeafKind::kField, was_table, 0);
+      note_tables(object, hash, LeafKind::kField, was_hash_table, 0);
+      note_tables(object, hash, LeafKind::kScore, was_sorted_table, 0);
       note_changed(*node, false);
       if (object.empty() && stored_ == nullptr) objects_.erase(key, hash);
     }
@@ -532,7 +541,7 @@ TableSummary PartitionState::summarize(std::uint64_t key_hash, LeafKind kind,
 }
 
 void PartitionState::summarize_tables(std::uint64_t key_hash, const Object& object) {
-  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+  for (const LeafKind kind : kElementKinds) {
     object.with_table(kind, [&](auto& table) {
       if (table.cold() == 0) table.summary = summarize(key_hash, kind, table);
     });
@@ -540,7 +549,7 @@ void PartitionState::summarize_tables(std::uint64_t key_hash, const Object& obje
 }
 
 void PartitionState::check_summaries(std::uint64_t key_hash, const Object& object) {
-  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+  for (const LeafKind kind : kElementKinds) {
     object.with_table(kind, [&](const auto& table) {
       const TableSummary found = summarize(key_hash, kind, table);
       EVEN_CHECK(found.digest == table.summary.digest,
@@ -553,13 +562,13 @@ void PartitionState::check_summaries(std::uint64_t key_hash, const Object& objec
 
 std::uint64_t PartitionState::digest_of(std::uint64_t key_hash, const Object& object) {
   std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string());
-  for (const LeafKind kind : {LeafKind::kMember, LeafKind::kField}) {
+  for (const LeafKind kind : kElementKinds) {
     if (object.has_table(kind)) {
       object.with_table(kind, [&sum](const auto& table) { sum += table.summary.digest; });
     } else if (kind == LeafKind::kMember) {
       sum += members_hash(key_hash, object);
     } else {
-      sum += fields_hash(key_hash, object);
+      sum += fields_hash(key_hash, kind, object);
     }
   }
   return sum + expiry_hash(key_hash, object);

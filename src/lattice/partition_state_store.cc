@@ -90,7 +90,7 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
       return std::pair(a->key().size(), a->key()) < std::pair(b->key().size(), b->key());
     });
     for (auto* node : nodes) {
-      for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
+      for (const LeafKind kind : kElementKinds) {
         const bool anew = std::binary_search(tables, dropped, Changes::Element{hash, kind, 0});
         if (anew) visitor.dropped(node->key(), hash, kind);
         show_elements(*node, kind, anew, {elements, element}, visitor);
@@ -137,7 +137,7 @@ void PartitionState::show_elements(HashOrderedMap<Object>::Node& node, LeafKind 
 template <typename Visit>
 void PartitionState::with_tables_of(std::uint64_t key_hash, Visit visit) {
   objects_.for_each_of_hash(key_hash, [&](auto& node) {
-    for (const LeafKind kind : {LeafKind::kField, LeafKind::kMember}) {
+    for (const LeafKind kind : kElementKinds) {
       node.value.with_table(kind, [&](auto& table) { visit(kind, table); });
     }
   });
@@ -307,8 +307,7 @@ void PartitionState::load_elements(const KeyDelta& named, const VersionVector& c
       }
     });
   };
-  load(LeafKind::kField);
-  load(LeafKind::kMember);
+  for (const LeafKind kind : kElementKinds) load(kind);
 }
 
 bool PartitionState::load(std::uint64_t hash) const {

@@ -1,6 +1,6 @@
-// A large set or hash: its elements by name, in the order of their hashes. Some may be *cold*,
-// which is to say in a store and not in memory; whoever reads does not see the difference. See
-// docs/storage.md.
+// A large set, hash or sorted set: its elements by name, in the order of their hashes. Some may be
+// *cold*, which is to say in a store and not in memory; whoever reads does not see the difference.
+// See docs/storage.md.
 //
 // Invariant. Of each hash exactly one holds: all of its elements are in memory; or it is known that
 // there are none, because they were removed and the store may not know yet (gone), or because they
@@ -40,7 +40,7 @@ namespace even {
 struct TableName {
   std::string key;
   std::uint64_t key_hash = 0;
-  LeafKind kind = LeafKind::kMember;  // or kField
+  LeafKind kind = LeafKind::kMember;  // or kField, kScore
 };
 
 // What is known of all elements of a table, cold ones included, so that they can be removed without

@@ -36,6 +36,10 @@ enum class Act : std::uint8_t {
   kPurge,
   kForgetExpiry,  // of a key that was purged
   kDeleteAll,
+  kSetScore,
+  kIncrementScore,
+  kIncrementScoreReal,
+  kDeleteScore,
 };
 
 // One client command; what it does not need it ignores.

@@ -45,10 +45,12 @@ struct ScalarText {
 
 std::int64_t quarters(Real value) { return static_cast<std::int64_t>(value * 4); }
 
-std::string scalar_text(const ScalarView& scalar) {
+std::string scalar_text(const ScalarView& scalar, LeafKind kind) {
   ScalarText text;
-  scalar.for_each_sibling([&text](const SiblingView& s) {
-    text.siblings.insert({s.time, s.dot, std::string(s.value)});
+  scalar.for_each_sibling([&](const SiblingView& s) {
+    text.siblings.insert(
+        {s.time, s.dot,
+         kind == LeafKind::kScore ? score_text(score_in(s.value)) : std::string(s.value)});
   });
   for (const auto& entry : scalar.integers().entries()) {
     if (entry.live()) text.integers[entry.replica] = {entry.seq, entry.value()};
@@ -57,12 +59,13 @@ std::string scalar_text(const ScalarView& scalar) {
     if (entry.live()) text.reals[entry.replica] = {entry.seq, quarters(entry.value())};
   }
   std::string scratch;
-  text.shown = scalar.value(scratch);
+  text.shown = kind == LeafKind::kScore ? score_text(score_of(scalar)) : scalar.value(scratch);
   return text.text();
 }
 
-// The value by its definition: the latest sibling, plus the increments where it is a number.
-std::string shown_by_definition(const ScalarText& text) {
+// The value by its definition: the latest sibling, plus the increments where it is a number; a
+// score is one always.
+std::string shown_by_definition(const ScalarText& text, LeafKind kind) {
   std::string base = text.siblings.empty() ? "0" : text.siblings.rbegin()->value;
   std::int64_t integers = 0;
   std::int64_t real_quarters = 0;
@@ -70,10 +73,11 @@ std::string shown_by_definition(const ScalarText& text) {
   for (const auto& [id, point] : text.reals) real_quarters += point.value;
   if (text.integers.empty() && text.reals.empty()) return base;
   if (base == "word") return base;
-  if (text.reals.empty() && base.find('.') == std::string::npos)
+  if (kind != LeafKind::kScore && text.reals.empty() && base.find('.') == std::string::npos)
     return std::to_string(std::stoll(base) + integers);
   const double total =
       std::stod(base) + static_cast<double>(integers) + static_cast<double>(real_quarters) / 4;
+  if (kind == LeafKind::kScore) return score_text(total);
   return fmt::format("{}", total == 0 ? 0 : total);
 }
 
@@ -108,6 +112,11 @@ ObjectType type_of(Act act) {
     case Act::kIncrementFieldReal:
     case Act::kDeleteField:
       return ObjectType::kHash;
+    case Act::kSetScore:
+    case Act::kIncrementScore:
+    case Act::kIncrementScoreReal:
+    case Act::kDeleteScore:
+      return ObjectType::kSortedSet;
     default:
       return ObjectType::kNone;  // any
   }
@@ -118,6 +127,7 @@ bool needs_key(Act act) {
     case Act::kDelete:
     case Act::kRemoveMember:
     case Act::kDeleteField:
+    case Act::kDeleteScore:
     case Act::kExpire:
     case Act::kPersist:
     case Act::kPurge:
@@ -133,6 +143,13 @@ void set_scalar(const ScalarView& stored, const Command& command, const Dot& dot
   leaf.reals.clear();
   remove_scalar(stored, leaf);
   leaf.siblings = {{dot, time, command.value, 0}};
+}
+
+// The bytes of each score that a command may set; a word counts as 1.
+std::string_view score_bytes(const std::string& value) {
+  static std::map<std::string, ScoreBytes> all;
+  const double score = value == "word" ? 1 : std::stod(value);
+  return all.try_emplace(value, score).first->second.view();
 }
 
 // The delta of one command and what it means; false when it does nothing.
@@ -158,7 +175,9 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
     removal.whole_key = true;
   }
   const ScalarView string = stored != nullptr ? stored->string() : ScalarView();
-  const ScalarView field = stored != nullptr ? stored->hash().find(command.field) : ScalarView();
+  const LeafKind fields = type == ObjectType::kSortedSet ? LeafKind::kScore : LeafKind::kField;
+  const ScalarView field =
+      stored != nullptr ? stored->fields(fields).find(command.field) : ScalarView();
   Effect effect{command.key,      LeafKind::kString, {},
                 Effect::kSibling, command.value,     command.number};
   bool has_effect = true;
@@ -205,10 +224,12 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       increment(string, LeafKind::kString, {}, true);
       break;
     case Act::kIncrementField:
-      increment(field, LeafKind::kField, command.field, false);
+    case Act::kIncrementScore:
+      increment(field, fields, command.field, false);
       break;
     case Act::kIncrementFieldReal:
-      increment(field, LeafKind::kField, command.field, true);
+    case Act::kIncrementScoreReal:
+      increment(field, fields, command.field, true);
       break;
     case Act::kDelete:
       removal.whole_key = true;
@@ -232,9 +253,17 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       set_scalar(field, command, dot, time, change_leaf(LeafKind::kField, command.field));
       break;
     }
+    case Act::kSetScore: {
+      LeafDelta& leaf = change_leaf(LeafKind::kScore, command.field);
+      set_scalar(field, command, dot, time, leaf);
+      leaf.siblings[0].value = score_bytes(command.value);
+      effect.value = score_text(score_in(leaf.siblings[0].value));
+      break;
+    }
     case Act::kDeleteField:
+    case Act::kDeleteScore:
       if (!field.live()) return false;
-      remove_scalar(field, change_leaf(LeafKind::kField, command.field));
+      remove_scalar(field, change_leaf(fields, command.field));
       has_effect = false;
       break;
     case Act::kExpire:
@@ -268,16 +297,21 @@ std::string view(const PartitionState& state) {
   state.for_each([&lines](std::string_view name, const Object& object) {
     if (!object.live()) return;
     const std::string key(name);
-    if (object.string().live()) lines.insert(key + " string" + scalar_text(object.string()));
+    if (object.string().live()) {
+      lines.insert(key + " string" + scalar_text(object.string(), LeafKind::kString));
+    }
     object.set().for_each([&](std::string_view member, const MemberDots& dots) {
       std::string line = fmt::format("{} member {}", key, member);
       for (const MemberDot& entry : dots) line += ' ' + entry.dot.to_string();
       lines.insert(line);
     });
-    object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
-      if (scalar.live())
-        lines.insert(fmt::format("{} field {}{}", key, field, scalar_text(scalar)));
-    });
+    for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+      object.fields(kind).for_each([&](std::string_view field, const ScalarView& scalar) {
+        if (!scalar.live()) return;
+        lines.insert(fmt::format("{} {} {}{}", key, kind == LeafKind::kField ? "field" : "score",
+                                 field, scalar_text(scalar, kind)));
+      });
+    }
     if (object.expiry() != nullptr) {
       std::set<std::string> siblings;
       for (const ExpirySibling& s : *object.expiry()) {
@@ -330,14 +364,16 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
     for (auto& [name, leaf] : leaves) {
       const auto& [kind, field] = name;
       const std::string tail = fmt::format("{}", fmt::join(leaf.lines, ""));
-      if (kind == LeafKind::kString || kind == LeafKind::kField)
-        leaf.scalar.shown = shown_by_definition(leaf.scalar);
+      if (is_scalar(kind)) leaf.scalar.shown = shown_by_definition(leaf.scalar, kind);
       switch (kind) {
         case LeafKind::kString:
           lines.insert(key + " string" + leaf.scalar.text());
           break;
         case LeafKind::kField:
           lines.insert(fmt::format("{} field {}{}", key, field, leaf.scalar.text()));
+          break;
+        case LeafKind::kScore:
+          lines.insert(fmt::format("{} score {}{}", key, field, leaf.scalar.text()));
           break;
         case LeafKind::kMember:
           lines.insert(fmt::format("{} member {}{}", key, field, tail));

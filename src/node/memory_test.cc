@@ -78,7 +78,7 @@ TEST(MemoryOfObjects, OfCollectionsIsWhatWasAllocated) {
             });
           });
         } else {
-          object.change_hash([&](HashCell& cell) {
+          object.change_fields(LeafKind::kField, [&](HashCell& cell) {
             cell.update(name, hash64(name), [&](const ScalarView&, auto store) {
               store(SiblingView{dot(e), {}, "value", 0});
             });

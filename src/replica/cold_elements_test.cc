@@ -422,6 +422,57 @@ TEST(ColdElements, ResidueThatIsReadIsCollectedEvenIfNothingElseIsLeft) {
   }
 }
 
+// "command z 0 e0 1 e1 ...": the score of each is its number.
+std::vector<std::string> scored(std::string key, int first, int count) {
+  std::vector<std::string> words{"zadd", std::move(key)};
+  for (int i = first; i < first + count; ++i) {
+    words.push_back(fmt::format("{}", i));
+    words.push_back(fmt::format("e{}", i));
+  }
+  return words;
+}
+
+TEST(ColdElements, OrderedQueriesOfASortedSetSeeThoseThatAreColdToo) {
+  Node node;
+  node.run(scored("z", 0, 5000));
+  node.store_all();
+  node.restart();
+  // What names members reads those alone.
+  EXPECT_EQ(node.run({"zscore", "z", "e7"}), "$1\r\n7\r\n");
+  EXPECT_EQ(node.run({"zcard", "z"}), ":5000\r\n");
+  EXPECT_EQ(node.run({"zincrby", "z", "0.5", "e4000"}), "$6\r\n4000.5\r\n");
+  EXPECT_EQ(node.run({"zrem", "z", "e100"}), ":1\r\n");
+  EXPECT_EQ(cold_elements(node, "z"), 4997u);
+  EXPECT_EQ(node.run({"zrange", "z", "99", "101"}),
+            "*3\r\n$3\r\ne99\r\n$4\r\ne101\r\n$4\r\ne102\r\n");
+  EXPECT_EQ(cold_elements(node, "z"), 0u);
+  EXPECT_EQ(node.run({"zrank", "z", "e4000"}), ":3999\r\n");
+  EXPECT_EQ(node.run({"zcount", "z", "4000", "4001"}), ":2\r\n");
+  expect_whole(node);
+}
+
+// Reads of the order do not touch members one by one, so that these would be let go of in turn and
+// read again, all of them, each time.
+TEST(ColdElements, ASortedSetWhoseOrderIsInUseStaysInMemory) {
+  Node node;
+  node.run(scored("z", 0, 3000));
+  node.store_all();
+  EXPECT_EQ(node.run({"zrank", "z", "e2000"}), ":2000\r\n");
+  for (int i = 0; i < 10; ++i) {
+    node.slices = 3;
+    node.pass_time(1);
+    EXPECT_EQ(node.cold() + cold_elements(node, "z"), 0u);
+    EXPECT_EQ(node.run({"zrank", "z", "e2000"}), ":2000\r\n");
+  }
+  node.slices = 40;
+  node.pass_time(20);
+  EXPECT_GT(node.cold() + cold_elements(node, "z"), 0u);
+  EXPECT_EQ(node.run({"zrank", "z", "e2000"}), ":2000\r\n");
+  EXPECT_EQ(node.run({"zrevrange", "z", "0", "0", "withscores"}),
+            "*2\r\n$5\r\ne2999\r\n$4\r\n2999\r\n");
+  expect_whole(node);
+}
+
 // A node that lets go of what it can, whose passes fail and which is restarted, beside one that
 // keeps everything in memory.
 TEST(ColdElements, NobodySeesADifference) {
@@ -434,9 +485,31 @@ TEST(ColdElements, NobodySeesADifference) {
     const auto command = [&]() -> std::vector<std::string> {
       const std::string k = key();
       const int first = static_cast<int>(random.below(300));
-      switch (random.below(48)) {
+      switch (random.below(60)) {
         case 0:
           return {"del", k};
+        case 10:
+          return scored("z" + k, first, 200);
+        case 11:
+          return many("zrem", "z" + k, first, 150);
+        case 12:
+        case 13:
+          return {"zrange", "z" + k, "0", "-1", "withscores"};
+        case 14:
+          return {"zadd", "z" + k, std::to_string(first), element()};
+        case 15:
+        case 16:
+          return {"zincrby", "z" + k, "1.5", element()};
+        case 17:
+          return {"zrem", "z" + k, element(), element()};
+        case 18:
+          return {"zrank", "z" + k, element()};
+        case 19:
+          return {"zcount", "z" + k, "100", "200"};
+        case 20:
+          return {"zpopmax", "z" + k, "2"};
+        case 21:
+          return {"del", "z" + k};
         case 1:
           return many("sadd", "s" + k, first, 200);
         case 2:
@@ -496,12 +569,14 @@ TEST(ColdElements, NobodySeesADifference) {
       if (random.chance(0.2) && node.shard->any_cold()) {
         const std::vector<std::string> names{element(), element()};
         const std::vector<std::string_view> elements(names.begin(), names.end());
-        const std::string k = (random.chance(0.5) ? "s" : "h") + key();
-        const LeafKind kind = k[0] == 's' ? LeafKind::kMember : LeafKind::kField;
+        const std::string k = (random.chance(0.5) ? "s" : random.chance(0.5) ? "h" : "z") + key();
+        const LeafKind kind = k[0] == 's'   ? LeafKind::kMember
+                              : k[0] == 'h' ? LeafKind::kField
+                                            : LeafKind::kScore;
         (void)node.shard->fetch(std::vector<Need>{{k, kind, elements}}, [] {});
       }
       if (random.chance(0.01)) node.restart();
-      for (const char* each : {"hc0", "hc1", "sc0", "sc1"})
+      for (const char* each : {"hc0", "hc1", "sc0", "sc1", "zc0", "zc1"})
         partial += cold_elements(node, each) > 0;
       if (random.chance(0.01)) expect_whole(node);
     }

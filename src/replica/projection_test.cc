@@ -292,6 +292,12 @@ TEST(Projection, TheRowsHaveNotChanged) {
   for (const std::string& field : members) {
     leaf(hash, LeafKind::kField, field, {record.dot(), record.time, "v", 0});
   }
+  KeyDelta& sorted = record.delta.keys.emplace_back();
+  sorted.key = "sorted";
+  const ScoreBytes score(2.5);
+  for (const std::string& member : members) {
+    leaf(sorted, LeafKind::kScore, member, {record.dot(), record.time, score.view(), 0});
+  }
   state.join(record.delta, record.context);
   RowBatch batch;
   partition.write_changes(state, batch);
@@ -305,7 +311,7 @@ TEST(Projection, TheRowsHaveNotChanged) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     text += hex(batch[i].row) + " " + hex(batch[i].value) + "\n";
   }
-  expect_golden("rows-v4.hex", text, "the rows of the store");
+  expect_golden("rows-v5.hex", text, "the rows of the store");
 }
 
 }  // namespace

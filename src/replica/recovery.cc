@@ -183,7 +183,7 @@ void Recovery::replay_records(Partition& partition, std::span<const std::string_
         const std::uint64_t hash = hash64(key.key);
         if (state.is_cold(hash)) keys.push_back(hash);
         for (const LeafDelta& leaf : key.leaves) {
-          if (leaf.kind != LeafKind::kField && leaf.kind != LeafKind::kMember) continue;
+          if (!is_element(leaf.kind)) continue;
           elements.push_back({hash, leaf.kind, leaf.field_hash()});
         }
       }

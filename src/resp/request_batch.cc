@@ -13,10 +13,13 @@ bool add_lookup(const Command& command, Args args, std::vector<Lookup>& out) {
   if (args[first].size() > kLongestLookup) return false;
   Lookup& lookup = out.emplace_back();
   lookup.key = args[first];
-  const bool has_elements = command.group == "set" || command.group == "hash";
-  if (has_elements && first + 1 < args.size() && args[first + 1].size() <= kLongestLookup) {
-    lookup.element = args[first + 1];
-  }
+  const bool has_elements =
+      command.group == "set" || command.group == "hash" || command.group == "sorted-set";
+  if (!has_elements || first + 1 >= args.size()) return true;
+  // Where elements are not known to be named there may still be one behind the key.
+  const NamedElements named = named_elements(command, args);
+  const Args words = command.elements == Elements::kUnknown ? args.subspan(first + 1) : named.words;
+  if (!words.empty() && words[0].size() <= kLongestLookup) lookup.element = words[0];
   return true;
 }
 

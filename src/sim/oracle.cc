@@ -89,8 +89,25 @@ struct ExpectedValue {
 };
 
 std::string show(const Leaf& leaf) {
-  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry"};
+  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry", "score"};
   return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)], leaf.second);
+}
+
+// Whether the index of a sorted set, if it has one, is what one made of its members would be.
+bool index_is_right(const HashView& members) {
+  const ScoreIndex* index = members.table() == nullptr ? nullptr : members.table()->index_if_made();
+  if (index == nullptr) return true;
+  std::set<std::pair<double, std::string_view>> right;
+  members.for_each([&right](std::string_view member, const ScalarView& scalar) {
+    if (scalar.live()) right.emplace(score_of(scalar), member);
+  });
+  if (index->size() != right.size()) return false;
+  bool same = true;
+  auto next = right.begin();
+  index->visit(0, index->size(), false, [&](double score, std::string_view member) {
+    same = same && *next++ == std::pair(score, member);
+  });
+  return same;
 }
 
 // Whether each record of a cache policy that deletes this key was made by somebody to whom it had
@@ -254,8 +271,9 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
             values[leaf].push_back({dot, sibling.time, std::string(sibling.value), sibling.at_ms});
         }
         // An increment counts unless a record that had seen it wrote or removed the leaf.
+        // Where nobody else can write a score, it is written as a value.
         const auto increment = increments_.find({{partition, dot}, leaf.first, key, leaf.second});
-        if (increment == increments_.end()) continue;
+        if (increment == increments_.end() || !write.leaf->siblings.empty()) continue;
         const bool removed =
             std::any_of(mentions.begin(), mentions.end(), [&](const Mention& other) {
               if (other.record == write.record || !other.record->context.covers(dot)) return false;
@@ -278,11 +296,12 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       const std::string name = show(leaf);
       switch (leaf.first) {
         case LeafKind::kString:
-        case LeafKind::kField: {
+        case LeafKind::kField:
+        case LeafKind::kScore: {
           const ScalarView scalar = object == nullptr ? ScalarView()
                                     : leaf.first == LeafKind::kString
                                         ? object->string()
-                                        : object->hash().find(leaf.second);
+                                        : object->fields(leaf.first).find(leaf.second);
           const bool expected_live = !expected.empty() || live_increments[leaf] > 0;
           live = live || expected_live;
           if (scalar.live() != expected_live) {
@@ -312,6 +331,13 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           if (winner != expected.end() && scalar.winner()->dot != winner->dot) {
             return wrong(name + " shows a value that was not written last");
           }
+          if (leaf.first == LeafKind::kScore) {
+            const double base = winner == expected.end() ? 0 : score_in(winner->value);
+            if (score_of(scalar) != base + sums[leaf]) {
+              return wrong(fmt::format("{} has the score {} instead of {}", name, score_of(scalar),
+                                       base + sums[leaf]));
+            }
+          }
           break;
         }
         case LeafKind::kMember: {
@@ -327,6 +353,9 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         case LeafKind::kExpiry:
           break;  // when it is known whether the key is live
       }
+    }
+    if (object != nullptr && !index_is_right(object->sorted_set())) {
+      return wrong("its index differs from its scores");
     }
     if (live != (object != nullptr && object->live()))
       return wrong(live ? "is missing" : "should not be there");

@@ -212,9 +212,10 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
   const std::string text = fmt::format("{}:t{}", group, random_.below(3));
   const std::string set = fmt::format("{}:s{}", group, random_.below(2));
   const std::string hash = fmt::format("{}:h{}", group, random_.below(2));
+  const std::string sorted = fmt::format("{}:z{}", group, random_.below(2));
   const std::string ttl = std::to_string(1 + random_.below(1'000));
   const auto one = [&]() -> StrongOperation::Words {
-    switch (random_.below(13)) {
+    switch (random_.below(17)) {
       case 0:
         return {"SET", text, unique(), "PX", ttl};
       case 1:
@@ -239,6 +240,14 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
         return {"SREM", set, small(30)};
       case 11:
         return {"HDEL", hash, small(10)};
+      case 12:
+        return {"ZADD", sorted, small(9), small(20), small(9), small(20)};
+      case 13:
+        return {"ZINCRBY", sorted, "0.1", small(20)};
+      case 14:
+        return {"ZPOPMIN", sorted, small(3)};
+      case 15:
+        return {"ZRANGESTORE", sorted, sorted, "0", small(40), "REV"};
       default:
         return {"PERSIST", set};
     }

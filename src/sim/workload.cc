@@ -2,11 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <iterator>
+
 namespace even::sim {
+namespace {
+
+constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst"};
+
+}  // namespace
 
 std::string Workload::key(const char* type) {
-  static constexpr const char* kTypes[] = {"str", "num", "set", "map"};
-  if (random_.chance(options_.type_confusion)) type = kTypes[random_.below(4)];
+  if (random_.chance(options_.type_confusion)) type = kTypes[random_.below(std::size(kTypes))];
   return fmt::format("{}{}", type, random_.below(static_cast<std::uint64_t>(options_.keys)));
 }
 
@@ -18,7 +24,7 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
-  switch (random_.below(10)) {
+  switch (random_.below(12)) {
     case 0:
     case 1:
       return string(wall_ms);
@@ -32,6 +38,9 @@ Operation Workload::next(std::int64_t wall_ms) {
     case 7:
     case 8:
       return hash();
+    case 9:
+    case 10:
+      return sorted_set();
     default:
       return generic(wall_ms);
   }
@@ -101,8 +110,7 @@ Operation Workload::counter() {
 }
 
 Operation Workload::session() {
-  static constexpr const char* kTypes[] = {"str", "num", "set", "map"};
-  const std::string type = kTypes[random_.below(4)];
+  const std::string type = kTypes[random_.below(std::size(kTypes))];
   const std::string k = "session:" + type + small(3);
   const std::string ttl = std::to_string(200 + random_.below(400));
   switch (random_.below(12)) {
@@ -110,6 +118,7 @@ Operation Workload::session() {
       if (type == "num") return {{"SET", k, std::to_string(random_.below(100)), "PX", ttl}, {}};
       if (type == "set") return {{"SADD", k, small(20), small(20)}, {}};
       if (type == "map") return {{"HSET", k, small(6), value()}, {}};
+      if (type == "zst") return {{"ZADD", k, small(9), small(6)}, {}};
       return {{"SET", k, value(), "PX", ttl}, {}};
     case 1:
       if (type == "num") return {{"INCR", k}, Operation::Increment{LeafKind::kString, k, "", 1}};
@@ -228,9 +237,76 @@ Operation Workload::hash() {
   }
 }
 
+std::string Workload::score() {
+  return fmt::format("{}", (static_cast<double>(random_.below(80)) - 40) / 2);
+}
+
+Operation Workload::large_sorted_set(const std::string& key) {
+  switch (random_.below(8)) {
+    case 0:
+    case 1:
+      return {{"ZADD", key, score(), one_of_large(), score(), one_of_large()}, {}};
+    case 2: {
+      const std::string member = one_of_large();
+      return {{"ZINCRBY", key, "3", member},
+              Operation::Increment{LeafKind::kScore, key, member, 3}};
+    }
+    case 3:
+      return {{"ZREM", key, one_of_large(), one_of_large()}, {}};
+    case 4:
+      return {{"ZRANGE", key, "5", "9", "WITHSCORES"}, {}};
+    case 5:
+      return {{"ZRANK", key, one_of_large()}, {}};
+    case 6:
+      return {{"ZREMRANGEBYSCORE", key, score(), score()}, {}};
+    default:
+      return {{"ZMSCORE", key, one_of_large(), one_of_large()}, {}};
+  }
+}
+
+Operation Workload::sorted_set() {
+  const std::string k = key("zst");
+  if (random_.chance(options_.large)) {
+    if (random_.chance(0.4)) return large("ZREM", k, false);
+    Operation add{{"ZADD", k}, {}};
+    for (const std::string& member : large("", "", false).words) {
+      if (member.starts_with('l')) add.words.insert(add.words.end(), {score(), member});
+    }
+    return add;
+  }
+  if (options_.large > 0 && random_.chance(0.5)) return large_sorted_set(k);
+  const std::string member = fmt::format("z{}", random_.below(6));
+  const double by = (static_cast<double>(random_.below(20)) - 9.5) / 2;
+  const std::int64_t whole = 1 + static_cast<std::int64_t>(random_.below(9));
+  switch (random_.below(12)) {
+    case 0:
+    case 1:
+      return {{"ZADD", k, score(), member, score(), fmt::format("z{}", random_.below(6))}, {}};
+    case 2:
+    case 3:
+    case 4:
+      return {{"ZINCRBY", k, std::to_string(whole), member},
+              Operation::Increment{LeafKind::kScore, k, member, static_cast<double>(whole)}};
+    case 5:
+      return {{"ZINCRBY", k, fmt::format("{}", by), member},
+              Operation::Increment{LeafKind::kScore, k, member, by}};
+    case 6:
+      return {{"ZREM", k, member}, {}};
+    case 7:
+      return {{"ZADD", k, random_.chance(0.5) ? "GT" : "NX", score(), member}, {}};
+    case 8:
+      return {{"ZPOPMIN", k}, {}};
+    case 9:
+      return {{"ZUNIONSTORE", k, "2", k, key("set")}, {}};
+    case 10:
+      return {{"ZREMRANGEBYRANK", k, "0", small(3)}, {}};
+    default:
+      return {{"ZRANGE", k, "0", "-1", "WITHSCORES"}, {}};
+  }
+}
+
 Operation Workload::generic(std::int64_t wall_ms) {
-  static constexpr const char* kTypes[] = {"str", "num", "set", "map"};
-  const std::string k = key(kTypes[random_.below(4)]);
+  const std::string k = key(kTypes[random_.below(std::size(kTypes))]);
   if (random_.chance(options_.expiry * 4)) {
     switch (random_.below(3)) {
       case 0:

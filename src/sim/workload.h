@@ -38,6 +38,9 @@ class Workload {
   // On a key that is kept alive by being used, as sessions are.
   Operation session();
   Operation hash();
+  std::string score();
+  Operation sorted_set();
+  Operation large_sorted_set(const std::string& key);
   Operation generic(std::int64_t wall_ms);
   std::string key(const char* type);
   std::string value();

@@ -29,6 +29,7 @@ enum Section : std::uint8_t {
 // Tables of an object: bits of a byte.
 constexpr std::uint8_t kMembers = 1;
 constexpr std::uint8_t kFields = 2;
+constexpr std::uint8_t kScores = 4;
 
 // One generation of the rows of a partition.
 struct RowSet {
@@ -145,6 +146,27 @@ TableSummary decode_summary(ByteReader& reader) {
   return summary;
 }
 
+// What a row of objects says of the table of a hash, or of a sorted set.
+struct FieldsTable {
+  bool there = false;
+  std::uint64_t fields = 0;
+  std::uint64_t live = 0;
+  TableSummary summary;
+  bool possible() const {
+    return !there || (fields > 0 && live <= fields && summary.counters <= fields);
+  }
+};
+
+FieldsTable decode_fields(ByteReader& reader, bool there) {
+  FieldsTable table;
+  if (!there) return table;
+  table.there = true;
+  table.fields = reader.get<std::uint64_t>();
+  table.live = reader.get<std::uint64_t>();
+  table.summary = decode_summary(reader);
+  return table;
+}
+
 std::vector<Loaded> decode_objects(std::string_view value) {
   std::vector<Loaded> objects;
   for (ByteReader reader(value); !reader.at_end();) {
@@ -152,23 +174,27 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     loaded.key = get_bytes(reader);
     const auto tables = reader.get<std::uint8_t>();
     const bool has_set = (tables & kMembers) != 0;
-    const bool has_hash = (tables & kFields) != 0;
     const std::uint64_t members = has_set ? reader.get<std::uint64_t>() : 1;
     TableSummary of_members = has_set ? decode_summary(reader) : TableSummary();
-    const std::uint64_t fields = has_hash ? reader.get<std::uint64_t>() : 1;
-    const std::uint64_t live = has_hash ? reader.get<std::uint64_t>() : 0;
-    TableSummary of_fields = has_hash ? decode_summary(reader) : TableSummary();
+    FieldsTable hash = decode_fields(reader, (tables & kFields) != 0);
+    FieldsTable scores = decode_fields(reader, (tables & kScores) != 0);
     const std::string_view leaves = get_bytes(reader);
-    if (!reader.ok() || tables > (kMembers | kFields) || members == 0 || fields == 0 ||
-        live > fields || of_fields.counters > fields || of_members.counters > 0) {
+    if (!reader.ok() || tables > (kMembers | kFields | kScores) || members == 0 ||
+        of_members.counters > 0 || !hash.possible() || !scores.possible()) {
       malformed("a row of objects");
     }
     for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
-    if ((has_set && loaded.object.set()) || (has_hash && loaded.object.hash())) {
+    if ((has_set && loaded.object.set()) || (hash.there && loaded.object.hash()) ||
+        (scores.there && loaded.object.sorted_set())) {
       malformed("a table with elements in the row of its object");
     }
     if (has_set) loaded.object.make_cold_set(members, std::move(of_members));
-    if (has_hash) loaded.object.make_cold_hash(fields, live, std::move(of_fields));
+    const auto make_cold = [&loaded](LeafKind kind, FieldsTable& table) {
+      if (!table.there) return;
+      loaded.object.make_cold_fields(kind, table.fields, table.live, std::move(table.summary));
+    };
+    make_cold(LeafKind::kField, hash);
+    make_cold(LeafKind::kScore, scores);
   }
   return objects;
 }
@@ -230,9 +256,9 @@ class RowWriter final : public ChangeVisitor {
   static constexpr std::size_t kTablesBytes = 64;  // about
 
   static void put_tables(const Object& object, std::string& out) {
-    const bool has_set = object.has_table(LeafKind::kMember);
-    const bool has_hash = object.has_table(LeafKind::kField);
-    out.push_back(static_cast<char>((has_set ? kMembers : 0) | (has_hash ? kFields : 0)));
+    out.push_back(static_cast<char>((object.has_table(LeafKind::kMember) ? kMembers : 0) |
+                                    (object.has_table(LeafKind::kField) ? kFields : 0) |
+                                    (object.has_table(LeafKind::kScore) ? kScores : 0)));
     const auto put = [&out](const auto& table) {
       put_little_endian(out, std::uint64_t{table.size()});
       if constexpr (requires { table.live; }) put_little_endian(out, std::uint64_t{table.live});
@@ -240,6 +266,7 @@ class RowWriter final : public ChangeVisitor {
     };
     object.with_table(LeafKind::kMember, put);
     object.with_table(LeafKind::kField, put);
+    object.with_table(LeafKind::kScore, put);
   }
 
   static void put_summary(const TableSummary& summary, std::string& out) {

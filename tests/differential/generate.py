@@ -11,6 +11,12 @@ NOT_INTEGERS = [b"", b"x", b"1x", b" 1", b"1 ", b"+1", b"01", b"-0", b"922337203
 FLOATS = [b"0", b"1.5", b"-0.1", b"0.1", b"3.0e3", b"5.0e-3", b".5", b"5.", b"200", b"-1e10", b"1e17", b"0x1p3",
           b"123456789.123456789", b"1e-17", b"-0.0", b"1e300", b"00012", b"+2"]
 NOT_FLOATS = [b"", b"abc", b"1,5", b" 1", b"1 ", b"nan", b"inf", b"-inf", b"1e5000", b"1e-5000", b"1..2", b"1\x00"]
+SCORES = [b"0", b"1", b"-1", b"2", b"2.5", b"+inf", b"-inf", b"inf", b"1e3", b"0x10", b"3.0", b"1e300", b"0.1", b".5", b"12345678901234567",
+          b"-7", b"100", b"1e-5", b"1e17", b"9007199254740993"]
+SCORE_BOUNDS = [b"-inf", b"+inf", b"-inf", b"+inf", b"-10", b"20", b"0", b"1", b"(1", b"(0", b"2", b"(2.5", b"-5", b"(-1", b"5", b"10", b"100", b"(inf", b"", b" 1", b"(", b"x", b"nan", b"1x", b"((1"]
+LEX_BOUNDS = [b"-", b"+", b"-", b"+", b"[a", b"(z", b"[", b"(", b"[m", b"(m1", b"[m1", b"[m5", b"(m5", b"[m9", b"(x", b"[\x00", b"m1", b"", b"-x", b"++"]
+LEX_KEYS = [b"lex1", b"lex2"]
+SORTED_KEYS = [b"z1", b"z2", b"z3"]
 STRINGS = [b"", b"v", b"hello world", b"\x00\x01\xfe\xff", b"line\r\nbreak", b"y" * 200, b"caf\xc3\xa9"]
 PATTERNS = [b"*", b"k*", b"k[0-3]", b"k[^0-3]", b"?1", b"m*", b"*[a-c]", b"\\k1", b"[k", b"k\\", b"**", b"nothing",
             b"*x*x*x*", b"m[1-", b"[a-]*", b""]
@@ -20,7 +26,7 @@ class Generator:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong,
-                         self.connection]
+                         self.connection, self.sorted_set, self.sorted_set_algebra]
 
     def sequence(self, length):
         out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]
@@ -216,6 +222,124 @@ class Generator:
                          lambda: [b"HINCRBYFLOAT", self.key(), self.member(), self.floating()],
                          lambda: [b"HRANDFIELD", self.key()] + self.field_count(), lambda: [b"HSCAN", self.key()] + self.scan_options(False))()
 
+    # Mostly of their own, so that they hold something when they are asked for it.
+    def sorted_key(self):
+        return self.rng.choice(SORTED_KEYS) if self.rng.random() < 0.85 else self.key()
+
+    def scored_member(self):
+        return self.rng.choice(MEMBERS[:8]) if self.rng.random() < 0.7 else self.member()
+
+    def score(self):
+        roll = self.rng.random()
+        if roll < 0.06:
+            return self.rng.choice(NOT_FLOATS + [b"NaN", b"1e400"])
+        if roll < 0.4:
+            return self.rng.choice(SCORES)
+        return b"%d" % self.rng.randint(-20, 20) if roll < 0.8 else b"%.2f" % self.rng.uniform(-9, 9)
+
+    def scored(self, most=5):
+        return [word for _ in range(self.rng.randint(1, most)) for word in (self.score(), self.scored_member())]
+
+    def add_options(self):
+        return [self.case(self.rng.choice([b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR", b"CH", b"XX"])) for _ in range(self.rng.choice([1, 1, 2, 3]))]
+
+    def with_scores(self):
+        return [self.case(b"WITHSCORES")] if self.rng.random() < 0.4 else []
+
+    def limit(self):
+        if self.rng.random() < 0.6:
+            return []
+        return [self.case(b"LIMIT"), self.pick(lambda: b"%d" % self.rng.randint(-1, 4), self.integer)(),
+                self.pick(lambda: b"%d" % self.rng.randint(-1, 5), self.integer)()]
+
+    def score_range(self):
+        return [self.rng.choice(SCORE_BOUNDS), self.rng.choice(SCORE_BOUNDS)]
+
+    # Ranges of names are defined where all scores are the same.
+    def lex_range(self):
+        return [self.rng.choice(LEX_BOUNDS), self.rng.choice(LEX_BOUNDS)]
+
+    def rank_range(self):
+        return [self.pick(lambda: b"%d" % self.rng.randint(-8, 8), self.integer)(), self.pick(lambda: b"%d" % self.rng.randint(-8, 8), self.integer)()]
+
+    def range_options(self, by_lex):
+        out = []
+        if self.rng.random() < 0.3:
+            out.append(self.case(b"REV"))
+        out += [[], [self.case(b"BYSCORE")], [self.case(b"BYLEX")]][by_lex]
+        return out + self.limit()
+
+    def any_range(self, key, first, with_scores=True):
+        """ZRANGE, or ZRANGESTORE with what stands before the key."""
+        by = self.rng.randint(0, 2)
+        bounds = (self.rank_range, self.score_range, self.lex_range)[by]()
+        out = first + [self.rng.choice(LEX_KEYS) if by == 2 else key] + bounds + self.range_options(by)
+        if with_scores and self.rng.random() < 0.4:
+            out.append(self.case(b"WITHSCORES"))
+        return out
+
+    def sorted_set(self):
+        rng = self.rng
+        if rng.random() < 0.03:
+            first = rng.randint(0, 150)
+            names = [b"m%d" % i for i in range(first, first + rng.randint(20, 150))]
+            if rng.random() < 0.3:
+                return [b"ZREM", self.sorted_key()] + names
+            return [b"ZADD", self.sorted_key()] + [word for name in names for word in (b"%d" % rng.randint(-50, 50), name)]
+        return self.pick(
+            lambda: [b"ZADD", self.sorted_key()] + self.scored(), lambda: [b"ZADD", self.sorted_key()] + self.scored(),
+            lambda: [b"ZADD", self.sorted_key()] + self.scored(), lambda: [b"ZADD", self.sorted_key()] + self.add_options() + self.scored(),
+            lambda: [b"ZADD", self.sorted_key()] + self.add_options() + self.scored(1),
+            lambda: [b"ZADD", rng.choice(LEX_KEYS)] + [word for _ in range(rng.randint(1, 5)) for word in (b"0", self.scored_member())],
+            lambda: [b"ZINCRBY", self.sorted_key(), self.score(), self.scored_member()], lambda: [b"ZINCRBY", self.sorted_key(), self.score(), self.scored_member()],
+            lambda: [b"ZREM", self.sorted_key()] + self.some(self.scored_member), lambda: [b"ZREM", rng.choice(LEX_KEYS)] + self.some(self.scored_member),
+            lambda: [b"ZSCORE", self.sorted_key(), self.scored_member()], lambda: [b"ZMSCORE", self.sorted_key()] + self.some(self.scored_member),
+            lambda: [b"ZCARD", self.sorted_key()], lambda: [b"ZCOUNT", self.sorted_key()] + self.score_range(),
+            lambda: [b"ZLEXCOUNT", rng.choice(LEX_KEYS)] + self.lex_range(),
+            lambda: [rng.choice([b"ZRANK", b"ZREVRANK"]), self.sorted_key(), self.scored_member()],
+            lambda: self.any_range(self.sorted_key(), [b"ZRANGE"]), lambda: self.any_range(self.sorted_key(), [b"ZRANGE"]),
+            lambda: [b"ZREVRANGE", self.sorted_key()] + self.rank_range() + self.with_scores(),
+            lambda: [rng.choice([b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE"]), self.sorted_key()] + self.score_range() + self.with_scores() + self.limit(),
+            lambda: [rng.choice([b"ZRANGEBYLEX", b"ZREVRANGEBYLEX"]), rng.choice(LEX_KEYS)] + self.lex_range() + self.limit(),
+            lambda: self.any_range(self.sorted_key(), [b"ZRANGESTORE", self.sorted_key()], False),
+            lambda: [rng.choice([b"ZPOPMIN", b"ZPOPMAX"]), self.sorted_key()] + self.pop_count(),
+            lambda: [b"ZMPOP", self.numkeys(keys := self.some(self.sorted_key, 3)), *keys, rng.choice([b"MIN", b"max", b"x"])] + self.mpop_count(),
+            lambda: [b"ZRANDMEMBER", self.sorted_key()] + self.score_count(),
+            lambda: [b"ZREMRANGEBYRANK", self.sorted_key()] + self.pick(self.rank_range, lambda: [b"2", b"3"])(),
+            lambda: [b"ZREMRANGEBYSCORE", self.sorted_key()] + self.pick(self.score_range, lambda: [b"3", b"(5"])(),
+            lambda: [b"ZREMRANGEBYLEX", rng.choice(LEX_KEYS)] + self.lex_range(),
+            lambda: [b"ZSCAN", self.sorted_key()] + self.scan_options(False), lambda: [b"OBJECT", b"ENCODING", rng.choice(LEX_KEYS)])()
+
+    def numkeys(self, keys):
+        return b"%d" % len(keys) if self.rng.random() < 0.9 else self.pick(self.integer, lambda: b"%d" % (len(keys) + self.rng.choice([-1, 1, 9])))()
+
+    def mpop_count(self):
+        if self.rng.random() < 0.5:
+            return []
+        return [self.case(b"COUNT"), self.pick(lambda: b"%d" % self.rng.randint(0, 5), self.integer)()]
+
+    def score_count(self):
+        out = self.count()
+        if out and self.rng.random() < 0.5:
+            out.append(self.pick(b"WITHSCORES", b"withscores", b"bogus"))
+        return out
+
+    def sorted_set_algebra(self):
+        rng = self.rng
+        keys = self.some(self.sorted_key, 3)
+        name = rng.choice([b"ZUNION", b"ZINTER", b"ZDIFF", b"ZINTERCARD", b"ZUNIONSTORE", b"ZINTERSTORE", b"ZDIFFSTORE"])
+        out = [name] + ([self.sorted_key()] if name.endswith(b"STORE") else []) + [self.numkeys(keys)] + keys
+        weights = lambda: [self.case(b"WEIGHTS")] + [self.pick(b"1", b"2", b"0.5", b"-1", b"0", b"inf", b"x" if rng.random() < 0.2 else b"3") for _ in keys]
+        aggregate = lambda: [self.case(b"AGGREGATE"), self.pick(b"SUM", b"min", b"MAX", b"avg" if rng.random() < 0.2 else b"sum")]
+        with_scores = lambda: [self.case(b"WITHSCORES")]
+        limit = lambda: [self.case(b"LIMIT"), self.pick(b"0", b"1", b"2", b"-1" if rng.random() < 0.2 else b"3", b"x" if rng.random() < 0.2 else b"4")]
+        fitting = {b"ZUNION": [weights, aggregate, with_scores], b"ZINTER": [weights, aggregate, with_scores], b"ZDIFF": [with_scores],
+                   b"ZINTERCARD": [limit], b"ZUNIONSTORE": [weights, aggregate], b"ZINTERSTORE": [weights, aggregate], b"ZDIFFSTORE": []}[name]
+        options = fitting if rng.random() < 0.9 else [weights, aggregate, with_scores, limit]
+        for _ in range(rng.randint(0, 2) if options else 0):
+            out += rng.choice(options)()
+        return out
+
     def field_count(self):
         out = self.count()
         if out and self.rng.random() < 0.5:
@@ -245,7 +369,7 @@ class Generator:
         if self.rng.random() < 0.5:
             out += [self.case(b"COUNT"), self.pick(lambda: b"%d" % self.rng.randint(1, 20), lambda: self.rng.choice([b"0", b"-1", b"x", b"1000000"]))()]
         if with_type and self.rng.random() < 0.4:
-            out += [self.case(b"TYPE"), self.rng.choice([b"string", b"set", b"HASH", b"list", b"bogus"])]
+            out += [self.case(b"TYPE"), self.rng.choice([b"string", b"set", b"HASH", b"zset", b"list", b"bogus"])]
         if self.rng.random() < 0.05:
             out += [self.rng.choice([b"MATCH", b"bogus", b"COUNT"])]
         return out
@@ -255,7 +379,7 @@ class Generator:
         if self.rng.random() < 0.2:
             return [self.rng.choice([b"NOSUCH", b"get2", b"", b"\x00x", b"a\r\nb", b"z" * 150])] + [
                 self.rng.choice([b"arg", b"", b"long" * 40, b"nul\x00byte", b"line\r\n"]) for _ in range(self.rng.randint(0, 4))]
-        command = self.rng.choice(self.families[:7])()
+        command = self.rng.choice(self.families[:7] + self.families[9:])()
         if self.rng.random() < 0.5:
             command = command[:self.rng.randint(1, len(command))]
         else:

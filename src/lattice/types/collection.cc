@@ -116,6 +116,21 @@ HashView::Entry HashView::random(Random& random) const {
   return {element.name, element.scalar()};
 }
 
+const ScoreIndex& HashTable::index() const {
+  if (index_ == nullptr) {
+    load_all();
+    std::vector<ScoreIndex::Entry> entries;
+    entries.reserve(live);
+    for (const Node* node = in_memory().first_from(0); node != nullptr;
+         node = in_memory().next(node)) {
+      if (const auto score = score_of_live(node->value)) entries.push_back({*score, node});
+    }
+    index_ = std::make_unique<ScoreIndex>(std::move(entries));
+  }
+  index_->note_use();
+  return *index_;
+}
+
 SetView SetCell::view(TaggedPointer pointer) {
   if (pointer.tag() == kTable) return SetView(pointer.get<const SetTable>());
   return SetView(PackedElements(pointer.get<char>()));

@@ -1,16 +1,23 @@
-// Sets and hashes in memory: packed (see packed_elements.h) while they are small and plain, a table
-// from then on. Both are read through a view, passed by value, which does not tell which it is; the
-// order of elements is the order of insertion in the former and of hashes in the latter.
+// Sets, hashes and sorted sets in memory: packed (see packed_elements.h) while they are small and
+// plain, a table from then on. Both are read through a view, passed by value, which does not tell
+// which it is; the order of elements is the order of insertion in the former and of hashes in the
+// latter.
 //
 // The elements of a table (see table.h) are stored one by one. Those that have changed are marked
 // dirty; whoever changes a cell lists them. Reading a table may throw Unreadable.
+//
+// A sorted set is a hash whose values are scores. As a table it has an index of them from the first
+// time that somebody asks for their order until memory is short.
 //
 // A cell is where one rests: eight bytes. Changing a cell invalidates its views, except that what a
 // packed one held stays readable while a PackedElements::KeepReplaced exists.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string_view>
 #include <type_traits>
 #include <utility>
@@ -21,6 +28,8 @@
 #include "lattice/table.h"
 #include "lattice/types/packed_elements.h"
 #include "lattice/types/scalar_cell.h"
+#include "lattice/types/score.h"
+#include "lattice/types/score_index.h"
 
 namespace even {
 
@@ -63,7 +72,72 @@ using SetTable = Table<MemberCell>;
 
 struct HashTable : Table<ScalarCell> {
   std::size_t live = 0;  // fields that are there to a reader, cold ones included
+
+  // Of a sorted set: its index, which is made when there is none; then nothing is cold, so that
+  // what is has to be read.
+  const ScoreIndex& index() const;
+  // Null when there is none.
+  const ScoreIndex* index_if_made() const { return index_.get(); }
+
+  // These keep the index, or do without it.
+  template <typename Change>
+  bool update(std::string_view name, std::uint64_t hash, Change change);
+  template <typename Change>
+  void update_all(Change change);
+  bool evict(std::size_t& limit, std::size_t& evicted) {
+    if (index_ != nullptr && index_->take_use()) return true;
+    index_.reset();
+    return Table::evict(limit, evicted);
+  }
+  template <typename Of>
+  Footprint footprint(std::size_t samples, Of of) const {
+    Footprint all = Table::footprint(samples, of);
+    if (index_ == nullptr) return all;
+    all.bytes += block_bytes(index_.get());
+    return all += index_->footprint();
+  }
+
+ private:
+  static std::optional<double> score_of_live(const ScalarCell& cell) {
+    return cell.live() ? std::optional(score_of(cell.view())) : std::nullopt;
+  }
+  static bool same(const std::optional<double>& a, const std::optional<double>& b) {
+    return a == b && (!a || std::signbit(*a) == std::signbit(*b));
+  }
+
+  mutable std::unique_ptr<ScoreIndex> index_;
 };
+
+template <typename Change>
+bool HashTable::update(std::string_view name, std::uint64_t hash, Change change) {
+  if (index_ == nullptr) return Table::update(name, hash, change);
+  std::optional<double> before;
+  std::optional<double> after;
+  const bool dirtied = Table::update(name, hash, [&](ScalarCell& cell) {
+    before = score_of_live(cell);
+    const bool is_there = change(cell);
+    after = score_of_live(cell);
+    if (EVEN_MUTANT(kIndexKeepsScore) && before && after) after = before;
+    if (before && !same(before, after)) index_->erase(*before, name);
+    return is_there;
+  });
+  if (after && !same(before, after)) index_->insert({*after, in_memory().find_node(name, hash)});
+  return dirtied;
+}
+
+template <typename Change>
+void HashTable::update_all(Change change) {
+  if (index_ == nullptr) return Table::update_all(change);
+  Table::update_all([&](Node& node) {
+    const std::optional<double> before = score_of_live(node.value);
+    const bool is_there = change(node);
+    const std::optional<double> after = score_of_live(node.value);
+    if (same(before, after)) return is_there;
+    if (before) index_->erase(*before, node.key());
+    if (after) index_->insert({*after, &node});
+    return is_there;
+  });
+}
 
 // What a leaf describes: the inverse of describe_element().
 MemberDots restored_dots(const LeafDelta& leaf);
@@ -208,6 +282,8 @@ class HashView {
   }
   // Of a hash with fields; maybe one that is not live.
   Entry random(Random& random) const;
+  // Null for a packed one.
+  const HashTable* table() const { return table_; }
 
   void prefetch_bucket(std::uint64_t hash) const {
     if (table_ != nullptr) table_->in_memory().prefetch_bucket(hash);
