@@ -10,12 +10,13 @@
 namespace even {
 namespace {
 
-// The types of CLIENT LIST and CLIENT KILL. All clients of this version are normal ones.
-enum class ClientType : std::uint8_t { kNormal, kOther };
+// The types of CLIENT LIST and CLIENT KILL. No replica or master is among the clients of a node.
+enum class ClientType : std::uint8_t { kNormal, kPubsub, kOther };
 
 std::optional<ClientType> parse_type(std::string_view text) {
   if (equals_ignore_case(text, "normal")) return ClientType::kNormal;
-  for (std::string_view other : {"slave", "replica", "pubsub", "master"}) {
+  if (equals_ignore_case(text, "pubsub")) return ClientType::kPubsub;
+  for (std::string_view other : {"slave", "replica", "master"}) {
     if (equals_ignore_case(text, other)) return ClientType::kOther;
   }
   return std::nullopt;
@@ -50,10 +51,12 @@ struct Filter {
   std::optional<ClientType> type;
   std::uint64_t skipped_id = 0;
 
-  bool matches(const Session& session) const {
+  bool matches(Connection& client) const {
+    const Session& session = client.session();
+    const ClientType its = client.subscribed() ? ClientType::kPubsub : ClientType::kNormal;
     return (ids.empty() || ids.contains(session.id)) && (!address || *address == session.address) &&
-           (!local_address || *local_address == session.local_address) &&
-           (!type || *type == ClientType::kNormal) && session.id != skipped_id;
+           (!local_address || *local_address == session.local_address) && (!type || *type == its) &&
+           session.id != skipped_id;
   }
 };
 
@@ -80,7 +83,7 @@ void list(Connection& connection, Args args) {
       [filter](ShardThread& thread) {
         Lines lines;
         for (const auto& [id, client] : thread.clients()) {
-          if (filter.matches(client->session())) lines.emplace_back(id, client->describe());
+          if (filter.matches(*client)) lines.emplace_back(id, client->describe());
         }
         return lines;
       },
@@ -146,7 +149,7 @@ void kill(Connection& connection, Args args) {
       [filter, self = connection.session().id](ShardThread& thread) {
         std::vector<std::shared_ptr<Connection>> matching;
         for (const auto& [id, client] : thread.clients()) {
-          if (filter.matches(client->session())) matching.push_back(client);
+          if (filter.matches(*client)) matching.push_back(client);
         }
         for (const auto& client : matching) {
           // The caller gets its reply first.

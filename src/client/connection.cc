@@ -7,7 +7,6 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 
 #include "base/memory.h"
 #include "client/connection_commands.h"
@@ -19,10 +18,8 @@ namespace even {
 namespace {
 
 constexpr std::size_t kTlsChunk = 16 * 1024;
-// That are received or sent, or encrypted, at a time: others get their turn before the rest of a
-// long request or reply.
+// That are received at a time: others get their turn before the rest of a long request.
 constexpr std::size_t kMostPlainBytes = 1024 * 1024;
-constexpr std::size_t kMostTlsBytes = 256 * 1024;
 constexpr std::size_t kKeptCapacity = 64 * 1024;
 
 std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
@@ -77,6 +74,9 @@ std::string Connection::describe() const {
                       .output_memory = replies_.memory() + heap_bytes(tls_output_),
                       .pending_bytes = pending_bytes_,
                       .pending_requests = pending_,
+                      .channels = subscriptions(SubscriptionKind::kChannel),
+                      .patterns = subscriptions(SubscriptionKind::kPattern),
+                      .shard_channels = subscriptions(SubscriptionKind::kShardChannel),
                       .queued = transaction_.length(),
                       .transaction_bytes = transaction_.bytes(),
                       .reading = reading_,
@@ -313,19 +313,20 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
   if (args.empty()) return Block::kNone;
   const std::uint64_t slots = replies_.slots_opened();
   replies_.begin_reply();
-  const std::size_t begin = replies_.tail().size();
+  reply_begin_ = replies_.tail().size();
   bool rejected = false;
   const Block block = execute_request(command, args, lookup, rejected);
   if (block != Block::kNone || closed_) return block;
   // One that comes later is looked at in complete().
   if (replies_.slots_opened() == slots) {
     std::string& replies = replies_.tail();
-    if (replies.size() > begin && replies[begin] == '-') {
-      thread_.traffic().note_error(std::string_view(replies).substr(begin));
+    if (replies.size() > reply_begin_ && replies[reply_begin_] == '-') {
+      thread_.traffic().note_error(std::string_view(replies).substr(reply_begin_));
       if (!rejected) ++last_command_->failed;
     }
     // Asked only now: CLIENT REPLY ON has a reply, and CLIENT REPLY OFF has none.
-    if (!replies_wanted()) replies.resize(begin);
+    if (!replies_wanted()) replies.resize(reply_begin_);
+    release_pushes();
   }
   session_.skips_reply = std::exchange(session_.skips_next_reply, false);
   return Block::kNone;
@@ -371,6 +372,12 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
       reply().error(error);
       return Block::kNone;
     }
+  }
+  if (subscribed() && !session_.resp3 && !allowed_while_subscribed(*command)) {
+    ++entry.rejected;
+    transaction_.fail();
+    reply().error(refusal_while_subscribed(*command, entry.name));
+    return Block::kNone;
   }
   if (transaction_.open() && !ends_or_begins_transaction(*command)) {
     if ((command->flags & kNoMulti) != 0) {
@@ -589,6 +596,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
                             const std::size_t begin = replies.size();
                             self->finish_exec(std::move(execution), reply);
                             if (!wanted) replies.resize(begin);
+                            self->release_pushes();
                             self->note_dirty();
                             self->unblock(Block::kExec);
                           });
@@ -604,6 +612,7 @@ void Connection::finish_exec(Transaction::Execution execution, std::string_view 
   reply().array(execution.about_keys.size());
   replied.remove_prefix(replied.find('\n') + 1);
   auto behind = execution.behind.begin();
+  in_exec_ = true;
   for (const bool about_keys : execution.about_keys) {
     if (about_keys) {
       const std::size_t length = reply_length(replied);
@@ -617,6 +626,7 @@ void Connection::finish_exec(Transaction::Execution execution, std::string_view 
     execute_connection_command(*this, *request.command, request.args);
     thread_.count(entry);
   }
+  in_exec_ = false;
   waiting_for_slots_ = replies_.has_open_slots();
 }
 
@@ -646,12 +656,6 @@ void Connection::resume() {
   take({});
 }
 
-bool Connection::too_much_waits() const {
-  if (pending_ >= most_pending_ || replies_.slots() >= kMostPending) return true;
-  return replies_.size() + pending_bytes_ + pending_ * expected_reply_ >
-         thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed) / 2;
-}
-
 void Connection::complete_pending(std::uint64_t slot, std::string reply,
                                   CommandStats::Entry* command, std::size_t request_bytes) {
   --pending_;
@@ -662,80 +666,6 @@ void Connection::complete_pending(std::uint64_t slot, std::string reply,
   complete(slot, std::move(reply), command);
 }
 
-void Connection::note_dirty() {
-  if (dirty_ || closed_) return;
-  dirty_ = true;
-  thread_.mark_dirty(shared_from_this());
-}
-
-bool Connection::flush(LogPosition released, const std::optional<std::string>& release_error) {
-  dirty_ = false;
-  if (closed_) return false;
-  // Before anything is sent, so that what the kernel's buffers happen to take makes no difference.
-  if (replies_.size() >
-      thread_.node().options.output_buffer_bytes.load(std::memory_order_relaxed)) {
-    spdlog::warn(
-        "client {} ({}): {} bytes of replies wait, more than client.output_buffer_bytes: closed",
-        session_.id, session_.address, replies_.size());
-    close("client.output_buffer_bytes");
-    return false;
-  }
-  std::string_view bytes = replies_.ready(released);
-  if (release_error && replies_.waits_for(released)) {
-    std::string error;
-    Reply(error, false).error(*release_error);
-    replies_.fail_waiting(error);
-    bytes = replies_.ready(released);
-  }
-  for (; !bytes.empty() && !writing_; bytes = replies_.ready(released)) {
-    if (!(tls_ ? flush_tls(bytes) : flush_plain(bytes))) return false;  // closed
-  }
-  if (closing_ && replies_.size() == 0 && !replies_.has_open_slots() && !writing_ && !executing_) {
-    close("done");
-    return false;
-  }
-  if (!too_much_waits()) unblock(Block::kOutput);
-  if (!replies_.waits_for(released)) return false;
-  dirty_ = true;  // stays in the thread's list
-  return true;
-}
-
-bool Connection::flush_plain(std::string_view bytes) {
-  const std::string_view all = std::exchange(bytes, bytes.substr(0, kMostPlainBytes));
-  const ssize_t sent = ::send(plain_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
-    close(std::strerror(errno));
-    return false;
-  }
-  const std::size_t count = static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
-  thread_.traffic().output_bytes += count;
-  replies_.consume(count);
-  if (count == all.size()) return true;
-  writing_ = true;
-  thread_.poller().watch(plain_, session_.id, reading_, writing_);
-  return true;
-}
-
-bool Connection::flush_tls(std::string_view bytes) {
-  bytes = bytes.substr(0, kMostTlsBytes);
-  tls_output_.assign(bytes);
-  thread_.traffic().output_bytes += bytes.size();
-  replies_.consume(bytes.size());
-  writing_ = true;
-  asio::async_write(*tls_, asio::buffer(tls_output_),
-                    [self = shared_from_this()](error_code error, std::size_t) {
-                      self->writing_ = false;
-                      if (self->closed_) return;
-                      if (error) return self->close(error.message());
-                      self->tls_output_.clear();
-                      if (self->tls_output_.capacity() > kKeptCapacity) {
-                        self->tls_output_.shrink_to_fit();
-                      }
-                      self->note_dirty();
-                    });
-  return true;
-}
-
 void Connection::finish() {
   closing_ = true;
   note_dirty();
@@ -744,6 +674,7 @@ void Connection::finish() {
 void Connection::close(std::string_view reason) {
   if (closed_) return;
   closed_ = true;
+  thread_.subscriptions().unsubscribe_all(*this);
   spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
   const auto keep_alive = shared_from_this();
   if (tls_) {

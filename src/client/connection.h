@@ -11,6 +11,8 @@
 // are at counts as well: the requests themselves, and for each of them a reply as long as the
 // longest of late.
 //
+// While a client is subscribed to something, what is published comes between its replies.
+//
 // Owned by its thread and by its operations under way; used on that thread only.
 #pragma once
 
@@ -21,8 +23,10 @@
 #include <string_view>
 
 #include "client/command_stats.h"
+#include "client/output_limit.h"
 #include "client/session.h"
 #include "client/slow_log.h"
+#include "client/subscriptions.h"
 #include "client/transaction.h"
 #include "engine/reply.h"
 #include "net/client_poller.h"
@@ -35,10 +39,10 @@ namespace even {
 
 class ShardThread;
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Connection final : public Subscriber, public std::enable_shared_from_this<Connection> {
  public:
   Connection(ShardThread& thread, Socket socket, std::uint64_t id);
-  ~Connection();
+  ~Connection() override;
 
   // TLS handshake, if any, then the first read.
   void start();
@@ -47,6 +51,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   // Sends what may leave. True when more waits for the log. With an error, the replies that
   // wait for the log do so in vain, and it takes their places.
   bool flush(LogPosition released, const std::optional<std::string>& release_error);
+  void receive(MessageFrame& frame) override;
+  // Closes if more waits for the client than its class may have, or has for too long.
+  bool close_if_slow();
   // Takes no more requests and closes when the replies have been sent.
   void finish();
   // Closes at once; `reason` is for the log.
@@ -63,6 +70,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Reply reply() { return Reply(replies_.tail(), session_.resp3); }
   // The request that is being executed.
   CommandStats::Entry* last_command() const { return last_command_; }
+  bool in_exec() const { return in_exec_; }
+  // All that it has replied so far are pushes, which CLIENT REPLY does not leave out.
+  void mark_pushes();
   void close_after_replies() { closing_ = true; }
   // Reserves the place of a reply that another thread makes; complete() brings it, with the
   // last_command() that was being executed then.
@@ -132,6 +142,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void unblock(Block block);
   void resume();
   void note_dirty();
+  // What a client was sent, since it is subscribed to it, while it was amid the replies of EXEC.
+  void release_pushes();
   bool flush_plain(std::string_view bytes);
   bool flush_tls(std::string_view bytes);
   // Replies and requests on their way, so that no more requests are to be executed for now.
@@ -149,7 +161,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;
   std::string tls_input_;
   ReplyQueue replies_;
-  std::string tls_output_;  // being written
+  std::string tls_output_;       // being written
+  std::size_t reply_begin_ = 0;  // of the reply to the request that is being executed, in its block
+  bool in_exec_ = false;         // the replies of EXEC are being put together
+  std::string held_pushes_;      // until they are
+  bool pushes_wait_ = false;     // among the replies
+  SoftLimit soft_limit_;
   // Requests that others are at, and their bytes.
   std::size_t pending_ = 0;
   std::size_t pending_bytes_ = 0;

@@ -20,6 +20,11 @@ namespace {
 void ping(Connection& connection, Args args) {
   Reply reply = connection.reply();
   if (args.size() > 2) return reply.error(wrong_arity("ping"));
+  if (connection.subscribed() && !connection.session().resp3) {
+    reply.array(2);
+    reply.bulk("pong");
+    return reply.bulk(args.size() == 2 ? args[1] : "");
+  }
   args.size() == 2 ? reply.bulk(args[1]) : reply.simple("PONG");
 }
 
@@ -109,6 +114,7 @@ void hello(Connection& connection, Args args) {
 
 void reset(Connection& connection, Args) {
   connection.transaction().forget();
+  connection.thread().subscriptions().unsubscribe_all(connection);
   Session& session = connection.session();
   session.name.clear();
   session.authenticated = !connection.thread().node().options.has_password();
@@ -222,6 +228,15 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.groups", execute_groups},
       {"even.keyspace", execute_keyspace},
       {"even.fault", execute_fault},
+      {"subscribe", execute_subscribe},
+      {"psubscribe", execute_psubscribe},
+      {"ssubscribe", execute_ssubscribe},
+      {"unsubscribe", execute_unsubscribe},
+      {"punsubscribe", execute_punsubscribe},
+      {"sunsubscribe", execute_sunsubscribe},
+      {"publish", execute_publish},
+      {"spublish", execute_spublish},
+      {"pubsub", execute_pubsub},
   };
   return commands;
 }

@@ -38,6 +38,21 @@ void execute_fault(Connection& connection, Args args);
 void execute_wait(Connection& connection, Args args);
 void execute_waitaof(Connection& connection, Args args);
 
+// In pubsub_command.cc.
+void execute_subscribe(Connection& connection, Args args);
+void execute_psubscribe(Connection& connection, Args args);
+void execute_ssubscribe(Connection& connection, Args args);
+void execute_unsubscribe(Connection& connection, Args args);
+void execute_punsubscribe(Connection& connection, Args args);
+void execute_sunsubscribe(Connection& connection, Args args);
+void execute_publish(Connection& connection, Args args);
+void execute_spublish(Connection& connection, Args args);
+void execute_pubsub(Connection& connection, Args args);
+// Whether a client that is subscribed to something and speaks RESP2 may use a command, and what it
+// is told if not; `name`: with the subcommand.
+bool allowed_while_subscribed(const Command& command);
+std::string refusal_while_subscribed(const Command& command, std::string_view name);
+
 // What EVEN.WITH and EVEN.ONCE ask for, of words that begin with one of them, into `options`;
 // returns the words of the command that they are about. The error is a reply's text.
 Result<Args> read_options(const Command& command, Args args, RequestOptions& options);

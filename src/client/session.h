@@ -50,6 +50,9 @@ struct SessionUse {
   std::size_t output_memory = 0;  // what those take
   std::size_t pending_bytes = 0;  // of requests that other threads and nodes are at, and replies
   std::size_t pending_requests = 0;
+  std::size_t channels = 0;  // that it is subscribed to
+  std::size_t patterns = 0;
+  std::size_t shard_channels = 0;
   int queued = -1;  // commands since MULTI; -1: there is no transaction
   std::size_t transaction_bytes = 0;
   bool reading = false;

@@ -290,7 +290,8 @@ void getkeys_subcommand(Context& context, Args args) {
                              find_subcommand(*command, args[1]) == nullptr)) {
     return context.reply.error("ERR Invalid command specified");
   }
-  if (command->keys.none()) {
+  // Shard channels are where keys are, and are none.
+  if (command->keys.none() || command->docs.key_spec == "not_key") {
     return context.reply.error("ERR The command has no key arguments");
   }
   if (!check_arity(*command, args).empty()) {

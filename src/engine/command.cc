@@ -22,7 +22,7 @@ class CommandIndex {
           scan_commands(), set_commands(), hash_commands(), sorted_set_commands(),
           sorted_set_range_commands(), sorted_set_algebra_commands(), command_commands(),
           connection_commands(), transaction_commands(), object_commands(), server_commands(),
-          memory_commands(), even_commands(), keyspace_commands()}) {
+          memory_commands(), even_commands(), keyspace_commands(), pubsub_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
     }
     std::sort(sorted_.begin(), sorted_.end(),

@@ -218,6 +218,7 @@ std::span<const Command> sorted_set_algebra_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> transaction_commands();
+std::span<const Command> pubsub_commands();
 std::span<const Command> object_commands();
 std::span<const Command> server_commands();
 std::span<const Command> memory_commands();

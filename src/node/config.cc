@@ -148,6 +148,11 @@ const std::vector<Option>& options() {
                   set_size(c.client.query_buffer_bytes, v, kMiB, kTiB)),
       EVEN_OPTION("client.output_buffer_bytes",
                   set_size(c.client.output_buffer_bytes, v, kMiB, kTiB)),
+      EVEN_OPTION("client.pubsub_buffer_bytes", set_size(c.client.pubsub_buffer_bytes, v, 0, kTiB)),
+      EVEN_OPTION("client.pubsub_buffer_soft_bytes",
+                  set_size(c.client.pubsub_buffer_soft_bytes, v, 0, kTiB)),
+      EVEN_OPTION("client.pubsub_buffer_soft_seconds",
+                  set_integer(c.client.pubsub_buffer_soft_seconds, v, 0, 86'400, " seconds")),
 
       EVEN_OPTION("peer.bind", set_addresses(c.peer.bind, v)),
       EVEN_OPTION("peer.port", set_port(c.peer.port, v)),

@@ -61,6 +61,11 @@ struct ClientConfig {
   uint64_t query_buffer_bytes = uint64_t{1} << 30;
   // Replies that one client has not taken yet; it is closed when there are more.
   uint64_t output_buffer_bytes = uint64_t{256} << 20;
+  // Of one that is subscribed to something; it is closed when more waits for it, or more than
+  // `soft` for as long (Redis: client-output-buffer-limit pubsub). 0: no limit.
+  uint64_t pubsub_buffer_bytes = uint64_t{32} << 20;
+  uint64_t pubsub_buffer_soft_bytes = uint64_t{8} << 20;
+  uint32_t pubsub_buffer_soft_seconds = 60;
 };
 
 struct ListenConfig {

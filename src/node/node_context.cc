@@ -30,6 +30,7 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
       options(config.client, config.slow_log, config.memory),
+      subscriptions(shards),
       cache_shares(std::make_unique<CacheShares>(shards)),
       backups(std::make_unique<BackupRunner>(*this)),
       served(std::make_unique<std::atomic<std::uint64_t>[]>(shards)) {

@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "client/slow_log.h"
+#include "client/subscription_index.h"
 #include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
 #include "env/clock_skew.h"
@@ -61,6 +62,7 @@ struct NodeContext {
   bool partial = false;
 
   RuntimeOptions options;
+  SubscriptionIndex subscriptions;
   const std::unique_ptr<CacheShares> cache_shares;
   SlowLog slow_log;
   LinkFaults faults;

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "client/output_limit.h"
 #include "node/config.h"
 
 namespace even {
@@ -18,18 +19,20 @@ class RuntimeOptions {
                           const MemoryConfig& memory = {})
       : max_clients(client.max_clients),
         max_request_bytes(client.max_request_bytes),
-        output_buffer_bytes(client.output_buffer_bytes),
         query_buffer_bytes(client.query_buffer_bytes),
         slow_log_us(slow_log.log_slower_than_us),
         slow_log_length(slow_log.max_len),
         max_memory(memory.max_memory),
-        cache_policy(memory.policy) {
+        cache_policy(memory.policy),
+        output_limits_{{client.output_buffer_bytes, 0, 0},
+                       {std::uint64_t{256} << 20, std::uint64_t{64} << 20, 60},
+                       {client.pubsub_buffer_bytes, client.pubsub_buffer_soft_bytes,
+                        client.pubsub_buffer_soft_seconds}} {
     set_password(client.password);
   }
 
   std::atomic<std::uint32_t> max_clients;
   std::atomic<std::uint64_t> max_request_bytes;
-  std::atomic<std::uint64_t> output_buffer_bytes;
   std::atomic<std::uint64_t> query_buffer_bytes;
   // Seconds without a request after which a client is closed; 0: never.
   std::atomic<std::int32_t> idle_timeout{0};
@@ -39,6 +42,11 @@ class RuntimeOptions {
   // Bytes; 0: no limit.
   std::atomic<std::uint64_t> max_memory;
   std::atomic<CachePolicy> cache_policy;
+
+  const OutputLimit& output_limit(ClientClass of) const {
+    return output_limits_[static_cast<std::size_t>(of)];
+  }
+  OutputLimit& output_limit(ClientClass of) { return output_limits_[static_cast<std::size_t>(of)]; }
 
   bool has_password() const { return has_password_.load(std::memory_order_relaxed); }
   std::string password() const {
@@ -64,6 +72,7 @@ class RuntimeOptions {
   mutable std::mutex mutex_;
   std::string password_;
   std::atomic<bool> has_password_{false};
+  OutputLimit output_limits_[kClientClasses];
 };
 
 }  // namespace even

@@ -54,6 +54,8 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       router_(*this),
       forwarder_(*this),
       strong_(*this),
+      subscriptions_(node.subscriptions, id),
+      publisher_(*this),
       peers_(*this),
       outboxes_(node.shards) {}
 
@@ -201,6 +203,7 @@ void ShardThread::flush() {
     held_.pop_front();
     release(released ? std::nullopt : release_error_);
   }
+  publisher_.flush();
   peers_.flush();
   flushing_.swap(dirty_);
   for (const std::shared_ptr<Connection>& connection : flushing_) {
@@ -250,6 +253,7 @@ void ShardThread::tick() {
   if (now_us >= next_idle_check_us_) {
     next_idle_check_us_ = now_us + kIdleCheckUs;
     close_idle_clients();
+    close_slow_subscribers();
   }
   if (!drained_) return;
   if (now_us >= drain_deadline_us_) {
@@ -325,9 +329,16 @@ void ShardThread::close_idle_clients() {
   if (timeout_us == 0) return;
   std::vector<std::shared_ptr<Connection>> idle;
   for (const auto& [id, client] : clients_) {
-    if (client->idle_us() > timeout_us) idle.push_back(client);
+    // Who is subscribed has nothing to say, as in Redis.
+    if (client->idle_us() > timeout_us && !client->subscribed()) idle.push_back(client);
   }
   for (const auto& client : idle) client->close("idle for too long");
+}
+
+// Those that nothing is sent to now: others are looked at whenever they are.
+void ShardThread::close_slow_subscribers() {
+  subscriptions_.for_each(
+      [](Subscriber& client) { static_cast<Connection&>(client).close_if_slow(); });
 }
 
 std::future<void> ShardThread::drain(const StopRequest& request) {

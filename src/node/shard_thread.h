@@ -28,6 +28,7 @@
 #include "base/result.h"
 #include "client/command_stats.h"
 #include "client/command_timer.h"
+#include "client/subscriptions.h"
 #include "env/posix_clock.h"
 #include "env/posix_disk.h"
 #include "env/random.h"
@@ -36,6 +37,7 @@
 #include "node/lease.h"
 #include "node/node_context.h"
 #include "node/quorum_requests.h"
+#include "node/publisher.h"
 #include "node/rate_meter.h"
 #include "node/router.h"
 #include "node/strong_requests.h"
@@ -105,6 +107,8 @@ class ShardThread {
   Forwarder& forwarder() { return forwarder_; }
   StrongRequests& strong() { return strong_; }
   QuorumRequests& quorum() { return quorum_; }
+  Subscriptions& subscriptions() { return subscriptions_; }
+  Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
   const cluster::KeyspaceTable& keyspaces() const { return *keyspaces_; }
   bool any_strong() const { return any_strong_; }
@@ -187,6 +191,7 @@ class ShardThread {
   void schedule_tick();
   void tick();
   void close_idle_clients();
+  void close_slow_subscribers();
   void sample_rates(std::int64_t now_us);
   void pace_writes(std::int64_t now_us);
   void watch_memory(std::int64_t now_us);
@@ -210,6 +215,8 @@ class ShardThread {
   Forwarder forwarder_;
   StrongRequests strong_;
   QuorumRequests quorum_{*this};
+  Subscriptions subscriptions_;
+  Publisher publisher_;
   PeerHub peers_;
   std::shared_ptr<const cluster::KeyspaceTable> keyspaces_ =
       std::make_shared<cluster::KeyspaceTable>();

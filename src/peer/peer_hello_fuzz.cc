@@ -1,5 +1,5 @@
-// What another node sends in a handshake or as a forwarded request is either refused or means the
-// same when it is written and read again.
+// What another node sends in a handshake, as a forwarded request or as publications is either
+// refused or means the same when it is written and read again.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -7,6 +7,7 @@
 
 #include "peer/forward_message.h"
 #include "peer/peer_hello.h"
+#include "peer/publish_message.h"
 
 using namespace even;
 
@@ -31,6 +32,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto reply = decode_forward_reply(bytes)) {
     if (decode_forward_reply(encode_forward_reply(reply->id, reply->bytes)) != *reply) std::abort();
+  }
+  if (const auto published = decode_published(bytes)) {
+    std::string again;
+    for (const Published& message : *published) append_published(message, again);
+    if (again != bytes) std::abort();
   }
   return 0;
 }

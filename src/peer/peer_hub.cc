@@ -144,6 +144,18 @@ void PeerHub::send(NodeNumber peer, FrameType type, std::string body) {
   if (found != links_.end()) found->second->send(type, std::move(body));
 }
 
+std::size_t PeerHub::send_to_all(FrameType type, std::string_view body, std::size_t most) {
+  std::size_t full = 0;
+  for (auto& [node, link] : links_) {
+    if (link->waiting() > most) {
+      ++full;
+    } else {
+      link->send(type, std::string(body));
+    }
+  }
+  return full;
+}
+
 void PeerHub::flush() {
   for (auto& [node, link] : links_) link->flush();
 }
@@ -244,6 +256,11 @@ void PeerHub::receive(PeerLink& link, FrameType type, std::string_view body) {
       return read(decode_serves_request(body), [&](NodeNumber node, const ServesRequest& request) {
         strong.receive_serves(node, request);
       });
+    case FrameType::kPublished:
+      if (const Result<> taken = thread_.publisher().receive(body); !taken) {
+        link.end(taken.error().message);
+      }
+      return;
     default:
       EVEN_CHECK(false, "a frame that the link lets pass");
   }

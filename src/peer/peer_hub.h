@@ -36,10 +36,14 @@ class PeerHub final : public Transport {
   void fault_changed(NodeNumber node);
 
   bool up(NodeNumber node) const { return links_.contains(node); }
+  bool any_up() const { return !links_.empty(); }
 
   // Transport: messages of this thread's shard. Without a link the message is lost.
   void send(NodeNumber peer, std::string message) override;
   void send(NodeNumber peer, FrameType type, std::string body);
+  // The same to every node that there is a link to, but for those on whose links more than `most`
+  // bytes wait. Returns how many these are.
+  std::size_t send_to_all(FrameType type, std::string_view body, std::size_t most);
   // Sends what the turn has queued.
   void flush() override;
 

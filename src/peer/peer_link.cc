@@ -217,6 +217,7 @@ void PeerLink::take_session_frame(FrameType type, std::string_view body) {
     case FrameType::kStrongRequest:
     case FrameType::kStrongReply:
     case FrameType::kServesRequest:
+    case FrameType::kPublished:
       return hub_.receive(*this, type, body);
     default:
       return end(fmt::format("a frame of type {} in a session", static_cast<int>(type)));
@@ -236,15 +237,21 @@ void PeerLink::send(FrameType type, std::string body) {
   enqueue(type, std::move(body));
 }
 
-std::size_t PeerLink::queued() const {
+namespace {
+
+std::size_t bytes_of(const std::vector<std::string>& blocks) {
   std::size_t bytes = 0;
-  for (const std::string& block : out_) bytes += block.size();
+  for (const std::string& block : blocks) bytes += block.size();
   return bytes;
 }
 
+}  // namespace
+
+std::size_t PeerLink::waiting() const { return bytes_of(out_) + bytes_of(sending_); }
+
 void PeerLink::enqueue(FrameType type, std::string body) {
   if (ended_) return;
-  if (queued() > kMaxQueue) {
+  if (bytes_of(out_) > kMaxQueue) {
     // Not at once: the core may be in the midst of its turn.
     asio::post(stream_.get_executor(), [self = shared_from_this()] {
       self->end("too much waits to be sent: the other node is too slow");

@@ -40,6 +40,7 @@ enum class FrameType : std::uint8_t {
   kStrongRequest = 7,  // see strong_message.h
   kStrongReply = 8,
   kServesRequest = 9,
+  kPublished = 10,  // see publish_message.h
 };
 
 inline constexpr std::size_t kPreambleBytes = 8;
@@ -65,6 +66,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   ReplicaId replica() const { return replica_; }
   bool dialed() const { return dialed_ != 0; }
   bool in_session() const { return in_session_; }
+  // Bytes that have been queued and not been sent.
+  std::size_t waiting() const;
   // The other side (or this one) does not accept the link, as opposed to not being reachable.
   bool refused() const { return refused_; }
   std::string describe() const;
@@ -87,7 +90,6 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   // False: the frame is lost or will come later.
   bool passes_faults(LinkFault::Direction LinkFault::* direction, std::deque<Delayed>& queue,
                      FrameType type, std::string_view body);
-  std::size_t queued() const;
   void schedule_delayed();
   void release_delayed();
 
