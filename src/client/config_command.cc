@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <iterator>
 #include <set>
+#include <sstream>
 
 #include "client/connection_commands.h"
 #include "engine/glob.h"
@@ -87,6 +89,53 @@ std::string set_cache_policy(NodeContext& node, std::string_view text, bool appl
   return {};
 }
 
+struct ClassName {
+  std::string_view name;
+  ClientClass of;
+};
+constexpr ClassName kClassNames[] = {{"normal", ClientClass::kNormal},
+                                     {"slave", ClientClass::kReplica},
+                                     {"replica", ClientClass::kReplica},
+                                     {"pubsub", ClientClass::kPubsub}};
+
+std::string output_limits(const NodeContext& node) {
+  std::string out;
+  for (const auto& [name, of] : kClassNames) {
+    if (name == "replica") continue;  // the same as the one before
+    const OutputLimit& limit = node.options.output_limit(of);
+    out += fmt::format("{}{} {} {} {}", out.empty() ? "" : " ", name, limit.hard.load(),
+                       limit.soft.load(), limit.soft_seconds.load());
+  }
+  return out;
+}
+
+// Of each class that is named: the name, the hard limit, the soft one, and its seconds.
+std::string set_output_limits(NodeContext& node, std::string_view text, bool apply) {
+  std::istringstream in{std::string(text)};
+  const std::vector<std::string> words{std::istream_iterator<std::string>(in), {}};
+  if (words.size() % 4 != 0) return "Wrong number of arguments in buffer limit configuration.";
+  for (std::size_t i = 0; i < words.size(); i += 4) {
+    const auto known = std::ranges::find_if(kClassNames, [&](const ClassName& entry) {
+      return equals_ignore_case(words[i], entry.name);
+    });
+    if (known == std::end(kClassNames)) {
+      return "Invalid client class specified in buffer limit configuration.";
+    }
+    std::int64_t hard = 0, soft = 0, seconds = 0;
+    if (!parse_memory(words[i + 1], hard) || !parse_memory(words[i + 2], soft) ||
+        !parse_strict_integer(words[i + 3], seconds) || hard < 0 || soft < 0 || seconds < 0 ||
+        seconds > INT32_MAX) {
+      return "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
+    }
+    if (!apply) continue;
+    OutputLimit& limit = node.options.output_limit(known->of);
+    limit.hard = static_cast<std::uint64_t>(hard);
+    limit.soft = static_cast<std::uint64_t>(soft);
+    limit.soft_seconds = seconds;
+  }
+  return {};
+}
+
 // In the order of their names.
 constexpr Parameter kParameters[] = {
     {"appendfsync",
@@ -96,6 +145,7 @@ constexpr Parameter kParameters[] = {
      [](const NodeContext& node) {
        return fmt::format("{}", fmt::join(node.config.client.bind, " "));
      }},
+    {"client-output-buffer-limit", output_limits, set_output_limits},
     {"client-query-buffer-limit",
      [](const NodeContext& node) { return std::to_string(node.options.query_buffer_bytes); }},
     {"cluster-enabled", [](const NodeContext&) { return fixed("no"); }},

@@ -159,13 +159,16 @@ void stats_section(const Facts& facts, std::string& out) {
       "instantaneous_ops_per_sec:{:.0f}\r\ntotal_net_input_bytes:{}\r\n"
       "total_net_output_bytes:{}\r\ninstantaneous_input_kbps:{:.2f}\r\n"
       "instantaneous_output_kbps:{:.2f}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\n"
-      "evicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\ntotal_error_replies:{}\r\n",
+      "evicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:{}\r\n"
+      "pubsub_patterns:{}\r\npubsubshard_channels:{}\r\ntotal_error_replies:{}\r\n",
       all.connections, all.calls(),
       facts.sum([](const ThreadReport& r) { return r.commands_per_second; }), all.input_bytes,
       all.output_bytes, facts.sum([](const ThreadReport& r) { return r.input_per_second; }) / 1024,
       facts.sum([](const ThreadReport& r) { return r.output_per_second; }) / 1024,
       all.rejected_connections, all.keys_expired, all.keys_evicted, all.keyspace_hits,
-      all.keyspace_misses, all.error_replies());
+      all.keyspace_misses, facts.node.subscriptions.names(SubscriptionKind::kChannel),
+      facts.node.subscriptions.names(SubscriptionKind::kPattern),
+      facts.node.subscriptions.names(SubscriptionKind::kShardChannel), all.error_replies());
 }
 
 void replication_section(const Facts& facts, std::string& out) {
@@ -233,7 +236,8 @@ void even_section(const Facts& facts, std::string& out) {
       "\r\nsnapshots_refused:{}\r\n"
       "snapshots_resumed:{}\r\nsnapshot_pieces_sent:{}\r\nsnapshot_bytes_sent:{}\r\n"
       "conflicts:{}\r\ntype_conflicts:{}\r\n"
-      "digest_comparisons:{}\r\ndigest_mismatches:{}\r\nclock_clamped:{}\r\n",
+      "digest_comparisons:{}\r\ndigest_mismatches:{}\r\nclock_clamped:{}\r\n"
+      "pubsub_messages_received:{}\r\npubsub_messages_dropped:{}\r\n",
       config.node.name, facts.node.number, config.cluster.id, config.cluster.version,
       facts.node.shards, config.cluster.partitions, config.cluster.replicas,
       facts.sum([](const ThreadReport& r) { return r.stats.records_local; }),
@@ -251,7 +255,9 @@ void even_section(const Facts& facts, std::string& out) {
       facts.sum([](const ThreadReport& r) { return r.stats.type_conflicts; }),
       facts.sum([](const ThreadReport& r) { return r.stats.digest_comparisons; }),
       facts.sum([](const ThreadReport& r) { return r.stats.digest_mismatches; }),
-      facts.sum([](const ThreadReport& r) { return r.stats.clock_clamped; }));
+      facts.sum([](const ThreadReport& r) { return r.stats.clock_clamped; }),
+      facts.sum([](const ThreadReport& r) { return r.publisher.received; }),
+      facts.sum([](const ThreadReport& r) { return r.publisher.dropped; }));
   for (const ThreadReport& report : facts.reports) {
     out += fmt::format("shard{}:replica={},keys={}\r\n", report.shard, report.replica.to_string(),
                        report.keys);

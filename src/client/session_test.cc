@@ -27,6 +27,17 @@ TEST(Session, DescribesItselfAsClientListDoes) {
   EXPECT_TRUE(line.ends_with("\n"));
 }
 
+TEST(Session, SaysWhatItIsSubscribedTo) {
+  Session session;
+  const auto line = [&](const SessionUse& use) { return client_line(session, use, "get", 0); };
+  EXPECT_NE(line({}).find(" flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 "), std::string::npos);
+  EXPECT_NE(line({.channels = 1, .patterns = 2, .shard_channels = 3})
+                .find(" flags=P db=0 sub=1 psub=2 ssub=3 multi=-1 "),
+            std::string::npos);
+  session.no_evict = true;
+  EXPECT_NE(line({.shard_channels = 1, .queued = 4}).find(" flags=Pxe db=0 "), std::string::npos);
+}
+
 TEST(Session, NamesArePrintableAndWithoutSpaces) {
   EXPECT_TRUE(valid_client_name(""));
   EXPECT_TRUE(valid_client_name("a-Z_9~!"));

@@ -20,6 +20,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.log = shard.log_stats();
   report.store = shard.store_stats();
   report.replay = shard.replay_progress();
+  report.publisher = thread.publisher().stats();
   report.write_error = shard.write_error();
   report.peers = shard.peers();
   report.groups = shard.groups();

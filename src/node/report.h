@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "client/command_stats.h"
+#include "node/publisher.h"
 #include "replica/shard.h"
 
 namespace even {
@@ -34,6 +35,7 @@ struct ThreadReport {
   LogStats log;
   StoreStats store;
   ReplayProgress replay;
+  Publisher::Stats publisher;
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
   std::vector<GroupStatus> groups;                // of strong keyspaces

@@ -19,6 +19,7 @@ import compare  # noqa: E402
 import generate  # noqa: E402
 import metadata  # noqa: E402
 import protocol  # noqa: E402
+import pubsub  # noqa: E402
 import resp  # noqa: E402
 
 DEADLINE_S = 20
@@ -135,7 +136,7 @@ def main():
         path = os.path.abspath(options.evend)
         even = Server("evend", lambda port, directory: [path, "--port", str(port), "--data", os.path.join(directory, "data")])
         differences = (metadata.compare(redis.connect(), even.connect()) + administration.compare(redis.connect(), even.connect())
-                       + protocol.compare(redis.port, even.port))
+                       + protocol.compare(redis.port, even.port) + pubsub.compare(redis.port, even.port))
         for line in differences:
             print(line)
         if differences:
