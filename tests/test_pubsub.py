@@ -304,3 +304,74 @@ def test_a_client_of_tls_is_sent_messages(make_cluster, tmp_path):
         for i in range(100):
             assert client.publish("c", "x" * 100_000 + str(i)) == 1
         assert [data[100_000:] for _, data in messages(pubsub, 100)] == [str(i) for i in range(100)]
+
+
+def events(pubsub, count):
+    """The next so many keyspace events, as (event, key)."""
+    return [(channel.removeprefix("__keyevent@0__:"), key) for channel, key in messages(pubsub, count)]
+
+
+def test_every_replica_tells_its_clients_what_happens_to_keys(cluster):
+    wait_links(cluster)
+    with contextlib.ExitStack() as stack:
+        for node in cluster:
+            node.client().config_set("notify-keyspace-events", "EA")
+        listeners = {node.name: stack.enter_context(subscriber(node, patterns=["__keyevent@0__:*"])) for node in cluster}
+        with cluster["n2"].client() as client:
+            client.set("k", "v", ex=1000)
+            client.append("k", "w")
+            client.persist("k")
+            client.delete("k")
+            client.incr("n")
+            client.incrbyfloat("f", 0.5)
+            client.sadd("s", "a", "b")
+            client.sadd("s", "a")
+            client.srem("s", "a", "nosuch")
+            client.hset("h", mapping={"f": 1, "g": 2})
+            client.hincrby("h", "f", 5)
+            client.hdel("h", "g")
+            client.sadd("end", "x")
+        own = [("set", "k"), ("expire", "k"), ("append", "k"), ("persist", "k"), ("del", "k"), ("incrby", "n"), ("incrbyfloat", "f"), ("sadd", "s"), ("srem", "s"),
+               ("hset", "h"), ("hincrby", "h"), ("hdel", "h"), ("sadd", "end")]
+        by_key = {}
+        for event, key in events(listeners["n2"], len(own)):
+            by_key.setdefault(key, []).append(event)
+        expected = {}
+        for event, key in own:
+            expected.setdefault(key, []).append(event)
+        assert by_key == expected
+        # What the value was made of is not to be seen elsewhere.
+        expected["k"][2] = "set"
+        for name in ("n1", "n3"):
+            by_key = {}
+            for event, key in events(listeners[name], len(own)):
+                by_key.setdefault(key, []).append(event)
+            assert by_key == expected, name
+
+
+def test_keys_that_expire_say_so_at_every_replica(cluster):
+    wait_links(cluster)
+    with contextlib.ExitStack() as stack:
+        for node in cluster:
+            node.client().config_set("notify-keyspace-events", "Ex")
+        listeners = [stack.enter_context(subscriber(node, patterns=["__key*"])) for node in cluster]
+        with cluster["n2"].client() as client:
+            for i in range(20):
+                client.set(f"k{i}", "v", px=50 + i)
+            client.set("stays", "v")
+        for pubsub in listeners:
+            assert sorted(events(pubsub, 20)) == sorted(("expired", f"k{i}") for i in range(20))
+
+
+def test_keys_of_strong_keyspaces_have_events_at_every_member(cluster):
+    wait_links(cluster)
+    with contextlib.ExitStack() as stack:
+        for node in cluster:
+            node.client().config_set("notify-keyspace-events", "EA")
+        with cluster["n2"].client() as client:
+            client.execute_command("EVEN.KEYSPACE", "CREATE", "orders", "PREFIX", "o:", "MODE", "STRONG")
+            listeners = [stack.enter_context(subscriber(node, patterns=["__keyevent@0__:*"])) for node in cluster]
+            client.set("o:1", "paid", nx=True, px=100)
+            client.set("o:1", "cancelled", nx=True)
+        for pubsub in listeners:
+            assert events(pubsub, 3) == [("set", "o:1"), ("expire", "o:1"), ("expired", "o:1")]

@@ -163,6 +163,16 @@ constexpr Parameter kParameters[] = {
     {"maxmemory-policy",
      [](const NodeContext& node) { return fixed(to_string(node.options.cache_policy.load())); },
      set_cache_policy},
+    {"notify-keyspace-events",
+     [](const NodeContext& node) { return key_events_text(node.options.key_events); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       const std::optional<std::uint32_t> flags = parse_key_events(text);
+       if (!flags) {
+         return fmt::format("Invalid event class character. Use '{}'.", kKeyEventLetters);
+       }
+       if (apply) node.options.key_events = *flags;
+       return std::string();
+     }},
     {"port", [](const NodeContext& node) { return std::to_string(node.config.client.port); }},
     {"proto-max-bulk-len",
      [](const NodeContext& node) { return std::to_string(node.options.max_request_bytes); },

@@ -30,7 +30,7 @@ std::uint64_t SubscriptionIndex::receivers_beside(ShardId thread, SubscriptionKi
                                                   std::string_view channel,
                                                   std::vector<ShardId>& others) const {
   others.clear();
-  if (threads_ == 1 || total_.load(std::memory_order_acquire) == 0) return 0;
+  if (threads_ == 1 || !any()) return 0;
   std::shared_lock lock(mutex_);
   std::uint64_t receivers = 0;
   const auto add = [&](const ByThread& counts) {

@@ -45,6 +45,8 @@ class SubscriptionIndex {
   void add(SubscriptionKind kind, std::string_view name, ShardId thread);
   void remove(SubscriptionKind kind, std::string_view name, ShardId thread);
 
+  // There are subscriptions.
+  bool any() const { return total_.load(std::memory_order_acquire) > 0; }
   // Which threads but `thread` have subscriptions that a message meets, into `others`, and how many
   // subscriptions those are. `kind`: kChannel or kShardChannel.
   std::uint64_t receivers_beside(ShardId thread, SubscriptionKind kind, std::string_view channel,

@@ -1,6 +1,9 @@
 #include "node/publisher.h"
 
+#include <fmt/format.h>
+
 #include <memory>
+#include <utility>
 
 #include "node/shard_thread.h"
 #include "peer/publish_message.h"
@@ -56,7 +59,24 @@ Result<> Publisher::receive(std::string_view frame) {
   return {};
 }
 
+void Publisher::note(const KeyEvent& event) {
+  const std::uint32_t wanted = thread_.node().options.key_events.load(std::memory_order_relaxed);
+  if ((wanted & event.kind) == 0 || !thread_.node().subscriptions.any()) return;
+  events_.push_back({event.kind, event.name, std::string(event.key)});
+}
+
 void Publisher::flush() {
+  const std::uint32_t wanted = thread_.node().options.key_events.load(std::memory_order_relaxed);
+  for (const Event& event : std::exchange(events_, {})) {
+    if ((wanted & kEventsByKey) != 0) {
+      const std::string channel = "__keyspace@0__:" + event.key;
+      deliver({SubscriptionKind::kChannel, channel, event.name});
+    }
+    if ((wanted & kEventsByName) != 0) {
+      const std::string channel = fmt::format("__keyevent@0__:{}", event.name);
+      deliver({SubscriptionKind::kChannel, channel, event.key});
+    }
+  }
   if (messages_ > 0) send_frame();
 }
 

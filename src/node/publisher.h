@@ -13,6 +13,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "client/subscriptions.h"
+#include "replica/key_events.h"
 
 namespace even {
 
@@ -26,7 +27,10 @@ class Publisher {
   std::uint64_t publish(const Published& published);
   // What another node has published. The error says that it is not that.
   Result<> receive(std::string_view frame);
-  // Hands what has been published in this turn to the links.
+  // What has happened to a key at this node is published to the node's own clients, in the end of
+  // the turn.
+  void note(const KeyEvent& event);
+  // Publishes the turn's events, and hands what has been published in this turn to the links.
   void flush();
 
   struct Stats {
@@ -40,6 +44,12 @@ class Publisher {
   void send_frame();
 
   ShardThread& thread_;
+  struct Event {
+    std::uint32_t kind;
+    std::string_view name;  // a literal
+    std::string key;
+  };
+  std::vector<Event> events_;
   std::string frame_;               // for the links
   std::uint64_t messages_ = 0;      // that are in it
   std::vector<ShardId> receivers_;  // kept for its memory

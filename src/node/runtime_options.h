@@ -42,6 +42,8 @@ class RuntimeOptions {
   // Bytes; 0: no limit.
   std::atomic<std::uint64_t> max_memory;
   std::atomic<CachePolicy> cache_policy;
+  // Keyspace events that are published (KeyEventFlag).
+  std::atomic<std::uint32_t> key_events{0};
 
   const OutputLimit& output_limit(ClientClass of) const {
     return output_limits_[static_cast<std::size_t>(of)];

@@ -173,8 +173,14 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
   Record record = begin(partition, clock.wall_ms(), {});
   record.delta.keys = std::move(keys);
   partition.state.prepare(record.delta, record.context);
+  std::optional<KeyEvents> events;
+  if (wants_key_events()) events.emplace(partition.state, record, turn_ms());
   commit(partition, record);
   close(partition, origin);
+  if (!events) return;
+  const bool evicted = origin == RecordOrigin::kCachePolicy;
+  events->report({}, evicted ? KeyEvents::Cause::kEviction : KeyEvents::Cause::kExpiry,
+                 options.key_event);
 }
 
 void ShardCore::close(Partition& partition, RecordOrigin origin) {
@@ -272,7 +278,10 @@ void ShardCore::join_taken(Partition& partition, const Record& record, std::stri
   if (!hybrid_clock.observe(record.time, clock.wall_ms())) ++stats.clock_clamped;
   const Dot dot = record.dot();
   append(bytes, partition.id, dot);
+  std::optional<KeyEvents> events;
+  if (wants_key_events()) events.emplace(partition.state, record, turn_ms());
   join(partition, record);
+  if (events) events->report({}, KeyEvents::Cause::kChange, options.key_event);
   ++stats.records_joined;
   if (on_joined) on_joined({partition.id, dot, record.time});
   if (partition.waiting.empty()) return;

@@ -104,6 +104,11 @@ class ShardCore {
     if (options.warn) options.warn(message);
   }
 
+  bool wants_key_events() const {
+    return options.wanted_key_events != nullptr &&
+           options.wanted_key_events->load(std::memory_order_relaxed) != 0;
+  }
+
   const ShardOptions options;
   Clock& clock;
   Random& random;

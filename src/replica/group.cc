@@ -568,6 +568,7 @@ std::string Group::run(std::span<const Args> commands, bool transaction, bool re
 
 void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
   Handler handler = meta_command;
+  std::string_view name;  // of a command that events are told of
   if (id() != meta_partition(core_.options.partition_count)) {
     const Command* command = words.empty() ? nullptr : find_command(words);
     // Of scope kAll, this node's own questions about all keys of the group.
@@ -578,20 +579,27 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
       return reply.error(error);
     }
     handler = command->handler;
+    name = command->name;
   }
   GroupKeyspace keyspace(partition_, now_ms);
   Context context(keyspace, reply, random, now_ms);
   handler(context, words);
-  commit(context);
+  commit(context, name);
 }
 
 // Everything that is read for it is read before anything changes.
-void Group::commit(Context& context) {
+void Group::commit(Context& context, std::string_view command) {
   PartitionState& state = partition_.state;
+  const bool tells = !command.empty() && core_.wants_key_events();
   for (auto& write : context.writes()) state.prepare(write.record.delta, write.record.context);
   for (auto& write : context.writes()) {
+    std::optional<KeyEvents> events;
+    if (tells) events.emplace(state, write.record, context.now_ms);
     state.join_part(write.record.delta, write.record.context);
     state.cover(write.record.dot());
+    if (events) {
+      events->report(command, KeyEvents::Cause::kChange, core_.options.key_event);
+    }
   }
 }
 
@@ -616,7 +624,7 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
   KeyWriter& writer = context.write(key);
   writer.set_string(reply, false);
   writer.expire_at(now_ms + proposal.once_ms);
-  commit(context);
+  commit(context, {});
   return reply;
 }
 
@@ -634,8 +642,11 @@ void Group::purge(std::int64_t now_ms) {
   }
   if (names.empty()) return;
   state.prepare(record.delta, record.context);
+  std::optional<KeyEvents> events;
+  if (core_.wants_key_events()) events.emplace(state, record, now_ms);
   state.join_part(record.delta, record.context);
   state.cover(record.dot());
+  if (events) events->report({}, KeyEvents::Cause::kExpiry, core_.options.key_event);
   core_.stats.keys_expired += names.size();
 }
 

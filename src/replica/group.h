@@ -148,7 +148,8 @@ class Group {
   std::string run_once(const GroupProposal& proposal, std::span<const Args> commands,
                        Random& random);
   void purge(std::int64_t now_ms);
-  void commit(Context& context);
+  // `command`: its name, for keyspace events; none: it is not a client's.
+  void commit(Context& context, std::string_view command);
   void halt(const std::string& why);
   void release(std::vector<Read>& reads, consensus::Index index);
   void answer_reads();

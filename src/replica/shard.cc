@@ -264,7 +264,11 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   for (auto& write : context.writes()) {
     ShardCore& owner = reach.core_of(write.record.partition);
     Partition& partition = owner.at(write.record.partition);
+    std::optional<KeyEvents> events;
+    if (core.wants_key_events()) events.emplace(partition.state, write.record, now_ms);
     const Dot dot = owner.commit(partition, write.record);
+    // To this thread, whose the shard is for now.
+    if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
     if (core.options.committed) core.options.committed(partition.id, dot);
   }
   return barrier();

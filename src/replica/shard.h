@@ -10,6 +10,7 @@
 // it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -32,6 +33,7 @@
 #include "log/log.h"
 #include "replica/cache_policy.h"
 #include "replica/cache_shares.h"
+#include "replica/key_events.h"
 #include "replica/peer_message.h"
 #include "replica/strong.h"
 #include "store/row_store.h"
@@ -101,6 +103,10 @@ struct ShardOptions {
   std::function<void(std::string_view record, RecordOrigin origin)> observe;
   // Told which record a command's writes go into. For checkers.
   std::function<void(PartitionId partition, const Dot& dot)> committed;
+  // Which keyspace events are wanted (KeyEventFlag; null: none) and who is told of them. Not of
+  // what comes as the whole state of a partition.
+  const std::atomic<std::uint32_t>* wanted_key_events = nullptr;
+  KeyEventSink key_event;
   // How long an expired key waits for word of all its replicas: see expiry_sweep.h.
   std::int64_t expiry_wait_ms = 3'600'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.

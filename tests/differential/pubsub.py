@@ -179,6 +179,97 @@ SEQUENCES = [lines(text) for text in (
     s GET k
     """,
     """
+    p CONFIG SET notify-keyspace-events xyz
+    p CONFIG SET notify-keyspace-events Elg
+    p CONFIG GET notify-keyspace-events
+    p CONFIG SET notify-keyspace-events KEmn
+    p CONFIG GET notify-keyspace-events
+    p CONFIG SET notify-keyspace-events KEA
+    p CONFIG GET notify-keyspace-events
+    p FLUSHALL
+    s PSUBSCRIBE __key*@0__:*
+    p SET k v
+    p SET k v XX EX 100
+    p SET k v KEEPTTL
+    p SET k v NX
+    p PERSIST k
+    p PERSIST k
+    p EXPIRE k 100
+    p EXPIRE absent 100
+    p GETEX k
+    p GETEX k PERSIST
+    p GETEX k PERSIST
+    p GETEX k EX 100
+    p APPEND k x
+    p SETRANGE k 1 yy
+    p STRLEN k
+    p GETSET k w
+    p GETDEL k
+    p GETDEL k
+    p SETEX k 100 5
+    p INCR k
+    p DECRBY k 7
+    p INCRBYFLOAT k 0.5
+    p INCRBYFLOAT k 0.5
+    p SETNX k 1
+    p INCR k
+    p PSETEX k 100000 1
+    p MSET a 1 b 2
+    p MSETNX a 1 c 3
+    p MSETNX c 1 d 3
+    p DEL a nosuch b
+    p UNLINK c d d
+    p SADD s 1 2
+    p SADD s 1 2
+    p SADD s 1 3
+    p SREM s 9
+    p SREM s 1 9
+    p SPOP s 2
+    p SADD s x
+    p EXPIRE s 100
+    p SREM s x
+    p SADD s x
+    p SPOP s
+    p HSET h f v g w
+    p HSET h f v
+    p HSETNX h f v
+    p HSETNX h i v
+    p HMSET h j v
+    p HINCRBY h n 1
+    p HINCRBY h n 0
+    p HINCRBYFLOAT h r 1.5
+    p HDEL h nosuch
+    p HDEL h f g
+    p HDEL h i j n r
+    p HSET h f v
+    p EXPIRE h 100
+    p HDEL h f
+    p SET k v
+    p SADD k x
+    p INCR k
+    p EXPIRE k -1
+    p SET k v
+    p PEXPIREAT k 1
+    p MULTI
+    p SET k v
+    p INCR n
+    p DEL k
+    p EXEC
+    p SET k v
+    p SET s v
+    p DEL s
+    p SADD s x
+    p SET s v
+    p FLUSHALL
+    p CONFIG SET notify-keyspace-events Kgn
+    p SET k v
+    p SADD s v
+    p DEL k
+    p CONFIG SET notify-keyspace-events ""
+    p SET k v
+    p CONFIG GET notify-keyspace-events
+    """,
+    """
     p CONFIG SET client-output-buffer-limit "normal 10mb 0 0"
     p CONFIG SET client-output-buffer-limit "pubsub 1mb"
     p CONFIG SET client-output-buffer-limit "pubsub 1mb x 1"

@@ -1,0 +1,188 @@
+#include "replica/key_events.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace even {
+namespace {
+
+struct Letter {
+  char letter;
+  KeyEventFlag flag;
+};
+// In the order in which Redis writes them.
+constexpr Letter kKinds[] = {{'g', kGenericEvents}, {'$', kStringEvents},  {'l', kListEvents},
+                             {'s', kSetEvents},     {'h', kHashEvents},    {'z', kSortedSetEvents},
+                             {'x', kExpiredEvents}, {'e', kEvictedEvents}, {'t', kStreamEvents},
+                             {'d', kModuleEvents},  {'n', kNewKeyEvents}};
+constexpr Letter kRest[] = {{'K', kEventsByKey}, {'E', kEventsByName}, {'m', kMissEvents}};
+constexpr std::uint32_t kAll = kGenericEvents | kStringEvents | kListEvents | kSetEvents |
+                               kHashEvents | kSortedSetEvents | kExpiredEvents | kEvictedEvents |
+                               kStreamEvents | kModuleEvents;
+
+// What a delta does to a key, of which a command does one thing, and maybe something to the expiry.
+struct Deed {
+  std::string_view name;
+  KeyEventFlag kind;
+};
+constexpr Deed kDeeds[] = {
+    {"set", kStringEvents},     {"incrby", kStringEvents},     {"incrbyfloat", kStringEvents},
+    {"sadd", kSetEvents},       {"srem", kSetEvents},          {"hset", kHashEvents},
+    {"hincrby", kHashEvents},   {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
+    {"expire", kGenericEvents}, {"persist", kGenericEvents},
+};
+enum DeedBit : std::uint32_t {
+  kNone = 0,
+  kSet = 1u << 0,
+  kIncrement = 1u << 1,
+  kIncrementReal = 1u << 2,
+  kAdd = 1u << 3,
+  kRemove = 1u << 4,
+  kSetField = 1u << 5,
+  kIncrementField = 1u << 6,
+  kIncrementFieldReal = 1u << 7,
+  kRemoveField = 1u << 8,
+  kExpire = 1u << 9,
+  kPersist = 1u << 10,
+};
+
+// Commands whose event is not named after what they do to the state: a number is made of another
+// one by a difference, a string of a part of it, and of a collection nothing may be left.
+struct Named {
+  std::string_view command;
+  Deed deed;
+};
+constexpr Named kNamed[] = {
+    {"append", {"append", kStringEvents}},
+    {"setrange", {"setrange", kStringEvents}},
+    {"incr", {"incrby", kStringEvents}},
+    {"decr", {"incrby", kStringEvents}},
+    {"incrby", {"incrby", kStringEvents}},
+    {"decrby", {"incrby", kStringEvents}},
+    {"incrbyfloat", {"incrbyfloat", kStringEvents}},
+    {"hincrby", {"hincrby", kHashEvents}},
+    {"hincrbyfloat", {"hincrbyfloat", kHashEvents}},
+    {"spop", {"spop", kSetEvents}},
+    {"srem", {"srem", kSetEvents}},
+    {"hdel", {"hdel", kHashEvents}},
+};
+
+DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
+  const bool removes = leaf.siblings.empty() && leaf.integers.empty() && leaf.reals.empty();
+  switch (leaf.kind) {
+    case LeafKind::kString:
+      if (!leaf.siblings.empty()) return kSet;
+      if (!leaf.reals.empty()) return kIncrementReal;
+      return leaf.integers.empty() ? kNone : kIncrement;
+    case LeafKind::kField: {
+      if (!leaf.siblings.empty()) return kSetField;
+      const auto live = [](const auto& entry) { return entry.live(); };
+      if (std::ranges::any_of(leaf.reals, live)) return kIncrementFieldReal;
+      if (std::ranges::any_of(leaf.integers, live)) return kIncrementField;
+      const bool was =
+          before != nullptr && before->hash().find(leaf.field, leaf.field_hash()).live();
+      return was ? kRemoveField : kNone;
+    }
+    case LeafKind::kMember: {
+      const bool was = before != nullptr && before->set().contains(leaf.field, leaf.field_hash());
+      if (removes) return was ? kRemove : kNone;
+      return was ? kNone : kAdd;
+    }
+    case LeafKind::kExpiry:
+      // An expiry that is kept when the value is replaced has its old dot.
+      if (std::ranges::any_of(leaf.siblings, [&](const auto& it) { return it.dot == dot; })) {
+        return kExpire;
+      }
+      return leaf.siblings.empty() && before != nullptr && before->expiry() != nullptr ? kPersist
+                                                                                       : kNone;
+  }
+  return kNone;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> parse_key_events(std::string_view letters) {
+  std::uint32_t flags = 0;
+  for (const char letter : letters) {
+    std::uint32_t found = letter == 'A' ? kAll : 0;
+    for (const auto& table : {std::span<const Letter>(kKinds), std::span<const Letter>(kRest)}) {
+      for (const auto& [known, flag] : table) {
+        if (known == letter) found |= flag;
+      }
+    }
+    if (found == 0) return std::nullopt;
+    flags |= found;
+  }
+  return flags;
+}
+
+std::string key_events_text(std::uint32_t flags) {
+  std::string text;
+  if ((flags & kAll) == kAll) {
+    text = "A";
+  } else {
+    for (const auto& [letter, flag] : kKinds) {
+      if ((flags & flag) != 0) text += letter;
+    }
+  }
+  for (const auto& [letter, flag] : kRest) {
+    if ((flags & flag) != 0) text += letter;
+  }
+  return text;
+}
+
+KeyEvents::KeyEvents(const PartitionState& state, const Record& record, std::int64_t now_ms)
+    : state_(state), now_ms_(now_ms) {
+  if (record.delta.full) return;  // Redis tells nothing of FLUSHALL either
+  for (const KeyDelta& delta : record.delta.keys) {
+    Change& change = changes_.emplace_back();
+    change.key = delta.key;
+    change.hash = delta.key_hash();
+    const Object* object = state.find(delta.key, change.hash);
+    const bool live = object != nullptr && object->live();
+    change.expired = live && object->expired(now_ms);
+    change.was = live && !change.expired;
+    change.full = delta.full;
+    for (const LeafDelta& leaf : delta.leaves) {
+      change.done |= done_by(leaf, change.was ? object : nullptr, record.dot());
+    }
+  }
+}
+
+bool KeyEvents::visible(const Change& change) const {
+  const Object* object = state_.find(change.key, change.hash);
+  return object != nullptr && object->live() && !object->expired(now_ms_);
+}
+
+void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink& sink) const {
+  const Named* const named = std::ranges::find(kNamed, command, &Named::command);
+  for (const Change& change : changes_) {
+    const auto tell = [&](KeyEventFlag kind, std::string_view name) {
+      sink({kind, name, change.key});
+    };
+    if (cause != Cause::kChange) {
+      if (!change.was && !change.expired) continue;  // what was left of one that had gone
+      cause == Cause::kExpiry ? tell(kExpiredEvents, "expired") : tell(kEvictedEvents, "evicted");
+      continue;
+    }
+    const bool is = visible(change);
+    // Found out only now, as when Redis comes upon one.
+    if (change.expired && (change.full || !is)) tell(kExpiredEvents, "expired");
+    if (is && !change.was) tell(kNewKeyEvents, "new");
+    const bool gone = change.was && !is;
+    constexpr std::uint32_t kOfExpiry = kExpire | kPersist;
+    if (named != std::end(kNamed)) {
+      if ((change.done & ~kOfExpiry) != 0 || gone) tell(named->deed.kind, named->deed.name);
+    } else if (!gone || change.done != 0) {
+      for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
+        // Of a key that is gone, what takes away.
+        const std::uint32_t bit = 1u << i;
+        if (gone && bit != kRemove && bit != kRemoveField) continue;
+        if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
+      }
+    }
+    if (gone) tell(kGenericEvents, "del");
+  }
+}
+
+}  // namespace even
