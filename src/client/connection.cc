@@ -326,8 +326,8 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
     }
     // Asked only now: CLIENT REPLY ON has a reply, and CLIENT REPLY OFF has none.
     if (!replies_wanted()) replies.resize(reply_begin_);
-    release_pushes();
   }
+  release_pushes();
   session_.skips_reply = std::exchange(session_.skips_next_reply, false);
   return Block::kNone;
 }
