@@ -99,7 +99,8 @@ std::vector<std::string_view> categories(const Entry& entry) {
   }
   // As in Redis, a container has no category of what its subcommands are about.
   if (entry.subcommand == nullptr && entry.command.subcommands.empty()) {
-    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection) has.push_back("@keyspace");
+    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection)
+      has.push_back("@keyspace");
     if (entry.command.group == "string") has.push_back("@string");
     if (entry.command.group == "set") has.push_back("@set");
     if (entry.command.group == "hash") has.push_back("@hash");
