@@ -105,7 +105,11 @@ void QuorumRequests::take_part(const CallPointer& call, std::size_t share, Step 
   };
   if (shard == thread_.id()) {
     return thread_.lease().when_free([this, call, step, &partitions, taken]() mutable {
-      step(thread_, *call, partitions, std::move(taken));
+      if (step == count_reachable) return step(thread_, *call, partitions, std::move(taken));
+      // The shard answers in the end of a turn, when nothing may be executed.
+      step(thread_, *call, partitions, [this, taken](std::size_t replicas) {
+        thread_.send_to(thread_.id(), [taken, replicas](ShardThread&) mutable { taken(replicas); });
+      });
     });
   }
   thread_.send_to(
@@ -144,6 +148,8 @@ void QuorumRequests::spread(ShardThread& owner, const Call& call,
                            {.deadline_us = call.deadline_us},
                            [answer = std::make_shared<Answer>(std::move(answer))](
                                std::size_t others) { (*answer)(others + 1); });
+  // What is known to be seen is answered in the next turn, which nothing else may bring about.
+  owner.send_to(owner.id(), [](ShardThread&) {});
 }
 
 // --- What follows

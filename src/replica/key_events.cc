@@ -26,10 +26,11 @@ struct Deed {
   KeyEventFlag kind;
 };
 constexpr Deed kDeeds[] = {
-    {"set", kStringEvents},     {"incrby", kStringEvents},     {"incrbyfloat", kStringEvents},
-    {"sadd", kSetEvents},       {"srem", kSetEvents},          {"hset", kHashEvents},
-    {"hincrby", kHashEvents},   {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
-    {"expire", kGenericEvents}, {"persist", kGenericEvents},
+    {"set", kStringEvents},      {"incrby", kStringEvents},     {"incrbyfloat", kStringEvents},
+    {"sadd", kSetEvents},        {"srem", kSetEvents},          {"hset", kHashEvents},
+    {"hincrby", kHashEvents},    {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
+    {"expire", kGenericEvents},  {"persist", kGenericEvents},   {"zadd", kSortedSetEvents},
+    {"zincr", kSortedSetEvents}, {"zrem", kSortedSetEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -44,6 +45,9 @@ enum DeedBit : std::uint32_t {
   kRemoveField = 1u << 8,
   kExpire = 1u << 9,
   kPersist = 1u << 10,
+  kSetScore = 1u << 11,
+  kIncrementScore = 1u << 12,
+  kRemoveScore = 1u << 13,
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -51,6 +55,7 @@ enum DeedBit : std::uint32_t {
 struct Named {
   std::string_view command;
   Deed deed;
+  bool stores = false;  // what it replaces with nothing is only deleted
 };
 constexpr Named kNamed[] = {
     {"append", {"append", kStringEvents}},
@@ -65,6 +70,17 @@ constexpr Named kNamed[] = {
     {"spop", {"spop", kSetEvents}},
     {"srem", {"srem", kSetEvents}},
     {"hdel", {"hdel", kHashEvents}},
+    {"zincrby", {"zincr", kSortedSetEvents}},
+    {"zrem", {"zrem", kSortedSetEvents}},
+    {"zpopmin", {"zpopmin", kSortedSetEvents}},
+    {"zpopmax", {"zpopmax", kSortedSetEvents}},
+    {"zremrangebyrank", {"zremrangebyrank", kSortedSetEvents}},
+    {"zremrangebyscore", {"zremrangebyscore", kSortedSetEvents}},
+    {"zremrangebylex", {"zremrangebylex", kSortedSetEvents}},
+    {"zrangestore", {"zrangestore", kSortedSetEvents}, true},
+    {"zunionstore", {"zunionstore", kSortedSetEvents}, true},
+    {"zinterstore", {"zinterstore", kSortedSetEvents}, true},
+    {"zdiffstore", {"zdiffstore", kSortedSetEvents}, true},
 };
 
 DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
@@ -74,14 +90,21 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
       if (!leaf.siblings.empty()) return kSet;
       if (!leaf.reals.empty()) return kIncrementReal;
       return leaf.integers.empty() ? kNone : kIncrement;
-    case LeafKind::kField: {
-      if (!leaf.siblings.empty()) return kSetField;
+    case LeafKind::kField:
+    case LeafKind::kScore: {
+      const bool scores = leaf.kind == LeafKind::kScore;
+      if (!leaf.siblings.empty()) return scores ? kSetScore : kSetField;
       const auto live = [](const auto& entry) { return entry.live(); };
-      if (std::ranges::any_of(leaf.reals, live)) return kIncrementFieldReal;
-      if (std::ranges::any_of(leaf.integers, live)) return kIncrementField;
+      if (std::ranges::any_of(leaf.reals, live)) {
+        return scores ? kIncrementScore : kIncrementFieldReal;
+      }
+      if (std::ranges::any_of(leaf.integers, live)) {
+        return scores ? kIncrementScore : kIncrementField;
+      }
       const bool was =
-          before != nullptr && before->hash().find(leaf.field, leaf.field_hash()).live();
-      return was ? kRemoveField : kNone;
+          before != nullptr && before->fields(leaf.kind).find(leaf.field, leaf.field_hash()).live();
+      if (!was) return kNone;
+      return scores ? kRemoveScore : kRemoveField;
     }
     case LeafKind::kMember: {
       const bool was = before != nullptr && before->set().contains(leaf.field, leaf.field_hash());
@@ -172,12 +195,13 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
     const bool gone = change.was && !is;
     constexpr std::uint32_t kOfExpiry = kExpire | kPersist;
     if (named != std::end(kNamed)) {
-      if ((change.done & ~kOfExpiry) != 0 || gone) tell(named->deed.kind, named->deed.name);
+      const bool done = (change.done & ~kOfExpiry) != 0 || gone;
+      if (done && (is || !named->stores)) tell(named->deed.kind, named->deed.name);
     } else if (!gone || change.done != 0) {
       for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
         // Of a key that is gone, what takes away.
         const std::uint32_t bit = 1u << i;
-        if (gone && bit != kRemove && bit != kRemoveField) continue;
+        if (gone && bit != kRemove && bit != kRemoveField && bit != kRemoveScore) continue;
         if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
       }
     }

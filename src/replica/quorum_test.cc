@@ -144,6 +144,10 @@ TEST_F(QuorumTest, ASyncIsWaitedForWhereItIsAskedFor) {
 
 // The node itself is one of those that are counted.
 TEST_F(QuorumTest, WhatThisNodesLogDoesNotTakeIsNotAcknowledged) {
+  cluster.at(1).crash();
+  cluster.at(1).fsync = FsyncPolicy::kAlways;
+  cluster.at(1).start();
+  cluster.run(200);
   run(1, {"set", "k", "v"});
   cluster.at(1).disk.faults.full = true;
   const Answer answer = ask_seen(1, 0, 10'000);

@@ -244,6 +244,20 @@ SEQUENCES = [lines(text) for text in (
     p HSET h f v
     p EXPIRE h 100
     p HDEL h f
+    p ZADD z 1 a 2 b 3 c 4 d 5 e
+    p ZADD z 1 a
+    p ZADD z XX CH 2 a
+    p ZINCRBY z 1.5 a
+    p ZREM z nosuch
+    p ZREM z a
+    p ZPOPMIN z
+    p ZPOPMAX z
+    p ZRANGESTORE z2 z 0 -1
+    p ZUNIONSTORE z2 2 z z2
+    p ZINTERSTORE z3 1 nosuch
+    p ZINTERSTORE z2 1 nosuch
+    p ZREMRANGEBYRANK z 0 0
+    p ZREMRANGEBYSCORE z 0 100
     p SET k v
     p SADD k x
     p INCR k
