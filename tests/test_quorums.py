@@ -147,6 +147,21 @@ def test_levels_of_connections_and_keyspaces(cluster):
         cluster["n1"].resume()
 
 
+def test_what_names_no_key_is_answered(make_cluster):
+    node = make_cluster(nodes=1, replicas=1)["n1"]
+    with node.client() as client:
+        client.execute_command("EVEN.CONSISTENCY", "READ", "QUORUM", "WRITE", "ALL")
+        for words in (("ZUNION", 0, "a"), ("ZINTERCARD", "x", "a"), ("ZMPOP", 0, "a", "MIN"), ("ZUNION", 5, "a")):
+            with pytest.raises(redis.ResponseError, match="numkeys|not an integer|syntax|greater than 0"):
+                client.execute_command(*words)
+        assert client.set("k", "v") and client.get("k") == "v"
+        # There are no others.
+        assert client.wait(5, 100) == 0
+        assert client.execute_command("WAITAOF", 1, 3, 1000) == [1, 0]
+        with pytest.raises(redis.ResponseError, match="timeout is out of range"):
+            client.execute_command("WAIT", 1, 2**63 - 1)
+
+
 def test_a_node_without_a_replica_has_one_coordinate(make_cluster):
     cluster = make_cluster(nodes=4, replicas=2)
     with cluster["n1"].client() as client:

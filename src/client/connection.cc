@@ -582,7 +582,11 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   cluster::Level level;
   request.for_each_part([&](const OwnedRequest& part) {
     const cluster::Level of_part = keyspace_level(*part.command, part.args, request.writes());
-    if (level.kind == cluster::Level::Kind::kDefault) level = of_part;
+    const std::size_t replicas = thread_.node().config.cluster.replicas;
+    if (replicas_of(of_part, replicas).value_or(replicas) >
+        replicas_of(level, replicas).value_or(replicas)) {
+      level = of_part;
+    }
   });
   request.options = options_of(request.writes(), thread_.any_strong(), options, level);
   thread_.router().submit(std::move(request),

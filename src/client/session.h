@@ -31,7 +31,7 @@ struct Session {
   // EVEN.CONSISTENCY; kDefault: what the keyspace says.
   cluster::Level read_level;
   cluster::Level write_level;
-  // Since the last WAIT, a key that this node does not hold.
+  // A key that this node does not hold, of which WAIT knows nothing.
   bool wrote_elsewhere = false;
   bool has_levels() const {
     constexpr auto kDefault = cluster::Level::Kind::kDefault;

@@ -38,19 +38,23 @@ Result<Wait> read_wait(Args args, bool aof) {
     return fail("ERR timeout is not an integer or out of range");
   }
   if (wait.timeout_ms < 0) return fail("ERR timeout is negative");
+  if (wait.timeout_ms > kLongestMs) return fail("ERR timeout is out of range");
   return wait;
 }
 
-// What the shards have answered.
+// What the shards have answered: those that have written something.
 struct Waiting {
   std::weak_ptr<Connection> connection;
   std::uint64_t slot = 0;
   CommandStats::Entry* command = nullptr;
   bool aof = false;
+  std::size_t linked = 0;  // other replicas, which have nothing too
   std::size_t missing = 0;
   std::size_t fewest = SIZE_MAX;
   bool synced_here = true;
 };
+
+constexpr std::size_t kNothingWritten = SIZE_MAX;
 
 void answer(Waiting& waiting, std::size_t replicas, bool synced_here) {
   waiting.fewest = std::min(waiting.fewest, replicas);
@@ -58,6 +62,7 @@ void answer(Waiting& waiting, std::size_t replicas, bool synced_here) {
   if (--waiting.missing > 0) return;
   const auto connection = waiting.connection.lock();
   if (!connection) return;
+  if (waiting.fewest == kNothingWritten) waiting.fewest = waiting.linked;
   connection->complete(
       waiting.slot,
       waiting.aof ? fmt::format("*2\r\n:{}\r\n:{}\r\n", waiting.synced_here ? 1 : 0, waiting.fewest)
@@ -72,22 +77,28 @@ void ask(ShardThread& owner, ShardId home, const Wait& wait, std::shared_ptr<Wai
   const std::int64_t timeout_ms = wait.timeout_ms == 0 ? kLongestMs : wait.timeout_ms;
   const QuorumWait how{.deadline_us = owner.clock().monotonic_us() + timeout_ms * 1'000,
                        .synced = wait.aof,
-                       .synced_here = wait.local > 0};
-  const auto replicas = static_cast<std::size_t>(std::max<std::int64_t>(wait.replicas, 0));
-  shard.await_seen(shard.own_reach(), replicas, how,
-                   [&owner, home, end, waiting = std::move(waiting)](std::size_t answered) {
-                     const bool synced_here =
-                         !owner.shard().write_error() && owner.shard().durable() >= end;
-                     owner.send_to(home, [waiting, answered, synced_here](ShardThread&) {
-                       answer(*waiting, answered, synced_here);
-                     });
-                   });
+                       .synced_here = wait.local > 0,
+                       .asker = waiting->connection};
+  PartitionReach reach = shard.own_reach();
+  const bool nothing = reach.empty();
+  // No more than there are: they will never be.
+  const auto wanted = static_cast<std::size_t>(std::max<std::int64_t>(wait.replicas, 0));
+  const std::size_t others = owner.node().placement.replicas(0).size() - 1;
+  shard.await_seen(
+      std::move(reach), std::min(wanted, others), how,
+      [&owner, home, end, nothing, waiting = std::move(waiting)](std::size_t answered) {
+        if (nothing) answered = kNothingWritten;
+        const bool synced_here = !owner.shard().write_error() && owner.shard().durable() >= end;
+        owner.send_to(home, [waiting, answered, synced_here](ShardThread&) {
+          answer(*waiting, answered, synced_here);
+        });
+      });
 }
 
 void execute(Connection& connection, Args args, bool aof) {
   const Result<Wait> wait = read_wait(args, aof);
   if (!wait) return connection.reply().error(wait.error().message);
-  if (std::exchange(connection.session().wrote_elsewhere, false)) {
+  if (connection.session().wrote_elsewhere) {
     return connection.reply().error(
         "CONSISTENCY this connection has written keys that this node does not hold, and does not "
         "know who has them: use EVEN.WITH n command ...");
@@ -98,6 +109,11 @@ void execute(Connection& connection, Args args, bool aof) {
                                                          .command = connection.last_command(),
                                                          .aof = aof,
                                                          .missing = thread.node().threads.size()});
+  const NodeContext& node = thread.node();
+  for (const cluster::Node& other : node.config.cluster.nodes) {
+    if (other.number != node.number && thread.peers().up(other.number)) ++waiting->linked;
+  }
+  waiting->linked = std::min(waiting->linked, node.placement.replicas(0).size() - 1);
   for (ShardId shard = 0; shard < thread.node().threads.size(); ++shard) {
     thread.send_to(shard, [home = thread.id(), wait = *wait, waiting](ShardThread& owner) {
       owner.lease().when_free([&owner, home, wait, waiting] { ask(owner, home, wait, waiting); });

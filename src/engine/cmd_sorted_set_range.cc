@@ -40,6 +40,7 @@ std::optional<Query> read_query(Context& context, Args args, const Given& given)
   Query query;
   query.by = given.by.value_or(By::kRank);
   query.downwards = given.downwards.value_or(false);
+  bool said_rev = given.downwards.has_value(), said_by = given.by.has_value();
   for (std::size_t i = 2; i < args.size(); ++i) {
     if (!given.stores && equals_ignore_case(args[i], "withscores")) {
       query.with_scores = true;
@@ -47,12 +48,14 @@ std::optional<Query> read_query(Context& context, Args args, const Given& given)
       if (!read_integer(context, args[i + 1], query.offset)) return std::nullopt;
       if (!read_integer(context, args[i + 2], query.limit)) return std::nullopt;
       i += 2;
-    } else if (!given.downwards && equals_ignore_case(args[i], "rev")) {
-      query.downwards = true;
-    } else if (!given.by && equals_ignore_case(args[i], "bylex")) {
+    } else if (!said_rev && equals_ignore_case(args[i], "rev")) {
+      query.downwards = said_rev = true;
+    } else if (!said_by && equals_ignore_case(args[i], "bylex")) {
       query.by = By::kLex;
-    } else if (!given.by && equals_ignore_case(args[i], "byscore")) {
+      said_by = true;
+    } else if (!said_by && equals_ignore_case(args[i], "byscore")) {
       query.by = By::kScore;
+      said_by = true;
     } else {
       context.reply.error(kSyntaxError);
       return std::nullopt;

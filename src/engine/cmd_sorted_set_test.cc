@@ -79,6 +79,40 @@ TEST_F(SortedSetCommands, IncrementsAddUpAsDoublesDo) {
   }
 }
 
+// The register and the increments of this run cancel each other; what is small must not be lost.
+TEST_F(SortedSetCommands, AnIncrementIsNotLostBesideLargeOnesThatCancel) {
+  keyspace.set_replicated(true);
+  for (const std::string_view large : {"1e40", "1.7e18", "1e20"}) {
+    const std::string back = "-" + std::string(large);
+    run({"DEL", "z"});
+    run({"ZADD", "z", large, "a"});
+    EXPECT_EQ(run({"ZINCRBY", "z", back, "a"}), bulk("0"));
+    EXPECT_EQ(run({"ZINCRBY", "z", "0.1", "a"}), bulk("0.10000000000000001"));
+    EXPECT_EQ(run({"ZSCORE", "z", "a"}), bulk("0.10000000000000001"));
+    EXPECT_EQ(run({"ZINCRBY", "z", "1", "a"}), bulk("1.1000000000000001"));
+    EXPECT_EQ(run({"ZSCORE", "z", "a"}), bulk("1.1000000000000001"));
+  }
+}
+
+// Of names that are not in order, since scores differ, the range must not depend on how the set is
+// indexed: replicas of a strong keyspace each find it by themselves.
+TEST_F(SortedSetCommands, ARangeOfNamesFollowsFromTheContentAlone) {
+  const auto add = [&](std::string_view key, int from, int to) {
+    for (int i = from; i < to; ++i) {
+      run({"ZADD", key, std::to_string(i), fmt::format("m{:03}", i * 77 % 200)});
+    }
+  };
+  add("once", 0, 200);
+  add("later", 0, 100);
+  run({"ZRANK", "later", "m000"});  // makes the index
+  add("later", 100, 200);
+  for (const auto& [min, max] : std::vector<std::pair<std::string_view, std::string_view>>{
+           {"[m050", "[m150"}, {"[m100", "[m190"}, {"-", "(m003"}, {"(m198", "+"}}) {
+    const std::string once = run({"ZLEXCOUNT", "once", min, max});
+    EXPECT_EQ(run({"ZLEXCOUNT", "later", min, max}), once) << min << " " << max;
+  }
+}
+
 TEST_F(SortedSetCommands, InfinityIsAScoreAndWhatIsNoNumberIsNot) {
   EXPECT_EQ(run({"ZADD", "z", "inf", "a", "-inf", "b"}), ":2\r\n");
   EXPECT_EQ(run({"ZINCRBY", "z", "5", "a"}), bulk("inf"));

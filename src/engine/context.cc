@@ -213,7 +213,6 @@ void KeyWriter::increment_score_to(std::string_view member, double to) {
   const std::optional<Real> from = live ? exact_score_of(now) : Real{};
   // What no sum can be becomes the register's.
   if (!from || !std::isfinite(to)) return write_scalar(out, now, kept(to));
-  out.partial = !delta().full;
   const Real by = static_cast<Real>(to) - *from;
   // Whole numbers take a quarter of the memory that others do.
   constexpr Real kWhole = Real{1LL << 53};
@@ -225,8 +224,14 @@ void KeyWriter::increment_score_to(std::string_view member, double to) {
   if (whole && !(live && now.reals().live()) &&
       !__builtin_add_overflow(mine != nullptr ? mine->sum : 0, static_cast<std::int64_t>(by),
                               &sum)) {
+    out.partial = !delta().full;
     return add_increment(now.integers(), out.integers, static_cast<std::int64_t>(by));
   }
+  // Nor what is lost in the rounding of a large sum, which others may have brought back to nothing.
+  const auto* real = now.reals().find(dot_.replica);
+  const Real before = real != nullptr ? real->sum : Real{};
+  if ((before + by) - before != by) return write_scalar(out, now, kept(to));
+  out.partial = !delta().full;
   add_increment(now.reals(), out.reals, by);
 }
 

@@ -96,6 +96,22 @@ RankRange LexRange::in(const ScoreOrder& order) const {
     }
     return false;
   };
+  // Names are in order where scores are the same. Elsewhere Redis promises nothing, but replicas of
+  // a strong keyspace have to come to the same: the first one in the range, and those that follow.
+  if (!order.has_one_score()) {
+    std::size_t rank = 0, first = 0, end = 0;
+    bool begun = false, over = false;
+    order.visit(0, order.size(), false, [&](std::string_view name, double) {
+      if (!begun && !before(name, min, min_is, false)) {
+        begun = true;
+        first = rank;
+      }
+      over = over || (begun && !before(name, max, max_is, true));
+      ++rank;
+      if (!over) end = rank;
+    });
+    return begun ? between(first, end) : RankRange{};
+  }
   const std::size_t first = order.count_while(
       [&](double, std::string_view name) { return before(name, min, min_is, false); });
   const std::size_t end = order.count_while(

@@ -51,6 +51,14 @@ class ScoreOrder {
  public:
   explicit ScoreOrder(const SortedSet& set);
 
+  std::size_t size() const { return index_ != nullptr ? index_->size() : sorted_.size(); }
+  bool has_one_score() const {
+    if (size() == 0) return true;
+    double first = 0, last = 0;
+    visit(0, 1, false, [&](std::string_view, double score) { first = score; });
+    visit(size() - 1, 1, false, [&](std::string_view, double score) { last = score; });
+    return first == last;
+  }
   // How many of the first members are before(score, name); no member behind one that is not may be.
   template <typename Before>
   std::size_t count_while(Before before) const {

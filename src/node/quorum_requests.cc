@@ -69,6 +69,10 @@ void QuorumRequests::submit(OwnedRequest request, ReplySink sink) {
       if (keyspace != nullptr) call->deadline_ms = std::min(keyspace->deadline_ms, most_ms);
     });
   });
+  if (shares.empty()) {  // as of ZUNION 0, which only has an error to tell
+    request.options.reset();
+    return thread_.router().submit(std::move(request), std::move(sink), false);
+  }
   for (auto& [shard, partitions] : shares) {
     std::ranges::sort(partitions);
     const auto rest = std::ranges::unique(partitions);

@@ -585,6 +585,19 @@ void Router::run_split(OwnedRequest request, ReplySink sink) {
   }
 
   gathering->sink = std::move(sink);
+  if ((command.flags & kWrite) != 0) {
+    // Of several nodes, one may have done its part where another has refused its own.
+    gathering->sink = [&parts = gathering->parts,
+                       sink = std::move(gathering->sink)](std::string reply) mutable {
+      constexpr std::string_view kNothingDone = "-UNAVAILABLE ";
+      const bool all = std::ranges::all_of(
+          parts, [&](const PartReply& part) { return part.reply.starts_with(kNothingDone); });
+      if (reply.starts_with(kNothingDone) && !all) {
+        reply.replace(0, kNothingDone.size(), "-PARTIAL some keys were written, of others: ");
+      }
+      sink(std::move(reply));
+    };
+  }
   for (auto& [target, part_keys] : keys) gathering->parts.push_back({std::move(part_keys), {}});
   gathering->missing = gathering->parts.size();
   std::size_t index = 0;

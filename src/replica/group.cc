@@ -646,7 +646,11 @@ void Group::purge(std::int64_t now_ms) {
   if (core_.wants_key_events()) events.emplace(state, record, now_ms);
   state.join_part(record.delta, record.context);
   state.cover(record.dot());
-  if (events) events->report({}, KeyEvents::Cause::kExpiry, core_.options.key_event);
+  if (events) {
+    events->report({}, KeyEvents::Cause::kExpiry, [this](const KeyEvent& event) {
+      if (!event.key.starts_with(kOncePrefix)) core_.options.key_event(event);
+    });
+  }
   core_.stats.keys_expired += names.size();
 }
 

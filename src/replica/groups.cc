@@ -146,24 +146,39 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
 FormerState Groups::former(PartitionId id) const {
   const auto found = former_.find(id);
   if (found == former_.end()) return {};
-  const auto& [base, term, entries] = found->second;
+  const auto& [base, term, entries, unreadable] = found->second;
+  if (unreadable) return {.term = 0, .index = 1};
   return entries.empty() ? FormerState{base.term, base.index}
                          : FormerState{entries.back().term, entries.back().index};
 }
 
+bool Groups::unreadable(PartitionId id) const {
+  const auto found = former_.find(id);
+  return found != former_.end() && found->second.unreadable;
+}
+
 Result<> Groups::refound(PartitionId id, std::vector<NodeNumber> replicas) {
-  const Former former = former_.at(id);
+  const auto found = former_.find(id);
+  EVEN_CHECK(found != former_.end(), "a group that this node was a member of");
+  Former& former = found->second;
   Partition* partition = core_.find(id);
   if (partition == nullptr) partition = &core_.add_strong(id, {});
-  former_.erase(id);
-  if (partition->damaged() || partition->state.vector()[kGroupIndex] != former.base.index) {
-    return fail(fmt::format("group {}: what is stored of it cannot be read: {}", id,
-                            partition->rows->damage().value_or("it is not as of what it says")));
+  bool whole = !partition->damaged() && partition->state.vector()[kGroupIndex] == former.base.index;
+  for (std::size_t i = 0; i < former.entries.size(); ++i) {
+    whole = whole && former.entries[i].index == former.base.index + 1 + i;
+  }
+  if (!whole) {
+    former.unreadable = true;
+    return fail(fmt::format(
+        "group {}: what was restored of it cannot be read ({}); where no other node has anything "
+        "of it, it stays as it is until this node's data directory is emptied",
+        id, partition->rows->damage().value_or("it is not as of what it says")));
   }
   partition->replicas = std::move(replicas);
   auto& group = groups_[id];
   group = std::make_unique<Group>(core_, *partition, self());
   auto begun = group->refound(former.base, former.term, former.entries);
+  former_.erase(found);
   if (begun) begun = group->start();
   if (!begun) {
     groups_.erase(id);

@@ -39,8 +39,9 @@ class Groups {
   // What the store has of a group that another life of this directory was a member of, if this one
   // is none: up to which entry. Backups have such groups.
   FormerState former(PartitionId id) const;
-  // Begins it anew with that and this member alone. After an error it cannot be read, and is no
-  // longer said to be there.
+  // That, but it cannot be read. Then something has been there, which is no more than `term` 0.
+  bool unreadable(PartitionId id) const;
+  // Begins it anew with that and this member alone. After an error it is unreadable().
   Result<> refound(PartitionId id, std::vector<NodeNumber> replicas);
   // Called when a member of a group that is not here writes to this node as one.
   std::function<void(PartitionId)> on_called;
@@ -101,6 +102,7 @@ class Groups {
     GroupBase base;
     consensus::Term term = 0;  // that it had got to
     std::vector<consensus::Entry> entries;
+    bool unreadable = false;
   };
   absl::btree_map<PartitionId, Former> former_;
   std::optional<std::string> forgotten_;

@@ -22,7 +22,10 @@ MetaGroup::MetaGroup(ShardCore& core, Groups& groups, Transport& transport)
       transport_(transport),
       id_(meta_partition(core.options.partition_count)),
       refounding_(core, groups, transport) {
-  groups_.on_called = [this](PartitionId id) { refounding_.called(id); };
+  groups_.on_called = [this](PartitionId id) {
+    if (id != id_) return refounding_.called(id);
+    if (is_here() && group() == nullptr) join({});
+  };
   for (const cluster::Node& node : core_.options.map.nodes) nodes_.push_back(node.number);
   std::ranges::sort(nodes_);
   voters_.assign(nodes_.begin(),
@@ -66,17 +69,22 @@ void MetaGroup::publish() {
   changed_ = false;
   // A member that has just been added has nothing yet, where something may have been known before.
   if (!callback_ || (group() != nullptr && (group()->halted() || group()->applied() == 0))) return;
-  callback_(
-      std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state)));
+  try {
+    callback_(
+        std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state)));
+  } catch (const Unreadable& error) {
+    core_.warn(fmt::format("the keyspaces cannot be read: {}", error.what()));
+  }
 }
 
 // --- Founding
 
 void MetaGroup::tell(NodeNumber node) {
-  if (!is_here()) return;
-  transport_.send(node, encode_meta({.founded = group() != nullptr && untold_.empty(),
-                                     .voters = {},
-                                     .former = groups_.former(id_)}));
+  // What is not durable yet is neither there nor is it not.
+  if (!is_here() || !untold_.empty()) return;
+  transport_.send(
+      node,
+      encode_meta({.founded = group() != nullptr, .voters = {}, .former = groups_.former(id_)}));
 }
 
 void MetaGroup::tell_all() {
@@ -98,13 +106,18 @@ Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
     if (!message.founded) tell(node);
     return {};
   }
-  if (!message.founded) return {};
+  // The founder says whom it has founded it with. Who is not among them has to be added, and begins
+  // when a member writes to it: that there is a member does not say that there will be a leader.
+  if (!message.founded || !consensus::contains(message.voters, groups_.self())) return {};
   consensus::Configuration configuration;
-  // The founder says whom it has found. Who is not among them has to be added.
-  if (consensus::contains(message.voters, groups_.self())) configuration.voters = message.voters;
+  configuration.voters = message.voters;
+  join(std::move(configuration));
+  return {};
+}
+
+void MetaGroup::join(consensus::Configuration configuration) {
   begin(std::move(configuration));
   tell_all();
-  return {};
 }
 
 void MetaGroup::begin(consensus::Configuration configuration) {
@@ -115,7 +128,7 @@ void MetaGroup::begin(consensus::Configuration configuration) {
 }
 
 void MetaGroup::try_to_found() {
-  if (group() != nullptr) return;
+  if (group() != nullptr || groups_.unreadable(id_) || core_.log.error()) return;
   consensus::Configuration configuration;
   std::vector<Refounding::Said> formers;
   for (const NodeNumber node : voters_) {

@@ -54,6 +54,7 @@ class MetaGroup {
   void tell_of_founding();
   void found(consensus::Configuration configuration);
   void refound();
+  void join(consensus::Configuration configuration);
   void begin(consensus::Configuration configuration);
   void watch();
   void publish();

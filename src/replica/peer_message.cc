@@ -185,6 +185,7 @@ Result<PeerMessage> decode_former(ByteReader& in) {
 
 constexpr std::uint8_t kAskSynced = 1;
 constexpr std::uint8_t kAskLearns = 2;
+constexpr std::uint8_t kAskAgain = 4;
 
 Result<PeerMessage> decode_ask(ByteReader& in) {
   AskMessage message;
@@ -192,6 +193,7 @@ Result<PeerMessage> decode_ask(ByteReader& in) {
   const auto flags = in.get<std::uint8_t>();
   message.synced = (flags & kAskSynced) != 0;
   message.learns = (flags & kAskLearns) != 0;
+  message.again = (flags & kAskAgain) != 0;
   if (!get_reach(in, message.reach)) return fail("malformed question: its partitions are none");
   return message;
 }
@@ -273,7 +275,8 @@ std::string encode_ask(const AskMessage& message) {
   std::string out = begin(Kind::kAsk);
   put_little_endian(out, message.id);
   put_little_endian(out, static_cast<std::uint8_t>((message.synced ? kAskSynced : 0) |
-                                                   (message.learns ? kAskLearns : 0)));
+                                                   (message.learns ? kAskLearns : 0) |
+                                                   (message.again ? kAskAgain : 0)));
   put_reach(out, message.reach);
   return out;
 }

@@ -93,6 +93,8 @@ struct FormerState {
 
   auto operator<=>(const FormerState&) const = default;
 };
+// In the place of one: there is a member now.
+inline constexpr FormerState kHasMember{UINT64_MAX, UINT64_MAX};
 
 // Whether the sender has a member of the metadata group, and, if it has founded it just now, with
 // which voters; or what it has of one from a former life.
@@ -116,6 +118,7 @@ struct AskMessage {
   std::uint64_t id = 0;
   bool synced = false;
   bool learns = false;  // and say what you have seen
+  bool again = false;   // it has been asked before
   PartitionReach reach;
 };
 

@@ -201,13 +201,14 @@ TEST(PeerMessage, SaysWhichGroupsTheSenderIsNoMemberOf) {
 TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
   VersionVector vector;
   vector.add({ReplicaId::make(1, 2, 3), 40});
-  const AskMessage ask{77, true, false, {{1, vector}, {9, {}}}};
+  const AskMessage ask{77, true, false, true, {{1, vector}, {9, {}}}};
   const std::string asked = encode_ask(ask);
   EXPECT_FALSE(is_of_replication(asked));
   const auto question = decoded<AskMessage>(asked);
   EXPECT_EQ(question.id, 77u);
   EXPECT_TRUE(question.synced);
   EXPECT_FALSE(question.learns);
+  EXPECT_TRUE(question.again);
   EXPECT_EQ(question.reach, ask.reach);
   const std::string answered = encode_answer({78, ask.reach});
   const auto answer = decoded<AnswerMessage>(answered);

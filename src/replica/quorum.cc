@@ -10,8 +10,11 @@
 namespace even {
 namespace {
 
-// Who has asked has given up by then.
-constexpr std::int64_t kAskedPatienceUs = 60'000'000;
+// A question is asked again as long as it waits; it is forgotten when that does not happen.
+constexpr std::int64_t kAskAgainUs = 2'000'000;
+constexpr std::int64_t kAskedPatienceUs = 5'000'000;
+// Of one node, that wait; the oldest go.
+constexpr std::ptrdiff_t kMostAsked = 4'096;
 
 bool holds(const Partition& partition, NodeNumber node) {
   return std::ranges::find(partition.replicas, node) != partition.replicas.end();
@@ -50,6 +53,7 @@ void Quorum::catch_up(const std::vector<PartitionId>& partitions, std::size_t co
 void Quorum::begin(Call call) {
   const std::uint64_t id = next_++;
   Call& begun = calls_.emplace(id, std::move(call)).first->second;
+  begun.asked_us = core_.clock.monotonic_us();
   if (fewest(begun) < begun.count) ask_all(id, begun);  // else by what is known
 }
 
@@ -66,8 +70,8 @@ bool Quorum::knows(NodeNumber node, PartitionId partition, const VersionVector& 
   return said != known->second.end() && said->second.covers(vector);
 }
 
-void Quorum::ask(std::uint64_t id, Call& call, NodeNumber node) {
-  AskMessage message{id, call.wait.synced, call.learns, {}};
+void Quorum::ask(std::uint64_t id, Call& call, NodeNumber node, bool again) {
+  AskMessage message{id, call.wait.synced, call.learns, again, {}};
   for (const auto& [partition, vector] : call.reach) {
     if (!holds(core_.at(partition), node)) continue;
     message.reach.emplace_back(partition, call.learns ? VersionVector() : vector);
@@ -87,7 +91,12 @@ std::size_t Quorum::answered(const Call& call, PartitionId partition) const {
   return static_cast<std::size_t>(std::ranges::count_if(of.replicas, has_answered));
 }
 
-std::size_t Quorum::fewest(const Call& call) const {
+std::size_t Quorum::fewest(Call& call) const {
+  if (std::exchange(call.heard, heard_) != heard_) call.fewest = count_fewest(call);
+  return call.fewest;
+}
+
+std::size_t Quorum::count_fewest(const Call& call) const {
   std::size_t least = SIZE_MAX;
   for (const auto& [partition, vector] : call.reach) {
     std::size_t count = answered(call, partition);
@@ -104,8 +113,6 @@ std::size_t Quorum::fewest(const Call& call) const {
   }
   return least == SIZE_MAX ? call.count : least;
 }
-
-bool Quorum::is_complete(const Call& call) const { return fewest(call) >= call.count && has(call); }
 
 bool Quorum::has(const Call& call) const {
   if (!call.learns) {
@@ -143,6 +150,7 @@ Result<> Quorum::receive(NodeNumber node, const AnswerMessage& message) {
     }
   }
   asked->second = true;
+  ++heard_;
   return {};
 }
 
@@ -153,6 +161,15 @@ Result<> Quorum::receive(NodeNumber node, AskMessage message) {
     if (core_.find(partition) == nullptr || core_.is_strong(partition)) {
       return fail(fmt::format("a question about partition {}, which is not held here", partition));
     }
+  }
+  const auto of_node = [node](const Asked& asked) { return asked.node == node; };
+  if (message.again) {
+    std::erase_if(asked_, [&](const Asked& asked) {
+      return of_node(asked) && asked.message.id == message.id;
+    });
+  }
+  if (std::ranges::count_if(asked_, of_node) >= kMostAsked) {
+    asked_.erase(std::ranges::find_if(asked_, of_node));
   }
   asked_.push_back({.node = node,
                     .message = std::move(message),
@@ -200,7 +217,9 @@ void Quorum::end_turn() {
     Call& call = at->second;
     if (!call.position && !core_.log.error()) {
       call.position = core_.log.barrier();
-      if (call.wait.synced_here && core_.log.durable() < *call.position) core_.log.sync();
+    }
+    if (call.wait.synced_here && call.position && core_.log.durable() < *call.position) {
+      core_.log.sync();
     }
     if (!is_complete(at->second)) {
       ++at;
@@ -217,14 +236,27 @@ void Quorum::tick() {
   std::erase_if(asked_, [now_us](const Asked& asked) { return asked.until_us <= now_us; });
   std::vector<std::pair<Done, std::size_t>> late;
   for (auto at = calls_.begin(); at != calls_.end();) {
-    if (at->second.wait.deadline_us > now_us) {
+    Call& call = at->second;
+    if (call.wait.asker && call.wait.asker->expired()) {
+      at = calls_.erase(at);
+      continue;
+    }
+    if (call.wait.deadline_us > now_us) {
+      if (now_us - call.asked_us >= kAskAgainUs) {
+        call.asked_us = now_us;
+        for (auto& [node, answered] : call.asked) {
+          if (!answered) ask(at->first, call, node, true);
+        }
+      }
       ++at;
       continue;
     }
-    // What has been heard of and not come is not there.
-    const std::size_t count = fewest(at->second);
-    late.emplace_back(std::move(at->second.done),
-                      at->second.learns ? std::min(count, at->second.count - 1) : count);
+    // What has been heard of and not come is not there, nor is what this node's log does not have.
+    std::size_t count = fewest(call);
+    if (call.count > 0 && !call.wait.synced_here && !has(call)) {
+      count = std::min(count, call.count - 1);
+    }
+    late.emplace_back(std::move(call.done), count);
     at = calls_.erase(at);
   }
   for (auto& [done, count] : late) done(count);
@@ -234,6 +266,7 @@ void Quorum::tick() {
 
 void Quorum::link_up(NodeNumber node) {
   known_[node];
+  ++heard_;
   for (auto& [id, call] : calls_) {
     if (fewest(call) < call.count) ask_all(id, call);
   }
@@ -242,6 +275,7 @@ void Quorum::link_up(NodeNumber node) {
 // Who comes back may have lost what it had, unless that was durable.
 void Quorum::link_down(NodeNumber node) {
   known_.erase(node);
+  ++heard_;
   for (auto& [id, call] : calls_) {
     if (const auto asked = call.asked.find(node); asked != call.asked.end() && !asked->second) {
       call.asked.erase(asked);

@@ -57,6 +57,10 @@ class Quorum {
     std::optional<LogPosition> position;
     Done done;
     absl::btree_map<NodeNumber, bool> asked;  // and whether it has answered
+    std::int64_t asked_us = 0;
+    // Of the partition of which fewest have, as of `heard_` of that number.
+    std::size_t fewest = 0;
+    std::uint64_t heard = 0;
   };
   // One of another node's.
   struct Asked {
@@ -72,11 +76,12 @@ class Quorum {
   void begin(Call call);
   // Those that have not been.
   void ask_all(std::uint64_t id, Call& call);
-  void ask(std::uint64_t id, Call& call, NodeNumber node);
+  void ask(std::uint64_t id, Call& call, NodeNumber node, bool again = false);
   // Of replicas that have answered.
   std::size_t answered(const Call& call, PartitionId partition) const;
-  std::size_t fewest(const Call& call) const;
-  bool is_complete(const Call& call) const;
+  std::size_t count_fewest(const Call& call) const;
+  std::size_t fewest(Call& call) const;
+  bool is_complete(Call& call) const { return fewest(call) >= call.count && has(call); }
   // Whether this node has all that the call is about, as its answer to others would mean.
   bool has(const Call& call) const;
   bool knows(NodeNumber node, PartitionId partition, const VersionVector& vector) const;
@@ -88,6 +93,7 @@ class Quorum {
   const std::function<LogPosition()> released_;
   std::uint64_t next_;  // begins at random: a late answer to an earlier run is none to this one
   Calls calls_;
+  std::uint64_t heard_ = 1;  // counts what may have changed who has answered
   std::vector<Asked> asked_;
   // What linked nodes have said since the link came up.
   absl::btree_map<NodeNumber, absl::btree_map<PartitionId, VersionVector>> known_;

@@ -182,8 +182,34 @@ TEST_F(QuorumTest, WhatIsKnownIsNotAskedFor) {
   EXPECT_TRUE(cluster.at(1).sent.empty());
 }
 
+TEST_F(QuorumTest, WhoHasGoneIsNotWaitedForAndNotTold) {
+  cluster.cuts = {{1, 2}, {1, 3}};
+  cluster.run(50);
+  run(1, {"set", "k", "v"});
+  auto asker = std::make_shared<int>();
+  bool told = false;
+  Shard& shard = *cluster.at(1).shard;
+  shard.await_seen(shard.own_reach(), 2, {.deadline_us = deadline_us(500), .asker = asker},
+                   [&](std::size_t) { told = true; });
+  asker.reset();
+  cluster.run(1'000);
+  EXPECT_FALSE(told);
+}
+
+// A question is forgotten after a while, and so is asked again.
+TEST_F(QuorumTest, AReplicaThatTakesLongIsCounted) {
+  cluster.at(2).disk.faults.full = true;
+  cluster.cuts = {{1, 3}};
+  run(1, {"set", "k", "v"});
+  const Answer answer = ask_seen(1, 1, 60'000);
+  cluster.run(12'000);
+  EXPECT_EQ(*answer, std::nullopt);
+  cluster.at(2).disk.faults.full = false;
+  EXPECT_EQ(await(answer, 20'000), 1u);
+}
+
 TEST_F(QuorumTest, QuestionsAboutPartitionsThatAreNotHereAreRefused) {
-  EXPECT_FALSE(cluster.at(1).shard->receive(2, encode_ask({1, false, true, {{40, {}}}})));
+  EXPECT_FALSE(cluster.at(1).shard->receive(2, encode_ask({1, false, true, false, {{40, {}}}})));
   EXPECT_TRUE(cluster.at(1).shard->receive(2, encode_answer({1, {{40, {}}}})));  // to nobody
 }
 

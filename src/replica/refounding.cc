@@ -13,6 +13,8 @@ namespace {
 constexpr std::int64_t kIntervalUs = 500'000;
 // A group that has waited for so long is spoken of.
 constexpr std::int64_t kPatienceUs = 10'000'000;
+// What has been said is repeated as long as it holds, and so holds no longer than this.
+constexpr std::int64_t kStatementUs = 4 * kIntervalUs;
 constexpr std::size_t kGroupsPerMessage = 1'000;
 
 }  // namespace
@@ -26,6 +28,7 @@ void Refounding::called(PartitionId id) {
   if (group == waiting_.end()) return;
   const std::vector<NodeNumber> replicas = group->second.replicas;
   waiting_.erase(group);
+  take_back(id, replicas);
   if (const auto begun = groups_.found(id, replicas, {}); !begun) {
     return core_.warn(begun.error().message);
   }
@@ -37,9 +40,29 @@ Result<> Refounding::receive(NodeNumber node, const FormerMessage& message) {
     if (shard_of_partition(group, core_.options.shards) != core_.options.shard) {
       return fail(fmt::format("a message about group {}, which is of another shard", group));
     }
-    said_[node][group] = state;
+    if (state == kHasMember) {
+      said_[node].erase(group);
+    } else {
+      said_[node][group] = {state, core_.clock.monotonic_us()};
+    }
   }
   return {};
+}
+
+void Refounding::take_back(PartitionId id, const std::vector<NodeNumber>& replicas) {
+  for (const NodeNumber node : replicas) {
+    if (node == core_.options.node || groups_.member_at(node) == consensus::kNoMember) continue;
+    transport_.send(node, encode_former({.groups = {{id, kHasMember}}}));
+  }
+}
+
+const FormerState* Refounding::heard(NodeNumber node, PartitionId id) const {
+  const auto said = said_.find(node);
+  if (said == said_.end()) return nullptr;
+  const auto of_group = said->second.find(id);
+  if (of_group == said->second.end()) return nullptr;
+  const auto& [state, at_us] = of_group->second;
+  return core_.clock.monotonic_us() - at_us < kStatementUs ? &state : nullptr;
 }
 
 std::optional<NodeNumber> Refounding::founder(const std::vector<Said>& said) {
@@ -54,20 +77,19 @@ std::vector<NodeNumber> Refounding::unheard(PartitionId id, const Waiting& group
   std::vector<NodeNumber> nodes;
   for (const NodeNumber node : group.replicas) {
     if (node == core_.options.node) continue;
-    const auto said = said_.find(node);
-    if (said == said_.end() || !said->second.contains(id)) nodes.push_back(node);
+    if (heard(node, id) == nullptr) nodes.push_back(node);
   }
   return nodes;
 }
 
 bool Refounding::is_founder(PartitionId id, const Waiting& group) const {
   const FormerState own = groups_.former(id);
-  if (own.index == 0) return false;
+  if (own.index == 0 || groups_.unreadable(id) || core_.log.error()) return false;
   if (EVEN_MUTANT(kRefoundedUnheard)) return true;
   if (!unheard(id, group).empty()) return false;
   std::vector<Said> all{{core_.options.node, own}};
   for (const NodeNumber node : group.replicas) {
-    if (node != core_.options.node) all.emplace_back(node, said_.at(node).at(id));
+    if (node != core_.options.node) all.emplace_back(node, *heard(node, id));
   }
   return founder(all) == core_.options.node;
 }
@@ -111,6 +133,7 @@ void Refounding::tick() {
       ++at;
       continue;
     }
+    take_back(id, group.replicas);
     at = waiting_.erase(at);
   }
 }

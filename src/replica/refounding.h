@@ -52,6 +52,9 @@ class Refounding {
   };
 
   void tell();
+  const FormerState* heard(NodeNumber node, PartitionId id) const;
+  // Tells who has heard otherwise that this node has a member now.
+  void take_back(PartitionId id, const std::vector<NodeNumber>& replicas);
   std::vector<NodeNumber> unheard(PartitionId id, const Waiting& group) const;
   bool is_founder(PartitionId id, const Waiting& group) const;
   void warn(PartitionId id, Waiting& group);
@@ -60,8 +63,12 @@ class Refounding {
   Groups& groups_;
   Transport& transport_;
   absl::btree_map<PartitionId, Waiting> waiting_;
+  struct Statement {
+    FormerState state;
+    std::int64_t at_us = 0;
+  };
   // Of linked nodes: what they have of groups that they have no member of.
-  absl::btree_map<NodeNumber, absl::btree_map<PartitionId, FormerState>> said_;
+  absl::btree_map<NodeNumber, absl::btree_map<PartitionId, Statement>> said_;
   std::int64_t last_us_ = 0;
 };
 

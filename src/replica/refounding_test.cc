@@ -163,6 +163,36 @@ TEST_F(Refounded, WhileAMemberIsLeftNothingIsFoundedAnew) {
   start(3);
   ASSERT_TRUE(await_members(3));
   EXPECT_EQ(get(), "$1\r\n2\r\n");
+  EXPECT_TRUE(cluster->run_until([&] { return cluster->leader(kMeta) != nullptr; }));
+  EXPECT_TRUE(cluster->run_until([&] {
+    const auto status = cluster->status(1, kMeta);
+    return status && status->voters.size() == 3 && status->leader != 0;
+  }));
+}
+
+// Nobody may found another one while it is not durable that there is one.
+TEST_F(Refounded, WhoHasFoundedTheMetadataGroupAnewDoesNotSayThatItHasNone) {
+  set_up(3);
+  const Rows older = back_up(2);
+  set("1");
+  ASSERT_THAT(cluster->run_strong(kMeta, {"even.meta", "alter", "orders", "DEADLINE", "900"}),
+              StartsWith(":"));
+  cluster->run(500);
+  lose(1, back_up(1));
+  lose(2, older);
+  lose(3, {});
+  cluster->at(1).disk.faults.sync_us = 3'000'000;
+  for (const NodeNumber n : {1, 2, 3}) start(n);
+  ASSERT_TRUE(cluster->run_until([&] { return cluster->at(1).shard->has_group(kMeta); }));
+  for (int i = 0; i < 5; ++i) {  // links come and go meanwhile
+    cluster->cuts = {{1, 2}, {1, 3}};
+    cluster->run(20);
+    cluster->cuts.clear();
+    cluster->run(100);
+    EXPECT_FALSE(cluster->at(2).shard->has_group(kMeta));
+  }
+  cluster->at(1).disk.faults.sync_us = 300;
+  ASSERT_TRUE(await_members(3));
 }
 
 TEST_F(Refounded, ANodeThatIsRestoredWhileTheOthersGoOnJoinsThem) {

@@ -437,7 +437,9 @@ PartitionReach Shard::own_reach() {
   for (const auto& partition : impl_->core.partitions()) {
     if (partition->replicas.size() > 1) partitions.push_back(partition->id);
   }
-  return reach_of(partitions, true);
+  PartitionReach reach = reach_of(partitions, true);
+  std::erase_if(reach, [](const auto& each) { return each.second.empty(); });
+  return reach;
 }
 
 void Shard::await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait,

@@ -195,6 +195,8 @@ struct QuorumWait {
   std::int64_t deadline_us = 0;  // monotonic
   bool synced = false;           // the others' logs, whatever their policy
   bool synced_here = false;      // and this node's
+  // Who asks, if it may go without waiting any longer; then nobody is told. For any thread.
+  std::optional<std::weak_ptr<const void>> asker;
 };
 
 struct PartitionStatus {
@@ -262,7 +264,7 @@ class Shard {
   // What this node has seen of partitions, ascending; `own`: of what it has made itself in this
   // run. Closes the turn's records.
   PartitionReach reach_of(std::span<const PartitionId> partitions, bool own);
-  // Of all partitions that it holds and that have other replicas.
+  // Of all partitions that have other replicas and in which it has made anything.
   PartitionReach own_reach();
   void await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait, Answered done);
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
