@@ -18,9 +18,6 @@ namespace even {
 namespace {
 
 constexpr std::size_t kTlsChunk = 16 * 1024;
-// That are received at a time: others get their turn before the rest of a long request.
-constexpr std::size_t kMostPlainBytes = 1024 * 1024;
-constexpr std::size_t kKeptCapacity = 64 * 1024;
 
 std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
   return error ? "?" : to_text(endpoint);

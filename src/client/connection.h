@@ -101,6 +101,10 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
     kExec,    // a transaction is being executed
   };
 
+  // That are received or sent at a time: others get their turn before the rest of a long request or
+  // reply.
+  static constexpr std::size_t kMostPlainBytes = 1024 * 1024;
+  static constexpr std::size_t kKeptCapacity = 64 * 1024;
   static constexpr std::size_t kFirstPending = 2;
   static constexpr std::size_t kMostPending = 64;
 

@@ -13,10 +13,8 @@
 namespace even {
 namespace {
 
-// That are sent, or encrypted, at a time: others get their turn before the rest of a long reply.
-constexpr std::size_t kMostPlainBytes = 1024 * 1024;
+// That are encrypted at a time.
 constexpr std::size_t kMostTlsBytes = 256 * 1024;
-constexpr std::size_t kKeptCapacity = 64 * 1024;
 
 }  // namespace
 

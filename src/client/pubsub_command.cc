@@ -9,32 +9,30 @@
 namespace even {
 namespace {
 
-using Kind = SubscriptionKind;
-
 // The reply to one name: what was done, and how many subscriptions the client has now. Of shard
 // channels that is a count of its own.
-void reply_changed(Connection& connection, Kind kind, std::string_view what,
+void reply_changed(Connection& connection, SubscriptionKind kind, std::string_view what,
                    const std::optional<std::string_view>& name) {
   Reply reply = connection.reply();
   reply.push(3);
   reply.bulk(what);
   name ? reply.bulk(*name) : reply.null();
-  const std::size_t count =
-      kind == Kind::kShardChannel
-          ? connection.subscriptions(kind)
-          : connection.subscriptions(Kind::kChannel) + connection.subscriptions(Kind::kPattern);
+  const std::size_t count = kind == SubscriptionKind::kShardChannel
+                                ? connection.subscriptions(kind)
+                                : connection.subscriptions(SubscriptionKind::kChannel) +
+                                      connection.subscriptions(SubscriptionKind::kPattern);
   reply.integer(static_cast<std::int64_t>(count));
   connection.mark_pushes();
 }
 
-void subscribe(Connection& connection, Kind kind, std::string_view what, Args names) {
+void subscribe(Connection& connection, SubscriptionKind kind, std::string_view what, Args names) {
   for (const std::string_view name : names) {
     connection.thread().subscriptions().subscribe(connection, kind, name);
     reply_changed(connection, kind, what, name);
   }
 }
 
-void unsubscribe(Connection& connection, Kind kind, std::string_view what, Args names) {
+void unsubscribe(Connection& connection, SubscriptionKind kind, std::string_view what, Args names) {
   Subscriptions& all = connection.thread().subscriptions();
   const auto end = [&](std::string_view name) {
     all.unsubscribe(connection, kind, name);
@@ -49,13 +47,13 @@ void unsubscribe(Connection& connection, Kind kind, std::string_view what, Args 
   if (own.empty()) reply_changed(connection, kind, what, std::nullopt);
 }
 
-void publish(Connection& connection, Kind kind, Args args) {
+void publish(Connection& connection, SubscriptionKind kind, Args args) {
   const std::uint64_t receivers = connection.thread().publisher().publish(
       {.kind = kind, .channel = args[1], .message = args[2]});
   connection.reply().integer(static_cast<std::int64_t>(receivers));
 }
 
-void reply_names(Connection& connection, Kind kind, Args args) {
+void reply_names(Connection& connection, SubscriptionKind kind, Args args) {
   Reply reply = connection.reply();
   if (args.size() > 3) {
     return reply.error(
@@ -69,7 +67,7 @@ void reply_names(Connection& connection, Kind kind, Args args) {
   for (const std::string& name : names) reply.bulk(name);
 }
 
-void reply_counts(Connection& connection, Kind kind, Args names) {
+void reply_counts(Connection& connection, SubscriptionKind kind, Args names) {
   Reply reply = connection.reply();
   reply.array(2 * names.size());
   for (const std::string_view name : names) {
@@ -82,11 +80,11 @@ void reply_counts(Connection& connection, Kind kind, Args names) {
 }  // namespace
 
 void execute_subscribe(Connection& connection, Args args) {
-  subscribe(connection, Kind::kChannel, "subscribe", args.subspan(1));
+  subscribe(connection, SubscriptionKind::kChannel, "subscribe", args.subspan(1));
 }
 
 void execute_psubscribe(Connection& connection, Args args) {
-  subscribe(connection, Kind::kPattern, "psubscribe", args.subspan(1));
+  subscribe(connection, SubscriptionKind::kPattern, "psubscribe", args.subspan(1));
 }
 
 void execute_ssubscribe(Connection& connection, Args args) {
@@ -95,37 +93,39 @@ void execute_ssubscribe(Connection& connection, Args args) {
   if (connection.in_exec()) {
     return connection.reply().error("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client");
   }
-  subscribe(connection, Kind::kShardChannel, "ssubscribe", args.subspan(1));
+  subscribe(connection, SubscriptionKind::kShardChannel, "ssubscribe", args.subspan(1));
 }
 
 void execute_unsubscribe(Connection& connection, Args args) {
-  unsubscribe(connection, Kind::kChannel, "unsubscribe", args.subspan(1));
+  unsubscribe(connection, SubscriptionKind::kChannel, "unsubscribe", args.subspan(1));
 }
 
 void execute_punsubscribe(Connection& connection, Args args) {
-  unsubscribe(connection, Kind::kPattern, "punsubscribe", args.subspan(1));
+  unsubscribe(connection, SubscriptionKind::kPattern, "punsubscribe", args.subspan(1));
 }
 
 void execute_sunsubscribe(Connection& connection, Args args) {
-  unsubscribe(connection, Kind::kShardChannel, "sunsubscribe", args.subspan(1));
+  unsubscribe(connection, SubscriptionKind::kShardChannel, "sunsubscribe", args.subspan(1));
 }
 
 void execute_publish(Connection& connection, Args args) {
-  publish(connection, Kind::kChannel, args);
+  publish(connection, SubscriptionKind::kChannel, args);
 }
 
 void execute_spublish(Connection& connection, Args args) {
-  publish(connection, Kind::kShardChannel, args);
+  publish(connection, SubscriptionKind::kShardChannel, args);
 }
 
 void execute_pubsub(Connection& connection, Args args) {
   const auto is = [&](std::string_view name) { return equals_ignore_case(args[1], name); };
-  if (is("channels")) return reply_names(connection, Kind::kChannel, args);
-  if (is("shardchannels")) return reply_names(connection, Kind::kShardChannel, args);
-  if (is("numsub")) return reply_counts(connection, Kind::kChannel, args.subspan(2));
-  if (is("shardnumsub")) return reply_counts(connection, Kind::kShardChannel, args.subspan(2));
+  if (is("channels")) return reply_names(connection, SubscriptionKind::kChannel, args);
+  if (is("shardchannels")) return reply_names(connection, SubscriptionKind::kShardChannel, args);
+  if (is("numsub")) return reply_counts(connection, SubscriptionKind::kChannel, args.subspan(2));
+  if (is("shardnumsub"))
+    return reply_counts(connection, SubscriptionKind::kShardChannel, args.subspan(2));
   if (is("numpat")) {
-    const std::size_t patterns = connection.thread().node().subscriptions.names(Kind::kPattern);
+    const std::size_t patterns =
+        connection.thread().node().subscriptions.names(SubscriptionKind::kPattern);
     return connection.reply().integer(static_cast<std::int64_t>(patterns));
   }
   if (is("help")) return reply_help(connection, "PUBSUB");

@@ -19,7 +19,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-class Outbox final : public Transport {
+class SentMessages final : public Transport {
  public:
   void send(NodeNumber, std::string message) override { messages.push_back(std::move(message)); }
   std::deque<std::string> messages;
@@ -56,7 +56,7 @@ struct Node {
   sim::SimDisk disk;
   sim::SimStore rows;
   std::unique_ptr<RowStore> store;
-  Outbox out;
+  SentMessages out;
   Shard shard;
 };
 
