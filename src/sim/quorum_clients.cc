@@ -9,10 +9,6 @@ constexpr std::int64_t kDeadlineUs = 2'000'000;
 
 }  // namespace
 
-std::size_t QuorumClients::others(PartitionId partition) const {
-  return run_.placement.replicas(partition).size() / 2;
-}
-
 void QuorumClients::begin() {
   run_.scheduler.after(run_.around(run_.options.quorum_every_us), [this] { act(); });
 }
@@ -25,51 +21,61 @@ void QuorumClients::act() {
   const auto replicas = run_.placement.replicas(partition);
   Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
   if (!node.up()) return;
+  const bool majority = random_.chance(0.5);
+  const std::size_t all = replicas.size() - 1;
   if (random_.chance(0.5)) {
-    write(node, partition);
+    write(node, partition, majority ? replicas.size() / 2 : all);
   } else {
-    read(node, partition);
+    read(node, partition, majority ? replicas.size() / 2 : 0);
   }
   shard(node, partition).need_turn();
 }
 
-void QuorumClients::write(Node& node, PartitionId partition) {
-  spread(node, partition, shard(node, partition).shard().reach_of({&partition, 1}, true));
+void QuorumClients::write(Node& node, PartitionId partition, std::size_t others) {
+  const PartitionReach made = shard(node, partition).shard().reach_of({&partition, 1}, true);
+  const bool all = others + 1 == run_.placement.replicas(partition).size();
+  spread(node, partition, made, others, all ? at_all_ : at_majority_);
 }
 
-void QuorumClients::spread(Node& node, PartitionId partition, PartitionReach reach) {
-  Shard& shard = this->shard(node, partition).shard();
-  const std::size_t count = others(partition);
+void QuorumClients::spread(Node& node, PartitionId partition, const PartitionReach& reach,
+                           std::size_t others, Established& established) {
   const VersionVector vector = reach.front().second;
-  shard.await_seen(
-      std::move(reach), count, {.deadline_us = node.clock.monotonic_us() + kDeadlineUs},
-      [this, partition, vector, count, number = node.number](std::size_t answered) {
-        if (answered < count) return;
-        run_.event("n{}: a majority has {} of partition {}", number, vector.to_string(), partition);
-        ++run_.outcome.quorum_writes;
-        established_[partition].merge(vector);
-      });
+  shard(node, partition)
+      .shard()
+      .await_seen(reach, others, {.deadline_us = node.clock.monotonic_us() + kDeadlineUs},
+                  [this, &established, partition, vector, others,
+                   number = node.number](std::size_t answered) {
+                    if (answered < others) return;
+                    run_.event("n{}: {} others have {} of partition {}", number, others,
+                               vector.to_string(), partition);
+                    ++run_.outcome.quorum_writes;
+                    established[partition].merge(vector);
+                  });
 }
 
-void QuorumClients::read(Node& node, PartitionId partition) {
-  const std::size_t count = others(partition);
+// At one replica, what all have is to be seen; at a majority, also what a majority has.
+void QuorumClients::read(Node& node, PartitionId partition, std::size_t others) {
+  VersionVector expected = at_all_[partition];
+  if (others > 0) expected.merge(at_majority_[partition]);
   shard(node, partition)
       .shard()
       .catch_up(
-          {partition}, count, node.clock.monotonic_us() + kDeadlineUs,
-          [this, &node, partition, count,
-           expected = established_[partition]](std::size_t answered) {
-            if (answered < count) return;
+          {partition}, others, node.clock.monotonic_us() + kDeadlineUs,
+          [this, &node, partition, others, expected](std::size_t answered) {
+            if (answered < others) return;
+            run_.event("n{}: a read of partition {}, {} others heard", node.number, partition,
+                       others);
             ++run_.outcome.quorum_reads;
-            run_.event("n{}: a read of partition {} at a majority", node.number, partition);
-            PartitionReach seen = shard(node, partition).shard().reach_of({&partition, 1}, false);
+            const PartitionReach seen =
+                shard(node, partition).shard().reach_of({&partition, 1}, false);
             if (!seen.front().second.covers(expected)) {
               violated(fmt::format(
-                  "n{}: a read of partition {} at a majority has seen {}, but {} was there "
-                  "when it began",
-                  node.number, partition, seen.front().second.to_string(), expected.to_string()));
+                  "n{}: a read of partition {}, with {} others heard, has seen {}, but {} was "
+                  "there when it began",
+                  node.number, partition, others, seen.front().second.to_string(),
+                  expected.to_string()));
             }
-            spread(node, partition, std::move(seen));
+            if (others > 0) spread(node, partition, seen, others, at_majority_);
           });
 }
 

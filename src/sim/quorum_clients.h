@@ -1,6 +1,7 @@
-// Reads and writes at a majority of the replicas of eventual partitions, and what must hold of
-// them: a read has seen all that was at a majority, by its own writes or by earlier reads, when it
-// began. See docs/quorums.md.
+// Reads and writes of eventual partitions at a majority of the replicas, writes at all and reads at
+// one, and what must hold of them: a read at a majority has seen all that was at a majority, by
+// writes or by earlier reads, when it began; any read has seen what was at all. See
+// docs/quorums.md.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +20,23 @@ class QuorumClients {
   void begin();
 
  private:
+  // Of each partition, what so many replicas have.
+  using Established = std::map<PartitionId, VersionVector>;
+
   void act();
-  // What the node has made of the partition so far becomes that of a majority.
-  void write(Node& node, PartitionId partition);
-  void read(Node& node, PartitionId partition);
-  // Has a majority see it, and then counts on it.
-  void spread(Node& node, PartitionId partition, PartitionReach reach);
-  std::size_t others(PartitionId partition) const;  // of a majority, beside the one that asks
+  // What the node has made of the partition so far becomes that of others, too.
+  void write(Node& node, PartitionId partition, std::size_t others);
+  void read(Node& node, PartitionId partition, std::size_t others);
+  // Has others see it, and then counts on that.
+  void spread(Node& node, PartitionId partition, const PartitionReach& reach, std::size_t others,
+              Established& established);
   HostedShard& shard(Node& node, PartitionId partition) const { return node.hosting(partition); }
 
   Run& run_;
   const Nodes& nodes_;
   Random random_;
-  // Of each partition, what is at a majority.
-  std::map<PartitionId, VersionVector> established_;
+  Established at_majority_;
+  Established at_all_;
 };
 
 }  // namespace even::sim
