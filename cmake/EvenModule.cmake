@@ -120,5 +120,7 @@ function(even_module name)
   elseif(fuzzers AND EVEN_TESTS)
     add_library(even_${name}_fuzz OBJECT ${fuzzers})
     target_link_libraries(even_${name}_fuzz PRIVATE even_${name})
+    # Each has the same entry point.
+    set_target_properties(even_${name}_fuzz PROPERTIES UNITY_BUILD OFF)
   endif()
 endfunction()
