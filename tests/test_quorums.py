@@ -53,7 +53,7 @@ def test_readers_at_a_quorum_see_what_writers_at_a_quorum_have_written(cluster):
                 while not stopped.is_set():
                     for state in ("DOWN", "UP"):
                         client.execute_command("EVEN.FAULT", "LINK", "n3", state)
-                        time.sleep(0.05)
+                        stopped.wait(0.05)
 
         with concurrent.futures.ThreadPoolExecutor() as pool:
             cutting = pool.submit(cut)

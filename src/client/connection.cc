@@ -578,12 +578,8 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   execution.request.resp3 = request.resp3;
   cluster::Level level;
   request.for_each_part([&](const OwnedRequest& part) {
-    const cluster::Level of_part = keyspace_level(*part.command, part.args, request.writes());
-    const std::size_t replicas = thread_.node().config.cluster.replicas;
-    if (replicas_of(of_part, replicas).value_or(replicas) >
-        replicas_of(level, replicas).value_or(replicas)) {
-      level = of_part;
-    }
+    level = stricter(level, keyspace_level(*part.command, part.args, request.writes()),
+                     thread_.node().config.cluster.replicas);
   });
   request.options = options_of(request.writes(), thread_.any_strong(), options, level);
   thread_.router().submit(std::move(request),

@@ -30,6 +30,13 @@ Result<std::size_t> replicas_of(cluster::Level level, std::size_t replicas) {
                           replicas));
 }
 
+cluster::Level stricter(cluster::Level a, cluster::Level b, std::size_t replicas) {
+  const auto needed = [replicas](cluster::Level level) {
+    return replicas_of(level, replicas).value_or(replicas);
+  };
+  return needed(b) > needed(a) ? b : a;
+}
+
 cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const Command& command,
                                   Args args, bool writes, std::size_t replicas) {
   cluster::Level most;
@@ -37,11 +44,7 @@ cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const
     const cluster::Keyspace* keyspace = keyspaces.of_key(key);
     if (keyspace == nullptr || keyspace->strong) return;
     const cluster::Level level = writes ? keyspace->write : keyspace->read;
-    if (!is_quorum(level)) return;
-    const auto needed = [replicas](cluster::Level of) {
-      return replicas_of(of, replicas).value_or(replicas);
-    };
-    if (needed(level) > needed(most)) most = level;
+    if (is_quorum(level)) most = stricter(most, level, replicas);
   });
   return most;
 }

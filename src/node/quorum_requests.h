@@ -25,6 +25,8 @@ class ShardThread;
 bool is_quorum(cluster::Level level);
 // How many replicas that is, of so many. The error is a reply's text: "CONSISTENCY ...".
 Result<std::size_t> replicas_of(cluster::Level level, std::size_t replicas);
+// Of two levels, that which asks for more replicas, of so many.
+cluster::Level stricter(cluster::Level a, cluster::Level b, std::size_t replicas);
 // The level of the keyspaces of a request's keys: of several, that which asks for most replicas.
 cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const Command& command,
                                   Args args, bool writes, std::size_t replicas);

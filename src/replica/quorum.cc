@@ -81,16 +81,6 @@ void Quorum::ask(std::uint64_t id, Call& call, NodeNumber node, bool again) {
   transport_.send(node, encode_ask(message));
 }
 
-std::size_t Quorum::answered(const Call& call, PartitionId partition) const {
-  const Partition& of = core_.at(partition);
-  const auto has_answered = [&](NodeNumber node) {
-    if (node == core_.options.node) return false;
-    const auto asked = call.asked.find(node);
-    return asked != call.asked.end() && asked->second;
-  };
-  return static_cast<std::size_t>(std::ranges::count_if(of.replicas, has_answered));
-}
-
 std::size_t Quorum::fewest(Call& call) const {
   if (std::exchange(call.heard, heard_) != heard_) call.fewest = count_fewest(call);
   return call.fewest;
@@ -99,15 +89,14 @@ std::size_t Quorum::fewest(Call& call) const {
 std::size_t Quorum::count_fewest(const Call& call) const {
   std::size_t least = SIZE_MAX;
   for (const auto& [partition, vector] : call.reach) {
-    std::size_t count = answered(call, partition);
-    // What they have said before may do: it holds as long as the link does.
-    if (!call.learns && !call.wait.synced) {
-      for (const NodeNumber node : core_.at(partition).replicas) {
-        const auto asked = call.asked.find(node);
-        if (asked != call.asked.end() && asked->second) continue;
-        if (node != core_.options.node && knows(node, partition, vector)) ++count;
-      }
-    }
+    const auto counts = [&, id = partition, &reach = vector](NodeNumber node) {
+      const auto asked = call.asked.find(node);
+      if (asked != call.asked.end() && asked->second) return true;
+      // What it has said before may do: that holds as long as the link does.
+      return !call.learns && !call.wait.synced && knows(node, id, reach);
+    };
+    auto count =
+        static_cast<std::size_t>(std::ranges::count_if(core_.at(partition).replicas, counts));
     if (EVEN_MUTANT(kAnswersCountTwice)) count *= 2;
     least = std::min(least, count);
   }

@@ -77,8 +77,6 @@ class Quorum {
   // Those that have not been.
   void ask_all(std::uint64_t id, Call& call);
   void ask(std::uint64_t id, Call& call, NodeNumber node, bool again = false);
-  // Of replicas that have answered.
-  std::size_t answered(const Call& call, PartitionId partition) const;
   std::size_t count_fewest(const Call& call) const;
   std::size_t fewest(Call& call) const;
   bool is_complete(Call& call) const { return fewest(call) >= call.count && has(call); }

@@ -73,6 +73,12 @@ struct Refounded : ::testing::Test {
     cluster->at(number).rows.restore(backup);
   }
   void start(NodeNumber number) { cluster->at(number).start(); }
+  // All disks are lost, and there is a backup of one node alone.
+  void restore_only(NodeNumber number, const Rows& backup) {
+    for (const NodeNumber n : {1, 2, 3}) lose(n, n == number ? backup : Rows());
+    for (const NodeNumber n : {1, 2, 3}) start(n);
+    ASSERT_TRUE(await_members(3));
+  }
 
   std::unique_ptr<GroupCluster> cluster;
 };
@@ -102,12 +108,7 @@ TEST_F(Refounded, OneBackupWillDo) {
   set_up(3);
   set("1");
   cluster->run(100);
-  const Rows backup = back_up(2);
-  lose(1, {});
-  lose(2, backup);
-  lose(3, {});
-  for (const NodeNumber n : {1, 2, 3}) start(n);
-  ASSERT_TRUE(await_members(3));
+  restore_only(2, back_up(2));
   EXPECT_EQ(get(), "$1\r\n1\r\n");
 }
 
@@ -115,12 +116,7 @@ TEST_F(Refounded, OneBackupWillDo) {
 TEST_F(Refounded, EntriesThatWereNotAppliedYetCount) {
   set_up(3);
   set("1");
-  const Rows backup = back_up(cluster->leader(kGroup)->number == 2 ? 3 : 2);
-  lose(1, {});
-  lose(2, backup);
-  lose(3, {});
-  for (const NodeNumber n : {1, 2, 3}) start(n);
-  ASSERT_TRUE(await_members(3));
+  restore_only(2, back_up(cluster->leader(kGroup)->number == 2 ? 3 : 2));
   EXPECT_EQ(get(), "$1\r\n1\r\n");
 }
 
