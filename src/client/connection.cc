@@ -138,8 +138,13 @@ void Connection::on_plain_readable() {
     const std::size_t missing = parser_.needed() > before ? parser_.needed() - before : 0;
     const std::size_t room = std::max<std::size_t>(thread_.read_buffer().size(),
                                                    std::min({missing, before, kMostPlainBytes}));
-    // Once a fair part is there, room for all of it: each time that the buffer grows, it is copied.
-    if (missing > 0 && missing <= 3 * before) input_.reserve(before + missing);
+    // Each time that the buffer grows, it is copied: seldom, but to no more than a fair multiple of
+    // what is there.
+    if (missing > 0 && input_.capacity() < before + room) {
+      const std::size_t grown = before + std::min(missing, 3 * before) + room;
+      if (grown >= long_blocks::kLeast && await_pages()) return;
+      input_.reserve(grown);
+    }
     input_.resize_and_overwrite(before + room, [&](char* data, std::size_t) {
       received = ::recv(fd, data + before, room, 0);
       return before + static_cast<std::size_t>(std::max<ssize_t>(received, 0));
@@ -155,6 +160,27 @@ void Connection::on_plain_readable() {
   close(std::strerror(errno));
 }
 
+// Once some of a long request is there, memory for all of it is made ready while the rest comes.
+void Connection::expect_long_request() {
+  if (pages_ != 0 || input_.size() < kMostPlainBytes) return;
+  // This buffer, a frame of the log and what is kept; and a message to another node, of which there
+  // is one at a time.
+  const std::size_t blocks = thread_.node().config.cluster.nodes.size() > 1 ? 5 : 4;
+  pages_ = long_blocks::expect(parser_.needed(), blocks);
+}
+
+bool Connection::await_pages() {
+  if (long_blocks::ready(pages_)) return false;
+  block_ = Block::kPages;
+  if (std::exchange(reading_, false) && !tls_) {
+    thread_.poller().watch(plain_, session_.id, reading_, writing_);
+  }
+  thread_.when_ready(pages_, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->unblock(Block::kPages);
+  });
+  return true;
+}
+
 // `fresh` has just been received; when it is empty, what has been is in input_ already.
 void Connection::take(std::string_view fresh) {
   session_.last_request_us = thread_.turn_time_us();
@@ -163,7 +189,10 @@ void Connection::take(std::string_view fresh) {
     if (!closed_ && used < fresh.size()) input_.assign(fresh.substr(used));
   } else {
     input_.append(fresh);
+    expect_long_request();
+    if (input_.size() >= parser_.needed() && await_pages()) return;
     const std::size_t used = execute_all(input_);
+    if (used > 0) pages_ = 0;
     if (used == input_.size()) {
       input_.clear();
       if (input_.capacity() > kKeptCapacity) input_.shrink_to_fit();
@@ -474,12 +503,16 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });
     return Block::kShard;
   }
-  if (here && !thread_.shard().lists_much(command, args)) {
-    executed_here_ = true;
-    std::string& out = replies_.tail();
-    replies_.hold_until(
-        thread_.shard().execute(command, args, session_.resp3, out, {}, {}, lookup));
-    return Block::kNone;
+  // Of a string it comes out while it is read, at no cost to the short ones.
+  if (here && (command.lists == Lists::kString || !thread_.shard().lists_much(command, args))) {
+    bool too_long = false;
+    const LogPosition position = thread_.shard().execute(
+        command, args, session_.resp3, replies_.tail(), {}, {}, lookup, &too_long);
+    if (!too_long) {
+      executed_here_ = true;
+      replies_.hold_until(position);
+      return Block::kNone;
+    }
   }
   // Commands on one key stay in order by themselves: the same key takes the same way, and those to
   // one group the same lane. Others neither overtake nor are overtaken; nor is what is executed

@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/long_blocks.h"
 #include "client/command_stats.h"
 #include "client/output_limit.h"
 #include "client/session.h"
@@ -97,6 +98,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
     kSlots,   // it must not run before those ahead of it have been answered
     kShard,   // the shard is lent
     kStore,   // keys are being read from the store
+    kPages,   // memory for a long request is being made ready
     kMemory,  // the store is to be brought up to date first, so that memory can be freed
     kExec,    // a transaction is being executed
   };
@@ -113,6 +115,9 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   void on_plain_readable();
   void take(std::string_view fresh);
   // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
+  void expect_long_request();
+  // True: it goes on when they are there.
+  bool await_pages();
   std::size_t execute_all(std::string_view bytes);
   // The same of a batch's requests.
   std::size_t execute_batch(const RequestBatch& batch);
@@ -163,6 +168,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
   std::string input_;
+  long_blocks::Expectation pages_ = 0;  // for a long request at its front
   std::string tls_input_;
   ReplyQueue replies_;
   std::string tls_output_;       // being written

@@ -296,6 +296,7 @@ constexpr Command kStringCommands[] = {
      .flags = kReadonly | kFast,
      .keys = kFirstWord,
      .handler = get_command,
+     .lists = Lists::kString,
      .docs = {.since = "1.0.0",
               .summary = "Value of a string",
               .complexity = "O(1)",

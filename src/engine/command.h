@@ -42,9 +42,9 @@ enum CommandFlag : std::uint32_t {
 // behind options.
 enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond, kBehindScores };
 
-// What a command replies of each element of a collection, if it replies with all of them; see
-// listing.h.
-enum class Lists : std::uint8_t { kNothing, kFields, kValues, kFieldsAndValues, kMembers };
+// What a command replies of each element of a collection, if it replies with all of them, or that
+// it replies with a string; see listing.h.
+enum class Lists : std::uint8_t { kNothing, kFields, kValues, kFieldsAndValues, kMembers, kString };
 
 // What a command touches; decides where it runs.
 enum class Scope : std::uint8_t {

@@ -30,6 +30,10 @@ void list_field(Reply& reply, Lists lists, std::string_view field, const ScalarV
 
 bool Listing::applies(const Object* object, Lists lists, std::size_t step) {
   if (object == nullptr || lists == Lists::kNothing) return false;
+  if (lists == Lists::kString) {
+    std::string scratch;
+    return object->type() == ObjectType::kString && object->string().value(scratch).size() > step;
+  }
   if (lists == Lists::kMembers) {
     return object->type() == ObjectType::kSet && object->set().size() > step;
   }
@@ -47,6 +51,14 @@ Listing::Listing(PartitionState& state, std::string_view key, Lists lists, std::
   const Object* object = state.find(key_, hash_);
   EVEN_CHECK(applies(object, lists, step), "a collection that is listed in steps is large");
   state.add_reader(*this);
+  if (is_string()) {
+    std::string scratch;
+    left_ = object->string().value(scratch).size();
+    // Pages are there when they are written to: one step at a time.
+    out_.reserve(left_ + 32);
+    reply_.begin_bulk(left_);
+    return;
+  }
   left_ = is_hash() ? object->hash().live() : object->set().size();
   begin_list(reply_, lists, left_);
 }
@@ -56,7 +68,7 @@ Listing::~Listing() {
 }
 
 bool Listing::step() {
-  const bool first = cursor_ == 0;
+  const bool first = cursor_ == 0 && !is_string();
   const std::size_t all = left_;
   list(step_);
   if (first && left_ > 0 && left_ < all) {
@@ -71,10 +83,24 @@ bool Listing::step() {
 void Listing::list(std::size_t limit) {
   if (state_ == nullptr) return;
   try {
+    if (is_string()) return list_string(limit);
     with_view([&](const auto& view) { list(view, limit); });
   } catch (const Unreadable& error) {
     fail(error.what());
   }
+}
+
+void Listing::list_string(std::size_t limit) {
+  const Object* object = state_->find(key_, hash_);
+  EVEN_CHECK(object != nullptr, "before a string goes, it is listed");
+  std::string scratch;
+  const std::string_view value = object->string().value(scratch);
+  const std::size_t part = std::min(limit, left_);
+  out_.append(value.substr(value.size() - left_, part));
+  left_ -= part;
+  if (left_ > 0) return;
+  out_.append("\r\n");
+  end();
 }
 
 template <typename View>
@@ -92,6 +118,10 @@ void Listing::before_join(const Delta& delta) {
     if (state_ == nullptr || key.key != key_ || delta.full) continue;
     if (key.full) return list(std::numeric_limits<std::size_t>::max());
     for (const LeafDelta& leaf : key.leaves) {
+      if (is_string()) {
+        if (leaf.kind == LeafKind::kString) list(std::numeric_limits<std::size_t>::max());
+        continue;
+      }
       if (leaf.kind == (is_hash() ? LeafKind::kField : LeafKind::kMember)) list_before_change(leaf);
     }
   }

@@ -31,9 +31,15 @@ void Reply::integer(std::int64_t value) { header(':', value); }
 
 void Reply::bulk(std::string_view bytes) {
   constexpr std::size_t kLong = 1024;
+  if (bytes.size() >= kLong) {
+    if (bytes.size() > longest_) {
+      left_out_ = true;
+      return;
+    }
+    // Else the end of the line might double the room for it.
+    out_.reserve(out_.size() + bytes.size() + 32);
+  }
   header('$', static_cast<std::int64_t>(bytes.size()));
-  // Else the end of the line might double the room for a long one.
-  if (bytes.size() >= kLong) out_.reserve(out_.size() + bytes.size() + 2);
   out_.append(bytes);
   out_.append("\r\n");
 }

@@ -23,6 +23,8 @@ class Reply {
   void error(std::string_view message);
   void integer(std::int64_t value);
   void bulk(std::string_view bytes);
+  // How one begins; the bytes and the end of the line are the caller's.
+  void begin_bulk(std::size_t bytes) { header('$', static_cast<std::int64_t>(bytes)); }
   void null();        // RESP2: $-1
   void null_array();  // RESP2: *-1
   void array(std::size_t length);
@@ -33,6 +35,11 @@ class Reply {
   void boolean(bool value);
   // Text for people, such as INFO's; `format` is three characters ("txt").
   void verbatim(std::string_view format, std::string_view text);
+
+  // Instead of a bulk string that is longer, and than 1 KiB, nothing is appended, and left_out()
+  // says so.
+  void leave_out_beyond(std::size_t bytes) { longest_ = bytes; }
+  bool left_out() const { return left_out_; }
 
   // Where the next byte goes: lets a caller see whether an error was written since.
   std::size_t position() const { return out_.size(); }
@@ -45,6 +52,8 @@ class Reply {
 
   std::string& out_;
   bool resp3_;
+  bool left_out_ = false;
+  std::size_t longest_ = SIZE_MAX;
 };
 
 }  // namespace even

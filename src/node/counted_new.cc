@@ -1,26 +1,20 @@
 // operator new and delete on top of malloc and free, counting what is allocated: a limit on memory
 // needs the sum of all objects, which neither the system's figures (they hold what was freed, too)
 // nor mimalloc's give.
-//
-// Long blocks are asked for in huge pages (Linux, Documentation/admin-guide/mm/transhuge.rst). The
-// first touch of 64 MB is 16,384 page faults otherwise, which take several times as long as it
-// takes to copy as much, and clients wait meanwhile.
 #include <malloc.h>
-#include <sys/mman.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <new>
 
+#include "base/long_blocks.h"
 #include "base/memory.h"
 
 namespace {
 
-constexpr std::int64_t kBatch = 64 << 10;
-// mimalloc gives a longer block a mapping of its own, so that the advice goes with it.
-constexpr std::size_t kLongBlock = 16 << 20;
-constexpr std::uintptr_t kHugePage = 2 << 20;
+namespace long_blocks = even::long_blocks;
 
+constexpr std::int64_t kBatch = 64 << 10;
 // constinit: threads allocate before and after everything else that is thread-local.
 constinit thread_local std::int64_t t_uncounted = 0;
 
@@ -36,20 +30,14 @@ void count(std::int64_t bytes) {
   }
 }
 
-// Only what lies in the block as a whole: what it takes in memory is no more than its size.
-void advise(void* memory, std::size_t bytes) noexcept {
-  const auto begin = (reinterpret_cast<std::uintptr_t>(memory) + kHugePage - 1) & ~(kHugePage - 1);
-  const auto end = (reinterpret_cast<std::uintptr_t>(memory) + bytes) & ~(kHugePage - 1);
-  // Where there are none, small ones do.
-  (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-}
-
 void* counted(void* memory) noexcept {
   if (memory == nullptr) return nullptr;
-  const std::size_t bytes = ::malloc_usable_size(memory);
-  count(static_cast<std::int64_t>(bytes));
-  if (bytes > kLongBlock) advise(memory, bytes);
+  count(static_cast<std::int64_t>(::malloc_usable_size(memory)));
   return memory;
+}
+
+void* allocate(std::size_t size) noexcept {
+  return counted(size < long_blocks::kLeast ? std::malloc(size) : long_blocks::allocate(size));
 }
 
 void* or_throw(void* memory) {
@@ -64,20 +52,17 @@ void* aligned(std::size_t size, std::align_val_t alignment) noexcept {
 
 void release(void* memory) noexcept {
   if (memory == nullptr) return;
-  count(-static_cast<std::int64_t>(::malloc_usable_size(memory)));
-  std::free(memory);
+  const std::size_t bytes = ::malloc_usable_size(memory);
+  count(-static_cast<std::int64_t>(bytes));
+  bytes < long_blocks::kLeast ? std::free(memory) : long_blocks::release(memory);
 }
 
 }  // namespace
 
-void* operator new(std::size_t size) { return or_throw(counted(std::malloc(size))); }
-void* operator new[](std::size_t size) { return or_throw(counted(std::malloc(size))); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(std::malloc(size));
-}
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return counted(std::malloc(size));
-}
+void* operator new(std::size_t size) { return or_throw(allocate(size)); }
+void* operator new[](std::size_t size) { return or_throw(allocate(size)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
 void* operator new(std::size_t size, std::align_val_t to) { return or_throw(aligned(size, to)); }
 void* operator new[](std::size_t size, std::align_val_t to) { return or_throw(aligned(size, to)); }
 void* operator new(std::size_t size, std::align_val_t to, const std::nothrow_t&) noexcept {

@@ -273,6 +273,14 @@ void ShardThread::tick() {
   }
 }
 
+void ShardThread::when_ready(long_blocks::Expectation expectation, std::function<void()> then) {
+  auto timer = std::make_shared<asio::steady_timer>(io_, std::chrono::milliseconds(1));
+  timer->async_wait([this, timer, expectation, then = std::move(then)](error_code error) mutable {
+    if (error) return;
+    long_blocks::ready(expectation) ? then() : when_ready(expectation, std::move(then));
+  });
+}
+
 // Of a pause that has ended, writers have until the next tick before there may be another.
 void ShardThread::pace_writes(std::int64_t now_us) {
   if (now_us < writes_pause_until_us_) return;
@@ -283,9 +291,13 @@ void ShardThread::pace_writes(std::int64_t now_us) {
 
 void ShardThread::watch_memory(std::int64_t now_us) {
   const std::uint64_t limit = node_.options.max_memory.load(std::memory_order_relaxed);
+  const std::uint64_t allocated = allocated_bytes();
+  const std::uint64_t room = limit > allocated ? limit - allocated : 0;
+  long_blocks::set_limit(limit == 0 ? long_blocks::kDefaultLimit
+                                    : std::min(long_blocks::kDefaultLimit, room));
   if (!lease_.lent()) {
     // With a cache policy, keys are deleted instead.
-    const bool over = limit != 0 && allocated_bytes() > limit + limit / kMemoryMargin &&
+    const bool over = limit != 0 && allocated > limit + limit / kMemoryMargin &&
                       node_.options.cache_policy == CachePolicy::kNoEviction;
     const bool now_short = over && !drained_ && !shard_->write_error() &&
                            shard_->store_stats().lag_bytes > limit / kChangedShare / node_.shards;

@@ -25,6 +25,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/long_blocks.h"
 #include "base/result.h"
 #include "client/command_stats.h"
 #include "client/command_timer.h"
@@ -173,6 +174,8 @@ class ShardThread {
   void wait_for_store(std::weak_ptr<Connection> connection) {
     waiting_for_store_.push_back(std::move(connection));
   }
+  // Calls `then` when what is expected of long_blocks is ready.
+  void when_ready(long_blocks::Expectation expectation, std::function<void()> then);
   // The connection's replies are to be looked at in the end of this turn.
   void mark_dirty(std::shared_ptr<Connection> connection);
   // Where requests are read into and parsed; used between a read and the end of its handler only.

@@ -130,25 +130,38 @@ void PeerLink::read() {
                             if (self->ended_) return;
                             if (error) return self->end(error.message());
                             self->in_.append(self->chunk_.data(), bytes);
-                            self->take_frames();
-                            if (!self->ended_) self->read();
+                            self->take_and_read();
                           });
 }
 
-void PeerLink::take_frames() {
+void PeerLink::take_and_read() {
+  const bool taken = take_frames();
+  if (ended_) return;
+  if (taken) return read();
+  hub_.thread().when_ready(pages_, [self = shared_from_this()] {
+    if (!self->ended_) self->take_and_read();
+  });
+}
+
+bool PeerLink::take_frames() {
   while (!ended_ && !ending_ && in_.size() - in_begin_ >= kHeaderBytes) {
     const std::size_t length = read_u32(in_.data() + in_begin_);
     if (length == 0 || length > (in_session_ ? kMaxFrame : kMaxHandshakeFrame)) {
-      return end(fmt::format("a frame of {} bytes", length));
+      end(fmt::format("a frame of {} bytes", length));
+      return true;
     }
     if (in_.size() - in_begin_ < length + 4) {
-      // All at once: a buffer that grows by doubling would be copied again and again.
-      if (in_.capacity() - in_begin_ < length + 4) {
+      // All at once: a buffer that grows by doubling would be copied again and again. The last
+      // piece may have some of the next frame, too.
+      if (in_.capacity() - in_begin_ < length + 4 + chunk_.size()) {
         in_.erase(0, std::exchange(in_begin_, 0));
-        in_.reserve(length + 4);
+        in_.reserve(length + 4 + chunk_.size());
+        pages_ = long_blocks::expect(length, 3);  // a frame of the log and what is kept
       }
       break;
     }
+    if (!long_blocks::ready(pages_)) return false;
+    pages_ = 0;
     const auto type = static_cast<FrameType>(in_[in_begin_ + 4]);
     const std::string_view body(in_.data() + in_begin_ + kHeaderBytes, length - 1);
     in_begin_ += length + 4;
@@ -166,6 +179,7 @@ void PeerLink::take_frames() {
     in_.erase(0, in_begin_);
     in_begin_ = 0;
   }
+  return true;
 }
 
 void PeerLink::take_handshake_frame(FrameType type, std::string_view body) {

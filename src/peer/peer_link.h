@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/long_blocks.h"
 #include "base/result.h"
 #include "net/stream.h"
 #include "peer/link_faults.h"
@@ -82,7 +83,9 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void secure();
   void begin();
   void read();
-  void take_frames();
+  void take_and_read();
+  // False: a frame is there as a whole, and waits for its pages_.
+  bool take_frames();
   void take_handshake_frame(FrameType type, std::string_view body);
   void take_session_frame(FrameType type, std::string_view body);
   void refuse(const std::string& reason);
@@ -109,6 +112,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
   std::string in_;
   std::size_t in_begin_ = 0;
+  long_blocks::Expectation pages_ = 0;  // for a long frame at its front
   std::array<char, 64 * 1024> chunk_;
   // Frames, short ones together, long ones in two blocks: up to the body, and the body.
   std::vector<std::string> out_;

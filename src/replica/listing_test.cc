@@ -81,6 +81,80 @@ TEST(Listing, TakesAStepAtATime) {
   EXPECT_EQ(contents(listing->take_reply(), 2), contents(node.run({"hgetall", "h"}), 2));
 }
 
+TEST(Listing, IsForStringsOfMoreBytesThanAStepHas) {
+  Node node;
+  node.listed_bytes = 100;
+  node.restart();
+  node.run({"set", "short", std::string(100, 'x')});
+  node.run({"set", "long", std::string(950, 'x')});
+  node.run({"hset", "h", "f", std::string(950, 'x')});
+  const auto lists = [&](std::string_view name, std::string_view key) {
+    const std::string_view args[] = {name, key};
+    return node.shard->lists_much(command(name), args);
+  };
+  EXPECT_FALSE(lists("get", "short"));
+  EXPECT_FALSE(lists("get", "nobody"));
+  EXPECT_FALSE(lists("get", "h"));
+  EXPECT_FALSE(lists("strlen", "long"));
+  EXPECT_TRUE(lists("get", "long"));
+  auto listing = list(node, "get", "long");
+  int steps = 1;
+  while (listing->step()) ++steps;
+  EXPECT_EQ(steps, 10);
+  EXPECT_EQ(listing->take_reply(), node.run({"get", "long"}));
+}
+
+// A caller that can list says so, and is told of a string that is too long while it is read.
+TEST(Listing, OfAStringIsAskedForByTheCommandItself) {
+  Node node;
+  node.listed_bytes = 2000;
+  node.restart();
+  node.run({"set", "short", std::string(2000, 'x')});
+  node.run({"set", "long", std::string(2001, 'x')});
+  const auto get = [&](std::string_view key, bool& too_long) {
+    const std::string_view args[] = {"get", key};
+    std::string out = "before";
+    node.shard->execute(command("get"), args, false, out, {}, {}, nullptr, &too_long);
+    return out;
+  };
+  bool too_long = false;
+  EXPECT_EQ(get("short", too_long), "before" + node.run({"get", "short"}));
+  EXPECT_FALSE(too_long);
+  EXPECT_EQ(get("long", too_long), "before");
+  EXPECT_TRUE(too_long);
+}
+
+TEST(Listing, ShowsTheStringAsItWasInTheBeginning) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    Node node;
+    Random random(seed);
+    node.listed_bytes = 1 + random.below(40);
+    node.restart();
+    std::string value;
+    for (int i = 0; i < 200; ++i) value += static_cast<char>('a' + random.below(26));
+    node.run({"set", "k", value});
+    if (random.chance(0.5)) node.evict_all();
+    auto listing = list(node, "get", "k");
+    const std::string expected = node.run({"get", "k"});
+    while (listing->step()) {
+      if (random.chance(0.05)) node.evict_all();
+      if (random.chance(0.8)) continue;
+      const std::vector<std::string> all[] = {{"del", "k"},
+                                              {"set", "k", "x"},
+                                              {"append", "k", "more"},
+                                              {"setrange", "k", "7", "y"},
+                                              {"flushall"},
+                                              {"pexpire", "k", "1"},
+                                              {"persist", "k"},
+                                              {"hset", "k", "f", "v"},
+                                              {"sadd", "k", "m"}};
+      node.run(all[random.below(std::size(all))]);
+      node.pass_time(20);
+    }
+    ASSERT_EQ(listing->take_reply(), expected) << "seed " << seed;
+  }
+}
+
 // What the first elements take says little of all of them.
 TEST(Listing, AsksForNoMoreMemoryThanItMayNeed) {
   Node node;

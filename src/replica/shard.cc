@@ -219,9 +219,10 @@ Result<> Shard::recover(const std::function<void(std::uint64_t, std::uint64_t)>&
 
 LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::string& out,
                            std::span<Shard* const> others, std::span<const PartitionId> within,
-                           const Lookup* lookup) {
+                           const Lookup* lookup, bool* too_long) {
   ShardCore& core = impl_->core;
   Reply reply(out, resp3);
+  if (too_long != nullptr) reply.leave_out_beyond(core.options.listed_bytes);
   if ((command.flags & kWrite) != 0) {
     const std::optional<std::string>* error = &core.log.error();
     for (const Shard* other : others) {
@@ -253,6 +254,10 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   const std::size_t reply_begin = out.size();
   try {
     command.handler(context, args);
+    if (reply.left_out()) {
+      *too_long = true;
+      return released();
+    }
     core.stats.keyspace_hits += context.hits();
     core.stats.keyspace_misses += context.misses();
     for (auto& write : context.writes()) reach.prepare(write.record);
@@ -274,13 +279,17 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   return barrier();
 }
 
+std::size_t listing_step(const ShardOptions& options, Lists lists) {
+  return lists == Lists::kString ? options.listed_bytes : options.listing_step;
+}
+
 bool Shard::lists_much(const Command& command, Args args) const {
   if (command.lists == Lists::kNothing || impl_->any_strong(command, args)) return false;
   ShardCore& core = impl_->core;
   const PartitionId id = core.partition_of(args[1]);
   try {
     const Object* object = core.replayed(id).state.find(args[1], hash64(args[1]));
-    return Listing::applies(object, command.lists, core.options.listing_step) &&
+    return Listing::applies(object, command.lists, listing_step(core.options, command.lists)) &&
            !object->expired(core.turn_ms());
   } catch (const Unreadable&) {
     return false;  // execute() says so
@@ -292,7 +301,7 @@ std::unique_ptr<Listing> Shard::list(const Command& command, Args args, bool res
   ++core.stats.keyspace_hits;
   Partition& partition = core.replayed(core.partition_of(args[1]));
   return std::make_unique<Listing>(partition.state, args[1], command.lists,
-                                   core.options.listing_step, resp3);
+                                   listing_step(core.options, command.lists), resp3);
 }
 
 void Shard::prefetch(std::span<Lookup> lookups) const {

@@ -97,6 +97,7 @@ struct ShardOptions {
   CacheShares* cache_shares = nullptr;  // null: this is the only shard
   // Elements that a command lists before others are executed, if it lists more than that.
   std::size_t listing_step = 2048;
+  std::size_t listed_bytes = 1 << 20;  // the same of a string, which is one element
   // Told of what an operator should know: digests that differ, a clock that is off, a failed sync.
   std::function<void(const std::string&)> warn;
   // Shown every record that is made here, encoded, as it enters the log's buffer. For checkers.
@@ -235,13 +236,14 @@ class Shard {
   // that are held when that is empty. Appends the reply to `out`. Returns the position that
   // released() must reach before the reply may leave; with `others`, each of them must also have
   // released its barrier().
-  // `lookup`, if there is one, has been through prefetch().
+  // `lookup`, if there is one, has been through prefetch(). With `too_long`, a string for which
+  // lists_much() holds is not appended; `too_long` says so, and list() is to be used.
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
-                      const Lookup* lookup = nullptr);
+                      const Lookup* lookup = nullptr, bool* too_long = nullptr);
 
-  // Of a command that replies with all of a collection: whether execute() would keep others waiting
-  // for long, and list() is to be used.
+  // Of a command that replies with all of a collection or string: whether execute() would keep
+  // others waiting for long, and list() is to be used.
   bool lists_much(const Command& command, Args args) const;
   // Begins it. Its steps may be taken within any turns before this shard is destroyed; the reply
   // may leave once released() has reached what barrier() is now.

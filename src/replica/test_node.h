@@ -87,6 +87,7 @@ struct Node : private OwnWorld, DrivenShard {
     options.partitions = {{0, {1}}, {1, {1}}};
     options.pass_bytes = pass_bytes;
     options.listing_step = listing_step;
+    options.listed_bytes = listed_bytes;
     options.memory_pressure = [this] { return slices > 0 && slices-- > 0 ? 2 : pressure; };
     return options;
   }
@@ -114,6 +115,7 @@ struct Node : private OwnWorld, DrivenShard {
   int slices = 0;  // so often memory is over its limit nevertheless
   std::uint64_t pass_bytes;
   std::size_t listing_step = 2048;
+  std::size_t listed_bytes = 1 << 20;
   std::unique_ptr<Watched> store;
 };
 

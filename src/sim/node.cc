@@ -92,6 +92,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.window_bytes = options.window_bytes;
   o.piece_bytes = options.piece_bytes;
   o.listing_step = options.listing_step;
+  o.listed_bytes = options.listing_step;
   o.pass_bytes = options.pass_bytes;
   o.replay_bytes = options.replay_bytes;
   o.replay_batch_bytes = options.replay_batch_bytes;
