@@ -124,3 +124,27 @@ function(even_module name)
     set_target_properties(even_${name}_fuzz PROPERTIES UNITY_BUILD OFF)
   endif()
 endfunction()
+
+# even_mutants(name HEADERS headers SOURCES sources... MODULES modules...): a program of these sources and those of these
+# modules with the deliberate bugs of base/mutant.h compiled in; `headers`: the precompiled ones of even_core_headers or
+# even_network_headers. Unity builds take four files of one module at a time.
+function(even_mutants name)
+  cmake_parse_arguments(PARSE_ARGV 1 EVEN "" "HEADERS" "SOURCES;MODULES")
+  add_executable(${name} EXCLUDE_FROM_ALL ${EVEN_SOURCES})
+  foreach(module ${EVEN_MODULES})
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${module}/*.cc ${CMAKE_SOURCE_DIR}/src/${module}/*/*.cc)
+    list(FILTER sources EXCLUDE REGEX "_(test|fuzz|main)\\.cc$")
+    set(number 0)
+    foreach(source ${sources})
+      math(EXPR group "${number} / 4")
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${module}_${group})
+      math(EXPR number "${number} + 1")
+    endforeach()
+    target_sources(${name} PRIVATE ${sources})
+  endforeach()
+  set_target_properties(${name} PROPERTIES UNITY_BUILD_MODE GROUP)
+  target_compile_definitions(${name} PRIVATE EVEN_MUTANTS)
+  target_link_libraries(${name} PRIVATE even_flags PkgConfig::XXHASH absl::btree absl::flat_hash_map absl::flat_hash_set
+                                        absl::inlined_vector)
+  target_precompile_headers(${name} REUSE_FROM ${EVEN_HEADERS})
+endfunction()
