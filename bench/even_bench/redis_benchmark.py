@@ -11,7 +11,8 @@ def parse(text, test):
     """The figures of a test from the output of `redis-benchmark --csv`: operations per second, latencies in ms. None if
     they are not there. Tests are named as for -t; "hset" is not to be taken for "set"."""
     for row in csv.DictReader(io.StringIO(text)):
-        if (row.get("test") or "").lower() != test:
+        # "LRANGE_100 (first 100 elements)"
+        if (row.get("test") or "").lower().split(" (")[0] != test:
             continue
         try:
             return {

@@ -94,7 +94,9 @@
   X(kAnswersUnseen, "a replica says that it has seen what it has not")                             \
   X(kAnswersUnreleased, "a replica says what it has seen before that is as durable as it must be") \
   X(kAnswersCountTwice, "each answer of a replica counts as two")                                  \
-  X(kQuorumReadBehind, "a quorum read does not wait for what the others have said")
+  X(kQuorumReadBehind, "a quorum read does not wait for what the others have said")                \
+  X(kPositionTakenAgain, "an element of a list may get a position that another one had")           \
+  X(kRunsInterleave, "elements that two replicas push at the same time mix")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <vector>
 
+#include "lattice/types/position.h"
 #include "lattice/types/score.h"
 
 namespace even::cli {
@@ -34,6 +35,8 @@ std::string leaf_name(const LeafDelta& leaf) {
       return fmt::format("set[{}]", quoted(leaf.field));
     case LeafKind::kScore:
       return fmt::format("zset[{}]", quoted(leaf.field));
+    case LeafKind::kItem:
+      return fmt::format("list[{}]", position_text(leaf.field));
     case LeafKind::kExpiry:
       return "expires";
   }
@@ -41,8 +44,8 @@ std::string leaf_name(const LeafDelta& leaf) {
 }
 
 std::string leaf_text(const Record& record, const LeafDelta& leaf) {
-  const bool scalar = leaf.kind == LeafKind::kString || leaf.kind == LeafKind::kField;
   const bool score = leaf.kind == LeafKind::kScore;
+  const bool scalar = is_scalar(leaf.kind) && !score;
   std::string out = leaf_name(leaf);
   std::string values;
   for (const SiblingView& sibling : leaf.siblings) {
@@ -51,7 +54,7 @@ std::string leaf_text(const Record& record, const LeafDelta& leaf) {
     if (leaf.kind == LeafKind::kExpiry) values += " " + instant_text(sibling.at_ms);
     if (sibling.dot != record.dot()) values += fmt::format("@{}", sibling.dot.to_string());
   }
-  if ((leaf.kind == LeafKind::kField || score) && !leaf.siblings.empty()) out += " =";
+  if (is_element(leaf.kind) && is_scalar(leaf.kind) && !leaf.siblings.empty()) out += " =";
   out += values;
   add_counter(leaf.integers, out);
   add_counter(leaf.reals, out);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "lattice/types/position.h"
 #include "lattice/types/score.h"
 
 namespace even::cli {
@@ -91,6 +92,21 @@ TEST(RecordText, ShowsScoresAsNumbers) {
   EXPECT_EQ(record_text(scores),
             kHead + std::string(R"("z" zset["a"] = -1.5, zset["b"] += 7 (1/000000000001:3) )"
                                 R"(-= 0 (:2), zset["c"] removed)"));
+}
+
+TEST(RecordText, ShowsElementsOfListsByTheirPositions) {
+  Record list = record();
+  KeyDelta& key = list.delta.keys.emplace_back();
+  key.key = "l";
+  const std::string position = position_between({}, {}, {kOne, 3});
+  for (const bool set : {true, false}) {
+    LeafDelta& leaf = key.leaves.emplace_back();
+    leaf.kind = LeafKind::kItem;
+    leaf.field = position;
+    if (set) leaf.siblings.push_back({list.dot(), list.time, "v", 0});
+  }
+  EXPECT_EQ(record_text(list), kHead + std::string(R"("l" list[1/000000000001:3.0] = "v", )"
+                                                   R"(list[1/000000000001:3.0] removed)"));
 }
 
 TEST(RecordText, CallsAStateAState) {

@@ -1,6 +1,7 @@
 // CLIENT: what connections say about themselves, listing and closing them.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <set>
 
@@ -166,6 +167,32 @@ void kill(Connection& connection, Args args) {
       });
 }
 
+void unblock(Connection& connection, Args args) {
+  std::int64_t id = 0;
+  if (!parse_strict_integer(args[2], id)) return connection.reply().error(kNotInteger);
+  bool error = false;
+  if (args.size() == 4) {
+    error = equals_ignore_case(args[3], "error");
+    if (!error && !equals_ignore_case(args[3], "timeout")) {
+      return connection.reply().error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+    }
+  } else if (args.size() > 4) {
+    return connection.reply().error(kSyntaxError);
+  }
+  reply_gathered<std::int64_t>(
+      connection,
+      [id = static_cast<std::uint64_t>(id), error](ShardThread& thread) {
+        const auto client = thread.clients().find(id);
+        const bool found = client != thread.clients().end();
+        return std::int64_t{found &&
+                            client->second->unblock_request(
+                                error ? "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n" : "")};
+      },
+      [](Reply& reply, const std::vector<std::int64_t>& answers) {
+        reply.integer(*std::ranges::max_element(answers));
+      });
+}
+
 // Connection leaves the replies out, this one included.
 void set_replies(Connection& connection, std::string_view which) {
   Session& session = connection.session();
@@ -198,6 +225,7 @@ void execute_client(Connection& connection, Args args) {
   if (is("info")) return reply.verbatim("txt", connection.describe());
   if (is("list")) return list(connection, args);
   if (is("kill")) return kill(connection, args);
+  if (is("unblock")) return unblock(connection, args);
   if (is("no-evict") || is("no-touch")) {
     const std::optional<bool> on = parse_switch(args[2], "on", "off");
     if (!on) return reply.error(kSyntaxError);

@@ -170,7 +170,11 @@ constexpr Parameter kParameters[] = {
        if (!flags) {
          return fmt::format("Invalid event class character. Use '{}'.", kKeyEventLetters);
        }
-       if (apply) node.options.key_events = *flags;
+       if (!apply) return std::string();
+       std::uint32_t now = node.options.key_events;
+       while (!node.options.key_events.compare_exchange_weak(
+           now, *flags | (now & WaitingClients::kAwaited))) {
+       }
        return std::string();
      }},
     {"port", [](const NodeContext& node) { return std::to_string(node.config.client.port); }},

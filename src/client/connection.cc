@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "client/connection_commands.h"
+#include "engine/blocking.h"
 #include "engine/text.h"
 #include "node/shard_thread.h"
 #include "resp/resp_merge.h"
@@ -74,6 +75,7 @@ std::string Connection::describe() const {
                       .channels = subscriptions(SubscriptionKind::kChannel),
                       .patterns = subscriptions(SubscriptionKind::kPattern),
                       .shard_channels = subscriptions(SubscriptionKind::kShardChannel),
+                      .blocked = blocked_request_ != nullptr,
                       .queued = transaction_.length(),
                       .transaction_bytes = transaction_.bytes(),
                       .reading = reading_,
@@ -432,6 +434,10 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
       last_command_ = before;
       return block;
     }
+  } else if (may_block(*command) && options == nullptr) {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    last_command_ = &entry;
+    execute_blocking(*command, args);
   } else if (command->scope != Scope::kConnection) {
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
     if (const Block block = execute_keys(*command, args, lookup, options); block != Block::kNone) {
@@ -557,6 +563,31 @@ void Connection::queue(const Command& command, Args args) {
   }
   transaction_.queue(std::move(request));
   reply().simple("QUEUED");
+}
+
+void Connection::execute_blocking(const Command& command, Args args) {
+  waiting_for_slots_ = true;
+  const std::uint64_t slot = open_slot();
+  OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  const auto options = [this, &command, words = request.args] {
+    const bool strong = thread_.router().route(command, words).where == Route::Where::kStrong;
+    return options_of(true, strong, nullptr, keyspace_level(command, words, true));
+  };
+  blocked_request_ = std::make_shared<BlockedRequest>(
+      thread_, std::move(request), options, [this, slot, entry = last_command_](std::string reply) {
+        blocked_request_.reset();
+        complete(slot, std::move(reply), entry);
+      });
+  // Which may be over before it returns.
+  const std::shared_ptr<BlockedRequest> started = blocked_request_;
+  started->start();
+}
+
+bool Connection::unblock_request(std::string error) {
+  if (!blocked_request_) return false;
+  const std::shared_ptr<BlockedRequest> blocked = blocked_request_;
+  blocked->unblock(std::move(error));
+  return true;
 }
 
 Connection::Block Connection::execute_watch(const Command& command, Args args) {
@@ -697,6 +728,7 @@ void Connection::complete_pending(std::uint64_t slot, std::string reply,
 }
 
 void Connection::finish() {
+  if (blocked_request_) return close("the client has gone while it waited");
   closing_ = true;
   note_dirty();
 }
@@ -704,6 +736,7 @@ void Connection::finish() {
 void Connection::close(std::string_view reason) {
   if (closed_) return;
   closed_ = true;
+  if (blocked_request_) std::exchange(blocked_request_, nullptr)->end();
   thread_.subscriptions().unsubscribe_all(*this);
   spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
   const auto keep_alive = shared_from_this();

@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "base/long_blocks.h"
+#include "client/blocked_request.h"
 #include "client/command_stats.h"
 #include "client/output_limit.h"
 #include "client/session.h"
@@ -82,6 +83,8 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // The same of a request that was handed to the router.
   void complete_pending(std::uint64_t slot, std::string reply, CommandStats::Entry* command,
                         std::size_t request_bytes);
+  // CLIENT UNBLOCK; false: it does not wait (see blocked_request.h).
+  bool unblock_request(std::string error);
   // A write that waited for memory may be tried again.
   void store_has_room() { unblock(Block::kMemory); }
   // The node stops on this client's request: the end of the process is the reply.
@@ -142,6 +145,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   std::unique_ptr<RequestOptions> options_of(bool writes, bool strong, RequestOptions* options,
                                              cluster::Level keyspace);
   cluster::Level keyspace_level(const Command& command, Args args, bool writes) const;
+  void execute_blocking(const Command& command, Args args);
   Block execute_watch(const Command& command, Args args);
   Block execute_exec(const Command& command, Args args, RequestOptions* options);
   void finish_exec(Transaction::Execution execution, std::string_view reply);
@@ -165,6 +169,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   Transaction transaction_;
   std::shared_ptr<GroupsOfClient> groups_;  // from the first request to a strong keyspace on
   bool executing_ = false;                  // one, elsewhere
+  std::shared_ptr<BlockedRequest> blocked_request_;  // null: none
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
   std::string input_;

@@ -65,8 +65,9 @@ void server_section(const Facts& facts, std::string& out) {
 }
 
 void clients_section(const Facts& facts, std::string& out) {
-  out += fmt::format("connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:0\r\n",
-                     facts.node.connected_clients.load(), facts.node.options.max_clients.load());
+  out += fmt::format("connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n",
+                     facts.node.connected_clients.load(), facts.node.options.max_clients.load(),
+                     facts.node.waiting_clients.size());
 }
 
 void memory_section(const Facts& facts, std::string& out) {

@@ -11,6 +11,7 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
   std::string flags;
   if (use.channels + use.patterns + use.shard_channels > 0) flags += 'P';
   if (use.queued >= 0) flags += 'x';
+  if (use.blocked) flags += 'b';
   if (session.no_evict) flags += 'e';
   if (session.no_touch) flags += 'T';
   // The fields of Redis 7.0 in its order, with the library's of 7.2 and one of Even's own behind.

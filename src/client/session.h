@@ -53,7 +53,8 @@ struct SessionUse {
   std::size_t channels = 0;  // that it is subscribed to
   std::size_t patterns = 0;
   std::size_t shard_channels = 0;
-  int queued = -1;  // commands since MULTI; -1: there is no transaction
+  bool blocked = false;  // it waits for something to take
+  int queued = -1;       // commands since MULTI; -1: there is no transaction
   std::size_t transaction_bytes = 0;
   bool reading = false;
   bool writing = false;

@@ -105,6 +105,7 @@ std::vector<std::string_view> categories(const Entry& entry) {
     if (entry.command.group == "set") has.push_back("@set");
     if (entry.command.group == "hash") has.push_back("@hash");
     if (entry.command.group == "sorted-set") has.push_back("@sortedset");
+    if (entry.command.group == "list") has.push_back("@list");
   }
   std::vector<std::string_view> out;
   for (std::string_view category : kCategories) {

@@ -61,6 +61,14 @@ constexpr Subcommand kClientSubcommands[] = {
                   "[TYPE normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER "
                   "username]|"
                   "[ADDR ip:port:string]|[LADDR ip:port:string]|[SKIPME yes/no])...)"}},
+    {.name = "unblock",
+     .arity = -3,
+     .flags = kAdmin | kNoScript | kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "5.0.0",
+              .summary = "End the wait of a client in a command that blocks",
+              .complexity = "O(T) where T is the number of threads",
+              .arguments = "client-id:integer [timeout_error(TIMEOUT|ERROR)]"}},
     {.name = "reply",
      .arity = 3,
      .flags = kNoScript | kLoading | kStale,

@@ -2,14 +2,19 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/version.h"
 #include "engine/cmd_scan.h"
 #include "engine/command.h"
 #include "engine/text.h"
+#include "lattice/types/position.h"
 
 namespace even {
 namespace {
@@ -179,6 +184,22 @@ void explain_sorted_set(Explanation& out, const HashView& members) {
   });
 }
 
+void explain_list(Explanation& out, const HashView& items) {
+  out.line(0, "list: {} elements", items.live());
+  std::vector<std::pair<std::string_view, ScalarView>> all;
+  items.for_each([&all](std::string_view position, const ScalarView& scalar) {
+    all.emplace_back(position, scalar);
+  });
+  const std::size_t shown = std::min(all.size(), kMaxElements);
+  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(shown), all.end(),
+                    [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [position, scalar] : std::span(all).first(shown)) {
+    out.line(1, "element at {}", position_text(position));
+    explain_parts(out, 2, scalar, "value", quoted);
+  }
+  if (shown < all.size()) out.line(1, "(the first {} of {} are shown)", shown, all.size());
+}
+
 void even_explain_command(Context& context, Args args) {
   const std::string_view key = args[1];
   const Keyspace& keyspace = context.keyspace();
@@ -214,6 +235,7 @@ void even_explain_command(Context& context, Args args) {
   if (object->set()) explain_set(out, object->set());
   if (object->hash()) explain_hash(out, object->hash());
   if (object->sorted_set()) explain_sorted_set(out, object->sorted_set());
+  if (object->list()) explain_list(out, object->list());
   context.reply.verbatim("txt", out.text());
 }
 
@@ -239,7 +261,8 @@ void even_memory_command(Context& context, Args args) {
   text("type", type_name(object->type()));
   text("form", object->form());
   const std::size_t elements = object->set().size() + object->hash().size() +
-                               object->sorted_set().size() + !object->string().empty();
+                               object->sorted_set().size() + object->list().size() +
+                               !object->string().empty();
   number("elements", elements);
   number("elements in memory", elements - object->cold());
   number("bytes", node + value.bytes);

@@ -70,6 +70,9 @@ std::string_view encoding_of(const HashView& hash) {
   return is_short ? "listpack" : "hashtable";
 }
 
+// Redis 7.0 keeps lists in this form only.
+constexpr std::string_view kListEncoding = "quicklist";
+
 void object_encoding_command(Context& context, Args args) {
   const Object* object = context.find(args[2]);
   if (object == nullptr) return context.reply.null();
@@ -82,6 +85,8 @@ void object_encoding_command(Context& context, Args args) {
       return context.reply.bulk(encoding_of(object->hash()));
     case ObjectType::kSortedSet:
       return context.reply.bulk(encoding_of_scores(object->sorted_set()));
+    case ObjectType::kList:
+      return context.reply.bulk(kListEncoding);
     case ObjectType::kNone:
       break;
   }

@@ -95,6 +95,8 @@ std::string_view type_name(ObjectType type) {
       return "hash";
     case ObjectType::kSortedSet:
       return "zset";
+    case ObjectType::kList:
+      return "list";
   }
   return "none";
 }

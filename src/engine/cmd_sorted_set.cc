@@ -195,68 +195,6 @@ void rank_command(Context& context, Args args) {
   context.reply.integer(static_cast<std::int64_t>(kFromHighest ? set.size - 1 - rank : rank));
 }
 
-// Removes `count` members from one end of a set that has members, and replies with them: pairs, or
-// one behind the other.
-void pop(Context& context, std::string_view key, const SortedSet& set, bool highest,
-         std::size_t count, bool pairs) {
-  count = std::min(count, set.size);
-  const ScoreOrder order(set);
-  context.reply.array(pairs ? count : 2 * count);
-  order.visit(highest ? set.size - 1 : 0, count, highest, [&](std::string_view name, double score) {
-    if (pairs) context.reply.array(2);
-    context.reply.bulk(name);
-    context.reply.real(score);
-  });
-  remove_members(context, key, set, order, {highest ? set.size - count : 0, count});
-}
-
-template <bool kHighest>
-void pop_command(Context& context, Args args) {
-  if (args.size() > 3) return context.reply.error(kSyntaxError);
-  std::int64_t count = 1;
-  const bool counted = args.size() == 3;
-  if (counted && !read_integer(context, args[2], count, kNotPositive)) return;
-  if (count < 0) return context.reply.error(kNotPositive);
-  SortedSet set;
-  if (!find_sorted_set(context, args[1], set)) return;
-  if (set.size == 0 || count == 0) return context.reply.array(0);
-  pop(context, args[1], set, kHighest, static_cast<std::size_t>(count),
-      counted && context.reply.resp3());
-}
-
-void zmpop_command(Context& context, Args args) {
-  constexpr std::string_view kNoKeys = "ERR numkeys should be greater than 0";
-  constexpr std::string_view kNoCount = "ERR count should be greater than 0";
-  std::int64_t keys;
-  if (!read_integer(context, args[1], keys, kNoKeys)) return;
-  if (keys < 1) return context.reply.error(kNoKeys);
-  const Args behind = args.subspan(2);
-  if (static_cast<std::uint64_t>(keys) >= behind.size()) return context.reply.error(kSyntaxError);
-  const auto number = static_cast<std::size_t>(keys);
-  const bool highest = equals_ignore_case(behind[number], "max");
-  if (!highest && !equals_ignore_case(behind[number], "min")) {
-    return context.reply.error(kSyntaxError);
-  }
-  std::int64_t count = 1;
-  const Args options = behind.subspan(number + 1);
-  for (std::size_t i = 0; i < options.size(); i += 2) {
-    if (i > 0 || i + 1 == options.size() || !equals_ignore_case(options[i], "count")) {
-      return context.reply.error(kSyntaxError);
-    }
-    if (!read_integer(context, options[i + 1], count, kNoCount)) return;
-    if (count < 1) return context.reply.error(kNoCount);
-  }
-  for (std::string_view key : behind.first(number)) {
-    SortedSet set;
-    if (!find_sorted_set(context, key, set)) return;
-    if (set.size == 0) continue;
-    context.reply.array(2);
-    context.reply.bulk(key);
-    return pop(context, key, set, highest, static_cast<std::size_t>(count), true);
-  }
-  context.reply.null_array();
-}
-
 void zrandmember_command(Context& context, Args args) {
   std::int64_t count = 0;
   bool with_scores = false;
@@ -417,40 +355,6 @@ constexpr Command kSortedSetCommands[] = {
               .complexity = "O(log(N)) where N is the size of the sorted set",
               .arguments = "key member",
               .key_spec = "RO access"}},
-    {.name = "zpopmin",
-     .group = "sorted-set",
-     .arity = -2,
-     .flags = kWrite | kFast,
-     .keys = kFirstWord,
-     .handler = pop_command<false>,
-     .docs = {.since = "5.0.0",
-              .summary = "Remove the members with the lowest scores and return them",
-              .complexity = "O(log(N)*M) where N is the size of the sorted set and M the count",
-              .arguments = "key [count:integer]",
-              .key_spec = "RW access delete"}},
-    {.name = "zpopmax",
-     .group = "sorted-set",
-     .arity = -2,
-     .flags = kWrite | kFast,
-     .keys = kFirstWord,
-     .handler = pop_command<true>,
-     .docs = {.since = "5.0.0",
-              .summary = "Remove the members with the highest scores and return them",
-              .complexity = "O(log(N)*M) where N is the size of the sorted set and M the count",
-              .arguments = "key [count:integer]",
-              .key_spec = "RW access delete"}},
-    {.name = "zmpop",
-     .group = "sorted-set",
-     .arity = -4,
-     .flags = kWrite | kMovableKeys,
-     .keys = {.count = 1},
-     .handler = zmpop_command,
-     .docs = {.since = "7.0.0",
-              .summary = "Remove members from the first of several sorted sets that has some",
-              .complexity = "O(K) + O(M*log(N)) where K is the number of keys, N the size of the "
-                            "sorted set and M the count",
-              .arguments = "numkeys:integer key... where(MIN|MAX) [COUNT count:integer]",
-              .key_spec = "RW access delete"}},
     {.name = "zrandmember",
      .group = "sorted-set",
      .arity = -2,

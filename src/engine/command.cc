@@ -17,12 +17,28 @@ namespace {
 class CommandIndex {
  public:
   CommandIndex() {
-    for (const auto& family :
-         {string_commands(), number_commands(), generic_commands(), expire_commands(),
-          scan_commands(), set_commands(), hash_commands(), sorted_set_commands(),
-          sorted_set_range_commands(), sorted_set_algebra_commands(), command_commands(),
-          connection_commands(), transaction_commands(), object_commands(), server_commands(),
-          memory_commands(), even_commands(), keyspace_commands(), pubsub_commands()}) {
+    for (const auto& family : {string_commands(),
+                               number_commands(),
+                               generic_commands(),
+                               expire_commands(),
+                               scan_commands(),
+                               set_commands(),
+                               hash_commands(),
+                               sorted_set_commands(),
+                               sorted_set_pop_commands(),
+                               sorted_set_range_commands(),
+                               sorted_set_algebra_commands(),
+                               list_commands(),
+                               list_move_commands(),
+                               command_commands(),
+                               connection_commands(),
+                               transaction_commands(),
+                               object_commands(),
+                               server_commands(),
+                               memory_commands(),
+                               even_commands(),
+                               keyspace_commands(),
+                               pubsub_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
     }
     std::sort(sorted_.begin(), sorted_.end(),
@@ -131,6 +147,8 @@ NamedElements named_elements(const Command& command, Args args) {
       return {args.subspan(first), 1};
     case Elements::kEachSecond:
       return {args.subspan(first), 2};
+    case Elements::kFresh:
+      return {{}, 1, true};
     case Elements::kBehindScores:
       break;
   }

@@ -39,8 +39,9 @@ enum CommandFlag : std::uint32_t {
 
 // Of commands on one key. The words behind the key name all that is looked at and may be written of
 // it: members or fields, each word or each second one; or each second one with its score before it,
-// behind options.
-enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond, kBehindScores };
+// behind options. kFresh: none is named, and what is written are only elements that have never been
+// there before; or it only removes.
+enum class Elements : std::uint8_t { kUnknown, kEach, kEachSecond, kBehindScores, kFresh };
 
 // What a command replies of each element of a collection, if it replies with all of them, or that
 // it replies with a string; see listing.h.
@@ -109,7 +110,7 @@ struct Subcommand {
 
 struct Command {
   std::string_view name;  // lower case
-  // "string", "set", "hash", "sorted-set", "generic", "connection", "server"
+  // "string", "set", "hash", "sorted-set", "list", "generic", "connection", "server"
   std::string_view group;
   // Number of words including the name; negative: at least that many.
   int arity;
@@ -165,13 +166,14 @@ void for_each_key(const Command& command, Args args, Visit visit) {
 struct NamedElements {
   Args words;  // every `step`-th one
   std::size_t step = 1;
+  bool fresh = false;  // kFresh
 };
 NamedElements named_elements(const Command& command, Args args);
 
 // What a command will look at, as far as its words tell: a key, and elements of what that holds.
 struct Need {
   std::string_view key;
-  LeafKind kind = LeafKind::kString;  // kMember, kField or kScore, with elements
+  LeafKind kind = LeafKind::kString;  // of the elements, where there are any
   Args elements;                      // every `step`-th word
   std::size_t step = 1;
 };
@@ -179,7 +181,7 @@ template <typename Visit>
 void for_each_need(const Command& command, Args args, Visit visit) {
   for_each_key(command, args, [&](std::string_view key) {
     Need need{.key = key, .elements = {}};
-    if (command.elements != Elements::kUnknown) {
+    if (command.elements != Elements::kUnknown && command.elements != Elements::kFresh) {
       need.kind = command.group == "set"    ? LeafKind::kMember
                   : command.group == "hash" ? LeafKind::kField
                                             : LeafKind::kScore;
@@ -213,8 +215,11 @@ std::span<const Command> scan_commands();
 std::span<const Command> set_commands();
 std::span<const Command> hash_commands();
 std::span<const Command> sorted_set_commands();
+std::span<const Command> sorted_set_pop_commands();
 std::span<const Command> sorted_set_range_commands();
 std::span<const Command> sorted_set_algebra_commands();
+std::span<const Command> list_commands();
+std::span<const Command> list_move_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> transaction_commands();

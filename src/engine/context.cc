@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "lattice/types/position.h"
 
 namespace even {
 namespace {
@@ -146,8 +147,8 @@ void KeyWriter::increment_real_to(Real to) {
 void KeyWriter::note_removed() {
   ++removed_;
   if (object_ == nullptr || object_->expiry() == nullptr || object_->in_type_conflict()) return;
-  const std::size_t elements =
-      object_->set().size() + object_->hash().live() + object_->sorted_set().live();
+  const std::size_t elements = object_->set().size() + object_->hash().live() +
+                               object_->sorted_set().live() + object_->list().live();
   if (removed_ < elements) return;  // never fewer than are gone, so that looking pays
   std::size_t gone = 0;
   for (const LeafDelta& leaf : delta().leaves) {
@@ -247,6 +248,19 @@ std::optional<double> KeyWriter::score(std::string_view member) {
   return stored.live() ? std::optional(score_of(stored)) : std::nullopt;
 }
 
+std::string_view KeyWriter::insert_item(std::string_view left, std::string_view right,
+                                        std::string_view value) {
+  const std::string& position = positions_.emplace_back(position_between(left, right, dot_));
+  set_scalar(LeafKind::kItem, position, value);
+  return position;
+}
+void KeyWriter::set_item(std::string_view position, std::string_view value) {
+  set_scalar(LeafKind::kItem, position, value);
+}
+void KeyWriter::remove_item(std::string_view position) {
+  remove_element_scalar(LeafKind::kItem, position);
+}
+
 bool KeyWriter::add_member(std::string_view member) {
   bool fresh = false;
   LeafDelta& out = leaf(LeafKind::kMember, member, &fresh);
@@ -310,7 +324,7 @@ Context::PartitionWrite& Context::partition_write(PartitionId partition,
 KeyWriter& Context::write(std::string_view key) {
   const Place& place = locate(key);
   PartitionWrite& write = partition_write(
-      place.partition, {place.hash, place.visible == nullptr, elements_, step_, lookup_});
+      place.partition, {place.hash, place.visible == nullptr, elements_, step_, lookup_, fresh_});
   const auto& keys = write.record.delta.keys;  // the writers' in the same order
   if (keys.size() < kIndexFrom) {
     for (std::size_t i = 0; i < keys.size(); ++i) {

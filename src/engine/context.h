@@ -59,6 +59,14 @@ class KeyWriter {
   // The score, if it has one, given what the command has set and removed so far.
   std::optional<double> score(std::string_view member);
 
+  // Of lists: see lattice/types/position.h. An element between two that are there or that this
+  // command has inserted; returns its position, which lives as long as this.
+  std::string_view insert_item(std::string_view left, std::string_view right,
+                               std::string_view value);
+  // Of one that is there.
+  void set_item(std::string_view position, std::string_view value);
+  void remove_item(std::string_view position);
+
   void increment_field(std::string_view field, std::int64_t by);
   void increment_field_real_to(std::string_view field, Real to);
 
@@ -97,22 +105,24 @@ class KeyWriter {
   const std::size_t place_;  // among the delta's keys
   std::size_t removed_ = 0;  // how often an element that the key had was removed
   StableList<ScoreBytes> scores_;
+  StableList<std::string> positions_;
   absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t>
       index_;  // used from a number of leaves on
 };
 
 class Context {
  public:
-  // `elements`, `step`, `lookup`: see WriteIntent.
+  // `elements`, `step`, `lookup`, `fresh`: see WriteIntent.
   Context(Keyspace& keyspace, Reply& reply, Random& random, std::int64_t now_ms, Args elements = {},
-          std::size_t step = 1, const Lookup* lookup = nullptr)
+          std::size_t step = 1, const Lookup* lookup = nullptr, bool fresh = false)
       : reply(reply),
         random(random),
         now_ms(now_ms),
         keyspace_(keyspace),
         elements_(elements),
         step_(step),
-        lookup_(lookup) {}
+        lookup_(lookup),
+        fresh_(fresh) {}
 
   Reply& reply;
   Random& random;
@@ -172,6 +182,7 @@ class Context {
   const Args elements_;
   const std::size_t step_;
   const Lookup* const lookup_;
+  const bool fresh_;
   mutable Place last_;
   bool counts_reads_ = false;
   mutable std::uint64_t hits_ = 0;

@@ -41,6 +41,8 @@ struct WriteIntent {
   std::span<const std::string_view> elements;
   std::size_t step = 1;
   const Lookup* lookup = nullptr;  // of the command, if there is one
+  // It writes only elements that have never been there before, or else removes only.
+  bool fresh = false;
 
   std::uint64_t element_hash(std::size_t i) const {
     const bool known = lookup != nullptr && lookup->knows_element(elements[i]);
@@ -61,8 +63,9 @@ class Keyspace {
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
   // Whether others than this node keep it.
   virtual bool replicated(PartitionId partition) const = 0;
-  // Whether commands are executed by several replicas, each on its own: what is drawn at random must
-  // then follow from the content of a collection and the numbers drawn, not from its form in memory.
+  // Whether commands are executed by several replicas, each on its own: what is drawn at random
+  // must then follow from the content of a collection and the numbers drawn, not from its form in
+  // memory.
   virtual bool draws_by_content() const { return false; }
   // Begins a record, or goes on with one that can take what is intended: all of it but its delta.
   // It is either committed before the partition's state changes and another one is begun, or

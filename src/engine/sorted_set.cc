@@ -60,7 +60,7 @@ bool find_sorted_set(Context& context, std::string_view key, SortedSet& out) {
 
 ScoreOrder::ScoreOrder(const SortedSet& set) {
   if (set.members.table() != nullptr) {
-    index_ = &set.members.table()->index();
+    index_ = &set.members.table()->index(HashTable::Order::kScores);
     return;
   }
   sorted_.reserve(set.size);

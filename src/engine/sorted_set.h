@@ -75,8 +75,9 @@ class ScoreOrder {
   void visit(std::size_t first, std::size_t count, bool downwards, Visit visit) const {
     if (count == 0) return;
     if (index_ != nullptr) {
-      return index_->visit(first, count, downwards,
-                           [&](double score, std::string_view name) { visit(name, score); });
+      return index_->visit(first, count, downwards, [&](const ScoreIndex::Entry& entry) {
+        visit(entry.name(), entry.score);
+      });
     }
     for (std::size_t i = 0; i < count; ++i) {
       const ScoredMember& member = sorted_[downwards ? first - i : first + i];

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "lattice/types/position.h"
 #include "lattice/types/score.h"
 
 namespace even {
@@ -63,6 +64,7 @@ void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
     case LeafKind::kString:
     case LeafKind::kField:
     case LeafKind::kScore:
+    case LeafKind::kItem:
       pack_bytes(packer, sibling.value);
       return;
     case LeafKind::kMember:
@@ -179,6 +181,7 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
   switch (kind) {
     case LeafKind::kString:
     case LeafKind::kField:
+    case LeafKind::kItem:
       out.value = bytes_of(object);
       return;
     case LeafKind::kScore:
@@ -203,8 +206,13 @@ void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out)
   out.kind = static_cast<LeafKind>(kind);
   out.partial = (tag & kPartialBit) != 0;
   out.field = bytes_of(items.ptr[1]);
-  if (!is_scalar(out.kind) && (items.size > 3 || out.partial))
-    throw Malformed{"only scalars have counters"};
+  const bool may_count = is_scalar(out.kind) && out.kind != LeafKind::kItem;
+  if (!may_count && (items.size > 3 || out.partial)) {
+    throw Malformed{"a leaf has counters that its kind does not have"};
+  }
+  if (out.kind == LeafKind::kItem && !is_position(out.field)) {
+    throw Malformed{"a position was expected"};
+  }
   if (!is_element(out.kind) && !out.field.empty()) {
     throw Malformed{"a leaf has a field that its kind does not have"};
   }

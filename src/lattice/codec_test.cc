@@ -11,6 +11,7 @@
 
 #include "lattice/golden.h"
 #include "lattice/test_history.h"
+#include "lattice/types/position.h"
 #include "lattice/types/score.h"
 
 namespace even {
@@ -114,6 +115,17 @@ Record rich_record() {
   incremented.partial = true;
   incremented.field = "n";
   incremented.integers.push_back({Integers::Entry{kOne, 3, 1, 2, 0}, 0});
+
+  KeyDelta& list = record.delta.keys.emplace_back();
+  list.key = "list";
+  static const std::string first = position_between({}, {}, {kTwo, 5});
+  static const std::string second = position_between(first, {}, own);
+  for (const std::string* position : {&first, &second}) {
+    LeafDelta& item = list.leaves.emplace_back();
+    item.kind = LeafKind::kItem;
+    item.field = *position;
+    item.siblings.push_back({own, record.time, "item", 0});
+  }
 
   record.delta.keys.emplace_back().key = "deleted";
   record.delta.keys.back().full = true;
@@ -231,9 +243,9 @@ TEST(Codec, RefusesFoldsThatMakeNoSense) {
 
 TEST(Codec, TheRecordFormatHasNotChanged) {
   for (const auto& [name, record] :
-       {std::pair{"record-v3.hex", rich_record()}, std::pair{"state-v3.hex", rich_state()},
-        std::pair{"folding-record-v3.hex", folding_record()},
-        std::pair{"later-record-v3.hex", later_record()}}) {
+       {std::pair{"record-v4.hex", rich_record()}, std::pair{"state-v4.hex", rich_state()},
+        std::pair{"folding-record-v4.hex", folding_record()},
+        std::pair{"later-record-v4.hex", later_record()}}) {
     const std::string bytes = from_hex(
         test::expect_golden(name, hex(encoded(record)),
                             "the log (kLogVersion) and of the peer protocol, which hold records"));
@@ -252,10 +264,26 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
   test::expect_seed("record_fuzz", "later-record", encoded(later_record()));
   test::World world(1);
   test::Replica& replica = world.replicas()[0];
-  for (const test::Act act :
-       {kSet, kIncrement, kIncrementReal, kExpire, kSetKeepExpiry, kPersist, kDelete, kAddMember,
-        kRemoveMember, kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kDeleteAll,
-        kSetScore, kIncrementScore, kIncrementScoreReal, kDeleteScore}) {
+  for (const test::Act act : {kSet,
+                              kIncrement,
+                              kIncrementReal,
+                              kExpire,
+                              kSetKeepExpiry,
+                              kPersist,
+                              kDelete,
+                              kAddMember,
+                              kRemoveMember,
+                              kSetField,
+                              kIncrementField,
+                              kIncrementFieldReal,
+                              kDeleteField,
+                              kDeleteAll,
+                              kSetScore,
+                              kIncrementScore,
+                              kIncrementScoreReal,
+                              kDeleteScore,
+                              kSetItem,
+                              kDeleteItem}) {
     if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
     test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
                       world.records().back());
@@ -280,6 +308,23 @@ TEST(Codec, RefusesWhatIsNoScore) {
   EXPECT_FALSE(decodes(std::string_view("\x3f\x00", 2)));  // 0x3f alone is the same number
   EXPECT_FALSE(decodes("\x3f\xf1\x01\x01\x01\x01\x01\x01\x01"));
   EXPECT_FALSE(decodes("\x7f\xf8"));  // not a number
+}
+
+TEST(Codec, RefusesElementsOfListsThatHaveNoPositionOrCount) {
+  RecordDecoder decoder;
+  Record record;
+  record.origin = kOne;
+  record.context.add({kOne, 1});
+  LeafDelta& leaf = record.delta.keys.emplace_back().leaves.emplace_back();
+  leaf.kind = LeafKind::kItem;
+  leaf.field = "0";
+  leaf.siblings.push_back({record.dot(), record.time, "v", 0});
+  EXPECT_FALSE(decoder.decode(encoded(record)).has_value());
+  const std::string position = position_between({}, {}, record.dot());
+  leaf.field = position;
+  EXPECT_TRUE(decoder.decode(encoded(record)).has_value());
+  leaf.integers.push_back({Integers::Entry{kOne, 1, 1, 0, 0}, 0});
+  EXPECT_FALSE(decoder.decode(encoded(record)).has_value());
 }
 
 // The example in docs/formats/record.md.
@@ -408,12 +453,29 @@ RC_GTEST_PROP(Codec, RecordsAndStatesOfRandomHistoriesComeThroughUnchanged,
   using enum test::Act;
   test::World world(3);
   for (const test::Step& step : steps) {
-    test::play(
-        world,
-        {kSet, kSetKeepExpiry, kIncrement, kIncrementReal, kDelete, kAddMember, kRemoveMember,
-         kSetField, kIncrementField, kIncrementFieldReal, kDeleteField, kExpire, kPersist, kPurge,
-         kDeleteAll, kSetScore, kIncrementScore, kIncrementScoreReal, kDeleteScore},
-        step);
+    test::play(world,
+               {kSet,
+                kSetKeepExpiry,
+                kIncrement,
+                kIncrementReal,
+                kDelete,
+                kAddMember,
+                kRemoveMember,
+                kSetField,
+                kIncrementField,
+                kIncrementFieldReal,
+                kDeleteField,
+                kExpire,
+                kPersist,
+                kPurge,
+                kDeleteAll,
+                kSetScore,
+                kIncrementScore,
+                kIncrementScoreReal,
+                kDeleteScore,
+                kSetItem,
+                kDeleteItem},
+               step);
   }
   for (const test::Replica& replica : world.replicas()) world.take_snapshot(replica);
   RecordDecoder decoder;
@@ -467,7 +529,7 @@ TEST(Codec, RefusesWhatWouldBreakTheLattice) {
   EXPECT_EQ(refused(infinite), "malformed record: a real number is not finite");
   Record partial = rich_record();
   partial.delta.keys[2].leaves[0].partial = true;
-  EXPECT_EQ(refused(partial), "malformed record: only scalars have counters");
+  EXPECT_EQ(refused(partial), "malformed record: a leaf has counters that its kind does not have");
   Record state = rich_state();
   state.delta.full = false;
   EXPECT_EQ(refused(state), "malformed record: a state is not full");

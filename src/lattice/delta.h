@@ -32,22 +32,26 @@ enum class LeafKind : std::uint8_t {
   kMember = 2,  // one member of a set: dots alone
   kExpiry = 3,  // the key's expiry: a register of an instant; its field is empty
   kScore = 4,   // one member of a sorted set: a scalar, whose values are scores (see score.h)
+  kItem = 5,    // one element of a list, by its position (see position.h): a scalar, no counters
 };
-inline constexpr std::uint8_t kLeafKinds = 5;
+inline constexpr std::uint8_t kLeafKinds = 6;
 // Those of which a key can have many, each with a name.
-inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember, LeafKind::kScore};
+inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember, LeafKind::kScore,
+                                             LeafKind::kItem};
+// Those of them that are scalars: a hash, or what is one with a meaning of its own.
+inline constexpr LeafKind kFieldKinds[] = {LeafKind::kField, LeafKind::kScore, LeafKind::kItem};
 constexpr bool is_element(LeafKind kind) {
-  return kind == LeafKind::kField || kind == LeafKind::kMember || kind == LeafKind::kScore;
+  return kind != LeafKind::kString && kind != LeafKind::kExpiry;
 }
 // Those whose lattice is a scalar.
 constexpr bool is_scalar(LeafKind kind) {
-  return kind == LeafKind::kString || kind == LeafKind::kField || kind == LeafKind::kScore;
+  return kind != LeafKind::kMember && kind != LeafKind::kExpiry;
 }
 
 struct SiblingView {
   Dot dot;
   Hlc time;
-  std::string_view value;  // kString, kField; kScore: see score.h
+  std::string_view value;  // of scalars; kScore: see score.h
   std::int64_t at_ms = 0;  // kExpiry: Unix time in milliseconds
 };
 

@@ -30,12 +30,13 @@ const std::vector<Kind> kKinds = {
     {"SortedSet",
      {kSetScore, kSetScore, kIncrementScore, kIncrementScore, kIncrementScoreReal, kDeleteScore,
       kDelete, kDeleteAll}},
+    {"List", {kSetItem, kSetItem, kSetItem, kDeleteItem, kDelete, kDeleteAll}},
     {"Expiry",
      {kSet, kSetKeepExpiry, kIncrement, kExpire, kExpire, kPersist, kPurge, kForgetExpiry, kDelete,
       kAddMember}},
     {"TypeConflict",
-     {kSet, kIncrement, kAddMember, kSetField, kIncrementField, kSetScore, kIncrementScore, kDelete,
-      kRemoveMember, kDeleteField, kDeleteScore}},
+     {kSet, kIncrement, kAddMember, kSetField, kIncrementField, kSetScore, kIncrementScore,
+      kSetItem, kDelete, kRemoveMember, kDeleteField, kDeleteScore, kDeleteItem}},
     {"Everything",
      {kSet,
       kSetKeepExpiry,
@@ -56,7 +57,9 @@ const std::vector<Kind> kKinds = {
       kSetScore,
       kIncrementScore,
       kIncrementScoreReal,
-      kDeleteScore}},
+      kDeleteScore,
+      kSetItem,
+      kDeleteItem}},
 };
 
 class LatticeLaws : public ::testing::TestWithParam<Kind> {

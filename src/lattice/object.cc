@@ -42,7 +42,7 @@ void describe_parts(const Object& object, bool with_tables, KeyDelta& out) {
       describe_member(dots, add_leaf(out, LeafKind::kMember, member));
     });
   }
-  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+  for (const LeafKind kind : kFieldKinds) {
     if (!with_tables && object.has_table(kind)) continue;
     object.fields(kind).for_each([&out, kind](std::string_view field, const ScalarView& scalar) {
       describe_scalar(scalar, add_leaf(out, kind, field));
@@ -74,25 +74,21 @@ SetView Object::set() const {
   return is_set() ? SetCell::view(cell_.pointer_) : SetView();
 }
 
-HashView Object::hash() const {
-  if (is_compound()) return compound()->hash.view();
-  return is_hash() ? HashCell::view(cell_.pointer_) : HashView();
-}
-
-HashView Object::sorted_set() const {
-  if (is_compound()) return compound()->sorted_set.view();
-  return is_sorted_set() ? HashCell::view(cell_.pointer_) : HashView();
+HashView Object::fields(LeafKind kind) const {
+  if (is_compound()) return compound()->fields(kind).view();
+  return is(kind) ? HashCell::view(cell_.pointer_) : HashView();
 }
 
 bool Object::empty() const {
   if (!is_compound()) return cell_.empty();
   const Compound& all = *compound();
   return all.string.empty() && all.set.empty() && all.hash.empty() && all.sorted_set.empty() &&
-         !all.expiry;
+         all.list.empty() && !all.expiry;
 }
 
 ObjectType Object::type() const {
   if (is_scalar()) return cell_.live() ? ObjectType::kString : ObjectType::kNone;
+  if (list().live() > 0) return ObjectType::kList;
   if (sorted_set().live() > 0) return ObjectType::kSortedSet;
   if (hash().live() > 0) return ObjectType::kHash;
   if (set()) return ObjectType::kSet;
@@ -101,15 +97,15 @@ ObjectType Object::type() const {
 
 bool Object::in_type_conflict() const {
   if (!is_compound()) return false;
-  return int{sorted_set().live() > 0} + int{hash().live() > 0} + int{set().size() > 0} +
-             int{string().live()} >
+  return int{list().live() > 0} + int{sorted_set().live() > 0} + int{hash().live() > 0} +
+             int{set().size() > 0} + int{string().live()} >
          1;
 }
 
 bool Object::has_residue() const {
   if (string().has_residue()) return true;
   bool residue = false;
-  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+  for (const LeafKind kind : kFieldKinds) {
     if (residue) break;
     fields(kind).for_each_in_memory([&](std::string_view, const ScalarView& field) {
       residue = field.has_residue();
@@ -141,6 +137,7 @@ Footprint Object::footprint(std::size_t samples) const {
   all += parts.set.footprint(samples);
   all += parts.hash.footprint(samples);
   all += parts.sorted_set.footprint(samples);
+  all += parts.list.footprint(samples);
   if (parts.expiry) {
     all += {block_bytes(parts.expiry.get()) + heap_bytes(*parts.expiry),
             parts.expiry->size() * (sizeof(Dot) + sizeof(Hlc))};
@@ -158,8 +155,9 @@ std::string Object::form() const {
     add(is_compound() ? compound()->string.form() : cell_.form());
   }
   if (set()) add(has_table(LeafKind::kMember) ? "table" : "packed");
-  if (hash()) add(has_table(LeafKind::kField) ? "table" : "packed");
-  if (sorted_set()) add(has_table(LeafKind::kScore) ? "table" : "packed");
+  for (const LeafKind kind : kFieldKinds) {
+    if (fields(kind)) add(has_table(kind) ? "table" : "packed");
+  }
   return forms;
 }
 
@@ -204,10 +202,10 @@ Object::Compound& Object::make_compound() {
   auto* all = new Compound;
   if (is_set()) {
     all->set = SetCell(cell_.pointer_);
-  } else if (is_hash()) {
-    all->hash = HashCell(cell_.pointer_);
-  } else if (is_sorted_set()) {
-    all->sorted_set = HashCell(cell_.pointer_);
+  } else if (is_fields()) {
+    for (const LeafKind kind : kFieldKinds) {
+      if (is(kind)) all->fields(kind) = HashCell(cell_.pointer_);
+    }
   } else {
     all->string = std::move(cell_);
   }
@@ -219,19 +217,15 @@ void Object::settle_compound() {
   Compound& all = *compound();
   if (all.expiry || all.residue_generation != 0) return;
   const int parts = int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} +
-                    int{!all.sorted_set.empty()};
+                    int{!all.sorted_set.empty()} + int{!all.list.empty()};
   if (parts > 1) return;
   const std::unique_ptr<Compound> old(&all);
   cell_.pointer_ = {};
-  if (!all.set.empty()) {
-    set_alone(LeafKind::kMember, all.set.release());
-  } else if (!all.hash.empty()) {
-    set_alone(LeafKind::kField, all.hash.release());
-  } else if (!all.sorted_set.empty()) {
-    set_alone(LeafKind::kScore, all.sorted_set.release());
-  } else {
-    cell_ = std::move(all.string);
+  if (!all.set.empty()) return set_alone(LeafKind::kMember, all.set.release());
+  for (const LeafKind kind : kFieldKinds) {
+    if (!all.fields(kind).empty()) return set_alone(kind, all.fields(kind).release());
   }
+  cell_ = std::move(all.string);
 }
 
 void Object::drop_residue(const std::function<void(LeafKind, std::uint64_t)>& list) {
@@ -247,7 +241,7 @@ void Object::drop_residue(const std::function<void(LeafKind, std::uint64_t)>& li
       without_residue(cell.view(), [&cell](Scalar&& scalar) { cell.assign(std::move(scalar)); });
     });
   }
-  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+  for (const LeafKind kind : kFieldKinds) {
     if (!fields(kind)) continue;
     change_fields(kind, [&](HashCell& cell) {
       cell.update_all(
@@ -275,7 +269,7 @@ void remove_all(const Object* object, KeyDelta& out) {
     remove_scalar(scalar, add_leaf(out, kind, field));
   };
   remove(LeafKind::kString, {}, object->string());
-  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+  for (const LeafKind kind : kFieldKinds) {
     bool counters = true;
     object->with_table(kind, [&](const auto& fields) { counters = fields.summary.counters > 0; });
     if (!counters) continue;
@@ -319,6 +313,7 @@ void restore_leaf(Object& object, const LeafDelta& leaf) {
       return object.change_set([&](SetCell& set) { set.restore(leaf.field, restored_dots(leaf)); });
     case LeafKind::kField:
     case LeafKind::kScore:
+    case LeafKind::kItem:
       return object.change_fields(
           leaf.kind, [&](HashCell& hash) { hash.restore(leaf.field, restored_scalar(leaf)); });
     case LeafKind::kExpiry:

@@ -1,7 +1,7 @@
 // What one key holds: the product of one lattice per type, and its expiry. Normally only one type
 // has content. When two types were created concurrently both are kept; a reader sees the highest of
-// them (sorted set over hash over set over string) until that one is deleted or the key is
-// overwritten.
+// them (list over sorted set over hash over set over string) until that one is deleted or the key
+// is overwritten.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace even {
 
-enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash, kSortedSet };
+enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash, kSortedSet, kList };
 
 // Twelve bytes: the cell of the only thing that there is, or a pointer to all of them.
 class Object {
@@ -46,29 +46,23 @@ class Object {
   // Not there: an empty view, a view of no set, views of no hash, null.
   ScalarView string() const;
   SetView set() const;
-  HashView hash() const;
-  HashView sorted_set() const;  // its members, whose values are scores: see score.h
-  // The hash (kField) or the sorted set (kScore).
-  HashView fields(LeafKind kind) const { return kind == LeafKind::kField ? hash() : sorted_set(); }
+  HashView hash() const { return fields(LeafKind::kField); }
+  // Its members, whose values are scores: see score.h.
+  HashView sorted_set() const { return fields(LeafKind::kScore); }
+  HashView list() const { return fields(LeafKind::kItem); }  // by position
+  // One of these three.
+  HashView fields(LeafKind kind) const;
   const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
 
-  // Whether the set (kMember), the hash (kField) or the sorted set (kScore) is a table, whose
-  // elements are stored one by one.
+  // Whether the set (kMember), the hash (kField), the sorted set (kScore) or the list (kItem) is a
+  // table, whose elements are stored one by one.
   bool has_table(LeafKind kind) const {
-    switch (kind) {
-      case LeafKind::kMember:
-        return is_compound() ? compound()->set.table() != nullptr : tag() == SetCell::kTable;
-      case LeafKind::kField:
-        return is_compound() ? compound()->hash.table() != nullptr
-                             : is_hash() && tag() == HashCell::kTable;
-      case LeafKind::kScore:
-        return is_compound() ? compound()->sorted_set.table() != nullptr
-                             : is_sorted_set() && tag() == HashCell::kTable;
-      case LeafKind::kString:
-      case LeafKind::kExpiry:
-        break;
+    if (kind == LeafKind::kMember) {
+      return is_compound() ? compound()->set.table() != nullptr : tag() == SetCell::kTable;
     }
-    return false;
+    if (!is_element(kind)) return false;
+    return is_compound() ? compound()->fields(kind).table() != nullptr
+                         : is(kind) && tag() == HashCell::kTable;
   }
 
   // What it takes beyond itself; of a table, estimated from so many samples, or exact with 0.
@@ -106,9 +100,8 @@ class Object {
   }
   template <typename Change>
   void change_fields(LeafKind kind, Change change) {
-    change_collection<HashCell>(kind, change, [kind](Compound& all) -> HashCell& {
-      return kind == LeafKind::kField ? all.hash : all.sorted_set;
-    });
+    change_collection<HashCell>(kind, change,
+                                [kind](Compound& all) -> HashCell& { return all.fields(kind); });
   }
   template <typename Change>
   void change_expiry(Change change) {
@@ -123,7 +116,7 @@ class Object {
   void set_residue_generation(std::uint32_t generation) {
     if (generation != residue_generation()) make_compound().residue_generation = generation;
   }
-  // Calls visit(table) for the set, the hash or the sorted set, if that is a table.
+  // Calls visit(table) for the collection of this kind, if it is a table.
   template <typename Visit>
   void with_table(LeafKind kind, Visit visit) const {
     if (!has_table(kind)) return;
@@ -132,22 +125,22 @@ class Object {
     } else if (!is_compound()) {
       visit(*cell_.pointer_.get<HashTable>());
     } else {
-      visit(kind == LeafKind::kField ? *compound()->hash.table() : *compound()->sorted_set.table());
+      visit(*compound()->fields(kind).table());
     }
   }
   template <typename Visit>
   void with_tables(Visit visit) const {
     for (const LeafKind kind : kElementKinds) with_table(kind, visit);
   }
-  // Makes the set, the hash or the sorted set, of which there is nothing, a table of cold elements;
-  // attach_tables() says where they are.
+  // Makes the set, or the collection of `kind`, of which there is nothing, a table of cold
+  // elements; attach_tables() says where they are.
   void make_cold_set(std::size_t members, TableSummary summary) {
     change_set([&](SetCell& cell) { cell.make_cold(members, std::move(summary)); });
   }
   void make_cold_fields(LeafKind kind, std::size_t fields, std::size_t live, TableSummary summary) {
     change_fields(kind, [&](HashCell& cell) { cell.make_cold(fields, live, std::move(summary)); });
   }
-  // Removes the set, the hash or the sorted set, a table, and returns it in an object of its own.
+  // Removes the collection of this kind, a table, and returns it in an object of its own.
   Object take_table(LeafKind kind);
   void attach_tables(const ElementSource& source, std::string_view key, std::uint64_t key_hash) {
     for (const LeafKind kind : kElementKinds) {
@@ -179,28 +172,33 @@ class Object {
     SetCell set;
     HashCell hash;
     HashCell sorted_set;
+    HashCell list;
     std::unique_ptr<Expiry> expiry;
     std::uint32_t residue_generation = 0;
+
+    HashCell& fields(LeafKind kind) {
+      return kind == LeafKind::kField ? hash : kind == LeafKind::kScore ? sorted_set : list;
+    }
   };
   static constexpr unsigned kCompound = 3;  // beside the tags of the three cells
-  // A sorted set and a hash have the same tags; this in the place of a value's size is the former.
-  static constexpr std::uint32_t kScores = 1;
+  // A hash, a sorted set and a list have the same tags; what stands in the place of a value's size
+  // tells them apart.
+  static constexpr std::uint32_t mark(LeafKind kind) {
+    return kind == LeafKind::kScore ? 1 : kind == LeafKind::kItem ? 2 : 0;
+  }
 
   unsigned tag() const { return cell_.pointer_.tag(); }
   bool is_compound() const { return tag() == kCompound; }
   bool is_scalar() const { return tag() < ScalarCell::kTags; }
   bool is_set() const { return tag() == SetCell::kPacked || tag() == SetCell::kTable; }
   bool is_fields() const { return tag() == HashCell::kPacked || tag() == HashCell::kTable; }
-  bool is_hash() const { return is_fields() && cell_.size_ != kScores; }
-  bool is_sorted_set() const { return is_fields() && cell_.size_ == kScores; }
   bool is(LeafKind kind) const {
-    if (kind == LeafKind::kMember) return is_set();
-    return kind == LeafKind::kField ? is_hash() : is_sorted_set();
+    return kind == LeafKind::kMember ? is_set() : is_fields() && cell_.size_ == mark(kind);
   }
   // Makes what has no content a collection of `kind`.
   void set_alone(LeafKind kind, TaggedPointer pointer) {
     cell_.pointer_ = pointer;
-    cell_.size_ = kind == LeafKind::kScore ? kScores : 0;
+    cell_.size_ = mark(kind);
   }
   Compound* compound() const { return cell_.pointer_.get<Compound>(); }
   Compound& make_compound();

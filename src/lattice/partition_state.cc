@@ -87,9 +87,10 @@ std::uint64_t fields_hash(std::uint64_t key_hash, LeafKind kind, const Object& o
 }
 
 std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
-  return scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string()) +
-         members_hash(key_hash, object) + fields_hash(key_hash, LeafKind::kField, object) +
-         fields_hash(key_hash, LeafKind::kScore, object) + expiry_hash(key_hash, object);
+  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string()) +
+                      members_hash(key_hash, object) + expiry_hash(key_hash, object);
+  for (const LeafKind kind : kFieldKinds) sum += fields_hash(key_hash, kind, object);
+  return sum;
 }
 
 LeafDelta absent_leaf(LeafKind kind, std::string_view field) {
@@ -235,27 +236,14 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
   EVEN_CHECK(object.cold() == 0, "what is removed element by element is in memory");
   bool string = false;
   bool expiry = false;
-  absl::flat_hash_set<std::string_view> members;
-  absl::flat_hash_set<std::string_view> fields;
-  absl::flat_hash_set<std::string_view> scores;
+  std::array<absl::flat_hash_set<std::string_view>, kLeafKinds> elements;
+  const auto mentioned_of = [&elements](LeafKind kind) -> auto& {
+    return elements[static_cast<std::size_t>(kind)];
+  };
   for (const LeafDelta& leaf : delta.leaves) {
-    switch (leaf.kind) {
-      case LeafKind::kString:
-        string = true;
-        break;
-      case LeafKind::kExpiry:
-        expiry = true;
-        break;
-      case LeafKind::kMember:
-        members.insert(leaf.field);
-        break;
-      case LeafKind::kField:
-        fields.insert(leaf.field);
-        break;
-      case LeafKind::kScore:
-        scores.insert(leaf.field);
-        break;
-    }
+    if (leaf.kind == LeafKind::kString) string = true;
+    if (leaf.kind == LeafKind::kExpiry) expiry = true;
+    if (is_element(leaf.kind)) mentioned_of(leaf.kind).insert(leaf.field);
   }
   if (!string && !object.string().empty()) {
     join_leaf(object, key_hash, absent_leaf(LeafKind::kString, {}), true, context, stats);
@@ -269,7 +257,7 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
     object.change_set([&](SetCell& set) {
       set.update_all(
           [&](std::string_view member, MemberDots& dots) {
-            if (members.contains(member)) return;
+            if (mentioned_of(LeafKind::kMember).contains(member)) return;
             const std::uint64_t seed = leaf_seed(key_hash, LeafKind::kMember, hash64(member));
             digest_ -= member_hash(seed, dots);
             join_dots(dots, vector_, kNothing, context);
@@ -279,9 +267,9 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
     });
     note_tables(object, key_hash, LeafKind::kMember, was_table, digest_ - digest);
   }
-  for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+  for (const LeafKind kind : kFieldKinds) {
     if (!object.fields(kind)) continue;
-    const auto& mentioned = kind == LeafKind::kField ? fields : scores;
+    const auto& mentioned = mentioned_of(kind);
     const bool was_table = object.has_table(kind);
     const std::uint64_t digest = digest_;
     object.change_fields(kind, [&](HashCell& cell) {
@@ -369,6 +357,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       return note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
     case LeafKind::kField:
     case LeafKind::kScore:
+    case LeafKind::kItem:
       object.change_fields(leaf.kind, [&, field = leaf.field_hash()](HashCell& cell) {
         const bool dirtied = cell.update(leaf.field, field, [&](const ScalarView& now, auto store) {
           join_scalar(now, leaf_seed(key_hash, leaf.kind, field), leaf, full, context, stats,

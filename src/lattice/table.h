@@ -40,7 +40,7 @@ namespace even {
 struct TableName {
   std::string key;
   std::uint64_t key_hash = 0;
-  LeafKind kind = LeafKind::kMember;  // or kField, kScore
+  LeafKind kind = LeafKind::kMember;  // of an element
 };
 
 // What is known of all elements of a table, cold ones included, so that they can be removed without

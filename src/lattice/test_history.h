@@ -40,6 +40,8 @@ enum class Act : std::uint8_t {
   kIncrementScore,
   kIncrementScoreReal,
   kDeleteScore,
+  kSetItem,  // of a list, at a position that its field stands for
+  kDeleteItem,
 };
 
 // One client command; what it does not need it ignores.

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "base/hash.h"
+#include "lattice/types/position.h"
 
 namespace even::test {
 namespace {
@@ -117,6 +118,9 @@ ObjectType type_of(Act act) {
     case Act::kIncrementScoreReal:
     case Act::kDeleteScore:
       return ObjectType::kSortedSet;
+    case Act::kSetItem:
+    case Act::kDeleteItem:
+      return ObjectType::kList;
     default:
       return ObjectType::kNone;  // any
   }
@@ -128,6 +132,7 @@ bool needs_key(Act act) {
     case Act::kRemoveMember:
     case Act::kDeleteField:
     case Act::kDeleteScore:
+    case Act::kDeleteItem:
     case Act::kExpire:
     case Act::kPersist:
     case Act::kPurge:
@@ -150,6 +155,14 @@ std::string_view score_bytes(const std::string& value) {
   static std::map<std::string, ScoreBytes> all;
   const double score = value == "word" ? 1 : std::stod(value);
   return all.try_emplace(value, score).first->second.view();
+}
+
+// The position that a field stands for; for good.
+const std::string& position_of(const std::string& field) {
+  static std::map<std::string, std::string> all;
+  const auto [at, is_new] = all.try_emplace(field);
+  if (is_new) at->second = position_between({}, {}, {ReplicaId::make(9, 1), all.size()});
+  return at->second;
 }
 
 // The delta of one command and what it means; false when it does nothing.
@@ -175,9 +188,12 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
     removal.whole_key = true;
   }
   const ScalarView string = stored != nullptr ? stored->string() : ScalarView();
-  const LeafKind fields = type == ObjectType::kSortedSet ? LeafKind::kScore : LeafKind::kField;
-  const ScalarView field =
-      stored != nullptr ? stored->fields(fields).find(command.field) : ScalarView();
+  const bool of_list = type == ObjectType::kList;
+  const LeafKind fields = of_list                          ? LeafKind::kItem
+                          : type == ObjectType::kSortedSet ? LeafKind::kScore
+                                                           : LeafKind::kField;
+  const std::string& name = of_list ? position_of(command.field) : command.field;
+  const ScalarView field = stored != nullptr ? stored->fields(fields).find(name) : ScalarView();
   Effect effect{command.key,      LeafKind::kString, {},
                 Effect::kSibling, command.value,     command.number};
   bool has_effect = true;
@@ -260,10 +276,14 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       effect.value = score_text(score_in(leaf.siblings[0].value));
       break;
     }
+    case Act::kSetItem:
+      set_scalar(field, command, dot, time, change_leaf(fields, name));
+      break;
     case Act::kDeleteField:
+    case Act::kDeleteItem:
     case Act::kDeleteScore:
       if (!field.live()) return false;
-      remove_scalar(field, change_leaf(fields, command.field));
+      remove_scalar(field, change_leaf(fields, name));
       has_effect = false;
       break;
     case Act::kExpire:
@@ -305,11 +325,13 @@ std::string view(const PartitionState& state) {
       for (const MemberDot& entry : dots) line += ' ' + entry.dot.to_string();
       lines.insert(line);
     });
-    for (const LeafKind kind : {LeafKind::kField, LeafKind::kScore}) {
+    for (const LeafKind kind : kFieldKinds) {
       object.fields(kind).for_each([&](std::string_view field, const ScalarView& scalar) {
         if (!scalar.live()) return;
-        lines.insert(fmt::format("{} {} {}{}", key, kind == LeafKind::kField ? "field" : "score",
-                                 field, scalar_text(scalar, kind)));
+        const std::string_view what = kind == LeafKind::kField   ? "field"
+                                      : kind == LeafKind::kScore ? "score"
+                                                                 : "item";
+        lines.insert(fmt::format("{} {} {}{}", key, what, field, scalar_text(scalar, kind)));
       });
     }
     if (object.expiry() != nullptr) {
@@ -374,6 +396,9 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
           break;
         case LeafKind::kScore:
           lines.insert(fmt::format("{} score {}{}", key, field, leaf.scalar.text()));
+          break;
+        case LeafKind::kItem:
+          lines.insert(fmt::format("{} item {}{}", key, field, leaf.scalar.text()));
           break;
         case LeafKind::kMember:
           lines.insert(fmt::format("{} member {}{}", key, field, tail));

@@ -95,7 +95,7 @@ TEST(LogRecovery, ANewerVersionIsRefusedByName) {
   std::string bytes = three_frames(world);
   bytes[8] = kLogVersion + 1;
   world.put(kFirstSegment, bytes);
-  EXPECT_THAT(OpenLog(world).error(), AllOf(HasSubstr("version 4"), HasSubstr("version 3")));
+  EXPECT_THAT(OpenLog(world).error(), AllOf(HasSubstr("version 5"), HasSubstr("version 4")));
 }
 
 TEST(LogRecovery, ASegmentOfAnotherShardUnderThisOnesNameIsRefused) {

@@ -22,6 +22,7 @@
 #include "node/runtime_options.h"
 #include "node/statistics.h"
 #include "node/tls_contexts.h"
+#include "node/waiting_clients.h"
 #include "peer/link_faults.h"
 #include "replica/cache_shares.h"
 #include "store/rocks_database.h"
@@ -62,6 +63,7 @@ struct NodeContext {
   bool partial = false;
 
   RuntimeOptions options;
+  WaitingClients waiting_clients{options.key_events};
   SubscriptionIndex subscriptions;
   const std::unique_ptr<CacheShares> cache_shares;
   SlowLog slow_log;

@@ -104,7 +104,10 @@ Result<> ShardThread::recover() {
   store_ = node_.store->shard_store(id_, post_to_shard);
   ShardOptions options = shard_options(node_, id_, node_.shards);
   options.wanted_key_events = &node_.options.key_events;
-  options.key_event = [this](const KeyEvent& event) { publisher_.note(event); };
+  options.key_event = [this](const KeyEvent& event) {
+    node_.waiting_clients.note(event);
+    publisher_.note(event);
+  };
   shard_ = std::make_unique<Shard>(std::move(options), clock_, random_, *disk_, *store_, peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {

@@ -485,9 +485,32 @@ TEST(ColdElements, NobodySeesADifference) {
     const auto command = [&]() -> std::vector<std::string> {
       const std::string k = key();
       const int first = static_cast<int>(random.below(300));
-      switch (random.below(60)) {
+      switch (random.below(72)) {
         case 0:
           return {"del", k};
+        case 22:
+          return many(random.chance(0.5) ? "rpush" : "lpush", "l" + k, first, 100);
+        case 23:
+          return {"lpop", "l" + k, "40"};
+        case 24:
+          return {"ltrim", "l" + k, "3", "-30"};
+        case 25:
+        case 26:
+          return {"lrange", "l" + k, "0", "-1"};
+        case 27:
+          return {"linsert", "l" + k, "after", element(), element()};
+        case 28:
+          return {"lset", "l" + k, std::to_string(first - 150), element()};
+        case 29:
+          return {"lrem", "l" + k, "-2", element()};
+        case 30:
+          return {"lmove", "l" + k, "l" + k, "left", "right"};
+        case 31:
+          return {"llen", "l" + k};
+        case 32:
+          return {"lindex", "l" + k, std::to_string(first - 150)};
+        case 33:
+          return {"rpush", "l" + k, element()};
         case 10:
           return scored("z" + k, first, 200);
         case 11:
@@ -576,7 +599,7 @@ TEST(ColdElements, NobodySeesADifference) {
         (void)node.shard->fetch(std::vector<Need>{{k, kind, elements}}, [] {});
       }
       if (random.chance(0.01)) node.restart();
-      for (const char* each : {"hc0", "hc1", "sc0", "sc1", "zc0", "zc1"})
+      for (const char* each : {"hc0", "hc1", "sc0", "sc1", "zc0", "zc1", "lc0", "lc1"})
         partial += cold_elements(node, each) > 0;
       if (random.chance(0.01)) expect_whole(node);
     }

@@ -34,20 +34,35 @@ std::size_t bytes_of_values(const Delta& delta) {
 }
 
 // Whether a leaf of the record names its dot.
-bool carries_own_dot(const Record& record) {
+bool increments(const Record& record) {
   const Dot own = record.dot();
   const auto is_own = [&own](const auto& entry) {
     return Dot{entry.replica, entry.seq} == own || entry.before;
   };
   for (const KeyDelta& key : record.delta.keys) {
     for (const LeafDelta& leaf : key.leaves) {
-      if (contains_dot(leaf.siblings, own) || std::ranges::any_of(leaf.integers, is_own) ||
-          std::ranges::any_of(leaf.reals, is_own)) {
+      if (std::ranges::any_of(leaf.integers, is_own) || std::ranges::any_of(leaf.reals, is_own)) {
         return true;
       }
     }
   }
   return false;
+}
+
+// Of one without increments: makes it the next record of its origin in what has been seen.
+void renumber(Record& record, Hlc time, const VersionVector& seen) {
+  const Dot old = record.dot();
+  record.context = Record::begin(record.partition, old.replica, time, seen).context;
+  record.time = time;
+  for (KeyDelta& key : record.delta.keys) {
+    for (LeafDelta& leaf : key.leaves) {
+      for (SiblingView& sibling : leaf.siblings) {
+        if (sibling.dot != old) continue;
+        sibling.dot = record.dot();
+        sibling.time = time;
+      }
+    }
+  }
 }
 
 // Whether a state folds runs of which the partition has entries. It does not say where those end,
@@ -135,13 +150,11 @@ Dot ShardCore::commit(Partition& partition, Record& record) {
   }
   if (partition.open.empty()) open_.push_back(&partition);
   if (!partition.open.add(record)) {
-    // Only what a command removes besides what it names can turn up here, such as the expiry with
-    // the last element. That has no dot yet: it may as well have the next one.
-    EVEN_CHECK(!carries_own_dot(record), "a record would write something twice");
+    // What a command removes besides what it names can turn up here, such as the expiry with the
+    // last element, and what one writes that does not know beforehand (Elements::kFresh).
+    EVEN_CHECK(!increments(record), "a record would write something twice");
     close(partition);
-    record.time = hybrid_clock.tick(turn_ms());
-    record.context =
-        Record::begin(partition.id, self, record.time, partition.state.vector()).context;
+    renumber(record, hybrid_clock.tick(turn_ms()), partition.state.vector());
     open_.push_back(&partition);
     EVEN_CHECK(partition.open.add(record), "an empty record takes anything");
   }

@@ -30,7 +30,8 @@ constexpr Deed kDeeds[] = {
     {"sadd", kSetEvents},        {"srem", kSetEvents},          {"hset", kHashEvents},
     {"hincrby", kHashEvents},    {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
     {"expire", kGenericEvents},  {"persist", kGenericEvents},   {"zadd", kSortedSetEvents},
-    {"zincr", kSortedSetEvents}, {"zrem", kSortedSetEvents},
+    {"zincr", kSortedSetEvents}, {"zrem", kSortedSetEvents},    {"linsert", kListEvents},
+    {"lset", kListEvents},       {"lrem", kListEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -48,6 +49,9 @@ enum DeedBit : std::uint32_t {
   kSetScore = 1u << 11,
   kIncrementScore = 1u << 12,
   kRemoveScore = 1u << 13,
+  kInsertItem = 1u << 14,
+  kSetItem = 1u << 15,
+  kRemoveItem = 1u << 16,
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -81,6 +85,20 @@ constexpr Named kNamed[] = {
     {"zunionstore", {"zunionstore", kSortedSetEvents}, true},
     {"zinterstore", {"zinterstore", kSortedSetEvents}, true},
     {"zdiffstore", {"zdiffstore", kSortedSetEvents}, true},
+    {"lpush", {"lpush", kListEvents}},
+    {"lpushx", {"lpush", kListEvents}},
+    {"rpush", {"rpush", kListEvents}},
+    {"rpushx", {"rpush", kListEvents}},
+    {"lpop", {"lpop", kListEvents}},
+    {"blpop", {"lpop", kListEvents}},
+    {"brpop", {"rpop", kListEvents}},
+    {"bzpopmin", {"zpopmin", kSortedSetEvents}},
+    {"bzpopmax", {"zpopmax", kSortedSetEvents}},
+    {"rpop", {"rpop", kListEvents}},
+    {"linsert", {"linsert", kListEvents}},
+    {"lset", {"lset", kListEvents}},
+    {"lrem", {"lrem", kListEvents}},
+    {"ltrim", {"ltrim", kListEvents}},
 };
 
 DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
@@ -105,6 +123,12 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
           before != nullptr && before->fields(leaf.kind).find(leaf.field, leaf.field_hash()).live();
       if (!was) return kNone;
       return scores ? kRemoveScore : kRemoveField;
+    }
+    case LeafKind::kItem: {
+      const bool was =
+          before != nullptr && before->list().find(leaf.field, leaf.field_hash()).live();
+      if (removes) return was ? kRemoveItem : kNone;
+      return was ? kSetItem : kInsertItem;
     }
     case LeafKind::kMember: {
       const bool was = before != nullptr && before->set().contains(leaf.field, leaf.field_hash());
@@ -201,7 +225,8 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
       for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
         // Of a key that is gone, what takes away.
         const std::uint32_t bit = 1u << i;
-        if (gone && bit != kRemove && bit != kRemoveField && bit != kRemoveScore) continue;
+        constexpr std::uint32_t kTakes = kRemove | kRemoveField | kRemoveScore | kRemoveItem;
+        if (gone && (bit & kTakes) == 0) continue;
         if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
       }
     }

@@ -40,7 +40,9 @@ bool OpenRecord::accepts(const WriteIntent& intent) const {
   const std::uint64_t key = intent.key_hash;
   if (touched(whole_of(key))) return false;
   if (!touched(part_of(key))) return true;
-  if (intent.whole || intent.elements.empty()) return false;
+  if (intent.whole) return false;
+  if (intent.fresh) return true;
+  if (intent.elements.empty()) return false;
   for (std::size_t i = 0; i < intent.elements.size(); i += intent.step) {
     if (touched(leaf_of(key, intent.element_hash(i)))) return false;
   }

@@ -29,7 +29,8 @@ class OpenRecord {
   // About so many has it encoded.
   std::size_t bytes() const { return builder_.bytes(); }
 
-  // Whether a command with this intent can be added. May say no without need.
+  // Whether a command with this intent can be added, as far as that is known before it is executed.
+  // May say no without need.
   bool accepts(const WriteIntent& intent) const;
   // Adds the delta of a record that was begun while this one was as it is now. False, and nothing
   // is added, when it writes what is written already; may say so without need.

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "lattice/golden.h"
+#include "lattice/types/position.h"
 #include "replica/test_node.h"
 
 namespace even::test {
@@ -298,6 +299,15 @@ TEST(Projection, TheRowsHaveNotChanged) {
   for (const std::string& member : members) {
     leaf(sorted, LeafKind::kScore, member, {record.dot(), record.time, score.view(), 0});
   }
+  KeyDelta& list = record.delta.keys.emplace_back();
+  list.key = "list";
+  std::vector<std::string> positions;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    positions.push_back(position_between(i == 0 ? "" : positions.back(), {}, record.dot()));
+  }
+  for (const std::string& position : positions) {
+    leaf(list, LeafKind::kItem, position, {record.dot(), record.time, "v", 0});
+  }
   state.join(record.delta, record.context);
   RowBatch batch;
   partition.write_changes(state, batch);
@@ -311,7 +321,7 @@ TEST(Projection, TheRowsHaveNotChanged) {
   for (std::size_t i = 0; i < batch.size(); ++i) {
     text += hex(batch[i].row) + " " + hex(batch[i].value) + "\n";
   }
-  expect_golden("rows-v5.hex", text, "the rows of the store");
+  expect_golden("rows-v6.hex", text, "the rows of the store");
 }
 
 }  // namespace

@@ -248,7 +248,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   const std::int64_t now_ms = core.turn_ms();
   Reach reach(core, other_cores, within, now_ms);
   const NamedElements named = named_elements(command, args);
-  Context context(reach, reply, core.random, now_ms, named.words, named.step, lookup);
+  Context context(reach, reply, core.random, now_ms, named.words, named.step, lookup, named.fresh);
   // As in Redis, not those that ask about a key and not for what it holds.
   if ((command.flags & kReadonly) != 0 && command.group != "server") context.count_reads();
   const std::size_t reply_begin = out.size();

@@ -314,8 +314,7 @@ void Node::add_backup() {
   run_.event("n{} is backed up", number);
   Backup backup{rows.rows(), shards()};
   // Positions in a log that is not in it.
-  backup.rows.erase(backup.rows.lower_bound("\xff\xff"),
-                    backup.rows.lower_bound("\xff\xff\xff"));
+  backup.rows.erase(backup.rows.lower_bound("\xff\xff"), backup.rows.lower_bound("\xff\xff\xff"));
   backups_.push_back(std::move(backup));
 }
 
@@ -566,7 +565,8 @@ void Node::check_reply(const Operation& operation, const std::string& reply) {
   if (refused && !reply.starts_with("-WRONGTYPE") && !reply.starts_with("-MISCONF") &&
       !(reply.starts_with("-IOERR") && run_.options.damage_every_us > 0) &&
       !reply.starts_with("-ERR value is not") && !reply.starts_with("-ERR hash value is not") &&
-      !reply.starts_with("-ERR invalid expire")) {
+      !reply.starts_with("-ERR invalid expire") && !reply.starts_with("-ERR index out of range") &&
+      !reply.starts_with("-ERR no such key")) {
     violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
   }
   if (!operation.increment || refused) return;

@@ -3,6 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <optional>
+
+#include "lattice/types/position.h"
 
 namespace even::sim {
 namespace {
@@ -63,6 +68,76 @@ bool had_expiry(const std::vector<Mention>& mentions, const Record& record) {
   });
 }
 
+// Whether the element of a list that these mention was there for the maker of `record` before that.
+bool had_element(const std::vector<Mention>& mentions, const Record& record) {
+  const auto known = [&record](const Mention& mention) {
+    return mention.record != &record && record.context.covers(mention.record->dot());
+  };
+  return std::ranges::any_of(mentions, [&](const Mention& write) {
+    const Dot dot = write.record->dot();
+    if (write.leaf == nullptr || !contains_dot(write.leaf->siblings, dot)) return false;
+    return known(write) && std::ranges::none_of(mentions, [&](const Mention& other) {
+             return known(other) && removes(other, LeafKind::kItem, dot);
+           });
+  });
+}
+
+// An element of a list, by the record that made it.
+struct MadeItem {
+  std::string position;
+  const Record* record;
+  std::string value;
+};
+
+// A position that two elements have been given; empty: none. Adds the elements to `out`.
+std::string position_taken_twice(const std::vector<Mention>& mentions, const std::string& position,
+                                 std::vector<MadeItem>& out) {
+  std::size_t makers = 0;
+  for (const Mention& write : mentions) {
+    if (write.leaf == nullptr) continue;
+    for (const SiblingView& sibling : write.leaf->siblings) {
+      if (sibling.dot != write.record->dot() || had_element(mentions, *write.record)) continue;
+      out.push_back({position, write.record, std::string(sibling.value)});
+      if (++makers > 1) return position_text(position);
+    }
+  }
+  return {};
+}
+
+// The name of a run of elements that one command pushed, and which of them one is.
+std::optional<std::pair<std::string, int>> run_of(std::string_view value) {
+  const std::size_t end = value.rfind(':');
+  if (!value.starts_with("run:") || end < 4) return std::nullopt;
+  return std::pair(std::string(value.substr(4, end - 4)), std::atoi(value.substr(end + 1).data()));
+}
+
+// What stands between two elements that one command pushed one beside the other, though it was made
+// at the same time; empty: nothing.
+std::string interleaved(std::vector<MadeItem>& items) {
+  std::ranges::sort(items, {}, &MadeItem::position);
+  std::map<std::string, std::map<int, std::size_t>> runs;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (const auto run = run_of(items[i].value)) runs[run->first][run->second] = i;
+  }
+  for (const auto& [name, places] : runs) {
+    for (auto next = places.begin(); next != places.end();) {
+      const auto [number, place] = *next++;
+      if (next == places.end() || next->first != number + 1) continue;
+      const Record& own = *items[place].record;
+      // A value that LMOVE has taken elsewhere is no longer of the run.
+      if (items[next->second].record != &own) continue;
+      for (std::size_t i = std::min(place, next->second) + 1; i < std::max(place, next->second);
+           ++i) {
+        const Record& other = *items[i].record;
+        if (!own.context.covers(other.dot()) && !other.context.covers(own.dot())) {
+          return fmt::format("'{}' within '{}'", items[i].value, name);
+        }
+      }
+    }
+  }
+  return {};
+}
+
 // The records that gave a key an expiry, and where they say so.
 std::vector<std::pair<const Made*, const LeafDelta*>> expiries_of(
     const std::vector<const Made*>& records, std::string_view key) {
@@ -89,23 +164,26 @@ struct ExpectedValue {
 };
 
 std::string show(const Leaf& leaf) {
-  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry", "score"};
-  return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)], leaf.second);
+  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry", "score", "item"};
+  return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)],
+                     leaf.first == LeafKind::kItem ? position_text(leaf.second) : leaf.second);
 }
 
-// Whether the index of a sorted set, if it has one, is what one made of its members would be.
-bool index_is_right(const HashView& members) {
+// Whether the index of a sorted set or list, if it has one, is what one made of its members would
+// be.
+bool index_is_right(const HashView& members, LeafKind kind) {
   const ScoreIndex* index = members.table() == nullptr ? nullptr : members.table()->index_if_made();
   if (index == nullptr) return true;
   std::set<std::pair<double, std::string_view>> right;
-  members.for_each([&right](std::string_view member, const ScalarView& scalar) {
-    if (scalar.live()) right.emplace(score_of(scalar), member);
+  members.for_each([&right, kind](std::string_view member, const ScalarView& scalar) {
+    if (!scalar.live()) return;
+    right.emplace(kind == LeafKind::kScore ? score_of(scalar) : 0, member);
   });
   if (index->size() != right.size()) return false;
   bool same = true;
   auto next = right.begin();
-  index->visit(0, index->size(), false, [&](double score, std::string_view member) {
-    same = same && *next++ == std::pair(score, member);
+  index->visit(0, index->size(), false, [&](const ScoreIndex::Entry& entry) {
+    same = same && *next++ == std::pair(entry.score, entry.name());
   });
   return same;
 }
@@ -252,6 +330,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     std::map<Leaf, std::vector<ExpectedValue>> values;
     std::map<Leaf, double> sums;
     std::map<Leaf, std::size_t> live_increments;
+    std::vector<MadeItem> items;
     if (only_expiring(policy_) && !deleted_with_expiry_only(seen, key)) {
       return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
                               partition, key, to_string(policy_)));
@@ -259,6 +338,13 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     if (const auto right = check_purges(partition, seen, key); !right) return right;
     for (const Leaf& leaf : all) {
       const std::vector<Mention> mentions = mentions_of(seen, key, leaf);
+      if (leaf.first == LeafKind::kItem) {
+        const std::string twice = position_taken_twice(mentions, leaf.second, items);
+        if (!twice.empty()) {
+          return fail(
+              fmt::format("partition {}, key '{}': two elements at {}", partition, key, twice));
+        }
+      }
       // A value is there unless a record that had seen it says otherwise.
       for (const Mention& write : mentions) {
         if (write.leaf == nullptr) continue;
@@ -286,6 +372,9 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       }
     }
 
+    if (const std::string mixed = interleaved(items); !mixed.empty()) {
+      return fail(fmt::format("partition {}, key '{}': {}", partition, key, mixed));
+    }
     const Object* object = state.find(key, hash64(key));
     const auto wrong = [&](std::string_view what) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, key, what));
@@ -297,7 +386,8 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
       switch (leaf.first) {
         case LeafKind::kString:
         case LeafKind::kField:
-        case LeafKind::kScore: {
+        case LeafKind::kScore:
+        case LeafKind::kItem: {
           const ScalarView scalar = object == nullptr ? ScalarView()
                                     : leaf.first == LeafKind::kString
                                         ? object->string()
@@ -354,8 +444,10 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           break;  // when it is known whether the key is live
       }
     }
-    if (object != nullptr && !index_is_right(object->sorted_set())) {
-      return wrong("its index differs from its scores");
+    for (const LeafKind kind : {LeafKind::kScore, LeafKind::kItem}) {
+      if (object != nullptr && !index_is_right(object->fields(kind), kind)) {
+        return wrong("its index differs from its elements");
+      }
     }
     if (live != (object != nullptr && object->live()))
       return wrong(live ? "is missing" : "should not be there");

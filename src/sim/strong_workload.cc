@@ -213,9 +213,10 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
   const std::string set = fmt::format("{}:s{}", group, random_.below(2));
   const std::string hash = fmt::format("{}:h{}", group, random_.below(2));
   const std::string sorted = fmt::format("{}:z{}", group, random_.below(2));
+  const std::string list = fmt::format("{}:l{}", group, random_.below(2));
   const std::string ttl = std::to_string(1 + random_.below(1'000));
   const auto one = [&]() -> StrongOperation::Words {
-    switch (random_.below(17)) {
+    switch (random_.below(20)) {
       case 0:
         return {"SET", text, unique(), "PX", ttl};
       case 1:
@@ -248,6 +249,12 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
         return {"ZPOPMIN", sorted, small(3)};
       case 15:
         return {"ZRANGESTORE", sorted, sorted, "0", small(40), "REV"};
+      case 16:
+        return {"RPUSH", list, unique(), small(9)};
+      case 17:
+        return {"LPOP", list, small(3)};
+      case 18:
+        return {"LMOVE", list, fmt::format("{}:l{}", group, random_.below(2)), "RIGHT", "LEFT"};
       default:
         return {"PERSIST", set};
     }

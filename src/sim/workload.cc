@@ -7,7 +7,7 @@
 namespace even::sim {
 namespace {
 
-constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst"};
+constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst", "lst"};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
-  switch (random_.below(12)) {
+  switch (random_.below(14)) {
     case 0:
     case 1:
       return string(wall_ms);
@@ -41,6 +41,9 @@ Operation Workload::next(std::int64_t wall_ms) {
     case 9:
     case 10:
       return sorted_set();
+    case 11:
+    case 12:
+      return list();
     default:
       return generic(wall_ms);
   }
@@ -119,6 +122,7 @@ Operation Workload::session() {
       if (type == "set") return {{"SADD", k, small(20), small(20)}, {}};
       if (type == "map") return {{"HSET", k, small(6), value()}, {}};
       if (type == "zst") return {{"ZADD", k, small(9), small(6)}, {}};
+      if (type == "lst") return {{"RPUSH", k, value()}, {}};
       return {{"SET", k, value(), "PX", ttl}, {}};
     case 1:
       if (type == "num") return {{"INCR", k}, Operation::Increment{LeafKind::kString, k, "", 1}};
@@ -302,6 +306,49 @@ Operation Workload::sorted_set() {
       return {{"ZREMRANGEBYRANK", k, "0", small(3)}, {}};
     default:
       return {{"ZRANGE", k, "0", "-1", "WITHSCORES"}, {}};
+  }
+}
+
+Operation Workload::list() {
+  const std::string k = key("lst");
+  // The oracle knows the elements of one command by these.
+  const auto push = [&](const char* command, std::size_t elements) {
+    Operation out{{command, k}, {}};
+    const std::string name = value();
+    for (std::size_t i = 0; i < elements; ++i) {
+      out.words.push_back(fmt::format("run:{}:{}", name, i));
+    }
+    return out;
+  };
+  const std::string index = std::to_string(static_cast<int>(random_.below(7)) - 3);
+  if (random_.chance(options_.large)) {
+    return random_.chance(0.6) ? push("RPUSH", 100) : Operation{{"LTRIM", k, "5", "60"}, {}};
+  }
+  switch (random_.below(14)) {
+    case 0:
+    case 1:
+    case 2:
+      return push("RPUSH", 1 + random_.below(3));
+    case 3:
+    case 4:
+      return push("LPUSH", 1 + random_.below(3));
+    case 5:
+    case 6:
+      return {{random_.chance(0.5) ? "LPOP" : "RPOP", k}, {}};
+    case 7:
+      return {{"LSET", k, index, value()}, {}};
+    case 8:
+      return {{"LMOVE", k, k, random_.chance(0.5) ? "LEFT" : "RIGHT", "LEFT"}, {}};
+    case 9:
+      return {{"LTRIM", k, small(3), "-2"}, {}};
+    case 10:
+      return {{"LINDEX", k, index}, {}};
+    case 11:
+      return {{"LPUSHX", k, value()}, {}};
+    case 12:
+      return {{"LMPOP", "1", k, "RIGHT", "COUNT", "2"}, {}};
+    default:
+      return {{"LRANGE", k, "0", "-1"}, {}};
   }
 }
 

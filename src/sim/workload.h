@@ -41,6 +41,7 @@ class Workload {
   std::string score();
   Operation sorted_set();
   Operation large_sorted_set(const std::string& key);
+  Operation list();
   Operation generic(std::int64_t wall_ms);
   std::string key(const char* type);
   std::string value();

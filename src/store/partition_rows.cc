@@ -30,6 +30,7 @@ enum Section : std::uint8_t {
 constexpr std::uint8_t kMembers = 1;
 constexpr std::uint8_t kFields = 2;
 constexpr std::uint8_t kScores = 4;
+constexpr std::uint8_t kItems = 8;
 
 // One generation of the rows of a partition.
 struct RowSet {
@@ -178,14 +179,16 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     TableSummary of_members = has_set ? decode_summary(reader) : TableSummary();
     FieldsTable hash = decode_fields(reader, (tables & kFields) != 0);
     FieldsTable scores = decode_fields(reader, (tables & kScores) != 0);
+    FieldsTable items = decode_fields(reader, (tables & kItems) != 0);
     const std::string_view leaves = get_bytes(reader);
-    if (!reader.ok() || tables > (kMembers | kFields | kScores) || members == 0 ||
-        of_members.counters > 0 || !hash.possible() || !scores.possible()) {
+    if (!reader.ok() || tables > (kMembers | kFields | kScores | kItems) || members == 0 ||
+        of_members.counters > 0 || !hash.possible() || !scores.possible() || !items.possible() ||
+        items.summary.counters > 0) {
       malformed("a row of objects");
     }
     for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
     if ((has_set && loaded.object.set()) || (hash.there && loaded.object.hash()) ||
-        (scores.there && loaded.object.sorted_set())) {
+        (scores.there && loaded.object.sorted_set()) || (items.there && loaded.object.list())) {
       malformed("a table with elements in the row of its object");
     }
     if (has_set) loaded.object.make_cold_set(members, std::move(of_members));
@@ -195,6 +198,7 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     };
     make_cold(LeafKind::kField, hash);
     make_cold(LeafKind::kScore, scores);
+    make_cold(LeafKind::kItem, items);
   }
   return objects;
 }
@@ -258,15 +262,15 @@ class RowWriter final : public ChangeVisitor {
   static void put_tables(const Object& object, std::string& out) {
     out.push_back(static_cast<char>((object.has_table(LeafKind::kMember) ? kMembers : 0) |
                                     (object.has_table(LeafKind::kField) ? kFields : 0) |
-                                    (object.has_table(LeafKind::kScore) ? kScores : 0)));
+                                    (object.has_table(LeafKind::kScore) ? kScores : 0) |
+                                    (object.has_table(LeafKind::kItem) ? kItems : 0)));
     const auto put = [&out](const auto& table) {
       put_little_endian(out, std::uint64_t{table.size()});
       if constexpr (requires { table.live; }) put_little_endian(out, std::uint64_t{table.live});
       put_summary(table.summary, out);
     };
     object.with_table(LeafKind::kMember, put);
-    object.with_table(LeafKind::kField, put);
-    object.with_table(LeafKind::kScore, put);
+    for (const LeafKind kind : kFieldKinds) object.with_table(kind, put);
   }
 
   static void put_summary(const TableSummary& summary, std::string& out) {

@@ -17,6 +17,8 @@ SCORE_BOUNDS = [b"-inf", b"+inf", b"-inf", b"+inf", b"-10", b"20", b"0", b"1", b
 LEX_BOUNDS = [b"-", b"+", b"-", b"+", b"[a", b"(z", b"[", b"(", b"[m", b"(m1", b"[m1", b"[m5", b"(m5", b"[m9", b"(x", b"[\x00", b"m1", b"", b"-x", b"++"]
 LEX_KEYS = [b"lex1", b"lex2"]
 SORTED_KEYS = [b"z1", b"z2", b"z3"]
+LIST_KEYS = [b"l1", b"l2", b"l3"]
+ELEMENTS = [b"e%d" % i for i in range(10)]
 STRINGS = [b"", b"v", b"hello world", b"\x00\x01\xfe\xff", b"line\r\nbreak", b"y" * 200, b"caf\xc3\xa9"]
 PATTERNS = [b"*", b"k*", b"k[0-3]", b"k[^0-3]", b"?1", b"m*", b"*[a-c]", b"\\k1", b"[k", b"k\\", b"**", b"nothing",
             b"*x*x*x*", b"m[1-", b"[a-]*", b""]
@@ -26,7 +28,7 @@ class Generator:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong,
-                         self.connection, self.sorted_set, self.sorted_set_algebra]
+                         self.connection, self.sorted_set, self.sorted_set_algebra, self.list]
 
     def sequence(self, length):
         out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]
@@ -309,6 +311,55 @@ class Generator:
             lambda: [b"ZREMRANGEBYSCORE", self.sorted_key()] + self.pick(self.score_range, lambda: [b"3", b"(5"])(),
             lambda: [b"ZREMRANGEBYLEX", rng.choice(LEX_KEYS)] + self.lex_range(),
             lambda: [b"ZSCAN", self.sorted_key()] + self.scan_options(False), lambda: [b"OBJECT", b"ENCODING", rng.choice(LEX_KEYS)])()
+
+    def list_key(self):
+        return self.rng.choice(LIST_KEYS if self.rng.random() < 0.9 else KEYS)
+
+    def element(self):
+        return self.rng.choice(ELEMENTS) if self.rng.random() < 0.8 else self.value()
+
+    # Short, as nothing comes.
+    def timeout(self):
+        return b"0.001" if self.rng.random() < 0.9 else self.rng.choice([b"-1", b"x", b"", b"-0.5", b"1e-3"])
+
+    def end(self):
+        return self.case(self.rng.choice([b"LEFT", b"RIGHT"])) if self.rng.random() < 0.97 else b"x"
+
+    def place(self):
+        return self.integer() if self.rng.random() < 0.2 else b"%d" % self.rng.randint(-6, 6)
+
+    def pos_options(self):
+        out = []
+        for _ in range(self.rng.choice([0, 0, 1, 1, 2, 3])):
+            out += [self.case(self.rng.choice([b"RANK", b"COUNT", b"MAXLEN"])), self.pick(self.place, lambda: b"%d" % self.rng.randint(0, 3))()]
+        return out if self.rng.random() < 0.95 else out + [b"RANK"]
+
+    def list(self):
+        rng = self.rng
+        if rng.random() < 0.02:
+            # Beyond the size of a block.
+            return [rng.choice([b"RPUSH", b"LPUSH"]), self.list_key()] + [b"e%d" % rng.randint(0, 9) for _ in range(rng.randint(50, 200))]
+        push = lambda: [rng.choice([b"LPUSH", b"RPUSH", b"RPUSH", b"LPUSHX", b"RPUSHX"]), self.list_key()] + self.some(self.element)
+        return self.pick(
+            push, push, push, lambda: [rng.choice([b"LPOP", b"RPOP"]), self.list_key()] + self.pop_count(),
+            lambda: [b"LLEN", self.list_key()], lambda: [b"LRANGE", self.list_key(), self.place(), self.place()],
+            lambda: [b"LRANGE", self.list_key(), b"0", b"-1"], lambda: [b"LRANGE", self.list_key(), b"0", b"-1"],
+            lambda: [b"LINDEX", self.list_key(), self.place()], lambda: [b"LSET", self.list_key(), self.place(), self.element()],
+            lambda: [b"LINSERT", self.list_key(), self.case(self.pick(b"BEFORE", b"AFTER", b"AFTER" if rng.random() < 0.9 else b"x")), self.element(), self.element()],
+            lambda: [b"LINSERT", self.list_key(), self.case(self.pick(b"BEFORE", b"AFTER")), self.element(), self.element()],
+            lambda: [b"LREM", self.list_key(), self.place(), self.element()],
+            lambda: [b"LTRIM", self.list_key(), self.pick(b"0", b"1", b"-9", self.place()), self.pick(b"-1", b"20", b"-2", self.place())],
+            lambda: [b"LPOS", self.list_key(), self.element()] + self.pos_options(), lambda: [b"LPOS", self.list_key(), self.element()] + self.pos_options(),
+            lambda: [b"LMOVE", self.list_key(), self.list_key(), self.end(), self.end()], lambda: [b"LMOVE", key := self.list_key(), key, self.end(), self.end()],
+            lambda: [b"RPOPLPUSH", self.list_key(), self.list_key()],
+            lambda: [b"LMPOP", self.numkeys(keys := self.some(self.list_key, 3)), *keys, self.end()] + self.mpop_count(),
+            lambda: [rng.choice([b"BLPOP", b"BRPOP"])] + self.some(self.list_key) + [self.timeout()], lambda: [b"BRPOPLPUSH", self.list_key(), self.list_key(), self.timeout()],
+            lambda: [b"BLMOVE", self.list_key(), self.list_key(), self.end(), self.end(), self.timeout()],
+            lambda: [b"BLMPOP", self.timeout(), self.numkeys(keys := self.some(self.list_key, 3)), *keys, self.end()] + self.mpop_count(),
+            lambda: [rng.choice([b"BZPOPMIN", b"BZPOPMAX"])] + self.some(self.sorted_key) + [self.timeout()],
+            lambda: [b"BZMPOP", self.timeout(), self.numkeys(keys := self.some(self.sorted_key, 3)), *keys, self.pick(b"MIN", b"max")] + self.mpop_count(),
+            lambda: [b"EXPIRE", rng.choice(LIST_KEYS), b"5000"], lambda: [b"TTL", rng.choice(LIST_KEYS)],
+            lambda: [b"OBJECT", b"ENCODING", rng.choice(LIST_KEYS)], lambda: [b"TYPE", self.list_key()], lambda: [b"DEL", rng.choice(LIST_KEYS)])()
 
     def numkeys(self, keys):
         return b"%d" % len(keys) if self.rng.random() < 0.9 else self.pick(self.integer, lambda: b"%d" % (len(keys) + self.rng.choice([-1, 1, 9])))()

@@ -22,12 +22,17 @@ def _scored_members(number):
                        *[word for i in range(10) for word in (b"%d" % ((number * 31 + i * 977) % 99_999), b"member-%05d" % ((number * 7 + i * 13) % 99_999))])
 
 
+def _elements(number):
+    return resp.encode(b"RPUSH", b"key:%012d" % number, *[b"member-%05d" % ((number * 7 + i * 13) % 99_999) for i in range(10)])
+
+
 SHAPES = {
     "string of 32 bytes": template("SET", "key:%012d", "v" * 32),
     "counter": template("INCR", "key:%012d"),
     "hash of 10 short fields": template("HSET", "key:%012d", *[w for i in range(10) for w in (f"field{i}", f"value{i}")]),
     "set of 10 short strings": _set_members,
     "sorted set of 10 short strings": _scored_members,
+    "list of 10 short strings": _elements,
     "string of 1,024 bytes": template("SET", "key:%012d", "v" * 1024),
 }
 
@@ -62,4 +67,4 @@ def measure(run):
             + comparison("shape", taken, COLUMNS, run.baselines))
 
 
-CASE = Case("memory", "resident memory per key, for six shapes of data", measure, rounds=3, keys=1_000_000, by_default=True)
+CASE = Case("memory", "resident memory per key, for seven shapes of data", measure, rounds=3, keys=1_000_000, by_default=True)

@@ -58,7 +58,7 @@ def all_running(run, contestants, fsync):
 def commands_case(pipeline_of):
     def section(run):
         pipeline = pipeline_of(run.options)
-        text = [describe(run, pipeline) + ". SADD and HSET go to one key, with random members and fields.\n"]
+        text = [describe(run, pipeline) + ". SADD, HSET and those on lists go to one key, the former with random members and fields.\n"]
         for fsync in run.options.fsync:
             with all_running(run, run.contestants, fsync) as targets:
                 taken = compare(run, targets, run.options.commands, [pipeline], f"fsync {fsync}, ")

@@ -116,9 +116,10 @@ HashView::Entry HashView::random(Random& random) const {
   return {element.name, element.scalar()};
 }
 
-const ScoreIndex& HashTable::index() const {
+const ScoreIndex& HashTable::index(Order order) const {
   if (index_ == nullptr) {
     load_all();
+    order_ = order;
     std::vector<ScoreIndex::Entry> entries;
     entries.reserve(live);
     for (const Node* node = in_memory().first_from(0); node != nullptr;

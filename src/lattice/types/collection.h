@@ -1,13 +1,14 @@
-// Sets, hashes and sorted sets in memory: packed (see packed_elements.h) while they are small and
-// plain, a table from then on. Both are read through a view, passed by value, which does not tell
-// which it is; the order of elements is the order of insertion in the former and of hashes in the
-// latter.
+// Sets, hashes, sorted sets and lists in memory: packed (see packed_elements.h) while they are
+// small and plain, a table from then on. Both are read through a view, passed by value, which does
+// not tell which it is; the order of elements is the order of insertion in the former and of hashes
+// in the latter.
 //
 // The elements of a table (see table.h) are stored one by one. Those that have changed are marked
 // dirty; whoever changes a cell lists them. Reading a table may throw Unreadable.
 //
-// A sorted set is a hash whose values are scores. As a table it has an index of them from the first
-// time that somebody asks for their order until memory is short.
+// A sorted set is a hash whose values are scores, a list one whose fields are positions. As a table
+// each has an index of these from the first time that somebody asks for their order until memory is
+// short.
 //
 // A cell is where one rests: eight bytes. Changing a cell invalidates its views, except that what a
 // packed one held stays readable while a PackedElements::KeepReplaced exists.
@@ -73,9 +74,11 @@ using SetTable = Table<MemberCell>;
 struct HashTable : Table<ScalarCell> {
   std::size_t live = 0;  // fields that are there to a reader, cold ones included
 
-  // Of a sorted set: its index, which is made when there is none; then nothing is cold, so that
-  // what is has to be read.
-  const ScoreIndex& index() const;
+  // What the elements of a table with an index are in the order of.
+  enum class Order : std::uint8_t { kScores, kPositions };
+  // Of a sorted set or list: its index, which is made when there is none; then nothing is cold, so
+  // that what is has to be read. A table has one order always.
+  const ScoreIndex& index(Order order) const;
   // Null when there is none.
   const ScoreIndex* index_if_made() const { return index_.get(); }
 
@@ -98,14 +101,16 @@ struct HashTable : Table<ScalarCell> {
   }
 
  private:
-  static std::optional<double> score_of_live(const ScalarCell& cell) {
-    return cell.live() ? std::optional(score_of(cell.view())) : std::nullopt;
+  std::optional<double> score_of_live(const ScalarCell& cell) const {
+    if (!cell.live()) return std::nullopt;
+    return order_ == Order::kPositions ? 0 : score_of(cell.view());
   }
   static bool same(const std::optional<double>& a, const std::optional<double>& b) {
     return a == b && (!a || std::signbit(*a) == std::signbit(*b));
   }
 
   mutable std::unique_ptr<ScoreIndex> index_;
+  mutable Order order_ = Order::kScores;
 };
 
 template <typename Change>

@@ -96,8 +96,11 @@ const ScoreIndex::Entry& ScoreIndex::first_of(const Tree* tree) {
 
 // The child below which it is, or belongs.
 std::size_t ScoreIndex::child_for(const Inner& inner, double score, std::string_view name) {
-  const std::size_t behind = partition_point(
-      inner.used, [&](std::size_t i) { return !less(score, name, inner.firsts[i]); });
+  const auto from = [&](std::size_t i) { return !less(score, name, inner.firsts[i]); };
+  // Most of a list is at its ends, whose entries are in the processor's caches.
+  if (from(inner.used - std::size_t{1})) return inner.used - std::size_t{1};
+  if (inner.used > 1 && !from(1)) return 0;
+  const std::size_t behind = partition_point(inner.used, from);
   return behind == 0 ? 0 : behind - 1;
 }
 
@@ -195,8 +198,12 @@ ScoreIndex::Tree* ScoreIndex::insert_below(Tree* tree, const Entry& entry, bool 
 }
 
 ScoreIndex::Tree* ScoreIndex::insert_into_leaf(Leaf& leaf, const Entry& entry, bool at_end) {
-  const std::size_t at = partition_point(
-      leaf.used, [&](std::size_t i) { return !less(entry.score, entry.name(), leaf.entries[i]); });
+  const auto from = [&](std::size_t i) {
+    return !less(entry.score, entry.name(), leaf.entries[i]);
+  };
+  const std::size_t at = leaf.used == 0 || !from(0)         ? 0
+                         : from(leaf.used - std::size_t{1}) ? leaf.used
+                                                            : partition_point(leaf.used, from);
   const auto put = [&entry](Leaf& into, std::size_t place) {
     std::move_backward(into.entries + place, into.entries + into.used,
                        into.entries + into.used + 1);

@@ -1,6 +1,7 @@
 // The members of a large sorted set in the order of their scores, and of their names where those
-// are equal: a B-tree whose inner nodes know how many members are below each child, so that what
-// is at a rank, and what the rank of something is, takes a logarithmic number of steps.
+// are equal; and the elements of a large list, which all have the score 0 and positions for names:
+// a B-tree whose inner nodes know how many members are below each child, so that what is at a rank,
+// and what the rank of something is, takes a logarithmic number of steps.
 //
 // A member takes 16 bytes of it, and 23 or less with the room that leaves have to spare. It refers
 // to the nodes of the set's table (see table.h): whoever erases one takes it out of here before.
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -66,14 +68,17 @@ class ScoreIndex {
     }
   }
 
-  // Calls visit(score, name) for `count` entries from the rank `first` on, upwards or downwards;
-  // all of these ranks exist. Nothing may change meanwhile.
+  // Calls visit(entry) for `count` entries from the rank `first` on, upwards or downwards, until it
+  // returns false if it returns bool; all of these ranks exist. Nothing may change meanwhile.
   template <typename Visit>
   void visit(std::size_t first, std::size_t count, bool downwards, Visit visit) const {
     Cursor cursor(root_, first);
     for (; count > 0; --count) {
-      const Entry& entry = cursor.entry();
-      visit(entry.score, entry.name());
+      if constexpr (std::is_same_v<std::invoke_result_t<Visit, const Entry&>, bool>) {
+        if (!visit(cursor.entry())) return;
+      } else {
+        visit(cursor.entry());
+      }
       if (count > 1) downwards ? cursor.back() : cursor.forth();
     }
   }

@@ -39,8 +39,9 @@ class Members {
 std::vector<std::pair<double, std::string>> listed(const ScoreIndex& index, std::size_t first,
                                                    std::size_t count, bool downwards) {
   std::vector<std::pair<double, std::string>> out;
-  index.visit(first, count, downwards,
-              [&out](double score, std::string_view name) { out.emplace_back(score, name); });
+  index.visit(first, count, downwards, [&out](const ScoreIndex::Entry& entry) {
+    out.emplace_back(entry.score, entry.name());
+  });
   return out;
 }
 

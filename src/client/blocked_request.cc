@@ -1,0 +1,134 @@
+#include "client/blocked_request.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/blocking.h"
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+constexpr std::int64_t kPollUs = 200'000;
+
+bool takes_nothing(std::string_view reply) {
+  return reply == "*-1\r\n" || reply == "$-1\r\n" || reply == "_\r\n";
+}
+
+}  // namespace
+
+BlockedRequest::BlockedRequest(ShardThread& thread, OwnedRequest request,
+                               std::function<std::unique_ptr<RequestOptions>()> options, Done done)
+    : thread_(thread),
+      request_(std::move(request)),
+      options_(std::move(options)),
+      done_(std::move(done)),
+      timer_(thread.io()) {}
+
+BlockedRequest::~BlockedRequest() { end(); }
+
+void BlockedRequest::start() { attempt(); }
+
+void BlockedRequest::attempt() {
+  trying_ = true;
+  again_ = false;
+  OwnedRequest copy =
+      OwnedRequest::copy(*request_.command, request_.args, request_.resp3, request_.client);
+  copy.options = options_();
+  thread_.router().submit(std::move(copy), [weak = weak_from_this()](std::string reply) {
+    if (const auto self = weak.lock()) self->take(std::move(reply));
+  });
+}
+
+void BlockedRequest::take(std::string reply) {
+  trying_ = false;
+  if (!done_) return;
+  // What came to be there while it waits is of another type: it is not for it.
+  const bool not_for_it = ticket_ && reply.starts_with("-WRONGTYPE");
+  if (!takes_nothing(reply) && !not_for_it) return finish(std::move(reply));
+  if (last_) return finish(std::move(*last_));
+  if (!ticket_) return wait();
+  if (thread_.node().waiting_clients.failed(*ticket_, not_for_it) || again_) attempt();
+}
+
+// The first attempt was in vain. There may have been something since: once more.
+void BlockedRequest::wait() {
+  std::vector<std::string> keys;
+  for_each_key(*request_.command, request_.args,
+               [&keys](std::string_view key) { keys.emplace_back(key); });
+  ticket_ = thread_.node().waiting_clients.add(std::move(keys),
+                                               [&thread = thread_, weak = weak_from_this()] {
+                                                 thread.post([weak] {
+                                                   if (const auto self = weak.lock()) self->woken();
+                                                 });
+                                               });
+  polls_ = !has_replicas();
+  const std::int64_t timeout_ms = blocking_timeout_ms(*request_.command, request_.args);
+  if (timeout_ms > 0) deadline_us_ = thread_.clock().monotonic_us() + timeout_ms * 1'000;
+  on_timer();
+  if (done_ && !trying_) attempt();
+}
+
+bool BlockedRequest::has_replicas() const {
+  const NodeContext& node = thread_.node();
+  const cluster::ClusterMap& map = node.config.cluster;
+  bool all = true;
+  for_each_key(*request_.command, request_.args, [&](std::string_view key) {
+    const PartitionId partition = thread_.keyspaces().partition_of(key, map.partitions);
+    const auto keeps = [&node](const auto& nodes) {
+      return std::ranges::find(nodes, node.number) != nodes.end();
+    };
+    if (const auto* keyspace = thread_.keyspaces().of_partition(partition)) {
+      all = all && keeps(cluster::replicas_of(map, *keyspace, partition));
+    } else {
+      all = all && keeps(node.placement.replicas(partition));
+    }
+  });
+  return all;
+}
+
+void BlockedRequest::on_timer() {
+  const std::int64_t now_us = thread_.clock().monotonic_us();
+  if (deadline_us_ != 0 && now_us >= deadline_us_) return unblock({});
+  if (polls_ && !trying_ && ticket_) attempt();
+  if (!done_ || (deadline_us_ == 0 && !polls_)) return;
+  std::int64_t wait_us = polls_ ? kPollUs : deadline_us_ - now_us;
+  if (deadline_us_ != 0) wait_us = std::min(wait_us, deadline_us_ - now_us);
+  timer_.expires_after(std::chrono::microseconds(wait_us));
+  timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (self && !error && self->done_) self->on_timer();
+  });
+}
+
+void BlockedRequest::woken() {
+  if (!done_) return;
+  trying_ ? void(again_ = true) : attempt();
+}
+
+void BlockedRequest::unblock(std::string error) {
+  if (!done_) return;
+  std::string reply = !error.empty() ? std::move(error) : request_.resp3 ? "_\r\n" : "*-1\r\n";
+  // What an attempt under way takes must not be lost.
+  if (trying_) {
+    last_ = std::move(reply);
+  } else {
+    finish(std::move(reply));
+  }
+}
+
+void BlockedRequest::finish(std::string reply) {
+  const auto keep_alive = shared_from_this();
+  Done done = std::exchange(done_, nullptr);
+  end();
+  done(std::move(reply));
+}
+
+void BlockedRequest::end() {
+  done_ = nullptr;
+  timer_.cancel();
+  if (ticket_) thread_.node().waiting_clients.remove(*ticket_);
+  ticket_.reset();
+}
+
+}  // namespace even

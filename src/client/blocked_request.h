@@ -1,0 +1,62 @@
+// A request that waits until there is something for it to take (BLPOP and its like). It is executed
+// as any other; while it takes nothing, which its reply tells, it is executed again whenever
+// something has been put into one of its keys: by a command here, or by a record that came from
+// another node. That holds of keys of which this node has a replica; others are looked at several
+// times a second.
+//
+// Owned by its connection; on that one's thread.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/stream.h"
+#include "node/owned_request.h"
+#include "node/waiting_clients.h"
+
+namespace even {
+
+class ShardThread;
+
+class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
+ public:
+  using Done = std::move_only_function<void(std::string reply)>;
+
+  // `done` is called once, unless end() comes first. `options` makes those of an attempt; may
+  // return none.
+  BlockedRequest(ShardThread& thread, OwnedRequest request,
+                 std::function<std::unique_ptr<RequestOptions>()> options, Done done);
+  ~BlockedRequest();
+  void start();
+  // CLIENT UNBLOCK: with this in the place of the reply; as after its timeout when it is empty.
+  void unblock(std::string error);
+  // Nobody is left to reply to.
+  void end();
+
+ private:
+  void attempt();
+  void take(std::string reply);
+  void woken();
+  void wait();
+  void on_timer();
+  void finish(std::string reply);
+  bool has_replicas() const;  // of all of its keys
+
+  ShardThread& thread_;
+  const OwnedRequest request_;
+  const std::function<std::unique_ptr<RequestOptions>()> options_;
+  Done done_;
+  asio::steady_timer timer_;
+  std::int64_t deadline_us_ = 0;  // 0: none
+  std::optional<WaitingClients::Ticket> ticket_;
+  bool polls_ = false;
+  bool trying_ = false;
+  bool again_ = false;               // since the attempt under way began
+  std::optional<std::string> last_;  // the reply if that takes nothing
+};
+
+}  // namespace even

@@ -1,0 +1,77 @@
+#include "node/waiting_clients.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace even {
+namespace {
+
+// After which there may be something to take that was not there before.
+constexpr std::string_view kAdding[] = {"lpush",      "rpush",      "linsert",     "new",
+                                        "zadd",       "zincr",      "zunionstore", "zinterstore",
+                                        "zdiffstore", "zrangestore"};
+
+}  // namespace
+
+WaitingClients::Ticket WaitingClients::add(std::vector<std::string> keys,
+                                           std::function<void()> wake) {
+  const std::lock_guard lock(mutex_);
+  const Ticket ticket = next_++;
+  for (const std::string& key : keys) by_key_[key].insert(ticket);
+  waiters_[ticket] = {.keys = std::move(keys), .wake = std::move(wake)};
+  if (size_.fetch_add(1) == 0) wanted_.fetch_or(kAwaited);
+  return ticket;
+}
+
+bool WaitingClients::failed(Ticket ticket, bool pass_on) {
+  const std::lock_guard lock(mutex_);
+  Waiter& waiter = waiters_.at(ticket);
+  if (pass_on) {
+    for (const std::string& key : waiter.keys) wake_first(key, ticket);
+  }
+  if (std::exchange(waiter.again, false)) return true;
+  waiter.woken = false;
+  return false;
+}
+
+void WaitingClients::remove(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  const auto found = waiters_.find(ticket);
+  if (found == waiters_.end()) return;
+  const Waiter waiter = std::move(found->second);
+  waiters_.erase(found);
+  if (size_.fetch_sub(1) == 1) wanted_.fetch_and(~kAwaited);
+  for (const std::string& key : waiter.keys) {
+    const auto line = by_key_.find(std::string(key));
+    if (line == by_key_.end()) continue;  // it was named twice
+    line->second.erase(ticket);
+    if (line->second.empty()) {
+      by_key_.erase(line);
+    } else if (waiter.woken) {
+      wake_first(key, 0);
+    }
+  }
+}
+
+void WaitingClients::note(const KeyEvent& event) {
+  if (size_.load(std::memory_order_relaxed) == 0) return;
+  if (std::ranges::find(kAdding, event.name) == std::end(kAdding)) return;
+  const std::lock_guard lock(mutex_);
+  wake_first(event.key, 0);
+}
+
+// The first one whose ticket is beyond `behind`.
+void WaitingClients::wake_first(std::string_view key, Ticket behind) {
+  const auto line = by_key_.find(std::string(key));
+  if (line == by_key_.end()) return;
+  const auto first = line->second.upper_bound(behind);
+  if (first == line->second.end()) return;
+  Waiter& waiter = waiters_.at(*first);
+  if (std::exchange(waiter.woken, true)) {
+    waiter.again = true;
+  } else {
+    waiter.wake();
+  }
+}
+
+}  // namespace even

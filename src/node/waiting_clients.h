@@ -1,0 +1,65 @@
+// The clients of a node that wait for something to be put into one of the keys that they name
+// (BLPOP and its like), by key, in the order in which they began to wait. Whoever changes a key
+// tells; then the first one that waits for the key is woken, to try its command again.
+//
+// Who leaves after having been woken passes the word on to the next one, as there may be more.
+//
+// All calls from any thread.
+#pragma once
+
+#include <absl/container/btree_set.h>
+#include <absl/container/flat_hash_map.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "replica/key_events.h"
+
+namespace even {
+
+class WaitingClients {
+ public:
+  // Orders those who wait.
+  using Ticket = std::uint64_t;
+  // A bit of the events that a node's shards are to tell of (KeyEventFlag), set while anybody
+  // waits.
+  static constexpr std::uint32_t kAwaited = 1u << 31;
+
+  explicit WaitingClients(std::atomic<std::uint32_t>& wanted_events) : wanted_(wanted_events) {}
+
+  // One who waits, and is about to try: counts as woken. `wake` is called on any thread, and calls
+  // nothing of this.
+  Ticket add(std::vector<std::string> keys, std::function<void()> wake);
+  // One who was woken has tried in vain, and waits on. True: something has been put there in the
+  // meantime, try again. `pass_on`: what is there is not for it, but may be for those behind it.
+  bool failed(Ticket ticket, bool pass_on);
+  void remove(Ticket ticket);
+  // Of the shards' threads.
+  void note(const KeyEvent& event);
+
+  std::size_t size() const { return size_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Waiter {
+    std::vector<std::string> keys;
+    std::function<void()> wake;
+    bool woken = true;
+    bool again = false;  // since it was woken
+  };
+  void wake_first(std::string_view key, Ticket behind);
+
+  std::atomic<std::uint32_t>& wanted_;
+  std::atomic<std::size_t> size_{0};
+  std::mutex mutex_;  // of what follows
+  Ticket next_ = 1;
+  absl::flat_hash_map<Ticket, Waiter> waiters_;
+  absl::flat_hash_map<std::string, absl::btree_set<Ticket>> by_key_;
+};
+
+}  // namespace even

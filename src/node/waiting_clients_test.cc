@@ -1,0 +1,83 @@
+#include "node/waiting_clients.h"
+
+#include <gtest/gtest.h>
+
+namespace even {
+namespace {
+
+class WaitingClientsTest : public testing::Test {
+ protected:
+  // One that has tried in vain and waits.
+  WaitingClients::Ticket wait(std::vector<std::string> keys, const std::string& name) {
+    const auto ticket = clients.add(std::move(keys), [this, name] { woken.push_back(name); });
+    EXPECT_FALSE(clients.failed(ticket, false));
+    return ticket;
+  }
+  void push(std::string_view key) { clients.note({kListEvents, "rpush", key}); }
+  std::vector<std::string> take_woken() { return std::exchange(woken, {}); }
+
+  std::atomic<std::uint32_t> wanted{kEventsByKey};
+  WaitingClients clients{wanted};
+  std::vector<std::string> woken;
+};
+using Names = std::vector<std::string>;
+
+TEST_F(WaitingClientsTest, TheFirstThatWaitsForAKeyIsWokenAndTheNextWhenItLeaves) {
+  const auto a = wait({"k", "other"}, "a");
+  const auto b = wait({"k"}, "b");
+  push("nobody's");
+  EXPECT_EQ(take_woken(), Names{});
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"a"});
+  clients.remove(a);
+  EXPECT_EQ(take_woken(), Names{"b"});
+  EXPECT_FALSE(clients.failed(b, false));
+  push("other");
+  EXPECT_EQ(take_woken(), Names{});
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"b"});
+}
+
+TEST_F(WaitingClientsTest, OneWhoLeavesUnaskedWakesNobody) {
+  const auto a = wait({"k"}, "a");
+  wait({"k"}, "b");
+  clients.remove(a);
+  EXPECT_EQ(take_woken(), Names{});
+}
+
+TEST_F(WaitingClientsTest, WhatComesWhileOneTriesIsNotMissed) {
+  const auto a = wait({"k"}, "a");
+  push("k");
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"a"});
+  EXPECT_TRUE(clients.failed(a, false));
+  EXPECT_FALSE(clients.failed(a, false));
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"a"});
+}
+
+TEST_F(WaitingClientsTest, WhatIsNotForOneMayBeForTheNext) {
+  const auto a = wait({"k"}, "a");
+  wait({"k"}, "b");
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"a"});
+  EXPECT_FALSE(clients.failed(a, true));
+  EXPECT_EQ(take_woken(), Names{"b"});
+}
+
+TEST_F(WaitingClientsTest, ShardsTellOfKeysWhileSomebodyWaitsAndOfWhatIsAddedOnly) {
+  EXPECT_EQ(wanted, kEventsByKey);
+  const auto a = wait({"k", "k"}, "a");
+  EXPECT_EQ(wanted, kEventsByKey | WaitingClients::kAwaited);
+  clients.note({kListEvents, "lpop", "k"});
+  clients.note({kGenericEvents, "del", "k"});
+  EXPECT_EQ(take_woken(), Names{});
+  clients.note({kSortedSetEvents, "zadd", "k"});
+  EXPECT_EQ(take_woken(), Names{"a"});
+  clients.remove(a);
+  EXPECT_EQ(clients.size(), 0u);
+  EXPECT_EQ(wanted, kEventsByKey);
+}
+
+}  // namespace
+}  // namespace even

@@ -1,0 +1,203 @@
+"""Commands that wait for something to take: on one node, on three, across a cut, and in strong keyspaces."""
+
+import threading
+
+import pytest
+import redis
+
+from even_cluster import until
+
+
+class Call:
+    """A command on a connection and thread of its own."""
+
+    def __init__(self, node, *words, **options):
+        self.client = node.client(**options)
+        self.id = self.client.client_id()
+        self.reply = self.error = None
+        self.done = threading.Event()
+        self.connection = self.client.connection_pool.get_connection("_")
+        self.thread = threading.Thread(target=self.run, args=words, daemon=True)
+        self.thread.start()
+
+    def run(self, *words):
+        try:
+            self.connection.send_command("CLIENT", "ID")
+            self.id = self.connection.read_response()
+            self.connection.send_command(*words)
+            self.reply = self.connection.read_response()
+        except redis.RedisError as error:
+            self.error = error
+        self.done.set()
+
+    def wait(self):
+        assert self.done.wait(30)
+        if self.error:
+            raise self.error
+        return self.reply
+
+
+def blocked(client):
+    return client.info("clients")["blocked_clients"]
+
+
+def waiting(node, *words, clients=1, **options):
+    """A call that waits by now; `clients`: how many do on that node then."""
+    call = Call(node, *words, **options)
+    with node.client() as client:
+        until("it waits", lambda: blocked(client) == clients)
+    return call
+
+
+def test_a_client_is_woken_by_a_push_on_any_node_by_a_transaction_and_by_a_record(cluster):
+    a, b = cluster["n1"], cluster["n2"]
+    with a.client() as here, b.client() as there:
+        call = waiting(a, "BLPOP", "k1", "k2", "k3", 0)
+        here.rpush("k2", "x", "y")
+        assert call.wait() == ["k2", "x"]
+        call = waiting(a, "BRPOP", "j1", "j2", 0)
+        there.rpush("j2", "from the other node")
+        assert call.wait() == ["j2", "from the other node"]
+        call = waiting(a, "BLMOVE", "{m}from", "{m}to", "LEFT", "RIGHT", 0)
+        with here.pipeline() as pipeline:
+            pipeline.rpush("{m}from", "a", "b")
+            pipeline.set("{m}other", "1")
+            pipeline.execute()
+        assert call.wait() == "a"
+        assert here.lrange("{m}to", 0, -1) == ["a"]
+        call = waiting(a, "BZPOPMIN", "z", 0)
+        there.zadd("z", {"m": 2, "n": 1})
+        assert call.wait() == ["z", "n", "1"]
+        call = waiting(a, "BLMPOP", 0, 1, "l", "RIGHT", "COUNT", 5)
+        there.rpush("l", 1, 2, 3)
+        assert call.wait() == ["l", ["3", "2", "1"]]
+        assert blocked(here) == 0
+
+
+def test_clients_are_served_in_the_order_in_which_they_wait(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    calls = [waiting(node, "BLPOP", "queue", 0, clients=i + 1) for i in range(6)]
+    with node.client() as client:
+        client.rpush("queue", *range(4))
+        assert [call.wait() for call in calls[:4]] == [["queue", str(i)] for i in range(4)]
+        client.rpush("queue", 4)
+        assert calls[4].wait() == ["queue", "4"]
+        # Of another type: not for it.
+        client.zadd("queue", {"m": 1})
+        assert client.zpopmin("queue") == [("m", 1)]
+        client.lpush("queue", 5)
+        assert calls[5].wait() == ["queue", "5"]
+        assert client.exists("queue") == 0
+
+
+def test_a_wait_ends_with_its_timeout_or_when_it_is_told_to(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    with node.client() as client:
+        assert client.blpop("nothing", timeout=0.05) is None
+        call = waiting(node, "BLPOP", "k", 0)
+        assert client.execute_command("CLIENT", "UNBLOCK", call.id) == 1
+        assert call.wait() is None
+        call = waiting(node, "BLMOVE", "k", "l", "LEFT", "LEFT", 0)
+        assert client.execute_command("CLIENT", "UNBLOCK", call.id, "ERROR") == 1
+        with pytest.raises(redis.ResponseError, match="UNBLOCKED"):
+            call.wait()
+        assert client.execute_command("CLIENT", "UNBLOCK", call.id) == 0
+
+
+@pytest.mark.parametrize("resp3", [False, True])
+def test_no_reply_is_null_in_both_protocols_and_what_is_behind_it_waits(make_cluster, resp3):
+    node = make_cluster(nodes=1)["n1"]
+    with node.client() as client:
+        socket = client.connection_pool.get_connection("_")._sock
+        nothing = "_\r\n" if resp3 else "*-1\r\n"
+        expected = ""
+        if resp3:
+            socket.sendall(b"HELLO 3\r\n")
+            until("it speaks RESP3", lambda: b"modules" in socket.recv(4096))
+        for words in ("BLPOP k 0.02", "BLMOVE k l LEFT LEFT 0.02", "BZMPOP 0.02 1 k MIN", "BRPOP k 0.05"):
+            socket.sendall(f"{words}\r\nECHO x\r\n".encode())
+            expected += nothing + "$1\r\nx\r\n"
+        replies = ""
+        while len(replies) < len(expected):
+            replies += socket.recv(4096).decode()
+        assert replies == expected
+
+
+def test_who_has_gone_takes_nothing(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    call = waiting(node, "BLPOP", "k", 0)
+    call.connection._sock.shutdown(2)
+    with node.client() as client:
+        until("it is noticed", lambda: blocked(client) == 0)
+        client.rpush("k", "x")
+        assert client.lrange("k", 0, -1) == ["x"]
+        # Nor does one that may not wait.
+        pipeline = client.pipeline()
+        pipeline.blpop("nothing", timeout=0)
+        pipeline.rpush("k", "y")
+        assert pipeline.execute() == [None, 2]
+
+
+def consume(node, key, taken, lock, stop):
+    with node.client() as client:
+        while not stop.is_set():
+            if item := client.blpop(key, timeout=0.3):
+                with lock:
+                    taken.append(item[1])
+
+
+def test_consumers_on_all_nodes_take_all_there_is_from_a_strong_queue_once(cluster):
+    with cluster["n1"].client() as client:
+        client.execute_command("EVEN.KEYSPACE", "CREATE", "queues", "PREFIX", "q:", "MODE", "STRONG")
+
+        def served():
+            try:
+                return client.llen("q:jobs") == 0
+            except redis.ResponseError:
+                return False
+        until("the keyspace serves", served)
+        taken, lock, stop = [], threading.Lock(), threading.Event()
+        consumers = [threading.Thread(target=consume, args=(node, "q:jobs", taken, lock, stop)) for node in cluster for _ in range(2)]
+        for consumer in consumers:
+            consumer.start()
+        for i in range(150):
+            client.rpush("q:jobs", i)
+        until("all are taken", lambda: len(taken) >= 150)
+        stop.set()
+        for consumer in consumers:
+            consumer.join()
+        assert sorted(taken, key=int) == [str(i) for i in range(150)]
+
+
+def test_consumers_on_both_sides_of_a_cut_lose_nothing(cluster):
+    """In an eventual keyspace an element may be taken twice, by both sides of a cut; none is lost."""
+    taken, lock, stop = [], threading.Lock(), threading.Event()
+    consumers = [threading.Thread(target=consume, args=(cluster[name], "jobs", taken, lock, stop)) for name in ("n1", "n3")]
+    with cluster["n1"].client() as a, cluster["n3"].client() as b:
+        a.rpush("jobs", *(f"before{i}" for i in range(20)))
+        cluster.wait_converged()
+        cluster.isolate("n3")
+        for consumer in consumers:
+            consumer.start()
+        for i in range(40):
+            a.rpush("jobs", f"a{i}")
+            b.rpush("jobs", f"b{i}")
+        pushed = {f"before{i}" for i in range(20)} | {f"{side}{i}" for side in "ab" for i in range(40)}
+        until("both sides have nothing left", lambda: a.llen("jobs") == 0 == b.llen("jobs"))
+        cluster.rejoin("n3")
+        until("all are taken", lambda: set(taken) == pushed)
+        stop.set()
+        for consumer in consumers:
+            consumer.join()
+        cluster.wait_converged()
+        assert a.llen("jobs") == 0
+        assert all(taken.count(element) == 1 for element in pushed if not element.startswith("before"))
+
+
+def test_a_queue_whose_key_the_node_does_not_hold_is_looked_at(make_cluster):
+    cluster = make_cluster(nodes=3, replicas=1, partitions=16)
+    with cluster["n1"].client() as client:
+        calls = [waiting(cluster["n1"], "BLPOP", f"k{i}", 0, clients=i + 1) for i in range(6)]
+        for i in range(6):
+            client.rpush(f"k{i}", "x")
+        assert [call.wait() for call in calls] == [[f"k{i}", "x"] for i in range(6)]
