@@ -114,7 +114,10 @@ Result<Wanted> read_options(Args args, std::size_t first) {
 Result<> check_levels(const cluster::Keyspace& keyspace) {
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
-      if (level.kind == Kind::kOne || level.kind == Kind::kDefault) continue;
+      if (level.kind == Kind::kOne || level.kind == Kind::kDefault ||
+          level.kind == Kind::kSession) {
+        continue;
+      }
       if (is_quorum(level)) {
         if (const auto replicas = replicas_of(level, keyspace.replicas); !replicas) {
           return fail(replicas.error().message);
@@ -123,7 +126,7 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
       }
       return fail(
           fmt::format("CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
-                      "TWO, THREE, numbers, QUORUM and ALL; MODE STRONG has more",
+                      "TWO, THREE, numbers, QUORUM, ALL and SESSION; MODE STRONG has more",
                       cluster::to_string(level)));
     }
     return {};

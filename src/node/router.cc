@@ -91,11 +91,11 @@ std::string refusal_of_eventual(const RequestOptions& options) {
   }
   using Kind = cluster::Level::Kind;
   if (options.level.kind == Kind::kDefault || options.level.kind == Kind::kOne) return {};
-  if (is_quorum(options.level)) return {};
+  if (is_quorum(options.level) || options.level.kind == Kind::kSession) return {};
   return fmt::format(
       "-CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, TWO, THREE, "
-      "numbers, QUORUM and ALL; a strong keyspace (EVEN.KEYSPACE CREATE ... MODE STRONG) has "
-      "more\r\n",
+      "numbers, QUORUM, ALL and SESSION; a strong keyspace (EVEN.KEYSPACE CREATE ... MODE STRONG) "
+      "has more\r\n",
       cluster::to_string(options.level));
 }
 
@@ -209,8 +209,11 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
     std::string refusal = refusal_of_eventual(*request.options);
     if (!refusal.empty()) return sink(std::move(refusal));
     const bool elsewhere = route.where == Route::Where::kOtherNodes && !request.about_all();
-    if (is_quorum(request.options->level) && !elsewhere &&
-        route.where != Route::Where::kSeveralGroups) {
+    const bool here = !elsewhere && route.where != Route::Where::kSeveralGroups;
+    if (here && request.options->session) {
+      return thread_.sessions().submit(std::move(request), std::move(sink));
+    }
+    if (here && is_quorum(request.options->level)) {
       return thread_.quorum().submit(std::move(request), std::move(sink));
     }
   }

@@ -40,6 +40,7 @@
 #include "node/quorum_requests.h"
 #include "node/rate_meter.h"
 #include "node/router.h"
+#include "node/session_requests.h"
 #include "node/strong_requests.h"
 #include "peer/forwarder.h"
 #include "peer/peer_hub.h"
@@ -107,6 +108,7 @@ class ShardThread {
   Forwarder& forwarder() { return forwarder_; }
   StrongRequests& strong() { return strong_; }
   QuorumRequests& quorum() { return quorum_; }
+  SessionRequests& sessions() { return sessions_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
@@ -215,6 +217,7 @@ class ShardThread {
   Forwarder forwarder_;
   StrongRequests strong_;
   QuorumRequests quorum_{*this};
+  SessionRequests sessions_{*this};
   Subscriptions subscriptions_;
   Publisher publisher_;
   PeerHub peers_;
