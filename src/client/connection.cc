@@ -490,6 +490,16 @@ void Connection::forget_session() {
   used_untracked_ = used_elsewhere_untracked_ = false;
 }
 
+bool Connection::is_fresh(const Command& command, Args args, const RequestOptions& options) const {
+  if (options.level.kind != cluster::Level::Kind::kBounded || options.session ||
+      !options.once.empty() || command.scope != Scope::kKeys || (command.flags & kWrite) != 0 ||
+      thread_.lease().lent()) {
+    return false;
+  }
+  return thread_.bounded().is_fresh(partitions_of(command, args, thread_.node().placement),
+                                    options.level.number);
+}
+
 bool Connection::execute_in_session(const Command& command, Args args,
                                     const RequestOptions& options, const Lookup* lookup) {
   using Kind = cluster::Level::Kind;
@@ -500,13 +510,8 @@ bool Connection::execute_in_session(const Command& command, Args args,
       shard.any_cold() || shard.lists_much(command, args)) {
     return false;
   }
-  absl::InlinedVector<PartitionId, 4> partitions;
-  for_each_key(command, args, [&](std::string_view key) {
-    partitions.push_back(thread_.node().placement.partition_of(key));
-  });
-  std::ranges::sort(partitions);
-  const auto rest = std::ranges::unique(partitions);
-  partitions.erase(rest.begin(), rest.end());
+  const std::vector<PartitionId> partitions =
+      partitions_of(command, args, thread_.node().placement);
   if (options.in_session && !shard.has_seen(reach_->of(partitions))) return false;
   replies_.hold_until(
       shard.execute(command, args, session_.resp3, replies_.tail(), {}, {}, lookup));
@@ -535,6 +540,9 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
       executed_here_ = true;
       return Block::kNone;
     }
+  }
+  if (wanted && route.where == Route::Where::kHere && is_fresh(command, args, *wanted)) {
+    wanted.reset();
   }
   const bool here = route.where == Route::Where::kHere && !wanted;
   if (command.scope == Scope::kAll && thread_.node().replaying > 0) {

@@ -154,6 +154,8 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   void add_session(std::unique_ptr<RequestOptions>& options, const AsksForSession& asks);
   AsksForSession asks_of(const Command& command, Args args, bool writes,
                          const RequestOptions* options) const;
+  // Whether a request at BOUNDED can be executed as one at ONE.
+  bool is_fresh(const Command& command, Args args, const RequestOptions& options) const;
   // Executes a request of a session at once, if all that it takes is here. False: not so.
   bool execute_in_session(const Command& command, Args args, const RequestOptions& options,
                           const Lookup* lookup);

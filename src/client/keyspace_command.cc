@@ -118,16 +118,20 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
           level.kind == Kind::kSession) {
         continue;
       }
+      if (level.kind == Kind::kBounded) {
+        if (keyspace.write.kind != Kind::kBounded) continue;
+        return fail("CONSISTENCY BOUNDED is a level of reads: a write has no age");
+      }
       if (is_quorum(level)) {
         if (const auto replicas = replicas_of(level, keyspace.replicas); !replicas) {
           return fail(replicas.error().message);
         }
         continue;
       }
-      return fail(
-          fmt::format("CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
-                      "TWO, THREE, numbers, QUORUM, ALL and SESSION; MODE STRONG has more",
-                      cluster::to_string(level)));
+      return fail(fmt::format(
+          "CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
+          "TWO, THREE, numbers, QUORUM, ALL, SESSION and BOUNDED ms; MODE STRONG has more",
+          cluster::to_string(level)));
     }
     return {};
   }

@@ -84,7 +84,7 @@ class GroupOfKeys {
 };
 
 // What an eventual keyspace cannot do for a request; empty: it can do all that is asked for.
-std::string refusal_of_eventual(const RequestOptions& options) {
+std::string refusal_of_eventual(const RequestOptions& options, bool writes) {
   if (!options.once.empty()) {
     return "-ERR EVEN.ONCE is for keys of strong keyspaces so far: EVEN.KEYSPACE CREATE makes "
            "one\r\n";
@@ -92,9 +92,14 @@ std::string refusal_of_eventual(const RequestOptions& options) {
   using Kind = cluster::Level::Kind;
   if (options.level.kind == Kind::kDefault || options.level.kind == Kind::kOne) return {};
   if (is_quorum(options.level) || options.level.kind == Kind::kSession) return {};
+  if (options.level.kind == Kind::kBounded) {
+    if (!writes) return {};
+    return "-CONSISTENCY BOUNDED is a level of reads: a write has no age\r\n";
+  }
   return fmt::format(
       "-CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, TWO, THREE, "
-      "numbers, QUORUM, ALL and SESSION; a strong keyspace (EVEN.KEYSPACE CREATE ... MODE STRONG) "
+      "numbers, QUORUM, ALL, SESSION and BOUNDED ms; a strong keyspace (EVEN.KEYSPACE CREATE ... "
+      "MODE STRONG) "
       "has more\r\n",
       cluster::to_string(options.level));
 }
@@ -206,7 +211,7 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
   if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
   const Route route = this->route(request);
   if (request.options && route.where != Route::Where::kStrong) {
-    std::string refusal = refusal_of_eventual(*request.options);
+    std::string refusal = refusal_of_eventual(*request.options, request.writes());
     if (!refusal.empty()) return sink(std::move(refusal));
     const bool elsewhere = route.where == Route::Where::kOtherNodes && !request.about_all();
     const bool here = !elsewhere && route.where != Route::Where::kSeveralGroups;
@@ -215,6 +220,9 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
     }
     if (here && is_quorum(request.options->level)) {
       return thread_.quorum().submit(std::move(request), std::move(sink));
+    }
+    if (here && request.options->level.kind == cluster::Level::Kind::kBounded) {
+      return thread_.bounded().submit(std::move(request), std::move(sink));
     }
   }
   switch (route.where) {

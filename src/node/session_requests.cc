@@ -11,6 +11,12 @@
 namespace even {
 namespace {
 
+void make_set(std::vector<PartitionId>& partitions) {
+  std::ranges::sort(partitions);
+  const auto rest = std::ranges::unique(partitions);
+  partitions.erase(rest.begin(), rest.end());
+}
+
 // What the node lacks of what a session has seen; empty: nothing.
 std::string lacking(ShardThread& owner, const PartitionReach& reach) {
   for (const auto& [id, wanted] : reach) {
@@ -29,16 +35,23 @@ std::string lacking(ShardThread& owner, const PartitionReach& reach) {
 
 }  // namespace
 
+std::vector<PartitionId> partitions_of(const Command& command, Args args,
+                                       const cluster::Placement& placement) {
+  std::vector<PartitionId> partitions;
+  for_each_key(command, args,
+               [&](std::string_view key) { partitions.push_back(placement.partition_of(key)); });
+  make_set(partitions);
+  return partitions;
+}
+
 std::vector<PartitionId> partitions_of(const OwnedRequest& request,
                                        const cluster::Placement& placement) {
   std::vector<PartitionId> partitions;
   request.for_each_part([&](const OwnedRequest& part) {
-    for_each_key(*part.command, part.args,
-                 [&](std::string_view key) { partitions.push_back(placement.partition_of(key)); });
+    const std::vector<PartitionId> more = partitions_of(*part.command, part.args, placement);
+    partitions.insert(partitions.end(), more.begin(), more.end());
   });
-  std::ranges::sort(partitions);
-  const auto rest = std::ranges::unique(partitions);
-  partitions.erase(rest.begin(), rest.end());
+  make_set(partitions);
   return partitions;
 }
 

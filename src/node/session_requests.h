@@ -22,6 +22,8 @@ namespace even {
 class ShardThread;
 
 // Of the keys of a request to eventual keyspaces, ascending.
+std::vector<PartitionId> partitions_of(const Command& command, Args args,
+                                       const cluster::Placement& placement);
 std::vector<PartitionId> partitions_of(const OwnedRequest& request,
                                        const cluster::Placement& placement);
 

@@ -34,6 +34,7 @@
 #include "env/random.h"
 #include "net/busy_polling.h"
 #include "net/client_poller.h"
+#include "node/bounded_requests.h"
 #include "node/lease.h"
 #include "node/node_context.h"
 #include "node/publisher.h"
@@ -109,6 +110,7 @@ class ShardThread {
   StrongRequests& strong() { return strong_; }
   QuorumRequests& quorum() { return quorum_; }
   SessionRequests& sessions() { return sessions_; }
+  BoundedRequests& bounded() { return bounded_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
@@ -218,6 +220,7 @@ class ShardThread {
   StrongRequests strong_;
   QuorumRequests quorum_{*this};
   SessionRequests sessions_{*this};
+  BoundedRequests bounded_{*this};
   Subscriptions subscriptions_;
   Publisher publisher_;
   PeerHub peers_;

@@ -70,7 +70,7 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   owned.within = request.within;
   owned.of_peer = true;
   if (request.session.empty()) {
-    if (is_quorum(request.level)) {
+    if (is_quorum(request.level) || request.level.kind == cluster::Level::Kind::kBounded) {
       owned.options = std::make_unique<RequestOptions>();
       owned.options->level = request.level;
     }

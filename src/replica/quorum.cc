@@ -288,7 +288,7 @@ void Quorum::tick() {
       continue;
     }
     // What has been heard of and not come is not there, nor is what this node's log does not have.
-    std::size_t count = fewest(call);
+    std::size_t count = call.here ? 0 : fewest(call);
     if (call.count > 0 && !call.wait.synced_here && !has(call)) {
       count = std::min(count, call.count - 1);
     }

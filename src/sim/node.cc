@@ -313,8 +313,7 @@ void Node::add_backup() {
   run_.event("n{} is backed up", number);
   Backup backup{rows.rows(), shards()};
   // Positions in a log that is not in it.
-  backup.rows.erase(backup.rows.lower_bound("\xff\xff"),
-                    backup.rows.lower_bound("\xff\xff\xff"));
+  backup.rows.erase(backup.rows.lower_bound("\xff\xff"), backup.rows.lower_bound("\xff\xff\xff"));
   backups_.push_back(std::move(backup));
 }
 
@@ -579,7 +578,10 @@ void Node::replied(const WaitingReply& reply) {
   if (reply.error) {
     run_.event("client {} gets {}", reply.client, *reply.error);
   } else {
-    for (const auto& [partition, dot] : reply.made) run_.oracle.acknowledged(partition, dot);
+    for (const auto& [partition, dot] : reply.made) {
+      run_.oracle.acknowledged(partition, dot);
+      run_.acknowledged(partition, dot);
+    }
     run_.event("client {} gets {:016x}", reply.client, hash64(reply.text));
   }
   callbacks_.replied(reply.client);
