@@ -490,10 +490,15 @@ void Connection::forget_session() {
   used_untracked_ = used_elsewhere_untracked_ = false;
 }
 
+void Connection::count_level(const RequestOptions* options) {
+  if (options == nullptr || options->level.kind == cluster::Level::Kind::kDefault) return;
+  ++thread_.traffic().at_level[static_cast<std::size_t>(options->level.kind)];
+}
+
 bool Connection::is_fresh(const Command& command, Args args, const RequestOptions& options) const {
   if (options.level.kind != cluster::Level::Kind::kBounded || options.session ||
       !options.once.empty() || command.scope != Scope::kKeys || (command.flags & kWrite) != 0 ||
-      thread_.lease().lent()) {
+      thread_.shard().any_cold() || thread_.lease().lent()) {
     return false;
   }
   return thread_.bounded().is_fresh(partitions_of(command, args, thread_.node().placement),
@@ -538,10 +543,12 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     if (replies_.has_open_slots()) return Block::kSlots;
     if (execute_in_session(command, args, *wanted, lookup)) {
       executed_here_ = true;
+      count_level(wanted.get());
       return Block::kNone;
     }
   }
   if (wanted && route.where == Route::Where::kHere && is_fresh(command, args, *wanted)) {
+    count_level(wanted.get());
     wanted.reset();
   }
   const bool here = route.where == Route::Where::kHere && !wanted;
@@ -584,6 +591,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   ++pending_;
   pending_bytes_ += bytes;
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  count_level(wanted.get());
   request.options = std::move(wanted);
   thread_.router().submit(std::move(request), [weak = weak_from_this(), slot, entry = last_command_,
                                                bytes](std::string reply) {
@@ -673,6 +681,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     add_session(request.options, asks);
     used_untracked_ |= !reach_;
   }
+  count_level(request.options.get());
   thread_.router().submit(std::move(request),
                           [weak = weak_from_this(), wanted = replies_wanted(),
                            execution = std::move(execution)](std::string reply) mutable {

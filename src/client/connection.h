@@ -156,6 +156,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
                          const RequestOptions* options) const;
   // Whether a request at BOUNDED can be executed as one at ONE.
   bool is_fresh(const Command& command, Args args, const RequestOptions& options) const;
+  void count_level(const RequestOptions* options);
   // Executes a request of a session at once, if all that it takes is here. False: not so.
   bool execute_in_session(const Command& command, Args args, const RequestOptions& options,
                           const Lookup* lookup);

@@ -88,6 +88,7 @@ void BoundedRequests::freshen(ShardThread& owner, const Call& call, const Share&
   if (owner.shard().is_fresh(share.partitions, call.since_us)) return answer(false);
   if (!reaches_all(owner, share.partitions)) return answer(true);
   const std::size_t others = owner.node().placement.replicas(share.partitions.front()).size() - 1;
+  ++owner.bounded().questions_;
   auto answered = std::make_shared<decltype(answer)>(std::move(answer));
   owner.shard().freshen(
       share.partitions, call.deadline_us,
@@ -107,6 +108,7 @@ void BoundedRequests::ask_for_help(CallPointer call) {
     const NodeNumber helper = call->helpers.back();
     call->helpers.pop_back();
     if (!thread_.peers().up(helper)) continue;
+    ++handed_on_;
     return thread_.forwarder().forward(helper, call->request, [this, call](std::string reply) {
       const bool refused = reply.starts_with("-STALE ") || reply.starts_with("-TRYAGAIN ");
       refused ? ask_for_help(call) : call->sink(std::move(reply));

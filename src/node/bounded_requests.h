@@ -25,6 +25,9 @@ class BoundedRequests {
   void submit(OwnedRequest request, ReplySink sink);
   // Whether this node's shard of this thread is fresh enough at once.
   bool is_fresh(const std::vector<PartitionId>& partitions, std::uint32_t bound_ms) const;
+  // That have been put to other replicas; reads that were given to another node.
+  std::uint64_t questions() const { return questions_; }
+  std::uint64_t handed_on() const { return handed_on_; }
 
  private:
   struct Share {
@@ -55,6 +58,8 @@ class BoundedRequests {
   std::string refusal(const Call& call) const;
 
   ShardThread& thread_;
+  std::uint64_t questions_ = 0;  // of this thread's shard
+  std::uint64_t handed_on_ = 0;
 };
 
 }  // namespace even

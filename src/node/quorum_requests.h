@@ -5,6 +5,7 @@
 // keys' partitions (replica/quorum.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -25,6 +26,10 @@ class ShardThread;
 // long.
 inline constexpr std::int64_t kDefaultDeadlineMs = 5'000;
 inline constexpr std::int64_t kForwardedDeadlineMs = 4'000;
+
+// Of each kind of level.
+using RequestsAtLevel =
+    std::array<std::uint64_t, static_cast<std::size_t>(cluster::Level::Kind::kLinearizable) + 1>;
 
 // Whether the level is about numbers of replicas. ONE is not: it asks for nothing.
 bool is_quorum(cluster::Level level);

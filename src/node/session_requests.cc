@@ -131,6 +131,7 @@ void SessionRequests::await(const CallPointer& call) {
 void SessionRequests::await_share(ShardThread& owner, const Share& share, std::int64_t deadline_us,
                                   std::move_only_function<void(std::string lacking)> answer) {
   if (owner.shard().has_seen(share.reach)) return answer({});
+  ++owner.sessions().waits_;  // of its shard
   auto answered = std::make_shared<decltype(answer)>(std::move(answer));
   owner.shard().await_here(share.reach, deadline_us, [&owner, &share, answered](std::size_t here) {
     (*answered)(here > 0 ? std::string() : lacking(owner, share.reach));

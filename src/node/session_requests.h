@@ -33,6 +33,8 @@ class SessionRequests {
 
   // The request's options have a session. Replies by its deadline.
   void submit(OwnedRequest request, ReplySink sink);
+  // How often this thread's shard had to be waited for.
+  std::uint64_t waits() const { return waits_; }
 
  private:
   // Partitions that one shard owns, ascending, and what the session has seen of them.
@@ -65,6 +67,7 @@ class SessionRequests {
   void on_owner(ShardId shard, Task task);
 
   ShardThread& thread_;
+  std::uint64_t waits_ = 0;
 };
 
 }  // namespace even

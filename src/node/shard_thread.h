@@ -57,6 +57,8 @@ struct ClientTraffic {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::map<std::string, std::uint64_t, std::less<>> errors;  // replied, by their code
+  // Requests that had another level than that of everything, by its kind.
+  RequestsAtLevel at_level{};
   RateMeter commands_rate;
   RateMeter input_rate;
   RateMeter output_rate;
