@@ -481,3 +481,23 @@ def test_bounded_reads_of_other_nodes_keys(make_cluster):
             for node in cluster:
                 with node.client() as client:
                     assert at(client, "BOUNDED 0", "MGET", *keys[:10]) == [str(turn)] * 10
+
+
+def metric(node, name):
+    text = node.http("/metrics")[1]
+    return float(next(line for line in text.splitlines() if line.startswith(name + " ")).split()[-1])
+
+
+def test_what_is_counted(slow):
+    three = slow["n3"]
+    visitor = Visitor()
+    visitor.at(slow["n1"], "SET", "k", "v")
+    visitor.at(three, "GET", "k")
+    with three.client() as client:
+        # n2 cannot be reached, so n1 is asked, which reaches all.
+        assert at(client, "BOUNDED 0", "GET", "k") == "v"
+    assert metric(three, 'even_requests_at_level_total{level="session"}') == 1
+    assert metric(three, 'even_requests_at_level_total{level="bounded"}') == 1
+    assert metric(three, "even_session_waits_total") == 1
+    assert metric(three, "even_bounded_handed_on_total") == 1
+    assert metric(slow["n1"], "even_bounded_questions_total") == 1
