@@ -426,6 +426,22 @@ def test_who_cannot_know_asks_somebody_who_does(sessions):
             assert at(three, "BOUNDED 0", "GET", f"k:{number}") == str(number)
 
 
+def test_what_another_node_has_shown_is_in_the_session(sessions):
+    """n3 cannot reach n2, so n1 reads in its place, which has what n3 has not."""
+    with sessions["n2"].client() as two, sessions["n3"].client() as three:
+        for a, b in (("n2", "n3"), ("n3", "n2")):
+            sessions.link(a, b, "DOWN")
+        until("the link is down", lambda: linked(sessions["n3"]) == 1)
+        assert token_of(three)
+        behind = 0
+        for number in range(5):
+            two.set(f"k:{number}", "v")
+            assert at(three, "BOUNDED 0", "GET", f"k:{number}") == "v"
+            behind += at(three, "ONE", "GET", f"k:{number}") is None
+            assert at(three, "SESSION", "GET", f"k:{number}") == "v"
+        assert behind > 0  # else this shows nothing
+
+
 def test_what_may_be_too_old_is_refused(sessions):
     assert keyspace(sessions["n1"], "CREATE", "prices", "PREFIX", "p:", "READ", "BOUNDED", 1000) == "OK"
     with Refusal("CONSISTENCY", "BOUNDED is a level of reads"):

@@ -99,7 +99,11 @@ void BoundedRequests::answered(const CallPointer& call) {
   if (--call->missing > 0) return;
   if (call->stale) return ask_for_help(call);
   OwnedRequest request = std::move(call->request);
-  request.options.reset();
+  if (request.options->session) {
+    request.options->level = {};  // what it shows is noted
+  } else {
+    request.options.reset();
+  }
   thread_.router().submit(std::move(request), std::move(call->sink), false);
 }
 

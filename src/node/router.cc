@@ -215,14 +215,14 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
     if (!refusal.empty()) return sink(std::move(refusal));
     const bool elsewhere = route.where == Route::Where::kOtherNodes && !request.about_all();
     const bool here = !elsewhere && route.where != Route::Where::kSeveralGroups;
+    if (here && request.options->level.kind == cluster::Level::Kind::kBounded) {
+      return thread_.bounded().submit(std::move(request), std::move(sink));
+    }
     if (here && request.options->session) {
       return thread_.sessions().submit(std::move(request), std::move(sink));
     }
     if (here && is_quorum(request.options->level)) {
       return thread_.quorum().submit(std::move(request), std::move(sink));
-    }
-    if (here && request.options->level.kind == cluster::Level::Kind::kBounded) {
-      return thread_.bounded().submit(std::move(request), std::move(sink));
     }
   }
   switch (route.where) {
