@@ -96,7 +96,12 @@
   X(kAnswersCountTwice, "each answer of a replica counts as two")                                  \
   X(kQuorumReadBehind, "a quorum read does not wait for what the others have said")                \
   X(kPositionTakenAgain, "an element of a list may get a position that another one had")           \
-  X(kRunsInterleave, "elements that two replicas push at the same time mix")
+  X(kRunsInterleave, "elements that two replicas push at the same time mix")                       \
+  X(kSessionIgnored, "a request does not wait for what its session has seen")                      \
+  X(kSessionForgetsReads, "a session does not note what its reads have shown")                     \
+  X(kSessionForgetsWrites, "a session does not note what it has written")                          \
+  X(kFreshWhenAnswered, "what is fresh counts from when others have answered, not been asked")     \
+  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

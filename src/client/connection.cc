@@ -473,7 +473,7 @@ std::unique_ptr<RequestOptions> Connection::options_of(bool writes, bool strong,
   constexpr auto kDefault = cluster::Level::Kind::kDefault;
   cluster::Level level = writes ? session_.write_level : session_.read_level;
   if (level.kind == kDefault) level = keyspace;
-  if (options == nullptr && !strong && level.kind == kDefault) return nullptr;
+  if (options == nullptr && !strong && level.kind == kDefault && !reach_) return nullptr;
   auto out = options != nullptr ? std::make_unique<RequestOptions>(*options)
                                 : std::make_unique<RequestOptions>();
   if (out->level.kind == kDefault) out->level = level;
@@ -488,15 +488,103 @@ cluster::Level Connection::keyspace_level(const Command& command, Args args, boo
                             thread_.node().config.cluster.replicas);
 }
 
+AsksForSession Connection::asks_of(const Command& command, Args args, bool writes,
+                                   const RequestOptions* options) const {
+  if (!thread_.any_levels()) return {};
+  AsksForSession asks = asks_for_session(thread_.keyspaces(), command, args, writes);
+  constexpr auto kDefault = cluster::Level::Kind::kDefault;
+  const cluster::Level level = writes ? session_.write_level : session_.read_level;
+  // What the keyspace says holds unless the request or the connection says something else.
+  asks.now =
+      asks.now && level.kind == kDefault && (options == nullptr || options->level.kind == kDefault);
+  return asks;
+}
+
+void Connection::add_session(std::unique_ptr<RequestOptions>& options, const AsksForSession& asks) {
+  const bool asked = asks.now || (options && options->level.kind == cluster::Level::Kind::kSession);
+  if (!asked && !asks.ever && !reach_) return;
+  begin_session();
+  if (!options) options = std::make_unique<RequestOptions>();
+  options->session = reach_;
+  options->in_session = asked;
+}
+
+SessionReach& Connection::begin_session() {
+  if (!reach_) reach_ = std::make_shared<SessionReach>();
+  return *reach_;
+}
+
+GroupsOfClient& Connection::groups() {
+  if (!groups_) groups_ = std::make_shared<GroupsOfClient>();
+  return *groups_;
+}
+
+void Connection::forget_session() {
+  reach_.reset();
+  groups_.reset();
+  used_untracked_ = used_elsewhere_untracked_ = false;
+}
+
+void Connection::count_level(const RequestOptions* options) {
+  if (options == nullptr || options->level.kind == cluster::Level::Kind::kDefault) return;
+  ++thread_.traffic().at_level[static_cast<std::size_t>(options->level.kind)];
+}
+
+bool Connection::is_fresh(const Command& command, Args args, const RequestOptions& options) const {
+  if (options.level.kind != cluster::Level::Kind::kBounded || options.session ||
+      !options.once.empty() || command.scope != Scope::kKeys || (command.flags & kWrite) != 0 ||
+      thread_.shard().any_cold() || thread_.lease().lent()) {
+    return false;
+  }
+  return thread_.bounded().is_fresh(partitions_of(command, args, thread_.node().placement),
+                                    options.level.number);
+}
+
+bool Connection::execute_in_session(const Command& command, Args args,
+                                    const RequestOptions& options, const Lookup* lookup) {
+  using Kind = cluster::Level::Kind;
+  const Kind level = options.level.kind;
+  Shard& shard = thread_.shard();
+  if (level != Kind::kSession && level != Kind::kOne && level != Kind::kDefault) return false;
+  if (command.scope != Scope::kKeys || !options.once.empty() || thread_.lease().lent() ||
+      shard.any_cold() || shard.lists_much(command, args)) {
+    return false;
+  }
+  const std::vector<PartitionId> partitions =
+      partitions_of(command, args, thread_.node().placement);
+  if (options.in_session && !shard.has_seen(reach_->of(partitions))) return false;
+  replies_.hold_until(
+      shard.execute(command, args, session_.resp3, replies_.tail(), {}, {}, lookup));
+  reach_->note(shard.reach_of(partitions, false), (command.flags & kWrite) != 0);
+  return true;
+}
+
 Connection::Block Connection::execute_keys(const Command& command, Args args, const Lookup* lookup,
                                            RequestOptions* options) {
   const Route route = thread_.router().route(command, args);
   std::unique_ptr<RequestOptions> wanted;
   const bool strong = route.where == Route::Where::kStrong;
   const bool writes = (command.flags & kWrite) != 0;
-  if ((strong || options != nullptr || session_.has_levels() || thread_.any_levels()) &&
+  if ((strong || options != nullptr || session_.has_levels() || thread_.any_levels() || reach_) &&
       (command.scope == Scope::kAll || !command.keys.none())) {
     wanted = options_of(writes, strong, options, keyspace_level(command, args, writes));
+    if (!strong) add_session(wanted, asks_of(command, args, writes, options));
+  }
+  if (!reach_ && !strong) {
+    used_untracked_ = true;
+    used_elsewhere_untracked_ |= route.where == Route::Where::kOtherNodes;
+  }
+  if (wanted && wanted->session && route.where == Route::Where::kHere) {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    if (execute_in_session(command, args, *wanted, lookup)) {
+      executed_here_ = true;
+      count_level(wanted.get());
+      return Block::kNone;
+    }
+  }
+  if (wanted && route.where == Route::Where::kHere && is_fresh(command, args, *wanted)) {
+    count_level(wanted.get());
+    wanted.reset();
   }
   const bool here = route.where == Route::Where::kHere && !wanted;
   if (command.scope == Scope::kAll && thread_.node().replaying > 0) {
@@ -527,7 +615,8 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   // written right here.
   const bool at_once = route.where == Route::Where::kHere && writes && command.keys.one() &&
                        !thread_.shard().any_cold();
-  const bool in_order = wanted && is_quorum(wanted->level) && !strong
+  const bool in_order = wanted && wanted->session ? false
+                        : wanted && is_quorum(wanted->level) && !strong
                             ? at_once
                             : route.where == Route::Where::kOtherShard || strong ||
                                   (route.where == Route::Where::kOtherNodes &&
@@ -541,6 +630,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   ++pending_;
   pending_bytes_ += bytes;
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  count_level(wanted.get());
   request.options = std::move(wanted);
   thread_.router().submit(std::move(request), [weak = weak_from_this(), slot, entry = last_command_,
                                                bytes](std::string reply) {
@@ -641,11 +731,21 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   OwnedRequest request = std::exchange(execution.request, {});
   execution.request.resp3 = request.resp3;
   cluster::Level level;
+  AsksForSession asks;
   request.for_each_part([&](const OwnedRequest& part) {
+    const AsksForSession of_part = asks_of(*part.command, part.args, request.writes(), options);
+    asks.now |= of_part.now;
+    asks.ever |= of_part.ever;
     level = stricter(level, keyspace_level(*part.command, part.args, request.writes()),
                      thread_.node().config.cluster.replicas);
   });
   request.options = options_of(request.writes(), thread_.any_strong(), options, level);
+  const Route::Where where = thread_.router().route(request).where;
+  if (where != Route::Where::kStrong && where != Route::Where::kSeveralGroups) {
+    add_session(request.options, asks);
+    used_untracked_ |= !reach_;
+  }
+  count_level(request.options.get());
   thread_.router().submit(std::move(request),
                           [weak = weak_from_this(), wanted = replies_wanted(),
                            execution = std::move(execution)](std::string reply) mutable {

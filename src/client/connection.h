@@ -33,6 +33,7 @@
 #include "engine/reply.h"
 #include "net/client_poller.h"
 #include "net/stream.h"
+#include "replica/session_reach.h"
 #include "resp/reply_queue.h"
 #include "resp/request_batch.h"
 #include "resp/resp_parser.h"
@@ -40,6 +41,7 @@
 namespace even {
 
 class ShardThread;
+struct AsksForSession;
 
 class Connection final : public Subscriber, public std::enable_shared_from_this<Connection> {
  public:
@@ -70,6 +72,18 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // The line of CLIENT LIST.
   std::string describe() const;
   Reply reply() { return Reply(replies_.tail(), session_.resp3); }
+
+  // What this client has seen and written (docs/sessions.md): of eventual keyspaces, from when it
+  // has a session; of groups of strong ones, from the first request to one on.
+  SessionReach& begin_session();
+  GroupsOfClient& groups();
+  void forget_session();
+  // Before it had a session it has made requests that this node has executed, or others.
+  bool used_untracked() const { return used_untracked_; }
+  bool used_elsewhere_untracked() const { return used_elsewhere_untracked_; }
+  // That is in the session now.
+  void tracked() { used_untracked_ = false; }
+
   // The request that is being executed.
   CommandStats::Entry* last_command() const { return last_command_; }
   bool in_exec() const { return in_exec_; }
@@ -144,6 +158,16 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // `keyspace`: the level of its keyspace, for a request that asks for none.
   std::unique_ptr<RequestOptions> options_of(bool writes, bool strong, RequestOptions* options,
                                              cluster::Level keyspace);
+  // The same with regard to sessions, which `asks` is about: of a request to eventual keyspaces.
+  void add_session(std::unique_ptr<RequestOptions>& options, const AsksForSession& asks);
+  AsksForSession asks_of(const Command& command, Args args, bool writes,
+                         const RequestOptions* options) const;
+  // Whether a request at BOUNDED can be executed as one at ONE.
+  bool is_fresh(const Command& command, Args args, const RequestOptions& options) const;
+  void count_level(const RequestOptions* options);
+  // Executes a request of a session at once, if all that it takes is here. False: not so.
+  bool execute_in_session(const Command& command, Args args, const RequestOptions& options,
+                          const Lookup* lookup);
   cluster::Level keyspace_level(const Command& command, Args args, bool writes) const;
   void execute_blocking(const Command& command, Args args);
   Block execute_watch(const Command& command, Args args);
@@ -168,7 +192,10 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   Session session_;
   Transaction transaction_;
   std::shared_ptr<GroupsOfClient> groups_;  // from the first request to a strong keyspace on
-  bool executing_ = false;                  // one, elsewhere
+  std::shared_ptr<SessionReach> reach_;     // from begin_session() on
+  bool used_untracked_ = false;
+  bool used_elsewhere_untracked_ = false;
+  bool executing_ = false;                           // one, elsewhere
   std::shared_ptr<BlockedRequest> blocked_request_;  // null: none
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.

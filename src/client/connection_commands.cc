@@ -123,6 +123,7 @@ void reset(Connection& connection, Args) {
   session.no_touch = false;
   session.no_replies = session.skips_next_reply = false;
   session.read_level = session.write_level = {};
+  connection.forget_session();
   connection.reply().simple("RESET");
 }
 
@@ -227,6 +228,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.consistency", execute_consistency},
       {"even.groups", execute_groups},
       {"even.keyspace", execute_keyspace},
+      {"even.session", execute_session},
       {"even.fault", execute_fault},
       {"subscribe", execute_subscribe},
       {"psubscribe", execute_psubscribe},

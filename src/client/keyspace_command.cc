@@ -114,17 +114,24 @@ Result<Wanted> read_options(Args args, std::size_t first) {
 Result<> check_levels(const cluster::Keyspace& keyspace) {
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
-      if (level.kind == Kind::kOne || level.kind == Kind::kDefault) continue;
+      if (level.kind == Kind::kOne || level.kind == Kind::kDefault ||
+          level.kind == Kind::kSession) {
+        continue;
+      }
+      if (level.kind == Kind::kBounded) {
+        if (keyspace.write.kind != Kind::kBounded) continue;
+        return fail("CONSISTENCY BOUNDED is a level of reads: a write has no age");
+      }
       if (is_quorum(level)) {
         if (const auto replicas = replicas_of(level, keyspace.replicas); !replicas) {
           return fail(replicas.error().message);
         }
         continue;
       }
-      return fail(
-          fmt::format("CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
-                      "TWO, THREE, numbers, QUORUM and ALL; MODE STRONG has more",
-                      cluster::to_string(level)));
+      return fail(fmt::format(
+          "CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
+          "TWO, THREE, numbers, QUORUM, ALL, SESSION and BOUNDED ms; MODE STRONG has more",
+          cluster::to_string(level)));
     }
     return {};
   }

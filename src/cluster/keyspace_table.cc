@@ -91,11 +91,12 @@ Result<Keyspace> decode_keyspace(std::string_view bytes) {
 }
 
 KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces,
-                             std::uint32_t next)
+                             std::uint32_t next, std::string session_key)
     : version_(version),
       keyspaces_(std::move(keyspaces)),
       by_prefix_(keyspaces_.size()),
-      next_(next) {
+      next_(next),
+      session_key_(std::move(session_key)) {
   std::ranges::sort(keyspaces_, {}, &Keyspace::name);
   std::iota(by_prefix_.begin(), by_prefix_.end(), std::size_t{0});
   std::ranges::stable_sort(by_prefix_, std::ranges::greater(),

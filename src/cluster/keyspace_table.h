@@ -46,7 +46,8 @@ class KeyspaceTable {
   KeyspaceTable() = default;
   // `version`: the index in the metadata group.
   // `next`: partitions of strong keyspaces, former ones included, have ids below it.
-  KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0);
+  KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0,
+                std::string session_key = {});
 
   std::uint64_t version() const { return version_; }
   std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
@@ -58,6 +59,8 @@ class KeyspaceTable {
   bool any_strong() const { return any_strong_; }
   // Whether requests to some eventual keyspace are at another level than ONE.
   bool any_levels() const { return any_levels_; }
+  // What session tokens are sealed with; empty: it is not known yet.
+  const std::string& session_key() const { return session_key_; }
   // Whether it was of a keyspace that has been dropped.
   bool was_dropped(PartitionId partition) const {
     return partition < next_ && of_partition(partition) == nullptr;
@@ -76,6 +79,7 @@ class KeyspaceTable {
   std::vector<Keyspace> keyspaces_;
   std::vector<std::size_t> by_prefix_;  // places in keyspaces_, longest prefix first
   std::uint32_t next_ = 0;
+  std::string session_key_;
   bool any_strong_ = false;
   bool any_levels_ = false;
 };

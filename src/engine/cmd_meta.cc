@@ -45,6 +45,7 @@ struct MetaState {
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;  // by node
   std::uint32_t next = 0;
   std::uint64_t version = 0;
+  std::string session_key;
 };
 
 MetaState read_state(const PartitionState& state) {
@@ -61,6 +62,8 @@ MetaState read_state(const PartitionState& state) {
       out.next = number_of<std::uint32_t>(value);
     } else if (key == kVersionKey) {
       out.version = number_of<std::uint64_t>(value);
+    } else if (key == kSessionKeyKey) {
+      out.session_key = value;
     }
   });
   std::ranges::sort(out.lines);
@@ -206,11 +209,18 @@ void drop(Context& context, Args args) {
   count_change(context, state);
 }
 
+// The first one stays: tokens are out that it has sealed.
+void key(Context& context, Args args) {
+  if (args.size() != 3) return context.reply.error(kSyntaxError);
+  if (state_of(context).session_key.empty()) put(context, kSessionKeyKey, std::string(args[2]));
+  context.reply.ok();
+}
+
 }  // namespace
 
 void meta_command(Context& context, Args args) {
   constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
-      {"join", join}, {"create", create}, {"alter", alter}, {"drop", drop}};
+      {"join", join}, {"create", create}, {"alter", alter}, {"drop", drop}, {"key", key}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }
@@ -219,7 +229,8 @@ void meta_command(Context& context, Args args) {
 
 cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
   MetaState read = read_state(state);
-  return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next);
+  return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next,
+                                std::move(read.session_key));
 }
 
 }  // namespace even

@@ -5,13 +5,15 @@
 //   even.meta CREATE keyspace free [number name]...
 //   even.meta ALTER name [READ level] [WRITE level] [DEADLINE ms]
 //   even.meta DROP name
+//   even.meta KEY key
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
-// all have joined. JOIN replies +OK, the others the version of the keyspaces that they lead to.
+// all have joined. `key`: what session tokens are sealed with, unless there is one already. JOIN
+// and KEY reply +OK, the others the version of the keyspaces that they lead to.
 //
-// The keys: "keyspace:<name>", "node:<number>" (the line), "next" (a partition's id) and
-// "version".
+// The keys: "keyspace:<name>", "node:<number>" (the line), "next" (a partition's id), "version" and
+// "session key".
 #pragma once
 
 #include <string_view>
@@ -24,6 +26,7 @@ namespace even {
 inline constexpr std::string_view kMetaCommand = "even.meta";
 // Of all keyspaces together, those of `default` included.
 inline constexpr std::uint32_t kMostPartitions = 60'000;
+inline constexpr std::string_view kSessionKeyKey = "session key";
 
 void meta_command(Context& context, Args args);
 

@@ -116,5 +116,16 @@ TEST_F(MetaCommands, WhatIsDroppedIsGoneAndItsNameFree) {
   EXPECT_EQ(table().find("orders")->first, 273);
 }
 
+TEST_F(MetaCommands, TheFirstKeyOfTokensStays) {
+  using namespace std::string_literals;
+  const std::string first = "\0\r\n12\xff"s;
+  EXPECT_EQ(table().session_key(), "");
+  EXPECT_EQ(run({kMetaCommand, "KEY", first}), "+OK\r\n");
+  EXPECT_EQ(run({kMetaCommand, "KEY", "second"}), "+OK\r\n");
+  EXPECT_EQ(table().session_key(), first);
+  EXPECT_EQ(table().version(), 0u);
+  EXPECT_THAT(run({kMetaCommand, "KEY"}), HasSubstr("syntax"));
+}
+
 }  // namespace
 }  // namespace even

@@ -137,6 +137,35 @@ void write_commands(Writer& writer, const NodeContext& node,
   for (const auto& [code, count] : statistics.errors) {
     writer.value(fmt::format("code=\"{}\"", code), count);
   }
+  writer.family(
+      "even_requests_at_level_total", "counter",
+      "Requests with a level of consistency of their own, of their connection or of their "
+      "keyspace, by its kind.");
+  static constexpr std::pair<cluster::Level::Kind, std::string_view> kLevels[] = {
+      {cluster::Level::Kind::kOne, "one"},
+      {cluster::Level::Kind::kReplicas, "number"},
+      {cluster::Level::Kind::kQuorum, "quorum"},
+      {cluster::Level::Kind::kAll, "all"},
+      {cluster::Level::Kind::kSession, "session"},
+      {cluster::Level::Kind::kCausal, "causal"},
+      {cluster::Level::Kind::kBounded, "bounded"},
+      {cluster::Level::Kind::kSequential, "sequential"},
+      {cluster::Level::Kind::kLinearizable, "linearizable"}};
+  for (const auto& [kind, name] : kLevels) {
+    writer.value(fmt::format("level=\"{}\"", name), sum(reports, [kind](const ThreadReport& r) {
+                   return r.at_level[static_cast<std::size_t>(kind)];
+                 }));
+  }
+  const auto waits = [&](std::string_view name, std::string_view help, auto member) {
+    writer.single(name, "counter", help,
+                  sum(reports, [member](const ThreadReport& r) { return r.*member; }));
+  };
+  waits("even_session_waits_total", "How often requests had to wait for what a session had seen.",
+        &ThreadReport::session_waits);
+  waits("even_bounded_questions_total", "How often bounded reads had to ask the other replicas.",
+        &ThreadReport::bounded_questions);
+  waits("even_bounded_handed_on_total", "Bounded reads that were given to another node.",
+        &ThreadReport::bounded_handed_on);
   writer.single("even_client_received_bytes_total", "counter", "Bytes received from clients.",
                 statistics.input_bytes);
   writer.single("even_client_sent_bytes_total", "counter", "Bytes sent to clients.",

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <random>
 
+#include "client/session_token.h"
 #include "node/backup_runner.h"
 #include "node/shard_thread.h"
 
@@ -29,6 +30,7 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       replica(replica_id),
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
+      session_key(make_session_key()),
       options(config.client, config.slow_log, config.memory),
       subscriptions(shards),
       cache_shares(std::make_unique<CacheShares>(shards)),

@@ -55,6 +55,8 @@ struct NodeContext {
   const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   const std::string run_id;  // 40 hexadecimal digits, as in INFO
   TlsContexts tls;
+  // For session tokens, if the cluster has none yet.
+  const std::string session_key;
 
   // By partition: the shard that owns it, or kElsewhere when this node holds no replica of it.
   static constexpr ShardId kElsewhere = 0xffff;

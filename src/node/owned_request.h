@@ -19,6 +19,7 @@
 
 namespace even {
 
+class SessionReach;
 class StrongLane;
 
 // What a client's connection keeps of a group that it uses. On the connection's thread, but for
@@ -35,6 +36,10 @@ struct RequestOptions {
   std::string once;  // EVEN.ONCE's id; empty: without
   std::int64_t once_ms = 0;
   std::shared_ptr<GroupsOfClient> groups;  // of strong keyspaces
+  // Of eventual ones: the client's session, if it has one, and whether the request has to wait for
+  // all that it has seen.
+  std::shared_ptr<SessionReach> session;
+  bool in_session = false;
 };
 
 struct OwnedRequest {

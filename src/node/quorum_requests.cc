@@ -12,8 +12,11 @@ namespace {
 
 using Kind = cluster::Level::Kind;
 
-constexpr std::int64_t kDeadlineMs = 5'000;  // in `default`
-constexpr std::int64_t kForwardedDeadlineMs = 4'000;
+// Of levels that ask for equally many replicas.
+int rank(cluster::Level level) {
+  if (level.kind == Kind::kBounded) return 2;
+  return level.kind == Kind::kSession ? 1 : 0;
+}
 
 }  // namespace
 
@@ -34,7 +37,9 @@ cluster::Level stricter(cluster::Level a, cluster::Level b, std::size_t replicas
   const auto needed = [replicas](cluster::Level level) {
     return replicas_of(level, replicas).value_or(replicas);
   };
-  return needed(b) > needed(a) ? b : a;
+  if (needed(a) != needed(b)) return needed(b) > needed(a) ? b : a;
+  if (a.kind == Kind::kBounded && b.kind == Kind::kBounded) return b.number < a.number ? b : a;
+  return rank(b) > rank(a) ? b : a;
 }
 
 cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const Command& command,
@@ -44,9 +49,23 @@ cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const
     const cluster::Keyspace* keyspace = keyspaces.of_key(key);
     if (keyspace == nullptr || keyspace->strong) return;
     const cluster::Level level = writes ? keyspace->write : keyspace->read;
-    if (is_quorum(level)) most = stricter(most, level, replicas);
+    if (level.kind != Kind::kOne) most = stricter(most, level, replicas);
   });
   return most;
+}
+
+AsksForSession asks_for_session(const cluster::KeyspaceTable& keyspaces, const Command& command,
+                                Args args, bool writes) {
+  AsksForSession asks;
+  for_each_key(command, args, [&](std::string_view key) {
+    const cluster::Keyspace* keyspace = keyspaces.of_key(key);
+    if (keyspace == nullptr || keyspace->strong) return;
+    const bool reads_in = keyspace->read.kind == Kind::kSession;
+    const bool writes_in = keyspace->write.kind == Kind::kSession;
+    asks.now |= writes ? writes_in : reads_in;
+    asks.ever |= writes_in || reads_in;
+  });
+  return asks;
 }
 
 void QuorumRequests::submit(OwnedRequest request, ReplySink sink) {
@@ -61,7 +80,7 @@ void QuorumRequests::submit(OwnedRequest request, ReplySink sink) {
   call->level = request.options->level;
   // Of another node's, that does not wait for so long.
   const std::int64_t most_ms = request.of_peer ? kForwardedDeadlineMs : INT64_MAX;
-  call->deadline_ms = std::min(kDeadlineMs, most_ms);
+  call->deadline_ms = std::min(kDefaultDeadlineMs, most_ms);
   std::map<ShardId, std::vector<PartitionId>> shares;
   request.for_each_part([&](const OwnedRequest& part) {
     for_each_key(*part.command, part.args, [&](std::string_view key) {

@@ -5,6 +5,7 @@
 // keys' partitions (replica/quorum.h).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,15 +22,32 @@ namespace even {
 
 class ShardThread;
 
+// How long a request waits at most: in `default`, and for another node, which does not wait for so
+// long.
+inline constexpr std::int64_t kDefaultDeadlineMs = 5'000;
+inline constexpr std::int64_t kForwardedDeadlineMs = 4'000;
+
+// Of each kind of level.
+using RequestsAtLevel =
+    std::array<std::uint64_t, static_cast<std::size_t>(cluster::Level::Kind::kLinearizable) + 1>;
+
 // Whether the level is about numbers of replicas. ONE is not: it asks for nothing.
 bool is_quorum(cluster::Level level);
 // How many replicas that is, of so many. The error is a reply's text: "CONSISTENCY ...".
 Result<std::size_t> replicas_of(cluster::Level level, std::size_t replicas);
-// Of two levels, that which asks for more replicas, of so many.
+// Of two levels, that which asks for more replicas, of so many; else for more of the one there is.
 cluster::Level stricter(cluster::Level a, cluster::Level b, std::size_t replicas);
-// The level of the keyspaces of a request's keys: of several, that which asks for most replicas.
+// The level of the keyspaces of a request's keys: of several, the strictest.
 cluster::Level level_of_keyspaces(const cluster::KeyspaceTable& keyspaces, const Command& command,
                                   Args args, bool writes, std::size_t replicas);
+
+// Whether some key's keyspace has SESSION for its level, of reads and writes or of either.
+struct AsksForSession {
+  bool now = false;
+  bool ever = false;
+};
+AsksForSession asks_for_session(const cluster::KeyspaceTable& keyspaces, const Command& command,
+                                Args args, bool writes);
 
 class QuorumRequests {
  public:

@@ -38,6 +38,10 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   }
   const ClientTraffic& traffic = thread.traffic();
   report.errors.insert(traffic.errors.begin(), traffic.errors.end());
+  report.at_level = traffic.at_level;
+  report.session_waits = thread.sessions().waits();
+  report.bounded_questions = thread.bounded().questions();
+  report.bounded_handed_on = thread.bounded().handed_on();
   report.input_bytes = traffic.input_bytes;
   report.output_bytes = traffic.output_bytes;
   report.commands_per_second = traffic.commands_rate.per_second();

@@ -10,6 +10,7 @@
 
 #include "client/command_stats.h"
 #include "node/publisher.h"
+#include "node/quorum_requests.h"
 #include "replica/shard.h"
 
 namespace even {
@@ -42,8 +43,13 @@ struct ThreadReport {
   std::map<NodeNumber, bool> links;               // to every other node, whether it is up
   std::map<std::string, CommandReport> commands;  // by name, "get" or "config|get"
   std::map<std::string, std::uint64_t> errors;    // replied to clients, by their code
-  std::uint64_t input_bytes = 0;                  // from clients
-  std::uint64_t output_bytes = 0;                 // to clients
+  // Requests that had another level than that of everything, by its kind.
+  RequestsAtLevel at_level{};
+  std::uint64_t session_waits = 0;      // for what sessions had seen
+  std::uint64_t bounded_questions = 0;  // that bounded reads have put to other replicas
+  std::uint64_t bounded_handed_on = 0;  // bounded reads that were given to another node
+  std::uint64_t input_bytes = 0;        // from clients
+  std::uint64_t output_bytes = 0;       // to clients
   // At present.
   double commands_per_second = 0;
   double input_per_second = 0;              // bytes

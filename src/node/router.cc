@@ -84,18 +84,23 @@ class GroupOfKeys {
 };
 
 // What an eventual keyspace cannot do for a request; empty: it can do all that is asked for.
-std::string refusal_of_eventual(const RequestOptions& options) {
+std::string refusal_of_eventual(const RequestOptions& options, bool writes) {
   if (!options.once.empty()) {
     return "-ERR EVEN.ONCE is for keys of strong keyspaces so far: EVEN.KEYSPACE CREATE makes "
            "one\r\n";
   }
   using Kind = cluster::Level::Kind;
   if (options.level.kind == Kind::kDefault || options.level.kind == Kind::kOne) return {};
-  if (is_quorum(options.level)) return {};
+  if (is_quorum(options.level) || options.level.kind == Kind::kSession) return {};
+  if (options.level.kind == Kind::kBounded) {
+    if (!writes) return {};
+    return "-CONSISTENCY BOUNDED is a level of reads: a write has no age\r\n";
+  }
   return fmt::format(
       "-CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, TWO, THREE, "
-      "numbers, QUORUM and ALL; a strong keyspace (EVEN.KEYSPACE CREATE ... MODE STRONG) has "
-      "more\r\n",
+      "numbers, QUORUM, ALL, SESSION and BOUNDED ms; a strong keyspace (EVEN.KEYSPACE CREATE ... "
+      "MODE STRONG) "
+      "has more\r\n",
       cluster::to_string(options.level));
 }
 
@@ -206,11 +211,17 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
   if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
   const Route route = this->route(request);
   if (request.options && route.where != Route::Where::kStrong) {
-    std::string refusal = refusal_of_eventual(*request.options);
+    std::string refusal = refusal_of_eventual(*request.options, request.writes());
     if (!refusal.empty()) return sink(std::move(refusal));
     const bool elsewhere = route.where == Route::Where::kOtherNodes && !request.about_all();
-    if (is_quorum(request.options->level) && !elsewhere &&
-        route.where != Route::Where::kSeveralGroups) {
+    const bool here = !elsewhere && route.where != Route::Where::kSeveralGroups;
+    if (here && request.options->level.kind == cluster::Level::Kind::kBounded) {
+      return thread_.bounded().submit(std::move(request), std::move(sink));
+    }
+    if (here && request.options->session) {
+      return thread_.sessions().submit(std::move(request), std::move(sink));
+    }
+    if (here && is_quorum(request.options->level)) {
       return thread_.quorum().submit(std::move(request), std::move(sink));
     }
   }

@@ -36,6 +36,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});
   }
   options.cluster_id = node.config.cluster.id;
+  options.session_key = node.session_key;
   options.map = node.config.cluster;
   options.shards = shards;
   options.log.fsync = policy_of(node.config.log.fsync);

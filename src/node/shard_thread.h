@@ -35,12 +35,14 @@
 #include "env/random.h"
 #include "net/busy_polling.h"
 #include "net/client_poller.h"
+#include "node/bounded_requests.h"
 #include "node/lease.h"
 #include "node/node_context.h"
 #include "node/publisher.h"
 #include "node/quorum_requests.h"
 #include "node/rate_meter.h"
 #include "node/router.h"
+#include "node/session_requests.h"
 #include "node/strong_requests.h"
 #include "peer/forwarder.h"
 #include "peer/peer_hub.h"
@@ -56,6 +58,8 @@ struct ClientTraffic {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::map<std::string, std::uint64_t, std::less<>> errors;  // replied, by their code
+  // Requests that had another level than that of everything, by its kind.
+  RequestsAtLevel at_level{};
   RateMeter commands_rate;
   RateMeter input_rate;
   RateMeter output_rate;
@@ -108,6 +112,8 @@ class ShardThread {
   Forwarder& forwarder() { return forwarder_; }
   StrongRequests& strong() { return strong_; }
   QuorumRequests& quorum() { return quorum_; }
+  SessionRequests& sessions() { return sessions_; }
+  BoundedRequests& bounded() { return bounded_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
@@ -218,6 +224,8 @@ class ShardThread {
   Forwarder forwarder_;
   StrongRequests strong_;
   QuorumRequests quorum_{*this};
+  SessionRequests sessions_{*this};
+  BoundedRequests bounded_{*this};
   Subscriptions subscriptions_;
   Publisher publisher_;
   PeerHub peers_;

@@ -14,12 +14,14 @@ TEST(ForwardMessage, IsReadBackAsItWasWritten) {
                                .resp3 = true,
                                .args = {"set", binary, ""},
                                .within = {0, 3, 65535},
-                               .level = {cluster::Level::Kind::kReplicas, 2}};
-  EXPECT_EQ(
-      decode_forward_request(encode_forward_request(77, true, args, request.within, request.level)),
-      request);
-  const ForwardReply reply{.id = UINT64_MAX, .bytes = "$-1\r\n"};
-  EXPECT_EQ(decode_forward_reply(encode_forward_reply(UINT64_MAX, "$-1\r\n")), reply);
+                               .level = {cluster::Level::Kind::kReplicas, 2},
+                               .in_session = true,
+                               .session = binary};
+  EXPECT_EQ(decode_forward_request(encode_forward_request(77, true, args, request.within,
+                                                          request.level, true, binary)),
+            request);
+  const ForwardReply reply{.id = UINT64_MAX, .bytes = "$-1\r\n", .session = binary};
+  EXPECT_EQ(decode_forward_reply(encode_forward_reply(UINT64_MAX, "$-1\r\n", binary)), reply);
 }
 
 TEST(ForwardMessage, AnythingElseIsRefused) {
@@ -35,7 +37,7 @@ TEST(ForwardMessage, AnythingElseIsRefused) {
   const PartitionId unordered[] = {3, 3};
   EXPECT_FALSE(decode_forward_request(encode_forward_request(1, false, args, unordered)));
   // An array that claims 2^32 - 1 elements.
-  EXPECT_FALSE(decode_forward_request("\x95\x01\xc2\xdd\xff\xff\xff\xff"));
+  EXPECT_FALSE(decode_forward_request("\x97\x01\xc2\xdd\xff\xff\xff\xff"));
 }
 
 }  // namespace

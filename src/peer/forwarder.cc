@@ -19,20 +19,35 @@ void Forwarder::forward(NodeNumber node, const OwnedRequest& request, ReplySink 
     return sink("-ERR the request is too long to be forwarded to another node (1 GiB)\r\n");
   }
   const std::uint64_t id = next_id_++;
-  pending_.emplace(id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink)});
-  const cluster::Level level = request.options ? request.options->level : cluster::Level{};
+  const RequestOptions none;
+  const RequestOptions& options = request.options ? *request.options : none;
+  pending_.emplace(id, Pending{node, thread_.clock().monotonic_us() + kTimeoutUs, std::move(sink),
+                               options.session, request.writes()});
   thread_.peers().send(
       node, FrameType::kForwardRequest,
-      encode_forward_request(id, request.resp3, request.args, request.within, level));
+      encode_forward_request(id, request.resp3, request.args, request.within, options.level,
+                             options.in_session, session_of(request)));
+}
+
+std::string Forwarder::session_of(const OwnedRequest& request) const {
+  if (!request.options || !request.options->session) return {};
+  const std::vector<PartitionId> partitions = partitions_of(request, thread_.node().placement);
+  return encode_session({.seen = request.options->session->of(partitions), .groups = {}});
 }
 
 void Forwarder::receive_reply(NodeNumber node, const ForwardReply& reply) {
   const auto found = pending_.find(reply.id);
   // A reply may come after its time, or from a node that was not asked.
   if (found == pending_.end() || found->second.node != node) return;
-  ReplySink sink = std::move(found->second.sink);
+  Pending pending = std::move(found->second);
   pending_.erase(found);
-  sink(reply.bytes);
+  if (pending.session) {
+    // What a node says of its own is well-formed.
+    if (const auto seen = decode_session(reply.session)) {
+      pending.session->note(seen->seen, pending.writes);
+    }
+  }
+  pending.sink(reply.bytes);
 }
 
 void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) {
@@ -54,11 +69,31 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   OwnedRequest owned = OwnedRequest::copy(*command, args, request.resp3, {from, {}});
   owned.within = request.within;
   owned.of_peer = true;
-  if (is_quorum(request.level)) {
-    owned.options = std::make_unique<RequestOptions>();
-    owned.options->level = request.level;
+  if (request.session.empty()) {
+    if (is_quorum(request.level) || request.level.kind == cluster::Level::Kind::kBounded) {
+      owned.options = std::make_unique<RequestOptions>();
+      owned.options->level = request.level;
+    }
+    return thread_.router().submit(std::move(owned), std::move(reply), false);
   }
-  thread_.router().submit(std::move(owned), std::move(reply), false);
+  const Result<SessionContent> seen = decode_session(request.session);
+  if (!seen) return reply("-ERR a forwarded request: " + seen.error().message + "\r\n");
+  const auto session = std::make_shared<SessionReach>();
+  session->merge(seen->seen);
+  owned.options = std::make_unique<RequestOptions>();
+  owned.options->level = request.level;
+  owned.options->in_session = request.in_session;
+  owned.options->session = session;
+  std::vector<PartitionId> partitions = partitions_of(owned, thread_.node().placement);
+  thread_.router().submit(
+      std::move(owned),
+      [this, node, id = request.id, session,
+       partitions = std::move(partitions)](const std::string& bytes) {
+        const std::string after = encode_session({.seen = session->of(partitions), .groups = {}});
+        thread_.peers().send(node, FrameType::kForwardReply,
+                             encode_forward_reply(id, bytes, after));
+      },
+      false);
 }
 
 void Forwarder::link_down(NodeNumber node) {

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <string>
 
 #include "base/ids.h"
 #include "node/owned_request.h"
@@ -34,7 +36,12 @@ class Forwarder {
     NodeNumber node;
     std::int64_t deadline_us;
     ReplySink sink;
+    std::shared_ptr<SessionReach> session;  // of the client, if it has one
+    bool writes = false;
   };
+
+  // What the request's session has seen of its keys' partitions, encoded; empty: it has none.
+  std::string session_of(const OwnedRequest& request) const;
 
   ShardThread& thread_;
   std::uint64_t next_id_ = 1;

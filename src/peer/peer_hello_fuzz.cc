@@ -25,13 +25,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto request = decode_forward_request(bytes)) {
     const std::vector<std::string_view> args(request->args.begin(), request->args.end());
-    if (decode_forward_request(encode_forward_request(request->id, request->resp3, args,
-                                                      request->within)) != *request) {
+    if (decode_forward_request(encode_forward_request(
+            request->id, request->resp3, args, request->within, request->level, request->in_session,
+            request->session)) != *request) {
       std::abort();
     }
   }
   if (const auto reply = decode_forward_reply(bytes)) {
-    if (decode_forward_reply(encode_forward_reply(reply->id, reply->bytes)) != *reply) std::abort();
+    if (decode_forward_reply(encode_forward_reply(reply->id, reply->bytes, reply->session)) !=
+        *reply) {
+      std::abort();
+    }
   }
   if (const auto published = decode_published(bytes)) {
     std::string again;

@@ -52,9 +52,8 @@ TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
   EXPECT_EQ(hello->protocol, kPeerProtocol + 1);
   const auto checked = check_hello(*hello, hello_of(1), two_nodes());
   ASSERT_FALSE(checked);
-  const std::string versions =
-      fmt::format("version {} of the peer protocol, the other version {}", kPeerProtocol,
-                  kPeerProtocol + 1);
+  const std::string versions = fmt::format("version {} of the peer protocol, the other version {}",
+                                           kPeerProtocol, kPeerProtocol + 1);
   EXPECT_NE(checked.error().message.find(versions), std::string::npos);
 }
 

@@ -191,7 +191,7 @@ void MetaGroup::tick() {
   if (core_.log.durable() >= publish_from_ || EVEN_MUTANT(kMetaServedUnsynced)) publish();
 }
 
-// Its leader notes which line of replica ids each node has.
+// Its leader notes which line of replica ids each node has, and with what tokens are sealed.
 void MetaGroup::register_nodes() {
   const std::int64_t now_us = core_.clock.monotonic_us();
   if (!group()->leads() || now_us - last_registered_us_ < kRegisterIntervalUs) return;
@@ -206,13 +206,20 @@ void MetaGroup::register_nodes() {
     std::string scratch;
     if (object != nullptr && object->string().value(scratch) == line) continue;
     const std::string number = fmt::format("{}", node);
-    const std::vector<std::string_view> words{"even.meta", "join", number, line};
-    StrongRequest request;
-    request.group = id_;
-    request.commands.emplace_back(words);
-    group()->execute(std::move(request), [](const StrongOutcome&) {});
-    groups_.touch(*group());
+    propose({"even.meta", "join", number, line});
   }
+  const std::string& key = core_.options.session_key;
+  if (!key.empty() && state.find(kSessionKeyKey, hash64(kSessionKeyKey)) == nullptr) {
+    propose({"even.meta", "key", key});
+  }
+}
+
+void MetaGroup::propose(const std::vector<std::string_view>& words) {
+  StrongRequest request;
+  request.group = id_;
+  request.commands.emplace_back(words);
+  group()->execute(std::move(request), [](const StrongOutcome&) {});
+  groups_.touch(*group());
 }
 
 // --- Keyspaces

@@ -59,6 +59,7 @@ class MetaGroup {
   void watch();
   void publish();
   void register_nodes();
+  void propose(const std::vector<std::string_view>& words);
   void begin_groups_of(const cluster::Keyspace& keyspace);
 
   ShardCore& core_;

@@ -50,10 +50,60 @@ void Quorum::catch_up(const std::vector<PartitionId>& partitions, std::size_t co
   begin(std::move(call));
 }
 
+bool Quorum::has_seen(const PartitionReach& reach) const {
+  return std::ranges::all_of(reach, [this](const auto& wanted) {
+    const Partition& partition = core_.at(wanted.first);
+    return partition.replayed && !partition.damaged() &&
+           partition.state.vector().covers(wanted.second);
+  });
+}
+
+void Quorum::await_here(Reach reach, std::int64_t deadline_us, Done done) {
+  Call call;
+  call.reach = std::move(reach);
+  call.here = true;
+  call.wait.deadline_us = deadline_us;
+  call.done = std::move(done);
+  begin(std::move(call));
+}
+
+bool Quorum::is_fresh(std::span<const PartitionId> partitions, std::int64_t since_us) const {
+  return std::ranges::all_of(partitions, [&](PartitionId id) {
+    const Partition& partition = core_.at(id);
+    if (!partition.replayed || partition.damaged()) return false;
+    if (partition.replicas.size() == 1) return true;
+    const auto fresh = fresh_us_.find(id);
+    return fresh != fresh_us_.end() && fresh->second >= since_us;
+  });
+}
+
+void Quorum::freshen(const std::vector<PartitionId>& partitions, std::int64_t deadline_us,
+                     Done done) {
+  Call call;
+  for (const PartitionId id : partitions) {
+    call.reach.emplace_back(id, VersionVector());
+    call.count = std::max(call.count, core_.at(id).replicas.size() - 1);
+  }
+  if (EVEN_MUTANT(kFreshUnheard) && call.count > 0) --call.count;
+  call.learns = call.freshens = true;
+  call.wait.deadline_us = deadline_us;
+  call.done = std::move(done);
+  begin(std::move(call));
+}
+
+void Quorum::note_fresh(const Call& call) {
+  const std::int64_t since_us =
+      EVEN_MUTANT(kFreshWhenAnswered) ? core_.clock.monotonic_us() : call.begun_us;
+  for (const auto& [partition, vector] : call.reach) {
+    std::int64_t& fresh_us = fresh_us_[partition];
+    fresh_us = std::max(fresh_us, since_us);
+  }
+}
+
 void Quorum::begin(Call call) {
   const std::uint64_t id = next_++;
   Call& begun = calls_.emplace(id, std::move(call)).first->second;
-  begun.asked_us = core_.clock.monotonic_us();
+  begun.begun_us = begun.asked_us = core_.clock.monotonic_us();
   if (fewest(begun) < begun.count) ask_all(id, begun);  // else by what is known
 }
 
@@ -104,16 +154,12 @@ std::size_t Quorum::count_fewest(const Call& call) const {
 }
 
 bool Quorum::has(const Call& call) const {
+  if (call.here) return has_seen(call.reach) || EVEN_MUTANT(kSessionIgnored);
   if (!call.learns) {
     const LogPosition position = call.wait.synced_here ? core_.log.durable() : released_();
     return (call.position && position >= *call.position) || EVEN_MUTANT(kAnswersUnreleased);
   }
-  if (EVEN_MUTANT(kQuorumReadBehind)) return true;
-  return std::ranges::all_of(call.reach, [this](const auto& heard) {
-    const Partition& partition = core_.at(heard.first);
-    return partition.replayed && !partition.damaged() &&
-           partition.state.vector().covers(heard.second);
-  });
+  return has_seen(call.reach) || EVEN_MUTANT(kQuorumReadBehind);
 }
 
 Result<> Quorum::receive(NodeNumber node, const AnswerMessage& message) {
@@ -204,7 +250,7 @@ void Quorum::end_turn() {
   std::vector<std::pair<Done, std::size_t>> ready;
   for (auto at = calls_.begin(); at != calls_.end();) {
     Call& call = at->second;
-    if (!call.position && !core_.log.error()) {
+    if (!call.position && !call.here && !core_.log.error()) {
       call.position = core_.log.barrier();
     }
     if (call.wait.synced_here && call.position && core_.log.durable() < *call.position) {
@@ -214,7 +260,8 @@ void Quorum::end_turn() {
       ++at;
       continue;
     }
-    ready.emplace_back(std::move(at->second.done), fewest(at->second));
+    if (call.freshens) note_fresh(call);
+    ready.emplace_back(std::move(call.done), call.here ? 1 : fewest(call));
     at = calls_.erase(at);
   }
   for (auto& [done, count] : ready) done(count);
@@ -241,7 +288,7 @@ void Quorum::tick() {
       continue;
     }
     // What has been heard of and not come is not there, nor is what this node's log does not have.
-    std::size_t count = fewest(call);
+    std::size_t count = call.here ? 0 : fewest(call);
     if (call.count > 0 && !call.wait.synced_here && !has(call)) {
       count = std::min(count, call.count - 1);
     }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "replica/core.h"
@@ -37,6 +38,17 @@ class Quorum {
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
                 std::int64_t deadline_us, Done done);
 
+  // Whether this node has seen all of this, and can be asked about it.
+  bool has_seen(const PartitionReach& reach) const;
+  // Waits until it has. Done takes 1 then, 0 if it was too late.
+  void await_here(Reach reach, std::int64_t deadline_us, Done done);
+  // Whether it has seen of these partitions all that any other replica had seen by then, by this
+  // node's monotonic clock.
+  bool is_fresh(std::span<const PartitionId> partitions, std::int64_t since_us) const;
+  // Asks all other replicas, and waits until it has seen all that they say, so that the partitions
+  // are as fresh as now. Done takes the number of other replicas then, fewer if it was too late.
+  void freshen(const std::vector<PartitionId>& partitions, std::int64_t deadline_us, Done done);
+
   // --- Links, turns and time, as of the shard.
   void link_up(NodeNumber node);
   void link_down(NodeNumber node);
@@ -51,12 +63,15 @@ class Quorum {
   struct Call {
     Reach reach;  // of catch_up(): by partition, what has been heard of, to be seen here
     std::size_t count = 0;
-    bool learns = false;  // catch_up()
+    bool learns = false;  // catch_up(), freshen()
+    bool here = false;    // await_here()
+    bool freshens = false;
     QuorumWait wait;
     // From which on this node's own log has what the reach says; none while it cannot be written.
     std::optional<LogPosition> position;
     Done done;
     absl::btree_map<NodeNumber, bool> asked;  // and whether it has answered
+    std::int64_t begun_us = 0;
     std::int64_t asked_us = 0;
     // Of the partition of which fewest have, as of `heard_` of that number.
     std::size_t fewest = 0;
@@ -74,6 +89,7 @@ class Quorum {
   using Calls = absl::btree_map<std::uint64_t, Call>;
 
   void begin(Call call);
+  void note_fresh(const Call& call);
   // Those that have not been.
   void ask_all(std::uint64_t id, Call& call);
   void ask(std::uint64_t id, Call& call, NodeNumber node, bool again = false);
@@ -93,6 +109,8 @@ class Quorum {
   Calls calls_;
   std::uint64_t heard_ = 1;  // counts what may have changed who has answered
   std::vector<Asked> asked_;
+  // As of when everything is known that others had seen; monotonic.
+  absl::btree_map<PartitionId, std::int64_t> fresh_us_;
   // What linked nodes have said since the link came up.
   absl::btree_map<NodeNumber, absl::btree_map<PartitionId, VersionVector>> known_;
 };

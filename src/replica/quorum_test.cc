@@ -213,6 +213,61 @@ TEST_F(QuorumTest, QuestionsAboutPartitionsThatAreNotHereAreRefused) {
   EXPECT_TRUE(cluster.at(1).shard->receive(2, encode_answer({1, {{40, {}}}})));  // to nobody
 }
 
+// --- What this node has seen, for sessions, and as of when, for bounded reads
+
+TEST_F(QuorumTest, WhatASessionHasSeenIsWaitedFor) {
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(50);
+  run(1, {"set", "k", "v"});
+  const std::vector<PartitionId> partitions{kPartition};
+  const PartitionReach seen = cluster.at(1).shard->reach_of(partitions, false);
+  EXPECT_TRUE(cluster.at(1).shard->has_seen(seen));
+  EXPECT_FALSE(cluster.at(3).shard->has_seen(seen));
+  EXPECT_TRUE(cluster.at(3).shard->has_seen({}));
+  const auto ask = [&](int ms) {
+    auto answer = std::make_shared<std::optional<std::size_t>>();
+    cluster.at(3).shard->await_here(seen, deadline_us(ms),
+                                    [answer](std::size_t here) { *answer = here; });
+    return answer;
+  };
+  EXPECT_EQ(await(ask(300)), 0u);
+  const Answer answer = ask(5'000);
+  cluster.run(100);
+  EXPECT_EQ(*answer, std::nullopt);
+  cluster.cuts = {{1, 3}};  // by way of n2
+  EXPECT_EQ(await(answer, 4'000), 1u);
+  EXPECT_EQ(get(3), "$1\r\nv\r\n");
+  EXPECT_TRUE(cluster.at(3).shard->has_seen(seen));
+}
+
+TEST_F(QuorumTest, APartitionIsAsFreshAsTheQuestionThatAllHaveAnswered) {
+  Shard& shard = *cluster.at(3).shard;
+  const std::vector<PartitionId> partitions{kPartition};
+  const auto freshen = [&](int ms) {
+    auto answer = std::make_shared<std::optional<std::size_t>>();
+    shard.freshen(partitions, deadline_us(ms),
+                  [answer](std::size_t replicas) { *answer = replicas; });
+    return answer;
+  };
+  EXPECT_FALSE(shard.is_fresh(partitions, 0));
+  const std::int64_t asked_us = world().clock.monotonic_us();
+  const Answer answer = freshen(1'000);
+  cluster.run(1);
+  run(1, {"set", "k", "v"});  // it may be in what n1 answers, or not
+  EXPECT_EQ(await(answer), 2u);
+  EXPECT_TRUE(shard.is_fresh(partitions, asked_us));
+  EXPECT_FALSE(shard.is_fresh(partitions, asked_us + 1));
+  EXPECT_EQ(await(freshen(1'000)), 2u);
+  EXPECT_EQ(get(3), "$1\r\nv\r\n");
+  // Who is not heard may have what nobody else has.
+  const std::int64_t last_us = world().clock.monotonic_us();
+  cluster.cuts = {{1, 3}};
+  cluster.run(50);
+  EXPECT_EQ(await(freshen(300)), 1u);
+  EXPECT_FALSE(shard.is_fresh(partitions, last_us));
+  EXPECT_TRUE(shard.is_fresh(partitions, asked_us));
+}
+
 struct QuorumOfOne : QuorumTest {
   QuorumOfOne() : QuorumTest(1) {}
 };
@@ -222,6 +277,7 @@ TEST_F(QuorumOfOne, NeedsNobody) {
   EXPECT_EQ(await(ask_seen(1, 0), 5), 0u);
   EXPECT_EQ(await(ask_to_catch_up(1, 0), 5), 0u);
   EXPECT_EQ(await(ask_seen(1, 1, 50)), 0u);
+  EXPECT_TRUE(cluster.at(1).shard->is_fresh(std::vector<PartitionId>{kPartition}, deadline_us(0)));
 }
 
 }  // namespace

@@ -461,6 +461,21 @@ void Shard::catch_up(const std::vector<PartitionId>& partitions, std::size_t cou
   impl_->quorum.catch_up(partitions, count, deadline_us, std::move(done));
 }
 
+bool Shard::has_seen(const PartitionReach& reach) const {
+  impl_->core.close_all();
+  return impl_->quorum.has_seen(reach);
+}
+void Shard::await_here(PartitionReach reach, std::int64_t deadline_us, Answered done) {
+  impl_->quorum.await_here(std::move(reach), deadline_us, std::move(done));
+}
+bool Shard::is_fresh(std::span<const PartitionId> partitions, std::int64_t since_us) const {
+  return impl_->quorum.is_fresh(partitions, since_us);
+}
+void Shard::freshen(const std::vector<PartitionId>& partitions, std::int64_t deadline_us,
+                    Answered done) {
+  impl_->quorum.freshen(partitions, deadline_us, std::move(done));
+}
+
 LogPosition Shard::durable() const { return impl_->core.log.durable(); }
 
 void Shard::on_released(std::function<void()> callback) {

@@ -112,6 +112,8 @@ struct ShardOptions {
   std::int64_t expiry_wait_ms = 3'600'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
+  // For the metadata group if it has none: what session tokens are sealed with. Empty: none.
+  std::string session_key;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
 };
@@ -271,6 +273,14 @@ class Shard {
   void await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait, Answered done);
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
                 std::int64_t deadline_us, Answered done);
+  // Whether this node has seen all of this; await_here() waits until it has, and Done then takes 1,
+  // or 0 if it was too late.
+  bool has_seen(const PartitionReach& reach) const;
+  void await_here(PartitionReach reach, std::int64_t deadline_us, Answered done);
+  // Whether it has seen all of these partitions that any replica had seen at a time of its
+  // monotonic clock; freshen() asks all others, and has then, as of when it was called.
+  bool is_fresh(std::span<const PartitionId> partitions, std::int64_t since_us) const;
+  void freshen(const std::vector<PartitionId>& partitions, std::int64_t deadline_us, Answered done);
   // How far the log is synced.
   LogPosition durable() const;
 

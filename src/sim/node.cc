@@ -580,7 +580,10 @@ void Node::replied(const WaitingReply& reply) {
   if (reply.error) {
     run_.event("client {} gets {}", reply.client, *reply.error);
   } else {
-    for (const auto& [partition, dot] : reply.made) run_.oracle.acknowledged(partition, dot);
+    for (const auto& [partition, dot] : reply.made) {
+      run_.oracle.acknowledged(partition, dot);
+      run_.acknowledged(partition, dot);
+    }
     run_.event("client {} gets {:016x}", reply.client, hash64(reply.text));
   }
   callbacks_.replied(reply.client);

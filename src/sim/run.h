@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -43,6 +44,8 @@ struct Run {
   Oracle oracle{options.policy, options.expiry_wait_ms};
   bool settling = false;  // faults have ended
   Outcome outcome;
+  // Called when the reply to what made a record has left.
+  std::function<void(PartitionId, const Dot&)> acknowledged = [](PartitionId, const Dot&) {};
 };
 
 }  // namespace even::sim

@@ -14,6 +14,7 @@
 #include "sim/node.h"
 #include "sim/quorum_clients.h"
 #include "sim/run.h"
+#include "sim/session_clients.h"
 #include "sim/strong_clients.h"
 #include "sim/strong_groups.h"
 #include "sim/workload.h"
@@ -103,6 +104,7 @@ class World {
   Nodes nodes_;
   std::optional<Strong> strong_;
   std::optional<QuorumClients> quorums_;
+  std::optional<SessionClients> sessions_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
   ShardId shards_;          // that each node is to have
@@ -147,6 +149,12 @@ World::World(Run& run)
   }
   if (run.options.groups > 0) strong_.emplace(run_, nodes_);
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.session_every_us > 0) {
+    sessions_.emplace(run_, nodes_, run_.random.next());
+    run_.acknowledged = [this](PartitionId partition, const Dot& dot) {
+      sessions_->acknowledged(partition, dot);
+    };
+  }
 }
 
 void World::receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message) {
@@ -500,6 +508,7 @@ void World::play() {
     if (strong_->keyspaces) strong_->keyspaces->begin();
   }
   if (quorums_) quorums_->begin();
+  if (sessions_) sessions_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }
