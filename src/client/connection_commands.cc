@@ -227,6 +227,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.consistency", execute_consistency},
       {"even.groups", execute_groups},
       {"even.keyspace", execute_keyspace},
+      {"even.topic", execute_topic},
       {"even.fault", execute_fault},
       {"subscribe", execute_subscribe},
       {"psubscribe", execute_psubscribe},

@@ -5,13 +5,14 @@
 //   even.meta CREATE keyspace free [number name]...
 //   even.meta ALTER name [READ level] [WRITE level] [DEADLINE ms]
 //   even.meta DROP name
+//   even.meta DROPTOPIC name
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
 // all have joined. JOIN replies +OK, the others the version of the keyspaces that they lead to.
 //
-// The keys: "keyspace:<name>", "node:<number>" (the line), "next" (a partition's id) and
-// "version".
+// The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
+// id) and "version".
 #pragma once
 
 #include <string_view>

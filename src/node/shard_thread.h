@@ -41,6 +41,7 @@
 #include "node/rate_meter.h"
 #include "node/router.h"
 #include "node/strong_requests.h"
+#include "node/topic_requests.h"
 #include "peer/forwarder.h"
 #include "peer/peer_hub.h"
 #include "replica/shard.h"
@@ -49,6 +50,9 @@
 namespace even {
 
 class Connection;
+namespace kafka {
+class Connection;
+}
 
 // What has gone to and fro between a thread's clients and it.
 struct ClientTraffic {
@@ -107,6 +111,7 @@ class ShardThread {
   Forwarder& forwarder() { return forwarder_; }
   StrongRequests& strong() { return strong_; }
   QuorumRequests& quorum() { return quorum_; }
+  TopicRequests& topics() { return topics_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
@@ -158,6 +163,9 @@ class ShardThread {
   // Takes over an accepted socket (a file descriptor that no other event loop knows).
   void adopt_client(int socket);
   void remove_client(std::uint64_t id);
+  // The same of a client of topics.
+  void adopt_kafka_client(int socket);
+  void remove_kafka_client(kafka::Connection* client) { kafka_clients_.erase(client); }
   const std::unordered_map<std::uint64_t, std::shared_ptr<Connection>>& clients() const {
     return clients_;
   }
@@ -215,6 +223,7 @@ class ShardThread {
   Forwarder forwarder_;
   StrongRequests strong_;
   QuorumRequests quorum_{*this};
+  TopicRequests topics_{*this};
   Subscriptions subscriptions_;
   Publisher publisher_;
   PeerHub peers_;
@@ -236,6 +245,7 @@ class ShardThread {
   std::vector<Task> when_replayed_;
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;
+  std::unordered_map<kafka::Connection*, std::shared_ptr<kafka::Connection>> kafka_clients_;
   std::atomic<std::size_t> client_count_{0};
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;
