@@ -329,3 +329,93 @@ def test_without_a_majority_nothing_is_acknowledged(cluster):
     produced.flush()
     values = [value for _, value in consume(cluster, "t")]
     assert values[0] == "first" and values[-1] == "second" and len(values) <= 3
+
+
+class Member:
+    """A consumer in a group, on a thread of its own, and what it has got."""
+
+    def __init__(self, cluster, group, topic, **options):
+        self.consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": group,
+                                        "auto.offset.reset": "earliest", "session.timeout.ms": 6000,
+                                        "enable.auto.commit": False, **options})
+        self.assigned = None
+        self.values = []
+        self.stopping = False
+        self.consumer.subscribe([topic], on_assign=lambda _, partitions: self.note(partitions),
+                                on_revoke=lambda _, partitions: self.note(()))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def note(self, partitions):
+        self.assigned = {partition.partition for partition in partitions}
+
+    def run(self):
+        while not self.stopping:
+            message = self.consumer.poll(0.2)
+            if message is None or message.error() is not None:
+                continue
+            self.values.append(message.value().decode())
+            try:
+                self.consumer.commit(message=message, asynchronous=False)
+            except kafka.KafkaException:
+                pass  # it is given the record again, or another member is
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        self.consumer.close()
+
+
+def test_a_group_shares_partitions_and_goes_on_where_it_was(cluster):
+    create(cluster, "t", 4)
+    produced = Produced(cluster)
+    for i in range(400):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    one, two = Member(cluster, "g", "t"), Member(cluster, "g", "t")
+    until("both have partitions, all together",
+          lambda: one.assigned and two.assigned and not one.assigned & two.assigned
+          and one.assigned | two.assigned == {0, 1, 2, 3}, 60)
+    until("all records", lambda: len(set(one.values + two.values)) == 400, 60)
+    one.stop()
+    until("the other has all partitions", lambda: two.assigned == {0, 1, 2, 3}, 60)
+    before = len(two.values)
+    for i in range(400, 500):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    until("the new records", lambda: len(two.values) >= before + 100, 60)
+    two.stop()
+    # Whoever comes later begins behind what was committed.
+    produced.send("t", "new", key="new")
+    produced.flush()
+    three = Member(cluster, "g", "t")
+    until("the newest record", lambda: three.values, 60)
+    three.stop()
+    assert three.values == ["new"]
+
+
+def test_a_coordinators_death_loses_no_offset(cluster):
+    create(cluster, "t", 2)
+    produced = Produced(cluster)
+    for i in range(100):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    member = Member(cluster, "g", "t")
+    until("the first records", lambda: len(set(member.values)) == 100, 60)
+    with cluster["n1"].client() as client:
+        offsets = until("all are committed", lambda: sum(
+            int(value.split()[0]) for value in client.hgetall("__consumer_groups:g").values()) == 100 and
+            client.hgetall("__consumer_groups:g"))
+    assert set(offsets) == {"t/0", "t/1"}
+    answer, = exchange(cluster["n1"], request(10, 0, struct.pack(">h", 1) + b"g"))  # FindCoordinator
+    _, error, number = struct.unpack(">ihi", answer[:10])
+    assert error == 0
+    coordinator = cluster[f"n{number}"]
+    coordinator.kill9()
+    for i in range(100, 200):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    until("the rest", lambda: len(set(member.values)) == 200, 90)
+    member.stop()
+    assert len(member.values) <= 202, "what was committed is not read again"

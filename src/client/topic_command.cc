@@ -56,9 +56,9 @@ void create(Connection& connection, Args args) {
     }
     if (!number) return reply.error(number.error().message);
   }
-  create_topic(connection.thread(),
-               new_topic(connection.thread(), std::string(args[2]), partitions, replicas),
-               reply_to(connection));
+  create_in_table(connection.thread(),
+                  new_topic(connection.thread(), std::string(args[2]), partitions, replicas),
+                  reply_to(connection));
 }
 
 void drop(Connection& connection, Args args) {

@@ -47,4 +47,14 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done);
 void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done);
 
+// In groups.cc.
+void handle(const Call& call, const FindCoordinatorRequest& request,
+            Done<FindCoordinatorResponse> done);
+void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupResponse> done);
+void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupResponse> done);
+void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatResponse> done);
+void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupResponse> done);
+void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done);
+void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done);
+
 }  // namespace even::kafka

@@ -218,16 +218,16 @@ void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTop
     const auto number = [](auto given) {
       return static_cast<std::uint16_t>(std::max<int>(given, 0));
     };
-    create_topic(thread,
-                 new_topic(thread, topic.name, number(topic.num_partitions),
-                           number(topic.replication_factor)),
-                 [changes, i](const std::string& reply) {
-                   auto& created = changes->response.topics[i];
-                   const ErrorCode error = error_of(reply);
-                   created.error_code = code(error);
-                   if (error != ErrorCode::kNone) created.error_message = text_of(reply);
-                   changes->finish_one();
-                 });
+    create_in_table(thread,
+                    new_topic(thread, topic.name, number(topic.num_partitions),
+                              number(topic.replication_factor)),
+                    [changes, i](const std::string& reply) {
+                      auto& created = changes->response.topics[i];
+                      const ErrorCode error = error_of(reply);
+                      created.error_code = code(error);
+                      if (error != ErrorCode::kNone) created.error_message = text_of(reply);
+                      changes->finish_one();
+                    });
   }
   changes->finish_one();
 }

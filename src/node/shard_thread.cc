@@ -12,6 +12,7 @@
 #include "client/connection.h"
 #include "env/volatile_cache_disk.h"
 #include "kafka/connection.h"
+#include "kafka/coordinator.h"
 #include "net/turn.h"
 #include "node/shard_options.h"
 
@@ -55,6 +56,7 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       router_(*this),
       forwarder_(*this),
       strong_(*this),
+      coordinator_(std::make_unique<kafka::Coordinator>(*this)),
       subscriptions_(node.subscriptions, id),
       publisher_(*this),
       peers_(*this),
@@ -250,6 +252,7 @@ void ShardThread::tick() {
   forwarder_.tick(now_us);
   strong_.tick(now_us);
   topics_.tick();
+  coordinator_->tick(now_us);
   if (node_.replaying == 0) {
     for (Task& task : std::exchange(when_replayed_, {})) task();
   }

@@ -52,7 +52,8 @@ namespace even {
 class Connection;
 namespace kafka {
 class Connection;
-}
+class Coordinator;
+}  // namespace kafka
 
 // What has gone to and fro between a thread's clients and it.
 struct ClientTraffic {
@@ -112,6 +113,7 @@ class ShardThread {
   StrongRequests& strong() { return strong_; }
   QuorumRequests& quorum() { return quorum_; }
   TopicRequests& topics() { return topics_; }
+  kafka::Coordinator& coordinator() { return *coordinator_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
@@ -224,6 +226,7 @@ class ShardThread {
   StrongRequests strong_;
   QuorumRequests quorum_{*this};
   TopicRequests topics_{*this};
+  const std::unique_ptr<kafka::Coordinator> coordinator_;
   Subscriptions subscriptions_;
   Publisher publisher_;
   PeerHub peers_;

@@ -77,9 +77,9 @@ class Change : public std::enable_shared_from_this<Change> {
 
 }  // namespace
 
-void create_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done) {
+void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, TableChanged done) {
   const NodeContext& node = thread.node();
-  std::vector<std::string> words = {std::string(kMetaCommand), "CREATE", cluster::encode(topic),
+  std::vector<std::string> words = {std::string(kMetaCommand), "CREATE", cluster::encode(keyspace),
                                     std::to_string(node.placement.partitions() + 1)};
   for (const cluster::Node& each : node.config.cluster.nodes) {
     words.push_back(std::to_string(each.number));

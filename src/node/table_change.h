@@ -15,7 +15,7 @@ class ShardThread;
 // `done` takes "+OK\r\n" or an error as a reply, on the thread; "-PARTIAL ..." if some node does
 // not serve by it yet.
 using TableChanged = std::move_only_function<void(std::string reply)>;
-void create_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done);
+void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, TableChanged done);
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done);
 
 // A topic of so many partitions and replicas; 0: what is usual.

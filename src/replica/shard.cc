@@ -541,6 +541,12 @@ void Shard::execute_strong(StrongRequest request, StrongDone done) {
 }
 bool Shard::has_group(PartitionId group) const { return impl_->groups.find(group) != nullptr; }
 std::vector<GroupStatus> Shard::groups() const { return impl_->groups.status(); }
+std::optional<NodeNumber> Shard::leader_of(PartitionId id) const {
+  const Group* group = impl_->groups.find(id);
+  if (group == nullptr) return std::nullopt;
+  if (group->halted() && group->leads()) return 0;
+  return group->leader();
+}
 void Shard::on_topic(std::function<void(PartitionId)> callback) {
   impl_->groups.on_topic = std::move(callback);
 }

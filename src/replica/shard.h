@@ -307,6 +307,8 @@ class Shard {
   void execute_strong(StrongRequest request, StrongDone done);
   bool has_group(PartitionId group) const;
   std::vector<GroupStatus> groups() const;
+  // Which node leads a group, as far as is known here: 0 if none is; none if it is not here.
+  std::optional<NodeNumber> leader_of(PartitionId group) const;
 
   // --- Partitions of topics: see docs/topics.md. Records are appended by execute_strong().
 

@@ -187,15 +187,17 @@ TEST_F(TopicTest, ANewMemberIsGivenTheWholeLogWithoutASnapshotOfIt) {
   for (int i = 0; i < 30; ++i) expected.emplace_back(append(2), 2);
   for (auto& node : cluster_.nodes) store(*node);
   const NodeNumber lost = leader()->number == 1 ? 2 : 1;
+  const auto other = static_cast<NodeNumber>(6 - lost - leader()->number);
   cluster_.at(lost).wipe();
   cluster_.at(lost).start();
   ASSERT_TRUE(cluster_.run_until([&] { return have_all(60); }, 20'000));
   EXPECT_EQ(read_all(cluster_.at(lost)), expected);
   // It votes and keeps: with one of the others gone, the group goes on.
-  const NodeNumber other = static_cast<NodeNumber>(6 - lost - leader()->number);
   ASSERT_TRUE(cluster_.run_until(
       [&] {
-        const auto status = cluster_.status(leader()->number, kTopic);
+        const GroupNode* node = leader();
+        if (node == nullptr) return false;
+        const auto status = cluster_.status(node->number, kTopic);
         return status->voters.size() == 3 && status->learners.empty() && status->leads;
       },
       20'000));
