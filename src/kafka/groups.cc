@@ -23,10 +23,9 @@ constexpr std::size_t kMostMetadata = 4'096;  // offset.metadata.max.bytes
 std::string key_of(const std::string& group) { return kOffsetsPrefix + group; }
 
 // None: there is no place for offsets yet.
-std::optional<PartitionId> partition_of(const ShardThread& thread, const std::string& group) {
+std::optional<PartitionId> partition_of(ShardThread& thread, const std::string& group) {
   if (thread.keyspaces().find(kOffsetsKeyspace) == nullptr) return std::nullopt;
-  const auto partitions = const_cast<ShardThread&>(thread).node().placement.partitions();
-  return thread.keyspaces().partition_of(key_of(group), partitions);
+  return thread.keyspaces().partition_of(key_of(group), thread.node().placement.partitions());
 }
 
 // Calls task(owner, coordinated group, reply) on the thread of the group's partition, and answers
