@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "kafka/apis.h"
 #include "kafka/messages.h"
 
@@ -172,6 +175,19 @@ TEST(Messages, CountsThatCannotBeTakeNoMemory) {
   put_big_endian(empty_names, kNames);
   empty_names.append(2 * std::size_t{kNames}, '\0');
   EXPECT_EQ(describe_request(empty_names), std::nullopt);
+}
+
+// One of each request, which the fuzz target begins with.
+TEST(Messages, TheSeedsOfTheFuzzTargetAreRequests) {
+  std::size_t seeds = 0;
+  const std::filesystem::path directory = EVEN_SOURCE_DIR "/tests/corpus/requests_fuzz";
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    std::ifstream in(entry.path(), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+    EXPECT_TRUE(describe_request(bytes)) << entry.path();
+    ++seeds;
+  }
+  EXPECT_EQ(seeds, api_versions().size());
 }
 
 TEST(Messages, UnknownRequestsAndVersionsAreNotRead) {
