@@ -63,7 +63,7 @@ def free_ports_of_local_cluster(nodes):
         return True
     while True:
         base = free_port() - 1
-        if all(free(base + offset + number) for offset in (0, 100, 200) for number in range(1, nodes + 1)):
+        if all(free(base + offset + number) for offset in (0, 100, 200, 300) for number in range(1, nodes + 1)):
             return base
 
 
@@ -88,6 +88,7 @@ class Node:
         self.config = self.dir / "even.toml"
         self.log = self.dir / "evend.log"
         self.port, self.peer_port, self.http_port = free_port(), free_port(), free_port()
+        self.kafka_port = free_port()
         self.process = None
         self.dir.mkdir(parents=True, exist_ok=True)
         self.data.mkdir(exist_ok=True)
@@ -190,6 +191,7 @@ class Cluster:
             "client": {"port": node.port},
             "peer": {"port": node.peer_port},
             "http": {"port": node.http_port},
+            "kafka": {"port": node.kafka_port},
             "cluster": {"id": self.cluster_id, "replicas": replicas, "partitions": partitions},
             "faults": {"enabled": True},
         }
@@ -203,7 +205,8 @@ class Cluster:
             text += "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
         for peer in self.nodes:
             text += (f"[[cluster.node]]\nname = \"{peer.name}\"\nnumber = {peer.number}\nhost = \"{HOST}\"\n"
-                     f"peer_port = {peer.peer_port}\nclient_port = {peer.port}\nhttp_port = {peer.http_port}\n")
+                     f"peer_port = {peer.peer_port}\nclient_port = {peer.port}\nhttp_port = {peer.http_port}\n"
+                     f"kafka_port = {peer.kafka_port}\n")
         node.config.write_text(text)
 
     def __getitem__(self, name):

@@ -42,6 +42,9 @@ std::string proposal_text(std::string_view bytes) {
   if (!proposal) return "damaged: " + proposal.error().message;
   const std::string instant = instant_text(proposal->instant_ms);
   if (proposal->kind == GroupProposal::Kind::kPurge) return "removes what has expired " + instant;
+  if (proposal->kind == GroupProposal::Kind::kBatch) {
+    return fmt::format("{} a batch of records, {} bytes", instant, proposal->batch.size());
+  }
   std::vector<std::string> commands;
   for (const auto& words : proposal->commands) commands.push_back(words_text(words));
   std::string out = proposal->transaction ? "transaction " + instant : instant;
@@ -107,8 +110,9 @@ std::string group_text(const GroupLogEntry& entry) {
                                       s.state.term, vote, s.state.commit);
                  },
                  [](const GroupBase& b) {
-                   return fmt::format("group {} base: entry {} of term {}, as {}{}{}{}{}", b.group,
-                                      b.index, b.term, member_text(b.self),
+                   return fmt::format("group {} base{}: entry {} of term {}, as {}{}{}{}{}",
+                                      b.group, b.topic ? " of a topic" : "", b.index, b.term,
+                                      member_text(b.self),
                                       members_text("voters", b.configuration.voters),
                                       members_text("outgoing", b.configuration.outgoing),
                                       members_text("learners", b.configuration.learners),

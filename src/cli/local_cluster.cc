@@ -182,18 +182,20 @@ std::string render_config(const LocalNode& self, const std::vector<LocalNode>& n
       "\n"
       "[http]\nport = {}\n"
       "\n"
+      "[kafka]\nport = {}\n"
+      "\n"
       "[faults]\nenabled = true\n{}"
       "\n"
       "[cluster]\nid = {}\n",
       self.name(), toml_string(self.data().string()), self.client_port(), self.peer_port(),
-      self.http_port(), lose_unsynced_writes ? "lose_unsynced_writes = true\n" : "",
-      toml_string(cluster_id));
+      self.http_port(), self.kafka_port(),
+      lose_unsynced_writes ? "lose_unsynced_writes = true\n" : "", toml_string(cluster_id));
   for (const LocalNode& node : nodes) {
     text += fmt::format(
         "\n[[cluster.node]]\nname = \"{}\"\nnumber = {}\nhost = \"{}\"\npeer_port = {}\n"
-        "client_port = {}\nhttp_port = {}\n",
+        "client_port = {}\nhttp_port = {}\nkafka_port = {}\n",
         node.name(), node.number, kLocalHost, node.peer_port(), node.client_port(),
-        node.http_port());
+        node.http_port(), node.kafka_port());
   }
   return text;
 }

@@ -26,7 +26,7 @@ namespace even::cli {
 
 inline constexpr int kMaxLocalNodes = 99;  // so that the ranges of ports do not meet
 inline constexpr int kDefaultPortBase = 7000;
-inline constexpr int kMostPortBase = 65535 - 200 - kMaxLocalNodes;
+inline constexpr int kMostPortBase = 65535 - 300 - kMaxLocalNodes;
 inline constexpr const char* kLocalHost = "127.0.0.1";
 
 struct LocalNode {
@@ -38,6 +38,7 @@ struct LocalNode {
   uint16_t client_port() const { return static_cast<uint16_t>(port_base + number); }
   uint16_t peer_port() const { return static_cast<uint16_t>(port_base + 100 + number); }
   uint16_t http_port() const { return static_cast<uint16_t>(port_base + 200 + number); }
+  uint16_t kafka_port() const { return static_cast<uint16_t>(port_base + 300 + number); }
   std::filesystem::path config() const { return dir / "even.toml"; }
   std::filesystem::path data() const { return dir / "data"; }
   std::filesystem::path log() const { return dir / "evend.log"; }

@@ -166,8 +166,8 @@ std::optional<User> user_of(uint16_t port) {
   for (const fs::path& config : running_configurations()) {
     const LocalCluster cluster(config.parent_path().parent_path());
     for (const LocalNode& node : cluster.nodes()) {
-      const bool uses =
-          port == node.client_port() || port == node.peer_port() || port == node.http_port();
+      const bool uses = port == node.client_port() || port == node.peer_port() ||
+                        port == node.http_port() || port == node.kafka_port();
       if (node.config() == config && uses) return User{node.name(), cluster.dir()};
     }
   }
@@ -190,7 +190,7 @@ bool ports_are_free(const std::vector<const LocalNode*>& nodes) {
   for (const LocalNode* node : nodes) {
     for (const auto& [port, use] :
          {std::pair{node->client_port(), "clients"}, std::pair{node->peer_port(), "peers"},
-          std::pair{node->http_port(), "HTTP"}}) {
+          std::pair{node->http_port(), "HTTP"}, std::pair{node->kafka_port(), "Kafka"}}) {
       if (becomes_free(port, deadline)) continue;
       all_free = false;
       if (const std::optional<User> user = user_of(port)) {

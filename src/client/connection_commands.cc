@@ -229,6 +229,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.groups", execute_groups},
       {"even.keyspace", execute_keyspace},
       {"even.session", execute_session},
+      {"even.topic", execute_topic},
       {"even.fault", execute_fault},
       {"subscribe", execute_subscribe},
       {"psubscribe", execute_psubscribe},

@@ -28,6 +28,7 @@ void execute_consistency(Connection& connection, Args args);
 void execute_groups(Connection& connection, Args args);
 void execute_keyspace(Connection& connection, Args args);
 void execute_session(Connection& connection, Args args);
+void execute_topic(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
 void execute_lastsave(Connection& connection, Args args);
 void execute_role(Connection& connection, Args args);

@@ -34,6 +34,7 @@ struct Node {
   uint16_t peer_port = 0;
   uint16_t client_port = 0;
   uint16_t http_port = 0;
+  uint16_t kafka_port = 0;
 
   bool operator==(const Node&) const = default;
 };

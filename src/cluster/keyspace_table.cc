@@ -15,6 +15,7 @@ using messagepack::Packer;
 using messagepack::read;
 
 constexpr std::uint64_t kFormat = 1;
+constexpr std::uint64_t kTopicFormat = 2;  // the same fields, of a topic
 constexpr std::uint32_t kFields = 11;
 
 void pack_level(Packer& packer, Level level) {
@@ -47,12 +48,15 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
   if (!is_array(object, kFields)) return false;
   const msgpack::object* field = object.via.array.ptr;
   std::uint64_t format = 0;
-  return read(field[0], format) && format == kFormat && read(field[1], out.name) &&
-         read(field[2], out.prefix) && read(field[3], out.strong) && read(field[4], out.replicas) &&
-         read(field[5], out.partitions) && read(field[6], out.first) &&
-         read_level(field[7], out.read) && read_level(field[8], out.write) &&
-         read(field[9], out.deadline_ms) && read_lines(field[10], out.lines) &&
-         out.partitions <= kSlots && (!out.strong || out.partitions > 0) &&
+  if (!read(field[0], format) || (format != kFormat && format != kTopicFormat)) return false;
+  out.topic = format == kTopicFormat;
+  return read(field[1], out.name) && read(field[2], out.prefix) && read(field[3], out.strong) &&
+         read(field[4], out.replicas) && read(field[5], out.partitions) &&
+         read(field[6], out.first) && read_level(field[7], out.read) &&
+         read_level(field[8], out.write) && read(field[9], out.deadline_ms) &&
+         read_lines(field[10], out.lines) && out.partitions <= kSlots &&
+         (!out.strong || out.partitions > 0) &&
+         (!out.topic || (out.strong && out.prefix.empty())) &&
          out.partitions <= UINT16_MAX - out.first;
 }
 
@@ -62,7 +66,7 @@ std::string encode(const Keyspace& keyspace) {
   msgpack::sbuffer buffer;
   Packer packer(buffer);
   packer.pack_array(kFields);
-  packer.pack(kFormat);
+  packer.pack(keyspace.topic ? kTopicFormat : kFormat);
   pack_binary(packer, keyspace.name);
   pack_binary(packer, keyspace.prefix);
   packer.pack(keyspace.strong);
@@ -92,12 +96,13 @@ Result<Keyspace> decode_keyspace(std::string_view bytes) {
 
 KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces,
                              std::uint32_t next, std::string session_key)
-    : version_(version),
-      keyspaces_(std::move(keyspaces)),
-      by_prefix_(keyspaces_.size()),
-      next_(next),
-      session_key_(std::move(session_key)) {
+    : version_(version), next_(next), session_key_(std::move(session_key)) {
+  for (Keyspace& keyspace : keyspaces) {
+    (keyspace.topic ? topics_ : keyspaces_).push_back(std::move(keyspace));
+  }
   std::ranges::sort(keyspaces_, {}, &Keyspace::name);
+  std::ranges::sort(topics_, {}, &Keyspace::name);
+  by_prefix_.resize(keyspaces_.size());
   std::iota(by_prefix_.begin(), by_prefix_.end(), std::size_t{0});
   std::ranges::stable_sort(by_prefix_, std::ranges::greater(),
                            [this](std::size_t i) { return keyspaces_[i].prefix.size(); });
@@ -115,6 +120,11 @@ const Keyspace* KeyspaceTable::find(std::string_view name) const {
   return found == keyspaces_.end() || found->name != name ? nullptr : &*found;
 }
 
+const Keyspace* KeyspaceTable::find_topic(std::string_view name) const {
+  const auto found = std::ranges::lower_bound(topics_, name, {}, &Keyspace::name);
+  return found == topics_.end() || found->name != name ? nullptr : &*found;
+}
+
 const Keyspace* KeyspaceTable::of_key(std::string_view key) const {
   for (const std::size_t i : by_prefix_) {
     if (key.starts_with(keyspaces_[i].prefix)) return &keyspaces_[i];
@@ -123,9 +133,11 @@ const Keyspace* KeyspaceTable::of_key(std::string_view key) const {
 }
 
 const Keyspace* KeyspaceTable::of_partition(PartitionId partition) const {
-  for (const Keyspace& keyspace : keyspaces_) {
-    if (partition >= keyspace.first && partition - keyspace.first < keyspace.partitions) {
-      return &keyspace;
+  for (const std::vector<Keyspace>* all : {&keyspaces_, &topics_}) {
+    for (const Keyspace& keyspace : *all) {
+      if (partition >= keyspace.first && partition - keyspace.first < keyspace.partitions) {
+        return &keyspace;
+      }
     }
   }
   return nullptr;
@@ -147,6 +159,16 @@ std::vector<NodeNumber> replicas_of(const ClusterMap& map, const Keyspace& keysp
   std::vector<NodeNumber> nodes = rank_nodes(map, partition);
   if (nodes.size() > keyspace.replicas) nodes.resize(keyspace.replicas);
   return nodes;
+}
+
+bool valid_topic_name(std::string_view name) {
+  constexpr std::size_t kLongest = 249;
+  const auto allowed = [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  return !name.empty() && name.size() <= kLongest && name != "." && name != ".." &&
+         std::ranges::all_of(name, allowed);
 }
 
 }  // namespace even::cluster

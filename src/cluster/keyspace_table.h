@@ -3,6 +3,9 @@
 //
 // `default` has the empty prefix, is eventual and lies in partitions 0 to its number - 1; it is not
 // in the table.
+//
+// Topics are rows of the same table, with names of their own: what holds for the partitions of a
+// strong keyspace holds for theirs, but no key is in them (docs/topics.md).
 #pragma once
 
 #include <cstdint>
@@ -23,6 +26,8 @@ struct Keyspace {
   std::string name;
   std::string prefix;
   bool strong = false;
+  // A topic: it has no prefix, and counts as strong.
+  bool topic = false;
   std::uint16_t replicas = 0;
   std::uint16_t partitions = 0;
   // The keyspace's partitions are numbered from here on. An eventual keyspace has no partitions of
@@ -44,7 +49,7 @@ Result<Keyspace> decode_keyspace(std::string_view bytes);
 class KeyspaceTable {
  public:
   KeyspaceTable() = default;
-  // `version`: the index in the metadata group.
+  // `version`: the index in the metadata group. `keyspaces`: with the topics.
   // `next`: partitions of strong keyspaces, former ones included, have ids below it.
   KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0,
                 std::string session_key = {});
@@ -52,9 +57,11 @@ class KeyspaceTable {
   std::uint64_t version() const { return version_; }
   std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
   const Keyspace* find(std::string_view name) const;
+  std::span<const Keyspace> topics() const { return topics_; }  // by name
+  const Keyspace* find_topic(std::string_view name) const;
   // The keyspace of a key: that with the longest prefix that fits. Null: `default`.
   const Keyspace* of_key(std::string_view key) const;
-  // Null: `default`, or none.
+  // Of topics, too. Null: `default`, or none.
   const Keyspace* of_partition(PartitionId partition) const;
   bool any_strong() const { return any_strong_; }
   // Whether requests to some eventual keyspace are at another level than ONE.
@@ -77,6 +84,7 @@ class KeyspaceTable {
 
   std::uint64_t version_ = 0;
   std::vector<Keyspace> keyspaces_;
+  std::vector<Keyspace> topics_;
   std::vector<std::size_t> by_prefix_;  // places in keyspaces_, longest prefix first
   std::uint32_t next_ = 0;
   std::string session_key_;
@@ -88,5 +96,10 @@ class KeyspaceTable {
 // map's ranking of it.
 std::vector<NodeNumber> replicas_of(const ClusterMap& map, const Keyspace& keyspace,
                                     PartitionId partition);
+
+// What Kafka lets a topic be called: 1 to 249 letters, digits, '-', '_' and '.', but not "." or
+// "..".
+bool valid_topic_name(std::string_view name);
+inline constexpr std::string_view kTopicNameRule = "1 to 249 letters, digits, '-', '_' or '.'";
 
 }  // namespace even::cluster

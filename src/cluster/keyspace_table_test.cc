@@ -28,6 +28,48 @@ TEST(KeyspaceTable, AKeyspaceIsReadBackAsItWasWritten) {
   EXPECT_EQ(decode_keyspace(encode(Keyspace{})), Keyspace{});
 }
 
+Keyspace topic(std::string name, PartitionId first, std::uint16_t count) {
+  Keyspace out = strong(std::move(name), "", first, count);
+  out.topic = true;
+  return out;
+}
+
+TEST(KeyspaceTable, TopicsHaveNamesOfTheirOwnAndNoKeys) {
+  const Keyspace orders = topic("orders", 300, 4);
+  EXPECT_EQ(decode_keyspace(encode(orders)), orders);
+  Keyspace with_prefix = orders;
+  with_prefix.prefix = "o:";
+  EXPECT_FALSE(decode_keyspace(encode(with_prefix)));
+  Keyspace eventual = orders;
+  eventual.strong = false;
+  EXPECT_FALSE(decode_keyspace(encode(eventual)));
+
+  const KeyspaceTable only_topics(1, {orders}, 304);
+  EXPECT_FALSE(only_topics.any_strong());
+  EXPECT_EQ(only_topics.of_key("orders"), nullptr);
+  EXPECT_EQ(only_topics.find("orders"), nullptr);
+  EXPECT_EQ(*only_topics.find_topic("orders"), orders);
+  EXPECT_EQ(*only_topics.of_partition(303), orders);
+  EXPECT_EQ(only_topics.of_partition(304), nullptr);
+  EXPECT_TRUE(only_topics.was_dropped(299));
+
+  const KeyspaceTable both(2, {strong("orders", "o:", 257, 16), orders});
+  EXPECT_EQ(both.find("orders")->prefix, "o:");
+  EXPECT_EQ(both.keyspaces().size(), 1u);
+  EXPECT_EQ(both.topics().size(), 1u);
+  EXPECT_EQ(both.of_partition(258)->prefix, "o:");
+}
+
+TEST(KeyspaceTable, TopicsAreCalledWhatKafkaLetsThem) {
+  for (const std::string& name : {"a"s, "A-b_c.9"s, std::string(249, 'x'), "..."s}) {
+    EXPECT_TRUE(valid_topic_name(name)) << name;
+  }
+  for (const std::string& name :
+       {""s, "."s, ".."s, std::string(250, 'x'), "a b"s, "a/b"s, "\xc3\xa4"s}) {
+    EXPECT_FALSE(valid_topic_name(name)) << name;
+  }
+}
+
 TEST(KeyspaceTable, OtherBytesAreRefused) {
   const std::string bytes = encode(strong("orders", "o:", 257, 16));
   for (std::size_t length = 0; length < bytes.size(); ++length) {

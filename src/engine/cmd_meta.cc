@@ -13,6 +13,7 @@ namespace even {
 namespace {
 
 constexpr std::string_view kKeyspacePrefix = "keyspace:";
+constexpr std::string_view kTopicPrefix = "topic:";
 constexpr std::string_view kNodePrefix = "node:";
 constexpr std::string_view kNextKey = "next";
 constexpr std::string_view kVersionKey = "version";
@@ -42,6 +43,7 @@ void for_each_string(const PartitionState& state, Visit visit) {
 
 struct MetaState {
   std::vector<cluster::Keyspace> keyspaces;
+  std::vector<cluster::Keyspace> topics;
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;  // by node
   std::uint32_t next = 0;
   std::uint64_t version = 0;
@@ -55,6 +57,8 @@ MetaState read_state(const PartitionState& state) {
       if (auto keyspace = cluster::decode_keyspace(value)) {
         out.keyspaces.push_back(std::move(*keyspace));
       }
+    } else if (key.starts_with(kTopicPrefix)) {
+      if (auto topic = cluster::decode_keyspace(value)) out.topics.push_back(std::move(*topic));
     } else if (key.starts_with(kNodePrefix)) {
       out.lines.emplace_back(number_of<NodeNumber>(key.substr(kNodePrefix.size())),
                              number_of<std::uint16_t>(value));
@@ -81,15 +85,51 @@ void put(Context& context, std::string_view key, std::string value) {
 std::string key_of(std::string_view name) {
   return std::string(kKeyspacePrefix) + std::string(name);
 }
+std::string topic_key_of(std::string_view name) {
+  return std::string(kTopicPrefix) + std::string(name);
+}
 
 void count_change(Context& context, const MetaState& state) {
   put(context, kVersionKey, std::to_string(state.version + 1));
   context.reply.integer(static_cast<std::int64_t>(state.version + 1));
 }
 
+const cluster::Keyspace* find(const std::vector<cluster::Keyspace>& all, std::string_view name) {
+  const auto found = std::ranges::find(all, name, &cluster::Keyspace::name);
+  return found == all.end() ? nullptr : &*found;
+}
 const cluster::Keyspace* find(const MetaState& state, std::string_view name) {
-  const auto found = std::ranges::find(state.keyspaces, name, &cluster::Keyspace::name);
-  return found == state.keyspaces.end() ? nullptr : &*found;
+  return find(state.keyspaces, name);
+}
+
+// Why there can be no such keyspace, or topic, beside those that there are; empty: there can.
+std::string why_not(const cluster::Keyspace& keyspace, const MetaState& state) {
+  if (keyspace.topic) {
+    if (!cluster::valid_topic_name(keyspace.name)) {
+      return fmt::format("ERR a topic cannot be called '{}': a name is {}",
+                         keyspace.name.substr(0, 64), cluster::kTopicNameRule);
+    }
+    if (find(state.topics, keyspace.name) != nullptr) {
+      return fmt::format("ERR there is a topic '{}' already: EVEN.TOPIC INFO {} shows it",
+                         keyspace.name, keyspace.name);
+    }
+    return {};
+  }
+  if (!cluster::valid_node_name(keyspace.name) || keyspace.name == "default") {
+    return fmt::format(
+        "ERR a keyspace cannot be called '{}': a name is {}, and not "
+        "'default'",
+        keyspace.name.substr(0, 64), cluster::kNodeNameRule);
+  }
+  if (find(state, keyspace.name) != nullptr) {
+    return fmt::format("ERR there is a keyspace '{}' already: EVEN.KEYSPACE INFO {} shows it",
+                       keyspace.name, keyspace.name);
+  }
+  if (keyspace.prefix.empty()) return "ERR the empty prefix is that of the keyspace 'default'";
+  const auto same = std::ranges::find(state.keyspaces, keyspace.prefix, &cluster::Keyspace::prefix);
+  if (same == state.keyspaces.end()) return {};
+  return fmt::format("ERR the prefix '{}' is that of the keyspace '{}' already",
+                     keyspace.prefix.substr(0, 64), same->name);
 }
 
 void join(Context& context, Args args) {
@@ -112,26 +152,7 @@ void create(Context& context, Args args) {
   if (!keyspace) return reply.error("ERR " + keyspace.error().message);
   const MetaState state = state_of(context);
 
-  if (!cluster::valid_node_name(keyspace->name) || keyspace->name == "default") {
-    return reply.error(
-        fmt::format("ERR a keyspace cannot be called '{}': a name is {}, and not "
-                    "'default'",
-                    keyspace->name.substr(0, 64), cluster::kNodeNameRule));
-  }
-  if (find(state, keyspace->name) != nullptr) {
-    return reply.error(
-        fmt::format("ERR there is a keyspace '{}' already: EVEN.KEYSPACE INFO {} shows it",
-                    keyspace->name, keyspace->name));
-  }
-  if (keyspace->prefix.empty()) {
-    return reply.error("ERR the empty prefix is that of the keyspace 'default'");
-  }
-  const auto same =
-      std::ranges::find(state.keyspaces, keyspace->prefix, &cluster::Keyspace::prefix);
-  if (same != state.keyspaces.end()) {
-    return reply.error(fmt::format("ERR the prefix '{}' is that of the keyspace '{}' already",
-                                   keyspace->prefix.substr(0, 64), same->name));
-  }
+  if (const std::string why = why_not(*keyspace, state); !why.empty()) return reply.error(why);
   const std::size_t nodes = (args.size() - 4) / 2;
   for (std::size_t i = 4; i < args.size(); i += 2) {
     const auto number = number_of<NodeNumber>(args[i]);
@@ -163,7 +184,8 @@ void create(Context& context, Args args) {
     put(context, kNextKey, std::to_string(first + keyspace->partitions));
   }
   keyspace->lines = state.lines;
-  put(context, key_of(keyspace->name), cluster::encode(*keyspace));
+  put(context, keyspace->topic ? topic_key_of(keyspace->name) : key_of(keyspace->name),
+      cluster::encode(*keyspace));
   count_change(context, state);
 }
 
@@ -216,11 +238,22 @@ void key(Context& context, Args args) {
   context.reply.ok();
 }
 
+void drop_topic(Context& context, Args args) {
+  if (args.size() != 3) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  if (find(state.topics, args[2]) == nullptr) {
+    return context.reply.error(fmt::format("ERR there is no topic '{}'", args[2].substr(0, 249)));
+  }
+  context.write(context.keep(topic_key_of(args[2]))).remove();
+  count_change(context, state);
+}
+
 }  // namespace
 
 void meta_command(Context& context, Args args) {
   constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
-      {"join", join}, {"create", create}, {"alter", alter}, {"drop", drop}, {"key", key}};
+      {"join", join}, {"create", create},        {"alter", alter},
+      {"drop", drop}, {"droptopic", drop_topic}, {"key", key}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }
@@ -229,6 +262,7 @@ void meta_command(Context& context, Args args) {
 
 cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
   MetaState read = read_state(state);
+  std::ranges::move(read.topics, std::back_inserter(read.keyspaces));
   return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next,
                                 std::move(read.session_key));
 }

@@ -6,14 +6,15 @@
 //   even.meta ALTER name [READ level] [WRITE level] [DEADLINE ms]
 //   even.meta DROP name
 //   even.meta KEY key
+//   even.meta DROPTOPIC name
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
 // all have joined. `key`: what session tokens are sealed with, unless there is one already. JOIN
 // and KEY reply +OK, the others the version of the keyspaces that they lead to.
 //
-// The keys: "keyspace:<name>", "node:<number>" (the line), "next" (a partition's id), "version" and
-// "session key".
+// The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
+// id), "version" and "session key".
 #pragma once
 
 #include <string_view>

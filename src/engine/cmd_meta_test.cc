@@ -127,5 +127,26 @@ TEST_F(MetaCommands, TheFirstKeyOfTokensStays) {
   EXPECT_THAT(run({kMetaCommand, "KEY"}), HasSubstr("syntax"));
 }
 
+TEST_F(MetaCommands, TopicsAreRowsBesideKeyspaces) {
+  join_all();
+  Keyspace topic = strong("orders", "", 4);
+  topic.topic = true;
+  EXPECT_EQ(create(strong("orders", "o:")), ":1\r\n");
+  EXPECT_EQ(create(topic), ":2\r\n");  // a name of its own
+  EXPECT_EQ(table().find_topic("orders")->first, 273);
+  EXPECT_EQ(table().find_topic("orders")->lines.size(), 3u);
+  EXPECT_THAT(create(topic), HasSubstr("there is a topic 'orders' already"));
+  topic.name = "no name";
+  EXPECT_THAT(create(topic), HasSubstr("cannot be called 'no name'"));
+  topic.name = "other";
+  topic.replicas = 4;
+  EXPECT_THAT(create(topic), HasSubstr("4 replicas are not possible"));
+  EXPECT_THAT(run({kMetaCommand, "DROPTOPIC", "other"}), HasSubstr("no topic 'other'"));
+  EXPECT_EQ(run({kMetaCommand, "DROPTOPIC", "orders"}), ":3\r\n");
+  EXPECT_TRUE(table().topics().empty());
+  EXPECT_NE(table().find("orders"), nullptr);
+  EXPECT_TRUE(table().was_dropped(273));
+}
+
 }  // namespace
 }  // namespace even

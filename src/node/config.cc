@@ -160,6 +160,9 @@ const std::vector<Option>& options() {
       EVEN_OPTION("http.bind", set_addresses(c.http.bind, v)),
       EVEN_OPTION("http.port", set_port(c.http.port, v)),
 
+      EVEN_OPTION("kafka.bind", set_addresses(c.kafka.bind, v)),
+      EVEN_OPTION("kafka.port", set_port(c.kafka.port, v)),
+
       EVEN_OPTION("tls.client_cert", set_string(c.tls.client.cert, v)),
       EVEN_OPTION("tls.client_key", set_string(c.tls.client.key, v)),
       EVEN_OPTION("tls.client_ca", set_string(c.tls.client.ca, v)),
@@ -217,7 +220,7 @@ struct NodeOption {
   Complaint (*set)(cluster::Node&, const toml::node&);
 };
 
-constexpr std::array<NodeOption, 6> kNodeOptions = {{
+constexpr std::array<NodeOption, 7> kNodeOptions = {{
     {"name", [](cluster::Node& n, const toml::node& v) { return set_name(n.name, v); }},
     {"number",
      [](cluster::Node& n, const toml::node& v) { return set_integer(n.number, v, 1, 65535, ""); }},
@@ -226,6 +229,7 @@ constexpr std::array<NodeOption, 6> kNodeOptions = {{
     {"client_port",
      [](cluster::Node& n, const toml::node& v) { return set_port(n.client_port, v); }},
     {"http_port", [](cluster::Node& n, const toml::node& v) { return set_port(n.http_port, v); }},
+    {"kafka_port", [](cluster::Node& n, const toml::node& v) { return set_port(n.kafka_port, v); }},
 }};
 
 // Fills a Config from any number of sources and gathers what is wrong with them.
@@ -435,7 +439,8 @@ void Loader::check_cluster() {
                          .host = config_.client.bind.front(),
                          .peer_port = config_.peer.port,
                          .client_port = config_.client.port,
-                         .http_port = config_.http.port});
+                         .http_port = config_.http.port,
+                         .kafka_port = config_.kafka.port});
   }
   map.replicas = static_cast<uint16_t>(std::min<size_t>(map.replicas, map.nodes.size()));
   if (const std::optional<cluster::MapFault> fault = map.fault()) {

@@ -141,6 +141,7 @@ struct Config {
   ClientConfig client;
   ListenConfig peer;
   ListenConfig http;
+  ListenConfig kafka;
   TlsConfig tls;
   LogConfig log;
   StoreConfig store;

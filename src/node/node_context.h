@@ -81,6 +81,7 @@ struct NodeContext {
 
   std::atomic<std::uint64_t> next_client_id{1};
   std::atomic<std::uint32_t> connected_clients{0};
+  std::atomic<std::uint32_t> connected_kafka_clients{0};
   std::atomic<std::uint64_t> connections_received{0};
   std::atomic<std::uint64_t> connections_rejected{0};
   // Before anything was recovered.

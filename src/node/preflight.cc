@@ -21,7 +21,8 @@ Result<> preflight(const Config& config) {
   };
   for (const Service& service : {Service{"client.bind", config.client.bind, config.client.port},
                                  Service{"peer.bind", config.peer.bind, config.peer.port},
-                                 Service{"http.bind", config.http.bind, config.http.port}}) {
+                                 Service{"http.bind", config.http.bind, config.http.port},
+                                 Service{"kafka.bind", config.kafka.bind, config.kafka.port}}) {
     if (service.port == 0) continue;
     for (const std::string& address : service.bind) {
       const auto endpoint = resolve_bind(address, service.port);

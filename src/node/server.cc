@@ -52,6 +52,10 @@ class Server {
                  [this](Socket socket, const tcp::endpoint& remote) {
                    take_client(std::move(socket), remote);
                  }),
+        kafka_clients_(io_, "kafka",
+                       [this](Socket socket, const tcp::endpoint& remote) {
+                         take_kafka_client(std::move(socket), remote);
+                       }),
         peers_(io_, "peer", [this](Socket socket, const tcp::endpoint& remote) {
           take_peer(std::move(socket), remote);
         }) {}
@@ -65,6 +69,7 @@ class Server {
   void provide_descriptors();
   int stop();
   void take_client(Socket socket, const tcp::endpoint& remote);
+  void take_kafka_client(Socket socket, const tcp::endpoint& remote);
   void take_peer(Socket socket, const tcp::endpoint& remote);
 
   asio::io_context io_{1};
@@ -73,6 +78,8 @@ class Server {
   asio::signal_set signals_;
   HttpServer http_;
   Listener clients_;
+  Listener kafka_clients_;
+  std::size_t next_kafka_thread_ = 0;
   Listener peers_;
   std::optional<StopRequest> stop_;
 };
@@ -128,6 +135,10 @@ Result<> Server::start() {
     if (Result<> bound = clients_.bind(config.client.bind, config.client.port); !bound)
       return bound;
   }
+  if (config.kafka.port != 0) {
+    if (Result<> bound = kafka_clients_.bind(config.kafka.bind, config.kafka.port); !bound)
+      return bound;
+  }
   if (config.peer.port != 0) {
     if (Result<> bound = peers_.bind(config.peer.bind, config.peer.port); !bound) return bound;
   }
@@ -141,7 +152,7 @@ Result<> Server::start() {
     node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
   }
   if (Result<> recovered = recover(); !recovered) return recovered;
-  for (Listener* listener : {&clients_, &peers_}) {
+  for (Listener* listener : {&clients_, &kafka_clients_, &peers_}) {
     if (Result<> listening = listener->listen(); !listening) return listening;
   }
   await_links();
@@ -204,6 +215,7 @@ void Server::await_links() {
 int Server::stop() {
   node_.ready = false;
   clients_.close();
+  kafka_clients_.close();
   peers_.close();
   http_.close();
   node_.backups->stop();
@@ -252,6 +264,25 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
   const int fd = socket.release(error);
   target->reserve_client();
   target->post([target, fd] { target->adopt_client(fd); });
+}
+
+// Without passwords or TLS on this port, it is for this machine.
+void Server::take_kafka_client(Socket socket, const tcp::endpoint& remote) {
+  if (!remote.address().is_loopback()) {
+    spdlog::warn("kafka port: {} is refused: only clients of this machine are served",
+                 to_text(remote));
+    ++node_.connections_rejected;
+    return;
+  }
+  if (node_.connected_kafka_clients >= node_.options.max_clients) {
+    ++node_.connections_rejected;
+    return;
+  }
+  ++node_.connected_kafka_clients;
+  ShardThread& target = *node_.threads[next_kafka_thread_++ % node_.threads.size()];
+  error_code error;
+  const int fd = socket.release(error);
+  target.post([&target, fd] { target.adopt_kafka_client(fd); });
 }
 
 void Server::take_peer(Socket socket, const tcp::endpoint& remote) {

@@ -11,6 +11,8 @@
 #include "base/memory.h"
 #include "client/connection.h"
 #include "env/volatile_cache_disk.h"
+#include "kafka/connection.h"
+#include "kafka/coordinator.h"
 #include "net/turn.h"
 #include "node/shard_options.h"
 
@@ -54,6 +56,7 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       router_(*this),
       forwarder_(*this),
       strong_(*this),
+      coordinator_(std::make_unique<kafka::Coordinator>(*this)),
       subscriptions_(node.subscriptions, id),
       publisher_(*this),
       peers_(*this),
@@ -120,6 +123,7 @@ Result<> ShardThread::recover() {
   if (shard_->replay_progress().under_way()) ++node_.replaying;
   // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
   shard_->on_released([] {});
+  shard_->on_topic([this](PartitionId partition) { topics_.changed(partition); });
   const PartitionId meta = meta_partition(node_.placement.partitions());
   if (shard_of_partition(meta, node_.shards) == id_) {
     // Before any client is given to a thread, which is posted as well, once all have recovered.
@@ -250,6 +254,8 @@ void ShardThread::tick() {
   const std::int64_t now_us = clock_.monotonic_us();
   forwarder_.tick(now_us);
   strong_.tick(now_us);
+  topics_.tick();
+  coordinator_->tick(now_us);
   if (node_.replaying == 0) {
     for (Task& task : std::exchange(when_replayed_, {})) task();
   }
@@ -268,6 +274,7 @@ void ShardThread::tick() {
   // Others lead before the links to them end.
   if (!links_ended_ && (!shard_->handing_over() || now_us >= leading_deadline_us_)) {
     links_ended_ = true;
+    while (!kafka_clients_.empty()) kafka_clients_.begin()->second->close();
     peers_.stop();
   }
   if (links_ended_ && clients_to_close().empty() && router_.idle() && may_stop(now_us)) {
@@ -449,6 +456,20 @@ void ShardThread::adopt_client(int socket) {
   clients_.emplace(id, connection);
   connection->start();
   if (drained_ || stopped_) connection->close("the node stops");
+}
+
+void ShardThread::adopt_kafka_client(int socket) {
+  error_code error;
+  Socket adopted(io_.get_executor());
+  sockaddr_storage address;
+  socklen_t length = sizeof address;
+  const bool v6 = ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length) == 0 &&
+                  address.ss_family == AF_INET6;
+  adopted.assign(v6 ? tcp::v6() : tcp::v4(), socket, error);
+  auto client = std::make_shared<kafka::Connection>(*this, std::move(adopted));
+  if (drained_ || stopped_) return client->close();
+  kafka_clients_.emplace(client.get(), client);
+  client->start();
 }
 
 void ShardThread::on_client_ready(std::uint64_t id, Readiness what) {

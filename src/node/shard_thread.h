@@ -44,6 +44,7 @@
 #include "node/router.h"
 #include "node/session_requests.h"
 #include "node/strong_requests.h"
+#include "node/topic_requests.h"
 #include "peer/forwarder.h"
 #include "peer/peer_hub.h"
 #include "replica/shard.h"
@@ -52,6 +53,10 @@
 namespace even {
 
 class Connection;
+namespace kafka {
+class Connection;
+class Coordinator;
+}  // namespace kafka
 
 // What has gone to and fro between a thread's clients and it.
 struct ClientTraffic {
@@ -114,6 +119,8 @@ class ShardThread {
   QuorumRequests& quorum() { return quorum_; }
   SessionRequests& sessions() { return sessions_; }
   BoundedRequests& bounded() { return bounded_; }
+  TopicRequests& topics() { return topics_; }
+  kafka::Coordinator& coordinator() { return *coordinator_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
   // By which this thread and its shard look up keys.
@@ -165,6 +172,9 @@ class ShardThread {
   // Takes over an accepted socket (a file descriptor that no other event loop knows).
   void adopt_client(int socket);
   void remove_client(std::uint64_t id);
+  // The same of a client of topics.
+  void adopt_kafka_client(int socket);
+  void remove_kafka_client(kafka::Connection* client) { kafka_clients_.erase(client); }
   const std::unordered_map<std::uint64_t, std::shared_ptr<Connection>>& clients() const {
     return clients_;
   }
@@ -226,6 +236,8 @@ class ShardThread {
   QuorumRequests quorum_{*this};
   SessionRequests sessions_{*this};
   BoundedRequests bounded_{*this};
+  TopicRequests topics_{*this};
+  const std::unique_ptr<kafka::Coordinator> coordinator_;
   Subscriptions subscriptions_;
   Publisher publisher_;
   PeerHub peers_;
@@ -247,6 +259,7 @@ class ShardThread {
   std::vector<Task> when_replayed_;
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;
+  std::unordered_map<kafka::Connection*, std::shared_ptr<kafka::Connection>> kafka_clients_;
   std::atomic<std::size_t> client_count_{0};
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;

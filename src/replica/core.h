@@ -124,6 +124,7 @@ class ShardCore {
   std::function<void(const RecordHead&)> on_joined;
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
+  RowStore* store = nullptr;  // the projection's
   // The projection's: gives a new partition its rows.
   std::function<void(Partition&)> give_rows;
   // Recovery's: replays what is left of a partition.

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
+#include "topic/record_batch.h"
 
 namespace even {
 namespace {
@@ -27,6 +28,8 @@ constexpr std::uint32_t kSnapshotTicks = 200;
 constexpr Index kFirstIndex = 1;
 // Keys that one entry purges.
 constexpr std::size_t kPurgedKeys = 1'000;
+// Times beyond it are not believed: the vector counts up to less than 2^63.
+constexpr std::uint64_t kMostTime = std::uint64_t{1} << 62;
 // Before the names of keys that only groups use.
 constexpr std::string_view kOncePrefix{"\0once:", 6};
 
@@ -55,7 +58,7 @@ class GroupKeyspace final : public Keyspace {
 };
 
 bool writes(const StrongRequest& request) {
-  if (!request.watched.empty() || !request.once.empty()) return true;
+  if (!request.watched.empty() || !request.once.empty() || !request.batch.empty()) return true;
   return std::ranges::any_of(request.commands, [](Args words) {
     const Command* command = find_command(words);
     return command == nullptr || (command->flags & kWrite) != 0;
@@ -88,7 +91,14 @@ Group::Group(ShardCore& core, Partition& partition, MemberId self)
 
 // --- Recovery
 
+void Group::be_topic(const GroupBase::Topic& origin) {
+  if (topic_) return topic_->begin(origin);
+  topic_ = std::make_unique<TopicLog>(id(), *core_.store, origin);
+  log_.read_from(*topic_);
+}
+
 void Group::restore(const GroupBase& base) {
+  if (base.topic) be_topic(*base.topic);
   log_.set_base(base.index, base.term);
   configuration_ = base.configuration;
 }
@@ -101,7 +111,7 @@ Result<> Group::restore(const Entry& entry) {
 
 Result<> Group::start() {
   // A group begins with nothing at this index.
-  if (log_.first_index() - 1 == kFirstIndex && !partition_.rows->closed()) {
+  if (log_.before() == kFirstIndex && !partition_.rows->closed()) {
     partition_.state.cover(Dot{kGroupIndex, kFirstIndex});
   }
   consensus::Options options;
@@ -109,18 +119,19 @@ Result<> Group::start() {
   // 200 ms, and 600 to 1,200 ms without a leader's word until there is an election.
   options.heartbeat_ticks = 4;
   options.election_ticks = 12;
-  hard_state_.commit = std::max(hard_state_.commit, log_.first_index() - 1);
-  auto raft = consensus::Raft::start(options, log_, core_.random,
-                                     {.hard_state = hard_state_,
-                                      .configuration = configuration_,
-                                      .applied = log_.first_index() - 1});
+  hard_state_.commit = std::max(hard_state_.commit, log_.before());
+  if (topic_) topic_->start(applied());
+  auto raft = consensus::Raft::start(
+      options, log_, core_.random,
+      {.hard_state = hard_state_, .configuration = configuration_, .applied = log_.before()});
   if (!raft) return fail(fmt::format("group {}: {}", id(), raft.error().message));
   raft_.emplace(std::move(*raft));
   if (const auto& damage = partition_.rows->damage(); partition_.rows->closed()) halt(*damage);
   return {};
 }
 
-void Group::found(consensus::Configuration configuration) {
+void Group::found(consensus::Configuration configuration, bool topic) {
+  if (topic) be_topic({configuration, kFirstIndex});
   configuration_ = std::move(configuration);
   // A member that is not in it yet begins with nothing.
   const Index index = configuration_.voters.empty() ? 0 : kFirstIndex;
@@ -135,6 +146,7 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
   configuration_ = {};
   consensus::insert(configuration_.voters, self_);
   const Index last = entries.empty() ? base.index : entries.back().index;
+  if (base.topic) be_topic({configuration_, last});
   hard_state_ = {.term = std::max(term, base.term), .commit = last};
   begin(base.index, base.term);
   for (Entry entry : entries) {
@@ -148,10 +160,14 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
 
 void Group::begin(Index index, consensus::Term term) {
   log_.set_base(index, term);
-  core_.log.append(256, [&](std::string& out) {
-    encode_group_base({id(), self_, index, term, configuration_}, out);
-  });
+  core_.log.append(256, [&](std::string& out) { encode_group_base(base_at(index, term), out); });
   core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
+}
+
+GroupBase Group::base_at(Index index, consensus::Term term) const {
+  GroupBase base{id(), self_, index, term, configuration_, {}};
+  if (topic_) base.topic = topic_->origin();
+  return base;
 }
 
 std::string Group::row() const {
@@ -170,7 +186,7 @@ std::string Group::row() const {
   const auto term = log_.term(base);
   EVEN_CHECK(term.has_value(), "the entry that was applied last is known");
   const Index commit = std::min(std::max(hard_state_.commit, base), log_.last_index());
-  put([&](std::string& to) { encode_group_base({id(), self_, base, *term, configuration_}, to); });
+  put([&](std::string& to) { encode_group_base(base_at(base, *term), to); });
   put([&](std::string& to) {
     encode_group_state({id(), {hard_state_.term, hard_state_.vote, commit}}, to);
   });
@@ -257,6 +273,11 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     if (EVEN_MUTANT(kWatchedWhenProposed) && read_now(watched.words) == watched.reply) continue;
 #endif
     proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
+  }
+  if (!request.batch.empty()) {
+    if (!topic_) return done(refused("ERR records go into topics only"));
+    proposal.kind = GroupProposal::Kind::kBatch;
+    proposal.batch = request.batch;
   }
   ++core_.stats.proposals;
   const auto proposed = propose(std::move(proposal));
@@ -398,7 +419,7 @@ void Group::collect(const Send& send) {
         }
         raft_->applied(ready.committed.back().index);
         configuration_ = raft_->configuration();
-        log_.trim(applied(), kept_bytes_);
+        trim();
       } catch (const Unreadable& error) {
         // Of an entry, a part may have been executed.
         partition_.close(error.what());
@@ -421,6 +442,12 @@ void Group::collect(const Send& send) {
     }
   }
   answer_reads();
+}
+
+// What only memory has of a topic stays there.
+void Group::trim() {
+  log_.trim(topic_ ? std::min(topic_->stored(), applied()) : applied(), kept_bytes_);
+  if (topic_) topic_->trimmed(log_.before());
 }
 
 void Group::log_commit() {
@@ -454,9 +481,15 @@ void Group::durable(LogPosition position, const Send& send) {
 // The state comes first: by itself it does no harm, since what it has applied is passed over.
 void Group::install(const consensus::Snapshot& snapshot) {
   core_.take_group_state(partition_, snapshot.data.view());
+  if (topic_) {
+    topic_->begin({snapshot.configuration, snapshot.index});
+    topic_->start(snapshot.index);
+  }
   if (!EVEN_MUTANT(kGroupBaseNotLogged)) {
     core_.log.append(256, [&](std::string& out) {
-      encode_group_base({id(), self_, snapshot.index, snapshot.term, snapshot.configuration}, out);
+      GroupBase base = base_at(snapshot.index, snapshot.term);
+      base.configuration = snapshot.configuration;
+      encode_group_base(base, out);
     });
   }
   EVEN_CHECK(applied() == snapshot.index, "a snapshot is what it says: checked when it came");
@@ -471,8 +504,22 @@ void Group::install(const consensus::Snapshot& snapshot) {
   if (on_applied) on_applied();
 }
 
+// A topic's log reaches back to its beginning: who has nothing is given the state that it begins
+// with.
+consensus::SnapshotPointer Group::first_snapshot() const {
+  if (topic_->origin().founded.voters.empty()) return nullptr;
+  PartitionState state;
+  state.cover(Dot{kGroupIndex, kFirstIndex});
+  auto snapshot = std::make_shared<consensus::Snapshot>();
+  snapshot->index = snapshot->term = kFirstIndex;
+  snapshot->configuration = topic_->origin().founded;
+  snapshot->data = ShardCore::encode_state(id(), state);
+  return snapshot;
+}
+
 consensus::SnapshotPointer Group::make_snapshot() const {
   if (halted_) return nullptr;
+  if (topic_) return first_snapshot();
   const auto term = log_.term(applied());
   if (!term) return nullptr;
   auto snapshot = std::make_shared<consensus::Snapshot>();
@@ -507,7 +554,9 @@ void Group::apply(const Entry& entry) {
     const auto proposal = decode_proposal(entry.data.view());
     // One that cannot be read is one everywhere, and changes nothing anywhere.
     if (proposal) {
-      reply = apply(*proposal, is_own && proposals_.front().resp3);
+      reply = proposal->kind == GroupProposal::Kind::kBatch
+                  ? append(proposal->batch, entry.index)
+                  : apply(*proposal, is_own && proposals_.front().resp3);
       partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                   std::max(proposal->instant_ms, clock_ms()), 1))});
     } else {
@@ -530,6 +579,21 @@ void Group::apply(const Entry& entry) {
       refuse(proposal.done);
     }
   }
+}
+
+// Its offsets follow from what has been applied before it.
+std::string Group::append(std::string_view batch, Index index) {
+  const auto head = topic::read_head(batch);
+  if (!topic_ || !head) return "-ERR an entry that is no batch of a topic\r\n";
+  const VersionVector& vector = partition_.state.vector();
+  const std::uint64_t base = vector[kTopicEnd];
+  const auto time = static_cast<std::uint64_t>(std::max<std::int64_t>(head->max_timestamp, 0));
+  const std::uint64_t latest = std::max(vector[kTopicLatest], std::min(time, kMostTime));
+  partition_.state.cover(Dot{kTopicEnd, base + static_cast<std::uint64_t>(head->offsets())});
+  if (latest > 0) partition_.state.cover(Dot{kTopicLatest, latest});
+  topic_->applied(
+      {index, static_cast<std::int64_t>(base), head->offsets(), static_cast<std::int64_t>(latest)});
+  return fmt::format(":{}\r\n", base);
 }
 
 std::string Group::apply(const GroupProposal& proposal, bool resp3) {
@@ -697,6 +761,31 @@ bool Group::answer(Read& read) {
   }
   read.done(std::move(outcome));
   return true;
+}
+
+// --- Topics
+
+TopicStatus Group::topic_status() const {
+  return {.leads = leads() && !halted_,
+          .leader = leader(),
+          .term = raft_->term(),
+          .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd])};
+}
+
+void Group::read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Read done) const {
+  std::string out;
+  if (topic_->read(log_, offset, max_bytes, out)) return done(std::move(out));
+  topic_->fetch(offset, max_bytes, std::move(done));
+}
+
+void Group::begin_pass() {
+  if (topic_) topic_->begin_pass(applied());
+}
+
+void Group::end_pass(bool stored) {
+  if (!topic_) return;
+  topic_->end_pass(stored);
+  if (raft_) trim();
 }
 
 // --- Membership and leadership

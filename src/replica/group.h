@@ -20,6 +20,7 @@
 #include "replica/group_format.h"
 #include "replica/group_log.h"
 #include "replica/strong.h"
+#include "replica/topic_log.h"
 
 namespace even {
 
@@ -47,8 +48,9 @@ class Group {
   void restore(const consensus::HardState& state) { hard_state_ = state; }
   Result<> restore(const consensus::Entry& entry);
   Result<> start();
-  // In place of these, for a group that begins: logs its base. All its voters do the same.
-  void found(consensus::Configuration configuration);
+  // In place of these, for a group that begins: logs its base. All its voters do the same. `topic`:
+  // it is that of a topic's partition.
+  void found(consensus::Configuration configuration, bool topic);
   // In place of these, for a group that begins anew with what a former life of this node had: the
   // partition's state, as of `base`, and the entries behind it. This member alone votes in it.
   Result<> refound(const GroupBase& base, consensus::Term term,
@@ -100,6 +102,19 @@ class Group {
   // Something of it could not be read, so that it can apply nothing more.
   bool halted() const { return halted_; }
   GroupStatus status() const;
+  // Null: it is not of a topic.
+  const TopicLog* topic() const { return topic_.get(); }
+  TopicStatus topic_status() const;
+  // Batches from the one that has the offset on, which must be before the end: see
+  // TopicLog::read().
+  void read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Read done) const;
+  // A pass of the store takes what is applied now; see TopicLog.
+  void begin_pass();
+  bool take_offset_rows(RowBatch& out) { return topic_ != nullptr && topic_->take_offsets(out); }
+  bool take_entry_rows(RowBatch& out) {
+    return topic_ != nullptr && topic_->take_entries(log_, out);
+  }
+  void end_pass(bool stored);
   // Nodes that are to have it without a vote; those that are to have one are the partition's
   // replicas.
   const std::vector<NodeNumber>& learners() const { return learners_; }
@@ -138,6 +153,10 @@ class Group {
   void give_up_snapshots();
   void ask_for_indices();
   void begin(consensus::Index index, consensus::Term term);
+  GroupBase base_at(consensus::Index index, consensus::Term term) const;
+  void be_topic(const GroupBase::Topic& origin);
+  void trim();
+  std::string append(std::string_view batch, consensus::Index index);
   void begin_write(consensus::Write& write);
   void install(const consensus::Snapshot& snapshot);
   void apply(const consensus::Entry& entry);
@@ -165,11 +184,13 @@ class Group {
   void propose_torn(const StrongRequest& request, StrongDone done);
 #endif
   consensus::SnapshotPointer make_snapshot() const;
+  consensus::SnapshotPointer first_snapshot() const;
 
   ShardCore& core_;
   Partition& partition_;
   const consensus::MemberId self_;
   GroupLog log_;
+  std::unique_ptr<TopicLog> topic_;
   std::optional<consensus::Raft> raft_;
   consensus::HardState hard_state_;  // as it was written last
   // As of what has been applied.

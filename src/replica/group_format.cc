@@ -28,7 +28,7 @@ using consensus::Snapshot;
 constexpr std::string_view kMark = "\xff\xff";
 static_assert(kMostPartitions <= 0xffff);
 
-enum class LogKind : std::uint8_t { kEntry = 1, kState = 2, kBase = 3, kEnd = 4 };
+enum class LogKind : std::uint8_t { kEntry = 1, kState = 2, kBase = 3, kEnd = 4, kTopicBase = 5 };
 
 // Which parts of a message follow: those that are not 0, or empty.
 enum Part : std::uint16_t {
@@ -176,6 +176,19 @@ Result<GroupLogEntry> decode_base(PartitionId group, ByteReader& in) {
     return fail("a base of a group is of no possible member, index or term");
   }
   base.configuration = std::move(*configuration);
+  return base;
+}
+
+Result<GroupLogEntry> decode_topic_base(PartitionId group, ByteReader& in) {
+  GroupBase::Topic topic;
+  topic.index = in.get<consensus::Index>();
+  auto founded = get_configuration(in);
+  if (!founded || !possible(topic.index)) {
+    return fail("a base of a topic's group does not say how the group began");
+  }
+  topic.founded = std::move(*founded);
+  auto base = decode_base(group, in);
+  if (base) std::get<GroupBase>(*base).topic = std::move(topic);
   return base;
 }
 
@@ -350,7 +363,11 @@ void encode_group_state(const GroupState& state, std::string& out) {
 }
 
 void encode_group_base(const GroupBase& base, std::string& out) {
-  begin(LogKind::kBase, base.group, out);
+  begin(base.topic ? LogKind::kTopicBase : LogKind::kBase, base.group, out);
+  if (base.topic) {
+    put_little_endian(out, base.topic->index);
+    put_configuration(base.topic->founded, out);
+  }
   put_little_endian(out, base.self);
   put_little_endian(out, base.index);
   put_little_endian(out, base.term);
@@ -376,6 +393,9 @@ Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes) {
       break;
     case LogKind::kBase:
       entry = decode_base(group, in);
+      break;
+    case LogKind::kTopicBase:
+      entry = decode_topic_base(group, in);
       break;
     case LogKind::kEnd:
       entry = GroupEnd{group};
@@ -431,6 +451,10 @@ std::string encode_proposal(const GroupProposal& proposal) {
                                                    (proposal.once.empty() ? 0 : kOnce)));
   put_little_endian(out, proposal.instant_ms);
   put_little_endian(out, proposal.seed);
+  if (proposal.kind == GroupProposal::Kind::kBatch) {
+    out += proposal.batch;
+    return out;
+  }
   put_count(out, proposal.commands.size());
   for (const GroupProposal::Words& words : proposal.commands) put_words(words, out);
   if (!proposal.watched.empty()) {
@@ -451,7 +475,7 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   ByteReader in(bytes);
   GroupProposal proposal;
   const auto kind = in.get<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kPurge)) {
+  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kBatch)) {
     return fail("malformed proposal: an unknown kind");
   }
   proposal.kind = static_cast<GroupProposal::Kind>(kind);
@@ -460,6 +484,12 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   proposal.transaction = (parts & kTransaction) != 0;
   proposal.instant_ms = in.get<std::int64_t>();
   proposal.seed = in.get<std::uint64_t>();
+  if (proposal.kind == GroupProposal::Kind::kBatch) {
+    if (parts != 0) return fail("malformed proposal: a batch, and parts");
+    if (!in.ok()) return fail("malformed proposal: it is cut off");
+    proposal.batch = in.bytes(in.left());
+    return proposal;
+  }
   Result<> got = get_commands(in, proposal.commands);
   if (got && (parts & kWatched) != 0) got = get_watched(in, proposal.watched);
   if (got && (parts & kOnce) != 0) got = get_once(in, proposal);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -38,6 +39,14 @@ struct GroupBase {
   consensus::Index index = 0;
   consensus::Term term = 0;  // of the entry at index
   consensus::Configuration configuration;
+  // Of a topic's partition: how it began, for members that are added later; docs/topics.md.
+  struct Topic {
+    consensus::Configuration founded;  // with these members; none: they are not known yet
+    // No entry up to this index changes the configuration, whatever its kind.
+    consensus::Index index = 0;
+    bool operator==(const Topic&) const = default;
+  };
+  std::optional<Topic> topic;
 };
 // This node is no member any more: what came before of the group counts for nothing.
 struct GroupEnd {
@@ -70,6 +79,7 @@ struct GroupProposal {
   enum class Kind : std::uint8_t {
     kCommands,  // one, or those of a transaction
     kPurge,     // moves the group's clock on and removes what has expired by it
+    kBatch,     // a batch of records, of a topic
   };
   using Words = std::vector<std::string_view>;
   // A command that was executed before, and what it replied then.
@@ -87,6 +97,7 @@ struct GroupProposal {
   // EVEN.ONCE: executed if no entry of this name is remembered. Empty: without.
   std::string_view once;
   std::int64_t once_ms = 0;  // how long it is remembered
+  std::string_view batch;    // kBatch: one, of Kafka's version 2; unchecked
 };
 std::string encode_proposal(const GroupProposal& proposal);
 // Views `bytes`.

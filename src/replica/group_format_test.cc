@@ -291,6 +291,49 @@ std::vector<std::string> log_entries() {
           encoded(GroupEnd{300})};
 }
 
+GroupBase topic_base() {
+  GroupBase base{.group = 300, .self = kOne, .index = 16, .term = 4, .configuration = {}};
+  base.configuration = {.voters = {kOne, kTwo, kThree}};
+  base.topic = {.founded = {.voters = {kOne, kTwo}}, .index = 5};
+  return base;
+}
+
+TEST(GroupFormat, ABaseOfATopicSaysHowItBegan) {
+  const GroupBase base = topic_base();
+  const std::string bytes = encoded(base);
+  const auto decoded = decode_group_log_entry(bytes);
+  ASSERT_TRUE(decoded);
+  const auto& read = std::get<GroupBase>(*decoded);
+  EXPECT_EQ(read.topic, base.topic);
+  EXPECT_EQ(read.configuration, base.configuration);
+  EXPECT_EQ(read.index, 16u);
+  EXPECT_EQ(bytes[2], 5);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_group_log_entry(std::string_view(bytes).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_group_log_entry(bytes + "x"));
+}
+
+TEST(GroupFormat, AProposalOfABatchIsTheBatch) {
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kBatch;
+  proposal.instant_ms = 7;
+  proposal.seed = 8;
+  proposal.batch = std::string_view("any\0bytes", 9);
+  const std::string bytes = encode_proposal(proposal);
+  const auto read = decode_proposal(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, GroupProposal::Kind::kBatch);
+  EXPECT_EQ(read->instant_ms, 7);
+  EXPECT_EQ(read->seed, 8u);
+  EXPECT_EQ(read->batch, proposal.batch);
+  EXPECT_TRUE(read->commands.empty());
+  EXPECT_FALSE(decode_proposal(std::string_view(bytes).substr(0, 17)));
+  std::string with_parts = bytes;
+  with_parts[1] = 1;
+  EXPECT_FALSE(decode_proposal(with_parts));
+}
+
 Message heartbeat() {
   return {.kind = MessageKind::kHeartbeatRequest,
           .from = kOne,
@@ -458,7 +501,7 @@ TEST(GroupFormat, RefusesEntriesOfTheLogThatCannotBe) {
   EXPECT_THAT(why(decode_group_log_entry("\x95")), HasSubstr("not an entry of a group"));
   EXPECT_FALSE(is_group_log_entry(""));
   const std::vector<std::string> entries = log_entries();
-  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 5))),
+  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 6))),
               HasSubstr("unknown kind"));
   constexpr std::size_t kBody = 5;
   const std::string& entry = entries[0];
@@ -533,7 +576,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 2))), HasSubstr("unknown kind"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 3))), HasSubstr("unknown kind"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;

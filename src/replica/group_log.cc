@@ -1,5 +1,7 @@
 #include "replica/group_log.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace even {
@@ -8,13 +10,19 @@ using consensus::Entry;
 
 std::optional<consensus::Term> GroupLog::term(Index index) const {
   if (index == before_) return before_term_;
-  if (index < before_ || index > last_index()) return std::nullopt;
+  if (index > last_index()) return std::nullopt;
+  if (index < before_) {
+    return stored_ != nullptr && index + 1 >= first_index() ? stored_->term(index) : std::nullopt;
+  }
   return at(index).term;
 }
 
 bool GroupLog::entries(Index from, Index to, std::size_t max_bytes,
                        std::vector<Entry>& entries) const {
-  if (from <= before_ || to > last_index() + 1 || from >= to) return false;
+  if (from < first_index() || to > last_index() + 1 || from >= to) return false;
+  if (from <= before_) {
+    return stored_->entries(from, std::min(to, before_ + 1), max_bytes, entries);
+  }
   std::size_t bytes = 0;
   for (Index i = from; i < to; ++i) {
     bytes += at(i).bytes();

@@ -15,6 +15,17 @@
 
 namespace even {
 
+// The entries of a log that have left memory, of a group that keeps all of them: see
+// docs/topics.md. They have been applied.
+class StoredEntries {
+ public:
+  virtual ~StoredEntries() = default;
+  virtual std::optional<consensus::Term> term(consensus::Index index) const = 0;
+  // As LogReader::entries().
+  virtual bool entries(consensus::Index from, consensus::Index to, std::size_t max_bytes,
+                       std::vector<consensus::Entry>& entries) const = 0;
+};
+
 class GroupLog final : public consensus::LogReader {
  public:
   using Index = consensus::Index;
@@ -23,7 +34,13 @@ class GroupLog final : public consensus::LogReader {
   // Makes a snapshot of what has been applied, for a follower that is too far behind.
   std::function<consensus::SnapshotPointer()> make_snapshot;
 
-  Index first_index() const override { return before_ + 1; }
+  // Where the log reaches back to the group's first entry, which comes behind the state that it is
+  // founded with.
+  static constexpr Index kFirstStored = 2;
+
+  Index first_index() const override {
+    return stored_ != nullptr && before_ > 0 ? kFirstStored : before_ + 1;
+  }
   Index last_index() const override { return before_ + entries_.size(); }
   std::optional<Term> term(Index index) const override;
   bool entries(Index from, Index to, std::size_t max_bytes,
@@ -31,6 +48,11 @@ class GroupLog final : public consensus::LogReader {
   consensus::SnapshotPointer snapshot() const override {
     return make_snapshot ? make_snapshot() : nullptr;
   }
+
+  // What is not in memory is read from there from now on; it outlives this.
+  void read_from(const StoredEntries& stored) { stored_ = &stored; }
+  // Of the entry before those in memory.
+  Index before() const { return before_; }
 
   const consensus::Entry& at(Index index) const { return entries_[index - before_ - 1]; }
   std::uint64_t bytes() const { return bytes_; }
@@ -44,6 +66,7 @@ class GroupLog final : public consensus::LogReader {
   void trim(Index index, std::uint64_t bytes);
 
  private:
+  const StoredEntries* stored_ = nullptr;
   Index before_ = 0;
   Term before_term_ = 0;
   std::deque<consensus::Entry> entries_;

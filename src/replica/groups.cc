@@ -9,6 +9,7 @@
 #include "base/mutant.h"
 #include "lattice/codec.h"
 #include "store/partition_rows.h"
+#include "store/topic_rows.h"
 
 namespace even {
 namespace {
@@ -94,6 +95,8 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
     return {};
   }
   if (const auto* end = std::get_if<GroupEnd>(&*decoded)) {
+    const Group* group = find(end->group);
+    if (group != nullptr && group->topic() != nullptr) ended_topics_.push_back(end->group);
     groups_.erase(end->group);
     former_.erase(end->group);
     return {};
@@ -137,7 +140,8 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
   former_.erase(id);
   // What the store may have is of another life of the group: see also restore().
   if (!partition->state.vector().empty() || partition->damaged()) core_.forget_rows(*partition);
-  group->found(std::move(configuration));
+  const cluster::Keyspace* keyspace = core_.keyspaces->of_partition(id);
+  group->found(std::move(configuration), keyspace != nullptr && keyspace->topic);
   if (const auto started = group->start(); !started) return started;
   touch(*group);
   return {};
@@ -198,6 +202,7 @@ void Groups::end(PartitionId id) {
   group->abandon();
   core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
   core_.forget_rows(group->partition());
+  if (group->topic() != nullptr) ended_topics_.push_back(id);
   groups_.erase(id);
 }
 
@@ -284,7 +289,9 @@ void Groups::gather() {
     Group* group = find(id);
     if (group == nullptr || !group->has_ready()) continue;
     group->collect([&](const consensus::Message& message) { send(message, id); });
-    if (find(id) == group) wait_for_log(*group);
+    if (find(id) != group) continue;
+    wait_for_log(*group);
+    if (group->topic() != nullptr && on_topic) on_topic(id);
   }
   if (outgoing_.empty()) return;
   flush();
@@ -315,9 +322,36 @@ bool Groups::complete() {
 
 std::optional<std::string> Groups::row(PartitionId id) const {
   if (forgotten_ || former_.contains(id)) return std::nullopt;
-  const Group* group = find(id);
+  Group* group = find(id);
   if (group != nullptr && group->halted()) return std::nullopt;  // the log has to keep it
-  return group == nullptr || EVEN_MUTANT(kGroupNotStored) ? std::string() : group->row();
+  if (group == nullptr || EVEN_MUTANT(kGroupNotStored)) return std::string();
+  group->begin_pass();
+  return group->row();
+}
+
+// All rows by offset come before all entries.
+bool Groups::take_topic_rows(RowBatch& out) {
+  for (; forgetting_ < ended_topics_.size(); ++forgetting_) {
+    forget_topic(ended_topics_[forgetting_], out);
+  }
+  while (true) {
+    for (auto at = groups_.lower_bound(next_topic_); at != groups_.end(); ++at) {
+      next_topic_ = at->first;
+      const bool more =
+          entries_ ? at->second->take_entry_rows(out) : at->second->take_offset_rows(out);
+      if (more) return true;
+    }
+    next_topic_ = 0;
+    if (std::exchange(entries_, !entries_)) return false;
+  }
+}
+
+void Groups::end_pass(bool stored) {
+  next_topic_ = 0;
+  entries_ = false;
+  const auto forgotten = static_cast<std::ptrdiff_t>(std::exchange(forgetting_, 0));
+  if (stored) ended_topics_.erase(ended_topics_.begin(), ended_topics_.begin() + forgotten);
+  for (auto& [id, group] : groups_) group->end_pass(stored);
 }
 
 void Groups::tick() {

@@ -75,6 +75,11 @@ class Groups {
   // What a pass of the store stores of a group: empty if it is not here; none if the store is to
   // keep what it has.
   std::optional<std::string> row(PartitionId id) const;
+  // Of the topics among them, what a pass stores behind all else; see Projection::take_topics().
+  bool take_topic_rows(RowBatch& out);
+  void end_pass(bool stored);
+  // Called when something of a topic's partition may have become visible, or its leader another.
+  std::function<void(PartitionId)> on_topic;
 
   // The node is about to stop: others are to lead.
   void stop_leading();
@@ -98,6 +103,10 @@ class Groups {
   std::int64_t last_tick_us_ = 0;
   std::int64_t last_preferred_us_ = 0;
   std::int64_t last_maintained_us_ = 0;
+  PartitionId next_topic_ = 0;             // of the pass: whose rows are taken next
+  bool entries_ = false;                   // those of entries, not those by offset
+  std::vector<PartitionId> ended_topics_;  // whose rows the next pass has the store forget
+  std::size_t forgetting_ = 0;             // of these, by the pass under way
   struct Former {
     GroupBase base;
     consensus::Term term = 0;  // that it had got to

@@ -230,6 +230,7 @@ void MetaGroup::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
   for (const cluster::Keyspace& keyspace : core_.keyspaces->keyspaces()) {
     if (keyspace.strong) begin_groups_of(keyspace);
   }
+  for (const cluster::Keyspace& topic : core_.keyspaces->topics()) begin_groups_of(topic);
   for (const GroupStatus& status : groups_.status()) {
     if (status.group != id_ && core_.keyspaces->was_dropped(status.group)) {
       groups_.end(status.group);

@@ -29,6 +29,7 @@ Projection::Projection(ShardCore& core, RowStore& store) : core_(core), store_(s
   for (Partition* partition : core_.all_partitions()) {
     partition->rows = std::make_unique<PartitionRows>(partition->id, store_);
   }
+  core_.store = &store_;
   core_.give_rows = [this](Partition& partition) {
     partition.rows = std::make_unique<PartitionRows>(partition.id, store_);
     attach(partition);
@@ -99,6 +100,7 @@ void Projection::tick() {
     begin();
   }
   if (stage_ == Stage::kTaking) take();
+  if (stage_ == Stage::kTopics) take_topics();
   if (stage_ == Stage::kSyncing) {
     if (core_.log.error()) return finish(fail(*core_.log.error()));
     if (core_.log.durable() >= barrier_ || EVEN_MUTANT(kStoreBeforeLog)) {
@@ -157,6 +159,19 @@ void Projection::take() {
   for (const auto& [id, row] : group_rows_) write_group(id, row, rows);
   store_.write(std::move(rows));
   barrier_ = core_.log.barrier();
+  stage_ = Stage::kTopics;
+}
+
+void Projection::take_topics() {
+  const std::int64_t started_us = core_.clock.monotonic_us();
+  while (take_topics_) {
+    if (store_.backlog() > kMaxBacklog) return;
+    RowBatch rows;
+    const bool more = take_topics_(rows);
+    if (!rows.empty()) store_.write(std::move(rows));
+    if (!more) break;
+    if (core_.clock.monotonic_us() - started_us > kSliceUs) return;
+  }
   stage_ = Stage::kSyncing;
 }
 
@@ -168,6 +183,7 @@ void Projection::commit() {
 void Projection::finish(const Result<>& outcome) {
   if (stage_ == Stage::kSyncing) store_.abandon();
   stage_ = Stage::kIdle;
+  if (on_finished_) on_finished_(outcome.has_value());
   for (Partition* partition : core_.all_partitions()) {
     if (!partition->taken) continue;
     if (outcome) {

@@ -62,6 +62,12 @@ class Projection {
   // what is stored of it goes; none: that stays.
   using OnTake = std::function<std::optional<std::string>(PartitionId)>;
   void on_take(OnTake callback) { on_take_ = std::move(callback); }
+  // Behind all others: rows of topics' logs, whose partitions and groups have been taken. Appends
+  // some, ascending; false: there are no more of them.
+  using TakeTopics = std::function<bool(RowBatch&)>;
+  void take_topics(TakeTopics callback) { take_topics_ = std::move(callback); }
+  // A pass has ended, successfully or not.
+  void on_finished(std::function<void(bool)> callback) { on_finished_ = std::move(callback); }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
 
   StoreStats stats() const {
@@ -79,6 +85,7 @@ class Projection {
   enum class Stage {
     kIdle,
     kTaking,      // changes are being taken, partition by partition
+    kTopics,      // rows of topics' logs are
     kSyncing,     // waits for the log
     kCommitting,  // waits for the store
   };
@@ -99,6 +106,7 @@ class Projection {
   Result<> undamaged() const;
   void begin();
   void take();
+  void take_topics();
   void commit();
   void finish(const Result<>& outcome);
 
@@ -118,6 +126,8 @@ class Projection {
   // Taken with the strong partitions; they are stored behind all others.
   std::vector<std::pair<PartitionId, std::string>> group_rows_;
   OnTake on_take_;
+  TakeTopics take_topics_;
+  std::function<void(bool)> on_finished_;
   std::function<void()> on_stored_;
   std::vector<Stored> asked_;   // want a pass that has not begun
   std::vector<Stored> served_;  // by the pass under way

@@ -97,6 +97,8 @@ struct Shard::Impl {
     });
     core.on_repaired = [this] { projection.request_pass(); };
     projection.on_take([this](PartitionId group) { return groups.row(group); });
+    projection.take_topics([this](RowBatch& rows) { return groups.take_topic_rows(rows); });
+    projection.on_finished([this](bool stored) { groups.end_pass(stored); });
     projection.on_stored([this] { trim(); });
     recovery.on_group_entry([this](std::string_view entry) { return groups.restore(entry); });
   }
@@ -563,6 +565,32 @@ void Shard::execute_strong(StrongRequest request, StrongDone done) {
 }
 bool Shard::has_group(PartitionId group) const { return impl_->groups.find(group) != nullptr; }
 std::vector<GroupStatus> Shard::groups() const { return impl_->groups.status(); }
+std::optional<NodeNumber> Shard::leader_of(PartitionId id) const {
+  const Group* group = impl_->groups.find(id);
+  if (group == nullptr) return std::nullopt;
+  if (group->halted() && group->leads()) return 0;
+  return group->leader();
+}
+void Shard::on_topic(std::function<void(PartitionId)> callback) {
+  impl_->groups.on_topic = std::move(callback);
+}
+std::optional<TopicStatus> Shard::topic(PartitionId partition) const {
+  const Group* group = impl_->groups.find(partition);
+  if (group == nullptr || group->topic() == nullptr) return std::nullopt;
+  return group->topic_status();
+}
+void Shard::read_topic(PartitionId partition, std::int64_t offset, std::size_t max_bytes,
+                       std::move_only_function<void(Result<std::string>)> done) {
+  impl_->groups.find(partition)->read_topic(offset, max_bytes, std::move(done));
+}
+Result<std::optional<std::pair<std::int64_t, std::int64_t>>> Shard::topic_at_time(
+    PartitionId partition, std::int64_t time) const {
+  const Group& group = *impl_->groups.find(partition);
+  const auto found = group.topic()->find_time(time, group.topic_status().end);
+  if (!found) return std::unexpected(found.error());
+  if (!*found) return std::nullopt;
+  return std::pair((*found)->offset, (*found)->time);
+}
 void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
   impl_->core.close_all();
   impl_->meta.serve(std::move(keyspaces));

@@ -319,6 +319,24 @@ class Shard {
   void execute_strong(StrongRequest request, StrongDone done);
   bool has_group(PartitionId group) const;
   std::vector<GroupStatus> groups() const;
+  // Which node leads a group, as far as is known here: 0 if none is; none if it is not here.
+  std::optional<NodeNumber> leader_of(PartitionId group) const;
+
+  // --- Partitions of topics: see docs/topics.md. Records are appended by execute_strong().
+
+  // None: it is not here.
+  std::optional<TopicStatus> topic(PartitionId partition) const;
+  // Of one that is here: whole batches from the one with this offset on, which is from start to
+  // end - 1; as many as have `max_bytes`, but one. Answers at once or in a later turn.
+  void read_topic(PartitionId partition, std::int64_t offset, std::size_t max_bytes,
+                  std::move_only_function<void(Result<std::string>)> done);
+  // Of one that is here: from which offset on records are so late, and how late the first of these
+  // batches is; none so far. Blocks.
+  Result<std::optional<std::pair<std::int64_t, std::int64_t>>> topic_at_time(
+      PartitionId partition, std::int64_t time) const;
+  // Called when records may have been added to one, or its leader has changed.
+  void on_topic(std::function<void(PartitionId)> callback);
+
   // From now on keys are looked up by this. Groups begin that this node is to have.
   void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);
   // Called with the keyspaces as this node knows them, at once and when they have changed. Of the

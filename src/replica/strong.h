@@ -34,6 +34,9 @@ struct StrongRequest {
   std::vector<Watched> watched;
   std::string_view once;  // EVEN.ONCE's id; empty: without
   std::int64_t once_ms = 0;
+  // In place of commands: a batch of records for a topic's partition, checked. The reply is the
+  // offset of its first record, ":7". Not for other nodes: whoever asks goes to the leader.
+  std::string_view batch;
   // Of requests that write nothing.
   StrongRead read = StrongRead::kLinearizable;
   std::int64_t bound_ms = 0;
@@ -58,6 +61,15 @@ struct StrongOutcome {
 // Called once, on the shard's thread, in this turn or a later one: of what was proposed, when it is
 // known what has become of it, however long that takes.
 using StrongDone = std::move_only_function<void(StrongOutcome)>;
+
+// A topic's partition as a member has it.
+struct TopicStatus {
+  bool leads = false;
+  NodeNumber leader = 0;  // 0: none is known
+  consensus::Term term = 0;
+  std::int64_t start = 0;  // the first offset that there is
+  std::int64_t end = 0;    // that the next record gets
+};
 
 struct GroupStatus {
   PartitionId group = 0;

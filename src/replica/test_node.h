@@ -38,6 +38,10 @@ class Watched final : public RowStore {
       return visit(row, value);
     });
   }
+  void fetch_range(std::string first, std::string end, std::size_t max_bytes,
+                   std::function<void(FetchedRange)> done) override {
+    store_->fetch_range(std::move(first), std::move(end), max_bytes, std::move(done));
+  }
   void fetch(std::vector<std::string> rows, std::function<void(Fetched)> done) override {
     if (!hold_fetched) return store_->fetch(std::move(rows), std::move(done));
     std::vector<std::optional<std::string>> values;

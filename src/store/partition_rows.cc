@@ -565,7 +565,7 @@ void write_group(PartitionId group, std::string_view value, RowBatch& out) {
 Result<> read_groups(RowStore& store,
                      const std::function<Result<>(PartitionId, std::string_view)>& visit) {
   Result<> outcome;
-  const std::string end = std::string(kGroupRows) + "\xff\xff\xff";
+  const std::string end = std::string(kGroupRows) + "\xff\xff";  // rows of topics begin there
   const auto scanned =
       store.scan(kGroupRows, end, [&](std::string_view row, std::string_view value) {
         if (row.size() != kGroupRows.size() + sizeof(PartitionId)) {

@@ -26,6 +26,7 @@
 #include "base/check.h"
 #include "store/format_file.h"
 #include "store/rocks_hooks.h"
+#include "store/topic_rows.h"
 
 namespace even {
 namespace {
@@ -361,6 +362,27 @@ class RocksDatabase::ShardStore final : public RowStore {
     });
   }
 
+  void fetch_range(std::string first, std::string end, std::size_t max_bytes,
+                   std::function<void(FetchedRange)> done) override {
+    if (!reader_) reader_ = std::make_unique<Worker>();
+    reader_->add([this, first = std::move(first), end = std::move(end), max_bytes,
+                  done = std::move(done)]() mutable {
+      answer(std::move(done), guarded(kCannotRead, [&]() -> FetchedRange {
+               std::vector<Row> rows;
+               std::size_t bytes = 0;
+               const Result<> scanned =
+                   core_.scan(first, end, [&](std::string_view row, std::string_view value) {
+                     bytes += row.size() + value.size();
+                     if (bytes > max_bytes && !rows.empty()) return false;
+                     rows.push_back({std::string(row), std::string(value)});
+                     return bytes < max_bytes;
+                   });
+               if (!scanned) return std::unexpected(scanned.error());
+               return rows;
+             }));
+    });
+  }
+
   void write(RowBatch changes) override {
     EVEN_CHECK(!committing_, "a pass is changed after its commit");
     const std::size_t bytes = changes.bytes();
@@ -467,7 +489,7 @@ class RocksDatabase::ShardStore final : public RowStore {
         ranges_.push_back({std::string(row), std::string(value), kind == RowBatch::Kind::kForget});
         continue;
       }
-      const Result<> changed = change(rows_, [&](rocksdb::SstFileWriter& file) {
+      const Result<> changed = change(file_of(row), [&](rocksdb::SstFileWriter& file) {
         return kind == RowBatch::Kind::kPut ? file.Put(slice(row), slice(value))
                                             : file.Delete(slice(row));
       });
@@ -476,12 +498,24 @@ class RocksDatabase::ShardStore final : public RowStore {
     return {};
   }
 
+  // Topics have files of their own, one for each group of rows, which follow each other: so no row
+  // of another pass comes between those of a file, and RocksDB takes it in at the last level.
+  PassFile& file_of(std::string_view row) {
+    const std::string_view group = topic_row_group(row);
+    if (group.empty()) return rows_;
+    if (topics_.empty() || topics_.back().group != group) {
+      topics_.push_back({std::string(group), {}});
+    }
+    return topics_.back().file;
+  }
+
   // Removes the rows of the ranges, in a file that comes before that of the rows that the pass
   // puts. One by one: RocksDB has removals of whole ranges, but see Core::scan().
   Result<> remove_ranges() {
     std::ranges::sort(ranges_, {}, &Range::first);
     std::string_view upto;
     for (const auto& [first, end, forgotten] : ranges_) {
+      if (forgotten && !topic_row_group(first).empty()) continue;  // their files go
       Result<> removed;
       const Result<> scanned =
           core_.scan(std::max<std::string_view>(first, upto), end, [&](std::string_view row, auto) {
@@ -500,7 +534,7 @@ class RocksDatabase::ShardStore final : public RowStore {
     if (!outcome_) return outcome_;
     if (Result<> removed = remove_ranges(); !removed) return removed;
     std::vector<rocksdb::ExternalSstFileInfo> files;
-    for (PassFile* file : {&removed_, &rows_}) {
+    for (PassFile* file : all_files()) {
       if (!file->writer) continue;
       const rocksdb::Status status = file->writer->Finish(&files.emplace_back());
       if (!status.ok()) return rocks_error(fmt::format("cannot write {}", file->path), status);
@@ -527,14 +561,22 @@ class RocksDatabase::ShardStore final : public RowStore {
 
   // Makes ready for the next pass. RocksDB has removed the names of files that it has taken in.
   void discard() {
-    for (PassFile* file : {&removed_, &rows_}) {
+    for (PassFile* file : all_files()) {
       if (!file->writer) continue;
       file->writer.reset();
       std::error_code ignored;
       fs::remove(file->path, ignored);
     }
+    topics_.clear();
     ranges_.clear();
     outcome_ = {};
+  }
+
+  // The later ones are taken in over the earlier.
+  std::vector<PassFile*> all_files() {
+    std::vector<PassFile*> files = {&removed_, &rows_};
+    for (TopicFile& topic : topics_) files.push_back(&topic.file);
+    return files;
   }
 
   Core& core_;
@@ -549,6 +591,11 @@ class RocksDatabase::ShardStore final : public RowStore {
   // Of the pass; on the writer's thread.
   PassFile rows_;
   PassFile removed_;
+  struct TopicFile {
+    std::string group;  // of its rows
+    PassFile file;
+  };
+  std::vector<TopicFile> topics_;
   struct Range {
     std::string first;
     std::string end;

@@ -33,6 +33,15 @@ class RowStore {
   // shard's thread. Sees the store as it is at some moment in between.
   using Fetched = Result<std::vector<std::optional<std::string>>>;
   virtual void fetch(std::vector<std::string> rows, std::function<void(Fetched)> done) = 0;
+  // The same of the rows from `first` on and before `end`, ascending: as many as have `max_bytes`,
+  // but one if there is any. What is read so is not kept in memory.
+  struct Row {
+    std::string name;
+    std::string value;
+  };
+  using FetchedRange = Result<std::vector<Row>>;
+  virtual void fetch_range(std::string first, std::string end, std::size_t max_bytes,
+                           std::function<void(FetchedRange)> done) = 0;
 
   // A pass: changes that are taken in all together or not at all, whatever happens. write() any
   // number of times, the rows of puts and removals ascending over all of them and each row changed

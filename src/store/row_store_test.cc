@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "store/test_store.h"
+#include "store/topic_rows.h"
 
 namespace even::test {
 namespace {
@@ -80,6 +81,45 @@ TYPED_TEST(RowStoreTest, AScanSeesTheStoreAsItWasAtTheCall) {
     return true;
   }));
   EXPECT_EQ(visited, (Rows{{"a", "1"}, {"b", "1"}, {"c", "1"}}));
+}
+
+// What a fetch of a range gives, as "row=value".
+template <typename World>
+std::vector<std::string> fetch_range(World& world, const std::string& first, const std::string& end,
+                                     std::size_t max_bytes) {
+  std::optional<RowStore::FetchedRange> fetched;
+  world.store->fetch_range(first, end, max_bytes,
+                           [&](RowStore::FetchedRange rows) { fetched = std::move(rows); });
+  world.run_until([&] { return fetched.has_value(); });
+  std::vector<std::string> out;
+  for (const RowStore::Row& row : **fetched) out.push_back(row.name + "=" + row.value);
+  return out;
+}
+
+TYPED_TEST(RowStoreTest, AFetchOfARangeGivesAsManyRowsAsMayBeButOne) {
+  ASSERT_TRUE(put(this->world_, {{"a", "1"}, {"b", "22"}, {"c", "333"}, {"d", "4"}}));
+  EXPECT_THAT(fetch_range(this->world_, "b", "d", 1 << 20), ElementsAre("b=22", "c=333"));
+  EXPECT_THAT(fetch_range(this->world_, "aa", "\xff", 3), ElementsAre("b=22"));
+  EXPECT_THAT(fetch_range(this->world_, "aa", "\xff", 1), ElementsAre("b=22"));
+  EXPECT_THAT(fetch_range(this->world_, "b", "\xff", 7), ElementsAre("b=22", "c=333"));
+  EXPECT_THAT(fetch_range(this->world_, "e", "\xff", 1), testing::IsEmpty());
+}
+
+// Each pass has files of them beside that of its other rows; all come and go together.
+TYPED_TEST(RowStoreTest, RowsOfTopicsAreStoredWithTheRestOfAPass) {
+  Rows expected;
+  for (std::uint64_t pass = 0; pass < 3; ++pass) {
+    Rows rows = {{"summary", std::to_string(pass)}};
+    for (const PartitionId partition : {PartitionId{257}, PartitionId{300}}) {
+      rows[topic_offset_row(partition, 10 * pass + 9)] = "offset";
+      for (std::uint64_t i = 0; i < 10; ++i) rows[topic_entry_row(partition, 10 * pass + i)] = "e";
+    }
+    ASSERT_TRUE(put(this->world_, rows));
+    for (const auto& [row, value] : rows) expected[row] = value;
+    EXPECT_EQ(scan(*this->world_.store, "", std::string(8, '\xff')), expected);
+  }
+  this->world_.reopen();
+  EXPECT_EQ(scan(*this->world_.store, "", std::string(8, '\xff')), expected);
 }
 
 TYPED_TEST(RowStoreTest, AFetchAnswersInTheOrderOfItsRows) {

@@ -64,6 +64,28 @@ class SimShardStore final : public RowStore {
     });
   }
 
+  void fetch_range(std::string first, std::string end, std::size_t max_bytes,
+                   std::function<void(FetchedRange)> done) override {
+    const std::int64_t before = store_.about(store_.faults.fetch_us);
+    const std::int64_t behind = store_.about(store_.faults.fetch_us);
+    after(before / 2, [this, behind, first = std::move(first), end = std::move(end), max_bytes,
+                       done = std::move(done)]() mutable {
+      std::vector<Row> rows;
+      std::size_t bytes = 0;
+      const auto scanned = scan(first, end, [&](std::string_view row, std::string_view value) {
+        bytes += row.size() + value.size();
+        if (bytes > max_bytes && !rows.empty()) return false;
+        rows.push_back({std::string(row), std::string(value)});
+        return true;
+      });
+      FetchedRange outcome = std::move(rows);
+      if (!scanned) outcome = std::unexpected(scanned.error());
+      after(behind / 2, [outcome = std::move(outcome), done = std::move(done)]() mutable {
+        done(std::move(outcome));
+      });
+    });
+  }
+
   void write(RowBatch changes) override {
     EVEN_CHECK(!committing_, "a pass is changed after its commit");
     for (std::size_t i = 0; i < changes.size(); ++i) {

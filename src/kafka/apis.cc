@@ -1,0 +1,163 @@
+#include "kafka/apis.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "kafka/connection.h"
+#include "kafka/error.h"
+
+namespace even::kafka {
+namespace {
+
+constexpr std::int16_t kApiVersionsKey = 18;
+constexpr int kFirstFlexible = 3;  // of ApiVersions; of no other request such a version is served
+
+void handle(const Call&, const ApiVersionsRequest&, Done<ApiVersionsResponse> done) {
+  done({.api_keys = api_versions()});
+}
+
+template <typename Request>
+bool wants_no_answer(const Request& request) {
+  if constexpr (std::is_same_v<Request, ProduceRequest>) return request.acks == 0;
+  return false;
+}
+
+using Serve = bool (*)(const Call& call, std::string_view body, bool flexible,
+                       std::int32_t correlation_id, Answer answer);
+template <typename Request, typename Response>
+bool serve_one(const Call& call, std::string_view body, bool flexible, std::int32_t correlation_id,
+               Answer answer) {
+  const auto request = read_message<Request>(body, call.version, flexible);
+  if (!request) return false;
+  handle(call, *request,
+         Done<Response>([version = call.version, flexible, correlation_id,
+                         silent = wants_no_answer(*request),
+                         answer = std::move(answer)](const Response& response) mutable {
+           if (silent) return answer(std::nullopt);
+           std::string out;
+           put_big_endian(out, correlation_id);
+           write_message(response, version, out, flexible);
+           answer(std::move(out));
+         }));
+  return true;
+}
+
+using Describe = std::optional<std::string> (*)(std::string_view body, int version, bool flexible);
+template <typename Request>
+std::optional<std::string> describe(std::string_view body, int version, bool flexible) {
+  const auto request = read_message<Request>(body, version, flexible);
+  if (!request) return std::nullopt;
+  std::string text = print_message(*request, version);
+  std::string again;
+  write_message(*request, version, again, flexible);
+  const auto same = read_message<Request>(again, version, flexible);
+  EVEN_CHECK(same && print_message(*same, version) == text, "what is written is read as it was");
+  return text;
+}
+
+struct Api {
+  std::int16_t key;
+  std::string_view name;
+  std::int16_t first;
+  std::int16_t last;
+  Serve serve;
+  Describe describe;
+};
+
+template <typename Request, typename Response>
+constexpr Api api(std::int16_t key, std::string_view name, std::int16_t first, std::int16_t last) {
+  return {key, name, first, last, serve_one<Request, Response>, describe<Request>};
+}
+
+// By key.
+constexpr Api kApis[] = {
+    api<ProduceRequest, ProduceResponse>(0, "Produce", 0, 8),
+    api<FetchRequest, FetchResponse>(1, "Fetch", 4, 11),
+    api<ListOffsetsRequest, ListOffsetsResponse>(2, "ListOffsets", 1, 5),
+    api<MetadataRequest, MetadataResponse>(3, "Metadata", 0, 8),
+    // Versions of groups stop where static members begin.
+    api<OffsetCommitRequest, OffsetCommitResponse>(8, "OffsetCommit", 2, 6),
+    api<OffsetFetchRequest, OffsetFetchResponse>(9, "OffsetFetch", 1, 5),
+    api<FindCoordinatorRequest, FindCoordinatorResponse>(10, "FindCoordinator", 0, 2),
+    api<JoinGroupRequest, JoinGroupResponse>(11, "JoinGroup", 0, 4),
+    api<HeartbeatRequest, HeartbeatResponse>(12, "Heartbeat", 0, 2),
+    api<LeaveGroupRequest, LeaveGroupResponse>(13, "LeaveGroup", 0, 2),
+    api<SyncGroupRequest, SyncGroupResponse>(14, "SyncGroup", 0, 2),
+    api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4),
+    api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
+    api<DeleteTopicsRequest, DeleteTopicsResponse>(20, "DeleteTopics", 1, 3),
+};
+
+const Api* find_api(std::int16_t key) {
+  const auto* found = std::ranges::find(kApis, key, &Api::key);
+  return found == std::end(kApis) ? nullptr : found;
+}
+
+struct Request {
+  RequestHeader header;
+  const Api* api = nullptr;
+  bool version_known = false;
+  bool flexible = false;
+  std::string_view body;
+};
+
+// None: it cannot be one, or is none that is served.
+std::optional<Request> read_request(std::string_view frame) {
+  Reader reader(frame, 0, false);
+  Request request;
+  RequestHeader::fields(reader, request.header);
+  if (!reader.ok()) return std::nullopt;
+  request.api = find_api(request.header.api_key);
+  if (request.api == nullptr) return std::nullopt;
+  request.version_known = request.header.api_version >= request.api->first &&
+                          request.header.api_version <= request.api->last;
+  request.flexible =
+      request.api->key == kApiVersionsKey && request.header.api_version >= kFirstFlexible;
+  request.body = reader.rest();
+  if (!request.flexible || !request.version_known) return request;
+  // The header has tagged fields then, though its client id is written as ever.
+  Reader tags(request.body, 0, true);
+  tags.tags();
+  if (!tags.ok()) return std::nullopt;
+  request.body = tags.rest();
+  return request;
+}
+
+}  // namespace
+
+std::vector<ApiVersionsResponse::ApiVersion> api_versions() {
+  std::vector<ApiVersionsResponse::ApiVersion> all;
+  for (const Api& api : kApis) all.push_back({api.key, api.first, api.last});
+  return all;
+}
+
+bool serve(Connection& connection, std::shared_ptr<const std::string> frame, Answer answer) {
+  const auto request = read_request(*frame);
+  if (!request) return false;
+  const std::int16_t version = request->header.api_version;
+  if (!request->version_known) {
+    if (request->api->key != kApiVersionsKey) return false;
+    // What a client does not know yet is said in the version that every client knows.
+    std::string out;
+    put_big_endian(out, request->header.correlation_id);
+    write_message(ApiVersionsResponse{.error_code = code(ErrorCode::kUnsupportedVersion),
+                                      .api_keys = api_versions()},
+                  0, out);
+    answer(std::move(out));
+    return true;
+  }
+  const Call call{connection, version, request->header.client_id.value_or(""), frame};
+  return request->api->serve(call, request->body, request->flexible, request->header.correlation_id,
+                             std::move(answer));
+}
+
+std::optional<std::string> describe_request(std::string_view frame) {
+  const auto request = read_request(frame);
+  if (!request || !request->version_known) return std::nullopt;
+  const auto text =
+      request->api->describe(request->body, request->header.api_version, request->flexible);
+  if (!text) return std::nullopt;
+  return fmt::format("{} v{} {}", request->api->name, request->header.api_version, *text);
+}
+
+}  // namespace even::kafka

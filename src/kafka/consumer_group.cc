@@ -1,0 +1,240 @@
+#include "kafka/consumer_group.h"
+
+#include <algorithm>
+
+namespace even::kafka {
+namespace {
+
+// That a group without members waits for more, so that those that are started together share what
+// there is once, not one by one. Kafka: group.initial.rebalance.delay.ms, 3 s.
+constexpr std::int64_t kFirstWaitUs = 500'000;
+
+}  // namespace
+
+bool ConsumerGroup::all_can(const std::string& protocol) const {
+  return std::ranges::all_of(members_, [&](const auto& member) {
+    return std::ranges::find(member.second.protocols, protocol, &Protocol::name) !=
+           member.second.protocols.end();
+  });
+}
+
+// Whether there is a protocol that it and all others can.
+bool ConsumerGroup::fits(const Join& join) const {
+  if (join.protocols.empty() || join.protocol_type.empty()) return false;
+  if (members_.empty()) return true;
+  return join.protocol_type == protocol_type_ &&
+         std::ranges::any_of(join.protocols,
+                             [this](const Protocol& each) { return all_can(each.name); });
+}
+
+ErrorCode ConsumerGroup::check(const std::string& member_id, std::int32_t generation) const {
+  if (!members_.contains(member_id)) return ErrorCode::kUnknownMemberId;
+  return generation == generation_ ? ErrorCode::kNone : ErrorCode::kIllegalGeneration;
+}
+
+void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
+  const auto refuse = [&](ErrorCode error) { done({.error = error, .member_id = join.member_id}); };
+  const bool is_new = join.member_id.empty();
+  if (is_new && join.asks_first) {
+    pending_[join.new_id] = now_us + join.session_us;
+    return done({.error = ErrorCode::kMemberIdRequired, .member_id = join.new_id});
+  }
+  const std::string& id = is_new ? join.new_id : join.member_id;
+  const bool known = members_.contains(id);
+  if (!is_new && !known && !pending_.contains(id)) return refuse(ErrorCode::kUnknownMemberId);
+  if (!fits(join)) return refuse(ErrorCode::kInconsistentGroupProtocol);
+  pending_.erase(id);
+  if (members_.empty()) protocol_type_ = join.protocol_type;
+
+  Member& member = members_[id];
+  const bool changed = !known || member.protocols != join.protocols;
+  member.protocols = join.protocols;
+  member.session_us = join.session_us;
+  member.rebalance_us = join.rebalance_us;
+  member.seen_us = now_us;
+  if (member.joining) member.joining({.error = ErrorCode::kUnknownMemberId, .member_id = id});
+  member.joining = std::move(done);
+  if (leader_.empty()) leader_ = id;
+  // Who joins again without news has not had the answer; the leader does to have all join anew.
+  const bool begins = changed || (state_ == State::kStable && id == leader_);
+  if (state_ == State::kJoining || begins) {
+    if (state_ != State::kJoining) begin_joining(now_us);
+    return end_joining_if_all(now_us);
+  }
+  answer(id, member);
+}
+
+void ConsumerGroup::begin_joining(std::int64_t now_us) {
+  for (auto& [id, member] : members_) {
+    if (!member.syncing) continue;
+    OnSynced syncing = std::exchange(member.syncing, {});
+    syncing({.error = ErrorCode::kRebalanceInProgress});
+  }
+  std::int64_t patience_us = 0;
+  for (const auto& [id, member] : members_) {
+    patience_us = std::max(patience_us, member.rebalance_us);
+  }
+  wait_from_us_ = state_ == State::kEmpty ? now_us + kFirstWaitUs : now_us;
+  wait_until_us_ = now_us + std::max(patience_us, kFirstWaitUs);
+  state_ = State::kJoining;
+}
+
+void ConsumerGroup::end_joining_if_all(std::int64_t now_us) {
+  if (state_ != State::kJoining || now_us < wait_from_us_) return;
+  const bool all = pending_.empty() && std::ranges::all_of(members_, [](const auto& each) {
+                     return static_cast<bool>(each.second.joining);
+                   });
+  if (all || now_us >= wait_until_us_) end_joining(now_us);
+}
+
+void ConsumerGroup::end_joining(std::int64_t now_us) {
+  absl::erase_if(members_, [](const auto& each) { return !each.second.joining; });
+  ++generation_;
+  if (members_.empty()) {
+    state_ = State::kEmpty;
+    leader_.clear();
+    protocol_.clear();
+    return;
+  }
+  if (!members_.contains(leader_)) leader_ = members_.begin()->first;
+  // The one that most prefer, of those that all can.
+  absl::btree_map<std::string, std::size_t> votes;
+  for (const auto& [id, member] : members_) {
+    const auto first = std::ranges::find_if(
+        member.protocols, [this](const Protocol& each) { return all_can(each.name); });
+    if (first != member.protocols.end()) ++votes[first->name];
+  }
+  const auto most =
+      std::ranges::max_element(votes, {}, [](const auto& vote) { return vote.second; });
+  protocol_ = most == votes.end() ? std::string() : most->first;
+  state_ = State::kSyncing;
+  // Who does not say what is assigned, or does not ask for it, is as good as gone.
+  wait_until_us_ = now_us + std::max(wait_until_us_ - now_us, kFirstWaitUs);
+  for (auto& [id, member] : members_) {
+    member.seen_us = now_us;
+    member.assignment.clear();
+    answer(id, member);
+  }
+}
+
+void ConsumerGroup::answer(const std::string& id, Member& member) {
+  Joined joined{
+      .generation = generation_, .protocol = protocol_, .leader = leader_, .member_id = id};
+  if (id == leader_) {
+    for (const auto& [other, each] : members_) {
+      const auto protocol = std::ranges::find(each.protocols, protocol_, &Protocol::name);
+      joined.members.emplace_back(
+          other, protocol == each.protocols.end() ? std::string() : protocol->metadata);
+    }
+  }
+  OnJoined done = std::exchange(member.joining, {});
+  done(std::move(joined));
+}
+
+void ConsumerGroup::sync(std::int64_t now_us, const std::string& member_id, std::int32_t generation,
+                         const std::vector<std::pair<std::string, std::string>>& assignments,
+                         OnSynced done) {
+  if (const ErrorCode error = check(member_id, generation); error != ErrorCode::kNone) {
+    return done({.error = error});
+  }
+  Member& member = members_.find(member_id)->second;
+  member.seen_us = now_us;
+  if (state_ == State::kJoining) return done({.error = ErrorCode::kRebalanceInProgress});
+  if (state_ == State::kStable) return done({.assignment = member.assignment});
+  if (member.syncing) member.syncing({.error = ErrorCode::kRebalanceInProgress});
+  member.syncing = std::move(done);
+  if (member_id != leader_) return;
+  for (const auto& [id, assignment] : assignments) {
+    if (const auto found = members_.find(id); found != members_.end()) {
+      found->second.assignment = assignment;
+    }
+  }
+  state_ = State::kStable;
+  for (auto& [id, each] : members_) {
+    if (!each.syncing) continue;
+    each.seen_us = now_us;
+    OnSynced syncing = std::exchange(each.syncing, {});
+    syncing({.assignment = each.assignment});
+  }
+}
+
+ErrorCode ConsumerGroup::heartbeat(std::int64_t now_us, const std::string& member_id,
+                                   std::int32_t generation) {
+  if (const ErrorCode error = check(member_id, generation); error != ErrorCode::kNone) return error;
+  members_.find(member_id)->second.seen_us = now_us;
+  return state_ == State::kJoining ? ErrorCode::kRebalanceInProgress : ErrorCode::kNone;
+}
+
+ErrorCode ConsumerGroup::leave(std::int64_t now_us, const std::string& member_id) {
+  if (pending_.erase(member_id) > 0) {
+    end_joining_if_all(now_us);
+    return ErrorCode::kNone;
+  }
+  const auto found = members_.find(member_id);
+  if (found == members_.end()) return ErrorCode::kUnknownMemberId;
+  remove(now_us, found);
+  return ErrorCode::kNone;
+}
+
+ErrorCode ConsumerGroup::may_commit(std::int64_t now_us, const std::string& member_id,
+                                    std::int32_t generation) {
+  // Who assigns itself its partitions has no members beside it.
+  if (generation < 0 && member_id.empty()) {
+    return members_.empty() ? ErrorCode::kNone : ErrorCode::kUnknownMemberId;
+  }
+  if (const ErrorCode error = check(member_id, generation); error != ErrorCode::kNone) return error;
+  members_.find(member_id)->second.seen_us = now_us;
+  return state_ == State::kSyncing ? ErrorCode::kRebalanceInProgress : ErrorCode::kNone;
+}
+
+void ConsumerGroup::remove(std::int64_t now_us, Members::iterator member) {
+  OnJoined joining = std::exchange(member->second.joining, {});
+  OnSynced syncing = std::exchange(member->second.syncing, {});
+  const std::string id = member->first;
+  members_.erase(member);
+  if (joining) joining({.error = ErrorCode::kUnknownMemberId, .member_id = id});
+  if (syncing) syncing({.error = ErrorCode::kUnknownMemberId});
+  if (id == leader_) leader_ = members_.empty() ? std::string() : members_.begin()->first;
+  if (state_ != State::kJoining) begin_joining(now_us);
+  if (members_.empty()) wait_from_us_ = now_us;
+  end_joining_if_all(now_us);
+}
+
+void ConsumerGroup::tick(std::int64_t now_us) {
+  absl::erase_if(pending_, [&](const auto& each) { return now_us >= each.second; });
+  for (bool again = true; again;) {
+    again = false;
+    for (auto at = members_.begin(); at != members_.end(); ++at) {
+      const Member& member = at->second;
+      // Who waits for others has no other way to say that it lives.
+      const bool waits = member.joining || member.syncing;
+      const bool gone = !waits && now_us - member.seen_us >= member.session_us;
+      if (!gone) continue;
+      remove(now_us, at);
+      again = true;
+      break;
+    }
+  }
+  if (state_ == State::kSyncing && now_us >= wait_until_us_) {
+    // The leader has said nothing.
+    if (const auto leader = members_.find(leader_); leader != members_.end()) {
+      remove(now_us, leader);
+    }
+  }
+  end_joining_if_all(now_us);
+}
+
+void ConsumerGroup::give_up() {
+  for (auto& [id, member] : members_) {
+    OnJoined joining = std::exchange(member.joining, {});
+    OnSynced syncing = std::exchange(member.syncing, {});
+    if (joining) joining({.error = ErrorCode::kNotCoordinator, .member_id = id});
+    if (syncing) syncing({.error = ErrorCode::kNotCoordinator});
+  }
+  members_.clear();
+  pending_.clear();
+  state_ = State::kEmpty;
+  leader_.clear();
+}
+
+}  // namespace even::kafka

@@ -1,0 +1,108 @@
+// The members of one consumer group, as its coordinator knows them: who is in, in which generation,
+// and what each was assigned. Kafka's protocol of joining: members say what they can, one of them
+// (the leader) shares the partitions out, and any change of the members begins anew.
+// Source: https://kafka.apache.org/protocol, KIP-62, KIP-394.
+//
+// Deterministic: time comes with each call, in microseconds of a monotonic clock; random numbers
+// from who makes it. Answers are given by calls of what was handed in, at once or in a later call.
+#pragma once
+
+#include <absl/container/btree_map.h>
+#include <absl/container/btree_set.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kafka/error.h"
+
+namespace even::kafka {
+
+class ConsumerGroup {
+ public:
+  struct Protocol {
+    std::string name;
+    std::string metadata;
+    bool operator==(const Protocol&) const = default;
+  };
+  struct Join {
+    std::string member_id;  // empty: a new member
+    std::string new_id;     // what it is called then
+    std::string protocol_type;
+    std::vector<Protocol> protocols;  // in order of preference
+    std::int64_t session_us = 0;      // without a sign of life, until it is taken for gone
+    std::int64_t rebalance_us = 0;    // that others wait for it when members join anew
+    bool asks_first = false;          // it joins once more with the id that it is given
+  };
+  struct Joined {
+    ErrorCode error = ErrorCode::kNone;
+    std::int32_t generation = -1;
+    std::string protocol;
+    std::string leader;
+    std::string member_id;
+    std::vector<std::pair<std::string, std::string>> members;  // and metadata; of the leader
+  };
+  struct Synced {
+    ErrorCode error = ErrorCode::kNone;
+    std::string assignment;
+  };
+  using OnJoined = std::move_only_function<void(Joined)>;
+  using OnSynced = std::move_only_function<void(Synced)>;
+
+  void join(std::int64_t now_us, const Join& join, OnJoined done);
+  // `assignments`: of the leader, by member.
+  void sync(std::int64_t now_us, const std::string& member_id, std::int32_t generation,
+            const std::vector<std::pair<std::string, std::string>>& assignments, OnSynced done);
+  ErrorCode heartbeat(std::int64_t now_us, const std::string& member_id, std::int32_t generation);
+  ErrorCode leave(std::int64_t now_us, const std::string& member_id);
+  // Whether who is or was a member may store offsets; generation -1: whoever is none.
+  ErrorCode may_commit(std::int64_t now_us, const std::string& member_id, std::int32_t generation);
+  // Looks for members that are gone, and for who has been waited for long enough.
+  void tick(std::int64_t now_us);
+  // This node is not its coordinator any more.
+  void give_up();
+
+  bool empty() const { return members_.empty() && pending_.empty(); }
+  std::int32_t generation() const { return generation_; }
+
+ private:
+  enum class State {
+    kEmpty,
+    kJoining,  // members are to join anew
+    kSyncing,  // they have, and wait for what the leader assigns
+    kStable,
+  };
+  struct Member {
+    std::vector<Protocol> protocols;
+    std::int64_t session_us = 0;
+    std::int64_t rebalance_us = 0;
+    std::int64_t seen_us = 0;
+    std::string assignment;
+    OnJoined joining;  // waits for all to have joined
+    OnSynced syncing;
+  };
+  using Members = absl::btree_map<std::string, Member>;
+
+  bool fits(const Join& join) const;
+  bool all_can(const std::string& protocol) const;
+  ErrorCode check(const std::string& member_id, std::int32_t generation) const;
+  void begin_joining(std::int64_t now_us);
+  void end_joining(std::int64_t now_us);
+  void end_joining_if_all(std::int64_t now_us);
+  void answer(const std::string& id, Member& member);
+  void remove(std::int64_t now_us, Members::iterator member);
+
+  State state_ = State::kEmpty;
+  std::int32_t generation_ = 0;
+  std::string protocol_type_;
+  std::string protocol_;
+  std::string leader_;
+  Members members_;
+  absl::btree_map<std::string, std::int64_t> pending_;  // ids given out, until when
+  std::int64_t wait_from_us_ = 0;                       // kJoining: no sooner than this
+  std::int64_t wait_until_us_ = 0;                      // no longer
+};
+
+}  // namespace even::kafka

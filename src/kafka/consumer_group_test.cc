@@ -1,0 +1,201 @@
+#include "kafka/consumer_group.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace even::kafka {
+namespace {
+
+constexpr std::int64_t kSecondUs = 1'000'000;
+
+// A group, time, and what its members were told last.
+class ConsumerGroupTest : public testing::Test {
+ protected:
+  using Joined = ConsumerGroup::Joined;
+  using Synced = ConsumerGroup::Synced;
+
+  void join(const std::string& id, const std::string& metadata = "", bool is_new = true,
+            std::vector<std::string> protocols = {"range"}) {
+    ConsumerGroup::Join join{.member_id = is_new ? "" : id,
+                             .new_id = id,
+                             .protocol_type = "consumer",
+                             .session_us = 10 * kSecondUs,
+                             .rebalance_us = 30 * kSecondUs};
+    for (const std::string& name : protocols) join.protocols.push_back({name, metadata});
+    joined_.erase(id);
+    group_.join(now_us_, join, [this, id](Joined joined) { joined_[id] = std::move(joined); });
+  }
+  void sync(const std::string& id, std::int32_t generation,
+            const std::vector<std::pair<std::string, std::string>>& assignments = {}) {
+    synced_.erase(id);
+    group_.sync(now_us_, id, generation, assignments,
+                [this, id](Synced synced) { synced_[id] = std::move(synced); });
+  }
+  ErrorCode heartbeat(const std::string& id, std::int32_t generation) {
+    return group_.heartbeat(now_us_, id, generation);
+  }
+  void pass(std::int64_t us) {
+    now_us_ += us;
+    group_.tick(now_us_);
+  }
+  // Two members, "a" leads, generation 1, both assigned.
+  void make_stable() {
+    join("a", "of a");
+    join("b", "of b");
+    pass(kSecondUs);
+    ASSERT_EQ(joined_.at("a").error, ErrorCode::kNone);
+    sync("b", 1);
+    sync("a", 1, {{"a", "0"}, {"b", "1"}});
+    ASSERT_EQ(synced_.at("a").assignment, "0");
+    ASSERT_EQ(synced_.at("b").assignment, "1");
+  }
+
+  ConsumerGroup group_;
+  std::int64_t now_us_ = 1;
+  std::map<std::string, Joined> joined_;
+  std::map<std::string, Synced> synced_;
+};
+
+TEST_F(ConsumerGroupTest, ThoseWhoComeTogetherShareOnce) {
+  join("a", "of a");
+  EXPECT_FALSE(joined_.contains("a"));
+  join("b", "of b");
+  pass(kSecondUs);
+  const Joined& leader = joined_.at("a");
+  EXPECT_EQ(leader.generation, 1);
+  EXPECT_EQ(leader.leader, "a");
+  EXPECT_EQ(leader.protocol, "range");
+  EXPECT_EQ(leader.members,
+            (std::vector<std::pair<std::string, std::string>>{{"a", "of a"}, {"b", "of b"}}));
+  EXPECT_EQ(joined_.at("b").generation, 1);
+  EXPECT_TRUE(joined_.at("b").members.empty());
+  sync("b", 1);
+  EXPECT_FALSE(synced_.contains("b"));  // until the leader has spoken
+  sync("a", 1, {{"a", "0"}, {"b", "1"}});
+  EXPECT_EQ(synced_.at("b").assignment, "1");
+  EXPECT_EQ(heartbeat("a", 1), ErrorCode::kNone);
+  EXPECT_EQ(group_.may_commit(now_us_, "b", 1), ErrorCode::kNone);
+}
+
+TEST_F(ConsumerGroupTest, ANewMemberHasAllJoinAnew) {
+  make_stable();
+  join("c");
+  EXPECT_FALSE(joined_.contains("c"));
+  EXPECT_EQ(heartbeat("a", 1), ErrorCode::kRebalanceInProgress);
+  EXPECT_EQ(group_.may_commit(now_us_, "a", 1), ErrorCode::kNone);  // what it had, until it joins
+  join("a", "of a", false);
+  EXPECT_FALSE(joined_.contains("a"));
+  join("b", "of b", false);
+  EXPECT_EQ(joined_.at("a").generation, 2);
+  EXPECT_EQ(joined_.at("c").generation, 2);
+  EXPECT_EQ(heartbeat("b", 1), ErrorCode::kIllegalGeneration);
+  EXPECT_EQ(group_.may_commit(now_us_, "b", 1), ErrorCode::kIllegalGeneration);
+  sync("a", 1, {{"a", "all"}});
+  EXPECT_EQ(synced_.at("a").error, ErrorCode::kIllegalGeneration);
+}
+
+TEST_F(ConsumerGroupTest, WhoDoesNotJoinAnewInTimeIsOut) {
+  make_stable();
+  join("c");
+  join("a", "of a", false);
+  for (int i = 0; i < 29; ++i) {
+    pass(kSecondUs);
+    (void)heartbeat("b", 1);  // it lives, but does not join
+    ASSERT_FALSE(joined_.contains("a")) << i;
+  }
+  pass(2 * kSecondUs);
+  EXPECT_EQ(joined_.at("a").generation, 2);
+  EXPECT_EQ(joined_.at("a").members.size(), 2u);
+  EXPECT_EQ(heartbeat("b", 1), ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(ConsumerGroupTest, WhoGivesNoSignOfLifeIsOut) {
+  make_stable();
+  for (int i = 0; i < 9; ++i) {
+    pass(kSecondUs);
+    EXPECT_EQ(heartbeat("a", 1), ErrorCode::kNone);
+  }
+  pass(kSecondUs);
+  EXPECT_EQ(heartbeat("a", 1), ErrorCode::kRebalanceInProgress);
+  join("a", "of a", false);
+  EXPECT_EQ(joined_.at("a").members.size(), 1u);
+  EXPECT_EQ(heartbeat("b", 1), ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(ConsumerGroupTest, WhenTheLeaderLeavesAnotherLeads) {
+  make_stable();
+  EXPECT_EQ(group_.leave(now_us_, "a"), ErrorCode::kNone);
+  EXPECT_EQ(group_.leave(now_us_, "a"), ErrorCode::kUnknownMemberId);
+  join("b", "of b", false);
+  EXPECT_EQ(joined_.at("b").leader, "b");
+  EXPECT_EQ(joined_.at("b").generation, 2);
+  EXPECT_EQ(group_.leave(now_us_, "b"), ErrorCode::kNone);
+  EXPECT_TRUE(group_.empty());
+}
+
+TEST_F(ConsumerGroupTest, ALeaderThatAssignsNothingIsReplaced) {
+  join("a");
+  join("b");
+  pass(kSecondUs);
+  sync("b", 1);
+  for (int i = 0; i < 40 && !synced_.contains("b"); ++i) {
+    pass(kSecondUs);
+    (void)heartbeat("a", 1);
+  }
+  EXPECT_EQ(synced_.at("b").error, ErrorCode::kRebalanceInProgress);
+  join("b", "", false);
+  EXPECT_EQ(joined_.at("b").leader, "b");
+}
+
+TEST_F(ConsumerGroupTest, OnlyProtocolsThatAllCanAreUsed) {
+  join("a", "", true, {"sticky", "range"});
+  join("b", "", true, {"range"});
+  join("c", "", true, {"other"});
+  EXPECT_EQ(joined_.at("c").error, ErrorCode::kInconsistentGroupProtocol);
+  pass(kSecondUs);
+  EXPECT_EQ(joined_.at("a").protocol, "range");
+  join("d", "", true, {});
+  EXPECT_EQ(joined_.at("d").error, ErrorCode::kInconsistentGroupProtocol);
+}
+
+TEST_F(ConsumerGroupTest, AMemberMayHaveToAskWithTheIdThatItIsGiven) {
+  ConsumerGroup::Join join{.new_id = "a",
+                           .protocol_type = "consumer",
+                           .protocols = {{"range", ""}},
+                           .session_us = 10 * kSecondUs,
+                           .rebalance_us = 30 * kSecondUs,
+                           .asks_first = true};
+  Joined told;
+  group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
+  EXPECT_EQ(told.error, ErrorCode::kMemberIdRequired);
+  EXPECT_EQ(told.member_id, "a");
+  join.member_id = "a";
+  group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
+  pass(kSecondUs);
+  EXPECT_EQ(told.error, ErrorCode::kNone);
+  EXPECT_EQ(told.generation, 1);
+  // Who is not known has to begin anew.
+  join.member_id = "b";
+  group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
+  EXPECT_EQ(told.error, ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(ConsumerGroupTest, OffsetsWithoutMembershipAreForGroupsWithoutMembers) {
+  EXPECT_EQ(group_.may_commit(now_us_, "", -1), ErrorCode::kNone);
+  EXPECT_EQ(group_.may_commit(now_us_, "a", 1), ErrorCode::kUnknownMemberId);
+  make_stable();
+  EXPECT_EQ(group_.may_commit(now_us_, "", -1), ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(ConsumerGroupTest, WhoWaitsIsToldWhenItIsCoordinatedElsewhere) {
+  make_stable();
+  join("a", "changed", false);
+  group_.give_up();
+  EXPECT_EQ(joined_.at("a").error, ErrorCode::kNotCoordinator);
+  EXPECT_TRUE(group_.empty());
+  EXPECT_EQ(heartbeat("b", 1), ErrorCode::kUnknownMemberId);
+}
+
+}  // namespace
+}  // namespace even::kafka

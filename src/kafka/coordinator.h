@@ -1,0 +1,47 @@
+// The consumer groups that a thread coordinates: those whose offsets are in partitions that it has
+// and its node leads. Their members are known to it alone; where another node comes to lead, they
+// join anew there, and find their offsets. See docs/topics.md.
+//
+// On the shard's thread, while it has its shard.
+#pragma once
+
+#include <absl/container/node_hash_map.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/ids.h"
+#include "kafka/consumer_group.h"
+
+namespace even {
+class ShardThread;
+}
+
+namespace even::kafka {
+
+// The strong keyspace of their offsets: a hash for each group, under this prefix and its name; a
+// field "topic/partition" for each offset, "offset epoch metadata".
+inline constexpr const char* kOffsetsKeyspace = "__consumer_groups";
+inline constexpr const char* kOffsetsPrefix = "__consumer_groups:";
+
+class Coordinator {
+ public:
+  explicit Coordinator(ShardThread& thread) : thread_(thread) {}
+
+  // Null: this node does not lead the partition, which has the group's offsets.
+  ConsumerGroup* find(PartitionId partition, const std::string& name);
+  void tick(std::int64_t now_us);
+
+ private:
+  struct Coordinated {
+    PartitionId partition = 0;
+    ConsumerGroup group;
+  };
+  bool leads(PartitionId partition) const;
+
+  ShardThread& thread_;
+  absl::node_hash_map<std::string, Coordinated> groups_;
+  std::int64_t next_us_ = 0;
+};
+
+}  // namespace even::kafka

@@ -1,0 +1,384 @@
+// Consumer groups: FindCoordinator, the members' joining, and offsets.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "cluster/placement.h"
+#include "kafka/apis.h"
+#include "kafka/coordinator.h"
+#include "kafka/error.h"
+#include "kafka/partitions.h"
+#include "node/table_change.h"
+
+namespace even::kafka {
+namespace {
+
+constexpr std::uint16_t kOffsetsPartitions = 16;
+// Kafka: group.min.session.timeout.ms and its like.
+constexpr std::int32_t kLeastSessionMs = 6'000;
+constexpr std::int32_t kMostSessionMs = 1'800'000;
+constexpr std::size_t kMostMetadata = 4'096;  // offset.metadata.max.bytes
+
+std::string key_of(const std::string& group) { return kOffsetsPrefix + group; }
+
+// None: there is no place for offsets yet.
+std::optional<PartitionId> partition_of(ShardThread& thread, const std::string& group) {
+  if (thread.keyspaces().find(kOffsetsKeyspace) == nullptr) return std::nullopt;
+  return thread.keyspaces().partition_of(key_of(group), thread.node().placement.partitions());
+}
+
+// Calls task(owner, coordinated group, reply) on the thread of the group's partition, and answers
+// `otherwise` where that is not led here; then done(result).
+template <typename Result, typename Task, typename Finish>
+void ask_coordinator(const Call& call, const std::string& name, Result otherwise, Task task,
+                     Finish finish) {
+  ShardThread& thread = call.connection.thread();
+  auto gather = Gather<Result>::begin(
+      call.connection, 1,
+      [finish = std::move(finish)](std::vector<std::optional<Result>> results) mutable {
+        finish(std::move(*results[0]));
+      });
+  const auto partition = partition_of(thread, name);
+  if (!partition) {
+    gather->take(0, std::move(otherwise));
+  } else {
+    gather->ask(thread, *partition, 0,
+                [name, partition = *partition, otherwise = std::move(otherwise),
+                 task = std::move(task)](ShardThread& owner, auto reply) mutable {
+                  ConsumerGroup* group = owner.coordinator().find(partition, name);
+                  if (group == nullptr) return reply(std::move(otherwise));
+                  task(owner, *group, partition, std::move(reply));
+                });
+  }
+  gather->asked();
+}
+
+std::int64_t to_us(std::int32_t ms) { return std::int64_t{ms} * 1'000; }
+
+}  // namespace
+
+// --- Where
+
+void handle(const Call& call, const FindCoordinatorRequest& request,
+            Done<FindCoordinatorResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  const auto refuse = [&](ErrorCode error, std::string message) {
+    done({.error_code = code(error), .error_message = std::move(message)});
+  };
+  if (request.key_type != 0) {
+    return refuse(ErrorCode::kCoordinatorNotAvailable, "there are no transactions yet");
+  }
+  if (request.key.empty()) return refuse(ErrorCode::kInvalidGroupId, "a group has a name");
+  const auto partition = partition_of(thread, request.key);
+  if (!partition) {
+    // The first group ever: clients ask again until it is there.
+    cluster::Keyspace keyspace;
+    keyspace.name = kOffsetsKeyspace;
+    keyspace.prefix = kOffsetsPrefix;
+    keyspace.strong = true;
+    keyspace.partitions = kOffsetsPartitions;
+    keyspace.replicas = thread.node().config.cluster.replicas;
+    keyspace.read = keyspace.write = {cluster::Level::Kind::kLinearizable};
+    create_in_table(thread, keyspace, [](const std::string&) {});
+    return refuse(ErrorCode::kCoordinatorNotAvailable, "the place for offsets is being made");
+  }
+  auto gather = Gather<NodeNumber>::begin(
+      call.connection, 1,
+      [&map = thread.node().config.cluster,
+       done = std::move(done)](const std::vector<std::optional<NodeNumber>>& leader) mutable {
+        const cluster::Node* node = map.find(*leader[0]);
+        if (node == nullptr || node->kafka_port == 0) {
+          return done({.error_code = code(ErrorCode::kCoordinatorNotAvailable),
+                       .error_message = "the group has no coordinator at the moment"});
+        }
+        done({.node_id = node->number, .host = node->host, .port = node->kafka_port});
+      });
+  gather->ask(thread, *partition, 0, [partition = *partition](ShardThread& owner, auto reply) {
+    if (const auto leader = owner.shard().leader_of(partition)) return reply(*leader);
+    // Who is no member takes it that the preferred node leads.
+    const cluster::Keyspace* keyspace = owner.keyspaces().of_partition(partition);
+    if (keyspace == nullptr) return reply(0);
+    reply(cluster::replicas_of(owner.node().config.cluster, *keyspace, partition).front());
+  });
+  gather->asked();
+}
+
+// --- Members
+
+void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupResponse> done) {
+  constexpr int kAsksFirst = 4;  // from this version on
+  ShardThread& thread = call.connection.thread();
+  const auto refuse = [&](ErrorCode error) {
+    done({.error_code = code(error), .member_id = request.member_id});
+  };
+  if (request.group_id.empty()) return refuse(ErrorCode::kInvalidGroupId);
+  if (request.session_timeout_ms < kLeastSessionMs || request.session_timeout_ms > kMostSessionMs) {
+    return refuse(ErrorCode::kInvalidSessionTimeout);
+  }
+  ConsumerGroup::Join join;
+  join.member_id = request.member_id;
+  join.new_id = fmt::format("{}-{:016x}{:016x}", call.client_id.substr(0, 200),
+                            thread.random().next(), thread.random().next());
+  join.protocol_type = request.protocol_type;
+  for (const auto& protocol : request.protocols) {
+    join.protocols.push_back({protocol.name, std::string(protocol.metadata.bytes())});
+  }
+  join.session_us = to_us(request.session_timeout_ms);
+  // Before there was a timeout of its own, that of the session was used.
+  join.rebalance_us = to_us(std::clamp(
+      request.rebalance_timeout_ms < 0 ? request.session_timeout_ms : request.rebalance_timeout_ms,
+      1, kMostSessionMs));
+  join.asks_first = call.version >= kAsksFirst;
+  ask_coordinator<ConsumerGroup::Joined>(
+      call, request.group_id, {.error = ErrorCode::kNotCoordinator},
+      [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
+        group.join(owner.clock().monotonic_us(), join,
+                   [reply = std::move(reply)](ConsumerGroup::Joined joined) mutable {
+                     reply(std::move(joined));
+                   });
+      },
+      [done = std::move(done)](ConsumerGroup::Joined joined) mutable {
+        JoinGroupResponse response;
+        response.error_code = code(joined.error);
+        response.generation_id = joined.generation;
+        response.protocol_name = std::move(joined.protocol);
+        response.leader = std::move(joined.leader);
+        response.member_id = std::move(joined.member_id);
+        for (auto& [id, metadata] : joined.members) {
+          auto& member = response.members.emplace_back();
+          member.member_id = id;
+          member.metadata = Blob::of(std::move(metadata));
+        }
+        done(std::move(response));
+      });
+}
+
+void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupResponse> done) {
+  std::vector<std::pair<std::string, std::string>> assignments;
+  for (const auto& each : request.assignments) {
+    assignments.emplace_back(each.member_id, each.assignment.bytes());
+  }
+  ask_coordinator<ConsumerGroup::Synced>(
+      call, request.group_id, {.error = ErrorCode::kNotCoordinator},
+      [member = request.member_id, generation = request.generation_id,
+       assignments = std::move(assignments)](ShardThread& owner, ConsumerGroup& group, PartitionId,
+                                             auto reply) {
+        group.sync(owner.clock().monotonic_us(), member, generation, assignments,
+                   [reply = std::move(reply)](ConsumerGroup::Synced synced) mutable {
+                     reply(std::move(synced));
+                   });
+      },
+      [done = std::move(done)](ConsumerGroup::Synced synced) mutable {
+        done({.error_code = code(synced.error),
+              .assignment = Blob::of(std::move(synced.assignment))});
+      });
+}
+
+void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatResponse> done) {
+  ask_coordinator<ErrorCode>(
+      call, request.group_id, ErrorCode::kNotCoordinator,
+      [member = request.member_id, generation = request.generation_id](
+          ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
+        reply(group.heartbeat(owner.clock().monotonic_us(), member, generation));
+      },
+      [done = std::move(done)](ErrorCode error) mutable { done({.error_code = code(error)}); });
+}
+
+void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupResponse> done) {
+  ask_coordinator<ErrorCode>(
+      call, request.group_id, ErrorCode::kNotCoordinator,
+      [member = request.member_id](ShardThread& owner, ConsumerGroup& group, PartitionId,
+                                   auto reply) {
+        reply(group.leave(owner.clock().monotonic_us(), member));
+      },
+      [done = std::move(done)](ErrorCode error) mutable { done({.error_code = code(error)}); });
+}
+
+// --- Offsets
+
+namespace {
+
+// Executes a command at the group's partition, of which this node's member has to be the leader.
+template <typename Finish>
+void execute(ShardThread& owner, PartitionId partition, std::vector<std::string> command,
+             Finish finish) {
+  struct Words {
+    std::vector<std::string> words;
+    std::vector<std::string_view> views;
+  };
+  auto words = std::make_shared<Words>(Words{std::move(command), {}});
+  words->views.assign(words->words.begin(), words->words.end());
+  StrongRequest request;
+  request.group = partition;
+  request.commands.emplace_back(words->views);
+  owner.shard().execute_strong(std::move(request),
+                               [words, finish = std::move(finish)](StrongOutcome outcome) mutable {
+                                 finish(std::move(outcome));
+                               });
+}
+
+ErrorCode error_of(const StrongOutcome& outcome) {
+  switch (outcome.kind) {
+    case StrongOutcome::Kind::kReply:
+      return outcome.reply.starts_with('-') ? ErrorCode::kUnknownServerError : ErrorCode::kNone;
+    case StrongOutcome::Kind::kElsewhere:
+      return ErrorCode::kNotCoordinator;
+    case StrongOutcome::Kind::kUnknown:
+      return ErrorCode::kRequestTimedOut;
+    default:
+      return ErrorCode::kCoordinatorNotAvailable;
+  }
+}
+
+std::string field_of(const std::string& topic, std::int32_t partition) {
+  return fmt::format("{}/{}", topic, partition);
+}
+
+struct Committed {
+  std::int64_t offset = -1;
+  std::int32_t epoch = -1;
+  std::string metadata;
+};
+std::string encode(const Committed& committed) {
+  return fmt::format("{} {} {}", committed.offset, committed.epoch, committed.metadata);
+}
+std::optional<Committed> decode(std::string_view text) {
+  Committed committed;
+  const char* end = text.data() + text.size();
+  const auto offset = std::from_chars(text.data(), end, committed.offset);
+  if (offset.ec != std::errc() || offset.ptr == end || *offset.ptr != ' ') return std::nullopt;
+  const auto epoch = std::from_chars(offset.ptr + 1, end, committed.epoch);
+  if (epoch.ec != std::errc() || epoch.ptr == end || *epoch.ptr != ' ') return std::nullopt;
+  committed.metadata.assign(epoch.ptr + 1, end);
+  return committed;
+}
+
+// The strings of a reply that is an array of them: "*2\r\n$1\r\na\r\n$1\r\nb\r\n".
+std::vector<std::string> strings_of(std::string_view reply) {
+  std::vector<std::string> strings;
+  const auto number = [&reply](char kind) {
+    std::int64_t value = -1;
+    const std::size_t end = reply.find("\r\n");
+    if (end == std::string_view::npos || !reply.starts_with(kind)) return value;
+    std::from_chars(reply.data() + 1, reply.data() + end, value);
+    reply.remove_prefix(end + 2);
+    return value;
+  };
+  for (std::int64_t left = number('*'); left > 0; --left) {
+    const std::int64_t size = number('$');
+    if (size < 0 || static_cast<std::uint64_t>(size) + 2 > reply.size()) break;
+    strings.emplace_back(reply.substr(0, static_cast<std::size_t>(size)));
+    reply.remove_prefix(static_cast<std::size_t>(size) + 2);
+  }
+  return strings;
+}
+
+}  // namespace
+
+void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  OffsetCommitResponse response;
+  std::vector<std::string> command = {"hset", key_of(request.group_id)};
+  for (const auto& topic : request.topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      auto& each = out.partitions.emplace_back();
+      each.partition_index = partition.partition_index;
+      Committed committed{partition.committed_offset, partition.committed_leader_epoch,
+                          partition.committed_metadata.value_or("")};
+      if (!find_partition(thread, topic.name, partition.partition_index)) {
+        each.error_code = code(ErrorCode::kUnknownTopicOrPartition);
+      } else if (committed.metadata.size() > kMostMetadata) {
+        each.error_code = code(ErrorCode::kOffsetMetadataTooLarge);
+      } else {
+        command.push_back(field_of(topic.name, partition.partition_index));
+        command.push_back(encode(committed));
+      }
+    }
+  }
+  if (command.size() == 2) return done(std::move(response));
+  ask_coordinator<ErrorCode>(
+      call, request.group_id, ErrorCode::kNotCoordinator,
+      [command = std::move(command), member = request.member_id,
+       generation = request.generation_id](ShardThread& owner, ConsumerGroup& group,
+                                           PartitionId partition, auto reply) mutable {
+        const ErrorCode error = group.may_commit(owner.clock().monotonic_us(), member, generation);
+        if (error != ErrorCode::kNone) return reply(error);
+        execute(owner, partition, std::move(command),
+                [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                  reply(error_of(outcome));
+                });
+      },
+      [response = std::move(response), done = std::move(done)](ErrorCode error) mutable {
+        for (auto& topic : response.topics) {
+          for (auto& partition : topic.partitions) {
+            if (partition.error_code == 0) partition.error_code = code(error);
+          }
+        }
+        done(std::move(response));
+      });
+}
+
+void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done) {
+  struct Fetched {
+    ErrorCode error = ErrorCode::kNone;
+    std::vector<std::string> fields;  // and values, in turn
+  };
+  constexpr int kFirstWithError = 2;
+  ask_coordinator<Fetched>(
+      call, request.group_id, {ErrorCode::kNotCoordinator, {}},
+      [key = key_of(request.group_id)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
+                                       auto reply) {
+        execute(owner, partition, {"hgetall", key},
+                [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                  Fetched fetched{error_of(outcome), {}};
+                  if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
+                  reply(std::move(fetched));
+                });
+      },
+      [request, version = call.version, done = std::move(done)](const Fetched& fetched) mutable {
+        OffsetFetchResponse response;
+        response.error_code = code(fetched.error);
+        absl::btree_map<std::string, absl::btree_map<std::int32_t, Committed>> all;
+        for (std::size_t i = 0; i + 1 < fetched.fields.size(); i += 2) {
+          const std::string& field = fetched.fields[i];
+          const std::size_t slash = field.rfind('/');
+          const auto committed = decode(fetched.fields[i + 1]);
+          std::int32_t partition = -1;
+          if (slash == std::string::npos || !committed) continue;
+          std::from_chars(field.data() + slash + 1, field.data() + field.size(), partition);
+          all[field.substr(0, slash)][partition] = *committed;
+        }
+        const auto add = [&](auto& topic, std::int32_t partition) {
+          auto& each = topic.partitions.emplace_back();
+          const auto of_topic = all.find(topic.name);
+          each.partition_index = partition;
+          each.metadata = "";
+          if (version < kFirstWithError) each.error_code = code(fetched.error);
+          if (of_topic == all.end()) return;
+          const auto found = of_topic->second.find(partition);
+          if (found == of_topic->second.end()) return;
+          each.committed_offset = found->second.offset;
+          each.committed_leader_epoch = found->second.epoch;
+          each.metadata = found->second.metadata;
+        };
+        if (request.topics) {
+          for (const auto& wanted : *request.topics) {
+            auto& topic = response.topics.emplace_back();
+            topic.name = wanted.name;
+            for (const std::int32_t partition : wanted.partition_indexes) add(topic, partition);
+          }
+        } else {
+          for (const auto& [name, partitions] : all) {
+            auto& topic = response.topics.emplace_back();
+            topic.name = name;
+            for (const auto& [partition, committed] : partitions) add(topic, partition);
+          }
+        }
+        done(std::move(response));
+      });
+}
+
+}  // namespace even::kafka

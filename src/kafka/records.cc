@@ -1,0 +1,392 @@
+// Produce, Fetch and ListOffsets: records into partitions, and out of them.
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <charconv>
+
+#include "kafka/apis.h"
+#include "kafka/error.h"
+#include "kafka/partitions.h"
+#include "topic/record_batch.h"
+
+namespace even::kafka {
+namespace {
+
+// As Kafka's message.max.bytes.
+constexpr std::size_t kMostBatchBytes = 1'048'588;
+constexpr std::int32_t kMostWaitMs = 600'000;
+// What one partition adds to an answer at most, if it has more than one batch.
+constexpr std::int32_t kMostPartitionBytes = 16 << 20;
+// Times that ListOffsets has names for.
+constexpr std::int64_t kLatest = -1;
+constexpr std::int64_t kEarliest = -2;
+constexpr int kFirstOfBatches = 3;  // versions of Produce before it send the older formats
+
+// What all partitions of a request are asked, one after the other.
+template <typename Topics, typename Visit>
+void for_each_partition(const Topics& topics, Visit visit) {
+  std::size_t place = 0;
+  for (const auto& topic : topics) {
+    for (const auto& partition : topic.partitions) visit(topic, partition, place++);
+  }
+}
+
+// --- Produce
+
+struct Appended {
+  ErrorCode error = ErrorCode::kNone;
+  std::int64_t base = -1;
+};
+
+Appended appended(const StrongOutcome& outcome) {
+  switch (outcome.kind) {
+    case StrongOutcome::Kind::kReply: {
+      Appended result;
+      const std::string& reply = outcome.reply;
+      if (!reply.starts_with(':')) return {ErrorCode::kUnknownServerError};
+      std::from_chars(reply.data() + 1, reply.data() + reply.size(), result.base);
+      return result;
+    }
+    case StrongOutcome::Kind::kRefused:
+      return {outcome.reply.starts_with("-UNAVAILABLE group") ? ErrorCode::kNotEnoughReplicas
+                                                              : ErrorCode::kKafkaStorageError};
+    case StrongOutcome::Kind::kUnknown:
+      return {ErrorCode::kRequestTimedOut};
+    default:
+      return {ErrorCode::kNotLeaderOrFollower};
+  }
+}
+
+ErrorCode fault_of(const Blob& records, int version) {
+  if (version < kFirstOfBatches) return ErrorCode::kUnsupportedForMessageFormat;
+  if (records.bytes().size() > kMostBatchBytes) return ErrorCode::kMessageTooLarge;
+  switch (topic::check_batch(records.bytes())) {
+    case topic::BatchFault::kNone:
+      break;
+    case topic::BatchFault::kOldFormat:
+      return ErrorCode::kUnsupportedForMessageFormat;
+    case topic::BatchFault::kCorrupt:
+      return ErrorCode::kCorruptMessage;
+    case topic::BatchFault::kInvalid:
+      return ErrorCode::kInvalidRecord;
+  }
+  const auto head = topic::read_head(records.bytes());
+  return head->transactional() ? ErrorCode::kUnsupportedForMessageFormat : ErrorCode::kNone;
+}
+
+}  // namespace
+
+void handle(const Call& call, const ProduceRequest& request, Done<ProduceResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  ProduceResponse response;
+  std::size_t count = 0;
+  for (const auto& topic : request.topics) {
+    auto& out = response.responses.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      out.partitions.emplace_back().index = partition.index;
+      ++count;
+    }
+  }
+  const bool valid_acks = request.acks >= -1 && request.acks <= 1;
+  auto timer = std::make_shared<asio::steady_timer>(thread.io());
+  auto gather = Gather<Appended>::begin(
+      call.connection, count,
+      [response = std::move(response), done = std::move(done),
+       timer](std::vector<std::optional<Appended>> results) mutable {
+        timer->cancel();
+        std::size_t place = 0;
+        for (auto& topic : response.responses) {
+          for (auto& partition : topic.partitions) {
+            const Appended result =
+                results[place++].value_or(Appended{ErrorCode::kRequestTimedOut});
+            partition.error_code = code(result.error);
+            partition.base_offset = result.base;
+            partition.log_start_offset = result.error == ErrorCode::kNone ? 0 : -1;
+          }
+        }
+        done(std::move(response));
+      });
+  for_each_partition(
+      request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
+        const auto id = find_partition(thread, topic.name, partition.index);
+        const ErrorCode fault = !valid_acks ? ErrorCode::kInvalidRequest
+                                : !id       ? ErrorCode::kUnknownTopicOrPartition
+                                            : fault_of(partition.records, call.version);
+        if (fault != ErrorCode::kNone) return gather->take(place, {fault});
+        gather->ask(thread, *id, place,
+                    [id = *id, batch = partition.records.bytes(), frame = call.frame](
+                        ShardThread& owner, Gather<Appended>::Reply reply) mutable {
+                      owner.topics().append(
+                          id, batch, std::move(frame),
+                          [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                            reply(appended(outcome));
+                          });
+                    });
+      });
+  gather->asked();
+  timer->expires_after(
+      std::chrono::milliseconds(std::clamp(request.timeout_ms, std::int32_t{1}, kMostWaitMs)));
+  timer->async_wait([timer, weak = std::weak_ptr(gather)](error_code error) {
+    if (error) return;
+    if (const auto waiting = weak.lock()) waiting->finish();
+  });
+}
+
+// --- Fetch
+
+namespace {
+
+struct Fetched {
+  ErrorCode error = ErrorCode::kNone;
+  std::int64_t start = -1;
+  std::int64_t end = -1;
+  std::string records;
+  bool awaits = false;  // for records
+};
+
+// Of a leader that knows itself to be one in `term`, what a client says that it expects.
+ErrorCode check_epoch(std::int32_t epoch, consensus::Term term) {
+  if (epoch < 0) return ErrorCode::kNone;
+  const auto ours = static_cast<std::int32_t>(term);
+  return epoch < ours   ? ErrorCode::kFencedLeaderEpoch
+         : epoch > ours ? ErrorCode::kUnknownLeaderEpoch
+                        : ErrorCode::kNone;
+}
+
+class FetchWork : public std::enable_shared_from_this<FetchWork> {
+ public:
+  FetchWork(const Call& call, const FetchRequest& request, Done<FetchResponse> done)
+      : connection_(call.connection.weak_from_this()),
+        thread_(call.connection.thread()),
+        request_(request),
+        done_(std::move(done)),
+        timer_(thread_.io()) {
+    for_each_partition(request_.topics,
+                       [this](auto&, auto&, std::size_t) { awaits_.push_back(false); });
+  }
+
+  void start() {
+    if (const auto connection = connection_.lock()) connection->keep(shared_from_this());
+    const std::int32_t wait_ms = std::clamp(request_.max_wait_ms, 0, kMostWaitMs);
+    over_ = wait_ms == 0;
+    if (!over_) {
+      timer_.expires_after(std::chrono::milliseconds(wait_ms));
+      timer_.async_wait([weak = weak_from_this()](error_code error) {
+        const auto self = weak.lock();
+        if (error || !self) return;
+        self->over_ = true;
+        if (!self->reading_) self->answer();
+      });
+    }
+    read();
+  }
+
+ private:
+  void read() {
+    const auto connection = connection_.lock();
+    if (!connection || answered_) return;
+    reading_ = true;
+    woken_ = false;
+    auto gather = Gather<Fetched>::begin(
+        *connection, awaits_.size(),
+        [weak = weak_from_this()](std::vector<std::optional<Fetched>> results) {
+          if (const auto self = weak.lock()) self->take(std::move(results));
+        });
+    for_each_partition(
+        request_.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
+          const auto id = find_partition(thread_, topic.name, partition.partition);
+          if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
+          gather->ask(
+              thread_, *id, place,
+              [id = *id, offset = partition.fetch_offset, epoch = partition.current_leader_epoch,
+               bytes = bytes_of(partition), place, await = !awaits_[place], from = thread_.id(),
+               weak = weak_from_this()](ShardThread& owner, auto reply) mutable {
+                fetch(owner, id, offset, epoch, bytes, await, from, place, std::move(weak),
+                      std::move(reply));
+              });
+        });
+    gather->asked();
+  }
+
+  std::size_t bytes_of(const FetchRequest::Topic::Partition& partition) const {
+    // All together may have max_bytes; they are asked beside each other.
+    const std::int32_t share =
+        std::max<std::int32_t>(request_.max_bytes / static_cast<std::int32_t>(awaits_.size()), 1);
+    return static_cast<std::size_t>(
+        std::max(std::min({partition.partition_max_bytes, share, kMostPartitionBytes}), 1));
+  }
+
+  // On the thread of the partition.
+  static void fetch(ShardThread& owner, PartitionId id, std::int64_t offset, std::int32_t epoch,
+                    std::size_t bytes, bool await, ShardId from, std::size_t place,
+                    std::weak_ptr<FetchWork> weak, Gather<Fetched>::Reply reply) {
+    const auto status = owner.shard().topic(id);
+    Fetched out;
+    if (!status || !status->leads) {
+      out.error = ErrorCode::kNotLeaderOrFollower;
+      return reply(std::move(out));
+    }
+    out.start = status->start;
+    out.end = status->end;
+    out.error = check_epoch(epoch, status->term);
+    if (out.error == ErrorCode::kNone && (offset < status->start || offset > status->end)) {
+      out.error = ErrorCode::kOffsetOutOfRange;
+    }
+    if (out.error != ErrorCode::kNone) return reply(std::move(out));
+    if (offset == status->end) {
+      out.awaits = true;
+      if (await) {
+        const std::weak_ptr<const void> asker = weak;
+        owner.topics().await(id, offset, asker, [&owner, from, place, weak = std::move(weak)] {
+          owner.send_to(from, [place, weak](ShardThread&) {
+            if (const auto self = weak.lock()) self->wake(place);
+          });
+        });
+      }
+      return reply(std::move(out));
+    }
+    owner.shard().read_topic(
+        id, offset, bytes,
+        [out = std::move(out), reply = std::move(reply)](Result<std::string> records) mutable {
+          if (records) {
+            out.records = std::move(*records);
+          } else {
+            out.error = ErrorCode::kKafkaStorageError;
+          }
+          reply(std::move(out));
+        });
+  }
+
+  void wake(std::size_t place) {
+    awaits_[place] = false;
+    woken_ = true;
+    if (!reading_) read();
+  }
+
+  void take(std::vector<std::optional<Fetched>> results) {
+    reading_ = false;
+    results_ = std::move(results);
+    std::int64_t bytes = 0;
+    bool failed = false;
+    for (std::size_t i = 0; i < results_.size(); ++i) {
+      bytes += static_cast<std::int64_t>(results_[i]->records.size());
+      failed = failed || results_[i]->error != ErrorCode::kNone;
+      if (results_[i]->awaits) awaits_[i] = true;
+    }
+    if (over_ || failed || results_.empty() || bytes >= request_.min_bytes) return answer();
+    if (woken_) read();
+  }
+
+  void answer() {
+    if (std::exchange(answered_, true)) return;
+    timer_.cancel();
+    FetchResponse response;
+    std::size_t place = 0;
+    for (const auto& topic : request_.topics) {
+      auto& out = response.responses.emplace_back();
+      out.name = topic.name;
+      for (const auto& partition : topic.partitions) {
+        Fetched& result = *results_[place++];
+        auto& each = out.partitions.emplace_back();
+        each.partition_index = partition.partition;
+        each.error_code = code(result.error);
+        each.high_watermark = each.last_stable_offset = result.end;
+        each.log_start_offset = result.start;
+        each.records = Blob::of(std::move(result.records));
+      }
+    }
+    const auto self = shared_from_this();
+    if (const auto connection = connection_.lock()) connection->release(self);
+    done_(std::move(response));
+  }
+
+  const std::weak_ptr<Connection> connection_;
+  ShardThread& thread_;
+  const FetchRequest request_;
+  Done<FetchResponse> done_;
+  asio::steady_timer timer_;
+  bool over_ = false;  // no more is waited for
+  bool reading_ = false;
+  bool woken_ = false;  // since it was read last
+  bool answered_ = false;
+  std::vector<bool> awaits_;  // by place: its thread will wake this
+  std::vector<std::optional<Fetched>> results_;
+};
+
+}  // namespace
+
+void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done) {
+  // There are no sessions: a client that asks for one is given none and says all each time.
+  if (request.session_id != 0) {
+    return done({.error_code = code(ErrorCode::kFetchSessionIdNotFound)});
+  }
+  std::make_shared<FetchWork>(call, request, std::move(done))->start();
+}
+
+// --- ListOffsets
+
+void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done) {
+  struct Found {
+    ErrorCode error = ErrorCode::kNone;
+    std::int64_t offset = -1;
+    std::int64_t timestamp = -1;
+    std::int32_t epoch = -1;
+  };
+  ShardThread& thread = call.connection.thread();
+  ListOffsetsResponse response;
+  std::size_t count = 0;
+  for (const auto& topic : request.topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      out.partitions.emplace_back().partition_index = partition.partition_index;
+      ++count;
+    }
+  }
+  auto gather = Gather<Found>::begin(call.connection, count,
+                                     [response = std::move(response), done = std::move(done)](
+                                         std::vector<std::optional<Found>> results) mutable {
+                                       std::size_t place = 0;
+                                       for (auto& topic : response.topics) {
+                                         for (auto& partition : topic.partitions) {
+                                           const Found& found = *results[place++];
+                                           partition.error_code = code(found.error);
+                                           partition.offset = found.offset;
+                                           partition.timestamp = found.timestamp;
+                                           partition.leader_epoch = found.epoch;
+                                         }
+                                       }
+                                       done(std::move(response));
+                                     });
+  for_each_partition(
+      request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
+        const auto id = find_partition(thread, topic.name, partition.partition_index);
+        if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
+        gather->ask(thread, *id, place,
+                    [id = *id, time = partition.timestamp, epoch = partition.current_leader_epoch](
+                        ShardThread& owner, auto reply) {
+                      const auto status = owner.shard().topic(id);
+                      if (!status || !status->leads)
+                        return reply({ErrorCode::kNotLeaderOrFollower});
+                      Found found;
+                      found.error = check_epoch(epoch, status->term);
+                      if (found.error != ErrorCode::kNone) return reply(found);
+                      found.epoch = static_cast<std::int32_t>(status->term);
+                      if (time == kLatest || time == kEarliest) {
+                        found.offset = time == kLatest ? status->end : status->start;
+                        return reply(found);
+                      }
+                      const auto at = owner.shard().topic_at_time(id, time);
+                      if (!at) {
+                        found.error = ErrorCode::kKafkaStorageError;
+                      } else if (*at) {
+                        found.offset = (*at)->first;
+                        found.timestamp = (*at)->second;
+                      }
+                      reply(found);
+                    });
+      });
+  gather->asked();
+}
+
+}  // namespace even::kafka

@@ -1,0 +1,252 @@
+// Metadata, CreateTopics and DeleteTopics: which topics there are, and where.
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+#include "cluster/placement.h"
+#include "kafka/apis.h"
+#include "kafka/error.h"
+#include "kafka/partitions.h"
+#include "node/gather.h"
+#include "node/table_change.h"
+
+namespace even::kafka {
+namespace {
+
+using Statuses = std::vector<std::pair<PartitionId, TopicStatus>>;
+
+MetadataResponse::Topic unknown_topic(const std::string& name) {
+  MetadataResponse::Topic topic;
+  topic.error_code = code(cluster::valid_topic_name(name) ? ErrorCode::kUnknownTopicOrPartition
+                                                          : ErrorCode::kInvalidTopic);
+  topic.name = name;
+  return topic;
+}
+
+// As this node knows it: who is no member of a partition's group takes it that its preferred node
+// leads.
+MetadataResponse::Topic describe(const cluster::Keyspace& topic, const cluster::ClusterMap& map,
+                                 const Statuses& statuses) {
+  MetadataResponse::Topic out;
+  out.name = topic.name;
+  for (std::uint16_t i = 0; i < topic.partitions; ++i) {
+    const auto id = static_cast<PartitionId>(topic.first + i);
+    const std::vector<NodeNumber> replicas = cluster::replicas_of(map, topic, id);
+    auto& partition = out.partitions.emplace_back();
+    partition.partition_index = i;
+    partition.replica_nodes.assign(replicas.begin(), replicas.end());
+    partition.isr_nodes = partition.replica_nodes;
+    const auto found =
+        std::ranges::lower_bound(statuses, id, {}, [](const auto& each) { return each.first; });
+    const bool known = found != statuses.end() && found->first == id;
+    partition.leader_id = known ? found->second.leader : replicas.front();
+    partition.leader_epoch = known ? static_cast<std::int32_t>(found->second.term) : -1;
+    if (partition.leader_id != 0) continue;
+    partition.leader_id = -1;
+    partition.error_code = code(ErrorCode::kLeaderNotAvailable);
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<PartitionId> find_partition(const ShardThread& thread, std::string_view topic,
+                                          std::int32_t partition) {
+  const cluster::Keyspace* found = thread.keyspaces().find_topic(topic);
+  if (found == nullptr || partition < 0 || partition >= found->partitions) return std::nullopt;
+  return static_cast<PartitionId>(found->first + partition);
+}
+
+void handle(const Call& call, const MetadataRequest& request, Done<MetadataResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  NodeContext& node = thread.node();
+  const cluster::ClusterMap& map = node.config.cluster;
+  MetadataResponse response;
+  for (const cluster::Node& each : map.nodes) {
+    if (each.kafka_port == 0) continue;
+    response.brokers.push_back(
+        {.node_id = each.number, .host = each.host, .port = each.kafka_port});
+  }
+  response.cluster_id = map.id;
+  response.controller_id = node.number;
+
+  std::vector<cluster::Keyspace> topics;
+  const bool all = !request.topics || (call.version == 0 && request.topics->empty());
+  if (all) {
+    const auto known = thread.keyspaces().topics();
+    topics.assign(known.begin(), known.end());
+  } else {
+    for (const auto& wanted : *request.topics) {
+      if (const auto* found = thread.keyspaces().find_topic(wanted.name)) {
+        topics.push_back(*found);
+      } else {
+        response.topics.push_back(unknown_topic(wanted.name));
+      }
+    }
+  }
+  if (topics.empty()) return done(std::move(response));
+
+  const auto shared = std::make_shared<const std::vector<cluster::Keyspace>>(std::move(topics));
+  // Its owner: what comes from other threads must not be the last to hold it.
+  struct Work {
+    MetadataResponse response;
+    Done<MetadataResponse> done;
+  };
+  auto work = std::make_shared<Work>(Work{std::move(response), std::move(done)});
+  call.connection.keep(work);
+  gather<Statuses>(
+      node,
+      [shared](ShardThread& owner) {
+        Statuses statuses;
+        for (const cluster::Keyspace& topic : *shared) {
+          for (std::uint16_t i = 0; i < topic.partitions; ++i) {
+            const auto id = static_cast<PartitionId>(topic.first + i);
+            const auto status = owner.shard().topic(id);
+            if (status) statuses.emplace_back(id, *status);
+          }
+        }
+        return statuses;
+      },
+      [&thread](auto task) { thread.post(std::move(task)); },
+      [shared, &map, weak = std::weak_ptr(work),
+       client = call.connection.weak_from_this()](const std::vector<Statuses>& threads) {
+        const auto work = weak.lock();
+        const auto connection = client.lock();
+        if (!work || !connection) return;
+        connection->release(work);
+        Statuses statuses;
+        for (const Statuses& each : threads) {
+          statuses.insert(statuses.end(), each.begin(), each.end());
+        }
+        std::ranges::sort(statuses, {}, [](const auto& each) { return each.first; });
+        for (const cluster::Keyspace& topic : *shared) {
+          work->response.topics.push_back(describe(topic, map, statuses));
+        }
+        work->done(std::move(work->response));
+      });
+}
+
+// --- Changes
+
+namespace {
+
+// What of Kafka's configuration of topics is as it is here, whatever else may be said.
+bool is_as_it_is(const CreateTopicsRequest::Topic::Config& config) {
+  const std::string value = config.value.value_or("");
+  if (config.name == "cleanup.policy") return value == "delete";
+  if (config.name == "retention.ms" || config.name == "retention.bytes") return value == "-1";
+  if (config.name == "compression.type") return value == "producer";
+  return config.name == "min.insync.replicas" && (value == "1" || value == "2");
+}
+
+ErrorCode check(const CreateTopicsRequest::Topic& topic, std::string& message) {
+  if (!cluster::valid_topic_name(topic.name)) {
+    message = fmt::format("a topic's name is {}", cluster::kTopicNameRule);
+    return ErrorCode::kInvalidTopic;
+  }
+  if (!topic.assignments.empty()) {
+    message = "partitions are assigned to nodes by the cluster: leave assignments out";
+    return ErrorCode::kInvalidReplicaAssignment;
+  }
+  if (topic.num_partitions != -1 &&
+      (topic.num_partitions < 1 || topic.num_partitions > cluster::kSlots)) {
+    message = fmt::format("a topic has 1 to {} partitions", cluster::kSlots);
+    return ErrorCode::kInvalidPartitions;
+  }
+  if (topic.replication_factor != -1 && topic.replication_factor < 1) {
+    message = "a topic has one replica at least";
+    return ErrorCode::kInvalidReplicationFactor;
+  }
+  for (const auto& config : topic.configs) {
+    if (is_as_it_is(config)) continue;
+    message = fmt::format("{} cannot be set to '{}' yet", config.name, config.value.value_or(""));
+    return ErrorCode::kInvalidConfig;
+  }
+  return ErrorCode::kNone;
+}
+
+ErrorCode error_of(std::string_view reply) {
+  if (reply.starts_with('+') || reply.starts_with("-PARTIAL")) return ErrorCode::kNone;
+  if (reply.contains("already")) return ErrorCode::kTopicAlreadyExists;
+  if (reply.contains("no topic")) return ErrorCode::kUnknownTopicOrPartition;
+  if (reply.contains("replicas are not possible")) return ErrorCode::kInvalidReplicationFactor;
+  if (reply.contains("partitions")) return ErrorCode::kInvalidPartitions;
+  return ErrorCode::kRequestTimedOut;
+}
+
+std::string text_of(std::string_view reply) {
+  reply.remove_prefix(1);
+  return std::string(reply.substr(0, reply.find("\r\n")));
+}
+
+// Takes what becomes of so many changes of the table.
+template <typename Response>
+struct Changes {
+  Response response;
+  std::size_t missing = 0;
+  Done<Response> done;
+
+  void finish_one() {
+    if (--missing == 0) done(std::move(response));
+  }
+};
+
+}  // namespace
+
+void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTopicsResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  auto changes = std::make_shared<Changes<CreateTopicsResponse>>();
+  changes->done = std::move(done);
+  changes->missing = request.topics.size() + 1;
+  for (const auto& topic : request.topics) {
+    changes->response.topics.emplace_back().name = topic.name;
+  }
+  for (std::size_t i = 0; i < request.topics.size(); ++i) {
+    const auto& topic = request.topics[i];
+    auto& out = changes->response.topics[i];
+    std::string message;
+    ErrorCode fault = check(topic, message);
+    if (fault == ErrorCode::kNone && thread.keyspaces().find_topic(topic.name) != nullptr) {
+      fault = ErrorCode::kTopicAlreadyExists;
+      message = fmt::format("there is a topic '{}' already", topic.name);
+    }
+    if (fault != ErrorCode::kNone || request.validate_only) {
+      out.error_code = code(fault);
+      if (!message.empty()) out.error_message = std::move(message);
+      changes->finish_one();
+      continue;
+    }
+    const auto number = [](auto given) {
+      return static_cast<std::uint16_t>(std::max<int>(given, 0));
+    };
+    create_in_table(thread,
+                    new_topic(thread, topic.name, number(topic.num_partitions),
+                              number(topic.replication_factor)),
+                    [changes, i](const std::string& reply) {
+                      auto& created = changes->response.topics[i];
+                      const ErrorCode error = error_of(reply);
+                      created.error_code = code(error);
+                      if (error != ErrorCode::kNone) created.error_message = text_of(reply);
+                      changes->finish_one();
+                    });
+  }
+  changes->finish_one();
+}
+
+void handle(const Call& call, const DeleteTopicsRequest& request, Done<DeleteTopicsResponse> done) {
+  auto changes = std::make_shared<Changes<DeleteTopicsResponse>>();
+  changes->done = std::move(done);
+  changes->missing = request.topic_names.size() + 1;
+  for (const std::string& name : request.topic_names) {
+    changes->response.responses.emplace_back().name = name;
+  }
+  for (std::size_t i = 0; i < request.topic_names.size(); ++i) {
+    drop_topic(call.connection.thread(), request.topic_names[i],
+               [changes, i](const std::string& reply) {
+                 changes->response.responses[i].error_code = code(error_of(reply));
+                 changes->finish_one();
+               });
+  }
+  changes->finish_one();
+}
+
+}  // namespace even::kafka

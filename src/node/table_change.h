@@ -1,0 +1,25 @@
+// Changes of the table of keyspaces and topics: an entry of the metadata group (engine/cmd_meta.h),
+// and then until the nodes in reach serve by what has come of it.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "cluster/keyspace_table.h"
+
+namespace even {
+
+class ShardThread;
+
+// `done` takes "+OK\r\n" or an error as a reply, on the thread; "-PARTIAL ..." if some node does
+// not serve by it yet.
+using TableChanged = std::move_only_function<void(std::string reply)>;
+void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, TableChanged done);
+void drop_topic(ShardThread& thread, const std::string& name, TableChanged done);
+
+// A topic of so many partitions and replicas; 0: what is usual.
+cluster::Keyspace new_topic(ShardThread& thread, std::string name, std::uint16_t partitions,
+                            std::uint16_t replicas);
+
+}  // namespace even

@@ -1,0 +1,424 @@
+"""Topics as unmodified clients of Kafka use them: kcat and librdkafka, on three nodes."""
+
+import socket
+import struct
+import subprocess
+import threading
+
+import pytest
+import redis
+from even_cluster import HOST, Cluster, until
+
+kafka = pytest.importorskip("confluent_kafka")
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = Cluster(tmp_path)
+    cluster.start()
+    yield cluster
+    cluster.kill()
+
+
+def servers(cluster):
+    return ",".join(f"{HOST}:{node.kafka_port}" for node in cluster)
+
+
+def create(cluster, topic, partitions=1):
+    with cluster.running[0].client() as client:
+        assert client.execute_command("EVEN.TOPIC", "CREATE", topic, "PARTITIONS", partitions)
+
+
+def partition_at(node, topic, partition=0):
+    """What a node says of a partition: {"leader": ..., "end": ...}; None if it has none or knows no such topic yet."""
+    with node.client() as client:
+        try:
+            info = client.execute_command("EVEN.TOPIC", "INFO", topic)
+        except redis.ResponseError:
+            return None
+    for here in dict(zip(info[::2], info[1::2]))["here"]:
+        here = dict(zip(here[::2], here[1::2]))
+        if here["partition"] == partition:
+            return here
+    return None
+
+
+def leader_of(cluster, topic, partition=0):
+    """The node that leads a partition, as all running nodes say."""
+    def agreed():
+        leaders = {here["leader"] if here else None
+                   for here in (partition_at(node, topic, partition) for node in cluster.running)}
+        leader = leaders.pop()
+        return leader if not leaders and leader and cluster[leader].running else None
+    return cluster[until(f"a leader of {topic}/{partition}", agreed)]
+
+
+class Produced:
+    """A producer, and what it was told about each record."""
+
+    def __init__(self, cluster, **options):
+        self.producer = kafka.Producer({"bootstrap.servers": servers(cluster), "acks": "all", "linger.ms": 2,
+                                        "message.timeout.ms": 60000, **options})
+        self.offsets = {}  # of acknowledged records: value -> (partition, offset)
+        self.errors = []
+
+    def send(self, topic, value, key=None):
+        def told(error, message):
+            if error is not None:
+                self.errors.append((value, str(error)))
+            else:
+                self.offsets[value] = (message.partition(), message.offset())
+        while True:
+            try:
+                self.producer.produce(topic, value=value, key=key, callback=told)
+                break
+            except BufferError:
+                self.producer.poll(0.1)
+        self.producer.poll(0)
+
+    def flush(self):
+        assert self.producer.flush(60) == 0
+
+
+def consume(cluster, topic, partition=0, start=0, end=None):
+    """All records of a partition up to its end: [(offset, value)]."""
+    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none", "enable.auto.commit": False})
+    try:
+        at = kafka.TopicPartition(topic, partition, start)
+        if end is None:
+            end = until("the offsets", lambda: consumer.get_watermark_offsets(at, timeout=5) or None)[1]
+        consumer.assign([at])
+        records = []
+        while not records or records[-1][0] < end - 1:
+            if end == start:
+                break
+            message = consumer.poll(30)
+            assert message is not None, f"{len(records)} of {end - start} records"
+            assert message.error() is None, message.error()
+            records.append((message.offset(), message.value().decode()))
+        return records
+    finally:
+        consumer.close()
+
+
+def kcat(cluster, *arguments, text=None):
+    outcome = subprocess.run(["kcat", "-b", servers(cluster), *arguments], input=text, capture_output=True, text=True,
+                             timeout=60)
+    assert outcome.returncode == 0, outcome.stderr
+    return outcome.stdout
+
+
+def test_kcat_gets_what_it_has_sent(cluster):
+    create(cluster, "orders", 3)
+    lines = [f"order {i}" for i in range(2000)]
+    kcat(cluster, "-P", "-t", "orders", "-X", "acks=all", text="\n".join(lines) + "\n")
+    got = kcat(cluster, "-C", "-t", "orders", "-e", "-q").splitlines()
+    assert sorted(got) == sorted(lines)
+    listed = kcat(cluster, "-L")
+    assert 'topic "orders" with 3 partitions' in listed
+    assert "3 brokers" in listed
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_compressed_batches_stay_as_they_came(cluster, codec):
+    create(cluster, "t")
+    produced = Produced(cluster, **{"compression.type": codec, "linger.ms": 50})
+    values = [f"{i} " + "x" * 200 for i in range(500)]
+    for value in values:
+        produced.send("t", value)
+    produced.flush()
+    assert not produced.errors
+    assert consume(cluster, "t") == list(enumerate(values))
+
+
+def test_an_admin_creates_and_drops(cluster):
+    from confluent_kafka.admin import AdminClient, NewTopic
+    admin = AdminClient({"bootstrap.servers": servers(cluster)})
+    for future in admin.create_topics([NewTopic("a", 2, 3), NewTopic("b", 1, 3)]).values():
+        future.result(30)
+    assert {"a", "b"} <= set(admin.list_topics(timeout=10).topics)
+    with pytest.raises(kafka.KafkaException, match="TOPIC_ALREADY_EXISTS"):
+        admin.create_topics([NewTopic("a", 2, 3)])["a"].result(30)
+    with pytest.raises(kafka.KafkaException, match="INVALID_REPLICATION_FACTOR"):
+        admin.create_topics([NewTopic("c", 2, 4)])["c"].result(30)
+    with pytest.raises(kafka.KafkaException, match="INVALID_CONFIG"):
+        admin.create_topics([NewTopic("c", 2, 3, config={"cleanup.policy": "compact"})])["c"].result(30)
+    admin.delete_topics(["a"])["a"].result(30)
+    with cluster["n2"].client() as client:
+        assert client.execute_command("EVEN.TOPIC", "LIST") == ["b"]
+    with pytest.raises(kafka.KafkaException, match="UNKNOWN_TOPIC_OR_PART"):
+        admin.delete_topics(["a"])["a"].result(30)
+
+
+def test_a_leaders_death_loses_nothing_that_was_acknowledged(cluster):
+    create(cluster, "t", 3)
+    leaders = [leader_of(cluster, "t", partition) for partition in range(3)]
+    produced = Produced(cluster)
+    victim = leaders[0]
+    killed = threading.Event()
+
+    def kill():
+        until("some records", lambda: len(produced.offsets) > 2000, 60)
+        victim.kill9()
+        killed.set()
+    killer = threading.Thread(target=kill)
+    killer.start()
+    number = 0
+    # Until well after the death of the leader.
+    after = None
+    while after is None or number < after:
+        produced.send("t", f"{number}", key=f"{number}")
+        number += 1
+        if after is None and killed.is_set():
+            after = number + 5000
+    produced.flush()
+    killer.join()
+    assert len(produced.offsets) > 2000
+    seen = {}
+    for partition in range(3):
+        records = consume(cluster, "t", partition)
+        assert [offset for offset, _ in records] == list(range(len(records))), "offsets are dense"
+        seen.update({(partition, offset): value for offset, value in records})
+    for value, place in produced.offsets.items():
+        assert seen[place] == value, f"{value} was acknowledged at {place}"
+
+
+def test_records_survive_restarts_and_are_read_from_the_store(cluster):
+    create(cluster, "t")
+    produced = Produced(cluster)
+    values = [f"{i} " + "y" * 300 for i in range(3000)]
+    for value in values[:2000]:
+        produced.send("t", value)
+    produced.flush()
+    cluster.stop()  # which stores all
+    cluster.start()
+    leader_of(cluster, "t")
+    for value in values[2000:]:
+        produced.send("t", value)
+    produced.flush()
+    assert not produced.errors
+    expected = list(enumerate(values))
+    assert consume(cluster, "t") == expected
+    cluster.kill()  # what is not stored is in the logs
+    cluster.start()
+    leader_of(cluster, "t")
+    assert consume(cluster, "t") == expected
+
+
+def test_a_node_with_an_emptied_disk_is_given_all_records(cluster):
+    create(cluster, "t")
+    leader = leader_of(cluster, "t")
+    produced = Produced(cluster)
+    values = [f"{i} " + "z" * 500 for i in range(5000)]
+    for value in values:
+        produced.send("t", value)
+    produced.flush()
+    cluster.stop()
+    cluster.start()
+    leader = leader_of(cluster, "t")
+    lost, other = [node for node in cluster if node is not leader]
+    lost.kill9()
+    subprocess.run(["rm", "-rf", lost.data], check=True)
+    lost.data.mkdir()
+    lost.start()
+
+    until("all records at the node", lambda: (partition_at(lost, "t") or {"end": 0})["end"] == len(values), 60)
+
+    def voters():
+        with leader_of(cluster, "t").client() as client:
+            groups = [dict(zip(g[::2], g[1::2])) for g in client.execute_command("EVEN.GROUPS")]
+        of_topic = [g for g in groups if g["keyspace"] == "t"]
+        return len(of_topic[0]["members"]) == 3 and not of_topic[0]["learners"]
+    until("it is a member that votes", voters, 60)
+    values += ["behind the change of members", "last"]
+    produced.send("t", values[-2])
+    produced.flush()
+    other.kill9()
+    leader_of(cluster, "t")
+    produced.send("t", values[-1])
+    produced.flush()
+    assert consume(cluster, "t") == list(enumerate(values))
+
+
+def test_offsets_are_found_by_time(cluster):
+    create(cluster, "t")
+    produced = Produced(cluster, **{"linger.ms": 0})
+    for i in range(10):
+        produced.producer.produce("t", value=f"{i}", timestamp=1000 + i * 100)
+        produced.flush()
+    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none"})
+    def at(time):
+        found = consumer.offsets_for_times([kafka.TopicPartition("t", 0, time)], timeout=20)[0]
+        assert found.error is None
+        return found.offset
+    assert [at(1000), at(1001), at(1500), at(1900)] == [0, 1, 5, 9]
+    assert at(1901) in (-1, 10)  # the end, as this client has it
+    assert consumer.get_watermark_offsets(kafka.TopicPartition("t", 0), timeout=20) == (0, 10)
+    consumer.close()
+
+
+def request(key, version, body, correlation=7):
+    frame = struct.pack(">hhi", key, version, correlation) + struct.pack(">h", 2) + b"me" + body
+    return struct.pack(">i", len(frame)) + frame
+
+
+def exchange(node, *frames):
+    """The answers to these, without their lengths; fewer if the node ends the connection."""
+    with socket.create_connection((HOST, node.kafka_port), timeout=20) as connection:
+        connection.sendall(b"".join(frames))
+        stream = connection.makefile("rb")
+        answers = []
+        for _ in frames:
+            size = stream.read(4)
+            if len(size) < 4:
+                break
+            answers.append(stream.read(struct.unpack(">i", size)[0]))
+        return answers
+
+
+def test_bad_input_is_refused_as_kafka_does(cluster):
+    create(cluster, "t")
+    leader = leader_of(cluster, "t")
+    node = cluster["n1"]
+    # An unknown version of ApiVersions is answered in version 0, with error 35 and the whole list.
+    answer, = exchange(node, request(18, 99, b""))
+    correlation, error, count = struct.unpack(">ihi", answer[:10])
+    assert (correlation, error) == (7, 35) and len(answer) == 10 + 6 * count
+    # Unknown requests, versions and malformed ones end the connection.
+    assert exchange(node, request(999, 0, b"")) == []
+    assert exchange(node, request(3, 99, b"")) == []
+    assert exchange(node, request(3, 1, b"\x7f\xff\xff\xff")) == []
+    assert exchange(node, struct.pack(">i", 0)) == []
+    assert exchange(node, struct.pack(">i", -1)) == []
+
+    def produce(records, topic=b"t", partition=0, acks=-1):
+        body = struct.pack(">hhi", -1, acks, 10000) + struct.pack(">i", 1) + struct.pack(">h", len(topic)) + topic
+        body += struct.pack(">iii", 1, partition, len(records)) + records
+        answer, = exchange(leader, request(0, 3, body))
+        return struct.unpack(">h", answer[4 + 4 + 2 + len(topic) + 4 + 4:][:2])[0]
+    assert produce(b"") == 2  # CORRUPT_MESSAGE
+    assert produce(b"x" * 70) == 2
+    assert produce(b"\0" * 2_000_000) == 10  # MESSAGE_TOO_LARGE
+    assert produce(b"\0" * 70, topic=b"u") == 3  # UNKNOWN_TOPIC_OR_PARTITION
+    assert produce(b"\0" * 70, partition=1) == 3
+    assert produce(b"\0" * 70) == 43  # UNSUPPORTED_FOR_MESSAGE_FORMAT: an older one
+    assert produce(b"\0" * 70, acks=5) == 42  # INVALID_REQUEST
+    assert consume(cluster, "t", end=0) == []
+    # All of it left the nodes as they were.
+    produced = Produced(cluster)
+    produced.send("t", "fine")
+    produced.flush()
+    assert consume(cluster, "t") == [(0, "fine")]
+
+
+def test_without_a_majority_nothing_is_acknowledged(cluster):
+    create(cluster, "t")
+    leader = leader_of(cluster, "t")
+    produced = Produced(cluster)
+    produced.send("t", "first")
+    produced.flush()
+    for node in cluster:
+        if node is not leader:
+            node.kill9()
+    alone = Produced(cluster, **{"message.timeout.ms": 4000})
+    alone.send("t", "alone")
+    alone.producer.flush(30)
+    assert alone.errors and not alone.offsets
+    for node in cluster:
+        if not node.running:
+            node.start()
+    leader_of(cluster, "t")
+    produced.send("t", "second")
+    produced.flush()
+    values = [value for _, value in consume(cluster, "t")]
+    assert values[0] == "first" and values[-1] == "second" and len(values) <= 3
+
+
+class Member:
+    """A consumer in a group, on a thread of its own, and what it has got."""
+
+    def __init__(self, cluster, group, topic, **options):
+        self.consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": group,
+                                        "auto.offset.reset": "earliest", "session.timeout.ms": 6000,
+                                        "enable.auto.commit": False, **options})
+        self.assigned = None
+        self.values = []
+        self.stopping = False
+        self.consumer.subscribe([topic], on_assign=lambda _, partitions: self.note(partitions),
+                                on_revoke=lambda _, partitions: self.note(()))
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def note(self, partitions):
+        self.assigned = {partition.partition for partition in partitions}
+
+    def run(self):
+        while not self.stopping:
+            message = self.consumer.poll(0.2)
+            if message is None or message.error() is not None:
+                continue
+            self.values.append(message.value().decode())
+            try:
+                self.consumer.commit(message=message, asynchronous=False)
+            except kafka.KafkaException:
+                pass  # it is given the record again, or another member is
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join(60)
+        assert not self.thread.is_alive()
+        self.consumer.close()
+
+
+def test_a_group_shares_partitions_and_goes_on_where_it_was(cluster):
+    create(cluster, "t", 4)
+    produced = Produced(cluster)
+    for i in range(400):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    one, two = Member(cluster, "g", "t"), Member(cluster, "g", "t")
+    until("both have partitions, all together",
+          lambda: one.assigned and two.assigned and not one.assigned & two.assigned
+          and one.assigned | two.assigned == {0, 1, 2, 3}, 60)
+    until("all records", lambda: len(set(one.values + two.values)) == 400, 60)
+    one.stop()
+    until("the other has all partitions", lambda: two.assigned == {0, 1, 2, 3}, 60)
+    before = len(two.values)
+    for i in range(400, 500):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    until("the new records", lambda: len(two.values) >= before + 100, 60)
+    two.stop()
+    # Whoever comes later begins behind what was committed.
+    produced.send("t", "new", key="new")
+    produced.flush()
+    three = Member(cluster, "g", "t")
+    until("the newest record", lambda: three.values, 60)
+    three.stop()
+    assert three.values == ["new"]
+
+
+def test_a_coordinators_death_loses_no_offset(cluster):
+    create(cluster, "t", 2)
+    produced = Produced(cluster)
+    for i in range(100):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    member = Member(cluster, "g", "t")
+    until("the first records", lambda: len(set(member.values)) == 100, 60)
+    with cluster["n1"].client() as client:
+        offsets = until("all are committed", lambda: sum(
+            int(value.split()[0]) for value in client.hgetall("__consumer_groups:g").values()) == 100 and
+            client.hgetall("__consumer_groups:g"))
+    assert set(offsets) == {"t/0", "t/1"}
+    answer, = exchange(cluster["n1"], request(10, 0, struct.pack(">h", 1) + b"g"))  # FindCoordinator
+    _, error, number = struct.unpack(">ihi", answer[:10])
+    assert error == 0
+    coordinator = cluster[f"n{number}"]
+    coordinator.kill9()
+    for i in range(100, 200):
+        produced.send("t", f"{i}", key=f"{i}")
+    produced.flush()
+    until("the rest", lambda: len(set(member.values)) == 200, 90)
+    member.stop()
+    assert len(member.values) <= 202, "what was committed is not read again"
