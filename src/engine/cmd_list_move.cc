@@ -18,8 +18,8 @@ std::optional<bool> parse_left(std::string_view word) {
   return std::nullopt;
 }
 
-void move(Context& context, std::string_view from, std::string_view to, bool from_left,
-          bool to_left) {
+void move_item(Context& context, std::string_view from, std::string_view to, bool from_left,
+               bool to_left) {
   List source;
   if (!find_list(context, from, source)) return;
   if (source.size == 0) return context.reply.null();
@@ -38,11 +38,11 @@ void lmove_command(Context& context, Args args) {
   const auto from_left = parse_left(args[3]);
   const auto to_left = parse_left(args[4]);
   if (!from_left || !to_left) return context.reply.error(kSyntaxError);
-  move(context, args[1], args[2], *from_left, *to_left);
+  move_item(context, args[1], args[2], *from_left, *to_left);
 }
 
 void rpoplpush_command(Context& context, Args args) {
-  move(context, args[1], args[2], false, true);
+  move_item(context, args[1], args[2], false, true);
 }
 
 constexpr std::string_view kEnds[] = {"left", "right"};
