@@ -766,7 +766,10 @@ bool Group::answer(Read& read) {
 // --- Topics
 
 TopicStatus Group::topic_status() const {
-  return {.leads = leads() && !halted_,
+  // Before it has applied an entry of its term, a leader may not have applied all that its
+  // predecessors have acknowledged: to who has read that, it would seem to be gone.
+  const bool current = log_.term(applied()) == raft_->term();
+  return {.leads = leads() && current && !halted_,
           .leader = leader(),
           .term = raft_->term(),
           .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd])};

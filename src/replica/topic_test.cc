@@ -161,6 +161,29 @@ TEST_F(TopicTest, ACrashOfAllLosesNothingThatWasAcknowledged) {
   for (auto& node : cluster_.nodes) EXPECT_EQ(read_all(*node), expected) << node->number;
 }
 
+// A leader that has just been elected knows less of what is committed than the one before it did.
+TEST_F(TopicTest, WhoeverLeadsHasAllThatWasAcknowledged) {
+  std::int64_t end = 0;
+  for (int round = 0; round < 6; ++round) {
+    end = append(3) + 3;
+    GroupNode& former = *leader();
+    former.crash();
+    bool led = false;
+    for (int i = 0; i < 3'000 && !led; ++i) {
+      cluster_.step();
+      for (auto& node : cluster_.nodes) {
+        const auto status = node->up() ? node->shard->topic(kTopic) : std::nullopt;
+        if (!status || !status->leads) continue;
+        EXPECT_EQ(status->end, end) << "node " << node->number << " in round " << round;
+        led = true;
+      }
+    }
+    EXPECT_TRUE(led);
+    former.start();
+    cluster_.run(300);
+  }
+}
+
 TEST_F(TopicTest, AFollowerThatWasAwayIsSentWhatTheStoreHas) {
   append(1);
   ASSERT_TRUE(cluster_.run_until([&] { return have_all(1); }));
