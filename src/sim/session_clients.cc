@@ -6,7 +6,7 @@ namespace even::sim {
 namespace {
 
 constexpr std::size_t kSessions = 4;
-constexpr std::int64_t kDeadlineUs = 500'000;
+constexpr std::int64_t kSessionPatienceUs = 500'000;
 constexpr std::int64_t kMostBoundUs = 100'000;
 
 }  // namespace
@@ -53,7 +53,7 @@ void SessionClients::ask(Session& session, Node& node, PartitionId partition, bo
   PartitionReach wanted = reach.of({&partition, 1});
   Shard& shard = node.hosting(partition).shard();
   if (wanted.empty() || shard.has_seen(wanted)) return execute(session, node, partition, writes);
-  session.patience_us = run_.scheduler.now_us() + kDeadlineUs;
+  session.patience_us = run_.scheduler.now_us() + kSessionPatienceUs;
   shard.await_here(std::move(wanted), session.patience_us,
                    [this, &session, &node, partition, writes, request](std::size_t here) {
                      if (session.request != request) return;
@@ -104,7 +104,7 @@ void SessionClients::read_bounded(Node& node, PartitionId partition, std::int64_
     return check_bounded(node, partition, bound_us, expected);
   }
   const std::size_t others = run_.placement.replicas(partition).size() - 1;
-  shard.freshen({partition}, now_us + kDeadlineUs,
+  shard.freshen({partition}, now_us + kSessionPatienceUs,
                 [this, &node, partition, bound_us, others, expected](std::size_t answered) {
                   if (answered < others) return;
                   check_bounded(node, partition, bound_us, expected);

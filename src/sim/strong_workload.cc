@@ -10,7 +10,7 @@ using verify::Model;
 constexpr int kPlaces = 2;         // keys of a group and type that are in use at a time
 constexpr int kUses = 60;          // after which a key is left alone
 constexpr int kVanishingUses = 8;  // the same of one that expires
-constexpr std::string_view kTypes = "rcpae";
+constexpr std::string_view kOperations = "rcpae";
 
 std::string place_of(PartitionId group, char type, std::uint64_t place) {
   return fmt::format("{}:{}{}", group, type, place);
@@ -88,7 +88,7 @@ StrongOperation StrongWorkload::next() {
 
 std::vector<StrongOperation> StrongWorkload::reads(PartitionId group) const {
   std::vector<StrongOperation> all;
-  for (const char type : kTypes) {
+  for (const char type : kOperations) {
     for (std::uint64_t place = 0; place < kPlaces; ++place) {
       const std::string at = place_of(group, type, place);
       const auto used = uses_.find(at);
