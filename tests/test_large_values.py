@@ -137,3 +137,20 @@ def test_what_is_behind_a_large_value_on_the_same_connection_is_answered_in_orde
     assert stream.readline() == b"+PONG\r\n"
     with pytest.raises(redis.ResponseError), raw(node) as client:
         client.incr("k")
+
+
+def test_a_reply_of_several_parts_may_have_long_ones(make_cluster):
+    """A long string is replied with in steps; one among other elements is not."""
+    node = make_cluster(nodes=1, replicas=1, options={"node.shards": 1})["n1"]
+    content = value("part")[:3_000_000]
+    with raw(node) as client:
+        client.set("k", content)
+        client.rpush("l", b"a", content, b"b")
+        client.hset("h", mapping={"f": b"v", "g": content})
+        assert client.lrange("l", 0, -1) == [b"a", content, b"b"]
+        assert client.hgetall("h") == {b"f": b"v", b"g": content}
+        assert client.mget("nobody", "k") == [None, content]
+        pipeline = client.pipeline(transaction=False)
+        pipeline.get("k").lrange("l", 0, -1).get("k").set("k", b"short").get("k")
+        assert pipeline.execute() == [content, [b"a", content, b"b"], content, True, b"short"]
+        assert client.rpop("l", 2) == [b"b", content]

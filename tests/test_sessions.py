@@ -517,3 +517,39 @@ def test_what_is_counted(slow):
     assert metric(three, "even_session_waits_total") == 1
     assert metric(three, "even_bounded_handed_on_total") == 1
     assert metric(slow["n1"], "even_bounded_questions_total") == 1
+
+
+@pytest.mark.parametrize("carries_token", [True, False])
+def test_what_a_blocking_command_takes_is_in_the_session(slow, carries_token):
+    def broken(number):
+        visitor = Visitor(carries_token)
+        key = f"q:{number}"
+        with slow["n1"].client() as one:
+            one.rpush(key, "a", "b")
+        until("n3 has it", lambda: slow_list(slow["n3"], key) == ["a", "b"])
+        with slow["n1"].client() as one:
+            one.execute_command("EVEN.SESSION", "RESET")
+            assert one.blpop(key, 1) == (key, "a")
+            if carries_token:
+                visitor.token = token_of(one)
+        return visitor.at(slow["n3"], "LRANGE", key, 0, -1) != ["b"]
+    count = count_of_broken(3, broken)
+    assert count == 0 if carries_token else count > 0
+
+
+def slow_list(node, key):
+    with node.client() as client:
+        return client.lrange(key, 0, -1)
+
+
+@pytest.mark.parametrize("nodes, replicas", [(1, 1), (3, 1)])
+def test_bounded_reads_keep_their_place_in_a_pipeline(make_cluster, nodes, replicas):
+    """Also of keys of other threads and nodes, which take longer than what comes behind them."""
+    cluster = make_cluster(nodes=nodes, replicas=replicas)
+    with cluster["n1"].client() as client:
+        for number in range(40):
+            pipeline = client.pipeline(transaction=False)
+            for words in (("SET", f"k:{number}", 1), ("EVEN.WITH", "BOUNDED", 60_000, "GET", f"k:{number}"),
+                          ("SET", f"k:{number}", 2), ("GET", f"k:{number}")):
+                pipeline.execute_command(*words)
+            assert pipeline.execute() == [True, "1", True, "2"], number

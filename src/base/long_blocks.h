@@ -4,7 +4,7 @@
 // each page, and a virtual machine gets it from its host, which takes up to 200 ms for 64 MB, and a
 // thread that serves clients stands still meanwhile. So another thread touches blocks as soon as it
 // is known that they will be needed, while the value is still being received, and one that is freed
-// is kept for a second, for whoever needs one next. Nothing is kept beyond a limit.
+// is kept for some seconds, for whoever needs one next. Nothing is kept beyond a limit.
 //
 // Operator new and delete of evend (node/counted_new.cc) get blocks of kLeast bytes and more from
 // here. Thread-safe. What is kept is from malloc and counted nowhere.
@@ -18,7 +18,7 @@ namespace even::long_blocks {
 inline constexpr std::size_t kLeast = 16 << 20;
 inline constexpr std::size_t kDefaultLimit = 512 << 20;
 
-// About so many bytes may be kept; 0: none. What is kept beyond it goes within a second.
+// About so many bytes may be kept; 0: none. What is kept beyond it goes within some seconds.
 void set_limit(std::size_t bytes);
 
 // `count` blocks for `bytes` each will be needed soon, those that are kept included: as many are

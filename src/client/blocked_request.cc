@@ -103,6 +103,10 @@ void BlockedRequest::on_timer() {
 
 void BlockedRequest::woken() {
   if (!done_) return;
+  if (!polls_ && ticket_ && !has_replicas()) {
+    polls_ = true;  // since a keyspace has come to be
+    on_timer();
+  }
   trying_ ? void(again_ = true) : attempt();
 }
 

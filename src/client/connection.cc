@@ -582,10 +582,13 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
       return Block::kNone;
     }
   }
+  std::unique_ptr<RequestOptions> fresh;  // a bounded read that needs nothing more
   if (wanted && route.where == Route::Where::kHere && is_fresh(command, args, *wanted)) {
-    count_level(wanted.get());
-    wanted.reset();
+    fresh = std::move(wanted);
   }
+  const bool bounded = wanted && wanted->level.kind == cluster::Level::Kind::kBounded;
+  // Another node may execute it.
+  if (!reach_ && bounded && !strong) used_elsewhere_untracked_ = true;
   const bool here = route.where == Route::Where::kHere && !wanted;
   if (command.scope == Scope::kAll && thread_.node().replaying > 0) {
     thread_.when_replayed([weak = weak_from_this()] {
@@ -603,6 +606,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     const LogPosition position = thread_.shard().execute(
         command, args, session_.resp3, replies_.tail(), {}, {}, lookup, &too_long);
     if (!too_long) {
+      count_level(fresh.get());
       executed_here_ = true;
       replies_.hold_until(position);
       return Block::kNone;
@@ -615,7 +619,8 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   // written right here.
   const bool at_once = route.where == Route::Where::kHere && writes && command.keys.one() &&
                        !thread_.shard().any_cold();
-  const bool in_order = wanted && wanted->session ? false
+  // One in a session, or of bounded age, waits for what may take any time.
+  const bool in_order = wanted && (wanted->session || (bounded && !strong)) ? false
                         : wanted && is_quorum(wanted->level) && !strong
                             ? at_once
                             : route.where == Route::Where::kOtherShard || strong ||
@@ -630,7 +635,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   ++pending_;
   pending_bytes_ += bytes;
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
-  count_level(wanted.get());
+  count_level(fresh ? fresh.get() : wanted.get());
   request.options = std::move(wanted);
   thread_.router().submit(std::move(request), [weak = weak_from_this(), slot, entry = last_command_,
                                                bytes](std::string reply) {
@@ -659,13 +664,23 @@ void Connection::execute_blocking(const Command& command, Args args) {
   waiting_for_slots_ = true;
   const std::uint64_t slot = open_slot();
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  const Route route = thread_.router().route(command, args);
+  if (!reach_ && route.where != Route::Where::kStrong) {
+    used_untracked_ = true;
+    used_elsewhere_untracked_ |= route.where == Route::Where::kOtherNodes;
+  }
+  if (route.where == Route::Where::kOtherNodes) session_.wrote_elsewhere = true;
   const auto options = [this, &command, words = request.args] {
     const bool strong = thread_.router().route(command, words).where == Route::Where::kStrong;
-    return options_of(true, strong, nullptr, keyspace_level(command, words, true));
+    auto wanted = options_of(true, strong, nullptr, keyspace_level(command, words, true));
+    if (!strong) add_session(wanted, asks_of(command, words, true, nullptr));
+    return wanted;
   };
+  count_level(options().get());
   blocked_request_ = std::make_shared<BlockedRequest>(
       thread_, std::move(request), options, [this, slot, entry = last_command_](std::string reply) {
         blocked_request_.reset();
+        session_.last_request_us = thread_.turn_time_us();
         complete(slot, std::move(reply), entry);
       });
   // Which may be over before it returns.
@@ -829,6 +844,12 @@ void Connection::complete_pending(std::uint64_t slot, std::string reply,
 
 void Connection::finish() {
   if (blocked_request_) return close("the client has gone while it waited");
+  closing_ = true;
+  note_dirty();
+}
+
+void Connection::stop() {
+  unblock_request("-UNBLOCKED the node is being stopped\r\n");
   closing_ = true;
   note_dirty();
 }

@@ -60,6 +60,10 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   bool close_if_slow();
   // Takes no more requests and closes when the replies have been sent.
   void finish();
+  // The same, of a node that stops: a command that waits gets a reply.
+  void stop();
+  // For what a command that blocks is to take.
+  bool waits() const { return blocked_request_ != nullptr; }
   // Closes at once; `reason` is for the log.
   void close(std::string_view reason);
 

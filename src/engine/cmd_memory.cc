@@ -30,7 +30,7 @@ void memory_usage_command(Context& context, Args args) {
 constexpr std::string_view kAllShards =
     "nondeterministic_output request_policy:all_shards response_policy:special";
 
-constexpr Command kRows[] = {
+constexpr Command kMemoryRows[] = {
     {.name = "memory|usage",
      .group = "server",
      .arity = -3,
@@ -68,7 +68,7 @@ constexpr Subcommand kMemorySubcommands[] = {
               .summary = "Figures about the memory of this node",
               .complexity = "O(1)",
               .tips = kAllShards}},
-    subcommand_of("usage", kRows[0]),
+    subcommand_of("usage", kMemoryRows[0]),
     {.name = "help",
      .arity = 2,
      .flags = kLoading | kStale,

@@ -35,7 +35,8 @@ void Connection::close() {
 }
 
 void Connection::read() {
-  if (closed_ || reading_ || slots_.size() >= kMostRequests || bytes_under_way_ >= kMostBytes) {
+  if (closed_ || reading_ || slots_.size() >= kMostRequests ||
+      bytes_under_way_ + writing_.size() >= kMostBytes) {
     return;
   }
   reading_ = true;
@@ -61,9 +62,10 @@ void Connection::read_body(std::size_t size) {
   auto body = std::make_shared<Body>(Body{{}, size});
   auto next = std::make_shared<std::function<void()>>();
   *next = [self = shared_from_this(), body, weak = std::weak_ptr(next)] {
-    constexpr std::size_t kStep = 1 << 20;
+    constexpr std::size_t kFirstStep = 16 << 10;
+    constexpr std::size_t kMostStep = 1 << 20;
     const std::size_t had = body->bytes.size();
-    const std::size_t step = std::min(kStep, body->size - had);
+    const std::size_t step = std::min(std::clamp(had, kFirstStep, kMostStep), body->size - had);
     body->bytes.resize(had + step);
     asio::async_read(self->stream_, asio::buffer(body->bytes.data() + had, step),
                      [self, body, next = weak.lock()](error_code error, std::size_t) {
@@ -80,9 +82,9 @@ void Connection::read_body(std::size_t size) {
 
 bool Connection::serve(std::shared_ptr<const std::string> frame) {
   auto slot = std::make_shared<Slot>();
-  slot->request_bytes = frame->size();
+  slot->bytes = frame->size();
   slots_.push_back(slot);
-  bytes_under_way_ += slot->request_bytes;
+  bytes_under_way_ += slot->bytes;
   return even::kafka::serve(*this, std::move(frame),
                             [weak = weak_from_this(),
                              weak_slot = std::weak_ptr(slot)](std::optional<std::string> answer) {
@@ -90,6 +92,10 @@ bool Connection::serve(std::shared_ptr<const std::string> frame) {
                               const auto slot = weak_slot.lock();
                               if (!self || !slot) return;
                               slot->answer = std::move(answer);
+                              if (slot->answer) {
+                                slot->bytes += slot->answer->size();
+                                self->bytes_under_way_ += slot->answer->size();
+                              }
                               slot->done = true;
                               self->answered();
                             });
@@ -100,7 +106,7 @@ void Connection::answered() {
   while (!slots_.empty() && slots_.front()->done) {
     const std::shared_ptr<Slot> slot = std::move(slots_.front());
     slots_.pop_front();
-    bytes_under_way_ -= slot->request_bytes;
+    bytes_under_way_ -= slot->bytes;
     if (!slot->answer) continue;
     put_big_endian(writing_, static_cast<std::uint32_t>(slot->answer->size()));
     writing_ += *slot->answer;

@@ -39,7 +39,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   struct Slot {
     std::optional<std::string> answer;
     bool done = false;
-    std::size_t request_bytes = 0;
+    std::size_t bytes = 0;  // of both, as far as they are there
   };
 
   void read();
@@ -54,7 +54,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool reading_ = false;
   std::array<char, 4> size_;
   std::deque<std::shared_ptr<Slot>> slots_;
-  std::size_t bytes_under_way_ = 0;  // of requests
+  std::size_t bytes_under_way_ = 0;  // of slots
   std::string writing_;              // empty: nothing is
   absl::flat_hash_set<std::shared_ptr<void>> work_;
 };

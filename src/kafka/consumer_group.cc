@@ -70,13 +70,15 @@ void ConsumerGroup::begin_joining(std::int64_t now_us) {
     OnSynced syncing = std::exchange(member.syncing, {});
     syncing({.error = ErrorCode::kRebalanceInProgress});
   }
-  std::int64_t patience_us = 0;
-  for (const auto& [id, member] : members_) {
-    patience_us = std::max(patience_us, member.rebalance_us);
-  }
   wait_from_us_ = state_ == State::kEmpty ? now_us + kFirstWaitUs : now_us;
-  wait_until_us_ = now_us + std::max(patience_us, kFirstWaitUs);
+  wait_until_us_ = now_us + std::max(patience_us(), kFirstWaitUs);
   state_ = State::kJoining;
+}
+
+std::int64_t ConsumerGroup::patience_us() const {
+  std::int64_t longest = 0;
+  for (const auto& [id, member] : members_) longest = std::max(longest, member.rebalance_us);
+  return longest;
 }
 
 void ConsumerGroup::end_joining_if_all(std::int64_t now_us) {
@@ -109,7 +111,7 @@ void ConsumerGroup::end_joining(std::int64_t now_us) {
   protocol_ = most == votes.end() ? std::string() : most->first;
   state_ = State::kSyncing;
   // Who does not say what is assigned, or does not ask for it, is as good as gone.
-  wait_until_us_ = now_us + std::max(wait_until_us_ - now_us, kFirstWaitUs);
+  wait_until_us_ = now_us + std::max(patience_us(), kFirstWaitUs);
   for (auto& [id, member] : members_) {
     member.seen_us = now_us;
     member.assignment.clear();

@@ -89,6 +89,8 @@ class ConsumerGroup {
   bool all_can(const std::string& protocol) const;
   ErrorCode check(const std::string& member_id, std::int32_t generation) const;
   void begin_joining(std::int64_t now_us);
+  // How long the members may take to join, or to ask for what they are assigned.
+  std::int64_t patience_us() const;
   void end_joining(std::int64_t now_us);
   void end_joining_if_all(std::int64_t now_us);
   void answer(const std::string& id, Member& member);

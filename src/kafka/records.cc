@@ -30,6 +30,17 @@ void for_each_partition(const Topics& topics, Visit visit) {
   }
 }
 
+// Whether a partition is named twice: work and memory are for each time.
+template <typename Topics, typename Number>
+bool repeats(const Topics& topics, Number number) {
+  absl::flat_hash_set<std::pair<std::string_view, std::int32_t>> seen;
+  bool any = false;
+  for_each_partition(topics, [&](const auto& topic, const auto& partition, std::size_t) {
+    any = !seen.emplace(topic.name, number(partition)).second || any;
+  });
+  return any;
+}
+
 // --- Produce
 
 struct Appended {
@@ -123,13 +134,14 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
                           });
                     });
       });
-  gather->asked();
+  // Before the end, which may be right here, and cancels it.
   timer->expires_after(
       std::chrono::milliseconds(std::clamp(request.timeout_ms, std::int32_t{1}, kMostWaitMs)));
   timer->async_wait([timer, weak = std::weak_ptr(gather)](error_code error) {
     if (error) return;
     if (const auto waiting = weak.lock()) waiting->finish();
   });
+  gather->asked();
 }
 
 // --- Fetch
@@ -282,6 +294,7 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
     timer_.cancel();
     FetchResponse response;
     std::size_t place = 0;
+    std::size_t bytes = 0;
     for (const auto& topic : request_.topics) {
       auto& out = response.responses.emplace_back();
       out.name = topic.name;
@@ -292,6 +305,12 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         each.error_code = code(result.error);
         each.high_watermark = each.last_stable_offset = result.end;
         each.log_start_offset = result.start;
+        // Beyond what it may be as a whole, only the first partition gets its one batch.
+        const bool fits =
+            bytes == 0 || bytes + result.records.size() <=
+                              static_cast<std::size_t>(std::max(request_.max_bytes, 0));
+        if (!fits) result.records.clear();
+        bytes += result.records.size();
         each.records = Blob::of(std::move(result.records));
       }
     }
@@ -316,6 +335,9 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
 }  // namespace
 
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done) {
+  if (repeats(request.topics, [](const auto& each) { return each.partition; })) {
+    return done({.error_code = code(ErrorCode::kInvalidRequest)});
+  }
   // There are no sessions: a client that asks for one is given none and says all each time.
   if (request.session_id != 0) {
     return done({.error_code = code(ErrorCode::kFetchSessionIdNotFound)});
@@ -333,6 +355,8 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
     std::int32_t epoch = -1;
   };
   ShardThread& thread = call.connection.thread();
+  const bool invalid =
+      repeats(request.topics, [](const auto& each) { return each.partition_index; });
   ListOffsetsResponse response;
   std::size_t count = 0;
   for (const auto& topic : request.topics) {
@@ -360,6 +384,7 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
                                      });
   for_each_partition(
       request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
+        if (invalid) return gather->take(place, {ErrorCode::kInvalidRequest});
         const auto id = find_partition(thread, topic.name, partition.partition_index);
         if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
         gather->ask(thread, *id, place,

@@ -75,7 +75,9 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
     const auto known = thread.keyspaces().topics();
     topics.assign(known.begin(), known.end());
   } else {
+    absl::flat_hash_set<std::string_view> seen;
     for (const auto& wanted : *request.topics) {
+      if (!seen.insert(wanted.name).second) continue;
       if (const auto* found = thread.keyspaces().find_topic(wanted.name)) {
         topics.push_back(*found);
       } else {
@@ -166,8 +168,8 @@ ErrorCode check(const CreateTopicsRequest::Topic& topic, std::string& message) {
 
 ErrorCode error_of(std::string_view reply) {
   if (reply.starts_with('+') || reply.starts_with("-PARTIAL")) return ErrorCode::kNone;
-  if (reply.contains("already")) return ErrorCode::kTopicAlreadyExists;
   if (reply.contains("no topic")) return ErrorCode::kUnknownTopicOrPartition;
+  if (reply.contains("already")) return ErrorCode::kTopicAlreadyExists;
   if (reply.contains("replicas are not possible")) return ErrorCode::kInvalidReplicationFactor;
   if (reply.contains("partitions")) return ErrorCode::kInvalidPartitions;
   return ErrorCode::kRequestTimedOut;

@@ -90,8 +90,11 @@ void BoundedRequests::freshen(ShardThread& owner, const Call& call, const Share&
   const std::size_t others = owner.node().placement.replicas(share.partitions.front()).size() - 1;
   ++owner.bounded().questions_;
   auto answered = std::make_shared<decltype(answer)>(std::move(answer));
+  // A peer that has gone without a word seems to be there for a while: then there is time to ask
+  // somebody else.
+  const std::int64_t left_us = call.deadline_us - owner.clock().monotonic_us();
   owner.shard().freshen(
-      share.partitions, call.deadline_us,
+      share.partitions, call.deadline_us - (call.helpers.empty() ? 0 : left_us / 2),
       [answered, others](std::size_t replicas) { (*answered)(replicas < others); });
 }
 

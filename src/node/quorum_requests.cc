@@ -37,6 +37,10 @@ cluster::Level stricter(cluster::Level a, cluster::Level b, std::size_t replicas
   const auto needed = [replicas](cluster::Level level) {
     return replicas_of(level, replicas).value_or(replicas);
   };
+  // All are asked now: so many answer, and nothing that is older than that is missing.
+  if ((a.kind == Kind::kBounded && needed(b) > 1) || (b.kind == Kind::kBounded && needed(a) > 1)) {
+    return {.kind = Kind::kAll};
+  }
   if (needed(a) != needed(b)) return needed(b) > needed(a) ? b : a;
   if (a.kind == Kind::kBounded && b.kind == Kind::kBounded) return b.number < a.number ? b : a;
   return rank(b) > rank(a) ? b : a;

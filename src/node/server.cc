@@ -111,7 +111,8 @@ void Server::provide_descriptors() {
   constexpr rlim_t kOwn = 256;
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = node_.options.max_clients.load() + kOwn;
+  const rlim_t ports = node_.config.cluster.find(node_.number)->kafka_port == 0 ? 1 : 2;
+  const rlim_t wanted = ports * node_.options.max_clients.load() + kOwn;
   if (limit.rlim_cur < wanted) {
     limit.rlim_cur = std::min(wanted, limit.rlim_max);
     (void)::setrlimit(RLIMIT_NOFILE, &limit);

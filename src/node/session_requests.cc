@@ -160,12 +160,16 @@ void SessionRequests::note(const CallPointer& call) {
   call->missing = call->shares.size();
   if (call->missing == 0) return call->sink(std::move(call->reply));
   for (const Share& share : call->shares) {
+    // As durable as any reply that shows it: a session is not to name what a crash may take away.
     on_owner(share.shard, [&share, call, from = thread_.id()](ShardThread& owner) {
-      owner.send_to(from,
-                    [call, seen = owner.shard().reach_of(share.partitions, false)](ShardThread&) {
-                      call->session->note(seen, call->writes);
-                      if (--call->missing == 0) call->sink(std::move(call->reply));
-                    });
+      owner.hold_until(owner.shard().barrier(),
+                       [&owner, call, from, seen = owner.shard().reach_of(share.partitions, false)](
+                           const ShardThread::ReleaseError&) {
+                         owner.send_to(from, [call, seen](ShardThread&) {
+                           call->session->note(seen, call->writes);
+                           if (--call->missing == 0) call->sink(std::move(call->reply));
+                         });
+                       });
     });
   }
 }

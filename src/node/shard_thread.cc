@@ -111,6 +111,7 @@ Result<> ShardThread::recover() {
     node_.waiting_clients.note(event);
     publisher_.note(event);
   };
+  options.state_taken = [this] { node_.waiting_clients.wake_all(); };
   shard_ = std::make_unique<Shard>(std::move(options), clock_, random_, *disk_, *store_, peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
@@ -139,6 +140,7 @@ Result<> ShardThread::recover() {
 void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table) {
   lease_.when_free([this, table = std::move(table)] {
     keyspaces_ = table;
+    node_.waiting_clients.wake_all();
     any_strong_ = table->any_strong();
     shard_->serve(table);
     node_.served[id_] = table->version();
@@ -353,8 +355,10 @@ void ShardThread::close_idle_clients() {
   if (timeout_us == 0) return;
   std::vector<std::shared_ptr<Connection>> idle;
   for (const auto& [id, client] : clients_) {
-    // Who is subscribed has nothing to say, as in Redis.
-    if (client->idle_us() > timeout_us && !client->subscribed()) idle.push_back(client);
+    // Who is subscribed, or waits for something, has nothing to say, as in Redis.
+    if (client->idle_us() > timeout_us && !client->subscribed() && !client->waits()) {
+      idle.push_back(client);
+    }
   }
   for (const auto& client : idle) client->close("idle for too long");
 }
@@ -385,7 +389,7 @@ std::future<void> ShardThread::drain(const StopRequest& request) {
       });
     }
     lease_.when_free([this] { shard_->stop_leading(); });
-    for (const auto& client : clients_to_close()) client->finish();
+    for (const auto& client : clients_to_close()) client->stop();
   });
   return future;
 }

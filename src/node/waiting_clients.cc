@@ -66,7 +66,16 @@ void WaitingClients::wake_first(std::string_view key, Ticket behind) {
   if (line == by_key_.end()) return;
   const auto first = line->second.upper_bound(behind);
   if (first == line->second.end()) return;
-  Waiter& waiter = waiters_.at(*first);
+  wake(waiters_.at(*first));
+}
+
+void WaitingClients::wake_all() {
+  if (size_.load(std::memory_order_relaxed) == 0) return;
+  const std::lock_guard lock(mutex_);
+  for (auto& [ticket, waiter] : waiters_) wake(waiter);
+}
+
+void WaitingClients::wake(Waiter& waiter) {
   if (std::exchange(waiter.woken, true)) {
     waiter.again = true;
   } else {

@@ -42,6 +42,8 @@ class WaitingClients {
   void remove(Ticket ticket);
   // Of the shards' threads.
   void note(const KeyEvent& event);
+  // Something may have been put anywhere, or is told of elsewhere from now on.
+  void wake_all();
 
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
@@ -53,6 +55,7 @@ class WaitingClients {
     bool again = false;  // since it was woken
   };
   void wake_first(std::string_view key, Ticket behind);
+  static void wake(Waiter& waiter);
 
   std::atomic<std::uint32_t>& wanted_;
   std::atomic<std::size_t> size_{0};

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace even {
 namespace {
 
@@ -77,6 +79,21 @@ TEST_F(WaitingClientsTest, ShardsTellOfKeysWhileSomebodyWaitsAndOfWhatIsAddedOnl
   clients.remove(a);
   EXPECT_EQ(clients.size(), 0u);
   EXPECT_EQ(wanted, kEventsByKey);
+}
+
+TEST_F(WaitingClientsTest, AllAreWokenWhenNobodyCanTellWhatHasCome) {
+  const auto a = wait({"k"}, "a");
+  const auto b = wait({"k", "other"}, "b");
+  clients.wake_all();
+  Names all = take_woken();
+  std::ranges::sort(all);
+  EXPECT_EQ(all, (Names{"a", "b"}));
+  // Those that are trying do so once more.
+  clients.wake_all();
+  EXPECT_EQ(take_woken(), Names{});
+  EXPECT_TRUE(clients.failed(a, false));
+  EXPECT_TRUE(clients.failed(b, false));
+  EXPECT_FALSE(clients.failed(b, false));
 }
 
 }  // namespace

@@ -379,6 +379,7 @@ void ShardCore::note_joined(Partition& partition, const JoinStats& joined) {
 
 void ShardCore::join_state(Partition& partition, const Record& state) {
   note_joined(partition, partition.state.join(state.delta, state.context));
+  if (options.state_taken) options.state_taken();
 }
 
 Result<> ShardCore::take_state(std::string_view bytes) {

@@ -98,6 +98,10 @@ void Group::be_topic(const GroupBase::Topic& origin) {
 }
 
 void Group::restore(const GroupBase& base) {
+  // Of this life, and older than what a pass has stored since it came into the log. A keyspace's is
+  // gone back to, and all behind it replayed; of a topic that has been done for good, changes of
+  // the configuration included.
+  if (topic_ && base.index < log_.before()) return;
   if (base.topic) be_topic(*base.topic);
   log_.set_base(base.index, base.term);
   configuration_ = base.configuration;
@@ -446,7 +450,9 @@ void Group::collect(const Send& send) {
 
 // What only memory has of a topic stays there.
 void Group::trim() {
-  log_.trim(topic_ ? std::min(topic_->stored(), applied()) : applied(), kept_bytes_);
+  // Behind a state whose base did not reach the log there is nothing.
+  log_.trim(topic_ ? std::min({topic_->stored(), applied(), log_.last_index()}) : applied(),
+            kept_bytes_);
   if (topic_) topic_->trimmed(log_.before());
 }
 

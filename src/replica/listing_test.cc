@@ -124,6 +124,28 @@ TEST(Listing, OfAStringIsAskedForByTheCommandItself) {
   EXPECT_TRUE(too_long);
 }
 
+TEST(Listing, OfAStringIsForNoReplyOfSeveralParts) {
+  Node node;
+  node.listed_bytes = 2000;
+  node.restart();
+  const std::string element(5000, 'x');
+  node.run({"rpush", "l", "a", element});
+  node.run({"hset", "h", "f", element});
+  node.run({"set", "k", element});
+  const std::vector<std::vector<std::string_view>> commands = {{"lrange", "l", "0", "-1"},
+                                                               {"hgetall", "h"},
+                                                               {"hget", "h", "f"},
+                                                               {"mget", "k"},
+                                                               {"getdel", "k"}};
+  for (const auto& words : commands) {
+    bool too_long = false;
+    std::string out;
+    node.shard->execute(command(words[0]), words, false, out, {}, {}, nullptr, &too_long);
+    EXPECT_FALSE(too_long) << words[0];
+    EXPECT_GT(out.size(), element.size()) << words[0];
+  }
+}
+
 TEST(Listing, ShowsTheStringAsItWasInTheBeginning) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     Node node;

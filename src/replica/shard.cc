@@ -224,7 +224,8 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
                            const Lookup* lookup, bool* too_long) {
   ShardCore& core = impl_->core;
   Reply reply(out, resp3);
-  if (too_long != nullptr) reply.leave_out_beyond(core.options.listed_bytes);
+  if (too_long != nullptr && command.lists == Lists::kString)
+    reply.leave_out_beyond(core.options.listed_bytes);
   if ((command.flags & kWrite) != 0) {
     const std::optional<std::string>* error = &core.log.error();
     for (const Shard* other : others) {
@@ -257,6 +258,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   try {
     command.handler(context, args);
     if (reply.left_out()) {
+      out.resize(reply_begin);
       *too_long = true;
       return released();
     }

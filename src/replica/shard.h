@@ -108,6 +108,8 @@ struct ShardOptions {
   // what comes as the whole state of a partition.
   const std::atomic<std::uint32_t>* wanted_key_events = nullptr;
   KeyEventSink key_event;
+  // A partition has taken in a state: keys may have come to be that no event tells of.
+  std::function<void()> state_taken;
   // How long an expired key waits for word of all its replicas: see expiry_sweep.h.
   std::int64_t expiry_wait_ms = 3'600'000;
   // Log kept for peers that are away; one that comes back later than that is given snapshots.

@@ -465,6 +465,7 @@ class RocksDatabase::ShardStore final : public RowStore {
   struct PassFile {
     std::string path;
     std::unique_ptr<rocksdb::SstFileWriter> writer;
+    std::optional<rocksdb::ExternalSstFileInfo> written;  // once it has ended
   };
 
   template <typename Change>
@@ -489,7 +490,9 @@ class RocksDatabase::ShardStore final : public RowStore {
         ranges_.push_back({std::string(row), std::string(value), kind == RowBatch::Kind::kForget});
         continue;
       }
-      const Result<> changed = change(file_of(row), [&](rocksdb::SstFileWriter& file) {
+      const auto into = file_of(row);
+      if (!into) return std::unexpected(into.error());
+      const Result<> changed = change(**into, [&](rocksdb::SstFileWriter& file) {
         return kind == RowBatch::Kind::kPut ? file.Put(slice(row), slice(value))
                                             : file.Delete(slice(row));
       });
@@ -499,14 +502,28 @@ class RocksDatabase::ShardStore final : public RowStore {
   }
 
   // Topics have files of their own, one for each group of rows, which follow each other: so no row
-  // of another pass comes between those of a file, and RocksDB takes it in at the last level.
-  PassFile& file_of(std::string_view row) {
+  // of another pass comes between those of a file, and RocksDB takes it in at the last level. One
+  // of them is open at a time, however many topics there are.
+  Result<PassFile*> file_of(std::string_view row) {
     const std::string_view group = topic_row_group(row);
-    if (group.empty()) return rows_;
+    if (group.empty()) return &rows_;
     if (topics_.empty() || topics_.back().group != group) {
+      if (!topics_.empty()) {
+        if (Result<> ended = end_file(topics_.back().file); !ended) {
+          return std::unexpected(ended.error());
+        }
+      }
       topics_.push_back({std::string(group), {}});
     }
-    return topics_.back().file;
+    return &topics_.back().file;
+  }
+
+  Result<> end_file(PassFile& file) {
+    if (!file.writer) return {};
+    const rocksdb::Status status = file.writer->Finish(&file.written.emplace());
+    file.writer.reset();
+    if (!status.ok()) return rocks_error(fmt::format("cannot write {}", file.path), status);
+    return {};
   }
 
   // Removes the rows of the ranges, in a file that comes before that of the rows that the pass
@@ -535,9 +552,8 @@ class RocksDatabase::ShardStore final : public RowStore {
     if (Result<> removed = remove_ranges(); !removed) return removed;
     std::vector<rocksdb::ExternalSstFileInfo> files;
     for (PassFile* file : all_files()) {
-      if (!file->writer) continue;
-      const rocksdb::Status status = file->writer->Finish(&files.emplace_back());
-      if (!status.ok()) return rocks_error(fmt::format("cannot write {}", file->path), status);
+      if (Result<> ended = end_file(*file); !ended) return ended;
+      if (file->written) files.push_back(*file->written);
     }
     if (files.empty()) return {};
     if (stopping_) return fail("the store is being closed");
@@ -562,8 +578,9 @@ class RocksDatabase::ShardStore final : public RowStore {
   // Makes ready for the next pass. RocksDB has removed the names of files that it has taken in.
   void discard() {
     for (PassFile* file : all_files()) {
-      if (!file->writer) continue;
+      if (!file->writer && !file->written) continue;
       file->writer.reset();
+      file->written.reset();
       std::error_code ignored;
       fs::remove(file->path, ignored);
     }

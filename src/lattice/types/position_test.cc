@@ -15,9 +15,9 @@
 namespace even {
 namespace {
 
-const ReplicaId kOne = ReplicaId::make(1, 7);
-const ReplicaId kTwo = ReplicaId::make(2, 7);
-const ReplicaId kThree = ReplicaId::make(3, 7);
+const ReplicaId kNodeOne = ReplicaId::make(1, 7);
+const ReplicaId kNodeTwo = ReplicaId::make(2, 7);
+const ReplicaId kNodeThree = ReplicaId::make(3, 7);
 constexpr std::size_t kSegment = 11;  // with a number and an index of one byte each
 
 // A list at one replica: positions and what is there.
@@ -65,7 +65,7 @@ class Copy {
 };
 
 TEST(Position, OfOneReplicaStaysInOneSegmentAtBothEnds) {
-  Copy list(kOne);
+  Copy list(kNodeOne);
   for (int i = 0; i < 10'000; ++i) {
     list.push_back("b");
     list.push_front("f");
@@ -76,7 +76,7 @@ TEST(Position, OfOneReplicaStaysInOneSegmentAtBothEnds) {
 
 TEST(Position, StaysShortHoweverThreeReplicasTakeTurns) {
   for (const bool front : {false, true}) {
-    Copy one(kOne), two(kTwo), three(kThree);
+    Copy one(kNodeOne), two(kNodeTwo), three(kNodeThree);
     std::string expected;
     for (int i = 0; i < 900; ++i) {
       Copy& by = i % 3 == 0 ? two : i % 2 == 0 ? three : one;
@@ -91,7 +91,7 @@ TEST(Position, StaysShortHoweverThreeReplicasTakeTurns) {
 }
 
 TEST(Position, IsTakenByNoOtherElement) {
-  Copy stack(kOne);
+  Copy stack(kNodeOne);
   std::set<std::string> taken;
   stack.push_front("bottom");
   for (int i = 0; i < 100; ++i) {
@@ -103,7 +103,7 @@ TEST(Position, IsTakenByNoOtherElement) {
 }
 
 TEST(Position, ThatCameBackLeavesRoomBesideIt) {
-  Copy list(kOne);
+  Copy list(kNodeOne);
   list.push_back("z");
   const std::string first = list.push_front("a");
   Copy back(list);
@@ -124,7 +124,7 @@ TEST(Position, IntegersOfAnySizeAreInOrder) {
   for (const std::uint64_t number :
        {1ull, 63ull, 64ull, 8191ull, 8192ull, 1ull << 20, 1ull << 27, 1ull << 34, 1ull << 41,
         (1ull << 48) - 1, 1ull << 48, static_cast<unsigned long long>(kMost)}) {
-    const std::string made = position_between({}, {}, {kOne, number});
+    const std::string made = position_between({}, {}, {kNodeOne, number});
     EXPECT_TRUE(is_position(made));
     EXPECT_LT(before, made);
     before = made;
@@ -133,22 +133,22 @@ TEST(Position, IntegersOfAnySizeAreInOrder) {
 
 // The example in docs/formats/record.md.
 TEST(Position, TheDocumentedExampleIsWhatIsMade) {
-  const std::string first = position_between({}, {}, {kOne, 3});
+  const std::string first = position_between({}, {}, {kNodeOne, 3});
   EXPECT_EQ(first, std::string("\0\1\0\0\0\0\0\7\x83\x80\x80", 11));
-  const std::string second = position_between(first, {}, {kOne, 3});
+  const std::string second = position_between(first, {}, {kNodeOne, 3});
   EXPECT_EQ(second, std::string("\0\1\0\0\0\0\0\7\x83\x81\x80", 11));
-  EXPECT_EQ(position_between(second, {}, {kOne, 4}),
+  EXPECT_EQ(position_between(second, {}, {kNodeOne, 4}),
             std::string("\0\1\0\0\0\0\0\7\x84\x80\x80", 11));
-  EXPECT_EQ(position_between({}, first, {kOne, 5}),
+  EXPECT_EQ(position_between({}, first, {kNodeOne, 5}),
             std::string("\0\1\0\0\0\0\0\7\x7b\x80\x80", 11));
-  const std::string other = position_between({}, {}, {kTwo, 9});
-  EXPECT_EQ(position_text(position_between(other, {}, {kOne, 5})),
+  const std::string other = position_between({}, {}, {kNodeTwo, 9});
+  EXPECT_EQ(position_text(position_between(other, {}, {kNodeOne, 5})),
             "2/000000000007:9.0 > 1/000000000007:5.0");
 }
 
 // What somebody has put behind an element that is gone is not amid what took its place.
 TEST(Position, ARunDoesNotGoRoundWhatHangsOnAnElementThatIsGone) {
-  Copy one(kTwo), two(kOne);
+  Copy one(kNodeTwo), two(kNodeOne);
   one.push_back("w");
   const std::string x = one.push_back("x");
   const std::string y = one.push_back("y");
@@ -164,7 +164,7 @@ TEST(Position, ARunDoesNotGoRoundWhatHangsOnAnElementThatIsGone) {
 }
 
 TEST(Position, OtherBytesAreNone) {
-  const std::string good = position_between({}, {}, {kOne, 9});
+  const std::string good = position_between({}, {}, {kNodeOne, 9});
   EXPECT_FALSE(is_position(""));
   EXPECT_FALSE(is_position("x"));
   for (std::size_t size = 0; size < good.size(); ++size) {
@@ -181,10 +181,10 @@ TEST(Position, OtherBytesAreNone) {
 
 // Of two runs that were made at the same time at one place each is in one piece.
 RC_GTEST_PROP(Position, ConcurrentRunsDoNotInterleave, ()) {
-  Copy first(kOne);
+  Copy first(kNodeOne);
   const int there = *rc::gen::inRange(0, 6);
   for (int i = 0; i < there; ++i) {
-    Copy by(*rc::gen::element(kOne, kTwo, kThree));
+    Copy by(*rc::gen::element(kNodeOne, kNodeTwo, kNodeThree));
     by.take(first);
     // Its first record; the numbers of others' are their own.
     by.insert(static_cast<std::size_t>(*rc::gen::inRange(0, i + 1)), ".");
@@ -216,7 +216,7 @@ RC_GTEST_PROP(Position, ConcurrentRunsDoNotInterleave, ()) {
 
 // Any insertions and removals by three replicas that hear of each other now and then.
 RC_GTEST_PROP(Position, AnElementIsWhereItsMakerPutIt, ()) {
-  std::vector<Copy> copies{Copy(kOne), Copy(kTwo), Copy(kThree)};
+  std::vector<Copy> copies{Copy(kNodeOne), Copy(kNodeTwo), Copy(kNodeThree)};
   const int steps = *rc::gen::inRange(0, 60);
   for (int i = 0; i < steps; ++i) {
     Copy& by = copies[*rc::gen::inRange<std::size_t>(0, 3)];

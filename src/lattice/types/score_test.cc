@@ -12,8 +12,8 @@ namespace even {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-const ReplicaId kOne = ReplicaId::make(1, 1);
-const ReplicaId kTwo = ReplicaId::make(2, 1);
+const ReplicaId kScoredOne = ReplicaId::make(1, 1);
+const ReplicaId kScoredTwo = ReplicaId::make(2, 1);
 
 TEST(Score, ItsBytesHaveNoZeroAtTheEnd) {
   EXPECT_EQ(ScoreBytes(0).view(), "");
@@ -60,23 +60,24 @@ TEST(Score, IsWrittenAndReadAsRedisDoes) {
 
 TEST(Score, IsTheRegistersWithTheIncrementsAdded) {
   Scalar member;
-  member.siblings.push_back({{kOne, 1}, Hlc::at(5), std::string(ScoreBytes(10).view())});
+  member.siblings.push_back({{kScoredOne, 1}, Hlc::at(5), std::string(ScoreBytes(10).view())});
   EXPECT_EQ(score_of(member), 10);
-  member.siblings.push_back({{kTwo, 1}, Hlc::at(6), std::string(ScoreBytes(-2.5).view())});
+  member.siblings.push_back({{kScoredTwo, 1}, Hlc::at(6), std::string(ScoreBytes(-2.5).view())});
   EXPECT_EQ(score_of(member), -2.5);
   const VersionVector nothing;
-  member.integers.join(member.integers.view().incremented(kOne, 2, 3, false), nothing);
+  member.integers.join(member.integers.view().incremented(kScoredOne, 2, 3, false), nothing);
   EXPECT_EQ(score_of(member), 0.5);
-  member.reals.join(member.reals.view().incremented(kTwo, 2, Real{0.25L}, false), nothing);
+  member.reals.join(member.reals.view().incremented(kScoredTwo, 2, Real{0.25L}, false), nothing);
   EXPECT_EQ(score_of(member), 0.75);
   // To infinity nothing can be added.
-  member.siblings.push_back({{kTwo, 3}, Hlc::at(7), std::string(ScoreBytes(-kInfinity).view())});
+  member.siblings.push_back(
+      {{kScoredTwo, 3}, Hlc::at(7), std::string(ScoreBytes(-kInfinity).view())});
   EXPECT_EQ(score_of(member), -kInfinity);
   EXPECT_EQ(exact_score_of(member), std::nullopt);
 }
 
 TEST(Score, OfIncrementsAloneIsTheirSum) {
-  EXPECT_EQ(score_of(ScalarView(CounterEntry<std::int64_t>{kOne, 4, 7, 2, 3})), 4);
+  EXPECT_EQ(score_of(ScalarView(CounterEntry<std::int64_t>{kScoredOne, 4, 7, 2, 3})), 4);
 }
 
 }  // namespace
