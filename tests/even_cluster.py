@@ -37,8 +37,18 @@ def until(what, condition, seconds=20, interval=0.01):
         time.sleep(interval)
 
 
-# Below the range that the kernel gives to outgoing connections: the port of a node that is down must stay free.
-_ports = random.sample(range(10000, 32000), 22000 - 1)
+def _ports_of_this_process():
+    """Ports below the range that the kernel gives to outgoing connections: the port of a node that is down must stay free.
+
+    Of processes that run tests side by side (pytest -n) each has a range of its own, for the same reason.
+    """
+    first, end = 10000, 32000
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = (end - first) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    return range(first + worker * size, first + (worker + 1) * size)
+
+
+_ports = random.sample(ports := _ports_of_this_process(), len(ports))
 
 
 def free_port():
@@ -63,7 +73,8 @@ def free_ports_of_local_cluster(nodes):
         return True
     while True:
         base = free_port() - 1
-        if all(free(base + offset + number) for offset in (0, 100, 200, 300) for number in range(1, nodes + 1)):
+        wanted = [base + offset + number for offset in (0, 100, 200, 300) for number in range(1, nodes + 1)]
+        if all(port in ports and free(port) for port in wanted):
             return base
 
 

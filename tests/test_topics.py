@@ -80,13 +80,22 @@ class Produced:
         assert self.producer.flush(60) == 0
 
 
+def offsets_of(consumer, at):
+    """The first and the last offset of a partition; None while its leader changes, which the library does not wait for."""
+    try:
+        return consumer.get_watermark_offsets(at, timeout=5)
+    except kafka.KafkaException as error:
+        assert error.args[0].retriable() or error.args[0].code() == kafka.KafkaError.NOT_LEADER_FOR_PARTITION, error
+        return None
+
+
 def consume(cluster, topic, partition=0, start=0, end=None):
     """All records of a partition up to its end: [(offset, value)]."""
     consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none", "enable.auto.commit": False})
     try:
         at = kafka.TopicPartition(topic, partition, start)
         if end is None:
-            end = until("the offsets", lambda: consumer.get_watermark_offsets(at, timeout=5) or None)[1]
+            end = until("the offsets", lambda: offsets_of(consumer, at))[1]
         consumer.assign([at])
         records = []
         while not records or records[-1][0] < end - 1:
