@@ -101,7 +101,9 @@
   X(kSessionForgetsReads, "a session does not note what its reads have shown")                     \
   X(kSessionForgetsWrites, "a session does not note what it has written")                          \
   X(kFreshWhenAnswered, "what is fresh counts from when others have answered, not been asked")     \
-  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")
+  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")            \
+  X(kIdsOfSeveralNodes, "several nodes may make the same id of a stream")                          \
+  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

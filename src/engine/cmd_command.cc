@@ -106,6 +106,7 @@ std::vector<std::string_view> categories(const Entry& entry) {
     if (entry.command.group == "hash") has.push_back("@hash");
     if (entry.command.group == "sorted-set") has.push_back("@sortedset");
     if (entry.command.group == "list") has.push_back("@list");
+    if (entry.command.group == "stream") has.push_back("@stream");
   }
   std::vector<std::string_view> out;
   for (std::string_view category : kCategories) {
@@ -136,16 +137,29 @@ void reply_number(Reply& reply, std::string_view name, int value) {
   reply.integer(value);
 }
 
-void begin_key_spec(Reply& reply, std::string_view flags, int index, std::string_view find) {
+std::string upper_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+void begin_key_spec(Reply& reply, std::string_view flags, const KeyPositions& keys, int index,
+                    std::string_view find) {
   reply.map(3);
   reply.bulk("flags");
   reply_simple_set(reply, words(flags));
   reply.bulk("begin_search");
   reply.map(2);
-  reply_field(reply, "type", "index");
+  reply_field(reply, "type", keys.keyword.empty() ? "index" : "keyword");
   reply.bulk("spec");
-  reply.map(1);
-  reply_number(reply, "index", index);
+  if (keys.keyword.empty()) {
+    reply.map(1);
+    reply_number(reply, "index", index);
+  } else {
+    reply.map(2);
+    reply_field(reply, "keyword", upper_case(keys.keyword));
+    reply_number(reply, "startfrom", keys.from);
+  }
   reply.bulk("find_keys");
   reply.map(2);
   reply_field(reply, "type", find);
@@ -155,7 +169,7 @@ void begin_key_spec(Reply& reply, std::string_view flags, int index, std::string
 
 // `last` is counted from the first key, unless from the end.
 void reply_key_range(Reply& reply, std::string_view flags, int first, int last, int step) {
-  begin_key_spec(reply, flags, first, "range");
+  begin_key_spec(reply, flags, {}, first, "range");
   reply_number(reply, "lastkey", last);
   reply_number(reply, "keystep", step);
   reply_number(reply, "limit", 0);
@@ -177,11 +191,17 @@ void reply_key_specs(Reply& reply, const Command& command) {
     of_last.remove_prefix(end + 2);
     if (keys.count == 0) return reply_key_range(reply, of_last, keys.last, 0, keys.step);
   }
+  if (!keys.keyword.empty()) {
+    begin_key_spec(reply, of_last, keys, 0, "range");
+    reply_number(reply, "lastkey", -1);
+    reply_number(reply, "keystep", 1);
+    return reply_number(reply, "limit", 2);
+  }
   if (keys.count == 0) {
     return reply_key_range(reply, of_last, keys.first,
                            keys.last < 0 ? keys.last : keys.last - keys.first, keys.step);
   }
-  begin_key_spec(reply, of_last, keys.count, "keynum");
+  begin_key_spec(reply, of_last, keys, keys.count, "keynum");
   reply_number(reply, "keynumidx", 0);
   reply_number(reply, "firstkey", 1);
   reply_number(reply, "keystep", 1);
@@ -301,7 +321,8 @@ void getkeys_subcommand(Context& context, Args args) {
   }
   std::vector<std::string_view> keys;
   for_each_key(*command, args, [&](std::string_view key) { keys.push_back(key); });
-  if (command->keys.count > 0 && counted_keys(*command, args).empty()) {
+  const bool counted = command->keys.count > 0 || !command->keys.keyword.empty();
+  if (counted && counted_keys(*command, args).empty()) {
     return context.reply.error("ERR Invalid arguments specified for command");
   }
   context.reply.array(keys.size());

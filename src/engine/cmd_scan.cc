@@ -97,6 +97,8 @@ std::string_view type_name(ObjectType type) {
       return "zset";
     case ObjectType::kList:
       return "list";
+    case ObjectType::kStream:
+      return "stream";
   }
   return "none";
 }

@@ -30,11 +30,16 @@ class CommandIndex {
                                sorted_set_algebra_commands(),
                                list_commands(),
                                list_move_commands(),
+                               stream_commands(),
+                               stream_read_commands(),
+                               stream_group_commands(),
+                               stream_info_commands(),
                                command_commands(),
                                connection_commands(),
                                transaction_commands(),
                                object_commands(),
                                server_commands(),
+                               cluster_commands(),
                                memory_commands(),
                                even_commands(),
                                keyspace_commands(),
@@ -92,11 +97,6 @@ std::string upper(std::string_view text) {
   return out;
 }
 
-// Redis quotes client bytes through C strings: what follows a NUL byte is not shown.
-std::string_view quotable(std::string_view text, std::size_t limit) {
-  return text.substr(0, std::min(text.find('\0'), limit));
-}
-
 constexpr std::size_t kQuoteLimit = 128;
 
 // Those of ZADD. None of them is a number.
@@ -130,6 +130,13 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
 }
 
 Args counted_keys(const Command& command, Args args) {
+  if (!command.keys.keyword.empty()) {
+    auto i = static_cast<std::size_t>(command.keys.from);
+    while (i < args.size() && !equals_ignore_case(args[i], command.keys.keyword)) ++i;
+    if (i >= args.size()) return {};
+    const Args behind = args.subspan(i + 1);
+    return behind.size() % 2 == 0 ? behind.first(behind.size() / 2) : Args();
+  }
   const auto place = static_cast<std::size_t>(command.keys.count);
   if (place == 0 || place >= args.size()) return {};
   const std::optional<std::int64_t> count = parse_integer(args[place]);

@@ -88,9 +88,13 @@ struct KeyPositions {
   int step = 0;
   // The word that says how many keys follow it, beside those above; 0: there is none.
   int count = 0;
+  // In lower case: of the words behind the first such word, from `from` on, the first half are
+  // keys.
+  std::string_view keyword = "";
+  int from = 0;
 
-  bool none() const { return first == 0 && count == 0; }
-  bool one() const { return first == last && count == 0; }  // or none
+  bool none() const { return first == 0 && count == 0 && keyword.empty(); }
+  bool one() const { return first == last && count == 0 && keyword.empty(); }  // or none
 };
 inline constexpr KeyPositions kFirstWord = {.first = 1, .last = 1, .step = 1};
 inline constexpr KeyPositions kAllWords = {.first = 1, .last = -1, .step = 1};
@@ -110,7 +114,7 @@ struct Subcommand {
 
 struct Command {
   std::string_view name;  // lower case
-  // "string", "set", "hash", "sorted-set", "list", "generic", "connection", "server"
+  // "string", "set", "hash", "sorted-set", "list", "stream", "generic", "connection", "server"
   std::string_view group;
   // Number of words including the name; negative: at least that many.
   int arity;
@@ -147,7 +151,8 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
 // All, sorted by name.
 std::span<const Command* const> all_commands();
 
-// The keys that a word of `args` gives the number of; none where that is not possible.
+// The keys that a word of `args` gives the number of, or that are behind a keyword; none where that
+// is not possible.
 Args counted_keys(const Command& command, Args args);
 
 // Calls visit(key) for every key among `args` (args[0] is the name). Arity must have been checked.
@@ -220,12 +225,17 @@ std::span<const Command> sorted_set_range_commands();
 std::span<const Command> sorted_set_algebra_commands();
 std::span<const Command> list_commands();
 std::span<const Command> list_move_commands();
+std::span<const Command> stream_commands();
+std::span<const Command> stream_read_commands();
+std::span<const Command> stream_group_commands();
+std::span<const Command> stream_info_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> transaction_commands();
 std::span<const Command> pubsub_commands();
 std::span<const Command> object_commands();
 std::span<const Command> server_commands();
+std::span<const Command> cluster_commands();
 std::span<const Command> memory_commands();
 std::span<const Command> even_commands();
 std::span<const Command> keyspace_commands();

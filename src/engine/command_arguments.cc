@@ -8,6 +8,14 @@
 namespace even {
 namespace {
 
+// Tokens that are no words, and what Redis calls them.
+struct Sign {
+  std::string_view token;
+  std::string_view name;
+};
+constexpr Sign kSigns[] = {
+    {"=", "equal"}, {"~", "approximately"}, {"*", "auto_id"}, {"$", "new_id"}};
+
 constexpr std::string_view kTypes[] = {"string",  "integer",   "double",    "key",
                                        "pattern", "unix-time", "pure-token"};
 
@@ -62,6 +70,13 @@ class Parser {
 
   Argument plain() {
     Argument out;
+    for (const Sign& sign : kSigns) {
+      if (!take(sign.token)) continue;
+      out.token = sign.token;
+      out.type = "pure-token";
+      out.name = sign.name;
+      return out;
+    }
     if (at_token()) {
       out.token = word();
       if (rest_.size() < 2 || rest_[0] != ' ' || rest_[1] == '[' || is_upper(rest_[1])) {

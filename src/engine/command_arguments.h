@@ -8,7 +8,8 @@
 //               | name "(" arguments ")"                        all of these, in this order
 //               | name "(" argument { "|" argument } ")"        one of these
 //
-// A token begins with an upper-case letter, a name with a lower-case one. For example, of GETEX:
+// A token begins with an upper-case letter, or is one of the signs = ~ * $; a name begins with a
+// lower-case one. For example, of GETEX:
 //
 //   key [expiration(EX seconds:integer|PX milliseconds:integer|PERSIST)]
 #pragma once

@@ -98,8 +98,7 @@ void expect_fits(const std::string& name, int arity, std::string_view arguments)
 // are nobody's business, CLUSTER has some that are not here, COMMAND GETKEYS takes the words of
 // another command, QUIT ignores what follows, and CLIENT KILL wants a filter, though each may be
 // left out.
-const std::set<std::string> kLoose = {"cluster", "debug", "command|getkeys", "quit",
-                                      "client|kill"};
+const std::set<std::string> kLoose = {"cluster", "debug", "command|getkeys", "quit", "client|kill"};
 
 TEST(CommandArguments, OfEveryRowAgreeWithItsArity) {
   for (const Command* command : all_commands()) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lattice/types/stream_field.h"
+
 namespace even {
 namespace {
 
@@ -31,7 +33,8 @@ constexpr Deed kDeeds[] = {
     {"hincrby", kHashEvents},    {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
     {"expire", kGenericEvents},  {"persist", kGenericEvents},   {"zadd", kSortedSetEvents},
     {"zincr", kSortedSetEvents}, {"zrem", kSortedSetEvents},    {"linsert", kListEvents},
-    {"lset", kListEvents},       {"lrem", kListEvents},
+    {"lset", kListEvents},       {"lrem", kListEvents},         {"xadd", kStreamEvents},
+    {"xdel", kStreamEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -52,6 +55,9 @@ enum DeedBit : std::uint32_t {
   kInsertItem = 1u << 14,
   kSetItem = 1u << 15,
   kRemoveItem = 1u << 16,
+  kAddEntry = 1u << 17,
+  kRemoveEntry = 1u << 18,
+  kOfStream = 1u << 19,  // something that has no event, unless the command has one
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -99,6 +105,15 @@ constexpr Named kNamed[] = {
     {"lset", {"lset", kListEvents}},
     {"lrem", {"lrem", kListEvents}},
     {"ltrim", {"ltrim", kListEvents}},
+    {"xadd", {"xadd", kStreamEvents}},
+    {"xdel", {"xdel", kStreamEvents}},
+    {"xtrim", {"xtrim", kStreamEvents}},
+    {"xsetid", {"xsetid", kStreamEvents}},
+    {"xgroup|create", {"xgroup-create", kStreamEvents}},
+    {"xgroup|createconsumer", {"xgroup-createconsumer", kStreamEvents}},
+    {"xgroup|delconsumer", {"xgroup-delconsumer", kStreamEvents}},
+    {"xgroup|destroy", {"xgroup-destroy", kStreamEvents}},
+    {"xgroup|setid", {"xgroup-setid", kStreamEvents}},
 };
 
 DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
@@ -129,6 +144,13 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
           before != nullptr && before->list().find(leaf.field, leaf.field_hash()).live();
       if (removes) return was ? kRemoveItem : kNone;
       return was ? kSetItem : kInsertItem;
+    }
+    case LeafKind::kEntry: {
+      if (!leaf.field.starts_with(kStreamEntry)) return kOfStream;
+      const bool was =
+          before != nullptr && before->stream().find(leaf.field, leaf.field_hash()).live();
+      if (removes) return was ? kRemoveEntry : kNone;
+      return was ? kNone : kAddEntry;
     }
     case LeafKind::kMember: {
       const bool was = before != nullptr && before->set().contains(leaf.field, leaf.field_hash());
@@ -225,7 +247,8 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
       for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
         // Of a key that is gone, what takes away.
         const std::uint32_t bit = 1u << i;
-        constexpr std::uint32_t kTakes = kRemove | kRemoveField | kRemoveScore | kRemoveItem;
+        constexpr std::uint32_t kTakes =
+            kRemove | kRemoveField | kRemoveScore | kRemoveItem | kRemoveEntry;
         if (gone && (bit & kTakes) == 0) continue;
         if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
       }

@@ -7,7 +7,7 @@
 namespace even::sim {
 namespace {
 
-constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst", "lst"};
+constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst", "lst", "stm"};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
-  switch (random_.below(14)) {
+  switch (random_.below(16)) {
     case 0:
     case 1:
       return string(wall_ms);
@@ -44,6 +44,9 @@ Operation Workload::next(std::int64_t wall_ms) {
     case 11:
     case 12:
       return list();
+    case 13:
+    case 14:
+      return stream();
     default:
       return generic(wall_ms);
   }
@@ -349,6 +352,42 @@ Operation Workload::list() {
       return {{"LMPOP", "1", k, "RIGHT", "COUNT", "2"}, {}};
     default:
       return {{"LRANGE", k, "0", "-1"}, {}};
+  }
+}
+
+// Groups begin at the beginning and are never set back, so that the oracle knows what they have
+// been given; ids are Even's own.
+Operation Workload::stream() {
+  const std::string k = key("stm");
+  const std::string group = random_.chance(0.7) ? "g" : "h";
+  switch (random_.below(16)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+      return {{"XADD", k, "*", "v", value()}, {}};
+    case 5:
+      return {{"XADD", k, "MAXLEN", small(20), "*", "v", value(), "w", small(9)}, {}};
+    case 6:
+      return {{"XGROUP", "CREATE", k, group, "0", "MKSTREAM"}, {}};
+    case 7:
+    case 8:
+    case 9:
+      return {{"XREADGROUP", "GROUP", group, "c" + small(2), "COUNT", small(5), "STREAMS", k, ">"},
+              {}};
+    case 10:
+      return {{"XREADGROUP", "GROUP", group, "c0", "STREAMS", k, "0"}, {}};
+    case 11:
+      return {{"XAUTOCLAIM", k, group, "c1", "0", "0", "COUNT", "2"}, {}};
+    case 12:
+      return {{"XTRIM", k, "MAXLEN", small(10)}, {}};
+    case 13:
+      return {{"XINFO", "STREAM", k, "FULL"}, {}};
+    case 14:
+      return {{"XPENDING", k, group}, {}};
+    default:
+      return {{"XRANGE", k, "-", "+"}, {}};
   }
 }
 

@@ -42,6 +42,7 @@ class Workload {
   Operation sorted_set();
   Operation large_sorted_set(const std::string& key);
   Operation list();
+  Operation stream();
   Operation generic(std::int64_t wall_ms);
   std::string key(const char* type);
   std::string value();

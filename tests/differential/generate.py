@@ -18,6 +18,8 @@ LEX_BOUNDS = [b"-", b"+", b"-", b"+", b"[a", b"(z", b"[", b"(", b"[m", b"(m1", b
 LEX_KEYS = [b"lex1", b"lex2"]
 SORTED_KEYS = [b"z1", b"z2", b"z3"]
 LIST_KEYS = [b"l1", b"l2", b"l3"]
+STREAM_KEYS = [b"x1", b"x2", b"x3"]
+GROUPS = [b"g1", b"g2", b""]
 ELEMENTS = [b"e%d" % i for i in range(10)]
 STRINGS = [b"", b"v", b"hello world", b"\x00\x01\xfe\xff", b"line\r\nbreak", b"y" * 200, b"caf\xc3\xa9"]
 PATTERNS = [b"*", b"k*", b"k[0-3]", b"k[^0-3]", b"?1", b"m*", b"*[a-c]", b"\\k1", b"[k", b"k\\", b"**", b"nothing",
@@ -28,7 +30,7 @@ class Generator:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong,
-                         self.connection, self.sorted_set, self.sorted_set_algebra, self.list]
+                         self.connection, self.sorted_set, self.sorted_set_algebra, self.list, self.stream]
 
     def sequence(self, length):
         out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]
@@ -361,6 +363,67 @@ class Generator:
             lambda: [b"EXPIRE", rng.choice(LIST_KEYS), b"5000"], lambda: [b"TTL", rng.choice(LIST_KEYS)],
             lambda: [b"OBJECT", b"ENCODING", rng.choice(LIST_KEYS)], lambda: [b"TYPE", self.list_key()], lambda: [b"DEL", rng.choice(LIST_KEYS)])()
 
+    def stream_key(self):
+        return self.rng.choice(STREAM_KEYS if self.rng.random() < 0.95 else KEYS + LIST_KEYS)
+
+    def id(self):
+        rng = self.rng
+        if rng.random() < 0.05:
+            return rng.choice([b"", b"x", b"-", b"+", b"1-", b"-1", b"1-x", b"1-2-3", b"$", b">", b"*", b"(1", b"18446744073709551616", b"18446744073709551615-18446744073709551615"])
+        return self.pick(lambda: b"%d" % rng.randint(0, 40), lambda: b"%d-%d" % (rng.randint(0, 40), rng.randint(0, 3)))()
+
+    # Ids that do not follow from the time; they are mostly beyond those there are.
+    def new_id(self):
+        self.last_id = getattr(self, "last_id", 0) + self.rng.choice([0, 1, 1, 2])
+        return self.pick(lambda: b"%d-%d" % (self.last_id, self.rng.randint(0, 3)), lambda: b"%d" % self.last_id, lambda: b"%d-*" % self.last_id, self.id if self.rng.random() < 0.2 else lambda: b"%d-0" % self.last_id)()
+
+    def range_end(self):
+        return self.pick(lambda: b"-", lambda: b"+", self.id, self.id, lambda: b"(" + self.id())()
+
+    def trim(self):
+        about = self.rng.random() < 0.2
+        out = [self.case(self.rng.choice([b"MAXLEN", b"MINID"]))] + ([b"~"] if about else self.rng.choice([[], [b"="]]))
+        out.append(b"%d" % self.rng.randint(5000, 6000) if out[0].upper() == b"MAXLEN" and about else b"0" if about else self.pick(lambda: b"%d" % self.rng.randint(0, 30), self.id)())
+        return out + (self.rng.choice([[self.case(b"LIMIT"), b"5"], [b"LIMIT", b"-1"], [b"LIMIT"]]) if self.rng.random() < 0.1 else [])
+
+    def group(self):
+        return self.rng.choice(GROUPS)
+
+    def consumer(self):
+        return self.rng.choice([b"c1", b"c2", b"c3"])
+
+    def read_options(self):
+        return self.pick(lambda: [], lambda: [self.case(b"COUNT"), self.pick(lambda: b"%d" % self.rng.randint(-1, 5), self.integer)()], lambda: [self.case(b"BLOCK"), self.rng.choice([b"1", b"1", b"1", b"-1", b"x"])])()
+
+    def stream(self):
+        rng = self.rng
+        fields = lambda: [word for _ in range(rng.randint(1, 3)) for word in (self.member(), self.value())] + ([b"odd"] if rng.random() < 0.03 else [])
+        add = lambda: [b"XADD", self.stream_key()] + ([self.case(b"NOMKSTREAM")] if rng.random() < 0.1 else []) + (self.trim() if rng.random() < 0.2 else []) + [self.new_id()] + fields()
+        keys = lambda: self.some(self.stream_key, 2)
+        of_group = lambda: [self.stream_key(), self.group(), self.consumer()]
+        return self.pick(
+            add, add, add, add, lambda: [b"XLEN", self.stream_key()],
+            lambda: [rng.choice([b"XRANGE", b"XREVRANGE"]), self.stream_key(), self.range_end(), self.range_end()] + self.count(),
+            lambda: [b"XRANGE", self.stream_key(), b"-", b"+"], lambda: [b"XREVRANGE", self.stream_key(), b"+", b"-"],
+            lambda: [b"XDEL", self.stream_key()] + self.some(self.id), lambda: [b"XTRIM", self.stream_key()] + self.trim(),
+            lambda: [b"XSETID", self.stream_key(), self.id()] + ([self.case(b"ENTRIESADDED"), self.integer(), b"MAXDELETEDID", self.id()] if rng.random() < 0.2 else []),
+            lambda: [b"XREAD"] + self.read_options() + [self.case(b"STREAMS"), *(k := keys()), *[self.pick(self.id, lambda: b"$")() for _ in k]] + ([b"0"] if rng.random() < 0.05 else []),
+            lambda: [b"XREADGROUP", b"GROUP", self.group(), self.consumer()] + self.read_options() + ([b"NOACK"] if rng.random() < 0.1 else []) + [b"STREAMS", *(k := keys()), *[self.pick(lambda: b">", self.id)() for _ in k]],
+            lambda: [b"XREADGROUP", b"GROUP", b"g1", self.consumer()] + self.read_options() + [b"STREAMS", self.stream_key(), b">"],
+            lambda: [b"XREADGROUP", b"GROUP", b"g1", self.consumer(), b"STREAMS", self.stream_key(), b"0"],
+            lambda: [b"XGROUP", self.case(b"CREATE"), self.stream_key(), self.group(), self.pick(lambda: b"$", self.id)()] + rng.choice([[], [b"MKSTREAM"], [b"ENTRIESREAD", b"2"]]),
+            lambda: [b"XGROUP", b"CREATE", rng.choice(STREAM_KEYS), b"g1", b"0", b"MKSTREAM"],
+            lambda: [b"XGROUP", b"SETID", self.stream_key(), self.group(), self.pick(lambda: b"$", self.id)()],
+            lambda: [b"XGROUP", rng.choice([b"CREATECONSUMER", b"DELCONSUMER"])] + of_group(),
+            lambda: [b"XGROUP", b"DESTROY", self.stream_key(), self.group()] if rng.random() < 0.3 else [b"XINFO", b"GROUPS", b"nosuch"],
+            lambda: [b"XACK", self.stream_key(), self.group()] + self.some(self.id), lambda: [b"XPENDING", self.stream_key(), self.group()],
+            lambda: [b"XPENDING", self.stream_key(), self.group(), self.range_end(), self.range_end(), self.rng.choice([b"0", b"-1", b"x"])],
+            lambda: [b"XCLAIM"] + of_group() + [rng.choice([b"0", b"0", b"0", b"x"])] + self.some(self.id) + rng.choice([[], [], [b"FORCE"], [b"JUSTID"], [b"RETRYCOUNT", b"3"], [b"TIME", b"5"], [b"IDLE", b"x"], [b"LASTID", b"9-9"], [b"bogus"]]),
+            lambda: [b"XAUTOCLAIM"] + of_group() + [b"0", self.pick(lambda: b"0", self.range_end)()] + rng.choice([[], [b"COUNT", b"2"], [b"COUNT", b"0"], [b"JUSTID"], [b"bogus"]]),
+            lambda: [b"XINFO", rng.choice([b"CONSUMERS", b"STREAM", b"bogus"]), b"nosuch"] + rng.choice([[], [b"g1"]]),
+            lambda: [b"TYPE", self.stream_key()], lambda: [b"OBJECT", b"ENCODING", rng.choice(STREAM_KEYS)], lambda: [b"EXPIRE", rng.choice(STREAM_KEYS), b"5000"], lambda: [b"TTL", rng.choice(STREAM_KEYS)],
+            lambda: [b"DEL", rng.choice(STREAM_KEYS)] if rng.random() < 0.5 else [b"EXISTS", rng.choice(STREAM_KEYS)])()
+
     def numkeys(self, keys):
         return b"%d" % len(keys) if self.rng.random() < 0.9 else self.pick(self.integer, lambda: b"%d" % (len(keys) + self.rng.choice([-1, 1, 9])))()
 
@@ -420,7 +483,7 @@ class Generator:
         if self.rng.random() < 0.5:
             out += [self.case(b"COUNT"), self.pick(lambda: b"%d" % self.rng.randint(1, 20), lambda: self.rng.choice([b"0", b"-1", b"x", b"1000000"]))()]
         if with_type and self.rng.random() < 0.4:
-            out += [self.case(b"TYPE"), self.rng.choice([b"string", b"set", b"HASH", b"zset", b"list", b"bogus"])]
+            out += [self.case(b"TYPE"), self.rng.choice([b"string", b"set", b"HASH", b"zset", b"list", b"stream", b"bogus"])]
         if self.rng.random() < 0.05:
             out += [self.rng.choice([b"MATCH", b"bogus", b"COUNT"])]
         return out
