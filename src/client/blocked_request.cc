@@ -54,7 +54,8 @@ void BlockedRequest::take_last_ids(std::string reply) {
   RespParser parser;
   const std::size_t keys = counted_keys(*request_.command, request_.args).size();
   if (parser.parse(reply, {}) != RespParser::Status::kRequest || parser.args().size() != keys) {
-    return finish(std::move(reply));  // an error
+    // The request itself says what is wrong with it.
+    return reply.starts_with("-WRONGTYPE") ? attempt() : finish(std::move(reply));
   }
   std::vector<std::string_view> words(request_.args.begin(), request_.args.end());
   for (std::size_t i = 0; i < keys; ++i) {
