@@ -99,13 +99,17 @@ std::vector<std::string_view> categories(const Entry& entry) {
   }
   // As in Redis, a container has no category of what its subcommands are about.
   if (entry.subcommand == nullptr && entry.command.subcommands.empty()) {
-    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection)
+    const bool excepted = std::ranges::find(has, "-@keyspace") != has.end();
+    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection && !excepted)
       has.push_back("@keyspace");
     if (entry.command.group == "string") has.push_back("@string");
     if (entry.command.group == "set") has.push_back("@set");
     if (entry.command.group == "hash") has.push_back("@hash");
     if (entry.command.group == "sorted-set") has.push_back("@sortedset");
     if (entry.command.group == "list") has.push_back("@list");
+    if (entry.command.group == "bitmap") has.push_back("@bitmap");
+    if (entry.command.group == "hyperloglog") has.push_back("@hyperloglog");
+    if (entry.command.group == "geo") has.push_back("@geo");
   }
   std::vector<std::string_view> out;
   for (std::string_view category : kCategories) {
@@ -161,30 +165,76 @@ void reply_key_range(Reply& reply, std::string_view flags, int first, int last, 
   reply_number(reply, "limit", 0);
 }
 
-bool has_two_key_specs(const Command& command) {
-  return command.docs.key_spec.find(';') != std::string_view::npos;
+std::vector<std::string_view> key_specs(const Command& command) {
+  std::vector<std::string_view> out;
+  for (std::string_view rest = command.docs.key_spec; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(';'), rest.size());
+    out.push_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 2, rest.size()));
+  }
+  return out;
+}
+
+void reply_unknown_search(Reply& reply, std::string_view name) {
+  reply.bulk(name);
+  reply.map(2);
+  reply_field(reply, "type", "unknown");
+  reply.bulk("spec");
+  reply.map(0);
+}
+
+// One whose key is found by other means than its place: `how` is "?" or the word before it.
+void reply_found_key_spec(Reply& reply, std::string_view flags, std::string_view how, int from) {
+  reply.map(3);
+  reply.bulk("flags");
+  reply_simple_set(reply, words(flags));
+  if (how == "?") {
+    reply_unknown_search(reply, "begin_search");
+    return reply_unknown_search(reply, "find_keys");
+  }
+  reply.bulk("begin_search");
+  reply.map(2);
+  reply_field(reply, "type", "keyword");
+  reply.bulk("spec");
+  reply.map(2);
+  reply_field(reply, "keyword", how);
+  reply_number(reply, "startfrom", from);
+  reply.bulk("find_keys");
+  reply.map(2);
+  reply_field(reply, "type", "range");
+  reply.bulk("spec");
+  reply.map(3);
+  reply_number(reply, "lastkey", 0);
+  reply_number(reply, "keystep", 1);
+  reply_number(reply, "limit", 0);
+}
+
+void reply_key_spec(Reply& reply, const Command& command, std::string_view flags, bool first,
+                    bool only) {
+  const KeyPositions& keys = command.keys;
+  const std::size_t at = flags.find('@');
+  if (at != std::string_view::npos) {
+    return reply_found_key_spec(reply, flags.substr(0, at), flags.substr(at + 1), -command.arity);
+  }
+  if (first && !only) return reply_key_range(reply, flags, keys.first, 0, keys.step);
+  if (keys.count > 0) {
+    begin_key_spec(reply, flags, keys.count, "keynum");
+    reply_number(reply, "keynumidx", 0);
+    reply_number(reply, "firstkey", 1);
+    reply_number(reply, "keystep", 1);
+    return;
+  }
+  const bool to_end = keys.last < 0;
+  const int begin = only ? keys.first : to_end ? keys.first + 1 : keys.last;
+  reply_key_range(reply, flags, begin, to_end ? keys.last : keys.last - begin, keys.step);
 }
 
 void reply_key_specs(Reply& reply, const Command& command) {
-  const std::string_view flags = command.docs.key_spec;
-  const KeyPositions& keys = command.keys;
-  reply.set(flags.empty() ? 0 : has_two_key_specs(command) ? 2 : 1);
-  if (flags.empty()) return;
-  std::string_view of_last = flags;
-  if (has_two_key_specs(command)) {
-    const std::size_t end = flags.find(';');
-    reply_key_range(reply, flags.substr(0, end), keys.first, 0, keys.step);
-    of_last.remove_prefix(end + 2);
-    if (keys.count == 0) return reply_key_range(reply, of_last, keys.last, 0, keys.step);
+  const std::vector<std::string_view> specs = key_specs(command);
+  reply.set(specs.size());
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    reply_key_spec(reply, command, specs[i], i == 0, specs.size() == 1);
   }
-  if (keys.count == 0) {
-    return reply_key_range(reply, of_last, keys.first,
-                           keys.last < 0 ? keys.last : keys.last - keys.first, keys.step);
-  }
-  begin_key_spec(reply, of_last, keys.count, "keynum");
-  reply_number(reply, "keynumidx", 0);
-  reply_number(reply, "firstkey", 1);
-  reply_number(reply, "keystep", 1);
 }
 
 void reply_info(Reply& reply, const Entry& entry) {
@@ -210,24 +260,31 @@ void reply_info(Reply& reply, const Entry& entry) {
   }
 }
 
-// Where a command has several key specifications, each of its keys has one of its own.
+// Where a command has several key specifications, each of its keys has one of its own; so have all
+// its patterns of keys together.
 void reply_arguments(Reply& reply, std::span<const Argument> arguments, bool several_specs) {
+  constexpr int kSpecOfPatterns = 1;
   int spec = 0;
   reply.array(arguments.size());
   for (const Argument& argument : arguments) {
-    const bool key = argument.type == "key";
-    const std::size_t flags = (argument.optional ? 1 : 0) + (argument.multiple ? 1 : 0);
+    const bool pattern = several_specs && argument.type == "pattern";
+    const bool key = argument.type == "key" || pattern;
+    const std::size_t flags = (argument.optional ? 1 : 0) + (argument.multiple ? 1 : 0) +
+                              (argument.multiple_token ? 1 : 0);
     reply.map(2 + (key ? 1 : 0) + (argument.token.empty() ? 0 : 1) + (flags > 0 ? 1 : 0) +
               (argument.arguments.empty() ? 0 : 1));
     reply_field(reply, "name", argument.name);
     reply_field(reply, "type", argument.type);
-    if (key) reply_number(reply, "key_spec_index", several_specs ? spec++ : 0);
+    if (pattern) spec = kSpecOfPatterns;
+    if (key) reply_number(reply, "key_spec_index", several_specs ? spec : 0);
+    if (key) ++spec;
     if (!argument.token.empty()) reply_field(reply, "token", argument.token);
     if (flags > 0) {
       reply.bulk("flags");
       reply.set(flags);
       if (argument.optional) reply.simple("optional");
       if (argument.multiple) reply.simple("multiple");
+      if (argument.multiple_token) reply.simple("multiple_token");
     }
     if (argument.arguments.empty()) continue;
     reply.bulk("arguments");
@@ -248,7 +305,7 @@ void reply_docs(Reply& reply, const Entry& entry) {
   if (!arguments.empty()) {
     reply.bulk("arguments");
     reply_arguments(reply, arguments,
-                    entry.subcommand == nullptr && has_two_key_specs(entry.command));
+                    entry.subcommand == nullptr && key_specs(entry.command).size() > 1);
   }
   if (!container) return;
   reply.bulk("subcommands");

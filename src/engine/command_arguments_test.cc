@@ -28,7 +28,7 @@ std::string written(const std::vector<Argument>& arguments, std::string_view sep
       } else {
         out += ":" + argument.type;
       }
-      if (argument.multiple) out += "...";
+      if (argument.multiple) out += argument.multiple_token ? "...." : "...";
     }
     if (argument.optional) out += ']';
   }
@@ -41,6 +41,7 @@ TEST(CommandArguments, AreReadFromTheirNotation) {
         "[condition(NX|XX)] [GET]", "pairs(key:key value:string)...",
         "[COUNT count:integer] [TYPE type:string]", "[AUTH login(username:string password:string)]",
         "[expiration(EX seconds:integer|KEEPTTL)]", "parameter(parameter:string)...",
+        "[GET pattern:pattern....] [STORE destination:key]",
         "filter(ip:port:string|new(ID id:integer|[SKIPME yes/no:string])...)"}) {
     EXPECT_EQ(written(parse_arguments(text)), text);
   }
@@ -52,6 +53,10 @@ TEST(CommandArguments, AreReadFromTheirNotation) {
   EXPECT_EQ(arguments[2].name, "number");
   EXPECT_TRUE(arguments[2].optional);
   EXPECT_EQ(parse_arguments("[WITHVALUES]")[0].name, "withvalues");
+  const Argument named = parse_arguments("[change=CH]")[0];
+  EXPECT_EQ(named.name, "change");
+  EXPECT_EQ(named.token, "CH");
+  EXPECT_EQ(named.type, "pure-token");
 }
 
 // Fewest words that the arguments stand for, and whether there may be more.
