@@ -25,6 +25,8 @@ class CommandIndex {
                                scan_commands(),
                                set_commands(),
                                set_algebra_commands(),
+                               bitmap_commands(),
+                               hyper_log_log_commands(),
                                hash_commands(),
                                sorted_set_commands(),
                                sorted_set_pop_commands(),
