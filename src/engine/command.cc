@@ -27,6 +27,8 @@ class CommandIndex {
                                set_algebra_commands(),
                                bitmap_commands(),
                                hyper_log_log_commands(),
+                               lcs_commands(),
+                               sort_commands(),
                                geo_commands(),
                                geo_search_commands(),
                                hash_commands(),

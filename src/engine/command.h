@@ -232,6 +232,8 @@ std::span<const Command> bitmap_commands();
 std::span<const Command> hyper_log_log_commands();
 std::span<const Command> geo_commands();
 std::span<const Command> geo_search_commands();
+std::span<const Command> sort_commands();
+std::span<const Command> lcs_commands();
 std::span<const Command> hash_commands();
 std::span<const Command> sorted_set_commands();
 std::span<const Command> sorted_set_pop_commands();
