@@ -29,6 +29,7 @@ class CommandIndex {
                                hyper_log_log_commands(),
                                lcs_commands(),
                                sort_commands(),
+                               dump_commands(),
                                geo_commands(),
                                geo_search_commands(),
                                hash_commands(),

@@ -234,6 +234,7 @@ std::span<const Command> geo_commands();
 std::span<const Command> geo_search_commands();
 std::span<const Command> sort_commands();
 std::span<const Command> lcs_commands();
+std::span<const Command> dump_commands();
 std::span<const Command> hash_commands();
 std::span<const Command> sorted_set_commands();
 std::span<const Command> sorted_set_pop_commands();

@@ -3,8 +3,8 @@ history of commands and arguments are left out; and of subcommands only those co
 
 # Newer than Redis 7.0, or Even's own.
 UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch", b"delifeq", b"waitaof"}
-# The same of arguments: SET ... IFEQ.
-NEWER_ARGUMENTS = {b"comparison-value"}
+# The same of arguments: SET ... IFEQ, HSCAN ... NOVALUES.
+NEWER_ARGUMENTS = {b"comparison-value", b"novalues"}
 
 
 def canonical(reply, name=None):
