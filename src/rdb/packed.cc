@@ -216,36 +216,6 @@ Result<std::vector<std::string>> read_intset(std::string_view bytes) {
   return out;
 }
 
-Result<std::string> decompress_lzf(std::string_view bytes, std::size_t size) {
-  // Three bytes become 264 at most.
-  if (size > bytes.size() * 264) return fail("a compressed string that is too short for its size");
-  std::string out;
-  out.reserve(size);
-  ByteReader in(bytes);
-  while (!in.at_end()) {
-    const unsigned control = front_byte(in);
-    if (control < 32) {
-      const std::string_view literal = in.bytes(control + 1);
-      if (!in.ok() || out.size() + literal.size() > size) break;
-      out.append(literal);
-      continue;
-    }
-    std::size_t length = control >> 5;
-    if (length == 7) length += front_byte(in);
-    length += 2;
-    const std::size_t back = ((control & 31) << 8 | front_byte(in)) + 1;
-    if (!in.ok() || back > out.size() || out.size() + length > size) {
-      return fail("a compressed string that is damaged");
-    }
-    // What is copied may reach into what it makes.
-    for (std::size_t i = 0; i < length; ++i) out += out[out.size() - back];
-  }
-  if (!in.ok() || !in.at_end() || out.size() != size) {
-    return fail("a compressed string that is damaged");
-  }
-  return out;
-}
-
 void ListpackWriter::add(std::string_view element) {
   const std::size_t before = body_.size();
   std::int64_t number;

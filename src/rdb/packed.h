@@ -1,5 +1,5 @@
 // The compact forms in which Redis keeps small collections, as they stand in RDB files: listpacks,
-// ziplists (before 7.0) and intsets; and strings that LZF has compressed.
+// ziplists (before 7.0) and intsets.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,6 @@ namespace even::rdb {
 Result<std::vector<std::string>> read_listpack(std::string_view bytes);
 Result<std::vector<std::string>> read_ziplist(std::string_view bytes);
 Result<std::vector<std::string>> read_intset(std::string_view bytes);
-// `size`: of what comes out.
-Result<std::string> decompress_lzf(std::string_view bytes, std::size_t size);
 
 // Collects elements in the form of a listpack.
 class ListpackWriter {

@@ -11,6 +11,7 @@
 #include "base/byte_reader.h"
 #include "base/bytes.h"
 #include "rdb/crc64.h"
+#include "rdb/lzf.h"
 #include "rdb/packed.h"
 
 namespace even::rdb {
@@ -53,6 +54,7 @@ constexpr std::size_t kMostIntset = 512;
 constexpr std::size_t kMostListpackFields = 512;
 constexpr std::size_t kMostListpackScores = 128;
 constexpr std::size_t kLongestInListpack = 64;
+constexpr std::size_t kLongestUncompressed = 20;
 
 // As strtod reads a score, all of the text, and not NaN.
 bool parse_number(const std::string& text, double& out) {
@@ -309,6 +311,16 @@ void put_string(std::string& out, std::string_view text) {
     special(kInt32);
     return put_little_endian(out, static_cast<std::int32_t>(number));
   }
+  if (text.size() > kLongestUncompressed) {
+    const std::string compressed = compress_lzf(text, text.size() - 4);
+    if (!compressed.empty()) {
+      special(kLzf);
+      put_length(out, compressed.size());
+      put_length(out, text.size());
+      out += compressed;
+      return;
+    }
+  }
   put_length(out, text.size());
   out.append(text);
 }
@@ -350,8 +362,7 @@ void write_string_or_list(const Value& value, std::string& out) {
       continue;
     }
     put_length(nodes, kPlainNode);
-    put_length(nodes, item.size());
-    nodes += item;
+    put_string(nodes, item);
     ++number;
   }
   end_packed();

@@ -37,7 +37,7 @@ inline constexpr std::size_t kMostStringBytes = 512ull << 20;
 
 // A value with its byte of type before it, as in a file; taken from the front of `bytes`.
 Result<Value> read_value(std::string_view& bytes);
-// In the form that Redis 7.0 would choose by its default configuration, without compression.
+// In the form that Redis 7.0 would choose by its default configuration.
 std::string write_value(const Value& value);
 
 // The payload of DUMP: a value, the version of the format and a checksum.

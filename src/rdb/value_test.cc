@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "rdb/crc64.h"
+#include "rdb/lzf.h"
 #include "rdb/packed.h"
 
 namespace even::rdb {
@@ -71,14 +72,13 @@ TEST(RdbValue, PayloadsAreThoseOfRedis) {
        {.type = Type::kSortedSet, .items = {"a", "b"}, .scores = {1.5, 2}}},
       {"02020374776f036f6e650a007397f7f01845844e",
        {.type = Type::kSet, .items = {"two", "one"}, .scores = {}}},
+      {"00c30932016161e025000161610a0009ac48b9ab15fbc9",
+       {.type = Type::kString, .items = {std::string(50, 'a')}, .scores = {}}},
   };
   for (const auto& [hex, value] : kOfRedis) {
     EXPECT_EQ(read_payload(from_hex(hex)), value) << hex;
     EXPECT_EQ(write_payload(value), from_hex(hex)) << hex;
   }
-  // Compressed, which is only read.
-  EXPECT_EQ(read_payload(from_hex("00c30932016161e025000161610a0009ac48b9ab15fbc9")),
-            (Value{.type = Type::kString, .items = {std::string(50, 'a')}, .scores = {}}));
 }
 
 TEST(RdbValue, WhatIsWrittenIsReadAsTheSame) {
@@ -149,6 +149,24 @@ TEST(RdbValue, ACopyMayReachIntoWhatItMakes) {
                               3)
                    .has_value());
   EXPECT_FALSE(decompress_lzf("\x20", 1u << 30).has_value());
+}
+
+TEST(RdbValue, WhatIsCompressedComesOutAsItWas) {
+  std::string text;
+  for (std::uint32_t i = 0; i < 70'000; ++i) {
+    const std::uint32_t random = i * 2654435761u;
+    // Parts that repeat near and far, and parts that do not.
+    text += static_cast<char>(i % 9000 < 4000 ? random >> 24 : 'a' + i % (1 + i / 10'000));
+  }
+  for (const std::size_t size : {1u, 2u, 3u, 4u, 21u, 33u, 265u, 300u, 9000u, 20'000u, 70'000u}) {
+    for (const std::size_t from : {0u, 4000u, 8999u}) {
+      const std::string part = text.substr(from, size);
+      const std::string compressed = compress_lzf(part, 2 * size + 8);
+      EXPECT_EQ(decompress_lzf(compressed, part.size()), part) << from << " " << size;
+      EXPECT_EQ(compress_lzf(part, compressed.size() + 4), compressed);
+      EXPECT_EQ(compress_lzf(part, compressed.size() - 1), "");
+    }
+  }
 }
 
 TEST(RdbValue, FormsOfEarlierVersionsAreRead) {
