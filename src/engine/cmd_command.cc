@@ -343,26 +343,67 @@ void docs_subcommand(Context& context, Args names) {
   for (const Entry& entry : entries) reply_docs(context.reply, entry);
 }
 
-void getkeys_subcommand(Context& context, Args args) {
+// The keys of a request, and the command that it is of. Nothing, after an error, where there are
+// none.
+struct KeysOfRequest {
+  const Command& command;
+  std::vector<std::string_view> keys;
+};
+std::optional<KeysOfRequest> read_keys(Context& context, Args args) {
   const Command* command = find_command(args);
   if (command == nullptr || (!command->subcommands.empty() && args.size() > 1 &&
                              find_subcommand(*command, args[1]) == nullptr)) {
-    return context.reply.error("ERR Invalid command specified");
+    context.reply.error("ERR Invalid command specified");
+    return std::nullopt;
   }
   // Shard channels are where keys are, and are none.
   if (command->keys.none() || command->docs.key_spec == "not_key") {
-    return context.reply.error("ERR The command has no key arguments");
+    context.reply.error("ERR The command has no key arguments");
+    return std::nullopt;
   }
   if (!check_arity(*command, args).empty()) {
-    return context.reply.error("ERR Invalid number of arguments specified for command");
+    context.reply.error("ERR Invalid number of arguments specified for command");
+    return std::nullopt;
   }
-  std::vector<std::string_view> keys;
-  for_each_key(*command, args, [&](std::string_view key) { keys.push_back(key); });
-  if (command->keys.count > 0 && counted_keys(*command, args).empty()) {
-    return context.reply.error("ERR Invalid arguments specified for command");
+  KeysOfRequest out{*command, {}};
+  for_each_key(*command, args, [&](std::string_view key) { out.keys.push_back(key); });
+  if (command->keys.count == 0 || !counted_keys(*command, args).empty()) return out;
+  context.reply.error("ERR Invalid arguments specified for command");
+  return std::nullopt;
+}
+
+void getkeys_subcommand(Context& context, Args args) {
+  const std::optional<KeysOfRequest> found = read_keys(context, args);
+  if (!found) return;
+  context.reply.array(found->keys.size());
+  for (std::string_view key : found->keys) context.reply.bulk(key);
+}
+
+// What a request does to its key, of a command whose options change that.
+std::string_view flags_by_options(const Command& command, Args args) {
+  const Args options = args.subspan(2);
+  const auto has = [options](std::string_view name) {
+    return std::ranges::any_of(
+        options, [name](std::string_view word) { return equals_ignore_case(word, name); });
+  };
+  if (command.name == "set") return has("get") ? "RW access update" : "OW update";
+  return has("set") || has("incrby") ? "RW access update" : "RO access";  // of BITFIELD
+}
+
+void getkeysandflags_subcommand(Context& context, Args args) {
+  const std::optional<KeysOfRequest> found = read_keys(context, args);
+  if (!found) return;
+  const std::vector<std::string_view> specs = key_specs(found->command);
+  context.reply.array(found->keys.size());
+  for (std::size_t i = 0; i < found->keys.size(); ++i) {
+    // The first key has the first specification; those behind it have the last.
+    std::string_view flags = i == 0 ? specs.front() : specs.back();
+    flags = flags.substr(0, flags.find('@'));
+    if (flags.ends_with("variable_flags")) flags = flags_by_options(found->command, args);
+    context.reply.array(2);
+    context.reply.bulk(found->keys[i]);
+    reply_simple_set(context.reply, words(flags));
   }
-  context.reply.array(keys.size());
-  for (std::string_view key : keys) context.reply.bulk(key);
 }
 
 void list_subcommand(Context& context, Args args) {
@@ -406,6 +447,8 @@ void command_command(Context& context, Args args) {
     docs_subcommand(context, rest);
   } else if (name == "getkeys") {
     getkeys_subcommand(context, rest);
+  } else if (name == "getkeysandflags") {
+    getkeysandflags_subcommand(context, rest);
   } else if (name == "info") {
     info_subcommand(context, rest);
   } else if (name == "list") {
@@ -436,6 +479,13 @@ constexpr Subcommand kCommandSubcommands[] = {
      .acl = "@connection",
      .docs = {.since = "2.8.13",
               .summary = "The keys among the words of a command",
+              .complexity = "O(N) where N is the number of arguments"}},
+    {.name = "getkeysandflags",
+     .arity = -4,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "7.0.0",
+              .summary = "The keys among the words of a command, and what it does to them",
               .complexity = "O(N) where N is the number of arguments"}},
     {.name = "info",
      .arity = -2,

@@ -103,8 +103,8 @@ void expect_fits(const std::string& name, int arity, std::string_view arguments)
 // are nobody's business, CLUSTER has some that are not here, COMMAND GETKEYS takes the words of
 // another command, QUIT ignores what follows, and CLIENT KILL wants a filter, though each may be
 // left out.
-const std::set<std::string> kLoose = {"cluster", "debug", "command|getkeys", "quit",
-                                      "client|kill"};
+const std::set<std::string> kLoose = {
+    "cluster", "debug", "command|getkeys", "command|getkeysandflags", "quit", "client|kill"};
 
 TEST(CommandArguments, OfEveryRowAgreeWithItsArity) {
   for (const Command* command : all_commands()) {
