@@ -72,7 +72,7 @@ constexpr Named kNamed[] = {
     {"pfmerge", {"pfadd", kStringEvents}},
     {"rename", {"rename_to", kGenericEvents}, true, "rename_from"},
     {"renamenx", {"rename_to", kGenericEvents}, true, "rename_from"},
-    {"copy", {"copy_to", kGenericEvents}},
+    {"copy", {"copy_to", kGenericEvents}, true},
     {"restore", {"restore", kGenericEvents}, true},
     {"incr", {"incrby", kStringEvents}},
     {"decr", {"incrby", kStringEvents}},
@@ -236,7 +236,9 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
     const bool gone = change.was && !is;
     constexpr std::uint32_t kOfExpiry = kExpire | kPersist;
     if (named != std::end(kNamed)) {
-      const bool done = (change.done & ~kOfExpiry) != 0 || gone;
+      // What is stored anew is news, though it be what was there.
+      const bool anew = named->stores && change.full;
+      const bool done = (change.done & ~kOfExpiry) != 0 || gone || anew;
       if (done && (is || !named->stores)) tell(named->deed.kind, named->deed.name);
     } else if (!gone || change.done != 0) {
       for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
