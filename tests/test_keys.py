@@ -137,3 +137,25 @@ def test_commands_over_several_keys_of_a_strong_keyspace_need_one_group(cluster)
             client.execute_command(*command)
     with pytest.raises(redis.ResponseError, match="CROSSSLOT"):
         client.sort("s:list", by="w_*")
+
+
+def test_keys_of_several_nodes_are_led_to_one_that_has_them_or_refused(make_cluster):
+    cluster = make_cluster(nodes=3, replicas=1, partitions=16)
+    with cluster["n1"].client() as first, cluster["n2"].client() as second:
+        refused = 0
+        for i in range(20):
+            first.sadd(f"{{t{i}}}a", "x", "y")
+            first.rpush(f"{{t{i}}}l", 2, 1)
+            for client in (first, second):
+                assert client.sinterstore(f"{{t{i}}}b", [f"{{t{i}}}a"]) == 2
+                assert client.copy(f"{{t{i}}}b", f"{{t{i}}}c", replace=True)
+                assert client.rename(f"{{t{i}}}c", f"{{t{i}}}d")
+                assert client.sort(f"{{t{i}}}l", store=f"{{t{i}}}s") == 2
+                assert client.bitop("NOT", f"{{t{i}}}bits", f"{{t{i}}}none") == 0
+                for command in (["SUNION", f"{{t{i}}}a", f"{{t{(i + 7) % 20}}}a"], ["SORT", f"{{t{i}}}l", "BY", "w_*"]):
+                    try:
+                        assert client.execute_command(*command) is not None
+                    except redis.ResponseError as error:
+                        assert "CROSSSLOT" in str(error)
+                        refused += 1
+        assert refused > 0
