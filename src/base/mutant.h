@@ -16,6 +16,7 @@
   X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")     \
   X(kScoreWithoutIncrements, "what increments add to the score of a member is not counted")        \
   X(kScoreOfOlder, "of concurrent scores the one that was written first is shown")                 \
+  X(kHyperLogLogOfWinner, "of concurrent HyperLogLogs the one that was written last is shown")     \
   X(kIndexKeepsScore, "the index of a sorted set keeps the score that a member had")               \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")              \
   X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along")  \

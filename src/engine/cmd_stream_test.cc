@@ -73,6 +73,18 @@ TEST_F(StreamCommands, TheLastIdStaysWhenItsEntryGoes) {
   EXPECT_EQ(run({"EVEN.LASTID", "s"}), "*1\r\n" + bulk("7-0"));
 }
 
+TEST_F(StreamCommands, ACopyHasItsGroupsToo) {
+  run({"XADD", "s", "5-1", "f", "v"});
+  run({"XGROUP", "CREATE", "s", "g", "0"});
+  run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  EXPECT_EQ(run({"COPY", "s", "t"}), ":1\r\n");
+  EXPECT_EQ(run({"XRANGE", "t", "-", "+"}), run({"XRANGE", "s", "-", "+"}));
+  EXPECT_EQ(run({"XPENDING", "t", "g"}), run({"XPENDING", "s", "g"}));
+  EXPECT_EQ(run({"RENAME", "t", "u"}), "+OK\r\n");
+  EXPECT_EQ(run({"XLEN", "u"}), ":1\r\n");
+  EXPECT_TRUE(run({"DUMP", "s"}).starts_with("-ERR DUMP of a stream"));
+}
+
 // What two nodes append at the same time.
 class TwoStreams : public testing::Test {
  protected:

@@ -87,7 +87,8 @@ class Parser {
       take(" ");
     }
     value(out);
-    out.multiple = take("...");
+    out.multiple_token = take("....");
+    out.multiple = out.multiple_token || take("...");
     return out;
   }
 
@@ -102,6 +103,12 @@ class Parser {
         for (Argument& more : sequence(separator)) out.arguments.push_back(std::move(more));
       }
       require(take(")"));
+      return;
+    }
+    if (const std::size_t equals = text.find('='); equals != std::string_view::npos) {
+      out.name = text.substr(0, equals);
+      out.token = text.substr(equals + 1);
+      out.type = "pure-token";
       return;
     }
     const std::size_t colon = text.rfind(':');

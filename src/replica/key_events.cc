@@ -66,10 +66,20 @@ struct Named {
   std::string_view command;
   Deed deed;
   bool stores = false;  // what it replaces with nothing is only deleted
+  std::string_view gone = "del";
 };
 constexpr Named kNamed[] = {
     {"append", {"append", kStringEvents}},
     {"setrange", {"setrange", kStringEvents}},
+    {"setbit", {"setbit", kStringEvents}},
+    {"bitfield", {"setbit", kStringEvents}},
+    {"bitop", {"set", kStringEvents}, true},
+    {"pfadd", {"pfadd", kStringEvents}},
+    {"pfmerge", {"pfadd", kStringEvents}},
+    {"rename", {"rename_to", kGenericEvents}, true, "rename_from"},
+    {"renamenx", {"rename_to", kGenericEvents}, true, "rename_from"},
+    {"copy", {"copy_to", kGenericEvents}, true},
+    {"restore", {"restore", kGenericEvents}, true},
     {"incr", {"incrby", kStringEvents}},
     {"decr", {"incrby", kStringEvents}},
     {"incrby", {"incrby", kStringEvents}},
@@ -78,6 +88,9 @@ constexpr Named kNamed[] = {
     {"hincrby", {"hincrby", kHashEvents}},
     {"hincrbyfloat", {"hincrbyfloat", kHashEvents}},
     {"spop", {"spop", kSetEvents}},
+    {"sinterstore", {"sinterstore", kSetEvents}, true},
+    {"sunionstore", {"sunionstore", kSetEvents}, true},
+    {"sdiffstore", {"sdiffstore", kSetEvents}, true},
     {"srem", {"srem", kSetEvents}},
     {"hdel", {"hdel", kHashEvents}},
     {"zincrby", {"zincr", kSortedSetEvents}},
@@ -91,6 +104,10 @@ constexpr Named kNamed[] = {
     {"zunionstore", {"zunionstore", kSortedSetEvents}, true},
     {"zinterstore", {"zinterstore", kSortedSetEvents}, true},
     {"zdiffstore", {"zdiffstore", kSortedSetEvents}, true},
+    {"geosearchstore", {"geosearchstore", kSortedSetEvents}, true},
+    {"georadius", {"georadiusstore", kSortedSetEvents}, true},
+    {"georadiusbymember", {"georadiusstore", kSortedSetEvents}, true},
+    {"sort", {"sortstore", kListEvents}, true},
     {"lpush", {"lpush", kListEvents}},
     {"lpushx", {"lpush", kListEvents}},
     {"rpush", {"rpush", kListEvents}},
@@ -241,7 +258,9 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
     const bool gone = change.was && !is;
     constexpr std::uint32_t kOfExpiry = kExpire | kPersist;
     if (named != std::end(kNamed)) {
-      const bool done = (change.done & ~kOfExpiry) != 0 || gone;
+      // What is stored anew is news, though it be what was there.
+      const bool anew = named->stores && change.full;
+      const bool done = (change.done & ~kOfExpiry) != 0 || gone || anew;
       if (done && (is || !named->stores)) tell(named->deed.kind, named->deed.name);
     } else if (!gone || change.done != 0) {
       for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
@@ -253,7 +272,7 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
         if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
       }
     }
-    if (gone) tell(kGenericEvents, "del");
+    if (gone) tell(kGenericEvents, named != std::end(kNamed) ? named->gone : "del");
   }
 }
 

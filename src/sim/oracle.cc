@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "lattice/types/hyper_log_log.h"
 #include "lattice/types/position.h"
 #include "lattice/types/stream_field.h"
 
@@ -211,6 +212,18 @@ std::string show(const Leaf& leaf) {
                      leaf.first == LeafKind::kItem    ? position_text(leaf.second)
                      : leaf.first == LeafKind::kEntry ? stream_field_text(leaf.second)
                                                       : leaf.second);
+}
+
+// Whether what is shown of concurrent values that are all HyperLogLogs is their union.
+bool shows_union(const std::vector<ExpectedValue>& values, const ScalarView& scalar) {
+  if (values.size() < 2) return true;
+  HyperLogLogRegisters expected{};
+  for (const ExpectedValue& one : values) {
+    if (!is_hyper_log_log(one.value) || !raise_registers(one.value, expected)) return true;
+  }
+  std::string scratch;
+  HyperLogLogRegisters shown{};
+  return raise_registers(scalar.value(scratch), shown) && shown == expected;
 }
 
 // Whether the index of a sorted set or list, if it has one, is what one made of its members would
@@ -477,6 +490,8 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           if (winner != expected.end() && scalar.winner()->dot != winner->dot) {
             return wrong(name + " shows a value that was not written last");
           }
+          if (!shows_union(expected, scalar))
+            return wrong(name + " does not show all that was added");
           if (leaf.first == LeafKind::kScore) {
             const double base = winner == expected.end() ? 0 : score_in(winner->value);
             if (score_of(scalar) != base + sums[leaf]) {

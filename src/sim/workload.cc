@@ -24,7 +24,7 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
-  switch (random_.below(16)) {
+  switch (random_.below(17)) {
     case 0:
     case 1:
       return string(wall_ms);
@@ -47,6 +47,8 @@ Operation Workload::next(std::int64_t wall_ms) {
     case 13:
     case 14:
       return stream();
+    case 15:
+      return hyper_log_log();
     default:
       return generic(wall_ms);
   }
@@ -66,7 +68,11 @@ Operation Workload::string(std::int64_t wall_ms) {
                 {}};
     }
   }
-  switch (random_.below(11)) {
+  switch (random_.below(13)) {
+    case 11:
+      return {{"SETBIT", k, small(200), small(2)}, {}};
+    case 12:
+      return {{"BITOP", "OR", k, key("str"), key("str")}, {}};
     case 0:
     case 1:
     case 2:
@@ -87,6 +93,23 @@ Operation Workload::string(std::int64_t wall_ms) {
       return {{"GETSET", k, value()}, {}};
     default:
       return {{"GET", k}, {}};
+  }
+}
+
+// Few keys, and seldom removed, so that they meet.
+Operation Workload::hyper_log_log() {
+  const auto hll = [this] { return "hll" + small(2); };
+  const std::string k = hll();
+  switch (random_.below(12)) {
+    case 0:
+      return {{"PFMERGE", k, hll(), hll()}, {}};
+    case 1:
+      return {{"PFCOUNT", k, hll()}, {}};
+    case 2:
+      if (random_.chance(0.2)) return {{"DEL", k}, {}};
+      return {{"STRLEN", k}, {}};
+    default:
+      return {{"PFADD", k, small(5000), small(5000)}, {}};
   }
 }
 
@@ -178,7 +201,11 @@ Operation Workload::set() {
         return {{"SMISMEMBER", k, one_of_large(), one_of_large()}, {}};
     }
   }
-  switch (random_.below(8)) {
+  switch (random_.below(10)) {
+    case 8:
+      return {{"SMOVE", k, key("set"), small(20)}, {}};
+    case 9:
+      return {{random_.chance(0.5) ? "SUNIONSTORE" : "SDIFFSTORE", k, k, key("set")}, {}};
     case 0:
     case 1:
     case 2:
@@ -418,6 +445,11 @@ Operation Workload::generic(std::int64_t wall_ms) {
       return {{"SCAN", "0", "COUNT", "100"}, {}};
     default:
       break;
+  }
+  if (random_.chance(0.3)) {
+    const char* type = kTypes[random_.below(std::size(kTypes))];
+    if (random_.chance(0.5)) return {{"RENAME", key(type), key(type)}, {}};
+    return {{"COPY", k, key(type) + "copy", "REPLACE"}, {}};
   }
   if (random_.chance(0.5)) return {{"DEL", k, key("set")}, {}};
   return {{"EXISTS", k, key("map")}, {}};
