@@ -192,18 +192,18 @@ void xpending_command(Context& context, Args args) {
   StreamId first;
   StreamId last;
   if (!summary) {
+    // Like Redis, with room for one word too many.
+    if (args.size() < 6 || args.size() > 9) return context.reply.error(kSyntaxError);
     Args words = args.subspan(3);
-    if (args.size() >= 5 && equals_ignore_case(words[0], "idle")) {
+    if (equals_ignore_case(words[0], "idle")) {
       if (!read_integer(context, words[1], idle_ms)) return;
-      // An end of the range and a count have to follow.
       if (words.size() < 5) return context.reply.error(kSyntaxError);
       words = words.subspan(2);
     }
-    if (words.size() < 3 || words.size() > 4) return context.reply.error(kSyntaxError);
     if (!read_integer(context, words[2], count)) return;
     if (!read_range_end(context, words[0], true, first)) return;
     if (!read_range_end(context, words[1], false, last)) return;
-    if (words.size() == 4) consumer = words[3];
+    if (words.size() > 3) consumer = words[3];
   }
   const auto stream = find_stream(context, args[1]);
   if (!stream) return;
