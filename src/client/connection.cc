@@ -420,7 +420,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   }
   rejected = false;
   const bool exec = command->name == "exec";
-  if (((command->flags & kDenyOom) != 0 || (exec && transaction_.may_grow())) &&
+  if (((command->flags & kDenyOom) != 0 || command->script || (exec && transaction_.may_grow())) &&
       thread_.must_wait_for_store()) {
     thread_.wait_for_store(weak_from_this());
     return Block::kMemory;
@@ -532,7 +532,7 @@ void Connection::count_level(const RequestOptions* options) {
 
 bool Connection::is_fresh(const Command& command, Args args, const RequestOptions& options) const {
   if (options.level.kind != cluster::Level::Kind::kBounded || options.session ||
-      !options.once.empty() || command.scope != Scope::kKeys || (command.flags & kWrite) != 0 ||
+      !options.once.empty() || command.scope != Scope::kKeys || may_write(command) ||
       thread_.shard().any_cold() || thread_.lease().lent()) {
     return false;
   }
@@ -555,7 +555,7 @@ bool Connection::execute_in_session(const Command& command, Args args,
   if (options.in_session && !shard.has_seen(reach_->of(partitions))) return false;
   replies_.hold_until(
       shard.execute(command, args, session_.resp3, replies_.tail(), {}, {}, lookup));
-  reach_->note(shard.reach_of(partitions, false), (command.flags & kWrite) != 0);
+  reach_->note(shard.reach_of(partitions, false), may_write(command));
   return true;
 }
 
@@ -564,7 +564,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   const Route route = thread_.router().route(command, args);
   std::unique_ptr<RequestOptions> wanted;
   const bool strong = route.where == Route::Where::kStrong;
-  const bool writes = (command.flags & kWrite) != 0;
+  const bool writes = may_write(command);
   if ((strong || options != nullptr || session_.has_levels() || thread_.any_levels() || reach_) &&
       (command.scope == Scope::kAll || !command.keys.none())) {
     wanted = options_of(writes, strong, options, keyspace_level(command, args, writes));

@@ -112,6 +112,18 @@ Result<> ShardThread::recover() {
     publisher_.note(event);
   };
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
+  options.scripts = &node_.scripts;
+  options.publish = [this](std::string_view channel, std::string_view message, bool sharded) {
+    const SubscriptionKind kind =
+        sharded ? SubscriptionKind::kShardChannel : SubscriptionKind::kChannel;
+    script_messages_.push_back({kind, std::string(channel), std::string(message)});
+    return static_cast<std::int64_t>(node_.subscriptions.count(kind, channel));
+  };
+  options.script_log = [this](int level, std::string_view text) {
+    constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::debug,
+                                                     spdlog::level::info, spdlog::level::warn};
+    spdlog::log(kLevels[level], "shard {}: script: {}", id_, text);
+  };
   shard_ = std::make_unique<Shard>(std::move(options), clock_, random_, *disk_, *store_, peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
@@ -213,6 +225,9 @@ void ShardThread::flush() {
     Release release = std::move(held_.front().release);
     held_.pop_front();
     release(released ? std::nullopt : release_error_);
+  }
+  for (const ScriptMessage& sent : std::exchange(script_messages_, {})) {
+    publisher_.publish({sent.kind, sent.channel, sent.message});
   }
   publisher_.flush();
   peers_.flush();

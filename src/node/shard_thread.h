@@ -257,6 +257,13 @@ class ShardThread {
   ReleaseError release_error_;
   std::vector<std::vector<ThreadTask>> outboxes_;  // by thread
   std::vector<Task> when_replayed_;
+  // What scripts have published in this turn: their replies come first.
+  struct ScriptMessage {
+    SubscriptionKind kind;
+    std::string channel;
+    std::string message;
+  };
+  std::vector<ScriptMessage> script_messages_;
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;
   std::unordered_map<kafka::Connection*, std::shared_ptr<kafka::Connection>> kafka_clients_;

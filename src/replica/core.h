@@ -113,6 +113,9 @@ class ShardCore {
   Clock& clock;
   Random& random;
   const ReplicaId self;
+  // Of this shard and its groups.
+  const std::unique_ptr<ScriptCache> own_scripts;  // null: options.scripts is used
+  Interpreter scripts;
   Log log;
   LogIndex index;
   std::shared_ptr<const cluster::KeyspaceTable> keyspaces =

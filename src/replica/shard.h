@@ -36,6 +36,7 @@
 #include "replica/key_events.h"
 #include "replica/peer_message.h"
 #include "replica/strong.h"
+#include "script/interpreter.h"
 #include "store/row_store.h"
 
 namespace even {
@@ -116,6 +117,11 @@ struct ShardOptions {
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
   // For the metadata group if it has none: what session tokens are sealed with. Empty: none.
   std::string session_key;
+  // The scripts that the node knows, and what they publish and log. No cache: the shard has its own.
+  ScriptCache* scripts = nullptr;
+  std::function<std::int64_t(std::string_view channel, std::string_view message, bool sharded)>
+      publish;
+  std::function<void(int level, std::string_view text)> script_log;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
 };
@@ -245,6 +251,8 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
                       const Lookup* lookup = nullptr, bool* too_long = nullptr);
+
+  Interpreter& scripts();
 
   // Of a command that replies with all of a collection or string: whether execute() would keep
   // others waiting for long, and list() is to be used.
