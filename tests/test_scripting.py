@@ -1,7 +1,6 @@
 """Scripts: EVAL and its like, from clients, on one node and on three."""
 
 import threading
-import time
 
 import pytest
 import redis
@@ -149,7 +148,7 @@ def test_a_script_in_a_strong_keyspace_is_one_entry_at_all_members(cluster):
         pipe.evalsha(sha, 2, "s:{1}id", "s:{1}set")
         pipe.evalsha("0" * 40, 1, "s:{1}id")
         replies = pipe.execute(raise_on_error=False)
-    assert replies[:2] == ["32", 33] and "NOSCRIPT" in repr(replies[2])
+    assert replies[:2] == ["32", 33] and isinstance(replies[2], redis.exceptions.NoScriptError)
     jobs = [[client.execute_command("EVEN.WITH", "ONE", "HGETALL", f"s:{{1}}:job{i}") for i in range(2, 34)]
             for client in clients]
     until("all members have applied it all", lambda: all(
@@ -172,3 +171,64 @@ def test_a_runaway_script_in_a_strong_keyspace_ends_by_itself(cluster):
     error = sha_error(client, "EVAL", "redis.call('SET', KEYS[1], 1) while true do pcall(error) end", 1, "s:runs")
     assert "more instructions" in error or "UNCERTAIN" in error
     until("it is served again", lambda: client.get("s:runs") == "1")
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_a_script_that_runs_away_is_killed_and_others_are_told(make_cluster, shards):
+    node = make_cluster(nodes=1, replicas=1, options={"node.shards": shards}).nodes[0]
+    others = [node.client() for _ in range(4)]
+    for client in others:
+        client.ping()
+        client.config_set("busy-reply-threshold", 50)
+    assert others[0].config_get("lua-time-limit") == {"lua-time-limit": "50"}
+    with pytest.raises(redis.ResponseError, match="NOTBUSY"):
+        others[0].script_kill()
+    outcome = []
+
+    def run():
+        try:
+            outcome.append(node.client(socket_timeout=None).eval("while true do pcall(error) end", 1, "k"))
+        except redis.ResponseError as error:
+            outcome.append(str(error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def is_busy(client):
+        try:
+            client.get("k")
+        except redis.ResponseError as error:
+            return "busy running a script" in str(error)
+        return False
+
+    for client in others:
+        until("it is told", lambda client=client: is_busy(client))
+    assert node.client().script_kill()  # of a client that has just come
+    thread.join(20)
+    assert len(outcome) == 1 and "Script killed by user" in outcome[0]
+    assert all(client.get("k") is None for client in others)
+
+
+def test_a_script_that_has_written_is_not_killed(make_cluster):
+    node = make_cluster(nodes=1, replicas=1, options={"node.shards": 1}).nodes[0]
+    client, other = node.client(socket_timeout=None), node.client()
+    other.config_set("busy-reply-threshold", 10)
+    script = """
+        redis.call('SET', KEYS[1], 1)
+        for i = 1, ARGV[1] do pcall(error) end
+        return redis.call('INCR', KEYS[1])
+    """
+    outcome = []
+    thread = threading.Thread(target=lambda: outcome.append(client.eval(script, 1, "k", 20_000_000)))
+    thread.start()
+
+    def refused():
+        try:
+            other.script_kill()
+        except redis.ResponseError as error:
+            return "UNKILLABLE" in str(error)
+        return False
+
+    until("it is refused", refused)
+    thread.join(60)
+    assert outcome == [2] and other.get("k") == "2"

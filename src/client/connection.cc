@@ -299,6 +299,7 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
   timer.start(thread_.clock().monotonic_us());
   std::size_t first = 0;  // the timer's first lap
   std::size_t used = 0;
+  in_batch_ = true;
   for (std::size_t i = 0; i < batch.size() && !closing_ && !closed_; ++i) {
     block_ = blocked();
     if (block_ != Block::kNone) break;
@@ -317,6 +318,7 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
     used += batch.bytes(i);
   }
   log_slow(batch, first);
+  in_batch_ = false;
   return used;
 }
 
@@ -595,6 +597,12 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
       if (const auto self = weak.lock()) self->unblock(Block::kShard);
     });
     return Block::kShard;
+  }
+  if (here && thread_.lease().lent() &&
+      thread_.node().scripts.any_busy(thread_.clock().monotonic_us())) {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    replies_.tail() += kBusyReply;
+    return Block::kNone;
   }
   if (here && thread_.lease().lent()) {
     thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });

@@ -2,6 +2,7 @@
 #include "client/connection_commands.h"
 #include "engine/text.h"
 #include "node/shard_thread.h"
+#include "script/interpreter.h"
 
 namespace even {
 namespace {

@@ -90,7 +90,8 @@ std::vector<std::string_view> categories(const Entry& entry) {
   const std::uint32_t flags = entry.flags();
   std::vector<std::string_view> has = words(entry.acl());
   if (flags & kWrite) has.push_back("@write");
-  if (flags & kReadonly) has.push_back("@read");
+  // As in Redis, a script only has its own category.
+  if ((flags & kReadonly) && !entry.command.script) has.push_back("@read");
   if (flags & kPubsub) has.push_back("@pubsub");
   if (flags & kBlocking) has.push_back("@blocking");
   has.push_back(flags & kFast ? "@fast" : "@slow");

@@ -13,6 +13,7 @@
 #include "node/shard_thread.h"
 #include "node/strong_lane.h"
 #include "resp/resp_merge.h"
+#include "script/interpreter.h"
 
 namespace even {
 

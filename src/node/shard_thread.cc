@@ -119,6 +119,7 @@ Result<> ShardThread::recover() {
     script_messages_.push_back({kind, std::string(channel), std::string(message)});
     return static_cast<std::int64_t>(node_.subscriptions.count(kind, channel));
   };
+  options.while_script_runs = [this] { serve_while_busy(); };
   options.script_log = [this](int level, std::string_view text) {
     constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::debug,
                                                      spdlog::level::info, spdlog::level::warn};
@@ -462,6 +463,32 @@ void ShardThread::log_slow(const Command& command, Args args, const ClientLabel&
   node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
 }
 
+void ShardThread::offer_client(int socket) {
+  {
+    const std::lock_guard lock(offered_mutex_);
+    offered_.push_back(socket);
+  }
+  post([this] { adopt_offered(); });
+}
+
+void ShardThread::adopt_offered() {
+  std::vector<int> offered;
+  {
+    const std::lock_guard lock(offered_mutex_);
+    offered.swap(offered_);
+  }
+  for (const int socket : offered) adopt_client(socket);
+}
+
+// In the middle of a turn, and of whatever it is in the middle of: so nothing but connections that
+// are in the middle of nothing is touched.
+void ShardThread::serve_while_busy() {
+  busy_ = true;
+  adopt_offered();
+  poller_.poll([] { return false; });
+  busy_ = false;
+}
+
 void ShardThread::adopt_client(int socket) {
   const std::uint64_t id = node_.next_client_id++;
   error_code error;
@@ -495,6 +522,7 @@ void ShardThread::on_client_ready(std::uint64_t id, Readiness what) {
   const auto found = clients_.find(id);
   if (found == clients_.end()) return;  // closed since it was reported
   const std::shared_ptr<Connection> client = found->second;
+  if (busy_) return client->serve_while_busy();
   client->on_ready(what);
 }
 

@@ -15,6 +15,7 @@
 #include "replica/log_index.h"
 #include "replica/partition.h"
 #include "replica/shard.h"
+#include "script/interpreter.h"
 
 namespace even {
 

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
+#include "script/host.h"
 #include "topic/record_batch.h"
 
 namespace even {
@@ -670,6 +671,7 @@ class Group::GroupScript final : public ScriptHost {
     return 0;
   }
   std::int64_t now_ms() const override { return now_ms_; }
+  std::uint32_t seed() override { return static_cast<std::uint32_t>(random_.next()); }
   std::int64_t monotonic_us() const override { return group_.core_.clock.monotonic_us(); }
   void log(int level, std::string_view text) override {
     const auto& log = group_.core_.options.script_log;

@@ -16,6 +16,7 @@
 #include "replica/quorum.h"
 #include "replica/recovery.h"
 #include "replica/replication.h"
+#include "script/host.h"
 
 namespace even {
 namespace {
@@ -164,7 +165,12 @@ class ShardScript final : public ScriptHost {
     return options.publish ? options.publish(channel, message, sharded) : 0;
   }
   std::int64_t now_ms() const override { return reach_.now_ms(); }
+  std::uint32_t seed() override { return static_cast<std::uint32_t>(reach_.own().random.next()); }
   std::int64_t monotonic_us() const override { return reach_.own().clock.monotonic_us(); }
+  void while_busy() override {
+    const auto& options = reach_.own().options;
+    if (options.while_script_runs) options.while_script_runs();
+  }
   void log(int level, std::string_view text) override {
     const auto& options = reach_.own().options;
     if (options.script_log) options.script_log(level, text);

@@ -36,10 +36,12 @@
 #include "replica/key_events.h"
 #include "replica/peer_message.h"
 #include "replica/strong.h"
-#include "script/interpreter.h"
 #include "store/row_store.h"
 
 namespace even {
+
+class Interpreter;
+class ScriptCache;
 
 // The shard that owns a partition, among so many.
 constexpr ShardId shard_of_partition(PartitionId partition, ShardId shards) {
@@ -122,6 +124,8 @@ struct ShardOptions {
   std::function<std::int64_t(std::string_view channel, std::string_view message, bool sharded)>
       publish;
   std::function<void(int level, std::string_view text)> script_log;
+  // Called now and then while a script takes longer than it should, on the executing thread.
+  std::function<void()> while_script_runs;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
 };

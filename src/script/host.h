@@ -25,7 +25,11 @@ class ScriptHost {
                                bool to_shard_channel) = 0;
   // Unix time of the execution.
   virtual std::int64_t now_ms() const = 0;
+  // Of math.random(), when a Lua state is new.
+  virtual std::uint32_t seed() = 0;
   virtual std::int64_t monotonic_us() const = 0;
+  // Called now and then while the script takes longer than it should.
+  virtual void while_busy() {}
   // `level`: of redis.log(), 0 to 3.
   virtual void log(int level, std::string_view text) = 0;
   // The script is executed by several members, each on its own: it must come to the same

@@ -4,6 +4,7 @@
 
 #include "engine/text.h"
 #include "lattice/types/scalar.h"
+#include "script/host.h"
 #include "script/lua_state.h"
 #include "script/shebang.h"
 
@@ -183,8 +184,10 @@ void Interpreter::run(const Command& command, Args args, Reply& reply, ScriptHos
   LuaState& state = own_state ? *fresh_state : *state_;
   ScriptRun run{.host = host,
                 .read_only = read_only_command || compiled->shebang.no_writes,
+                .cache = &cache_,
                 .execution = &cache_.execution(shard_),
                 .budget = own_state ? kStrongBudget : 0};
+  if (!state.seeded()) state.seed(host.seed());
   if (!own_state) lua_rawgeti(state.lua(), LUA_REGISTRYINDEX, compiled->function);
   const int status = state.call(run, call.keys, call.arguments, reply);
   compiled->script->note_execution(run.left);

@@ -13,12 +13,12 @@
 
 #include "base/result.h"
 #include "engine/command.h"
-#include "script/host.h"
 #include "script/script_cache.h"
 
 namespace even {
 
 class LuaState;
+class ScriptHost;
 
 class Interpreter {
  public:

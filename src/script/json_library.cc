@@ -189,6 +189,7 @@ int encode(lua_State* lua) {
   luaL_argcheck(lua, lua_gettop(lua) == 1, 1, "expected 1 argument");
   JsonEncoder encoder(lua);
   encoder.append(0);
+  charge(lua, encoder.text().size());
   lua_pushlstring(lua, encoder.text().data(), encoder.text().size());
   return 1;
 }
@@ -455,6 +456,7 @@ int decode(lua_State* lua) {
   if (size >= 2 && (text[0] == '\0' || text[1] == '\0')) {
     return luaL_error(lua, "JSON parser does not support UTF-16 or UTF-32");
   }
+  charge(lua, size);
   JsonDecoder(lua, {text, size}).decode();
   return 1;
 }

@@ -11,6 +11,9 @@ namespace {
 // the clock.
 constexpr int kHookInterval = 1000;
 constexpr std::uint64_t kClockInterval = 100'000;
+constexpr std::int64_t kServeIntervalUs = 10'000;
+// Memory of this size is counted as instructions, too.
+constexpr std::size_t kLargeBytes = 4096;
 
 void look(lua_State* lua, lua_Debug*) {
   ScriptRun* run = LuaState::of(lua).run;
@@ -23,15 +26,24 @@ void look(lua_State* lua, lua_Debug*) {
         "strong keyspace may";
     end_execution(lua, *run);
   }
-  if (run->execution == nullptr || run->instructions % kClockInterval != 0) return;
+  if (run->execution == nullptr || run->instructions - run->looked_at < kClockInterval) return;
+  run->looked_at = run->instructions;
   ScriptCache::Execution& seen = *run->execution;
   if (run->began_us == 0) {
     run->began_us = run->host.monotonic_us();
     seen.wrote.store(run->wrote);
     seen.strong.store(run->host.same_everywhere());
     seen.began_us.store(run->began_us);
-  } else if (seen.kill_begun.load(std::memory_order_relaxed) == run->began_us && !run->wrote &&
-             !run->host.same_everywhere()) {
+    return;
+  }
+  const std::int64_t now_us = run->host.monotonic_us();
+  if (now_us - run->began_us >= 1000 * run->cache->busy_ms.load(std::memory_order_relaxed) &&
+      now_us - run->served_us >= kServeIntervalUs) {
+    run->served_us = now_us;
+    run->host.while_busy();
+  }
+  if (seen.kill_begun.load(std::memory_order_relaxed) == run->began_us && !run->wrote &&
+      !run->host.same_everywhere()) {
     run->end = "ERR Script killed by user with SCRIPT KILL...";
     end_execution(lua, *run);
   }
@@ -93,6 +105,7 @@ void* LuaState::allocate(void* self, void* block, std::size_t before, std::size_
   if (state.limited_ && size > before && state.bytes_ + (size - before) > state.most_bytes_) {
     return nullptr;
   }
+  if (size >= kLargeBytes && state.run != nullptr) state.run->instructions += size / 16;
   void* out = std::realloc(block, size);
   if (out != nullptr) state.bytes_ += size - before;
   return out;
@@ -152,7 +165,6 @@ int call_and_reply(lua_State* lua) {
 }  // namespace
 
 int LuaState::call(ScriptRun& current, Args keys, Args arguments, Reply& out) {
-  seed(0);
   json = {};
   run = &current;
   const Call what{keys, arguments, out, current};
@@ -182,6 +194,10 @@ int LuaState::call(ScriptRun& current, Args keys, Args arguments, Reply& out) {
 std::uint32_t LuaState::random() {
   random_ = (random_ * 0x5deece66dull + 0xb) & ((std::uint64_t{1} << 48) - 1);
   return static_cast<std::uint32_t>(random_ >> 17);
+}
+
+void charge(lua_State* lua, std::uint64_t instructions) {
+  if (ScriptRun* run = LuaState::of(lua).run) run->instructions += instructions;
 }
 
 void push_error(lua_State* lua, std::string_view message) {

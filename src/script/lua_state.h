@@ -25,14 +25,18 @@ namespace even {
 struct ScriptRun {
   ScriptHost& host;
   bool read_only = false;
-  ScriptCache::Execution* execution = nullptr;  // where others see it once it takes long; or null
+  ScriptCache* cache = nullptr;                 // with how long is too long; or null, as is:
+  ScriptCache::Execution* execution = nullptr;  // where others see it once it takes long
   std::uint64_t budget = 0;                     // of instructions; 0: without
 
   bool resp3 = false;  // what redis.setresp() has chosen
   bool wrote = false;
   bool left = false;  // it has touched a key that does not lie with those it was given
+  // Executed, and what takes as long as so many.
   std::uint64_t instructions = 0;
-  std::int64_t began_us = 0;  // 0: it has not taken long
+  std::uint64_t looked_at = 0;  // of these: when the clock was looked at last
+  std::int64_t began_us = 0;    // 0: it has not taken long
+  std::int64_t served_us = 0;   // when others were last served meanwhile
   // Why it is being ended; once it is set, no pcall() of the script keeps it from ending.
   std::string end;
   std::exception_ptr thrown;  // by the host
@@ -75,8 +79,9 @@ class LuaState {
   // not fail.
   void limit_memory(bool limited) { limited_ = limited; }
 
-  // Of math.random(): the same numbers for each execution, as in Redis.
+  // Of math.random(): numbers as those of Redis.
   void seed(std::uint32_t seed) { random_ = (std::uint64_t{seed} << 16) | 0x330e; }
+  bool seeded() const { return random_ != 0; }
   std::uint32_t random();
 
   ScriptRun* run = nullptr;
@@ -114,6 +119,8 @@ void open_json_library(lua_State* lua);
 void open_messagepack_library(lua_State* lua);
 void open_struct_library(lua_State* lua);
 
+// What a library does takes as long as so many instructions.
+void charge(lua_State* lua, std::uint64_t instructions);
 // Leaves {err = ...} on the stack, of an error's text with its code.
 void push_error(lua_State* lua, std::string_view message);
 // Ends the execution as run->end or run->thrown say.

@@ -270,6 +270,7 @@ int pack_values(lua_State* lua) {
 int unpack_values(lua_State* lua, lua_Integer limit, lua_Integer offset) {
   std::size_t size = 0;
   const char* bytes = luaL_checklstring(lua, 1, &size);
+  charge(lua, size);
   const auto length = static_cast<lua_Integer>(size);
   const bool all = limit == 0 && offset == 0;
   if (offset < 0 || limit < 0) {

@@ -10,7 +10,8 @@
 namespace even {
 namespace {
 
-constexpr double kWhole = 1e17;  // whole numbers below it are written as such
+constexpr std::uint64_t kCallCost = 100;  // of a command, in instructions
+constexpr double kWhole = 1e17;           // whole numbers below it are written as such
 
 [[noreturn]] void raise(lua_State* lua, std::string_view message) {
   push_error(lua, std::string("ERR ").append(message));
@@ -92,6 +93,7 @@ bool execute_without_keys(const Command& command, Args words, ScriptRun& run, Re
 // Pushes the reply. Errors come back as text, unless the command has replied them.
 std::string_view execute(lua_State* lua, LuaState& state) {
   ScriptRun& run = *state.run;
+  run.instructions += kCallCost;
   if (!run.end.empty()) end_execution(lua, run);
   if (const std::string_view error = take_words(lua, state); !error.empty()) return error;
   const Args words = state.words;

@@ -18,6 +18,8 @@ namespace {
 // The key in the registry of a table from each protecting table to the real one.
 const char kProtected = 0;
 constexpr std::size_t kMostRepeated = 256u << 20;
+// Of an error that is raised and caught, in instructions; and of a coroutine that is begun.
+constexpr std::uint64_t kThrownCost = 1000;
 
 void push_registered(lua_State* lua, const char& key) {
   lua_pushlightuserdata(lua, const_cast<char*>(&key));
@@ -66,6 +68,7 @@ int protected_call(lua_State* lua) {
   const int arguments = lua_gettop(lua) - 1;
   const int status = lua_pcall(lua, arguments, LUA_MULTRET, 0);
   if (status != 0) {
+    charge(lua, kThrownCost);
     // Of an exception that is none of Lua's there is no value.
     if (lua_gettop(lua) == 0) lua_pushliteral(lua, "execution failure");
     if (lua_istable(lua, -1)) {
@@ -83,8 +86,12 @@ int protected_call(lua_State* lua) {
 int collect_garbage(lua_State* lua) {
   static const char* const kOptions[] = {"stop", "restart",  "collect",    "count",
                                          "step", "setpause", "setstepmul", nullptr};
-  luaL_checkoption(lua, 1, "collect", kOptions);
-  lua_pushinteger(lua, 0);
+  constexpr int kStep = 4;
+  if (luaL_checkoption(lua, 1, "collect", kOptions) == kStep) {
+    lua_pushboolean(lua, 0);
+  } else {
+    lua_pushinteger(lua, 0);
+  }
   return 1;
 }
 
@@ -221,12 +228,21 @@ int seed_random(lua_State* lua) {
 }
 
 // A coroutine counts its own instructions, fewer than the hook's interval of which nobody would
-// see: so its creation counts as that many. Upvalue 1: Lua's function.
-int create_coroutine(lua_State* lua) {
-  if (ScriptRun* run = LuaState::of(lua).run) {
-    run->instructions += 1000;
-    if (!run->end.empty()) end_execution(lua, *run);
-  }
+// see: so its creation counts as that many; as does what may catch errors. Upvalue 1: Lua's
+// function.
+int call_dearly(lua_State* lua) {
+  charge(lua, kThrownCost);
+  lua_pushvalue(lua, lua_upvalueindex(1));
+  lua_insert(lua, 1);
+  lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+  return lua_gettop(lua);
+}
+
+// A function that goes through a string. Upvalue 1: Lua's function.
+int search_string(lua_State* lua) {
+  std::size_t size = 0;
+  luaL_checklstring(lua, 1, &size);
+  charge(lua, size / 16);
   lua_pushvalue(lua, lua_upvalueindex(1));
   lua_insert(lua, 1);
   lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
@@ -302,8 +318,10 @@ void open_base_libraries(lua_State* lua) {
   for (const char* name : {"insert", "remove", "sort", "setn"}) {
     wrap(lua, "table", name, change_table);
   }
-  wrap(lua, "coroutine", "create", create_coroutine);
-  wrap(lua, "coroutine", "wrap", create_coroutine);
+  for (const char* name : {"find", "match", "gsub"}) wrap(lua, "string", name, search_string);
+  wrap(lua, "_G", "xpcall", call_dearly);
+  wrap(lua, "coroutine", "create", call_dearly);
+  wrap(lua, "coroutine", "wrap", call_dearly);
 }
 
 void protect_globals(lua_State* lua) {

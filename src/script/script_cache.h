@@ -73,6 +73,12 @@ class ScriptCache {
     const std::int64_t began = executions_[shard].began_us.load(std::memory_order_relaxed);
     return began != 0 && now_us - began >= 1000 * busy_ms.load(std::memory_order_relaxed);
   }
+  bool any_busy(std::int64_t now_us) const {
+    for (ShardId shard = 0; shard < shards_; ++shard) {
+      if (is_busy(shard, now_us)) return true;
+    }
+    return false;
+  }
   // Ends those that execute. The reply's text: "OK", or an error.
   std::string kill();
 
