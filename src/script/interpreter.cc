@@ -111,6 +111,8 @@ const Interpreter::Compiled* Interpreter::find(bool by_sha, std::string_view wor
 }
 
 Result<const Interpreter::Compiled*> Interpreter::compile(ScriptPointer script) {
+  // It may have been asked for in another way: by its SHA-1 in upper case.
+  if (const Compiled* known = find(false, script->text)) return known;
   Result<Shebang> shebang = read_shebang(script->text);
   if (!shebang) return std::unexpected(shebang.error());
   if (!state_) state_ = std::make_unique<LuaState>(kMostBytes);

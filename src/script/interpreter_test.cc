@@ -129,6 +129,10 @@ TEST_F(InterpreterTest, FindsScriptsBySha1UntilTheyAreFlushed) {
   const auto sha = interpreter.load("return 7");
   ASSERT_TRUE(sha.has_value());
   EXPECT_EQ(run({"evalsha", *sha, "0"}), ":7\r\n");
+  std::string upper = *sha;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(run({"evalsha", upper, "0"}), ":7\r\n");
+  EXPECT_EQ(run({"evalsha", *sha, "0"}), ":7\r\n");
   Interpreter other(cache, 0);
   std::string out;
   Reply reply(out, false);
@@ -169,6 +173,9 @@ TEST_F(InterpreterTest, LetsNoScriptWriteThatIsReadOnly) {
   EXPECT_EQ(run({"eval_ro", "#!lua\nreturn 1", "0"}),
             "-ERR Can not execute a script with write flag using *_ro command.\r\n");
   EXPECT_EQ(eval("#!lua flags=foo\nreturn 1"), "-ERR Unexpected flag in script shebang: foo\r\n");
+  EXPECT_THAT(run({"eval_ro", "return redis.call('PUBLISH', 'c', 'm')", "0"}),
+              StartsWith("-ERR Write commands are not allowed from read-only scripts."));
+  EXPECT_EQ(host.published, "");
   EXPECT_EQ(keyspace.live_keys(), 0u);
 }
 

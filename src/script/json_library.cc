@@ -289,6 +289,7 @@ class JsonDecoder {
   // What strtod() takes for a number and JSON does not.
   bool is_invalid_number() const {
     const char* p = at_;
+    if (byte(p) == '+') return true;
     if (byte(p) == '-') ++p;
     if (byte(p) == '0') {
       const char c = byte(p + 1);

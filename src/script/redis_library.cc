@@ -111,7 +111,8 @@ std::string_view execute(lua_State* lua, LuaState& state) {
   constexpr std::string_view kNotAllowed = "ERR This Redis command is not allowed from script";
   if ((flags & kNoScript) != 0 || command->scope == Scope::kInner) return kNotAllowed;
   const bool writes = may_write(*command);
-  if (writes && run.read_only) {
+  const bool publishes = command->name == "publish" || command->name == "spublish";
+  if ((writes || publishes) && run.read_only) {
     return "ERR Write commands are not allowed from read-only scripts.";
   }
   state.reply.clear();
@@ -195,15 +196,15 @@ int log(lua_State* lua) {
   const int count = lua_gettop(lua);
   if (count < 2) raise(lua, "redis.log() requires two arguments or more.");
   if (lua_isnumber(lua, 1) == 0) raise(lua, "First argument must be a number (log level).");
-  const auto level = static_cast<int>(lua_tonumber(lua, 1));
-  if (level < 0 || level > 3) raise(lua, "Invalid debug level.");
+  const lua_Number level = std::trunc(lua_tonumber(lua, 1));
+  if (!(level >= 0 && level <= 3)) raise(lua, "Invalid debug level.");
   std::string text;
   for (int i = 2; i <= count; ++i) {
     if (lua_isstring(lua, i) == 0) continue;
     if (i > 2) text += ' ';
     text.append(text_of(lua, i));
   }
-  LuaState::of(lua).run->host.log(level, text);
+  LuaState::of(lua).run->host.log(static_cast<int>(level), text);
   return 0;
 }
 
