@@ -27,7 +27,10 @@ void Connection::serve_while_busy() {
   if (!free) return;
   char bytes[kBusyChunk];
   const ssize_t count = ::recv(plain_, bytes, sizeof bytes, MSG_DONTWAIT);
-  if (count <= 0) return;  // seen to later
+  if (count <= 0) {
+    flush(thread_.released(), {});
+    return;
+  }
   thread_.traffic().input_bytes += static_cast<std::size_t>(count);
   input_.append(bytes, static_cast<std::size_t>(count));
   RequestBatch& batch = thread_.busy_batch();

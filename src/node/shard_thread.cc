@@ -486,6 +486,9 @@ void ShardThread::serve_while_busy() {
   busy_ = true;
   adopt_offered();
   poller_.poll([] { return false; });
+  // What has been answered earlier in this turn leaves, too.
+  const std::vector<std::shared_ptr<Connection>> answered = dirty_;
+  for (const std::shared_ptr<Connection>& client : answered) client->serve_while_busy();
   busy_ = false;
 }
 
