@@ -16,6 +16,7 @@
   X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")     \
   X(kScoreWithoutIncrements, "what increments add to the score of a member is not counted")        \
   X(kScoreOfOlder, "of concurrent scores the one that was written first is shown")                 \
+  X(kHyperLogLogOfWinner, "of concurrent HyperLogLogs the one that was written last is shown")     \
   X(kIndexKeepsScore, "the index of a sorted set keeps the score that a member had")               \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")              \
   X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along")  \
@@ -101,7 +102,9 @@
   X(kSessionForgetsReads, "a session does not note what its reads have shown")                     \
   X(kSessionForgetsWrites, "a session does not note what it has written")                          \
   X(kFreshWhenAnswered, "what is fresh counts from when others have answered, not been asked")     \
-  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")
+  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")            \
+  X(kIdsOfSeveralNodes, "several nodes may make the same id of a stream")                          \
+  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

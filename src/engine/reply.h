@@ -32,6 +32,7 @@ class Reply {
   void set(std::size_t length);
   void push(std::size_t length);
   void real(double value);
+  void real(std::string_view text);  // as it is written already
   void boolean(bool value);
   // Of any length; RESP2: a bulk string.
   void big_number(std::string_view digits);

@@ -12,6 +12,8 @@ namespace {
 
 // Beyond it a reply is an error: a table may hold itself many times over.
 constexpr std::size_t kMostReplyBytes = 512u << 20;
+// Each level takes some of the thread's stack.
+constexpr int kMostReplyDepth = 1000;
 
 // What the engine has written, so its form is known.
 class ReplyReader {
@@ -182,7 +184,14 @@ class ReplyWriter {
   bool has_text(const char* name) { return has(name, LUA_TSTRING); }
 
   void write_table() {
-    if (lua_checkstack(lua_, 6) == 0) return reply_.error("ERR reached lua stack limit");
+    if (depth_ == kMostReplyDepth || lua_checkstack(lua_, 6) == 0) {
+      return reply_.error("ERR reached lua stack limit");
+    }
+    ++depth_;
+    write_fields();
+    --depth_;
+  }
+  void write_fields() {
     if (has_text("err")) {
       reply_.error(text());
     } else if (has_text("ok")) {
@@ -257,6 +266,7 @@ class ReplyWriter {
   Reply& reply_;
   const bool script_resp3_;
   const std::size_t begin_;
+  int depth_ = 0;
 };
 
 }  // namespace
