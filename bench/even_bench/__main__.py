@@ -27,7 +27,7 @@ from .servers import Even, Redis
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FSYNC = ["always", "everysec", "no"]
-COMMANDS = ["set", "get", "incr", "sadd", "hset", "lpush", "lrange_100", "rpop"]
+COMMANDS = ["set", "get", "incr", "sadd", "hset", "lpush", "lrange_100", "rpop", "eval"]
 
 
 def labelled_path(text):

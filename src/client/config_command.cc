@@ -78,6 +78,16 @@ std::string set_max_memory(NodeContext& node, std::string_view text, bool apply)
   return {};
 }
 
+std::string busy_threshold(const NodeContext& node) {
+  return std::to_string(node.scripts.busy_ms.load());
+}
+
+std::string set_busy_threshold(NodeContext& node, std::string_view text, bool apply) {
+  return set_integer(text, 0, INT32_MAX, [&](std::int64_t value) {
+    if (apply) node.scripts.busy_ms = value;
+  });
+}
+
 std::string set_cache_policy(NodeContext& node, std::string_view text, bool apply) {
   const auto policy = std::ranges::find_if(
       kCachePolicyNames, [text](std::string_view name) { return equals_ignore_case(text, name); });
@@ -145,6 +155,7 @@ constexpr Parameter kParameters[] = {
      [](const NodeContext& node) {
        return fmt::format("{}", fmt::join(node.config.client.bind, " "));
      }},
+    {"busy-reply-threshold", busy_threshold, set_busy_threshold},
     {"client-output-buffer-limit", output_limits, set_output_limits},
     {"client-query-buffer-limit",
      [](const NodeContext& node) { return std::to_string(node.options.query_buffer_bytes); }},
@@ -152,6 +163,7 @@ constexpr Parameter kParameters[] = {
     {"databases", [](const NodeContext&) { return fixed("1"); }},
     {"dir", [](const NodeContext& node) { return node.config.node.data; }},
     {"loglevel", [](const NodeContext& node) { return node.config.node.log_level; }},
+    {"lua-time-limit", busy_threshold, set_busy_threshold},
     {"maxclients", [](const NodeContext& node) { return std::to_string(node.options.max_clients); },
      [](NodeContext& node, std::string_view text, bool apply) {
        return set_integer(text, 1, UINT32_MAX, [&](std::int64_t value) {

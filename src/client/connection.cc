@@ -299,6 +299,7 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
   timer.start(thread_.clock().monotonic_us());
   std::size_t first = 0;  // the timer's first lap
   std::size_t used = 0;
+  in_batch_ = true;
   for (std::size_t i = 0; i < batch.size() && !closing_ && !closed_; ++i) {
     block_ = blocked();
     if (block_ != Block::kNone) break;
@@ -317,6 +318,7 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
     used += batch.bytes(i);
   }
   log_slow(batch, first);
+  in_batch_ = false;
   return used;
 }
 
@@ -420,7 +422,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   }
   rejected = false;
   const bool exec = command->name == "exec";
-  if (((command->flags & kDenyOom) != 0 || (exec && transaction_.may_grow())) &&
+  if (((command->flags & kDenyOom) != 0 || command->script || (exec && transaction_.may_grow())) &&
       thread_.must_wait_for_store()) {
     thread_.wait_for_store(weak_from_this());
     return Block::kMemory;
@@ -532,7 +534,7 @@ void Connection::count_level(const RequestOptions* options) {
 
 bool Connection::is_fresh(const Command& command, Args args, const RequestOptions& options) const {
   if (options.level.kind != cluster::Level::Kind::kBounded || options.session ||
-      !options.once.empty() || command.scope != Scope::kKeys || (command.flags & kWrite) != 0 ||
+      !options.once.empty() || command.scope != Scope::kKeys || may_write(command) ||
       thread_.shard().any_cold() || thread_.lease().lent()) {
     return false;
   }
@@ -555,7 +557,7 @@ bool Connection::execute_in_session(const Command& command, Args args,
   if (options.in_session && !shard.has_seen(reach_->of(partitions))) return false;
   replies_.hold_until(
       shard.execute(command, args, session_.resp3, replies_.tail(), {}, {}, lookup));
-  reach_->note(shard.reach_of(partitions, false), (command.flags & kWrite) != 0);
+  reach_->note(shard.reach_of(partitions, false), may_write(command));
   return true;
 }
 
@@ -564,7 +566,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   const Route route = thread_.router().route(command, args);
   std::unique_ptr<RequestOptions> wanted;
   const bool strong = route.where == Route::Where::kStrong;
-  const bool writes = (command.flags & kWrite) != 0;
+  const bool writes = may_write(command);
   if ((strong || options != nullptr || session_.has_levels() || thread_.any_levels() || reach_) &&
       (command.scope == Scope::kAll || !command.keys.none())) {
     wanted = options_of(writes, strong, options, keyspace_level(command, args, writes));
@@ -595,6 +597,12 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
       if (const auto self = weak.lock()) self->unblock(Block::kShard);
     });
     return Block::kShard;
+  }
+  if (here && thread_.lease().lent() &&
+      thread_.node().scripts.any_busy(thread_.clock().monotonic_us())) {
+    if (replies_.has_open_slots()) return Block::kSlots;
+    replies_.tail() += kBusyReply;
+    return Block::kNone;
   }
   if (here && thread_.lease().lent()) {
     thread_.lease().when_free([self = shared_from_this()] { self->unblock(Block::kShard); });

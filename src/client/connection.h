@@ -108,6 +108,8 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // The node stops on this client's request: the end of the process is the reply.
   void wait_for_stop() { waits_for_stop_ = true; }
   bool waits_for_stop() const { return waits_for_stop_; }
+  // Something has come for it while its thread is executing a script that takes long.
+  void serve_while_busy();
 
   std::int64_t idle_us() const;
 
@@ -168,6 +170,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
                          const RequestOptions* options) const;
   // Whether a request at BOUNDED can be executed as one at ONE.
   bool is_fresh(const Command& command, Args args, const RequestOptions& options) const;
+  void execute_while_busy(const Command* command, Args args);
   void count_level(const RequestOptions* options);
   // Executes a request of a session at once, if all that it takes is here. False: not so.
   bool execute_in_session(const Command& command, Args args, const RequestOptions& options,
@@ -222,6 +225,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   CommandStats::Entry* last_command_ = nullptr;
   bool executed_here_ = false;  // the last request, on this thread and within this turn
 
+  bool in_batch_ = false;  // requests of it are being executed, further up on the stack
   bool reading_ = false;  // a read is under way, or the poller watches for one
   Block block_ = Block::kNone;
   bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs

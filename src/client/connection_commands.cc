@@ -224,6 +224,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"client", execute_client},
       {"config", execute_config},
       {"memory", execute_memory},
+      {"script", execute_script},
       {"slowlog", execute_slowlog},
       {"wait", execute_wait},
       {"waitaof", execute_waitaof},

@@ -37,6 +37,7 @@ void execute_role(Connection& connection, Args args);
 void execute_shutdown(Connection& connection, Args args);
 void execute_info(Connection& connection, Args args);
 void execute_memory(Connection& connection, Args args);
+void execute_script(Connection& connection, Args args);
 void execute_slowlog(Connection& connection, Args args);
 void execute_fault(Connection& connection, Args args);
 void execute_wait(Connection& connection, Args args);

@@ -35,6 +35,7 @@ constexpr FlagName kFlagNames[] = {
     {kMayReplicate, "may_replicate"},
     {kNoAsyncLoading, "no_async_loading"},
     {kNoMulti, "no_multi"},
+    {kNoMandatoryKeys, "no_mandatory_keys"},
     {kMovableKeys, "movablekeys"},
     {kAllowBusy, "allow_busy"},
 };
@@ -89,7 +90,8 @@ std::vector<std::string_view> categories(const Entry& entry) {
   const std::uint32_t flags = entry.flags();
   std::vector<std::string_view> has = words(entry.acl());
   if (flags & kWrite) has.push_back("@write");
-  if (flags & kReadonly) has.push_back("@read");
+  // As in Redis, a script only has its own category.
+  if ((flags & kReadonly) && !entry.command.script) has.push_back("@read");
   if (flags & kPubsub) has.push_back("@pubsub");
   if (flags & kBlocking) has.push_back("@blocking");
   has.push_back(flags & kFast ? "@fast" : "@slow");

@@ -52,7 +52,8 @@ class CommandIndex {
                                memory_commands(),
                                even_commands(),
                                keyspace_commands(),
-                               pubsub_commands()}) {
+                               pubsub_commands(),
+                               script_commands()}) {
       for (const Command& command : family) sorted_.push_back(&command);
     }
     std::sort(sorted_.begin(), sorted_.end(),

@@ -35,6 +35,7 @@ enum CommandFlag : std::uint32_t {
   kNoMulti = 1u << 16,
   kMovableKeys = 1u << 17,
   kAllowBusy = 1u << 18,
+  kNoMandatoryKeys = 1u << 19,
 };
 
 // Of commands on one key. The words behind the key name all that is looked at and may be written of
@@ -136,10 +137,17 @@ struct Command {
   std::span<const Subcommand> subcommands = {};
   Elements elements = Elements::kUnknown;
   Lists lists = Lists::kNothing;
+  // Runs a script, whose commands are found while it runs (src/script): it has no handler.
+  bool script = false;
   CommandDocs docs;
   // Where some requests touch other things than most: the row by which one is executed.
   const Command& (*row_of)(const Command& command, Args args) = nullptr;
 };
+
+// Whether executing it may write: of scripts it is not known before, unless they may not.
+constexpr bool may_write(const Command& command) {
+  return (command.flags & kWrite) != 0 || (command.script && (command.flags & kReadonly) == 0);
+}
 
 // The subcommand `name` that has a row of its own.
 constexpr Subcommand subcommand_of(std::string_view name, const Command& row,
@@ -263,5 +271,6 @@ std::span<const Command> cluster_commands();
 std::span<const Command> memory_commands();
 std::span<const Command> even_commands();
 std::span<const Command> keyspace_commands();
+std::span<const Command> script_commands();
 
 }  // namespace even

@@ -80,6 +80,13 @@ void Reply::boolean(bool value) {
   }
 }
 
+void Reply::big_number(std::string_view digits) {
+  if (!resp3_) return bulk(digits);
+  out_ += '(';
+  out_.append(digits);
+  out_.append("\r\n");
+}
+
 void Reply::verbatim(std::string_view format, std::string_view text) {
   if (!resp3_) return bulk(text);
   header('=', static_cast<std::int64_t>(text.size() + format.size() + 1));

@@ -34,6 +34,8 @@ class Reply {
   void real(double value);
   void real(std::string_view text);  // as it is written already
   void boolean(bool value);
+  // Of any length; RESP2: a bulk string.
+  void big_number(std::string_view digits);
   // Text for people, such as INFO's; `format` is three characters ("txt").
   void verbatim(std::string_view format, std::string_view text);
 
@@ -44,6 +46,8 @@ class Reply {
 
   // Where the next byte goes: lets a caller see whether an error was written since.
   std::size_t position() const { return out_.size(); }
+  // Takes back what has been written since.
+  void cut(std::size_t position) { out_.resize(position); }
   bool wrote_error_since(std::size_t position) const {
     return out_.size() > position && out_[position] == '-';
   }

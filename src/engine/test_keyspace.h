@@ -67,13 +67,16 @@ class TestKeyspace final : public Keyspace {
   std::string run(Handler handler, Args args) {
     std::string out;
     Reply reply(out, resp3);
+    run(handler, args, reply);
+    return out;
+  }
+  void run(Handler handler, Args args, Reply& reply) {
     Context context(*this, reply, random_, now_ms);
     handler(context, args);
     for (const auto& write : context.writes()) {
       states_[write.record.partition].join(write.record.delta, write.record.context);
       ++records;
     }
-    return out;
   }
   std::string run(std::initializer_list<std::string_view> words) {
     return run(Args(words.begin(), words.size()));

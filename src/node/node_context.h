@@ -25,6 +25,7 @@
 #include "node/waiting_clients.h"
 #include "peer/link_faults.h"
 #include "replica/cache_shares.h"
+#include "script/script_cache.h"
 #include "store/rocks_database.h"
 
 namespace even {
@@ -69,6 +70,7 @@ struct NodeContext {
   SubscriptionIndex subscriptions;
   const std::unique_ptr<CacheShares> cache_shares;
   SlowLog slow_log;
+  ScriptCache scripts{shards};
   LinkFaults faults;
   ClockSkew clock_skew;
 

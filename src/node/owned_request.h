@@ -56,6 +56,7 @@ struct OwnedRequest {
   std::vector<OwnedRequest> watched;
   std::string watch_reply;
   std::unique_ptr<RequestOptions> options;  // none: the keyspace's level
+  std::shared_ptr<const void> kept;         // what words view that are not in `bytes`
 
   bool is_transaction() const { return !parts.empty() || !watched.empty(); }
   // Calls visit(request) for itself, or for all that are in it.
@@ -73,7 +74,7 @@ struct OwnedRequest {
   }
   bool writes() const {
     bool any = false;
-    for_each_part([&any](const OwnedRequest& part) { any |= (part.command->flags & kWrite) != 0; });
+    for_each_part([&any](const OwnedRequest& part) { any |= may_write(*part.command); });
     return any;
   }
   bool about_all() const {

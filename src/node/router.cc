@@ -13,6 +13,7 @@
 #include "node/shard_thread.h"
 #include "node/strong_lane.h"
 #include "resp/resp_merge.h"
+#include "script/interpreter.h"
 
 namespace even {
 
@@ -172,7 +173,16 @@ Route Router::route(const Command& command, Args args) const {
   if (node.shards > 1 || node.partial) {
     for_each_key(command, args, [&route](std::string_view key) { route.add(key); });
   }
+  if (needs_all_shards(command, args) && route.found().where != Route::Where::kOtherNodes) {
+    return {Route::Where::kSeveralShards};
+  }
   return route.found();
+}
+
+// A script may touch keys that it is not given.
+bool Router::needs_all_shards(const Command& command, Args args) const {
+  return command.script && thread_.node().shards > 1 &&
+         !thread_.shard().scripts().stays_within(command, args);
 }
 
 Route Router::route(const OwnedRequest& request) const {
@@ -186,6 +196,12 @@ Route Router::route(const OwnedRequest& request) const {
   request.for_each_part([&route](const OwnedRequest& part) {
     for_each_key(*part.command, part.args, [&route](std::string_view key) { route.add(key); });
   });
+  bool all = false;
+  request.for_each_part(
+      [&](const OwnedRequest& part) { all = all || needs_all_shards(*part.command, part.args); });
+  if (all && route.found().where != Route::Where::kOtherNodes) {
+    return {Route::Where::kSeveralShards};
+  }
   if (!request.about_all()) return route.found();
   return {node.partial ? Route::Where::kOtherNodes : Route::Where::kSeveralShards, 0};
 }
@@ -265,7 +281,31 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
   }
 }
 
+bool Router::carry_scripts(OwnedRequest& request, ReplySink& sink) {
+  const auto carry = [this](OwnedRequest& part) {
+    if (!part.command->script) return true;
+    ScriptCache& known = thread_.node().scripts;
+    if (!part.command->name.starts_with("evalsha")) {
+      known.add(part.args[1], false);
+      return true;
+    }
+    const ScriptPointer script = known.find(part.args[1]);
+    if (script == nullptr) return false;
+    part.command = find_command((part.command->flags & kReadonly) != 0 ? "eval_ro" : "eval");
+    part.args[0] = part.command->name;
+    part.args[1] = script->text;
+    part.kept = script;
+    return true;
+  };
+  // One in a transaction is refused in its place among the replies.
+  for (OwnedRequest& part : request.parts) carry(part);
+  if (request.is_transaction() || carry(request)) return true;
+  sink("-NOSCRIPT No matching script. Please use EVAL.\r\n");
+  return false;
+}
+
 void Router::run_strong(PartitionId group, OwnedRequest request, ReplySink sink) {
+  if (!carry_scripts(request, sink)) return;
   const cluster::Keyspace& keyspace = *thread_.keyspaces().of_partition(group);
   StrongCall call{.group = group, .writes = request.writes(), .deadline_ms = keyspace.deadline_ms};
   std::shared_ptr<GroupsOfClient> groups;
@@ -436,7 +476,19 @@ void Router::unpark() {
   }
 }
 
+// Whether one of these shards has been executing a script for too long to wait for it.
+bool Router::refuse_if_busy(std::span<const ShardId> shards, ReplySink& sink) {
+  const ScriptCache& scripts = thread_.node().scripts;
+  const std::int64_t now_us = thread_.clock().monotonic_us();
+  if (std::ranges::none_of(shards, [&](ShardId shard) { return scripts.is_busy(shard, now_us); })) {
+    return false;
+  }
+  sink(std::string(kBusyReply));
+  return true;
+}
+
 void Router::run_on(ShardId shard, OwnedRequest request, ReplySink sink) {
+  if (refuse_if_busy({&shard, 1}, sink)) return;
   thread_.send_to(shard, [from = thread_.id(), request = std::move(request),
                           sink = std::move(sink)](ShardThread& owner) mutable {
     owner.router().run_here(
@@ -461,6 +513,12 @@ std::vector<ShardId> Router::shards_of(const OwnedRequest& request) const {
       });
     });
   }
+  if (request.within.empty()) {
+    bool all = false;
+    request.for_each_part(
+        [&](const OwnedRequest& part) { all = all || needs_all_shards(*part.command, part.args); });
+    for (ShardId shard = 0; all && shard < node.shards; ++shard) shards.push_back(shard);
+  }
   std::ranges::sort(shards);
   const auto rest = std::ranges::unique(shards);
   shards.erase(rest.begin(), rest.end());
@@ -472,6 +530,7 @@ void Router::run_across(std::vector<ShardId> shards, OwnedRequest request, Reply
   // and its log.
   const auto own = std::ranges::lower_bound(shards, thread_.id());
   if (own == shards.end() || *own != thread_.id()) shards.insert(own, thread_.id());
+  if (refuse_if_busy(shards, sink)) return;
   auto across = std::make_unique<Across>();
   across->home = thread_.id();
   across->shards = std::move(shards);
@@ -547,6 +606,7 @@ NodeNumber Router::node_for_all(std::span<const PartitionId> partitions) const {
 }
 
 void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
+  if (!carry_scripts(request, sink)) return;
   const NodeContext& node = thread_.node();
   std::vector<PartitionId> partitions;
   for_each_key(*request.command, request.args, [&](std::string_view key) {

@@ -84,6 +84,11 @@ class Router {
   void run_in_parts(OwnedRequest request, ReplySink sink);
   void ask_part(std::shared_ptr<Parts> parts);
   void run_elsewhere(OwnedRequest request, ReplySink sink);
+  bool needs_all_shards(const Command& command, Args args) const;
+  bool refuse_if_busy(std::span<const ShardId> shards, ReplySink& sink);
+  // Before a request leaves the node, or is executed by others as well: puts the texts of scripts in
+  // the places of their SHA-1. False: a script is not known, and that has been replied.
+  bool carry_scripts(OwnedRequest& request, ReplySink& sink);
   void run_strong(PartitionId group, OwnedRequest request, ReplySink sink);
   void run_split(OwnedRequest request, ReplySink sink);
   // Of scope kAll, over several nodes.

@@ -264,7 +264,7 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
   error_code error;
   const int fd = socket.release(error);
   target->reserve_client();
-  target->post([target, fd] { target->adopt_client(fd); });
+  target->offer_client(fd);
 }
 
 // Without passwords or TLS on this port, it is for this machine.

@@ -112,6 +112,19 @@ Result<> ShardThread::recover() {
     publisher_.note(event);
   };
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
+  options.scripts = &node_.scripts;
+  options.publish = [this](std::string_view channel, std::string_view message, bool sharded) {
+    const SubscriptionKind kind =
+        sharded ? SubscriptionKind::kShardChannel : SubscriptionKind::kChannel;
+    script_messages_.push_back({kind, std::string(channel), std::string(message)});
+    return static_cast<std::int64_t>(node_.subscriptions.count(kind, channel));
+  };
+  options.while_script_runs = [this] { serve_while_busy(); };
+  options.script_log = [this](int level, std::string_view text) {
+    constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::debug,
+                                                     spdlog::level::info, spdlog::level::warn};
+    spdlog::log(kLevels[level], "shard {}: script: {}", id_, text);
+  };
   shard_ = std::make_unique<Shard>(std::move(options), clock_, random_, *disk_, *store_, peers_);
   std::uint64_t seen = 0, expected = 0;
   Result<> recovered = shard_->recover([&](std::uint64_t done, std::uint64_t all) {
@@ -213,6 +226,9 @@ void ShardThread::flush() {
     Release release = std::move(held_.front().release);
     held_.pop_front();
     release(released ? std::nullopt : release_error_);
+  }
+  for (const ScriptMessage& sent : std::exchange(script_messages_, {})) {
+    publisher_.publish({sent.kind, sent.channel, sent.message});
   }
   publisher_.flush();
   peers_.flush();
@@ -447,6 +463,35 @@ void ShardThread::log_slow(const Command& command, Args args, const ClientLabel&
   node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
 }
 
+void ShardThread::offer_client(int socket) {
+  {
+    const std::lock_guard lock(offered_mutex_);
+    offered_.push_back(socket);
+  }
+  post([this] { adopt_offered(); });
+}
+
+void ShardThread::adopt_offered() {
+  std::vector<int> offered;
+  {
+    const std::lock_guard lock(offered_mutex_);
+    offered.swap(offered_);
+  }
+  for (const int socket : offered) adopt_client(socket);
+}
+
+// In the middle of a turn, and of whatever it is in the middle of: so nothing but connections that
+// are in the middle of nothing is touched.
+void ShardThread::serve_while_busy() {
+  busy_ = true;
+  adopt_offered();
+  poller_.poll([] { return false; });
+  // What has been answered earlier in this turn leaves, too.
+  const std::vector<std::shared_ptr<Connection>> answered = dirty_;
+  for (const std::shared_ptr<Connection>& client : answered) client->serve_while_busy();
+  busy_ = false;
+}
+
 void ShardThread::adopt_client(int socket) {
   const std::uint64_t id = node_.next_client_id++;
   error_code error;
@@ -480,6 +525,7 @@ void ShardThread::on_client_ready(std::uint64_t id, Readiness what) {
   const auto found = clients_.find(id);
   if (found == clients_.end()) return;  // closed since it was reported
   const std::shared_ptr<Connection> client = found->second;
+  if (busy_) return client->serve_while_busy();
   client->on_ready(what);
 }
 

@@ -18,6 +18,7 @@
 #include <future>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -169,8 +170,9 @@ class ShardThread {
   // A command was executed that took the slow log's least time or longer.
   void log_slow(const Command& command, Args args, const ClientLabel& client, std::int64_t us);
 
-  // Takes over an accepted socket (a file descriptor that no other event loop knows).
-  void adopt_client(int socket);
+  // Takes over an accepted socket (a file descriptor that no other event loop knows). From any
+  // thread, as a script may be executing on this one.
+  void offer_client(int socket);
   void remove_client(std::uint64_t id);
   // The same of a client of topics.
   void adopt_kafka_client(int socket);
@@ -197,6 +199,8 @@ class ShardThread {
   // Where requests are read into and parsed; used between a read and the end of its handler only.
   std::span<char> read_buffer() { return read_buffer_; }
   RequestBatch& batch() { return batch_; }
+  // The same while a batch is being executed.
+  RequestBatch& busy_batch() { return busy_batch_; }
 
  private:
   LogPosition execute_transaction(const OwnedRequest& request, std::string& reply,
@@ -218,6 +222,10 @@ class ShardThread {
   std::vector<std::shared_ptr<Connection>> clients_to_close() const;
   bool may_stop(std::int64_t now_us) const;
   void on_client_ready(std::uint64_t id, Readiness what);
+  void adopt_offered();
+  void adopt_client(int socket);
+  // Called now and then by a script that has been executing for longer than it should.
+  void serve_while_busy();
 
   NodeContext& node_;
   const ShardId id_;
@@ -229,6 +237,7 @@ class ShardThread {
   Random random_;
   std::vector<char> read_buffer_;
   RequestBatch batch_;
+  RequestBatch busy_batch_;
   Lease lease_;
   Router router_;
   Forwarder forwarder_;
@@ -257,10 +266,20 @@ class ShardThread {
   ReleaseError release_error_;
   std::vector<std::vector<ThreadTask>> outboxes_;  // by thread
   std::vector<Task> when_replayed_;
+  // What scripts have published in this turn: their replies come first.
+  struct ScriptMessage {
+    SubscriptionKind kind;
+    std::string channel;
+    std::string message;
+  };
+  std::vector<ScriptMessage> script_messages_;
 
   std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> clients_;
   std::unordered_map<kafka::Connection*, std::shared_ptr<kafka::Connection>> kafka_clients_;
   std::atomic<std::size_t> client_count_{0};
+  std::mutex offered_mutex_;
+  std::vector<int> offered_;  // sockets of clients
+  bool busy_ = false;         // within serve_while_busy()
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;
   std::vector<std::weak_ptr<Connection>> waiting_for_store_;

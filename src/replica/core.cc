@@ -81,6 +81,10 @@ ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
       clock(c),
       random(r),
       self(options.replica),
+      own_scripts(options.scripts == nullptr
+                      ? std::make_unique<ScriptCache>(static_cast<ShardId>(options.shard + 1))
+                      : nullptr),
+      scripts(own_scripts ? *own_scripts : *options.scripts, options.shard),
       log(options.log, options.shard, disk, c),
       index(std::max<std::uint64_t>(options.log.segment_bytes / 16, 4096)),
       hybrid_clock(options.max_drift_ms),

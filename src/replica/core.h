@@ -15,6 +15,7 @@
 #include "replica/log_index.h"
 #include "replica/partition.h"
 #include "replica/shard.h"
+#include "script/interpreter.h"
 
 namespace even {
 
@@ -113,6 +114,9 @@ class ShardCore {
   Clock& clock;
   Random& random;
   const ReplicaId self;
+  // Of this shard and its groups.
+  const std::unique_ptr<ScriptCache> own_scripts;  // null: options.scripts is used
+  Interpreter scripts;
   Log log;
   LogIndex index;
   std::shared_ptr<const cluster::KeyspaceTable> keyspaces =

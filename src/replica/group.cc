@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
+#include "script/host.h"
 #include "topic/record_batch.h"
 
 namespace even {
@@ -61,7 +62,7 @@ bool writes(const StrongRequest& request) {
   if (!request.watched.empty() || !request.once.empty() || !request.batch.empty()) return true;
   return std::ranges::any_of(request.commands, [](Args words) {
     const Command* command = find_command(words);
-    return command == nullptr || (command->flags & kWrite) != 0;
+    return command == nullptr || may_write(*command);
   });
 }
 
@@ -636,17 +637,83 @@ std::string Group::run(std::span<const Args> commands, bool transaction, bool re
   return out;
 }
 
+// The execution of a script: each member has its own, and all must come to the same.
+class Group::GroupScript final : public ScriptHost {
+ public:
+  GroupScript(Group& group, const Command& command, Args words, std::int64_t now_ms, Random& random)
+      : group_(group), now_ms_(now_ms), random_(random) {
+    for_each_key(command, words, [this](std::string_view key) { given_.push_back(key); });
+  }
+
+  std::string refusal(const Command& command, Args args, bool&) override {
+    if (command.scope == Scope::kAll) {
+      return "CROSSGROUP Script attempted to execute a command about all keys: a script in a "
+             "strong "
+             "keyspace reaches those of its group only";
+    }
+    bool all = true;
+    for_each_key(command, args, [&](std::string_view key) { all = all && may_reach(key); });
+    if (all) return {};
+    return "CROSSGROUP Script attempted to access a key that it was not given: in a strong "
+           "keyspace "
+           "such a key must begin as one of those given, up to its hash tag";
+  }
+  void execute(const Command& command, Args args, Reply& reply) override {
+    GroupKeyspace keyspace(group_.partition_, now_ms_);
+    Context context(keyspace, reply, random_, now_ms_);
+    command.handler(context, args);
+    group_.commit(context, command.name);
+  }
+  // Who is subscribed where is nothing that the group knows.
+  std::int64_t publish(std::string_view channel, std::string_view message, bool sharded) override {
+    const auto& publish = group_.core_.options.publish;
+    if (group_.leads() && publish) publish(channel, message, sharded);
+    return 0;
+  }
+  std::int64_t now_ms() const override { return now_ms_; }
+  std::uint32_t seed() override { return static_cast<std::uint32_t>(random_.next()); }
+  std::int64_t monotonic_us() const override { return group_.core_.clock.monotonic_us(); }
+  void log(int level, std::string_view text) override {
+    const auto& log = group_.core_.options.script_log;
+    if (log) log(level, text);
+  }
+  bool same_everywhere() const override { return true; }
+
+ private:
+  // By the words alone: which keyspaces there are each member learns in its own time. What begins
+  // as a key of the group up to its hash tag is of the group as well.
+  bool may_reach(std::string_view key) const {
+    return std::ranges::any_of(given_, [key](std::string_view given) {
+      if (key == given) return true;
+      const std::size_t open = given.find('{');
+      if (open == std::string_view::npos) return false;
+      const std::size_t close = given.find('}', open);
+      if (close == std::string_view::npos || close == open + 1) return false;
+      return key.starts_with(given.substr(0, close + 1));
+    });
+  }
+
+  Group& group_;
+  std::vector<std::string_view> given_;
+  const std::int64_t now_ms_;
+  Random& random_;
+};
+
 void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
   Handler handler = meta_command;
   std::string_view name;  // of a command that events are told of
   if (id() != meta_partition(core_.options.partition_count)) {
     const Command* command = words.empty() ? nullptr : find_command(words);
     // Of scope kAll, this node's own questions about all keys of the group.
-    if (command == nullptr || command->handler == nullptr) {
+    if (command == nullptr || (command->handler == nullptr && !command->script)) {
       return reply.error(unknown_command(words));
     }
     if (const std::string error = check_arity(*command, words); !error.empty()) {
       return reply.error(error);
+    }
+    if (command->script) {
+      GroupScript host(*this, *command, words, now_ms, random);
+      return core_.scripts.run(*command, words, reply, host);
     }
     handler = command->handler;
     name = command->name;

@@ -125,6 +125,7 @@ class Group {
   std::function<void()> on_applied;
 
  private:
+  class GroupScript;
   struct Write {
     consensus::WriteId id;
     LogPosition position;

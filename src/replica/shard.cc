@@ -16,6 +16,7 @@
 #include "replica/quorum.h"
 #include "replica/recovery.h"
 #include "replica/replication.h"
+#include "script/host.h"
 
 namespace even {
 namespace {
@@ -63,6 +64,25 @@ class Reach : public Keyspace {
     core_of(record.partition).at(record.partition).state.prepare(record.delta, record.context);
   }
 
+  ShardCore& own() const { return *cores_[0]; }
+  std::int64_t now_ms() const { return now_ms_; }
+  bool holds(PartitionId id) const {
+    return std::ranges::any_of(
+        cores_, [id](const ShardCore* core) { return !core->is_strong(id) && core->find(id); });
+  }
+  // Whether all there is can be reached.
+  bool is_whole() const { return ids_.size() == partition_count(); }
+  void close_all() {
+    for (ShardCore* core : cores_) core->close_all();
+  }
+  // Why nothing can be written now.
+  const std::optional<std::string>& write_error() const {
+    for (const ShardCore* core : cores_) {
+      if (core->log.error()) return core->log.error();
+    }
+    return cores_[0]->log.error();
+  }
+
   ShardCore& core_of(PartitionId id) const {
     for (ShardCore* core : cores_) {
       if (core->find(id) != nullptr) return *core;
@@ -75,6 +95,90 @@ class Reach : public Keyspace {
   absl::InlinedVector<ShardCore*, 4> cores_;
   std::vector<PartitionId> gathered_;
   std::span<const PartitionId> ids_;
+};
+
+// Executes a command and commits what it writes. False: nothing has happened, as the reply is too
+// long. Throws Unreadable, and nothing has happened then.
+bool run(Reach& reach, const Command& command, Args args, Context& context, const Reply& reply) {
+  // What an intent cannot describe, and what looks at vectors.
+  if (command.scope == Scope::kAll || !command.keys.one() || command.group == "server") {
+    reach.close_all();
+  }
+  // As in Redis, not those that ask about a key and not for what it holds.
+  if ((command.flags & kReadonly) != 0 && command.group != "server") context.count_reads();
+  command.handler(context, args);
+  if (reply.left_out()) return false;
+  ShardCore& core = reach.own();
+  core.stats.keyspace_hits += context.hits();
+  core.stats.keyspace_misses += context.misses();
+  for (auto& write : context.writes()) reach.prepare(write.record);
+  for (auto& write : context.writes()) {
+    ShardCore& owner = reach.core_of(write.record.partition);
+    Partition& partition = owner.at(write.record.partition);
+    std::optional<KeyEvents> events;
+    if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
+    const Dot dot = owner.commit(partition, write.record);
+    // To this thread, whose the shard is for now.
+    if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
+    if (core.options.committed) core.options.committed(partition.id, dot);
+  }
+  return true;
+}
+
+// The execution of a script in eventual keyspaces.
+class ShardScript final : public ScriptHost {
+ public:
+  ShardScript(Reach& reach, Args args, const Command& command) : reach_(reach) {
+    for_each_key(command, args,
+                 [this](std::string_view key) { given_.push_back(reach_.partition_of(key)); });
+  }
+
+  std::string refusal(const Command& command, Args args, bool& left) override {
+    if (command.scope == Scope::kAll) {
+      left = true;
+      if (reach_.is_whole()) return {};
+      return "ERR Script attempted to execute a command about all keys, of which some are out of "
+             "its reach: give the script no keys, or try again";
+    }
+    std::string why;
+    for_each_key(command, args, [&](std::string_view key) {
+      const PartitionId partition = reach_.partition_of(key);
+      left = left || std::ranges::find(given_, partition) == given_.end();
+      if (!why.empty() || reach_.holds(partition)) return;
+      why = reach_.own().is_strong(partition)
+                ? "CROSSGROUP Script attempted to access a key of a strong keyspace, and was not "
+                  "given keys of one group of it only"
+                : "ERR Script attempted to access a non local key in a cluster node: give the "
+                  "script all of its keys, or give them one hash tag";
+    });
+    if (!why.empty() || !may_write(command) || !reach_.write_error()) return why;
+    return "MISCONF writes are refused: " + *reach_.write_error();
+  }
+  void execute(const Command& command, Args args, Reply& reply) override {
+    const NamedElements named = named_elements(command, args);
+    Context context(reach_, reply, reach_.own().random, reach_.now_ms(), named.words, named.step,
+                    nullptr, named.fresh);
+    run(reach_, command, args, context, reply);
+  }
+  std::int64_t publish(std::string_view channel, std::string_view message, bool sharded) override {
+    const auto& options = reach_.own().options;
+    return options.publish ? options.publish(channel, message, sharded) : 0;
+  }
+  std::int64_t now_ms() const override { return reach_.now_ms(); }
+  std::uint32_t seed() override { return static_cast<std::uint32_t>(reach_.own().random.next()); }
+  std::int64_t monotonic_us() const override { return reach_.own().clock.monotonic_us(); }
+  void while_busy() override {
+    const auto& options = reach_.own().options;
+    if (options.while_script_runs) options.while_script_runs();
+  }
+  void log(int level, std::string_view text) override {
+    const auto& options = reach_.own().options;
+    if (options.script_log) options.script_log(level, text);
+  }
+
+ private:
+  Reach& reach_;
+  absl::InlinedVector<PartitionId, 4> given_;
 };
 
 }  // namespace
@@ -226,6 +330,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   Reply reply(out, resp3);
   if (too_long != nullptr && command.lists == Lists::kString)
     reply.leave_out_beyond(core.options.listed_bytes);
+  // Of a script, its commands.
   if ((command.flags & kWrite) != 0) {
     const std::optional<std::string>* error = &core.log.error();
     for (const Shard* other : others) {
@@ -243,45 +348,29 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   }
   absl::InlinedVector<ShardCore*, 4> other_cores;
   for (Shard* other : others) other_cores.push_back(&other->impl_->core);
-  // What an intent cannot describe, and what looks at vectors.
-  if (command.scope == Scope::kAll || !command.keys.one() || command.group == "server") {
-    core.close_all();
-    for (ShardCore* other : other_cores) other->close_all();
-  }
   const std::int64_t now_ms = core.turn_ms();
   Reach reach(core, other_cores, within, now_ms);
-  const NamedElements named = named_elements(command, args);
-  Context context(reach, reply, core.random, now_ms, named.words, named.step, lookup, named.fresh);
-  // As in Redis, not those that ask about a key and not for what it holds.
-  if ((command.flags & kReadonly) != 0 && command.group != "server") context.count_reads();
   const std::size_t reply_begin = out.size();
   try {
-    command.handler(context, args);
-    if (reply.left_out()) {
-      out.resize(reply_begin);
-      *too_long = true;
-      return released();
+    if (command.script) {
+      ShardScript host(reach, args, command);
+      core.scripts.run(command, args, reply, host);
+      return barrier();
     }
-    core.stats.keyspace_hits += context.hits();
-    core.stats.keyspace_misses += context.misses();
-    for (auto& write : context.writes()) reach.prepare(write.record);
+    const NamedElements named = named_elements(command, args);
+    Context context(reach, reply, core.random, now_ms, named.words, named.step, lookup,
+                    named.fresh);
+    if (run(reach, command, args, context, reply)) return barrier();
+    out.resize(reply_begin);
+    *too_long = true;
   } catch (const Unreadable& error) {
     out.resize(reply_begin);
     reply.error(fmt::format("IOERR {}", error.what()));
-    return released();
   }
-  for (auto& write : context.writes()) {
-    ShardCore& owner = reach.core_of(write.record.partition);
-    Partition& partition = owner.at(write.record.partition);
-    std::optional<KeyEvents> events;
-    if (core.wants_key_events()) events.emplace(partition.state, write.record, now_ms);
-    const Dot dot = owner.commit(partition, write.record);
-    // To this thread, whose the shard is for now.
-    if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
-    if (core.options.committed) core.options.committed(partition.id, dot);
-  }
-  return barrier();
+  return released();
 }
+
+Interpreter& Shard::scripts() { return impl_->core.scripts; }
 
 std::size_t listing_step(const ShardOptions& options, Lists lists) {
   return lists == Lists::kString ? options.listed_bytes : options.listing_step;

@@ -40,6 +40,9 @@
 
 namespace even {
 
+class Interpreter;
+class ScriptCache;
+
 // The shard that owns a partition, among so many.
 constexpr ShardId shard_of_partition(PartitionId partition, ShardId shards) {
   return static_cast<ShardId>(partition % shards);
@@ -116,6 +119,13 @@ struct ShardOptions {
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
   // For the metadata group if it has none: what session tokens are sealed with. Empty: none.
   std::string session_key;
+  // The scripts that the node knows, and what they publish and log. No cache: the shard has its own.
+  ScriptCache* scripts = nullptr;
+  std::function<std::int64_t(std::string_view channel, std::string_view message, bool sharded)>
+      publish;
+  std::function<void(int level, std::string_view text)> script_log;
+  // Called now and then while a script takes longer than it should, on the executing thread.
+  std::function<void()> while_script_runs;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
 };
@@ -245,6 +255,8 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
                       const Lookup* lookup = nullptr, bool* too_long = nullptr);
+
+  Interpreter& scripts();
 
   // Of a command that replies with all of a collection or string: whether execute() would keep
   // others waiting for long, and list() is to be used.

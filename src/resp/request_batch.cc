@@ -6,9 +6,13 @@ namespace {
 constexpr std::size_t kKeptWords = 4096;
 // To hash a longer key takes longer than to wait for its memory.
 constexpr std::size_t kLongestLookup = 256;
+// Where scripts are given any.
+constexpr std::size_t kFirstKeyOfScript = 3;
 
 bool add_lookup(const Command& command, Args args, std::vector<Lookup>& out) {
-  const auto first = static_cast<std::size_t>(command.keys.first);
+  auto first = static_cast<std::size_t>(command.keys.first);
+  if (command.script && args.size() > kFirstKeyOfScript && args[2] != "0")
+    first = kFirstKeyOfScript;
   if (command.scope != Scope::kKeys || first == 0 || first >= args.size()) return false;
   if (args[first].size() > kLongestLookup) return false;
   Lookup& lookup = out.emplace_back();

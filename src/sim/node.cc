@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "sim/scripted.h"
 #include "store/partition_rows.h"
 
 namespace even::sim {
@@ -33,6 +34,7 @@ const char* describe(Loss loss) {
 // What taking in records from peers may cost: each is decoded when it comes, and once more if it
 // had to wait.
 constexpr std::uint64_t kDecodedForEach = 2;
+constexpr double kNodeScripted = 0.05;  // share of the commands that are executed by scripts
 
 }  // namespace
 
@@ -524,7 +526,14 @@ bool Node::execute(int client, const Operation& operation) {
   if (shard.lists_much(*command, args)) listing = shard.list(*command, args, false);
   const auto reply = std::make_shared<WaitingReply>(WaitingReply{.client = client});
   const bool replaying_before = replaying();
-  const LogPosition barrier = shard.execute(*command, args, false, reply->text, others);
+  LogPosition barrier = 0;
+  if (!listing && command->scope == Scope::kKeys && run_.random.chance(kNodeScripted)) {
+    const std::vector<std::string> script = scripted(*command, args);
+    const std::vector<std::string_view> words(script.begin(), script.end());
+    barrier = shard.execute(*find_command(words[0]), words, false, reply->text, others);
+  } else {
+    barrier = shard.execute(*command, args, false, reply->text, others);
+  }
   run_.event("client {} at n{}: {} -> {} bytes, {:016x}", client, number,
              fmt::join(operation.words, " "), reply->text.size(), hash64(reply->text));
   check_reply(operation, reply->text);

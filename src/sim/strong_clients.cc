@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "sim/scripted.h"
 
 namespace even::sim {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 constexpr std::int64_t kHopUs = 200;
 constexpr std::int64_t kAgainUs = 10'000;  // until a leader may be known
 constexpr int kRepetitions = 3;
+constexpr double kStrongScripted = 0.2;  // share of the commands that are executed by scripts
 // Of requests that wait until a leader that was deposed comes back.
 constexpr std::int64_t kPatientUs = 3'000'000;
 // Long after any clock.
@@ -89,6 +91,11 @@ void StrongClients::send(std::size_t c, StrongOperation operation) {
   request->operation = std::move(operation);
   for (const auto& words : request->operation.commands) {
     request->commands.emplace_back(words.begin(), words.end());
+    const Command* command = find_command(Args(request->commands.back()));
+    if (command == nullptr || command->scope != Scope::kKeys || !random_.chance(kStrongScripted))
+      continue;
+    request->scripts.push_back(scripted(*command, request->commands.back()));
+    request->commands.back().assign(request->scripts.back().begin(), request->scripts.back().end());
   }
   if (const auto& watched = request->operation.watched) {
     request->watched.assign(watched->begin(), watched->end());

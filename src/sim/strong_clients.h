@@ -38,7 +38,8 @@ class StrongClients {
  private:
   struct Request {
     StrongOperation operation;
-    std::vector<std::vector<std::string_view>> commands;  // these view the operation
+    std::vector<std::vector<std::string_view>> commands;  // these view the operation, or:
+    std::deque<std::vector<std::string>> scripts;
     std::vector<std::string_view> watched;
     StrongHistory::Asked asked;
   };

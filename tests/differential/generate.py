@@ -2,6 +2,8 @@
 
 import random
 
+import compare
+
 KEYS = [b"k%d" % i for i in range(8)] + [b"{tag}a", b"{tag}b", b"bin\x00\xff\r\nkey", b""]
 MEMBERS = [b"m%d" % i for i in range(12)] + [b"", b"a b", b"\x00\xff", b"10", b"-3", b"2.5", b"x" * 70]
 INTEGERS = [b"0", b"1", b"-1", b"5", b"10", b"100", b"-7", b"9223372036854775807", b"-9223372036854775808",
@@ -35,12 +37,53 @@ PATTERNS = [b"*", b"k*", b"k[0-3]", b"k[^0-3]", b"?1", b"m*", b"*[a-c]", b"\\k1"
             b"*x*x*x*", b"m[1-", b"[a-]*", b""]
 
 
+# How a script comes to what it replies of a command.
+CALLS = [b"return redis.pcall(unpack(ARGV))", b"return redis.pcall(unpack(ARGV))", b"return redis.call(unpack(ARGV))",
+         b"local r = redis.pcall(unpack(ARGV)) return {type(r), r}",
+         b"redis.setresp(3) local r = redis.pcall(unpack(ARGV)) return {type(r), r}",
+         b"local good, r = pcall(redis.call, unpack(ARGV)) return {good, type(r), r}",
+         b"return {redis.pcall(unpack(ARGV)), redis.pcall('EXISTS', KEYS[1] or 'k0')}",
+         b"#!lua flags=no-writes\nreturn redis.pcall(unpack(ARGV))"]
+# What scripts reply whatever there is.
+SCRIPTS = [b"return {1, 2.9, -2.9, 'a', true, false, nil, 4}", b"return {1e30, -1e30, 0/0, 2^53}", b"return", b"return {}",
+           b"return {ok='fine'}", b"return {err='ERR bad'}", b"return {err='single'}", b"return {double=1.5}", b"return {double=1e300}",
+           b"return {map={a=1}}", b"return {set={a=true}}", b"return {big_number='123'}",
+           b"return {verbatim_string={string='abc', format='txt'}}", b"redis.setresp(3) return {true, false, {double=2.5}}",
+           b"return redis.error_reply('MY error')", b"return redis.error_reply('-MY error')", b"return redis.error_reply('word')",
+           b"return redis.status_reply('x')", b"return redis.error_reply(1)", b"return redis.status_reply()", b"error('boom')",
+           b"error({err='MY error'})", b"\n\nerror('third line')", b"local x = nil\nreturn x.y", b"x = 1", b"return x", b"redis.call = 1",
+           b"return _G.y", b"syntax error", b"return redis.call()", b"return redis.call({})", b"return redis.call('SET', 'k0', {})",
+           b"return redis.call('nope', 1)", b"return redis.call('GET')", b"return redis.call('MULTI')", b"return redis.call('CONFIG', 'GET', 'x')",
+           b"return redis.call('EVAL', 'return 1', 0)", b"return redis.call('OBJECT', 'nope')", b"redis.call('SET', 'k0', 1.5) return redis.call('GET', 'k0')",
+           b"redis.call('SET', 'k0', 2^60) return redis.call('GET', 'k0')", b"redis.call('SET', 'k0', 0.1) return redis.call('GET', 'k0')",
+           b"math.randomseed(42) return {math.random(100), math.random(5, 10), tostring(math.random())}",
+           b"return redis.sha1hex('')", b"return redis.sha1hex()", b"return redis.setresp(4)", b"return redis.log(1)", b"return redis.log('a', 'b')",
+           b"return redis.log(9, 'b')", b"return redis.replicate_commands()", b"return redis.breakpoint()", b"return redis.set_repl(9)", b"return redis.REDIS_VERSION",
+           b"return {KEYS[1], KEYS[2], ARGV[1], #KEYS, #ARGV}", b"local t = {} t[1] = t return cjson.encode(t)", b"return tostring(tonumber('0x10'))",
+           b"return {pcall(error, 'x')}", b"return {pcall(function() error('x') end)}", b"return {select('#', unpack({1, nil, 3}, 1, 3))}",
+           b"return table.concat({1, 2, 'x'}, '-')", b"return string.format('%5.2f|%s|%q', 3.14159, 'x', 'a\\nb')", b"return loadstring('return 1 + 1')()",
+           b"return tostring(loadstring('return ('))", b"local a, b = loadstring('return (') return b", b"return ('x'):rep(3)", b"return #KEYS + #ARGV",
+           b"#!lua\nreturn 1", b"#!lua name=x\nreturn 1", b"#!js\nreturn 1", b"#!lua flags=nope\nreturn 1", b"#!lua", b"return collectgarbage('step')",
+           b"return redis.acl_check_cmd('nope')", b"return redis.acl_check_cmd('GET', 'k0')", b"return {redis.REPL_ALL, redis.LOG_WARNING}",
+           b"for i = 1, 3 do redis.call('APPEND', 'k0', i) end return redis.call('STRLEN', 'k0')"]
+# Of libraries, with the words of the request.
+LIBRARY_CALLS = [b"return cjson.encode(%s)", b"return cmsgpack.pack(%s)", b"return cjson.encode(cmsgpack.unpack(cmsgpack.pack(%s)))",
+                 b"return cjson.encode(cjson.decode(cjson.encode(%s)))"]
+VALUES = [b"1", b"-1", b"1.5", b"1e20", b"127", b"128", b"255", b"256", b"65535", b"65536", b"2^32", b"2^53", b"-32", b"-33", b"-128", b"-129", b"-32769",
+          b"-2^31-1", b"0.1", b"'a'", b"''", b"'a/b\"\\\\\\n\\127'", b"string.rep('x', 40)", b"true", b"false", b"nil", b"cjson.null", b"{}", b"{1, 2, {3}}",
+          b"{a = 1}", b"{[1] = 1, [3] = 3}", b"{a = {b = {c = {}}}}", b"{[1.5] = 2}", b"{{}, {a = {1, 'x'}}}", b"{[20] = 1}", b"0/0", b"1/0"]
+JSON = [b"", b"{", b"[1,2,3]", b'{"a":[1,{"b":null}]}', b'{"a":1,}', b"[1,]", b"[1 2]", b'{"a" 1}', b"{1:2}", b"nul", b"tru", b'"abc', b'"\\x"', b'"\\u00e9"',
+        b'"\\ud83d\\ude00"', b'"\\ud800"', b'"\\u12"', b"1 2", b"01", b"-", b"1e", b"1.5e3", b"0x10", b"+1", b"'a'", b"\x00a", b" [ 1 , 2 ] ", b"null", b"true"]
+FORMATS = [b"b", b"B", b"h", b"H", b"i", b"I", b"l", b"L", b"T", b"i3", b"I7", b"<i4", b">i4", b"f", b"d", b">d", b"bxh", b"!4bi", b"!8bd", b"bb", b"s", b"c0", b"c2", b"z", b"i33",
+           b"!3b", b"Bc0", b"i99999999999"]
+
+
 class Generator:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong,
                          self.connection, self.sorted_set, self.sorted_set_algebra, self.list, self.stream,
-                         self.set_algebra, self.copying, self.bitmap, self.hyper_log_log, self.geo, self.sorting, self.dump]
+                         self.set_algebra, self.copying, self.bitmap, self.hyper_log_log, self.geo, self.sorting, self.dump, self.script]
 
     def sequence(self, length):
         out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]
@@ -60,6 +103,36 @@ class Generator:
                     out.append([b"GEORADIUS_RO", b"absent", b"0", b"0", b"1", b"m"])
                 out.append(command)
         return out
+
+    # Commands within scripts: those whose replies are the same bytes.
+    def script(self):
+        roll = self.rng.random()
+        eval_ = self.rng.choice([b"EVAL", b"EVAL", b"EVAL", b"eval", b"EVAL_RO"])
+        if roll < 0.6:
+            command = self.rng.choice([self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.sorted_set, self.list])()
+            if compare.name_of(command) in compare.RULES or compare.name_of(command) in (b"FLUSHALL", b"FLUSHDB", b"SORT"):
+                command = [b"GET", self.key()]
+            return [eval_, self.rng.choice(CALLS)] + self.rng.choice([[b"0"], [b"1", self.key()]]) + command
+        if roll < 0.75:
+            return [eval_, self.rng.choice(SCRIPTS)] + self.rng.choice([[b"0"], [b"2", b"k0", b"k1", b"x"], [b"0", b"x"]])
+        if roll < 0.82:
+            return [eval_, self.rng.choice(LIBRARY_CALLS) % self.rng.choice(VALUES), b"0"]
+        if roll < 0.88:
+            return [eval_, b"return cjson.encode(cjson.decode(ARGV[1]))", b"0", self.rng.choice(JSON)]
+        if roll < 0.92:
+            return [eval_, b"local s = struct.pack(ARGV[1], ARGV[2], ARGV[3]) return {s, struct.unpack(ARGV[1], s)}", b"0", self.rng.choice(FORMATS),
+                    self.pick(b"1", b"-2", b"300", b"1.5", b"abc"), self.pick(b"3", b"abcdef")]
+        if roll < 0.94:
+            return [eval_, b"return bit.%s(ARGV[1], ARGV[2])" % self.rng.choice([b"band", b"bor", b"bxor", b"lshift", b"rshift", b"arshift", b"rol", b"ror", b"tohex", b"bnot", b"bswap", b"tobit"]),
+                    b"0", self.integer(), self.integer()]
+        return self.pick(
+            lambda: [b"EVALSHA", self.pick(b"0" * 40, b"x", b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db", b"E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"), self.pick(b"0", b"1", b"x", b"-1"), b"k0"],
+            lambda: [b"EVALSHA_RO", self.pick(b"0" * 40, b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db"), b"0"],
+            lambda: [b"SCRIPT", b"LOAD", self.pick(b"return 1", b"return (", b"#!js\nx")],
+            lambda: [b"SCRIPT", b"EXISTS", b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db", b"0" * 40],
+            lambda: [b"SCRIPT", b"FLUSH"] + self.pick([], [b"SYNC"], [b"async"], [b"x"]),
+            lambda: [b"SCRIPT", self.pick(b"KILL", b"nope", b"EXISTS", b"LOAD")],
+            lambda: [b"EVAL", b"return 1", self.integer()], lambda: [b"EVAL", b"return 1"])()
 
     # The parts of commands.
 

@@ -1,0 +1,77 @@
+// What a connection does while its thread executes a script that takes long: it is answered -BUSY,
+// and may have the script ended. docs/scripting.md, "Time"
+#include <sys/socket.h>
+
+#include "client/connection.h"
+#include "client/connection_commands.h"
+#include "engine/text.h"
+#include "node/shard_thread.h"
+
+namespace even {
+namespace {
+
+// That are received at a time.
+constexpr std::size_t kBusyChunk = 16 * 1024;
+
+bool allowed_while_busy(const Command& command, Args args) {
+  if (command.name == "script") return args.size() == 2 && equals_ignore_case(args[1], "kill");
+  return command.name == "auth" || command.name == "hello" || command.name == "quit";
+}
+
+}  // namespace
+
+void Connection::serve_while_busy() {
+  // Who is in the middle of something has to wait for that.
+  const bool free = plain_ >= 0 && may_read() && !in_batch_ && !transaction_.open() &&
+                    !replies_.has_open_slots() && !blocked_request_ && !executing_ && !writing_;
+  if (!free) return;
+  char bytes[kBusyChunk];
+  const ssize_t count = ::recv(plain_, bytes, sizeof bytes, MSG_DONTWAIT);
+  if (count <= 0) {
+    flush(thread_.released(), {});
+    return;
+  }
+  thread_.traffic().input_bytes += static_cast<std::size_t>(count);
+  input_.append(bytes, static_cast<std::size_t>(count));
+  RequestBatch& batch = thread_.busy_batch();
+  const RespLimits limits{
+      .max_bulk_bytes = thread_.node().options.max_request_bytes.load(std::memory_order_relaxed),
+      .authenticated = session_.authenticated};
+  std::size_t used = 0;
+  for (bool more = true; more && used < input_.size() && !closing_ && !closed_;) {
+    const RespParser::Status status =
+        batch.parse(parser_, std::string_view(input_).substr(used), limits);
+    more = status == RespParser::Status::kRequest;
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      execute_while_busy(batch.command(i), batch.args(i));
+      used += batch.bytes(i);
+    }
+    if (status != RespParser::Status::kError) continue;
+    replies_.begin_reply();
+    reply().error(parser_.error());
+    closing_ = true;
+  }
+  if (closed_) return;
+  input_.erase(0, used);
+  flush(thread_.released(), {});
+}
+
+void Connection::execute_while_busy(const Command* command, Args args) {
+  if (args.empty()) return;
+  replies_.begin_reply();
+  if (command == nullptr) return reply().error(unknown_command(args));
+  if (const std::string error = check_arity(*command, args); !error.empty()) {
+    return reply().error(error);
+  }
+  if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
+    return reply().error("NOAUTH Authentication required.");
+  }
+  if (!allowed_while_busy(*command, args)) {
+    replies_.tail() += kBusyReply;
+    return;
+  }
+  last_command_ = &thread_.stats().find(*command, args);
+  execute_connection_command(*this, *command, args);
+}
+
+}  // namespace even

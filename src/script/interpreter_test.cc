@@ -1,0 +1,376 @@
+#include "script/interpreter.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+
+#include "engine/test_keyspace.h"
+#include "script/host.h"
+
+namespace even {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+class TestHost final : public ScriptHost {
+ public:
+  explicit TestHost(TestKeyspace& keyspace) : keyspace_(keyspace) {}
+
+  std::string refusal(const Command&, Args args, bool& left) override {
+    if (args.size() > 1 && args[1] == "elsewhere") {
+      left = true;
+      return "ERR Script attempted to access a non local key";
+    }
+    return {};
+  }
+  void execute(const Command& command, Args args, Reply& reply) override {
+    if (args.size() > 1 && args[1] == "damaged") throw std::runtime_error("damaged");
+    keyspace_.run(command.handler, args, reply);
+  }
+  std::int64_t publish(std::string_view channel, std::string_view message, bool) override {
+    published += std::string(channel) + "=" + std::string(message) + ";";
+    return 3;
+  }
+  std::int64_t now_ms() const override { return keyspace_.now_ms; }
+  std::uint32_t seed() override { return 0; }
+  std::int64_t monotonic_us() const override {
+    if (on_clock) on_clock();
+    return 1'000'000;
+  }
+  void log(int level, std::string_view text) override {
+    logged += std::to_string(level) + std::string(text);
+  }
+  bool same_everywhere() const override { return strong; }
+
+  bool strong = false;
+  std::string published;
+  std::string logged;
+  std::function<void()> on_clock;
+
+ private:
+  TestKeyspace& keyspace_;
+};
+
+class InterpreterTest : public testing::Test {
+ protected:
+  std::string run(std::initializer_list<std::string_view> words) {
+    const Args args(words.begin(), words.size());
+    std::string out;
+    Reply reply(out, resp3);
+    const Command* command = find_command(args);
+    interpreter.run(*command, args, reply, host);
+    return out;
+  }
+  // Of a script without keys or arguments.
+  std::string eval(std::string_view script) { return run({"eval", script, "0"}); }
+
+  TestKeyspace keyspace;
+  TestHost host{keyspace};
+  ScriptCache cache;
+  Interpreter interpreter{cache, 0};
+  bool resp3 = false;
+};
+
+TEST_F(InterpreterTest, CallsCommandsWithKeysAndArguments) {
+  EXPECT_EQ(run({"eval", "return redis.call('SET', KEYS[1], ARGV[1])", "1", "k", "v"}), "+OK\r\n");
+  EXPECT_EQ(run({"eval", "return redis.call('GET', KEYS[1])", "1", "k"}), "$1\r\nv\r\n");
+  EXPECT_EQ(eval("redis.call('SET', 'n', 3) return redis.call('INCRBY', 'n', 4)"), ":7\r\n");
+  EXPECT_EQ(eval("redis.call('SET', 'n', 1.5) return redis.call('GET', 'n')"), "$3\r\n1.5\r\n");
+  EXPECT_EQ(eval("return redis.call('GET', 'absent')"), "$-1\r\n");
+}
+
+TEST_F(InterpreterTest, RepliesWhatAScriptReturns) {
+  EXPECT_EQ(eval("return {1, 2.9, 'a', true, false, nil, 4}"),
+            "*5\r\n:1\r\n:2\r\n$1\r\na\r\n:1\r\n$-1\r\n");
+  EXPECT_EQ(eval("return {ok = 'FINE'}"), "+FINE\r\n");
+  EXPECT_EQ(eval("return {err = 'BAD thing'}"), "-BAD thing\r\n");
+  EXPECT_EQ(eval("return"), "$-1\r\n");
+  EXPECT_EQ(eval("return {double = 1.5}"), "$3\r\n1.5\r\n");
+  EXPECT_EQ(eval("return {map = {a = 1}}"), "*2\r\n$1\r\na\r\n:1\r\n");
+  resp3 = true;
+  EXPECT_EQ(eval("return {map = {a = 1}}"), "%1\r\n$1\r\na\r\n:1\r\n");
+  EXPECT_EQ(eval("return {double = 1.5}"), ",1.5\r\n");
+  EXPECT_EQ(eval("return true"), ":1\r\n");
+  EXPECT_EQ(eval("redis.setresp(3) return true"), "#t\r\n");
+  EXPECT_EQ(eval("return {big_number = '12'}"), "(12\r\n");
+  EXPECT_EQ(eval("return {verbatim_string = {string = 'abc', format = 'txt'}}"),
+            "=7\r\ntxt:abc\r\n");
+}
+
+TEST_F(InterpreterTest, SeesRepliesInTheProtocolThatItHasChosen) {
+  keyspace.run({"HSET", "h", "f", "v"});
+  EXPECT_EQ(eval("return redis.call('HGETALL', 'h')[2]"), "$1\r\nv\r\n");
+  EXPECT_EQ(eval("return tostring(redis.call('GET', 'absent'))"), "$5\r\nfalse\r\n");
+}
+
+TEST_F(InterpreterTest, TellsWhereAnErrorWasRaised) {
+  EXPECT_EQ(eval("error('boom')"),
+            "-ERR user_script:1: boom script: 82903a0434f1503e152f89c03c9acd881a0e8150, on "
+            "@user_script:1.\r\n");
+  EXPECT_EQ(eval("return redis.call('nope')"),
+            "-ERR Unknown Redis command called from script script: "
+            "f01f0776df71cc5b400c2268135aa7f30dce2e53, on @user_script:1.\r\n");
+  EXPECT_EQ(eval("syntax("),
+            "-ERR Error compiling script (new function): user_script:1: unexpected symbol near "
+            "'<eof>'\r\n");
+  keyspace.run({"SET", "s", "x"});
+  EXPECT_THAT(eval("return redis.call('LPUSH', 's', 1)"), StartsWith("-WRONGTYPE "));
+  EXPECT_EQ(eval("return redis.pcall('LPUSH', 's', 1)"),
+            "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
+  EXPECT_EQ(eval("return {pcall(redis.call, 'GET')}"),
+            "*2\r\n$-1\r\n$58\r\nERR Wrong number of args calling Redis command from script\r\n");
+}
+
+TEST_F(InterpreterTest, FindsScriptsBySha1UntilTheyAreFlushed) {
+  const auto sha = interpreter.load("return 7");
+  ASSERT_TRUE(sha.has_value());
+  EXPECT_EQ(run({"evalsha", *sha, "0"}), ":7\r\n");
+  std::string upper = *sha;
+  for (char& c : upper) c = static_cast<char>(std::toupper(c));
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(run({"evalsha", upper, "0"}), ":7\r\n");
+  EXPECT_EQ(run({"evalsha", *sha, "0"}), ":7\r\n");
+  Interpreter other(cache, 0);
+  std::string out;
+  Reply reply(out, false);
+  const std::string_view words[] = {"evalsha", *sha, "0"};
+  other.run(*find_command("evalsha"), words, reply, host);
+  EXPECT_EQ(out, ":7\r\n");
+  cache.flush();
+  EXPECT_EQ(run({"evalsha", *sha, "0"}), "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+  EXPECT_EQ(run({"eval", "return 7", "0"}), ":7\r\n");
+  EXPECT_EQ(run({"evalsha", *sha, "0"}), ":7\r\n");
+  EXPECT_FALSE(interpreter.load("return (").has_value());
+}
+
+TEST_F(InterpreterTest, ForgetsTheOldestOfThoseThatEvalBrought) {
+  const auto kept = interpreter.load("return 'kept'");
+  for (int i = 0; i < 600; ++i) eval("return " + std::to_string(i));
+  EXPECT_EQ(cache.size(), 501u);
+  EXPECT_NE(cache.find(*kept), nullptr);
+  EXPECT_EQ(cache.find(sha1_hex("return 0")), nullptr);
+  EXPECT_NE(cache.find(sha1_hex("return 599")), nullptr);
+}
+
+TEST_F(InterpreterTest, TrustsScriptsThatKeepToTheirKeys) {
+  const std::string_view words[] = {"eval", "return redis.pcall('GET', ARGV[1])", "0", "here"};
+  const Command& command = *find_command("eval");
+  EXPECT_FALSE(interpreter.stays_within(command, words));
+  for (int i = 0; i < 64; ++i) run({words[0], words[1], words[2], words[3]});
+  EXPECT_TRUE(interpreter.stays_within(command, words));
+  run({words[0], words[1], words[2], "elsewhere"});
+  EXPECT_FALSE(interpreter.stays_within(command, words));
+}
+
+TEST_F(InterpreterTest, LetsNoScriptWriteThatIsReadOnly) {
+  EXPECT_THAT(run({"eval_ro", "return redis.call('SET', 'k', 1)", "0"}),
+              StartsWith("-ERR Write commands are not allowed from read-only scripts."));
+  EXPECT_THAT(eval("#!lua flags=no-writes\nreturn redis.call('SET', 'k', 1)"),
+              HasSubstr("on @user_script:2."));
+  EXPECT_EQ(run({"eval_ro", "#!lua\nreturn 1", "0"}),
+            "-ERR Can not execute a script with write flag using *_ro command.\r\n");
+  EXPECT_EQ(eval("#!lua flags=foo\nreturn 1"), "-ERR Unexpected flag in script shebang: foo\r\n");
+  EXPECT_THAT(run({"eval_ro", "return redis.call('PUBLISH', 'c', 'm')", "0"}),
+              StartsWith("-ERR Write commands are not allowed from read-only scripts."));
+  EXPECT_EQ(host.published, "");
+  EXPECT_EQ(keyspace.live_keys(), 0u);
+}
+
+TEST_F(InterpreterTest, RefusesCommandsThatAreNotForScripts) {
+  for (const char* name : {"MULTI", "SUBSCRIBE a", "CONFIG GET a", "CLIENT ID", "BLPOP a 0"}) {
+    std::string words;
+    for (const char* c = name; *c != '\0'; ++c) words += *c == ' ' ? "', '" : std::string(1, *c);
+    EXPECT_THAT(eval("return redis.call('" + words + "')"),
+                StartsWith("-ERR This Redis command is not allowed from script"))
+        << name;
+  }
+  EXPECT_EQ(eval("return redis.call('PUBLISH', 'c', 'm')"), ":3\r\n");
+  EXPECT_EQ(host.published, "c=m;");
+  EXPECT_EQ(eval("return redis.call('TIME')[1]"), "$10\r\n1700000000\r\n");
+  eval("redis.log(redis.LOG_WARNING, 'a', 'b')");
+  EXPECT_EQ(host.logged, "3a b");
+}
+
+TEST_F(InterpreterTest, ThrowsWhatTheHostThrowsWhateverTheScriptCatches) {
+  EXPECT_THROW(eval("while true do pcall(redis.call, 'GET', 'damaged') end"), std::runtime_error);
+  EXPECT_EQ(eval("return 1"), ":1\r\n");
+}
+
+TEST_F(InterpreterTest, KeepsGlobalsAndLibrariesAsTheyAre) {
+  for (const char* script :
+       {"x = 1", "redis.call = 1", "string.rep = 1", "_G.x = 1", "rawset(_G, 'x', 1)",
+        "rawset(redis, 'x', 1)", "table.insert(redis, 1)", "setmetatable(_G, {})",
+        "setmetatable(string, {})", "function f() end", "table.insert(_G, 1)",
+        "table.sort(redis, function() return true end)"}) {
+    EXPECT_THAT(eval(script), HasSubstr("Attempt to modify a readonly table")) << script;
+  }
+  EXPECT_THAT(eval("return x"),
+              HasSubstr("Script attempted to access nonexistent global variable 'x'"));
+  for (const char* name : {"package", "require", "io", "os", "debug", "dofile", "loadfile", "print",
+                           "newproxy", "getfenv", "setfenv", "module"}) {
+    EXPECT_THAT(eval("return " + std::string(name)), HasSubstr("nonexistent global")) << name;
+  }
+  EXPECT_EQ(eval("return tostring(getmetatable(_G)) .. tostring(getmetatable(redis))"),
+            "$10\r\nfalsefalse\r\n");
+}
+
+TEST_F(InterpreterTest, HidesTheMetatableOfStrings) {  // CVE-2025-46818
+  EXPECT_EQ(eval("return tostring(getmetatable(''))"), "$5\r\nfalse\r\n");
+  EXPECT_THAT(eval("getmetatable('').__index = function() return 1 end"), StartsWith("-ERR"));
+  EXPECT_EQ(eval("return ('x'):rep(2)"), "$2\r\nxx\r\n");
+}
+
+TEST_F(InterpreterTest, ChecksTheRangeOfUnpack) {  // CVE-2025-46817
+  for (const char* range : {"0, 2147483647", "-2147483648, 2147483647", "1, 1e9",
+                            "-9223372036854775808, 9223372036854775807", "0, 1e17"}) {
+    EXPECT_THAT(eval("return {unpack({1}, " + std::string(range) + ")}"), StartsWith("-ERR"))
+        << range;
+  }
+  EXPECT_EQ(eval("return {unpack({1, 2, 3}, 2)}"), "*2\r\n:2\r\n:3\r\n");
+  EXPECT_EQ(eval("return {unpack({1}, 2, 1)}"), "*0\r\n");
+}
+
+TEST_F(InterpreterTest, CountsTheDigitsOfToHex) {  // CVE-2024-31449
+  EXPECT_EQ(eval("return bit.tohex(65535, -2147483648)"), "$8\r\n0000FFFF\r\n");
+  EXPECT_EQ(eval("return bit.tohex(255, -4)"), "$4\r\n00FF\r\n");
+}
+
+TEST_F(InterpreterTest, RefusesBytecode) {  // CVE-2015-4335
+  EXPECT_THAT(eval("return tostring(loadstring(string.dump(function() return 1 end)))"),
+              HasSubstr("nil"));
+  EXPECT_THAT(eval("\033Lua"), StartsWith("-ERR Error compiling script"));
+  EXPECT_EQ(eval("return loadstring('return 2')()"), ":2\r\n");
+  EXPECT_EQ(eval("local n = 0 return load(function() n = n + 1 return ({'return', ' 3'})[n] "
+                 "end)()"),
+            ":3\r\n");
+}
+
+// The parser must not lose the chunk's name to the garbage collector.
+TEST_F(InterpreterTest, CompilesWhileThereIsMuchGarbage) {  // CVE-2025-49844
+  EXPECT_EQ(eval("local sum = 0 "
+                 "for i = 1, 2000 do "
+                 "  local name = 'chunk' .. i .. string.rep('x', 100) "
+                 "  sum = sum + loadstring('return ' .. i .. ' -- ' .. string.rep('y', i), name)() "
+                 "end return sum"),
+            ":2001000\r\n");
+}
+
+TEST_F(InterpreterTest, BoundsLongBrackets) {  // CVE-2025-46819
+  EXPECT_THAT(eval("return #loadstring('return [' .. string.rep('=', 1000000) .. '[')"),
+              StartsWith("-ERR"));
+  EXPECT_EQ(eval("return loadstring('return [' .. string.rep('=', 1000) .. '[x]' .. "
+                 "string.rep('=', 1000) .. ']')()"),
+            "$1\r\nx\r\n");
+}
+
+TEST_F(InterpreterTest, BoundsMemory) {
+  EXPECT_THAT(eval("local s = 'x' while true do s = s .. s end"), HasSubstr("not enough memory"));
+  EXPECT_THAT(eval("local t = {} while true do t[#t + 1] = {#t} end"),
+              HasSubstr("not enough memory"));
+  EXPECT_THAT(eval("return string.rep('x', 1e15)"), HasSubstr("too large"));
+  EXPECT_EQ(eval("return string.rep('', 1e15)"), "$0\r\n\r\n");
+  EXPECT_THAT(eval("local t = {} t[1] = t return t"), HasSubstr("reached lua stack limit"));
+  EXPECT_EQ(eval("return 1"), ":1\r\n");
+}
+
+TEST_F(InterpreterTest, EndsAScriptThatIsKilledWhateverItCatches) {
+  // Another thread would ask; here it is the clock, which the script's thread looks at.
+  host.on_clock = [this] { cache.execution(0).kill_begun.store(1'000'000); };
+  EXPECT_THAT(eval("while true do pcall(function() while true do end end) end"),
+              StartsWith("-ERR Script killed by user with SCRIPT KILL..."));
+  EXPECT_THAT(eval("local f = coroutine.wrap(function() while true do end end) "
+                   "while true do pcall(f) end"),
+              StartsWith("-ERR Script killed by user"));
+  EXPECT_EQ(cache.kill(), "NOTBUSY No scripts in execution right now.");
+}
+
+TEST_F(InterpreterTest, LetsNoScriptBeKilledThatHasWritten) {
+  std::string answer;
+  host.on_clock = [&] {
+    cache.execution(0).wrote.store(true);
+    cache.execution(0).began_us.store(1);
+    answer = cache.kill();
+  };
+  EXPECT_EQ(eval("redis.call('SET', 'k', 1) for i = 1, 1e6 do end return 1"), ":1\r\n");
+  EXPECT_THAT(answer, StartsWith("UNKILLABLE "));
+}
+
+TEST_F(InterpreterTest, EndsScriptsOfStrongKeyspacesByTheirBudget) {
+  host.strong = true;
+  EXPECT_THAT(eval("while true do pcall(error) end"), HasSubstr("more instructions"));
+  EXPECT_THAT(eval("while true do coroutine.wrap(function() for i = 1, 100 do end end)() end"),
+              HasSubstr("more instructions"));
+}
+
+TEST_F(InterpreterTest, ComesToTheSameEverywhereInStrongKeyspaces) {
+  host.strong = true;
+  constexpr std::string_view kScript =
+      "local t = {} for i = 1, 100 do t['k' .. i] = {} end "
+      "local out = {} for k, v in pairs(t) do out[#out + 1] = k .. tostring(v) end "
+      "return table.concat(out) .. math.random() .. collectgarbage('count') .. gcinfo()";
+  const std::string first = eval(kScript);
+  Interpreter other(cache, 0);
+  eval("local t = {} for i = 1, 1000 do t[i] = {} end");
+  std::string out;
+  Reply reply(out, false);
+  const std::string_view words[] = {"eval", kScript, "0"};
+  other.run(*find_command("eval"), words, reply, host);
+  EXPECT_EQ(out, first);
+  // A SHA-1 means nothing to members.
+  const auto sha = interpreter.load("return 1");
+  EXPECT_THAT(run({"evalsha", *sha, "0"}), StartsWith("-NOSCRIPT"));
+}
+
+TEST_F(InterpreterTest, DrawsTheNumbersThatRedisDraws) {
+  EXPECT_EQ(eval("math.randomseed(7) return {math.random(1000), math.random(1000)}"),
+            "*2\r\n:267\r\n:683\r\n");
+}
+
+TEST_F(InterpreterTest, EncodesAndDecodesJson) {
+  EXPECT_EQ(eval("return cjson.encode({1, 'a/\"\\n', true, cjson.null, {}, {[2] = 'x'}})"),
+            "$37\r\n[1,\"a\\/\\\"\\n\",true,null,{},[null,\"x\"]]\r\n");
+  EXPECT_EQ(
+      eval("return cjson.decode('{\"a\":[1.5,null,true,\"\\\\u00e9\\\\ud83d\\\\ude00\"]}').a[4]"),
+      "$6\r\n\xc3\xa9\xf0\x9f\x98\x80\r\n");
+  EXPECT_THAT(eval("return cjson.decode('{\"a\":1,}')"),
+              HasSubstr("Expected object key string but found T_OBJ_END at character 8"));
+  EXPECT_THAT(eval("return cjson.decode(string.rep('[', 1001))"),
+              HasSubstr("Found too many nested data structures (1001) at character 1001"));
+  EXPECT_THAT(eval("local t = {} t[1] = t return cjson.encode(t)"),
+              HasSubstr("excessive nesting (1001)"));
+  // What overflows the lengths of Lua CJSON (CVE-2022-24834).
+  EXPECT_THAT(eval("local s = string.rep('\"', 60000000) return #cjson.encode({s, s, s, s})"),
+              HasSubstr("not enough memory"));
+  EXPECT_EQ(eval("cjson.encode_max_depth(1) return cjson.encode_max_depth()"), ":1\r\n");
+  EXPECT_EQ(eval("return cjson.encode_max_depth()"), ":1000\r\n");
+}
+
+TEST_F(InterpreterTest, PacksMessages) {
+  EXPECT_EQ(eval("local s = cmsgpack.pack({1, -33, 'a', 1.5, {a = true}}) "
+                 "return (s:gsub('.', function(c) return string.format('%02x', c:byte()) end))"),
+            "$30\r\n9501d0dfa161ca3fc0000081a161c3\r\n");
+  EXPECT_EQ(eval("return {cmsgpack.unpack(cmsgpack.pack(1, 'a', {2, {b = 3}}, 300, -70000))}"),
+            "*5\r\n:1\r\n$1\r\na\r\n*2\r\n:2\r\n*0\r\n:300\r\n:-70000\r\n");
+  EXPECT_THAT(eval("return cmsgpack.unpack(string.rep('\\145', 1000000))"), StartsWith("-ERR"));
+  EXPECT_THAT(eval("return cmsgpack.unpack('\\221\\255\\255\\255\\255')"),
+              HasSubstr("Missing bytes"));
+  EXPECT_THAT(eval("return cmsgpack.unpack('\\129\\192\\1')"), HasSubstr("Bad data format"));
+  EXPECT_EQ(eval("return {cmsgpack.unpack_one('\\1\\2\\3', 2)}"), "*2\r\n:-1\r\n:3\r\n");
+}
+
+TEST_F(InterpreterTest, PacksStructures) {
+  EXPECT_EQ(eval("return {struct.unpack('>I2hs', struct.pack('>I2hs', 1, -2, 'abc'))}"),
+            "*4\r\n:1\r\n:-2\r\n$3\r\nabc\r\n:9\r\n");
+  EXPECT_EQ(eval("return {struct.unpack('Bc0', '\\3abcd')}"), "*2\r\n$3\r\nabc\r\n:5\r\n");
+  EXPECT_EQ(eval("return {struct.size('i4hb'), struct.size('!8 bd')}"), "*2\r\n:7\r\n:16\r\n");
+  EXPECT_THAT(eval("return struct.unpack('c2000000000', 'x', 2147483647)"),
+              HasSubstr("data string too short"));
+  EXPECT_THAT(eval("return struct.unpack('i99999999999', 'x')"), HasSubstr("overflow"));
+  EXPECT_THAT(eval("return struct.unpack('dc0', struct.pack('d', -5))"), HasSubstr("too short"));
+}
+
+}  // namespace
+}  // namespace even
