@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lattice/reserved.h"
+
 namespace even {
 namespace {
 
@@ -182,6 +184,7 @@ KeyEvents::KeyEvents(const PartitionState& state, const Record& record, std::int
     : state_(state), now_ms_(now_ms) {
   if (record.delta.full) return;  // Redis tells nothing of FLUSHALL either
   for (const KeyDelta& delta : record.delta.keys) {
+    if (is_reserved(delta.key)) continue;
     Change& change = changes_.emplace_back();
     change.key = delta.key;
     change.hash = delta.key_hash();

@@ -49,6 +49,7 @@ class Oracle {
   // What this node run made or acknowledged may be lost: its disk was wiped, or it crashed under a
   // lazy fsync.
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
+  bool is_forgiven(ReplicaId replica) const { return forgiven_.contains(replica); }
 
   // A record of runs of this node that must not be lost and that the vector of a partition there
   // does not cover, if there is one.
