@@ -101,10 +101,10 @@
   X(kSessionForgetsReads, "a session does not note what its reads have shown")                     \
   X(kSessionForgetsWrites, "a session does not note what it has written")                          \
   X(kFreshWhenAnswered, "what is fresh counts from when others have answered, not been asked")     \
-  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")             \
-  X(kSequenceNotChecked, "a topic takes a producer's batch in whatever its sequence number")        \
-  X(kEventAppendedTwice, "a topic takes an event in again")                                         \
-  X(kOutboxForgetful, "an event leaves the outbox when it has been sent to its topic")              \
+  X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")            \
+  X(kSequenceNotChecked, "a topic takes a producer's batch in whatever its sequence number")       \
+  X(kEventAppendedTwice, "a topic takes an event in again")                                        \
+  X(kOutboxForgetful, "an event leaves the outbox when it has been sent to its topic")             \
   X(kEventBeforeDurable, "an event is sent to its topic before the log has its change for good")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.

@@ -18,7 +18,8 @@ Result<topic::Event> read_event(const ShardThread& thread, Args args) {
   topic::Event event{.topic = args[1], .key = args[2], .value = args[3], .headers = {}};
   for (std::size_t i = 4; i < args.size(); i += kHeaderWords) {
     if (!equals_ignore_case(args[i], "header") || i + kHeaderWords > args.size()) {
-      return fail(fmt::format("ERR HEADER name value is expected, not '{}'", args[i].substr(0, 64)));
+      return fail(
+          fmt::format("ERR HEADER name value is expected, not '{}'", args[i].substr(0, 64)));
     }
     event.headers.emplace_back(args[i + 1], args[i + 2]);
   }
@@ -65,17 +66,17 @@ void execute_emit(Connection& connection, Args args) {
   const auto any = static_cast<PartitionId>(thread.random().below(topic.partitions));
   const std::uint16_t number = topic::partition_of(*event, any, topic.partitions);
   const topic::TimedEvent timed{*event, thread.clock().wall_ms()};
-  const std::vector<std::string> words = {std::string(kAppendCommand),
-                                          topic::make_batch(std::span(&timed, 1)), {}};
-  thread.topics().append_events(
-      static_cast<PartitionId>(topic.first + number), words,
-      [weak = connection.weak_from_this(), slot = connection.open_slot(), number,
-       command = connection.last_command()](std::string reply) {
-        const auto client = weak.lock();
-        if (!client) return;
-        if (reply.starts_with(':')) reply = fmt::format("*2\r\n:{}\r\n{}", number, reply);
-        client->complete(slot, std::move(reply), command);
-      });
+  const std::vector<std::string> words = {
+      std::string(kAppendCommand), topic::make_batch(std::span(&timed, 1)), {}};
+  thread.topics().append_events(static_cast<PartitionId>(topic.first + number), words,
+                                [weak = connection.weak_from_this(), slot = connection.open_slot(),
+                                 number, command = connection.last_command()](std::string reply) {
+                                  const auto client = weak.lock();
+                                  if (!client) return;
+                                  if (reply.starts_with(':'))
+                                    reply = fmt::format("*2\r\n:{}\r\n{}", number, reply);
+                                  client->complete(slot, std::move(reply), command);
+                                });
 }
 
 Result<OwnedRequest> queued_event(ShardThread& thread, Args args, bool resp3,

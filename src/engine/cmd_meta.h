@@ -12,8 +12,8 @@
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
 // all have joined. `key`: what session tokens are sealed with, unless there is one already. JOIN
-// and KEY reply +OK, PRODUCERS the first of so many ids of producers that nobody has had, the others
-// the version of the keyspaces that they lead to.
+// and KEY reply +OK, PRODUCERS the first of so many ids of producers that nobody has had, the
+// others the version of the keyspaces that they lead to.
 //
 // The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
 // id), "producers" (the next id of one), "version" and "session key".

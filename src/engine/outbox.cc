@@ -108,7 +108,8 @@ const Command* find_outbox_command(Args words) {
 std::string outbox_refusal(const Object* outbox) {
   if (outbox == nullptr || outbox->hash().live() < kMostWaitingEvents) return {};
   return fmt::format(
-      "OUTBOXFULL nothing was done: {} events of this partition wait to be relayed to their topics: "
+      "OUTBOXFULL nothing was done: {} events of this partition wait to be relayed to their "
+      "topics: "
       "see even_emit_relay_lag_seconds and EVEN.TOPIC INFO",
       outbox->hash().live());
 }

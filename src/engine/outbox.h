@@ -34,12 +34,13 @@ class OutboxKeys {
   std::vector<std::string> keys_;
 };
 
-// How a transaction adds an event in an eventual keyspace, where the key leads to the partition, and
-// in a strong one, where it does not count.
+// How a transaction adds an event in an eventual keyspace, where the key leads to the partition,
+// and in a strong one, where it does not count.
 extern const Command kOutboxCommand;
 extern const Command kStrongOutboxCommand;
 bool is_outbox_command(const Command& command);
-// Replies +OK, or why the partition takes no transaction with an event; the words of kOutboxCommand.
+// Replies +OK, or why the partition takes no transaction with an event; the words of
+// kOutboxCommand.
 extern const Command kOutboxRoomCommand;
 
 inline constexpr std::string_view kRelayedCommandName = "even.relayed";

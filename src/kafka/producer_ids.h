@@ -1,6 +1,6 @@
 // Ids for idempotent producers: blocks of them come from the metadata group, which gives out none
-// twice; a thread gives out those of its block one by one. What is left of it when the node stops is
-// nobody's.
+// twice; a thread gives out those of its block one by one. What is left of it when the node stops
+// is nobody's.
 //
 // On the shard's thread.
 #pragma once

@@ -126,10 +126,10 @@ Result<> ShardThread::recover() {
   // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
   shard_->on_released([] {});
   shard_->on_topic([this](PartitionId partition) { topics_.changed(partition); });
-  shard_->on_relay([this](PartitionId group, const std::vector<std::string>& words,
-                          Shard::RelayDone done) {
-    topics_.append_events(group, words, std::move(done));
-  });
+  shard_->on_relay(
+      [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
+        topics_.append_events(group, words, std::move(done));
+      });
   const PartitionId meta = meta_partition(node_.placement.partitions());
   if (shard_of_partition(meta, node_.shards) == id_) {
     // Before any client is given to a thread, which is posted as well, once all have recovered.

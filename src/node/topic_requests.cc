@@ -32,10 +32,10 @@ void TopicRequests::append_events(PartitionId partition, const std::vector<std::
   const std::vector<std::string_view> views(words.begin(), words.end());
   StrongCall call{.group = partition, .writes = true, .deadline_ms = kDeadlineMs};
   call.request = OwnedRequest::copy(*find_command("even.topic"), views, false, {});
-  thread_.strong().submit(
-      std::move(call), [done = std::move(done)](std::string reply, consensus::Index) mutable {
-        done(std::move(reply));
-      });
+  thread_.strong().submit(std::move(call),
+                          [done = std::move(done)](std::string reply, consensus::Index) mutable {
+                            done(std::move(reply));
+                          });
 }
 
 void TopicRequests::await(PartitionId partition, std::int64_t offset,

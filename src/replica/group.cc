@@ -303,8 +303,8 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     proposal.commands.clear();
     proposal.batch = request.batch.empty() ? request.commands[0][1] : request.batch;
     if (request.batch.empty()) proposal.events = request.commands[0][2];
-    proposal.kind = proposal.events.empty() ? GroupProposal::Kind::kBatch
-                                            : GroupProposal::Kind::kEvents;
+    proposal.kind =
+        proposal.events.empty() ? GroupProposal::Kind::kBatch : GroupProposal::Kind::kEvents;
   }
   ++core_.stats.proposals;
   const auto proposed = propose(std::move(proposal));
@@ -583,9 +583,8 @@ void Group::apply(const Entry& entry) {
     const auto proposal = decode_proposal(entry.data.view());
     // One that cannot be read is one everywhere, and changes nothing anywhere.
     if (proposal) {
-      reply = holds_batch(proposal->kind)
-                  ? append(*proposal, entry.index)
-                  : apply(*proposal, is_own && proposals_.front().resp3);
+      reply = holds_batch(proposal->kind) ? append(*proposal, entry.index)
+                                          : apply(*proposal, is_own && proposals_.front().resp3);
       partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                   std::max(proposal->instant_ms, clock_ms()), 1))});
     } else {

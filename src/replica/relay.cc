@@ -47,8 +47,8 @@ std::string_view Relay::outbox_of(const Partition& partition) const {
 const Object* Relay::find_outbox(const Partition& partition) const {
   static const std::uint64_t strong_hash = hash64(kOutboxKey);
   const bool strong = core_.is_strong(partition.id);
-  const Object* object = partition.state.find(outbox_of(partition),
-                                              strong ? strong_hash : hashes_[partition.id]);
+  const Object* object =
+      partition.state.find(outbox_of(partition), strong ? strong_hash : hashes_[partition.id]);
   return object != nullptr && object->hash().live() > 0 ? object : nullptr;
 }
 
@@ -57,8 +57,7 @@ Group* Relay::leading_group(PartitionId partition) const {
   return group != nullptr && group->leads() && !group->halted() ? group : nullptr;
 }
 
-bool Relay::is_relay(const Partition& partition, const Source& source,
-                     std::int64_t now_us) const {
+bool Relay::is_relay(const Partition& partition, const Source& source, std::int64_t now_us) const {
   for (const NodeNumber node : partition.replicas) {
     if (node == core_.options.node) return true;
     if (linked_.contains(node)) break;
@@ -68,8 +67,8 @@ bool Relay::is_relay(const Partition& partition, const Source& source,
 
 void Relay::look(Partition& partition) {
   const bool strong = core_.is_strong(partition.id);
-  const bool ready = strong ? leading_group(partition.id) != nullptr
-                            : partition.replayed && !partition.damaged();
+  const bool ready =
+      strong ? leading_group(partition.id) != nullptr : partition.replayed && !partition.damaged();
   const Object* outbox = ready ? find_outbox(partition) : nullptr;
   if (outbox == nullptr) {
     if (sources_.empty()) return;
@@ -158,8 +157,8 @@ void Relay::send(const Partition& partition, Source& source, const Object& outbo
   }
   for (auto& [target, batch] : batches) {
     batch.ids.partition = partition.id;
-    std::vector<std::string> words = {std::string(kAppendCommand),
-                                      topic::make_batch(batch.events), batch.ids.encode()};
+    std::vector<std::string> words = {std::string(kAppendCommand), topic::make_batch(batch.events),
+                                      batch.ids.encode()};
     Flow& flow = source.flows[target];
     flow.number = ++flows_;
     flow.ids = std::move(batch.ids.ids);
@@ -224,8 +223,7 @@ void Relay::take(const Outcome& outcome) {
   remove(*partition, outcome.target, flow, std::move(there));
 }
 
-void Relay::remove(Partition& partition, PartitionId target, Flow& flow,
-                   std::vector<EventId> ids) {
+void Relay::remove(Partition& partition, PartitionId target, Flow& flow, std::vector<EventId> ids) {
   std::vector<std::string> fields;
   fields.reserve(ids.size());
   for (const EventId& id : ids) id.encode(fields.emplace_back());
@@ -261,10 +259,9 @@ void Relay::remove(Partition& partition, PartitionId target, Flow& flow,
   flow.number = ++flows_;
   flow.ids = std::move(ids);
   flow.removing = true;
-  group->execute(std::move(request), [words, done = outcome_of(partition.id, target, flow)](
-                                         StrongOutcome outcome) mutable {
-    done(std::move(outcome.reply));
-  });
+  group->execute(std::move(request),
+                 [words, done = outcome_of(partition.id, target, flow)](
+                     StrongOutcome outcome) mutable { done(std::move(outcome.reply)); });
   groups_.touch(*group);
 }
 

@@ -39,11 +39,11 @@ class Relay {
   struct Flow {
     std::uint64_t number = 0;  // no other has it
     std::vector<topic::EventId> ids;
-    // Of an eventual partition: what is to be sent once the log is durable up to `after`, so that no
-    // power failure takes a change whose event is out.
+    // Of an eventual partition: what is to be sent once the log is durable up to `after`, so that
+    // no power failure takes a change whose event is out.
     std::vector<std::string> words;
     LogPosition after = 0;
-    bool removing = false;          // in a strong partition, by an entry under way
+    bool removing = false;           // in a strong partition, by an entry under way
     std::int64_t not_before_us = 0;  // after a failure
     bool under_way() const { return !ids.empty(); }
   };
@@ -74,8 +74,7 @@ class Relay {
   const Object* find_outbox(const Partition& partition) const;
   // In an order that agrees with causality, and of one origin with that of their ids.
   static std::vector<WaitingEvent> read(const Object& outbox, std::vector<std::string>& kept);
-  void send(const Partition& partition, Source& source, const Object& outbox,
-            std::int64_t now_us);
+  void send(const Partition& partition, Source& source, const Object& outbox, std::int64_t now_us);
   void remove(Partition& partition, PartitionId target, Flow& flow,
               std::vector<topic::EventId> ids);
   Shard::RelayDone outcome_of(PartitionId source, PartitionId target, const Flow& flow);

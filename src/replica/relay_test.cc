@@ -54,8 +54,8 @@ class RelayTest : public testing::Test {
   // SET and an event, in one entry.
   void emit_strong(const std::string& value) {
     const std::string reply = cluster_.run_transaction(
-        kStrongPartition, {{"set", "o:1", value},
-                           {"even.outbox", std::string(kOutboxKey), event_of(value)}});
+        kStrongPartition,
+        {{"set", "o:1", value}, {"even.outbox", std::string(kOutboxKey), event_of(value)}});
     ASSERT_EQ(reply, "*2\r\n+OK\r\n+OK\r\n");
   }
   // The same in one record of partition 0, at a node.
@@ -247,9 +247,9 @@ TEST_F(RelayTest, TwoRelaysAtOnceDoNoHarm) {
 TEST_F(RelayTest, WhatTheTopicHasAlreadyIsTakenOutOfABatch) {
   const auto append = [&](const std::vector<std::string>& values,
                           const std::vector<topic::EventId>& ids) {
-    return cluster_.run_strong(
-        kEventTopic, {std::string(kAppendCommand), topic::test::make_batch(values),
-                      ids.empty() ? std::string() : topic::EventIds{9, ids}.encode()});
+    return cluster_.run_strong(kEventTopic,
+                               {std::string(kAppendCommand), topic::test::make_batch(values),
+                                ids.empty() ? std::string() : topic::EventIds{9, ids}.encode()});
   };
   EXPECT_EQ(append({"a", "b"}, {{1, 1, 0}, {1, 1, 1}}), ":0\r\n");
   EXPECT_EQ(append({"a", "b"}, {{1, 1, 0}, {1, 1, 1}}), "+11\r\n");
@@ -277,12 +277,11 @@ TEST_F(RelayTest, AFullOutboxTakesNoMoreTransactions) {
   GroupNode& node = cluster_.at(1);
   for (std::size_t i = 0; i < kMostWaitingEvents; ++i) emit_eventual(node, "v");
   const std::string event = event_of("v");
-  EXPECT_THAT(
-      run(node, kOutboxRoomCommand, {"even.outbox", keys_.of(kEventualPartition), event}),
-      testing::StartsWith("-OUTBOXFULL "));
-  EXPECT_EQ(run(cluster_.at(2), kOutboxRoomCommand,
-                {"even.outbox", keys_.of(kEventualPartition), event}),
-            "+OK\r\n");
+  EXPECT_THAT(run(node, kOutboxRoomCommand, {"even.outbox", keys_.of(kEventualPartition), event}),
+              testing::StartsWith("-OUTBOXFULL "));
+  EXPECT_EQ(
+      run(cluster_.at(2), kOutboxRoomCommand, {"even.outbox", keys_.of(kEventualPartition), event}),
+      "+OK\r\n");
 }
 
 TEST_F(RelayTest, FlushingLeavesWhatWaits) {

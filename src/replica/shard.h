@@ -353,11 +353,11 @@ class Shard {
   void on_topic(std::function<void(PartitionId)> callback);
 
   // Calls relay(group, words, done) to have a topic's partition append a batch: a request of
-  // kAppendCommand, wherever the group is led. done(reply) is to be called on the shard's thread, at
-  // once or later: the reply, or an error if nobody knows what has become of it.
+  // kAppendCommand, wherever the group is led. done(reply) is to be called on the shard's thread,
+  // at once or later: the reply, or an error if nobody knows what has become of it.
   using RelayDone = std::move_only_function<void(std::string reply)>;
-  using RelayTo = std::function<void(PartitionId group, const std::vector<std::string>& words,
-                                     RelayDone done)>;
+  using RelayTo =
+      std::function<void(PartitionId group, const std::vector<std::string>& words, RelayDone done)>;
   void on_relay(RelayTo callback);
 
   // From now on keys are looked up by this. Groups begin that this node is to have.

@@ -53,10 +53,10 @@ struct GroupNode final : Transport {
     shard->on_keyspaces([this](std::shared_ptr<const cluster::KeyspaceTable> table) {
       pending_table = std::move(table);
     });
-    shard->on_relay([this](PartitionId group, const std::vector<std::string>& words,
-                           Shard::RelayDone done) {
-      relaying.push_back({group, words, std::move(done)});
-    });
+    shard->on_relay(
+        [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
+          relaying.push_back({group, words, std::move(done)});
+        });
   }
   // Power goes.
   void crash() {

@@ -155,8 +155,8 @@ bool TopicLog::take_entries(const GroupLog& log, RowBatch& out) {
   for (; next_entry_row_ <= upto_ && out.bytes() < kSliceBytes; ++next_entry_row_) {
     const Entry& entry = log.at(next_entry_row_);
     const auto batch = std::ranges::lower_bound(batches_, entry.index, {}, &Batch::index);
-    const bool without =
-        entry.kind == EntryKind::kNormal && (batch == batches_.end() || batch->index != entry.index);
+    const bool without = entry.kind == EntryKind::kNormal &&
+                         (batch == batches_.end() || batch->index != entry.index);
     out.put(topic_entry_row(partition_, entry.index), kEntryHead + entry.data.size(),
             [&entry, without](std::string& to) {
               put_little_endian(to, entry.term);

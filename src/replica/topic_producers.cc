@@ -30,9 +30,8 @@ void forget_a_producer(Context& context) {
   const PartitionState& state = context.keyspace().state(context.keyspace().partitions().front());
   if (state.keys_with_expiry() < kMostProducers) return;
   std::string_view name;
-  state.soonest(1, [&](std::string_view key, const Object&) {
-    name = context.keep(std::string(key));
-  });
+  state.soonest(
+      1, [&](std::string_view key, const Object&) { name = context.keep(std::string(key)); });
   context.write(name).remove();
 }
 

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 
 #include "replica/group.h"
-#include "replica/topic_producers.h"
 #include "replica/test_groups.h"
+#include "replica/topic_producers.h"
 #include "store/topic_rows.h"
 #include "topic/record_batch.h"
 #include "topic/test_batch.h"
@@ -301,9 +301,9 @@ std::string produce(GroupCluster& cluster, PartitionId topic, const std::string&
 TEST_F(TopicTest, ProducersAreRememberedByEveryMemberAndByTheStore) {
   const auto send = [&](std::int32_t sequence, int records, std::int16_t epoch = 0) {
     const std::vector<std::string> values(static_cast<std::size_t>(records), "v");
-    return produce(cluster_, kTopic,
-                   make_batch(values, {.producer_id = 5, .producer_epoch = epoch,
-                                       .base_sequence = sequence}));
+    return produce(
+        cluster_, kTopic,
+        make_batch(values, {.producer_id = 5, .producer_epoch = epoch, .base_sequence = sequence}));
   };
   using testing::StartsWith;
   EXPECT_THAT(send(3, 1), StartsWith("-UNKNOWN_PRODUCER_ID "));
@@ -347,9 +347,8 @@ TEST_F(TopicTest, ABatchThatIsProposedTwiceIsThereOnce) {
     StrongRequest request;
     request.group = kTopic;
     request.batch = batch;
-    node.shard->execute_strong(std::move(request), [&replies](StrongOutcome given) {
-      replies.push_back(given.reply);
-    });
+    node.shard->execute_strong(std::move(request),
+                               [&replies](StrongOutcome given) { replies.push_back(given.reply); });
   }
   node.shard->end_turn();
   ASSERT_TRUE(cluster_.run_until([&] { return replies.size() == 3; }));
@@ -359,9 +358,9 @@ TEST_F(TopicTest, ABatchThatIsProposedTwiceIsThereOnce) {
 
 TEST_F(TopicTest, AProducerIsForgottenByTheEntriesTime) {
   const auto send = [&](std::int32_t sequence) {
-    return produce(cluster_, kTopic,
-                   make_batch({"v"}, {.producer_id = 5, .producer_epoch = 0,
-                                      .base_sequence = sequence}));
+    return produce(
+        cluster_, kTopic,
+        make_batch({"v"}, {.producer_id = 5, .producer_epoch = 0, .base_sequence = sequence}));
   };
   EXPECT_EQ(send(0), ":0\r\n");
   cluster_.world.clock.offset_ms += kProducerExpiryMs + 1'000;

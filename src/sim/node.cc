@@ -209,10 +209,10 @@ void Node::serve() {
   }
   if (run_.options.topic_every_us > 0) {
     for (const auto& shard : shards_) {
-      shard->shard().on_relay([this](PartitionId group, const std::vector<std::string>& words,
-                                     Shard::RelayDone done) {
-        callbacks_.relay(group, words, std::move(done));
-      });
+      shard->shard().on_relay(
+          [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
+            callbacks_.relay(group, words, std::move(done));
+          });
     }
   }
   callbacks_.started(*this);

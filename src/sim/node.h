@@ -66,7 +66,7 @@ class Node {
     // A shard of it looks keys up by this table from now on.
     std::function<void(Node&, ShardId, const std::shared_ptr<const cluster::KeyspaceTable>&)>
         serving;
-      // A batch of events is to be led to a topic: Shard::on_relay().
+    // A batch of events is to be led to a topic: Shard::on_relay().
     std::function<void(PartitionId, std::vector<std::string>, Shard::RelayDone)> relay;
     // In a shard of it a turn has ended.
     std::function<void(Node&, HostedShard&)> turned;

@@ -71,16 +71,19 @@ void TopicClients::ask(std::shared_ptr<Asked> asked, NodeNumber to) {
                          StrongRequest request;
                          request.group = asked->group;
                          request.transaction = asked->commands.size() > 1;
-                         for (const auto& words : asked->views) request.commands.emplace_back(words);
+                         for (const auto& words : asked->views)
+                           request.commands.emplace_back(words);
                          request.batch = asked->batch;
-                         node.execute_strong(
-                             std::move(request), [this, asked](const StrongOutcome& outcome) {
-                               using Kind = StrongOutcome::Kind;
-                               if (outcome.kind == Kind::kReply) return finish(asked, outcome.reply);
-                               if (outcome.kind == Kind::kUnknown) return finish(asked, {});
-                               if (outcome.leader == 0) return ask_again(asked);
-                               ask(asked, outcome.leader);
-                             });
+                         node.execute_strong(std::move(request),
+                                             [this, asked](const StrongOutcome& outcome) {
+                                               using Kind = StrongOutcome::Kind;
+                                               if (outcome.kind == Kind::kReply)
+                                                 return finish(asked, outcome.reply);
+                                               if (outcome.kind == Kind::kUnknown)
+                                                 return finish(asked, {});
+                                               if (outcome.leader == 0) return ask_again(asked);
+                                               ask(asked, outcome.leader);
+                                             });
                        });
   // An answer may never come: the node may be gone by then.
 }
@@ -97,8 +100,7 @@ void TopicClients::finish(const std::shared_ptr<Asked>& asked, const std::string
   run_.scheduler.after(1, [done, reply] { done(reply); });
 }
 
-void TopicClients::relay(PartitionId group, std::vector<std::string> words,
-                         Shard::RelayDone done) {
+void TopicClients::relay(PartitionId group, std::vector<std::string> words, Shard::RelayDone done) {
   auto asked = std::make_shared<Asked>();
   asked->group = group;
   asked->commands.push_back(std::move(words));
@@ -133,9 +135,9 @@ void TopicClients::send(std::size_t p) {
   Producer& producer = producers_[p];
   auto asked = std::make_shared<Asked>();
   asked->group = *tables_.topic();
-  asked->batch = topic::test::make_batch(producer.batch, {.producer_id = producer.id,
-                                                          .producer_epoch = 0,
-                                                          .base_sequence = producer.sequence});
+  asked->batch = topic::test::make_batch(
+      producer.batch,
+      {.producer_id = producer.id, .producer_epoch = 0, .base_sequence = producer.sequence});
   asked->until_us = run_.scheduler.now_us() + 20 * kProducerPatienceUs;
   asked->done = [this, p, sequence = producer.sequence](const std::string& reply) {
     Producer& producer = producers_[p];
@@ -153,11 +155,10 @@ void TopicClients::send(std::size_t p) {
     run_.scheduler.after(run_.around(run_.options.topic_every_us), [this, p] { produce(p); });
   };
   // Sent again while the first may be applied yet.
-  run_.scheduler.after(run_.around(kProducerPatienceUs),
-                       [this, p, sequence = producer.sequence] {
-                         const Producer& now = producers_[p];
-                         if (!now.batch.empty() && now.sequence == sequence) send(p);
-                       });
+  run_.scheduler.after(run_.around(kProducerPatienceUs), [this, p, sequence = producer.sequence] {
+    const Producer& now = producers_[p];
+    if (!now.batch.empty() && now.sequence == sequence) send(p);
+  });
   ask(std::move(asked), any_node());
 }
 
@@ -179,9 +180,9 @@ void TopicClients::emit_strong() {
   const auto& groups = groups_.groups();
   asked->group = groups[random_.below(groups.size())];
   const std::string value = fmt::format("s{}", values_++);
-  asked->commands = {{"hset", std::string(kStrongChanges), value, "1"},
-                     {std::string(kStrongOutboxCommand.name), std::string(kOutboxKey),
-                      event_of(value)}};
+  asked->commands = {
+      {"hset", std::string(kStrongChanges), value, "1"},
+      {std::string(kStrongOutboxCommand.name), std::string(kOutboxKey), event_of(value)}};
   for (const auto& words : asked->commands) asked->views.emplace_back(words.begin(), words.end());
   asked->until_us = run_.scheduler.now_us() + kTransactionPatienceUs;
   ++under_way_;

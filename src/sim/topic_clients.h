@@ -1,8 +1,8 @@
 // Idempotent producers of a topic, transactions with events in strong and eventual partitions, and
 // the ways of relays to the topic, beside everything else that happens to a simulated cluster; and
 // what must hold of the topic in the end: each record that was acknowledged is there, none is there
-// twice, those of a producer are in the order in which it sent them, and the events are those of the
-// changes that there are. See docs/topics.md and docs/emit.md.
+// twice, those of a producer are in the order in which it sent them, and the events are those of
+// the changes that there are. See docs/topics.md and docs/emit.md.
 #pragma once
 
 #include <cstdint>
@@ -80,8 +80,8 @@ class TopicClients {
   const OutboxKeys outboxes_;
   std::vector<Producer> producers_;
   std::size_t under_way_ = 0;
-  std::uint64_t values_ = 0;                   // that were emitted
-  std::set<std::string> acknowledged_;         // that must be there
+  std::uint64_t values_ = 0;            // that were emitted
+  std::set<std::string> acknowledged_;  // that must be there
   // Events of eventual partitions, by the records of their changes.
   std::map<std::string, std::pair<PartitionId, Dot>> emitted_;
 };

@@ -14,8 +14,7 @@ TEST(Event, KeysAreHashedAsByKafka) {
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("foobar")), -790332482);
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("a-little-bit-long-string")), -985981536);
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("a-little-bit-longer-string")), -1486304829);
-  EXPECT_EQ(static_cast<std::int32_t>(
-                murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8")),
+  EXPECT_EQ(static_cast<std::int32_t>(murmur2("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8")),
             -58897971);
   EXPECT_EQ(static_cast<std::int32_t>(murmur2("abc")), 479470107);
 }

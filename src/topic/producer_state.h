@@ -1,6 +1,7 @@
 // What a topic's partition remembers of an idempotent producer, and what follows for the next batch
-// of it. The rules are Kafka's: https://kafka.apache.org/documentation/#semantics, KIP-98 ("Producer
-// state"), KIP-360; kept to the letter where a producer is not known any more: see Verdict.
+// of it. The rules are Kafka's: https://kafka.apache.org/documentation/#semantics, KIP-98
+// ("Producer state"), KIP-360; kept to the letter where a producer is not known any more: see
+// Verdict.
 //
 // A value, on any thread. Decoding is safe for any input.
 #pragma once
