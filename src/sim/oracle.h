@@ -62,6 +62,10 @@ class Oracle {
   // had prolonged in time.
   Result<> check(PartitionId partition, const PartitionState& state) const;
 
+  // Whether the state has seen the record. One beyond the end of a run that has been folded is
+  // void, although the vector covers it.
+  bool seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const;
+
   std::size_t records() const { return records_.size(); }
 
  private:
@@ -70,9 +74,6 @@ class Oracle {
 
   Result<> check_purges(PartitionId partition, const std::vector<const Made*>& seen,
                         const std::string& key) const;
-  // Whether the state has seen the record. One beyond the end of a run that has been folded is
-  // void, although the vector covers it.
-  bool seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const;
 
   const CachePolicy policy_;
   const std::int64_t expiry_wait_ms_;

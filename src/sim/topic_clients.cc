@@ -281,7 +281,7 @@ std::set<std::string> TopicClients::strong_changes() const {
 // Whatever has become of the key since.
 bool TopicClients::has_change(PartitionId partition, const Dot& dot) const {
   const NodeNumber first = run_.placement.replicas(partition)[0];
-  return nodes_[first - 1u]->state(partition).vector().covers(dot);
+  return run_.oracle.seen_by(nodes_[first - 1u]->state(partition), partition, dot);
 }
 
 // A producer's values are numbered.
