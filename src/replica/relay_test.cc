@@ -244,6 +244,33 @@ TEST_F(RelayTest, TwoRelaysAtOnceDoNoHarm) {
   }
 }
 
+// Else a power failure could leave the event and take the change.
+TEST_F(RelayTest, AnEventIsNotSentBeforeTheLogHasItsChangeForGood) {
+  GroupNode& relay = cluster_.at(1);  // the first of the replicas
+  // It does not lead the topic, which goes on without it.
+  relay.crash();
+  const auto led_by_another = [&] {
+    const GroupNode* leader = cluster_.leader(kEventTopic);
+    return leader != nullptr && leader->number != 1;
+  };
+  ASSERT_TRUE(cluster_.run_until(led_by_another));
+  relay.start();
+  ASSERT_TRUE(cluster_.run_until([&] { return relay.shard->topic(kEventTopic).has_value(); }));
+  cluster_.run(100);
+  ASSERT_TRUE(led_by_another());
+  relay.disk.faults.failing_sync = 1;
+  emit_eventual(relay, "0");
+  // Shorter than others wait for it.
+  cluster_.run(1'500);
+  EXPECT_EQ(waiting(relay), 1u);
+  for (NodeNumber other = 2; other <= 3; ++other) {
+    EXPECT_EQ(cluster_.at(other).shard->topic(kEventTopic)->end, 0);
+  }
+  relay.disk.faults.failing_sync = 0;
+  ASSERT_TRUE(cluster_.run_until([&] { return all_relayed() && all_have(1); }, 60'000));
+  EXPECT_EQ(records(cluster_.at(2)), numbers(0, 1));
+}
+
 TEST_F(RelayTest, WhatTheTopicHasAlreadyIsTakenOutOfABatch) {
   const auto append = [&](const std::vector<std::string>& values,
                           const std::vector<topic::EventId>& ids) {
