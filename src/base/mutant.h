@@ -16,6 +16,7 @@
   X(kReplyBeforeWritten, "replies do not wait for a frame that the disk is writing meanwhile")     \
   X(kScoreWithoutIncrements, "what increments add to the score of a member is not counted")        \
   X(kScoreOfOlder, "of concurrent scores the one that was written first is shown")                 \
+  X(kHyperLogLogOfWinner, "of concurrent HyperLogLogs the one that was written last is shown")     \
   X(kIndexKeepsScore, "the index of a sorted set keeps the score that a member had")               \
   X(kDeleteForgetsCounters, "a delete does not say up to where it removes a counter")              \
   X(kRemovedPointLost, "residue is dropped at once, and increments do not bring its point along")  \
@@ -105,7 +106,8 @@
   X(kSequenceNotChecked, "a topic takes a producer's batch in whatever its sequence number")       \
   X(kEventAppendedTwice, "a topic takes an event in again")                                        \
   X(kOutboxForgetful, "an event leaves the outbox when it has been sent to its topic")             \
-  X(kEventBeforeDurable, "an event is sent to its topic before the log has its change for good")
+  X(kIdsOfSeveralNodes, "several nodes may make the same id of a stream")                          \
+  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -8,6 +8,7 @@
 
 #include "lattice/types/position.h"
 #include "lattice/types/score.h"
+#include "lattice/types/stream_field.h"
 
 namespace even::cli {
 namespace {
@@ -37,6 +38,8 @@ std::string leaf_name(const LeafDelta& leaf) {
       return fmt::format("zset[{}]", quoted(leaf.field));
     case LeafKind::kItem:
       return fmt::format("list[{}]", position_text(leaf.field));
+    case LeafKind::kEntry:
+      return fmt::format("stream[{}]", stream_field_text(leaf.field));
     case LeafKind::kExpiry:
       return "expires";
   }

@@ -5,6 +5,7 @@
 
 #include "engine/blocking.h"
 #include "node/shard_thread.h"
+#include "resp/resp_parser.h"
 
 namespace even {
 namespace {
@@ -27,16 +28,58 @@ BlockedRequest::BlockedRequest(ShardThread& thread, OwnedRequest request,
 
 BlockedRequest::~BlockedRequest() { end(); }
 
-void BlockedRequest::start() { attempt(); }
+void BlockedRequest::start() {
+  const std::string_view last = "$";
+  const Args keys = counted_keys(*request_.command, request_.args);
+  const bool settles =
+      request_.command->name == "xread" && !keys.empty() &&
+      std::ranges::find(Args(request_.args).last(keys.size()), last) != Args(request_.args).end();
+  settles ? settle_last_ids() : attempt();
+}
+
+void BlockedRequest::settle_last_ids() {
+  trying_ = true;
+  std::vector<std::string_view> words{"EVEN.LASTID"};
+  for (const std::string_view key : counted_keys(*request_.command, request_.args)) {
+    words.push_back(key);
+  }
+  submit(*find_command(words[0]), words, &BlockedRequest::take_last_ids);
+}
+
+void BlockedRequest::take_last_ids(std::string reply) {
+  trying_ = false;
+  if (!done_) return;
+  if (last_) return finish(std::move(*last_));
+  // An array of bulk strings is what requests are, too.
+  RespParser parser;
+  const std::size_t keys = counted_keys(*request_.command, request_.args).size();
+  if (parser.parse(reply, {}) != RespParser::Status::kRequest || parser.args().size() != keys) {
+    // The request itself says what is wrong with it.
+    return reply.starts_with("-WRONGTYPE") ? attempt() : finish(std::move(reply));
+  }
+  std::vector<std::string_view> words(request_.args.begin(), request_.args.end());
+  for (std::size_t i = 0; i < keys; ++i) {
+    std::string_view& id = words[words.size() - keys + i];
+    if (id == "$") id = parser.args()[i];
+  }
+  OwnedRequest settled =
+      OwnedRequest::copy(*request_.command, words, request_.resp3, request_.client);
+  original_ = std::exchange(request_, std::move(settled));
+  attempt();
+}
 
 void BlockedRequest::attempt() {
   trying_ = true;
   again_ = false;
-  OwnedRequest copy =
-      OwnedRequest::copy(*request_.command, request_.args, request_.resp3, request_.client);
+  submit(*request_.command, request_.args, &BlockedRequest::take);
+}
+
+void BlockedRequest::submit(const Command& command, std::span<const std::string_view> words,
+                            void (BlockedRequest::*take)(std::string reply)) {
+  OwnedRequest copy = OwnedRequest::copy(command, words, request_.resp3, request_.client);
   copy.options = options_();
-  thread_.router().submit(std::move(copy), [weak = weak_from_this()](std::string reply) {
-    if (const auto self = weak.lock()) self->take(std::move(reply));
+  thread_.router().submit(std::move(copy), [weak = weak_from_this(), take](std::string reply) {
+    if (const auto self = weak.lock()) (self.get()->*take)(std::move(reply));
   });
 }
 

@@ -12,7 +12,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 
 #include "net/stream.h"
 #include "node/owned_request.h"
@@ -38,7 +40,12 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   void end();
 
  private:
+  // XREAD's $ stands for the last id as of when the request came.
+  void settle_last_ids();
   void attempt();
+  void submit(const Command& command, std::span<const std::string_view> words,
+              void (BlockedRequest::*take)(std::string reply));
+  void take_last_ids(std::string reply);
   void take(std::string reply);
   void woken();
   void wait();
@@ -47,7 +54,8 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   bool has_replicas() const;  // of all of its keys
 
   ShardThread& thread_;
-  const OwnedRequest request_;
+  OwnedRequest request_;
+  OwnedRequest original_;  // what request_ was, if it is another one now: options_ views its words
   const std::function<std::unique_ptr<RequestOptions>()> options_;
   Done done_;
   asio::steady_timer timer_;

@@ -435,7 +435,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
       last_command_ = before;
       return block;
     }
-  } else if (may_block(*command) && options == nullptr) {
+  } else if (may_block(*command, args) && options == nullptr) {
     if (replies_.has_open_slots()) return Block::kSlots;
     last_command_ = &entry;
     execute_blocking(*command, args);
@@ -680,11 +680,14 @@ void Connection::execute_blocking(const Command& command, Args args) {
     used_untracked_ = true;
     used_elsewhere_untracked_ |= route.where == Route::Where::kOtherNodes;
   }
-  if (route.where == Route::Where::kOtherNodes) session_.wrote_elsewhere = true;
+  if ((command.flags & kWrite) != 0 && route.where == Route::Where::kOtherNodes) {
+    session_.wrote_elsewhere = true;
+  }
   const auto options = [this, &command, words = request.args] {
     const bool strong = thread_.router().route(command, words).where == Route::Where::kStrong;
-    auto wanted = options_of(true, strong, nullptr, keyspace_level(command, words, true));
-    if (!strong) add_session(wanted, asks_of(command, words, true, nullptr));
+    const bool writes = (command.flags & kWrite) != 0;
+    auto wanted = options_of(writes, strong, nullptr, keyspace_level(command, words, writes));
+    if (!strong) add_session(wanted, asks_of(command, words, writes, nullptr));
     return wanted;
   };
   count_level(options().get());

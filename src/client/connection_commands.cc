@@ -189,12 +189,10 @@ void debug(Connection& connection, Args args) {
 }
 
 // Clients that ask are to talk to this node as to a single one.
-void cluster(Connection& connection, Args) {
-  connection.reply().error("ERR This instance has cluster support disabled");
-}
-
 // OBJECT HELP; what is about keys has rows of its own.
 void object(Connection& connection, Args) { reply_help(connection, "OBJECT"); }
+void xgroup(Connection& connection, Args) { reply_help(connection, "XGROUP"); }
+void xinfo(Connection& connection, Args) { reply_help(connection, "XINFO"); }
 
 using Execute = void (*)(Connection&, Args);
 
@@ -212,8 +210,13 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"select", select},
       {"time", time},
       {"debug", debug},
-      {"cluster", cluster},
+      {"cluster", execute_cluster},
+      {"readonly", execute_of_cluster},
+      {"readwrite", execute_of_cluster},
+      {"asking", execute_of_cluster},
       {"object", object},
+      {"xgroup", xgroup},
+      {"xinfo", xinfo},
       {"lastsave", execute_lastsave},
       {"role", execute_role},
       {"shutdown", execute_shutdown},

@@ -24,6 +24,8 @@ void execute_connection_command(Connection& connection, const Command& command, 
 // In the files of these names: backup_command.cc and so on, LASTSAVE with ROLE.
 void execute_backup(Connection& connection, Args args);
 void execute_client(Connection& connection, Args args);
+void execute_cluster(Connection& connection, Args args);
+void execute_of_cluster(Connection& connection, Args args);  // READONLY and its like
 void execute_consistency(Connection& connection, Args args);
 void execute_groups(Connection& connection, Args args);
 void execute_keyspace(Connection& connection, Args args);

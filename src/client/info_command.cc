@@ -191,6 +191,10 @@ void replication_section(const Facts& facts, std::string& out) {
   }
 }
 
+void cluster_section(const Facts& facts, std::string& out) {
+  out += fmt::format("cluster_enabled:{}\r\n", facts.node.config.cluster.nodes.size() > 1 ? 1 : 0);
+}
+
 void cpu_section(const Facts&, std::string& out) {
   rusage use{};
   ::getrusage(RUSAGE_SELF, &use);
@@ -287,7 +291,7 @@ constexpr Section kSections[] = {
     {"cpu", "CPU", cpu_section},
     {"commandstats", "Commandstats", commandstats_section, false},
     {"errorstats", "Errorstats", errorstats_section},
-    {"cluster", "Cluster", [](const Facts&, std::string& out) { out += "cluster_enabled:0\r\n"; }},
+    {"cluster", "Cluster", cluster_section},
     {"keyspace", "Keyspace", keyspace_section},
     {"even", "Even", even_section},
 };

@@ -60,7 +60,31 @@ bool read_multi_pop(Context& context, Args words, const std::string_view (&ends)
   return true;
 }
 
+namespace {
+
+// The word behind BLOCK of a command on streams, before the keys.
+std::optional<std::string_view> milliseconds_of(const Command& command, Args args) {
+  for (auto i = static_cast<std::size_t>(command.keys.from); i + 1 < args.size(); ++i) {
+    if (equals_ignore_case(args[i], command.keys.keyword)) break;
+    if (equals_ignore_case(args[i], "block")) return args[i + 1];
+    // What stands for itself.
+    if (equals_ignore_case(args[i], "count")) ++i;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool may_block(const Command& command, Args args) {
+  if (!may_block(command)) return false;
+  return command.keys.keyword.empty() || milliseconds_of(command, args).has_value();
+}
+
 std::int64_t blocking_timeout_ms(const Command& command, Args args) {
+  if (!command.keys.keyword.empty()) {
+    const auto word = milliseconds_of(command, args);
+    return word ? parse_integer(*word).value_or(0) : 0;
+  }
   // Of several counted keys it is the first word.
   const std::string_view word = command.keys.count > 0 ? args[1] : args.back();
   // More than a century is for ever.

@@ -16,9 +16,11 @@ namespace even {
 inline bool may_block(const Command& command) {
   return (command.flags & kBlocking) != 0 && command.scope == Scope::kKeys;
 }
+// And whether this request is to wait: those on streams do only if they say BLOCK.
+bool may_block(const Command& command, Args args);
 // Replies an error and returns false when it is no timeout, which are seconds.
 bool check_timeout(Context& context, std::string_view word);
-// Of such a command whose timeout has been found to be one; 0: none.
+// Of such a request, whose timeout has been found to be one; 0: none.
 std::int64_t blocking_timeout_ms(const Command& command, Args args);
 
 // The words of LMPOP, ZMPOP and their like behind the name: numkeys key... where [COUNT count].

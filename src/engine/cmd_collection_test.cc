@@ -288,5 +288,15 @@ TEST(Spop, DrawsByTheContentOfTheSetWhereReplicasExecuteIt) {
   EXPECT_EQ(packed.run({"exists", "s"}), ":0\r\n");
 }
 
+TEST_F(CollectionCommands, AScanOfAHashMayLeaveItsValuesOut) {
+  run({"HSET", "h", "f", "v", "g", "w"});
+  EXPECT_EQ(run({"HSCAN", "h", "0", "NOVALUES"}),
+            "*2\r\n" + bulk("0") + "*2\r\n" + bulk("f") + bulk("g"));
+  EXPECT_EQ(run({"HSCAN", "h", "0", "novalues", "MATCH", "g", "COUNT", "9"}),
+            "*2\r\n" + bulk("0") + "*1\r\n" + bulk("g"));
+  run({"SADD", "s", "m"});
+  EXPECT_EQ(run({"SSCAN", "s", "0", "NOVALUES"}), "-ERR syntax error\r\n");
+}
+
 }  // namespace
 }  // namespace even

@@ -99,13 +99,18 @@ std::vector<std::string_view> categories(const Entry& entry) {
   }
   // As in Redis, a container has no category of what its subcommands are about.
   if (entry.subcommand == nullptr && entry.command.subcommands.empty()) {
-    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection)
+    const bool excepted = std::ranges::find(has, "-@keyspace") != has.end();
+    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection && !excepted)
       has.push_back("@keyspace");
     if (entry.command.group == "string") has.push_back("@string");
     if (entry.command.group == "set") has.push_back("@set");
     if (entry.command.group == "hash") has.push_back("@hash");
     if (entry.command.group == "sorted-set") has.push_back("@sortedset");
     if (entry.command.group == "list") has.push_back("@list");
+    if (entry.command.group == "stream") has.push_back("@stream");
+    if (entry.command.group == "bitmap") has.push_back("@bitmap");
+    if (entry.command.group == "hyperloglog") has.push_back("@hyperloglog");
+    if (entry.command.group == "geo") has.push_back("@geo");
   }
   std::vector<std::string_view> out;
   for (std::string_view category : kCategories) {
@@ -136,16 +141,29 @@ void reply_number(Reply& reply, std::string_view name, int value) {
   reply.integer(value);
 }
 
-void begin_key_spec(Reply& reply, std::string_view flags, int index, std::string_view find) {
+std::string upper_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  return out;
+}
+
+void begin_key_spec(Reply& reply, std::string_view flags, const KeyPositions& keys, int index,
+                    std::string_view find) {
   reply.map(3);
   reply.bulk("flags");
   reply_simple_set(reply, words(flags));
   reply.bulk("begin_search");
   reply.map(2);
-  reply_field(reply, "type", "index");
+  reply_field(reply, "type", keys.keyword.empty() ? "index" : "keyword");
   reply.bulk("spec");
-  reply.map(1);
-  reply_number(reply, "index", index);
+  if (keys.keyword.empty()) {
+    reply.map(1);
+    reply_number(reply, "index", index);
+  } else {
+    reply.map(2);
+    reply_field(reply, "keyword", upper_case(keys.keyword));
+    reply_number(reply, "startfrom", keys.from);
+  }
   reply.bulk("find_keys");
   reply.map(2);
   reply_field(reply, "type", find);
@@ -155,36 +173,88 @@ void begin_key_spec(Reply& reply, std::string_view flags, int index, std::string
 
 // `last` is counted from the first key, unless from the end.
 void reply_key_range(Reply& reply, std::string_view flags, int first, int last, int step) {
-  begin_key_spec(reply, flags, first, "range");
+  begin_key_spec(reply, flags, {}, first, "range");
   reply_number(reply, "lastkey", last);
   reply_number(reply, "keystep", step);
   reply_number(reply, "limit", 0);
 }
 
-bool has_two_key_specs(const Command& command) {
-  return command.docs.key_spec.find(';') != std::string_view::npos;
+std::vector<std::string_view> key_specs(const Command& command) {
+  std::vector<std::string_view> out;
+  for (std::string_view rest = command.docs.key_spec; !rest.empty();) {
+    const std::size_t end = std::min(rest.find(';'), rest.size());
+    out.push_back(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 2, rest.size()));
+  }
+  return out;
+}
+
+void reply_unknown_search(Reply& reply, std::string_view name) {
+  reply.bulk(name);
+  reply.map(2);
+  reply_field(reply, "type", "unknown");
+  reply.bulk("spec");
+  reply.map(0);
+}
+
+// One whose key is found by other means than its place: `how` is "?" or the word before it.
+void reply_found_key_spec(Reply& reply, std::string_view flags, std::string_view how, int from) {
+  reply.map(3);
+  reply.bulk("flags");
+  reply_simple_set(reply, words(flags));
+  if (how == "?") {
+    reply_unknown_search(reply, "begin_search");
+    return reply_unknown_search(reply, "find_keys");
+  }
+  reply.bulk("begin_search");
+  reply.map(2);
+  reply_field(reply, "type", "keyword");
+  reply.bulk("spec");
+  reply.map(2);
+  reply_field(reply, "keyword", how);
+  reply_number(reply, "startfrom", from);
+  reply.bulk("find_keys");
+  reply.map(2);
+  reply_field(reply, "type", "range");
+  reply.bulk("spec");
+  reply.map(3);
+  reply_number(reply, "lastkey", 0);
+  reply_number(reply, "keystep", 1);
+  reply_number(reply, "limit", 0);
+}
+
+void reply_key_spec(Reply& reply, const Command& command, std::string_view flags, bool first,
+                    bool only) {
+  const KeyPositions& keys = command.keys;
+  const std::size_t at = flags.find('@');
+  if (at != std::string_view::npos) {
+    return reply_found_key_spec(reply, flags.substr(0, at), flags.substr(at + 1), -command.arity);
+  }
+  if (!keys.keyword.empty()) {
+    begin_key_spec(reply, flags, keys, 0, "range");
+    reply_number(reply, "lastkey", -1);
+    reply_number(reply, "keystep", 1);
+    return reply_number(reply, "limit", 2);
+  }
+  if (first && !only) return reply_key_range(reply, flags, keys.first, 0, keys.step);
+  if (keys.count > 0) {
+    begin_key_spec(reply, flags, keys, keys.count, "keynum");
+    reply_number(reply, "keynumidx", 0);
+    reply_number(reply, "firstkey", 1);
+    reply_number(reply, "keystep", 1);
+    return;
+  }
+  const bool to_end = keys.last < 0;
+  const int begin = only ? keys.first : to_end ? keys.first + 1 : keys.last;
+  reply_key_range(reply, flags, begin, to_end ? keys.last : keys.last - begin, keys.step);
 }
 
 void reply_key_specs(Reply& reply, const Command& command) {
-  const std::string_view flags = command.docs.key_spec;
-  const KeyPositions& keys = command.keys;
-  reply.set(flags.empty() ? 0 : has_two_key_specs(command) ? 2 : 1);
-  if (flags.empty()) return;
-  std::string_view of_last = flags;
-  if (has_two_key_specs(command)) {
-    const std::size_t end = flags.find(';');
-    reply_key_range(reply, flags.substr(0, end), keys.first, 0, keys.step);
-    of_last.remove_prefix(end + 2);
-    if (keys.count == 0) return reply_key_range(reply, of_last, keys.last, 0, keys.step);
+  const std::vector<std::string_view> specs = key_specs(command);
+  reply.set(specs.size());
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    reply_key_spec(reply, command, specs[i], i == 0, specs.size() == 1);
   }
-  if (keys.count == 0) {
-    return reply_key_range(reply, of_last, keys.first,
-                           keys.last < 0 ? keys.last : keys.last - keys.first, keys.step);
-  }
-  begin_key_spec(reply, of_last, keys.count, "keynum");
-  reply_number(reply, "keynumidx", 0);
-  reply_number(reply, "firstkey", 1);
-  reply_number(reply, "keystep", 1);
 }
 
 void reply_info(Reply& reply, const Entry& entry) {
@@ -210,24 +280,31 @@ void reply_info(Reply& reply, const Entry& entry) {
   }
 }
 
-// Where a command has several key specifications, each of its keys has one of its own.
+// Where a command has several key specifications, each of its keys has one of its own; so have all
+// its patterns of keys together.
 void reply_arguments(Reply& reply, std::span<const Argument> arguments, bool several_specs) {
+  constexpr int kSpecOfPatterns = 1;
   int spec = 0;
   reply.array(arguments.size());
   for (const Argument& argument : arguments) {
-    const bool key = argument.type == "key";
-    const std::size_t flags = (argument.optional ? 1 : 0) + (argument.multiple ? 1 : 0);
+    const bool pattern = several_specs && argument.type == "pattern";
+    const bool key = argument.type == "key" || pattern;
+    const std::size_t flags = (argument.optional ? 1 : 0) + (argument.multiple ? 1 : 0) +
+                              (argument.multiple_token ? 1 : 0);
     reply.map(2 + (key ? 1 : 0) + (argument.token.empty() ? 0 : 1) + (flags > 0 ? 1 : 0) +
               (argument.arguments.empty() ? 0 : 1));
     reply_field(reply, "name", argument.name);
     reply_field(reply, "type", argument.type);
-    if (key) reply_number(reply, "key_spec_index", several_specs ? spec++ : 0);
+    if (pattern) spec = kSpecOfPatterns;
+    if (key) reply_number(reply, "key_spec_index", several_specs ? spec : 0);
+    if (key) ++spec;
     if (!argument.token.empty()) reply_field(reply, "token", argument.token);
     if (flags > 0) {
       reply.bulk("flags");
       reply.set(flags);
       if (argument.optional) reply.simple("optional");
       if (argument.multiple) reply.simple("multiple");
+      if (argument.multiple_token) reply.simple("multiple_token");
     }
     if (argument.arguments.empty()) continue;
     reply.bulk("arguments");
@@ -248,7 +325,7 @@ void reply_docs(Reply& reply, const Entry& entry) {
   if (!arguments.empty()) {
     reply.bulk("arguments");
     reply_arguments(reply, arguments,
-                    entry.subcommand == nullptr && has_two_key_specs(entry.command));
+                    entry.subcommand == nullptr && key_specs(entry.command).size() > 1);
   }
   if (!container) return;
   reply.bulk("subcommands");
@@ -286,26 +363,68 @@ void docs_subcommand(Context& context, Args names) {
   for (const Entry& entry : entries) reply_docs(context.reply, entry);
 }
 
-void getkeys_subcommand(Context& context, Args args) {
+// The keys of a request, and the command that it is of. Nothing, after an error, where there are
+// none.
+struct KeysOfRequest {
+  const Command& command;
+  std::vector<std::string_view> keys;
+};
+std::optional<KeysOfRequest> read_keys(Context& context, Args args) {
   const Command* command = find_command(args);
   if (command == nullptr || (!command->subcommands.empty() && args.size() > 1 &&
                              find_subcommand(*command, args[1]) == nullptr)) {
-    return context.reply.error("ERR Invalid command specified");
+    context.reply.error("ERR Invalid command specified");
+    return std::nullopt;
   }
   // Shard channels are where keys are, and are none.
   if (command->keys.none() || command->docs.key_spec == "not_key") {
-    return context.reply.error("ERR The command has no key arguments");
+    context.reply.error("ERR The command has no key arguments");
+    return std::nullopt;
   }
   if (!check_arity(*command, args).empty()) {
-    return context.reply.error("ERR Invalid number of arguments specified for command");
+    context.reply.error("ERR Invalid number of arguments specified for command");
+    return std::nullopt;
   }
-  std::vector<std::string_view> keys;
-  for_each_key(*command, args, [&](std::string_view key) { keys.push_back(key); });
-  if (command->keys.count > 0 && counted_keys(*command, args).empty()) {
-    return context.reply.error("ERR Invalid arguments specified for command");
+  const bool counted = command->keys.count > 0 || !command->keys.keyword.empty();
+  KeysOfRequest out{*command, {}};
+  for_each_key(*command, args, [&](std::string_view key) { out.keys.push_back(key); });
+  if (!counted || !counted_keys(*command, args).empty()) return out;
+  context.reply.error("ERR Invalid arguments specified for command");
+  return std::nullopt;
+}
+
+void getkeys_subcommand(Context& context, Args args) {
+  const std::optional<KeysOfRequest> found = read_keys(context, args);
+  if (!found) return;
+  context.reply.array(found->keys.size());
+  for (std::string_view key : found->keys) context.reply.bulk(key);
+}
+
+// What a request does to its key, of a command whose options change that.
+std::string_view flags_by_options(const Command& command, Args args) {
+  const Args options = args.subspan(2);
+  const auto has = [options](std::string_view name) {
+    return std::ranges::any_of(
+        options, [name](std::string_view word) { return equals_ignore_case(word, name); });
+  };
+  if (command.name == "set") return has("get") ? "RW access update" : "OW update";
+  return has("set") || has("incrby") ? "RW access update" : "RO access";  // of BITFIELD
+}
+
+void getkeysandflags_subcommand(Context& context, Args args) {
+  const std::optional<KeysOfRequest> found = read_keys(context, args);
+  if (!found) return;
+  const std::vector<std::string_view> specs = key_specs(found->command);
+  context.reply.array(found->keys.size());
+  for (std::size_t i = 0; i < found->keys.size(); ++i) {
+    // The first key has the first specification; those behind it have the last.
+    std::string_view flags = i == 0 ? specs.front() : specs.back();
+    flags = flags.substr(0, flags.find('@'));
+    if (flags.ends_with("variable_flags")) flags = flags_by_options(found->command, args);
+    context.reply.array(2);
+    context.reply.bulk(found->keys[i]);
+    reply_simple_set(context.reply, words(flags));
   }
-  context.reply.array(keys.size());
-  for (std::string_view key : keys) context.reply.bulk(key);
 }
 
 void list_subcommand(Context& context, Args args) {
@@ -349,6 +468,8 @@ void command_command(Context& context, Args args) {
     docs_subcommand(context, rest);
   } else if (name == "getkeys") {
     getkeys_subcommand(context, rest);
+  } else if (name == "getkeysandflags") {
+    getkeysandflags_subcommand(context, rest);
   } else if (name == "info") {
     info_subcommand(context, rest);
   } else if (name == "list") {
@@ -379,6 +500,13 @@ constexpr Subcommand kCommandSubcommands[] = {
      .acl = "@connection",
      .docs = {.since = "2.8.13",
               .summary = "The keys among the words of a command",
+              .complexity = "O(N) where N is the number of arguments"}},
+    {.name = "getkeysandflags",
+     .arity = -4,
+     .flags = kLoading | kStale,
+     .acl = "@connection",
+     .docs = {.since = "7.0.0",
+              .summary = "The keys among the words of a command, and what it does to them",
               .complexity = "O(N) where N is the number of arguments"}},
     {.name = "info",
      .arity = -2,

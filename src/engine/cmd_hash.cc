@@ -210,6 +210,7 @@ void hrandfield_command(Context& context, Args args) {
 
 void hscan_command(Context& context, Args args) {
   ScanOptions options;
+  options.may_leave_values = true;
   if (!read_cursor(context, args[2], options.cursor)) return;
   Hash hash;
   if (!find_hash(context, args[1], hash)) return;
@@ -227,6 +228,7 @@ void hscan_command(Context& context, Args args) {
   const std::uint64_t next = scan_elements(hash.fields, options, [&](const HashView::Entry& entry) {
     if (!entry.scalar.live() || !options.matches(entry.name)) return;
     found.push_back(entry.name);
+    if (options.no_values) return;
     std::string scratch;
     const std::string_view value = entry.scalar.value(scratch);
     found.push_back(value.data() == scratch.data() ? context.keep(scratch) : value);
@@ -427,7 +429,8 @@ constexpr Command kHashCommands[] = {
               .summary = "Walk over the fields of a hash in steps",
               .complexity =
                   "O(1) for each call, O(N) for all of a scan, where N is the number of elements",
-              .arguments = "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+              .arguments = "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer] "
+                           "[NOVALUES]",
               .key_spec = "RO access",
               .tips = "nondeterministic_output"}},
 };

@@ -87,6 +87,8 @@ void object_encoding_command(Context& context, Args args) {
       return context.reply.bulk(encoding_of_scores(object->sorted_set()));
     case ObjectType::kList:
       return context.reply.bulk(kListEncoding);
+    case ObjectType::kStream:
+      return context.reply.bulk("stream");
     case ObjectType::kNone:
       break;
   }

@@ -56,7 +56,10 @@ bool read_scan_options(Context& context, Args args, std::size_t first, bool with
                        ScanOptions& out) {
   for (std::size_t i = first; i < args.size(); i += 2) {
     const bool more = i + 1 < args.size();
-    if (more && equals_ignore_case(args[i], "count")) {
+    if (out.may_leave_values && equals_ignore_case(args[i], "novalues")) {
+      out.no_values = true;
+      --i;  // it has no argument
+    } else if (more && equals_ignore_case(args[i], "count")) {
       if (!read_integer(context, args[i + 1], out.count)) return false;
       if (out.count < 1) break;
     } else if (more && equals_ignore_case(args[i], "match")) {
@@ -98,6 +101,8 @@ std::string_view type_name(ObjectType type) {
       return "zset";
     case ObjectType::kList:
       return "list";
+    case ObjectType::kStream:
+      return "stream";
   }
   return "none";
 }

@@ -26,6 +26,8 @@ struct ScanOptions {
   std::string_view type;  // SCAN only; empty for any
   bool has_pattern = false;
   bool has_type = false;
+  bool may_leave_values = false;  // NOVALUES is an option
+  bool no_values = false;
 
   bool matches(std::string_view text) const { return !has_pattern || glob_match(pattern, text); }
 };

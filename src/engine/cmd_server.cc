@@ -60,14 +60,6 @@ constexpr Subcommand kSlowlogSubcommands[] = {
      .docs = {.since = "6.2.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
 constexpr Command kServerCommands[] = {
-    {.name = "cluster",
-     .group = "cluster",
-     .arity = -2,
-     .scope = Scope::kConnection,
-     .docs = {.since = "3.0.0",
-              .summary = "Replies that this is no cluster in the sense of Redis: clients talk to "
-                         "any node",
-              .complexity = "O(1)"}},
     {.name = "config",
      .group = "server",
      .arity = -2,

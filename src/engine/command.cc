@@ -20,9 +20,18 @@ class CommandIndex {
     for (const auto& family : {string_commands(),
                                number_commands(),
                                generic_commands(),
+                               copy_commands(),
                                expire_commands(),
                                scan_commands(),
                                set_commands(),
+                               set_algebra_commands(),
+                               bitmap_commands(),
+                               hyper_log_log_commands(),
+                               lcs_commands(),
+                               sort_commands(),
+                               dump_commands(),
+                               geo_commands(),
+                               geo_search_commands(),
                                hash_commands(),
                                sorted_set_commands(),
                                sorted_set_pop_commands(),
@@ -30,11 +39,16 @@ class CommandIndex {
                                sorted_set_algebra_commands(),
                                list_commands(),
                                list_move_commands(),
+                               stream_commands(),
+                               stream_read_commands(),
+                               stream_group_commands(),
+                               stream_info_commands(),
                                command_commands(),
                                connection_commands(),
                                transaction_commands(),
                                object_commands(),
                                server_commands(),
+                               cluster_commands(),
                                memory_commands(),
                                even_commands(),
                                keyspace_commands(),
@@ -92,11 +106,6 @@ std::string upper(std::string_view text) {
   return out;
 }
 
-// Redis quotes client bytes through C strings: what follows a NUL byte is not shown.
-std::string_view quotable(std::string_view text, std::size_t limit) {
-  return text.substr(0, std::min(text.find('\0'), limit));
-}
-
 constexpr std::size_t kQuoteLimit = 128;
 
 // Those of ZADD. None of them is a number.
@@ -117,7 +126,9 @@ std::span<const Command* const> all_commands() { return index().sorted(); }
 
 const Command* find_command(Args args) {
   const Command* command = find_command(args[0]);
-  if (command == nullptr || command->subcommands.empty() || args.size() < 2) return command;
+  if (command == nullptr || args.size() < 2) return command;
+  if (command->row_of != nullptr) return &command->row_of(*command, args);
+  if (command->subcommands.empty()) return command;
   const Subcommand* subcommand = find_subcommand(*command, args[1]);
   return subcommand == nullptr || subcommand->row == nullptr ? command : subcommand->row;
 }
@@ -130,12 +141,37 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
 }
 
 Args counted_keys(const Command& command, Args args) {
+  if (!command.keys.keyword.empty()) {
+    auto i = static_cast<std::size_t>(command.keys.from);
+    while (i < args.size() && !equals_ignore_case(args[i], command.keys.keyword)) ++i;
+    if (i >= args.size()) return {};
+    const Args behind = args.subspan(i + 1);
+    return behind.size() % 2 == 0 ? behind.first(behind.size() / 2) : Args();
+  }
   const auto place = static_cast<std::size_t>(command.keys.count);
   if (place == 0 || place >= args.size()) return {};
   const std::optional<std::int64_t> count = parse_integer(args[place]);
   const Args behind = args.subspan(place + 1);
   if (!count || *count < 1 || static_cast<std::uint64_t>(*count) > behind.size()) return {};
   return behind.first(static_cast<std::size_t>(*count));
+}
+
+std::string_view stored_key(const Command& command, Args args) {
+  // Those of SORT, as no other command with STORE has an option of these names.
+  constexpr std::pair<std::string_view, std::size_t> kWordsOfOption[] = {
+      {"limit", 2}, {"get", 1}, {"by", 1}};
+  std::string_view key;
+  for (auto i = static_cast<std::size_t>(command.keys.store_from); i + 1 < args.size(); ++i) {
+    if (equals_ignore_case(args[i], "store") || equals_ignore_case(args[i], "storedist")) {
+      key = args[++i];
+      continue;
+    }
+    const auto option = std::ranges::find_if(kWordsOfOption, [&](const auto& known) {
+      return equals_ignore_case(args[i], known.first);
+    });
+    if (option != std::end(kWordsOfOption)) i += option->second;
+  }
+  return key;
 }
 
 NamedElements named_elements(const Command& command, Args args) {

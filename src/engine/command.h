@@ -75,9 +75,11 @@ struct CommandDocs {
   std::string_view summary;  // one line
   std::string_view complexity;
   std::string_view arguments;  // as in command_arguments.h: "key [COUNT count:integer]"
-  std::string_view key_spec;   // flags of the key specification, "RW access update", or of two: "OW
-                               // update; RO access"; empty without keys
-  std::string_view tips;       // as COMMAND INFO prints them: "request_policy:all_shards"
+  // Flags of the key specification, "RW access update", or of several: "OW update; RO access". One
+  // that ends with "@STORE" finds its key behind this word, one that ends with "@?" by other means.
+  // Empty without keys.
+  std::string_view key_spec;
+  std::string_view tips;  // as COMMAND INFO prints them: "request_policy:all_shards"
 };
 
 // Which words of a request are keys, as COMMAND INFO says it: every `step`-th from `first` to
@@ -88,9 +90,17 @@ struct KeyPositions {
   int step = 0;
   // The word that says how many keys follow it, beside those above; 0: there is none.
   int count = 0;
+  // In lower case: of the words behind the first such word, from `from` on, the first half are
+  // keys.
+  std::string_view keyword = "";
+  int from = 0;
+  // From here on the word behind STORE or STOREDIST, the last one, is a key too; 0: none is.
+  int store_from = 0;
 
-  bool none() const { return first == 0 && count == 0; }
-  bool one() const { return first == last && count == 0; }  // or none
+  bool none() const { return first == 0 && count == 0 && keyword.empty(); }
+  bool one() const {  // or none
+    return first == last && count == 0 && store_from == 0 && keyword.empty();
+  }
 };
 inline constexpr KeyPositions kFirstWord = {.first = 1, .last = 1, .step = 1};
 inline constexpr KeyPositions kAllWords = {.first = 1, .last = -1, .step = 1};
@@ -110,12 +120,14 @@ struct Subcommand {
 
 struct Command {
   std::string_view name;  // lower case
-  // "string", "set", "hash", "sorted-set", "list", "generic", "connection", "server"
+  // "string", "bitmap", "hyperloglog", "set", "hash", "sorted-set", "geo", "list", "stream",
+  // "generic", "connection", "server"
   std::string_view group;
   // Number of words including the name; negative: at least that many.
   int arity;
   std::uint32_t flags = 0;
-  // Categories beyond those that follow from flags and group: "@admin @dangerous".
+  // Categories beyond those that follow from flags and group, and one of those that it has not:
+  // "@admin -@keyspace".
   std::string_view acl = "";
   KeyPositions keys = {};
   Scope scope = Scope::kKeys;
@@ -125,6 +137,8 @@ struct Command {
   Elements elements = Elements::kUnknown;
   Lists lists = Lists::kNothing;
   CommandDocs docs;
+  // Where some requests touch other things than most: the row by which one is executed.
+  const Command& (*row_of)(const Command& command, Args args) = nullptr;
 };
 
 // The subcommand `name` that has a row of its own.
@@ -140,15 +154,19 @@ constexpr Subcommand subcommand_of(std::string_view name, const Command& row,
 
 // Case-insensitive; null when there is no such command.
 const Command* find_command(std::string_view name);
-// The row by which a request is executed: its subcommand's, if that has one, or its command's.
+// The row by which a request is executed: its subcommand's, if that has one, or its command's, or
+// the one that that chooses.
 const Command* find_command(Args args);
 // Case-insensitive; null when `command` has no such subcommand.
 const Subcommand* find_subcommand(const Command& command, std::string_view name);
 // All, sorted by name.
 std::span<const Command* const> all_commands();
 
-// The keys that a word of `args` gives the number of; none where that is not possible.
+// The keys that a word of `args` gives the number of, or that are behind a keyword; none where that
+// is not possible.
 Args counted_keys(const Command& command, Args args);
+// The key behind STORE, where KeyPositions::store_from says that there may be one; null data: none.
+std::string_view stored_key(const Command& command, Args args);
 
 // Calls visit(key) for every key among `args` (args[0] is the name). Arity must have been checked.
 template <typename Visit>
@@ -160,6 +178,8 @@ void for_each_key(const Command& command, Args args, Visit visit) {
     visit(args[static_cast<std::size_t>(i)]);
   }
   for (std::string_view key : counted_keys(command, args)) visit(key);
+  if (command.keys.store_from == 0) return;
+  if (const std::string_view key = stored_key(command, args); key.data() != nullptr) visit(key);
 }
 
 // What Command::elements says of these words; nothing where it is kUnknown.
@@ -210,9 +230,18 @@ void reply_help(Reply& reply, const Command& command);
 std::span<const Command> string_commands();
 std::span<const Command> number_commands();
 std::span<const Command> generic_commands();
+std::span<const Command> copy_commands();
 std::span<const Command> expire_commands();
 std::span<const Command> scan_commands();
 std::span<const Command> set_commands();
+std::span<const Command> set_algebra_commands();
+std::span<const Command> bitmap_commands();
+std::span<const Command> hyper_log_log_commands();
+std::span<const Command> geo_commands();
+std::span<const Command> geo_search_commands();
+std::span<const Command> sort_commands();
+std::span<const Command> lcs_commands();
+std::span<const Command> dump_commands();
 std::span<const Command> hash_commands();
 std::span<const Command> sorted_set_commands();
 std::span<const Command> sorted_set_pop_commands();
@@ -220,12 +249,17 @@ std::span<const Command> sorted_set_range_commands();
 std::span<const Command> sorted_set_algebra_commands();
 std::span<const Command> list_commands();
 std::span<const Command> list_move_commands();
+std::span<const Command> stream_commands();
+std::span<const Command> stream_read_commands();
+std::span<const Command> stream_group_commands();
+std::span<const Command> stream_info_commands();
 std::span<const Command> command_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> transaction_commands();
 std::span<const Command> pubsub_commands();
 std::span<const Command> object_commands();
 std::span<const Command> server_commands();
+std::span<const Command> cluster_commands();
 std::span<const Command> memory_commands();
 std::span<const Command> even_commands();
 std::span<const Command> keyspace_commands();

@@ -8,6 +8,14 @@
 namespace even {
 namespace {
 
+// Tokens that are no words, and what Redis calls them.
+struct Sign {
+  std::string_view token;
+  std::string_view name;
+};
+constexpr Sign kSigns[] = {
+    {"=", "equal"}, {"~", "approximately"}, {"*", "auto_id"}, {"$", "new_id"}};
+
 constexpr std::string_view kTypes[] = {"string",  "integer",   "double",    "key",
                                        "pattern", "unix-time", "pure-token"};
 
@@ -62,6 +70,13 @@ class Parser {
 
   Argument plain() {
     Argument out;
+    for (const Sign& sign : kSigns) {
+      if (!take(sign.token)) continue;
+      out.token = sign.token;
+      out.type = "pure-token";
+      out.name = sign.name;
+      return out;
+    }
     if (at_token()) {
       out.token = word();
       if (rest_.size() < 2 || rest_[0] != ' ' || rest_[1] == '[' || is_upper(rest_[1])) {
@@ -72,7 +87,8 @@ class Parser {
       take(" ");
     }
     value(out);
-    out.multiple = take("...");
+    out.multiple_token = take("....");
+    out.multiple = out.multiple_token || take("...");
     return out;
   }
 
@@ -87,6 +103,12 @@ class Parser {
         for (Argument& more : sequence(separator)) out.arguments.push_back(std::move(more));
       }
       require(take(")"));
+      return;
+    }
+    if (const std::size_t equals = text.find('='); equals != std::string_view::npos) {
+      out.name = text.substr(0, equals);
+      out.token = text.substr(equals + 1);
+      out.type = "pure-token";
       return;
     }
     const std::size_t colon = text.rfind(':');

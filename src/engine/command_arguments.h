@@ -3,12 +3,15 @@
 //
 //   arguments   = argument { " " argument }
 //   argument    = plain | "[" plain "]"                         brackets: may be left out
-//   plain       = TOKEN | [ TOKEN " " ] value [ "..." ]         dots: may be repeated
-//   value       = name [ ":" type ]                             without a type: "key", or a string
+//   plain       = TOKEN | [ TOKEN " " ] value [ "..." | "...." ]  dots: may be repeated, with four
+//                                                               of them each time behind the token
+//   value       = name "=" TOKEN                                a token of another name
+//               | name [ ":" type ]                             without a type: "key", or a string
 //               | name "(" arguments ")"                        all of these, in this order
 //               | name "(" argument { "|" argument } ")"        one of these
 //
-// A token begins with an upper-case letter, a name with a lower-case one. For example, of GETEX:
+// A token begins with an upper-case letter, or is one of the signs = ~ * $; a name begins with a
+// lower-case one. For example, of GETEX:
 //
 //   key [expiration(EX seconds:integer|PX milliseconds:integer|PERSIST)]
 #pragma once
@@ -28,6 +31,7 @@ struct Argument {
   std::string_view token;  // the word that stands before it, or is all of it; may be empty
   bool optional = false;
   bool multiple = false;
+  bool multiple_token = false;
   std::vector<Argument> arguments;  // of a "oneof" or a "block"
 };
 

@@ -149,7 +149,8 @@ void KeyWriter::note_removed() {
   ++removed_;
   if (object_ == nullptr || object_->expiry() == nullptr || object_->in_type_conflict()) return;
   const std::size_t elements = object_->set().size() + object_->hash().live() +
-                               object_->sorted_set().live() + object_->list().live();
+                               object_->sorted_set().live() + object_->list().live() +
+                               object_->stream().live();
   if (removed_ < elements) return;  // never fewer than are gone, so that looking pays
   std::size_t gone = 0;
   for (const LeafDelta& leaf : delta().leaves) {
@@ -264,6 +265,13 @@ void KeyWriter::set_item(std::string_view position, std::string_view value) {
 }
 void KeyWriter::remove_item(std::string_view position) {
   remove_element_scalar(LeafKind::kItem, position);
+}
+
+void KeyWriter::set_stream_field(std::string_view name, std::string_view value) {
+  set_scalar(LeafKind::kEntry, name, value);
+}
+bool KeyWriter::remove_stream_field(std::string_view name) {
+  return remove_element_scalar(LeafKind::kEntry, name);
 }
 
 bool KeyWriter::add_member(std::string_view member) {

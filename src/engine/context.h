@@ -73,6 +73,12 @@ class KeyWriter {
   void set_item(std::string_view position, std::string_view value);
   void remove_item(std::string_view position);
 
+  // Of streams: see lattice/types/stream_field.h. Names and values live as long as this.
+  void set_stream_field(std::string_view name, std::string_view value);
+  bool remove_stream_field(std::string_view name);
+  // The number of the node that executes the command.
+  NodeNumber writer() const { return dot_.replica.node(); }
+
   void increment_field(std::string_view field, std::int64_t by);
   void increment_field_real_to(std::string_view field, Real to);
 

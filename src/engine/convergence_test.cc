@@ -14,7 +14,22 @@ std::vector<std::string> random_command(Random& random) {
   const std::string key = "k" + std::to_string(random.below(4));
   const std::string field = "f" + std::to_string(random.below(4));
   const std::string number = std::to_string(random.below(100));
-  switch (random.below(18)) {
+  const std::string other = "k" + std::to_string(random.below(4));
+  switch (random.below(25)) {
+    case 18:
+      return {"RENAME", key, other};
+    case 19:
+      return {"COPY", key, other, "REPLACE"};
+    case 20:
+      return {"SMOVE", key, other, field};
+    case 21:
+      return {"SUNIONSTORE", key, key, other};
+    case 22:
+      return {"SETBIT", key, number, "1"};
+    case 23:
+      return {"PFADD", "h" + key, number};
+    case 24:
+      return {"PFMERGE", "h" + key, "h" + other};
     case 0:
       return {"SET", key, number};
     case 1:
@@ -102,6 +117,9 @@ TEST(Convergence, ReplicasThatHaveSeenTheSameSayTheSame) {
                     elements(replicas[0].run({command, key}), group))
               << "seed " << seed << ": " << command << " " << key;
         }
+      }
+      for (std::string_view key : {"hk0", "hk1", "hk2", "hk3"}) {
+        ASSERT_EQ(replica.run({"GET", key}), replicas[0].run({"GET", key})) << "seed " << seed;
       }
       ASSERT_EQ(replica.run({"DBSIZE"}), replicas[0].run({"DBSIZE"}));
     }

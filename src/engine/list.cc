@@ -14,7 +14,7 @@ bool find_list(Context& context, std::string_view key, List& out) {
 
 ListOrder::ListOrder(const List& list) {
   if (list.items.table() != nullptr) {
-    index_ = &list.items.table()->index(HashTable::Order::kPositions);
+    index_ = &list.items.table()->index(HashTable::Order::kNames);
     return;
   }
   list.items.for_each([this](std::string_view position, const ScalarView& scalar) {

@@ -62,7 +62,10 @@ void Reply::push(std::size_t length) {
 
 void Reply::real(double value) {
   ScoreBuffer buffer;
-  const std::string_view text = write_score(value, buffer);
+  real(write_score(value, buffer));
+}
+
+void Reply::real(std::string_view text) {
   if (!resp3_) return bulk(text);
   out_ += ',';
   out_.append(text);

@@ -32,6 +32,7 @@ class Reply {
   void set(std::size_t length);
   void push(std::size_t length);
   void real(double value);
+  void real(std::string_view text);  // as it is written already
   void boolean(bool value);
   // Text for people, such as INFO's; `format` is three characters ("txt").
   void verbatim(std::string_view format, std::string_view text);

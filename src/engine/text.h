@@ -2,6 +2,7 @@
 // error texts that several families share. The texts are Redis's, because clients compare them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -33,6 +34,12 @@ constexpr bool equals_ignore_case(std::string_view text, std::string_view lower)
     if (to_lower(text[i]) != lower[i]) return false;
   }
   return true;
+}
+
+// Redis quotes client bytes through C strings: what follows a NUL byte is not shown.
+constexpr std::string_view quotable(std::string_view text,
+                                    std::size_t limit = std::string_view::npos) {
+  return text.substr(0, std::min(text.find('\0'), limit));
 }
 
 // "ERR wrong number of arguments for 'get' command".

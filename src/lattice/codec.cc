@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "lattice/types/position.h"
 #include "lattice/types/score.h"
+#include "lattice/types/stream_field.h"
 
 namespace even {
 namespace {
@@ -65,6 +66,7 @@ void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
     case LeafKind::kField:
     case LeafKind::kScore:
     case LeafKind::kItem:
+    case LeafKind::kEntry:
       pack_bytes(packer, sibling.value);
       return;
     case LeafKind::kMember:
@@ -182,6 +184,7 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
     case LeafKind::kString:
     case LeafKind::kField:
     case LeafKind::kItem:
+    case LeafKind::kEntry:
       out.value = bytes_of(object);
       return;
     case LeafKind::kScore:
@@ -206,12 +209,16 @@ void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out)
   out.kind = static_cast<LeafKind>(kind);
   out.partial = (tag & kPartialBit) != 0;
   out.field = bytes_of(items.ptr[1]);
-  const bool may_count = is_scalar(out.kind) && out.kind != LeafKind::kItem;
+  const bool may_count =
+      is_scalar(out.kind) && out.kind != LeafKind::kItem && out.kind != LeafKind::kEntry;
   if (!may_count && (items.size > 3 || out.partial)) {
     throw Malformed{"a leaf has counters that its kind does not have"};
   }
   if (out.kind == LeafKind::kItem && !is_position(out.field)) {
     throw Malformed{"a position was expected"};
+  }
+  if (out.kind == LeafKind::kEntry && !parse_stream_field(out.field)) {
+    throw Malformed{"a field of a stream was expected"};
   }
   if (!is_element(out.kind) && !out.field.empty()) {
     throw Malformed{"a leaf has a field that its kind does not have"};

@@ -13,6 +13,7 @@
 #include "lattice/test_history.h"
 #include "lattice/types/position.h"
 #include "lattice/types/score.h"
+#include "lattice/types/stream_field.h"
 
 namespace even {
 namespace {
@@ -125,6 +126,17 @@ Record rich_record() {
     item.kind = LeafKind::kItem;
     item.field = *position;
     item.siblings.push_back({own, record.time, "item", 0});
+  }
+
+  KeyDelta& stream = record.delta.keys.emplace_back();
+  stream.key = "stream";
+  static const std::string entry = stream_entry(2, {1'526'919'030'474, 2});
+  static const std::string mark = group_delivered("group", 2, {1'526'919'030'474, 2});
+  for (const std::string* name : {&entry, &mark}) {
+    LeafDelta& field = stream.leaves.emplace_back();
+    field.kind = LeafKind::kEntry;
+    field.field = *name;
+    field.siblings.push_back({own, record.time, name == &entry ? "\1f\1v" : "", 0});
   }
 
   record.delta.keys.emplace_back().key = "deleted";
@@ -243,9 +255,9 @@ TEST(Codec, RefusesFoldsThatMakeNoSense) {
 
 TEST(Codec, TheRecordFormatHasNotChanged) {
   for (const auto& [name, record] :
-       {std::pair{"record-v4.hex", rich_record()}, std::pair{"state-v4.hex", rich_state()},
-        std::pair{"folding-record-v4.hex", folding_record()},
-        std::pair{"later-record-v4.hex", later_record()}}) {
+       {std::pair{"record-v5.hex", rich_record()}, std::pair{"state-v5.hex", rich_state()},
+        std::pair{"folding-record-v5.hex", folding_record()},
+        std::pair{"later-record-v5.hex", later_record()}}) {
     const std::string bytes = from_hex(
         test::expect_golden(name, hex(encoded(record)),
                             "the log (kLogVersion) and of the peer protocol, which hold records"));
@@ -283,6 +295,8 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
                               kIncrementScoreReal,
                               kDeleteScore,
                               kSetItem,
+                              kSetEntry,
+                              kSetEntry,
                               kDeleteItem}) {
     if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
     test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
@@ -323,6 +337,34 @@ TEST(Codec, RefusesElementsOfListsThatHaveNoPositionOrCount) {
   const std::string position = position_between({}, {}, record.dot());
   leaf.field = position;
   EXPECT_TRUE(decoder.decode(encoded(record)).has_value());
+  leaf.integers.push_back({Integers::Entry{kOne, 1, 1, 0, 0}, 0});
+  EXPECT_FALSE(decoder.decode(encoded(record)).has_value());
+}
+
+TEST(Codec, RefusesFieldsOfStreamsThatAreNone) {
+  RecordDecoder decoder;
+  Record record;
+  record.origin = kOne;
+  record.context.add({kOne, 1});
+  LeafDelta& leaf = record.delta.keys.emplace_back().leaves.emplace_back();
+  leaf.kind = LeafKind::kEntry;
+  leaf.siblings.push_back({record.dot(), record.time, "v", 0});
+  const auto decodes = [&](std::string_view name) {
+    leaf.field = name;
+    return decoder.decode(encoded(record)).has_value();
+  };
+  const std::string whole[] = {stream_entry(1, {2, 3}),       stream_mark('l', {2, 3}),
+                               stream_mark('d', {}),          group_base("g"),
+                               group_consumer("g", ""),       group_delivered("g", 2, {}),
+                               group_pending("long", {5, 0}), std::string(1, kStreamAdded)};
+  for (const std::string& name : whole) {
+    EXPECT_TRUE(decodes(name)) << stream_field_text(name);
+    const bool open_ended = name == group_consumer("g", "");
+    EXPECT_EQ(decodes(name + "x"), open_ended);
+    EXPECT_FALSE(decodes(name.substr(0, name.size() - 1)));
+  }
+  EXPECT_FALSE(decodes("y"));
+  leaf.field = whole[0];
   leaf.integers.push_back({Integers::Entry{kOne, 1, 1, 0, 0}, 0});
   EXPECT_FALSE(decoder.decode(encoded(record)).has_value());
 }

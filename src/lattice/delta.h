@@ -33,13 +33,15 @@ enum class LeafKind : std::uint8_t {
   kExpiry = 3,  // the key's expiry: a register of an instant; its field is empty
   kScore = 4,   // one member of a sorted set: a scalar, whose values are scores (see score.h)
   kItem = 5,    // one element of a list, by its position (see position.h): a scalar, no counters
+  kEntry = 6,   // one field of a stream (see stream_field.h): a scalar, no counters
 };
-inline constexpr std::uint8_t kLeafKinds = 6;
+inline constexpr std::uint8_t kLeafKinds = 7;
 // Those of which a key can have many, each with a name.
 inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember, LeafKind::kScore,
-                                             LeafKind::kItem};
+                                             LeafKind::kItem, LeafKind::kEntry};
 // Those of them that are scalars: a hash, or what is one with a meaning of its own.
-inline constexpr LeafKind kFieldKinds[] = {LeafKind::kField, LeafKind::kScore, LeafKind::kItem};
+inline constexpr LeafKind kFieldKinds[] = {LeafKind::kField, LeafKind::kScore, LeafKind::kItem,
+                                           LeafKind::kEntry};
 constexpr bool is_element(LeafKind kind) {
   return kind != LeafKind::kString && kind != LeafKind::kExpiry;
 }

@@ -30,13 +30,14 @@ const std::vector<Kind> kKinds = {
     {"SortedSet",
      {kSetScore, kSetScore, kIncrementScore, kIncrementScore, kIncrementScoreReal, kDeleteScore,
       kDelete, kDeleteAll}},
+    {"Stream", {kSetEntry, kSetEntry, kSetEntry, kDeleteEntry, kDelete, kDeleteAll}},
     {"List", {kSetItem, kSetItem, kSetItem, kDeleteItem, kDelete, kDeleteAll}},
     {"Expiry",
      {kSet, kSetKeepExpiry, kIncrement, kExpire, kExpire, kPersist, kPurge, kForgetExpiry, kDelete,
       kAddMember}},
     {"TypeConflict",
      {kSet, kIncrement, kAddMember, kSetField, kIncrementField, kSetScore, kIncrementScore,
-      kSetItem, kDelete, kRemoveMember, kDeleteField, kDeleteScore, kDeleteItem}},
+      kSetItem, kSetEntry, kDelete, kRemoveMember, kDeleteField, kDeleteScore, kDeleteItem}},
     {"Everything",
      {kSet,
       kSetKeepExpiry,
@@ -59,6 +60,7 @@ const std::vector<Kind> kKinds = {
       kIncrementScoreReal,
       kDeleteScore,
       kSetItem,
+      kSetEntry,
       kDeleteItem}},
 };
 

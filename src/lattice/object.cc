@@ -83,11 +83,12 @@ bool Object::empty() const {
   if (!is_compound()) return cell_.empty();
   const Compound& all = *compound();
   return all.string.empty() && all.set.empty() && all.hash.empty() && all.sorted_set.empty() &&
-         all.list.empty() && !all.expiry;
+         all.list.empty() && all.stream.empty() && !all.expiry;
 }
 
 ObjectType Object::type() const {
   if (is_scalar()) return cell_.live() ? ObjectType::kString : ObjectType::kNone;
+  if (stream().live() > 0) return ObjectType::kStream;
   if (list().live() > 0) return ObjectType::kList;
   if (sorted_set().live() > 0) return ObjectType::kSortedSet;
   if (hash().live() > 0) return ObjectType::kHash;
@@ -97,8 +98,8 @@ ObjectType Object::type() const {
 
 bool Object::in_type_conflict() const {
   if (!is_compound()) return false;
-  return int{list().live() > 0} + int{sorted_set().live() > 0} + int{hash().live() > 0} +
-             int{set().size() > 0} + int{string().live()} >
+  return int{stream().live() > 0} + int{list().live() > 0} + int{sorted_set().live() > 0} +
+             int{hash().live() > 0} + int{set().size() > 0} + int{string().live()} >
          1;
 }
 
@@ -138,6 +139,7 @@ Footprint Object::footprint(std::size_t samples) const {
   all += parts.hash.footprint(samples);
   all += parts.sorted_set.footprint(samples);
   all += parts.list.footprint(samples);
+  all += parts.stream.footprint(samples);
   if (parts.expiry) {
     all += {block_bytes(parts.expiry.get()) + heap_bytes(*parts.expiry),
             parts.expiry->size() * (sizeof(Dot) + sizeof(Hlc))};
@@ -217,7 +219,8 @@ void Object::settle_compound() {
   Compound& all = *compound();
   if (all.expiry || all.residue_generation != 0) return;
   const int parts = int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} +
-                    int{!all.sorted_set.empty()} + int{!all.list.empty()};
+                    int{!all.sorted_set.empty()} + int{!all.list.empty()} +
+                    int{!all.stream.empty()};
   if (parts > 1) return;
   const std::unique_ptr<Compound> old(&all);
   cell_.pointer_ = {};
@@ -314,6 +317,7 @@ void restore_leaf(Object& object, const LeafDelta& leaf) {
     case LeafKind::kField:
     case LeafKind::kScore:
     case LeafKind::kItem:
+    case LeafKind::kEntry:
       return object.change_fields(
           leaf.kind, [&](HashCell& hash) { hash.restore(leaf.field, restored_scalar(leaf)); });
     case LeafKind::kExpiry:

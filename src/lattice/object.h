@@ -19,7 +19,15 @@
 
 namespace even {
 
-enum class ObjectType : std::uint8_t { kNone = 0, kString, kSet, kHash, kSortedSet, kList };
+enum class ObjectType : std::uint8_t {
+  kNone = 0,
+  kString,
+  kSet,
+  kHash,
+  kSortedSet,
+  kList,
+  kStream
+};
 
 // Twelve bytes: the cell of the only thing that there is, or a pointer to all of them.
 class Object {
@@ -49,7 +57,8 @@ class Object {
   HashView hash() const { return fields(LeafKind::kField); }
   // Its members, whose values are scores: see score.h.
   HashView sorted_set() const { return fields(LeafKind::kScore); }
-  HashView list() const { return fields(LeafKind::kItem); }  // by position
+  HashView list() const { return fields(LeafKind::kItem); }     // by position
+  HashView stream() const { return fields(LeafKind::kEntry); }  // see stream_field.h
   // One of these three.
   HashView fields(LeafKind kind) const;
   const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
@@ -173,18 +182,37 @@ class Object {
     HashCell hash;
     HashCell sorted_set;
     HashCell list;
+    HashCell stream;
     std::unique_ptr<Expiry> expiry;
     std::uint32_t residue_generation = 0;
 
     HashCell& fields(LeafKind kind) {
-      return kind == LeafKind::kField ? hash : kind == LeafKind::kScore ? sorted_set : list;
+      switch (kind) {
+        case LeafKind::kScore:
+          return sorted_set;
+        case LeafKind::kItem:
+          return list;
+        case LeafKind::kEntry:
+          return stream;
+        default:
+          return hash;
+      }
     }
   };
   static constexpr unsigned kCompound = 3;  // beside the tags of the three cells
-  // A hash, a sorted set and a list have the same tags; what stands in the place of a value's size
-  // tells them apart.
+  // A hash, a sorted set, a list and a stream have the same tags; what stands in the place of a
+  // value's size tells them apart.
   static constexpr std::uint32_t mark(LeafKind kind) {
-    return kind == LeafKind::kScore ? 1 : kind == LeafKind::kItem ? 2 : 0;
+    switch (kind) {
+      case LeafKind::kScore:
+        return 1;
+      case LeafKind::kItem:
+        return 2;
+      case LeafKind::kEntry:
+        return 3;
+      default:
+        return 0;
+    }
   }
 
   unsigned tag() const { return cell_.pointer_.tag(); }

@@ -359,6 +359,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
     case LeafKind::kField:
     case LeafKind::kScore:
     case LeafKind::kItem:
+    case LeafKind::kEntry:
       object.change_fields(leaf.kind, [&, field = leaf.field_hash()](HashCell& cell) {
         const bool dirtied = cell.update(leaf.field, field, [&](const ScalarView& now, auto store) {
           join_scalar(now, leaf_seed(key_hash, leaf.kind, field), leaf, full, context, stats,

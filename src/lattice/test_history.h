@@ -42,6 +42,8 @@ enum class Act : std::uint8_t {
   kDeleteScore,
   kSetItem,  // of a list, at a position that its field stands for
   kDeleteItem,
+  kSetEntry,  // of a stream, at an id that its field stands for
+  kDeleteEntry,
 };
 
 // One client command; what it does not need it ignores.

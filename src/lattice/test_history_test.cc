@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "lattice/types/position.h"
+#include "lattice/types/stream_field.h"
 
 namespace even::test {
 namespace {
@@ -121,6 +122,9 @@ ObjectType type_of(Act act) {
     case Act::kSetItem:
     case Act::kDeleteItem:
       return ObjectType::kList;
+    case Act::kSetEntry:
+    case Act::kDeleteEntry:
+      return ObjectType::kStream;
     default:
       return ObjectType::kNone;  // any
   }
@@ -133,6 +137,7 @@ bool needs_key(Act act) {
     case Act::kDeleteField:
     case Act::kDeleteScore:
     case Act::kDeleteItem:
+    case Act::kDeleteEntry:
     case Act::kExpire:
     case Act::kPersist:
     case Act::kPurge:
@@ -165,6 +170,14 @@ const std::string& position_of(const std::string& field) {
   return at->second;
 }
 
+// The name of the entry that a field stands for; for good.
+const std::string& entry_of(const std::string& field) {
+  static std::map<std::string, std::string> all;
+  const auto [at, is_new] = all.try_emplace(field);
+  if (is_new) at->second = stream_entry(1, {7, all.size()});
+  return at->second;
+}
+
 // The delta of one command and what it means; false when it does nothing.
 bool make_delta(const PartitionState& state, const Command& command, const Dot& dot, Hlc time,
                 KeyDelta& delta, Operation& operation) {
@@ -189,10 +202,14 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
   }
   const ScalarView string = stored != nullptr ? stored->string() : ScalarView();
   const bool of_list = type == ObjectType::kList;
+  const bool of_stream = type == ObjectType::kStream;
   const LeafKind fields = of_list                          ? LeafKind::kItem
+                          : of_stream                      ? LeafKind::kEntry
                           : type == ObjectType::kSortedSet ? LeafKind::kScore
                                                            : LeafKind::kField;
-  const std::string& name = of_list ? position_of(command.field) : command.field;
+  const std::string& name = of_list     ? position_of(command.field)
+                            : of_stream ? entry_of(command.field)
+                                        : command.field;
   const ScalarView field = stored != nullptr ? stored->fields(fields).find(name) : ScalarView();
   Effect effect{command.key,      LeafKind::kString, {},
                 Effect::kSibling, command.value,     command.number};
@@ -277,10 +294,12 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       break;
     }
     case Act::kSetItem:
+    case Act::kSetEntry:
       set_scalar(field, command, dot, time, change_leaf(fields, name));
       break;
     case Act::kDeleteField:
     case Act::kDeleteItem:
+    case Act::kDeleteEntry:
     case Act::kDeleteScore:
       if (!field.live()) return false;
       remove_scalar(field, change_leaf(fields, name));
@@ -330,6 +349,7 @@ std::string view(const PartitionState& state) {
         if (!scalar.live()) return;
         const std::string_view what = kind == LeafKind::kField   ? "field"
                                       : kind == LeafKind::kScore ? "score"
+                                      : kind == LeafKind::kEntry ? "entry"
                                                                  : "item";
         lines.insert(fmt::format("{} {} {}{}", key, what, field, scalar_text(scalar, kind)));
       });
@@ -399,6 +419,9 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
           break;
         case LeafKind::kItem:
           lines.insert(fmt::format("{} item {}{}", key, field, leaf.scalar.text()));
+          break;
+        case LeafKind::kEntry:
+          lines.insert(fmt::format("{} entry {}{}", key, field, leaf.scalar.text()));
           break;
         case LeafKind::kMember:
           lines.insert(fmt::format("{} member {}{}", key, field, tail));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lattice/reserved.h"
+#include "lattice/types/stream_field.h"
 
 namespace even {
 namespace {
@@ -33,7 +34,8 @@ constexpr Deed kDeeds[] = {
     {"hincrby", kHashEvents},    {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
     {"expire", kGenericEvents},  {"persist", kGenericEvents},   {"zadd", kSortedSetEvents},
     {"zincr", kSortedSetEvents}, {"zrem", kSortedSetEvents},    {"linsert", kListEvents},
-    {"lset", kListEvents},       {"lrem", kListEvents},
+    {"lset", kListEvents},       {"lrem", kListEvents},         {"xadd", kStreamEvents},
+    {"xdel", kStreamEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -54,6 +56,9 @@ enum DeedBit : std::uint32_t {
   kInsertItem = 1u << 14,
   kSetItem = 1u << 15,
   kRemoveItem = 1u << 16,
+  kAddEntry = 1u << 17,
+  kRemoveEntry = 1u << 18,
+  kOfStream = 1u << 19,  // something that has no event, unless the command has one
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -62,10 +67,20 @@ struct Named {
   std::string_view command;
   Deed deed;
   bool stores = false;  // what it replaces with nothing is only deleted
+  std::string_view gone = "del";
 };
 constexpr Named kNamed[] = {
     {"append", {"append", kStringEvents}},
     {"setrange", {"setrange", kStringEvents}},
+    {"setbit", {"setbit", kStringEvents}},
+    {"bitfield", {"setbit", kStringEvents}},
+    {"bitop", {"set", kStringEvents}, true},
+    {"pfadd", {"pfadd", kStringEvents}},
+    {"pfmerge", {"pfadd", kStringEvents}},
+    {"rename", {"rename_to", kGenericEvents}, true, "rename_from"},
+    {"renamenx", {"rename_to", kGenericEvents}, true, "rename_from"},
+    {"copy", {"copy_to", kGenericEvents}, true},
+    {"restore", {"restore", kGenericEvents}, true},
     {"incr", {"incrby", kStringEvents}},
     {"decr", {"incrby", kStringEvents}},
     {"incrby", {"incrby", kStringEvents}},
@@ -74,6 +89,9 @@ constexpr Named kNamed[] = {
     {"hincrby", {"hincrby", kHashEvents}},
     {"hincrbyfloat", {"hincrbyfloat", kHashEvents}},
     {"spop", {"spop", kSetEvents}},
+    {"sinterstore", {"sinterstore", kSetEvents}, true},
+    {"sunionstore", {"sunionstore", kSetEvents}, true},
+    {"sdiffstore", {"sdiffstore", kSetEvents}, true},
     {"srem", {"srem", kSetEvents}},
     {"hdel", {"hdel", kHashEvents}},
     {"zincrby", {"zincr", kSortedSetEvents}},
@@ -87,6 +105,10 @@ constexpr Named kNamed[] = {
     {"zunionstore", {"zunionstore", kSortedSetEvents}, true},
     {"zinterstore", {"zinterstore", kSortedSetEvents}, true},
     {"zdiffstore", {"zdiffstore", kSortedSetEvents}, true},
+    {"geosearchstore", {"geosearchstore", kSortedSetEvents}, true},
+    {"georadius", {"georadiusstore", kSortedSetEvents}, true},
+    {"georadiusbymember", {"georadiusstore", kSortedSetEvents}, true},
+    {"sort", {"sortstore", kListEvents}, true},
     {"lpush", {"lpush", kListEvents}},
     {"lpushx", {"lpush", kListEvents}},
     {"rpush", {"rpush", kListEvents}},
@@ -101,6 +123,15 @@ constexpr Named kNamed[] = {
     {"lset", {"lset", kListEvents}},
     {"lrem", {"lrem", kListEvents}},
     {"ltrim", {"ltrim", kListEvents}},
+    {"xadd", {"xadd", kStreamEvents}},
+    {"xdel", {"xdel", kStreamEvents}},
+    {"xtrim", {"xtrim", kStreamEvents}},
+    {"xsetid", {"xsetid", kStreamEvents}},
+    {"xgroup|create", {"xgroup-create", kStreamEvents}},
+    {"xgroup|createconsumer", {"xgroup-createconsumer", kStreamEvents}},
+    {"xgroup|delconsumer", {"xgroup-delconsumer", kStreamEvents}},
+    {"xgroup|destroy", {"xgroup-destroy", kStreamEvents}},
+    {"xgroup|setid", {"xgroup-setid", kStreamEvents}},
 };
 
 DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
@@ -131,6 +162,13 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
           before != nullptr && before->list().find(leaf.field, leaf.field_hash()).live();
       if (removes) return was ? kRemoveItem : kNone;
       return was ? kSetItem : kInsertItem;
+    }
+    case LeafKind::kEntry: {
+      if (!leaf.field.starts_with(kStreamEntry)) return kOfStream;
+      const bool was =
+          before != nullptr && before->stream().find(leaf.field, leaf.field_hash()).live();
+      if (removes) return was ? kRemoveEntry : kNone;
+      return was ? kNone : kAddEntry;
     }
     case LeafKind::kMember: {
       const bool was = before != nullptr && before->set().contains(leaf.field, leaf.field_hash());
@@ -222,18 +260,21 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
     const bool gone = change.was && !is;
     constexpr std::uint32_t kOfExpiry = kExpire | kPersist;
     if (named != std::end(kNamed)) {
-      const bool done = (change.done & ~kOfExpiry) != 0 || gone;
+      // What is stored anew is news, though it be what was there.
+      const bool anew = named->stores && change.full;
+      const bool done = (change.done & ~kOfExpiry) != 0 || gone || anew;
       if (done && (is || !named->stores)) tell(named->deed.kind, named->deed.name);
     } else if (!gone || change.done != 0) {
       for (std::size_t i = 0; i < std::size(kDeeds); ++i) {
         // Of a key that is gone, what takes away.
         const std::uint32_t bit = 1u << i;
-        constexpr std::uint32_t kTakes = kRemove | kRemoveField | kRemoveScore | kRemoveItem;
+        constexpr std::uint32_t kTakes =
+            kRemove | kRemoveField | kRemoveScore | kRemoveItem | kRemoveEntry;
         if (gone && (bit & kTakes) == 0) continue;
         if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
       }
     }
-    if (gone) tell(kGenericEvents, "del");
+    if (gone) tell(kGenericEvents, named != std::end(kNamed) ? named->gone : "del");
   }
 }
 

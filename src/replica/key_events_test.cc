@@ -134,6 +134,14 @@ TEST_F(KeyEventsTest, KeysExpireWhereverTheyArePurged) {
   EXPECT_EQ(join(removal("m"), {}, KeyEvents::Cause::kEviction), (Told{"evicted m"}));
 }
 
+TEST_F(KeyEventsTest, ARenamedKeyHasAnEventUnderEachName) {
+  set("old");
+  Record record = begin();
+  key(record, "new", true).leaves.push_back(written(LeafKind::kString, record));
+  key(record, "old", true);
+  EXPECT_EQ(join(record, "rename"), (Told{"new new", "rename_to new", "rename_from old"}));
+}
+
 TEST_F(KeyEventsTest, FlushingHasNoEvents) {
   set("k");
   Record record = begin();

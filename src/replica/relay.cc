@@ -171,7 +171,7 @@ void Relay::send(const Partition& partition, Source& source, const Object& outbo
 
 void Relay::release(PartitionId source, PartitionId target, Flow& flow) {
   if (flow.words.empty()) return;
-  if (core_.log.durable() < flow.after && !EVEN_MUTANT(kEventBeforeDurable)) {
+  if (core_.log.durable() < flow.after) {
     syncing_ = true;
     return;
   }

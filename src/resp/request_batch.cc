@@ -29,9 +29,10 @@ bool add_lookup(const Command& command, Args args, std::vector<Lookup>& out) {
 const Command* RequestBatch::find(Args args) const {
   if (!requests_.empty()) {
     const Request& last = requests_.back();
-    if (last.command->subcommands.empty() && args[0] == words_[last.first_word]) {
-      return last.command;
-    }
+    // A subcommand's own row has a longer name than that word.
+    const bool by_first_word = last.command->subcommands.empty() &&
+                               last.command->name.size() == words_[last.first_word].size();
+    if (by_first_word && args[0] == words_[last.first_word]) return last.command;
   }
   return find_command(args);
 }

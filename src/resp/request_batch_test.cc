@@ -38,6 +38,16 @@ TEST_F(RequestBatchTest, TakesTheCompleteRequestsAndSaysWhatTheyLookUp) {
   EXPECT_EQ(batch.lookups()[1].element, "member");
 }
 
+TEST_F(RequestBatchTest, FindsEachSubcommand) {
+  EXPECT_EQ(parse(request({"object", "encoding", "a"}) + request({"object", "refcount", "a"}) +
+                  request({"object", "refcount", "b"})),
+            Status::kRequest);
+  ASSERT_EQ(batch.size(), 3u);
+  EXPECT_EQ(batch.command(0)->name, "object|encoding");
+  EXPECT_EQ(batch.command(1)->name, "object|refcount");
+  EXPECT_EQ(batch.command(2)->name, "object|refcount");
+}
+
 TEST_F(RequestBatchTest, EndsWithARequestAboutTheConnection) {
   const std::string first = request({"get", "a"}) + request({"auth", "secret"});
   EXPECT_EQ(parse(first + request({"get", "b"})), Status::kRequest);

@@ -591,7 +591,8 @@ void Node::check_reply(const Operation& operation, const std::string& reply) {
       !(reply.starts_with("-IOERR") && run_.options.damage_every_us > 0) &&
       !reply.starts_with("-ERR value is not") && !reply.starts_with("-ERR hash value is not") &&
       !reply.starts_with("-ERR invalid expire") && !reply.starts_with("-ERR index out of range") &&
-      !reply.starts_with("-ERR no such key")) {
+      !reply.starts_with("-ERR no such key") && !reply.starts_with("-NOGROUP") &&
+      !reply.starts_with("-BUSYGROUP")) {
     violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
   }
   if (!operation.increment || refused) return;

@@ -7,7 +7,9 @@
 #include <map>
 #include <optional>
 
+#include "lattice/types/hyper_log_log.h"
 #include "lattice/types/position.h"
+#include "lattice/types/stream_field.h"
 
 namespace even::sim {
 namespace {
@@ -156,6 +158,46 @@ std::vector<std::pair<const Made*, const LeafDelta*>> expiries_of(
   return all;
 }
 
+// What is known of a stream: the entries that have been made, those that are there, what each group
+// has been given, and up to where it believes to have been. See docs/streams.md.
+struct StreamFacts {
+  std::map<StreamId, int> made;
+  std::set<std::pair<NodeNumber, StreamId>> there;
+  std::set<std::pair<std::string, StreamId>> given;
+  std::map<std::pair<std::string, NodeNumber>, StreamId> delivered;
+
+  void add(std::string_view name, bool was_made, bool is_there) {
+    const auto field = parse_stream_field(name);
+    if (!field) return;
+    const std::string group(field->group);
+    if (field->kind == kStreamEntry) {
+      made[field->id] += was_made;
+      if (is_there) there.emplace(field->writer, field->id);
+    } else if (field->part == kGroupPending) {
+      given.emplace(group, field->id);
+    } else if (field->part == kGroupDelivered && is_there) {
+      StreamId& last = delivered[{group, field->writer}];
+      last = std::max(last, field->id);
+    }
+  }
+  // Empty: nothing is wrong.
+  std::string what_is_wrong() const {
+    for (const auto& [id, times] : made) {
+      if (times > 1) return fmt::format("two nodes have made the id {}", id.to_string());
+    }
+    for (const auto& [of, last] : delivered) {
+      const auto& [group, writer] = of;
+      for (const auto& [entry_writer, id] : there) {
+        if (entry_writer == writer && id <= last && !given.contains({group, id})) {
+          return fmt::format("group {} has never been given {} of node {}, but is at {}", group,
+                             id.to_string(), writer, last.to_string());
+        }
+      }
+    }
+    return {};
+  }
+};
+
 struct ExpectedValue {
   Dot dot;
   Hlc time;
@@ -164,9 +206,24 @@ struct ExpectedValue {
 };
 
 std::string show(const Leaf& leaf) {
-  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry", "score", "item"};
+  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry",
+                                           "score",  "item",  "entry"};
   return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)],
-                     leaf.first == LeafKind::kItem ? position_text(leaf.second) : leaf.second);
+                     leaf.first == LeafKind::kItem    ? position_text(leaf.second)
+                     : leaf.first == LeafKind::kEntry ? stream_field_text(leaf.second)
+                                                      : leaf.second);
+}
+
+// Whether what is shown of concurrent values that are all HyperLogLogs is their union.
+bool shows_union(const std::vector<ExpectedValue>& values, const ScalarView& scalar) {
+  if (values.size() < 2) return true;
+  HyperLogLogRegisters expected{};
+  for (const ExpectedValue& one : values) {
+    if (!is_hyper_log_log(one.value) || !raise_registers(one.value, expected)) return true;
+  }
+  std::string scratch;
+  HyperLogLogRegisters shown{};
+  return raise_registers(scalar.value(scratch), shown) && shown == expected;
 }
 
 // Whether the index of a sorted set or list, if it has one, is what one made of its members would
@@ -331,6 +388,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     std::map<Leaf, double> sums;
     std::map<Leaf, std::size_t> live_increments;
     std::vector<MadeItem> items;
+    StreamFacts stream;
     if (only_expiring(policy_) && !deleted_with_expiry_only(seen, key)) {
       return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
                               partition, key, to_string(policy_)));
@@ -370,8 +428,18 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           ++live_increments[leaf];
         }
       }
+      if (leaf.first == LeafKind::kEntry) {
+        const bool was_made = std::ranges::any_of(mentions, [](const Mention& mention) {
+          return mention.leaf != nullptr &&
+                 contains_dot(mention.leaf->siblings, mention.record->dot());
+        });
+        stream.add(leaf.second, was_made, !values[leaf].empty());
+      }
     }
 
+    if (const std::string wrong = stream.what_is_wrong(); !wrong.empty()) {
+      return fail(fmt::format("partition {}, key '{}': {}", partition, key, wrong));
+    }
     if (const std::string mixed = interleaved(items); !mixed.empty()) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, key, mixed));
     }
@@ -387,7 +455,8 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         case LeafKind::kString:
         case LeafKind::kField:
         case LeafKind::kScore:
-        case LeafKind::kItem: {
+        case LeafKind::kItem:
+        case LeafKind::kEntry: {
           const ScalarView scalar = object == nullptr ? ScalarView()
                                     : leaf.first == LeafKind::kString
                                         ? object->string()
@@ -421,6 +490,8 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           if (winner != expected.end() && scalar.winner()->dot != winner->dot) {
             return wrong(name + " shows a value that was not written last");
           }
+          if (!shows_union(expected, scalar))
+            return wrong(name + " does not show all that was added");
           if (leaf.first == LeafKind::kScore) {
             const double base = winner == expected.end() ? 0 : score_in(winner->value);
             if (score_of(scalar) != base + sums[leaf]) {
@@ -444,7 +515,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           break;  // when it is known whether the key is live
       }
     }
-    for (const LeafKind kind : {LeafKind::kScore, LeafKind::kItem}) {
+    for (const LeafKind kind : {LeafKind::kScore, LeafKind::kItem, LeafKind::kEntry}) {
       if (object != nullptr && !index_is_right(object->fields(kind), kind)) {
         return wrong("its index differs from its elements");
       }

@@ -7,7 +7,7 @@
 namespace even::sim {
 namespace {
 
-constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst", "lst"};
+constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst", "lst", "stm"};
 
 }  // namespace
 
@@ -24,7 +24,7 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
-  switch (random_.below(14)) {
+  switch (random_.below(17)) {
     case 0:
     case 1:
       return string(wall_ms);
@@ -44,6 +44,11 @@ Operation Workload::next(std::int64_t wall_ms) {
     case 11:
     case 12:
       return list();
+    case 13:
+    case 14:
+      return stream();
+    case 15:
+      return hyper_log_log();
     default:
       return generic(wall_ms);
   }
@@ -63,7 +68,11 @@ Operation Workload::string(std::int64_t wall_ms) {
                 {}};
     }
   }
-  switch (random_.below(11)) {
+  switch (random_.below(13)) {
+    case 11:
+      return {{"SETBIT", k, small(200), small(2)}, {}};
+    case 12:
+      return {{"BITOP", "OR", k, key("str"), key("str")}, {}};
     case 0:
     case 1:
     case 2:
@@ -84,6 +93,23 @@ Operation Workload::string(std::int64_t wall_ms) {
       return {{"GETSET", k, value()}, {}};
     default:
       return {{"GET", k}, {}};
+  }
+}
+
+// Few keys, and seldom removed, so that they meet.
+Operation Workload::hyper_log_log() {
+  const auto hll = [this] { return "hll" + small(2); };
+  const std::string k = hll();
+  switch (random_.below(12)) {
+    case 0:
+      return {{"PFMERGE", k, hll(), hll()}, {}};
+    case 1:
+      return {{"PFCOUNT", k, hll()}, {}};
+    case 2:
+      if (random_.chance(0.2)) return {{"DEL", k}, {}};
+      return {{"STRLEN", k}, {}};
+    default:
+      return {{"PFADD", k, small(5000), small(5000)}, {}};
   }
 }
 
@@ -175,7 +201,11 @@ Operation Workload::set() {
         return {{"SMISMEMBER", k, one_of_large(), one_of_large()}, {}};
     }
   }
-  switch (random_.below(8)) {
+  switch (random_.below(10)) {
+    case 8:
+      return {{"SMOVE", k, key("set"), small(20)}, {}};
+    case 9:
+      return {{random_.chance(0.5) ? "SUNIONSTORE" : "SDIFFSTORE", k, k, key("set")}, {}};
     case 0:
     case 1:
     case 2:
@@ -352,6 +382,42 @@ Operation Workload::list() {
   }
 }
 
+// Groups begin at the beginning and are never set back, so that the oracle knows what they have
+// been given; ids are Even's own.
+Operation Workload::stream() {
+  const std::string k = key("stm");
+  const std::string group = random_.chance(0.7) ? "g" : "h";
+  switch (random_.below(16)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+      return {{"XADD", k, "*", "v", value()}, {}};
+    case 5:
+      return {{"XADD", k, "MAXLEN", small(20), "*", "v", value(), "w", small(9)}, {}};
+    case 6:
+      return {{"XGROUP", "CREATE", k, group, "0", "MKSTREAM"}, {}};
+    case 7:
+    case 8:
+    case 9:
+      return {{"XREADGROUP", "GROUP", group, "c" + small(2), "COUNT", small(5), "STREAMS", k, ">"},
+              {}};
+    case 10:
+      return {{"XREADGROUP", "GROUP", group, "c0", "STREAMS", k, "0"}, {}};
+    case 11:
+      return {{"XAUTOCLAIM", k, group, "c1", "0", "0", "COUNT", "2"}, {}};
+    case 12:
+      return {{"XTRIM", k, "MAXLEN", small(10)}, {}};
+    case 13:
+      return {{"XINFO", "STREAM", k, "FULL"}, {}};
+    case 14:
+      return {{"XPENDING", k, group}, {}};
+    default:
+      return {{"XRANGE", k, "-", "+"}, {}};
+  }
+}
+
 Operation Workload::generic(std::int64_t wall_ms) {
   const std::string k = key(kTypes[random_.below(std::size(kTypes))]);
   if (random_.chance(options_.expiry * 4)) {
@@ -379,6 +445,11 @@ Operation Workload::generic(std::int64_t wall_ms) {
       return {{"SCAN", "0", "COUNT", "100"}, {}};
     default:
       break;
+  }
+  if (random_.chance(0.3)) {
+    const char* type = kTypes[random_.below(std::size(kTypes))];
+    if (random_.chance(0.5)) return {{"RENAME", key(type), key(type)}, {}};
+    return {{"COPY", k, key(type) + "copy", "REPLACE"}, {}};
   }
   if (random_.chance(0.5)) return {{"DEL", k, key("set")}, {}};
   return {{"EXISTS", k, key("map")}, {}};

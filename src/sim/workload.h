@@ -31,6 +31,7 @@ class Workload {
 
  private:
   Operation string(std::int64_t wall_ms);
+  Operation hyper_log_log();
   Operation counter();
   Operation large(const char* command, const std::string& key, bool with_values);
   std::string one_of_large();
@@ -42,6 +43,7 @@ class Workload {
   Operation sorted_set();
   Operation large_sorted_set(const std::string& key);
   Operation list();
+  Operation stream();
   Operation generic(std::int64_t wall_ms);
   std::string key(const char* type);
   std::string value();

@@ -31,6 +31,7 @@ constexpr std::uint8_t kMembers = 1;
 constexpr std::uint8_t kFields = 2;
 constexpr std::uint8_t kScores = 4;
 constexpr std::uint8_t kItems = 8;
+constexpr std::uint8_t kEntries = 16;
 
 // One generation of the rows of a partition.
 struct RowSet {
@@ -180,15 +181,18 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     FieldsTable hash = decode_fields(reader, (tables & kFields) != 0);
     FieldsTable scores = decode_fields(reader, (tables & kScores) != 0);
     FieldsTable items = decode_fields(reader, (tables & kItems) != 0);
+    FieldsTable entries = decode_fields(reader, (tables & kEntries) != 0);
     const std::string_view leaves = get_bytes(reader);
-    if (!reader.ok() || tables > (kMembers | kFields | kScores | kItems) || members == 0 ||
-        of_members.counters > 0 || !hash.possible() || !scores.possible() || !items.possible() ||
-        items.summary.counters > 0) {
+    if (!reader.ok() || tables > (kMembers | kFields | kScores | kItems | kEntries) ||
+        members == 0 || of_members.counters > 0 || !hash.possible() || !scores.possible() ||
+        !items.possible() || !entries.possible() || items.summary.counters > 0 ||
+        entries.summary.counters > 0) {
       malformed("a row of objects");
     }
     for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
     if ((has_set && loaded.object.set()) || (hash.there && loaded.object.hash()) ||
-        (scores.there && loaded.object.sorted_set()) || (items.there && loaded.object.list())) {
+        (scores.there && loaded.object.sorted_set()) || (items.there && loaded.object.list()) ||
+        (entries.there && loaded.object.stream())) {
       malformed("a table with elements in the row of its object");
     }
     if (has_set) loaded.object.make_cold_set(members, std::move(of_members));
@@ -199,6 +203,7 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     make_cold(LeafKind::kField, hash);
     make_cold(LeafKind::kScore, scores);
     make_cold(LeafKind::kItem, items);
+    make_cold(LeafKind::kEntry, entries);
   }
   return objects;
 }
@@ -263,7 +268,8 @@ class RowWriter final : public ChangeVisitor {
     out.push_back(static_cast<char>((object.has_table(LeafKind::kMember) ? kMembers : 0) |
                                     (object.has_table(LeafKind::kField) ? kFields : 0) |
                                     (object.has_table(LeafKind::kScore) ? kScores : 0) |
-                                    (object.has_table(LeafKind::kItem) ? kItems : 0)));
+                                    (object.has_table(LeafKind::kItem) ? kItems : 0) |
+                                    (object.has_table(LeafKind::kEntry) ? kEntries : 0)));
     const auto put = [&out](const auto& table) {
       put_little_endian(out, std::uint64_t{table.size()});
       if constexpr (requires { table.live; }) put_little_endian(out, std::uint64_t{table.live});

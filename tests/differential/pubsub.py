@@ -258,6 +258,28 @@ SEQUENCES = [lines(text) for text in (
     p ZINTERSTORE z2 1 nosuch
     p ZREMRANGEBYRANK z 0 0
     p ZREMRANGEBYSCORE z 0 100
+    p SETBIT bits 7 1
+    p BITFIELD bits INCRBY u4 0 1 GET u4 0
+    p BITFIELD bits GET u4 0
+    p BITOP NOT bits2 bits
+    p BITOP AND bits2 nosuch
+    p PFADD hll a b
+    p PFADD hll a b
+    p PFMERGE hll2 hll
+    p SADD s1 a b
+    p SUNIONSTORE s2 s1 nosuch
+    p SDIFFSTORE s2 s1
+    p SINTERSTORE s2 s1 nosuch
+    p GEOADD geo 13 38 a 15 37 b
+    p GEOSEARCHSTORE geo2 geo FROMLONLAT 15 37 BYRADIUS 10 km
+    p GEORADIUS geo 15 37 10 km STORE geo2
+    p GEORADIUS geo 80 37 10 km STORE geo2
+    p SORT s1 ALPHA STORE sorted
+    p SORT nosuch STORE sorted
+    p COPY s1 s3
+    p COPY s1 s3
+    p EXPIRE s1 100
+    p COPY s1 s3 REPLACE
     p SET k v
     p SADD k x
     p INCR k

@@ -75,7 +75,7 @@ struct HashTable : Table<ScalarCell> {
   std::size_t live = 0;  // fields that are there to a reader, cold ones included
 
   // What the elements of a table with an index are in the order of.
-  enum class Order : std::uint8_t { kScores, kPositions };
+  enum class Order : std::uint8_t { kScores, kNames };
   // Of a sorted set or list: its index, which is made when there is none; then nothing is cold, so
   // that what is has to be read. A table has one order always.
   const ScoreIndex& index(Order order) const;
@@ -103,7 +103,7 @@ struct HashTable : Table<ScalarCell> {
  private:
   std::optional<double> score_of_live(const ScalarCell& cell) const {
     if (!cell.live()) return std::nullopt;
-    return order_ == Order::kPositions ? 0 : score_of(cell.view());
+    return order_ == Order::kNames ? 0 : score_of(cell.view());
   }
   static bool same(const std::optional<double>& a, const std::optional<double>& b) {
     return a == b && (!a || std::signbit(*a) == std::signbit(*b));

@@ -5,11 +5,22 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
+
+#include "base/mutant.h"
+#include "lattice/types/hyper_log_log.h"
 
 namespace even {
 namespace {
 
 constexpr std::size_t kMaxRealText = 5 * 1024;  // the largest long double has 4,933 digits
+
+std::optional<std::string> union_of_siblings(const Scalar& scalar) {
+  if (!is_hyper_log_log(scalar.siblings.begin()->value)) return std::nullopt;
+  std::vector<std::string_view> values;
+  for (const Sibling& sibling : scalar.siblings) values.push_back(sibling.value);
+  return hyper_log_log_union(values);
+}
 
 }  // namespace
 
@@ -64,6 +75,11 @@ std::optional<SiblingView> ScalarView::winner() const {
 
 std::string_view ScalarView::value(std::string& scratch) const {
   if (const auto* value = std::get_if<SiblingView>(&form_)) return value->value;
+  if (sibling_count() > 1 && !EVEN_MUTANT(kHyperLogLogOfWinner)) {
+    if (std::optional<std::string> all = union_of_siblings(*full())) {
+      return scratch = std::move(*all);
+    }
+  }
   const std::optional<SiblingView> base = winner();
   if (!has_live_counters()) return base->value;
   if (!reals().live()) {

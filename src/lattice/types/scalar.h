@@ -74,9 +74,10 @@ class ScalarView {
 
   // The register's winner, if there is one.
   std::optional<SiblingView> winner() const;
-  // What a reader sees: the winner with the live increments added. `scratch` holds the text when it
-  // must be computed. Where the winner is not a number the increments stay hidden until the value
-  // is written or deleted. Undefined unless live().
+  // What a reader sees: the winner with the live increments added; or, of several values that are
+  // all HyperLogLogs, their union. `scratch` holds the text when it must be computed. Where the
+  // winner is not a number the increments stay hidden until the value is written or deleted.
+  // Undefined unless live().
   std::string_view value(std::string& scratch) const;
   // The same as a number, in full precision; nothing when it is not one.
   std::optional<Real> number() const;

@@ -1,0 +1,134 @@
+// RENAME, RENAMENX and COPY: a key's content as a reader sees it, written under another name. It is
+// written whole, as a new key, whatever the other name held before.
+#include "engine/command.h"
+#include "engine/list.h"
+#include "engine/sorted_set.h"
+#include "engine/string_value.h"
+#include "engine/text.h"
+
+namespace even {
+namespace {
+
+void copy_elements(Context& context, const Object& from, KeyWriter& to) {
+  switch (from.type()) {
+    case ObjectType::kString:
+      return to.set_string(kept_value(context, from.string()), false);
+    case ObjectType::kSet:
+      return from.set().for_each([&to](std::string_view member) { to.add_member(member); });
+    case ObjectType::kHash:
+      return from.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
+        if (scalar.live()) to.set_field(field, kept_value(context, scalar));
+      });
+    case ObjectType::kSortedSet:
+      return from.sorted_set().for_each([&to](std::string_view member, const ScalarView& scalar) {
+        if (scalar.live()) to.set_score(member, score_of(scalar));
+      });
+    case ObjectType::kList: {
+      const ListOrder order({from.list(), from.list().live()});
+      std::string_view last;
+      return order.visit(0, order.size(), false, [&](const ListItem& item) {
+        last = to.insert_item(last, {}, item.value());
+      });
+    }
+    case ObjectType::kStream:
+      return from.stream().for_each([&to](std::string_view name, const ScalarView& scalar) {
+        if (scalar.live()) to.set_stream_field(name, scalar.winner()->value);
+      });
+    case ObjectType::kNone:
+      break;
+  }
+}
+
+// What is written views `from`, so that no earlier part of the command's records may change it.
+void copy_key(Context& context, const Object& from, std::string_view to) {
+  KeyWriter& writer = context.write(to);
+  writer.remove();
+  copy_elements(context, from, writer);
+  if (const auto at_ms = from.expires_at_ms()) writer.expire_at(*at_ms);
+}
+
+void rename_key(Context& context, Args args, bool if_absent) {
+  const Object* object = context.find(args[1]);
+  if (object == nullptr) return context.reply.error("ERR no such key");
+  const bool same = args[1] == args[2];
+  if (if_absent) {
+    const bool moved = !same && context.find(args[2]) == nullptr;
+    context.reply.integer(moved);
+    if (!moved) return;
+  } else {
+    context.reply.ok();
+    if (same) return;
+  }
+  copy_key(context, *object, args[2]);
+  context.write(args[1]).remove();
+}
+
+void rename_command(Context& context, Args args) { rename_key(context, args, false); }
+void renamenx_command(Context& context, Args args) { rename_key(context, args, true); }
+
+void copy_command(Context& context, Args args) {
+  bool replace = false;
+  for (std::size_t i = 3; i < args.size(); ++i) {
+    if (equals_ignore_case(args[i], "replace")) {
+      replace = true;
+    } else if (equals_ignore_case(args[i], "db") && i + 1 < args.size()) {
+      std::int64_t database;
+      if (!read_integer(context, args[++i], database)) return;
+      if (database != 0) return context.reply.error("ERR DB index is out of range");
+    } else {
+      return context.reply.error(kSyntaxError);
+    }
+  }
+  if (args[1] == args[2]) {
+    return context.reply.error("ERR source and destination objects are the same");
+  }
+  const Object* object = context.find(args[1]);
+  const bool copied = object != nullptr && (replace || context.find(args[2]) == nullptr);
+  if (copied) copy_key(context, *object, args[2]);
+  context.reply.integer(copied);
+}
+
+constexpr KeyPositions kFromAndTo = {.first = 1, .last = 2, .step = 1};
+constexpr std::string_view kOfContent = "O(N) where N is the size of what the key holds";
+
+constexpr Command kCopyCommands[] = {
+    {.name = "rename",
+     .group = "generic",
+     .arity = 3,
+     .flags = kWrite,
+     .keys = kFromAndTo,
+     .handler = rename_command,
+     .docs = {.since = "1.0.0",
+              .summary = "Give a key another name, in the place of what that name held",
+              .complexity = kOfContent,
+              .arguments = "key newkey:key",
+              .key_spec = "RW access delete; OW update"}},
+    {.name = "renamenx",
+     .group = "generic",
+     .arity = 3,
+     .flags = kWrite | kFast,
+     .keys = kFromAndTo,
+     .handler = renamenx_command,
+     .docs = {.since = "1.0.0",
+              .summary = "Give a key another name, if there is no key of that name",
+              .complexity = kOfContent,
+              .arguments = "key newkey:key",
+              .key_spec = "RW access delete; OW insert"}},
+    {.name = "copy",
+     .group = "generic",
+     .arity = -3,
+     .flags = kWrite | kDenyOom,
+     .keys = kFromAndTo,
+     .handler = copy_command,
+     .docs = {.since = "6.2.0",
+              .summary = "Copy a key",
+              .complexity = kOfContent,
+              .arguments = "source:key destination:key [DB destination-db:integer] [REPLACE]",
+              .key_spec = "RO access; OW update"}},
+};
+
+}  // namespace
+
+std::span<const Command> copy_commands() { return kCopyCommands; }
+
+}  // namespace even

@@ -1,0 +1,187 @@
+// DUMP and RESTORE: a key's value in Redis's own form (rdb/value.h), so that it can be carried from
+// one to the other.
+#include "engine/command.h"
+#include "engine/list.h"
+#include "engine/sorted_set.h"
+#include "engine/text.h"
+#include "rdb/value.h"
+
+namespace even {
+namespace {
+
+rdb::Value dumped(const Object& object) {
+  rdb::Value out;
+  const auto add = [&out](std::string_view item) { out.items.emplace_back(item); };
+  std::string scratch;
+  switch (object.type()) {
+    case ObjectType::kString:
+      add(object.string().value(scratch));
+      break;
+    case ObjectType::kSet:
+      out.type = rdb::Type::kSet;
+      object.set().for_each(add);
+      break;
+    case ObjectType::kHash:
+      out.type = rdb::Type::kHash;
+      object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
+        if (!scalar.live()) return;
+        add(field);
+        add(scalar.value(scratch));
+      });
+      break;
+    case ObjectType::kSortedSet: {
+      out.type = rdb::Type::kSortedSet;
+      const SortedSet set{object.sorted_set(), object.sorted_set().live()};
+      const ScoreOrder order(set);
+      order.visit(0, order.size(), false, [&](std::string_view member, double score) {
+        add(member);
+        out.scores.push_back(score);
+      });
+      break;
+    }
+    case ObjectType::kList: {
+      out.type = rdb::Type::kList;
+      const ListOrder order({object.list(), object.list().live()});
+      order.visit(0, order.size(), false, [&add](const ListItem& item) { add(item.value()); });
+      break;
+    }
+    case ObjectType::kStream:  // refused by DUMP
+    case ObjectType::kNone:
+      break;
+  }
+  return out;
+}
+
+void dump_command(Context& context, Args args) {
+  const Object* object = context.find(args[1]);
+  if (object == nullptr) return context.reply.null();
+  if (object->type() == ObjectType::kStream) {
+    return context.reply.error("ERR DUMP of a stream is not possible yet");
+  }
+  context.reply.bulk(rdb::write_payload(dumped(*object)));
+}
+
+void write_restored(Context& context, KeyWriter& writer, rdb::Value value) {
+  std::vector<std::string_view> items;
+  items.reserve(value.items.size());
+  for (std::string& item : value.items) items.push_back(context.keep(std::move(item)));
+  switch (value.type) {
+    case rdb::Type::kString:
+      return writer.set_string(items.front(), false);
+    case rdb::Type::kSet:
+      for (const std::string_view member : items) writer.add_member(member);
+      return;
+    case rdb::Type::kHash:
+      for (std::size_t i = 0; i < items.size(); i += 2) writer.set_field(items[i], items[i + 1]);
+      return;
+    case rdb::Type::kSortedSet:
+      for (std::size_t i = 0; i < items.size(); ++i) writer.set_score(items[i], value.scores[i]);
+      return;
+    case rdb::Type::kList: {
+      std::string_view last;
+      for (const std::string_view item : items) last = writer.insert_item(last, {}, item);
+      return;
+    }
+  }
+}
+
+struct RestoreOptions {
+  bool replace = false;
+  bool absolute = false;
+};
+
+// When a key was last used, and how often, is for cache policies, which count in their own way: it
+// is read and left. False after an error.
+bool read_restore_options(Context& context, Args words, RestoreOptions& out) {
+  bool has_idle_time = false;
+  bool has_frequency = false;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    std::int64_t number;
+    if (equals_ignore_case(words[i], "replace")) {
+      out.replace = true;
+    } else if (equals_ignore_case(words[i], "absttl")) {
+      out.absolute = true;
+    } else if (equals_ignore_case(words[i], "idletime") && i + 1 < words.size() && !has_frequency) {
+      if (!read_integer(context, words[++i], number)) return false;
+      has_idle_time = true;
+      if (number >= 0) continue;
+      context.reply.error("ERR Invalid IDLETIME value, must be >= 0");
+      return false;
+    } else if (equals_ignore_case(words[i], "freq") && i + 1 < words.size() && !has_idle_time) {
+      if (!read_integer(context, words[++i], number)) return false;
+      has_frequency = true;
+      if (number >= 0 && number <= 255) continue;
+      context.reply.error("ERR Invalid FREQ value, must be >= 0 and <= 255");
+      return false;
+    } else {
+      context.reply.error(kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+void restore_command(Context& context, Args args) {
+  RestoreOptions options;
+  if (!read_restore_options(context, args.subspan(4), options)) return;
+  const bool exists = context.find(args[1]) != nullptr;
+  if (exists && !options.replace) {
+    return context.reply.error("BUSYKEY Target key name already exists.");
+  }
+  std::int64_t ttl;
+  if (!read_integer(context, args[2], ttl)) return;
+  if (ttl < 0) return context.reply.error("ERR Invalid TTL value, must be >= 0");
+  auto value = rdb::read_payload(args[3]);
+  if (!value) {
+    return context.reply.error(value.error() == rdb::PayloadError::kVersionOrChecksum
+                                   ? "ERR DUMP payload version or checksum are wrong"
+                                   : "ERR Bad data format");
+  }
+  std::int64_t at_ms = ttl;
+  if (!options.absolute && __builtin_add_overflow(ttl, context.now_ms, &at_ms)) {
+    return context.reply.error("ERR Invalid TTL value, must be >= 0");
+  }
+  context.reply.ok();
+  if (ttl > 0 && at_ms <= context.now_ms) {
+    if (exists) context.write(args[1]).remove();
+    return;
+  }
+  KeyWriter& writer = context.write(args[1]);
+  writer.remove();
+  write_restored(context, writer, std::move(*value));
+  if (ttl > 0) writer.expire_at(at_ms);
+}
+
+constexpr Command kDumpCommands[] = {
+    {.name = "dump",
+     .group = "generic",
+     .arity = 2,
+     .flags = kReadonly,
+     .keys = kFirstWord,
+     .handler = dump_command,
+     .docs = {.since = "2.6.0",
+              .summary = "A key's value in the form of Redis's files",
+              .complexity = "O(N) where N is the size of what the key holds",
+              .arguments = "key",
+              .key_spec = "RO access",
+              .tips = "nondeterministic_output"}},
+    {.name = "restore",
+     .group = "generic",
+     .arity = -4,
+     .flags = kWrite | kDenyOom,
+     .acl = "@dangerous",
+     .keys = kFirstWord,
+     .handler = restore_command,
+     .docs = {.since = "2.6.0",
+              .summary = "Make a key of what DUMP has returned",
+              .complexity = "O(N) where N is the size of the value",
+              .arguments = "key ttl:integer serialized-value [REPLACE] [ABSTTL] [IDLETIME "
+                           "seconds:integer] [FREQ frequency:integer]",
+              .key_spec = "OW update"}},
+};
+
+}  // namespace
+
+std::span<const Command> dump_commands() { return kDumpCommands; }
+
+}  // namespace even

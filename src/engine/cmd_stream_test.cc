@@ -1,0 +1,183 @@
+// Streams.
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/command_fixture.h"
+#include "engine/stream.h"
+
+namespace even {
+namespace {
+
+class StreamCommands : public CommandFixture {
+ protected:
+  // The ids in a reply, each of which is followed by what the entry holds.
+  static std::vector<std::string> ids(const std::string& reply) {
+    std::vector<std::string> out;
+    for (std::size_t at = 0; (at = reply.find("*2\r\n$", at)) != std::string::npos;) {
+      at = reply.find("\r\n", at + 5) + 2;
+      out.push_back(reply.substr(at, reply.find("\r\n", at) - at));
+    }
+    return out;
+  }
+};
+
+TEST_F(StreamCommands, ALargeStreamIsWhatASmallOneIs) {
+  std::map<int, std::string> expected;
+  Random random(5);
+  int next = 1;
+  for (int i = 0; i < 3000; ++i) {
+    if (random.below(i < 1500 ? 8 : 3) > 0) {
+      const std::string value = std::to_string(random.below(1000));
+      EXPECT_EQ(run({"XADD", "s", std::to_string(next) + "-0", "f", value}),
+                bulk(std::to_string(next) + "-0"));
+      expected[next++] = value;
+    } else if (!expected.empty()) {
+      const auto gone = expected.lower_bound(static_cast<int>(random.below(next)));
+      if (gone == expected.end()) continue;
+      EXPECT_EQ(run({"XDEL", "s", std::to_string(gone->first) + "-0"}), ":1\r\n");
+      expected.erase(gone);
+    }
+    if (i % 100 != 0) continue;
+    std::string all = "*" + std::to_string(expected.size()) + "\r\n";
+    std::string back;
+    for (const auto& [id, value] : expected) {
+      const std::string entry =
+          "*2\r\n" + bulk(std::to_string(id) + "-0") + "*2\r\n" + bulk("f") + bulk(value);
+      all += entry;
+      back = entry + back;
+    }
+    ASSERT_EQ(run({"XRANGE", "s", "-", "+"}), all);
+    ASSERT_EQ(run({"XREVRANGE", "s", "+", "-"}),
+              "*" + std::to_string(expected.size()) + "\r\n" + back);
+    ASSERT_EQ(run({"XLEN", "s"}), ":" + std::to_string(expected.size()) + "\r\n");
+  }
+}
+
+TEST_F(StreamCommands, TheLastIdStaysWhenItsEntryGoes) {
+  keyspace.set_replicated(false);
+  run({"XADD", "s", "5-1", "f", "v"});
+  EXPECT_EQ(run({"XDEL", "s", "5-1"}), ":1\r\n");
+  EXPECT_EQ(run({"XLEN", "s"}), ":0\r\n");
+  EXPECT_EQ(run({"TYPE", "s"}), "+stream\r\n");
+  EXPECT_TRUE(run({"XADD", "s", "5-1", "f", "v"}).starts_with("-ERR The ID specified in XADD is"));
+  EXPECT_EQ(run({"XADD", "s", "5-*", "f", "v"}), bulk("5-2"));
+  EXPECT_EQ(run({"XTRIM", "s", "MAXLEN", "0"}), ":1\r\n");
+  EXPECT_EQ(run({"EVEN.LASTID", "s", "none"}), "*2\r\n" + bulk("5-2") + bulk("0-0"));
+  EXPECT_EQ(run({"XADD", "s", "MAXLEN", "0", "7-0", "f", "v"}), bulk("7-0"));
+  EXPECT_EQ(run({"XLEN", "s"}), ":0\r\n");
+  EXPECT_EQ(run({"EVEN.LASTID", "s"}), "*1\r\n" + bulk("7-0"));
+}
+
+TEST_F(StreamCommands, ACopyHasItsGroupsToo) {
+  run({"XADD", "s", "5-1", "f", "v"});
+  run({"XGROUP", "CREATE", "s", "g", "0"});
+  run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  EXPECT_EQ(run({"COPY", "s", "t"}), ":1\r\n");
+  EXPECT_EQ(run({"XRANGE", "t", "-", "+"}), run({"XRANGE", "s", "-", "+"}));
+  EXPECT_EQ(run({"XPENDING", "t", "g"}), run({"XPENDING", "s", "g"}));
+  EXPECT_EQ(run({"RENAME", "t", "u"}), "+OK\r\n");
+  EXPECT_EQ(run({"XLEN", "u"}), ":1\r\n");
+  EXPECT_TRUE(run({"DUMP", "s"}).starts_with("-ERR DUMP of a stream"));
+}
+
+// What two nodes append at the same time.
+class TwoStreams : public testing::Test {
+ protected:
+  TwoStreams() : one(1), two(2) {
+    for (TestKeyspace* keyspace : {&one, &two}) keyspace->set_replicated(true);
+  }
+  void exchange() {
+    one.merge(two);
+    two.merge(one);
+  }
+  TestKeyspace one;
+  TestKeyspace two;
+};
+
+TEST_F(TwoStreams, EntriesOfTwoNodesAreAllThereInOneOrderUnderIdsOfTheirOwn) {
+  for (int i = 0; i < 40; ++i) {
+    one.run({"XADD", "s", "*", "of", "one"});
+    two.run({"XADD", "s", "*", "of", "two"});
+    if (i % 10 == 0) exchange();
+    if (i % 7 == 0) ++one.now_ms;
+  }
+  exchange();
+  const std::string all = one.run({"XRANGE", "s", "-", "+"});
+  EXPECT_EQ(all, two.run({"XRANGE", "s", "-", "+"}));
+  EXPECT_EQ(one.run({"XLEN", "s"}), ":80\r\n");
+  const Object* object = one.state(one.partition_of("s")).find("s", hash64("s"));
+  std::set<StreamId> ids;
+  StreamId before;
+  Stream(object->stream()).all_entries(false, [&](const StreamEntry& entry) {
+    EXPECT_GT(entry.id, before);
+    before = entry.id;
+    ids.insert(entry.id);
+  });
+  EXPECT_EQ(ids.size(), 80u);
+}
+
+TEST_F(TwoStreams, AGroupIsGivenWhatArrivesLateUnderALowerId) {
+  one.run({"XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"});
+  exchange();
+  two.run({"XADD", "s", "5-0", "of", "two"});
+  one.run({"XADD", "s", "9-0", "of", "one"});
+  const auto read = [this] {
+    return one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  };
+  EXPECT_NE(read().find("9-0"), std::string::npos);
+  EXPECT_EQ(read(), "*-1\r\n");
+  exchange();
+  EXPECT_NE(read().find("5-0"), std::string::npos);
+  EXPECT_EQ(read(), "*-1\r\n");
+  exchange();
+  EXPECT_EQ(two.run({"XREADGROUP", "GROUP", "g", "d", "STREAMS", "s", ">"}), "*-1\r\n");
+  EXPECT_TRUE(two.run({"XPENDING", "s", "g"}).starts_with("*4\r\n:2\r\n"));
+}
+
+TEST_F(TwoStreams, WhatIsDeliveredNeverGoesBack) {
+  one.run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  for (const char* id : {"1-0", "2-0", "3-0"}) one.run({"XADD", "s", id, "f", "v"});
+  exchange();
+  one.run({"XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "s", ">"});
+  two.run({"XREADGROUP", "GROUP", "g", "d", "COUNT", "3", "STREAMS", "s", ">"});
+  exchange();
+  EXPECT_EQ(one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}), "*-1\r\n");
+  EXPECT_EQ(two.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}), "*-1\r\n");
+}
+
+TEST_F(TwoStreams, AnAcknowledgementHoldsUnlessSomebodyClaimsAtTheSameTime) {
+  one.run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  for (const char* id : {"1-0", "2-0"}) one.run({"XADD", "s", id, "f", "v"});
+  one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  exchange();
+  EXPECT_EQ(one.run({"XACK", "s", "g", "1-0", "2-0"}), ":2\r\n");
+  two.run({"XCLAIM", "s", "g", "d", "0", "2-0"});
+  exchange();
+  for (TestKeyspace* keyspace : {&one, &two}) {
+    const std::string pending = keyspace->run({"XPENDING", "s", "g", "-", "+", "10"});
+    EXPECT_EQ(pending.find("1-0"), std::string::npos);
+    EXPECT_NE(pending.find("2-0"), std::string::npos);
+  }
+}
+
+TEST_F(TwoStreams, AGroupThatIsMadeAnewHasNothingOfTheOneBefore) {
+  one.run({"XADD", "s", "1-0", "f", "v"});
+  one.run({"XGROUP", "CREATE", "s", "g", "0"});
+  exchange();
+  one.run({"XGROUP", "DESTROY", "s", "g"});
+  two.run({"XREADGROUP", "GROUP", "g", "d", "STREAMS", "s", ">"});
+  exchange();
+  EXPECT_EQ(one.run({"XINFO", "GROUPS", "s"}), "*0\r\n");
+  EXPECT_EQ(one.run({"XGROUP", "CREATE", "s", "g", "0"}), "+OK\r\n");
+  EXPECT_TRUE(one.run({"XPENDING", "s", "g"}).starts_with("*4\r\n:0\r\n"));
+  EXPECT_NE(one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}).find("1-0"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace even

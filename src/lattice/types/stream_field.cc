@@ -1,0 +1,171 @@
+#include "lattice/types/stream_field.h"
+
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+
+namespace even {
+namespace {
+
+constexpr std::size_t kIdBytes = 16;
+constexpr std::size_t kWriterBytes = 2;
+
+void put_id(StreamId id, std::string& out) {
+  put_big_endian(out, id.ms);
+  put_big_endian(out, id.seq);
+}
+
+std::string group_field(std::string_view group, char part) {
+  std::string out = group_prefix(group);
+  out.push_back(part);
+  return out;
+}
+
+// Takes a part off the front; nothing when there is less.
+std::optional<std::string_view> take(std::string_view& bytes, std::size_t size) {
+  if (bytes.size() < size) return std::nullopt;
+  const std::string_view out = bytes.substr(0, size);
+  bytes.remove_prefix(size);
+  return out;
+}
+
+bool take_id(std::string_view& bytes, StreamId& out) {
+  const auto id = take(bytes, kIdBytes);
+  if (id) out = id_of(*id);
+  return id.has_value();
+}
+
+bool take_writer(std::string_view& bytes, NodeNumber& out) {
+  const auto writer = take(bytes, kWriterBytes);
+  if (writer) out = get_big_endian<NodeNumber>(writer->data());
+  return writer.has_value();
+}
+
+bool take_group(std::string_view& rest, StreamField& out) {
+  const auto length = take(rest, sizeof(std::uint32_t));
+  if (!length) return false;
+  const auto name = take(rest, get_big_endian<std::uint32_t>(length->data()));
+  const auto part = name ? take(rest, 1) : std::nullopt;
+  if (!part) return false;
+  out.group = *name;
+  out.part = part->front();
+  switch (out.part) {
+    case kGroupBase:
+      return true;
+    case kGroupConsumer:
+      out.consumer = rest;
+      rest = {};
+      return true;
+    case kGroupDelivered:
+      return take_writer(rest, out.writer) && take_id(rest, out.id);
+    case kGroupPending:
+      return take_id(rest, out.id);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::string StreamId::to_string() const { return fmt::format("{}-{}", ms, seq); }
+
+std::string id_bytes(StreamId id) {
+  std::string out;
+  put_id(id, out);
+  return out;
+}
+
+StreamId id_of(std::string_view bytes) {
+  return {get_big_endian<std::uint64_t>(bytes.data()),
+          get_big_endian<std::uint64_t>(bytes.data() + sizeof(std::uint64_t))};
+}
+
+std::string stream_mark(char kind, StreamId id) {
+  std::string out(1, kind);
+  put_id(id, out);
+  return out;
+}
+
+std::string stream_entry(NodeNumber writer, StreamId id) {
+  std::string out(1, kStreamEntry);
+  put_big_endian(out, writer);
+  put_id(id, out);
+  return out;
+}
+
+std::string group_prefix(std::string_view group) {
+  std::string out(1, kStreamGroup);
+  put_big_endian(out, static_cast<std::uint32_t>(group.size()));
+  out += group;
+  return out;
+}
+std::string group_base(std::string_view group) { return group_field(group, kGroupBase); }
+std::string group_consumer(std::string_view group, std::string_view consumer) {
+  return group_field(group, kGroupConsumer).append(consumer);
+}
+std::string group_delivered(std::string_view group, NodeNumber writer, StreamId id) {
+  std::string out = group_field(group, kGroupDelivered);
+  put_big_endian(out, writer);
+  put_id(id, out);
+  return out;
+}
+std::string group_pending(std::string_view group, StreamId id) {
+  std::string out = group_field(group, kGroupPending);
+  put_id(id, out);
+  return out;
+}
+
+std::optional<StreamField> parse_stream_field(std::string_view name) {
+  if (name.empty()) return std::nullopt;
+  StreamField out{.kind = name.front()};
+  std::string_view rest = name.substr(1);
+  bool is_one = false;
+  switch (out.kind) {
+    case kStreamAdded:
+      is_one = true;
+      break;
+    case kStreamDeleted:
+    case kStreamLast:
+      is_one = take_id(rest, out.id);
+      break;
+    case kStreamEntry:
+      is_one = take_writer(rest, out.writer) && take_id(rest, out.id);
+      break;
+    case kStreamGroup:
+      is_one = take_group(rest, out);
+      break;
+    default:
+      break;
+  }
+  return is_one && rest.empty() ? std::optional(out) : std::nullopt;
+}
+
+std::string stream_field_text(std::string_view name) {
+  const auto field = parse_stream_field(name);
+  if (!field) return fmt::format("no field of a stream: {} bytes", name.size());
+  switch (field->kind) {
+    case kStreamAdded:
+      return "added";
+    case kStreamDeleted:
+      return "deleted " + field->id.to_string();
+    case kStreamLast:
+      return "last " + field->id.to_string();
+    case kStreamEntry:
+      return fmt::format("entry {}:{}", field->writer, field->id.to_string());
+    default:
+      break;
+  }
+  std::string out = fmt::format("group '{}'", field->group);
+  switch (field->part) {
+    case kGroupConsumer:
+      return out + fmt::format(" consumer '{}'", field->consumer);
+    case kGroupDelivered:
+      return out + fmt::format(" delivered {}:{}", field->writer, field->id.to_string());
+    case kGroupPending:
+      return out + " pending " + field->id.to_string();
+    default:
+      return out;
+  }
+}
+
+}  // namespace even

@@ -1,0 +1,74 @@
+// What a stream is made of: fields of a hash whose names are in the order of their bytes. See
+// docs/streams.md.
+//
+//   a                            value: how many entries there have been, if somebody has said so
+//   d id                         an entry that was deleted by name; the greatest one counts
+//   g length name b              a consumer group; value: id, up to which it began with all
+//                                delivered
+//   g length name c consumer     a consumer; value: when it was last seen, milliseconds
+//   g length name d writer id    delivered of this writer's entries up to here; the greatest counts
+//   g length name p id           pending; value: delivered when, how often, to whom
+//   l id                         the last id is no less
+//   x writer id                  an entry; value: its fields and values
+//
+// An id is 16 bytes, milliseconds and sequence, a writer the number of a node, the length of a name
+// four bytes; all big-endian.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+
+namespace even {
+
+struct StreamId {
+  std::uint64_t ms = 0;
+  std::uint64_t seq = 0;
+  constexpr auto operator<=>(const StreamId&) const = default;
+  static constexpr StreamId least() { return {}; }
+  static constexpr StreamId greatest() { return {UINT64_MAX, UINT64_MAX}; }
+  std::string to_string() const;  // "1526919030474-55"
+};
+
+inline constexpr char kStreamAdded = 'a';
+inline constexpr char kStreamDeleted = 'd';
+inline constexpr char kStreamGroup = 'g';
+inline constexpr char kStreamLast = 'l';
+inline constexpr char kStreamEntry = 'x';
+// Of a group.
+inline constexpr char kGroupBase = 'b';
+inline constexpr char kGroupConsumer = 'c';
+inline constexpr char kGroupDelivered = 'd';
+inline constexpr char kGroupPending = 'p';
+
+std::string stream_mark(char kind, StreamId id);  // kStreamDeleted, kStreamLast
+std::string stream_entry(NodeNumber writer, StreamId id);
+// What the names of all fields of a group begin with, and no others.
+std::string group_prefix(std::string_view group);
+std::string group_base(std::string_view group);
+std::string group_consumer(std::string_view group, std::string_view consumer);
+std::string group_delivered(std::string_view group, NodeNumber writer, StreamId id);
+std::string group_pending(std::string_view group, StreamId id);
+
+struct StreamField {
+  char kind = 0;
+  char part = 0;  // of a group
+  std::string_view group;
+  std::string_view consumer;
+  NodeNumber writer = 0;
+  StreamId id;
+};
+// Nothing when it is no name of such a field.
+std::optional<StreamField> parse_stream_field(std::string_view name);
+// For people: "entry 2:1526919030474-55".
+std::string stream_field_text(std::string_view name);
+
+std::string id_bytes(StreamId id);
+// Of 16 bytes.
+StreamId id_of(std::string_view bytes);
+
+}  // namespace even

@@ -1,0 +1,35 @@
+// Any bytes as a value of an RDB file: what is accepted can be written and read again as the same
+// value, and no more is taken than is there.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "rdb/crc64.h"
+#include "rdb/value.h"
+
+namespace {
+
+void require(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace even;
+  const std::string input(reinterpret_cast<const char*>(data), size);  // freshly placed, for ASan
+  std::string_view rest(input);
+  const Result<rdb::Value> value = rdb::read_value(rest);
+  require(rest.size() <= input.size());
+  // A checksum is more than a fuzzer can guess, so it is made right.
+  std::string payload = input;
+  put_little_endian(payload, rdb::kVersion);
+  put_little_endian(payload, rdb::crc64(payload));
+  require(rdb::read_payload(payload).has_value() == (value.has_value() && rest.empty()));
+  if (!value) return 0;
+  require(rdb::read_payload(rdb::write_payload(*value)) == *value ||
+          value->type == rdb::Type::kSet || value->type == rdb::Type::kSortedSet);
+  return 0;
+}

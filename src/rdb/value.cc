@@ -1,0 +1,473 @@
+#include "rdb/value.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <unordered_set>
+
+#include "base/byte_reader.h"
+#include "base/bytes.h"
+#include "rdb/crc64.h"
+#include "rdb/lzf.h"
+#include "rdb/packed.h"
+
+namespace even::rdb {
+namespace {
+
+// The types of values that are known here, by their bytes.
+enum ValueByte : std::uint8_t {
+  kStringByte = 0,
+  kListByte = 1,
+  kSetByte = 2,
+  kScoresInTextByte = 3,
+  kHashByte = 4,
+  kScoresByte = 5,
+  kListZiplistByte = 10,
+  kIntsetByte = 11,
+  kScoresZiplistByte = 12,
+  kHashZiplistByte = 13,
+  kQuicklistByte = 14,
+  kHashListpackByte = 16,
+  kScoresListpackByte = 17,
+  kQuicklist2Byte = 18,
+};
+// Of a node of a quicklist2.
+constexpr std::uint64_t kPlainNode = 1;
+constexpr std::uint64_t kPackedNode = 2;
+// In the place of a length.
+constexpr unsigned kSpecial = 3;
+constexpr unsigned kInt8 = 0;
+constexpr unsigned kInt16 = 1;
+constexpr unsigned kInt32 = 2;
+constexpr unsigned kLzf = 3;
+// In the place of the length of a score in text.
+constexpr unsigned kNanText = 253;
+constexpr unsigned kInfinityText = 254;
+constexpr unsigned kMinusInfinityText = 255;
+
+// Redis's default configuration.
+constexpr std::size_t kMostListpackNode = 8192;
+constexpr std::size_t kMostIntset = 512;
+constexpr std::size_t kMostListpackFields = 512;
+constexpr std::size_t kMostListpackScores = 128;
+constexpr std::size_t kLongestInListpack = 64;
+constexpr std::size_t kLongestUncompressed = 20;
+
+// As strtod reads a score, all of the text, and not NaN.
+bool parse_number(const std::string& text, double& out) {
+  if (text.empty() || text.find('\0') != std::string::npos) return false;
+  char* end = nullptr;
+  out = std::strtod(text.c_str(), &end);
+  return *end == '\0' && !std::isnan(out);
+}
+
+class ValueReader {
+ public:
+  explicit ValueReader(std::string_view bytes) : in_(bytes) {}
+
+  // An error that has been met is in the outcome; what was read then means nothing.
+  Result<Value> read() {
+    Value out;
+    read_content(in_.get<std::uint8_t>(), out);
+    if (!in_.ok() && error_.empty()) error_ = "a value that ends too early";
+    if (error_.empty()) check(out);
+    if (!error_.empty()) return fail(error_);
+    return out;
+  }
+  std::size_t left() const { return in_.left(); }
+
+ private:
+  void refuse(std::string why) {
+    if (error_.empty()) error_ = std::move(why);
+  }
+  bool good() const { return in_.ok() && error_.empty(); }
+
+  std::uint64_t big_endian(std::size_t bytes) {
+    std::uint64_t out = 0;
+    for (std::size_t i = 0; i < bytes; ++i) out = out << 8 | in_.get<std::uint8_t>();
+    return out;
+  }
+
+  // A length; or, with `special` given, which other form of string follows.
+  std::uint64_t length(unsigned* special = nullptr) {
+    const unsigned first = in_.get<std::uint8_t>();
+    switch (first >> 6) {
+      case 0:
+        return first & 0x3f;
+      case 1:
+        return (first & 0x3f) << 8 | in_.get<std::uint8_t>();
+      case 2:
+        if (first == 0x80) return big_endian(4);
+        if (first == 0x81) return big_endian(8);
+        break;
+      default:
+        if (special == nullptr) break;
+        *special = first & 0x3f;
+        return 0;
+    }
+    refuse("a length in an unknown form");
+    return 0;
+  }
+  // The number of elements of so many bytes or more each.
+  std::size_t count(std::size_t least_bytes) {
+    const std::uint64_t number = length();
+    if (number <= in_.left() / least_bytes) return static_cast<std::size_t>(number);
+    refuse("fewer elements than announced");
+    return 0;
+  }
+
+  std::string string() {
+    constexpr unsigned kNone = 99;
+    unsigned special = kNone;
+    const std::uint64_t size = length(&special);
+    switch (special) {
+      case kNone:
+        if (size > in_.left()) refuse("a string that ends too early");
+        return good() ? std::string(in_.bytes(static_cast<std::size_t>(size))) : std::string();
+      case kInt8:
+        return std::to_string(in_.get<std::int8_t>());
+      case kInt16:
+        return std::to_string(in_.get<std::int16_t>());
+      case kInt32:
+        return std::to_string(in_.get<std::int32_t>());
+      case kLzf: {
+        const std::uint64_t compressed = length();
+        const std::uint64_t whole = length();
+        if (compressed > in_.left() || whole > kMostStringBytes)
+          refuse("a string that is too long");
+        if (!good()) return {};
+        return taken(decompress_lzf(in_.bytes(static_cast<std::size_t>(compressed)),
+                                    static_cast<std::size_t>(whole)));
+      }
+      default:
+        refuse("a string in an unknown form");
+        return {};
+    }
+  }
+
+  template <typename T>
+  T taken(Result<T> result) {
+    if (result) return std::move(*result);
+    refuse(result.error().message);
+    return {};
+  }
+
+  double text_score() {
+    const unsigned size = in_.get<std::uint8_t>();
+    if (size == kInfinityText) return std::numeric_limits<double>::infinity();
+    if (size == kMinusInfinityText) return -std::numeric_limits<double>::infinity();
+    double out = 0;
+    if (size == kNanText || !parse_number(std::string(in_.bytes(size)), out)) {
+      refuse("a score that is no number");
+    }
+    return out;
+  }
+  double binary_score() {
+    const double out = std::bit_cast<double>(in_.get<std::uint64_t>());
+    if (std::isnan(out)) refuse("a score that is no number");
+    return out;
+  }
+
+  void read_items(std::size_t number, std::vector<std::string>& out) {
+    for (std::size_t i = 0; i < number && good(); ++i) out.push_back(string());
+  }
+  void append(std::vector<std::string> more, std::vector<std::string>& out) {
+    std::ranges::move(more, std::back_inserter(out));
+  }
+  // Members with their scores behind them.
+  void split_scores(std::vector<std::string> all, Value& out) {
+    if (all.size() % 2 != 0) return refuse("a member without a score");
+    for (std::size_t i = 0; i < all.size() && good(); i += 2) {
+      double score = 0;
+      if (!parse_number(all[i + 1], score)) return refuse("a score that is no number");
+      out.items.push_back(std::move(all[i]));
+      out.scores.push_back(score);
+    }
+  }
+
+  void read_content(unsigned type, Value& out) {
+    switch (type) {
+      case kStringByte:
+        out.items.push_back(string());
+        return;
+      case kListByte:
+        out.type = Type::kList;
+        return read_items(count(1), out.items);
+      case kListZiplistByte:
+        out.type = Type::kList;
+        return append(taken(read_ziplist(string())), out.items);
+      case kQuicklistByte:
+        out.type = Type::kList;
+        for (std::size_t nodes = count(1); nodes > 0 && good(); --nodes) {
+          append(taken(read_ziplist(string())), out.items);
+        }
+        return;
+      case kQuicklist2Byte:
+        out.type = Type::kList;
+        for (std::size_t nodes = count(2); nodes > 0 && good(); --nodes) read_node(out);
+        return;
+      case kSetByte:
+        out.type = Type::kSet;
+        return read_items(count(1), out.items);
+      case kIntsetByte:
+        out.type = Type::kSet;
+        return append(taken(read_intset(string())), out.items);
+      case kHashByte:
+        out.type = Type::kHash;
+        return read_items(2 * count(2), out.items);
+      case kHashZiplistByte:
+        out.type = Type::kHash;
+        return append(taken(read_ziplist(string())), out.items);
+      case kHashListpackByte:
+        out.type = Type::kHash;
+        return append(taken(read_listpack(string())), out.items);
+      case kScoresByte:
+      case kScoresInTextByte:
+        out.type = Type::kSortedSet;
+        for (std::size_t members = count(2); members > 0 && good(); --members) {
+          out.items.push_back(string());
+          out.scores.push_back(type == kScoresByte ? binary_score() : text_score());
+        }
+        return;
+      case kScoresZiplistByte:
+        out.type = Type::kSortedSet;
+        return split_scores(taken(read_ziplist(string())), out);
+      case kScoresListpackByte:
+        out.type = Type::kSortedSet;
+        return split_scores(taken(read_listpack(string())), out);
+      default:
+        refuse("a value of an unknown type");
+    }
+  }
+
+  void read_node(Value& out) {
+    const std::uint64_t container = length();
+    if (container == kPlainNode) {
+      out.items.push_back(string());
+    } else if (container == kPackedNode) {
+      append(taken(read_listpack(string())), out.items);
+    } else {
+      refuse("a node of a list in an unknown form");
+    }
+  }
+
+  void check(const Value& value) {
+    if (value.items.empty()) return refuse("a collection without elements");
+    if (value.type == Type::kString || value.type == Type::kList) return;
+    const std::size_t step = value.type == Type::kHash ? 2 : 1;
+    if (value.items.size() % step != 0) return refuse("a field without a value");
+    std::unordered_set<std::string_view> names;
+    for (std::size_t i = 0; i < value.items.size(); i += step) {
+      if (!names.insert(value.items[i]).second) return refuse("two elements of one name");
+    }
+  }
+
+  ByteReader in_;
+  std::string error_;
+};
+
+// --- Writing.
+
+void put_length(std::string& out, std::uint64_t length) {
+  const auto big_endian = [&out](std::uint64_t number, int bytes) {
+    for (int i = bytes; i-- > 0;) out += static_cast<char>(number >> 8 * i & 0xff);
+  };
+  if (length < 64) {
+    out += static_cast<char>(length);
+  } else if (length < 16384) {
+    big_endian(length | 0x4000, 2);
+  } else if (length <= 0xffffffff) {
+    out += '\x80';
+    big_endian(length, 4);
+  } else {
+    out += '\x81';
+    big_endian(length, 8);
+  }
+}
+
+template <typename Number>
+bool fits_in(std::int64_t number) {
+  return number >= std::numeric_limits<Number>::min() &&
+         number <= std::numeric_limits<Number>::max();
+}
+
+void put_string(std::string& out, std::string_view text) {
+  constexpr std::size_t kLongestInteger = 11;
+  const auto special = [&out](unsigned form) { out += static_cast<char>(kSpecial << 6 | form); };
+  std::int64_t number;
+  if (text.size() <= kLongestInteger && parse_canonical(text, number) &&
+      fits_in<std::int32_t>(number)) {
+    if (fits_in<std::int8_t>(number)) {
+      special(kInt8);
+      return put_little_endian(out, static_cast<std::int8_t>(number));
+    }
+    if (fits_in<std::int16_t>(number)) {
+      special(kInt16);
+      return put_little_endian(out, static_cast<std::int16_t>(number));
+    }
+    special(kInt32);
+    return put_little_endian(out, static_cast<std::int32_t>(number));
+  }
+  if (text.size() > kLongestUncompressed) {
+    const std::string compressed = compress_lzf(text, text.size() - 4);
+    if (!compressed.empty()) {
+      special(kLzf);
+      put_length(out, compressed.size());
+      put_length(out, text.size());
+      out += compressed;
+      return;
+    }
+  }
+  put_length(out, text.size());
+  out.append(text);
+}
+
+std::string score_in_text(double score) {
+  constexpr double kExact = 4503599627370496;  // 2^52
+  char buffer[40];
+  const bool whole = score > -kExact && score < kExact && score == std::trunc(score);
+  const int size = whole
+                       ? std::snprintf(buffer, sizeof buffer, "%lld", static_cast<long long>(score))
+                       : std::snprintf(buffer, sizeof buffer, "%.17g", score);
+  return {buffer, static_cast<std::size_t>(size)};
+}
+
+bool all_short(const Value& value) {
+  return std::ranges::all_of(
+      value.items, [](const std::string& item) { return item.size() <= kLongestInListpack; });
+}
+
+void write_string_or_list(const Value& value, std::string& out) {
+  if (value.type == Type::kString) {
+    out += static_cast<char>(kStringByte);
+    return put_string(out, value.items.front());
+  }
+  out += static_cast<char>(kQuicklist2Byte);
+  std::string nodes;
+  std::uint64_t number = 0;
+  ListpackWriter packed;
+  const auto end_packed = [&] {
+    if (packed.size() == 0) return;
+    put_length(nodes, kPackedNode);
+    put_string(nodes, packed.finish());
+    ++number;
+  };
+  for (const std::string& item : value.items) {
+    if (packed.bytes() + item.size() > kMostListpackNode) end_packed();
+    if (item.size() < kMostListpackNode) {
+      packed.add(item);
+      continue;
+    }
+    put_length(nodes, kPlainNode);
+    put_string(nodes, item);
+    ++number;
+  }
+  end_packed();
+  put_length(out, number);
+  out += nodes;
+}
+
+void write_set(const Value& value, std::string& out) {
+  std::vector<std::int64_t> numbers;
+  for (const std::string& item : value.items) {
+    std::int64_t number;
+    if (numbers.size() == kMostIntset || !parse_canonical(item, number)) break;
+    numbers.push_back(number);
+  }
+  if (numbers.size() == value.items.size()) {
+    out += static_cast<char>(kIntsetByte);
+    return put_string(out, write_intset(std::move(numbers)));
+  }
+  out += static_cast<char>(kSetByte);
+  put_length(out, value.items.size());
+  for (const std::string& item : value.items) put_string(out, item);
+}
+
+void write_hash(const Value& value, std::string& out) {
+  const std::size_t fields = value.items.size() / 2;
+  if (fields <= kMostListpackFields && all_short(value)) {
+    ListpackWriter packed;
+    for (const std::string& item : value.items) packed.add(item);
+    out += static_cast<char>(kHashListpackByte);
+    return put_string(out, packed.finish());
+  }
+  out += static_cast<char>(kHashByte);
+  put_length(out, fields);
+  for (const std::string& item : value.items) put_string(out, item);
+}
+
+void write_scores(const Value& value, std::string& out) {
+  const std::size_t size = value.items.size();
+  if (size <= kMostListpackScores && all_short(value)) {
+    ListpackWriter packed;
+    for (std::size_t i = 0; i < size; ++i) {
+      packed.add(value.items[i]);
+      packed.add(score_in_text(value.scores[i]));
+    }
+    out += static_cast<char>(kScoresListpackByte);
+    return put_string(out, packed.finish());
+  }
+  out += static_cast<char>(kScoresByte);
+  put_length(out, size);
+  for (std::size_t i = size; i-- > 0;) {  // as Redis does, so that it inserts at one end
+    put_string(out, value.items[i]);
+    put_little_endian(out, std::bit_cast<std::uint64_t>(value.scores[i]));
+  }
+}
+
+}  // namespace
+
+Result<Value> read_value(std::string_view& bytes) {
+  ValueReader reader(bytes);
+  Result<Value> out = reader.read();
+  if (out) bytes.remove_prefix(bytes.size() - reader.left());
+  return out;
+}
+
+std::string write_value(const Value& value) {
+  std::string out;
+  switch (value.type) {
+    case Type::kString:
+    case Type::kList:
+      write_string_or_list(value, out);
+      break;
+    case Type::kSet:
+      write_set(value, out);
+      break;
+    case Type::kHash:
+      write_hash(value, out);
+      break;
+    case Type::kSortedSet:
+      write_scores(value, out);
+      break;
+  }
+  return out;
+}
+
+std::expected<Value, PayloadError> read_payload(std::string_view payload) {
+  constexpr std::size_t kFooter = sizeof(std::uint16_t) + sizeof(std::uint64_t);
+  if (payload.size() < kFooter) return std::unexpected(PayloadError::kVersionOrChecksum);
+  std::string_view content = payload.substr(0, payload.size() - kFooter);
+  ByteReader footer(payload.substr(content.size()));
+  const std::uint16_t version = footer.get<std::uint16_t>();
+  const std::uint64_t checksum = footer.get<std::uint64_t>();
+  const std::string_view covered = payload.substr(0, content.size() + sizeof version);
+  if (version > kVersion || crc64(covered) != checksum) {
+    return std::unexpected(PayloadError::kVersionOrChecksum);
+  }
+  Result<Value> value = read_value(content);
+  if (!value || !content.empty()) return std::unexpected(PayloadError::kFormat);
+  return std::move(*value);
+}
+
+std::string write_payload(const Value& value) {
+  std::string out = write_value(value);
+  put_little_endian(out, kVersion);
+  put_little_endian(out, crc64(out));
+  return out;
+}
+
+}  // namespace even::rdb

@@ -1,0 +1,48 @@
+// Values in the form of Redis's RDB files: what stands there behind a key, and what DUMP and
+// RESTORE carry. Redis's rdb.c, listpack.c, ziplist.c and intset.c define the forms; all that
+// Redis 3.2 to 7.0 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
+// are written. Streams and modules' values are not known.
+//
+// The bytes come from anywhere: nothing in them is believed before it has been checked, and no more
+// memory is taken than they can fill.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace even::rdb {
+
+inline constexpr std::uint16_t kVersion = 10;  // of Redis 7.0
+
+enum class Type : std::uint8_t { kString, kList, kSet, kHash, kSortedSet };
+
+struct Value {
+  Type type = Type::kString;
+  // The string alone; elements in order; members; fields, each with its value behind it; members,
+  // of which each has its score in `scores`. There are no two of one name, and at least one but of
+  // a string.
+  std::vector<std::string> items;
+  std::vector<double> scores;  // no NaN
+
+  bool operator==(const Value&) const = default;
+};
+
+// The most that a string may have.
+inline constexpr std::size_t kMostStringBytes = 512ull << 20;
+
+// A value with its byte of type before it, as in a file; taken from the front of `bytes`.
+Result<Value> read_value(std::string_view& bytes);
+// In the form that Redis 7.0 would choose by its default configuration.
+std::string write_value(const Value& value);
+
+// The payload of DUMP: a value, the version of the format and a checksum.
+enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat };
+std::expected<Value, PayloadError> read_payload(std::string_view payload);
+std::string write_payload(const Value& value);
+
+}  // namespace even::rdb
