@@ -103,6 +103,9 @@
   X(kSessionForgetsWrites, "a session does not note what it has written")                          \
   X(kFreshWhenAnswered, "what is fresh counts from when others have answered, not been asked")     \
   X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")            \
+  X(kSequenceNotChecked, "a topic takes a producer's batch in whatever its sequence number")       \
+  X(kEventAppendedTwice, "a topic takes an event in again")                                        \
+  X(kOutboxForgetful, "an event leaves the outbox when it has been sent to its topic")             \
   X(kIdsOfSeveralNodes, "several nodes may make the same id of a stream")                          \
   X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
 

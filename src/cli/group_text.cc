@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/record_text.h"
+#include "topic/event_id.h"
 
 namespace even::cli {
 namespace {
@@ -44,6 +45,12 @@ std::string proposal_text(std::string_view bytes) {
   if (proposal->kind == GroupProposal::Kind::kPurge) return "removes what has expired " + instant;
   if (proposal->kind == GroupProposal::Kind::kBatch) {
     return fmt::format("{} a batch of records, {} bytes", instant, proposal->batch.size());
+  }
+  if (proposal->kind == GroupProposal::Kind::kEvents) {
+    const auto events = topic::EventIds::decode(proposal->events);
+    if (!events) return "damaged: ids of events that cannot be";
+    return fmt::format("{} {} events of partition {}, {} bytes", instant, events->ids.size(),
+                       events->partition, proposal->batch.size());
   }
   std::vector<std::string> commands;
   for (const auto& words : proposal->commands) commands.push_back(words_text(words));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "topic/event_id.h"
+
 namespace even::cli {
 namespace {
 
@@ -35,6 +37,18 @@ TEST(GroupText, ShowsTheCommandsOfAnEntryAndWhatTheyDependOn) {
             "group 300 entry 17 of term 4 removes what has expired 2023-11-14T22:13:20.000Z");
   EXPECT_EQ(text(consensus::EntryKind::kNormal, "x"),
             "group 300 entry 17 of term 4 damaged: malformed proposal: an unknown kind");
+  GroupProposal events;
+  events.kind = GroupProposal::Kind::kEvents;
+  events.instant_ms = kInstant;
+  const std::string ids = topic::EventIds{9, {{1, 5, 0}, {1, 5, 1}}}.encode();
+  events.events = ids;
+  events.batch = "batch";
+  EXPECT_EQ(
+      text(consensus::EntryKind::kNormal, encode_proposal(events)),
+      "group 300 entry 17 of term 4 2023-11-14T22:13:20.000Z 2 events of partition 9, 5 bytes");
+  events.events = "x";
+  EXPECT_EQ(text(consensus::EntryKind::kNormal, encode_proposal(events)),
+            "group 300 entry 17 of term 4 damaged: ids of events that cannot be");
 }
 
 TEST(GroupText, ShowsChangesOfTheConfiguration) {

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "client/connection_commands.h"
+#include "client/events_of_transaction.h"
 #include "engine/blocking.h"
 #include "engine/text.h"
 #include "node/shard_thread.h"
@@ -654,7 +655,17 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
 }
 
 void Connection::queue(const Command& command, Args args) {
-  OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
+  OwnedRequest request;
+  if (command.name == "even.emit") {
+    Result<OwnedRequest> event = queued_event(thread_, args, session_.resp3, label());
+    if (!event) {
+      transaction_.fail();
+      return reply().error(event.error().message);
+    }
+    request = std::move(*event);
+  } else {
+    request = OwnedRequest::copy(command, args, session_.resp3, label());
+  }
   const std::size_t limit =
       thread_.node().options.query_buffer_bytes.load(std::memory_order_relaxed);
   if (transaction_.bytes() + request.memory() > limit) {
@@ -756,6 +767,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   executing_ = true;
   OwnedRequest request = std::exchange(execution.request, {});
   execution.request.resp3 = request.resp3;
+  place_events(thread_, request);
   cluster::Level level;
   AsksForSession asks;
   request.for_each_part([&](const OwnedRequest& part) {

@@ -234,6 +234,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.keyspace", execute_keyspace},
       {"even.session", execute_session},
       {"even.topic", execute_topic},
+      {"even.emit", execute_emit},
       {"even.fault", execute_fault},
       {"subscribe", execute_subscribe},
       {"psubscribe", execute_psubscribe},

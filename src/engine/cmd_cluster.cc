@@ -7,6 +7,7 @@
 #include "cluster/placement.h"
 #include "engine/command.h"
 #include "engine/text.h"
+#include "lattice/reserved.h"
 
 namespace even {
 namespace {
@@ -33,7 +34,7 @@ void keys_of_slot(const Context& context, std::uint16_t slot, Visit visit) {
   if (!std::ranges::binary_search(reach, partition)) return;
   bool more = true;
   keyspace.state(partition).for_each([&](std::string_view key, const Object& object) {
-    if (!more || !object.live() || object.expired(context.now_ms)) return;
+    if (!more || !object.live() || object.expired(context.now_ms) || is_reserved(key)) return;
     if (cluster::key_slot(key) == slot) more = visit(key);
   });
 }

@@ -89,6 +89,17 @@ constexpr Command kKeyspaceCommands[] = {
               .summary = "The consistency levels of this connection",
               .complexity = "O(1)",
               .arguments = "[READ read-level] [WRITE write-level]"}},
+    {.name = "even.emit",
+     .group = "generic",
+     .arity = -4,
+     .flags = kDenyOom | kNoScript | kFast,
+     .scope = Scope::kConnection,
+     .docs = {.since = "0.1.0",
+              .summary = "Append a record to a topic; in a transaction, together with what that "
+                         "changes and exactly once",
+              .complexity = "O(1)",
+              .arguments = "topic record-key record-value [HEADER header(header-name "
+                           "header-value)]..."}},
     {.name = "even.groups",
      .group = "server",
      .arity = 1,

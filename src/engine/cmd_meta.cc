@@ -17,6 +17,7 @@ constexpr std::string_view kTopicPrefix = "topic:";
 constexpr std::string_view kNodePrefix = "node:";
 constexpr std::string_view kNextKey = "next";
 constexpr std::string_view kVersionKey = "version";
+constexpr std::string_view kProducersKey = "producers";
 
 template <typename Number>
 bool read_number(std::string_view text, Number& out) {
@@ -238,6 +239,20 @@ void key(Context& context, Args args) {
   context.reply.ok();
 }
 
+// Ids of producers of topics, so many in a row: replies the first. None is given out twice.
+void producers(Context& context, Args args) {
+  std::int64_t count = 0;
+  if (args.size() != 3 || !read_number(args[2], count) || count < 1 || count > kMostProducerIds) {
+    return context.reply.error(kSyntaxError);
+  }
+  const Object* object = context.find(kProducersKey);
+  std::string scratch;
+  const auto first =
+      object == nullptr ? 0 : number_of<std::int64_t>(object->string().value(scratch));
+  put(context, kProducersKey, std::to_string(first + count));
+  context.reply.integer(first);
+}
+
 void drop_topic(Context& context, Args args) {
   if (args.size() != 3) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
@@ -252,8 +267,9 @@ void drop_topic(Context& context, Args args) {
 
 void meta_command(Context& context, Args args) {
   constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
-      {"join", join}, {"create", create},        {"alter", alter},
-      {"drop", drop}, {"droptopic", drop_topic}, {"key", key}};
+      {"join", join},          {"create", create},        {"alter", alter},
+      {"drop", drop},          {"droptopic", drop_topic}, {"key", key},
+      {"producers", producers}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }

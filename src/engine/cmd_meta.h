@@ -7,14 +7,16 @@
 //   even.meta DROP name
 //   even.meta KEY key
 //   even.meta DROPTOPIC name
+//   even.meta PRODUCERS count
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
 // all have joined. `key`: what session tokens are sealed with, unless there is one already. JOIN
-// and KEY reply +OK, the others the version of the keyspaces that they lead to.
+// and KEY reply +OK, PRODUCERS the first of so many ids of producers that nobody has had, the
+// others the version of the keyspaces that they lead to.
 //
 // The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
-// id), "version" and "session key".
+// id), "producers" (the next id of one), "version" and "session key".
 #pragma once
 
 #include <string_view>
@@ -28,6 +30,8 @@ inline constexpr std::string_view kMetaCommand = "even.meta";
 // Of all keyspaces together, those of `default` included.
 inline constexpr std::uint32_t kMostPartitions = 60'000;
 inline constexpr std::string_view kSessionKeyKey = "session key";
+// That one entry gives out.
+inline constexpr std::int64_t kMostProducerIds = 1'000'000;
 
 void meta_command(Context& context, Args args);
 

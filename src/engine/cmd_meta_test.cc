@@ -127,6 +127,17 @@ TEST_F(MetaCommands, TheFirstKeyOfTokensStays) {
   EXPECT_THAT(run({kMetaCommand, "KEY"}), HasSubstr("syntax"));
 }
 
+TEST_F(MetaCommands, IdsOfProducersAreGivenOutOnce) {
+  EXPECT_EQ(run({kMetaCommand, "PRODUCERS", "1000"}), ":0\r\n");
+  EXPECT_EQ(run({kMetaCommand, "PRODUCERS", "1"}), ":1000\r\n");
+  EXPECT_EQ(run({kMetaCommand, "PRODUCERS", "5"}), ":1001\r\n");
+  EXPECT_EQ(table().version(), 0u);
+  for (const std::string count : {"0", "-1", "1000001", "x"}) {
+    EXPECT_THAT(run({kMetaCommand, "PRODUCERS", count}), HasSubstr("syntax")) << count;
+  }
+  EXPECT_EQ(run({kMetaCommand, "PRODUCERS", "1"}), ":1006\r\n");
+}
+
 TEST_F(MetaCommands, TopicsAreRowsBesideKeyspaces) {
   join_all();
   Keyspace topic = strong("orders", "", 4);

@@ -9,6 +9,7 @@
 
 #include "engine/command.h"
 #include "engine/text.h"
+#include "lattice/reserved.h"
 
 namespace even {
 
@@ -108,8 +109,8 @@ std::string_view type_name(ObjectType type) {
 
 namespace {
 
-bool visible(const Object& object, std::int64_t now_ms) {
-  return object.live() && !object.expired(now_ms);
+bool visible(std::string_view key, const Object& object, std::int64_t now_ms) {
+  return object.live() && !object.expired(now_ms) && !is_reserved(key);
 }
 
 // Scans one partition from `position` on. Returns the position to go on with, 0 at its end.
@@ -153,7 +154,7 @@ void scan_command(Context& context, Args args) {
     position = scan_partition(
         context.keyspace().state(id), position, options.count,
         [&](std::string_view key, const Object& object) {
-          if (!visible(object, context.now_ms) || !options.matches(key)) return;
+          if (!visible(key, object, context.now_ms) || !options.matches(key)) return;
           if (options.has_type && !equals_ignore_case(options.type, type_name(object.type()))) {
             return;
           }
@@ -176,7 +177,7 @@ void keys_command(Context& context, Args args) {
   std::vector<std::string> found;  // copies: what is cold is only lent
   for (PartitionId partition : context.keyspace().partitions()) {
     context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
-      if (visible(object, context.now_ms) && (all || glob_match(args[1], key))) {
+      if (visible(key, object, context.now_ms) && (all || glob_match(args[1], key))) {
         found.emplace_back(key);
       }
     });
@@ -211,7 +212,7 @@ void randomkey_command(Context& context, Args) {
       }
       bool drawn = false;
       state.random(context.random, [&](std::string_view key, const Object& object) {
-        drawn = visible(object, context.now_ms);
+        drawn = visible(key, object, context.now_ms);
         if (drawn) context.reply.bulk(key);
       });
       if (drawn) return;
@@ -221,7 +222,7 @@ void randomkey_command(Context& context, Args) {
   std::vector<std::string> found;
   for (PartitionId partition : context.keyspace().partitions()) {
     context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
-      if (visible(object, context.now_ms)) found.emplace_back(key);
+      if (visible(key, object, context.now_ms)) found.emplace_back(key);
     });
   }
   if (found.empty()) return context.reply.null();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "lattice/reserved.h"
 #include "lattice/types/position.h"
 
 namespace even {
@@ -172,6 +173,10 @@ bool KeyWriter::set_scalar(LeafKind kind, std::string_view field, std::string_vi
 }
 bool KeyWriter::set_field(std::string_view field, std::string_view value) {
   return set_scalar(LeafKind::kField, field, value);
+}
+void KeyWriter::add_fresh_field(std::string_view field, std::string_view value) {
+  if (stored_ == nullptr) delta().full = false;
+  write_scalar(leaf(LeafKind::kField, field), {}, value);
 }
 void KeyWriter::increment_field(std::string_view field, std::int64_t by) {
   LeafDelta& out = leaf(LeafKind::kField, field);
@@ -350,6 +355,18 @@ KeyWriter& Context::write(std::string_view key) {
   return writer;
 }
 
+// Of a key that a full delta is not to remove, all is mentioned.
+void Context::keep_all_of(std::string_view key, const Object& object, Delta& delta) {
+  KeyDelta all;
+  describe(object, all);
+  all.key = keep(std::string(key));
+  for (LeafDelta& leaf : all.leaves) {
+    leaf.field = keep(std::string(leaf.field));
+    for (SiblingView& sibling : leaf.siblings) sibling.value = keep(std::string(sibling.value));
+  }
+  delta.keys.push_back(std::move(all));
+}
+
 void Context::flush_all() {
   for (PartitionId partition : keyspace_.partitions()) {
     const PartitionState& state = keyspace_.state(partition);
@@ -358,6 +375,7 @@ void Context::flush_all() {
     delta.full = true;
     // What has no counters goes because it is not mentioned.
     state.for_each([this, &delta](std::string_view key, const Object& object) {
+      if (is_reserved(key)) return keep_all_of(key, object, delta);
       KeyDelta removal;
       remove_all(&object, removal);
       if (removal.leaves.empty()) return;

@@ -31,6 +31,10 @@ class KeyWriter {
   KeyWriter(std::string_view key, std::uint64_t hash, const Object* stored, const Object* visible,
             const Lookup* lookup, Record& record);
 
+  // Of the record.
+  Dot dot() const { return dot_; }
+  Hlc time() const { return record_.time; }
+
   // The key as it was before the command; null when absent or expired.
   const Object* object() const { return object_; }
 
@@ -48,6 +52,8 @@ class KeyWriter {
   // what this command has done to it before.
   bool set_field(std::string_view field, std::string_view value);
   bool remove_field(std::string_view field);
+  // One that has never been there; what else the key holds stays as it is.
+  void add_fresh_field(std::string_view field, std::string_view value);
   bool add_member(std::string_view member);
   bool remove_member(std::string_view member);
 
@@ -183,6 +189,7 @@ class Context {
   };
   const Place& locate(std::string_view key) const;
   PartitionWrite& partition_write(PartitionId partition, const WriteIntent& intent);
+  void keep_all_of(std::string_view key, const Object& object, Delta& delta);
 
   Keyspace& keyspace_;
   const Args elements_;

@@ -410,6 +410,21 @@ void write_groups(Writer& writer, std::span<const ThreadReport> reports) {
           &ShardStats::read_rounds);
   counter("even_group_snapshots_sent_total", "States of groups that were sent to members.",
           &ShardStats::group_snapshots_sent);
+  writer.single(
+      "even_emit_waiting_events", "gauge",
+      "Events of transactions that this node is to relay to their topics.",
+      sum(reports, [](const ThreadReport& report) { return report.stats.events_waiting; }));
+  double lag_seconds = 0;
+  for (const ThreadReport& report : reports) {
+    lag_seconds = std::max(lag_seconds, report.stats.event_lag_seconds);
+  }
+  writer.single("even_emit_relay_lag_seconds", "gauge", "The age of the oldest of these.",
+                lag_seconds);
+  counter("even_emit_relayed_events_total", "Events that this node has relayed.",
+          &ShardStats::events_relayed);
+  counter("even_emit_repeated_events_total",
+          "Events that this node has sent to their topics, which had them already.",
+          &ShardStats::events_repeated);
 }
 
 }  // namespace

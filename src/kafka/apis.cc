@@ -86,6 +86,7 @@ constexpr Api kApis[] = {
     api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4),
     api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
     api<DeleteTopicsRequest, DeleteTopicsResponse>(20, "DeleteTopics", 1, 3),
+    api<InitProducerIdRequest, InitProducerIdResponse>(22, "InitProducerId", 0, 1),
 };
 
 const Api* find_api(std::int16_t key) {

@@ -47,6 +47,10 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done);
 void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done);
 
+// In producer_ids.cc.
+void handle(const Call& call, const InitProducerIdRequest& request,
+            Done<InitProducerIdResponse> done);
+
 // In groups.cc.
 void handle(const Call& call, const FindCoordinatorRequest& request,
             Done<FindCoordinatorResponse> done);

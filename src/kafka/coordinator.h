@@ -12,6 +12,7 @@
 
 #include "base/ids.h"
 #include "kafka/consumer_group.h"
+#include "kafka/producer_ids.h"
 
 namespace even {
 class ShardThread;
@@ -31,6 +32,7 @@ class Coordinator {
   // Null: this node does not lead the partition, which has the group's offsets.
   ConsumerGroup* find(PartitionId partition, const std::string& name);
   void tick(std::int64_t now_us);
+  ProducerIds& producer_ids() { return producer_ids_; }
 
  private:
   struct Coordinated {
@@ -42,6 +44,7 @@ class Coordinator {
   ShardThread& thread_;
   absl::node_hash_map<std::string, Coordinated> groups_;
   std::int64_t next_us_ = 0;
+  ProducerIds producer_ids_{thread_};
 };
 
 }  // namespace even::kafka

@@ -48,11 +48,21 @@ struct Appended {
   std::int64_t base = -1;
 };
 
+// What a partition replies in place of an offset; see replica/topic_producers.h.
+constexpr std::pair<std::string_view, ErrorCode> kRefusals[] = {
+    {"-OUT_OF_ORDER_SEQUENCE_NUMBER ", ErrorCode::kOutOfOrderSequenceNumber},
+    {"-INVALID_PRODUCER_EPOCH ", ErrorCode::kInvalidProducerEpoch},
+    {"-UNKNOWN_PRODUCER_ID ", ErrorCode::kUnknownProducerId},
+};
+
 Appended appended(const StrongOutcome& outcome) {
   switch (outcome.kind) {
     case StrongOutcome::Kind::kReply: {
       Appended result;
       const std::string& reply = outcome.reply;
+      for (const auto& [name, error] : kRefusals) {
+        if (reply.starts_with(name)) return {error};
+      }
       if (!reply.starts_with(':')) return {ErrorCode::kUnknownServerError};
       std::from_chars(reply.data() + 1, reply.data() + reply.size(), result.base);
       return result;

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "lattice/reserved.h"
 
 namespace even {
 namespace {
@@ -188,7 +189,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 
   digest_ += expiry_hash(key_hash, object);
   const bool is_live = object.live();
-  if (is_live != was_live) live_keys_ += is_live ? 1 : std::size_t(-1);
+  if (is_live != was_live && !is_reserved(delta.key)) live_keys_ += is_live ? 1 : std::size_t(-1);
   const std::optional<std::int64_t> expires_at = object.expires_at_ms();
   if (expired_at != expires_at || is_live != was_live) {
     if (expired_at) {

@@ -31,6 +31,7 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
       session_key(make_session_key()),
+      outbox_keys(placement.partitions()),
       options(config.client, config.slow_log, config.memory),
       subscriptions(shards),
       cache_shares(std::make_unique<CacheShares>(shards)),

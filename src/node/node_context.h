@@ -17,6 +17,7 @@
 #include "client/subscription_index.h"
 #include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
+#include "engine/outbox.h"
 #include "env/clock_skew.h"
 #include "node/config.h"
 #include "node/runtime_options.h"
@@ -62,6 +63,7 @@ struct NodeContext {
   // By partition: the shard that owns it, or kElsewhere when this node holds no replica of it.
   static constexpr ShardId kElsewhere = 0xffff;
   std::vector<ShardId> shard_of;
+  const OutboxKeys outbox_keys;
   // Some partitions are on other nodes only.
   bool partial = false;
 

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "client/connection.h"
+#include "engine/outbox.h"
 #include "env/volatile_cache_disk.h"
 #include "kafka/connection.h"
 #include "kafka/coordinator.h"
@@ -138,6 +139,10 @@ Result<> ShardThread::recover() {
   // The turn in which it happens ends with a look at released(); nothing is needed but that turn.
   shard_->on_released([] {});
   shard_->on_topic([this](PartitionId partition) { topics_.changed(partition); });
+  shard_->on_relay(
+      [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
+        topics_.append_events(group, words, std::move(done));
+      });
   const PartitionId meta = meta_partition(node_.placement.partitions());
   if (shard_of_partition(meta, node_.shards) == id_) {
     // Before any client is given to a thread, which is posted as well, once all have recovered.
@@ -433,6 +438,14 @@ LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::s
     shard_->execute(*watch.command, watch.args, watch.resp3, seen, others);
     if (seen == watch.watch_reply) continue;
     Reply(reply, request.resp3).null_array();
+    return shard_->barrier();
+  }
+  for (const OwnedRequest& part : request.parts) {
+    if (!is_outbox_command(*part.command)) continue;
+    std::string room;
+    shard_->execute(kOutboxRoomCommand, part.args, part.resp3, room, others);
+    if (!room.starts_with('-')) continue;
+    reply += room;
     return shard_->barrier();
   }
   Reply(reply, request.resp3).array(request.parts.size());

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "engine/outbox.h"
 #include "node/shard_thread.h"
 
 namespace even {
@@ -23,6 +24,11 @@ constexpr std::size_t kMostBytes = 1'000'000'000;  // below the limit of a frame
 constexpr std::size_t kMetaVoters = 5;
 
 using Kind = cluster::Level::Kind;
+
+// What nodes ask each other for, and no client does.
+bool is_inner(Args words) {
+  return find_outbox_command(words) != nullptr || (words.size() == 3 && words[0] == kAppendCommand);
+}
 
 }  // namespace
 
@@ -379,9 +385,9 @@ void StrongRequests::receive_request(NodeNumber node,
   const bool meta = request.group == meta_partition(thread_.node().placement.partitions());
   for (const Args words : request.commands) {
     const Command* command = find_command(words);
-    const std::string error = meta                 ? std::string()
-                              : command == nullptr ? unknown_command(words)
-                                                   : check_arity(*command, words);
+    const std::string error = meta || is_inner(words) ? std::string()
+                              : command == nullptr    ? unknown_command(words)
+                                                      : check_arity(*command, words);
     if (error.empty()) continue;
     return reply({.kind = StrongOutcome::Kind::kRefused, .reply = "-" + error + "\r\n"});
   }

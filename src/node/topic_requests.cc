@@ -26,6 +26,18 @@ void TopicRequests::execute(Append append) {
                                      StrongOutcome outcome) mutable { done(std::move(outcome)); });
 }
 
+void TopicRequests::append_events(PartitionId partition, const std::vector<std::string>& words,
+                                  std::move_only_function<void(std::string reply)> done) {
+  constexpr std::int64_t kDeadlineMs = 5'000;
+  const std::vector<std::string_view> views(words.begin(), words.end());
+  StrongCall call{.group = partition, .writes = true, .deadline_ms = kDeadlineMs};
+  call.request = OwnedRequest::copy(*find_command("even.topic"), views, false, {});
+  thread_.strong().submit(std::move(call),
+                          [done = std::move(done)](std::string reply, consensus::Index) mutable {
+                            done(std::move(reply));
+                          });
+}
+
 void TopicRequests::await(PartitionId partition, std::int64_t offset,
                           std::weak_ptr<const void> asker, Wake wake) {
   waiting_[partition].push_back({offset, std::move(asker), std::move(wake)});

@@ -31,6 +31,10 @@ class TopicRequests {
   // appended in the order of these calls. Waits while the store is behind.
   void append(PartitionId partition, std::string_view batch, std::shared_ptr<const void> owner,
               StrongDone done);
+  // Has the partition append a batch of events, wherever it is led, within some seconds: see
+  // Shard::on_relay().
+  void append_events(PartitionId partition, const std::vector<std::string>& words,
+                     std::move_only_function<void(std::string reply)> done);
   // Calls wake() once, when there is something of the partition from `offset` on, or this node does
   // not lead it; unless `asker` is gone by then.
   using Wake = std::move_only_function<void()>;

@@ -6,8 +6,11 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
+#include "engine/outbox.h"
+#include "replica/topic_producers.h"
 #include "script/host.h"
 #include "topic/record_batch.h"
 
@@ -57,6 +60,14 @@ class GroupKeyspace final : public Keyspace {
   const Partition& partition_;
   const std::int64_t now_ms_;
 };
+
+// See kAppendCommand.
+bool appends(const StrongRequest& request) {
+  return request.commands.size() == 1 && request.commands[0].size() == 3 &&
+         request.commands[0][0] == kAppendCommand;
+}
+
+bool emits(Args words) { return find_outbox_command(words) == &kStrongOutboxCommand; }
 
 bool writes(const StrongRequest& request) {
   if (!request.watched.empty() || !request.once.empty() || !request.batch.empty()) return true;
@@ -266,6 +277,15 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   if (core_.log.error()) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
+  if (std::ranges::any_of(request.commands, emits)) {
+    std::string why;
+    try {
+      why = outbox_refusal(partition_.state.find(kOutboxKey, hash64(kOutboxKey)));
+    } catch (const Unreadable& error) {
+      why = fmt::format("IOERR {}", error.what());
+    }
+    if (!why.empty()) return done(refused(std::move(why)));
+  }
   GroupProposal proposal;
   proposal.transaction = request.transaction;
   proposal.once = request.once;
@@ -279,10 +299,13 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
 #endif
     proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
   }
-  if (!request.batch.empty()) {
+  if (!request.batch.empty() || appends(request)) {
     if (!topic_) return done(refused("ERR records go into topics only"));
-    proposal.kind = GroupProposal::Kind::kBatch;
-    proposal.batch = request.batch;
+    proposal.commands.clear();
+    proposal.batch = request.batch.empty() ? request.commands[0][1] : request.batch;
+    if (request.batch.empty()) proposal.events = request.commands[0][2];
+    proposal.kind =
+        proposal.events.empty() ? GroupProposal::Kind::kBatch : GroupProposal::Kind::kEvents;
   }
   ++core_.stats.proposals;
   const auto proposed = propose(std::move(proposal));
@@ -561,9 +584,8 @@ void Group::apply(const Entry& entry) {
     const auto proposal = decode_proposal(entry.data.view());
     // One that cannot be read is one everywhere, and changes nothing anywhere.
     if (proposal) {
-      reply = proposal->kind == GroupProposal::Kind::kBatch
-                  ? append(proposal->batch, entry.index)
-                  : apply(*proposal, is_own && proposals_.front().resp3);
+      reply = holds_batch(proposal->kind) ? append(*proposal, entry.index)
+                                          : apply(*proposal, is_own && proposals_.front().resp3);
       partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                   std::max(proposal->instant_ms, clock_ms()), 1))});
     } else {
@@ -588,12 +610,26 @@ void Group::apply(const Entry& entry) {
   }
 }
 
-// Its offsets follow from what has been applied before it.
-std::string Group::append(std::string_view batch, Index index) {
-  const auto head = topic::read_head(batch);
+// Its offsets, and whether it is appended, follow from what has been applied before it.
+std::string Group::append(const GroupProposal& proposal, Index index) {
+  const auto head = topic::read_head(proposal.batch);
   if (!topic_ || !head) return "-ERR an entry that is no batch of a topic\r\n";
   const VersionVector& vector = partition_.state.vector();
   const std::uint64_t base = vector[kTopicEnd];
+  if (head->producer_id >= 0 || !proposal.events.empty()) {
+    const std::int64_t now_ms = std::max(proposal.instant_ms, clock_ms());
+    partition_.state.lapse(now_ms);
+    GroupKeyspace keyspace(partition_, now_ms);
+    Random random(proposal.seed);
+    std::string unused;
+    Reply no_reply(unused, false);
+    Context context(keyspace, no_reply, random, now_ms);
+    if (auto refusal =
+            refuse_batch(context, *head, proposal.events, static_cast<std::int64_t>(base))) {
+      return std::move(*refusal);
+    }
+    commit(context, {});
+  }
   const auto time = static_cast<std::uint64_t>(std::max<std::int64_t>(head->max_timestamp, 0));
   const std::uint64_t latest = std::max(vector[kTopicLatest], std::min(time, kMostTime));
   partition_.state.cover(Dot{kTopicEnd, base + static_cast<std::uint64_t>(head->offsets())});
@@ -703,7 +739,8 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
   Handler handler = meta_command;
   std::string_view name;  // of a command that events are told of
   if (id() != meta_partition(core_.options.partition_count)) {
-    const Command* command = words.empty() ? nullptr : find_command(words);
+    const Command* command = words.empty() ? nullptr : find_outbox_command(words);
+    if (command == nullptr && !words.empty()) command = find_command(words);
     // Of scope kAll, this node's own questions about all keys of the group.
     if (command == nullptr || (command->handler == nullptr && !command->script)) {
       return reply.error(unknown_command(words));

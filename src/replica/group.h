@@ -157,7 +157,7 @@ class Group {
   GroupBase base_at(consensus::Index index, consensus::Term term) const;
   void be_topic(const GroupBase::Topic& origin);
   void trim();
-  std::string append(std::string_view batch, consensus::Index index);
+  std::string append(const GroupProposal& proposal, consensus::Index index);
   void begin_write(consensus::Write& write);
   void install(const consensus::Snapshot& snapshot);
   void apply(const consensus::Entry& entry);

@@ -451,7 +451,8 @@ std::string encode_proposal(const GroupProposal& proposal) {
                                                    (proposal.once.empty() ? 0 : kOnce)));
   put_little_endian(out, proposal.instant_ms);
   put_little_endian(out, proposal.seed);
-  if (proposal.kind == GroupProposal::Kind::kBatch) {
+  if (holds_batch(proposal.kind)) {
+    if (proposal.kind == GroupProposal::Kind::kEvents) put_bytes(out, proposal.events);
     out += proposal.batch;
     return out;
   }
@@ -475,7 +476,7 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   ByteReader in(bytes);
   GroupProposal proposal;
   const auto kind = in.get<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kBatch)) {
+  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kEvents)) {
     return fail("malformed proposal: an unknown kind");
   }
   proposal.kind = static_cast<GroupProposal::Kind>(kind);
@@ -484,8 +485,12 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   proposal.transaction = (parts & kTransaction) != 0;
   proposal.instant_ms = in.get<std::int64_t>();
   proposal.seed = in.get<std::uint64_t>();
-  if (proposal.kind == GroupProposal::Kind::kBatch) {
+  if (holds_batch(proposal.kind)) {
     if (parts != 0) return fail("malformed proposal: a batch, and parts");
+    if (proposal.kind == GroupProposal::Kind::kEvents) {
+      proposal.events = get_bytes(in);
+      if (in.ok() && proposal.events.empty()) return fail("malformed proposal: events, and none");
+    }
     if (!in.ok()) return fail("malformed proposal: it is cut off");
     proposal.batch = in.bytes(in.left());
     return proposal;

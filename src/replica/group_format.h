@@ -80,6 +80,7 @@ struct GroupProposal {
     kCommands,  // one, or those of a transaction
     kPurge,     // moves the group's clock on and removes what has expired by it
     kBatch,     // a batch of records, of a topic
+    kEvents,    // the same, of events of a keyspace's partition: docs/emit.md
   };
   using Words = std::vector<std::string_view>;
   // A command that was executed before, and what it replied then.
@@ -97,8 +98,12 @@ struct GroupProposal {
   // EVEN.ONCE: executed if no entry of this name is remembered. Empty: without.
   std::string_view once;
   std::int64_t once_ms = 0;  // how long it is remembered
-  std::string_view batch;    // kBatch: one, of Kafka's version 2; unchecked
+  std::string_view events;   // kEvents: what its records are: topic::EventIds
+  std::string_view batch;    // kBatch, kEvents: one, of Kafka's version 2; unchecked
 };
+constexpr bool holds_batch(GroupProposal::Kind kind) {
+  return kind == GroupProposal::Kind::kBatch || kind == GroupProposal::Kind::kEvents;
+}
 std::string encode_proposal(const GroupProposal& proposal);
 // Views `bytes`.
 Result<GroupProposal> decode_proposal(std::string_view bytes);

@@ -334,6 +334,24 @@ TEST(GroupFormat, AProposalOfABatchIsTheBatch) {
   EXPECT_FALSE(decode_proposal(with_parts));
 }
 
+TEST(GroupFormat, AProposalOfEventsHasTheirIdsBeforeTheBatch) {
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kEvents;
+  proposal.instant_ms = 7;
+  proposal.events = "ids";
+  proposal.batch = "batch";
+  const std::string bytes = encode_proposal(proposal);
+  const auto read = decode_proposal(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, GroupProposal::Kind::kEvents);
+  EXPECT_EQ(read->events, "ids");
+  EXPECT_EQ(read->batch, "batch");
+  EXPECT_EQ(encode_proposal(*read), bytes);
+  EXPECT_FALSE(decode_proposal(std::string_view(bytes).substr(0, 24)));
+  proposal.events = {};
+  EXPECT_FALSE(decode_proposal(encode_proposal(proposal)));
+}
+
 Message heartbeat() {
   return {.kind = MessageKind::kHeartbeatRequest,
           .from = kOne,
@@ -576,7 +594,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 3))), HasSubstr("unknown kind"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 4))), HasSubstr("unknown kind"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lattice/reserved.h"
 #include "lattice/types/stream_field.h"
 
 namespace even {
@@ -221,6 +222,7 @@ KeyEvents::KeyEvents(const PartitionState& state, const Record& record, std::int
     : state_(state), now_ms_(now_ms) {
   if (record.delta.full) return;  // Redis tells nothing of FLUSHALL either
   for (const KeyDelta& delta : record.delta.keys) {
+    if (is_reserved(delta.key)) continue;
     Change& change = changes_.emplace_back();
     change.key = delta.key;
     change.hash = delta.key_hash();

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/mutant.h"
+#include "lattice/reserved.h"
 #include "replica/slices.h"
 
 namespace even {
@@ -57,6 +58,7 @@ struct Batch {
   // may have prolonged it.
   bool add(std::string_view name, const Object& object) {
     if (object.expired(now_ms_) && !EVEN_MUTANT(kPolicyDeletesLapsed)) return true;
+    if (is_reserved(name)) return true;
     KeyDelta& key = keys.emplace_back();
     key.key = name;
     remove_all(&object, key);

@@ -15,6 +15,7 @@
 #include "replica/projection.h"
 #include "replica/quorum.h"
 #include "replica/recovery.h"
+#include "replica/relay.h"
 #include "replica/replication.h"
 #include "script/host.h"
 
@@ -195,7 +196,8 @@ struct Shard::Impl {
         expiry_sweep(core, replication),
         groups(core, transport),
         meta(core, groups, transport),
-        quorum(core, transport, [this] { return released(); }) {
+        quorum(core, transport, [this] { return released(); }),
+        relay(core, groups) {
     core.log.on_progress([this] {
       if (released_callback) released_callback();
     });
@@ -242,6 +244,7 @@ struct Shard::Impl {
   Groups groups;
   MetaGroup meta;
   Quorum quorum;
+  Relay relay;
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
   std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
@@ -491,7 +494,8 @@ void Shard::end_turn() {
               core.log.last_distrust());
   }
   const bool sync_all = core.options.log.fsync == FsyncPolicy::kAlways;
-  const bool sync_now = sync_all || impl_->groups.sync_wanted() || impl_->meta.sync_wanted();
+  const bool sync_now = sync_all || impl_->groups.sync_wanted() || impl_->meta.sync_wanted() ||
+                        impl_->relay.sync_wanted();
   if (sync_now && core.log.sync_needed()) core.log.sync(true);
   // What is durable may let groups write more.
   if (impl_->groups.complete()) impl_->has_more = true;
@@ -591,6 +595,7 @@ void Shard::tick() {
   impl_->groups.tick();
   impl_->meta.tick();
   impl_->quorum.tick();
+  impl_->unless_unreadable([this] { impl_->relay.tick(); });
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   // What has been removed need not be made room for by removing more.
@@ -608,6 +613,7 @@ void Shard::link_up(ReplicaId peer) {
   impl_->groups.link_up(peer);
   impl_->meta.link_up(peer.node());
   impl_->quorum.link_up(peer.node());
+  impl_->relay.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
   if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
     impl_->peers_up.insert_or_assign(peer.node(), peer);
@@ -620,6 +626,7 @@ void Shard::link_down(NodeNumber peer) {
   impl_->groups.link_down(peer);
   impl_->meta.link_down(peer);
   impl_->quorum.link_down(peer);
+  impl_->relay.link_down(peer);
   impl_->replication.link_down(peer);
 }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
@@ -682,6 +689,7 @@ Result<std::optional<std::pair<std::int64_t, std::int64_t>>> Shard::topic_at_tim
   if (!*found) return std::nullopt;
   return std::pair((*found)->offset, (*found)->time);
 }
+void Shard::on_relay(RelayTo callback) { impl_->relay.on_relay(std::move(callback)); }
 void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
   impl_->core.close_all();
   impl_->meta.serve(std::move(keyspaces));

@@ -59,8 +59,16 @@ class Transport {
 };
 
 // What made a record: a client's command; the sweep, which purges what has expired, or gives it up
-// without having heard all replicas; a cache policy; or the folding of earlier runs.
-enum class RecordOrigin : std::uint8_t { kCommand, kPurge, kGiveUp, kCachePolicy, kFolding };
+// without having heard all replicas; a cache policy; the folding of earlier runs; or a relay, which
+// removes events that their topics have.
+enum class RecordOrigin : std::uint8_t {
+  kCommand,
+  kPurge,
+  kGiveUp,
+  kCachePolicy,
+  kFolding,
+  kRelay
+};
 
 struct ShardOptions {
   NodeNumber node = 1;
@@ -169,6 +177,11 @@ struct ShardStats {
   std::uint64_t entries_applied = 0;
   std::uint64_t read_rounds = 0;  // each for all linearizable reads of a turn
   std::uint64_t group_snapshots_sent = 0;
+  // Of events (docs/emit.md), in partitions whose relay this shard is.
+  std::uint64_t events_waiting = 0;
+  std::uint64_t events_relayed = 0;
+  std::uint64_t events_repeated = 0;  // that were sent, and were there already
+  double event_lag_seconds = 0;       // the age of the oldest that waits
   // Upper bounds of the buckets are in kLagBucketsUs.
   static constexpr std::int64_t kLagBucketsUs[] = {500,   1000,  2000,   3000,   5000,    10000,
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
@@ -350,6 +363,14 @@ class Shard {
       PartitionId partition, std::int64_t time) const;
   // Called when records may have been added to one, or its leader has changed.
   void on_topic(std::function<void(PartitionId)> callback);
+
+  // Calls relay(group, words, done) to have a topic's partition append a batch: a request of
+  // kAppendCommand, wherever the group is led. done(reply) is to be called on the shard's thread,
+  // at once or later: the reply, or an error if nobody knows what has become of it.
+  using RelayDone = std::move_only_function<void(std::string reply)>;
+  using RelayTo =
+      std::function<void(PartitionId group, const std::vector<std::string>& words, RelayDone done)>;
+  void on_relay(RelayTo callback);
 
   // From now on keys are looked up by this. Groups begin that this node is to have.
   void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);

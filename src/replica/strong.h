@@ -21,6 +21,11 @@ enum class StrongRead : std::uint8_t {
   kOne,           // here
 };
 
+// In place of a command, alone in a request to a topic's partition: a batch of records, checked,
+// and topic::EventIds, or an empty word. Unlike StrongRequest::batch it may come from another node.
+// The reply is ":7", the offset of the first record, or as topic_producers.h has it.
+inline constexpr std::string_view kAppendCommand = "even.append";
+
 // The words stay valid until done() is called.
 struct StrongRequest {
   PartitionId group = 0;

@@ -53,12 +53,17 @@ struct GroupNode final : Transport {
     shard->on_keyspaces([this](std::shared_ptr<const cluster::KeyspaceTable> table) {
       pending_table = std::move(table);
     });
+    shard->on_relay(
+        [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
+          relaying.push_back({group, words, std::move(done)});
+        });
   }
   // Power goes.
   void crash() {
     shard.reset();
     store.reset();
     sent.clear();
+    relaying.clear();
     disk.crash();
     rows.crash();
   }
@@ -86,6 +91,13 @@ struct GroupNode final : Transport {
   std::shared_ptr<const cluster::KeyspaceTable> pending_table;
   std::deque<std::pair<NodeNumber, std::string>> sent;
   std::vector<std::string> warnings;
+  // Batches of events that are to be led to a group.
+  struct Relaying {
+    PartitionId group = 0;
+    std::vector<std::string> words;
+    Shard::RelayDone done;
+  };
+  std::vector<Relaying> relaying;
 };
 
 struct GroupCluster {
@@ -132,8 +144,36 @@ struct GroupCluster {
         node->shard->serve(table);
       }
       if (steps % 5 == 0) node->shard->tick();
+      for (auto& batch : std::exchange(node->relaying, {})) relay(*node, std::move(batch));
       node->shard->end_turn();
     }
+    for (auto& [deadline, done] : relayed) {
+      if (steps >= deadline && *done) std::exchange(*done, nullptr)("-UNCERTAIN\r\n");
+    }
+    std::erase_if(relayed, [](const auto& each) { return !*each.second; });
+  }
+  // To the group's leader, if it is in reach; an answer comes within two seconds.
+  void relay(GroupNode& from, GroupNode::Relaying batch) {
+    GroupNode* to = leader(batch.group);
+    if (to == nullptr || (to != &from && cut(to->number, from.number))) {
+      return batch.done("-UNAVAILABLE\r\n");
+    }
+    struct Words {
+      std::vector<std::string> words;
+      std::vector<std::string_view> views;
+    };
+    auto words = std::make_shared<Words>(Words{std::move(batch.words), {}});
+    words->views.assign(words->words.begin(), words->words.end());
+    auto done = std::make_shared<Shard::RelayDone>(std::move(batch.done));
+    relayed.emplace_back(steps + 2'000, done);
+    StrongRequest request;
+    request.group = batch.group;
+    request.commands.emplace_back(words->views);
+    to->shard->execute_strong(std::move(request), [words, done](StrongOutcome outcome) {
+      if (!*done) return;
+      const bool known = outcome.kind == StrongOutcome::Kind::kReply;
+      std::exchange(*done, nullptr)(known ? std::move(outcome.reply) : "-UNCERTAIN\r\n");
+    });
   }
   void run(int milliseconds) {
     for (int i = 0; i < milliseconds; ++i) step();
@@ -232,6 +272,7 @@ struct GroupCluster {
   std::set<std::pair<NodeNumber, NodeNumber>> links;
   std::map<std::pair<NodeNumber, NodeNumber>, std::pair<std::uint32_t, std::uint32_t>> runs;
   int steps = 0;
+  std::vector<std::pair<int, std::shared_ptr<Shard::RelayDone>>> relayed;  // until when
 };
 
 }  // namespace even::test

@@ -23,6 +23,8 @@ constexpr std::size_t kSliceBytes = 1 << 20;  // that a pass takes at a time
 constexpr Term kFirstTerm = 1;                // of where a group begins
 // In a row, before an entry's data.
 constexpr std::size_t kEntryHead = sizeof(Term) + 1;
+// Beside the kind of an entry in a row: it has no records that have got offsets.
+constexpr std::uint8_t kWithoutOffsets = 0x80;
 
 struct OffsetRow {
   std::int64_t last = 0;
@@ -50,8 +52,17 @@ std::unexpected<Error> malformed(PartitionId partition) {
 std::optional<std::string_view> batch_of(const Entry& entry) {
   if (entry.kind != EntryKind::kNormal) return std::nullopt;
   const auto proposal = decode_proposal(entry.data.view());
-  if (!proposal || proposal->kind != GroupProposal::Kind::kBatch) return std::nullopt;
+  if (!proposal || !holds_batch(proposal->kind)) return std::nullopt;
   return proposal->batch;
+}
+
+EntryKind kind_of(std::string_view row_value) {
+  return static_cast<EntryKind>(static_cast<std::uint8_t>(row_value[sizeof(Term)]) &
+                                ~kWithoutOffsets);
+}
+
+bool has_offsets(std::string_view row_value) {
+  return (static_cast<std::uint8_t>(row_value[sizeof(Term)]) & kWithoutOffsets) == 0;
 }
 
 void append_batch(const Entry& entry, std::string_view batch, std::int64_t base, std::string& out) {
@@ -76,7 +87,7 @@ Entry TopicLog::entry_of(std::string_view row, std::string_view value) const {
   entry.index = topic_row_number(row);
   if (value.size() < kEntryHead) return entry;
   entry.term = get_little_endian<Term>(value.data());
-  entry.kind = static_cast<EntryKind>(value[sizeof(Term)]);
+  entry.kind = kind_of(value);
   entry.data = std::string(value.substr(kEntryHead));
   // What changed the members in a former life changes nothing in this one.
   if (entry.kind == EntryKind::kConfiguration && entry.index <= origin_.index) {
@@ -143,10 +154,14 @@ bool TopicLog::take_entries(const GroupLog& log, RowBatch& out) {
   if (upto_ == 0) return false;
   for (; next_entry_row_ <= upto_ && out.bytes() < kSliceBytes; ++next_entry_row_) {
     const Entry& entry = log.at(next_entry_row_);
+    const auto batch = std::ranges::lower_bound(batches_, entry.index, {}, &Batch::index);
+    const bool without = entry.kind == EntryKind::kNormal &&
+                         (batch == batches_.end() || batch->index != entry.index);
     out.put(topic_entry_row(partition_, entry.index), kEntryHead + entry.data.size(),
-            [&entry](std::string& to) {
+            [&entry, without](std::string& to) {
               put_little_endian(to, entry.term);
-              to.push_back(static_cast<char>(entry.kind));
+              to.push_back(static_cast<char>(static_cast<std::uint8_t>(entry.kind) |
+                                             (without ? kWithoutOffsets : 0)));
               to += entry.data.view();
             });
   }
@@ -196,9 +211,10 @@ void TopicLog::fetch(std::int64_t offset, std::size_t max_bytes, Read done) cons
         if (topic_row_number(row.name) != next++ || row.value.size() < kEntryHead) {
           return (*shared)(malformed(this_partition));
         }
+        if (!has_offsets(row.value)) continue;
         Entry entry;
         entry.term = get_little_endian<Term>(row.value.data());
-        entry.kind = static_cast<EntryKind>(row.value[sizeof(Term)]);
+        entry.kind = kind_of(row.value);
         entry.data = row.value.substr(kEntryHead);
         const auto batch = batch_of(entry);
         const auto head = batch ? topic::read_head(*batch) : std::nullopt;

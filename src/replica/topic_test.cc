@@ -3,6 +3,7 @@
 
 #include "replica/group.h"
 #include "replica/test_groups.h"
+#include "replica/topic_producers.h"
 #include "store/topic_rows.h"
 #include "topic/record_batch.h"
 #include "topic/test_batch.h"
@@ -277,6 +278,94 @@ TEST_F(TopicTest, WhatIsDroppedGoesFromTheStore) {
     left += rows(*node);
   }
   EXPECT_LT(left, 60);
+}
+
+// A batch of an idempotent producer, at whoever leads; the reply.
+std::string produce(GroupCluster& cluster, PartitionId topic, const std::string& batch) {
+  for (int tries = 0; tries < 50; ++tries, cluster.run(100)) {
+    GroupNode* node = cluster.leader(topic);
+    if (node == nullptr) continue;
+    auto outcome = std::make_shared<std::optional<StrongOutcome>>();
+    StrongRequest request;
+    request.group = topic;
+    request.batch = batch;
+    node->shard->execute_strong(std::move(request),
+                                [outcome](StrongOutcome given) { *outcome = given; });
+    node->shard->end_turn();
+    cluster.run_until([&] { return outcome->has_value(); }, 3'000);
+    if (*outcome && (*outcome)->kind == StrongOutcome::Kind::kReply) return (*outcome)->reply;
+  }
+  return "no leader";
+}
+
+TEST_F(TopicTest, ProducersAreRememberedByEveryMemberAndByTheStore) {
+  const auto send = [&](std::int32_t sequence, int records, std::int16_t epoch = 0) {
+    const std::vector<std::string> values(static_cast<std::size_t>(records), "v");
+    return produce(
+        cluster_, kTopic,
+        make_batch(values, {.producer_id = 5, .producer_epoch = epoch, .base_sequence = sequence}));
+  };
+  using testing::StartsWith;
+  EXPECT_THAT(send(3, 1), StartsWith("-UNKNOWN_PRODUCER_ID "));
+  EXPECT_EQ(send(0, 2), ":0\r\n");
+  EXPECT_EQ(append(1), 2);
+  EXPECT_EQ(send(0, 2), ":0\r\n");
+  EXPECT_THAT(send(3, 1), StartsWith("-OUT_OF_ORDER_SEQUENCE_NUMBER "));
+  EXPECT_EQ(send(2, 1), ":3\r\n");
+  leader()->crash();
+  EXPECT_EQ(send(2, 1), ":3\r\n");
+  EXPECT_EQ(send(3, 1), ":4\r\n");
+  for (auto& node : cluster_.nodes) {
+    if (node->up()) store(*node);
+  }
+  for (auto& node : cluster_.nodes) {
+    if (node->up()) node->crash();
+    node->start();
+  }
+  EXPECT_EQ(send(3, 1), ":4\r\n");
+  EXPECT_EQ(send(0, 1, 1), ":5\r\n");
+  EXPECT_THAT(send(4, 1), StartsWith("-INVALID_PRODUCER_EPOCH "));
+  ASSERT_TRUE(cluster_.run_until([&] { return have_all(6); }));
+  // Batches that were refused are in the log and have no offsets, in memory and in the store.
+  const Batches expected{{0, 2}, {2, 1}, {3, 1}, {4, 1}, {5, 1}};
+  for (auto& node : cluster_.nodes) {
+    EXPECT_EQ(read_all(*node), expected) << node->number;
+    store(*node);
+    node->crash();
+    node->start();
+    EXPECT_EQ(read_all(*node), expected) << node->number;
+  }
+}
+
+// The leader does not know of its own proposals yet what becomes of them.
+TEST_F(TopicTest, ABatchThatIsProposedTwiceIsThereOnce) {
+  GroupNode& node = *leader();
+  const std::string batch =
+      make_batch({"a"}, {.producer_id = 5, .producer_epoch = 0, .base_sequence = 0});
+  std::vector<std::string> replies;
+  for (int i = 0; i < 3; ++i) {
+    StrongRequest request;
+    request.group = kTopic;
+    request.batch = batch;
+    node.shard->execute_strong(std::move(request),
+                               [&replies](StrongOutcome given) { replies.push_back(given.reply); });
+  }
+  node.shard->end_turn();
+  ASSERT_TRUE(cluster_.run_until([&] { return replies.size() == 3; }));
+  EXPECT_THAT(replies, testing::Each(":0\r\n"));
+  ASSERT_TRUE(cluster_.run_until([&] { return have_all(1); }));
+}
+
+TEST_F(TopicTest, AProducerIsForgottenByTheEntriesTime) {
+  const auto send = [&](std::int32_t sequence) {
+    return produce(
+        cluster_, kTopic,
+        make_batch({"v"}, {.producer_id = 5, .producer_epoch = 0, .base_sequence = sequence}));
+  };
+  EXPECT_EQ(send(0), ":0\r\n");
+  cluster_.world.clock.offset_ms += kProducerExpiryMs + 1'000;
+  EXPECT_THAT(send(1), testing::StartsWith("-UNKNOWN_PRODUCER_ID "));
+  EXPECT_EQ(send(0), ":1\r\n");
 }
 
 TEST_F(TopicTest, RecordsGoIntoTopicsOnly) {

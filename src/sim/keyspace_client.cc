@@ -31,8 +31,9 @@ void KeyspaceClient::after(std::int64_t us, std::function<void()> event) {
 }
 
 void KeyspaceClient::act() {
-  if (has_base_ && run_.settling) return;
-  send(has_base_ ? next() : create(base_keyspace(run_.options)));
+  if (!has_base_) return send(create(base_keyspace(run_.options)));
+  if (!has_topic_) return send(create(events_topic(run_.options)));
+  if (!run_.settling) send(next());
 }
 
 std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::create(cluster::Keyspace keyspace) {
@@ -44,6 +45,8 @@ std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::create(cluster::Keyspac
     request->words.push_back(std::to_string(node.number));
     request->words.push_back(node.name);
   }
+  request->of_topic = keyspace.topic;
+  if (keyspace.topic) return request;
   request->name = std::move(keyspace.name);
   request->prefix = std::move(keyspace.prefix);
   return request;
@@ -54,7 +57,7 @@ std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::write() {
   const PartitionId group = groups[random_.below(groups.size())];
   const auto first_other =
       static_cast<PartitionId>(first_group(run_.options) + run_.options.groups);
-  if (group < first_other) return nullptr;
+  if (group < first_other || group == tables_.topic()) return nullptr;
   auto request = std::make_shared<Request>();
   request->group = group;
   request->words = {"INCR", fmt::format("k{}", random_.below(2))};
@@ -141,6 +144,9 @@ void KeyspaceClient::replied(const std::string& reply) {
   const bool there_already = parsed->text.find("already") != std::string::npos;
   if (request_->name == "base" && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
     has_base_ = true;
+  }
+  if (request_->of_topic && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
+    has_topic_ = true;
   }
   if (parsed->kind != StrongReply::Kind::kInteger) {
     const bool expected = there_already || parsed->text.starts_with("TRYAGAIN") ||

@@ -19,12 +19,16 @@ class KeyspaceClient {
   // All that is referred to outlives it.
   KeyspaceClient(Run& run, const std::vector<std::unique_ptr<Node>>& nodes, KeyspaceTables& tables,
                  std::uint64_t seed)
-      : run_(run), nodes_(nodes), tables_(tables), random_(seed) {}
+      : run_(run),
+        nodes_(nodes),
+        tables_(tables),
+        random_(seed),
+        has_topic_(run.options.topic_every_us == 0) {}
 
-  // First creates the base keyspace, with faults or without.
+  // First creates the base keyspace, and the topic where there is one, with faults or without.
   void begin();
   // Faults have ended, and it does nothing any more.
-  bool idle() const { return has_base_ && run_.settling && request_ == nullptr; }
+  bool idle() const { return has_base_ && has_topic_ && run_.settling && request_ == nullptr; }
 
  private:
   struct Request {
@@ -34,6 +38,7 @@ class KeyspaceClient {
     // Of a change: the keyspace, and its prefix afterwards, if there is one then.
     std::string name;
     std::optional<std::string> prefix;
+    bool of_topic = false;
   };
 
   void act();
@@ -59,6 +64,7 @@ class KeyspaceClient {
   std::uint64_t number_ = 0;          // of the present request; counts
   std::uint64_t prefixes_ = 0;
   bool has_base_ = false;
+  bool has_topic_ = false;  // or there is to be none
 };
 
 }  // namespace even::sim

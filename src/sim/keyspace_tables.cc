@@ -33,6 +33,15 @@ Keyspace base_keyspace(const RunOptions& options) {
   return keyspace;
 }
 
+Keyspace events_topic(const RunOptions& options) {
+  Keyspace topic;
+  topic.name = "events";
+  topic.strong = topic.topic = true;
+  topic.replicas = static_cast<std::uint16_t>(options.group_replicas);
+  topic.partitions = 1;
+  return topic;
+}
+
 void KeyspaceTables::served(const Node& node, ShardId shard, const Table& table) {
   const std::uint64_t version = table->version();
   std::uint64_t& last = last_[{node.member(), shard}];
@@ -115,9 +124,15 @@ bool KeyspaceTables::has(std::string_view name) const {
   return newest() != nullptr && newest()->find(name) != nullptr;
 }
 
+std::optional<PartitionId> KeyspaceTables::topic() const {
+  const Keyspace* topic = newest() == nullptr ? nullptr : newest()->find_topic("events");
+  return topic == nullptr ? std::nullopt : std::optional(topic->first);
+}
+
 std::vector<PartitionId> KeyspaceTables::groups() const {
   std::vector<PartitionId> all{meta_partition(run_.options.partitions)};
   if (newest() == nullptr) return all;
+  if (const auto events = topic()) all.push_back(*events);
   for (const Keyspace& keyspace : newest()->keyspaces()) {
     for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {
       all.push_back(static_cast<PartitionId>(keyspace.first + i));

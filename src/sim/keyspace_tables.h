@@ -21,6 +21,8 @@ namespace even::sim {
 
 // The keyspace whose partitions clients of strong partitions use: the first that is created.
 cluster::Keyspace base_keyspace(const RunOptions& options);
+// The topic that there is in some runs.
+cluster::Keyspace events_topic(const RunOptions& options);
 // Ids of partitions of keyspaces begin here, behind the metadata group.
 inline PartitionId first_group(const RunOptions& options) {
   return static_cast<PartitionId>(options.partitions + 1);
@@ -45,6 +47,8 @@ class KeyspaceTables {
   void founded(const Node& node, PartitionId group);
 
   // Of the newest table.
+  // The partition of the topic, if there is one.
+  std::optional<PartitionId> topic() const;
   bool has(std::string_view name) const;
   std::vector<PartitionId> groups() const;
   // Whether all shards serve the newest table, and nodes have the groups that it says, no others.

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/check.h"
+#include "engine/outbox.h"
 #include "sim/scripted.h"
 #include "store/partition_rows.h"
 
@@ -208,7 +209,31 @@ void Node::serve() {
     Shard& holder = shards_[shard_of_partition(meta, shards())]->shard();
     holder.on_keyspaces([this](const auto& keyspaces) { spread(keyspaces); });
   }
+  if (run_.options.topic_every_us > 0) {
+    for (const auto& shard : shards_) {
+      shard->shard().on_relay(
+          [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
+            callbacks_.relay(group, words, std::move(done));
+          });
+    }
+  }
   callbacks_.started(*this);
+}
+
+std::optional<Dot> Node::emit(PartitionId partition, Args change, Args emission) {
+  HostedShard& host = hosting(partition);
+  Shard& shard = host.shard();
+  if (shard.write_error()) return std::nullopt;
+  made_.clear();
+  ++run_.outcome.operations;
+  std::string reply;
+  shard.execute(*find_command(change[0]), change, false, reply);
+  shard.execute(kOutboxCommand, emission, false, reply);
+  run_.event("n{}: {} and an event in partition {} -> {}", number, fmt::join(change, " "),
+             partition, reply);
+  host.need_turn();
+  if (made_.size() != 2) return std::nullopt;
+  return made_.front().second;
 }
 
 // Each shard's thread comes to it in its own time.

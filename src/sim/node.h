@@ -66,6 +66,8 @@ class Node {
     // A shard of it looks keys up by this table from now on.
     std::function<void(Node&, ShardId, const std::shared_ptr<const cluster::KeyspaceTable>&)>
         serving;
+    // A batch of events is to be led to a topic: Shard::on_relay().
+    std::function<void(PartitionId, std::vector<std::string>, Shard::RelayDone)> relay;
     // In a shard of it a turn has ended.
     std::function<void(Node&, HostedShard&)> turned;
   };
@@ -101,6 +103,10 @@ class Node {
   // Executes what a client asks for, if this node holds all keys of it. Returns whether a reply is
   // due.
   bool execute(int client, const Operation& operation);
+
+  // Executes two commands on a partition as one transaction. The dot of the first one's record, if
+  // the partition is here and may be written.
+  std::optional<Dot> emit(PartitionId partition, Args change, Args emission);
 
   // Of strong partitions; none when it is down.
   std::vector<GroupStatus> groups() const;

@@ -131,6 +131,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.quorum_every_us = among(1'000, 5'000, 20'000);
   }
   if (o.replicas > 1) o.session_every_us = among(0, 500, 2'000, 10'000);
+  if (o.keyspaces) o.topic_every_us = among(0, 5'000, 20'000, 50'000);
   return o;
 }
 
@@ -151,7 +152,7 @@ std::string RunOptions::describe() const {
       "strong_patience={}ms "
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
-      "session_every={}us",
+      "session_every={}us topic_every={}us",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -163,7 +164,7 @@ std::string RunOptions::describe() const {
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
       group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
       group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
-      session_every_us);
+      session_every_us, topic_every_us);
 }
 
 }  // namespace even::sim

@@ -87,6 +87,9 @@ struct RunOptions {
   double strong_patient = 0;                  // share of those that wait for seconds
   std::int64_t depose_every_us = 0;           // a leader is cut off until there is another
 
+  // Batches and events for a topic, which there is with keyspaces; 0: none.
+  std::int64_t topic_every_us = 0;
+
   // Questions of quorums; 0: none.
   std::int64_t quorum_every_us = 0;
   // Requests of sessions, and bounded reads; 0: none.

@@ -49,6 +49,7 @@ class Oracle {
   // What this node run made or acknowledged may be lost: its disk was wiped, or it crashed under a
   // lazy fsync.
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
+  bool is_forgiven(ReplicaId replica) const { return forgiven_.contains(replica); }
 
   // A record of runs of this node that must not be lost and that the vector of a partition there
   // does not cover, if there is one.
@@ -61,6 +62,10 @@ class Oracle {
   // had prolonged in time.
   Result<> check(PartitionId partition, const PartitionState& state) const;
 
+  // Whether the state has seen the record. One beyond the end of a run that has been folded is
+  // void, although the vector covers it.
+  bool seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const;
+
   std::size_t records() const { return records_.size(); }
 
  private:
@@ -69,9 +74,6 @@ class Oracle {
 
   Result<> check_purges(PartitionId partition, const std::vector<const Made*>& seen,
                         const std::string& key) const;
-  // Whether the state has seen the record. One beyond the end of a run that has been folded is
-  // void, although the vector covers it.
-  bool seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const;
 
   const CachePolicy policy_;
   const std::int64_t expiry_wait_ms_;

@@ -17,6 +17,7 @@
 #include "sim/session_clients.h"
 #include "sim/strong_clients.h"
 #include "sim/strong_groups.h"
+#include "sim/topic_clients.h"
 #include "sim/workload.h"
 
 namespace even::sim {
@@ -105,6 +106,7 @@ class World {
   std::optional<Strong> strong_;
   std::optional<QuorumClients> quorums_;
   std::optional<SessionClients> sessions_;
+  std::optional<TopicClients> topics_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
   ShardId shards_;          // that each node is to have
@@ -140,6 +142,10 @@ World::World(Run& run)
     strong_->tables.served(n, shard, table);
     crash_at_once(n, kCrashesWhenServing * run_.options.crash_when_answered);
   };
+  callbacks_.relay = [this](PartitionId group, std::vector<std::string> words,
+                            Shard::RelayDone done) {
+    topics_->relay(group, std::move(words), std::move(done));
+  };
   callbacks_.stopping = [this](const Node& n) { network_.node_stopped(n.number); };
   callbacks_.stopped = [this](const Node& n) { lose_replies(n); };
   callbacks_.replied = [this](int client) { replied(client); };
@@ -148,6 +154,9 @@ World::World(Run& run)
         std::make_unique<Node>(run_, callbacks_, static_cast<NodeNumber>(n), run_.random.next()));
   }
   if (run.options.groups > 0) strong_.emplace(run_, nodes_);
+  if (run.options.topic_every_us > 0) {
+    topics_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
+  }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
@@ -427,7 +436,7 @@ void World::settle() {
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
-    const bool waits = strong_ && !strong_->idle();
+    const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle());
     if (failed || waits || !converged(nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
@@ -475,6 +484,7 @@ void World::check_strong(const char* when) {
   if (!run_until(kReadsUs, [&] { return strong_->clients.idle(); })) {
     violated(fmt::format("{}: groups do not answer{}", when, strong_->progress()));
   }
+  if (topics_) topics_->check(when);
 }
 
 void World::check_end(const char* when) {
@@ -509,6 +519,7 @@ void World::play() {
   }
   if (quorums_) quorums_->begin();
   if (sessions_) sessions_->begin();
+  if (topics_) topics_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }

@@ -64,6 +64,11 @@ bool are_dense(std::string_view records, std::int32_t count) {
   return records.empty();
 }
 
+// One that has an id has the rest as well.
+bool is_of_possible_producer(const BatchHead& head) {
+  return head.producer_id < 0 || (head.producer_epoch >= 0 && head.base_sequence >= 0);
+}
+
 }  // namespace
 
 std::optional<BatchHead> read_head(std::string_view bytes) {
@@ -97,7 +102,7 @@ BatchFault check_batch(std::string_view bytes) {
   constexpr int kCodecs = 5;  // none, gzip, snappy, lz4, zstd
   const bool possible =
       head->records > 0 && head->records == head->offsets() && (head->attributes & 7) < kCodecs &&
-      !head->control() &&
+      !head->control() && is_of_possible_producer(*head) &&
       (head->compressed() || are_dense(bytes.substr(kBatchHeadBytes), head->records));
   return possible ? BatchFault::kNone : BatchFault::kInvalid;
 }

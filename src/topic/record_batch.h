@@ -43,7 +43,9 @@ enum class BatchFault : std::uint8_t {
   kNone,
   kOldFormat,  // of version 0 or 1
   kCorrupt,    // cut off, or does not match its checksum
-  kInvalid,  // intact, but no producer may send it: no records, offsets with gaps, a control batch
+  // Intact, but no producer may send it: no records, offsets with gaps, a control batch, a producer
+  // without a sequence number.
+  kInvalid,
 };
 
 // Whether a producer's batch may be taken in: its checksum, and that its records, as far as they

@@ -18,6 +18,9 @@ struct BatchOptions {
   std::optional<std::int32_t> last_offset_delta;
   int offset_step = 1;
   std::optional<std::string> bytes;  // in place of the records
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  std::int32_t base_sequence = -1;
 };
 
 inline void put_varint(std::string& out, std::int64_t value) {
@@ -47,9 +50,9 @@ inline std::string make_batch(const std::vector<std::string>& values,
   put_big_endian(body, options.last_offset_delta.value_or(count - 1));
   put_big_endian(body, options.timestamp);
   put_big_endian(body, options.timestamp);
-  put_big_endian(body, std::int64_t{-1});
-  put_big_endian(body, std::int16_t{-1});
-  put_big_endian(body, std::int32_t{-1});
+  put_big_endian(body, options.producer_id);
+  put_big_endian(body, options.producer_epoch);
+  put_big_endian(body, options.base_sequence);
   put_big_endian(body, options.records.value_or(count));
   body += options.bytes.value_or(records);
   std::string out;

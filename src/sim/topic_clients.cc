@@ -1,0 +1,346 @@
+#include "sim/topic_clients.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "topic/event.h"
+#include "topic/record_batch.h"
+#include "topic/test_batch.h"
+
+namespace even::sim {
+namespace {
+
+constexpr std::size_t kProducers = 2;
+constexpr std::int64_t kProducerPatienceUs = 300'000;
+constexpr std::int64_t kRelayDeadlineUs = 2'000'000;
+constexpr std::int64_t kTransactionPatienceUs = 500'000;
+constexpr std::int64_t kAskAgainUs = 10'000;
+constexpr std::int64_t kHopToNodeUs = 200;
+// The changes that events come with: fields of these hashes.
+constexpr std::string_view kStrongChanges = "strong:base:changes";
+constexpr std::string_view kChanges = "changes";
+
+std::string changes_key(std::string_view outbox) {
+  return std::string(kChanges).append(outbox.substr(kOutboxKey.size()));
+}
+
+// Values of a batch whose records have a key or none, and no headers.
+void append_values(std::string_view records, std::vector<std::string>& values) {
+  const auto number = [&records] {
+    std::uint64_t value = 0;
+    for (int shift = 0;; shift += 7) {
+      const auto byte = static_cast<unsigned char>(records.front());
+      records.remove_prefix(1);
+      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
+      if ((byte & 0x80) == 0) break;
+    }
+    return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
+  };
+  while (!records.empty()) {
+    number();
+    records.remove_prefix(1);
+    number();
+    number();
+    records.remove_prefix(static_cast<std::size_t>(std::max<std::int64_t>(number(), 0)));
+    const auto size = static_cast<std::size_t>(number());
+    values.emplace_back(records.substr(0, size));
+    records.remove_prefix(size + 1);
+  }
+}
+
+}  // namespace
+
+void TopicClients::begin() {
+  for (std::size_t i = 0; i < kProducers; ++i) {
+    producers_.push_back({.id = static_cast<std::int64_t>(i), .batch = {}});
+    run_.scheduler.after(run_.around(run_.options.topic_every_us), [this, i] { produce(i); });
+  }
+  run_.scheduler.after(run_.around(run_.options.topic_every_us), [this] { emit(); });
+}
+
+// --- Requests
+
+void TopicClients::ask(std::shared_ptr<Asked> asked, NodeNumber to) {
+  run_.scheduler.after(1 + static_cast<std::int64_t>(random_.below(2 * kHopToNodeUs)),
+                       [this, asked = std::move(asked), to] {
+                         if (!asked->done) return;
+                         if (run_.scheduler.now_us() > asked->until_us) return finish(asked, {});
+                         Node& node = *nodes_[to - 1];
+                         if (!node.up()) return ask_again(asked);
+                         StrongRequest request;
+                         request.group = asked->group;
+                         request.transaction = asked->commands.size() > 1;
+                         for (const auto& words : asked->views)
+                           request.commands.emplace_back(words);
+                         request.batch = asked->batch;
+                         node.execute_strong(std::move(request),
+                                             [this, asked](const StrongOutcome& outcome) {
+                                               using Kind = StrongOutcome::Kind;
+                                               if (outcome.kind == Kind::kReply)
+                                                 return finish(asked, outcome.reply);
+                                               if (outcome.kind == Kind::kUnknown)
+                                                 return finish(asked, {});
+                                               if (outcome.leader == 0) return ask_again(asked);
+                                               ask(asked, outcome.leader);
+                                             });
+                       });
+  // An answer may never come: the node may be gone by then.
+}
+
+void TopicClients::ask_again(std::shared_ptr<Asked> asked) {
+  run_.scheduler.after(1 + static_cast<std::int64_t>(random_.below(2 * kAskAgainUs)),
+                       [this, asked = std::move(asked)] { ask(asked, any_node()); });
+}
+
+void TopicClients::finish(const std::shared_ptr<Asked>& asked, const std::string& reply) {
+  if (!asked->done) return;
+  const auto done = std::exchange(asked->done, nullptr);
+  // Not in the middle of the node's turn.
+  run_.scheduler.after(1, [done, reply] { done(reply); });
+}
+
+void TopicClients::relay(PartitionId group, std::vector<std::string> words, Shard::RelayDone done) {
+  auto asked = std::make_shared<Asked>();
+  asked->group = group;
+  asked->commands.push_back(std::move(words));
+  asked->views.emplace_back(asked->commands[0].begin(), asked->commands[0].end());
+  asked->until_us = run_.scheduler.now_us() + kRelayDeadlineUs;
+  auto shared = std::make_shared<Shard::RelayDone>(std::move(done));
+  asked->done = [shared](const std::string& reply) {
+    (*shared)(reply.empty() ? "-UNCERTAIN\r\n" : reply);
+  };
+  run_.scheduler.after(2 * kRelayDeadlineUs, [this, asked] { finish(asked, {}); });
+  ask(std::move(asked), any_node());
+}
+
+// --- Producers
+
+void TopicClients::produce(std::size_t p) {
+  if (run_.settling) return;
+  const auto again = [this, p] {
+    run_.scheduler.after(run_.around(run_.options.topic_every_us), [this, p] { produce(p); });
+  };
+  if (!tables_.topic()) return again();
+  Producer& producer = producers_[p];
+  for (std::uint64_t i = 1 + random_.below(3); i > 0; --i) {
+    producer.batch.push_back(fmt::format("p{}:{}", p, producer.sent++));
+  }
+  ++under_way_;
+  send(p);
+}
+
+// Until it is acknowledged, beside what may still be under way of it.
+void TopicClients::send(std::size_t p) {
+  Producer& producer = producers_[p];
+  auto asked = std::make_shared<Asked>();
+  asked->group = *tables_.topic();
+  asked->batch = topic::test::make_batch(
+      producer.batch,
+      {.producer_id = producer.id, .producer_epoch = 0, .base_sequence = producer.sequence});
+  asked->until_us = run_.scheduler.now_us() + 20 * kProducerPatienceUs;
+  asked->done = [this, p, sequence = producer.sequence](const std::string& reply) {
+    Producer& producer = producers_[p];
+    if (producer.batch.empty() || producer.sequence != sequence) return;  // another time
+    if (reply.empty()) return;
+    if (!reply.starts_with(':')) {
+      violated(fmt::format("producer {}: batch {} is answered with {}", p, sequence, reply));
+    }
+    run_.event("producer {}: batch {} is at {}", p, sequence, reply);
+    ++run_.outcome.records_produced;
+    acknowledged_.insert(producer.batch.begin(), producer.batch.end());
+    producer.sequence += static_cast<std::int32_t>(producer.batch.size());
+    producer.batch.clear();
+    --under_way_;
+    run_.scheduler.after(run_.around(run_.options.topic_every_us), [this, p] { produce(p); });
+  };
+  // Sent again while the first may be applied yet.
+  run_.scheduler.after(run_.around(kProducerPatienceUs), [this, p, sequence = producer.sequence] {
+    const Producer& now = producers_[p];
+    if (!now.batch.empty() && now.sequence == sequence) send(p);
+  });
+  ask(std::move(asked), any_node());
+}
+
+// --- Events
+
+std::string TopicClients::event_of(const std::string& value) const {
+  return topic::Event{.topic = "events", .key = value, .value = value, .headers = {}}.encode();
+}
+
+void TopicClients::emit() {
+  if (run_.settling) return;
+  run_.scheduler.after(run_.around(run_.options.topic_every_us), [this] { emit(); });
+  if (!tables_.topic()) return;
+  random_.chance(0.5) ? emit_strong() : emit_eventual();
+}
+
+void TopicClients::emit_strong() {
+  auto asked = std::make_shared<Asked>();
+  const auto& groups = groups_.groups();
+  asked->group = groups[random_.below(groups.size())];
+  const std::string value = fmt::format("s{}", values_++);
+  asked->commands = {
+      {"hset", std::string(kStrongChanges), value, "1"},
+      {std::string(kStrongOutboxCommand.name), std::string(kOutboxKey), event_of(value)}};
+  for (const auto& words : asked->commands) asked->views.emplace_back(words.begin(), words.end());
+  asked->until_us = run_.scheduler.now_us() + kTransactionPatienceUs;
+  ++under_way_;
+  asked->done = [this, value](const std::string& reply) {
+    --under_way_;
+    if (reply.starts_with('*')) acknowledged_.insert(value);
+  };
+  run_.scheduler.after(2 * kTransactionPatienceUs, [this, asked] { finish(asked, {}); });
+  ask(std::move(asked), any_node());
+}
+
+void TopicClients::emit_eventual() {
+  const auto partition = static_cast<PartitionId>(random_.below(run_.options.partitions));
+  const auto replicas = run_.placement.replicas(partition);
+  Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
+  if (!node.up()) return;
+  const std::string value = fmt::format("e{}", values_++);
+  const std::string_view outbox = outboxes_.of(partition);
+  const std::string key = changes_key(outbox);
+  const std::string event = event_of(value);
+  const std::string_view change[] = {"hset", key, value, "1"};
+  const std::string_view emission[] = {kOutboxCommand.name, outbox, event};
+  const auto made = node.emit(partition, change, emission);
+  if (!made) return;
+  ++run_.outcome.events_emitted;
+  emitted_[value] = {partition, *made};
+}
+
+// --- In the end
+
+std::size_t TopicClients::waiting() const {
+  std::size_t events = 0;
+  const auto count = [&events](const PartitionState& state, std::string_view key) {
+    if (const Object* outbox = state.find(key, hash64(key))) events += outbox->hash().live();
+  };
+  for (const auto& node : nodes_) {
+    if (!node->up()) continue;
+    for (PartitionId p = 0; p < run_.options.partitions; ++p) {
+      if (run_.placement.holds(node->number, p)) count(node->state(p), outboxes_.of(p));
+    }
+    for (const GroupStatus& status : node->groups()) {
+      if (status.leads) count(node->state(status.group), kOutboxKey);
+    }
+  }
+  return events;
+}
+
+bool TopicClients::idle() const { return run_.settling && under_way_ == 0 && waiting() == 0; }
+
+std::vector<std::string> TopicClients::records(Node& node) const {
+  std::vector<std::string> values;
+  const PartitionId topic = *tables_.topic();
+  Shard& shard = node.hosting(topic).shard();
+  const auto status = shard.topic(topic);
+  if (!status) return values;
+  for (std::int64_t offset = 0; offset < status->end;) {
+    auto bytes = std::make_shared<std::optional<Result<std::string>>>();
+    shard.read_topic(topic, offset, 1 << 20,
+                     [bytes](Result<std::string> given) { *bytes = std::move(given); });
+    while (!*bytes && run_.scheduler.step(run_.scheduler.now_us() + 1'000'000)) {
+    }
+    if (!*bytes || !**bytes) {
+      violated(fmt::format("n{}: records from {} on cannot be read: {}", node.number, offset,
+                           *bytes ? (**bytes).error().message : "no answer"));
+    }
+    for (std::string_view rest = ***bytes; !rest.empty();) {
+      const auto size = 12 + get_big_endian<std::uint32_t>(rest.data() + 8);
+      const std::string_view batch = rest.substr(0, size);
+      rest.remove_prefix(size);
+      const auto head = topic::read_head(batch);
+      if (topic::check_batch(batch) != topic::BatchFault::kNone || head->base_offset != offset) {
+        violated(fmt::format("n{}: no batch has the offset {}", node.number, offset));
+      }
+      offset += head->offsets();
+      append_values(batch.substr(topic::kBatchHeadBytes), values);
+    }
+  }
+  return values;
+}
+
+std::set<std::string> TopicClients::strong_changes() const {
+  std::set<std::string> all;
+  for (const PartitionId group : groups_.groups()) {
+    const auto leader = groups_.leader(group);
+    if (!leader) violated(fmt::format("group {} has no leader in the end", group));
+    const PartitionState& state = nodes_[leader->node - 1u]->state(group);
+    const Object* object = state.find(kStrongChanges, hash64(kStrongChanges));
+    if (object == nullptr) continue;
+    object->hash().for_each([&all](std::string_view field, const ScalarView& scalar) {
+      if (scalar.live()) all.emplace(field);
+    });
+  }
+  return all;
+}
+
+// Whatever has become of the key since.
+bool TopicClients::has_change(PartitionId partition, const Dot& dot) const {
+  const NodeNumber first = run_.placement.replicas(partition)[0];
+  return run_.oracle.seen_by(nodes_[first - 1u]->state(partition), partition, dot);
+}
+
+// A producer's values are numbered.
+void TopicClients::check_order(const std::vector<std::string>& values) const {
+  std::map<std::string, std::uint64_t> next;
+  for (const std::string& value : values) {
+    const std::size_t colon = value.find(':');
+    if (colon == std::string::npos) continue;
+    const std::string producer = value.substr(0, colon);
+    const std::uint64_t number = std::stoull(value.substr(colon + 1));
+    if (number != next[producer]) {
+      violated(fmt::format("the topic has {} where {}:{} was expected", value, producer,
+                           next[producer]));
+    }
+    ++next[producer];
+  }
+}
+
+void TopicClients::check(const char* when) {
+  if (!tables_.topic()) return;
+  std::optional<std::vector<std::string>> values;
+  for (const auto& node : nodes_) {
+    if (!node->hosting(*tables_.topic()).shard().topic(*tables_.topic())) continue;
+    std::vector<std::string> here = records(*node);
+    if (values && *values != here) {
+      violated(fmt::format("{}: n{} has other records than others", when, node->number));
+    }
+    values = std::move(here);
+  }
+  if (!values) return;
+  const std::set<std::string> there(values->begin(), values->end());
+  if (there.size() != values->size()) {
+    violated(fmt::format("{}: {} records of the topic are there twice", when,
+                         values->size() - there.size()));
+  }
+  for (const std::string& value : acknowledged_) {
+    if (!there.contains(value)) {
+      violated(fmt::format("{}: {} was acknowledged and is not in the topic", when, value));
+    }
+  }
+  check_order(*values);
+  const std::set<std::string> changed = strong_changes();
+  for (const std::string& value : changed) {
+    if (!there.contains(value)) violated(fmt::format("{}: {} has no event", when, value));
+  }
+  for (const std::string& value : there) {
+    if (!value.starts_with('s') || changed.contains(value)) continue;
+    violated(fmt::format("{}: the event {} has no change", when, value));
+  }
+  for (const auto& [value, change] : emitted_) {
+    const auto& [partition, dot] = change;
+    // What may be lost with its change may also have been relayed before.
+    if (run_.oracle.is_forgiven(dot.replica)) continue;
+    if (has_change(partition, dot) == there.contains(value)) continue;
+    violated(fmt::format("{}: {}, of record {} of partition {}, {}", when, value, dot.to_string(),
+                         partition,
+                         there.contains(value) ? "is an event without its change"
+                                               : "is a change without its event"));
+  }
+}
+
+}  // namespace even::sim

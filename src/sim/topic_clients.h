@@ -1,0 +1,89 @@
+// Idempotent producers of a topic, transactions with events in strong and eventual partitions, and
+// the ways of relays to the topic, beside everything else that happens to a simulated cluster; and
+// what must hold of the topic in the end: each record that was acknowledged is there, none is there
+// twice, those of a producer are in the order in which it sent them, and the events are those of
+// the changes that there are. See docs/topics.md and docs/emit.md.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/outbox.h"
+#include "sim/checks.h"
+#include "sim/strong_groups.h"
+
+namespace even::sim {
+
+class TopicClients {
+ public:
+  // The references outlive this.
+  TopicClients(Run& run, const Nodes& nodes, const KeyspaceTables& tables,
+               const StrongGroups& groups, std::uint64_t seed)
+      : run_(run),
+        nodes_(nodes),
+        tables_(tables),
+        groups_(groups),
+        random_(seed),
+        outboxes_(run.options.partitions) {}
+
+  void begin();
+  // Faults have ended, everything that was sent is answered, and no event waits.
+  bool idle() const;
+  // Leads a batch of events to the topic: Shard::on_relay() of a node.
+  void relay(PartitionId group, std::vector<std::string> words, Shard::RelayDone done);
+  // In the end, when the cluster is quiet. Throws Violation.
+  void check(const char* when);
+
+ private:
+  // A request that follows a group's leader until somebody has an answer, or for too long.
+  struct Asked {
+    PartitionId group = 0;
+    std::vector<std::vector<std::string>> commands;
+    std::vector<std::vector<std::string_view>> views;
+    std::string batch;
+    std::int64_t until_us = 0;
+    std::function<void(const std::string& reply)> done;  // empty: nobody knows
+  };
+  struct Producer {
+    std::int64_t id = 0;
+    std::int32_t sequence = 0;  // of the next batch
+    std::uint64_t sent = 0;     // values
+    std::vector<std::string> batch;
+  };
+
+  void ask(std::shared_ptr<Asked> asked, NodeNumber to);
+  void ask_again(std::shared_ptr<Asked> asked);
+  void finish(const std::shared_ptr<Asked>& asked, const std::string& reply);
+  void produce(std::size_t producer);
+  void send(std::size_t producer);
+  void emit();
+  void emit_strong();
+  void emit_eventual();
+  std::string event_of(const std::string& value) const;
+  NodeNumber any_node() { return static_cast<NodeNumber>(1 + random_.below(nodes_.size())); }
+  std::size_t waiting() const;
+  std::vector<std::string> records(Node& node) const;
+  std::set<std::string> strong_changes() const;
+  bool has_change(PartitionId partition, const Dot& dot) const;
+  void check_order(const std::vector<std::string>& values) const;
+
+  Run& run_;
+  const Nodes& nodes_;
+  const KeyspaceTables& tables_;
+  const StrongGroups& groups_;
+  Random random_;
+  const OutboxKeys outboxes_;
+  std::vector<Producer> producers_;
+  std::size_t under_way_ = 0;
+  std::uint64_t values_ = 0;            // that were emitted
+  std::set<std::string> acknowledged_;  // that must be there
+  // Events of eventual partitions, by the records of their changes.
+  std::map<std::string, std::pair<PartitionId, Dot>> emitted_;
+};
+
+}  // namespace even::sim
