@@ -112,6 +112,31 @@ def test_who_waits_is_given_what_another_node_appends(cluster, read):
         assert reader.xread({"s": "$"}, block=1) == []
 
 
+def test_readers_that_wait_do_not_take_from_each_other(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    got = {}
+
+    def wait(name, *words):
+        with node.client() as client:
+            got[name] = client.execute_command(*words)
+    with node.client() as client:
+        client.xadd("s", {"v": "old"}, id="1-1")
+        client.xgroup_create("s", "g", id="$")
+        threads = [threading.Thread(target=wait, args=args) for args in (
+            ("far", "XREAD", "BLOCK", "1500", "STREAMS", "s", "99-0"),
+            ("behind", "XREAD", "BLOCK", "20000", "STREAMS", "s", "$"),
+            ("group", "XREADGROUP", "NOACK", "BLOCK", "20000", "GROUP", "g", "block", "STREAMS", "s", ">"),
+            ("forever", "XREAD", "BLOCK", "9200000000000000000", "STREAMS", "s", "1-1"))]
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            until("it waits", lambda: client.info("clients")["blocked_clients"] == number)
+        client.xadd("s", {"v": "new"}, id="2-1")
+        for thread in threads:
+            thread.join()
+    assert not got["far"]
+    assert all("2-1" in str(got[name]) for name in ("behind", "group", "forever"))
+
+
 def test_a_stream_is_the_same_after_restarts_and_from_the_store(make_cluster):
     cluster = make_cluster(nodes=1, options={"store.pass_bytes": "1MiB"})
     node = cluster["n1"]

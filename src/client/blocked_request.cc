@@ -91,7 +91,10 @@ void BlockedRequest::take(std::string reply) {
   if (!takes_nothing(reply) && !not_for_it) return finish(std::move(reply));
   if (last_) return finish(std::move(*last_));
   if (!ticket_) return wait();
-  if (thread_.node().waiting_clients.failed(*ticket_, not_for_it) || again_) attempt();
+  // Those who read streams do not take from each other: what is not for one may be for the next.
+  const bool reads_stream = !request_.command->keys.keyword.empty();
+  const bool pass_on = not_for_it || reads_stream;
+  if (thread_.node().waiting_clients.failed(*ticket_, pass_on) || again_) attempt();
 }
 
 // The first attempt was in vain. There may have been something since: once more.

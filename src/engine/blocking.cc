@@ -9,6 +9,8 @@ namespace even {
 namespace {
 
 constexpr long double kMostMs = 0x1p63L;
+// More than a century is for ever.
+constexpr long double kForever = 100.0L * 366 * 86'400'000;
 
 std::optional<long double> timeout_ms(std::string_view word) {
   const std::optional<long double> seconds = parse_long_double(word);
@@ -64,11 +66,10 @@ namespace {
 
 // The word behind BLOCK of a command on streams, before the keys.
 std::optional<std::string_view> milliseconds_of(const Command& command, Args args) {
-  for (auto i = static_cast<std::size_t>(command.keys.from); i + 1 < args.size(); ++i) {
+  for (std::size_t i = 1; i + 1 < args.size(); ++i) {
     if (equals_ignore_case(args[i], command.keys.keyword)) break;
     if (equals_ignore_case(args[i], "block")) return args[i + 1];
-    // What stands for itself.
-    if (equals_ignore_case(args[i], "count")) ++i;
+    i += words_of_option(args[i]);
   }
   return std::nullopt;
 }
@@ -83,12 +84,11 @@ bool may_block(const Command& command, Args args) {
 std::int64_t blocking_timeout_ms(const Command& command, Args args) {
   if (!command.keys.keyword.empty()) {
     const auto word = milliseconds_of(command, args);
-    return word ? parse_integer(*word).value_or(0) : 0;
+    const std::int64_t ms = word ? parse_integer(*word).value_or(0) : 0;
+    return static_cast<long double>(ms) > kForever ? 0 : ms;
   }
   // Of several counted keys it is the first word.
   const std::string_view word = command.keys.count > 0 ? args[1] : args.back();
-  // More than a century is for ever.
-  constexpr long double kForever = 100.0L * 366 * 86'400'000;
   const long double ms = timeout_ms(word).value_or(0);
   return ms > kForever ? 0 : static_cast<std::int64_t>(ms);
 }

@@ -97,25 +97,25 @@ bool read_add_or_trim(Context& context, Args args, bool adds, AddOptions& out) {
 
 // The least id beyond `last` with these milliseconds, that no other node makes at the same time:
 // where several nodes may write, the lowest 16 bits of the sequence are the node's number.
-std::optional<StreamId> least_behind(StreamId last, std::uint64_t ms, NodeNumber writer) {
+std::optional<StreamId> least_behind(StreamId last, std::uint64_t ms, NodeNumber node) {
   if (ms < last.ms) return std::nullopt;
-  if (writer == 0 || EVEN_MUTANT(kIdsOfSeveralNodes)) {
+  if (node == 0 || EVEN_MUTANT(kIdsOfSeveralNodes)) {
     if (ms > last.ms) return StreamId{ms, ms == 0 ? 1u : 0u};
     return last.seq == UINT64_MAX ? std::nullopt : std::optional(StreamId{ms, last.seq + 1});
   }
-  if (ms > last.ms) return StreamId{ms, writer};
+  if (ms > last.ms) return StreamId{ms, node};
   std::uint64_t count = last.seq >> 16;
-  if ((count << 16 | writer) <= last.seq && ++count == 1ull << 48) return std::nullopt;
-  return StreamId{ms, count << 16 | writer};
+  if ((count << 16 | node) <= last.seq && ++count == 1ull << 48) return std::nullopt;
+  return StreamId{ms, count << 16 | node};
 }
 
 std::optional<StreamId> new_id(const AddOptions& options, StreamId last, std::int64_t now_ms,
-                               NodeNumber writer) {
+                               NodeNumber node) {
   if (options.given_seq) return options.id > last ? std::optional(options.id) : std::nullopt;
-  if (options.given_ms) return least_behind(last, options.id.ms, writer);
+  if (options.given_ms) return least_behind(last, options.id.ms, node);
   const std::uint64_t ms = std::max(last.ms, static_cast<std::uint64_t>(now_ms));
-  const auto id = least_behind(last, ms, writer);
-  return id || ms == UINT64_MAX ? id : least_behind(last, ms + 1, writer);
+  const auto id = least_behind(last, ms, node);
+  return id || ms == UINT64_MAX ? id : least_behind(last, ms + 1, node);
 }
 
 void xadd_command(Context& context, Args args) {
@@ -134,12 +134,16 @@ void xadd_command(Context& context, Args args) {
     return context.reply.error(
         "ERR The stream has exhausted the last possible ID, unable to add more items");
   }
-  const NodeNumber node = context.shared(args[1]) ? context.write(args[1]).writer() : 0;
-  const auto id = new_id(options, last, context.now_ms, node);
-  if (!id) {
-    return context.reply.error(
-        "ERR The ID specified in XADD is equal or smaller than the target stream top item");
+  constexpr std::string_view kNotBehind =
+      "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+  // Said before anything is written.
+  if (options.given_seq ? options.id <= last : options.given_ms && options.id.ms < last.ms) {
+    return context.reply.error(kNotBehind);
   }
+  const ReplicaId maker =
+      context.shared(args[1]) ? context.write(args[1]).dot().replica : ReplicaId();
+  const auto id = new_id(options, last, context.now_ms, maker.node());
+  if (!id) return context.reply.error(kNotBehind);
   const TrimOptions& trim = options.trim;
   const bool at_once =  // it is trimmed away itself
       (trim.by == TrimOptions::By::kLength && trim.length == 0 && !trim.about) ||
@@ -149,7 +153,7 @@ void xadd_command(Context& context, Args args) {
   } else {
     std::string content;
     append_content(args.subspan(options.behind_id), content);
-    context.write(args[1]).set_stream_field(context.keep(stream_entry(node, *id)),
+    context.write(args[1]).set_stream_field(context.keep(stream_entry(maker, *id)),
                                             context.keep(std::move(content)));
   }
   const auto gone = trimmed(*stream, trim, at_once ? 0 : 1);

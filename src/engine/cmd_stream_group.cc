@@ -1,4 +1,6 @@
 // Streams: consumer groups, all but XREADGROUP.
+#include <absl/container/flat_hash_set.h>
+
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -82,9 +84,7 @@ void xgroup_create_command(Context& context, Args args) {
     return context.reply.error("BUSYGROUP Consumer Group name already exists");
   }
   if (!stream->there()) note_last_id(context, args[2], *stream, {});
-  // What is left of one that was destroyed while others used it.
-  remove_fields(context, args[2], *stream, group_prefix(args[3]));
-  write_group(context, args[2], args[3], base);
+  create_group(context, args[2], *stream, args[3], base);
   context.reply.ok();
 }
 
@@ -96,7 +96,7 @@ void xgroup_setid_command(Context& context, Args args) {
   StreamId base;
   if (!read_group_id(context, args[4], *stream, base)) return;
   remove_fields(context, args[2], *stream, group_prefix(args[3]) + kGroupDelivered);
-  write_group(context, args[2], args[3], base);
+  write_base(context, args[2], StreamGroup(*stream, args[3]), base);
   context.reply.ok();
 }
 
@@ -115,8 +115,9 @@ void xgroup_destroy_command(Context& context, Args args) {
 void xgroup_createconsumer_command(Context& context, Args args) {
   const auto stream = stream_of(context, args[2], args[3]);
   if (!stream) return;
-  const bool there = StreamGroup(*stream, args[3]).has_consumer(args[4]);
-  if (!there) write_consumer(context, args[2], args[3], args[4]);
+  const StreamGroup group(*stream, args[3]);
+  const bool there = group.has_consumer(args[4]);
+  if (!there) write_consumer(context, args[2], group, args[4]);
   context.reply.integer(there ? 0 : 1);
 }
 
@@ -124,14 +125,12 @@ void xgroup_delconsumer_command(Context& context, Args args) {
   const auto stream = stream_of(context, args[2], args[3]);
   if (!stream) return;
   const StreamGroup group(*stream, args[3]);
-  std::vector<StreamId> pending;
+  std::vector<PendingEntry> pending;
   group.pending({}, [&](const PendingEntry& entry) {
-    if (entry.consumer == args[4]) pending.push_back(entry.id);
+    if (entry.consumer == args[4]) pending.push_back(entry);
   });
-  for (const StreamId id : pending) remove_pending(context, args[2], args[3], id);
-  if (group.has_consumer(args[4])) {
-    context.write(args[2]).remove_stream_field(context.keep(group_consumer(args[3], args[4])));
-  }
+  for (const PendingEntry& entry : pending) remove_pending(context, args[2], group, entry);
+  if (group.has_consumer(args[4])) remove_consumer(context, args[2], group, args[4]);
   context.reply.integer(static_cast<std::int64_t>(pending.size()));
 }
 
@@ -148,9 +147,9 @@ void xack_command(Context& context, Args args) {
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
   std::int64_t acknowledged = 0;
   for (const StreamId id : ids) {
-    if (!group.pending_at(id)) continue;
-    remove_pending(context, args[1], args[2], id);
-    ++acknowledged;
+    const std::vector<PendingEntry> pending = group.pending_at(id);
+    for (const PendingEntry& entry : pending) remove_pending(context, args[1], group, entry);
+    acknowledged += pending.empty() ? 0 : 1;
   }
   context.reply.integer(acknowledged);
 }
@@ -251,7 +250,9 @@ bool read_claim_options(Context& context, Args words, ClaimOptions& out) {
                         "ERR Invalid IDLE option argument for XCLAIM")) {
         return false;
       }
-      out.delivered_ms = context.now_ms - value;
+      // Of no time that there is: now.
+      std::int64_t at_ms = 0;
+      out.delivered_ms = __builtin_sub_overflow(context.now_ms, value, &at_ms) ? -1 : at_ms;
     } else if (has_value && equals_ignore_case(words[i], "time")) {
       if (!read_integer(context, words[++i], value,
                         "ERR Invalid TIME option argument for XCLAIM")) {
@@ -263,7 +264,7 @@ bool read_claim_options(Context& context, Args words, ClaimOptions& out) {
                         "ERR Invalid RETRYCOUNT option argument for XCLAIM")) {
         return false;
       }
-      out.deliveries = static_cast<std::uint64_t>(value);
+      if (value >= 0) out.deliveries = static_cast<std::uint64_t>(value);
     } else if (has_value && equals_ignore_case(words[i], "lastid")) {
       if (!read_id(context, words[++i], 0, out.last.emplace())) return false;
     } else {
@@ -279,17 +280,14 @@ bool read_claim_options(Context& context, Args words, ClaimOptions& out) {
   return true;
 }
 
-// Claims one entry for a consumer, and returns it.
-StreamEntry claim(Context& context, Args args, const StreamEntry& entry,
-                  const PendingEntry& pending, const ClaimOptions& options) {
-  const std::uint64_t deliveries =
-      options.deliveries.value_or(pending.deliveries + (options.just_id ? 0 : 1));
-  write_pending(context, args[1], args[2],
-                {.id = entry.id,
-                 .delivered_ms = options.delivered_ms.value_or(context.now_ms),
-                 .deliveries = deliveries,
-                 .consumer = args[3]});
-  return entry;
+// Makes a pending entry the consumer's.
+void claim(Context& context, Args args, const StreamGroup& group, PendingEntry pending,
+           const ClaimOptions& options) {
+  if (!options.just_id) ++pending.deliveries;
+  pending.deliveries = options.deliveries.value_or(pending.deliveries);
+  pending.delivered_ms = options.delivered_ms.value_or(context.now_ms);
+  pending.consumer = args[3];
+  write_pending(context, args[1], group, pending);
 }
 
 void reply_claimed(Context& context, const std::vector<StreamEntry>& claimed, bool just_id) {
@@ -318,28 +316,31 @@ void xclaim_command(Context& context, Args args) {
   ClaimOptions options;
   if (!read_claim_options(context, args.subspan(i), options)) return;
   // What stands twice is claimed once.
-  std::vector<StreamId> seen;
+  absl::flat_hash_set<std::pair<std::uint64_t, std::uint64_t>> seen;
   std::vector<StreamEntry> claimed;
   for (const StreamId id : ids) {
-    if (std::ranges::find(seen, id) != seen.end()) continue;
-    seen.push_back(id);
-    auto pending = group.pending_at(id);
-    const auto entries = stream->entries_at(id);
-    if (entries.empty()) {
-      if (pending) remove_pending(context, args[1], args[2], id);
-      continue;
+    if (!seen.emplace(id.ms, id.seq).second) continue;
+    const std::vector<PendingEntry> all_pending = group.pending_at(id);
+    for (const PendingEntry& pending : all_pending) {
+      if (!stream->entry_of(id, pending.writer)) {
+        remove_pending(context, args[1], group, pending);
+      }
     }
-    if (!pending) {
-      if (!options.force) continue;
-      pending = PendingEntry{.id = id, .consumer = args[3]};
-    } else if (idle_ms > 0 && context.now_ms - pending->delivered_ms < idle_ms) {
-      continue;
+    for (const StreamEntry& entry : stream->entries_at(id)) {
+      const auto found = std::ranges::find(all_pending, entry.writer, &PendingEntry::writer);
+      if (found == all_pending.end() && !options.force) continue;
+      const bool idle = found == all_pending.end() || idle_ms <= 0 ||
+                        context.now_ms - found->delivered_ms >= idle_ms;
+      if (!idle) continue;
+      // Redis counts making it pending as a delivery.
+      const PendingEntry anew{.id = id, .writer = entry.writer, .deliveries = 1};
+      claim(context, args, group, found == all_pending.end() ? anew : *found, options);
+      claimed.push_back(entry);
     }
-    claimed.push_back(claim(context, args, entries[0], *pending, options));
   }
   if (options.last) {
     std::vector<StreamEntry> delivered;
-    const auto behind = [&group](NodeNumber writer) { return group.delivered_of(writer); };
+    const auto behind = [&group](ReplicaId writer) { return group.delivered_of(writer); };
     stream->entries_behind(behind, [&](const StreamEntry& entry) {
       if (entry.id > *options.last) return false;
       delivered.push_back(entry);
@@ -348,7 +349,7 @@ void xclaim_command(Context& context, Args args) {
     write_delivered(context, args[1], group, delivered);
   }
   if (!claimed.empty() || !group.has_consumer(args[3])) {
-    write_consumer(context, args[1], args[2], args[3]);
+    write_consumer(context, args[1], group, args[3]);
   }
   reply_claimed(context, claimed, options.just_id);
 }
@@ -389,20 +390,21 @@ void xautoclaim_command(Context& context, Args args) {
       return false;
     }
     --attempts;
-    const auto entries = stream->entries_at(pending.id);
-    if (entries.empty()) {
-      remove_pending(context, args[1], args[2], pending.id);
+    const auto entry = stream->entry_of(pending.id, pending.writer);
+    if (!entry) {
+      remove_pending(context, args[1], group, pending);
       deleted.push_back(pending.id);
       --wanted;
       return true;
     }
     if (idle_ms > 0 && context.now_ms - pending.delivered_ms < idle_ms) return true;
-    claimed.push_back(claim(context, args, entries[0], pending, options));
+    claim(context, args, group, pending, options);
+    claimed.push_back(*entry);
     --wanted;
     return true;
   });
   if (!claimed.empty() || !group.has_consumer(args[3])) {
-    write_consumer(context, args[1], args[2], args[3]);
+    write_consumer(context, args[1], group, args[3]);
   }
   context.reply.array(3);
   reply_id(context.reply, next);

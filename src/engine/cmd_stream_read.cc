@@ -163,16 +163,15 @@ Found read_for(Context& context, std::string_view key, const Stream& stream,
     if (const auto first = next_id(*from)) {
       group.pending(*first, [&](const PendingEntry& pending) {
         if (pending.consumer != options.consumer) return true;
-        const auto entries = stream.entries_at(pending.id);
-        found.entries.push_back(entries.empty() ? StreamEntry{.id = pending.id, .content = {}}
-                                                : entries[0]);
-        found.deleted.push_back(entries.empty());
+        const auto entry = stream.entry_of(pending.id, pending.writer);
+        found.entries.push_back(entry.value_or(StreamEntry{.id = pending.id, .content = {}}));
+        found.deleted.push_back(!entry);
         return found.entries.size() < options.count;
       });
     }
     return found;
   }
-  const auto delivered = [&group](NodeNumber writer) { return group.delivered_of(writer); };
+  const auto delivered = [&group](ReplicaId writer) { return group.delivered_of(writer); };
   stream.entries_behind(delivered, [&](const StreamEntry& entry) {
     found.entries.push_back(entry);
     return found.entries.size() < options.count;
@@ -180,8 +179,9 @@ Found read_for(Context& context, std::string_view key, const Stream& stream,
   write_delivered(context, key, group, found.entries);
   if (!options.no_ack) {
     for (const StreamEntry& entry : found.entries) {
-      write_pending(context, key, options.group,
+      write_pending(context, key, group,
                     {.id = entry.id,
+                     .writer = entry.writer,
                      .delivered_ms = context.now_ms,
                      .deliveries = 1,
                      .consumer = options.consumer});
@@ -217,11 +217,14 @@ void xreadgroup_command(Context& context, Args args) {
   std::vector<Found> all;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const std::string_view key = options.keys[i];
+    // What stands twice is read once.
+    const bool again = std::ranges::find(options.keys.first(i), key) != options.keys.begin() + i;
+    if (again && !ids[i]) continue;
     const auto stream = find_stream(context, key);
     const StreamGroup group(*stream, options.group);
     Found found = read_for(context, key, *stream, group, options, ids[i]);
     if (!group.has_consumer(options.consumer) || !found.entries.empty()) {
-      write_consumer(context, key, options.group, options.consumer);
+      write_consumer(context, key, group, options.consumer);
     }
     if (ids[i] || !found.entries.empty()) all.push_back(std::move(found));
   }

@@ -165,6 +165,84 @@ TEST_F(TwoStreams, AnAcknowledgementHoldsUnlessSomebodyClaimsAtTheSameTime) {
   }
 }
 
+TEST_F(TwoStreams, AGroupThatIsMadeAnewIsGivenAllAgainWhateverOthersReadMeanwhile) {
+  one.run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  for (const char* id : {"1-0", "2-0"}) one.run({"XADD", "s", id, "f", "v"});
+  exchange();
+  one.run({"XGROUP", "DESTROY", "s", "g"});
+  one.run({"XGROUP", "CREATE", "s", "g", "0"});
+  two.run({"XREADGROUP", "GROUP", "g", "d", "STREAMS", "s", ">"});
+  exchange();
+  const std::string given = two.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  EXPECT_NE(given.find("1-0"), std::string::npos);
+  EXPECT_NE(given.find("2-0"), std::string::npos);
+}
+
+TEST_F(TwoStreams, AGroupThatTwoNodesCreateIsOne) {
+  for (const char* id : {"1-0", "2-0"}) one.run({"XADD", "s", id, "f", "v"});
+  exchange();
+  one.run({"XGROUP", "CREATE", "s", "g", "0"});
+  two.run({"XGROUP", "CREATE", "s", "g", "0"});
+  one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  exchange();
+  for (TestKeyspace* keyspace : {&one, &two}) {
+    EXPECT_TRUE(keyspace->run({"XPENDING", "s", "g"}).starts_with("*4\r\n:2\r\n"));
+    EXPECT_EQ(keyspace->run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}), "*-1\r\n");
+  }
+  EXPECT_EQ(two.run({"XACK", "s", "g", "1-0", "2-0"}), ":2\r\n");
+  exchange();
+  EXPECT_TRUE(one.run({"XPENDING", "s", "g"}).starts_with("*4\r\n:0\r\n"));
+  EXPECT_EQ(one.run({"XGROUP", "DESTROY", "s", "g"}), ":1\r\n");
+  exchange();
+  EXPECT_EQ(two.run({"XINFO", "GROUPS", "s"}), "*0\r\n");
+}
+
+TEST_F(TwoStreams, EntriesUnderOneIdAreEachGivenBackAndAcknowledged) {
+  one.run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  exchange();
+  one.run({"XADD", "s", "5-1", "of", "one"});
+  two.run({"XADD", "s", "5-1", "of", "two"});
+  exchange();
+  one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  for (const std::string& given : {one.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", "0"}),
+                                   one.run({"XAUTOCLAIM", "s", "g", "d", "0", "0"}),
+                                   one.run({"XCLAIM", "s", "g", "e", "0", "5-1"})}) {
+    EXPECT_NE(given.find("one"), std::string::npos);
+    EXPECT_NE(given.find("two"), std::string::npos);
+  }
+  one.run({"XACK", "s", "g", "5-1"});
+  EXPECT_TRUE(one.run({"XPENDING", "s", "g"}).starts_with("*4\r\n:0\r\n"));
+}
+
+// As after a crash that lost the end of the log.
+TEST_F(TwoStreams, AnotherRunOfANodeOverwritesNothingOfAnEarlierOne) {
+  one.run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  exchange();
+  one.run({"XADD", "s", "5-*", "f", "lost"});
+  two.merge(one);
+  two.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  TestKeyspace restarted(3);
+  restarted.set_replicated(true);
+  restarted.run({"XADD", "s", "3-*", "f", "anew"});
+  two.merge(restarted);
+  EXPECT_EQ(two.run({"XLEN", "s"}), ":2\r\n");
+  EXPECT_NE(two.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"}).find("anew"),
+            std::string::npos);
+}
+
+TEST_F(StreamCommands, KeysAreFoundBehindTheKeywordOnly) {
+  const auto keys = [](std::initializer_list<std::string_view> words) {
+    const Args args(words.begin(), words.size());
+    std::string out;
+    for_each_key(*find_command(args[0]), args, [&out](std::string_view key) { out += key; });
+    return out;
+  };
+  EXPECT_EQ(keys({"xreadgroup", "noack", "group", "g", "streams", "streams", "k", ">"}), "k");
+  EXPECT_EQ(keys({"xreadgroup", "count", "1", "group", "streams", "c", "streams", "k", ">"}), "k");
+  EXPECT_EQ(keys({"xread", "count", "streams", "streams", "k", "l", "0", "0"}), "kl");
+  EXPECT_EQ(keys({"xread", "streams", "k", "l", "0"}), "");
+}
+
 TEST_F(TwoStreams, AGroupThatIsMadeAnewHasNothingOfTheOneBefore) {
   one.run({"XADD", "s", "1-0", "f", "v"});
   one.run({"XGROUP", "CREATE", "s", "g", "0"});

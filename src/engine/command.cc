@@ -141,10 +141,17 @@ const Subcommand* find_subcommand(const Command& command, std::string_view name)
   return nullptr;
 }
 
+std::size_t words_of_option(std::string_view name) {
+  if (equals_ignore_case(name, "group")) return 2;
+  return equals_ignore_case(name, "count") || equals_ignore_case(name, "block") ? 1 : 0;
+}
+
 Args counted_keys(const Command& command, Args args) {
   if (!command.keys.keyword.empty()) {
-    auto i = static_cast<std::size_t>(command.keys.from);
-    while (i < args.size() && !equals_ignore_case(args[i], command.keys.keyword)) ++i;
+    std::size_t i = 1;
+    while (i < args.size() && !equals_ignore_case(args[i], command.keys.keyword)) {
+      i += 1 + words_of_option(args[i]);
+    }
     if (i >= args.size()) return {};
     const Args behind = args.subspan(i + 1);
     return behind.size() % 2 == 0 ? behind.first(behind.size() / 2) : Args();

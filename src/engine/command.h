@@ -91,8 +91,8 @@ struct KeyPositions {
   int step = 0;
   // The word that says how many keys follow it, beside those above; 0: there is none.
   int count = 0;
-  // In lower case: of the words behind the first such word, from `from` on, the first half are
-  // keys.
+  // In lower case: of the words behind the first such word, which is no option's, the first half
+  // are keys. COMMAND INFO says that it comes from the word `from` on.
   std::string_view keyword = "";
   int from = 0;
   // From here on the word behind STORE or STOREDIST, the last one, is a key too; 0: none is.
@@ -173,6 +173,8 @@ std::span<const Command* const> all_commands();
 // The keys that a word of `args` gives the number of, or that are behind a keyword; none where that
 // is not possible.
 Args counted_keys(const Command& command, Args args);
+// How many words belong to an option of a command whose keys are behind a keyword.
+std::size_t words_of_option(std::string_view name);
 // The key behind STORE, where KeyPositions::store_from says that there may be one; null data: none.
 std::string_view stored_key(const Command& command, Args args);
 

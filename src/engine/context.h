@@ -76,8 +76,6 @@ class KeyWriter {
   // Of streams: see lattice/types/stream_field.h. Names and values live as long as this.
   void set_stream_field(std::string_view name, std::string_view value);
   bool remove_stream_field(std::string_view name);
-  // The number of the node that executes the command.
-  NodeNumber writer() const { return dot_.replica.node(); }
 
   void increment_field(std::string_view field, std::int64_t by);
   void increment_field_real_to(std::string_view field, Real to);

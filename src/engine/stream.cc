@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/mutant.h"
 
 namespace even {
@@ -91,8 +93,8 @@ std::optional<StreamId> Stream::greatest(char mark) const {
   return out;
 }
 
-std::vector<NodeNumber> Stream::writers() const {
-  std::vector<NodeNumber> out;
+std::vector<ReplicaId> Stream::writers() const {
+  std::vector<ReplicaId> out;
   for (std::size_t rank = rank_of({&kStreamEntry, 1}); rank < size_;) {
     out.push_back(entry_at(rank).writer);
     rank = rank_of(stream_entry(out.back(), StreamId::greatest()) + '\0');
@@ -103,7 +105,7 @@ std::vector<NodeNumber> Stream::writers() const {
 Stream::Runs Stream::runs(StreamId first, StreamId last) const {
   Runs out;
   if (first > last) return out;
-  for (const NodeNumber writer : writers()) {
+  for (const ReplicaId writer : writers()) {
     const Run run{rank_of(stream_entry(writer, first)), rank_of(stream_entry(writer, last) + '\0')};
     if (run.first < run.end) out.push_back(run);
   }
@@ -137,7 +139,7 @@ std::vector<std::string_view> Stream::groups() const {
     if (name.front() != kStreamGroup) break;
     const std::string_view group = parse_stream_field(name)->group;
     // What others have written of one that was destroyed meanwhile has no base.
-    if (find(group_base(group))) out.push_back(group);
+    if (StreamGroup(*this, group).there()) out.push_back(group);
     rank = rank_of(group_prefix(group) + '\xff');
   }
   std::ranges::sort(out);
@@ -269,24 +271,27 @@ void note_last_id(Context& context, std::string_view key, const Stream& stream, 
 }
 
 StreamGroup::StreamGroup(const Stream& stream, std::string_view name)
-    : stream_(&stream), name_(name) {
-  const auto base = stream.find(group_base(name_));
-  if (!base || base->size() != 16) return;
-  base_ = id_of(*base);
+    : stream_(&stream), name_(name), base_(StreamId::greatest()) {
+  stream.fields(group_prefix(name_) + kGroupBase,
+                [this](std::string_view, const StreamField& field, std::string_view value) {
+                  if (value.size() != id_bytes({}).size()) return;
+                  lives_.push_back(field.life);
+                  base_ = std::min(base_, id_of(value));
+                });
   stream.fields(group_prefix(name_) + kGroupDelivered,
                 [this](std::string_view mark, const StreamField& field, std::string_view) {
-                  marks_.push_back({mark, field.writer, field.id});
+                  if (has_life(field.life)) marks_.push_back({mark, field.writer, field.id});
                 });
 }
 
 StreamId StreamGroup::last_delivered() const {
-  StreamId last = base_.value_or(StreamId());
+  StreamId last = base_;
   for (const Mark& mark : marks_) last = std::max(last, mark.id);
   return last;
 }
 
-StreamId StreamGroup::delivered_of(NodeNumber writer) const {
-  StreamId last = base_.value_or(StreamId());
+StreamId StreamGroup::delivered_of(ReplicaId writer) const {
+  StreamId last = base_;
   for (const Mark& mark : marks_) {
     if (mark.writer == writer || EVEN_MUTANT(kDeliveredOfAllWriters)) {
       last = std::max(last, mark.id);
@@ -295,7 +300,7 @@ StreamId StreamGroup::delivered_of(NodeNumber writer) const {
   return last;
 }
 
-std::vector<std::string_view> StreamGroup::marks_of(NodeNumber writer) const {
+std::vector<std::string_view> StreamGroup::marks_of(ReplicaId writer) const {
   std::vector<std::string_view> out;
   for (const Mark& mark : marks_) {
     if (mark.writer == writer) out.push_back(mark.name);
@@ -304,32 +309,55 @@ std::vector<std::string_view> StreamGroup::marks_of(NodeNumber writer) const {
 }
 
 std::vector<StreamGroup::Consumer> StreamGroup::consumers() const {
-  std::vector<Consumer> out;
+  std::map<std::string_view, std::int64_t> seen;
   stream_->fields(group_prefix(name_) + kGroupConsumer,
-                  [&out](std::string_view, const StreamField& field, std::string_view value) {
-                    out.push_back({field.consumer, static_cast<std::int64_t>(number_in(value, 0))});
+                  [&](std::string_view, const StreamField& field, std::string_view value) {
+                    if (!has_life(field.life)) return;
+                    std::int64_t& ms = seen[field.consumer];
+                    ms = std::max(ms, static_cast<std::int64_t>(number_in(value, 0)));
                   });
+  std::vector<Consumer> out;
+  for (const auto& [consumer, ms] : seen) out.push_back({consumer, ms});
   return out;
 }
 
-PendingEntry StreamGroup::decode_pending(StreamId id, std::string_view value) {
+PendingEntry StreamGroup::decode_pending(const StreamField& field, std::string_view value) {
   constexpr std::size_t kHead = 2 * sizeof(std::uint64_t);
-  return {.id = id,
+  return {.id = field.id,
+          .writer = field.writer,
           .delivered_ms = static_cast<std::int64_t>(number_in(value, 0)),
           .deliveries = number_in(value, sizeof(std::uint64_t)),
           .consumer = value.substr(std::min(kHead, value.size()))};
 }
 
-void write_group(Context& context, std::string_view key, std::string_view group, StreamId base) {
-  context.write(key).set_stream_field(context.keep(group_base(group)),
-                                      context.keep(id_bytes(base)));
+void create_group(Context& context, std::string_view key, const Stream& stream,
+                  std::string_view group, StreamId base) {
+  remove_fields(context, key, stream, group_prefix(group));
+  KeyWriter& writer = context.write(key);
+  const std::uint64_t life = hash_mix(writer.dot().replica.value, writer.dot().seq);
+  writer.set_stream_field(context.keep(group_base(group, life)), context.keep(id_bytes(base)));
 }
 
-void write_consumer(Context& context, std::string_view key, std::string_view group,
+void write_base(Context& context, std::string_view key, const StreamGroup& group, StreamId base) {
+  for (const std::uint64_t life : group.lives()) {
+    context.write(key).set_stream_field(context.keep(group_base(group.name(), life)),
+                                        context.keep(id_bytes(base)));
+  }
+}
+
+void write_consumer(Context& context, std::string_view key, const StreamGroup& group,
                     std::string_view consumer) {
   context.write(key).set_stream_field(
-      context.keep(group_consumer(group, consumer)),
+      context.keep(group_consumer(group.name(), group.life(), consumer)),
       context.keep(number_bytes(static_cast<std::uint64_t>(context.now_ms))));
+}
+
+void remove_consumer(Context& context, std::string_view key, const StreamGroup& group,
+                     std::string_view consumer) {
+  for (const std::uint64_t life : group.lives()) {
+    context.write(key).remove_stream_field(
+        context.keep(group_consumer(group.name(), life, consumer)));
+  }
 }
 
 void write_delivered(Context& context, std::string_view key, const StreamGroup& group,
@@ -342,22 +370,34 @@ void write_delivered(Context& context, std::string_view key, const StreamGroup& 
   }
   for (const StreamEntry& entry : last) {
     KeyWriter& out = context.write(key);
-    out.set_stream_field(context.keep(group_delivered(group.name(), entry.writer, entry.id)), {});
+    out.set_stream_field(
+        context.keep(group_delivered(group.name(), group.life(), entry.writer, entry.id)), {});
     for (const std::string_view mark : group.marks_of(entry.writer)) out.remove_stream_field(mark);
   }
 }
 
-void write_pending(Context& context, std::string_view key, std::string_view group,
+void write_pending(Context& context, std::string_view key, const StreamGroup& group,
                    const PendingEntry& entry) {
   std::string value = number_bytes(static_cast<std::uint64_t>(entry.delivered_ms));
   put_big_endian(value, entry.deliveries);
   value += entry.consumer;
-  context.write(key).set_stream_field(context.keep(group_pending(group, entry.id)),
-                                      context.keep(std::move(value)));
+  KeyWriter& writer = context.write(key);
+  writer.set_stream_field(
+      context.keep(group_pending(group.name(), entry.id, entry.writer, group.life())),
+      context.keep(std::move(value)));
+  for (const std::uint64_t life : group.lives()) {
+    if (life == group.life()) continue;
+    writer.remove_stream_field(
+        context.keep(group_pending(group.name(), entry.id, entry.writer, life)));
+  }
 }
 
-void remove_pending(Context& context, std::string_view key, std::string_view group, StreamId id) {
-  context.write(key).remove_stream_field(context.keep(group_pending(group, id)));
+void remove_pending(Context& context, std::string_view key, const StreamGroup& group,
+                    const PendingEntry& entry) {
+  for (const std::uint64_t life : group.lives()) {
+    context.write(key).remove_stream_field(
+        context.keep(group_pending(group.name(), entry.id, entry.writer, life)));
+  }
 }
 
 void remove_fields(Context& context, std::string_view key, const Stream& stream,

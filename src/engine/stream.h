@@ -4,6 +4,7 @@
 
 #include <absl/container/inlined_vector.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -19,12 +20,13 @@ namespace even {
 
 struct StreamEntry {
   StreamId id;
-  NodeNumber writer = 0;
+  ReplicaId writer;
   std::string_view content;  // see append_content()
 };
 
 struct PendingEntry {
   StreamId id;
+  ReplicaId writer;
   std::int64_t delivered_ms = 0;
   std::uint64_t deliveries = 0;
   std::string_view consumer;
@@ -64,6 +66,10 @@ class Stream {
     std::size_t count = 0;
     for (const Run& run : runs_behind(behind)) count += run.end - run.first;
     return count;
+  }
+  std::optional<StreamEntry> entry_of(StreamId id, ReplicaId writer) const {
+    const auto content = find(stream_entry(writer, id));
+    return content ? std::optional(StreamEntry{id, writer, *content}) : std::nullopt;
   }
   // The entries with this id: more than one where nodes have given the same on their own.
   absl::InlinedVector<StreamEntry, 1> entries_at(StreamId id) const;
@@ -110,12 +116,12 @@ class Stream {
     });
   }
   std::optional<StreamId> greatest(char mark) const;
-  std::vector<NodeNumber> writers() const;
+  std::vector<ReplicaId> writers() const;
   Runs runs(StreamId first, StreamId last) const;
   template <typename Behind>
   Runs runs_behind(Behind behind) const {
     Runs out;
-    for (const NodeNumber writer : writers()) {
+    for (const ReplicaId writer : writers()) {
       const std::string from = stream_entry(writer, behind(writer));
       std::size_t first = rank_of(from);
       const std::size_t end = rank_of(stream_entry(writer, StreamId::greatest()) + '\0');
@@ -200,73 +206,99 @@ void note_last_id(Context& context, std::string_view key, const Stream& stream, 
 void write_mark(Context& context, std::string_view key, const Stream& stream, char kind,
                 StreamId id);
 
-// A consumer group of a stream, which must outlive it.
+// A consumer group of a stream, which must outlive it. Where several nodes have created it at the
+// same time it has several lives, which are one to a reader.
 class StreamGroup {
  public:
   StreamGroup(const Stream& stream, std::string_view name);
 
-  bool there() const { return base_.has_value(); }
+  bool there() const { return !lives_.empty(); }
   std::string_view name() const { return name_; }
+  const absl::InlinedVector<std::uint64_t, 1>& lives() const { return lives_; }
+  // That of what is written of it.
+  std::uint64_t life() const { return lives_.back(); }
   StreamId last_delivered() const;
   // Up to where it has been given this writer's entries.
-  StreamId delivered_of(NodeNumber writer) const;
+  StreamId delivered_of(ReplicaId writer) const;
   // How many entries it has not been given yet.
   std::size_t lag() const {
-    return stream_->count_behind([this](NodeNumber writer) { return delivered_of(writer); });
+    return stream_->count_behind([this](ReplicaId writer) { return delivered_of(writer); });
   }
   // The names of the marks of what it has been given of this writer.
-  std::vector<std::string_view> marks_of(NodeNumber writer) const;
+  std::vector<std::string_view> marks_of(ReplicaId writer) const;
 
   // Calls visit(pending) for those from `first` on, in order, until it returns false if it returns
   // bool.
   template <typename Visit>
   void pending(StreamId first, Visit visit) const {
-    const std::string from = group_pending(name_, first);
-    const std::string all = group_prefix(name_) + kGroupPending;
+    std::optional<std::pair<StreamId, ReplicaId>> before;
     stream_->fields_from(
-        from, all, [&](std::string_view, const StreamField& field, std::string_view value) {
-          return SetView::until_false([&] { return visit(decode_pending(field.id, value)); });
+        group_pending_from(name_, first), group_prefix(name_) + kGroupPending,
+        [&](std::string_view, const StreamField& field, std::string_view value) {
+          const std::pair entry(field.id, field.writer);
+          // It may be pending in several lives.
+          if (!has_life(field.life) || before == entry) return true;
+          before = entry;
+          return SetView::until_false([&] { return visit(decode_pending(field, value)); });
         });
   }
-  std::optional<PendingEntry> pending_at(StreamId id) const {
-    const auto value = stream_->find(group_pending(name_, id));
-    return value ? std::optional(decode_pending(id, *value)) : std::nullopt;
+  // Those with this id.
+  std::vector<PendingEntry> pending_at(StreamId id) const {
+    std::vector<PendingEntry> out;
+    pending(id, [&](const PendingEntry& entry) {
+      if (entry.id == id) out.push_back(entry);
+      return entry.id == id;
+    });
+    return out;
   }
 
   struct Consumer {
     std::string_view name;
     std::int64_t seen_ms = 0;
   };
+  // By name.
   std::vector<Consumer> consumers() const;
   bool has_consumer(std::string_view consumer) const {
-    return stream_->find(group_consumer(name_, consumer)).has_value();
+    return std::ranges::any_of(lives_, [&](std::uint64_t life) {
+      return stream_->find(group_consumer(name_, life, consumer)).has_value();
+    });
   }
 
  private:
-  static PendingEntry decode_pending(StreamId id, std::string_view value);
+  static PendingEntry decode_pending(const StreamField& field, std::string_view value);
+  bool has_life(std::uint64_t life) const {
+    return std::ranges::find(lives_, life) != lives_.end();
+  }
 
   struct Mark {
     std::string_view name;
-    NodeNumber writer = 0;
+    ReplicaId writer;
     StreamId id;
   };
 
   const Stream* stream_;
   std::string name_;
-  std::optional<StreamId> base_;
+  absl::InlinedVector<std::uint64_t, 1> lives_;
+  StreamId base_;  // the least of all lives
   absl::InlinedVector<Mark, 3> marks_;
 };
 
-// What commands write of a group.
-void write_group(Context& context, std::string_view key, std::string_view group, StreamId base);
-void write_consumer(Context& context, std::string_view key, std::string_view group,
+// Creates a group, of which nothing is left of an earlier life.
+void create_group(Context& context, std::string_view key, const Stream& stream,
+                  std::string_view group, StreamId base);
+// What commands write of a group that is there.
+void write_base(Context& context, std::string_view key, const StreamGroup& group, StreamId base);
+void write_consumer(Context& context, std::string_view key, const StreamGroup& group,
                     std::string_view consumer);
+void remove_consumer(Context& context, std::string_view key, const StreamGroup& group,
+                     std::string_view consumer);
 // It has been given these, in their order.
 void write_delivered(Context& context, std::string_view key, const StreamGroup& group,
                      std::span<const StreamEntry> entries);
-void write_pending(Context& context, std::string_view key, std::string_view group,
+void write_pending(Context& context, std::string_view key, const StreamGroup& group,
                    const PendingEntry& entry);
-void remove_pending(Context& context, std::string_view key, std::string_view group, StreamId id);
+void remove_pending(Context& context, std::string_view key, const StreamGroup& group,
+                    const PendingEntry& entry);
 // Removes all fields whose names begin with this.
 void remove_fields(Context& context, std::string_view key, const Stream& stream,
                    std::string_view prefix);

@@ -130,8 +130,8 @@ Record rich_record() {
 
   KeyDelta& stream = record.delta.keys.emplace_back();
   stream.key = "stream";
-  static const std::string entry = stream_entry(2, {1'526'919'030'474, 2});
-  static const std::string mark = group_delivered("group", 2, {1'526'919'030'474, 2});
+  static const std::string entry = stream_entry(kTwo, {1'526'919'030'474, 2});
+  static const std::string mark = group_delivered("group", 9, kTwo, {1'526'919'030'474, 2});
   for (const std::string* name : {&entry, &mark}) {
     LeafDelta& field = stream.leaves.emplace_back();
     field.kind = LeafKind::kEntry;
@@ -353,13 +353,17 @@ TEST(Codec, RefusesFieldsOfStreamsThatAreNone) {
     leaf.field = name;
     return decoder.decode(encoded(record)).has_value();
   };
-  const std::string whole[] = {stream_entry(1, {2, 3}),       stream_mark('l', {2, 3}),
-                               stream_mark('d', {}),          group_base("g"),
-                               group_consumer("g", ""),       group_delivered("g", 2, {}),
-                               group_pending("long", {5, 0}), std::string(1, kStreamAdded)};
+  const std::string whole[] = {stream_entry(kOne, {2, 3}),
+                               stream_mark('l', {2, 3}),
+                               stream_mark('d', {}),
+                               group_base("g", 7),
+                               group_consumer("g", 7, ""),
+                               group_delivered("g", 7, kTwo, {}),
+                               group_pending("long", {5, 0}, kTwo, 7),
+                               std::string(1, kStreamAdded)};
   for (const std::string& name : whole) {
     EXPECT_TRUE(decodes(name)) << stream_field_text(name);
-    const bool open_ended = name == group_consumer("g", "");
+    const bool open_ended = name == group_consumer("g", 7, "");
     EXPECT_EQ(decodes(name + "x"), open_ended);
     EXPECT_FALSE(decodes(name.substr(0, name.size() - 1)));
   }

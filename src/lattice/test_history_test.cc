@@ -174,7 +174,7 @@ const std::string& position_of(const std::string& field) {
 const std::string& entry_of(const std::string& field) {
   static std::map<std::string, std::string> all;
   const auto [at, is_new] = all.try_emplace(field);
-  if (is_new) at->second = stream_entry(1, {7, all.size()});
+  if (is_new) at->second = stream_entry(ReplicaId::make(9, 1), {7, all.size()});
   return at->second;
 }
 

@@ -7,9 +7,11 @@ namespace even {
 namespace {
 
 // After which there may be something to take that was not there before.
-constexpr std::string_view kAdding[] = {"lpush",      "rpush",      "linsert",     "new",
-                                        "zadd",       "zincr",      "zunionstore", "zinterstore",
-                                        "zdiffstore", "zrangestore"};
+constexpr std::string_view kAdding[] = {"lpush", "rpush", "linsert", "new", "zadd", "zincr",
+                                        "zunionstore", "zinterstore", "zdiffstore", "zrangestore",
+                                        "xadd",
+                                        // What waits for a group that is no more is told so.
+                                        "xgroup-destroy", "xgroup-setid"};
 
 }  // namespace
 

@@ -162,9 +162,9 @@ std::vector<std::pair<const Made*, const LeafDelta*>> expiries_of(
 // has been given, and up to where it believes to have been. See docs/streams.md.
 struct StreamFacts {
   std::map<StreamId, int> made;
-  std::set<std::pair<NodeNumber, StreamId>> there;
-  std::set<std::pair<std::string, StreamId>> given;
-  std::map<std::pair<std::string, NodeNumber>, StreamId> delivered;
+  std::set<std::pair<ReplicaId, StreamId>> there;
+  std::set<std::tuple<std::string, ReplicaId, StreamId>> given;
+  std::map<std::pair<std::string, ReplicaId>, StreamId> delivered;
 
   void add(std::string_view name, bool was_made, bool is_there) {
     const auto field = parse_stream_field(name);
@@ -174,7 +174,7 @@ struct StreamFacts {
       made[field->id] += was_made;
       if (is_there) there.emplace(field->writer, field->id);
     } else if (field->part == kGroupPending) {
-      given.emplace(group, field->id);
+      given.emplace(group, field->writer, field->id);
     } else if (field->part == kGroupDelivered && is_there) {
       StreamId& last = delivered[{group, field->writer}];
       last = std::max(last, field->id);
@@ -188,9 +188,9 @@ struct StreamFacts {
     for (const auto& [of, last] : delivered) {
       const auto& [group, writer] = of;
       for (const auto& [entry_writer, id] : there) {
-        if (entry_writer == writer && id <= last && !given.contains({group, id})) {
-          return fmt::format("group {} has never been given {} of node {}, but is at {}", group,
-                             id.to_string(), writer, last.to_string());
+        if (entry_writer == writer && id <= last && !given.contains({group, writer, id})) {
+          return fmt::format("group {} has never been given {} of {}, but is at {}", group,
+                             id.to_string(), writer.to_string(), last.to_string());
         }
       }
     }

@@ -8,7 +8,6 @@ namespace even {
 namespace {
 
 constexpr std::size_t kIdBytes = 16;
-constexpr std::size_t kWriterBytes = 2;
 
 void put_id(StreamId id, std::string& out) {
   put_big_endian(out, id.ms);
@@ -35,10 +34,10 @@ bool take_id(std::string_view& bytes, StreamId& out) {
   return id.has_value();
 }
 
-bool take_writer(std::string_view& bytes, NodeNumber& out) {
-  const auto writer = take(bytes, kWriterBytes);
-  if (writer) out = get_big_endian<NodeNumber>(writer->data());
-  return writer.has_value();
+bool take_number(std::string_view& bytes, std::uint64_t& out) {
+  const auto number = take(bytes, sizeof out);
+  if (number) out = get_big_endian<std::uint64_t>(number->data());
+  return number.has_value();
 }
 
 bool take_group(std::string_view& rest, StreamField& out) {
@@ -51,15 +50,18 @@ bool take_group(std::string_view& rest, StreamField& out) {
   out.part = part->front();
   switch (out.part) {
     case kGroupBase:
-      return true;
+      return take_number(rest, out.life);
     case kGroupConsumer:
+      if (!take_number(rest, out.life)) return false;
       out.consumer = rest;
       rest = {};
       return true;
     case kGroupDelivered:
-      return take_writer(rest, out.writer) && take_id(rest, out.id);
+      return take_number(rest, out.life) && take_number(rest, out.writer.value) &&
+             take_id(rest, out.id);
     case kGroupPending:
-      return take_id(rest, out.id);
+      return take_id(rest, out.id) && take_number(rest, out.writer.value) &&
+             take_number(rest, out.life);
     default:
       return false;
   }
@@ -86,9 +88,9 @@ std::string stream_mark(char kind, StreamId id) {
   return out;
 }
 
-std::string stream_entry(NodeNumber writer, StreamId id) {
+std::string stream_entry(ReplicaId writer, StreamId id) {
   std::string out(1, kStreamEntry);
-  put_big_endian(out, writer);
+  put_big_endian(out, writer.value);
   put_id(id, out);
   return out;
 }
@@ -99,19 +101,34 @@ std::string group_prefix(std::string_view group) {
   out += group;
   return out;
 }
-std::string group_base(std::string_view group) { return group_field(group, kGroupBase); }
-std::string group_consumer(std::string_view group, std::string_view consumer) {
-  return group_field(group, kGroupConsumer).append(consumer);
+std::string group_base(std::string_view group, std::uint64_t life) {
+  std::string out = group_field(group, kGroupBase);
+  put_big_endian(out, life);
+  return out;
 }
-std::string group_delivered(std::string_view group, NodeNumber writer, StreamId id) {
+std::string group_consumer(std::string_view group, std::uint64_t life, std::string_view consumer) {
+  std::string out = group_field(group, kGroupConsumer);
+  put_big_endian(out, life);
+  return out.append(consumer);
+}
+std::string group_delivered(std::string_view group, std::uint64_t life, ReplicaId writer,
+                            StreamId id) {
   std::string out = group_field(group, kGroupDelivered);
-  put_big_endian(out, writer);
+  put_big_endian(out, life);
+  put_big_endian(out, writer.value);
   put_id(id, out);
   return out;
 }
-std::string group_pending(std::string_view group, StreamId id) {
+std::string group_pending_from(std::string_view group, StreamId id) {
   std::string out = group_field(group, kGroupPending);
   put_id(id, out);
+  return out;
+}
+std::string group_pending(std::string_view group, StreamId id, ReplicaId writer,
+                          std::uint64_t life) {
+  std::string out = group_pending_from(group, id);
+  put_big_endian(out, writer.value);
+  put_big_endian(out, life);
   return out;
 }
 
@@ -129,7 +146,7 @@ std::optional<StreamField> parse_stream_field(std::string_view name) {
       is_one = take_id(rest, out.id);
       break;
     case kStreamEntry:
-      is_one = take_writer(rest, out.writer) && take_id(rest, out.id);
+      is_one = take_number(rest, out.writer.value) && take_id(rest, out.id);
       break;
     case kStreamGroup:
       is_one = take_group(rest, out);
@@ -151,7 +168,7 @@ std::string stream_field_text(std::string_view name) {
     case kStreamLast:
       return "last " + field->id.to_string();
     case kStreamEntry:
-      return fmt::format("entry {}:{}", field->writer, field->id.to_string());
+      return fmt::format("entry {} of {}", field->id.to_string(), field->writer.to_string());
     default:
       break;
   }
@@ -160,9 +177,11 @@ std::string stream_field_text(std::string_view name) {
     case kGroupConsumer:
       return out + fmt::format(" consumer '{}'", field->consumer);
     case kGroupDelivered:
-      return out + fmt::format(" delivered {}:{}", field->writer, field->id.to_string());
+      return out +
+             fmt::format(" delivered {} of {}", field->id.to_string(), field->writer.to_string());
     case kGroupPending:
-      return out + " pending " + field->id.to_string();
+      return out +
+             fmt::format(" pending {} of {}", field->id.to_string(), field->writer.to_string());
     default:
       return out;
   }

@@ -3,16 +3,19 @@
 //
 //   a                            value: how many entries there have been, if somebody has said so
 //   d id                         an entry that was deleted by name; the greatest one counts
-//   g length name b              a consumer group; value: id, up to which it began with all
-//                                delivered
-//   g length name c consumer     a consumer; value: when it was last seen, milliseconds
-//   g length name d writer id    delivered of this writer's entries up to here; the greatest counts
-//   g length name p id           pending; value: delivered when, how often, to whom
-//   l id                         the last id is no less
-//   x writer id                  an entry; value: its fields and values
+//   g length name b life             a consumer group; value: id, up to which it began with all
+//                                    delivered
+//   g length name c life consumer    a consumer; value: when it was last seen, milliseconds
+//   g length name d life writer id   delivered of this writer's entries up to here; the greatest
+//                                    counts
+//   g length name p id writer life   pending; value: delivered when, how often, to whom
+//   l id                             the last id is no less
+//   x writer id                      an entry; value: its fields and values
 //
-// An id is 16 bytes, milliseconds and sequence, a writer the number of a node, the length of a name
-// four bytes; all big-endian.
+// An id is 16 bytes, milliseconds and sequence. A writer is a replica id, 8 bytes; 0 where nobody
+// else can write. A group's life, 8 bytes, is drawn when it is created, so that nothing of a group
+// that was destroyed is taken for a later one's. The length of a name is four bytes. All are
+// big-endian.
 #pragma once
 
 #include <compare>
@@ -46,25 +49,30 @@ inline constexpr char kGroupDelivered = 'd';
 inline constexpr char kGroupPending = 'p';
 
 std::string stream_mark(char kind, StreamId id);  // kStreamDeleted, kStreamLast
-std::string stream_entry(NodeNumber writer, StreamId id);
+std::string stream_entry(ReplicaId writer, StreamId id);
 // What the names of all fields of a group begin with, and no others.
 std::string group_prefix(std::string_view group);
-std::string group_base(std::string_view group);
-std::string group_consumer(std::string_view group, std::string_view consumer);
-std::string group_delivered(std::string_view group, NodeNumber writer, StreamId id);
-std::string group_pending(std::string_view group, StreamId id);
+std::string group_base(std::string_view group, std::uint64_t life);
+std::string group_consumer(std::string_view group, std::uint64_t life, std::string_view consumer);
+std::string group_delivered(std::string_view group, std::uint64_t life, ReplicaId writer,
+                            StreamId id);
+std::string group_pending(std::string_view group, StreamId id, ReplicaId writer,
+                          std::uint64_t life);
+// What the names of all that is pending of a group from this id on are not less than.
+std::string group_pending_from(std::string_view group, StreamId id);
 
 struct StreamField {
   char kind = 0;
   char part = 0;  // of a group
   std::string_view group;
+  std::uint64_t life = 0;  // of a group
   std::string_view consumer;
-  NodeNumber writer = 0;
+  ReplicaId writer;
   StreamId id;
 };
 // Nothing when it is no name of such a field.
 std::optional<StreamField> parse_stream_field(std::string_view name);
-// For people: "entry 2:1526919030474-55".
+// For people: "entry 1526919030474-55 of 2/00c0ffee1234".
 std::string stream_field_text(std::string_view name);
 
 std::string id_bytes(StreamId id);
