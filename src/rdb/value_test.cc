@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <thread>
 
 #include "base/bytes.h"
 #include "rdb/crc64.h"
@@ -175,6 +176,33 @@ TEST(RdbValue, WhatIsCompressedComesOutAsItWas) {
       EXPECT_EQ(compress_lzf(part, compressed.size() - 1), "");
     }
   }
+}
+
+// The table of places is one per thread.
+TEST(RdbValue, WhatIsCompressedDoesNotDependOnWhatWasBefore) {
+  const auto compressed = [](const std::string& text) {
+    return compress_lzf(text, 2 * text.size());
+  };
+  const std::string first = "0123456789abcdef0123456789abcdef";
+  const std::string once = compressed(first);
+  EXPECT_LT(once.size(), first.size());
+  // Its parts at other places, also where the first one had others, and longer ones between.
+  const std::string second = "--abcdef0123456789abcdef--0123456789";
+  const std::string alone = [&] {
+    std::string out;
+    std::thread([&] { out = compressed(second); }).join();
+    return out;
+  }();
+  for (const std::string& before : {first, std::string(100'000, 'a'), std::string("ab"), second}) {
+    compressed(before);
+    EXPECT_EQ(compressed(second), alone);
+    compressed(before);
+    EXPECT_EQ(compressed(first), once);
+  }
+  EXPECT_EQ(decompress_lzf(alone, second.size()), second);
+  // Giving up leaves nothing behind either.
+  EXPECT_EQ(compress_lzf(first, 4), "");
+  EXPECT_EQ(compressed(first), once);
 }
 
 TEST(RdbValue, FormsOfEarlierVersionsAreRead) {
