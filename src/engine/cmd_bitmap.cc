@@ -39,7 +39,9 @@ bool read_bit_offset(Context& context, std::string_view text, Bits width, Bits& 
   const bool counts_fields = width > 0 && text.starts_with('#');
   const std::optional<std::int64_t> number = parse_integer(text.substr(counts_fields ? 1 : 0));
   const Bits unit = counts_fields ? width : 1;
-  if (!number || *number < 0 || static_cast<Bits>(*number) >= kMaxStringBytes * 8 / unit) {
+  // Of a field, the first bit: the last field may go beyond.
+  constexpr Bits kLastBit = kMaxStringBytes * 8 - 1;
+  if (!number || *number < 0 || static_cast<Bits>(*number) > kLastBit / unit) {
     context.reply.error(kNotBitOffset);
     return false;
   }

@@ -34,6 +34,28 @@ TEST_F(BitmapCommands, BitsOfACounterAreThoseOfItsDigits) {
   EXPECT_EQ(run({"GET", "n"}), bulk("6"));
 }
 
+// Which the comparison with redis-server, of shorter strings, does not see.
+TEST_F(BitmapCommands, TheLastFieldMayGoBeyondTheLongestString) {
+  const auto get = [this](const char* type, const char* offset) {
+    return run({"BITFIELD", "b", "GET", type, offset});
+  };
+  const std::string_view kZero = "*1\r\n:0\r\n";
+  const std::string_view kOutOfRange = "-ERR bit offset is not an integer or out of range\r\n";
+  EXPECT_EQ(get("u8", "#536870911"), kZero);
+  EXPECT_EQ(get("u8", "#536870912"), kOutOfRange);
+  EXPECT_EQ(get("u3", "#1431655765"), kZero);  // three times that is the last bit
+  EXPECT_EQ(get("u3", "#1431655766"), kOutOfRange);
+  EXPECT_EQ(get("u63", "#68174084"), kZero);
+  EXPECT_EQ(get("u63", "#68174085"), kOutOfRange);
+  EXPECT_EQ(get("u2", "#9223372036854775807"), kOutOfRange);
+  EXPECT_EQ(get("u8", "4294967295"), kZero);
+  EXPECT_EQ(get("u8", "4294967296"), kOutOfRange);
+  // No string becomes longer for that.
+  EXPECT_EQ(run({"BITFIELD", "b", "SET", "u3", "#1431655765", "7"}),
+            "-ERR string exceeds maximum allowed size (proto-max-bulk-len)\r\n");
+  EXPECT_EQ(run({"EXISTS", "b"}), ":0\r\n");
+}
+
 TEST_F(BitmapCommands, OfConcurrentWritesTheLastOneIsShown) {
   run({"SETBIT", "b", "7", "0"});
   TestKeyspace other(2);

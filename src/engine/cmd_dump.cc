@@ -1,5 +1,7 @@
 // DUMP and RESTORE: a key's value in Redis's own form (rdb/value.h), so that it can be carried from
 // one to the other.
+#include <algorithm>
+
 #include "engine/command.h"
 #include "engine/list.h"
 #include "engine/sorted_set.h"
@@ -121,6 +123,28 @@ bool read_restore_options(Context& context, Args words, RestoreOptions& out) {
   return true;
 }
 
+// What a value may take. With as many elements as requests of the payload's size could have written
+// one by one it needs nobody's leave; for more, in which little stands for much, there is a limit.
+rdb::Budget budget_of(std::string_view payload, std::uint64_t max_memory) {
+  constexpr std::uint64_t kMostBeyond = 1ull << 30;
+  constexpr std::uint64_t kLeastRequest = 8;  // bytes for an element
+  const std::uint64_t beyond =
+      max_memory == 0 ? kMostBeyond : std::min(kMostBeyond, max_memory / 2);
+  return rdb::Budget(payload.size() * rdb::Budget::kElement / kLeastRequest + beyond);
+}
+
+std::string_view refusal(rdb::PayloadError error) {
+  switch (error) {
+    case rdb::PayloadError::kVersionOrChecksum:
+      return "ERR DUMP payload version or checksum are wrong";
+    case rdb::PayloadError::kMemory:
+      return "OOM the payload's value takes more memory than one RESTORE may";
+    case rdb::PayloadError::kFormat:
+      break;
+  }
+  return "ERR Bad data format";
+}
+
 void restore_command(Context& context, Args args) {
   RestoreOptions options;
   if (!read_restore_options(context, args.subspan(4), options)) return;
@@ -131,12 +155,9 @@ void restore_command(Context& context, Args args) {
   std::int64_t ttl;
   if (!read_integer(context, args[2], ttl)) return;
   if (ttl < 0) return context.reply.error("ERR Invalid TTL value, must be >= 0");
-  auto value = rdb::read_payload(args[3]);
-  if (!value) {
-    return context.reply.error(value.error() == rdb::PayloadError::kVersionOrChecksum
-                                   ? "ERR DUMP payload version or checksum are wrong"
-                                   : "ERR Bad data format");
-  }
+  rdb::Budget budget = budget_of(args[3], context.keyspace().max_memory());
+  auto value = rdb::read_payload(args[3], budget);
+  if (!value) return context.reply.error(refusal(value.error()));
   std::int64_t at_ms = ttl;
   if (!options.absolute && __builtin_add_overflow(ttl, context.now_ms, &at_ms)) {
     return context.reply.error("ERR Invalid TTL value, must be >= 0");

@@ -56,6 +56,36 @@ TEST_F(DumpCommands, AKeyExpiresWhenItIsToldTo) {
   EXPECT_EQ(run({"EXISTS", "b"}), ":0\r\n");
 }
 
+TEST_F(DumpCommands, LittleThatStandsForMuchIsRefusedBeyondHalfOfTheMemory) {
+  constexpr std::string_view kRefusal =
+      "-OOM the payload's value takes more memory than one RESTORE may\r\n";
+  // Elements of two bytes each, in nodes that are alike within.
+  std::vector<std::string_view> push{"RPUSH", "list"};
+  push.resize(20'002, "1");
+  keyspace.run(Args(push));
+  const std::string payload = dump("list");
+  ASSERT_LT(payload.size(), 1000u);
+  keyspace.memory_limit = 16 << 20;
+  EXPECT_EQ(records({"RESTORE", "copy", "0", payload}), 0u);
+  EXPECT_EQ(run({"RESTORE", "copy", "0", payload}), kRefusal);
+  EXPECT_EQ(run({"EXISTS", "copy"}), ":0\r\n");
+  EXPECT_EQ(run({"RESTORE", "list", "0", payload, "REPLACE"}), kRefusal);
+  EXPECT_EQ(run({"LLEN", "list"}), ":20000\r\n");
+  for (const std::uint64_t limit : {32ull << 20, 0ull}) {
+    keyspace.memory_limit = limit;
+    EXPECT_EQ(run({"RESTORE", "copy", "0", payload, "REPLACE"}), "+OK\r\n");
+    EXPECT_EQ(run({"LLEN", "copy"}), ":20000\r\n");
+  }
+}
+
+TEST_F(DumpCommands, AsManyElementsAsRequestsWouldHaveNeedNoLeave) {
+  for (int i = 0; i < 2000; ++i) run({"SADD", "set", "member" + std::to_string(i)});
+  const std::string payload = dump("set");
+  keyspace.memory_limit = 1;
+  EXPECT_EQ(run({"RESTORE", "copy", "0", payload}), "+OK\r\n");
+  EXPECT_EQ(run({"SCARD", "copy"}), ":2000\r\n");
+}
+
 TEST_F(DumpCommands, ADamagedPayloadLeavesEverythingAsItWas) {
   run({"SET", "a", "v"});
   std::string payload = dump("a");

@@ -40,9 +40,11 @@ class TestKeyspace final : public Keyspace {
   }
   bool replicated(PartitionId) const override { return replicated_; }
   bool draws_by_content() const override { return by_content; }
+  std::uint64_t max_memory() const override { return memory_limit; }
   void set_replicated(bool replicated) { replicated_ = replicated; }
 
-  bool by_content = false;  // see Keyspace::draws_by_content()
+  std::uint64_t memory_limit = 0;  // see Keyspace::max_memory()
+  bool by_content = false;         // see Keyspace::draws_by_content()
 
   // Executes one command as a server does and returns its reply.
   std::string run(Args args) {

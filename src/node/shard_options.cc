@@ -60,6 +60,9 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     const std::uint64_t bytes = limit.load(std::memory_order_relaxed);
     return bytes == 0 ? 0 : static_cast<double>(allocated_bytes()) / static_cast<double>(bytes);
   };
+  options.max_memory = [&limit = node.options.max_memory] {
+    return limit.load(std::memory_order_relaxed);
+  };
   options.cache_policy = [&policy = node.options.cache_policy] {
     return policy.load(std::memory_order_relaxed);
   };

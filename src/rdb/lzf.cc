@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "base/byte_reader.h"
@@ -13,26 +14,41 @@ constexpr std::size_t kMostLiterals = 32;   // in one run
 constexpr std::size_t kMostBack = 1 << 13;  // how far back a copy may begin
 constexpr std::size_t kMostCopied = 264;
 constexpr unsigned kPlaceBits = 16;
+constexpr std::uint32_t kPlaces = 1u << kPlaceBits;
 
-// Where each three bytes were seen last, by a hash of them.
+// Where each three bytes of one string were seen last, by a hash of them. One at a time per thread:
+// the table, which is long beside most strings, is the thread's. Positions go on from string to
+// string, so that nothing needs to be cleared between them: what is from before `base_` is nothing.
 class LastPlaces {
  public:
-  explicit LastPlaces(std::string_view bytes) : bytes_(bytes), places_(1u << kPlaceBits, kNone) {}
+  explicit LastPlaces(std::string_view bytes) : bytes_(bytes), table_(table()), base_(table_.end) {
+    table_.end += bytes.size();
+  }
 
   static constexpr std::size_t kNone = SIZE_MAX;
 
   // Notes `at`, and returns where the same hash was before.
   std::size_t note(std::size_t at) {
     const std::uint32_t three = byte(at) << 16 | byte(at + 1) << 8 | byte(at + 2);
-    const std::uint32_t hash = ((three >> (24 - kPlaceBits)) - three * 5) % places_.size();
-    return std::exchange(places_[hash], at);
+    const std::uint32_t hash = ((three >> (24 - kPlaceBits)) - three * 5) % kPlaces;
+    const std::uint64_t before = std::exchange(table_.places[hash], base_ + at);
+    return before < base_ ? kNone : before - base_;
   }
 
  private:
+  struct Table {
+    std::vector<std::uint64_t> places = std::vector<std::uint64_t>(kPlaces);
+    std::uint64_t end = 1;  // behind all strings so far
+  };
+  static Table& table() {
+    thread_local Table table;
+    return table;
+  }
   std::uint32_t byte(std::size_t at) const { return static_cast<unsigned char>(bytes_[at]); }
 
   const std::string_view bytes_;
-  std::vector<std::size_t> places_;
+  Table& table_;
+  const std::uint64_t base_;
 };
 
 // Runs of literals, each behind its length, and copies.

@@ -12,6 +12,7 @@ namespace {
 
 constexpr unsigned kEnd = 0xff;
 constexpr std::size_t kUnknownCount = 0xffff;  // of elements, where there are as many or more
+constexpr const char* kTooMany = "more elements than there may be memory for";
 
 unsigned front_byte(ByteReader& in) { return in.get<std::uint8_t>(); }
 
@@ -155,7 +156,7 @@ bool parse_canonical(std::string_view text, std::int64_t& out) {
   return error == std::errc() && end == text.data() + text.size() && std::to_string(out) == text;
 }
 
-Result<std::vector<std::string>> read_listpack(std::string_view bytes) {
+Result<std::vector<std::string>> read_listpack(std::string_view bytes, Budget& budget) {
   ByteReader in(bytes);
   const std::size_t size = in.get<std::uint32_t>();
   const std::size_t count = in.get<std::uint16_t>();
@@ -166,6 +167,7 @@ Result<std::vector<std::string>> read_listpack(std::string_view bytes) {
     const unsigned first = front_byte(in);
     if (!in.ok()) return fail("a listpack without an end");
     if (first == kEnd) break;
+    if (!budget.take_element()) return fail(kTooMany);
     out.push_back(listpack_element(in, first));
     in.bytes(back_length_bytes(left - in.left()));
     if (!in.ok()) return fail("a listpack with an element that is not whole");
@@ -177,7 +179,7 @@ Result<std::vector<std::string>> read_listpack(std::string_view bytes) {
   return out;
 }
 
-Result<std::vector<std::string>> read_ziplist(std::string_view bytes) {
+Result<std::vector<std::string>> read_ziplist(std::string_view bytes, Budget& budget) {
   ByteReader in(bytes);
   const std::size_t size = in.get<std::uint32_t>();
   in.get<std::uint32_t>();  // where the last element begins
@@ -189,6 +191,7 @@ Result<std::vector<std::string>> read_ziplist(std::string_view bytes) {
     if (!in.ok()) return fail("a ziplist without an end");
     if (before == kEnd) break;
     if (before == 0xfe) in.get<std::uint32_t>();
+    if (!budget.take_element()) return fail(kTooMany);
     out.push_back(ziplist_element(in));
     if (!in.ok()) return fail("a ziplist with an element that is not whole");
   }
@@ -199,7 +202,7 @@ Result<std::vector<std::string>> read_ziplist(std::string_view bytes) {
   return out;
 }
 
-Result<std::vector<std::string>> read_intset(std::string_view bytes) {
+Result<std::vector<std::string>> read_intset(std::string_view bytes, Budget& budget) {
   ByteReader in(bytes);
   const std::size_t width = in.get<std::uint32_t>();
   if (width != 2 && width != 4 && width != 8) return fail("an intset of numbers of unknown width");
@@ -211,6 +214,7 @@ Result<std::vector<std::string>> read_intset(std::string_view bytes) {
     const std::int64_t number = signed_integer(in, width);
     if (i > 0 && number <= last) return fail("an intset out of order");
     last = number;
+    if (!budget.take_element()) return fail(kTooMany);
     out.push_back(std::to_string(number));
   }
   return out;

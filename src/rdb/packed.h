@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "rdb/budget.h"
 
 namespace even::rdb {
 
-// These read all of `bytes`, which is one such block. Integers become their decimal text.
-Result<std::vector<std::string>> read_listpack(std::string_view bytes);
-Result<std::vector<std::string>> read_ziplist(std::string_view bytes);
-Result<std::vector<std::string>> read_intset(std::string_view bytes);
+// These read all of `bytes`, which is one such block. Integers become their decimal text. Each
+// element is taken from the budget.
+Result<std::vector<std::string>> read_listpack(std::string_view bytes, Budget& budget);
+Result<std::vector<std::string>> read_ziplist(std::string_view bytes, Budget& budget);
+Result<std::vector<std::string>> read_intset(std::string_view bytes, Budget& budget);
 
 // Collects elements in the form of a listpack.
 class ListpackWriter {

@@ -1,5 +1,5 @@
 // Any bytes as a value of an RDB file: what is accepted can be written and read again as the same
-// value, and no more is taken than is there.
+// value, and no more is taken than is there and than the budget allows.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -21,15 +21,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace even;
   const std::string input(reinterpret_cast<const char*>(data), size);  // freshly placed, for ASan
   std::string_view rest(input);
-  const Result<rdb::Value> value = rdb::read_value(rest);
+  constexpr std::uint64_t kBudget = 4 << 20;
+  rdb::Budget budget(kBudget);
+  const Result<rdb::Value> value = rdb::read_value(rest, budget);
   require(rest.size() <= input.size());
   // A checksum is more than a fuzzer can guess, so it is made right.
   std::string payload = input;
   put_little_endian(payload, rdb::kVersion);
   put_little_endian(payload, rdb::crc64(payload));
-  require(rdb::read_payload(payload).has_value() == (value.has_value() && rest.empty()));
+  rdb::Budget same(kBudget);
+  require(rdb::read_payload(payload, same).has_value() == (value.has_value() && rest.empty()));
+  require(same.exceeded() == budget.exceeded());
   if (!value) return 0;
-  require(rdb::read_payload(rdb::write_payload(*value)) == *value ||
+  require(!budget.exceeded());
+  rdb::Budget any(UINT64_MAX);
+  require(rdb::read_payload(rdb::write_payload(*value), any) == *value ||
           value->type == rdb::Type::kSet || value->type == rdb::Type::kSortedSet);
   return 0;
 }

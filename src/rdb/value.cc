@@ -66,7 +66,7 @@ bool parse_number(const std::string& text, double& out) {
 
 class ValueReader {
  public:
-  explicit ValueReader(std::string_view bytes) : in_(bytes) {}
+  ValueReader(std::string_view bytes, Budget& budget) : in_(bytes), budget_(budget) {}
 
   // An error that has been met is in the outcome; what was read then means nothing.
   Result<Value> read() {
@@ -138,6 +138,7 @@ class ValueReader {
         const std::uint64_t whole = length();
         if (compressed > in_.left() || whole > kMostStringBytes)
           refuse("a string that is too long");
+        if (good() && !budget_.take(whole)) refuse("a string that there may be no memory for");
         if (!good()) return {};
         return taken(decompress_lzf(in_.bytes(static_cast<std::size_t>(compressed)),
                                     static_cast<std::size_t>(whole)));
@@ -153,6 +154,14 @@ class ValueReader {
     if (result) return std::move(*result);
     refuse(result.error().message);
     return {};
+  }
+
+  void read_item(Value& out) {
+    if (!budget_.take_element()) return refuse("more elements than there may be memory for");
+    out.items.push_back(string());
+  }
+  void read_items(std::size_t number, Value& out) {
+    for (std::size_t i = 0; i < number && good(); ++i) read_item(out);
   }
 
   double text_score() {
@@ -171,9 +180,6 @@ class ValueReader {
     return out;
   }
 
-  void read_items(std::size_t number, std::vector<std::string>& out) {
-    for (std::size_t i = 0; i < number && good(); ++i) out.push_back(string());
-  }
   void append(std::vector<std::string> more, std::vector<std::string>& out) {
     std::ranges::move(more, std::back_inserter(out));
   }
@@ -191,18 +197,17 @@ class ValueReader {
   void read_content(unsigned type, Value& out) {
     switch (type) {
       case kStringByte:
-        out.items.push_back(string());
-        return;
+        return read_item(out);
       case kListByte:
         out.type = Type::kList;
-        return read_items(count(1), out.items);
+        return read_items(count(1), out);
       case kListZiplistByte:
         out.type = Type::kList;
-        return append(taken(read_ziplist(string())), out.items);
+        return append(taken(read_ziplist(string(), budget_)), out.items);
       case kQuicklistByte:
         out.type = Type::kList;
         for (std::size_t nodes = count(1); nodes > 0 && good(); --nodes) {
-          append(taken(read_ziplist(string())), out.items);
+          append(taken(read_ziplist(string(), budget_)), out.items);
         }
         return;
       case kQuicklist2Byte:
@@ -211,33 +216,33 @@ class ValueReader {
         return;
       case kSetByte:
         out.type = Type::kSet;
-        return read_items(count(1), out.items);
+        return read_items(count(1), out);
       case kIntsetByte:
         out.type = Type::kSet;
-        return append(taken(read_intset(string())), out.items);
+        return append(taken(read_intset(string(), budget_)), out.items);
       case kHashByte:
         out.type = Type::kHash;
-        return read_items(2 * count(2), out.items);
+        return read_items(2 * count(2), out);
       case kHashZiplistByte:
         out.type = Type::kHash;
-        return append(taken(read_ziplist(string())), out.items);
+        return append(taken(read_ziplist(string(), budget_)), out.items);
       case kHashListpackByte:
         out.type = Type::kHash;
-        return append(taken(read_listpack(string())), out.items);
+        return append(taken(read_listpack(string(), budget_)), out.items);
       case kScoresByte:
       case kScoresInTextByte:
         out.type = Type::kSortedSet;
         for (std::size_t members = count(2); members > 0 && good(); --members) {
-          out.items.push_back(string());
+          read_item(out);
           out.scores.push_back(type == kScoresByte ? binary_score() : text_score());
         }
         return;
       case kScoresZiplistByte:
         out.type = Type::kSortedSet;
-        return split_scores(taken(read_ziplist(string())), out);
+        return split_scores(taken(read_ziplist(string(), budget_)), out);
       case kScoresListpackByte:
         out.type = Type::kSortedSet;
-        return split_scores(taken(read_listpack(string())), out);
+        return split_scores(taken(read_listpack(string(), budget_)), out);
       default:
         refuse("a value of an unknown type");
     }
@@ -246,9 +251,9 @@ class ValueReader {
   void read_node(Value& out) {
     const std::uint64_t container = length();
     if (container == kPlainNode) {
-      out.items.push_back(string());
+      read_item(out);
     } else if (container == kPackedNode) {
-      append(taken(read_listpack(string())), out.items);
+      append(taken(read_listpack(string(), budget_)), out.items);
     } else {
       refuse("a node of a list in an unknown form");
     }
@@ -266,6 +271,7 @@ class ValueReader {
   }
 
   ByteReader in_;
+  Budget& budget_;
   std::string error_;
 };
 
@@ -420,8 +426,8 @@ void write_scores(const Value& value, std::string& out) {
 
 }  // namespace
 
-Result<Value> read_value(std::string_view& bytes) {
-  ValueReader reader(bytes);
+Result<Value> read_value(std::string_view& bytes, Budget& budget) {
+  ValueReader reader(bytes, budget);
   Result<Value> out = reader.read();
   if (out) bytes.remove_prefix(bytes.size() - reader.left());
   return out;
@@ -447,7 +453,7 @@ std::string write_value(const Value& value) {
   return out;
 }
 
-std::expected<Value, PayloadError> read_payload(std::string_view payload) {
+std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget) {
   constexpr std::size_t kFooter = sizeof(std::uint16_t) + sizeof(std::uint64_t);
   if (payload.size() < kFooter) return std::unexpected(PayloadError::kVersionOrChecksum);
   std::string_view content = payload.substr(0, payload.size() - kFooter);
@@ -458,7 +464,8 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload) {
   if (version > kVersion || crc64(covered) != checksum) {
     return std::unexpected(PayloadError::kVersionOrChecksum);
   }
-  Result<Value> value = read_value(content);
+  Result<Value> value = read_value(content, budget);
+  if (budget.exceeded()) return std::unexpected(PayloadError::kMemory);
   if (!value || !content.empty()) return std::unexpected(PayloadError::kFormat);
   return std::move(*value);
 }

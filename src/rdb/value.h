@@ -3,8 +3,8 @@
 // Redis 3.2 to 7.0 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
 // are written. Streams and modules' values are not known.
 //
-// The bytes come from anywhere: nothing in them is believed before it has been checked, and no more
-// memory is taken than they can fill.
+// The bytes come from anywhere: nothing in them is believed before it has been checked, and of what
+// they can fill no more memory is taken than a budget allows.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "rdb/budget.h"
 
 namespace even::rdb {
 
@@ -36,13 +37,15 @@ struct Value {
 inline constexpr std::size_t kMostStringBytes = 512ull << 20;
 
 // A value with its byte of type before it, as in a file; taken from the front of `bytes`.
-Result<Value> read_value(std::string_view& bytes);
+// Elements and what is decompressed are taken from the budget; bytes that stand there as they are,
+// are not.
+Result<Value> read_value(std::string_view& bytes, Budget& budget);
 // In the form that Redis 7.0 would choose by its default configuration.
 std::string write_value(const Value& value);
 
 // The payload of DUMP: a value, the version of the format and a checksum.
-enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat };
-std::expected<Value, PayloadError> read_payload(std::string_view payload);
+enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat, kMemory };
+std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget);
 std::string write_payload(const Value& value);
 
 }  // namespace even::rdb

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <thread>
 
 #include "base/bytes.h"
 #include "rdb/crc64.h"
@@ -27,6 +28,13 @@ std::string sealed(std::string content) {
   put_little_endian(content, kVersion);
   put_little_endian(content, crc64(content));
   return content;
+}
+
+Budget ample() { return Budget(1 << 30); }
+
+std::expected<Value, PayloadError> read_payload(std::string_view payload) {
+  Budget budget = ample();
+  return rdb::read_payload(payload, budget);
 }
 
 // Sets and sorted sets in the order of their names.
@@ -117,8 +125,9 @@ TEST(RdbValue, IntegersOfEachWidthGoThroughAListpack) {
   }
   numbers.push_back(std::to_string(std::numeric_limits<std::int64_t>::min()));
   ListpackWriter writer;
+  Budget budget = ample();
   for (const std::string& number : numbers) writer.add(number);
-  EXPECT_EQ(read_listpack(writer.finish()), numbers);
+  EXPECT_EQ(read_listpack(writer.finish(), budget), numbers);
 }
 
 TEST(RdbValue, ACopyMayReachIntoWhatItMakes) {
@@ -169,6 +178,33 @@ TEST(RdbValue, WhatIsCompressedComesOutAsItWas) {
   }
 }
 
+// The table of places is one per thread.
+TEST(RdbValue, WhatIsCompressedDoesNotDependOnWhatWasBefore) {
+  const auto compressed = [](const std::string& text) {
+    return compress_lzf(text, 2 * text.size());
+  };
+  const std::string first = "0123456789abcdef0123456789abcdef";
+  const std::string once = compressed(first);
+  EXPECT_LT(once.size(), first.size());
+  // Its parts at other places, also where the first one had others, and longer ones between.
+  const std::string second = "--abcdef0123456789abcdef--0123456789";
+  const std::string alone = [&] {
+    std::string out;
+    std::thread([&] { out = compressed(second); }).join();
+    return out;
+  }();
+  for (const std::string& before : {first, std::string(100'000, 'a'), std::string("ab"), second}) {
+    compressed(before);
+    EXPECT_EQ(compressed(second), alone);
+    compressed(before);
+    EXPECT_EQ(compressed(first), once);
+  }
+  EXPECT_EQ(decompress_lzf(alone, second.size()), second);
+  // Giving up leaves nothing behind either.
+  EXPECT_EQ(compress_lzf(first, 4), "");
+  EXPECT_EQ(compressed(first), once);
+}
+
 TEST(RdbValue, FormsOfEarlierVersionsAreRead) {
   const Value list{.type = Type::kList, .items = {"a", "1000", "-1"}, .scores = {}};
   // A ziplist: its size, its last element, three elements.
@@ -180,7 +216,8 @@ TEST(RdbValue, FormsOfEarlierVersionsAreRead) {
       "03c0e803"
       "04feff"
       "ff");
-  EXPECT_EQ(read_ziplist(ziplist), list.items);
+  Budget budget = ample();
+  EXPECT_EQ(read_ziplist(ziplist, budget), list.items);
   std::string content("\x0a");
   content += static_cast<char>(ziplist.size());
   EXPECT_EQ(read_payload(sealed(content + ziplist)), list);
@@ -250,12 +287,120 @@ TEST(RdbValue, WhatIsNoValueIsRefusedThoughItsChecksumIsRight) {
   }
 }
 
+// Blocks of `size` elements, of two bytes or more each.
+std::string listpack_of(std::size_t size) {
+  ListpackWriter writer;
+  for (std::size_t i = 0; i < size; ++i) writer.add("1");
+  return writer.finish();
+}
+std::string ziplist_of(std::size_t size) {
+  std::string out;
+  put_little_endian(out, static_cast<std::uint32_t>(11 + 2 * size));
+  put_little_endian(out, std::uint32_t{0});
+  put_little_endian(out, static_cast<std::uint16_t>(std::min<std::size_t>(size, 0xffff)));
+  for (std::size_t i = 0; i < size; ++i)
+    out += i == 0 ? std::string(2, '\0') : std::string("\2\0", 2);
+  return out + '\xff';
+}
+std::string intset_of(std::size_t size) {
+  std::vector<std::int64_t> numbers;
+  for (std::size_t i = 0; i < size; ++i) numbers.push_back(static_cast<std::int64_t>(i));
+  return write_intset(numbers);
+}
+
+std::string long_length(std::size_t size) {
+  std::string out = "\x80";
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(size >> shift & 0xff);
+  return out;
+}
+std::string as_string(const std::string& bytes, bool compressed) {
+  if (!compressed) return long_length(bytes.size()) + bytes;
+  const std::string packed = compress_lzf(bytes, bytes.size());
+  return "\xc3" + long_length(packed.size()) + long_length(bytes.size()) + packed;
+}
+
+TEST(RdbValue, NoMoreIsReadThanTheBudgetAllows) {
+  constexpr std::size_t kSize = 70'000;
+  const auto announced = [](const char* type) { return type + long_length(kSize); };
+  std::string members = announced("\x02");
+  std::string fields = announced("\x04");
+  std::string scores = announced("\x05");
+  std::string scores_in_text = announced("\x03");
+  for (std::size_t i = 0; i < kSize; ++i) {
+    std::string name = "\xc2";
+    put_little_endian(name, static_cast<std::uint32_t>(i));
+    members += name;
+    fields += name + std::string(1, '\0');
+    scores += name + std::string(8, '\0');
+    scores_in_text += name + "\x01" + "0";
+  }
+  std::string plain_nodes = announced("\x12");
+  for (std::size_t i = 0; i < kSize; ++i) plain_nodes += std::string("\x01\x00", 2);
+  std::string items = announced("\x01") + std::string(kSize, '\0');
+  struct {
+    std::string content;
+    std::size_t elements;
+    std::size_t bytes;  // that are decompressed
+  } const kCases[] = {
+      {std::string(1, '\0') + as_string(std::string(50'000, 'x'), true), 1, 50'000},
+      {std::string(1, '\0') + as_string(std::string(50'000, 'x'), false), 1, 0},
+      {"\x0a" + as_string(ziplist_of(kSize), true), kSize, 2 * kSize + 11},
+      {"\x0a" + as_string(ziplist_of(kSize), false), kSize, 0},
+      {"\x0e\x01" + as_string(ziplist_of(kSize), true), kSize, 2 * kSize + 11},
+      {"\x12\x01\x02" + as_string(listpack_of(kSize), true), kSize, 2 * kSize + 7},
+      {"\x12\x01\x02" + as_string(listpack_of(kSize), false), kSize, 0},
+      {"\x0b" + as_string(intset_of(kSize), false), kSize, 0},
+      {items, kSize, 0},
+      {plain_nodes, kSize, 0},
+      {members, kSize, 0},
+      {fields, 2 * kSize, 0},
+      {scores, kSize, 0},
+      {scores_in_text, kSize, 0},
+  };
+  for (const auto& [content, elements, bytes] : kCases) {
+    SCOPED_TRACE(static_cast<int>(content[0]));
+    const std::string payload = sealed(content);
+    Budget enough(elements * Budget::kElement + bytes);
+    const auto value = rdb::read_payload(payload, enough);
+    ASSERT_TRUE(value.has_value());
+    EXPECT_EQ(value->items.size(), elements);
+    EXPECT_FALSE(enough.take(1));  // all of it was needed
+    Budget less(elements * Budget::kElement + bytes - 1);
+    EXPECT_EQ(rdb::read_payload(payload, less).error(), PayloadError::kMemory);
+    EXPECT_TRUE(less.exceeded());
+  }
+}
+
+// Each block of eight elements, with a budget for them and one for seven.
+TEST(RdbValue, PackedElementsAreMadeOnlyWhereTheBudgetHasRoom) {
+  const auto read = [](auto reader, const std::string& block, std::size_t elements) {
+    Budget budget(elements * Budget::kElement);
+    return reader(block, budget);
+  };
+  EXPECT_TRUE(read(read_listpack, listpack_of(8), 8).has_value());
+  EXPECT_FALSE(read(read_listpack, listpack_of(8), 7).has_value());
+  EXPECT_TRUE(read(read_ziplist, ziplist_of(8), 8).has_value());
+  EXPECT_FALSE(read(read_ziplist, ziplist_of(8), 7).has_value());
+  EXPECT_TRUE(read(read_intset, intset_of(8), 8).has_value());
+  EXPECT_FALSE(read(read_intset, intset_of(8), 7).has_value());
+}
+
+TEST(RdbValue, ABudgetThatIsExceededGivesNothingMore) {
+  Budget budget(2 * Budget::kElement);
+  EXPECT_TRUE(budget.take_element());
+  EXPECT_FALSE(budget.take(UINT64_MAX));
+  EXPECT_FALSE(budget.take(1));
+  EXPECT_FALSE(budget.take_element());
+  EXPECT_TRUE(budget.exceeded());
+}
+
 TEST(RdbValue, AnyPrefixOfAValueIsRefused) {
   for (const Type type : {Type::kList, Type::kSet, Type::kHash, Type::kSortedSet}) {
     const std::string whole = write_value(big(type, 20, 20));
     for (std::size_t size = 0; size < whole.size(); ++size) {
       std::string_view prefix = std::string_view(whole).substr(0, size);
-      EXPECT_FALSE(read_value(prefix).has_value()) << static_cast<int>(type) << " " << size;
+      Budget budget = ample();
+      EXPECT_FALSE(read_value(prefix, budget).has_value()) << static_cast<int>(type) << " " << size;
     }
   }
 }

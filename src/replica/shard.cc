@@ -55,6 +55,10 @@ class Reach : public Keyspace {
     return core_of(id).at(id).replicas;
   }
   bool replicated(PartitionId id) const override { return core_of(id).at(id).replicas.size() > 1; }
+  std::uint64_t max_memory() const override {
+    const auto& limit = own().options.max_memory;
+    return limit ? limit() : 0;
+  }
   Record begin(PartitionId id, const WriteIntent& intent) override {
     ShardCore& core = core_of(id);
     return core.begin(core.replayed(id), now_ms_, intent);

@@ -100,6 +100,8 @@ struct ShardOptions {
   // Records that are replayed in one go: what they change is read from the store together.
   std::uint64_t replay_batch_bytes = 128 << 10;
   std::int64_t replay_slice_us = 2'000;  // for replaying, before others have their turn
+  // The memory that the process may use, in bytes; none, or 0: there is no limit. May change.
+  std::function<std::uint64_t()> max_memory;
   // The memory that the process uses as a share of what it may use; none: there is no limit. Beyond
   // 1, objects that are stored are let go, or keys are deleted.
   std::function<double()> memory_pressure;
