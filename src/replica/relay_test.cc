@@ -299,6 +299,14 @@ TEST_F(RelayTest, WhatTheTopicHasAlreadyIsTakenOutOfABatch) {
   ASSERT_TRUE(cluster_.run_until([&] { return all_have(7); }));
 }
 
+TEST_F(RelayTest, AnEventOfAStrongPartitionIsRefusedOutsideOfItsGroup) {
+  for (auto& node : cluster_.nodes) {
+    EXPECT_THAT(run(*node, kStrongOutboxCommand, {"even.outbox", kOutboxKey, event_of("v")}),
+                testing::StartsWith("-TRYAGAIN "));
+    EXPECT_EQ(waiting(*node), 0u);
+  }
+}
+
 TEST_F(RelayTest, AFullOutboxTakesNoMoreTransactions) {
   cluster_.cuts = {{1, 2}, {1, 3}, {2, 3}};
   GroupNode& node = cluster_.at(1);
