@@ -99,7 +99,7 @@ constexpr Command kKeyspaceCommands[] = {
                          "changes and exactly once",
               .complexity = "O(1)",
               .arguments = "topic record-key record-value [HEADER header(header-name "
-                           "header-value)]..."}},
+                           "header-value)...]"}},
     {.name = "even.groups",
      .group = "server",
      .arity = 1,
