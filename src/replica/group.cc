@@ -34,6 +34,8 @@ constexpr Index kFirstIndex = 1;
 constexpr std::size_t kPurgedKeys = 1'000;
 // Times beyond it are not believed: the vector counts up to less than 2^63.
 constexpr std::uint64_t kMostTime = std::uint64_t{1} << 62;
+// So many times in a millisecond, at most, a group writes in its lives.
+constexpr std::uint64_t kDotsOfMillisecond = 1 << 20;
 // Before the names of keys that only groups use.
 constexpr std::string_view kOncePrefix{"\0once:", 6};
 
@@ -163,7 +165,7 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
   consensus::insert(configuration_.voters, self_);
   const Index last = entries.empty() ? base.index : entries.back().index;
   if (base.topic) be_topic({configuration_, last});
-  hard_state_ = {.term = std::max(term, base.term), .commit = last};
+  hard_state_ = {.term = std::max(term, base.term), .commit = base.topic ? last : last + 1};
   begin(base.index, base.term);
   for (Entry entry : entries) {
     if (entry.kind != EntryKind::kNormal) entry = {entry.term, entry.index, EntryKind::kEmpty, {}};
@@ -171,6 +173,13 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
     core_.log.append(entry.bytes(),
                      [&](std::string& out) { encode_group_entry(id(), entry, out); });
   }
+  if (base.topic) return {};
+  GroupProposal life;
+  life.kind = GroupProposal::Kind::kNewLife;
+  life.instant_ms = now_ms();
+  const Entry entry{hard_state_.term, last + 1, EntryKind::kNormal, {encode_proposal(life)}};
+  if (const auto restored = restore(entry); !restored) return restored;
+  core_.log.append(entry.bytes(), [&](std::string& out) { encode_group_entry(id(), entry, out); });
   return {};
 }
 
@@ -649,6 +658,10 @@ std::string Group::apply(const GroupProposal& proposal, bool resp3) {
     purge(now_ms);
     return "+OK\r\n";
   }
+  if (proposal.kind == GroupProposal::Kind::kNewLife) {
+    begin_life(now_ms);
+    return "+OK\r\n";
+  }
   for (const GroupProposal::Watched& watched : proposal.watched) {
     std::string seen;
     Reply reply(seen, false);
@@ -800,6 +813,15 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
   writer.expire_at(now_ms + proposal.once_ms);
   commit(context, {});
   return reply;
+}
+
+// What the former life wrote behind what was restored of it is out: events with their ids. So this
+// one counts from where none before can have come to, as far as clocks go forwards.
+void Group::begin_life(std::int64_t now_ms) {
+  const auto instant = static_cast<std::uint64_t>(std::max<std::int64_t>(now_ms, 0));
+  const std::uint64_t first =
+      std::min(instant, kMostTime / kDotsOfMillisecond) * kDotsOfMillisecond;
+  if (first > 0) partition_.state.cover(Dot{kGroupOrigin, first});
 }
 
 void Group::purge(std::int64_t now_ms) {
