@@ -10,6 +10,7 @@
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
 #include "engine/outbox.h"
+#include "lattice/reserved.h"
 #include "replica/topic_producers.h"
 #include "script/host.h"
 #include "topic/record_batch.h"
@@ -36,8 +37,6 @@ constexpr std::size_t kPurgedKeys = 1'000;
 constexpr std::uint64_t kMostTime = std::uint64_t{1} << 62;
 // So many times in a millisecond, at most, a group writes in its lives.
 constexpr std::uint64_t kDotsOfMillisecond = 1 << 20;
-// Before the names of keys that only groups use.
-constexpr std::string_view kOncePrefix{"\0once:", 6};
 
 // What the commands of an entry, or of a read, see: the group's partition, which they reach by any
 // key.
