@@ -776,7 +776,8 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
 // Everything that is read for it is read before anything changes.
 void Group::commit(Context& context, std::string_view command) {
   PartitionState& state = partition_.state;
-  const bool tells = !command.empty() && core_.wants_key_events();
+  // Nothing in a topic's partition is a client's key.
+  const bool tells = !command.empty() && !topic_ && core_.wants_key_events();
   for (auto& write : context.writes()) state.prepare(write.record.delta, write.record.context);
   for (auto& write : context.writes()) {
     std::optional<KeyEvents> events;
@@ -838,7 +839,7 @@ void Group::purge(std::int64_t now_ms) {
   if (names.empty()) return;
   state.prepare(record.delta, record.context);
   std::optional<KeyEvents> events;
-  if (core_.wants_key_events()) events.emplace(state, record, now_ms);
+  if (!topic_ && core_.wants_key_events()) events.emplace(state, record, now_ms);
   state.join_part(record.delta, record.context);
   state.cover(record.dot());
   if (events) {

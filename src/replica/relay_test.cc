@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "replica/test_groups.h"
+#include "replica/topic_producers.h"
 #include "topic/event.h"
 #include "topic/record_batch.h"
 #include "topic/test_batch.h"
@@ -304,6 +305,27 @@ TEST_F(RelayTest, AnEventOfAStrongPartitionIsRefusedOutsideOfItsGroup) {
     EXPECT_THAT(run(*node, kStrongOutboxCommand, {"even.outbox", kOutboxKey, event_of("v")}),
                 testing::StartsWith("-TRYAGAIN "));
     EXPECT_EQ(waiting(*node), 0u);
+  }
+}
+
+TEST_F(RelayTest, WhatATopicRemembersOfProducersIsNoClientsKey) {
+  for (auto& node : cluster_.nodes) node->wanted_key_events = parse_key_events("KEA").value();
+  EXPECT_EQ(
+      cluster_.run_strong(kEventTopic,
+                          {std::string(kAppendCommand),
+                           topic::test::make_batch(
+                               {"a"}, {.producer_id = 5, .producer_epoch = 0, .base_sequence = 0}),
+                           ""}),
+      ":0\r\n");
+  EXPECT_EQ(cluster_.run_strong(kStrongPartition, {"set", "o:1", "v", "px", "100"}), "+OK\r\n");
+  // Both expire.
+  cluster_.world.run_for((kProducerExpiryMs + 1'000) * 1'000);
+  settle();
+  cluster_.run(2'000);
+  for (auto& node : cluster_.nodes) {
+    EXPECT_THAT(node->key_events, testing::Contains("o:1"));
+    EXPECT_THAT(node->key_events, testing::Each("o:1"));
+    EXPECT_EQ(node->shard->state(kEventTopic)->keys_with_expiry(), 0u);
   }
 }
 
