@@ -70,6 +70,25 @@ bool appends(const StrongRequest& request) {
 
 bool emits(Args words) { return find_outbox_command(words) == &kStrongOutboxCommand; }
 
+// Replied to a batch of events some of which the topic has already: that stays so, and needs no
+// entry. None: an entry has to decide.
+std::optional<std::string> known_events(const Partition& partition, const GroupProposal& proposal,
+                                        std::int64_t now_ms) {
+  const auto head = topic::read_head(proposal.batch);
+  if (!head) return std::nullopt;
+  GroupKeyspace keyspace(partition, now_ms);
+  Random random(0);
+  std::string unused;
+  Reply no_reply(unused, false);
+  Context context(keyspace, no_reply, random, now_ms);
+  try {
+    auto refusal = refuse_batch(context, *head, proposal.events, 0);
+    return refusal && refusal->starts_with('+') ? std::move(refusal) : std::nullopt;
+  } catch (const Unreadable&) {
+    return std::nullopt;
+  }
+}
+
 bool writes(const StrongRequest& request) {
   if (!request.watched.empty() || !request.once.empty() || !request.batch.empty()) return true;
   return std::ranges::any_of(request.commands, [](Args words) {
@@ -314,6 +333,11 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     if (request.batch.empty()) proposal.events = request.commands[0][2];
     proposal.kind =
         proposal.events.empty() ? GroupProposal::Kind::kBatch : GroupProposal::Kind::kEvents;
+    if (!proposal.events.empty()) {
+      if (auto known = known_events(partition_, proposal, clock_ms())) {
+        return done({StrongOutcome::Kind::kReply, std::move(*known), 0, applied()});
+      }
+    }
   }
   ++core_.stats.proposals;
   const auto proposed = propose(std::move(proposal));
