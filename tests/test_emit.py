@@ -146,6 +146,36 @@ def test_an_event_of_a_transaction_reaches_its_topic(cluster, prefix):
     assert sum(metric(node, "even_emit_relayed_events_total") for node in cluster) == 2
 
 
+@pytest.mark.parametrize("prefix", ["o:", "e:"])
+def test_a_transaction_may_hold_nothing_but_events(cluster, prefix):
+    create(cluster, "t")
+    create_strong(cluster)
+    expected = []
+    for node in cluster:
+        with node.client() as client:
+            for i in range(8):  # several partitions, and shards
+                key = f"{prefix}{node}-{i}"
+                with client.pipeline(transaction=True) as transaction:
+                    transaction.execute_command("EVEN.EMIT", "t", key, key)
+                    transaction.execute_command("EVEN.EMIT", "t", key, f"{key}+")
+                    assert transaction.execute() == ["OK", "OK"]
+                expected += [key, f"{key}+"]
+            # What is watched leads as well, whatever the event's own key.
+            with client.pipeline(transaction=True) as transaction:
+                transaction.watch(f"{prefix}{node}")
+                transaction.multi()
+                transaction.execute_command("EVEN.EMIT", "t", "", f"watched by {node}")
+                assert transaction.execute() == ["OK"]
+            expected.append(f"watched by {node}")
+    until("the events", lambda: sorted(value for _, value in consume(cluster, "t")) == sorted(expected))
+    # Events of several groups are no transaction.
+    with cluster["n1"].client() as client, pytest.raises(redis.ResponseError, match="CROSSGROUP"):
+        with client.pipeline(transaction=True) as transaction:
+            transaction.execute_command("EVEN.EMIT", "t", "o:1", "a")
+            transaction.execute_command("EVEN.EMIT", "t", "e:1", "b")
+            transaction.execute()
+
+
 def test_events_wait_while_their_topic_has_no_leader_and_survive_a_flush(cluster):
     create(cluster, "t")
     with cluster["n1"].client() as client:

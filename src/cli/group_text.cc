@@ -43,6 +43,7 @@ std::string proposal_text(std::string_view bytes) {
   if (!proposal) return "damaged: " + proposal.error().message;
   const std::string instant = instant_text(proposal->instant_ms);
   if (proposal->kind == GroupProposal::Kind::kPurge) return "removes what has expired " + instant;
+  if (proposal->kind == GroupProposal::Kind::kNewLife) return "begins a new life " + instant;
   if (proposal->kind == GroupProposal::Kind::kBatch) {
     return fmt::format("{} a batch of records, {} bytes", instant, proposal->batch.size());
   }

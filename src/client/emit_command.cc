@@ -44,14 +44,18 @@ std::optional<std::string_view> key_of(const OwnedRequest& part, bool last) {
   return found;
 }
 
-std::string_view anchor_of(const std::vector<OwnedRequest>& parts, std::size_t event) {
+std::string_view anchor_of(const OwnedRequest& exec, std::size_t event) {
+  const std::vector<OwnedRequest>& parts = exec.parts;
   for (std::size_t i = event; i-- > 0;) {
     if (const auto key = key_of(parts[i], true)) return *key;
   }
   for (std::size_t i = event + 1; i < parts.size(); ++i) {
     if (const auto key = key_of(parts[i], false)) return *key;
   }
-  // Nothing is changed.
+  // Nothing is changed: what it depends on may have a partition.
+  for (const OwnedRequest& watch : exec.watched) {
+    if (const auto key = key_of(watch, false)) return *key;
+  }
   const auto alone = topic::Event::decode(parts[event].args[2]);
   return alone ? alone->key : std::string_view();
 }
@@ -94,11 +98,12 @@ void place_events(ShardThread& thread, OwnedRequest& exec) {
   for (std::size_t i = 0; i < exec.parts.size(); ++i) {
     OwnedRequest& part = exec.parts[i];
     if (!is_outbox_command(*part.command)) continue;
-    const std::string_view anchor = anchor_of(exec.parts, i);
+    const std::string_view anchor = anchor_of(exec, i);
     const PartitionId partition =
         thread.keyspaces().partition_of(anchor, node.placement.partitions());
     const bool strong = partition >= node.placement.partitions();
     part.command = strong ? &kStrongOutboxCommand : &kOutboxCommand;
+    if (strong) part.group = partition;
     part.args[1] = strong ? kOutboxKey : node.outbox_keys.of(partition);
   }
 }

@@ -13,7 +13,7 @@ class ShardThread;
 Result<OwnedRequest> queued_event(ShardThread& thread, Args args, bool resp3,
                                   const ClientLabel& client);
 // Of what EXEC executes: each event goes with the key that the last command before it names, or
-// else the first one behind it.
+// else the first one behind it, or else one that is watched, or else its own.
 void place_events(ShardThread& thread, OwnedRequest& exec);
 
 }  // namespace even

@@ -8,6 +8,7 @@
 #include "base/mutant.h"
 #include "cluster/cluster_map.h"
 #include "engine/text.h"
+#include "lattice/reserved.h"
 
 namespace even {
 namespace {
@@ -127,6 +128,9 @@ std::string why_not(const cluster::Keyspace& keyspace, const MetaState& state) {
                        keyspace.name, keyspace.name);
   }
   if (keyspace.prefix.empty()) return "ERR the empty prefix is that of the keyspace 'default'";
+  if (meets_reserved(keyspace.prefix)) {
+    return "ERR the prefix is one of keys that are not for clients, or of these as well";
+  }
   const auto same = std::ranges::find(state.keyspaces, keyspace.prefix, &cluster::Keyspace::prefix);
   if (same == state.keyspaces.end()) return {};
   return fmt::format("ERR the prefix '{}' is that of the keyspace '{}' already",

@@ -67,6 +67,10 @@ TEST_F(MetaCommands, WhatCannotBeCreatedIsRefusedAndChangesNothing) {
   EXPECT_THAT(create(strong("orders", "p:")), HasSubstr("there is a keyspace 'orders' already"));
   EXPECT_THAT(create(strong("others", "o:")), HasSubstr("is that of the keyspace 'orders'"));
   EXPECT_THAT(create(strong("others", "")), HasSubstr("the empty prefix"));
+  using namespace std::string_literals;
+  for (const std::string& prefix : {"\0"s, "\0e"s, "\0even:"s, "\0even:outbox"s, "\0once:x"s}) {
+    EXPECT_THAT(create(strong("others", prefix)), HasSubstr("not for clients"));
+  }
   EXPECT_THAT(create(strong("default", "p:")), HasSubstr("cannot be called 'default'"));
   EXPECT_THAT(create(strong("a b", "p:")), HasSubstr("cannot be called 'a b'"));
   EXPECT_THAT(create(strong("others", "p:", 16385)), HasSubstr("malformed"));

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -50,6 +51,9 @@ struct OwnedRequest {
   ClientLabel client;
   // Of scope kAll: the partitions that it is about, ascending; empty for all.
   std::vector<PartitionId> within;
+  // Of a part whose words do not say it: the partition of a strong keyspace that it is about, as if
+  // it named a key of that.
+  std::optional<PartitionId> group;
   // Of EXEC: what is executed as one, and the WATCHes that came before, with their replies: if one
   // replies something else by now, nothing is executed.
   std::vector<OwnedRequest> parts;

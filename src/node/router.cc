@@ -59,8 +59,8 @@ class GroupOfKeys {
   GroupOfKeys(const cluster::KeyspaceTable& keyspaces, PartitionId default_partitions)
       : keyspaces_(keyspaces), default_partitions_(default_partitions) {}
 
-  void add(std::string_view key) {
-    const PartitionId partition = keyspaces_.partition_of(key, default_partitions_);
+  void add(std::string_view key) { add(keyspaces_.partition_of(key, default_partitions_)); }
+  void add(PartitionId partition) {
     if (partition < default_partitions_) {
       eventual_ = true;
     } else if (!group_) {
@@ -210,6 +210,7 @@ std::optional<Route> Router::route_to_group(const OwnedRequest& request) const {
   GroupOfKeys group(thread_.keyspaces(), thread_.node().placement.partitions());
   request.for_each_part([&group](const OwnedRequest& part) {
     if (part.command->scope == Scope::kAll) group.add_all();
+    if (part.group) group.add(*part.group);
     for_each_key(*part.command, part.args, [&group](std::string_view key) { group.add(key); });
   });
   return group.found();

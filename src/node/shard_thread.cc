@@ -443,7 +443,9 @@ LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::s
   for (const OwnedRequest& part : request.parts) {
     if (!is_outbox_command(*part.command)) continue;
     std::string room;
-    shard_->execute(kOutboxRoomCommand, part.args, part.resp3, room, others);
+    const bool strong = part.command == &kStrongOutboxCommand;
+    shard_->execute(strong ? *part.command : kOutboxRoomCommand, part.args, part.resp3, room,
+                    others);
     if (!room.starts_with('-')) continue;
     reply += room;
     return shard_->barrier();

@@ -10,6 +10,7 @@
 #include "base/mutant.h"
 #include "engine/cmd_meta.h"
 #include "engine/outbox.h"
+#include "lattice/reserved.h"
 #include "replica/topic_producers.h"
 #include "script/host.h"
 #include "topic/record_batch.h"
@@ -34,8 +35,8 @@ constexpr Index kFirstIndex = 1;
 constexpr std::size_t kPurgedKeys = 1'000;
 // Times beyond it are not believed: the vector counts up to less than 2^63.
 constexpr std::uint64_t kMostTime = std::uint64_t{1} << 62;
-// Before the names of keys that only groups use.
-constexpr std::string_view kOncePrefix{"\0once:", 6};
+// So many times in a millisecond, at most, a group writes in its lives.
+constexpr std::uint64_t kDotsOfMillisecond = 1 << 20;
 
 // What the commands of an entry, or of a read, see: the group's partition, which they reach by any
 // key.
@@ -68,6 +69,25 @@ bool appends(const StrongRequest& request) {
 }
 
 bool emits(Args words) { return find_outbox_command(words) == &kStrongOutboxCommand; }
+
+// Replied to a batch of events some of which the topic has already: that stays so, and needs no
+// entry. None: an entry has to decide.
+std::optional<std::string> known_events(const Partition& partition, const GroupProposal& proposal,
+                                        std::int64_t now_ms) {
+  const auto head = topic::read_head(proposal.batch);
+  if (!head) return std::nullopt;
+  GroupKeyspace keyspace(partition, now_ms);
+  Random random(0);
+  std::string unused;
+  Reply no_reply(unused, false);
+  Context context(keyspace, no_reply, random, now_ms);
+  try {
+    auto refusal = refuse_batch(context, *head, proposal.events, 0);
+    return refusal && refusal->starts_with('+') ? std::move(refusal) : std::nullopt;
+  } catch (const Unreadable&) {
+    return std::nullopt;
+  }
+}
 
 bool writes(const StrongRequest& request) {
   if (!request.watched.empty() || !request.once.empty() || !request.batch.empty()) return true;
@@ -163,7 +183,7 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
   consensus::insert(configuration_.voters, self_);
   const Index last = entries.empty() ? base.index : entries.back().index;
   if (base.topic) be_topic({configuration_, last});
-  hard_state_ = {.term = std::max(term, base.term), .commit = last};
+  hard_state_ = {.term = std::max(term, base.term), .commit = base.topic ? last : last + 1};
   begin(base.index, base.term);
   for (Entry entry : entries) {
     if (entry.kind != EntryKind::kNormal) entry = {entry.term, entry.index, EntryKind::kEmpty, {}};
@@ -171,6 +191,13 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
     core_.log.append(entry.bytes(),
                      [&](std::string& out) { encode_group_entry(id(), entry, out); });
   }
+  if (base.topic) return {};
+  GroupProposal life;
+  life.kind = GroupProposal::Kind::kNewLife;
+  life.instant_ms = now_ms();
+  const Entry entry{hard_state_.term, last + 1, EntryKind::kNormal, {encode_proposal(life)}};
+  if (const auto restored = restore(entry); !restored) return restored;
+  core_.log.append(entry.bytes(), [&](std::string& out) { encode_group_entry(id(), entry, out); });
   return {};
 }
 
@@ -306,6 +333,11 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     if (request.batch.empty()) proposal.events = request.commands[0][2];
     proposal.kind =
         proposal.events.empty() ? GroupProposal::Kind::kBatch : GroupProposal::Kind::kEvents;
+    if (!proposal.events.empty()) {
+      if (auto known = known_events(partition_, proposal, clock_ms())) {
+        return done({StrongOutcome::Kind::kReply, std::move(*known), 0, applied()});
+      }
+    }
   }
   ++core_.stats.proposals;
   const auto proposed = propose(std::move(proposal));
@@ -649,6 +681,10 @@ std::string Group::apply(const GroupProposal& proposal, bool resp3) {
     purge(now_ms);
     return "+OK\r\n";
   }
+  if (proposal.kind == GroupProposal::Kind::kNewLife) {
+    begin_life(now_ms);
+    return "+OK\r\n";
+  }
   for (const GroupProposal::Watched& watched : proposal.watched) {
     std::string seen;
     Reply reply(seen, false);
@@ -764,7 +800,8 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
 // Everything that is read for it is read before anything changes.
 void Group::commit(Context& context, std::string_view command) {
   PartitionState& state = partition_.state;
-  const bool tells = !command.empty() && core_.wants_key_events();
+  // Nothing in a topic's partition is a client's key.
+  const bool tells = !command.empty() && !topic_ && core_.wants_key_events();
   for (auto& write : context.writes()) state.prepare(write.record.delta, write.record.context);
   for (auto& write : context.writes()) {
     std::optional<KeyEvents> events;
@@ -802,6 +839,15 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
   return reply;
 }
 
+// What the former life wrote behind what was restored of it is out: events with their ids. So this
+// one counts from where none before can have come to, as far as clocks go forwards.
+void Group::begin_life(std::int64_t now_ms) {
+  const auto instant = static_cast<std::uint64_t>(std::max<std::int64_t>(now_ms, 0));
+  const std::uint64_t first =
+      std::min(instant, kMostTime / kDotsOfMillisecond) * kDotsOfMillisecond;
+  if (first > 0) partition_.state.cover(Dot{kGroupOrigin, first});
+}
+
 void Group::purge(std::int64_t now_ms) {
   PartitionState& state = partition_.state;
   state.lapse(now_ms);
@@ -817,7 +863,7 @@ void Group::purge(std::int64_t now_ms) {
   if (names.empty()) return;
   state.prepare(record.delta, record.context);
   std::optional<KeyEvents> events;
-  if (core_.wants_key_events()) events.emplace(state, record, now_ms);
+  if (!topic_ && core_.wants_key_events()) events.emplace(state, record, now_ms);
   state.join_part(record.delta, record.context);
   state.cover(record.dot());
   if (events) {

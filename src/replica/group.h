@@ -167,6 +167,7 @@ class Group {
   void run(Args words, Reply& reply, std::int64_t now_ms, Random& random);
   std::string run_once(const GroupProposal& proposal, std::span<const Args> commands,
                        Random& random);
+  void begin_life(std::int64_t now_ms);
   void purge(std::int64_t now_ms);
   // `command`: its name, for keyspace events; none: it is not a client's.
   void commit(Context& context, std::string_view command);

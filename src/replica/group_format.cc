@@ -335,7 +335,8 @@ Result<> get_once(ByteReader& in, GroupProposal& proposal) {
 }
 
 Result<> check_commands(const GroupProposal& proposal) {
-  if (proposal.kind == GroupProposal::Kind::kPurge) {
+  if (proposal.kind == GroupProposal::Kind::kPurge ||
+      proposal.kind == GroupProposal::Kind::kNewLife) {
     const bool anything = proposal.transaction || !proposal.commands.empty() ||
                           !proposal.watched.empty() || !proposal.once.empty();
     if (anything) return fail("malformed proposal: commands where there are none");
@@ -476,7 +477,7 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   ByteReader in(bytes);
   GroupProposal proposal;
   const auto kind = in.get<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kEvents)) {
+  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kNewLife)) {
     return fail("malformed proposal: an unknown kind");
   }
   proposal.kind = static_cast<GroupProposal::Kind>(kind);

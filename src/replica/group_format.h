@@ -81,6 +81,7 @@ struct GroupProposal {
     kPurge,     // moves the group's clock on and removes what has expired by it
     kBatch,     // a batch of records, of a topic
     kEvents,    // the same, of events of a keyspace's partition: docs/emit.md
+    kNewLife,   // the group has been founded anew
   };
   using Words = std::vector<std::string_view>;
   // A command that was executed before, and what it replied then.

@@ -334,6 +334,19 @@ TEST(GroupFormat, AProposalOfABatchIsTheBatch) {
   EXPECT_FALSE(decode_proposal(with_parts));
 }
 
+TEST(GroupFormat, AProposalOfANewLifeHasNoCommands) {
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kNewLife;
+  proposal.instant_ms = 7;
+  const std::string bytes = encode_proposal(proposal);
+  const auto read = decode_proposal(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, GroupProposal::Kind::kNewLife);
+  EXPECT_EQ(read->instant_ms, 7);
+  proposal.commands.push_back({"GET", "k"});
+  EXPECT_FALSE(decode_proposal(encode_proposal(proposal)));
+}
+
 TEST(GroupFormat, AProposalOfEventsHasTheirIdsBeforeTheBatch) {
   GroupProposal proposal;
   proposal.kind = GroupProposal::Kind::kEvents;
@@ -594,7 +607,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 4))), HasSubstr("unknown kind"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 5))), HasSubstr("unknown kind"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "replica/group.h"
 #include "replica/test_groups.h"
 
 namespace even {
@@ -102,6 +103,34 @@ TEST_F(Refounded, ARestoredClusterHasTheLatestStateOfEachGroup) {
   const GroupNode* leader = cluster->leader(kGroup);
   cluster->at(leader->number).crash();
   EXPECT_EQ(get(), "$1\r\n3\r\n");
+}
+
+// Ids of events are made of them, and what the topic knows may be later than what was restored.
+TEST_F(Refounded, ANewLifeWritesUnderDotsThatNoFormerOneHad) {
+  set_up(3);
+  set("1");
+  const Rows backup = back_up(2);
+  for (int life = 0; life < 3; ++life) {
+    for (int i = 0; i < 10; ++i) set("lost");
+    const std::uint64_t former =
+        cluster->leader(kGroup)->shard->state(kGroup)->vector()[kGroupOrigin];
+    restore_only(2, backup);
+    set("2");
+    cluster->run(500);
+    for (auto& node : cluster->nodes) {
+      const VersionVector& now = node->shard->state(kGroup)->vector();
+      EXPECT_GT(now[kGroupOrigin], former);
+      EXPECT_EQ(now, cluster->at(1).shard->state(kGroup)->vector());
+    }
+  }
+  // So it is after a restart.
+  const VersionVector before = cluster->at(2).shard->state(kGroup)->vector();
+  for (auto& node : cluster->nodes) node->crash();
+  for (auto& node : cluster->nodes) node->start();
+  ASSERT_TRUE(await_members(3));
+  EXPECT_EQ(get(), "$1\r\n2\r\n");
+  EXPECT_EQ(cluster->leader(kGroup)->shard->state(kGroup)->vector()[kGroupOrigin],
+            before[kGroupOrigin]);
 }
 
 TEST_F(Refounded, OneBackupWillDo) {

@@ -8,8 +8,11 @@
 #include <absl/container/btree_map.h>
 #include <absl/container/btree_set.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,7 +32,8 @@ class Relay {
   void on_relay(Shard::RelayTo relay_to) { relay_to_ = std::move(relay_to); }
   void link_up(NodeNumber node) { linked_.insert(node); }
   void link_down(NodeNumber node) { linked_.erase(node); }
-  // All records are closed. May throw Unreadable.
+  // All records are closed. Throws Unreadable in the end, if there was any: what has something that
+  // cannot be read is tried again later, and nothing else waits for it.
   void tick();
   // Whether the log is to be synced, for events that wait for that.
   bool sync_wanted() const { return syncing_; }
@@ -44,17 +48,47 @@ class Relay {
     std::vector<std::string> words;
     LogPosition after = 0;
     bool removing = false;           // in a strong partition, by an entry under way
+    std::uint32_t failures = 0;      // in a row
     std::int64_t not_before_us = 0;  // after a failure
     bool under_way() const { return !ids.empty(); }
   };
+  // Of an eventual partition that another replica is to relay: the first event for a topic's
+  // partition. Once it has waited for too long this node has taken over, and lets others wait for a
+  // short while only, until it sees that another one relays again.
+  struct First {
+    topic::EventId id;
+    std::int64_t since_us = 0;  // that it has been the first
+    bool removed_here = false;
+    bool taken_over = false;
+    bool is_ours = false;  // to be relayed here, as of the last reading
+  };
   // A partition with an outbox.
   struct Source {
-    absl::btree_map<PartitionId, Flow> flows;  // by the topic's partition
-    std::size_t waiting = 0;                   // when it was last looked at
-    std::int64_t oldest_ms = 0;                // of these
-    topic::EventId first;                      // of these
-    std::int64_t first_since_us = 0;           // that this one has been the first
+    absl::btree_map<PartitionId, Flow> flows;    // by the topic's partition
+    absl::btree_map<PartitionId, First> firsts;  // the same
+    std::size_t waiting = 0;                     // that this node is to relay
+    std::int64_t oldest_ms = 0;                  // of these
+    // When it was last read: how many there were, and the version of the table of topics.
+    std::size_t live = 0;
+    std::uint64_t topics = 0;
+    // It is read again then; or earlier when it has changed, but not before `rest_until_us`, so
+    // that a long one does not take all of the shard's time; or when something has become of a
+    // flow.
     std::int64_t look_again_us = 0;
+    std::int64_t pause_us = 0;
+    std::int64_t rest_until_us = 0;
+    bool woken = false;
+    std::int64_t damaged_until_us = 0;  // something of it could not be read
+    bool stands_in() const {
+      return std::ranges::any_of(firsts, [](const auto& each) { return each.second.taken_over; });
+    }
+  };
+  // An event in an outbox, without its content.
+  struct Waiting {
+    topic::EventId id;
+    Hlc time;
+    std::size_t bytes = 0;
+    std::optional<PartitionId> target;  // none: the topic is not here yet, or gone
   };
   struct Outcome {
     PartitionId source = 0;
@@ -65,17 +99,26 @@ class Relay {
   };
 
   void take_outcomes();
-  void take(const Outcome& outcome);
+  void take(const Outcome& outcome, Source& source, Flow& flow);
   void look(Partition& partition);
-  // None: another one relays this partition.
-  bool is_relay(const Partition& partition, const Source& source, std::int64_t now_us) const;
+  // Of the replicas in reach, the first.
+  bool is_preferred(const Partition& partition) const;
+  // Whether the outbox is to be read now.
+  bool is_due(const Source& source, std::size_t live, bool relays, std::int64_t now_us) const;
+  // Notes how long the first event for each target has waited for another relay.
+  void note_firsts(Source& source, std::span<const Waiting> events, const Object& outbox,
+                   std::int64_t now_us) const;
   Group* leading_group(PartitionId partition) const;
   std::string_view outbox_of(const Partition& partition) const;
   const Object* find_outbox(const Partition& partition) const;
   // In an order that agrees with causality, and of one origin with that of their ids.
-  static std::vector<WaitingEvent> read(const Object& outbox, std::vector<std::string>& kept);
-  void send(const Partition& partition, Source& source, const Object& outbox, std::int64_t now_us);
-  void remove(Partition& partition, PartitionId target, Flow& flow,
+  std::vector<Waiting> read(PartitionId source, const Object& outbox) const;
+  // Sends what the flows have room for, a batch for each; false: there was none.
+  bool send(const Partition& partition, Source& source, const Object& outbox,
+            std::span<const Waiting> events, bool preferred, std::int64_t now_us);
+  // What is under way of the flow is given up, and tried again later.
+  void fail(Source& source, Flow& flow);
+  void remove(Partition& partition, PartitionId target, Source& source, Flow& flow,
               std::vector<topic::EventId> ids);
   Shard::RelayDone outcome_of(PartitionId source, PartitionId target, const Flow& flow);
   void release(PartitionId source, PartitionId target, Flow& flow);
@@ -91,6 +134,7 @@ class Relay {
   std::uint64_t flows_ = 0;  // so many there have been
   bool syncing_ = false;     // some are not durable yet
   std::vector<Outcome> outcomes_;
+  std::optional<Unreadable> unreadable_;  // of this tick
   // Whoever answers may do so when this is gone.
   const std::shared_ptr<Relay*> self_ = std::make_shared<Relay*>(this);
 };

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "replica/test_groups.h"
+#include "replica/topic_producers.h"
 #include "topic/event.h"
 #include "topic/record_batch.h"
 #include "topic/test_batch.h"
@@ -47,8 +48,8 @@ class RelayTest : public testing::Test {
         20'000));
   }
 
-  static std::string event_of(const std::string& value) {
-    return topic::Event{.topic = "t", .key = "k", .value = value, .headers = {}}.encode();
+  static std::string event_of(const std::string& value, std::string_view topic = "t") {
+    return topic::Event{.topic = topic, .key = "k", .value = value, .headers = {}}.encode();
   }
 
   // SET and an event, in one entry.
@@ -121,6 +122,11 @@ class RelayTest : public testing::Test {
     }
   }
 
+  std::uint64_t sum(std::uint64_t ShardStats::* count) const {
+    std::uint64_t all = 0;
+    for (const auto& node : cluster_.nodes) all += node->shard->stats().*count;
+    return all;
+  }
   std::size_t waiting(GroupNode& node) {
     if (!node.up()) return 0;
     const PartitionState& eventual = *node.shard->state(kEventualPartition);
@@ -271,6 +277,78 @@ TEST_F(RelayTest, AnEventIsNotSentBeforeTheLogHasItsChangeForGood) {
   EXPECT_EQ(records(cluster_.at(2)), numbers(0, 1));
 }
 
+TEST_F(RelayTest, WhatCannotBeSentIsReadRarely) {
+  const std::string event = event_of("v", "later");
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_EQ(
+        run(cluster_.at(2), kOutboxCommand, {"even.outbox", keys_.of(kEventualPartition), event}),
+        "+OK\r\n");
+    ASSERT_EQ(
+        cluster_.run_strong(kStrongPartition, {"even.outbox", std::string(kOutboxKey), event}),
+        "+OK\r\n");
+  }
+  cluster_.run(5'000);
+  const std::uint64_t before = sum(&ShardStats::events_read);
+  cluster_.run(10'000);
+  // 2,000 ticks.
+  EXPECT_LE(sum(&ShardStats::events_read), before + 3'000);
+  EXPECT_EQ(waiting(cluster_.at(1)), 200u);
+  create({.name = "later", .strong = true, .topic = true, .replicas = 3, .partitions = 1});
+  ASSERT_TRUE(cluster_.run_until([&] { return all_relayed(); }, 20'000));
+}
+
+TEST_F(RelayTest, AnEventWithoutATopicMakesNobodyRelayOtherEvents) {
+  ASSERT_EQ(run(cluster_.at(2), kOutboxCommand,
+                {"even.outbox", keys_.of(kEventualPartition), event_of("v", "gone")}),
+            "+OK\r\n");
+  cluster_.run(6'000);
+  for (int i = 0; i < 20; ++i) {
+    emit_eventual(cluster_.at(2), std::to_string(i));
+    cluster_.run(50);
+  }
+  ASSERT_TRUE(cluster_.run_until([&] {
+    return all_have(20) &&
+           std::ranges::all_of(cluster_.nodes, [&](auto& node) { return waiting(*node) == 1; });
+  }));
+  EXPECT_EQ(sum(&ShardStats::events_relayed), 20u);
+  EXPECT_EQ(sum(&ShardStats::events_repeated), 0u);
+  EXPECT_EQ(records(cluster_.at(1)), numbers(0, 20));
+}
+
+TEST_F(RelayTest, WhoStandsInGoesOnUntilTheOtherOneRelaysAgain) {
+  GroupNode& preferred = cluster_.at(1);
+  preferred.crash();
+  const auto led_by_another = [&] {
+    const GroupNode* leader = cluster_.leader(kEventTopic);
+    return leader != nullptr && leader->number != 1;
+  };
+  ASSERT_TRUE(cluster_.run_until(led_by_another));
+  preferred.start();
+  ASSERT_TRUE(cluster_.run_until([&] { return preferred.shard->topic(kEventTopic).has_value(); }));
+  cluster_.run(100);
+  preferred.disk.faults.failing_sync = 1;
+  emit_eventual(cluster_.at(2), "0");
+  const auto relayed = [&](int end) {
+    return cluster_.at(2).shard->topic(kEventTopic)->end == end && waiting(cluster_.at(2)) == 0;
+  };
+  ASSERT_TRUE(cluster_.run_until([&] { return relayed(1); }, 10'000));
+  // The following ones do not have to wait for so long.
+  for (int i = 1; i < 10; ++i) {
+    emit_eventual(cluster_.at(2), std::to_string(i));
+    ASSERT_TRUE(cluster_.run_until([&] { return relayed(i + 1); }, 1'500)) << i;
+  }
+  preferred.disk.faults.failing_sync = 0;
+  cluster_.run(10'000);
+  const std::uint64_t repeated = sum(&ShardStats::events_repeated);
+  for (int i = 10; i < 30; ++i) {
+    emit_eventual(cluster_.at(2), std::to_string(i));
+    cluster_.run(500);
+  }
+  ASSERT_TRUE(cluster_.run_until([&] { return all_relayed() && all_have(30); }, 30'000));
+  EXPECT_EQ(records(cluster_.at(2)), numbers(0, 30));
+  EXPECT_LE(sum(&ShardStats::events_repeated), repeated + 4);
+}
+
 TEST_F(RelayTest, WhatTheTopicHasAlreadyIsTakenOutOfABatch) {
   const auto append = [&](const std::vector<std::string>& values,
                           const std::vector<topic::EventId>& ids) {
@@ -279,7 +357,10 @@ TEST_F(RelayTest, WhatTheTopicHasAlreadyIsTakenOutOfABatch) {
                                 ids.empty() ? std::string() : topic::EventIds{9, ids}.encode()});
   };
   EXPECT_EQ(append({"a", "b"}, {{1, 1, 0}, {1, 1, 1}}), ":0\r\n");
+  // For that no entry is needed.
+  const std::uint64_t proposals = sum(&ShardStats::proposals);
   EXPECT_EQ(append({"a", "b"}, {{1, 1, 0}, {1, 1, 1}}), "+11\r\n");
+  EXPECT_EQ(sum(&ShardStats::proposals), proposals);
   EXPECT_EQ(append({"b", "x", "c"}, {{1, 1, 1}, {2, 1, 0}, {1, 2, 0}}), "+100\r\n");
   EXPECT_EQ(append({"x", "c"}, {{2, 1, 0}, {1, 2, 0}}), ":2\r\n");
   EXPECT_EQ(append({"d"}, {{1, 1, 7}}), "+1\r\n");
@@ -297,6 +378,35 @@ TEST_F(RelayTest, WhatTheTopicHasAlreadyIsTakenOutOfABatch) {
   EXPECT_EQ(append({"e"}, {{1, 5, 0}}), "+1\r\n");
   EXPECT_EQ(append({"f"}, {{1, 6, 0}}), ":6\r\n");
   ASSERT_TRUE(cluster_.run_until([&] { return all_have(7); }));
+}
+
+TEST_F(RelayTest, AnEventOfAStrongPartitionIsRefusedOutsideOfItsGroup) {
+  for (auto& node : cluster_.nodes) {
+    EXPECT_THAT(run(*node, kStrongOutboxCommand, {"even.outbox", kOutboxKey, event_of("v")}),
+                testing::StartsWith("-TRYAGAIN "));
+    EXPECT_EQ(waiting(*node), 0u);
+  }
+}
+
+TEST_F(RelayTest, WhatATopicRemembersOfProducersIsNoClientsKey) {
+  for (auto& node : cluster_.nodes) node->wanted_key_events = parse_key_events("KEA").value();
+  EXPECT_EQ(
+      cluster_.run_strong(kEventTopic,
+                          {std::string(kAppendCommand),
+                           topic::test::make_batch(
+                               {"a"}, {.producer_id = 5, .producer_epoch = 0, .base_sequence = 0}),
+                           ""}),
+      ":0\r\n");
+  EXPECT_EQ(cluster_.run_strong(kStrongPartition, {"set", "o:1", "v", "px", "100"}), "+OK\r\n");
+  // Both expire.
+  cluster_.world.run_for((kProducerExpiryMs + 1'000) * 1'000);
+  settle();
+  cluster_.run(2'000);
+  for (auto& node : cluster_.nodes) {
+    EXPECT_THAT(node->key_events, testing::Contains("o:1"));
+    EXPECT_THAT(node->key_events, testing::Each("o:1"));
+    EXPECT_EQ(node->shard->state(kEventTopic)->keys_with_expiry(), 0u);
+  }
 }
 
 TEST_F(RelayTest, AFullOutboxTakesNoMoreTransactions) {

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mutant.h"
+#include "engine/outbox.h"
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
 #include "replica/groups.h"
@@ -348,7 +349,8 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
       return released();
     }
   }
-  if (impl_->any_strong(command, args)) {
+  // Its key leads to no partition of this shard.
+  if (&command == &kStrongOutboxCommand || impl_->any_strong(command, args)) {
     reply.error(
         "TRYAGAIN a keyspace of a key of this command has just been created: nothing was done");
     return released();

@@ -129,7 +129,8 @@ struct ShardOptions {
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
   // For the metadata group if it has none: what session tokens are sealed with. Empty: none.
   std::string session_key;
-  // The scripts that the node knows, and what they publish and log. No cache: the shard has its own.
+  // The scripts that the node knows, and what they publish and log. No cache: the shard has its
+  // own.
   ScriptCache* scripts = nullptr;
   std::function<std::int64_t(std::string_view channel, std::string_view message, bool sharded)>
       publish;
@@ -181,6 +182,7 @@ struct ShardStats {
   std::uint64_t group_snapshots_sent = 0;
   // Of events (docs/emit.md), in partitions whose relay this shard is.
   std::uint64_t events_waiting = 0;
+  std::uint64_t events_read = 0;  // in outboxes, to be sent or not; each time
   std::uint64_t events_relayed = 0;
   std::uint64_t events_repeated = 0;  // that were sent, and were there already
   double event_lag_seconds = 0;       // the age of the oldest that waits

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -46,6 +47,8 @@ struct GroupNode final : Transport {
     options.log.fsync = fsync;
     options.pass_bytes = pass_bytes;
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
+    options.wanted_key_events = &wanted_key_events;
+    options.key_event = [this](const KeyEvent& event) { key_events.emplace_back(event.key); };
     store = rows.shard_store();
     shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, *this);
     const auto recovered = shard->recover();
@@ -91,6 +94,8 @@ struct GroupNode final : Transport {
   std::shared_ptr<const cluster::KeyspaceTable> pending_table;
   std::deque<std::pair<NodeNumber, std::string>> sent;
   std::vector<std::string> warnings;
+  std::atomic<std::uint32_t> wanted_key_events = 0;
+  std::vector<std::string> key_events;  // the keys of those that there were
   // Batches of events that are to be led to a group.
   struct Relaying {
     PartitionId group = 0;
