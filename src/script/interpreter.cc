@@ -47,8 +47,10 @@ bool read_call(Args args, Reply& reply, ScriptCall& out) {
   return true;
 }
 
+// Without metamethods: the script is over, and nothing would catch what they raise, or end them.
 std::string field_of_error(lua_State* lua, const char* name) {
-  lua_getfield(lua, -1, name);
+  lua_pushstring(lua, name);
+  lua_rawget(lua, -2);
   std::size_t size = 0;
   const char* text = lua_tolstring(lua, -1, &size);
   std::string out = text == nullptr ? std::string() : std::string(text, size);

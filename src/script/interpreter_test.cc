@@ -9,6 +9,7 @@
 
 #include "engine/test_keyspace.h"
 #include "script/host.h"
+#include "script/lua_state.h"
 
 namespace even {
 namespace {
@@ -123,6 +124,46 @@ TEST_F(InterpreterTest, TellsWhereAnErrorWasRaised) {
             "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n");
   EXPECT_EQ(eval("return {pcall(redis.call, 'GET')}"),
             "*2\r\n$-1\r\n$58\r\nERR Wrong number of args calling Redis command from script\r\n");
+}
+
+// What is done with an error once the script is over must not run any code of the script.
+TEST_F(InterpreterTest, LooksAtErrorsWithoutTheirMetamethods) {
+  for (const char* metamethod :
+       {"__index = function() error('x') end", "__newindex = function() error('x') end",
+        "__index = function() redis.call('PING') end", "__index = function() while true do end end",
+        "__newindex = function() while true do end end"}) {
+    EXPECT_THAT(eval("error(setmetatable({}, {" + std::string(metamethod) + "}))"),
+                StartsWith("-ERR unknown error script: "))
+        << metamethod;
+  }
+  EXPECT_THAT(eval("error({err = 'MY error'})"), StartsWith("-MY error script: "));
+  EXPECT_THAT(eval("error(redis)"), HasSubstr("on @user_script:1."));
+  EXPECT_EQ(eval("return tostring(rawget(redis, 'line'))"), "$3\r\nnil\r\n");
+}
+
+TEST(LuaState, RefusesCallsOutsideOfAnExecution) {
+  for (const char* call :
+       {"redis.call('PING')", "redis.log(redis.LOG_WARNING, 'a')", "redis.setresp(3)"}) {
+    LuaState state(64u << 20);
+    ASSERT_TRUE(state.compile(call, "@call"));
+    ASSERT_EQ(lua_pcall(state.lua(), 0, 0, 0), LUA_ERRRUN);
+    EXPECT_THAT(lua_tostring(state.lua(), -1), HasSubstr("no script is being executed")) << call;
+  }
+}
+
+TEST_F(InterpreterTest, BoundsPatterns) {
+  for (const char* name : {"find", "match", "gmatch", "gfind", "gsub"}) {
+    for (const char* item : {".?", "a*", "a-", "(a)"}) {
+      const std::string call = std::string("return tostring(string.") + name +
+                               "(string.rep('a', 2^18), string.rep('" + item + "', 2^18), ''))";
+      EXPECT_THAT(eval(call), HasSubstr("pattern too complex")) << call;
+    }
+  }
+  EXPECT_EQ(eval("return string.find('a' .. string.rep('-', 300), string.rep('-', 300), 1, true)"),
+            ":2\r\n");
+  EXPECT_EQ(eval("local n = 0 for k, v in string.gmatch('a=1, b=2', '(%w+)=(%w+)') do "
+                 "n = n + tonumber(v) end return n"),
+            ":3\r\n");
 }
 
 TEST_F(InterpreterTest, FindsScriptsBySha1UntilTheyAreFlushed) {
@@ -285,6 +326,22 @@ TEST_F(InterpreterTest, EndsAScriptThatIsKilledWhateverItCatches) {
                    "while true do pcall(f) end"),
               StartsWith("-ERR Script killed by user"));
   EXPECT_EQ(cache.kill(), "NOTBUSY No scripts in execution right now.");
+}
+
+// It is called within the hook that ends the script, where no other hook would end it.
+TEST_F(InterpreterTest, CallsNoHandlerOfAScriptThatIsEnded) {
+  EXPECT_EQ(eval("return {xpcall(function() error('x') end, function(e) return 'h:' .. e end)}"),
+            "*2\r\n$-1\r\n$18\r\nh:user_script:1: x\r\n");
+  EXPECT_EQ(eval("return {xpcall(function() return 1, 2 end, function() end)}"),
+            "*3\r\n:1\r\n:1\r\n:2\r\n");
+  EXPECT_THAT(eval("return {xpcall(function() error('x') end, 1)}"), StartsWith("*2\r\n$-1\r\n"));
+  constexpr std::string_view kForever =
+      "local function forever() while true do end end while true do xpcall(forever, forever) end";
+  host.strong = true;
+  EXPECT_THAT(eval(kForever), HasSubstr("more instructions"));
+  host.strong = false;
+  host.on_clock = [this] { cache.execution(0).kill_begun.store(1'000'000); };
+  EXPECT_THAT(eval(kForever), StartsWith("-ERR Script killed by user"));
 }
 
 TEST_F(InterpreterTest, LetsNoScriptBeKilledThatHasWritten) {

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "base/check.h"
+
 namespace even {
 namespace {
 
@@ -15,17 +17,20 @@ constexpr std::int64_t kServeIntervalUs = 10'000;
 // Memory of this size is counted as instructions, too.
 constexpr std::size_t kLargeBytes = 4096;
 
+void add_instructions(lua_State* lua, ScriptRun& run, std::uint64_t instructions) {
+  if (!run.end.empty()) end_execution(lua, run);
+  run.instructions += instructions;
+  if (run.budget == 0 || run.instructions <= run.budget) return;
+  run.end =
+      "ERR the script has been ended: it has executed more instructions than a script in a "
+      "strong keyspace may";
+  end_execution(lua, run);
+}
+
 void look(lua_State* lua, lua_Debug*) {
   ScriptRun* run = LuaState::of(lua).run;
   if (run == nullptr) return;
-  if (!run->end.empty()) end_execution(lua, *run);
-  run->instructions += kHookInterval;
-  if (run->budget != 0 && run->instructions > run->budget) {
-    run->end =
-        "ERR the script has been ended: it has executed more instructions than a script in a "
-        "strong keyspace may";
-    end_execution(lua, *run);
-  }
+  add_instructions(lua, *run, kHookInterval);
   if (run->execution == nullptr || run->instructions - run->looked_at < kClockInterval) return;
   run->looked_at = run->instructions;
   ScriptCache::Execution& seen = *run->execution;
@@ -49,7 +54,14 @@ void look(lua_State* lua, lua_Debug*) {
   }
 }
 
-// Gives an error the place where it was raised, as Redis tells it to clients.
+// Of an error that nothing catches: each call of Lua has to be protected.
+int end_unprotected(lua_State* lua) {
+  const char* text = lua_tostring(lua, -1);
+  check_failed(__FILE__, __LINE__, "lua_pcall", text == nullptr ? "an error of Lua" : text);
+}
+
+// Puts an error, with the place where it was raised, into a table of its own, as Redis tells it to
+// clients. What was raised may have any metamethods, or be a library, and is left as it is.
 int locate_error(lua_State* lua) {
   lua_Debug place;
   bool known = lua_getstack(lua, 1, &place) != 0 && lua_getinfo(lua, "nSl", &place) != 0;
@@ -59,8 +71,14 @@ int locate_error(lua_State* lua) {
   if (!lua_istable(lua, 1)) {
     const char* text = lua_tostring(lua, 1);
     push_error(lua, std::string("ERR ") + (text != nullptr ? text : luaL_typename(lua, 1)));
-    lua_replace(lua, 1);
+  } else {
+    lua_createtable(lua, 0, 3);
+    lua_pushliteral(lua, "err");
+    lua_pushvalue(lua, -1);
+    lua_rawget(lua, 1);
+    lua_rawset(lua, -3);
   }
+  lua_replace(lua, 1);
   lua_settop(lua, 1);
   if (known) {
     lua_pushstring(lua, place.source);
@@ -76,6 +94,7 @@ int locate_error(lua_State* lua) {
 LuaState::LuaState(std::size_t most_bytes)
     : most_bytes_(most_bytes), lua_(lua_newstate(allocate, this)) {
   if (lua_ == nullptr) throw std::bad_alloc();
+  lua_atpanic(lua_, end_unprotected);
   open_base_libraries(lua_);
   open_redis_library(lua_);
   open_bit_library(lua_);
@@ -197,7 +216,7 @@ std::uint32_t LuaState::random() {
 }
 
 void charge(lua_State* lua, std::uint64_t instructions) {
-  if (ScriptRun* run = LuaState::of(lua).run) run->instructions += instructions;
+  if (ScriptRun* run = LuaState::of(lua).run) add_instructions(lua, *run, instructions);
 }
 
 void push_error(lua_State* lua, std::string_view message) {

@@ -119,7 +119,8 @@ void open_json_library(lua_State* lua);
 void open_messagepack_library(lua_State* lua);
 void open_struct_library(lua_State* lua);
 
-// What a library does takes as long as so many instructions.
+// What a library does takes as long as so many instructions: to be called before it is done, since
+// it ends an execution that has no more of them.
 void charge(lua_State* lua, std::uint64_t instructions);
 // Leaves {err = ...} on the stack, of an error's text with its code.
 void push_error(lua_State* lua, std::string_view message);

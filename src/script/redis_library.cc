@@ -19,6 +19,13 @@ constexpr double kWhole = 1e17;           // whole numbers below it are written 
   std::abort();  // lua_error() does not return
 }
 
+// Error: there is none, as where what a script has left is looked at.
+ScriptRun& running(lua_State* lua) {
+  ScriptRun* run = LuaState::of(lua).run;
+  if (run == nullptr) luaL_error(lua, "no script is being executed");
+  return *run;
+}
+
 std::string_view text_of(lua_State* lua, int place) {
   std::size_t size = 0;
   const char* bytes = lua_tolstring(lua, place, &size);
@@ -92,9 +99,8 @@ bool execute_without_keys(const Command& command, Args words, ScriptRun& run, Re
 
 // Pushes the reply. Errors come back as text, unless the command has replied them.
 std::string_view execute(lua_State* lua, LuaState& state) {
-  ScriptRun& run = *state.run;
-  run.instructions += kCallCost;
-  if (!run.end.empty()) end_execution(lua, run);
+  ScriptRun& run = running(lua);
+  charge(lua, kCallCost);
   if (const std::string_view error = take_words(lua, state); !error.empty()) return error;
   const Args words = state.words;
   const Command* command = find_command(words);
@@ -204,7 +210,7 @@ int log(lua_State* lua) {
     if (i > 2) text += ' ';
     text.append(text_of(lua, i));
   }
-  LuaState::of(lua).run->host.log(static_cast<int>(level), text);
+  running(lua).host.log(static_cast<int>(level), text);
   return 0;
 }
 
@@ -212,7 +218,7 @@ int setresp(lua_State* lua) {
   if (lua_gettop(lua) != 1) raise(lua, "redis.setresp() requires one argument.");
   const lua_Number version = lua_tonumber(lua, 1);
   if (version != 2 && version != 3) raise(lua, "RESP version must be 2 or 3.");
-  LuaState::of(lua).run->resp3 = version == 3;
+  running(lua).resp3 = version == 3;
   return 0;
 }
 
