@@ -124,25 +124,25 @@ void* LuaState::allocate(void* self, void* block, std::size_t before, std::size_
   if (state.limited_ && size > before && state.bytes_ + (size - before) > state.most_bytes_) {
     return nullptr;
   }
-  if (size >= kLargeBytes && state.run != nullptr) state.run->instructions += size / 16;
+  if (size >= kLargeBytes && state.run != nullptr) state.run->instructions += cost_of_bytes(size);
   void* out = std::realloc(block, size);
   if (out != nullptr) state.bytes_ += size - before;
   return out;
 }
 
-bool LuaState::compile(std::string_view text, const char* name) {
+int LuaState::compile(std::string_view text, const char* name) {
   if (text.starts_with(LUA_SIGNATURE[0])) {
     lua_pushliteral(lua_, "binary chunks are refused");
-    return false;
+    return LUA_ERRSYNTAX;
   }
   // Lua 5.1's parser does not hold on to the name of the chunk while it may collect garbage
   // (CVE-2025-49844).
   lua_gc(lua_, LUA_GCSTOP, 0);
   const bool before = std::exchange(limited_, true);
-  const bool good = luaL_loadbuffer(lua_, text.data(), text.size(), name) == 0;
+  const int status = luaL_loadbuffer(lua_, text.data(), text.size(), name);
   limited_ = before;
   lua_gc(lua_, LUA_GCRESTART, 0);
-  return good;
+  return status;
 }
 
 namespace {
@@ -217,6 +217,20 @@ std::uint32_t LuaState::random() {
 
 void charge(lua_State* lua, std::uint64_t instructions) {
   if (ScriptRun* run = LuaState::of(lua).run) add_instructions(lua, *run, instructions);
+}
+
+void LibraryBuffer::make_room(std::size_t bytes) {
+  constexpr std::size_t kMostBytes = 128u << 20;
+  if (bytes > kMostBytes - bytes_.size()) luaL_error(lua_, "not enough memory");
+  charge(lua_, 1 + cost_of_bytes(bytes));
+}
+void LibraryBuffer::append(std::string_view bytes) {
+  make_room(bytes.size());
+  bytes_.append(bytes);
+}
+void LibraryBuffer::append(std::size_t count, char byte) {
+  make_room(count);
+  bytes_.append(count, byte);
 }
 
 void push_error(lua_State* lua, std::string_view message) {

@@ -5,6 +5,7 @@
 // refuses writes; what would go around a metatable (rawset, table.insert and others) looks whether
 // it is given such a table.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
 
@@ -53,6 +54,33 @@ int call_wrapped(lua_State* lua) {
 int change_table(lua_State* lua) {
   if (lua_istable(lua, 1) && push_real(lua, 1)) return refuse_write(lua);
   return call_wrapped(lua);
+}
+
+// Where Lua's function moves elements, each counts.
+int insert_item(lua_State* lua) {
+  if (lua_gettop(lua) == 3 && lua_istable(lua, 1)) {
+    const lua_Integer size = static_cast<lua_Integer>(lua_objlen(lua, 1));
+    const lua_Integer place = luaL_checkint(lua, 2);
+    // Lua would move what lies between it and the table's end, though there is nothing.
+    luaL_argcheck(lua, place >= 0, 2, "position out of bounds");
+    if (place <= size) charge(lua, static_cast<std::uint64_t>(size - place));
+  }
+  return change_table(lua);
+}
+int remove_item(lua_State* lua) {
+  if (lua_gettop(lua) >= 2 && lua_istable(lua, 1)) {
+    const lua_Integer size = static_cast<lua_Integer>(lua_objlen(lua, 1));
+    const lua_Integer place = luaL_checkint(lua, 2);
+    if (place >= 1 && place <= size) charge(lua, static_cast<std::uint64_t>(size - place));
+  }
+  return change_table(lua);
+}
+int sort_items(lua_State* lua) {
+  if (lua_istable(lua, 1)) {
+    const std::size_t size = lua_objlen(lua, 1);
+    charge(lua, size * static_cast<std::size_t>(std::bit_width(size)));
+  }
+  return change_table(lua);
 }
 
 int raw_get(lua_State* lua) {
@@ -134,7 +162,7 @@ int to_string(lua_State* lua) {
 }
 
 int load_chunk(lua_State* lua, std::string_view text, const char* name) {
-  if (LuaState::of(lua).compile(text, name)) return 1;
+  if (LuaState::of(lua).compile(text, name) == 0) return 1;
   lua_pushnil(lua);
   lua_insert(lua, -2);
   return 2;
@@ -196,6 +224,7 @@ int repeat(lua_State* lua) {
     return luaL_error(lua, "resulting string too large");
   }
   const auto times = static_cast<std::size_t>(count);
+  charge(lua, times + cost_of_bytes(size * times));
   std::string out;
   out.reserve(size * times);
   for (std::size_t i = 0; i < times; ++i) out.append(text, size);
@@ -273,7 +302,7 @@ int search_string(lua_State* lua) {
   std::size_t pattern_size = 0;
   const char* bytes = luaL_checklstring(lua, 2, &pattern_size);
   const std::string_view pattern(bytes, pattern_size);
-  charge(lua, 1 + (size + pattern_size) / 16);
+  charge(lua, 1 + cost_of_bytes(size + pattern_size));
   const auto nests = [](char c) { return std::string_view("*+-?()").contains(c); };
   if (std::ranges::count_if(pattern, nests) > kMostNested) {
     return luaL_error(lua, "pattern too complex");
@@ -284,7 +313,7 @@ int search_string(lua_State* lua) {
 int find_in_string(lua_State* lua) {
   // Then the pattern is none.
   if (lua_toboolean(lua, 4) == 0) return search_string(lua);
-  charge(lua, 1 + (lua_objlen(lua, 1) + lua_objlen(lua, 2)) / 16);
+  charge(lua, 1 + cost_of_bytes(lua_objlen(lua, 1) + lua_objlen(lua, 2)));
   return call_wrapped(lua);
 }
 
@@ -355,9 +384,10 @@ void open_base_libraries(lua_State* lua) {
   set(lua, "math", "randomseed", seed_random);
   wrap(lua, "_G", "rawset", change_table);
   wrap(lua, "_G", "setmetatable", change_table);
-  for (const char* name : {"insert", "remove", "sort", "setn"}) {
-    wrap(lua, "table", name, change_table);
-  }
+  wrap(lua, "table", "insert", insert_item);
+  wrap(lua, "table", "remove", remove_item);
+  wrap(lua, "table", "sort", sort_items);
+  wrap(lua, "table", "setn", change_table);
   for (const char* name : {"match", "gsub", "gmatch", "gfind"}) {
     wrap(lua, "string", name, search_string);
   }
