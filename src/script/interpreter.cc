@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kMostBytes = 256u << 20;  // of the memory of a Lua state
 constexpr std::size_t kMostCompiled = 2000;
+constexpr std::size_t kMostCompiledBytes = 64u << 20;  // of their text
 // Of a script in a strong keyspace: about a second.
 constexpr std::uint64_t kStrongBudget = 100'000'000;
 constexpr char kChunk[] = "@user_script";
@@ -47,8 +48,10 @@ bool read_call(Args args, Reply& reply, ScriptCall& out) {
   return true;
 }
 
+// Without metamethods: the script is over, and nothing would catch what they raise, or end them.
 std::string field_of_error(lua_State* lua, const char* name) {
-  lua_getfield(lua, -1, name);
+  lua_pushstring(lua, name);
+  lua_rawget(lua, -2);
   std::size_t size = 0;
   const char* text = lua_tolstring(lua, -1, &size);
   std::string out = text == nullptr ? std::string() : std::string(text, size);
@@ -72,13 +75,15 @@ std::string describe_error(lua_State* lua, std::string_view sha) {
   return message;
 }
 
-bool compile_body(LuaState& state, const Script& script, const Shebang& shebang,
-                  std::string& error) {
-  if (state.compile(std::string_view(script.text).substr(shebang.length), kChunk)) return true;
+// Returns Lua's status.
+int compile_body(LuaState& state, const Script& script, const Shebang& shebang,
+                 std::string& error) {
+  const int status = state.compile(std::string_view(script.text).substr(shebang.length), kChunk);
+  if (status == 0) return 0;
   const char* text = lua_tostring(state.lua(), -1);
   error = fmt::format("ERR Error compiling script (new function): {}", text == nullptr ? "" : text);
   lua_pop(state.lua(), 1);
-  return false;
+  return status;
 }
 
 }  // namespace
@@ -98,6 +103,9 @@ void Interpreter::forget_all() {
   }
   by_sha_.clear();
   by_text_.clear();
+  compiled_bytes_ = 0;
+  // Lua itself does not when it has reached its limit.
+  lua_gc(state_->lua(), LUA_GCCOLLECT, 0);
 }
 
 const Interpreter::Compiled* Interpreter::find(bool by_sha, std::string_view word) const {
@@ -116,10 +124,20 @@ Result<const Interpreter::Compiled*> Interpreter::compile(ScriptPointer script) 
   Result<Shebang> shebang = read_shebang(script->text);
   if (!shebang) return std::unexpected(shebang.error());
   if (!state_) state_ = std::make_unique<LuaState>(kMostBytes);
-  if (by_text_.size() >= kMostCompiled || generation_ != cache_.generation()) forget_all();
+  if (by_text_.size() >= kMostCompiled ||
+      compiled_bytes_ + script->text.size() > kMostCompiledBytes ||
+      generation_ != cache_.generation()) {
+    forget_all();
+  }
   generation_ = cache_.generation();
   std::string error;
-  if (!compile_body(*state_, *script, *shebang, error)) return fail(std::move(error));
+  int status = compile_body(*state_, *script, *shebang, error);
+  if (status == LUA_ERRMEM) {  // of which others may have taken most
+    forget_all();
+    status = compile_body(*state_, *script, *shebang, error);
+  }
+  if (status != 0) return fail(std::move(error));
+  compiled_bytes_ += script->text.size();
   auto compiled = std::make_unique<Compiled>(
       Compiled{std::move(script), *shebang, luaL_ref(state_->lua(), LUA_REGISTRYINDEX)});
   const Compiled* out = compiled.get();
@@ -128,12 +146,22 @@ Result<const Interpreter::Compiled*> Interpreter::compile(ScriptPointer script) 
   return out;
 }
 
+// The node's threads share what is known of a script.
+ScriptPointer Interpreter::known_script(std::string_view text) const {
+  auto script = std::make_shared<const Script>(std::string(text));
+  const ScriptPointer known = cache_.find(script->sha);
+  return known == nullptr ? script : known;
+}
+
 Result<std::string> Interpreter::load(std::string_view text) {
-  if (find(false, text) == nullptr) {
-    const auto compiled = compile(std::make_shared<const Script>(std::string(text)));
-    if (!compiled) return std::unexpected(compiled.error());
+  const Compiled* compiled = find(false, text);
+  if (compiled == nullptr) {
+    const auto made = compile(known_script(text));
+    if (!made) return std::unexpected(made.error());
+    compiled = *made;
   }
-  return cache_.add(text, true)->sha;
+  cache_.add(compiled->script, true);
+  return compiled->script->sha;
 }
 
 bool Interpreter::stays_within(const Command& command, Args args) const {
@@ -160,22 +188,16 @@ void Interpreter::run(const Command& command, Args args, Reply& reply, ScriptHos
     fresh.shebang = *shebang;
     fresh_state = std::make_unique<LuaState>(kMostBytes);
     std::string error;
-    if (!compile_body(*fresh_state, *fresh.script, fresh.shebang, error)) {
+    if (compile_body(*fresh_state, *fresh.script, fresh.shebang, error) != 0) {
       return reply.error(error);
     }
     compiled = &fresh;
   } else if (compiled == nullptr) {
-    ScriptPointer script = by_sha ? cache_.find(call.script) : nullptr;
-    if (by_sha && script == nullptr) return reply.error(kNoScriptError);
-    const bool is_new = script == nullptr;
-    if (is_new) script = std::make_shared<const Script>(std::string(call.script));
-    // The node's threads share what is known of it.
-    if (is_new) {
-      if (const ScriptPointer known = cache_.find(script->sha)) script = known;
-    }
+    const ScriptPointer script = by_sha ? cache_.find(call.script) : known_script(call.script);
+    if (script == nullptr) return reply.error(kNoScriptError);
     const auto found = compile(script);
     if (!found) return reply.error(found.error().message);
-    if (is_new) cache_.add(call.script, false);
+    if (!by_sha) cache_.add(script, false);
     compiled = *found;
   }
 

@@ -43,11 +43,13 @@ class Interpreter {
   // Error: the one to reply.
   Result<const Compiled*> compile(ScriptPointer script);
   void forget_all();
+  ScriptPointer known_script(std::string_view text) const;
 
   ScriptCache& cache_;
   const ShardId shard_;
   std::uint64_t generation_ = 0;  // of the cache, that by_text_ is of
   std::unique_ptr<LuaState> state_;
+  std::size_t compiled_bytes_ = 0;  // of the text of all in by_text_
   // By views into the scripts.
   absl::flat_hash_map<std::string_view, std::unique_ptr<Compiled>> by_text_;
   absl::flat_hash_map<std::string_view, const Compiled*> by_sha_;

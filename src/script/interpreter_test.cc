@@ -9,6 +9,7 @@
 
 #include "engine/test_keyspace.h"
 #include "script/host.h"
+#include "script/lua_state.h"
 
 namespace even {
 namespace {
@@ -125,6 +126,46 @@ TEST_F(InterpreterTest, TellsWhereAnErrorWasRaised) {
             "*2\r\n$-1\r\n$58\r\nERR Wrong number of args calling Redis command from script\r\n");
 }
 
+// What is done with an error once the script is over must not run any code of the script.
+TEST_F(InterpreterTest, LooksAtErrorsWithoutTheirMetamethods) {
+  for (const char* metamethod :
+       {"__index = function() error('x') end", "__newindex = function() error('x') end",
+        "__index = function() redis.call('PING') end", "__index = function() while true do end end",
+        "__newindex = function() while true do end end"}) {
+    EXPECT_THAT(eval("error(setmetatable({}, {" + std::string(metamethod) + "}))"),
+                StartsWith("-ERR unknown error script: "))
+        << metamethod;
+  }
+  EXPECT_THAT(eval("error({err = 'MY error'})"), StartsWith("-MY error script: "));
+  EXPECT_THAT(eval("error(redis)"), HasSubstr("on @user_script:1."));
+  EXPECT_EQ(eval("return tostring(rawget(redis, 'line'))"), "$3\r\nnil\r\n");
+}
+
+TEST(LuaState, RefusesCallsOutsideOfAnExecution) {
+  for (const char* call :
+       {"redis.call('PING')", "redis.log(redis.LOG_WARNING, 'a')", "redis.setresp(3)"}) {
+    LuaState state(64u << 20);
+    ASSERT_EQ(state.compile(call, "@call"), 0);
+    ASSERT_EQ(lua_pcall(state.lua(), 0, 0, 0), LUA_ERRRUN);
+    EXPECT_THAT(lua_tostring(state.lua(), -1), HasSubstr("no script is being executed")) << call;
+  }
+}
+
+TEST_F(InterpreterTest, BoundsPatterns) {
+  for (const char* name : {"find", "match", "gmatch", "gfind", "gsub"}) {
+    for (const char* item : {".?", "a*", "a-", "(a)"}) {
+      const std::string call = std::string("return tostring(string.") + name +
+                               "(string.rep('a', 2^18), string.rep('" + item + "', 2^18), ''))";
+      EXPECT_THAT(eval(call), HasSubstr("pattern too complex")) << call;
+    }
+  }
+  EXPECT_EQ(eval("return string.find('a' .. string.rep('-', 300), string.rep('-', 300), 1, true)"),
+            ":2\r\n");
+  EXPECT_EQ(eval("local n = 0 for k, v in string.gmatch('a=1, b=2', '(%w+)=(%w+)') do "
+                 "n = n + tonumber(v) end return n"),
+            ":3\r\n");
+}
+
 TEST_F(InterpreterTest, FindsScriptsBySha1UntilTheyAreFlushed) {
   const auto sha = interpreter.load("return 7");
   ASSERT_TRUE(sha.has_value());
@@ -153,6 +194,36 @@ TEST_F(InterpreterTest, ForgetsTheOldestOfThoseThatEvalBrought) {
   EXPECT_NE(cache.find(*kept), nullptr);
   EXPECT_EQ(cache.find(sha1_hex("return 0")), nullptr);
   EXPECT_NE(cache.find(sha1_hex("return 599")), nullptr);
+}
+
+TEST_F(InterpreterTest, ForgetsFunctionsThatTakeTooMuch) {
+  // By their text ...
+  for (int i = 0; i < 40; ++i) {
+    const std::string text = "return #'" + std::string(8u << 20, static_cast<char>('a' + i % 26)) +
+                             "' + " + std::to_string(i);
+    ASSERT_TRUE(interpreter.load(text).has_value()) << i;
+  }
+  // ... and by what is made of that.
+  Interpreter other(cache, 0);
+  std::string calls;
+  for (int i = 0; i < 1 << 21; ++i) calls += "f()";
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(other.load("local n = " + std::to_string(i) + " " + calls).has_value()) << i;
+  }
+}
+
+TEST_F(InterpreterTest, SharesTrustBetweenThreads) {
+  const std::string_view words[] = {"eval", "return 1", "0"};
+  const Command& command = *find_command("eval");
+  Interpreter other(cache, 0);
+  std::string out;
+  Reply reply(out, false);
+  for (int i = 0; i < 32; ++i) {
+    eval(words[1]);
+    other.run(command, words, reply, host);
+  }
+  EXPECT_TRUE(interpreter.stays_within(command, words));
+  EXPECT_TRUE(other.stays_within(command, words));
 }
 
 TEST_F(InterpreterTest, TrustsScriptsThatKeepToTheirKeys) {
@@ -276,6 +347,36 @@ TEST_F(InterpreterTest, BoundsMemory) {
   EXPECT_EQ(eval("return 1"), ":1\r\n");
 }
 
+// What is not Lua's own memory until it is done.
+TEST_F(InterpreterTest, BoundsWhatLibrariesMake) {
+  constexpr std::string_view kPieces =
+      "local s = string.rep('x', 2^20) local t = {} for i = 1, 200 do t[i] = s end ";
+  EXPECT_THAT(eval(std::string(kPieces) + "return #cmsgpack.pack(t)"),
+              HasSubstr("not enough memory"));
+  EXPECT_THAT(eval(std::string(kPieces) + "return #struct.pack(string.rep('s', 200), unpack(t))"),
+              HasSubstr("not enough memory"));
+  EXPECT_THAT(eval("local t = string.rep('x', 1024) for i = 1, 15 do t = {t, t, t, t} end "
+                   "return #cmsgpack.pack(t)"),
+              HasSubstr("not enough memory"));
+  EXPECT_THAT(eval(std::string(kPieces) + "for i = 201, 600 do t[i] = s end "
+                                          "return redis.call('RPUSH', 'k', unpack(t))"),
+              StartsWith("-ERR the arguments of a command of a script are too long"));
+  eval("redis.log(redis.LOG_WARNING, string.rep('x', 1000), string.rep('y', 1000))");
+  EXPECT_EQ(host.logged, "3" + std::string(1000, 'x') + " " + std::string(23, 'y'));
+}
+
+TEST_F(InterpreterTest, RefusesToInsertBelowATable) {
+  for (const char* place : {"-2147483648", "-1", "2147483648"}) {
+    EXPECT_THAT(eval("table.insert({}, " + std::string(place) + ", 1)"),
+                HasSubstr("position out of bounds"))
+        << place;
+  }
+  EXPECT_EQ(eval("local t = {1, 2} table.insert(t, 2, 3) table.insert(t, 4) return t"),
+            "*4\r\n:1\r\n:3\r\n:2\r\n:4\r\n");
+  EXPECT_EQ(eval("local t = {1, 2, 3} table.remove(t, 1) table.remove(t) return t"),
+            "*1\r\n:2\r\n");
+}
+
 TEST_F(InterpreterTest, EndsAScriptThatIsKilledWhateverItCatches) {
   // Another thread would ask; here it is the clock, which the script's thread looks at.
   host.on_clock = [this] { cache.execution(0).kill_begun.store(1'000'000); };
@@ -285,6 +386,22 @@ TEST_F(InterpreterTest, EndsAScriptThatIsKilledWhateverItCatches) {
                    "while true do pcall(f) end"),
               StartsWith("-ERR Script killed by user"));
   EXPECT_EQ(cache.kill(), "NOTBUSY No scripts in execution right now.");
+}
+
+// It is called within the hook that ends the script, where no other hook would end it.
+TEST_F(InterpreterTest, CallsNoHandlerOfAScriptThatIsEnded) {
+  EXPECT_EQ(eval("return {xpcall(function() error('x') end, function(e) return 'h:' .. e end)}"),
+            "*2\r\n$-1\r\n$18\r\nh:user_script:1: x\r\n");
+  EXPECT_EQ(eval("return {xpcall(function() return 1, 2 end, function() end)}"),
+            "*3\r\n:1\r\n:1\r\n:2\r\n");
+  EXPECT_THAT(eval("return {xpcall(function() error('x') end, 1)}"), StartsWith("*2\r\n$-1\r\n"));
+  constexpr std::string_view kForever =
+      "local function forever() while true do end end while true do xpcall(forever, forever) end";
+  host.strong = true;
+  EXPECT_THAT(eval(kForever), HasSubstr("more instructions"));
+  host.strong = false;
+  host.on_clock = [this] { cache.execution(0).kill_begun.store(1'000'000); };
+  EXPECT_THAT(eval(kForever), StartsWith("-ERR Script killed by user"));
 }
 
 TEST_F(InterpreterTest, LetsNoScriptBeKilledThatHasWritten) {
@@ -303,6 +420,23 @@ TEST_F(InterpreterTest, EndsScriptsOfStrongKeyspacesByTheirBudget) {
   EXPECT_THAT(eval("while true do pcall(error) end"), HasSubstr("more instructions"));
   EXPECT_THAT(eval("while true do coroutine.wrap(function() for i = 1, 100 do end end)() end"),
               HasSubstr("more instructions"));
+}
+
+// Each of these takes few instructions of Lua's, and a second or more without a charge.
+TEST_F(InterpreterTest, ChargesWhatLibrariesDo) {
+  host.strong = true;
+  for (const char* work :
+       {"redis.sha1hex(s)", "string.gmatch(s, 'y')", "string.find(s, 'y', 1, true)",
+        "cmsgpack.pack(s)", "struct.pack('s', s)", "redis.call('ECHO', s)",
+        "table.insert(t, 1, 1)"}) {
+    const std::string script = std::string("local s = string.rep('x', 2^20) local t = {} ") +
+                               "for i = 1, 2^18 do t[i] = 1 end for i = 1, 3000 do " + work +
+                               " end return 1";
+    EXPECT_THAT(eval(script), HasSubstr("more instructions")) << work;
+  }
+  EXPECT_EQ(eval("local s = string.rep('\\1', 2^20) local at = 0 for i = 1, 1000 do "
+                 "at = cmsgpack.unpack_one(s, at) end return at"),
+            ":1000\r\n");
 }
 
 TEST_F(InterpreterTest, ComesToTheSameEverywhereInStrongKeyspaces) {
@@ -354,6 +488,10 @@ TEST_F(InterpreterTest, PacksMessages) {
             "$30\r\n9501d0dfa161ca3fc0000081a161c3\r\n");
   EXPECT_EQ(eval("return {cmsgpack.unpack(cmsgpack.pack(1, 'a', {2, {b = 3}}, 300, -70000))}"),
             "*5\r\n:1\r\n$1\r\na\r\n*2\r\n:2\r\n*0\r\n:300\r\n:-70000\r\n");
+  // Of what lies deep, tables only are left out.
+  EXPECT_EQ(eval("local t = {7, {}} for i = 1, 15 do t = {t} end return #cmsgpack.pack(t) .. "
+                 "string.byte(cmsgpack.pack(t), 17) .. ' ' .. string.byte(cmsgpack.pack(t), 18)"),
+            "$7\r\n187 192\r\n");
   EXPECT_THAT(eval("return cmsgpack.unpack(string.rep('\\145', 1000000))"), StartsWith("-ERR"));
   EXPECT_THAT(eval("return cmsgpack.unpack('\\221\\255\\255\\255\\255')"),
               HasSubstr("Missing bytes"));

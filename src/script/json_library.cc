@@ -13,16 +13,13 @@
 namespace even {
 namespace {
 
-// Of the text that is made, which Lua's limit of memory does not count.
-constexpr std::size_t kMostJsonBytes = 128u << 20;
-
 JsonSettings& settings(lua_State* lua) { return LuaState::of(lua).json; }
 
 // --- Encoding
 
 class JsonEncoder {
  public:
-  explicit JsonEncoder(lua_State* lua) : lua_(lua), settings_(settings(lua)) {}
+  explicit JsonEncoder(lua_State* lua) : lua_(lua), settings_(settings(lua)), out_(lua) {}
 
   // The value on top of the stack, which stays.
   void append(int depth) {
@@ -44,21 +41,17 @@ class JsonEncoder {
         refuse(-1, "type not supported");
     }
   }
-  const std::string& text() const { return out_; }
+  void push() { out_.push(); }
 
  private:
   void refuse(int place, const char* why) {
     luaL_error(lua_, "Cannot serialise %s: %s", luaL_typename(lua_, place), why);
   }
-  void add(std::string_view text) {
-    if (out_.size() + text.size() > kMostJsonBytes) luaL_error(lua_, "not enough memory");
-    out_.append(text);
-  }
+  void add(std::string_view text) { out_.append(text); }
   void append_string() {
     std::size_t size = 0;
     const char* bytes = lua_tolstring(lua_, -1, &size);
-    if (size > kMostJsonBytes) luaL_error(lua_, "not enough memory");
-    out_ += '"';
+    add("\"");
     const char* run = bytes;
     const char* const end = bytes + size;
     for (const char* at = bytes; at != end; ++at) {
@@ -70,7 +63,7 @@ class JsonEncoder {
       run = at + 1;
     }
     add({run, static_cast<std::size_t>(end - run)});
-    out_ += '"';
+    add("\"");
   }
   // Empty: as it is.
   static std::string_view escaped(char c, char (&out)[8]) {
@@ -182,15 +175,14 @@ class JsonEncoder {
 
   lua_State* lua_;
   const JsonSettings& settings_;
-  std::string out_;
+  LibraryBuffer out_;
 };
 
 int encode(lua_State* lua) {
   luaL_argcheck(lua, lua_gettop(lua) == 1, 1, "expected 1 argument");
   JsonEncoder encoder(lua);
   encoder.append(0);
-  charge(lua, encoder.text().size());
-  lua_pushlstring(lua, encoder.text().data(), encoder.text().size());
+  encoder.push();
   return 1;
 }
 

@@ -4,6 +4,8 @@
 #include <new>
 #include <utility>
 
+#include "base/check.h"
+
 namespace even {
 namespace {
 
@@ -15,17 +17,20 @@ constexpr std::int64_t kServeIntervalUs = 10'000;
 // Memory of this size is counted as instructions, too.
 constexpr std::size_t kLargeBytes = 4096;
 
+void add_instructions(lua_State* lua, ScriptRun& run, std::uint64_t instructions) {
+  if (!run.end.empty()) end_execution(lua, run);
+  run.instructions += instructions;
+  if (run.budget == 0 || run.instructions <= run.budget) return;
+  run.end =
+      "ERR the script has been ended: it has executed more instructions than a script in a "
+      "strong keyspace may";
+  end_execution(lua, run);
+}
+
 void look(lua_State* lua, lua_Debug*) {
   ScriptRun* run = LuaState::of(lua).run;
   if (run == nullptr) return;
-  if (!run->end.empty()) end_execution(lua, *run);
-  run->instructions += kHookInterval;
-  if (run->budget != 0 && run->instructions > run->budget) {
-    run->end =
-        "ERR the script has been ended: it has executed more instructions than a script in a "
-        "strong keyspace may";
-    end_execution(lua, *run);
-  }
+  add_instructions(lua, *run, kHookInterval);
   if (run->execution == nullptr || run->instructions - run->looked_at < kClockInterval) return;
   run->looked_at = run->instructions;
   ScriptCache::Execution& seen = *run->execution;
@@ -49,7 +54,14 @@ void look(lua_State* lua, lua_Debug*) {
   }
 }
 
-// Gives an error the place where it was raised, as Redis tells it to clients.
+// Of an error that nothing catches: each call of Lua has to be protected.
+int end_unprotected(lua_State* lua) {
+  const char* text = lua_tostring(lua, -1);
+  check_failed(__FILE__, __LINE__, "lua_pcall", text == nullptr ? "an error of Lua" : text);
+}
+
+// Puts an error, with the place where it was raised, into a table of its own, as Redis tells it to
+// clients. What was raised may have any metamethods, or be a library, and is left as it is.
 int locate_error(lua_State* lua) {
   lua_Debug place;
   bool known = lua_getstack(lua, 1, &place) != 0 && lua_getinfo(lua, "nSl", &place) != 0;
@@ -59,8 +71,14 @@ int locate_error(lua_State* lua) {
   if (!lua_istable(lua, 1)) {
     const char* text = lua_tostring(lua, 1);
     push_error(lua, std::string("ERR ") + (text != nullptr ? text : luaL_typename(lua, 1)));
-    lua_replace(lua, 1);
+  } else {
+    lua_createtable(lua, 0, 3);
+    lua_pushliteral(lua, "err");
+    lua_pushvalue(lua, -1);
+    lua_rawget(lua, 1);
+    lua_rawset(lua, -3);
   }
+  lua_replace(lua, 1);
   lua_settop(lua, 1);
   if (known) {
     lua_pushstring(lua, place.source);
@@ -76,6 +94,7 @@ int locate_error(lua_State* lua) {
 LuaState::LuaState(std::size_t most_bytes)
     : most_bytes_(most_bytes), lua_(lua_newstate(allocate, this)) {
   if (lua_ == nullptr) throw std::bad_alloc();
+  lua_atpanic(lua_, end_unprotected);
   open_base_libraries(lua_);
   open_redis_library(lua_);
   open_bit_library(lua_);
@@ -105,25 +124,25 @@ void* LuaState::allocate(void* self, void* block, std::size_t before, std::size_
   if (state.limited_ && size > before && state.bytes_ + (size - before) > state.most_bytes_) {
     return nullptr;
   }
-  if (size >= kLargeBytes && state.run != nullptr) state.run->instructions += size / 16;
+  if (size >= kLargeBytes && state.run != nullptr) state.run->instructions += cost_of_bytes(size);
   void* out = std::realloc(block, size);
   if (out != nullptr) state.bytes_ += size - before;
   return out;
 }
 
-bool LuaState::compile(std::string_view text, const char* name) {
+int LuaState::compile(std::string_view text, const char* name) {
   if (text.starts_with(LUA_SIGNATURE[0])) {
     lua_pushliteral(lua_, "binary chunks are refused");
-    return false;
+    return LUA_ERRSYNTAX;
   }
   // Lua 5.1's parser does not hold on to the name of the chunk while it may collect garbage
   // (CVE-2025-49844).
   lua_gc(lua_, LUA_GCSTOP, 0);
   const bool before = std::exchange(limited_, true);
-  const bool good = luaL_loadbuffer(lua_, text.data(), text.size(), name) == 0;
+  const int status = luaL_loadbuffer(lua_, text.data(), text.size(), name);
   limited_ = before;
   lua_gc(lua_, LUA_GCRESTART, 0);
-  return good;
+  return status;
 }
 
 namespace {
@@ -197,7 +216,21 @@ std::uint32_t LuaState::random() {
 }
 
 void charge(lua_State* lua, std::uint64_t instructions) {
-  if (ScriptRun* run = LuaState::of(lua).run) run->instructions += instructions;
+  if (ScriptRun* run = LuaState::of(lua).run) add_instructions(lua, *run, instructions);
+}
+
+void LibraryBuffer::make_room(std::size_t bytes) {
+  constexpr std::size_t kMostBytes = 128u << 20;
+  if (bytes > kMostBytes - bytes_.size()) luaL_error(lua_, "not enough memory");
+  charge(lua_, 1 + cost_of_bytes(bytes));
+}
+void LibraryBuffer::append(std::string_view bytes) {
+  make_room(bytes.size());
+  bytes_.append(bytes);
+}
+void LibraryBuffer::append(std::size_t count, char byte) {
+  make_room(count);
+  bytes_.append(count, byte);
 }
 
 void push_error(lua_State* lua, std::string_view message) {

@@ -69,9 +69,9 @@ class LuaState {
 
   std::size_t bytes() const { return bytes_; }
 
-  // Compiles a script, and leaves a function on the stack, or, returning false, a message. `name`:
-  // as in "@user_script".
-  bool compile(std::string_view text, const char* name);
+  // Compiles a script, and leaves a function on the stack, or a message. Returns Lua's status, 0
+  // with a function. `name`: as in "@user_script".
+  int compile(std::string_view text, const char* name);
   // Calls the function on top of the stack, which is removed, and replies what it returns. Returns
   // Lua's status; of errors, nothing is replied, and what was raised is on the stack.
   int call(ScriptRun& run, Args keys, Args arguments, Reply& reply);
@@ -119,8 +119,29 @@ void open_json_library(lua_State* lua);
 void open_messagepack_library(lua_State* lua);
 void open_struct_library(lua_State* lua);
 
-// What a library does takes as long as so many instructions.
+// What goes through so many bytes takes as long as so many instructions.
+constexpr std::uint64_t cost_of_bytes(std::size_t bytes) { return bytes / 16; }
+// What a library does takes as long as so many instructions: to be called before it is done, since
+// it ends an execution that has no more of them.
 void charge(lua_State* lua, std::uint64_t instructions);
+// The bytes of a string that a library makes: charged, and within a limit, as Lua counts them only
+// once they are a string of its own.
+class LibraryBuffer {
+ public:
+  explicit LibraryBuffer(lua_State* lua) : lua_(lua) {}
+
+  // Error of Lua: there would be too many.
+  void append(std::string_view bytes);
+  void append(std::size_t count, char byte);
+  std::size_t size() const { return bytes_.size(); }
+  void push() { lua_pushlstring(lua_, bytes_.data(), bytes_.size()); }
+
+ private:
+  void make_room(std::size_t bytes);
+
+  lua_State* lua_;
+  std::string bytes_;
+};
 // Leaves {err = ...} on the stack, of an error's text with its code.
 void push_error(lua_State* lua, std::string_view message);
 // Ends the execution as run->end or run->thrown say.

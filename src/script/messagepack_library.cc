@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <string_view>
 
 #include "script/lua_state.h"
@@ -12,15 +11,16 @@
 namespace even {
 namespace {
 
-constexpr int kMostPackedDepth = 16;  // what lies deeper is packed as nil
+constexpr int kMostPackedDepth = 16;  // tables that lie deeper are packed as nil
 
 class Packer {
  public:
-  explicit Packer(lua_State* lua) : lua_(lua) {}
+  explicit Packer(lua_State* lua) : lua_(lua), out_(lua) {}
 
   // The value on top of the stack, which is removed.
   void pack(int depth) {
-    switch (depth == kMostPackedDepth ? LUA_TNIL : lua_type(lua_, -1)) {
+    const int type = lua_type(lua_, -1);
+    switch (type == LUA_TTABLE && depth == kMostPackedDepth ? LUA_TNIL : type) {
       case LUA_TSTRING:
         pack_string();
         break;
@@ -38,16 +38,18 @@ class Packer {
     }
     lua_pop(lua_, 1);
   }
-  const std::string& bytes() const { return out_; }
+  void push() { out_.push(); }
 
  private:
-  void put(unsigned byte) { out_ += static_cast<char>(byte); }
+  void put(unsigned byte) { out_.append(1, static_cast<char>(byte)); }
   template <typename Number>
   void put_big_endian(unsigned type, Number number) {
-    put(type);
-    for (int shift = 8 * static_cast<int>(sizeof number) - 8; shift >= 0; shift -= 8) {
-      put(static_cast<unsigned>(number >> shift) & 0xff);
+    char bytes[1 + sizeof number] = {static_cast<char>(type)};
+    for (std::size_t i = sizeof number; i > 0; --i) {
+      bytes[i] = static_cast<char>(number & 0xff);
+      number = static_cast<Number>(std::uint64_t{number} >> 8);
     }
+    out_.append({bytes, sizeof bytes});
   }
   void pack_string() {
     std::size_t size = 0;
@@ -61,9 +63,7 @@ class Packer {
     } else {
       put_big_endian(0xdb, static_cast<std::uint32_t>(size));
     }
-    constexpr std::size_t kMostPackedBytes = 256u << 20;
-    if (out_.size() + size > kMostPackedBytes) luaL_error(lua_, "not enough memory");
-    out_.append(bytes, size);
+    out_.append({bytes, size});
   }
   void pack_number(lua_Number number) {
     constexpr lua_Number kBound = 9223372036854775808.0;
@@ -144,7 +144,7 @@ class Packer {
   }
 
   lua_State* lua_;
-  std::string out_;
+  LibraryBuffer out_;
 };
 
 class Unpacker {
@@ -155,6 +155,7 @@ class Unpacker {
   // Pushes the next value.
   void push() {
     luaL_checkstack(lua_, 4, "too many nested values");
+    charge(lua_, 1);
     const unsigned type = take<std::uint8_t>();
     if (type < 0x80) return lua_pushnumber(lua_, type);
     if (type >= 0xe0) return lua_pushnumber(lua_, static_cast<int>(type) - 0x100);
@@ -227,6 +228,7 @@ class Unpacker {
   }
   void push_string(std::size_t size) {
     need(size);
+    charge(lua_, cost_of_bytes(size));
     lua_pushlstring(lua_, rest_.data(), size);
     rest_.remove_prefix(size);
   }
@@ -263,14 +265,13 @@ int pack_values(lua_State* lua) {
     lua_pushvalue(lua, i);
     packer.pack(0);
   }
-  lua_pushlstring(lua, packer.bytes().data(), packer.bytes().size());
+  packer.push();
   return 1;
 }
 
 int unpack_values(lua_State* lua, lua_Integer limit, lua_Integer offset) {
   std::size_t size = 0;
   const char* bytes = luaL_checklstring(lua, 1, &size);
-  charge(lua, size);
   const auto length = static_cast<lua_Integer>(size);
   const bool all = limit == 0 && offset == 0;
   if (offset < 0 || limit < 0) {

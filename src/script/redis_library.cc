@@ -10,13 +10,22 @@
 namespace even {
 namespace {
 
-constexpr std::uint64_t kCallCost = 100;  // of a command, in instructions
-constexpr double kWhole = 1e17;           // whole numbers below it are written as such
+constexpr std::uint64_t kCallCost = 100;            // of a command, in instructions
+constexpr std::size_t kMostWordBytes = 512u << 20;  // of the words of a call together
+constexpr std::size_t kMostLoggedBytes = 1024;      // of a line
+constexpr double kWhole = 1e17;                     // whole numbers below it are written as such
 
 [[noreturn]] void raise(lua_State* lua, std::string_view message) {
   push_error(lua, std::string("ERR ").append(message));
   lua_error(lua);
   std::abort();  // lua_error() does not return
+}
+
+// Error: there is none, as where what a script has left is looked at.
+ScriptRun& running(lua_State* lua) {
+  ScriptRun* run = LuaState::of(lua).run;
+  if (run == nullptr) luaL_error(lua, "no script is being executed");
+  return *run;
 }
 
 std::string_view text_of(lua_State* lua, int place) {
@@ -44,6 +53,7 @@ std::string_view number_text(double number, std::string& out) {
 std::string_view take_words(lua_State* lua, LuaState& state) {
   const int count = lua_gettop(lua);
   if (count == 0) return "ERR Please specify at least one argument for this redis lib call";
+  std::size_t bytes = 0;
   state.words.clear();
   if (state.numbers.size() < static_cast<std::size_t>(count)) {
     state.numbers.resize(static_cast<std::size_t>(count));
@@ -60,7 +70,11 @@ std::string_view take_words(lua_State* lua, LuaState& state) {
       default:
         return "ERR Lua redis lib command arguments must be strings or integers";
     }
+    bytes += state.words.back().size();
   }
+  // A string may be among them many times over.
+  if (bytes > kMostWordBytes) return "ERR the arguments of a command of a script are too long";
+  charge(lua, cost_of_bytes(bytes));
   return {};
 }
 
@@ -92,9 +106,8 @@ bool execute_without_keys(const Command& command, Args words, ScriptRun& run, Re
 
 // Pushes the reply. Errors come back as text, unless the command has replied them.
 std::string_view execute(lua_State* lua, LuaState& state) {
-  ScriptRun& run = *state.run;
-  run.instructions += kCallCost;
-  if (!run.end.empty()) end_execution(lua, run);
+  ScriptRun& run = running(lua);
+  charge(lua, kCallCost);
   if (const std::string_view error = take_words(lua, state); !error.empty()) return error;
   const Args words = state.words;
   const Command* command = find_command(words);
@@ -137,6 +150,7 @@ std::string_view execute(lua_State* lua, LuaState& state) {
       }
     }
   }
+  charge(lua, cost_of_bytes(state.reply.size()));
   push_reply(lua, state.reply);
   return {};
 }
@@ -159,8 +173,9 @@ int redis_pcall(lua_State* lua) { return call(lua, false); }
 
 int sha1hex(lua_State* lua) {
   if (lua_gettop(lua) != 1) raise(lua, "wrong number of arguments");
-  const std::string hex =
-      sha1_hex(lua_isstring(lua, 1) != 0 ? text_of(lua, 1) : std::string_view());
+  const std::string_view bytes = lua_isstring(lua, 1) != 0 ? text_of(lua, 1) : std::string_view();
+  charge(lua, 2 * cost_of_bytes(bytes.size()));
+  const std::string hex = sha1_hex(bytes);
   lua_pushlstring(lua, hex.data(), hex.size());
   return 1;
 }
@@ -199,12 +214,12 @@ int log(lua_State* lua) {
   const lua_Number level = std::trunc(lua_tonumber(lua, 1));
   if (!(level >= 0 && level <= 3)) raise(lua, "Invalid debug level.");
   std::string text;
-  for (int i = 2; i <= count; ++i) {
+  for (int i = 2; i <= count && text.size() < kMostLoggedBytes; ++i) {
     if (lua_isstring(lua, i) == 0) continue;
     if (i > 2) text += ' ';
-    text.append(text_of(lua, i));
+    text.append(text_of(lua, i).substr(0, kMostLoggedBytes - text.size()));
   }
-  LuaState::of(lua).run->host.log(static_cast<int>(level), text);
+  running(lua).host.log(static_cast<int>(level), text);
   return 0;
 }
 
@@ -212,7 +227,7 @@ int setresp(lua_State* lua) {
   if (lua_gettop(lua) != 1) raise(lua, "redis.setresp() requires one argument.");
   const lua_Number version = lua_tonumber(lua, 1);
   if (version != 2 && version != 3) raise(lua, "RESP version must be 2 or 3.");
-  LuaState::of(lua).run->resp3 = version == 3;
+  running(lua).resp3 = version == 3;
   return 0;
 }
 

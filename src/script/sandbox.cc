@@ -4,6 +4,8 @@
 // an empty table for each library and for the globals, whose metatable reads from the real one and
 // refuses writes; what would go around a metatable (rawset, table.insert and others) looks whether
 // it is given such a table.
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
 
@@ -18,6 +20,7 @@ namespace {
 // The key in the registry of a table from each protecting table to the real one.
 const char kProtected = 0;
 constexpr std::size_t kMostRepeated = 256u << 20;
+constexpr std::ptrdiff_t kMostNested = 200;  // of what a pattern has of repetitions and parentheses
 // Of an error that is raised and caught, in instructions; and of a coroutine that is begun.
 constexpr std::uint64_t kThrownCost = 1000;
 
@@ -39,13 +42,45 @@ bool push_real(lua_State* lua, int place) {
 
 int refuse_write(lua_State* lua) { return luaL_error(lua, "Attempt to modify a readonly table"); }
 
-// A function of Lua's that changes the table which is its first argument; upvalue 1: the function.
-int change_table(lua_State* lua) {
-  if (lua_istable(lua, 1) && push_real(lua, 1)) return refuse_write(lua);
+// Calls the function of Lua's that upvalue 1 is, with all arguments.
+int call_wrapped(lua_State* lua) {
   lua_pushvalue(lua, lua_upvalueindex(1));
   lua_insert(lua, 1);
   lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
   return lua_gettop(lua);
+}
+
+// A function of Lua's that changes the table which is its first argument; upvalue 1: the function.
+int change_table(lua_State* lua) {
+  if (lua_istable(lua, 1) && push_real(lua, 1)) return refuse_write(lua);
+  return call_wrapped(lua);
+}
+
+// Where Lua's function moves elements, each counts.
+int insert_item(lua_State* lua) {
+  if (lua_gettop(lua) == 3 && lua_istable(lua, 1)) {
+    const lua_Integer size = static_cast<lua_Integer>(lua_objlen(lua, 1));
+    const lua_Integer place = luaL_checkint(lua, 2);
+    // Lua would move what lies between it and the table's end, though there is nothing.
+    luaL_argcheck(lua, place >= 0, 2, "position out of bounds");
+    if (place <= size) charge(lua, static_cast<std::uint64_t>(size - place));
+  }
+  return change_table(lua);
+}
+int remove_item(lua_State* lua) {
+  if (lua_gettop(lua) >= 2 && lua_istable(lua, 1)) {
+    const lua_Integer size = static_cast<lua_Integer>(lua_objlen(lua, 1));
+    const lua_Integer place = luaL_checkint(lua, 2);
+    if (place >= 1 && place <= size) charge(lua, static_cast<std::uint64_t>(size - place));
+  }
+  return change_table(lua);
+}
+int sort_items(lua_State* lua) {
+  if (lua_istable(lua, 1)) {
+    const std::size_t size = lua_objlen(lua, 1);
+    charge(lua, size * static_cast<std::size_t>(std::bit_width(size)));
+  }
+  return change_table(lua);
 }
 
 int raw_get(lua_State* lua) {
@@ -127,7 +162,7 @@ int to_string(lua_State* lua) {
 }
 
 int load_chunk(lua_State* lua, std::string_view text, const char* name) {
-  if (LuaState::of(lua).compile(text, name)) return 1;
+  if (LuaState::of(lua).compile(text, name) == 0) return 1;
   lua_pushnil(lua);
   lua_insert(lua, -2);
   return 2;
@@ -189,6 +224,7 @@ int repeat(lua_State* lua) {
     return luaL_error(lua, "resulting string too large");
   }
   const auto times = static_cast<std::size_t>(count);
+  charge(lua, times + cost_of_bytes(size * times));
   std::string out;
   out.reserve(size * times);
   for (std::size_t i = 0; i < times; ++i) out.append(text, size);
@@ -227,26 +263,58 @@ int seed_random(lua_State* lua) {
   return 0;
 }
 
-// A coroutine counts its own instructions, fewer than the hook's interval of which nobody would
-// see: so its creation counts as that many; as does what may catch errors. Upvalue 1: Lua's
-// function.
-int call_dearly(lua_State* lua) {
-  charge(lua, kThrownCost);
+// The handler of xpcall(); upvalue 1: the script's. What ends an execution is raised within a hook,
+// where no other hook would end a handler.
+int handle_error(lua_State* lua) {
+  const ScriptRun* run = LuaState::of(lua).run;
+  lua_settop(lua, 1);
+  if (run != nullptr && !run->end.empty()) return 1;
   lua_pushvalue(lua, lua_upvalueindex(1));
   lua_insert(lua, 1);
-  lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
+  lua_call(lua, 1, 1);
+  return 1;
+}
+
+int protected_call_with_handler(lua_State* lua) {
+  luaL_checkany(lua, 2);
+  charge(lua, kThrownCost);
+  lua_settop(lua, 2);
+  if (lua_isfunction(lua, 2)) lua_pushcclosure(lua, handle_error, 1);
+  lua_insert(lua, 1);
+  const int status = lua_pcall(lua, 0, LUA_MULTRET, 1);
+  lua_pushboolean(lua, status == 0 ? 1 : 0);
+  lua_replace(lua, 1);
   return lua_gettop(lua);
 }
 
-// A function that goes through a string. Upvalue 1: Lua's function.
+// A coroutine counts its own instructions, fewer than the hook's interval of which nobody would
+// see: so its creation counts as that many. Upvalue 1: Lua's function.
+int call_dearly(lua_State* lua) {
+  charge(lua, kThrownCost);
+  return call_wrapped(lua);
+}
+
+// A function that goes through a string by a pattern. Lua's matcher calls itself for each item that
+// repeats and for each parenthesis, however many there are. Upvalue 1: Lua's function.
 int search_string(lua_State* lua) {
   std::size_t size = 0;
   luaL_checklstring(lua, 1, &size);
-  charge(lua, size / 16);
-  lua_pushvalue(lua, lua_upvalueindex(1));
-  lua_insert(lua, 1);
-  lua_call(lua, lua_gettop(lua) - 1, LUA_MULTRET);
-  return lua_gettop(lua);
+  std::size_t pattern_size = 0;
+  const char* bytes = luaL_checklstring(lua, 2, &pattern_size);
+  const std::string_view pattern(bytes, pattern_size);
+  charge(lua, 1 + cost_of_bytes(size + pattern_size));
+  const auto nests = [](char c) { return std::string_view("*+-?()").contains(c); };
+  if (std::ranges::count_if(pattern, nests) > kMostNested) {
+    return luaL_error(lua, "pattern too complex");
+  }
+  return call_wrapped(lua);
+}
+
+int find_in_string(lua_State* lua) {
+  // Then the pattern is none.
+  if (lua_toboolean(lua, 4) == 0) return search_string(lua);
+  charge(lua, 1 + cost_of_bytes(lua_objlen(lua, 1) + lua_objlen(lua, 2)));
+  return call_wrapped(lua);
 }
 
 // Replaces library[name] by `function`, which gets it as its upvalue.
@@ -303,6 +371,7 @@ void open_base_libraries(lua_State* lua) {
     lua_setglobal(lua, name);
   }
   set(lua, "_G", "pcall", protected_call);
+  set(lua, "_G", "xpcall", protected_call_with_handler);
   set(lua, "_G", "collectgarbage", collect_garbage);
   set(lua, "_G", "gcinfo", gc_info);
   set(lua, "_G", "tostring", to_string);
@@ -315,11 +384,14 @@ void open_base_libraries(lua_State* lua) {
   set(lua, "math", "randomseed", seed_random);
   wrap(lua, "_G", "rawset", change_table);
   wrap(lua, "_G", "setmetatable", change_table);
-  for (const char* name : {"insert", "remove", "sort", "setn"}) {
-    wrap(lua, "table", name, change_table);
+  wrap(lua, "table", "insert", insert_item);
+  wrap(lua, "table", "remove", remove_item);
+  wrap(lua, "table", "sort", sort_items);
+  wrap(lua, "table", "setn", change_table);
+  for (const char* name : {"match", "gsub", "gmatch", "gfind"}) {
+    wrap(lua, "string", name, search_string);
   }
-  for (const char* name : {"find", "match", "gsub"}) wrap(lua, "string", name, search_string);
-  wrap(lua, "_G", "xpcall", call_dearly);
+  wrap(lua, "string", "find", find_in_string);
   wrap(lua, "coroutine", "create", call_dearly);
   wrap(lua, "coroutine", "wrap", call_dearly);
 }

@@ -40,18 +40,16 @@ ScriptPointer ScriptCache::find(std::string_view sha) const {
   return found == known_.end() ? nullptr : found->second.script;
 }
 
-ScriptPointer ScriptCache::add(std::string_view text, bool kept) {
-  auto script = std::make_shared<const Script>(std::string(text));
+void ScriptCache::add(const ScriptPointer& script, bool kept) {
   const std::lock_guard lock(mutex_);
   Known& known = known_[script->sha];
   const bool fresh = known.script == nullptr;
   if (fresh) {
     known.script = script;
-    bytes_ += text.size();
+    bytes_ += script->text.size();
     if (!kept) passing_.push_back(script->sha);
   }
   known.kept = known.kept || kept;
-  const ScriptPointer out = known.script;
   while (passing_.size() > kMostPassing) {
     const auto oldest = known_.find(passing_.front());
     passing_.pop_front();
@@ -59,7 +57,6 @@ ScriptPointer ScriptCache::add(std::string_view text, bool kept) {
     bytes_ -= oldest->second.script->text.size();
     known_.erase(oldest);
   }
-  return out;
 }
 
 void ScriptCache::flush() {

@@ -52,7 +52,7 @@ class ScriptCache {
   // Null: it is not known. `sha` in any case.
   ScriptPointer find(std::string_view sha) const;
   // `kept`: until it is flushed.
-  ScriptPointer add(std::string_view text, bool kept);
+  void add(const ScriptPointer& script, bool kept);
   void flush();
   // Changes with each flush.
   std::uint64_t generation() const { return generation_.load(std::memory_order_relaxed); }

@@ -5,7 +5,6 @@
 #include <climits>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <string_view>
 
 #include "script/lua_state.h"
@@ -27,6 +26,7 @@ class Layout {
   // False: there is no more.
   bool next() {
     if (*at_ == '\0') return false;
+    charge(lua_, 1);
     option_ = *at_++;
     size_ = read_size();
     return true;
@@ -116,7 +116,7 @@ class Layout {
   int alignment_ = 1;
 };
 
-void put_integer(std::string& out, const Layout& layout, lua_Number number) {
+void put_integer(LibraryBuffer& out, const Layout& layout, lua_Number number) {
   constexpr lua_Number kBound = 9223372036854775808.0;
   std::uint64_t value = 0;
   if (number < 0) {
@@ -129,7 +129,7 @@ void put_integer(std::string& out, const Layout& layout, lua_Number number) {
   for (std::size_t i = 0; i < layout.size(); ++i, value >>= 8) {
     bytes[layout.little() ? i : layout.size() - 1 - i] = static_cast<char>(value & 0xff);
   }
-  out.append(bytes, layout.size());
+  out.append({bytes, layout.size()});
 }
 
 lua_Number integer_of(std::string_view bytes, const Layout& layout) {
@@ -147,11 +147,11 @@ lua_Number integer_of(std::string_view bytes, const Layout& layout) {
 }
 
 template <typename Real>
-void put_real(std::string& out, bool little, Real number) {
+void put_real(LibraryBuffer& out, bool little, Real number) {
   char bytes[sizeof number];
   std::memcpy(bytes, &number, sizeof number);
   if (little != (std::endian::native == std::endian::little)) std::reverse(bytes, std::end(bytes));
-  out.append(bytes, sizeof bytes);
+  out.append({bytes, sizeof bytes});
 }
 template <typename Real>
 lua_Number real_of(std::string_view from, bool little) {
@@ -166,7 +166,7 @@ lua_Number real_of(std::string_view from, bool little) {
 int pack_struct(lua_State* lua) {
   Layout layout(lua);
   lua_pushnil(lua);  // behind the arguments
-  std::string out;
+  LibraryBuffer out(lua);
   int argument = 2;
   while (layout.next()) {
     out.append(layout.padding(out.size()), '\0');
@@ -174,7 +174,7 @@ int pack_struct(lua_State* lua) {
     if (layout.is_integer()) {
       put_integer(out, layout, luaL_checknumber(lua, argument++));
     } else if (option == 'x') {
-      out += '\0';
+      out.append(1, '\0');
     } else if (option == 'f') {
       put_real(out, layout.little(), static_cast<float>(luaL_checknumber(lua, argument++)));
     } else if (option == 'd') {
@@ -184,13 +184,13 @@ int pack_struct(lua_State* lua) {
       const char* text = luaL_checklstring(lua, argument++, &length);
       const std::size_t size = layout.size() == 0 ? length : layout.size();
       luaL_argcheck(lua, length >= size, argument, "string too short");
-      out.append(text, size);
-      if (option == 's') out += '\0';
+      out.append({text, size});
+      if (option == 's') out.append(1, '\0');
     } else {
       layout.apply();
     }
   }
-  lua_pushlstring(lua, out.data(), out.size());
+  out.push();
   return 1;
 }
 
@@ -235,10 +235,12 @@ int unpack_struct(lua_State* lua) {
         --count;
         need(length);
       }
+      charge(lua, cost_of_bytes(length));
       lua_pushlstring(lua, data.data() + place, length);
       ++count;
     } else if (option == 's') {
       const std::size_t end = data.find('\0', place);
+      charge(lua, cost_of_bytes(std::min(end, data.size()) - place));
       if (end == std::string_view::npos) return luaL_error(lua, "unfinished string in data");
       lua_pushlstring(lua, data.data() + place, end - place);
       length = end - place + 1;
