@@ -109,6 +109,8 @@ void Relay::look(Partition& partition) {
   Source& source = sources_[partition.id];
   const bool preferred = strong || is_preferred(partition);
   if (preferred) source.firsts.clear();
+  if (preferred && !source.preferred) source.woken = true;
+  source.preferred = preferred;
   std::size_t under_way = 0;
   for (auto& [target, flow] : source.flows) {
     under_way += flow.ids.size();

@@ -78,6 +78,7 @@ class Relay {
     std::int64_t pause_us = 0;
     std::int64_t rest_until_us = 0;
     bool woken = false;
+    bool preferred = false;             // this node is to relay it
     std::int64_t damaged_until_us = 0;  // something of it could not be read
     bool stands_in() const {
       return std::ranges::any_of(firsts, [](const auto& each) { return each.second.taken_over; });
