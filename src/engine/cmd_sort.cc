@@ -197,6 +197,10 @@ void sort_key(Context& context, SortRequest request, const Object* object) {
     request.by.reset();
   }
   std::vector<SortElement> elements = elements_of(object);
+  if (object != nullptr && object->type() == ObjectType::kSet &&
+      context.keyspace().draws_by_content()) {
+    std::ranges::sort(elements, {}, &SortElement::text);
+  }
   if (!keeps_order) {
     if (!weigh(context, request, elements)) {
       return context.reply.error("ERR One or more scores can't be converted into double");

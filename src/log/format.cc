@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/check.h"
 #include "base/hash.h"
 
 namespace even {
@@ -74,6 +75,7 @@ std::string_view end_entry(std::string& frame, std::size_t begin) {
 
 void seal_frame(std::string& frame, LogPosition position, LogPosition durable) {
   const std::string_view body = std::string_view(frame).substr(kFrameHeaderBytes);
+  EVEN_CHECK(body.size() <= UINT32_MAX, "a frame longer than its length can say");
   std::string header;
   put_little_endian<std::uint32_t>(header, kFrameMagic);
   put_little_endian<std::uint32_t>(header, static_cast<std::uint32_t>(body.size()));

@@ -88,6 +88,8 @@ class Log {
     write(frame_);
     return end_entry(begin);
   }
+  // Of the frame being gathered.
+  std::size_t gathered_bytes() const { return frame_.size(); }
   // The position that written() or durable() must reach for everything appended so far to be
   // written or durable.
   LogPosition barrier() const { return frame_.empty() ? next_frame() : next_frame() + 1; }

@@ -81,6 +81,12 @@ class Reach : public Keyspace {
   void close_all() {
     for (ShardCore* core : cores_) core->close_all();
   }
+  // The longest of the frames that are being gathered.
+  std::size_t gathered_bytes() const {
+    std::size_t most = 0;
+    for (const ShardCore* core : cores_) most = std::max(most, core->log.gathered_bytes());
+    return most;
+  }
   // Why nothing can be written now.
   const std::optional<std::string>& write_error() const {
     for (const ShardCore* core : cores_) {
@@ -142,7 +148,7 @@ class ShardScript final : public ScriptHost {
   std::string refusal(const Command& command, Args args, bool& left) override {
     if (command.scope == Scope::kAll) {
       left = true;
-      if (reach_.is_whole()) return {};
+      if (reach_.is_whole()) return refusal_of_write(command);
       return "ERR Script attempted to execute a command about all keys, of which some are out of "
              "its reach: give the script no keys, or try again";
     }
@@ -157,8 +163,7 @@ class ShardScript final : public ScriptHost {
                 : "ERR Script attempted to access a non local key in a cluster node: give the "
                   "script all of its keys, or give them one hash tag";
     });
-    if (!why.empty() || !may_write(command) || !reach_.write_error()) return why;
-    return "MISCONF writes are refused: " + *reach_.write_error();
+    return why.empty() ? refusal_of_write(command) : why;
   }
   void execute(const Command& command, Args args, Reply& reply) override {
     const NamedElements named = named_elements(command, args);
@@ -183,6 +188,13 @@ class ShardScript final : public ScriptHost {
   }
 
  private:
+  std::string refusal_of_write(const Command& command) const {
+    if (!may_write(command)) return {};
+    if (reach_.write_error()) return "MISCONF writes are refused: " + *reach_.write_error();
+    if (reach_.gathered_bytes() <= reach_.own().options.script_write_bytes) return {};
+    return "ERR Script has written too much: what it writes is one transaction";
+  }
+
   Reach& reach_;
   absl::InlinedVector<PartitionId, 4> given_;
 };
@@ -375,6 +387,8 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   } catch (const Unreadable& error) {
     out.resize(reply_begin);
     reply.error(fmt::format("IOERR {}", error.what()));
+    // What a script has written until then stays, and is no reply's before it is in the log.
+    if (command.script) return barrier();
   }
   return released();
 }

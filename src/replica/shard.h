@@ -135,6 +135,9 @@ struct ShardOptions {
   std::function<std::int64_t(std::string_view channel, std::string_view message, bool sharded)>
       publish;
   std::function<void(int level, std::string_view text)> script_log;
+  // What has been written when a script may write no more: a turn is one frame of the log, which
+  // may have 4 GiB, and one command more.
+  std::uint64_t script_write_bytes = std::uint64_t{1} << 30;
   // Called now and then while a script takes longer than it should, on the executing thread.
   std::function<void()> while_script_runs;
   // Entries in memory, of all groups together, for followers that are behind.

@@ -27,6 +27,7 @@ struct Replica : DrivenShard {
     options.retain_bytes = retain_bytes;
     options.piece_bytes = piece_bytes;
     options.window_bytes = window_bytes;
+    options.script_write_bytes = script_write_bytes;
     options.memory_pressure = [this] { return pressure; };
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
     store = rows.shard_store();
@@ -53,6 +54,7 @@ struct Replica : DrivenShard {
   std::uint64_t retain_bytes = 1 << 30;
   std::uint64_t piece_bytes = 256 << 10;
   std::uint64_t window_bytes = 4 << 20;
+  std::uint64_t script_write_bytes = 1 << 30;
   sim::SimDisk disk{world.scheduler, random};
   sim::SimStore rows{world.scheduler, random};
   Outbox out;

@@ -458,6 +458,55 @@ TEST_F(InterpreterTest, ComesToTheSameEverywhereInStrongKeyspaces) {
   EXPECT_THAT(run({"evalsha", *sha, "0"}), StartsWith("-NOSCRIPT"));
 }
 
+// Where elements lie in memory differs between members.
+TEST_F(InterpreterTest, SeesRepliesInAFixedOrderInStrongKeyspaces) {
+  host.strong = true;
+  keyspace.by_content = true;
+  std::string members;
+  for (int i = 1000; i < 1200; ++i) {
+    const std::string word = std::to_string(i);
+    members += (members.empty() ? "" : " ") + word;
+    // Fields and values are the same words, so both have one order.
+    keyspace.run({"SADD", "s", word});
+    keyspace.run({"HSET", "h", word, word});
+  }
+  const std::string sorted = "$" + std::to_string(members.size()) + "\r\n" + members + "\r\n";
+  for (const char* call :
+       {"'SMEMBERS', 's'", "'HKEYS', 'h'", "'HVALS', 'h'", "'SUNION', 's'", "'SINTER', 's', 's'",
+        "'SDIFF', 's', 'absent'", "'SORT', 's', 'BY', 'nosort'"}) {
+    EXPECT_EQ(eval("return table.concat(redis.call(" + std::string(call) + "), ' ')"), sorted)
+        << call;
+  }
+  EXPECT_EQ(eval("local t = redis.call('HGETALL', 'h') local out = {} for i = 1, #t, 2 do "
+                 "assert(t[i] == t[i + 1]) out[#out + 1] = t[i] end return table.concat(out, ' ')"),
+            sorted);
+  EXPECT_EQ(eval("redis.setresp(3) return redis.call('HGETALL', 'h').map['1007']"),
+            "$4\r\n1007\r\n");
+  EXPECT_EQ(eval("return redis.call('SMEMBERS', 'absent')"), "*0\r\n");
+  EXPECT_THAT(eval("return redis.call('SMEMBERS', 'h')"), StartsWith("-WRONGTYPE "));
+}
+
+TEST_F(InterpreterTest, RefusesInStrongKeyspacesWhatDiffersBetweenMembers) {
+  keyspace.run({"SADD", "s", "a"});
+  keyspace.run({"HSET", "h", "f", "v"});
+  keyspace.run({"ZADD", "z", "1", "a"});
+  for (const bool strong : {false, true}) {
+    host.strong = strong;
+    for (const char* call :
+         {"'SRANDMEMBER', 's'", "'HRANDFIELD', 'h'", "'ZRANDMEMBER', 'z'", "'SSCAN', 's', 0",
+          "'HSCAN', 'h', 0", "'ZSCAN', 'z', 0", "'DUMP', 's'", "'OBJECT', 'ENCODING', 's'",
+          "'MEMORY', 'USAGE', 's'", "'EVEN.EXPLAIN', 's'"}) {
+      const std::string reply = eval("return redis.call(" + std::string(call) + ")");
+      EXPECT_EQ(reply.contains("differs between replicas"), strong) << call << reply;
+    }
+    EXPECT_EQ(eval("return redis.call('TTL', 's')"), ":-1\r\n");
+    EXPECT_EQ(
+        eval("return redis.call('XADD', 'x', '1-" + std::to_string(1 + strong) + "', 'f', 'v')"),
+        "$3\r\n1-" + std::to_string(1 + strong) + "\r\n");
+    EXPECT_EQ(eval("redis.call('SADD', 'p', 'a') return redis.call('SPOP', 'p')"), "$1\r\na\r\n");
+  }
+}
+
 TEST_F(InterpreterTest, DrawsTheNumbersThatRedisDraws) {
   EXPECT_EQ(eval("math.randomseed(7) return {math.random(1000), math.random(1000)}"),
             "*2\r\n:267\r\n:683\r\n");

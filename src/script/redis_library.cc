@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "engine/text.h"
+#include "script/fixed_replies.h"
 #include "script/lua_state.h"
 
 namespace even {
@@ -136,6 +137,9 @@ std::string_view execute(lua_State* lua, LuaState& state) {
     if (command->handler == nullptr) return kNotAllowed;
     if (const std::string refusal = run.host.refusal(*command, words, run.left); !refusal.empty()) {
       reply.error(refusal);
+    } else if (run.host.same_everywhere() && differs_between_members(*command)) {
+      return "ERR This Redis command is not allowed from scripts in strong keyspaces: what it "
+             "replies differs between replicas";
     } else {
       if (writes) {
         run.wrote = true;
@@ -151,6 +155,7 @@ std::string_view execute(lua_State* lua, LuaState& state) {
     }
   }
   charge(lua, cost_of_bytes(state.reply.size()));
+  if (run.host.same_everywhere()) put_in_order(*command, state.reply);
   push_reply(lua, state.reply);
   return {};
 }
