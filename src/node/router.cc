@@ -287,7 +287,7 @@ bool Router::carry_scripts(OwnedRequest& request, ReplySink& sink) {
     if (!part.command->script) return true;
     ScriptCache& known = thread_.node().scripts;
     if (!part.command->name.starts_with("evalsha")) {
-      known.add(part.args[1], false);
+      known.add(std::make_shared<const Script>(std::string(part.args[1])), false);
       return true;
     }
     const ScriptPointer script = known.find(part.args[1]);
