@@ -80,22 +80,30 @@ class Produced:
         assert self.producer.flush(60) == 0
 
 
-def offsets_of(consumer, at):
-    """The first and the last offset of a partition; None while its leader changes, which the library does not wait for."""
+def offsets_of(cluster, at):
+    """The first and the last offset of a partition; None while its leader changes or a node does not know the topic yet.
+
+    Each attempt is a client of its own: one that was told that there is no such topic believes it for half a minute.
+    """
+    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none"})
     try:
         return consumer.get_watermark_offsets(at, timeout=5)
     except kafka.KafkaException as error:
-        assert error.args[0].retriable() or error.args[0].code() == kafka.KafkaError.NOT_LEADER_FOR_PARTITION, error
+        known = (kafka.KafkaError.NOT_LEADER_FOR_PARTITION, kafka.KafkaError.UNKNOWN_TOPIC_OR_PART,
+                 kafka.KafkaError._UNKNOWN_PARTITION, kafka.KafkaError._UNKNOWN_TOPIC)
+        assert error.args[0].retriable() or error.args[0].code() in known, error
         return None
+    finally:
+        consumer.close()
 
 
 def consume(cluster, topic, partition=0, start=0, end=None):
     """All records of a partition up to its end: [(offset, value)]."""
+    at = kafka.TopicPartition(topic, partition, start)
+    if end is None:
+        end = until("the offsets", lambda: offsets_of(cluster, at), 60)[1]
     consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none", "enable.auto.commit": False})
     try:
-        at = kafka.TopicPartition(topic, partition, start)
-        if end is None:
-            end = until("the offsets", lambda: offsets_of(consumer, at))[1]
         consumer.assign([at])
         records = []
         while not records or records[-1][0] < end - 1:

@@ -161,7 +161,7 @@ std::vector<std::pair<const Made*, const LeafDelta*>> expiries_of(
 // What is known of a stream: the entries that have been made, those that are there, what each group
 // has been given, and up to where it believes to have been. See docs/streams.md.
 struct StreamFacts {
-  std::map<StreamId, int> made;
+  std::map<StreamId, std::set<NodeNumber>> made;  // by which nodes
   std::set<std::pair<ReplicaId, StreamId>> there;
   std::set<std::tuple<std::string, ReplicaId, StreamId>> given;
   std::map<std::pair<std::string, ReplicaId>, StreamId> delivered;
@@ -171,7 +171,8 @@ struct StreamFacts {
     if (!field) return;
     const std::string group(field->group);
     if (field->kind == kStreamEntry) {
-      made[field->id] += was_made;
+      // A node that has lost the end of its log may make an id again.
+      if (was_made) made[field->id].insert(field->writer.node());
       if (is_there) there.emplace(field->writer, field->id);
     } else if (field->part == kGroupPending) {
       given.emplace(group, field->writer, field->id);
@@ -182,8 +183,8 @@ struct StreamFacts {
   }
   // Empty: nothing is wrong.
   std::string what_is_wrong() const {
-    for (const auto& [id, times] : made) {
-      if (times > 1) return fmt::format("two nodes have made the id {}", id.to_string());
+    for (const auto& [id, nodes] : made) {
+      if (nodes.size() > 1) return fmt::format("two nodes have made the id {}", id.to_string());
     }
     for (const auto& [of, last] : delivered) {
       const auto& [group, writer] = of;
