@@ -31,7 +31,7 @@ constexpr std::uint8_t kMembers = 1;
 constexpr std::uint8_t kFields = 2;
 constexpr std::uint8_t kScores = 4;
 constexpr std::uint8_t kItems = 8;
-constexpr std::uint8_t kEntries = 16;
+constexpr std::uint8_t kStreamFields = 16;
 
 // One generation of the rows of a partition.
 struct RowSet {
@@ -181,9 +181,9 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     FieldsTable hash = decode_fields(reader, (tables & kFields) != 0);
     FieldsTable scores = decode_fields(reader, (tables & kScores) != 0);
     FieldsTable items = decode_fields(reader, (tables & kItems) != 0);
-    FieldsTable entries = decode_fields(reader, (tables & kEntries) != 0);
+    FieldsTable entries = decode_fields(reader, (tables & kStreamFields) != 0);
     const std::string_view leaves = get_bytes(reader);
-    if (!reader.ok() || tables > (kMembers | kFields | kScores | kItems | kEntries) ||
+    if (!reader.ok() || tables > (kMembers | kFields | kScores | kItems | kStreamFields) ||
         members == 0 || of_members.counters > 0 || !hash.possible() || !scores.possible() ||
         !items.possible() || !entries.possible() || items.summary.counters > 0 ||
         entries.summary.counters > 0) {
@@ -269,7 +269,7 @@ class RowWriter final : public ChangeVisitor {
                                     (object.has_table(LeafKind::kField) ? kFields : 0) |
                                     (object.has_table(LeafKind::kScore) ? kScores : 0) |
                                     (object.has_table(LeafKind::kItem) ? kItems : 0) |
-                                    (object.has_table(LeafKind::kEntry) ? kEntries : 0)));
+                                    (object.has_table(LeafKind::kEntry) ? kStreamFields : 0)));
     const auto put = [&out](const auto& table) {
       put_little_endian(out, std::uint64_t{table.size()});
       if constexpr (requires { table.live; }) put_little_endian(out, std::uint64_t{table.live});

@@ -697,8 +697,9 @@ class Generator:
                          lambda: [b"HSET", b"wh_" + number(), b"f", b"%d" % rng.randint(-50, 50)],
                          lambda: [b"SORT", key()] + chosen(), lambda: [b"SORT", key()] + chosen(), lambda: [b"SORT_RO", key()] + chosen() + self.pick([], [], [b"STORE", key()]),
                          lambda: [b"SORT", key()] + chosen() + [self.case(b"STORE"), key()],
-                         # The order of a sorted set, or of a list; of a set there is none.
-                         lambda: [b"SORT", rng.choice(SORTED_KEYS + LIST_KEYS), b"BY", b"nosort"] + options[b"LIMIT"]() + self.pick([], [b"DESC"]) + self.pick([], [b"STORE", rng.choice(SORT_KEYS)]),
+                         # The order of a sorted set, or of a list, which no other command makes a set, in which there is none.
+                         lambda: [b"RPUSH", b"unsorted1"] + self.some(number, 6), lambda: [b"ZADD", b"unsorted2", b"%d" % rng.randint(0, 9), number()],
+                         lambda: [b"SORT", rng.choice([b"unsorted1", b"unsorted2"]), b"BY", b"nosort"] + options[b"LIMIT"]() + self.pick([], [b"DESC"]) + self.pick([], [b"STORE", rng.choice(SORT_KEYS)]),
                          lambda: [b"LRANGE", rng.choice(SORT_KEYS), b"0", b"-1"], lambda: [b"DEL", rng.choice(SORT_KEYS)],
                          lambda: [b"LCS", self.key(), self.key()] + self.lcs_options(), lambda: [b"SET", self.key(), bytes(rng.choice(b"abc") for _ in range(rng.randint(0, 20)))])()
 
