@@ -48,10 +48,9 @@ bool read_options(Context& context, Args args, bool of_group, ReadOptions& out) 
           count > 0 ? static_cast<std::size_t>(count) : std::numeric_limits<std::size_t>::max();
     } else if (more > 0 && equals_ignore_case(args[i], "streams")) {
       if (more % 2 != 0) {
-        return read_fails(context, of_group ? "ERR Unbalanced XREADGROUP list of streams: for each "
-                                              "stream key an ID or '>' must be specified."
-                                            : "ERR Unbalanced XREAD list of streams: for each "
-                                              "stream key an ID or '$' must be specified.");
+        return read_fails(context,
+                          "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' "
+                          "must be specified.");
       }
       out.keys = args.subspan(i + 1, more / 2);
       out.ids = args.subspan(i + 1 + more / 2);
