@@ -487,7 +487,8 @@ class Generator:
     def stream(self):
         rng = self.rng
         fields = lambda: [word for _ in range(rng.randint(1, 3)) for word in (self.member(), self.value())] + ([b"odd"] if rng.random() < 0.03 else [])
-        add = lambda: [b"XADD", self.stream_key()] + ([self.case(b"NOMKSTREAM")] if rng.random() < 0.1 else []) + (self.trim() if rng.random() < 0.2 else []) + [self.new_id()] + fields()
+        # Of streams alone: other commands may DUMP what is in other keys.
+        add = lambda: [b"XADD", rng.choice(STREAM_KEYS)] + ([self.case(b"NOMKSTREAM")] if rng.random() < 0.1 else []) + (self.trim() if rng.random() < 0.2 else []) + [self.new_id()] + fields()
         keys = lambda: self.some(self.stream_key, 2)
         of_group = lambda: [self.stream_key(), self.group(), self.consumer()]
         return self.pick(
@@ -500,7 +501,7 @@ class Generator:
             lambda: [b"XREADGROUP", b"GROUP", self.group(), self.consumer()] + self.read_options() + ([b"NOACK"] if rng.random() < 0.1 else []) + [b"STREAMS", *(k := keys()), *[self.pick(lambda: b">", self.id)() for _ in k]],
             lambda: [b"XREADGROUP", b"GROUP", b"g1", self.consumer()] + self.read_options() + [b"STREAMS", self.stream_key(), b">"],
             lambda: [b"XREADGROUP", b"GROUP", b"g1", self.consumer(), b"STREAMS", self.stream_key(), b"0"],
-            lambda: [b"XGROUP", self.case(b"CREATE"), self.stream_key(), self.group(), self.pick(lambda: b"$", self.id)()] + rng.choice([[], [b"MKSTREAM"], [b"ENTRIESREAD", b"2"]]),
+            lambda: [b"XGROUP", self.case(b"CREATE"), self.stream_key(), self.group(), self.pick(lambda: b"$", self.id)()] + rng.choice([[], [], [b"ENTRIESREAD", b"2"]]),
             lambda: [b"XGROUP", b"CREATE", rng.choice(STREAM_KEYS), b"g1", b"0", b"MKSTREAM"],
             lambda: [b"XGROUP", b"SETID", self.stream_key(), self.group(), self.pick(lambda: b"$", self.id)()],
             lambda: [b"XGROUP", rng.choice([b"CREATECONSUMER", b"DELCONSUMER"])] + of_group(),
