@@ -51,8 +51,8 @@ void KeyspaceTables::served(const Node& node, ShardId shard, const Table& table)
   }
   last = version;
   now_[node.number][shard] = table;
-  established_ = established_ || base_is_everywhere();
   const auto [known, is_new] = tables_.try_emplace(version, table);
+  established_ = established_ || base_is_everywhere();
   if (is_new) return check_new(*table);
   if (!std::ranges::equal(known->second->keyspaces(), table->keyspaces())) {
     violated(fmt::format("n{}: two tables of keyspaces have the same version: {} and {}",
@@ -180,9 +180,10 @@ bool KeyspaceTables::base_is_everywhere() const {
     }
     std::set<PartitionId> has;
     for (const GroupStatus& status : node->groups()) has.insert(status.group);
-    const Keyspace& base = *newest()->find("base");
+    const Keyspace* base = newest()->find("base");
+    if (base == nullptr) return false;
     return std::ranges::all_of(groups_of(*node), [&](PartitionId group) {
-      return newest()->of_partition(group) != &base || has.contains(group);
+      return newest()->of_partition(group) != base || has.contains(group);
     });
   });
 }
