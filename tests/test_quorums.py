@@ -118,7 +118,7 @@ def test_without_enough_replicas_it_is_said_what_is_known(make_cluster):
             at(one, "4", "GET", "k")
         with Refusal("CONSISTENCY", "QUORUM is for commands about keys"):
             at(one, "QUORUM", "DBSIZE")
-        for level in (("CAUSAL",), ("SEQUENTIAL",), ("LINEARIZABLE",)):
+        for level in (("SEQUENTIAL",), ("LINEARIZABLE",)):
             with Refusal("CONSISTENCY", "not supported in eventual keyspaces"):
                 at(one, *level, "GET", "k")
 

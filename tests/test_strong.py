@@ -157,8 +157,8 @@ def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "YES")
     with Refusal("CONSISTENCY", "writes of strong keyspaces are LINEARIZABLE"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "WRITE", "ONE")
-    with Refusal("CONSISTENCY", "CAUSAL is not supported in eventual keyspaces yet"):
-        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "READ", "CAUSAL")
+    with Refusal("CONSISTENCY", "SEQUENTIAL is not supported in eventual keyspaces yet"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "READ", "SEQUENTIAL")
 
     assert keyspace(n2, "ALTER", "orders", "READ", "LINEARIZABLE", "DEADLINE", 3000) == "OK"
     for node in cluster:

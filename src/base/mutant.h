@@ -100,6 +100,10 @@
   X(kRunsInterleave, "elements that two replicas push at the same time mix")                       \
   X(kSessionIgnored, "a request does not wait for what its session has seen")                      \
   X(kSessionForgetsReads, "a session does not note what its reads have shown")                     \
+  X(kCauseForgotten, "a write at CAUSAL does not leave what its session has seen")                 \
+  X(kCauseNotAwaited, "reads at CAUSAL do not take over the causes of what they show")             \
+  X(kCauseDroppedEarly, "causes are left out that not all replicas have")                          \
+  X(kCausalIncomplete, "CAUSAL is served at once by a node that may have lost something")          \
   X(kSessionForgetsWrites, "a session does not note what it has written")                          \
   X(kFreshWhenAnswered, "what is fresh counts from when others have answered, not been asked")     \
   X(kFreshUnheard, "a partition counts as fresh although a replica has not been heard")            \

@@ -504,7 +504,10 @@ AsksForSession Connection::asks_of(const Command& command, Args args, bool write
 }
 
 void Connection::add_session(std::unique_ptr<RequestOptions>& options, const AsksForSession& asks) {
-  const bool asked = asks.now || (options && options->level.kind == cluster::Level::Kind::kSession);
+  using Kind = cluster::Level::Kind;
+  const bool asked =
+      asks.now ||
+      (options && (options->level.kind == Kind::kSession || options->level.kind == Kind::kCausal));
   if (!asked && !asks.ever && !reach_) return;
   begin_session();
   if (!options) options = std::make_unique<RequestOptions>();
@@ -548,7 +551,10 @@ bool Connection::execute_in_session(const Command& command, Args args,
   using Kind = cluster::Level::Kind;
   const Kind level = options.level.kind;
   Shard& shard = thread_.shard();
-  if (level != Kind::kSession && level != Kind::kOne && level != Kind::kDefault) return false;
+  const bool causal = level == Kind::kCausal;
+  if (!causal && level != Kind::kSession && level != Kind::kOne && level != Kind::kDefault) {
+    return false;
+  }
   if (command.scope != Scope::kKeys || !options.once.empty() || thread_.lease().lent() ||
       shard.any_cold() || shard.lists_much(command, args)) {
     return false;
@@ -556,9 +562,20 @@ bool Connection::execute_in_session(const Command& command, Args args,
   const std::vector<PartitionId> partitions =
       partitions_of(command, args, thread_.node().placement);
   if (options.in_session && !shard.has_seen(reach_->of(partitions))) return false;
+  if (causal && !shard.is_causal(partitions)) return false;
+  if (causal && may_write(command)) {
+    for (const PartitionId id : partitions) {
+      if (std::string error = shard.add_causes(id, reach_->all()); !error.empty()) {
+        replies_.tail() += error;
+        return true;
+      }
+    }
+  }
   replies_.hold_until(
       shard.execute(command, args, session_.resp3, replies_.tail(), {}, {}, lookup));
   reach_->note(shard.reach_of(partitions, false), may_write(command));
+  // They can be read, as a moment ago.
+  if (causal) reach_->merge(shard.causes_of(partitions).value_or(PartitionReach()));
   return true;
 }
 

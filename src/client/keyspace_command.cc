@@ -115,7 +115,7 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
       if (level.kind == Kind::kOne || level.kind == Kind::kDefault ||
-          level.kind == Kind::kSession) {
+          level.kind == Kind::kSession || level.kind == Kind::kCausal) {
         continue;
       }
       if (level.kind == Kind::kBounded) {
@@ -130,7 +130,7 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
       }
       return fail(fmt::format(
           "CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, "
-          "TWO, THREE, numbers, QUORUM, ALL, SESSION and BOUNDED ms; MODE STRONG has more",
+          "TWO, THREE, numbers, QUORUM, ALL, SESSION, CAUSAL and BOUNDED ms; MODE STRONG has more",
           cluster::to_string(level)));
     }
     return {};

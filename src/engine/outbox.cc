@@ -65,17 +65,6 @@ constexpr Command kRelayedCommand = {.name = kRelayedCommandName,
 
 }  // namespace
 
-OutboxKeys::OutboxKeys(PartitionId partitions) : keys_(partitions) {
-  PartitionId left = partitions;
-  for (std::uint32_t tag = 0; left > 0; ++tag) {
-    std::string key = fmt::format("{}{{{}}}", kOutboxKey, tag);
-    std::string& known = keys_[cluster::key_partition(key, partitions)];
-    if (!known.empty()) continue;
-    known = std::move(key);
-    --left;
-  }
-}
-
 constexpr Command kOutboxCommand = {.name = "even.outbox",
                                     .group = "hash",
                                     .arity = 3,

@@ -20,19 +20,8 @@
 
 namespace even {
 
-// In a strong partition.
+// In a strong partition; in those of the default keyspace, the name of ReservedKeys.
 inline constexpr std::string_view kOutboxKey{"\0even:outbox", 12};
-
-// In partitions of the default keyspace: one key for each, which lies in it. Immutable.
-class OutboxKeys {
- public:
-  explicit OutboxKeys(PartitionId partitions);
-  // Lives as long as this.
-  std::string_view of(PartitionId partition) const { return keys_[partition]; }
-
- private:
-  std::vector<std::string> keys_;
-};
 
 // How a transaction adds an event in an eventual keyspace, where the key leads to the partition,
 // and in a strong one, where it does not count.

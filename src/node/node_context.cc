@@ -6,6 +6,7 @@
 #include <random>
 
 #include "client/session_token.h"
+#include "engine/outbox.h"
 #include "node/backup_runner.h"
 #include "node/shard_thread.h"
 
@@ -31,10 +32,11 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       run_id(random_run_id()),
       tls(std::move(tls_contexts)),
       session_key(make_session_key()),
-      outbox_keys(placement.partitions()),
+      outbox_keys(kOutboxKey, placement.partitions()),
       options(config.client, config.slow_log, config.memory),
       subscriptions(shards),
       cache_shares(std::make_unique<CacheShares>(shards)),
+      stable(std::make_unique<StableReach>(placement.partitions())),
       backups(std::make_unique<BackupRunner>(*this)),
       served(std::make_unique<std::atomic<std::uint64_t>[]>(shards)) {
   shard_of.resize(placement.partitions());

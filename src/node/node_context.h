@@ -17,7 +17,7 @@
 #include "client/subscription_index.h"
 #include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
-#include "engine/outbox.h"
+#include "engine/reserved_keys.h"
 #include "env/clock_skew.h"
 #include "node/config.h"
 #include "node/runtime_options.h"
@@ -26,6 +26,7 @@
 #include "node/waiting_clients.h"
 #include "peer/link_faults.h"
 #include "replica/cache_shares.h"
+#include "replica/stable_reach.h"
 #include "script/script_cache.h"
 #include "store/rocks_database.h"
 
@@ -63,7 +64,7 @@ struct NodeContext {
   // By partition: the shard that owns it, or kElsewhere when this node holds no replica of it.
   static constexpr ShardId kElsewhere = 0xffff;
   std::vector<ShardId> shard_of;
-  const OutboxKeys outbox_keys;
+  const ReservedKeys outbox_keys;
   // Some partitions are on other nodes only.
   bool partial = false;
 
@@ -71,6 +72,7 @@ struct NodeContext {
   WaitingClients waiting_clients{options.key_events};
   SubscriptionIndex subscriptions;
   const std::unique_ptr<CacheShares> cache_shares;
+  const std::unique_ptr<StableReach> stable;
   SlowLog slow_log;
   ScriptCache scripts{shards};
   LinkFaults faults;

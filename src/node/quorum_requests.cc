@@ -14,8 +14,13 @@ using Kind = cluster::Level::Kind;
 
 // Of levels that ask for equally many replicas.
 int rank(cluster::Level level) {
-  if (level.kind == Kind::kBounded) return 2;
+  if (level.kind == Kind::kBounded) return 3;
+  if (level.kind == Kind::kCausal) return 2;
   return level.kind == Kind::kSession ? 1 : 0;
+}
+
+bool in_session(cluster::Level level) {
+  return level.kind == Kind::kSession || level.kind == Kind::kCausal;
 }
 
 }  // namespace
@@ -64,8 +69,8 @@ AsksForSession asks_for_session(const cluster::KeyspaceTable& keyspaces, const C
   for_each_key(command, args, [&](std::string_view key) {
     const cluster::Keyspace* keyspace = keyspaces.of_key(key);
     if (keyspace == nullptr || keyspace->strong) return;
-    const bool reads_in = keyspace->read.kind == Kind::kSession;
-    const bool writes_in = keyspace->write.kind == Kind::kSession;
+    const bool reads_in = in_session(keyspace->read);
+    const bool writes_in = in_session(keyspace->write);
     asks.now |= writes ? writes_in : reads_in;
     asks.ever |= writes_in || reads_in;
   });

@@ -92,14 +92,16 @@ std::string refusal_of_eventual(const RequestOptions& options, bool writes) {
   }
   using Kind = cluster::Level::Kind;
   if (options.level.kind == Kind::kDefault || options.level.kind == Kind::kOne) return {};
-  if (is_quorum(options.level) || options.level.kind == Kind::kSession) return {};
+  if (is_quorum(options.level)) return {};
+  if (options.level.kind == Kind::kSession || options.level.kind == Kind::kCausal) return {};
   if (options.level.kind == Kind::kBounded) {
     if (!writes) return {};
     return "-CONSISTENCY BOUNDED is a level of reads: a write has no age\r\n";
   }
   return fmt::format(
       "-CONSISTENCY {} is not supported in eventual keyspaces yet: there are ONE, TWO, THREE, "
-      "numbers, QUORUM, ALL, SESSION and BOUNDED ms; a strong keyspace (EVEN.KEYSPACE CREATE ... "
+      "numbers, QUORUM, ALL, SESSION, CAUSAL and BOUNDED ms; a strong keyspace (EVEN.KEYSPACE "
+      "CREATE ... "
       "MODE STRONG) "
       "has more\r\n",
       cluster::to_string(options.level));
@@ -622,10 +624,18 @@ void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
   if (std::ranges::all_of(partitions, [&](PartitionId p) { return node_for(p) == first; })) {
     return thread_.forwarder().forward(first, request, std::move(sink));
   }
-  if (request.command->split != Split::kNever) {
+  // What several nodes show, each in its own time, is not causal.
+  const bool together = request.options && !may_write(*request.command) &&
+                        request.options->level.kind == cluster::Level::Kind::kCausal;
+  if (request.command->split != Split::kNever && !together) {
     return run_split(std::move(request), std::move(sink));
   }
   const NodeNumber common = node_for_all(partitions);
+  if (common == 0 && together) {
+    return sink(
+        "-CONSISTENCY no node holds all of these keys, and CAUSAL is for what one node reads: ask "
+        "for them one after the other, or give them one hash tag\r\n");
+  }
   if (common == 0) return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
   thread_.forwarder().forward(common, request, std::move(sink));
 }

@@ -1,6 +1,7 @@
 // Requests to eventual keyspaces of clients that have a session, where this node holds their keys:
 // see docs/sessions.md. One at level SESSION waits until this node has seen all that the session
-// has; and of each request it is noted what its partitions have seen then.
+// has; and of each request it is noted what its partitions have seen then. One at CAUSAL waits for
+// the causes of what it will see, too, and leaves those of what it writes (docs/causality.md).
 //
 // One per shard thread; all calls on that thread. Other shards are asked by messages.
 #pragma once
@@ -42,26 +43,48 @@ class SessionRequests {
     ShardId shard = 0;
     std::vector<PartitionId> partitions;
     PartitionReach reach;
+    PartitionReach seen;  // at CAUSAL: before the request is executed
   };
   struct Call {
     OwnedRequest request;
     ReplySink sink;
     std::shared_ptr<SessionReach> session;
     bool writes = false;
+    bool causal = false;
     std::int64_t deadline_ms = 0;
     std::int64_t deadline_us = 0;
     std::vector<Share> shares;
     std::size_t missing = 0;  // of the step that is under way: shares without an answer
     std::string lacking;      // the first thing that has not come in time
+    std::string error;        // a reply: why it cannot be executed
+    PartitionReach causes;    // at CAUSAL: of all shares
     std::string reply;
   };
   using CallPointer = std::shared_ptr<Call>;
 
   void await(const CallPointer& call);
+  // Calls answer() on the share's thread, with what has not come in time.
   static void await_share(ShardThread& owner, const Share& share, std::int64_t deadline_us,
                           std::move_only_function<void(std::string lacking)> answer);
+  // The same, until the share has the causes of its own partitions, and answers with those of all
+  // partitions and what the share has seen then.
+  struct CausalAnswer {
+    std::string lacking;
+    std::string error;
+    PartitionReach causes;
+    PartitionReach seen;
+  };
+  static void await_causes(ShardThread& owner, const Share& share, std::int64_t deadline_us,
+                           std::move_only_function<void(CausalAnswer)> answer);
+  // What the causes of the call require of a share beyond what it had seen.
+  static PartitionReach required(const Call& call, const Share& share);
+  // All shares have answered at CAUSAL.
+  void check_causes(const CallPointer& call);
+  // Of a write at CAUSAL, before it.
+  void leave_causes(const CallPointer& call);
   void execute(CallPointer call);
   void note(const CallPointer& call);
+  void finish(const CallPointer& call);
   // Runs task(owner) on the share's thread while that holds its shard.
   template <typename Task>
   void on_owner(ShardId shard, Task task);

@@ -67,6 +67,8 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     return policy.load(std::memory_order_relaxed);
   };
   options.cache_shares = node.cache_shares.get();
+  options.stable = node.stable.get();
+  options.others_hold = node.partial;
   options.retain_bytes = node.config.log.retain_bytes;
   options.expiry_wait_ms = node.config.expiry.wait_ms;
   options.max_drift_ms = node.config.clock.max_drift_ms;

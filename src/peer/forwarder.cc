@@ -31,8 +31,13 @@ void Forwarder::forward(NodeNumber node, const OwnedRequest& request, ReplySink 
 
 std::string Forwarder::session_of(const OwnedRequest& request) const {
   if (!request.options || !request.options->session) return {};
+  const SessionReach& session = *request.options->session;
+  // The causes of what it writes.
+  if (request.options->level.kind == cluster::Level::Kind::kCausal && request.writes()) {
+    return encode_session({.seen = session.all(), .groups = {}});
+  }
   const std::vector<PartitionId> partitions = partitions_of(request, thread_.node().placement);
-  return encode_session({.seen = request.options->session->of(partitions), .groups = {}});
+  return encode_session({.seen = session.of(partitions), .groups = {}});
 }
 
 void Forwarder::receive_reply(NodeNumber node, const ForwardReply& reply) {
@@ -87,9 +92,10 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   std::vector<PartitionId> partitions = partitions_of(owned, thread_.node().placement);
   thread_.router().submit(
       std::move(owned),
-      [this, node, id = request.id, session,
-       partitions = std::move(partitions)](const std::string& bytes) {
-        const std::string after = encode_session({.seen = session->of(partitions), .groups = {}});
+      [this, node, id = request.id, session, partitions = std::move(partitions),
+       causal = request.level.kind == cluster::Level::Kind::kCausal](const std::string& bytes) {
+        const std::string after = encode_session(
+            {.seen = causal ? session->all() : session->of(partitions), .groups = {}});
         thread_.peers().send(node, FrameType::kForwardReply,
                              encode_forward_reply(id, bytes, after));
       },

@@ -21,7 +21,7 @@
 namespace even {
 
 inline constexpr std::string_view kPeerMagic = "EVENPEER";
-inline constexpr std::uint32_t kPeerProtocol = 12;
+inline constexpr std::uint32_t kPeerProtocol = 13;
 
 struct Hello {
   std::uint32_t protocol = kPeerProtocol;

@@ -31,6 +31,10 @@ struct Partition {
   // The log holds every record that `state` has seen and this vector does not cover.
   VersionVector floor;
 
+  // Whether, since the node was started, it has had all that a complete replica had seen, or all
+  // others: then nothing that every replica once had is missing here. See docs/causality.md.
+  bool complete = false;
+
   WaitingRecords waiting;  // that came too early
   bool in_ready = false;   // in ShardCore's list of those where some are ready
   // When it last became non-empty or something was joined. What waits in vain, because its origin

@@ -18,6 +18,7 @@ enum class Kind : std::uint8_t {
   kFormer = 9,
   kAsk = 10,
   kAnswer = 11,
+  kStable = 12,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -202,6 +203,17 @@ Result<PeerMessage> decode_answer(ByteReader& in) {
   AnswerMessage message;
   message.id = in.get<std::uint64_t>();
   if (!get_reach(in, message.seen)) return fail("malformed answer: its partitions are none");
+  const auto complete = in.get<std::uint16_t>();
+  for (std::uint16_t i = 0; i < complete && in.ok(); ++i) {
+    message.complete.push_back(in.get<PartitionId>());
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_stable(ByteReader& in) {
+  StableMessage message;
+  message.asks = in.get<std::uint8_t>() != 0;
+  if (!get_reach(in, message.stable)) return fail("malformed word of what is everywhere");
   return message;
 }
 
@@ -285,6 +297,15 @@ std::string encode_answer(const AnswerMessage& message) {
   std::string out = begin(Kind::kAnswer);
   put_little_endian(out, message.id);
   put_reach(out, message.seen);
+  put_little_endian(out, static_cast<std::uint16_t>(message.complete.size()));
+  for (const PartitionId partition : message.complete) put_little_endian(out, partition);
+  return out;
+}
+
+std::string encode_stable(const StableMessage& message) {
+  std::string out = begin(Kind::kStable);
+  put_little_endian(out, static_cast<std::uint8_t>(message.asks ? 1 : 0));
+  put_reach(out, message.stable);
   return out;
 }
 
@@ -345,6 +366,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kAnswer:
       message = decode_answer(in);
+      break;
+    case Kind::kStable:
+      message = decode_stable(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

@@ -125,11 +125,20 @@ struct AskMessage {
 struct AnswerMessage {
   std::uint64_t id = 0;
   PartitionReach seen;  // if that was asked for
+  // Which of those are complete at the sender (Partition::complete).
+  std::vector<PartitionId> complete;
+};
+
+// "What has every replica of partitions that I do not hold?" Or the answer to that, of those whose
+// first replica in reach the sender is, as far as it has changed. See docs/causality.md.
+struct StableMessage {
+  bool asks = false;
+  PartitionReach stable;
 };
 
 using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
                                  SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage,
-                                 FormerMessage, AskMessage, AnswerMessage>;
+                                 FormerMessage, AskMessage, AnswerMessage, StableMessage>;
 
 // Whether it is one of the first six, by its first byte.
 bool is_of_replication(std::string_view message);
@@ -143,6 +152,7 @@ std::string encode_meta(const MetaMessage& message);
 std::string encode_former(const FormerMessage& message);
 std::string encode_ask(const AskMessage& message);
 std::string encode_answer(const AnswerMessage& message);
+std::string encode_stable(const StableMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

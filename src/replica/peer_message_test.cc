@@ -210,21 +210,27 @@ TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
   EXPECT_FALSE(question.learns);
   EXPECT_TRUE(question.again);
   EXPECT_EQ(question.reach, ask.reach);
-  const std::string answered = encode_answer({78, ask.reach});
+  const std::string answered = encode_answer({78, ask.reach, {9}});
   const auto answer = decoded<AnswerMessage>(answered);
   EXPECT_EQ(answer.id, 78u);
   EXPECT_EQ(answer.seen, ask.reach);
-  for (const std::string& bytes : {asked, answered}) {
+  EXPECT_EQ(answer.complete, std::vector<PartitionId>{9});
+  const std::string told = encode_stable({false, ask.reach});
+  EXPECT_FALSE(is_of_replication(told));
+  EXPECT_FALSE(decoded<StableMessage>(told).asks);
+  EXPECT_EQ(decoded<StableMessage>(told).stable, ask.reach);
+  EXPECT_TRUE(decoded<StableMessage>(encode_stable({true, {}})).asks);
+  for (const std::string& bytes : {asked, answered, told}) {
     for (std::size_t size = 1; size < bytes.size(); ++size) {
       EXPECT_FALSE(decode_peer_message(bytes.substr(0, size)));
     }
     EXPECT_FALSE(decode_peer_message(bytes + 'x'));
   }
-  EXPECT_FALSE(decode_peer_message(encode_answer({78, {{9, {}}, {1, {}}}})));
+  EXPECT_FALSE(decode_peer_message(encode_answer({78, {{9, {}}, {1, {}}}, {}})));
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x0c").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x0d").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

@@ -91,6 +91,36 @@ void Quorum::freshen(const std::vector<PartitionId>& partitions, std::int64_t de
   begin(std::move(call));
 }
 
+void Quorum::complete(const std::vector<PartitionId>& partitions, std::int64_t deadline_us,
+                      Done done) {
+  Call call;
+  for (const PartitionId id : partitions) call.reach.emplace_back(id, VersionVector());
+  call.count = 1;  // see count_fewest()
+  call.learns = call.completes = true;
+  call.wait.deadline_us = deadline_us;
+  call.done = std::move(done);
+  begin(std::move(call));
+}
+
+bool Quorum::is_whole(const Call& call, PartitionId partition) const {
+  bool all = true;
+  bool any = false;
+  for (const NodeNumber node : core_.at(partition).replicas) {
+    if (node == core_.options.node) continue;
+    const auto asked = call.asked.find(node);
+    all = all && asked != call.asked.end() && asked->second;
+    any = any || call.complete.contains({partition, node});
+  }
+  return all || any;
+}
+
+void Quorum::note_complete(const Call& call) {
+  for (const auto& [id, heard] : call.reach) {
+    Partition& partition = core_.at(id);
+    partition.complete = partition.complete || (is_whole(call, id) && has_seen({{id, heard}}));
+  }
+}
+
 void Quorum::note_fresh(const Call& call) {
   const std::int64_t since_us =
       EVEN_MUTANT(kFreshWhenAnswered) ? core_.clock.monotonic_us() : call.begun_us;
@@ -145,8 +175,9 @@ std::size_t Quorum::count_fewest(const Call& call) const {
       // What it has said before may do: that holds as long as the link does.
       return !call.learns && !call.wait.synced && knows(node, id, reach);
     };
-    auto count =
-        static_cast<std::size_t>(std::ranges::count_if(core_.at(partition).replicas, counts));
+    const std::vector<NodeNumber>& replicas = core_.at(partition).replicas;
+    auto count = static_cast<std::size_t>(std::ranges::count_if(replicas, counts));
+    if (call.completes) count = is_whole(call, partition) ? 1 : 0;
     if (EVEN_MUTANT(kAnswersCountTwice)) count *= 2;
     least = std::min(least, count);
   }
@@ -185,6 +216,7 @@ Result<> Quorum::receive(NodeNumber node, const AnswerMessage& message) {
     }
   }
   asked->second = true;
+  for (const PartitionId partition : message.complete) call.complete.emplace(partition, node);
   ++heard_;
   return {};
 }
@@ -224,6 +256,9 @@ bool Quorum::look(Asked& asked) {
     for (const auto& [partition, vector] : asked.message.reach) {
       asked.answer.seen.emplace_back(partition, core_.at(partition).state.vector());
     }
+    for (const auto& [partition, vector] : asked.message.reach) {
+      if (core_.at(partition).complete) asked.answer.complete.push_back(partition);
+    }
   }
   asked.answer.id = asked.message.id;
   asked.seen = true;
@@ -256,7 +291,8 @@ void Quorum::end_turn() {
     if (call.wait.synced_here && call.position && core_.log.durable() < *call.position) {
       core_.log.sync();
     }
-    if (!is_complete(at->second)) {
+    if (call.completes) note_complete(call);
+    if (!is_done(at->second)) {
       ++at;
       continue;
     }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <absl/container/btree_map.h>
+#include <absl/container/btree_set.h>
 
 #include <cstdint>
 #include <functional>
@@ -48,6 +49,9 @@ class Quorum {
   // Asks all other replicas, and waits until it has seen all that they say, so that the partitions
   // are as fresh as now. Done takes the number of other replicas then, fewer if it was too late.
   void freshen(const std::vector<PartitionId>& partitions, std::int64_t deadline_us, Done done);
+  // Waits until this node has seen all that a complete replica of each partition has, or all others
+  // have: the partitions are complete then. Done takes 1 then, 0 if it was too late.
+  void complete(const std::vector<PartitionId>& partitions, std::int64_t deadline_us, Done done);
 
   // --- Links, turns and time, as of the shard.
   void link_up(NodeNumber node);
@@ -66,11 +70,13 @@ class Quorum {
     bool learns = false;  // catch_up(), freshen()
     bool here = false;    // await_here()
     bool freshens = false;
+    bool completes = false;
     QuorumWait wait;
     // From which on this node's own log has what the reach says; none while it cannot be written.
     std::optional<LogPosition> position;
     Done done;
-    absl::btree_map<NodeNumber, bool> asked;  // and whether it has answered
+    absl::btree_map<NodeNumber, bool> asked;                       // and whether it has answered
+    absl::btree_set<std::pair<PartitionId, NodeNumber>> complete;  // where those are, of these
     std::int64_t begun_us = 0;
     std::int64_t asked_us = 0;
     // Of the partition of which fewest have, as of `heard_` of that number.
@@ -90,12 +96,15 @@ class Quorum {
 
   void begin(Call call);
   void note_fresh(const Call& call);
+  // Whether all others have answered, or one where the partition is complete.
+  bool is_whole(const Call& call, PartitionId partition) const;
+  void note_complete(const Call& call);
   // Those that have not been.
   void ask_all(std::uint64_t id, Call& call);
   void ask(std::uint64_t id, Call& call, NodeNumber node, bool again = false);
   std::size_t count_fewest(const Call& call) const;
   std::size_t fewest(Call& call) const;
-  bool is_complete(Call& call) const { return fewest(call) >= call.count && has(call); }
+  bool is_done(Call& call) const { return fewest(call) >= call.count && has(call); }
   // Whether this node has all that the call is about, as its answer to others would mean.
   bool has(const Call& call) const;
   bool knows(NodeNumber node, PartitionId partition, const VersionVector& vector) const;

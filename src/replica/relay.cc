@@ -31,7 +31,7 @@ constexpr std::int64_t kLookUs = 500'000;
 }  // namespace
 
 Relay::Relay(ShardCore& core, Groups& groups)
-    : core_(core), groups_(groups), keys_(core.options.partition_count) {
+    : core_(core), groups_(groups), keys_(kOutboxKey, core.options.partition_count) {
   for (PartitionId id = 0; id < core.options.partition_count; ++id) {
     hashes_.push_back(hash64(keys_.of(id)));
   }

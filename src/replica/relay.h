@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "engine/outbox.h"
+#include "engine/reserved_keys.h"
 #include "replica/core.h"
 #include "replica/groups.h"
 #include "topic/event_id.h"
@@ -127,7 +128,7 @@ class Relay {
 
   ShardCore& core_;
   Groups& groups_;
-  const OutboxKeys keys_;
+  const ReservedKeys keys_;
   std::vector<std::uint64_t> hashes_;  // of these
   Shard::RelayTo relay_to_;
   absl::btree_set<NodeNumber> linked_;

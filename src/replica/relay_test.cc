@@ -156,7 +156,7 @@ class RelayTest : public testing::Test {
   }
 
   GroupCluster cluster_{3};
-  const OutboxKeys keys_{1};
+  const ReservedKeys keys_{kOutboxKey, 1};
 };
 
 TEST_F(RelayTest, EventsOfAStrongPartitionGetToTheirTopicInOrder) {

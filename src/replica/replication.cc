@@ -214,6 +214,14 @@ bool Replication::everywhere(PartitionId partition, const VersionVector& reach) 
   return true;
 }
 
+VersionVector Replication::everywhere(const Partition& partition) const {
+  VersionVector all = partition.state.vector();
+  for (const NodeNumber node : partition.replicas) {
+    if (node != core_.options.node) all.meet(peers_.at(node)->shared.at(partition.id).acked);
+  }
+  return all;
+}
+
 std::int64_t Replication::heard_until_ms(const Partition& partition, std::int64_t now_ms) const {
   std::int64_t until_ms = now_ms;
   for (const NodeNumber node : partition.replicas) {

@@ -33,6 +33,8 @@ class Replication {
 
   // Whether every other replica has reported to have seen `reach` of `partition`.
   bool everywhere(PartitionId partition, const VersionVector& reach) const;
+  // What this node and every other replica have seen of it.
+  VersionVector everywhere(const Partition& partition) const;
   // The time up to which nobody can have prolonged an expiry of `partition` without this node
   // having seen it: on the clock of each other replica, all that it had made by then. `now_ms`:
   // this node's clock, and the answer where nobody else holds the partition.

@@ -129,6 +129,14 @@ void SessionReach::merge(const PartitionReach& seen) {
   }
 }
 
+PartitionReach within(const PartitionReach& reach, std::span<const PartitionId> partitions) {
+  PartitionReach part;
+  std::ranges::copy_if(reach, std::back_inserter(part), [&](const auto& each) {
+    return std::ranges::binary_search(partitions, each.first);
+  });
+  return part;
+}
+
 std::string encode_session(const SessionContent& content) {
   const std::vector<ReplicaId> replicas = replicas_in(content.seen);
   std::string out;

@@ -36,6 +36,9 @@ class SessionReach {
   absl::btree_map<PartitionId, VersionVector> seen_;
 };
 
+// What of it is of these partitions. Both ascend.
+PartitionReach within(const PartitionReach& reach, std::span<const PartitionId> partitions);
+
 // Of groups of strong keyspaces, ascending: up to which index.
 using GroupReach = std::vector<std::pair<PartitionId, std::uint64_t>>;
 

@@ -7,7 +7,9 @@
 
 #include "base/check.h"
 #include "base/mutant.h"
+#include "engine/causes.h"
 #include "engine/outbox.h"
+#include "replica/causality.h"
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
 #include "replica/groups.h"
@@ -18,6 +20,7 @@
 #include "replica/recovery.h"
 #include "replica/relay.h"
 #include "replica/replication.h"
+#include "replica/session_reach.h"
 #include "script/host.h"
 
 namespace even {
@@ -214,7 +217,8 @@ struct Shard::Impl {
         groups(core, transport),
         meta(core, groups, transport),
         quorum(core, transport, [this] { return released(); }),
-        relay(core, groups) {
+        relay(core, groups),
+        causality(core, transport, replication, quorum) {
     core.log.on_progress([this] {
       if (released_callback) released_callback();
     });
@@ -262,6 +266,7 @@ struct Shard::Impl {
   MetaGroup meta;
   Quorum quorum;
   Relay relay;
+  Causality causality;
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
   std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
@@ -593,6 +598,39 @@ void Shard::freshen(const std::vector<PartitionId>& partitions, std::int64_t dea
   impl_->quorum.freshen(partitions, deadline_us, std::move(done));
 }
 
+std::optional<PartitionReach> Shard::causes_of(std::span<const PartitionId> partitions) const {
+  try {
+    return impl_->causality.causes_of(partitions);
+  } catch (const Unreadable&) {
+    return std::nullopt;  // noted as damage
+  }
+}
+bool Shard::is_causal(std::span<const PartitionId> partitions) const {
+  if (!is_complete(partitions)) return false;
+  const std::optional<PartitionReach> causes = causes_of(partitions);
+  return causes && has_seen(within(*causes, partitions));
+}
+std::string Shard::add_causes(PartitionId partition, const PartitionReach& session) {
+  std::vector<std::string> words;
+  try {
+    words = impl_->causality.words_for(partition, session);
+  } catch (const Unreadable& error) {
+    return fmt::format("-IOERR {}\r\n", error.what());
+  }
+  if (words.empty()) return {};
+  const std::vector<std::string_view> args(words.begin(), words.end());
+  std::string reply;
+  execute(kCausesCommand, args, false, reply);
+  return reply.starts_with('-') ? reply : std::string();
+}
+bool Shard::is_complete(std::span<const PartitionId> partitions) const {
+  return impl_->causality.complete(partitions);
+}
+void Shard::complete(std::span<const PartitionId> partitions, std::int64_t deadline_us,
+                     Answered done) {
+  impl_->causality.make_complete(partitions, deadline_us, std::move(done));
+}
+
 LogPosition Shard::durable() const { return impl_->core.log.durable(); }
 
 void Shard::on_released(std::function<void()> callback) {
@@ -618,6 +656,7 @@ void Shard::tick() {
   impl_->unless_unreadable([this] { impl_->relay.tick(); });
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
+  if (impl_->replayed) impl_->causality.tick();
   // What has been removed need not be made room for by removing more.
   // There rarely is any, so it is not looked for at every tick.
   if (!impl_->all_freed || ++impl_->ticks % 4 == 0) impl_->all_freed = core.free_removed();
@@ -634,6 +673,7 @@ void Shard::link_up(ReplicaId peer) {
   impl_->meta.link_up(peer.node());
   impl_->quorum.link_up(peer.node());
   impl_->relay.link_up(peer.node());
+  impl_->causality.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
   if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
     impl_->peers_up.insert_or_assign(peer.node(), peer);
@@ -647,6 +687,7 @@ void Shard::link_down(NodeNumber peer) {
   impl_->meta.link_down(peer);
   impl_->quorum.link_down(peer);
   impl_->relay.link_down(peer);
+  impl_->causality.link_down(peer);
   impl_->replication.link_down(peer);
 }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
@@ -664,6 +705,9 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
     }
     if (const auto* answer = std::get_if<AnswerMessage>(&*decoded)) {
       return impl_->quorum.receive(peer, *answer);
+    }
+    if (const auto* stable = std::get_if<StableMessage>(&*decoded)) {
+      return impl_->causality.receive(peer, *stable);
     }
     return impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
   }

@@ -35,6 +35,7 @@
 #include "replica/cache_shares.h"
 #include "replica/key_events.h"
 #include "replica/peer_message.h"
+#include "replica/stable_reach.h"
 #include "replica/strong.h"
 #include "store/row_store.h"
 
@@ -108,6 +109,9 @@ struct ShardOptions {
   // Which of the two, and which keys; none: kNoEviction. May change.
   std::function<CachePolicy()> cache_policy;
   CacheShares* cache_shares = nullptr;  // null: this is the only shard
+  StableReach* stable = nullptr;        // the same
+  // Whether there are partitions that this node does not hold.
+  bool others_hold = false;
   // Elements that a command lists before others are executed, if it lists more than that.
   std::size_t listing_step = 2048;
   std::size_t listed_bytes = 1 << 20;  // the same of a string, which is one element
@@ -315,6 +319,20 @@ class Shard {
   // monotonic clock; freshen() asks all others, and has then, as of when it was called.
   bool is_fresh(std::span<const PartitionId> partitions, std::int64_t since_us) const;
   void freshen(const std::vector<PartitionId>& partitions, std::int64_t deadline_us, Answered done);
+  // --- CAUSAL (replica/causality.h, docs/causality.md).
+  // The causes of these partitions, of any partitions; none: they cannot be read.
+  std::optional<PartitionReach> causes_of(std::span<const PartitionId> partitions) const;
+  // Makes what a session has seen causes of what is written to the partition from now on. Returns
+  // an error reply, or nothing.
+  std::string add_causes(PartitionId partition, const PartitionReach& session);
+  // Whether something may be executed on these partitions at once at CAUSAL: is_complete(), and
+  // each has seen what the others have of its causes.
+  bool is_causal(std::span<const PartitionId> partitions) const;
+  // Whether nothing that every replica of these had can be missing here;
+  // complete() sees to that, as far as another one is in reach: then Done takes at least 1.
+  bool is_complete(std::span<const PartitionId> partitions) const;
+  void complete(std::span<const PartitionId> partitions, std::int64_t deadline_us, Answered done);
+
   // How far the log is synced.
   LogPosition durable() const;
 

@@ -110,6 +110,8 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
     return run_.settling ? CachePolicy::kNoEviction : run_.options.policy;
   };
   if (cache_shares_) o.cache_shares = &*cache_shares_;
+  if (stable_) o.stable = &*stable_;
+  o.others_hold = run_.options.replicas < run_.options.nodes;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
     note_clock();
     const auto made = run_.oracle.made(bytes, origin, clock.least_turn_ms(kTurnUs), latest_ms_);
@@ -188,6 +190,7 @@ void Node::serve() {
   disk.faults.full = rows.faults.full = false;
   vectors_.clear();
   cache_shares_.emplace(configured_shards);
+  stable_.emplace(static_cast<PartitionId>(run_.options.partitions));
   std::vector<std::unique_ptr<HostedShard>> recovered;
   for (ShardId id = 0; id < configured_shards; ++id) {
     recovered.push_back(std::make_unique<HostedShard>(
@@ -234,6 +237,19 @@ std::optional<Dot> Node::emit(PartitionId partition, Args change, Args emission)
   host.need_turn();
   if (made_.size() != 2) return std::nullopt;
   return made_.front().second;
+}
+
+std::optional<Dot> Node::write(PartitionId partition, Args change, const PartitionReach& session) {
+  HostedShard& host = hosting(partition);
+  Shard& shard = host.shard();
+  if (shard.write_error() || !shard.add_causes(partition, session).empty()) return std::nullopt;
+  made_.clear();
+  ++run_.outcome.operations;
+  std::string reply;
+  shard.execute(*find_command(change[0]), change, false, reply);
+  run_.event("n{}: {} in partition {} -> {}", number, fmt::join(change, " "), partition, reply);
+  host.need_turn();
+  return made_.size() == 1 ? std::optional(made_.front().second) : std::nullopt;
 }
 
 // Each shard's thread comes to it in its own time.

@@ -108,6 +108,10 @@ class Node {
   // the partition is here and may be written.
   std::optional<Dot> emit(PartitionId partition, Args change, Args emission);
 
+  // Executes a write at CAUSAL on a partition that is here. The dot of its record, if it may be
+  // written.
+  std::optional<Dot> write(PartitionId partition, Args change, const PartitionReach& session);
+
   // Of strong partitions; none when it is down.
   std::vector<GroupStatus> groups() const;
   void found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,
@@ -171,6 +175,7 @@ class Node {
   bool began_settling_ = false;             // when it was started, faults had ended
   std::unique_ptr<Resharding> resharding_;  // while it starts
   std::optional<CacheShares> cache_shares_;
+  std::optional<StableReach> stable_;
   std::vector<std::unique_ptr<HostedShard>> shards_;  // none while it is not up
   // Per shard: tables of keyspaces that it has not come to yet.
   std::vector<std::deque<std::shared_ptr<const cluster::KeyspaceTable>>> keyspaces_;

@@ -132,6 +132,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   if (o.replicas > 1) o.session_every_us = among(0, 500, 2'000, 10'000);
   if (o.keyspaces) o.topic_every_us = among(0, 5'000, 20'000, 50'000);
+  if (o.replicas > 1) o.causal_every_us = among(0, 1'000, 5'000, 20'000);
   return o;
 }
 
@@ -152,7 +153,7 @@ std::string RunOptions::describe() const {
       "strong_patience={}ms "
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
-      "session_every={}us topic_every={}us",
+      "session_every={}us topic_every={}us causal_every={}us",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -164,7 +165,7 @@ std::string RunOptions::describe() const {
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
       group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
       group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
-      session_every_us, topic_every_us);
+      session_every_us, topic_every_us, causal_every_us);
 }
 
 }  // namespace even::sim

@@ -94,6 +94,8 @@ struct RunOptions {
   std::int64_t quorum_every_us = 0;
   // Requests of sessions, and bounded reads; 0: none.
   std::int64_t session_every_us = 0;
+  // Requests at CAUSAL; 0: none.
+  std::int64_t causal_every_us = 0;
 
   static RunOptions draw(std::uint64_t seed);
   std::string describe() const;

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 
+#include "lattice/reserved.h"
 #include "lattice/types/hyper_log_log.h"
 #include "lattice/types/position.h"
 #include "lattice/types/stream_field.h"
@@ -524,7 +525,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     if (live != (object != nullptr && object->live()))
       return wrong(live ? "is missing" : "should not be there");
     if (!live) continue;
-    ++live_keys;
+    if (!is_reserved(key)) ++live_keys;
     const auto& expiry = values[{LeafKind::kExpiry, ""}];
     const auto winner =
         std::max_element(expiry.begin(), expiry.end(), [](const auto& a, const auto& b) {

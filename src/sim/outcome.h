@@ -32,6 +32,7 @@ struct Outcome {
   std::uint64_t records_produced = 0;  // batches that a topic has acknowledged
   std::uint64_t events_emitted = 0;    // in eventual partitions
   std::uint64_t session_requests = 0;  // executed
+  std::uint64_t causal_requests = 0;   // the same
   std::uint64_t bounded_reads = 0;
   double simulated_seconds = 0;
 };

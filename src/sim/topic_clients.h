@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "engine/outbox.h"
+#include "engine/reserved_keys.h"
 #include "sim/checks.h"
 #include "sim/strong_groups.h"
 
@@ -29,7 +30,7 @@ class TopicClients {
         tables_(tables),
         groups_(groups),
         random_(seed),
-        outboxes_(run.options.partitions) {}
+        outboxes_(kOutboxKey, run.options.partitions) {}
 
   void begin();
   // Faults have ended, everything that was sent is answered, and no event waits.
@@ -77,7 +78,7 @@ class TopicClients {
   const KeyspaceTables& tables_;
   const StrongGroups& groups_;
   Random random_;
-  const OutboxKeys outboxes_;
+  const ReservedKeys outboxes_;
   std::vector<Producer> producers_;
   std::size_t under_way_ = 0;
   std::uint64_t values_ = 0;            // that were emitted

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "sim/causal_clients.h"
 #include "sim/checks.h"
 #include "sim/keyspace_client.h"
 #include "sim/keyspace_tables.h"
@@ -106,6 +107,7 @@ class World {
   std::optional<Strong> strong_;
   std::optional<QuorumClients> quorums_;
   std::optional<SessionClients> sessions_;
+  std::optional<CausalClients> causal_;
   std::optional<TopicClients> topics_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
@@ -158,6 +160,7 @@ World::World(Run& run)
     topics_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
     run_.acknowledged = [this](PartitionId partition, const Dot& dot) {
@@ -519,6 +522,7 @@ void World::play() {
   }
   if (quorums_) quorums_->begin();
   if (sessions_) sessions_->begin();
+  if (causal_) causal_->begin();
   if (topics_) topics_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
