@@ -95,11 +95,33 @@ def test_bad_input_exits_with_2_and_says_what_is_wrong(tmp_path):
             (("linearizable", file), f"{file}: line 3: this is not JSON"),
             (("linearizable", tmp_path / "missing"), "missing: cannot be opened: No such file"),
             (("linearizable", good, "--model", "queue"), "no model 'queue' for it; there are: register, append, counter, set"),
-            (("causal", good), "no property 'causal' to verify; there is: linearizable"),
+            (("total", good), "no property 'total' to verify; there are: linearizable, sequential, causal"),
+            (("causal", good, "--model", "append"), "no model 'append' for causal; there are: register, transactions"),
+            (("causal", good, "--model", "transactions"), f"{good}: line 1: its \"f\" is not \"txn\""),
+            (("causal", good, "--svg", tmp_path / "x"), "only what is not linearizable can be drawn"),
             (("linearizable", good, "--limit-seconds", "-1"), "--limit-seconds")):
         result = even("verify", *arguments)
         assert result.returncode == 2, result.stdout
         assert message in result.stderr
+
+
+def test_weaker_properties_have_their_counter_examples(tmp_path):
+    """A message that is passed on before what it is about: sequential it is not, nor causal, and yet each key is."""
+    file = tmp_path / "history"
+    rows = [(0, [["w", "x", 1]]), (0, [["w", "y", 1]]), (1, [["r", "y", 1]]), (1, [["r", "x", None]])]
+    file.write_text("".join(json.dumps({"process": process, "type": "ok", "f": "txn", "value": value}) + "\n"
+                            for process, value in rows))
+    for name in ("session", "read-committed", "read-atomic"):
+        result = even("verify", name, file, "--model", "transactions")
+        assert result.returncode == 0, result.stdout
+        assert "4 transactions of 2 sessions on 2 keys" in result.stdout
+    for name in ("causal", "sequential"):
+        result = even("verify", name, file, "--model", "transactions")
+        assert result.returncode == 1, result.stdout
+        assert "T4 has read null of key x" in result.stdout and "although T1 has written it: T1 comes before T4" in result.stdout
+    file.write_text(whole(1, "write", 1) + whole(2, "write", 2) + whole(1, "read", None, 1) + whole(2, "read", None, 2))
+    result = even("verify", "convergence", file)
+    assert result.returncode == 1 and "Key x: all writes have ended by line 4" in result.stdout
 
 
 def test_what_cannot_be_found_out_in_time_or_memory_exits_with_3(tmp_path):

@@ -13,6 +13,7 @@
 
 #include "cli/commands.h"
 #include "verify/explain.h"
+#include "verify/isolation.h"
 #include "verify/linearizable.h"
 #include "verify/reduce.h"
 
@@ -29,6 +30,8 @@ constexpr int kUndecided = 3;
 
 // A violation is made smaller for so long at most.
 constexpr std::chrono::seconds kReducing{20};
+
+constexpr std::string_view kTransactions = "transactions";
 
 struct Options {
   std::string property;
@@ -76,13 +79,44 @@ std::string seconds_since(steady_clock::time_point begin) {
                      std::chrono::duration<double>(steady_clock::now() - begin).count());
 }
 
-Result<verify::History> load(const Options& options, verify::Model model) {
+// Calls read(stream, progress).
+template <typename Read>
+auto load(const Options& options, Read read) -> decltype(read(std::cin, {})) {
   Notice notice;
   const auto progress = [&](std::uint64_t bytes) { notice.show("read MiB", bytes >> 20, 0); };
-  if (options.file == "-") return verify::read_history(std::cin, model, progress);
+  if (options.file == "-") return read(std::cin, progress);
   std::ifstream in(options.file, std::ios::binary);
   if (!in) return fail(fmt::format("cannot be opened: {}", std::strerror(errno)));
-  return verify::read_history(in, model, progress);
+  return read(in, progress);
+}
+
+using Progress = std::function<void(std::uint64_t)>;
+
+Result<verify::History> load_history(const Options& options, verify::Model model) {
+  return load(options, [model](std::istream& in, const Progress& progress) {
+    return verify::read_history(in, model, progress);
+  });
+}
+
+Result<verify::TransactionHistory> load_transactions(const Options& options) {
+  if (options.model == kTransactions) {
+    return load(options, [](std::istream& in, const Progress& progress) {
+      return verify::read_transactions(in, progress);
+    });
+  }
+  Result<verify::History> history = load_history(options, verify::Model::kRegister);
+  if (!history) return std::unexpected(history.error());
+  return verify::transactions_of(std::move(*history));
+}
+
+verify::Limits limits_of(const Options& options, steady_clock::time_point begin) {
+  verify::Limits limits;
+  limits.memory_bytes = options.memory_mib << 20;
+  if (options.limit_seconds > 0) {
+    limits.deadline = begin + std::chrono::duration_cast<steady_clock::duration>(
+                                  std::chrono::duration<double>(options.limit_seconds));
+  }
+  return limits;
 }
 
 int show_violation(const Options& options, verify::Problem violation) {
@@ -101,10 +135,77 @@ int show_violation(const Options& options, verify::Problem violation) {
   return kViolated;
 }
 
+struct NamedProperty {
+  std::string_view name;
+  std::string_view adjective;                // "is ...", "is NOT ..."
+  std::optional<verify::Property> property;  // none: convergence
+};
+constexpr NamedProperty kProperties[] = {
+    {"sequential", "sequentially consistent", verify::Property::kSequential},
+    {"causal", "causally consistent", verify::Property::kCausal},
+    {"session", "consistent for each session", verify::Property::kSession},
+    {"read-atomic", "read atomic", verify::Property::kReadAtomic},
+    {"read-committed", "read committed", verify::Property::kReadCommitted},
+    {"convergence", "convergent", std::nullopt}};
+
+int report(const Options& options, const NamedProperty& property, const std::string& what,
+           const verify::IsolationResult& result, steady_clock::time_point begin) {
+  const std::string seconds = seconds_since(begin);
+  switch (result.verdict) {
+    case verify::Verdict::kHolds:
+      fmt::print("{} is {}: {}, {}\n", options.name(), property.adjective, what, seconds);
+      return kHolds;
+    case verify::Verdict::kUndecided:
+      fmt::print(
+          "{} is not decided: {}, {}. It would take more time (--limit-seconds) or memory "
+          "(--memory), or what was still open at its end\n",
+          options.name(), what, seconds);
+      return kUndecided;
+    case verify::Verdict::kViolated:
+      fmt::print("{} is NOT {}: {}, {}\n\n{}", options.name(), property.adjective, what, seconds,
+                 result.explanation);
+      return kViolated;
+  }
+  return kUndecided;
+}
+
+int run_weaker(const Options& options, const NamedProperty& property) {
+  if (!options.svg.empty()) return complain("only what is not linearizable can be drawn");
+  const bool transactions = options.model == kTransactions && property.property;
+  if (options.model != "register" && !transactions) {
+    return complain(
+        fmt::format("there is no model '{}' for {}; there {}", options.model, property.name,
+                    property.property ? "are: register, transactions" : "is: register"));
+  }
+  const auto begin = steady_clock::now();
+  if (!property.property) {
+    const Result<verify::History> history = load_history(options, verify::Model::kRegister);
+    if (!history) return complain(fmt::format("{}: {}", options.name(), history.error().message));
+    return report(
+        options, property,
+        fmt::format("{} operations on {} keys", history->operations.size(), history->keys.size()),
+        verify::check_convergence(*history), begin);
+  }
+  const Result<verify::TransactionHistory> history = load_transactions(options);
+  if (!history) return complain(fmt::format("{}: {}", options.name(), history.error().message));
+  const auto result =
+      verify::check_isolation(*history, *property.property, limits_of(options, begin));
+  return report(
+      options, property,
+      fmt::format("{} transactions of {} sessions on {} keys", history->transactions.size(),
+                  history->sessions.size(), history->keys.size()),
+      result, begin);
+}
+
 int run(const Options& options) {
+  for (const NamedProperty& property : kProperties) {
+    if (property.name == options.property) return run_weaker(options, property);
+  }
   if (options.property != "linearizable") {
-    return complain(fmt::format("there is no property '{}' to verify; there is: linearizable",
-                                options.property));
+    return complain(
+        fmt::format("there is no property '{}' to verify; there are: linearizable, sequential, "
+                    "causal, session, read-atomic, read-committed, convergence",
+                    options.property));
   }
   const auto model = verify::parse_model(options.model);
   if (!model) {
@@ -112,17 +213,13 @@ int run(const Options& options) {
         "there is no model '{}' for it; there are: register, append, counter, set", options.model));
   }
   const auto begin = steady_clock::now();
-  const Result<verify::History> history = load(options, *model);
+  const Result<verify::History> history = load_history(options, *model);
   if (!history) return complain(fmt::format("{}: {}", options.name(), history.error().message));
   const std::string what =
       fmt::format("{} operations on {} keys", history->operations.size(), history->keys.size());
 
   verify::CheckOptions check;
-  check.limits.memory_bytes = options.memory_mib << 20;
-  if (options.limit_seconds > 0) {
-    check.limits.deadline = begin + std::chrono::duration_cast<steady_clock::duration>(
-                                        std::chrono::duration<double>(options.limit_seconds));
-  }
+  check.limits = limits_of(options, begin);
   verify::CheckResult result;
   {
     Notice notice;
@@ -161,7 +258,10 @@ void add_verify(CLI::App& app, int& exit_code) {
   command
       ->add_option("property", options->property,
                    "linearizable: each operation takes effect at one moment between its beginning "
-                   "and its end, on each key as one copy would")
+                   "and its end, on each key as one copy would; sequential: there is one order of "
+                   "all that keeps each process's own; causal: nobody sees an effect without its "
+                   "cause; session: of each key, the four session guarantees; read-atomic, "
+                   "read-committed: of transactions; convergence: in the end all read the same")
       ->required()
       ->type_name("PROPERTY");
   command
@@ -173,7 +273,8 @@ void add_verify(CLI::App& app, int& exit_code) {
   command
       ->add_option("--model", options->model,
                    "What a key is: register (read, write, cas; default), append (a string: read, "
-                   "append, write), counter (read, add), set (read, contains, add, remove)")
+                   "append, write), counter (read, add), set (read, contains, add, remove), "
+                   "transactions (of reads and writes; not for linearizable)")
       ->type_name("MODEL");
   command
       ->add_option("--svg", options->svg, "Draw the counter-example as time lines into this file")

@@ -111,32 +111,18 @@ TEST(Linearizable, ASearchThatMayNotGoOnSaysThatItDidNotFindOut) {
 }
 
 // The histories of other projects, which are no part of this one.
-std::filesystem::path conformance() {
-  if (const char* where = std::getenv("EVEN_CONFORMANCE")) return where;
-  return std::filesystem::path(EVEN_SOURCE_DIR) / "../shared/conformance";
-}
-
 TEST(Linearizable, HistoriesOfOtherProjectsDecideAsTheySay) {
-  std::ifstream expected(conformance() / "expected.tsv");
-  if (!expected) {
-    GTEST_SKIP() << "no histories in " << conformance()
-                 << "; EVEN_CONFORMANCE names another folder";
-  }
+  const std::vector<Conformance> all = conformance();
+  if (all.empty()) GTEST_SKIP() << "no histories; EVEN_CONFORMANCE names another folder";
   int decided = 0;
-  std::string line;
-  std::getline(expected, line);
-  while (std::getline(expected, line)) {
-    std::istringstream columns(line);
-    std::string file, model_text, verdict;
-    std::getline(columns, file, '\t');
-    std::getline(columns, model_text, '\t');
-    std::getline(columns, verdict, '\t');
-    const auto model = parse_model(model_text);
+  for (const Conformance& each : all) {
+    const auto model = parse_model(each.model);
     if (!model) continue;
-    std::ifstream in(conformance() / file);
+    std::ifstream in(each.file);
     const Result<History> history = read_history(in, *model);
-    ASSERT_TRUE(history) << file << ": " << history.error().message;
-    EXPECT_EQ(check(*history), verdict == "ok" ? Verdict::kHolds : Verdict::kViolated) << file;
+    ASSERT_TRUE(history) << each.file << ": " << history.error().message;
+    EXPECT_EQ(check(*history), each.verdict == "ok" ? Verdict::kHolds : Verdict::kViolated)
+        << each.file;
     ++decided;
   }
   EXPECT_GT(decided, 0);

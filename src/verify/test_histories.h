@@ -7,6 +7,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <random>
 #include <set>
@@ -34,6 +37,33 @@ inline std::vector<Problem> split_by_key(const History& history) {
   std::vector<Problem> problems;
   for (std::size_t key = 0; key < by_key.keys(); ++key) problems.push_back(by_key.problem(key));
   return problems;
+}
+
+// A history of other projects, and what is to be found.
+struct Conformance {
+  std::string file;  // its path
+  std::string model;
+  std::string verdict;
+};
+// None where the folder is not there. EVEN_CONFORMANCE names another one.
+inline std::vector<Conformance> conformance() {
+  const char* where = std::getenv("EVEN_CONFORMANCE");
+  const auto folder = where != nullptr
+                          ? std::filesystem::path(where)
+                          : std::filesystem::path(EVEN_SOURCE_DIR) / "../shared/conformance";
+  std::vector<Conformance> all;
+  std::ifstream expected(folder / "expected.tsv");
+  std::string line;
+  std::getline(expected, line);
+  while (std::getline(expected, line)) {
+    std::istringstream columns(line);
+    Conformance& each = all.emplace_back();
+    std::getline(columns, each.file, '\t');
+    std::getline(columns, each.model, '\t');
+    std::getline(columns, each.verdict, '\t');
+    each.file = (folder / each.file).string();
+  }
+  return all;
 }
 
 // One event as a line.
