@@ -1,5 +1,5 @@
 // The command `even`: runs a cluster on this machine, looks into clusters and data directories,
-// makes and restores backups, records and verifies histories of clients.
+// makes and restores backups, imports what other databases hold, records and verifies histories of clients.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
     even::cli::add_store(app, exit_code);
     even::cli::add_backup(app, exit_code);
     even::cli::add_restore(app, exit_code);
+    even::cli::add_import(app, exit_code);
     even::cli::add_record(app, exit_code);
     even::cli::add_verify(app, exit_code);
     try {

@@ -11,6 +11,7 @@
 #include "base/byte_reader.h"
 #include "base/bytes.h"
 #include "rdb/crc64.h"
+#include "rdb/length.h"
 #include "rdb/lzf.h"
 #include "rdb/packed.h"
 
@@ -33,16 +34,11 @@ enum ValueByte : std::uint8_t {
   kHashListpackByte = 16,
   kScoresListpackByte = 17,
   kQuicklist2Byte = 18,
+  kSetListpackByte = 20,  // Redis 7.2
 };
 // Of a node of a quicklist2.
 constexpr std::uint64_t kPlainNode = 1;
 constexpr std::uint64_t kPackedNode = 2;
-// In the place of a length.
-constexpr unsigned kSpecial = 3;
-constexpr unsigned kInt8 = 0;
-constexpr unsigned kInt16 = 1;
-constexpr unsigned kInt32 = 2;
-constexpr unsigned kLzf = 3;
 // In the place of the length of a score in text.
 constexpr unsigned kNanText = 253;
 constexpr unsigned kInfinityText = 254;
@@ -69,9 +65,9 @@ class ValueReader {
   ValueReader(std::string_view bytes, Budget& budget) : in_(bytes), budget_(budget) {}
 
   // An error that has been met is in the outcome; what was read then means nothing.
-  Result<Value> read() {
+  Result<Value> read(std::uint8_t type) {
     Value out;
-    read_content(in_.get<std::uint8_t>(), out);
+    read_content(type, out);
     if (!in_.ok() && error_.empty()) error_ = "a value that ends too early";
     if (error_.empty()) check(out);
     if (!error_.empty()) return fail(error_);
@@ -85,31 +81,10 @@ class ValueReader {
   }
   bool good() const { return in_.ok() && error_.empty(); }
 
-  std::uint64_t big_endian(std::size_t bytes) {
+  std::uint64_t length() {
     std::uint64_t out = 0;
-    for (std::size_t i = 0; i < bytes; ++i) out = out << 8 | in_.get<std::uint8_t>();
+    if (!read_length(in_, out)) refuse("a length in an unknown form");
     return out;
-  }
-
-  // A length; or, with `special` given, which other form of string follows.
-  std::uint64_t length(unsigned* special = nullptr) {
-    const unsigned first = in_.get<std::uint8_t>();
-    switch (first >> 6) {
-      case 0:
-        return first & 0x3f;
-      case 1:
-        return (first & 0x3f) << 8 | in_.get<std::uint8_t>();
-      case 2:
-        if (first == 0x80) return big_endian(4);
-        if (first == 0x81) return big_endian(8);
-        break;
-      default:
-        if (special == nullptr) break;
-        *special = first & 0x3f;
-        return 0;
-    }
-    refuse("a length in an unknown form");
-    return 0;
   }
   // The number of elements of so many bytes or more each.
   std::size_t count(std::size_t least_bytes) {
@@ -120,33 +95,13 @@ class ValueReader {
   }
 
   std::string string() {
-    constexpr unsigned kNone = 99;
-    unsigned special = kNone;
-    const std::uint64_t size = length(&special);
-    switch (special) {
-      case kNone:
-        if (size > in_.left()) refuse("a string that ends too early");
-        return good() ? std::string(in_.bytes(static_cast<std::size_t>(size))) : std::string();
-      case kInt8:
-        return std::to_string(in_.get<std::int8_t>());
-      case kInt16:
-        return std::to_string(in_.get<std::int16_t>());
-      case kInt32:
-        return std::to_string(in_.get<std::int32_t>());
-      case kLzf: {
-        const std::uint64_t compressed = length();
-        const std::uint64_t whole = length();
-        if (compressed > in_.left() || whole > kMostStringBytes)
-          refuse("a string that is too long");
-        if (good() && !budget_.take(whole)) refuse("a string that there may be no memory for");
-        if (!good()) return {};
-        return taken(decompress_lzf(in_.bytes(static_cast<std::size_t>(compressed)),
-                                    static_cast<std::size_t>(whole)));
-      }
-      default:
-        refuse("a string in an unknown form");
-        return {};
+    std::string out;
+    if (!good()) return out;
+    if (!read_string(in_, budget_, out)) {
+      refuse(budget_.exceeded() ? "a string that there may be no memory for"
+                                : "a string that ends too early, or in an unknown form");
     }
+    return out;
   }
 
   template <typename T>
@@ -220,6 +175,9 @@ class ValueReader {
       case kIntsetByte:
         out.type = Type::kSet;
         return append(taken(read_intset(string(), budget_)), out.items);
+      case kSetListpackByte:
+        out.type = Type::kSet;
+        return append(taken(read_listpack(string(), budget_)), out.items);
       case kHashByte:
         out.type = Type::kHash;
         return read_items(2 * count(2), out);
@@ -302,25 +260,25 @@ bool fits_in(std::int64_t number) {
 
 void put_string(std::string& out, std::string_view text) {
   constexpr std::size_t kLongestInteger = 11;
-  const auto special = [&out](unsigned form) { out += static_cast<char>(kSpecial << 6 | form); };
+  const auto special = [&out](SpecialForm form) { out += special_byte(form); };
   std::int64_t number;
   if (text.size() <= kLongestInteger && parse_canonical(text, number) &&
       fits_in<std::int32_t>(number)) {
     if (fits_in<std::int8_t>(number)) {
-      special(kInt8);
+      special(SpecialForm::kInt8);
       return put_little_endian(out, static_cast<std::int8_t>(number));
     }
     if (fits_in<std::int16_t>(number)) {
-      special(kInt16);
+      special(SpecialForm::kInt16);
       return put_little_endian(out, static_cast<std::int16_t>(number));
     }
-    special(kInt32);
+    special(SpecialForm::kInt32);
     return put_little_endian(out, static_cast<std::int32_t>(number));
   }
   if (text.size() > kLongestUncompressed) {
     const std::string compressed = compress_lzf(text, text.size() - 4);
     if (!compressed.empty()) {
-      special(kLzf);
+      special(SpecialForm::kLzf);
       put_length(out, compressed.size());
       put_length(out, text.size());
       out += compressed;
@@ -426,10 +384,18 @@ void write_scores(const Value& value, std::string& out) {
 
 }  // namespace
 
+Result<Value> read_value(std::uint8_t type, std::string_view& content, Budget& budget) {
+  ValueReader reader(content, budget);
+  Result<Value> out = reader.read(type);
+  if (out) content.remove_prefix(content.size() - reader.left());
+  return out;
+}
+
 Result<Value> read_value(std::string_view& bytes, Budget& budget) {
-  ValueReader reader(bytes, budget);
-  Result<Value> out = reader.read();
-  if (out) bytes.remove_prefix(bytes.size() - reader.left());
+  if (bytes.empty()) return fail("a value that ends too early");
+  std::string_view content = bytes.substr(1);
+  Result<Value> out = read_value(static_cast<std::uint8_t>(bytes.front()), content, budget);
+  if (out) bytes = content;
   return out;
 }
 
@@ -470,11 +436,12 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget
   return std::move(*value);
 }
 
-std::string write_payload(const Value& value) {
-  std::string out = write_value(value);
-  put_little_endian(out, kVersion);
-  put_little_endian(out, crc64(out));
-  return out;
+std::string write_payload(const Value& value) { return payload_of(write_value(value)); }
+
+std::string payload_of(std::string value) {
+  put_little_endian(value, kVersion);
+  put_little_endian(value, crc64(value));
+  return value;
 }
 
 }  // namespace even::rdb

@@ -1,6 +1,6 @@
 // Values in the form of Redis's RDB files: what stands there behind a key, and what DUMP and
 // RESTORE carry. Redis's rdb.c, listpack.c, ziplist.c and intset.c define the forms; all that
-// Redis 3.2 to 7.0 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
+// Redis 3.2 to 7.2 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
 // are written. Streams and modules' values are not known.
 //
 // The bytes come from anywhere: nothing in them is believed before it has been checked, and of what
@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "rdb/budget.h"
+#include "rdb/length.h"
 
 namespace even::rdb {
 
@@ -33,13 +34,12 @@ struct Value {
   bool operator==(const Value&) const = default;
 };
 
-// The most that a string may have.
-inline constexpr std::size_t kMostStringBytes = 512ull << 20;
-
 // A value with its byte of type before it, as in a file; taken from the front of `bytes`.
 // Elements and what is decompressed are taken from the budget; bytes that stand there as they are,
 // are not.
 Result<Value> read_value(std::string_view& bytes, Budget& budget);
+// The same where the byte of type stands elsewhere, as in a file, which has the key between.
+Result<Value> read_value(std::uint8_t type, std::string_view& content, Budget& budget);
 // In the form that Redis 7.0 would choose by its default configuration.
 std::string write_value(const Value& value);
 
@@ -47,5 +47,7 @@ std::string write_value(const Value& value);
 enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat, kMemory };
 std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget);
 std::string write_payload(const Value& value);
+// Of a value with its byte of type before it.
+std::string payload_of(std::string value);
 
 }  // namespace even::rdb

@@ -37,7 +37,10 @@ void CausalClients::act() {
   begin();
   Session& session = sessions_[random_.below(sessions_.size())];
   if (run_.scheduler.now_us() < session.patience_us) return;
-  if (random_.chance(0.2)) {
+  if (random_.chance(0.3)) {  // a client of whom nothing is known
+    session.token = encode_session({});
+    session.past.clear();
+  } else if (random_.chance(0.2)) {
     const Session& other = sessions_[random_.below(sessions_.size())];
     SessionReach both;
     both.merge(decode_session(session.token)->seen);

@@ -1,0 +1,736 @@
+// `even import`: takes over what a Redis or Valkey holds: an RDB file, an append-only file, or a
+// live server, which is followed as by a replica.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/import_compare.h"
+#include "cli/import_source.h"
+#include "cli/import_target.h"
+#include "rdb/file.h"
+#include "resp/resp_parser.h"
+
+namespace even::cli {
+namespace {
+
+using std::chrono::steady_clock;
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kValueBytes = std::uint64_t{8} << 30;
+constexpr std::chrono::seconds kBetweenNotes{5};
+constexpr std::chrono::milliseconds kPause{20};
+// Of the source's commands, in one transaction here.
+constexpr std::size_t kMostTogether = 500;
+constexpr std::size_t kMostBytesTogether = 64 << 10;
+
+volatile std::sig_atomic_t g_stop = 0;
+void stop(int) { g_stop = 1; }
+
+struct Options {
+  std::string source;
+  std::string to = "127.0.0.1:7001";
+  std::string from_user, from_password, to_user, to_password;
+  std::uint64_t database = 0;
+  int connections = 4;
+  bool follow = false;
+  bool no_compare = false;
+  std::string state = "even-import";
+};
+
+int complain(const std::string& message) {
+  std::fflush(stdout);
+  fmt::print(stderr, "even import: {}\n", message);
+  return 1;
+}
+
+std::int64_t wall_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+Result<std::pair<std::string, std::uint16_t>> split_address(const std::string& text) {
+  const std::size_t colon = text.rfind(':');
+  std::uint16_t port = 0;
+  if (colon != std::string::npos) {
+    const auto [end, error] =
+        std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
+    if (error == std::errc() && end == text.data() + text.size() && port != 0) {
+      return std::pair(text.substr(0, colon), port);
+    }
+  }
+  return fail(fmt::format("'{}' is no HOST:PORT", text));
+}
+
+// A file in memory, read as it is needed.
+class Mapped {
+ public:
+  static Result<Mapped> open(const std::string& name) {
+    const int file = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+    struct stat found{};
+    if (file < 0 || ::fstat(file, &found) != 0) {
+      const std::string why = std::strerror(errno);
+      if (file >= 0) ::close(file);
+      return fail(fmt::format("{}: {}", name, why));
+    }
+    Mapped out;
+    out.size_ = static_cast<std::size_t>(found.st_size);
+    if (out.size_ > 0) {
+      void* at = ::mmap(nullptr, out.size_, PROT_READ, MAP_PRIVATE, file, 0);
+      ::close(file);
+      if (at == MAP_FAILED) return fail(fmt::format("{}: {}", name, std::strerror(errno)));
+      ::madvise(at, out.size_, MADV_SEQUENTIAL);
+      out.bytes_ = static_cast<const char*>(at);
+    } else {
+      ::close(file);
+    }
+    return out;
+  }
+  Mapped(Mapped&& other) noexcept
+      : bytes_(std::exchange(other.bytes_, nullptr)), size_(other.size_) {}
+  Mapped& operator=(Mapped&&) = delete;
+  ~Mapped() {
+    if (bytes_ != nullptr) ::munmap(const_cast<char*>(bytes_), size_);
+  }
+  std::string_view bytes() const { return {bytes_, size_}; }
+
+ private:
+  Mapped() = default;
+  const char* bytes_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// How far an import has come, in a file that is replaced as a whole.
+struct State {
+  std::string source;  // what is imported, so that nothing else is gone on with
+  std::string target;
+  std::uint64_t file = 0;       // of the source's, by number
+  rdb::FileReader::Place keys;  // in that, if it is an RDB file
+  bool keys_done = false;
+  StreamPlace stream;
+  // The key of the target that says how far commands have come: see Importer::flush().
+  std::string place_key;
+
+  static std::optional<State> load(const std::string& name) {
+    std::ifstream in(name);
+    if (!in) return std::nullopt;
+    const auto json = nlohmann::json::parse(in, nullptr, false);
+    if (!json.is_object()) return std::nullopt;
+    try {
+      State out;
+      out.source = json.at("source");
+      out.target = json.at("target");
+      out.file = json.at("file");
+      out.keys = {json.at("offset"), json.at("key_database")};
+      out.keys_done = json.at("keys_done");
+      out.place_key = json.at("place_key");
+      out.stream = {json.at("replication"), json.at("stream_offset"), json.at("stream_bytes")};
+      return out;
+    } catch (const nlohmann::json::exception&) {
+      return std::nullopt;
+    }
+  }
+
+  Result<> save(const std::string& name) const {
+    const nlohmann::json json = {{"source", source},
+                                 {"target", target},
+                                 {"file", file},
+                                 {"offset", keys.offset},
+                                 {"key_database", keys.database},
+                                 {"keys_done", keys_done},
+                                 {"place_key", place_key},
+                                 {"replication", stream.replication},
+                                 {"stream_offset", stream.offset},
+                                 {"stream_bytes", stream.bytes}};
+    const std::string fresh = name + ".new";
+    {
+      std::ofstream out(fresh, std::ios::trunc);
+      out << json.dump(1) << '\n';
+      out.flush();
+      if (!out) return fail(fresh + " cannot be written");
+    }
+    std::error_code error;
+    fs::rename(fresh, name, error);
+    if (error) return fail(fmt::format("{}: {}", name, error.message()));
+    return {};
+  }
+};
+
+class Importer {
+ public:
+  Importer(const Options& options, ImportTarget& target, SourceAddress target_address, State state)
+      : options_(options),
+        target_(target),
+        target_address_(std::move(target_address)),
+        state_(std::move(state)) {}
+
+  // Until SIGINT or SIGTERM has come. Errors say what is wrong.
+  Result<> take_files(const std::vector<std::string>& files);
+  Result<> take_source(const SourceAddress& address);
+  // All is here: nothing is to be gone on with.
+  Result<> forget_place();
+  bool stopped() const { return g_stop != 0; }
+  void summarize() const;
+  std::uint64_t keys() const { return keys_; }
+  const std::map<std::uint64_t, std::uint64_t>& left_out() const { return left_out_; }
+
+ private:
+  // The keys of an RDB file, from where the state is; then what it ended at.
+  Result<std::uint64_t> take_keys(std::string_view bytes);
+  Result<> take_key(const rdb::FileKey& key);
+  Result<> take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream);
+  // Commands, from there on; returns how many bytes were whole ones.
+  Result<std::size_t> take_commands(std::string_view bytes);
+  // Sends the commands that have been gathered, as one transaction that also says how far that is:
+  // an INCR must not be carried out again, nor be left out, however this ends.
+  Result<> flush(std::uint64_t upto);
+  // Where that is, as the target says.
+  Result<> find_place();
+  Result<> execute(std::string_view key, std::initializer_list<std::string_view> words);
+  // What was sent so far has been carried out: notes that.
+  Result<> note(bool now);
+  void show();
+
+  const Options& options_;
+  ImportTarget& target_;
+  const SourceAddress target_address_;
+  State state_;
+  std::uint64_t keys_ = 0;
+  std::uint64_t expired_ = 0;
+  std::uint64_t commands_ = 0;
+  std::uint64_t functions_ = 0;
+  std::uint64_t behind_ = 0;  // bytes of the stream
+  // Of commands: where they are taken from, in bytes, and which database they are about.
+  std::uint64_t command_file_ = 0;
+  std::uint64_t position_ = 0;
+  std::uint64_t database_ = 0;
+  std::string gathered_;
+  std::size_t gathered_commands_ = 0;
+  bool in_multi_ = false;                            // of the source
+  std::map<std::uint64_t, std::uint64_t> left_out_;  // keys and commands, by database
+  steady_clock::time_point began_ = steady_clock::now();
+  steady_clock::time_point next_note_ = began_ + kBetweenNotes;
+  steady_clock::time_point next_line_ = began_ + std::chrono::seconds(2);
+  std::uint64_t done_bytes_ = 0, all_bytes_ = 0;
+};
+
+Result<> Importer::execute(std::string_view key, std::initializer_list<std::string_view> words) {
+  if (target_.execute(key, std::span(words.begin(), words.size()))) return {};
+  return fail(target_.error());
+}
+
+void Importer::show() {
+  const auto now = steady_clock::now();
+  if (now < next_line_) return;
+  next_line_ = now + std::chrono::seconds(::isatty(STDERR_FILENO) == 1 ? 1 : 10);
+  const double seconds = std::chrono::duration<double>(now - began_).count();
+  fmt::print(stderr, "{} keys ({:.0f}/s){}{}\n", keys_, static_cast<double>(keys_) / seconds,
+             all_bytes_ > 0
+                 ? fmt::format(", {} % of the file",
+                               done_bytes_ * 100 / std::max<std::uint64_t>(all_bytes_, 1))
+                 : "",
+             commands_ > 0 || behind_ > 0
+                 ? fmt::format(", {} commands, {} KiB behind", commands_, behind_ >> 10)
+                 : "");
+}
+
+Result<> Importer::note(bool now) {
+  show();
+  if (!now && steady_clock::now() < next_note_) return {};
+  if (const Result<> done = target_.finish(); !done) return done;
+  next_note_ = steady_clock::now() + kBetweenNotes;
+  return state_.save(options_.state + "/progress.json");
+}
+
+Result<> Importer::take_key(const rdb::FileKey& key) {
+  if (key.database != options_.database) {
+    ++left_out_[key.database];
+    return {};
+  }
+  if (key.expires_at_ms && *key.expires_at_ms <= wall_ms()) {
+    ++expired_;
+    return {};
+  }
+  ++keys_;
+  const std::string at = std::to_string(key.expires_at_ms.value_or(0));
+  if (const auto* stream = std::get_if<rdb::StreamValue>(&key.value)) {
+    return take_stream(key, *stream);
+  }
+  const auto& value = std::get<rdb::Value>(key.value);
+  if (value.type == rdb::Type::kString) {
+    return key.expires_at_ms ? execute(key.key, {"SET", key.key, value.items[0], "PXAT", at})
+                             : execute(key.key, {"SET", key.key, value.items[0]});
+  }
+  const std::string payload =
+      rdb::payload_of(std::string(1, static_cast<char>(key.type)).append(key.content));
+  return execute(key.key, {"RESTORE", key.key, at, payload, "REPLACE", "ABSTTL"});
+}
+
+Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream) {
+  Result<> done = execute(key.key, {"DEL", key.key});
+  const auto send = [&](std::initializer_list<std::string_view> words) {
+    if (done) done = execute(key.key, words);
+  };
+  for (const rdb::StreamValue::Entry& entry : stream.entries) {
+    const std::string id = entry.id.text();
+    std::vector<std::string_view> words{"XADD", key.key, id};
+    words.insert(words.end(), entry.fields.begin(), entry.fields.end());
+    if (done && !target_.execute(key.key, words)) done = fail(target_.error());
+  }
+  const std::string last = stream.last.text();
+  if (stream.entries.empty()) {  // which there is no other way to make
+    const std::string first = stream.last == rdb::StreamId{} ? "0-1" : last;
+    send({"XADD", key.key, first, "x", "x"});
+    send({"XDEL", key.key, first});
+  }
+  if (stream.last != rdb::StreamId{}) {
+    const std::string added = std::to_string(stream.added);
+    const std::string deleted = stream.max_deleted.text();
+    send({"XSETID", key.key, last, "ENTRIESADDED", added, "MAXDELETEDID", deleted});
+  }
+  for (const rdb::StreamValue::Group& group : stream.groups) {
+    const std::string delivered = group.last_delivered.text();
+    const std::string read = std::to_string(group.entries_read);
+    send({"XGROUP", "CREATE", key.key, group.name, delivered, "ENTRIESREAD", read});
+    for (const std::string& consumer : group.consumers) {
+      send({"XGROUP", "CREATECONSUMER", key.key, group.name, consumer});
+    }
+    for (const rdb::StreamValue::Pending& pending : group.pending) {
+      if (pending.consumer.empty()) continue;
+      const std::string id = pending.id.text();
+      const std::string time = std::to_string(pending.delivered_ms);
+      const std::string count = std::to_string(pending.deliveries);
+      send({"XCLAIM", key.key, group.name, pending.consumer, "0", id, "TIME", time, "RETRYCOUNT",
+            count, "FORCE", "JUSTID"});
+    }
+  }
+  if (key.expires_at_ms) {
+    const std::string at = std::to_string(*key.expires_at_ms);
+    send({"PEXPIREAT", key.key, at});
+  }
+  return done;
+}
+
+Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
+  rdb::FileReader reader(bytes, kValueBytes);
+  const Result<> begun = state_.keys.offset > 0 ? reader.begin(state_.keys) : reader.begin();
+  if (!begun) return std::unexpected(begun.error());
+  all_bytes_ = bytes.size();
+  if (keys_ == 0) began_ = steady_clock::now();
+  rdb::FileKey key;
+  for (;;) {
+    const Result<bool> more = reader.next(key);
+    if (!more) return std::unexpected(more.error());
+    if (!*more) break;
+    if (const Result<> taken = take_key(key); !taken) return std::unexpected(taken.error());
+    state_.keys = reader.place();
+    done_bytes_ = state_.keys.offset;
+    if (const Result<> noted = note(false); !noted) return std::unexpected(noted.error());
+    if (stopped()) break;
+  }
+  if (const Result<> noted = note(true); !noted) return std::unexpected(noted.error());
+  functions_ = reader.functions();
+  all_bytes_ = 0;
+  return reader.end();
+}
+
+Result<> Importer::flush(std::uint64_t upto) {
+  if (in_multi_ || gathered_commands_ == 0) return {};
+  const std::string place = fmt::format("{} {} {}", command_file_, upto, database_);
+  const std::string_view words[] = {"SET", state_.place_key, place};
+  append_command(gathered_, words);
+  const bool sent = target_.execute_together({}, gathered_, gathered_commands_ + 1);
+  gathered_.clear();
+  gathered_commands_ = 0;
+  if (!sent) return fail(target_.error());
+  return {};
+}
+
+Result<> Importer::find_place() {
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, target_address_); !up) return up;
+  const auto reply = pipe.call({"GET", state_.place_key});
+  if (!reply) return std::unexpected(reply.error());
+  std::istringstream words(reply->substr(reply->find('\n') + 1));
+  std::uint64_t file = 0, position = 0, database = 0;
+  if (!(words >> file >> position >> database)) return {};
+  state_.file = std::max(state_.file, file);
+  if (state_.file == file) {
+    command_file_ = file;
+    position_ = position;
+    database_ = database;
+  }
+  return {};
+}
+
+Result<> Importer::forget_place() {
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, target_address_); !up) return up;
+  const auto reply = pipe.call({"DEL", state_.place_key});
+  if (!reply) return std::unexpected(reply.error());
+  return {};
+}
+
+Result<std::size_t> Importer::take_commands(std::string_view bytes) {
+  std::size_t taken = 0;
+  RespParser parser;
+  while (taken < bytes.size() && !stopped()) {
+    std::string_view rest = bytes.substr(taken);
+    if (rest.front() == '#' || rest.front() == '\n') {  // an annotation, or a sign of life
+      const std::size_t end = rest.find('\n');
+      if (end == std::string_view::npos) break;
+      taken += end + 1;
+      continue;
+    }
+    parser.restart();
+    const auto status = parser.parse(rest, {});
+    if (status == RespParser::Status::kIncomplete) break;
+    if (status == RespParser::Status::kError) {
+      return fail(fmt::format("what should be a command is none: {}", parser.error()));
+    }
+    const auto words = parser.args();
+    taken += parser.consumed();
+    if (words.empty()) continue;
+    std::string name(words[0]);
+    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (name == "ping" || name == "replconf" || name == "publish" || name == "spublish") continue;
+    if (name == "function") {
+      ++functions_;
+      continue;
+    }
+    if (name == "multi" || name == "exec") {
+      in_multi_ = name == "multi";
+      continue;
+    }
+    if (name == "select" && words.size() == 2) {
+      std::from_chars(words[1].data(), words[1].data() + words[1].size(), database_);
+      continue;
+    }
+    if (database_ != options_.database) {
+      ++left_out_[database_];
+      continue;
+    }
+    ++commands_;
+    append_command(gathered_, words);
+    ++gathered_commands_;
+    if (gathered_commands_ >= kMostTogether || gathered_.size() >= kMostBytesTogether) {
+      if (const Result<> sent = flush(position_ + taken); !sent) {
+        return std::unexpected(sent.error());
+      }
+    }
+    show();
+  }
+  position_ += taken;
+  if (const Result<> sent = flush(position_); !sent) return std::unexpected(sent.error());
+  return taken;
+}
+
+Result<> Importer::take_files(const std::vector<std::string>& files) {
+  if (const Result<> found = find_place(); !found) return found;
+  for (; state_.file < files.size(); ++state_.file) {
+    const Result<Mapped> file = Mapped::open(files[state_.file]);
+    if (!file) return std::unexpected(file.error());
+    const auto of_file = [&](const Error& error) {
+      return fail(fmt::format("{}: {}", files[state_.file], error.message));
+    };
+    std::uint64_t from = 0;
+    if (file->bytes().starts_with("REDIS")) {
+      const Result<std::uint64_t> end = take_keys(file->bytes());
+      if (!end) return of_file(end.error());
+      from = *end;
+      if (stopped()) return {};
+    }
+    if (command_file_ != state_.file) position_ = 0;
+    command_file_ = state_.file;
+    if (from + position_ > file->bytes().size()) return of_file({"it has become shorter"});
+    const Result<std::size_t> taken = take_commands(file->bytes().substr(from + position_));
+    if (!taken) return of_file(taken.error());
+    if (stopped()) return note(true);
+    if (from + position_ < file->bytes().size()) {
+      fmt::print(stderr,
+                 "{}: its last {} bytes are no whole command: the server stopped while it wrote "
+                 "it. They are left out\n",
+                 files[state_.file], file->bytes().size() - from - position_);
+    }
+    if (const Result<> noted = target_.finish(); !noted) return noted;
+    state_.keys = {};
+  }
+  return note(true);
+}
+
+Result<> Importer::take_source(const SourceAddress& address) {
+  const std::string dump = options_.state + "/dump.rdb";
+  const std::string stream = options_.state + "/stream.aof";
+  ReplicaLink link(address, dump, stream, [] { return g_stop != 0; });
+  bool anew = false;
+  auto next_line = steady_clock::now() + std::chrono::seconds(2);
+  const bool went_on = !state_.stream.replication.empty();
+  if (const Result<> found = find_place(); !found) return found;
+  if (went_on) {  // all that was received is there, in order
+    std::error_code error;
+    const auto size = fs::file_size(stream, error);
+    state_.stream.bytes = error ? 0 : size;
+    if (state_.stream.bytes < position_) state_.stream = {};
+  }
+  if (const Result<> begun = link.begin(state_.stream, anew,
+                                        [&](std::uint64_t done, std::uint64_t all) {
+                                          if (steady_clock::now() < next_line) return;
+                                          next_line = steady_clock::now() + std::chrono::seconds(2);
+                                          fmt::print(stderr, "the source's dump: {} of {} MiB\n",
+                                                     done >> 20,
+                                                     all > 0 ? std::to_string(all >> 20) : "?");
+                                        });
+      !begun) {
+    return fail(fmt::format("{}:{}: {}", address.host, address.port, begun.error().message));
+  }
+  if (anew) {
+    if (went_on) {
+      fmt::print(
+          stderr,
+          "the source cannot go on where this import stopped: it begins anew. Keys that were "
+          "deleted there meanwhile stay here\n");
+    }
+    state_.keys = {};
+    state_.keys_done = false;
+    position_ = database_ = 0;
+    if (const Result<> forgotten = forget_place(); !forgotten) return forgotten;
+  }
+  state_.stream = link.place();
+  if (const Result<> noted = state_.save(options_.state + "/progress.json"); !noted) return noted;
+  link.start();
+  if (!state_.keys_done) {
+    const Result<Mapped> file = Mapped::open(dump);
+    if (!file) return std::unexpected(file.error());
+    const Result<std::uint64_t> end = take_keys(file->bytes());
+    if (!end) return fail(fmt::format("{}: {}", dump, end.error().message));
+    if (stopped()) return {};
+    state_.keys_done = true;
+    if (const Result<> noted = note(true); !noted) return noted;
+    fmt::print(stderr, "all {} keys of the dump are here; {}\n", keys_,
+               options_.follow ? "following the source until SIGINT or SIGTERM"
+                               : "taking in what was written meanwhile");
+  }
+  // The stream, as it comes. Without --follow until it has come to an end once.
+  std::ifstream in(stream, std::ios::binary);
+  std::string bytes;
+  bool stopping = false;
+  for (;;) {
+    if (stopped() && !stopping) {  // what has been received yet is carried out
+      stopping = true;
+      g_stop = 0;
+    }
+    const std::uint64_t received = link.received();
+    const std::uint64_t begin = position_ + bytes.size();
+    behind_ = received - position_;
+    if (begin < received) {
+      const std::size_t size =
+          static_cast<std::size_t>(std::min<std::uint64_t>(received - begin, 4 << 20));
+      const std::size_t before = bytes.size();
+      bytes.resize(before + size);
+      in.clear();
+      in.seekg(static_cast<std::streamoff>(begin));
+      in.read(bytes.data() + before, static_cast<std::streamsize>(size));
+      bytes.resize(before + static_cast<std::size_t>(in.gcount()));
+    }
+    const Result<std::size_t> taken = take_commands(bytes);
+    if (!taken) return std::unexpected(taken.error());
+    bytes.erase(0, *taken);
+    state_.stream = link.place();
+    const bool idle = *taken == 0 && position_ + bytes.size() >= link.received();
+    if (const Result<> noted = note(idle && (stopping || !options_.follow)); !noted) return noted;
+    if (idle && (stopping || !options_.follow)) return {};
+    if (const std::string why = link.error(); !why.empty() && idle) {
+      return fail(fmt::format("the source: {}. Run the same command again to go on", why));
+    }
+    if (idle) std::this_thread::sleep_for(kPause);
+  }
+}
+
+void Importer::summarize() const {
+  const double seconds = std::chrono::duration<double>(steady_clock::now() - began_).count();
+  fmt::print("{} keys and {} commands in {:.1f} s ({:.0f} keys/s)", keys_, commands_, seconds,
+             static_cast<double>(keys_) / std::max(seconds, 1e-3));
+  if (expired_ > 0) fmt::print(", {} had expired", expired_);
+  fmt::print("\n");
+  for (const auto& [database, count] : left_out_) {
+    fmt::print("LEFT OUT: {} keys or commands of database {} (--database)\n", count, database);
+  }
+  if (functions_ > 0) fmt::print("LEFT OUT: {} libraries of functions\n", functions_);
+}
+
+// The files of an append-only directory, in their order, or the one file.
+Result<std::vector<std::string>> files_of(const std::string& source) {
+  if (!fs::is_directory(source)) return std::vector{source};
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(source)) {
+    if (entry.path().extension() != ".manifest") continue;
+    std::ifstream manifest(entry.path());
+    std::string line;
+    while (std::getline(manifest, line)) {
+      std::istringstream words(line);
+      std::string word, name, type;
+      while (words >> word) {
+        if (word == "file") words >> name;
+        if (word == "type") words >> type;
+      }
+      if (!name.empty() && type != "h") files.push_back(source + "/" + name);
+    }
+  }
+  if (files.empty()) {
+    return fail(fmt::format("{}: no manifest of an append-only file is there", source));
+  }
+  return files;
+}
+
+int run(const Options& options) {
+  const auto target_address = split_address(options.to);
+  if (!target_address) return complain(target_address.error().message);
+  const bool is_file = fs::exists(options.source);
+  SourceAddress address;
+  std::vector<std::string> files;
+  if (is_file) {
+    if (options.follow) return complain("--follow is for a live source: HOST:PORT");
+    auto found = files_of(options.source);
+    if (!found) return complain(found.error().message);
+    files = std::move(*found);
+  } else {
+    const auto from = split_address(options.source);
+    if (!from) {
+      return complain(fmt::format("there is no file '{}', and it is no HOST:PORT of a live server",
+                                  options.source));
+    }
+    address = {from->first, from->second, options.from_user, options.from_password};
+  }
+  std::error_code error;
+  fs::create_directories(options.state, error);
+  if (error) return complain(fmt::format("{}: {}", options.state, error.message()));
+
+  const std::string what = is_file ? fs::absolute(options.source).string() : options.source;
+  State state;
+  if (auto known = State::load(options.state + "/progress.json")) {
+    if (known->source != what || known->target != options.to) {
+      return complain(
+          fmt::format("{} is of an import from {} to {}: remove it, or give another one (--state)",
+                      options.state, known->source, known->target));
+    }
+    state = std::move(*known);
+    fmt::print(stderr, "going on with the import that {} tells of\n", options.state);
+  }
+  state.source = what;
+  state.target = options.to;
+  if (state.place_key.empty()) {
+    std::random_device random;
+    state.place_key = fmt::format("even-import:{:08x}{:08x}", random(), random());
+  }
+
+  const ImportTarget::Options to{.host = target_address->first,
+                                 .port = target_address->second,
+                                 .user = options.to_user,
+                                 .password = options.to_password,
+                                 .connections = options.connections};
+  ImportTarget target(to);
+  if (const Result<> up = target.connect(); !up) {
+    return complain(fmt::format("the target: {}", up.error().message));
+  }
+  std::signal(SIGINT, stop);
+  std::signal(SIGTERM, stop);
+  const SourceAddress target_of{to.host, to.port, to.user, to.password};
+  Importer importer(options, target, target_of, std::move(state));
+  const Result<> taken = is_file ? importer.take_files(files) : importer.take_source(address);
+  if (!taken) {
+    return complain(taken.error().message + ". What has been done is noted in " + options.state);
+  }
+  importer.summarize();
+  if (importer.stopped()) {
+    return complain("stopped before all was here; run the same command again to go on");
+  }
+  if (const Result<> forgotten = importer.forget_place(); !forgotten) {
+    return complain(forgotten.error().message);
+  }
+  if (!options.no_compare) {
+    Result<Comparison> compared = is_file ? compare_file(files.front(), options.database, target_of)
+                                          : compare_source(address, options.database, target_of);
+    // Commands behind the keys have changed them.
+    if (is_file && (files.size() > 1 || !compared)) {
+      fmt::print("Not compared: only what one RDB file holds can be{}\n",
+                 compared ? "" : " (" + compared.error().message + ")");
+    } else if (!compared) {
+      return complain("the comparison: " + compared.error().message);
+    } else {
+      fmt::print("{} keys compared, {} differ; the target has {} keys\n", compared->keys,
+                 compared->different.size(), compared->target_keys);
+      for (std::size_t i = 0; i < std::min<std::size_t>(compared->different.size(), 10); ++i) {
+        fmt::print("  {}\n", compared->different[i]);
+      }
+      if (!compared->different.empty()) return 1;
+    }
+  }
+  fs::remove_all(options.state, error);
+  return importer.left_out().empty() ? 0 : 1;
+}
+
+}  // namespace
+
+void add_import(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "import",
+      "Take over what a Redis or Valkey holds: from an RDB file, an append-only file or its "
+      "directory, or a live server, as its replica would. Shows progress, goes on where it was "
+      "interrupted, and compares in the end. Exit code 0: all is here; 1: it is not");
+  command
+      ->add_option("source", options->source,
+                   "FILE, DIRECTORY (appendonlydir) or HOST:PORT of a live server")
+      ->required()
+      ->type_name("SOURCE");
+  command->add_option("--to", options->to, "Node to write to (default 127.0.0.1:7001)")
+      ->type_name("HOST:PORT");
+  command->add_flag("--follow", options->follow,
+                    "Of a live server: go on with what is written there until SIGINT or SIGTERM; "
+                    "else the end comes when all that was written meanwhile is here, too");
+  command->add_option("--from-user", options->from_user, "User at the source")->type_name("NAME");
+  command->add_option("--from-password", options->from_password, "Password at the source")
+      ->envname("EVEN_IMPORT_FROM_PASSWORD")
+      ->type_name("WORD");
+  command->add_option("--to-user", options->to_user, "User at the target")->type_name("NAME");
+  command->add_option("--to-password", options->to_password, "Password at the target")
+      ->envname("EVEN_IMPORT_TO_PASSWORD")
+      ->type_name("WORD");
+  command
+      ->add_option("--database", options->database,
+                   "Of the source's databases, the one to be imported (default 0)")
+      ->type_name("N");
+  command->add_option("--connections", options->connections, "To the target (default 4)")
+      ->check(CLI::Range(1, 64))
+      ->type_name("N");
+  command
+      ->add_option("--state", options->state,
+                   "Directory for progress, and for a live source's dump and stream (default "
+                   "even-import); it is removed when all is done")
+      ->type_name("DIR");
+  command->add_flag("--no-compare", options->no_compare, "Do not compare in the end");
+  command->callback([options, &exit_code] { exit_code = run(*options); });
+}
+
+}  // namespace even::cli

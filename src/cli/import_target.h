@@ -1,0 +1,88 @@
+// Where an import writes to: a few connections to a node, each of which takes the commands on some
+// of the keys, in order. A command that is refused for now is sent again; any other refusal ends
+// the import.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/resp_pipe.h"
+
+namespace even::cli {
+
+class ImportTarget {
+ public:
+  struct Options {
+    std::string host = "127.0.0.1";
+    std::uint16_t port = 0;
+    std::string user;
+    std::string password;
+    int connections = 4;
+  };
+
+  explicit ImportTarget(Options options) : options_(std::move(options)) {}
+  ~ImportTarget();
+
+  Result<> connect();
+  // Sends it by and by. `key` decides over which connection. False: the import has failed, and
+  // error() says why.
+  bool execute(std::string_view key, std::span<const std::string_view> words);
+  // The same of a transaction: encoded commands, so many.
+  bool execute_together(std::string_view key, std::string_view commands, std::size_t count);
+  // Waits until all of that has been answered.
+  Result<> finish();
+  std::string error() const;
+  std::uint64_t answered() const { return answered_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kBatchBytes = 128 << 10;
+  static constexpr std::size_t kMostBatches = 4;  // that wait for a connection
+
+  struct Batch {
+    std::string bytes;
+    struct Unit {
+      std::size_t end = 0;  // of its bytes
+      std::size_t replies = 1;
+    };
+    std::vector<Unit> units;  // that are sent again as a whole
+  };
+  struct Lane {
+    RespPipe pipe;
+    Batch gathered;  // of the thread that calls execute()
+    std::deque<Batch> waiting;
+    bool busy = false;
+    std::thread thread;
+  };
+
+  bool add(std::string_view key, std::size_t replies, auto append);
+  void run(Lane& lane);
+  // Of one unit: what refuses it, if anything does, and whether that will pass.
+  struct Refusal {
+    std::string reply;
+    bool passes = false;
+  };
+  static Result<std::optional<Refusal>> read_unit(Lane& lane, std::size_t replies);
+  Result<> send(Lane& lane, const Batch& batch);
+  void hand_over(Lane& lane);
+
+  const Options options_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::string error_;
+  bool ending_ = false;
+  std::atomic<std::uint64_t> answered_ = 0;
+};
+
+}  // namespace even::cli

@@ -1,0 +1,134 @@
+#include "cli/resp_pipe.h"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include "resp/resp_merge.h"
+
+namespace even::cli {
+namespace {
+
+Result<> failed(std::string_view what) {
+  if (errno == EAGAIN || errno == EWOULDBLOCK)
+    return fail(fmt::format("{}: it does not answer", what));
+  return fail(fmt::format("{}: {}", what, std::strerror(errno)));
+}
+
+void set_patience(int socket, int seconds) {
+  const timeval time{.tv_sec = seconds, .tv_usec = 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  ::setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+
+}  // namespace
+
+void append_command(std::string& out, std::span<const std::string_view> words) {
+  fmt::format_to(std::back_inserter(out), "*{}\r\n", words.size());
+  for (const std::string_view word : words) {
+    fmt::format_to(std::back_inserter(out), "${}\r\n", word.size());
+    out.append(word).append("\r\n");
+  }
+}
+
+Result<> RespPipe::connect(const std::string& host, std::uint16_t port, int patience_s) {
+  close();
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found)) {
+    return fail(fmt::format("{}: {}", host, ::gai_strerror(error)));
+  }
+  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, ::freeaddrinfo);
+  for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
+    socket_ = ::socket(each->ai_family, each->ai_socktype | SOCK_CLOEXEC, each->ai_protocol);
+    if (socket_ < 0) continue;
+    set_patience(socket_, 5);
+    if (::connect(socket_, each->ai_addr, each->ai_addrlen) == 0) {
+      set_patience(socket_, patience_s);
+      return {};
+    }
+    const int error = errno;
+    close();
+    errno = error;
+  }
+  return failed(fmt::format("cannot connect to {}:{}", host, port));
+}
+
+Result<> RespPipe::send(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0) return failed("cannot send");
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
+  }
+  return {};
+}
+
+Result<std::string> RespPipe::receive(std::size_t most, int patience_ms) {
+  if (taken_ < received_.size()) {
+    std::string bytes = received_.substr(taken_, most);
+    taken_ += bytes.size();
+    return bytes;
+  }
+  pollfd wanted{.fd = socket_, .events = POLLIN, .revents = 0};
+  const int ready = ::poll(&wanted, 1, patience_ms);
+  if (ready == 0 || (ready < 0 && errno == EINTR)) return std::string();
+  std::string bytes(most, '\0');
+  const ssize_t size = ::recv(socket_, bytes.data(), bytes.size(), 0);
+  if (size == 0) return fail("it hung up");
+  if (size < 0 && errno == EINTR) return std::string();
+  if (size < 0) return std::unexpected(failed("cannot receive").error());
+  bytes.resize(static_cast<std::size_t>(size));
+  return bytes;
+}
+
+Result<std::string_view> RespPipe::reply() {
+  received_.erase(0, taken_);
+  taken_ = 0;
+  std::array<char, 64 << 10> buffer;
+  // Of long ones, what there is is not looked through again for every piece of it.
+  for (std::size_t looked = 0;;) {
+    if (received_.size() >= looked) {
+      const std::size_t size = reply_length(received_);
+      if (size > 0) {
+        taken_ = size;
+        return std::string_view(received_).substr(0, size);
+      }
+      looked = received_.size() + received_.size() / 4;
+    }
+    const ssize_t size = ::recv(socket_, buffer.data(), buffer.size(), 0);
+    if (size == 0) return fail("it hung up");
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) return std::unexpected(failed("cannot receive").error());
+    received_.append(buffer.data(), static_cast<std::size_t>(size));
+    looked = std::min(looked, received_.size());
+  }
+}
+
+Result<std::string> RespPipe::call(std::initializer_list<std::string_view> words) {
+  std::string bytes;
+  append_command(bytes, std::span(words.begin(), words.size()));
+  if (const Result<> sent = send(bytes); !sent) return std::unexpected(sent.error());
+  const Result<std::string_view> answer = reply();
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->starts_with('-')) return fail(std::string(answer->substr(1, answer->size() - 3)));
+  return std::string(*answer);
+}
+
+void RespPipe::close() {
+  if (socket_ >= 0) ::close(socket_);
+  socket_ = -1;
+  received_.clear();
+  taken_ = 0;
+}
+
+}  // namespace even::cli

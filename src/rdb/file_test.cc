@@ -1,0 +1,128 @@
+#include "rdb/file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+#include <sstream>
+
+namespace even::rdb {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kBytes = 1 << 20;
+
+// One that redis-server 7.0 has written.
+std::string small_file() {
+  std::ifstream in(EVEN_SOURCE_DIR "/tests/corpus/rdb_file_fuzz/redis-7.0", std::ios::binary);
+  std::ostringstream content;
+  content << in.rdbuf();
+  return std::move(content).str();
+}
+
+// Its error; empty: it was read to its end.
+std::string error_of(std::string_view bytes) {
+  FileReader reader(bytes, kBytes);
+  if (const Result<> begun = reader.begin(); !begun) return begun.error().message;
+  FileKey key;
+  for (;;) {
+    const Result<bool> more = reader.next(key);
+    if (!more) return more.error().message;
+    if (!*more) return {};
+  }
+}
+
+TEST(RdbFile, ReadsWhatRedisHasWritten) {
+  const std::string bytes = small_file();
+  FileReader reader(bytes, kBytes);
+  ASSERT_TRUE(reader.begin());
+  std::map<std::string, FileKey> keys;
+  for (FileKey key;;) {
+    const Result<bool> more = reader.next(key);
+    ASSERT_TRUE(more) << more.error().message;
+    if (!*more) break;
+    // A value as it stands there is a payload's.
+    if (std::holds_alternative<Value>(key.value)) {
+      Budget budget(kBytes);
+      const auto again = read_payload(
+          payload_of(std::string(1, static_cast<char>(key.type)).append(key.content)), budget);
+      ASSERT_TRUE(again) << key.key;
+      EXPECT_EQ(*again, std::get<Value>(key.value)) << key.key;
+    }
+    keys.emplace(key.key, key);
+  }
+  EXPECT_EQ(reader.end(), bytes.size());
+  ASSERT_EQ(keys.size(), 11u);
+  const auto items = [&keys](const char* key) { return std::get<Value>(keys.at(key).value).items; };
+  EXPECT_THAT(items("string"), ElementsAre("text"));
+  EXPECT_THAT(items("number"), ElementsAre("12345"));
+  EXPECT_EQ(items("long")[0].size(), 80u);
+  EXPECT_THAT(items("list"), ElementsAre("a", "b"));
+  EXPECT_THAT(items("set"), testing::UnorderedElementsAre("m", "n"));
+  EXPECT_THAT(items("intset"), testing::UnorderedElementsAre("1", "2"));
+  EXPECT_THAT(items("hash"), ElementsAre("f", "v"));
+  EXPECT_THAT(std::get<Value>(keys.at("sorted").value).scores, ElementsAre(1.5));
+  EXPECT_EQ(keys.at("expires").expires_at_ms, 4102444800000);
+  EXPECT_FALSE(keys.at("string").expires_at_ms);
+  EXPECT_EQ(keys.at("other").database, 3u);
+  EXPECT_EQ(keys.at("list").database, 0u);
+
+  const auto& stream = std::get<StreamValue>(keys.at("stream").value);
+  ASSERT_EQ(stream.entries.size(), 2u);
+  EXPECT_EQ(stream.entries[0].id.text(), "1-2");
+  EXPECT_THAT(stream.entries[0].fields, ElementsAre("f", "w"));
+  EXPECT_THAT(stream.entries[1].fields, ElementsAre("g", "w", "h", "x"));
+  EXPECT_EQ(stream.last.text(), "2-0");
+  EXPECT_EQ(stream.max_deleted.text(), "1-1");
+  EXPECT_EQ(stream.added, 3u);
+  ASSERT_EQ(stream.groups.size(), 1u);
+  const StreamValue::Group& group = stream.groups[0];
+  EXPECT_EQ(group.name, "group");
+  EXPECT_EQ(group.last_delivered.text(), "1-2");
+  EXPECT_THAT(group.consumers, ElementsAre("consumer"));
+  ASSERT_EQ(group.pending.size(), 1u);
+  EXPECT_EQ(group.pending[0].id.text(), "1-2");
+  EXPECT_EQ(group.pending[0].consumer, "consumer");
+  EXPECT_EQ(group.pending[0].deliveries, 1u);
+}
+
+TEST(RdbFile, GoesOnBehindAnyKey) {
+  const std::string bytes = small_file();
+  FileReader reader(bytes, kBytes);
+  ASSERT_TRUE(reader.begin());
+  FileKey key;
+  for (int left = 10; *reader.next(key); --left) {
+    FileReader other(bytes, kBytes);
+    ASSERT_TRUE(other.begin(reader.place()));
+    FileKey next;
+    int more = 0;
+    while (*other.next(next)) ++more;
+    EXPECT_EQ(more, left);
+    if (left == 0) break;
+  }
+  EXPECT_FALSE(reader.begin({bytes.size() + 1, 0}));
+}
+
+TEST(RdbFile, RefusesWhatIsCutOrChanged) {
+  const std::string bytes = small_file();
+  ASSERT_EQ(error_of(bytes), "");
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_NE(error_of(std::string_view(bytes).substr(0, size)), "") << size;
+  }
+  for (std::size_t at = 9; at < bytes.size(); ++at) {
+    std::string changed = bytes;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    EXPECT_NE(error_of(changed), "") << at;
+  }
+  EXPECT_THAT(error_of("REDIS0099"), HasSubstr("version 99"));
+  EXPECT_THAT(error_of("REDIS00x1"), HasSubstr("its version is no number"));
+  EXPECT_THAT(error_of("*1\r\n$4\r\nPING\r\n"), HasSubstr("no RDB file"));
+  // Without a checksum.
+  EXPECT_EQ(error_of(bytes.substr(0, bytes.size() - 8) + std::string(8, '\0')), "");
+}
+
+}  // namespace
+}  // namespace even::rdb

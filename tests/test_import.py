@@ -1,0 +1,232 @@
+"""even import: from RDB files, append-only files and a live redis-server, into one node and three."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+import redis
+
+from even_cluster import BIN, HOST, PATIENCE, die_with_parent, free_port, until
+
+
+class Server:
+    """A redis-server. Debian's redis-tools holds it under another name."""
+    def __init__(self, directory, *arguments):
+        self.directory = directory
+        self.port = free_port()
+        program = shutil.which("redis-server")
+        if program is None:
+            program = directory / "redis-server"
+            program.symlink_to(shutil.which("redis-check-rdb"))
+        self.process = subprocess.Popen(
+            [program, "--port", str(self.port), "--bind", HOST, "--save", "", "--repl-diskless-sync-delay", "0", *arguments],
+            cwd=directory, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        until("redis-server answers", self._answers)
+
+    def _answers(self):
+        try:
+            return self.client().ping()
+        except redis.ConnectionError:
+            return None
+
+    def client(self, **options):
+        return redis.Redis(HOST, self.port, **options)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def make_server(tmp_path):
+    servers = []
+
+    def make(*arguments):
+        directory = tmp_path / f"redis{len(servers)}"
+        directory.mkdir()
+        servers.append(Server(directory, *arguments))
+        return servers[-1]
+    yield make
+    for server in servers:
+        server.stop()
+
+
+def importing(tmp_path, source, node, *arguments):
+    return [BIN / "even", "import", str(source), "--to", f"{HOST}:{node.port}", "--state", tmp_path / "state", *map(str, arguments)]
+
+
+def run(command, code=0):
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120 * PATIENCE)
+    assert result.returncode == code, (result.stdout, result.stderr)
+    return result.stdout + result.stderr
+
+
+def fill(server, rounds=2000):
+    draw = random.Random(5)
+    pipeline = server.client().pipeline(transaction=False)
+    for i in range(rounds):
+        pipeline.set(f"s:{i}", draw.randbytes(draw.randrange(60)))
+        if i % 3 == 0:
+            pipeline.pexpire(f"s:{i}", 10_000_000 + i)
+        if i % 10 == 0:
+            some = draw.randrange(1, 40)
+            pipeline.rpush(f"l:{i}", *[f"x{j}" for j in range(some)])
+            pipeline.sadd(f"m:{i}", *[draw.choice([j, f"m{j}"]) for j in range(some)])
+            pipeline.sadd(f"i:{i}", *range(some))
+            pipeline.hset(f"h:{i}", mapping={f"f{j}": draw.randbytes(5) for j in range(some)})
+            pipeline.zadd(f"z:{i}", {f"m{j}": draw.random() * 100 for j in range(some)})
+        if i % 100 == 0:
+            for j in range(draw.randrange(1, 250)):
+                pipeline.xadd(f"x:{i}", {"a": j, "b": "y"} if j % 7 else {"c": j}, id=f"{i + 1}-{j + 1}")
+            pipeline.xdel(f"x:{i}", f"{i + 1}-1")
+            pipeline.xgroup_create(f"x:{i}", "g", "0")
+            pipeline.xreadgroup("g", "c1", {f"x:{i}": ">"}, count=3)
+            pipeline.xgroup_createconsumer(f"x:{i}", "g", "c2")
+    pipeline.hset("large:h", mapping={f"f{j}": "v" * 100 for j in range(3000)})
+    pipeline.zadd("large:z", {f"f{j}": j for j in range(3000)})
+    pipeline.rpush("large:l", *["z" * 300 for _ in range(3000)], "y" * 20_000)
+    pipeline.set("large:s", "a" * 100_000)
+    pipeline.mset({"n1": 12345, "n2": -3, "n3": 70000, "n4": 2**40})
+    pipeline.xadd("x:empty", {"a": 1}, id="7-1")
+    pipeline.xdel("x:empty", "7-1")
+    pipeline.execute()
+
+
+def assert_streams_are_equal(one, other):
+    for key in ("x:0", "x:100", "x:empty"):
+        here, there = one.xinfo_stream(key), other.xinfo_stream(key)
+        for field in ("length", "last-generated-id", "entries-added", "max-deleted-entry-id"):
+            assert here[field] == there[field], (key, field)
+    assert one.xinfo_groups("x:0") == other.xinfo_groups("x:0")
+    pending = one.xpending_range("x:0", "g", "-", "+", 10)
+    assert [(row["message_id"], row["consumer"], row["times_delivered"]) for row in pending] \
+        == [(row["message_id"], row["consumer"], row["times_delivered"]) for row in other.xpending_range("x:0", "g", "-", "+", 10)]
+    assert len(pending) == 3
+
+
+def test_an_rdb_file(make_server, cluster, tmp_path):
+    server = make_server()
+    fill(server)
+    server.client().set("gone", "soon", px=1)
+    time.sleep(0.01)
+    server.client().save()
+    keys = server.client().dbsize()
+    output = run(importing(tmp_path, server.directory / "dump.rdb", cluster["n1"]))
+    assert "1 had expired" in output
+    assert f"{keys} keys compared, 0 differ; the target has {keys - 1} keys" in output
+    assert not (tmp_path / "state").exists()
+    cluster.wait_converged()
+    with cluster["n2"].client(decode_responses=False) as node:
+        assert_streams_are_equal(node, server.client())
+        assert node.get("n4") == b"1099511627776" and node.pttl("s:0") > 9_000_000
+    # What differs is told.
+    with cluster["n1"].client() as node:
+        node.rpush("l:10", "more")
+        node.delete("h:10")
+    from_server = importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"])
+    output = run(from_server)  # which it is here again afterwards
+    assert f"{keys - 1} keys compared, 0 differ" in output
+
+
+def test_what_cannot_be_imported_is_told(make_server, cluster, tmp_path):
+    server = make_server()
+    server.client().set("k", "v")
+    server.client(db=1).set("k", "other")
+    server.client().save()
+    file = server.directory / "dump.rdb"
+    output = run(importing(tmp_path, file, cluster["n1"]), 1)
+    assert "LEFT OUT: 1 keys or commands of database 1 (--database)" in output
+    assert "1 keys compared, 0 differ" in output
+    run(importing(tmp_path, file, cluster["n1"], "--database", 1), 1)
+    with cluster["n1"].client() as node:
+        assert node.get("k") == "other"
+    whole = file.read_bytes()
+    for bytes_, why in ((whole[:-9], "ends too early"), (whole[:-1], "ends before its checksum"),
+                        (whole[:20] + b"\x00" + whole[21:], ""), (b"REDIS9999" + whole[9:], "version 9999"),
+                        (b"*1\r\n$4\r\nWHAT\r\n", "the target refuses a command"), (b"*1\r\nxyz\r\n", "what should be a command is none")):
+        damaged = tmp_path / "damaged"
+        damaged.write_bytes(bytes_)
+        assert why in run(importing(tmp_path, damaged, cluster["n1"]), 1)
+        shutil.rmtree(tmp_path / "state", ignore_errors=True)
+    assert "there is no file" in run(importing(tmp_path, tmp_path / "missing", cluster["n1"]), 1)
+    assert "cannot connect" in run(importing(tmp_path, f"{HOST}:1", cluster["n1"]), 1)
+    assert "--follow is for a live source" in run(importing(tmp_path, file, cluster["n1"], "--follow"), 1)
+
+
+def test_an_append_only_directory(make_server, cluster, tmp_path):
+    server = make_server("--appendonly", "yes", "--auto-aof-rewrite-percentage", "0")
+    fill(server, 300)
+    server.client().bgrewriteaof()
+    until("it is rewritten", lambda: server.client().info("persistence")["aof_rewrite_in_progress"] == 0)
+    with server.client().pipeline() as transaction:
+        transaction.set("after", "v").rpush("l:0", "more").execute()
+    keys = server.client().dbsize()
+    server.client().config_set("appendfsync", "always")
+    server.client().set("last", "v")
+    directory = server.directory / "appendonlydir"
+    output = run(importing(tmp_path, directory, cluster["n1"]))
+    assert "Not compared" in output
+    with cluster["n1"].client() as node:
+        assert node.dbsize() == keys + 1 and node.get("after") == node.get("last") == "v"
+        assert node.lrange("l:0", 0, -1) == [item.decode() for item in server.client().lrange("l:0", 0, -1)]
+
+
+class Writer(threading.Thread):
+    def __init__(self, server):
+        super().__init__()
+        self.client = server.client()
+        self.stopping = threading.Event()
+
+    def run(self):
+        draw = random.Random(9)
+        while not self.stopping.is_set():
+            pipeline = self.client.pipeline(transaction=draw.random() < 0.3)
+            for _ in range(10):
+                i = draw.randrange(300)
+                draw.choice([
+                    lambda p=pipeline: p.incr("counter"), lambda p=pipeline, i=i: p.set(f"w:{i}", i),
+                    lambda p=pipeline, i=i: p.delete(f"s:{i}"), lambda p=pipeline, i=i: p.rpush("list", i),
+                    lambda p=pipeline, i=i: p.zincrby("scores", 1.5, i % 50), lambda p=pipeline, i=i: p.hincrby("hash", i % 50, 2),
+                    lambda p=pipeline, i=i: p.spop(f"m:{i - i % 10}"), lambda p=pipeline, i=i: p.xadd("stream", {"a": i}),
+                    lambda p=pipeline, i=i: p.setex(f"t:{i}", 1000, i), lambda p=pipeline, i=i: p.append(f"a:{i}", "x"),
+                    lambda p=pipeline: p.eval("return redis.call('incrby', KEYS[1], 3)", 1, "script"),
+                ])()
+            pipeline.execute()
+            time.sleep(0.005)
+
+    def stop(self):
+        self.stopping.set()
+        self.join()
+
+
+def test_a_live_server_under_writes_is_followed_and_gone_on_with(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    fill(server, 1000)
+    writer = Writer(server)
+    writer.start()
+    command = importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"], "--follow")
+
+    def all_is_here():
+        with cluster["n1"].client() as node:
+            return node.get("counter") and int(node.get("counter")) > int(before)
+    try:
+        for end in (signal.SIGKILL, signal.SIGTERM):
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            until("the stream begins", lambda: (tmp_path / "state" / "stream.aof").exists())
+            before = server.client().get("counter") or 0
+            until("what is written now comes", all_is_here, seconds=60)
+            if end == signal.SIGTERM:
+                writer.stop()
+            process.send_signal(end)
+            output = process.communicate(timeout=60 * PATIENCE)[0]
+    finally:
+        writer.stop()
+    assert process.returncode == 0, output
+    assert "going on with the import" in output and "begins anew" not in output
+    keys = server.client().dbsize()
+    assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
