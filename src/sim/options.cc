@@ -133,6 +133,9 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   if (o.replicas > 1) o.session_every_us = among(0, 500, 2'000, 10'000);
   if (o.keyspaces) o.topic_every_us = among(0, 5'000, 20'000, 50'000);
   if (o.replicas > 1) o.causal_every_us = among(0, 1'000, 5'000, 20'000);
+  // What is served before it is durable has to be that for longer than shards take to serve it.
+  if (o.keyspaces || o.quorum_every_us > 0) o.sync_us = among(300, 300, 5'000);
+  if (o.sync_us > 300) o.crash_when_answered = std::max(o.crash_when_answered, 0.002);
   return o;
 }
 
@@ -140,7 +143,8 @@ std::string RunOptions::describe() const {
   static constexpr const char* kPolicies[] = {"always", "everysec", "no"};
   return fmt::format(
       "nodes={} replicas={} partitions={} shards={} fsync={} segment={} tail={} pass={} retain={} "
-      "window={} piece={} quick_sync={}us zero={} background={} clients={} pipeline={} turn={}us "
+      "window={} piece={} quick_sync={}us sync={}us zero={} background={} clients={} pipeline={} "
+      "turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms cut={}ms "
       "crash_every={}ms restart_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
@@ -155,17 +159,17 @@ std::string RunOptions::describe() const {
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
       "session_every={}us topic_every={}us causal_every={}us",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
-      tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
-      background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
-      loss, duplication, delay_us, partition_every_us / 1000, cut_us / 1000, crash_every_us / 1000,
-      restart_every_us / 1000, clock_jump_every_us / 1000, disk_full_every_us / 1000, wipe,
-      failing_sync, skew_ms, type_confusion, expiry, keys, expiry_wait_ms, sessions, large,
-      listing_step, failing_commit, evict, backup_every_us / 1000, restore, kill,
-      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
-      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
-      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
-      group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
-      session_every_us, topic_every_us, causal_every_us);
+      tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
+      zero_bytes, background_bytes, clients, pipeline, turn_us, duration_us / 1000,
+      harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
+      cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
+      disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
+      expiry_wait_ms, sessions, large, listing_step, failing_commit, evict, backup_every_us / 1000,
+      restore, kill, damage_every_us / 1000, failing_read, to_string(policy),
+      reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
+      crash_in_replay, groups, keyspaces, group_replicas, strong_clients, strong_think_us,
+      strong_patience_us / 1000, strong_patient, group_log_bytes, depose_every_us / 1000,
+      crash_when_answered, quorum_every_us, session_every_us, topic_every_us, causal_every_us);
 }
 
 }  // namespace even::sim

@@ -28,6 +28,7 @@ struct RunOptions {
   std::uint64_t window_bytes = 16 << 10;
   std::uint64_t piece_bytes = 2 << 10;  // of a snapshot
   std::int64_t quick_sync_us = 0;
+  std::int64_t sync_us = 300;  // that a sync takes, about
   std::uint64_t zero_bytes = 4 << 10;
   std::uint64_t background_bytes = 1 << 20;
   ShardId shards = 1;  // of each node, at first

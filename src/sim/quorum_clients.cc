@@ -31,6 +31,15 @@ void QuorumClients::act() {
   shard(node, partition).need_turn();
 }
 
+void QuorumClients::started(Node& node) {
+  if (run_.settling) return;
+  for (PartitionId partition = 0; partition < run_.options.partitions; ++partition) {
+    if (!run_.placement.holds(node.number, partition)) continue;
+    read(node, partition, 0);
+    shard(node, partition).need_turn();
+  }
+}
+
 void QuorumClients::write(Node& node, PartitionId partition, std::size_t others) {
   const PartitionReach made = shard(node, partition).shard().reach_of({&partition, 1}, true);
   const bool all = others + 1 == run_.placement.replicas(partition).size();
@@ -50,6 +59,7 @@ void QuorumClients::spread(Node& node, PartitionId partition, const PartitionRea
                                vector.to_string(), partition);
                     ++run_.outcome.quorum_writes;
                     established[partition].merge(vector);
+                    if (on_seen) on_seen(number);
                   });
 }
 

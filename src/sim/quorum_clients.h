@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 
 #include "sim/checks.h"
@@ -17,7 +18,12 @@ class QuorumClients {
   QuorumClients(Run& run, const Nodes& nodes, std::uint64_t seed)
       : run_(run), nodes_(nodes), random_(seed) {}
 
+  // Called when all that others were to see has been seen by them, as far as its node knows.
+  std::function<void(NodeNumber)> on_seen;
+
   void begin();
+  // What a node has been said to have, it has as soon as it is up again.
+  void started(Node& node);
 
  private:
   // Of each partition, what so many replicas have.

@@ -136,6 +136,7 @@ World::World(Run& run)
   callbacks_.started = [this](Node& n) {
     if (strong_) strong_->groups.started(n);
     network_.node_started(n.number);
+    if (quorums_) quorums_->started(n);
   };
   callbacks_.turned = [this](const Node& n, const HostedShard& shard) {
     strong_->groups.check(n, shard);
@@ -500,6 +501,7 @@ void World::play() {
   victim_ = run_.random.below(nodes_.size());
   for (const auto& n : nodes_) {
     n->disk.faults.failing_sync = options.failing_sync;
+    n->disk.faults.sync_us = options.sync_us;
     n->rows.faults.failing_commit = options.failing_commit;
     if (n->number == victim_ + 1) n->rows.faults.failing_read = options.failing_read;
     if (options.skew_ms > 0) {
@@ -520,7 +522,12 @@ void World::play() {
     strong_->clients.begin();
     if (strong_->keyspaces) strong_->keyspaces->begin();
   }
-  if (quorums_) quorums_->begin();
+  if (quorums_) {
+    quorums_->on_seen = [this](NodeNumber n) {
+      crash_at_once(node(n), run_.options.crash_when_answered);
+    };
+    quorums_->begin();
+  }
   if (sessions_) sessions_->begin();
   if (causal_) causal_->begin();
   if (topics_) topics_->begin();
