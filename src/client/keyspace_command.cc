@@ -224,7 +224,9 @@ class Change : public std::enable_shared_from_this<Change> {
 };
 
 void Change::count_in_default(Args words, Counted done) {
-  thread_.router().submit(request(words), [done = std::move(done)](std::string reply) mutable {
+  OwnedRequest asked = request(words);
+  asked.of_default = true;
+  thread_.router().submit(std::move(asked), [done = std::move(done)](std::string reply) mutable {
     done(counted(reply));
   });
 }

@@ -15,10 +15,10 @@ namespace even {
 
 namespace {
 
-// The keyspace's cursor: the partition in the upper 14 bits, the upper bits of a hash in the
-// lower 50. Keys whose hashes agree in those bits are returned together. A position inside a
+// The keyspace's cursor: the partition in the upper 16 bits, the upper bits of a hash in the
+// lower 48. Keys whose hashes agree in those bits are returned together. A position inside a
 // partition is above 0, so no cursor but the first is 0.
-constexpr int kPositionBits = 50;
+constexpr int kPositionBits = 48;
 constexpr int kDroppedBits = 64 - kPositionBits;
 
 std::optional<std::uint64_t> parse_cursor(std::string_view text) {
@@ -40,6 +40,10 @@ std::optional<PartitionId> scan_partition_of(std::string_view cursor) {
   const std::optional<std::uint64_t> parsed = parse_cursor(cursor);
   if (!parsed) return std::nullopt;
   return static_cast<PartitionId>(*parsed >> kPositionBits);
+}
+
+std::uint64_t scan_cursor_of(PartitionId partition) {
+  return std::uint64_t{partition} << kPositionBits;
 }
 
 bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor) {
@@ -109,8 +113,8 @@ std::string_view type_name(ObjectType type) {
 
 namespace {
 
-bool visible(std::string_view key, const Object& object, std::int64_t now_ms) {
-  return object.live() && !object.expired(now_ms) && !is_reserved(key);
+bool visible(const Context& context, std::string_view key, const Object& object) {
+  return object.live() && !object.expired(context.now_ms) && !context.keyspace().hides(key);
 }
 
 // Scans one partition from `position` on. Returns the position to go on with, 0 at its end.
@@ -154,7 +158,7 @@ void scan_command(Context& context, Args args) {
     position = scan_partition(
         context.keyspace().state(id), position, options.count,
         [&](std::string_view key, const Object& object) {
-          if (!visible(key, object, context.now_ms) || !options.matches(key)) return;
+          if (!visible(context, key, object) || !options.matches(key)) return;
           if (options.has_type && !equals_ignore_case(options.type, type_name(object.type()))) {
             return;
           }
@@ -177,7 +181,7 @@ void keys_command(Context& context, Args args) {
   std::vector<std::string> found;  // copies: what is cold is only lent
   for (PartitionId partition : context.keyspace().partitions()) {
     context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
-      if (visible(key, object, context.now_ms) && (all || glob_match(args[1], key))) {
+      if (visible(context, key, object) && (all || glob_match(args[1], key))) {
         found.emplace_back(key);
       }
     });
@@ -189,7 +193,8 @@ void keys_command(Context& context, Args args) {
 void dbsize_command(Context& context, Args) {
   std::size_t keys = 0;
   for (PartitionId partition : context.keyspace().partitions()) {
-    keys += context.keyspace().state(partition).visible_keys();
+    keys += context.keyspace().state(partition).visible_keys() -
+            context.keyspace().hidden_keys(partition);
   }
   context.reply.integer(static_cast<std::int64_t>(keys));
 }
@@ -212,7 +217,7 @@ void randomkey_command(Context& context, Args) {
       }
       bool drawn = false;
       state.random(context.random, [&](std::string_view key, const Object& object) {
-        drawn = visible(key, object, context.now_ms);
+        drawn = visible(context, key, object);
         if (drawn) context.reply.bulk(key);
       });
       if (drawn) return;
@@ -222,7 +227,7 @@ void randomkey_command(Context& context, Args) {
   std::vector<std::string> found;
   for (PartitionId partition : context.keyspace().partitions()) {
     context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
-      if (visible(key, object, context.now_ms)) found.emplace_back(key);
+      if (visible(context, key, object)) found.emplace_back(key);
     });
   }
   if (found.empty()) return context.reply.null();

@@ -34,6 +34,8 @@ struct ScanOptions {
 
 // The partition in which a SCAN with this cursor goes on; nothing when it is not a cursor.
 std::optional<PartitionId> scan_partition_of(std::string_view cursor);
+// With which SCAN begins a partition, which is not the first.
+std::uint64_t scan_cursor_of(PartitionId partition);
 
 // These reply an error and return false on bad input.
 bool read_cursor(Context& context, std::string_view text, std::uint64_t& cursor);

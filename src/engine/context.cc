@@ -375,7 +375,7 @@ void Context::flush_all() {
     delta.full = true;
     // What has no counters goes because it is not mentioned.
     state.for_each([this, &delta](std::string_view key, const Object& object) {
-      if (is_reserved(key)) return keep_all_of(key, object, delta);
+      if (keyspace_.hides(key)) return keep_all_of(key, object, delta);
       KeyDelta removal;
       remove_all(&object, removal);
       if (removal.leaves.empty()) return;

@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "lattice/partition_state.h"
+#include "lattice/reserved.h"
 
 namespace even {
 
@@ -67,9 +68,13 @@ class Keyspace {
   // must then follow from the content of a collection and the numbers drawn, not from its form in
   // memory.
   virtual bool draws_by_content() const { return false; }
-  // The memory that the process may use, in bytes. 0: there is no limit, or commands are executed by
-  // several replicas, each on its own, which must come to one result whatever their limits are.
+  // The memory that the process may use, in bytes. 0: there is no limit, or commands are executed
+  // by several replicas, each on its own, which must come to one result whatever their limits are.
   virtual std::uint64_t max_memory() const { return 0; }
+  // Whether a key is not a client's, and not one of all keys.
+  virtual bool hides(std::string_view key) const { return is_reserved(key); }
+  // How many of these PartitionState::visible_keys() counts.
+  virtual std::size_t hidden_keys(PartitionId) const { return 0; }
   // Begins a record, or goes on with one that can take what is intended: all of it but its delta.
   // It is either committed before the partition's state changes and another one is begun, or
   // forgotten.

@@ -51,6 +51,7 @@ struct OwnedRequest {
   ClientLabel client;
   // Of scope kAll: the partitions that it is about, ascending; empty for all.
   std::vector<PartitionId> within;
+  bool of_default = false;  // of scope kAll: about eventual keyspaces alone
   // Of a part whose words do not say it: the partition of a strong keyspace that it is about, as if
   // it named a key of that.
   std::optional<PartitionId> group;

@@ -167,9 +167,9 @@ Route Router::route(const Command& command, Args args) const {
     if (const std::optional<Route> found = group.found()) return *found;
   }
   if (command.scope == Scope::kAll) {
-    if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
-    if (command.split == Split::kConcatenate) return {Route::Where::kInParts, 0};
-    return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
+    if (thread_.any_strong() && command.split != Split::kNever)
+      return {Route::Where::kAllKeyspaces};
+    return route_to_default(command);
   }
   RouteOfKeys route(thread_.id(), node);
   if (node.shards > 1 || node.partial) {
@@ -181,6 +181,13 @@ Route Router::route(const Command& command, Args args) const {
   return route.found();
 }
 
+Route Router::route_to_default(const Command& command) const {
+  const NodeContext& node = thread_.node();
+  if (node.partial && command.split != Split::kNever) return {Route::Where::kOtherNodes, 0};
+  if (command.split == Split::kConcatenate) return {Route::Where::kInParts, 0};
+  return {node.shards == 1 ? Route::Where::kHere : Route::Where::kSeveralShards, 0};
+}
+
 // A script may touch keys that it is not given.
 bool Router::needs_all_shards(const Command& command, Args args) const {
   return command.script && thread_.node().shards > 1 &&
@@ -188,7 +195,10 @@ bool Router::needs_all_shards(const Command& command, Args args) const {
 }
 
 Route Router::route(const OwnedRequest& request) const {
-  if (!request.is_transaction()) return route(*request.command, request.args);
+  if (!request.is_transaction()) {
+    return request.of_default ? route_to_default(*request.command)
+                              : route(*request.command, request.args);
+  }
   const NodeContext& node = thread_.node();
   if (thread_.any_strong()) {
     if (const std::optional<Route> group = route_to_group(request)) return *group;
@@ -229,6 +239,9 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
   }
   if (!request.within.empty()) return run_within(std::move(request), std::move(sink));
   const Route route = this->route(request);
+  if (route.where == Route::Where::kAllKeyspaces) {
+    return run_in_all_keyspaces(std::move(request), std::move(sink));
+  }
   if (request.options && route.where != Route::Where::kStrong) {
     std::string refusal = refusal_of_eventual(*request.options, request.writes());
     if (!refusal.empty()) return sink(std::move(refusal));
@@ -245,6 +258,8 @@ void Router::submit(OwnedRequest request, ReplySink sink, bool may_forward) {
     }
   }
   switch (route.where) {
+    case Route::Where::kAllKeyspaces:
+      return run_in_all_keyspaces(std::move(request), std::move(sink));
     case Route::Where::kStrong:
       return run_strong(route.group, std::move(request), std::move(sink));
     case Route::Where::kSeveralGroups:

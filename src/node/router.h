@@ -30,6 +30,7 @@ struct Route {
     kInParts,        // one partition after the other
     kOtherNodes,     // some key, or partition that the command is about, is not on this node
     kStrong,         // all keys are in `group`, a partition of a strong keyspace
+    kAllKeyspaces,   // of scope kAll: in `default` and in the groups of strong keyspaces
     kSeveralGroups,  // some key is in a strong keyspace, but not all are in one group
   };
   Where where = Where::kHere;
@@ -54,6 +55,8 @@ class Router {
   bool idle() const { return across_ == 0 && in_steps_ == 0 && parked_.empty(); }
 
  private:
+  // Of scope kAll, about `default`.
+  Route route_to_default(const Command& command) const;
   // If some key is in a strong keyspace.
   std::optional<Route> route_to_group(const OwnedRequest& request) const;
   struct Across;
@@ -86,10 +89,24 @@ class Router {
   void run_elsewhere(OwnedRequest request, ReplySink sink);
   bool needs_all_shards(const Command& command, Args args) const;
   bool refuse_if_busy(std::span<const ShardId> shards, ReplySink& sink);
-  // Before a request leaves the node, or is executed by others as well: puts the texts of scripts in
-  // the places of their SHA-1. False: a script is not known, and that has been replied.
+  // Before a request leaves the node, or is executed by others as well: puts the texts of scripts
+  // in the places of their SHA-1. False: a script is not known, and that has been replied.
   bool carry_scripts(OwnedRequest& request, ReplySink& sink);
   void run_strong(PartitionId group, OwnedRequest request, ReplySink sink);
+  // Of scope kAll, about `default` and all groups.
+  struct AllKeyspaces;
+  void run_in_all_keyspaces(OwnedRequest request, ReplySink sink);
+  void scan_all_keyspaces(OwnedRequest request, ReplySink sink);
+  void flush_all_keyspaces(std::shared_ptr<AllKeyspaces> all);
+  void draw_key(std::shared_ptr<AllKeyspaces> all);
+  // Asks with these words, and `like` a request in all else.
+  void ask_default(const OwnedRequest& like, Args words, ReplySink sink);
+  void ask_group(PartitionId group, const OwnedRequest& like, Args words, ReplySink sink);
+  // The groups of `all`, and perhaps `default`; its replies are there when done() is called.
+  void ask_all(std::shared_ptr<AllKeyspaces> all, bool with_default, Args words,
+               std::move_only_function<void()> done);
+  // Those of strong keyspaces in which keys can begin so, ascending.
+  std::vector<PartitionId> groups_with_keys(std::string_view key_prefix) const;
   void run_split(OwnedRequest request, ReplySink sink);
   // Of scope kAll, over several nodes.
   void run_everywhere(OwnedRequest request, ReplySink sink);

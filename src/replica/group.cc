@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -42,8 +43,9 @@ constexpr std::uint64_t kDotsOfMillisecond = 1 << 20;
 // key.
 class GroupKeyspace final : public Keyspace {
  public:
-  GroupKeyspace(const Partition& partition, std::int64_t now_ms)
-      : partition_(partition), now_ms_(now_ms) {}
+  using Hidden = std::function<std::size_t()>;  // keys that are not clients'
+  GroupKeyspace(const Partition& partition, std::int64_t now_ms, Hidden hidden = nullptr)
+      : partition_(partition), now_ms_(now_ms), hidden_(std::move(hidden)) {}
 
   PartitionId partition_of(std::string_view) const override { return partition_.id; }
   PartitionId partition_count() const override { return 1; }
@@ -53,6 +55,10 @@ class GroupKeyspace final : public Keyspace {
   // There is one history of it.
   bool replicated(PartitionId) const override { return false; }
   bool draws_by_content() const override { return true; }
+  bool hides(std::string_view key) const override {
+    return is_reserved(key) || key.starts_with(kOncePrefix);
+  }
+  std::size_t hidden_keys(PartitionId) const override { return hidden_ ? hidden_() : 0; }
   Record begin(PartitionId, const WriteIntent&) override {
     return Record::begin(partition_.id, kGroupOrigin, Hlc::at(now_ms_), partition_.state.vector());
   }
@@ -60,6 +66,7 @@ class GroupKeyspace final : public Keyspace {
  private:
   const Partition& partition_;
   const std::int64_t now_ms_;
+  const Hidden hidden_;
 };
 
 // See kAppendCommand.
@@ -543,6 +550,7 @@ void Group::durable(LogPosition position, const Send& send) {
 // The state comes first: by itself it does no harm, since what it has applied is passed over.
 void Group::install(const consensus::Snapshot& snapshot) {
   core_.take_group_state(partition_, snapshot.data.view());
+  remembered_.reset();
   if (topic_) {
     topic_->begin({snapshot.configuration, snapshot.index});
     topic_->start(snapshot.index);
@@ -791,7 +799,7 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
     handler = command->handler;
     name = command->name;
   }
-  GroupKeyspace keyspace(partition_, now_ms);
+  GroupKeyspace keyspace(partition_, now_ms, [this] { return remembered(); });
   Context context(keyspace, reply, random, now_ms);
   handler(context, words);
   commit(context, name);
@@ -832,11 +840,31 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
   }
   std::string reply = run(commands, proposal.transaction, false, now_ms, random);
   Context context(keyspace, no_reply, random, now_ms);
+  const Object* before = partition_.state.find(key, hash64(key));  // one that has expired, perhaps
+  if (remembered_ && (before == nullptr || !before->live())) ++*remembered_;
   KeyWriter& writer = context.write(key);
   writer.set_string(reply, false);
   writer.expire_at(now_ms + proposal.once_ms);
   commit(context, {});
   return reply;
+}
+
+// Each has an expiry, by which they are found, once; a long look where many keys have one.
+std::size_t Group::remembered() {
+  const PartitionState& state = partition_.state;
+  constexpr auto kAny = std::numeric_limits<std::size_t>::max();
+  std::size_t lapsed = 0;
+  state.lapsed(std::numeric_limits<std::int64_t>::max(), kAny,
+               [&lapsed](std::string_view key, const Object&) {
+                 lapsed += key.starts_with(kOncePrefix) ? 1 : 0;
+               });
+  if (!remembered_) {
+    remembered_ = lapsed;
+    state.soonest(kAny, [this](std::string_view key, const Object&) {
+      *remembered_ += key.starts_with(kOncePrefix) ? 1 : 0;
+    });
+  }
+  return *remembered_ - lapsed;
 }
 
 // What the former life wrote behind what was restored of it is out: events with their ids. So this
@@ -859,6 +887,7 @@ void Group::purge(std::int64_t now_ms) {
     KeyDelta& key = record.delta.keys.emplace_back();
     key.key = name;
     key.full = true;
+    if (remembered_ && name.starts_with(kOncePrefix)) --*remembered_;
   }
   if (names.empty()) return;
   state.prepare(record.delta, record.context);

@@ -167,6 +167,8 @@ class Group {
   void run(Args words, Reply& reply, std::int64_t now_ms, Random& random);
   std::string run_once(const GroupProposal& proposal, std::span<const Args> commands,
                        Random& random);
+  // Keys of EVEN.ONCE that count as visible.
+  std::size_t remembered();
   void begin_life(std::int64_t now_ms);
   void purge(std::int64_t now_ms);
   // `command`: its name, for keyspace events; none: it is not a client's.
@@ -200,6 +202,7 @@ class Group {
   std::vector<NodeNumber> learners_;
   std::uint64_t kept_bytes_ = 1 << 20;
   bool halted_ = false;
+  std::optional<std::size_t> remembered_;  // live keys of EVEN.ONCE; none: not counted yet
 
   std::deque<Write> writes_;        // that are not durable, in their order
   std::deque<Proposal> proposals_;  // of this member, by index
