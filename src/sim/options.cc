@@ -114,7 +114,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
       o.strong_clients = among(8, 16, 16);
       o.strong_think_us = among(1'000, 5'000);
       o.strong_patience_us = among(50'000, 300'000);
-      o.strong_patient = among(0.1, 0.5, 0.5);
+      o.strong_patient = among(0.1, 0.5, 0.8);
       o.group_log_bytes = among(400u, 400u, 4u << 10);
       o.duration_us = 6'000'000;
       o.clients = 1;

@@ -243,8 +243,8 @@ void World::heal(NodeNumber lonely) {
 void World::depose(PartitionId group) {
   const auto leader = strong_->groups.leader(group);
   if (!leader || std::exchange(deposing_, true)) return;
-  const Cut direction = run_.random.chance(0.4)   ? Cut::kBoth
-                        : run_.random.chance(0.7) ? Cut::kInward
+  const Cut direction = run_.random.chance(0.3)   ? Cut::kBoth
+                        : run_.random.chance(0.8) ? Cut::kInward
                                                   : Cut::kOutward;
   run_.event("n{} is cut off{}, as it leads group {} in term {}", leader->node,
              direction == Cut::kBoth     ? ""
@@ -263,7 +263,8 @@ void World::follow(Deposition deposition) {
   const auto now = strong_->groups.leader(deposition.group);
   const bool deposed = now && now->term > deposition.leader.term;
   if (deposed && !deposition.until_index) {
-    deposition.until_index = now->committed + (run_.random.chance(0.5) ? 0 : run_.random.below(30));
+    deposition.until_index =
+        now->committed + (run_.random.chance(0.25) ? 0 : 5 + run_.random.below(30));
   }
   if ((!deposed || now->committed < *deposition.until_index) &&
       run_.scheduler.now_us() < deposition.until_us) {
