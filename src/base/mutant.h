@@ -87,6 +87,8 @@
   X(kProposalsOfEarlierReigns, "what is proposed waits behind what an earlier reign has left")     \
   X(kReplyOfAnotherEntry, "who has proposed an entry gets the reply to another in its place")      \
   X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")               \
+  X(kGroupStateTorn, "a group's state is sent with changes that came while it was encoded")        \
+  X(kGroupDigestsMixed, "digests of a group are compared that are of different entries")           \
   X(kMetaFoundedUnheard, "the metadata group is founded without hearing that nobody has it")       \
   X(kMetaFormerMemberFounds, "who has lost its disk founds a group as the member that it was")     \
   X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")          \

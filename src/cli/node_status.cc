@@ -93,10 +93,17 @@ std::string group_lines(const std::vector<NodeAnswer>& answers) {
     const NodeStatus& status = *answer.status;
     led += fmt::format("{}{} leads {} of {}", led.empty() ? "" : ", ", status.node,
                        status.groups_led, status.groups);
-    if (status.groups_without_leader.empty()) continue;
-    lines +=
-        fmt::format("NO LEADER is known on {} of {} groups: {}\n", status.node,
-                    status.groups_without_leader.size(), list_some(status.groups_without_leader));
+    if (!status.groups_without_leader.empty()) {
+      lines +=
+          fmt::format("NO LEADER is known on {} of {} groups: {}\n", status.node,
+                      status.groups_without_leader.size(), list_some(status.groups_without_leader));
+    }
+    if (!status.groups_diverged.empty()) {
+      lines += fmt::format(
+          "ALARM: {} differs from the leader in groups {} as of one entry: replicas have "
+          "diverged.\n",
+          status.node, list_some(status.groups_diverged));
+    }
   }
   return led.empty() ? led : fmt::format("Groups: {}\n{}", led, lines);
 }
@@ -120,6 +127,7 @@ Result<NodeStatus> parse_status(std::string_view text) {
       status.groups = groups->at("members").get<uint64_t>();
       status.groups_led = groups->at("leads").get<uint64_t>();
       status.groups_without_leader = groups->at("without_leader").get<std::vector<uint32_t>>();
+      status.groups_diverged = groups->value("diverged", std::vector<uint32_t>());
     }
     for (const json& peer : document.at("peers")) {
       status.peers.push_back({.name = peer.at("name").get<std::string>(),
@@ -191,7 +199,8 @@ bool all_well(const std::vector<NodeAnswer>& answers) {
   if (!damage_lines(answers).empty()) return false;
   return agreement.behind.empty() && agreement.diverged.empty() &&
          std::ranges::all_of(answers, [](const NodeAnswer& a) {
-           return a.status && a.status->ready && a.status->groups_without_leader.empty();
+           return a.status && a.status->ready && a.status->groups_without_leader.empty() &&
+                  a.status->groups_diverged.empty();
          });
 }
 

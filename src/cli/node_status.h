@@ -39,6 +39,8 @@ struct NodeStatus {
   uint64_t groups = 0;
   uint64_t groups_led = 0;
   std::vector<uint32_t> groups_without_leader;
+  // Whose states there differ from the leader's as of the same entry: that must never be.
+  std::vector<uint32_t> groups_diverged;
   std::vector<PeerStatus> peers;
   std::vector<PartitionStatus> partitions;
 };
@@ -69,7 +71,7 @@ Agreement compare(const std::vector<NodeAnswer>& answers);
 std::string render(const std::vector<NodeAnswer>& answers);
 
 // True when every node answered, is ready, knows a leader of each of its groups, and all vectors
-// and digests are equal.
+// and digests are equal, also those that groups have compared.
 bool all_well(const std::vector<NodeAnswer>& answers);
 
 }  // namespace even::cli

@@ -106,6 +106,20 @@ TEST(NodeStatus, ANodeThatDoesNotAnswerIsNotWell) {
   EXPECT_THAT(render(answers), HasSubstr("No node answers."));
 }
 
+TEST(NodeStatus, ShowsGroupsWhoseMembersHaveDiverged) {
+  std::vector<NodeAnswer> answers = {answer("n1", {{0, "a:1", "x"}}),
+                                     answer("n2", {{0, "a:1", "x"}})};
+  for (NodeAnswer& each : answers) each.status->groups = 3;
+  EXPECT_TRUE(all_well(answers));
+  EXPECT_THAT(render(answers), testing::Not(HasSubstr("ALARM")));
+  answers[1].status->groups_diverged = {300, 302};
+  EXPECT_FALSE(all_well(answers));
+  EXPECT_THAT(render(answers), HasSubstr("ALARM: n2 differs from the leader in groups 300, 302"));
+  const std::string json = R"({"node":"n1","replica":"r","ready":true,"version":"1","keys":0,
+    "groups":{"members":3,"leads":1,"without_leader":[],"diverged":[7]},"peers":[],"partitions":[]})";
+  EXPECT_THAT(parse_status(json)->groups_diverged, ElementsAre(7));
+}
+
 TEST(NodeStatus, ShowsWhoLeadsGroupsAndWhichHaveNoLeader) {
   std::vector<NodeAnswer> answers = {answer("n1", {{0, "a:1", "x"}}),
                                      answer("n2", {{0, "a:1", "x"}})};

@@ -355,6 +355,7 @@ struct GroupSummary {
   std::size_t members = 0;
   std::size_t leads = 0;
   std::vector<PartitionId> without_leader;
+  std::vector<PartitionId> diverged;
   std::uint64_t term = 0;       // the highest
   std::uint64_t apply_lag = 0;  // entries that are committed and not applied here, of all
   std::uint64_t lag = 0;        // the most that a member lacks of a group that is led here
@@ -367,12 +368,14 @@ GroupSummary summarize_groups(std::span<const ThreadReport> reports) {
       ++out.members;
       out.leads += group.leads ? 1 : 0;
       if (group.leader == 0) out.without_leader.push_back(group.group);
+      if (group.diverged) out.diverged.push_back(group.group);
       out.term = std::max<std::uint64_t>(out.term, group.term);
       out.apply_lag += group.committed - std::min(group.committed, group.applied);
       for (const auto& [node, entries] : group.lags) out.lag = std::max(out.lag, entries);
     }
   }
   std::ranges::sort(out.without_leader);
+  std::ranges::sort(out.diverged);
   return out;
 }
 
@@ -503,8 +506,10 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
     comma = ",";
   }
   const GroupSummary groups = summarize_groups(reports);
-  fmt::format_to(end, "],\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}]}}",
-                 groups.members, groups.leads, fmt::join(groups.without_leader, ","));
+  fmt::format_to(
+      end, "],\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}],\"diverged\":[{}]}}",
+      groups.members, groups.leads, fmt::join(groups.without_leader, ","),
+      fmt::join(groups.diverged, ","));
   out += ",\"partitions\":[";
   std::map<PartitionId, const PartitionStatus*> partitions;
   for (const ThreadReport& report : reports) {

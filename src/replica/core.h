@@ -74,6 +74,13 @@ class ShardCore {
   // The state of a strong partition as another member has it, encoded and checked, takes the place
   // of what is here.
   void take_group_state(Partition& partition, std::string_view bytes);
+  // The group whose state is encoded or given to a member at present, if any, and when somebody was
+  // last about it.
+  struct GivenState {
+    PartitionId group = 0;
+    std::int64_t used_us = 0;
+  };
+  GivenState given_state;
 
   // Frees some of the memory of large collections that have been removed. Returns whether all has
   // been.

@@ -12,6 +12,8 @@
 #include "engine/cmd_meta.h"
 #include "engine/outbox.h"
 #include "lattice/reserved.h"
+#include "replica/group_states.h"
+#include "replica/snapshot_transfer.h"
 #include "replica/topic_producers.h"
 #include "script/host.h"
 #include "topic/record_batch.h"
@@ -30,6 +32,20 @@ constexpr std::int64_t kIndexPatienceUs = 1'000'000;
 constexpr std::int64_t kReadPatienceUs = 60'000'000;
 // A snapshot that has not been acknowledged for so long is lost.
 constexpr std::uint32_t kSnapshotTicks = 200;
+// Of a state that is encoded in steps.
+constexpr std::size_t kEncodedAtOnce = 256 << 10;
+// It is looked again whether a state that was too large still is.
+constexpr std::int64_t kTooLargeUs = 60'000'000;
+// A state of more objects is taken for one that is encoded in steps.
+constexpr std::size_t kFewObjects = 1'000;
+// While a snapshot is given to members, the log may have so many times what it is to have, and as
+// much again as the snapshot.
+constexpr std::uint64_t kPinnedLogs = 16;
+// A state that nobody has asked for in so long makes way for another's.
+constexpr std::int64_t kMakesWayUs = 5'000'000;
+// Of one in so many entries the digest is kept, and of so many of these.
+constexpr Index kCheckpointEntries = 256;
+constexpr std::size_t kCheckpoints = 64;
 // Where the log of a group begins that is founded.
 constexpr Index kFirstIndex = 1;
 // Keys that one entry purges.
@@ -426,6 +442,8 @@ void Group::tick() {
   }
   give_up_reads();
   give_up_snapshots();
+  keep_snapshot();
+  compare_awaited();
 }
 
 void Group::give_up_reads() {
@@ -514,8 +532,9 @@ void Group::collect(const Send& send) {
 // What only memory has of a topic stays there.
 void Group::trim() {
   // Behind a state whose base did not reach the log there is nothing.
-  log_.trim(topic_ ? std::min({topic_->stored(), applied(), log_.last_index()}) : applied(),
-            kept_bytes_);
+  const Index until =
+      topic_ ? std::min({topic_->stored(), applied(), log_.last_index()}) : applied();
+  log_.trim(std::min(until, pinned().value_or(until)), kept_bytes_);
   if (topic_) topic_->trimmed(log_.before());
 }
 
@@ -551,6 +570,8 @@ void Group::durable(LogPosition position, const Send& send) {
 void Group::install(const consensus::Snapshot& snapshot) {
   core_.take_group_state(partition_, snapshot.data.view());
   remembered_.reset();
+  checkpoints_.clear();
+  forget_snapshots();
   if (topic_) {
     topic_->begin({snapshot.configuration, snapshot.index});
     topic_->start(snapshot.index);
@@ -587,21 +608,170 @@ consensus::SnapshotPointer Group::first_snapshot() const {
   return snapshot;
 }
 
-consensus::SnapshotPointer Group::make_snapshot() const {
+consensus::SnapshotPointer Group::make_snapshot() {
   if (halted_) return nullptr;
   if (topic_) return first_snapshot();
-  const auto term = log_.term(applied());
-  if (!term) return nullptr;
-  auto snapshot = std::make_shared<consensus::Snapshot>();
-  snapshot->index = applied();
-  snapshot->term = *term;
-  snapshot->configuration = configuration_;
-  try {
-    snapshot->data = ShardCore::encode_state(id(), partition_.state);
-  } catch (const Unreadable&) {
+  if (sent_) {
+    if (sent_->snapshot->index + 1 >= log_.first_index() && take_turn()) return sent_->snapshot;
+    forget_snapshots();
+  }
+  if (!encoding_) {
+    if (partition_.state.object_count() > kFewObjects && !take_turn()) return nullptr;
+    const auto term = log_.term(applied());
+    if (!term) return nullptr;
+    if (too_large_us_ && core_.clock.monotonic_us() - *too_large_us_ < kTooLargeUs) return nullptr;
+    encoding_.emplace(consensus::Snapshot{applied(), *term, configuration_, {}}, id(),
+                      partition_.state);
+  }
+  return encode_some();
+}
+
+// None: there is more to encode, and the core will ask again.
+consensus::SnapshotPointer Group::encode_some() {
+  StateEncoder& encoder = encoding_->encoder;
+  const bool at_once = encoder.bytes() == 0;
+  const bool more =
+      encoder.step(std::min<std::size_t>(kEncodedAtOnce, 4 * core_.options.piece_bytes));
+  if (encoder.bytes() > kMostStateBytes) {
+    core_.warn(fmt::format(
+        "group {}: its state is too large to be given to another member (2 GiB at most)", id()));
+    encoding_.reset();
+    too_large_us_ = core_.clock.monotonic_us();
     return nullptr;
   }
+  if (more) {
+    if (!take_turn()) forget_snapshots();
+    return nullptr;
+  }
+  if (encoder.failed()) {
+    encoding_.reset();
+    return nullptr;
+  }
+  auto snapshot = std::make_shared<consensus::Snapshot>(std::move(encoding_->snapshot));
+  snapshot->data = encoder.take();
+  encoding_.reset();
+  if (at_once && snapshot->data.size() <= core_.options.piece_bytes) return snapshot;
+  if (!take_turn()) return nullptr;
+  sent_ = {snapshot, hash64(snapshot->data.view())};
   return snapshot;
+}
+
+void Group::encode_more() {
+  if (!encoding_) return;
+  if (!leads() || halted_) return forget_snapshots();
+  (void)encode_some();
+}
+
+void Group::forget_snapshots() {
+  encoding_.reset();
+  sent_.reset();
+  if (core_.given_state.group == id()) core_.given_state = {};
+}
+
+// A shard encodes and gives one state at a time, since it has it in memory.
+bool Group::take_turn() {
+  ShardCore::GivenState& given = core_.given_state;
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (given.group != id() && given.group != 0 && now_us - given.used_us < kMakesWayUs) return false;
+  given = {id(), now_us};
+  return true;
+}
+
+// What nobody can need any more goes, and what nobody has asked for in a long time.
+void Group::keep_snapshot() {
+  if (!sent_) return;
+  const ShardCore::GivenState& given = core_.given_state;
+  if (given.group != id()) return forget_snapshots();
+  const Index index = sent_->snapshot->index;
+  const bool all_have_it =
+      leads() && std::ranges::all_of(raft_->progress(), [index](const auto& each) {
+        return each.second.match >= index;
+      });
+  if (all_have_it || core_.clock.monotonic_us() - given.used_us >= kSnapshotKeptUs) {
+    forget_snapshots();
+  }
+}
+
+std::optional<Index> Group::pinned() {
+  if (!sent_ && !encoding_) return std::nullopt;
+  const Index index = sent_ ? sent_->snapshot->index : encoding_->snapshot.index;
+  const std::uint64_t bytes = sent_ ? sent_->snapshot->data.size() : encoding_->encoder.bytes();
+  if (log_.bytes() <= kPinnedLogs * kept_bytes_ + bytes) return index;
+  forget_snapshots();
+  // Who waits for it is given another.
+  for (const auto& [member, progress] : raft_->progress()) {
+    if (leads() && progress.pending_snapshot == index) raft_->report_snapshot(member, false);
+  }
+  return std::nullopt;
+}
+
+std::optional<GroupMessage::State> Group::name_of(const consensus::Snapshot& snapshot) const {
+  if (!sent_ || sent_->snapshot.get() != &snapshot) return std::nullopt;
+  return GroupMessage::State{snapshot.data.size(), sent_->checksum};
+}
+
+bool Group::lacks(const consensus::Snapshot& snapshot) const {
+  return snapshot.index > raft_->log().committed() &&
+         !raft_->log().matches(snapshot.index, snapshot.term);
+}
+
+consensus::Payload Group::state_named(const SnapshotName& name, MemberId asker) {
+  if (sent_ && name.total == sent_->snapshot->data.size() && name.checksum == sent_->checksum) {
+    if (take_turn()) return sent_->snapshot->data;
+    forget_snapshots();
+  }
+  if (leads()) raft_->report_snapshot(asker, false);
+  return {};
+}
+
+// --- Digests
+
+void Group::note_checkpoint() {
+  checkpoints_.push_back({applied(), partition_.state.digest()});
+  if (checkpoints_.size() > kCheckpoints) checkpoints_.pop_front();
+}
+
+std::optional<std::uint64_t> Group::digest_at(Index index) const {
+  if (index == applied()) return partition_.state.digest();
+  const auto found = std::ranges::lower_bound(checkpoints_, index, {}, &Checkpoint::index);
+  if (found == checkpoints_.end() || found->index != index) return std::nullopt;
+  return found->digest;
+}
+
+// Of a group that rests, what it is now; of one that does not, what it was a little before: there
+// the others will be, or have been.
+std::optional<DigestsMessage::Digest> Group::digest_to_tell() {
+  if (!leads() || halted_) return std::nullopt;
+  const bool rests = std::exchange(last_applied_, applied()) == applied();
+  const Index index = rests ? applied() : checkpoints_.empty() ? 0 : checkpoints_.back().index;
+  if (index == 0 || index == told_index_) return std::nullopt;
+  told_index_ = index;
+  return DigestsMessage::Digest{id(), index, *digest_at(index)};
+}
+
+void Group::compare(const DigestsMessage::Digest& theirs, NodeNumber node) {
+  awaited_ = {theirs, node};
+  compare_awaited();
+}
+
+void Group::compare_awaited() {
+  if (!awaited_ || halted_) return;
+  const auto& [theirs, node] = *awaited_;
+  if (theirs.index > applied() && !EVEN_MUTANT(kGroupDigestsMixed)) return;
+  const auto ours = EVEN_MUTANT(kGroupDigestsMixed) ? std::optional(partition_.state.digest())
+                                                    : digest_at(theirs.index);
+  if (ours) {
+    ++core_.stats.digest_comparisons;
+    if (*ours != theirs.digest) {
+      ++core_.stats.digest_mismatches;
+      diverged_ = true;
+      core_.warn(
+          fmt::format("group {} differs from node {}'s although both have applied entry {}: "
+                      "digest {:016x} here, {:016x} there",
+                      id(), node, theirs.index, *ours, theirs.digest));
+    }
+  }
+  awaited_.reset();
 }
 
 // --- Entries
@@ -633,6 +803,7 @@ void Group::apply(const Entry& entry) {
     }
   }
   partition_.state.cover(Dot{kGroupIndex, entry.index});
+  if (entry.index % kCheckpointEntries == 0) note_checkpoint();
   ++core_.stats.entries_applied;
   // Whatever else was proposed for this place is not in the log and will never be.
   while (!proposals_.empty() && proposals_.front().index <= entry.index) {
@@ -1028,6 +1199,7 @@ GroupStatus Group::status() const {
   status.term = raft_->term();
   status.committed = raft_->log().committed();
   status.applied = applied();
+  status.diverged = diverged_;
   const auto& configuration = raft_->configuration();
   status.voters = nodes_of(configuration.voters);
   status.learners = nodes_of(configuration.learners);

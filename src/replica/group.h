@@ -19,6 +19,8 @@
 #include "replica/core.h"
 #include "replica/group_format.h"
 #include "replica/group_log.h"
+#include "replica/peer_message.h"
+#include "replica/state_encoder.h"
 #include "replica/strong.h"
 #include "replica/topic_log.h"
 
@@ -83,6 +85,24 @@ class Group {
   void abandon();
 
   void unreachable(consensus::MemberId member);
+
+  // --- Snapshots: see replica/group_states.h.
+  // Goes on with one that a member waits for, if there is one in the making.
+  bool is_encoding() const { return encoding_.has_value(); }
+  void encode_more();
+  // How a snapshot is named whose data travels by itself; none: with the message.
+  std::optional<GroupMessage::State> name_of(const consensus::Snapshot& snapshot) const;
+  // Whether it has something that is lacking here.
+  bool lacks(const consensus::Snapshot& snapshot) const;
+  // That state, if it is at hand. If not, the member `asker` is told of another.
+  consensus::Payload state_named(const SnapshotName& name, consensus::MemberId asker);
+
+  // --- Digests: what members compare. See docs/groups.md, "Digests".
+  // Of a leader, what the others are to compare theirs with, unless they have been told.
+  std::optional<DigestsMessage::Digest> digest_to_tell();
+  // The others may not know what they have been told.
+  void tell_digest_again() { told_index_ = 0; }
+  void compare(const DigestsMessage::Digest& theirs, NodeNumber node);
   // Hands leadership over, if it has it, and takes none any more; or takes it again.
   void stop_leading();
   bool handing_over() const { return leads() && raft_->transferring_to() != consensus::kNoMember; }
@@ -187,7 +207,16 @@ class Group {
   std::string read_now(Args words);
   void propose_torn(const StrongRequest& request, StrongDone done);
 #endif
-  consensus::SnapshotPointer make_snapshot() const;
+  consensus::SnapshotPointer make_snapshot();
+  consensus::SnapshotPointer encode_some();
+  void forget_snapshots();
+  void keep_snapshot();
+  bool take_turn();
+  // The entry from which on the log is kept for who is given a snapshot.
+  std::optional<consensus::Index> pinned();
+  void note_checkpoint();
+  void compare_awaited();
+  std::optional<std::uint64_t> digest_at(consensus::Index index) const;
   consensus::SnapshotPointer first_snapshot() const;
 
   ShardCore& core_;
@@ -217,6 +246,34 @@ class Group {
   std::int64_t last_instant_ms_ = 0;  // that was proposed
   // Of a leader: members that a snapshot is on its way to, and for how many ticks.
   std::map<consensus::MemberId, std::uint32_t> awaiting_snapshot_;
+  // In the making, and the one that members are given: as long as the log reaches back to it.
+  struct Encoding {
+    Encoding(consensus::Snapshot of, PartitionId partition, PartitionState& state)
+        : snapshot(std::move(of)), encoder(partition, state) {}
+    consensus::Snapshot snapshot;  // without the data
+    StateEncoder encoder;
+  };
+  std::optional<Encoding> encoding_;
+  std::optional<std::int64_t> too_large_us_;  // when it was found to be
+  struct Sent {
+    consensus::SnapshotPointer snapshot;
+    std::uint64_t checksum = 0;
+  };
+  std::optional<Sent> sent_;
+
+  struct Checkpoint {
+    consensus::Index index = 0;
+    std::uint64_t digest = 0;
+  };
+  std::deque<Checkpoint> checkpoints_;  // the last ones, by index
+  consensus::Index told_index_ = 0;
+  consensus::Index last_applied_ = 0;  // when it was asked for a digest to tell
+  struct Awaited {
+    DigestsMessage::Digest theirs;
+    NodeNumber node = 0;
+  };
+  std::optional<Awaited> awaited_;  // until that has been applied here
+  bool diverged_ = false;
 };
 
 // Between two ticks of the core.

@@ -42,7 +42,8 @@ enum Part : std::uint16_t {
   kContext = 1 << 7,
   kEntries = 1 << 8,
   kSnapshot = 1 << 9,
-  kAllParts = (1 << 10) - 1,
+  kStateName = 1 << 10,
+  kAllParts = (1 << 11) - 1,
 };
 
 enum ProposalPart : std::uint8_t {
@@ -194,7 +195,8 @@ Result<GroupLogEntry> decode_topic_base(PartitionId group, ByteReader& in) {
 
 // --- Messages
 
-std::uint16_t parts_of(const Message& message) {
+std::uint16_t parts_of(const GroupMessage& group_message) {
+  const Message& message = group_message.message;
   std::uint16_t parts = 0;
   const auto add = [&parts](bool present, Part part) {
     if (present) parts = static_cast<std::uint16_t>(parts | part);
@@ -209,6 +211,7 @@ std::uint16_t parts_of(const Message& message) {
   add(message.context != 0, kContext);
   add(!message.entries.empty(), kEntries);
   add(message.snapshot != nullptr, kSnapshot);
+  add(group_message.state.has_value(), kStateName);
   return parts;
 }
 
@@ -271,6 +274,12 @@ Result<GroupMessage> get_message(ByteReader& in) {
       return std::unexpected(got.error());
     }
   }
+  if ((parts & kStateName) != 0) {
+    read.state = {in.get<std::uint64_t>(), in.get<std::uint64_t>()};
+    if (message.snapshot == nullptr || !message.snapshot->data.empty() || read.state->total == 0) {
+      return fail("malformed message of a group: a state without a snapshot, or beside one's");
+    }
+  }
   if (!in.ok()) return fail("malformed message of a group: it is cut off");
   if (kind > static_cast<std::uint8_t>(MessageKind::kReadResponse)) {
     return fail("malformed message of a group: an unknown kind");
@@ -282,7 +291,7 @@ Result<GroupMessage> get_message(ByteReader& in) {
       !possible(message.commit) || !possible(message.hint)) {
     return fail("malformed message of a group: a term or index that cannot be");
   }
-  if (parts > kAllParts || parts != parts_of(message)) {
+  if (parts > kAllParts || parts != parts_of(read)) {
     return fail("malformed message of a group: it does not have the parts that it names");
   }
   return read;
@@ -407,9 +416,10 @@ Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes) {
   return entry;
 }
 
-void encode_group_message(PartitionId group, const Message& message, std::string& out) {
-  const std::uint16_t parts = parts_of(message);
-  put_little_endian(out, group);
+void encode_group_message(const GroupMessage& group_message, std::string& out) {
+  const Message& message = group_message.message;
+  const std::uint16_t parts = parts_of(group_message);
+  put_little_endian(out, group_message.group);
   put_little_endian(out, static_cast<std::uint8_t>(message.kind));
   put_little_endian(out, parts);
   put_little_endian(out, message.from);
@@ -430,6 +440,10 @@ void encode_group_message(PartitionId group, const Message& message, std::string
     put_little_endian(out, message.snapshot->term);
     put_configuration(message.snapshot->configuration, out);
     put_bytes(out, message.snapshot->data.view());
+  }
+  if (group_message.state) {
+    put_little_endian(out, group_message.state->total);
+    put_little_endian(out, group_message.state->checksum);
   }
 }
 

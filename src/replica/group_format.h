@@ -68,9 +68,16 @@ Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes);
 struct GroupMessage {
   PartitionId group = 0;
   consensus::Message message;
+  // With a snapshot whose data is not in the message: what that is (replica/group_states.h).
+  struct State {
+    std::uint64_t total = 0;     // bytes
+    std::uint64_t checksum = 0;  // hash64() of them
+    bool operator==(const State&) const = default;
+  };
+  std::optional<State> state;
 };
 // A message without the kind of peer messages: what stands behind its first byte.
-void encode_group_message(PartitionId group, const consensus::Message& message, std::string& out);
+void encode_group_message(const GroupMessage& message, std::string& out);
 Result<std::vector<GroupMessage>> decode_group_messages(std::string_view bytes);
 
 // --- What an entry of kind kNormal holds.

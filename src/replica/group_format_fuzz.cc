@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto proposal = decode_proposal(bytes)) require(encode_proposal(*proposal) == bytes);
   if (const auto messages = decode_group_messages(bytes)) {
     std::string again;
-    for (const GroupMessage& m : *messages) encode_group_message(m.group, m.message, again);
+    for (const GroupMessage& m : *messages) encode_group_message(m, again);
     require(again == bytes);
   }
   return 0;

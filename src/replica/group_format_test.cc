@@ -234,7 +234,7 @@ RC_GTEST_PROP(GroupFormat, MessagesAreReadAsTheyWereWritten, ()) {
   std::string bytes;
   for (int i = *rc::gen::inRange(1, 4); i > 0; --i) {
     messages.push_back(any_message());
-    encode_group_message(static_cast<PartitionId>(i), messages.back(), bytes);
+    encode_group_message({static_cast<PartitionId>(i), messages.back(), {}}, bytes);
     ends.push_back(bytes.size());
   }
   const auto decoded = decode_group_messages(bytes);
@@ -266,13 +266,13 @@ RC_GTEST_PROP(GroupFormat, ProposalsAreReadAsTheyWereWritten, ()) {
 // Whatever decodes is written as it was read: there is one encoding of each thing.
 RC_GTEST_PROP(GroupFormat, DamagedBytesAreRefusedOrMeanSomethingElse, ()) {
   std::string bytes;
-  encode_group_message(1, any_message(), bytes);
+  encode_group_message({1, any_message(), {}}, bytes);
   const auto at = *rc::gen::inRange<std::size_t>(0, bytes.size());
   bytes[at] = *rc::gen::arbitrary<char>();
   const auto decoded = decode_group_messages(bytes);
   if (!decoded) return;
   std::string again;
-  for (const GroupMessage& m : *decoded) encode_group_message(m.group, m.message, again);
+  for (const GroupMessage& m : *decoded) encode_group_message(m, again);
   RC_ASSERT(again == bytes);
 }
 
@@ -454,6 +454,36 @@ void expect_readable(std::string_view golden, std::size_t parts,
   EXPECT_EQ(parts, 0u);
 }
 
+// Its data comes by itself.
+GroupMessage named_snapshot() {
+  GroupMessage named{300, snapshot(), GroupMessage::State{70'000, 0x0123'4567'89ab'cdef}};
+  auto without_data = std::make_shared<Snapshot>(*named.message.snapshot);
+  without_data->data = {};
+  named.message.snapshot = without_data;
+  return named;
+}
+
+TEST(GroupFormat, ASnapshotIsNamedOrBroughtAndNotBoth) {
+  std::string bytes;
+  encode_group_message(named_snapshot(), bytes);
+  const auto decoded = decode_group_messages(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->front().state, named_snapshot().state);
+  EXPECT_TRUE(decoded->front().message.snapshot->data.empty());
+  for (std::size_t size = 1; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_group_messages(std::string_view(bytes).substr(0, size))) << size;
+  }
+  std::string both, nothing, alone;
+  encode_group_message({300, snapshot(), named_snapshot().state}, both);
+  EXPECT_FALSE(decode_group_messages(both));
+  GroupMessage of_nothing = named_snapshot();
+  of_nothing.state->total = 0;
+  encode_group_message(of_nothing, nothing);
+  EXPECT_FALSE(decode_group_messages(nothing));
+  encode_group_message({300, heartbeat(), named_snapshot().state}, alone);
+  EXPECT_FALSE(decode_group_messages(alone));
+}
+
 TEST(GroupFormat, TheFormatsHaveNotChanged) {
   const std::string entries = test::expect_golden("group-log-entries-v1.bin",
                                                   with_lengths(log_entries()), "the groups' log");
@@ -465,15 +495,16 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
                   [](std::string_view bytes) { return encode_proposal(*decode_proposal(bytes)); });
   std::vector<std::string> messages;
   for (const Message& message : {heartbeat(), append(), refusal(), snapshot()}) {
-    encode_group_message(300, message, messages.emplace_back());
+    encode_group_message({300, message, {}}, messages.emplace_back());
   }
+  encode_group_message(named_snapshot(), messages.emplace_back());
   const std::string said =
-      test::expect_golden("group-messages-v6.bin", with_lengths(messages), "the peer protocol");
-  expect_readable(said, 4, [](std::string_view bytes) {
+      test::expect_golden("group-messages-v14.bin", with_lengths(messages), "the peer protocol");
+  expect_readable(said, 5, [](std::string_view bytes) {
     std::string again;
     const auto decoded = decode_group_messages(bytes);
     for (const GroupMessage& m : *decoded) {
-      encode_group_message(m.group, m.message, again);
+      encode_group_message(m, again);
     }
     return again;
   });
@@ -501,7 +532,7 @@ TEST(GroupFormat, HasSeedsForTheFuzzTargets) {
   }
   GroupsBuilder builder;
   for (const Message& message : {heartbeat(), append(), refusal(), snapshot()}) {
-    builder.add(0, message);
+    builder.add({0, message, {}});
   }
   std::string seed;
   const std::string message = builder.take();
@@ -511,7 +542,7 @@ TEST(GroupFormat, HasSeedsForTheFuzzTargets) {
 
 TEST(GroupFormat, AHeartbeatIsShort) {
   std::string bytes;
-  encode_group_message(300, heartbeat(), bytes);
+  encode_group_message({300, heartbeat(), {}}, bytes);
   EXPECT_EQ(bytes.size(), 45u);
 }
 
@@ -568,7 +599,7 @@ TEST(GroupFormat, RefusesEntriesOfTheLogThatCannotBe) {
 TEST(GroupFormat, RefusesMessagesThatCannotBe) {
   const auto refused = [](const std::string& bytes) { return why(decode_group_messages(bytes)); };
   std::string bytes;
-  encode_group_message(300, heartbeat(), bytes);
+  encode_group_message({300, heartbeat(), {}}, bytes);
   EXPECT_THAT(refused(with<std::uint8_t>(bytes, 2, 12)), HasSubstr("unknown kind"));
   EXPECT_THAT(refused(with<std::uint64_t>(bytes, 5, 0)), HasSubstr("nobody"));
   EXPECT_THAT(refused(with<std::uint64_t>(bytes, 13, 0)), HasSubstr("nobody"));
@@ -583,7 +614,7 @@ TEST(GroupFormat, RefusesMessagesThatCannotBe) {
 
 TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
   std::string bytes;
-  encode_group_message(300, append(), bytes);
+  encode_group_message({300, append(), {}}, bytes);
   constexpr std::size_t kEntries = 21 + 4 * 8;
   ASSERT_EQ(get_little_endian<std::uint32_t>(bytes.data() + kEntries), 2u);
   for (const std::uint32_t count : {3u, 1'000'000u, UINT32_MAX}) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/byte_reader.h"
 #include "base/check.h"
@@ -24,6 +25,8 @@ constexpr std::uint64_t kMostLogBytes = 4 << 20;
 constexpr std::int64_t kPreferIntervalUs = 2'000'000;
 // And whether its members are those that it is to have.
 constexpr std::int64_t kMaintainIntervalUs = 200'000;
+// And digests of states are told.
+constexpr std::int64_t kDigestIntervalUs = 1'000'000;
 // A member that lacks no more entries than this has caught up.
 constexpr consensus::Index kCaughtUp = 64;
 
@@ -37,7 +40,12 @@ bool is_state_of(PartitionId group, const consensus::Snapshot& snapshot) {
 
 }  // namespace
 
-Groups::Groups(ShardCore& core, Transport& transport) : core_(core), transport_(transport) {}
+Groups::Groups(ShardCore& core, Transport& transport)
+    : core_(core), transport_(transport), states_(core, transport) {
+  states_.on_whole = [this](NodeNumber node, consensus::Message message, PartitionId id) {
+    take_state(node, std::move(message), id);
+  };
+}
 
 Group* Groups::find(PartitionId id) const {
   const auto found = groups_.find(id);
@@ -200,6 +208,7 @@ void Groups::end(PartitionId id) {
   Group* group = find(id);
   if (group == nullptr) return;
   group->abandon();
+  states_.forget(id);
   core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
   core_.forget_rows(group->partition());
   if (group->topic() != nullptr) ended_topics_.push_back(id);
@@ -214,7 +223,10 @@ MemberId Groups::member_at(NodeNumber node) const {
   return found == members_.end() ? consensus::kNoMember : found->second;
 }
 
-void Groups::link_up(ReplicaId peer) { members_[peer.node()] = member_of(peer); }
+void Groups::link_up(ReplicaId peer) {
+  members_[peer.node()] = member_of(peer);
+  for (auto& [id, group] : groups_) group->tell_digest_again();
+}
 
 void Groups::link_down(NodeNumber node) {
   const MemberId member = member_at(node);
@@ -243,13 +255,61 @@ Result<> Groups::receive(NodeNumber node, const GroupsMessage& messages) {
       group = find(received.group);
       if (group == nullptr) continue;  // it may not have begun here yet
     }
-    if (message.snapshot && !is_state_of(received.group, *message.snapshot)) {
+    if (received.state && group->lacks(*message.snapshot)) {
+      states_.await(node, received);
+      continue;
+    }
+    if (message.snapshot && !received.state && !is_state_of(received.group, *message.snapshot)) {
       return fail(fmt::format("group {}: a snapshot that is not what it says", received.group));
     }
     if (const auto stepped = group->step(message); !stepped) return stepped;
     touch(*group);
   }
   return {};
+}
+
+void Groups::receive(NodeNumber node, const SnapshotPiece& piece) {
+  if (!core_.log.error()) states_.receive(node, piece);
+}
+
+void Groups::receive(NodeNumber node, const SnapshotProgress& asked) {
+  Group* group = find(asked.name.partition);
+  if (group == nullptr) return;
+  const consensus::Payload state = group->state_named(asked.name, member_at(node));
+  if (state.empty()) return touch(*group);
+  states_.send(asked, state, node);
+}
+
+// All of it has come.
+void Groups::take_state(NodeNumber node, consensus::Message message, PartitionId id) {
+  Group* group = find(id);
+  if (group == nullptr || message.from != member_at(node) || message.to != self()) return;
+  if (!is_state_of(id, *message.snapshot)) {
+    return core_.warn(fmt::format("group {}: a snapshot that is not what it says", id));
+  }
+  if (const auto stepped = group->step(std::move(message)); !stepped) {
+    return core_.warn(stepped.error().message);
+  }
+  touch(*group);
+}
+
+void Groups::receive(NodeNumber node, const DigestsMessage& message) {
+  for (const DigestsMessage::Digest& each : message.digests) {
+    if (Group* group = find(each.group)) group->compare(each, node);
+  }
+}
+
+// To all members that are linked.
+void Groups::tell_digests() {
+  std::map<NodeNumber, DigestsMessage> messages;
+  for (auto& [id, group] : groups_) {
+    const auto digest = group->digest_to_tell();
+    if (!digest) continue;
+    for (const auto& [node, member] : members_) {
+      if (group->raft().configuration().has(member)) messages[node].digests.push_back(*digest);
+    }
+  }
+  for (const auto& [node, message] : messages) transport_.send(node, encode_digests(message));
 }
 
 void Groups::send(const consensus::Message& message, PartitionId group) {
@@ -261,13 +321,26 @@ void Groups::send(const consensus::Message& message, PartitionId group) {
     }
     return;
   }
-  if (message.snapshot) ++core_.stats.group_snapshots_sent;
   GroupsBuilder& builder = outgoing_[node];
-  builder.add(group, message);
+  builder.add(named(message, group));
   if (builder.bytes() >= kMessageBytes) {
     transport_.send(node, builder.take());
     outgoing_.erase(node);
   }
+}
+
+// A snapshot whose data does not fit in the message is only named by it.
+GroupMessage Groups::named(const consensus::Message& message, PartitionId id) {
+  GroupMessage out{id, message, {}};
+  if (!message.snapshot) return out;
+  ++core_.stats.group_snapshots_sent;
+  const Group* group = find(id);
+  if (group != nullptr) out.state = group->name_of(*message.snapshot);
+  if (!out.state) return out;
+  auto without_data = std::make_shared<consensus::Snapshot>(*message.snapshot);
+  without_data->data = {};
+  out.message.snapshot = std::move(without_data);
+  return out;
 }
 
 void Groups::flush() {
@@ -356,7 +429,10 @@ void Groups::end_pass(bool stored) {
 
 void Groups::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
-  if (groups_.empty() || now_us - last_tick_us_ < kGroupTickUs) return;
+  if (groups_.empty()) return;
+  states_.tick([this](NodeNumber node, MemberId member) { return member_at(node) == member; });
+  encode_more();
+  if (now_us - last_tick_us_ < kGroupTickUs) return;
   last_tick_us_ = now_us;
   follow_disk();
   const std::uint64_t bytes =
@@ -371,9 +447,20 @@ void Groups::tick() {
     last_maintained_us_ = now_us;
     for (auto& [id, group] : groups_) maintain(*group);
   }
+  if (now_us - last_told_us_ >= kDigestIntervalUs) {
+    last_told_us_ = now_us;
+    tell_digests();
+  }
   if (now_us - last_preferred_us_ < kPreferIntervalUs) return;
   last_preferred_us_ = now_us;
   prefer_leaders();
+}
+
+// Of one group at a time: the others wait.
+void Groups::encode_more() {
+  const auto next =
+      std::ranges::find_if(groups_, [](const auto& each) { return each.second->is_encoding(); });
+  if (next != groups_.end()) next->second->encode_more();
 }
 
 void Groups::want(PartitionId id, std::vector<NodeNumber> voters,

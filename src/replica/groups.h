@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replica/group.h"
+#include "replica/group_states.h"
 #include "replica/peer_message.h"
 #include "store/row_store.h"
 
@@ -59,6 +60,9 @@ class Groups {
   void link_up(ReplicaId peer);
   void link_down(NodeNumber node);
   Result<> receive(NodeNumber node, const GroupsMessage& message);
+  void receive(NodeNumber node, const SnapshotPiece& piece);
+  void receive(NodeNumber node, const SnapshotProgress& asked);
+  void receive(NodeNumber node, const DigestsMessage& message);
   // Of linked nodes; none if there is no link.
   consensus::MemberId member_at(NodeNumber node) const;
 
@@ -92,9 +96,14 @@ class Groups {
   void prefer_leaders();
   void maintain(Group& group);
   void wait_for_log(const Group& group);
+  void take_state(NodeNumber node, consensus::Message message, PartitionId id);
+  void tell_digests();
+  void encode_more();
+  GroupMessage named(const consensus::Message& message, PartitionId id);
 
   ShardCore& core_;
   Transport& transport_;
+  GroupStates states_;
   absl::btree_map<PartitionId, std::unique_ptr<Group>> groups_;
   std::vector<PartitionId> touched_;  // have something to gather, maybe
   std::vector<PartitionId> waiting_;  // for the log
@@ -103,6 +112,7 @@ class Groups {
   std::int64_t last_tick_us_ = 0;
   std::int64_t last_preferred_us_ = 0;
   std::int64_t last_maintained_us_ = 0;
+  std::int64_t last_told_us_ = 0;
   PartitionId next_topic_ = 0;             // of the pass: whose rows are taken next
   bool entries_ = false;                   // those of entries, not those by offset
   std::vector<PartitionId> ended_topics_;  // whose rows the next pass has the store forget

@@ -19,6 +19,7 @@ enum class Kind : std::uint8_t {
   kAsk = 10,
   kAnswer = 11,
   kStable = 12,
+  kDigests = 13,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -148,6 +149,20 @@ Result<PeerMessage> decode_progress(ByteReader& in) {
   message.have = in.get<std::uint64_t>();
   if (message.have > message.name.total) {
     return fail("malformed progress of a snapshot: it lies beyond the end");
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_digests(ByteReader& in) {
+  DigestsMessage message;
+  while (in.ok() && !in.at_end()) {
+    DigestsMessage::Digest& each = message.digests.emplace_back();
+    each.group = in.get<PartitionId>();
+    each.index = in.get<consensus::Index>();
+    each.digest = in.get<std::uint64_t>();
+    if (in.ok() && each.index > consensus::kMaxNumber) {
+      return fail("malformed digests of groups: an index that cannot be");
+    }
   }
   return message;
 }
@@ -309,6 +324,25 @@ std::string encode_stable(const StableMessage& message) {
   return out;
 }
 
+std::string encode_digests(const DigestsMessage& message) {
+  std::string out = begin(Kind::kDigests);
+  for (const DigestsMessage::Digest& each : message.digests) {
+    put_little_endian(out, each.group);
+    put_little_endian(out, each.index);
+    put_little_endian(out, each.digest);
+  }
+  return out;
+}
+
+bool is_of_state_from(PartitionId first, std::string_view message) {
+  ByteReader in(message);
+  const auto kind = static_cast<Kind>(in.get<std::uint8_t>());
+  if (kind != Kind::kPiece && kind != Kind::kProgress) return false;
+  (void)in.get<std::uint64_t>();
+  const auto partition = in.get<PartitionId>();
+  return in.ok() && partition >= first;
+}
+
 bool is_of_replication(std::string_view message) {
   return message.empty() ||
          static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
@@ -326,9 +360,7 @@ void RecordsBuilder::add(std::string_view record) {
 
 GroupsBuilder::GroupsBuilder() : message_(begin(Kind::kGroups)) {}
 
-void GroupsBuilder::add(PartitionId group, const consensus::Message& message) {
-  encode_group_message(group, message, message_);
-}
+void GroupsBuilder::add(const GroupMessage& message) { encode_group_message(message, message_); }
 
 Result<PeerMessage> decode_peer_message(std::string_view bytes) {
   ByteReader in(bytes);
@@ -369,6 +401,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kStable:
       message = decode_stable(in);
+      break;
+    case Kind::kDigests:
+      message = decode_digests(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

@@ -109,6 +109,17 @@ struct FormerMessage {
   std::vector<std::pair<PartitionId, FormerState>> groups;
 };
 
+// Of groups that the sender leads, the digests of their states as of an entry.
+struct DigestsMessage {
+  struct Digest {
+    PartitionId group = 0;
+    consensus::Index index = 0;
+    std::uint64_t digest = 0;
+    bool operator==(const Digest&) const = default;
+  };
+  std::vector<Digest> digests;
+};
+
 // Of partitions, ascending, what has been seen or is to be.
 using PartitionReach = std::vector<std::pair<PartitionId, VersionVector>>;
 
@@ -136,12 +147,15 @@ struct StableMessage {
   PartitionReach stable;
 };
 
-using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
-                                 SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage,
-                                 FormerMessage, AskMessage, AnswerMessage, StableMessage>;
+using PeerMessage =
+    std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
+                 SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage, AskMessage,
+                 AnswerMessage, StableMessage, DigestsMessage>;
 
 // Whether it is one of the first six, by its first byte.
 bool is_of_replication(std::string_view message);
+// Whether it is a piece or the progress of a state of a partition from this one on.
+bool is_of_state_from(PartitionId first, std::string_view message);
 
 std::string encode_report(const ReportMessage& message);
 std::string encode_ack(const AckMessage& message);
@@ -153,6 +167,7 @@ std::string encode_former(const FormerMessage& message);
 std::string encode_ask(const AskMessage& message);
 std::string encode_answer(const AnswerMessage& message);
 std::string encode_stable(const StableMessage& message);
+std::string encode_digests(const DigestsMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {
@@ -172,7 +187,7 @@ class RecordsBuilder {
 class GroupsBuilder {
  public:
   GroupsBuilder();
-  void add(PartitionId group, const consensus::Message& message);
+  void add(const GroupMessage& message);
   bool empty() const { return message_.size() == 1; }
   std::size_t bytes() const { return message_.size(); }
   std::string take() { return std::move(message_); }

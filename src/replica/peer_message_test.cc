@@ -57,9 +57,9 @@ std::string groups() {
   message.from = member_of(kOne);
   message.to = member_of(kTwo);
   message.term = 3;
-  builder.add(300, message);
+  builder.add({300, message, {}});
   message.kind = consensus::MessageKind::kVoteRequest;
-  builder.add(301, message);
+  builder.add({301, message, {}});
   EXPECT_FALSE(builder.empty());
   const std::size_t bytes = builder.bytes();
   std::string out = builder.take();
@@ -67,12 +67,15 @@ std::string groups() {
   return out;
 }
 
+const DigestsMessage kDigests{{{300, 17, 0x0123'4567'89ab'cdef}, {301, 256, 1}}};
+
 // All kinds of messages; each is preceded by its length in one byte.
 std::string all_messages() {
   std::string out;
   for (const std::string& message :
        {encode_report(report()), encode_report({}), records(), encode_ack({UINT64_MAX}),
-        encode_piece(piece()), encode_offer(offer()), encode_progress(progress()), groups()}) {
+        encode_piece(piece()), encode_offer(offer()), encode_progress(progress()), groups(),
+        encode_digests(kDigests)}) {
     out += static_cast<char>(message.size());
     out += message;
   }
@@ -133,7 +136,7 @@ void expect_groups(const GroupsMessage& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v6.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v14.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -153,6 +156,7 @@ TEST(PeerMessage, TheFormatHasNotChanged) {
   expect_offer(decoded<SnapshotOffer>(next()));
   expect_progress(decoded<SnapshotProgress>(next()));
   expect_groups(decoded<GroupsMessage>(next()));
+  EXPECT_EQ(decoded<DigestsMessage>(next()).digests, kDigests.digests);
   EXPECT_TRUE(rest.empty());
 }
 
@@ -169,6 +173,27 @@ TEST(PeerMessage, RefusesWhatIsCutOffOrHasBytesLeftOver) {
   const std::string sent = records();
   EXPECT_FALSE(decode_peer_message(std::string_view(sent).substr(0, sent.size() - 1)));
   EXPECT_FALSE(decode_peer_message(std::string_view(encode_piece(piece())).substr(0, 30)));
+}
+
+TEST(PeerMessage, DigestsOfGroupsAreReadToTheEnd) {
+  const std::string bytes = encode_digests(kDigests);
+  EXPECT_FALSE(is_of_replication(bytes));
+  for (const std::size_t left_out : {1u, 8u, 17u}) {
+    EXPECT_FALSE(decode_peer_message(bytes.substr(0, bytes.size() - left_out))) << left_out;
+  }
+  EXPECT_EQ(decoded<DigestsMessage>(bytes.substr(0, bytes.size() - 18)).digests.size(), 1u);
+}
+
+TEST(PeerMessage, OfStatesItIsKnownWhetherTheyAreOfGroups) {
+  const SnapshotName name{300, 10, 1};
+  for (const std::string& message :
+       {encode_piece({0, name, 0, "x"}), encode_progress({0, name, 3})}) {
+    EXPECT_TRUE(is_of_state_from(300, message));
+    EXPECT_FALSE(is_of_state_from(301, message));
+    EXPECT_FALSE(is_of_state_from(0, message.substr(0, 10)));
+  }
+  EXPECT_FALSE(is_of_state_from(0, encode_offer({0, name, {}})));
+  EXPECT_FALSE(is_of_state_from(0, ""));
 }
 
 TEST(PeerMessage, SaysWhoHasFoundedTheMetadataGroup) {
@@ -230,7 +255,7 @@ TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x0d").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x0e").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

@@ -691,11 +691,24 @@ void Shard::link_down(NodeNumber peer) {
   impl_->replication.link_down(peer);
 }
 Result<> Shard::receive(NodeNumber peer, std::string_view message) {
-  if (!is_of_replication(message)) {
+  const bool of_group = is_of_state_from(impl_->core.options.partition_count, message);
+  if (!is_of_replication(message) || of_group) {
     auto decoded = decode_peer_message(message);
     if (!decoded) return std::unexpected(decoded.error());
     if (const auto* groups = std::get_if<GroupsMessage>(&*decoded)) {
       return impl_->groups.receive(peer, *groups);
+    }
+    if (const auto* piece = std::get_if<SnapshotPiece>(&*decoded)) {
+      impl_->groups.receive(peer, *piece);
+      return {};
+    }
+    if (const auto* asked = std::get_if<SnapshotProgress>(&*decoded)) {
+      impl_->groups.receive(peer, *asked);
+      return {};
+    }
+    if (const auto* digests = std::get_if<DigestsMessage>(&*decoded)) {
+      impl_->groups.receive(peer, *digests);
+      return {};
     }
     if (const auto* former = std::get_if<FormerMessage>(&*decoded)) {
       return impl_->meta.receive(peer, *former);

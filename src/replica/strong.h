@@ -83,6 +83,8 @@ struct GroupStatus {
   consensus::Term term = 0;
   consensus::Index committed = 0;
   consensus::Index applied = 0;
+  // It is not what the leader's was at the same entry: that must never be.
+  bool diverged = false;
   std::vector<NodeNumber> voters;
   std::vector<NodeNumber> learners;
   // Of a leader: per other member, entries that it has not acknowledged.

@@ -46,6 +46,8 @@ struct GroupNode final : Transport {
     options.log.segment_bytes = 16 << 10;
     options.log.fsync = fsync;
     options.pass_bytes = pass_bytes;
+    options.piece_bytes = piece_bytes;
+    options.group_log_bytes = group_log_bytes;
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
     options.wanted_key_events = &wanted_key_events;
     options.key_event = [this](const KeyEvent& event) { key_events.emplace_back(event.key); };
@@ -86,6 +88,8 @@ struct GroupNode final : Transport {
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;
+  std::uint64_t piece_bytes = ShardOptions().piece_bytes;
+  std::uint64_t group_log_bytes = ShardOptions().group_log_bytes;
   FsyncPolicy fsync = LogOptions().fsync;
   sim::SimDisk disk{world.scheduler, random};
   sim::SimStore rows{world.scheduler, random};
