@@ -153,8 +153,12 @@ def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "PARTITIONS", 0)
     with Refusal("unknown option 'COLOUR'"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "COLOUR", "red")
-    with Refusal("SLOPPY is not supported yet"):
-        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "YES")
+    with Refusal("CONFLICT is not supported yet"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "CONFLICT", "SIBLINGS")
+    with Refusal("SLOPPY is YES or NO"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "perhaps")
+    with Refusal("CONSISTENCY", "SLOPPY is for eventual keyspaces"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "SLOPPY", "YES")
     with Refusal("CONSISTENCY", "writes of strong keyspaces are LINEARIZABLE"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "WRITE", "ONE")
     with Refusal("CONSISTENCY", "SEQUENTIAL is not supported in eventual keyspaces yet"):

@@ -19,6 +19,8 @@ enum class Kind : std::uint8_t {
   kAsk = 10,
   kAnswer = 11,
   kStable = 12,
+  kHint = 13,
+  kHintState = 14,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -217,6 +219,25 @@ Result<PeerMessage> decode_stable(ByteReader& in) {
   return message;
 }
 
+Result<PeerMessage> decode_hint(ByteReader& in) {
+  HintMessage message;
+  message.number = in.get<std::uint64_t>();
+  if (!get_reach(in, message.bases)) return fail("malformed hints: their partitions are none");
+  while (in.ok() && !in.at_end()) {
+    const auto size = in.get<std::uint32_t>();
+    message.records.push_back(in.bytes(size));
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_hint_state(ByteReader& in) {
+  HintStateMessage message;
+  message.number = in.get<std::uint64_t>();
+  message.full = in.get<std::uint8_t>() != 0;
+  if (!get_reach(in, message.has)) return fail("malformed state of hints: its partitions are none");
+  return message;
+}
+
 }  // namespace
 
 std::string encode_report(const ReportMessage& message) {
@@ -309,6 +330,25 @@ std::string encode_stable(const StableMessage& message) {
   return out;
 }
 
+std::string encode_hint_state(const HintStateMessage& message) {
+  std::string out = begin(Kind::kHintState);
+  put_little_endian(out, message.number);
+  put_little_endian<std::uint8_t>(out, message.full ? 1 : 0);
+  put_reach(out, message.has);
+  return out;
+}
+
+HintsBuilder::HintsBuilder(std::uint64_t number, const PartitionReach& bases)
+    : message_(begin(Kind::kHint)) {
+  put_little_endian(message_, number);
+  put_reach(message_, bases);
+}
+
+void HintsBuilder::add(std::string_view record) {
+  put_little_endian<std::uint32_t>(message_, static_cast<std::uint32_t>(record.size()));
+  message_.append(record);
+}
+
 bool is_of_replication(std::string_view message) {
   return message.empty() ||
          static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
@@ -369,6 +409,12 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kStable:
       message = decode_stable(in);
+      break;
+    case Kind::kHint:
+      message = decode_hint(in);
+      break;
+    case Kind::kHintState:
+      message = decode_hint_state(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

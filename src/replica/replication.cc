@@ -222,6 +222,17 @@ VersionVector Replication::everywhere(const Partition& partition) const {
   return all;
 }
 
+VersionVector Replication::seen_by_all_others(PartitionId partition) const {
+  std::optional<VersionVector> seen;
+  for (const NodeNumber node : core_.at(partition).replicas) {
+    if (node == core_.options.node) continue;
+    const Peer::Shared& shared = peers_.at(node)->shared.at(partition);
+    if (!shared.heard || shared.damaged) return {};
+    seen ? seen->meet(shared.acked) : void(seen = shared.acked);
+  }
+  return seen.value_or(VersionVector());
+}
+
 std::int64_t Replication::heard_until_ms(const Partition& partition, std::int64_t now_ms) const {
   std::int64_t until_ms = now_ms;
   for (const NodeNumber node : partition.replicas) {

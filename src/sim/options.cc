@@ -133,6 +133,15 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   if (o.replicas > 1) o.session_every_us = among(0, 500, 2'000, 10'000);
   if (o.keyspaces) o.topic_every_us = among(0, 5'000, 20'000, 50'000);
   if (o.replicas > 1) o.causal_every_us = among(0, 1'000, 5'000, 20'000);
+  // Nodes must be left to stand in for others.
+  if (o.nodes >= 3 && o.replicas == o.nodes && random.chance(0.3)) --o.replicas;
+  if (o.replicas > 1 && o.replicas < o.nodes && o.fsync == FsyncPolicy::kAlways) {
+    o.hint_every_us = among(1'000, 5'000);
+    o.hint_max_bytes = among(1u << 10, 64u << 20, 64u << 20);
+    // So that owners are away.
+    if (o.crash_every_us == 0) o.crash_every_us = 400'000;
+    if (o.partition_every_us == 0) o.partition_every_us = 300'000;
+  }
   return o;
 }
 
@@ -153,7 +162,7 @@ std::string RunOptions::describe() const {
       "strong_patience={}ms "
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
-      "session_every={}us topic_every={}us causal_every={}us",
+      "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, zero_bytes,
       background_bytes, clients, pipeline, turn_us, duration_us / 1000, harsh ? "harsh" : "plain",
@@ -165,7 +174,7 @@ std::string RunOptions::describe() const {
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
       group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
       group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
-      session_every_us, topic_every_us, causal_every_us);
+      session_every_us, topic_every_us, causal_every_us, hint_every_us, hint_max_bytes);
 }
 
 }  // namespace even::sim
