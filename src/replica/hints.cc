@@ -87,7 +87,9 @@ bool Hints::can_give(PartitionId partition, const VersionVector& wanted) const {
 }
 
 VersionVector Hints::base_of(PartitionId partition) const {
+  // What this node lacks itself it could not give: another owner may count on that.
   VersionVector base = replication_.seen_by_all_others(partition);
+  base.meet(core_.at(partition).state.vector());
   base.merge(core_.at(partition).floor);
   return base;
 }

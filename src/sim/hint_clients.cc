@@ -9,6 +9,14 @@ namespace {
 
 constexpr std::int64_t kHintDeadlineUs = 2'000'000;
 
+// What it has seen is more than it can say then.
+bool damaged(const Node& node, PartitionId partition) {
+  const auto all = node.partitions();
+  return std::ranges::any_of(all, [partition](const PartitionStatus& each) {
+    return each.partition == partition && each.damage.has_value();
+  });
+}
+
 }  // namespace
 
 HintClients::HintClients(Run& run, const Nodes& nodes, std::uint64_t seed)
@@ -63,7 +71,7 @@ bool HintClients::settled(const Kept& kept) const {
   for (const NodeNumber number : run_.placement.replicas(kept.partition)) {
     const Node& owner = *nodes_[number - 1u];
     if (!has_line(number, kept)) continue;
-    if (!owner.up() || owner.replaying()) {
+    if (!owner.up() || owner.replaying() || damaged(owner, kept.partition)) {
       everywhere = false;
       continue;
     }
