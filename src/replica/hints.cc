@@ -337,6 +337,8 @@ void Hints::forget_delivered() {
 void Hints::link_up(NodeNumber node) {
   receivers_[node] = {};
   owners_[node] = {};
+  // What it has said in another session it may have lost since, with its disk.
+  for (auto& [partition, by_node] : acknowledged_) by_node.erase(node);
   ask(node, owners_[node]);
 }
 
