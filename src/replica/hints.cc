@@ -19,6 +19,9 @@ constexpr std::int64_t kAskSoonUs = 100'000;
 constexpr std::int64_t kOwnerLacksUs = 400'000;
 // Who stands in for owners does so for so long at least.
 constexpr std::int64_t kStandInUs = 5'000'000;
+// What has been seen for so long is taken to be on the disk: longer than it takes to sync a log, if
+// it is synced at all.
+constexpr std::int64_t kSettledUs = 2'000'000;
 // A holder without room is not tried again before.
 constexpr std::int64_t kFullUs = 1'000'000;
 constexpr std::uint64_t kHintReadBytes = 64 << 10;    // of the log at a time
@@ -80,15 +83,44 @@ bool Hints::can_give(PartitionId partition, const VersionVector& wanted) const {
   const Partition& held = core_.at(partition);
   if (!held.replayed || held.damaged()) return false;
   // Of what the log does not have, others must have all that is wanted.
-  const VersionVector everywhere = replication_.seen_by_all_others(partition);
+  const VersionVector everywhere = settled_at_others(partition);
   return std::ranges::all_of(wanted.entries(), [&](const VersionVector::Entry& entry) {
     return !held.floor.covers(entry.dot()) || everywhere.covers(entry.dot());
   });
 }
 
+void Hints::settle() {
+  const auto& partitions = core_.partitions();
+  if (partitions.empty() || core_.options.fallbacks_of(partitions.front()->id).empty()) return;
+  for (const auto& partition : partitions) {
+    for (const NodeNumber node : partition->replicas) {
+      const VersionVector* reported = replication_.reported(node, partition->id);
+      if (reported == nullptr) continue;
+      Settled& of_node = settled_[{partition->id, node}];
+      if (std::exchange(of_node.reported, true)) {
+        of_node.settled = std::move(of_node.settling);
+      } else {
+        of_node.settled.meet(*reported);  // it may have lost its disk
+      }
+      of_node.settling = *reported;
+    }
+  }
+}
+
+VersionVector Hints::settled_at_others(PartitionId partition) const {
+  std::optional<VersionVector> seen;
+  for (const NodeNumber node : core_.at(partition).replicas) {
+    if (node == core_.options.node) continue;
+    const auto found = settled_.find({partition, node});
+    if (found == settled_.end()) return {};
+    seen ? seen->meet(found->second.settled) : void(seen = found->second.settled);
+  }
+  return seen.value_or(VersionVector());
+}
+
 VersionVector Hints::base_of(PartitionId partition) const {
   // What this node lacks itself it could not give: another owner may count on that.
-  VersionVector base = replication_.seen_by_all_others(partition);
+  VersionVector base = settled_at_others(partition);
   base.meet(core_.at(partition).state.vector());
   base.merge(core_.at(partition).floor);
   return base;
@@ -337,7 +369,10 @@ void Hints::forget_delivered() {
 void Hints::link_up(NodeNumber node) {
   receivers_[node] = {};
   owners_[node] = {};
-  // What it has said in another session it may have lost since, with its disk.
+  // What it has said in another session it may have lost since.
+  for (auto& [of, settled] : settled_) {
+    if (of.second == node) settled.reported = false;
+  }
   for (auto& [partition, by_node] : acknowledged_) by_node.erase(node);
   ask(node, owners_[node]);
 }
@@ -357,6 +392,10 @@ void Hints::tick() {
   if (now_us - last_tick_us_ < kHintTickUs) return;
   last_tick_us_ = now_us;
   store_.tick();
+  if (now_us - last_settled_us_ >= kSettledUs) {
+    last_settled_us_ = now_us;
+    settle();
+  }
   for (auto& [node, receiver] : receivers_) {
     if (receiver.number != 0 && now_us - receiver.sent_us >= kHintLostUs) {
       // Whatever has come of it: it says what it has.

@@ -79,6 +79,16 @@ class Hints {
     absl::btree_map<PartitionId, Has> has;
   };
 
+  // What an owner has said to have seen, long enough ago that it is on its disk. Of reports of one
+  // session; a report is made of what may not be durable yet.
+  struct Settled {
+    VersionVector settled;
+    VersionVector settling;
+    bool reported = false;  // in this session; then `settling` is of it
+  };
+  void settle();
+  VersionVector settled_at_others(PartitionId partition) const;
+
   void pump(NodeNumber node, Receiver& receiver);
   void rewind(Receiver& receiver) const;
   VersionVector base_of(PartitionId partition) const;
@@ -96,6 +106,8 @@ class Hints {
   absl::btree_map<NodeNumber, Owner> owners_;        // linked
   // What owners have said to have, durably, in this run; of partitions that are held.
   absl::btree_map<PartitionId, absl::btree_map<NodeNumber, VersionVector>> acknowledged_;
+  absl::btree_map<std::pair<PartitionId, NodeNumber>, Settled> settled_;
+  std::int64_t last_settled_us_ = 0;
   std::uint64_t next_id_;  // of questions; begins at random
   std::uint64_t next_number_ = 1;
   std::int64_t last_tick_us_ = 0;

@@ -116,6 +116,8 @@ TEST_F(HintsTest, AHolderHasThemAfterARestart) {
 }
 
 TEST_F(HintsTest, WhatWasDeletedMeanwhileStaysDeleted) {
+  cluster.at(3).fsync = FsyncPolicy::kAlways;
+  restart(3);
   isolate(2);
   run(1, {"set", "k", "v"});
   ASSERT_EQ(spread(1), 1u);
@@ -123,7 +125,9 @@ TEST_F(HintsTest, WhatWasDeletedMeanwhileStaysDeleted) {
   heal();
   ASSERT_TRUE(cluster.run_until([this] { return get(2, "k") == "$1\r\nv\r\n"; }));
   EXPECT_EQ(run(2, {"del", "k"}), ":1\r\n");
+  ASSERT_TRUE(cluster.run_until([this] { return get(1, "k") == "$-1\r\n"; }));
   cluster.at(3).start();
+  EXPECT_EQ(records(3), 1u);
   ASSERT_TRUE(cluster.run_until([this] { return records(3) == 0; }));
   EXPECT_EQ(get(1, "k"), "$-1\r\n");
   EXPECT_EQ(get(2, "k"), "$-1\r\n");

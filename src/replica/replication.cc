@@ -222,15 +222,12 @@ VersionVector Replication::everywhere(const Partition& partition) const {
   return all;
 }
 
-VersionVector Replication::seen_by_all_others(PartitionId partition) const {
-  std::optional<VersionVector> seen;
-  for (const NodeNumber node : core_.at(partition).replicas) {
-    if (node == core_.options.node) continue;
-    const Peer::Shared& shared = peers_.at(node)->shared.at(partition);
-    if (!shared.heard || shared.damaged) return {};
-    seen ? seen->meet(shared.acked) : void(seen = shared.acked);
-  }
-  return seen.value_or(VersionVector());
+const VersionVector* Replication::reported(NodeNumber node, PartitionId partition) const {
+  const auto peer = peers_.find(node);
+  if (peer == peers_.end() || !peer->second->up || !peer->second->reported) return nullptr;
+  const auto shared = peer->second->shared.find(partition);
+  if (shared == peer->second->shared.end() || shared->second.damaged) return nullptr;
+  return &shared->second.acked;
 }
 
 std::int64_t Replication::heard_until_ms(const Partition& partition, std::int64_t now_ms) const {

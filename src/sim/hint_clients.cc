@@ -56,6 +56,7 @@ void HintClients::counted(PartitionId partition, NodeNumber holder, const Versio
   Kept kept{partition, holder, vector, {}};
   for (const auto& node : nodes_) kept.lines[node->number] = node->replica().first_of_line();
   kept_.push_back(std::move(kept));
+  on_kept(holder);
 }
 
 bool HintClients::has_line(NodeNumber node, const Kept& kept) const {

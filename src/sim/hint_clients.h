@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -15,6 +16,9 @@ class HintClients {
  public:
   // The references outlive this.
   HintClients(Run& run, const Nodes& nodes, std::uint64_t seed);
+
+  // Called when a node has said that it keeps something.
+  std::function<void(NodeNumber)> on_kept = [](NodeNumber) {};
 
   void begin();
   // Of what is known now, nothing may have been lost.

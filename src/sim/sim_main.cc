@@ -81,8 +81,8 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
       sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.listings, sum.while_replaying,
       sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys, sum.quorum_reads,
-      sum.quorum_writes, sum.sloppy_writes, sum.hints_counted, sum.session_requests, sum.causal_requests, sum.bounded_reads,
-      sum.simulated_seconds, seconds_since(start));
+      sum.quorum_writes, sum.sloppy_writes, sum.hints_counted, sum.session_requests,
+      sum.causal_requests, sum.bounded_reads, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 

@@ -525,7 +525,12 @@ void World::play() {
     if (strong_->keyspaces) strong_->keyspaces->begin();
   }
   if (quorums_) quorums_->begin();
-  if (hints_) hints_->begin();
+  if (hints_) {
+    hints_->on_kept = [this](NodeNumber n) {
+      crash_at_once(node(n), run_.options.crash_when_kept);
+    };
+    hints_->begin();
+  }
   if (sessions_) sessions_->begin();
   if (causal_) causal_->begin();
   if (topics_) topics_->begin();
