@@ -141,7 +141,8 @@ def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
         info = keyspace(node, "INFO", "orders")
         info = dict(zip(info[::2], info[1::2]))
         assert info == {"name": "orders", "prefix": "o:", "mode": "strong", "replicas": 3, "partitions": 3,
-                        "first partition": 257, "read": "BOUNDED 500", "write": "LINEARIZABLE", "deadline": 2000}
+                        "first partition": 257, "read": "BOUNDED 500", "write": "LINEARIZABLE", "deadline": 2000,
+                        "sloppy": "no"}
     n2 = cluster["n2"]
     with Refusal("there is a keyspace 'orders' already"):
         keyspace(n2, "CREATE", "orders", "PREFIX", "p:")
@@ -153,8 +154,12 @@ def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "PARTITIONS", 0)
     with Refusal("unknown option 'COLOUR'"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "COLOUR", "red")
-    with Refusal("SLOPPY is not supported yet"):
-        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "YES")
+    with Refusal("CONFLICT is not supported yet"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "CONFLICT", "SIBLINGS")
+    with Refusal("SLOPPY is YES or NO"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "perhaps")
+    with Refusal("CONSISTENCY", "SLOPPY is for eventual keyspaces"):
+        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "SLOPPY", "YES")
     with Refusal("CONSISTENCY", "writes of strong keyspaces are LINEARIZABLE"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "WRITE", "ONE")
     with Refusal("CONSISTENCY", "SEQUENTIAL is not supported in eventual keyspaces yet"):

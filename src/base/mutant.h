@@ -113,6 +113,11 @@
   X(kEventAppendedTwice, "a topic takes an event in again")                                        \
   X(kOutboxForgetful, "an event leaves the outbox when it has been sent to its topic")             \
   X(kIdsOfSeveralNodes, "several nodes may make the same id of a stream")                          \
+  X(kHintLost, "hints are gone after a restart of their holder")                                   \
+  X(kHintUnsynced, "a holder says that it has a hint before that is durable")                      \
+  X(kHintForgottenEarly, "a hint is forgotten when it has been sent to one owner")                 \
+  X(kHintAppliedAgain, "a hint that the owner has seen becomes a write of its own")                \
+  X(kHintGivenUnsynced, "hints are given before they are durable where they were made")            \
   X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.

@@ -25,6 +25,7 @@
 #include "log/repair.h"
 #include "log/segments.h"
 #include "replica/group_format.h"
+#include "replica/hint_format.h"
 #include "replica/identity.h"
 #include "store/partition_rows.h"
 #include "store/rocks_database.h"
@@ -136,6 +137,22 @@ std::string bytes_text(std::uint64_t bytes) {
 
 // A record, or what a group has written.
 Result<std::string> entry_text(RecordDecoder& decoder, std::string_view entry) {
+  if (is_hint_log_entry(entry)) {
+    const auto hint = decode_hint_log_entry(entry);
+    if (!hint) return std::unexpected(hint.error());
+    switch (hint->kind) {
+      case HintLogEntry::Kind::kBase:
+        return fmt::format("hints for partition {} begin behind {}", hint->partition,
+                           hint->base.to_string());
+      case HintLogEntry::Kind::kForget:
+        return fmt::format("hints for partition {} are forgotten", hint->partition);
+      case HintLogEntry::Kind::kRecord:
+        break;
+    }
+    const auto record = decoder.decode(hint->record);
+    if (!record) return std::unexpected(record.error());
+    return "hint: " + record_text(*record);
+  }
   if (is_group_log_entry(entry)) {
     const auto decoded = decode_group_log_entry(entry);
     if (!decoded) return std::unexpected(decoded.error());

@@ -108,6 +108,20 @@ std::string group_lines(const std::vector<NodeAnswer>& answers) {
   return led.empty() ? led : fmt::format("Groups: {}\n{}", led, lines);
 }
 
+std::string hint_lines(const std::vector<NodeAnswer>& answers) {
+  std::string lines;
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status) continue;
+    const NodeStatus& status = *answer.status;
+    if (status.hints_refused == 0 && status.hints_expired == 0) continue;
+    lines += fmt::format(
+        "HINTS LEFT TO ANTI-ENTROPY by {}: {} for want of room, {} as too old. The nodes that "
+        "they were for get them from those that wrote them.\n",
+        status.node, status.hints_refused, status.hints_expired);
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<NodeStatus> parse_status(std::string_view text) {
@@ -129,12 +143,17 @@ Result<NodeStatus> parse_status(std::string_view text) {
       status.groups_without_leader = groups->at("without_leader").get<std::vector<uint32_t>>();
       status.groups_diverged = groups->value("diverged", std::vector<uint32_t>());
     }
+    if (const auto hints = document.find("hints"); hints != document.end()) {
+      status.hints_refused = hints->at("refused").get<uint64_t>();
+      status.hints_expired = hints->at("expired").get<uint64_t>();
+    }
     for (const json& peer : document.at("peers")) {
       status.peers.push_back({.name = peer.at("name").get<std::string>(),
                               .up = peer.at("link").get<std::string>() == "up",
                               .fault = peer.value("fault", ""),
                               .lag_records = peer.at("lag_records").get<uint64_t>(),
-                              .lag_seconds = peer.at("lag_seconds").get<double>()});
+                              .lag_seconds = peer.at("lag_seconds").get<double>(),
+                              .hints = peer.value("hints", uint64_t{0})});
     }
     for (const json& partition : document.at("partitions")) {
       status.partitions.push_back({.id = partition.at("id").get<uint32_t>(),
@@ -174,7 +193,7 @@ Agreement compare(const std::vector<NodeAnswer>& answers) {
 
 std::string render(const std::vector<NodeAnswer>& answers) {
   std::vector<std::vector<std::string>> nodes = {{"NODE", "STATE", "KEYS", "REPLICA", "VERSION"}};
-  std::vector<std::vector<std::string>> links = {{"LINK", "STATE", "LAG", "FAULT"}};
+  std::vector<std::vector<std::string>> links = {{"LINK", "STATE", "LAG", "HINTS", "FAULT"}};
   for (const NodeAnswer& answer : answers) {
     if (!answer.status) {
       nodes.push_back({answer.name, "down: " + answer.problem});
@@ -186,12 +205,13 @@ std::string render(const std::vector<NodeAnswer>& answers) {
     for (const PeerStatus& peer : status.peers) {
       links.push_back({fmt::format("{} -> {}", status.node, peer.name), peer.up ? "up" : "down",
                        fmt::format("{} records, {:.1f} s", peer.lag_records, peer.lag_seconds),
-                       peer.fault});
+                       std::to_string(peer.hints), peer.fault});
     }
   }
   std::string text = table(nodes) + '\n';
   if (links.size() > 1) text += table(links) + '\n';
-  return text + group_lines(answers) + damage_lines(answers) + agreement_line(answers);
+  return text + group_lines(answers) + hint_lines(answers) + damage_lines(answers) +
+         agreement_line(answers);
 }
 
 bool all_well(const std::vector<NodeAnswer>& answers) {

@@ -17,6 +17,7 @@ struct PeerStatus {
   std::string fault;  // injected fault on the link, empty when there is none
   uint64_t lag_records = 0;
   double lag_seconds = 0;
+  uint64_t hints = 0;  // records that are kept for it
 };
 
 struct PartitionStatus {
@@ -41,6 +42,9 @@ struct NodeStatus {
   std::vector<uint32_t> groups_without_leader;
   // Whose states there differ from the leader's as of the same entry: that must never be.
   std::vector<uint32_t> groups_diverged;
+  // Hints for others that were not kept, or not for long enough.
+  uint64_t hints_refused = 0;
+  uint64_t hints_expired = 0;
   std::vector<PeerStatus> peers;
   std::vector<PartitionStatus> partitions;
 };

@@ -146,7 +146,20 @@ TEST(NodeStatus, ShowsLinksWithLagAndFault) {
   std::vector<NodeAnswer> answers = {{.name = "n1", .status = *parse_status(kJson), .problem = {}}};
   std::string text = render(answers);
   EXPECT_THAT(text, HasSubstr("n1 -> n2  up     3 records, 0.2 s"));
-  EXPECT_THAT(text, HasSubstr("n1 -> n3  down   0 records, 0.0 s  DOWN"));
+  EXPECT_THAT(text, HasSubstr("n1 -> n3  down   0 records, 0.0 s  0      DOWN"));
+}
+
+TEST(NodeStatus, SaysWhatIsKeptForOthersAndWhatIsNot) {
+  std::string json(kJson);
+  json.replace(json.find(R"("lag_seconds":0.25)"), 18, R"("lag_seconds":0.25,"hints":17)");
+  json.replace(json.find(R"("partitions")"), 12,
+               R"("hints":{"refused":5,"expired":0},"partitions")");
+  const std::vector<NodeAnswer> answers = {
+      {.name = "n1", .status = *parse_status(json), .problem = {}}};
+  const std::string text = render(answers);
+  EXPECT_THAT(text, HasSubstr("n1 -> n2  up     3 records, 0.2 s  17"));
+  EXPECT_THAT(text,
+              HasSubstr("HINTS LEFT TO ANTI-ENTROPY by n1: 5 for want of room, 0 as too old"));
 }
 
 }  // namespace

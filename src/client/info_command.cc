@@ -172,7 +172,16 @@ void stats_section(const Facts& facts, std::string& out) {
       facts.node.subscriptions.names(SubscriptionKind::kShardChannel), all.error_replies());
 }
 
+// 0: there is none.
+std::int64_t age_seconds(std::int64_t since_ms) {
+  if (since_ms == 0) return 0;
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+  return std::max<std::int64_t>((now_ms - since_ms) / 1'000, 0);
+}
+
 void replication_section(const Facts& facts, std::string& out) {
+  const HintStats hints = hints_of(facts.reports);
   // Every node takes writes: each is a master, with the others as its replicas (see ROLE).
   const Replicas replicas = replicas_of(facts.node, facts.reports);
   const auto connected = replicas.connected();
@@ -185,10 +194,18 @@ void replication_section(const Facts& facts, std::string& out) {
   out += fmt::format("master_replid:{}\r\nmaster_repl_offset:{}\r\npeers:{}\r\n", facts.node.run_id,
                      replicas.offset, replicas.nodes.size());
   for (const Replica& peer : replicas.nodes) {
-    out += fmt::format("peer{}:name={},link={},lag_records={},lag_seconds={:.3f}\r\n",
-                       peer.node->number, peer.node->name, peer.up ? "up" : "down",
-                       peer.lag_records, peer.lag_seconds);
+    const auto waiting = hints.waiting.find(peer.node->number);
+    out +=
+        fmt::format("peer{}:name={},link={},lag_records={},lag_seconds={:.3f},hints={}\r\n",
+                    peer.node->number, peer.node->name, peer.up ? "up" : "down", peer.lag_records,
+                    peer.lag_seconds, waiting == hints.waiting.end() ? 0 : waiting->second);
   }
+  out += fmt::format(
+      "hints_records:{}\r\nhints_bytes:{}\r\nhints_partitions:{}\r\nhints_oldest_seconds:{}\r\n"
+      "hints_kept:{}\r\nhints_sent:{}\r\nhints_handed_over:{}\r\nhints_refused:{}\r\n"
+      "hints_expired:{}\r\n",
+      hints.records, hints.bytes, hints.partitions, age_seconds(hints.oldest_ms), hints.kept,
+      hints.sent, hints.handed_over, hints.refused, hints.expired);
 }
 
 void cluster_section(const Facts& facts, std::string& out) {

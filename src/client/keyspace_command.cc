@@ -89,7 +89,12 @@ Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
     const auto number = read_number("DEADLINE", value, kMostDeadlineMs);
     if (!number) return std::unexpected(number.error());
     wanted.keyspace.deadline_ms = *number;
-  } else if (is("conflict") || is("sloppy") || is("delay")) {
+  } else if (is("sloppy")) {
+    wanted.keyspace.sloppy = equals_ignore_case(value, "yes");
+    if (!wanted.keyspace.sloppy && !equals_ignore_case(value, "no")) {
+      return fail(fmt::format("ERR SLOPPY is YES or NO, not '{}'", value.substr(0, 64)));
+    }
+  } else if (is("conflict") || is("delay")) {
     wanted.later.emplace_back(option);
   } else {
     return fail(
@@ -112,6 +117,11 @@ Result<Wanted> read_options(Args args, std::size_t first) {
 
 // Whether the mode can have the levels.
 Result<> check_levels(const cluster::Keyspace& keyspace) {
+  if (keyspace.strong && keyspace.sloppy) {
+    return fail(
+        "CONSISTENCY SLOPPY is for eventual keyspaces: a write to a strong one is at a majority of "
+        "its own replicas");
+  }
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
       if (level.kind == Kind::kOne || level.kind == Kind::kDefault ||
@@ -416,7 +426,7 @@ void info(Connection& connection, Args args) {
     reply.bulk(name);
     reply.integer(value);
   };
-  reply.map(9);
+  reply.map(10);
   text("name", keyspace->name);
   text("prefix", keyspace->prefix);
   text("mode", keyspace->strong ? "strong" : "eventual");
@@ -426,6 +436,7 @@ void info(Connection& connection, Args args) {
   text("read", cluster::to_string(keyspace->read));
   text("write", cluster::to_string(keyspace->write));
   number("deadline", keyspace->deadline_ms);
+  text("sloppy", keyspace->sloppy ? "yes" : "no");
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.KEYSPACE"); }

@@ -36,6 +36,8 @@ struct Keyspace {
   Level read;
   Level write;
   std::int64_t deadline_ms = 5'000;  // for a request, until it is given up
+  // Of an eventual one: other nodes stand in for replicas that are away (docs/hints.md).
+  bool sloppy = false;
   // The members that its nodes had when it was created, by node: those found its groups.
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;
 

@@ -26,6 +26,8 @@ TEST(KeyspaceTable, AKeyspaceIsReadBackAsItWasWritten) {
   const Keyspace keyspace = strong("orders", "o\0\xff:"s, 257, 16);
   EXPECT_EQ(decode_keyspace(encode(keyspace)), keyspace);
   EXPECT_EQ(decode_keyspace(encode(Keyspace{})), Keyspace{});
+  const Keyspace sloppy{.name = "carts", .prefix = "c:", .replicas = 3, .sloppy = true};
+  EXPECT_EQ(decode_keyspace(encode(sloppy)), sloppy);
 }
 
 Keyspace topic(std::string name, PartitionId first, std::uint16_t count) {

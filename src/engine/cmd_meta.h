@@ -3,7 +3,7 @@
 //
 //   even.meta JOIN node line
 //   even.meta CREATE keyspace free [number name]...
-//   even.meta ALTER name [READ level] [WRITE level] [DEADLINE ms]
+//   even.meta ALTER name [READ level] [WRITE level] [SLOPPY YES|NO] [DEADLINE ms]
 //   even.meta DROP name
 //   even.meta KEY key
 //   even.meta DROPTOPIC name

@@ -295,6 +295,22 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
   writer.single("even_store_damaged_partitions", "gauge",
                 "Partitions of which something in the store cannot be read.",
                 sum(reports, [](const ThreadReport& r) { return r.store.damaged; }));
+  const HintStats hints = hints_of(reports);
+  writer.single("even_hints_records", "gauge", "Records that are kept for other nodes.",
+                hints.records);
+  writer.single("even_hints_bytes", "gauge", "Bytes of these.", hints.bytes);
+  writer.single("even_hints_kept_total", "counter", "Records that were kept for other nodes.",
+                hints.kept);
+  writer.single("even_hints_sent_total", "counter",
+                "Of these, how often one was sent to a node that lacked it.", hints.sent);
+  writer.single("even_hints_handed_over_total", "counter",
+                "Of these, what all owners have had by the time it was forgotten.",
+                hints.handed_over);
+  writer.single("even_hints_refused_total", "counter",
+                "Records that were not kept for want of room: left to anti-entropy.",
+                hints.refused);
+  writer.single("even_hints_expired_total", "counter",
+                "Records that were dropped as too old: left to anti-entropy.", hints.expired);
   writer.single("even_records_pending", "gauge", "Records that wait for one they depend on.",
                 sum(reports, [](const ThreadReport& r) { return r.stats.records_pending; }));
   writer.single("even_keys_lapsed", "gauge",
@@ -493,21 +509,28 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
       version(), sum(reports, [](const ThreadReport& r) { return r.keys; }), node.shards,
       sum(reports, [](const ThreadReport& r) { return r.replay.bytes; }),
       sum(reports, [](const ThreadReport& r) { return r.replay.done; }));
+  const HintStats hints = hints_of(reports);
   std::string_view comma;
   for (const cluster::Node& peer : node.config.cluster.nodes) {
     if (peer.number == node.number) continue;
     const PeerSummary summary = summarize(reports, peer.number);
+    const auto waiting = hints.waiting.find(peer.number);
     fmt::format_to(end,
                    "{}{{\"name\":\"{}\",\"number\":{},\"link\":\"{}\",\"fault\":\"{}\","
-                   "\"lag_records\":{},\"lag_seconds\":{:.6f}}}",
+                   "\"lag_records\":{},\"lag_seconds\":{:.6f},\"hints\":{}}}",
                    comma, peer.name, peer.number, summary.up ? "up" : "down",
-                   node.faults.get(peer.number).to_text(), summary.lag_records,
-                   summary.lag_seconds);
+                   node.faults.get(peer.number).to_text(), summary.lag_records, summary.lag_seconds,
+                   waiting == hints.waiting.end() ? 0 : waiting->second);
     comma = ",";
   }
   const GroupSummary groups = summarize_groups(reports);
+  fmt::format_to(end,
+                 "],\"hints\":{{\"records\":{},\"bytes\":{},\"kept\":{},\"sent\":{},"
+                 "\"handed_over\":{},\"refused\":{},\"expired\":{}}}",
+                 hints.records, hints.bytes, hints.kept, hints.sent, hints.handed_over,
+                 hints.refused, hints.expired);
   fmt::format_to(
-      end, "],\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}],\"diverged\":[{}]}}",
+      end, ",\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}],\"diverged\":[{}]}}",
       groups.members, groups.leads, fmt::join(groups.without_leader, ","),
       fmt::join(groups.diverged, ","));
   out += ",\"partitions\":[";

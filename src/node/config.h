@@ -124,6 +124,13 @@ struct ExpiryConfig {
   uint32_t wait_ms = 3'600'000;
 };
 
+struct HintsConfig {
+  // Of records that the node keeps for others that are away; in memory, too.
+  uint64_t max_bytes = uint64_t{256} << 20;
+  // Seconds that one is kept.
+  uint32_t max_age_s = 86'400;
+};
+
 struct ClockConfig {
   // How far ahead of the local clock a remote one may pull the hybrid clock.
   uint32_t max_drift_ms = 500;
@@ -149,6 +156,7 @@ struct Config {
   SlowLogConfig slow_log;
   ReplicationConfig replication;
   ExpiryConfig expiry;
+  HintsConfig hints;
   ClockConfig clock;
   // Valid (ClusterMap::validate) after load(). Without [[cluster.node]] entries it has this node
   // alone, as number 1.

@@ -23,6 +23,14 @@ bool in_session(cluster::Level level) {
   return level.kind == Kind::kSession || level.kind == Kind::kCausal;
 }
 
+// Nodes in reach that hold the partition, this one among them.
+std::size_t count_owners(ShardThread& owner, PartitionId partition) {
+  const NodeContext& node = owner.node();
+  return static_cast<std::size_t>(std::ranges::count_if(
+      node.placement.replicas(partition),
+      [&](NodeNumber replica) { return replica == node.number || owner.peers().up(replica); }));
+}
+
 }  // namespace
 
 bool is_quorum(cluster::Level level) {
@@ -91,6 +99,7 @@ void QuorumRequests::submit(OwnedRequest request, ReplySink sink) {
   const std::int64_t most_ms = request.of_peer ? kForwardedDeadlineMs : INT64_MAX;
   call->deadline_ms = std::min(kDefaultDeadlineMs, most_ms);
   std::map<ShardId, std::vector<PartitionId>> shares;
+  call->sloppy = true;
   request.for_each_part([&](const OwnedRequest& part) {
     for_each_key(*part.command, part.args, [&](std::string_view key) {
       const PartitionId partition = node.placement.partition_of(key);
@@ -98,6 +107,7 @@ void QuorumRequests::submit(OwnedRequest request, ReplySink sink) {
       call->replicas = node.placement.replicas(partition).size();
       const cluster::Keyspace* keyspace = thread_.keyspaces().of_key(key);
       if (keyspace != nullptr) call->deadline_ms = std::min(keyspace->deadline_ms, most_ms);
+      call->sloppy = call->sloppy && keyspace != nullptr && keyspace->sloppy;
     });
   });
   if (shares.empty()) {  // as of ZUNION 0, which only has an error to tell
@@ -162,27 +172,42 @@ void QuorumRequests::count_reachable(ShardThread& owner, const Call& call,
   const NodeContext& node = owner.node();
   std::size_t fewest = call.replicas;
   for (const PartitionId partition : partitions) {
-    const auto reachable = std::ranges::count_if(
-        node.placement.replicas(partition),
-        [&](NodeNumber replica) { return replica == node.number || owner.peers().up(replica); });
-    fewest = std::min(fewest, static_cast<std::size_t>(reachable));
+    std::size_t reachable = count_owners(owner, partition);
+    if (call.sloppy) {
+      const auto others = node.placement.ranking(partition).subspan(call.replicas);
+      reachable += static_cast<std::size_t>(std::ranges::count_if(
+          others, [&owner](NodeNumber other) { return owner.shard().takes_hints(other); }));
+    }
+    fewest = std::min(fewest, reachable);
   }
   answer(fewest);
 }
 
 void QuorumRequests::catch_up(ShardThread& owner, const Call& call,
                               const std::vector<PartitionId>& partitions, Answer answer) {
-  owner.shard().catch_up(partitions, call.needed - 1, call.deadline_us,
-                         [answer = std::make_shared<Answer>(std::move(answer))](
-                             std::size_t others) { (*answer)(others + 1); });
+  owner.shard().catch_up(
+      partitions, call.needed - 1, call.deadline_us,
+      [answer = std::make_shared<Answer>(std::move(answer))](std::size_t others) {
+        (*answer)(others + 1);
+      },
+      call.sloppy);
 }
 
 void QuorumRequests::spread(ShardThread& owner, const Call& call,
                             const std::vector<PartitionId>& partitions, Answer answer) {
-  owner.shard().await_seen(owner.shard().reach_of(partitions, call.writes), call.needed - 1,
-                           {.deadline_us = call.deadline_us},
-                           [answer = std::make_shared<Answer>(std::move(answer))](
-                               std::size_t others) { (*answer)(others + 1); });
+  std::size_t others = call.needed - 1;
+  // What a read has shown is not made what others keep who stand in.
+  const bool among_owners = call.sloppy && !call.writes;
+  for (const PartitionId partition : partitions) {
+    if (among_owners) others = std::min(others, count_owners(owner, partition) - 1);
+  }
+  owner.shard().await_seen(
+      owner.shard().reach_of(partitions, call.writes), others,
+      {.deadline_us = call.deadline_us, .sloppy = call.sloppy && call.writes},
+      [answer = std::make_shared<Answer>(std::move(answer)), others,
+       enough = call.needed](std::size_t answered) {
+        (*answer)(answered >= others ? std::max(enough, answered + 1) : answered + 1);
+      });
   // What is known to be seen is answered in the next turn, which nothing else may bring about.
   owner.send_to(owner.id(), [](ShardThread&) {});
 }
@@ -191,9 +216,10 @@ void QuorumRequests::spread(ShardThread& owner, const Call& call,
 
 void QuorumRequests::begin(CallPointer call) {
   if (call->fewest < call->needed) {
-    return call->sink(fmt::format("-UNAVAILABLE {} needs {} of {} replicas, {} reachable\r\n",
-                                  cluster::to_string(call->level), call->needed, call->replicas,
-                                  call->fewest));
+    return call->sink(
+        fmt::format("-UNAVAILABLE {} needs {} of {} replicas, {} reachable{}\r\n",
+                    cluster::to_string(call->level), call->needed, call->replicas, call->fewest,
+                    call->sloppy ? ", those included that stand in and have room" : ""));
   }
   if (call->writes) return execute(std::move(call));
   take_step(call, catch_up, &QuorumRequests::execute);

@@ -62,6 +62,7 @@ class QuorumRequests {
     ReplySink sink;
     cluster::Level level;
     bool writes = false;
+    bool sloppy = false;     // in the keyspaces of all keys
     std::size_t needed = 0;  // replicas
     std::size_t replicas = 0;
     std::int64_t deadline_ms = 0;

@@ -1,5 +1,6 @@
 #include "node/report.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 
@@ -23,6 +24,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.publisher = thread.publisher().stats();
   report.write_error = shard.write_error();
   report.peers = shard.peers();
+  report.hints = shard.hints();
   report.groups = shard.groups();
   for (const cluster::Node& node : thread.node().config.cluster.nodes) {
     if (node.number == thread.node().number) continue;
@@ -49,6 +51,27 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.output_per_second = traffic.output_rate.per_second();
   if (with_partitions) report.partitions = shard.partitions();
   return report;
+}
+
+HintStats hints_of(std::span<const ThreadReport> reports) {
+  HintStats all;
+  for (const ThreadReport& report : reports) {
+    const HintStats& hints = report.hints;
+    all.records += hints.records;
+    all.bytes += hints.bytes;
+    all.partitions += hints.partitions;
+    if (hints.oldest_ms != 0) {
+      all.oldest_ms =
+          all.oldest_ms == 0 ? hints.oldest_ms : std::min(all.oldest_ms, hints.oldest_ms);
+    }
+    for (const auto& [node, records] : hints.waiting) all.waiting[node] += records;
+    all.kept += hints.kept;
+    all.sent += hints.sent;
+    all.handed_over += hints.handed_over;
+    all.refused += hints.refused;
+    all.expired += hints.expired;
+  }
+  return all;
 }
 
 MemoryUse memory_use() {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct ThreadReport {
   Publisher::Stats publisher;
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
+  HintStats hints;
   std::vector<GroupStatus> groups;                // of strong keyspaces
   std::map<NodeNumber, bool> links;               // to every other node, whether it is up
   std::map<std::string, CommandReport> commands;  // by name, "get" or "config|get"
@@ -60,6 +62,9 @@ struct ThreadReport {
 ThreadReport make_report(ShardThread& thread, bool with_partitions);
 
 // Memory of this process in bytes, as the kernel accounts for it.
+// Of all shards.
+HintStats hints_of(std::span<const ThreadReport> reports);
+
 struct MemoryUse {
   std::uint64_t resident = 0;
   std::uint64_t peak = 0;

@@ -35,6 +35,12 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
     const auto replicas = node.placement.replicas(partition);
     options.partitions.push_back({partition, {replicas.begin(), replicas.end()}});
   }
+  options.ranking = [&placement = node.placement](PartitionId partition) {
+    return placement.ranking(partition);
+  };
+  options.owners = node.placement.replicas(0).size();
+  options.hint_max_bytes = node.config.hints.max_bytes / shards;
+  options.hint_max_age_ms = std::int64_t{node.config.hints.max_age_s} * 1'000;
   options.cluster_id = node.config.cluster.id;
   options.session_key = node.session_key;
   options.map = node.config.cluster;

@@ -54,7 +54,7 @@ struct GroupEnd {
 };
 using GroupLogEntry = std::variant<GroupEntry, GroupState, GroupBase, GroupEnd>;
 
-// Whether an entry of the log is one of these, and no record.
+// Whether an entry of the log is one of these (or a hint: hint_format.h), and no record.
 bool is_group_log_entry(std::string_view bytes);
 // Append to `out`.
 void encode_group_entry(PartitionId group, const consensus::Entry& entry, std::string& out);

@@ -20,6 +20,8 @@ enum class Kind : std::uint8_t {
   kAnswer = 11,
   kStable = 12,
   kDigests = 13,
+  kHint = 14,
+  kHintState = 15,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -232,6 +234,25 @@ Result<PeerMessage> decode_stable(ByteReader& in) {
   return message;
 }
 
+Result<PeerMessage> decode_hint(ByteReader& in) {
+  HintMessage message;
+  message.number = in.get<std::uint64_t>();
+  if (!get_reach(in, message.bases)) return fail("malformed hints: their partitions are none");
+  while (in.ok() && !in.at_end()) {
+    const auto size = in.get<std::uint32_t>();
+    message.records.push_back(in.bytes(size));
+  }
+  return message;
+}
+
+Result<PeerMessage> decode_hint_state(ByteReader& in) {
+  HintStateMessage message;
+  message.number = in.get<std::uint64_t>();
+  message.full = in.get<std::uint8_t>() != 0;
+  if (!get_reach(in, message.has)) return fail("malformed state of hints: its partitions are none");
+  return message;
+}
+
 }  // namespace
 
 std::string encode_report(const ReportMessage& message) {
@@ -343,6 +364,25 @@ bool is_of_state_from(PartitionId first, std::string_view message) {
   return in.ok() && partition >= first;
 }
 
+std::string encode_hint_state(const HintStateMessage& message) {
+  std::string out = begin(Kind::kHintState);
+  put_little_endian(out, message.number);
+  put_little_endian<std::uint8_t>(out, message.full ? 1 : 0);
+  put_reach(out, message.has);
+  return out;
+}
+
+HintsBuilder::HintsBuilder(std::uint64_t number, const PartitionReach& bases)
+    : message_(begin(Kind::kHint)) {
+  put_little_endian(message_, number);
+  put_reach(message_, bases);
+}
+
+void HintsBuilder::add(std::string_view record) {
+  put_little_endian<std::uint32_t>(message_, static_cast<std::uint32_t>(record.size()));
+  message_.append(record);
+}
+
 bool is_of_replication(std::string_view message) {
   return message.empty() ||
          static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
@@ -404,6 +444,12 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kDigests:
       message = decode_digests(in);
+      break;
+    case Kind::kHint:
+      message = decode_hint(in);
+      break;
+    case Kind::kHintState:
+      message = decode_hint_state(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

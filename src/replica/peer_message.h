@@ -147,10 +147,25 @@ struct StableMessage {
   PartitionReach stable;
 };
 
+// Records of partitions that others own, to be kept for them; or, where the receiver is an owner,
+// such as have been kept for it. See replica/hints.h.
+struct HintMessage {
+  std::uint64_t number = 0;
+  PartitionReach bases;  // what is to come of these is behind that
+  std::vector<std::string_view> records;
+};
+
+// What the receiver of a HintMessage then has of the partitions that it was about.
+struct HintStateMessage {
+  std::uint64_t number = 0;  // of that
+  bool full = false;         // it has kept nothing more
+  PartitionReach has;
+};
+
 using PeerMessage =
     std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
                  SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage, AskMessage,
-                 AnswerMessage, StableMessage, DigestsMessage>;
+                 AnswerMessage, StableMessage, DigestsMessage, HintMessage, HintStateMessage>;
 
 // Whether it is one of the first six, by its first byte.
 bool is_of_replication(std::string_view message);
@@ -168,6 +183,7 @@ std::string encode_ask(const AskMessage& message);
 std::string encode_answer(const AnswerMessage& message);
 std::string encode_stable(const StableMessage& message);
 std::string encode_digests(const DigestsMessage& message);
+std::string encode_hint_state(const HintStateMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {
@@ -181,6 +197,18 @@ class RecordsBuilder {
  private:
   std::string message_;
   std::size_t count_ = 0;
+};
+
+// Gathers a HintMessage.
+class HintsBuilder {
+ public:
+  HintsBuilder(std::uint64_t number, const PartitionReach& bases);
+  void add(std::string_view record);
+  std::size_t bytes() const { return message_.size(); }
+  std::string take() { return std::move(message_); }
+
+ private:
+  std::string message_;
 };
 
 // Gathers a GroupsMessage.

@@ -223,6 +223,30 @@ TEST(PeerMessage, SaysWhichGroupsTheSenderIsNoMemberOf) {
   EXPECT_FALSE(decode_peer_message(bytes + 'x'));
 }
 
+TEST(PeerMessage, GivesHintsAndSaysWhatIsHeld) {
+  VersionVector vector;
+  vector.add({ReplicaId::make(1, 2, 3), 40});
+  const PartitionReach bases{{1, vector}, {9, {}}};
+  HintsBuilder builder(5, bases);
+  builder.add("one");
+  builder.add("another");
+  const std::string given = builder.take();
+  EXPECT_FALSE(is_of_replication(given));
+  const auto hints = decoded<HintMessage>(given);
+  EXPECT_EQ(hints.number, 5u);
+  EXPECT_EQ(hints.bases, bases);
+  EXPECT_EQ(hints.records, (std::vector<std::string_view>{"one", "another"}));
+  EXPECT_FALSE(decode_peer_message(given.substr(0, given.size() - 1)));
+  const std::string said = encode_hint_state({5, true, bases});
+  const auto state = decoded<HintStateMessage>(said);
+  EXPECT_EQ(state.number, 5u);
+  EXPECT_TRUE(state.full);
+  EXPECT_EQ(state.has, bases);
+  for (std::size_t size = 1; size < said.size(); ++size) {
+    EXPECT_FALSE(decode_peer_message(said.substr(0, size)));
+  }
+}
+
 TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
   VersionVector vector;
   vector.add({ReplicaId::make(1, 2, 3), 40});
@@ -255,7 +279,7 @@ TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x0e").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x10").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

@@ -69,6 +69,7 @@ bool Projection::all_stored() const {
   if (store_all_ && !EVEN_MUTANT(kPositionBehind) && position_ < core_.log.barrier() &&
       !any_closed() && !holds_position_)
     return false;
+  if (hints_.changed && hints_.changed()) return false;
   return std::ranges::none_of(core_.all_partitions(), [](const Partition* partition) {
     return partition->state.changed();
   });
@@ -156,6 +157,7 @@ void Projection::take() {
   }
   RowBatch rows;
   write_position(core_.options.shard, next_position_, rows);
+  if (hints_.take) hints_.take(rows);
   for (const auto& [id, row] : group_rows_) write_group(id, row, rows);
   store_.write(std::move(rows));
   barrier_ = core_.log.barrier();

@@ -66,6 +66,12 @@ class Projection {
   // some, ascending; false: there are no more of them.
   using TakeTopics = std::function<bool(RowBatch&)>;
   void take_topics(TakeTopics callback) { take_topics_ = std::move(callback); }
+  // Rows of hints, behind the shard's position, and whether a pass would take any.
+  struct HintRows {
+    std::function<void(RowBatch&)> take;
+    std::function<bool()> changed;
+  };
+  void take_hints(HintRows callbacks) { hints_ = std::move(callbacks); }
   // A pass has ended, successfully or not.
   void on_finished(std::function<void(bool)> callback) { on_finished_ = std::move(callback); }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
@@ -127,6 +133,7 @@ class Projection {
   std::vector<std::pair<PartitionId, std::string>> group_rows_;
   OnTake on_take_;
   TakeTopics take_topics_;
+  HintRows hints_;
   std::function<void(bool)> on_finished_;
   std::function<void()> on_stored_;
   std::vector<Stored> asked_;   // want a pass that has not begun

@@ -13,6 +13,8 @@ namespace {
 // A question is asked again as long as it waits; it is forgotten when that does not happen.
 constexpr std::int64_t kAskAgainUs = 2'000'000;
 constexpr std::int64_t kAskedPatienceUs = 5'000'000;
+// Who has not answered by then counts as away, where others may stand in.
+constexpr std::int64_t kSilentUs = 500'000;
 // Of one node, that wait; the oldest go.
 constexpr std::ptrdiff_t kMostAsked = 4'096;
 
@@ -22,9 +24,12 @@ bool holds(const Partition& partition, NodeNumber node) {
 
 }  // namespace
 
-Quorum::Quorum(ShardCore& core, Transport& transport, std::function<LogPosition()> released)
+Quorum::Quorum(ShardCore& core, Transport& transport, Hints& hints, const HintStore& held,
+               std::function<LogPosition()> released)
     : core_(core),
       transport_(transport),
+      hints_(hints),
+      held_(held),
       released_(std::move(released)),
       next_(core.random.next()) {}
 
@@ -40,11 +45,12 @@ void Quorum::await_seen(Reach reach, std::size_t count, const QuorumWait& wait, 
 }
 
 void Quorum::catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
-                      std::int64_t deadline_us, Done done) {
+                      std::int64_t deadline_us, Done done, bool sloppy) {
   Call call;
   for (const PartitionId id : partitions) call.reach.emplace_back(id, VersionVector());
   call.count = count;
   call.learns = true;
+  call.wait.sloppy = sloppy;
   call.wait.deadline_us = deadline_us;
   call.done = std::move(done);
   begin(std::move(call));
@@ -134,7 +140,95 @@ void Quorum::begin(Call call) {
   const std::uint64_t id = next_++;
   Call& begun = calls_.emplace(id, std::move(call)).first->second;
   begun.begun_us = begun.asked_us = core_.clock.monotonic_us();
-  if (fewest(begun) < begun.count) ask_all(id, begun);  // else by what is known
+  if (fewest(begun) >= begun.count) return;  // by what is known
+  ask_all(id, begun);
+  stand_in(id, begun);
+}
+
+void Quorum::stand_in(std::uint64_t id, Call& call) {
+  if (!call.wait.sloppy) return;
+  const bool silent = core_.clock.monotonic_us() - call.begun_us >= kSilentUs;
+  for (const auto& [partition, vector] : call.reach) {
+    const std::vector<NodeNumber>& replicas = core_.at(partition).replicas;
+    const auto counts = [&](NodeNumber node) {
+      if (!silent) return known_.contains(node);
+      const auto asked = call.asked.find(node);
+      return asked != call.asked.end() && asked->second;
+    };
+    std::size_t count = static_cast<std::size_t>(std::ranges::count_if(replicas, counts));
+    count += static_cast<std::size_t>(std::ranges::count(
+        call.stand_ins, partition, [](const Call::StandIn& other) { return other.partition; }));
+    if (count >= call.count || (!call.learns && !hints_.can_give(partition, vector))) continue;
+    for (const NodeNumber node : hints_.fallbacks(partition)) {
+      if (count == call.count) break;
+      if (std::ranges::any_of(call.stand_ins, [&, about = partition](const auto& other) {
+            return other.partition == about && other.node == node;
+          })) {
+        continue;
+      }
+      ++count;
+      const std::uint64_t question = next_++;
+      stand_ins_[question] = id;
+      call.stand_ins.push_back({partition, node, question});
+      ask_stand_in(call, call.stand_ins.back());
+    }
+  }
+}
+
+void Quorum::ask_stand_in(const Call& call, const Call::StandIn& other, bool again) {
+  const auto about =
+      std::ranges::find(call.reach, other.partition, [](const auto& each) { return each.first; });
+  if (!call.learns) hints_.give(other.node, other.partition);
+  transport_.send(other.node,
+                  encode_ask({other.id,
+                              call.wait.synced,
+                              call.learns,
+                              again,
+                              {{other.partition, call.learns ? VersionVector() : about->second}}}));
+}
+
+Result<> Quorum::receive_stand_in(NodeNumber node, const AnswerMessage& message) {
+  const auto question = stand_ins_.find(message.id);
+  if (question == stand_ins_.end()) return {};
+  Call& call = calls_.at(question->second);
+  const auto other = std::ranges::find(call.stand_ins, message.id, &Call::StandIn::id);
+  if (other->node != node || other->answered) return {};
+  if (call.learns) {
+    if (message.seen.size() != 1 || message.seen.front().first != other->partition) {
+      return fail("an answer about a partition that was not asked about");
+    }
+    for (auto& [partition, vector] : call.reach) {
+      if (partition == other->partition) vector.merge(message.seen.front().second);
+    }
+  }
+  other->answered = true;
+  ++heard_;
+  if (core_.options.hint_counted && !call.learns) {
+    const auto about = std::ranges::find(call.reach, other->partition,
+                                         [](const auto& each) { return each.first; });
+    core_.options.hint_counted(other->partition, node, about->second);
+  }
+  return {};
+}
+
+// Those that have no room, or have gone, before they have answered.
+template <typename Which>
+void Quorum::drop_stand_ins(Call& call, Which which) {
+  std::erase_if(call.stand_ins, [&](const Call::StandIn& other) {
+    if (other.answered || !which(other)) return false;
+    stand_ins_.erase(other.id);
+    return true;
+  });
+}
+
+void Quorum::stand_in_anew(std::uint64_t id, Call& call) {
+  drop_stand_ins(call, [this](const Call::StandIn& other) { return !hints_.takes(other.node); });
+  stand_in(id, call);
+}
+
+Quorum::Calls::iterator Quorum::erase(Calls::iterator call) {
+  for (const Call::StandIn& other : call->second.stand_ins) stand_ins_.erase(other.id);
+  return calls_.erase(call);
 }
 
 void Quorum::ask_all(std::uint64_t id, Call& call) {
@@ -177,6 +271,10 @@ std::size_t Quorum::count_fewest(const Call& call) const {
     };
     const std::vector<NodeNumber>& replicas = core_.at(partition).replicas;
     auto count = static_cast<std::size_t>(std::ranges::count_if(replicas, counts));
+    count += static_cast<std::size_t>(
+        std::ranges::count_if(call.stand_ins, [id = partition](const Call::StandIn& other) {
+          return other.partition == id && other.answered;
+        }));
     if (call.completes) count = is_whole(call, partition) ? 1 : 0;
     if (EVEN_MUTANT(kAnswersCountTwice)) count *= 2;
     least = std::min(least, count);
@@ -195,7 +293,8 @@ bool Quorum::has(const Call& call) const {
 
 Result<> Quorum::receive(NodeNumber node, const AnswerMessage& message) {
   const auto found = calls_.find(message.id);
-  if (found == calls_.end()) return {};  // it has been answered by others, or too late
+  // It has been answered by others, or too late, or is a question to who stands in.
+  if (found == calls_.end()) return receive_stand_in(node, message);
   Call& call = found->second;
   const auto asked = call.asked.find(node);
   if (asked == call.asked.end() || asked->second) return {};
@@ -225,8 +324,9 @@ Result<> Quorum::receive(NodeNumber node, const AnswerMessage& message) {
 
 Result<> Quorum::receive(NodeNumber node, AskMessage message) {
   for (const auto& [partition, vector] : message.reach) {
-    if (core_.find(partition) == nullptr || core_.is_strong(partition)) {
-      return fail(fmt::format("a question about partition {}, which is not held here", partition));
+    // Of others' partitions there may be hints.
+    if (core_.is_strong(partition)) {
+      return fail(fmt::format("a question about partition {}, which is not eventual", partition));
     }
   }
   const auto of_node = [node](const Asked& asked) { return asked.node == node; };
@@ -247,22 +347,29 @@ Result<> Quorum::receive(NodeNumber node, AskMessage message) {
 
 bool Quorum::look(Asked& asked) {
   const auto is_seen = [this](const auto& wanted) {
-    const Partition& partition = core_.at(wanted.first);
-    if (!partition.replayed || partition.damaged()) return false;
-    return partition.state.vector().covers(wanted.second) || EVEN_MUTANT(kAnswersUnseen);
+    const Partition* partition = core_.find(wanted.first);
+    if (partition == nullptr) return held_.vector(wanted.first).covers(wanted.second);
+    if (!partition->replayed || partition->damaged()) return false;
+    return partition->state.vector().covers(wanted.second) || EVEN_MUTANT(kAnswersUnseen);
   };
   if (!std::ranges::all_of(asked.message.reach, is_seen)) return false;
   if (asked.message.learns) {
     for (const auto& [partition, vector] : asked.message.reach) {
-      asked.answer.seen.emplace_back(partition, core_.at(partition).state.vector());
+      const Partition* own = core_.find(partition);
+      asked.answer.seen.emplace_back(
+          partition, own != nullptr ? own->state.vector() : held_.records(partition));
     }
     for (const auto& [partition, vector] : asked.message.reach) {
-      if (core_.at(partition).complete) asked.answer.complete.push_back(partition);
+      const Partition* own = core_.find(partition);
+      if (own != nullptr && own->complete) asked.answer.complete.push_back(partition);
     }
   }
   asked.answer.id = asked.message.id;
   asked.seen = true;
   asked.position = core_.log.barrier();
+  if (EVEN_MUTANT(kHintUnsynced) && core_.find(asked.message.reach.front().first) == nullptr) {
+    asked.position = 0;
+  }
   return true;
 }
 
@@ -298,7 +405,7 @@ void Quorum::end_turn() {
     }
     if (call.freshens) note_fresh(call);
     ready.emplace_back(std::move(call.done), call.here ? 1 : fewest(call));
-    at = calls_.erase(at);
+    at = erase(at);
   }
   for (auto& [done, count] : ready) done(count);
 }
@@ -310,14 +417,18 @@ void Quorum::tick() {
   for (auto at = calls_.begin(); at != calls_.end();) {
     Call& call = at->second;
     if (call.wait.asker && call.wait.asker->expired()) {
-      at = calls_.erase(at);
+      at = erase(at);
       continue;
     }
     if (call.wait.deadline_us > now_us) {
+      if (call.wait.sloppy && fewest(call) < call.count) stand_in_anew(at->first, call);
       if (now_us - call.asked_us >= kAskAgainUs) {
         call.asked_us = now_us;
         for (auto& [node, answered] : call.asked) {
           if (!answered) ask(at->first, call, node, true);
+        }
+        for (const Call::StandIn& other : call.stand_ins) {
+          if (!other.answered) ask_stand_in(call, other, true);
         }
       }
       ++at;
@@ -329,7 +440,7 @@ void Quorum::tick() {
       count = std::min(count, call.count - 1);
     }
     late.emplace_back(std::move(call.done), count);
-    at = calls_.erase(at);
+    at = erase(at);
   }
   for (auto& [done, count] : late) done(count);
 }
@@ -340,7 +451,10 @@ void Quorum::link_up(NodeNumber node) {
   known_[node];
   ++heard_;
   for (auto& [id, call] : calls_) {
-    if (fewest(call) < call.count) ask_all(id, call);
+    if (fewest(call) < call.count) {
+      ask_all(id, call);
+      stand_in(id, call);
+    }
   }
 }
 
@@ -352,7 +466,11 @@ void Quorum::link_down(NodeNumber node) {
     if (const auto asked = call.asked.find(node); asked != call.asked.end() && !asked->second) {
       call.asked.erase(asked);
     }
-    if (fewest(call) < call.count) ask_all(id, call);
+    drop_stand_ins(call, [node](const Call::StandIn& other) { return other.node == node; });
+    if (fewest(call) < call.count) {
+      ask_all(id, call);
+      stand_in(id, call);
+    }
   }
   std::erase_if(asked_, [node](const Asked& asked) { return asked.node == node; });
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "replica/core.h"
+#include "replica/hints.h"
 #include "replica/peer_message.h"
 
 namespace even {
@@ -29,7 +30,8 @@ class Quorum {
 
   // The references outlive this. `released`: up to where the log is as durable as its policy
   // promises.
-  Quorum(ShardCore& core, Transport& transport, std::function<LogPosition()> released);
+  Quorum(ShardCore& core, Transport& transport, Hints& hints, const HintStore& held,
+         std::function<LogPosition()> released);
 
   // Waits until `count` other replicas of each partition have seen all of its vector, which this
   // node has, and this node's log is as durable as they promise.
@@ -37,7 +39,7 @@ class Quorum {
   // Waits until `count` other replicas of each partition have said what they have seen, and this
   // node has seen all that.
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
-                std::int64_t deadline_us, Done done);
+                std::int64_t deadline_us, Done done, bool sloppy = false);
 
   // Whether this node has seen all of this, and can be asked about it.
   bool has_seen(const PartitionReach& reach) const;
@@ -77,6 +79,14 @@ class Quorum {
     Done done;
     absl::btree_map<NodeNumber, bool> asked;                       // and whether it has answered
     absl::btree_set<std::pair<PartitionId, NodeNumber>> complete;  // where those are, of these
+    // Those that are asked in the place of owners, each by a question of its own.
+    struct StandIn {
+      PartitionId partition;
+      NodeNumber node;
+      std::uint64_t id;
+      bool answered = false;
+    };
+    std::vector<StandIn> stand_ins;
     std::int64_t begun_us = 0;
     std::int64_t asked_us = 0;
     // Of the partition of which fewest have, as of `heard_` of that number.
@@ -99,6 +109,14 @@ class Quorum {
   // Whether all others have answered, or one where the partition is complete.
   bool is_whole(const Call& call, PartitionId partition) const;
   void note_complete(const Call& call);
+  // Has others stand in for owners that are away, or do not answer.
+  void stand_in(std::uint64_t id, Call& call);
+  void ask_stand_in(const Call& call, const Call::StandIn& other, bool again = false);
+  Result<> receive_stand_in(NodeNumber node, const AnswerMessage& message);
+  void stand_in_anew(std::uint64_t id, Call& call);
+  template <typename Which>
+  void drop_stand_ins(Call& call, Which which);
+  Calls::iterator erase(Calls::iterator call);
   // Those that have not been.
   void ask_all(std::uint64_t id, Call& call);
   void ask(std::uint64_t id, Call& call, NodeNumber node, bool again = false);
@@ -113,9 +131,12 @@ class Quorum {
 
   ShardCore& core_;
   Transport& transport_;
+  Hints& hints_;
+  const HintStore& held_;
   const std::function<LogPosition()> released_;
   std::uint64_t next_;  // begins at random: a late answer to an earlier run is none to this one
   Calls calls_;
+  absl::btree_map<std::uint64_t, std::uint64_t> stand_ins_;  // by question: the call
   std::uint64_t heard_ = 1;  // counts what may have changed who has answered
   std::vector<Asked> asked_;
   // As of when everything is known that others had seen; monotonic.

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/mutant.h"
 #include "replica/group_format.h"
+#include "replica/hint_format.h"
 
 namespace even {
 namespace {
@@ -64,6 +65,7 @@ Result<> Recovery::scan(const std::optional<LogPosition>& from,
 }
 
 Result<> Recovery::note(LogPosition from, LogPosition frame, std::string_view record) {
+  if (is_hint_log_entry(record)) return frame < from ? Result<>() : on_hint_(record);
   if (is_group_log_entry(record)) return frame < from ? Result<>() : on_group_entry_(record);
   const auto head = decode_record_head(record);
   if (!head) return fail("a record has no head");

@@ -33,6 +33,8 @@ class Recovery {
                 const std::function<void(std::uint64_t, std::uint64_t)>& progress);
 
   // Called with what the log has of groups from `from` on, in its order, while it is gone through.
+  // The same of a hint.
+  void on_hint(std::function<Result<>(std::string_view)> take) { on_hint_ = std::move(take); }
   void on_group_entry(std::function<Result<>(std::string_view)> take) {
     on_group_entry_ = std::move(take);
   }
@@ -82,6 +84,7 @@ class Recovery {
 
   ShardCore& core_;
   std::function<Result<>(std::string_view)> on_group_entry_;
+  std::function<Result<>(std::string_view)> on_hint_;
   RecordDecoder decoder_;
   std::vector<InLog> in_log_;    // by partition
   std::deque<Partition*> left_;  // those that have not been replayed

@@ -222,6 +222,14 @@ VersionVector Replication::everywhere(const Partition& partition) const {
   return all;
 }
 
+const VersionVector* Replication::reported(NodeNumber node, PartitionId partition) const {
+  const auto peer = peers_.find(node);
+  if (peer == peers_.end() || !peer->second->up || !peer->second->reported) return nullptr;
+  const auto shared = peer->second->shared.find(partition);
+  if (shared == peer->second->shared.end() || shared->second.damaged) return nullptr;
+  return &shared->second.acked;
+}
+
 std::int64_t Replication::heard_until_ms(const Partition& partition, std::int64_t now_ms) const {
   std::int64_t until_ms = now_ms;
   for (const NodeNumber node : partition.replicas) {

@@ -35,6 +35,9 @@ class Replication {
   bool everywhere(PartitionId partition, const VersionVector& reach) const;
   // What this node and every other replica have seen of it.
   VersionVector everywhere(const Partition& partition) const;
+  // What the node has reported to have seen, in the session under way; null: nothing, or more than
+  // it has.
+  const VersionVector* reported(NodeNumber node, PartitionId partition) const;
   // The time up to which nobody can have prolonged an expiry of `partition` without this node
   // having seen it: on the clock of each other replica, all that it had made by then. `now_ms`:
   // this node's clock, and the answer where nobody else holds the partition.

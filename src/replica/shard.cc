@@ -13,6 +13,7 @@
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
 #include "replica/groups.h"
+#include "replica/hints.h"
 #include "replica/key_eviction.h"
 #include "replica/meta_group.h"
 #include "replica/projection.h"
@@ -216,7 +217,9 @@ struct Shard::Impl {
         expiry_sweep(core, replication),
         groups(core, transport),
         meta(core, groups, transport),
-        quorum(core, transport, [this] { return released(); }),
+        hint_store(core),
+        hints(core, replication, transport, hint_store),
+        quorum(core, transport, hints, hint_store, [this] { return released(); }),
         relay(core, groups),
         causality(core, transport, replication, quorum) {
     core.log.on_progress([this] {
@@ -225,8 +228,14 @@ struct Shard::Impl {
     core.on_repaired = [this] { projection.request_pass(); };
     projection.on_take([this](PartitionId group) { return groups.row(group); });
     projection.take_topics([this](RowBatch& rows) { return groups.take_topic_rows(rows); });
-    projection.on_finished([this](bool stored) { groups.end_pass(stored); });
+    projection.take_hints({.take = [this](RowBatch& rows) { hint_store.take(rows); },
+                           .changed = [this] { return hint_store.changed(); }});
+    projection.on_finished([this](bool stored) {
+      groups.end_pass(stored);
+      hint_store.end_pass(stored);
+    });
     projection.on_stored([this] { trim(); });
+    recovery.on_hint([this](std::string_view entry) { return hint_store.replay(entry); });
     recovery.on_group_entry([this](std::string_view entry) { return groups.restore(entry); });
   }
 
@@ -264,6 +273,8 @@ struct Shard::Impl {
   ExpirySweep expiry_sweep;
   Groups groups;
   MetaGroup meta;
+  HintStore hint_store;
+  Hints hints;
   Quorum quorum;
   Relay relay;
   Causality causality;
@@ -283,6 +294,7 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   const auto from = projection.recover();
   if (!from) return std::unexpected(from.error());
   groups.restore(store);
+  hint_store.restore(store);
   if (groups.forgotten()) projection.hold_position();
   if (const auto scanned = recovery.scan(*from, progress); !scanned) return scanned;
   if (const auto started = groups.start(); !started) return started;
@@ -526,10 +538,12 @@ void Shard::end_turn() {
   if (impl_->groups.complete()) impl_->has_more = true;
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
   impl_->quorum.end_turn();
+  impl_->hints.end_turn();
 }
 
 bool Shard::has_more() const {
-  return impl_->has_more || impl_->groups.has_more() || impl_->replication.has_more();
+  return impl_->has_more || impl_->groups.has_more() || impl_->replication.has_more() ||
+         impl_->hints.has_more();
 }
 
 LogPosition Shard::Impl::released() const {
@@ -579,8 +593,14 @@ void Shard::await_seen(PartitionReach reach, std::size_t count, const QuorumWait
 }
 
 void Shard::catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
-                     std::int64_t deadline_us, Answered done) {
-  impl_->quorum.catch_up(partitions, count, deadline_us, std::move(done));
+                     std::int64_t deadline_us, Answered done, bool sloppy) {
+  impl_->quorum.catch_up(partitions, count, deadline_us, std::move(done), sloppy);
+}
+
+bool Shard::takes_hints(NodeNumber node) const { return impl_->hints.takes(node); }
+HintStats Shard::hints() const { return impl_->hints.stats(); }
+const VersionVector& Shard::hinted(PartitionId partition) const {
+  return impl_->hint_store.vector(partition);
 }
 
 bool Shard::has_seen(const PartitionReach& reach) const {
@@ -653,6 +673,7 @@ void Shard::tick() {
   impl_->groups.tick();
   impl_->meta.tick();
   impl_->quorum.tick();
+  impl_->hints.tick();
   impl_->unless_unreadable([this] { impl_->relay.tick(); });
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
@@ -671,6 +692,7 @@ void Shard::link_up(ReplicaId peer) {
   impl_->core.close_all();
   impl_->groups.link_up(peer);
   impl_->meta.link_up(peer.node());
+  impl_->hints.link_up(peer.node());
   impl_->quorum.link_up(peer.node());
   impl_->relay.link_up(peer.node());
   impl_->causality.link_up(peer.node());
@@ -685,6 +707,7 @@ void Shard::link_down(NodeNumber peer) {
   impl_->peers_up.erase(peer);
   impl_->groups.link_down(peer);
   impl_->meta.link_down(peer);
+  impl_->hints.link_down(peer);
   impl_->quorum.link_down(peer);
   impl_->relay.link_down(peer);
   impl_->causality.link_down(peer);
@@ -716,7 +739,15 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
     if (auto* ask = std::get_if<AskMessage>(&*decoded)) {
       return impl_->quorum.receive(peer, std::move(*ask));
     }
+    if (const auto* hint = std::get_if<HintMessage>(&*decoded)) {
+      impl_->core.close_all();
+      return impl_->hints.receive(peer, *hint);
+    }
+    if (const auto* state = std::get_if<HintStateMessage>(&*decoded)) {
+      return impl_->hints.receive(peer, *state);
+    }
     if (const auto* answer = std::get_if<AnswerMessage>(&*decoded)) {
+      if (impl_->hints.receive(peer, *answer)) return {};
       return impl_->quorum.receive(peer, *answer);
     }
     if (const auto* stable = std::get_if<StableMessage>(&*decoded)) {

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -83,6 +84,21 @@ struct ShardOptions {
     std::vector<NodeNumber> replicas;
   };
   std::vector<Placement> partitions;
+  // All nodes of the cluster in a partition's order of preference; the first `owners` of them are
+  // its replicas, the others stand in for these (docs/hints.md). None: there are no others. For any
+  // thread.
+  std::function<std::span<const NodeNumber>(PartitionId)> ranking;
+  std::size_t owners = 0;
+  std::uint64_t hint_max_bytes = 64 << 20;    // of records that are kept for others
+  std::int64_t hint_max_age_ms = 86'400'000;  // for how long
+  // Told that a node counts in the place of an owner: it has said that it has this. For checkers.
+  std::function<void(PartitionId, NodeNumber, const VersionVector&)> hint_counted;
+  std::span<const NodeNumber> owners_of(PartitionId partition) const {
+    return ranking ? ranking(partition).first(owners) : std::span<const NodeNumber>();
+  }
+  std::span<const NodeNumber> fallbacks_of(PartitionId partition) const {
+    return ranking ? ranking(partition).subspan(owners) : std::span<const NodeNumber>();
+  }
   std::string cluster_id;
   // Where strong partitions are, and who founds the metadata group. No nodes: there is no such
   // group.
@@ -198,6 +214,20 @@ struct ShardStats {
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
 };
 
+// What is kept for other nodes: docs/hints.md. The first five are of now.
+struct HintStats {
+  std::uint64_t records = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t partitions = 0;
+  std::int64_t oldest_ms = 0;  // wall clock of when the oldest came; 0: there is none
+  std::map<NodeNumber, std::uint64_t> waiting;  // records, by the node that has not got them
+  std::uint64_t kept = 0;
+  std::uint64_t sent = 0;         // to owners, that did not get them from others
+  std::uint64_t handed_over = 0;  // all owners have them
+  std::uint64_t refused = 0;      // no room: left to anti-entropy
+  std::uint64_t expired = 0;      // too old: the same
+};
+
 // Records of the log that had to be replayed at the start, and have been, in bytes.
 struct ReplayProgress {
   std::uint64_t bytes = 0;
@@ -232,6 +262,7 @@ struct PeerStatus {
 // How await_seen() waits.
 struct QuorumWait {
   std::int64_t deadline_us = 0;  // monotonic
+  bool sloppy = false;           // nodes that stand in for owners count, too: docs/hints.md
   bool synced = false;           // the others' logs, whatever their policy
   bool synced_here = false;      // and this node's
   // Who asks, if it may go without waiting any longer; then nobody is told. For any thread.
@@ -310,7 +341,12 @@ class Shard {
   PartitionReach own_reach();
   void await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait, Answered done);
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
-                std::int64_t deadline_us, Answered done);
+                std::int64_t deadline_us, Answered done, bool sloppy = false);
+  // Whether the node can stand in for others now, as far as is known.
+  bool takes_hints(NodeNumber node) const;
+  HintStats hints() const;
+  // What is held for the owners of a partition: nothing, if that is empty.
+  const VersionVector& hinted(PartitionId partition) const;
   // Whether this node has seen all of this; await_here() waits until it has, and Done then takes 1,
   // or 0 if it was too late.
   bool has_seen(const PartitionReach& reach) const;

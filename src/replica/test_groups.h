@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -33,14 +34,22 @@ struct GroupNode final : Transport {
 
   void start() {
     ++runs;
+    ranking.clear();
     ShardOptions options;
     options.node = number;
     options.replica = replica();
     options.partition_count = 1;
     // Partition 0 is eventual.
-    for (const cluster::Node& node : map.nodes) {
-      if (options.partitions.empty()) options.partitions.push_back({0, {}});
-      options.partitions[0].replicas.push_back(node.number);
+    std::vector<NodeNumber> replicas;
+    for (const cluster::Node& node : map.nodes) ranking.push_back(node.number);
+    replicas.assign(ranking.begin(), ranking.begin() + static_cast<std::ptrdiff_t>(
+                                                           owners == 0 ? ranking.size() : owners));
+    options.owners = replicas.size();
+    options.ranking = [this](PartitionId) { return std::span<const NodeNumber>(ranking); };
+    options.hint_max_bytes = hint_max_bytes;
+    options.hint_max_age_ms = hint_max_age_ms;
+    if (std::ranges::find(replicas, number) != replicas.end()) {
+      options.partitions.push_back({0, std::move(replicas)});
     }
     options.map = map;
     options.log.segment_bytes = 16 << 10;
@@ -91,6 +100,10 @@ struct GroupNode final : Transport {
   std::uint64_t piece_bytes = ShardOptions().piece_bytes;
   std::uint64_t group_log_bytes = ShardOptions().group_log_bytes;
   FsyncPolicy fsync = LogOptions().fsync;
+  std::size_t owners = 0;  // of the partition, from the first node on; 0: all nodes
+  std::uint64_t hint_max_bytes = ShardOptions().hint_max_bytes;
+  std::int64_t hint_max_age_ms = ShardOptions().hint_max_age_ms;
+  std::vector<NodeNumber> ranking;
   sim::SimDisk disk{world.scheduler, random};
   sim::SimStore rows{world.scheduler, random};
   std::unique_ptr<RowStore> store;
@@ -110,7 +123,7 @@ struct GroupNode final : Transport {
 };
 
 struct GroupCluster {
-  explicit GroupCluster(int count) {
+  explicit GroupCluster(int count, std::size_t owners = 0) {
     map.id = "test";
     map.partitions = 1;
     map.replicas = 1;
@@ -121,6 +134,7 @@ struct GroupCluster {
     }
     for (int i = 1; i <= count; ++i) {
       nodes.push_back(std::make_unique<GroupNode>(world, static_cast<NodeNumber>(i), map));
+      nodes.back()->owners = owners;
       nodes.back()->start();
     }
   }

@@ -82,11 +82,14 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
   faults.failing_read = failing_read;
 }
 
-bool converged(const Nodes& nodes) {
+bool converged(const Run& run, const Nodes& nodes) {
+  // Where disks are lost, something may be held that depends on what nobody has any more.
+  const bool all_handed_over = run.options.wipe == 0 && run.options.restore == 0;
   std::map<PartitionId, VersionVector> vectors;
   for (const auto& n : nodes) {
     if (!n->up() || n->replaying() || n->records_pending() > 0 || n->replies_held() > 0)
       return false;
+    if (all_handed_over && n->hints() > 0) return false;
     for (const PartitionStatus& p : n->partitions()) {
       if (p.damage) return false;
       const auto [at, first] = vectors.try_emplace(p.partition, p.vector);
@@ -104,8 +107,8 @@ std::string progress(const Nodes& nodes) {
       text += fmt::format("\n  n{} partition {}: {} {}", n->number, p.partition,
                           p.vector.to_string(), p.damage.value_or(""));
     }
-    text += fmt::format("\n  n{}: {} pending, {} replies held", n->number, n->records_pending(),
-                        n->replies_held());
+    text += fmt::format("\n  n{}: {} pending, {} replies held, {} hints", n->number,
+                        n->records_pending(), n->replies_held(), n->hints());
   }
   return text;
 }

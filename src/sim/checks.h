@@ -17,7 +17,7 @@ using Nodes = std::vector<std::unique_ptr<Node>>;
 void check_running(const Run& run, const Nodes& nodes, std::size_t victim);
 
 // Whether all nodes are up and have seen the same, and nothing waits.
-bool converged(const Nodes& nodes);
+bool converged(const Run& run, const Nodes& nodes);
 // How far each of them is.
 std::string progress(const Nodes& nodes);
 

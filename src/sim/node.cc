@@ -84,6 +84,12 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
     const auto replicas = run_.placement.replicas(p);
     o.partitions.push_back({p, {replicas.begin(), replicas.end()}});
   }
+  o.ranking = [this](PartitionId p) { return run_.placement.ranking(p); };
+  o.owners = static_cast<std::size_t>(options.replicas);
+  o.hint_max_bytes = options.hint_max_bytes;
+  o.hint_counted = [this](PartitionId partition, NodeNumber holder, const VersionVector& seen) {
+    if (run_.hint_counted) run_.hint_counted(partition, holder, seen);
+  };
   o.cluster_id = "sim";
   if (options.keyspaces) o.map = run_.map;
   o.log.fsync = options.fsync;
@@ -116,9 +122,13 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
     note_clock();
     const auto made = run_.oracle.made(bytes, origin, clock.least_turn_ms(kTurnUs), latest_ms_);
     if (!made) violated(made.error().message);
+    if (origin != RecordOrigin::kCommand) return;
+    const auto head = decode_record_head(bytes);
+    logged_.emplace_back(head->partition, head->dot);
   };
   o.committed = [this](PartitionId partition, const Dot& dot) {
     made_.emplace_back(partition, dot);
+    asked_for_.emplace(partition, dot);
   };
   o.warn = [this](const std::string& text) { run_.event("n{} warns: {}", number, text); };
   return o;
@@ -460,6 +470,12 @@ std::uint64_t Node::records_pending() const {
   return sum;
 }
 
+std::uint64_t Node::hints() const {
+  std::uint64_t sum = 0;
+  for (const auto& shard : shards_) sum += shard->shard().hints().records;
+  return sum;
+}
+
 std::size_t Node::replies_held() const {
   std::size_t sum = 0;
   for (const auto& shard : shards_) sum += shard->held();
@@ -500,6 +516,11 @@ void Node::ticked(HostedShard& shard) {
     violated(fmt::format(
         "n{}: records were decoded {} times to take in {}, and {} looked at in vain", number,
         stats.records_decoded, stats.records_received, stats.records_looked_in_vain));
+  }
+  for (const auto& each : std::exchange(logged_, {})) {
+    if (asked_for_.erase(each) > 0) continue;
+    violated(fmt::format("n{}: record {} of partition {} is of no command", number,
+                         each.second.to_string(), each.first));
   }
   // An operator restarts a node whose disk failed; and what was just repaired is put to the test.
   const bool repaired = shard.newly_repaired() > 0;

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -134,6 +135,8 @@ class Node {
   // Whether some of its logs has not been replayed yet.
   bool replaying() const;
   std::size_t replies_held() const;
+  // Records that it keeps for others.
+  std::uint64_t hints() const;
   // Adds what it did in this run to the outcome.
   void count() const;
 
@@ -187,6 +190,10 @@ class Node {
   std::vector<Backup> backups_;                   // from the oldest to the newest
   // Dots made since the current command began.
   std::vector<std::pair<PartitionId, Dot>> made_;
+  // Of commands: those that entered the log since they were looked at, and those that commands
+  // wrote.
+  std::vector<std::pair<PartitionId, Dot>> logged_;
+  std::set<std::pair<PartitionId, Dot>> asked_for_;
 };
 
 }  // namespace even::sim

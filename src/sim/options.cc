@@ -136,6 +136,16 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   // What is served before it is durable has to be that for longer than shards take to serve it.
   if (o.keyspaces || o.quorum_every_us > 0) o.sync_us = among(300, 300, 5'000);
   if (o.sync_us > 300) o.crash_when_answered = std::max(o.crash_when_answered, 0.002);
+  // Nodes must be left to stand in for others.
+  if (o.nodes >= 3 && o.replicas == o.nodes && random.chance(0.3)) --o.replicas;
+  if (o.replicas > 1 && o.replicas < o.nodes && o.fsync == FsyncPolicy::kAlways) {
+    o.hint_every_us = among(1'000, 5'000);
+    o.hint_max_bytes = among(1u << 10, 64u << 20, 64u << 20);
+    o.crash_when_kept = among(0.0, 0.01, 0.05);
+    // So that owners are away.
+    if (o.crash_every_us == 0) o.crash_every_us = 400'000;
+    if (o.partition_every_us == 0) o.partition_every_us = 300'000;
+  }
   return o;
 }
 
@@ -157,7 +167,8 @@ std::string RunOptions::describe() const {
       "strong_patience={}ms "
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
-      "session_every={}us topic_every={}us causal_every={}us",
+      "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
+      "crash_when_kept={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
       zero_bytes, background_bytes, clients, pipeline, turn_us, duration_us / 1000,
@@ -169,7 +180,8 @@ std::string RunOptions::describe() const {
       reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
       crash_in_replay, groups, keyspaces, group_replicas, strong_clients, strong_think_us,
       strong_patience_us / 1000, strong_patient, group_log_bytes, depose_every_us / 1000,
-      crash_when_answered, quorum_every_us, session_every_us, topic_every_us, causal_every_us);
+      crash_when_answered, quorum_every_us, session_every_us, topic_every_us, causal_every_us,
+      hint_every_us, hint_max_bytes, crash_when_kept);
 }
 
 }  // namespace even::sim

@@ -93,6 +93,10 @@ struct RunOptions {
 
   // Questions of quorums; 0: none.
   std::int64_t quorum_every_us = 0;
+  // Writes that are to go on while owners are away; 0: none.
+  std::int64_t hint_every_us = 0;
+  std::uint64_t hint_max_bytes = 64 << 20;
+  double crash_when_kept = 0;  // chance, of the node that has said that it keeps one
   // Requests of sessions, and bounded reads; 0: none.
   std::int64_t session_every_us = 0;
   // Requests at CAUSAL; 0: none.

@@ -29,6 +29,8 @@ struct Outcome {
   std::uint64_t leaders = 0;          // of groups, that there were
   std::uint64_t quorum_writes = 0;    // answered by as many as they needed
   std::uint64_t quorum_reads = 0;
+  std::uint64_t sloppy_writes = 0;     // of these, with others standing in for owners if need be
+  std::uint64_t hints_counted = 0;     // how often another stood in
   std::uint64_t records_produced = 0;  // batches that a topic has acknowledged
   std::uint64_t events_emitted = 0;    // in eventual partitions
   std::uint64_t session_requests = 0;  // executed

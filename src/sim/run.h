@@ -46,6 +46,8 @@ struct Run {
   Outcome outcome;
   // Called when the reply to what made a record has left.
   std::function<void(PartitionId, const Dot&)> acknowledged = [](PartitionId, const Dot&) {};
+  // Called when a node counts for its hints; none: nobody asks.
+  std::function<void(PartitionId, NodeNumber, const VersionVector&)> hint_counted;
 };
 
 }  // namespace even::sim

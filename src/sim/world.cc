@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "sim/causal_clients.h"
 #include "sim/checks.h"
+#include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
 #include "sim/keyspace_tables.h"
 #include "sim/network.h"
@@ -106,6 +107,7 @@ class World {
   Nodes nodes_;
   std::optional<Strong> strong_;
   std::optional<QuorumClients> quorums_;
+  std::optional<HintClients> hints_;
   std::optional<SessionClients> sessions_;
   std::optional<CausalClients> causal_;
   std::optional<TopicClients> topics_;
@@ -162,6 +164,7 @@ World::World(Run& run)
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.hint_every_us > 0) hints_.emplace(run_, nodes_, run_.random.next());
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
     run_.acknowledged = [this](PartitionId partition, const Dot& dot) {
@@ -442,7 +445,7 @@ void World::settle() {
     // later.
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
     const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle());
-    if (failed || waits || !converged(nodes_) || run_.oracle.records() != records) {
+    if (failed || waits || !converged(run_, nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
     records = run_.oracle.records();
@@ -493,6 +496,7 @@ void World::check_strong(const char* when) {
 }
 
 void World::check_end(const char* when) {
+  if (hints_) hints_->check();
   check_running(run_, nodes_, victim_);
   check_content(run_, nodes_, when);
 }
@@ -528,6 +532,12 @@ void World::play() {
       crash_at_once(node(n), run_.options.crash_when_answered);
     };
     quorums_->begin();
+  }
+  if (hints_) {
+    hints_->on_kept = [this](NodeNumber n) {
+      crash_at_once(node(n), run_.options.crash_when_kept);
+    };
+    hints_->begin();
   }
   if (sessions_) sessions_->begin();
   if (causal_) causal_->begin();

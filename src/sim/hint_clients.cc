@@ -1,0 +1,95 @@
+#include "sim/hint_clients.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace even::sim {
+namespace {
+
+constexpr std::int64_t kHintDeadlineUs = 2'000'000;
+
+// What it has seen is more than it can say then.
+bool damaged(const Node& node, PartitionId partition) {
+  const auto all = node.partitions();
+  return std::ranges::any_of(all, [partition](const PartitionStatus& each) {
+    return each.partition == partition && each.damage.has_value();
+  });
+}
+
+}  // namespace
+
+HintClients::HintClients(Run& run, const Nodes& nodes, std::uint64_t seed)
+    : run_(run), nodes_(nodes), random_(seed) {
+  run_.hint_counted = [this](PartitionId partition, NodeNumber holder,
+                             const VersionVector& vector) { counted(partition, holder, vector); };
+}
+
+void HintClients::begin() {
+  run_.scheduler.after(run_.around(run_.options.hint_every_us), [this] { act(); });
+}
+
+// What the node has made of the partition so far becomes that of a majority, others standing in.
+void HintClients::act() {
+  if (run_.settling) return;
+  begin();
+  check();
+  const auto partition =
+      static_cast<PartitionId>(random_.below(static_cast<std::uint64_t>(run_.options.partitions)));
+  const auto owners = run_.placement.replicas(partition);
+  Node& node = *nodes_[owners[random_.below(owners.size())] - 1u];
+  if (!node.up()) return;
+  Shard& shard = node.hosting(partition).shard();
+  const PartitionReach made = shard.reach_of({&partition, 1}, true);
+  const std::size_t others = owners.size() / 2;
+  shard.await_seen(made, others,
+                   {.deadline_us = node.clock.monotonic_us() + kHintDeadlineUs, .sloppy = true},
+                   [this, others](std::size_t answered) {
+                     if (answered >= others) ++run_.outcome.sloppy_writes;
+                   });
+  node.hosting(partition).need_turn();
+}
+
+void HintClients::counted(PartitionId partition, NodeNumber holder, const VersionVector& vector) {
+  run_.event("n{} counts as holder of {} of partition {}", holder, vector.to_string(), partition);
+  ++run_.outcome.hints_counted;
+  Kept kept{partition, holder, vector, {}};
+  for (const auto& node : nodes_) kept.lines[node->number] = node->replica().first_of_line();
+  kept_.push_back(std::move(kept));
+  on_kept(holder);
+}
+
+bool HintClients::has_line(NodeNumber node, const Kept& kept) const {
+  return nodes_[node - 1u]->replica().first_of_line() == kept.lines.at(node);
+}
+
+bool HintClients::settled(const Kept& kept) const {
+  Node& holder = *nodes_[kept.holder - 1u];
+  if (!has_line(kept.holder, kept)) return true;
+  if (!holder.up()) return false;
+  const VersionVector& held = holder.hosting(kept.partition).shard().hinted(kept.partition);
+  bool everywhere = true;
+  for (const NodeNumber number : run_.placement.replicas(kept.partition)) {
+    const Node& owner = *nodes_[number - 1u];
+    if (!has_line(number, kept)) continue;
+    if (!owner.up() || owner.replaying() || damaged(owner, kept.partition)) {
+      everywhere = false;
+      continue;
+    }
+    const VersionVector& seen = owner.state(kept.partition).vector();
+    if (seen.covers(kept.vector)) continue;
+    everywhere = false;
+    if (held.covers(kept.vector)) continue;
+    violated(fmt::format(
+        "n{} has said that it keeps {} of partition {}, has {}, and n{} lacks some of it: {}",
+        kept.holder, kept.vector.to_string(), kept.partition, held.to_string(), number,
+        seen.to_string()));
+  }
+  return everywhere;
+}
+
+void HintClients::check() {
+  std::erase_if(kept_, [this](const Kept& kept) { return settled(kept); });
+}
+
+}  // namespace even::sim
