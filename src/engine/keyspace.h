@@ -61,14 +61,16 @@ class Keyspace {
   virtual const PartitionState& state(PartitionId partition) const = 0;
   // The nodes that keep the partition, in order of preference.
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
+  // Who makes the records that commands write.
+  virtual ReplicaId replica() const = 0;
   // Whether others than this node keep it.
   virtual bool replicated(PartitionId partition) const = 0;
   // Whether commands are executed by several replicas, each on its own: what is drawn at random
   // must then follow from the content of a collection and the numbers drawn, not from its form in
   // memory.
   virtual bool draws_by_content() const { return false; }
-  // The memory that the process may use, in bytes. 0: there is no limit, or commands are executed by
-  // several replicas, each on its own, which must come to one result whatever their limits are.
+  // The memory that the process may use, in bytes. 0: there is no limit, or commands are executed
+  // by several replicas, each on its own, which must come to one result whatever their limits are.
   virtual std::uint64_t max_memory() const { return 0; }
   // Begins a record, or goes on with one that can take what is intended: all of it but its delta.
   // It is either committed before the partition's state changes and another one is begun, or

@@ -59,6 +59,8 @@ class Router {
   struct Across;
   void run_here(OwnedRequest request, ReplySink sink);
   void execute_here(OwnedRequest request, ReplySink sink);
+  // One that has lacked rights of a bounded counter waits for them and is executed again.
+  bool await_rights(OwnedRequest& request, ReplySink& sink);
   // A command that is executed in steps.
   struct Steps;
   void take_steps(std::unique_ptr<Steps> steps);
@@ -86,8 +88,8 @@ class Router {
   void run_elsewhere(OwnedRequest request, ReplySink sink);
   bool needs_all_shards(const Command& command, Args args) const;
   bool refuse_if_busy(std::span<const ShardId> shards, ReplySink& sink);
-  // Before a request leaves the node, or is executed by others as well: puts the texts of scripts in
-  // the places of their SHA-1. False: a script is not known, and that has been replied.
+  // Before a request leaves the node, or is executed by others as well: puts the texts of scripts
+  // in the places of their SHA-1. False: a script is not known, and that has been replied.
   bool carry_scripts(OwnedRequest& request, ReplySink& sink);
   void run_strong(PartitionId group, OwnedRequest request, ReplySink sink);
   void run_split(OwnedRequest request, ReplySink sink);

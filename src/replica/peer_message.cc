@@ -19,6 +19,7 @@ enum class Kind : std::uint8_t {
   kAsk = 10,
   kAnswer = 11,
   kStable = 12,
+  kRights = 13,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -217,6 +218,15 @@ Result<PeerMessage> decode_stable(ByteReader& in) {
   return message;
 }
 
+Result<PeerMessage> decode_rights(ByteReader& in) {
+  RightsMessage message;
+  message.partition = in.get<PartitionId>();
+  message.needed = in.get<std::uint64_t>();
+  message.wanted = in.get<std::uint64_t>();
+  message.key = in.bytes(in.left());
+  return message;
+}
+
 }  // namespace
 
 std::string encode_report(const ReportMessage& message) {
@@ -309,6 +319,15 @@ std::string encode_stable(const StableMessage& message) {
   return out;
 }
 
+std::string encode_rights(const RightsMessage& message) {
+  std::string out = begin(Kind::kRights);
+  put_little_endian(out, message.partition);
+  put_little_endian(out, message.needed);
+  put_little_endian(out, message.wanted);
+  out.append(message.key);
+  return out;
+}
+
 bool is_of_replication(std::string_view message) {
   return message.empty() ||
          static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
@@ -369,6 +388,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kStable:
       message = decode_stable(in);
+      break;
+    case Kind::kRights:
+      message = decode_rights(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

@@ -72,7 +72,8 @@ std::string all_messages() {
   std::string out;
   for (const std::string& message :
        {encode_report(report()), encode_report({}), records(), encode_ack({UINT64_MAX}),
-        encode_piece(piece()), encode_offer(offer()), encode_progress(progress()), groups()}) {
+        encode_piece(piece()), encode_offer(offer()), encode_progress(progress()), groups(),
+        encode_rights({12, 5, 7, "stock"})}) {
     out += static_cast<char>(message.size());
     out += message;
   }
@@ -133,7 +134,7 @@ void expect_groups(const GroupsMessage& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v6.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v7.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -153,6 +154,12 @@ TEST(PeerMessage, TheFormatHasNotChanged) {
   expect_offer(decoded<SnapshotOffer>(next()));
   expect_progress(decoded<SnapshotProgress>(next()));
   expect_groups(decoded<GroupsMessage>(next()));
+  const std::string question = next();
+  const auto rights = decoded<RightsMessage>(question);
+  EXPECT_EQ(rights.partition, 12);
+  EXPECT_EQ(rights.needed, 5u);
+  EXPECT_EQ(rights.wanted, 7u);
+  EXPECT_EQ(rights.key, "stock");
   EXPECT_TRUE(rest.empty());
 }
 

@@ -578,6 +578,10 @@ bool Node::execute(int client, const Operation& operation) {
   run_.event("client {} at n{}: {} -> {} bytes, {:016x}", client, number,
              fmt::join(operation.words, " "), reply->text.size(), hash64(reply->text));
   check_reply(operation, reply->text);
+  if (shard.lacks_rights() && run_.random.chance(0.5)) {
+    shard.await_rights(run_.scheduler.now_us() + 100'000, [](bool) {});
+  }
+  if (args.size() > 1 && args[1].starts_with(kBoundedPrefix)) check_bounded(args[1]);
   if (replaying_before && !reply->text.starts_with("-")) check_seen(*command, args);
   if (listing) shards_[home]->follow(std::move(listing), reply->text);
   reply->made = made_;
@@ -589,6 +593,22 @@ bool Node::execute(int client, const Operation& operation) {
     shards_[id]->need_turn();
   }
   return true;
+}
+
+// Never beyond the bound, on any node, whatever it knows.
+void Node::check_bounded(std::string_view key) const {
+  const PartitionId partition = run_.placement.partition_of(key);
+  for (const auto& shard : shards_) {
+    const PartitionState* state = shard->shard().state(partition);
+    if (state == nullptr || state->is_cold(hash64(key))) continue;
+    const Object* object = state->find(key, hash64(key));
+    if (object == nullptr || object->all_bounded() == nullptr) continue;
+    for (const BoundedCounter& counter : *object->all_bounded()) {
+      if (counter.number.distance() >= 0) continue;
+      violated(fmt::format("n{}: '{}' is {}, beyond its bound {}", number, key, counter.value(),
+                           counter.bound()));
+    }
+  }
 }
 
 // A command that looks at one partition must see what was acknowledged here before the node was
@@ -617,7 +637,9 @@ void Node::check_reply(const Operation& operation, const std::string& reply) {
       !reply.starts_with("-ERR value is not") && !reply.starts_with("-ERR hash value is not") &&
       !reply.starts_with("-ERR invalid expire") && !reply.starts_with("-ERR index out of range") &&
       !reply.starts_with("-ERR no such key") && !reply.starts_with("-NOGROUP") &&
-      !reply.starts_with("-BUSYGROUP")) {
+      !reply.starts_with("-BUSYGROUP") && !reply.starts_with("-NORIGHTS") &&
+      !reply.starts_with("-ERR the value is") && !reply.starts_with("-ERR a bounded counter") &&
+      !reply.starts_with("-ERR the counter has")) {
     violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
   }
   if (!operation.increment || refused) return;

@@ -163,6 +163,7 @@ class Node {
   void add_backup();
   std::vector<ShardId> shards_of(const Command& command, Args args) const;
   void check_reply(const Operation& operation, const std::string& reply);
+  void check_bounded(std::string_view key) const;
   void check_seen(const Command& command, Args args) const;
   void replied(const WaitingReply& reply);
   void ticked(HostedShard& shard);

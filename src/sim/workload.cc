@@ -24,6 +24,7 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
+  if (random_.chance(options_.bounded)) return bounded();
   switch (random_.below(17)) {
     case 0:
     case 1:
@@ -135,6 +136,39 @@ Operation Workload::counter() {
       return {{"SET", k, std::to_string(random_.below(1000))}, {}};
     default:
       return {{"DEL", k}, {}};
+  }
+}
+
+// Used up again and again, and seldom made anew.
+Operation Workload::bounded() {
+  const std::string k = std::string(kBoundedPrefix) + small(3);
+  const std::string by = std::to_string(1 + random_.below(9));
+  switch (random_.below(24)) {
+    case 0:
+      return {{"EVEN.BOUND", k, "MIN", small(20)}, {}};
+    case 1:
+      return {{"EVEN.BOUND", k, "MAX", std::to_string(50 + random_.below(50))}, {}};
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+      return {{"INCRBY", k, by}, {}};
+    case 6:
+    case 7:
+      return {{"INCR", k}, {}};
+    case 8:
+      return {{"GET", k}, {}};
+    case 9:
+      if (random_.chance(0.2)) return {{"DEL", k}, {}};
+      if (random_.chance(0.1)) return {{"EVEN.BOUND", k, "NONE"}, {}};
+      return {{"SET", k, small(60)}, {}};
+    case 10:
+    case 11:
+    case 12:
+    case 13:
+      return {{"DECR", k}, {}};
+    default:
+      return {{"DECRBY", k, by}, {}};
   }
 }
 
