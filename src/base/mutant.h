@@ -111,6 +111,7 @@
   X(kEventAppendedTwice, "a topic takes an event in again")                                        \
   X(kOutboxForgetful, "an event leaves the outbox when it has been sent to its topic")             \
   X(kIdsOfSeveralNodes, "several nodes may make the same id of a stream")                          \
+  X(kSiblingSupersededUnseen, "a value takes the place of siblings that its writer has not seen")  \
   X(kRightsOfEarlierRun, "a run uses the rights of earlier ones of its node without asking")       \
   X(kRightsTakenByBoth, "rights that are given to another replica stay with the giver, too")       \
   X(kRightSpentUnowned, "a bounded counter is changed without a look at the rights for it")        \

@@ -89,7 +89,12 @@ Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
     const auto number = read_number("DEADLINE", value, kMostDeadlineMs);
     if (!number) return std::unexpected(number.error());
     wanted.keyspace.deadline_ms = *number;
-  } else if (is("conflict") || is("sloppy") || is("delay")) {
+  } else if (is("conflict")) {
+    wanted.keyspace.siblings = equals_ignore_case(value, "siblings");
+    if (!wanted.keyspace.siblings && !equals_ignore_case(value, "lww")) {
+      return fail(fmt::format("ERR CONFLICT is LWW or SIBLINGS, not '{}'", value.substr(0, 64)));
+    }
+  } else if (is("sloppy") || is("delay")) {
     wanted.later.emplace_back(option);
   } else {
     return fail(
@@ -112,6 +117,12 @@ Result<Wanted> read_options(Args args, std::size_t first) {
 
 // Whether the mode can have the levels.
 Result<> check_levels(const cluster::Keyspace& keyspace) {
+  if (keyspace.strong && keyspace.siblings) {
+    return fail(
+        "CONSISTENCY CONFLICT SIBLINGS is for eventual keyspaces: in a strong one no two writes "
+        "are "
+        "made at the same time");
+  }
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
       if (level.kind == Kind::kOne || level.kind == Kind::kDefault ||
@@ -414,7 +425,7 @@ void info(Connection& connection, Args args) {
     reply.bulk(name);
     reply.integer(value);
   };
-  reply.map(9);
+  reply.map(10);
   text("name", keyspace->name);
   text("prefix", keyspace->prefix);
   text("mode", keyspace->strong ? "strong" : "eventual");
@@ -424,6 +435,7 @@ void info(Connection& connection, Args args) {
   text("read", cluster::to_string(keyspace->read));
   text("write", cluster::to_string(keyspace->write));
   number("deadline", keyspace->deadline_ms);
+  text("conflict", keyspace->siblings ? "siblings" : "lww");
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.KEYSPACE"); }

@@ -13,7 +13,8 @@ constexpr Subcommand kKeyspaceSubcommands[] = {
               .complexity = "O(N) where N is the number of keys",
               .arguments = "name PREFIX prefix [MODE mode(EVENTUAL|STRONG)] [REPLICAS "
                            "replicas:integer] [PARTITIONS partitions:integer] [READ read-level] "
-                           "[WRITE write-level] [DEADLINE milliseconds:integer]"}},
+                           "[WRITE write-level] [DEADLINE milliseconds:integer] "
+                           "[CONFLICT conflict(LWW|SIBLINGS)]"}},
     {.name = "alter",
      .arity = -5,
      .flags = kAdmin | kNoScript,
@@ -21,7 +22,7 @@ constexpr Subcommand kKeyspaceSubcommands[] = {
               .summary = "Change what can be changed of a keyspace",
               .complexity = "O(1)",
               .arguments = "name setting(READ read-level|WRITE write-level|DEADLINE "
-                           "milliseconds:integer)..."}},
+                           "milliseconds:integer|CONFLICT conflict(LWW|SIBLINGS))..."}},
     {.name = "drop",
      .arity = -3,
      .flags = kAdmin | kNoScript,

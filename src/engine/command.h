@@ -240,6 +240,7 @@ void reply_help(Reply& reply, const Command& command);
 std::span<const Command> string_commands();
 std::span<const Command> number_commands();
 std::span<const Command> bound_commands();
+std::span<const Command> sibling_commands();
 std::span<const Command> generic_commands();
 std::span<const Command> copy_commands();
 std::span<const Command> expire_commands();

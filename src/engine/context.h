@@ -5,6 +5,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,15 +22,17 @@ namespace even {
 
 using Args = std::span<const std::string_view>;
 
+class Context;
+
 // Collects what a command does to one key, in the record of the key's partition. Mentions each leaf
 // once: a later write of a leaf in the same command replaces the earlier.
 class KeyWriter {
  public:
   // Adds `key` to the record's delta. `stored` is the key's object including residue and expired
   // content, `visible` the same as a reader sees it; either is null where there is none, as may be
-  // `lookup`, which must outlive this, as must `refusal`: see Context::refused().
+  // `lookup`, which must outlive this, as must `context`, the command's.
   KeyWriter(std::string_view key, std::uint64_t hash, const Object* stored, const Object* visible,
-            const Lookup* lookup, Record& record, std::optional<std::string>& refusal);
+            const Lookup* lookup, Record& record, Context& context);
 
   // Of the record.
   Dot dot() const { return dot_; }
@@ -41,10 +44,15 @@ class KeyWriter {
   // Deletes the key, all types.
   void remove();
   // Makes it a string, whatever it was. With keep_expiry an expiry stays. A bounded counter stays
-  // one, and takes no value that it may not have: then the command is refused.
+  // one, and takes no value that it may not have: then the command is refused. In a keyspace that
+  // keeps siblings, it takes the place of the one that readers see.
   void set_string(std::string_view value, bool keep_expiry);
   // Makes it a bounded counter, whatever it was. The value is within the bound.
   void set_bounded(bool is_max, std::int64_t bound, std::int64_t value, bool keep_expiry);
+  // Takes the place of those values of a string for which seen(dot) holds; others stay. Refuses the
+  // command where there are too many of them.
+  void resolve(const std::function<bool(const Dot&)>& seen, std::string_view value,
+               bool keep_expiry);
   // Makes it a string without a bound.
   void set_unbounded(std::string_view value, bool keep_expiry);
   // Of the bounded counter that it is: adds to the number, moves the bound. The caller has seen to
@@ -120,7 +128,7 @@ class KeyWriter {
   const Object* object_;
   const Lookup* lookup_;
   Record& record_;
-  std::optional<std::string>& refusal_;
+  Context& context_;
   const Dot dot_;
   const std::size_t place_;  // among the delta's keys
   std::size_t removed_ = 0;  // how often an element that the key had was removed
@@ -171,6 +179,7 @@ class Context {
   // For the executor, after the handler: whether the command cannot be done, whatever it has
   // replied. Then it has replied why instead, and nothing is to be committed.
   bool refused();
+  void refuse(std::string why) { refusal_ = std::move(why); }
   // Rights of a bounded counter that the command has found missing, and which has replied so.
   struct Lack {
     std::string key;

@@ -39,6 +39,7 @@ class TestKeyspace final : public Keyspace {
     return replicated_ ? std::vector<NodeNumber>{1, 2, 3} : std::vector<NodeNumber>{1};
   }
   ReplicaId replica() const override { return replica_; }
+  bool keeps_siblings(std::string_view key) const override { return key.starts_with("sib"); }
   bool replicated(PartitionId) const override { return replicated_; }
   bool draws_by_content() const override { return by_content; }
   std::uint64_t max_memory() const override { return memory_limit; }

@@ -60,6 +60,12 @@ class Reach : public Keyspace {
     return core_of(id).at(id).replicas;
   }
   ReplicaId replica() const override { return own().self; }
+  bool keeps_siblings(std::string_view key) const override {
+    const cluster::KeyspaceTable& keyspaces = *own().keyspaces;
+    if (!keyspaces.any_siblings()) return false;
+    const cluster::Keyspace* keyspace = keyspaces.of_key(key);
+    return keyspace != nullptr && keyspace->siblings;
+  }
   bool replicated(PartitionId id) const override { return core_of(id).at(id).replicas.size() > 1; }
   std::uint64_t max_memory() const override {
     const auto& limit = own().options.max_memory;

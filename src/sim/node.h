@@ -102,7 +102,7 @@ class Node {
   void receive(NodeNumber peer, ShardId shard, const std::string& message);
   // Executes what a client asks for, if this node holds all keys of it. Returns whether a reply is
   // due.
-  bool execute(int client, const Operation& operation);
+  bool execute(int client, Operation operation);
 
   // Executes two commands on a partition as one transaction. The dot of the first one's record, if
   // the partition is here and may be written.

@@ -4,6 +4,8 @@
 
 #include <iterator>
 
+#include "sim/siblings.h"
+
 namespace even::sim {
 namespace {
 
@@ -25,6 +27,7 @@ std::string Workload::value() {
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
   if (random_.chance(options_.bounded)) return bounded();
+  if (random_.chance(options_.siblings)) return siblings();
   switch (random_.below(17)) {
     case 0:
     case 1:
@@ -169,6 +172,25 @@ Operation Workload::bounded() {
       return {{"DECR", k}, {}};
     default:
       return {{"DECRBY", k, by}, {}};
+  }
+}
+
+// The context comes from what a client has seen.
+Operation Workload::siblings() {
+  const std::string k = std::string(kSiblingPrefix) + small(3);
+  switch (random_.below(8)) {
+    case 0:
+    case 1:
+      return {{"SET", k, value()}, {}};
+    case 2:
+    case 3:
+    case 4:
+      return {{"EVEN.SIBLINGS", k}, {}};
+    case 5:
+      if (random_.chance(0.2)) return {{"DEL", k}, {}};
+      return {{"GET", k}, {}};
+    default:
+      return {{"EVEN.RESOLVE", k, "", value()}, {}};
   }
 }
 

@@ -38,6 +38,7 @@ class Workload {
   Operation hyper_log_log();
   Operation counter();
   Operation bounded();
+  Operation siblings();
   Operation large(const char* command, const std::string& key, bool with_values);
   std::string one_of_large();
   Operation set();
