@@ -145,7 +145,14 @@ Operation Workload::counter() {
 // Used up again and again, and seldom made anew.
 Operation Workload::bounded() {
   const std::string k = std::string(kBoundedPrefix) + small(3);
-  const std::string by = std::to_string(1 + random_.below(9));
+  const std::int64_t by = 1 + static_cast<std::int64_t>(random_.below(9));
+  // Where it is not bounded, it is an ordinary number.
+  const auto adds = [&k](const char* command, std::int64_t number, bool named) {
+    const auto sum = static_cast<double>(command[0] == 'I' ? number : -number);
+    Operation out{{command, k}, Operation::Increment{LeafKind::kString, k, "", sum}};
+    if (named) out.words.push_back(std::to_string(number));
+    return out;
+  };
   switch (random_.below(24)) {
     case 0:
       return {{"EVEN.BOUND", k, "MIN", small(20)}, {}};
@@ -155,10 +162,10 @@ Operation Workload::bounded() {
     case 3:
     case 4:
     case 5:
-      return {{"INCRBY", k, by}, {}};
+      return adds("INCRBY", by, true);
     case 6:
     case 7:
-      return {{"INCR", k}, {}};
+      return adds("INCR", 1, false);
     case 8:
       return {{"GET", k}, {}};
     case 9:
@@ -169,9 +176,9 @@ Operation Workload::bounded() {
     case 11:
     case 12:
     case 13:
-      return {{"DECR", k}, {}};
+      return adds("DECR", 1, false);
     default:
-      return {{"DECRBY", k, by}, {}};
+      return adds("DECRBY", by, true);
   }
 }
 
