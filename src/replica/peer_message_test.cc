@@ -237,7 +237,7 @@ TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x0d").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x0e").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));
