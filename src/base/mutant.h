@@ -118,6 +118,10 @@
   X(kHintForgottenEarly, "a hint is forgotten when it has been sent to one owner")                 \
   X(kHintAppliedAgain, "a hint that the owner has seen becomes a write of its own")                \
   X(kHintGivenUnsynced, "hints are given before they are durable where they were made")            \
+  X(kSiblingSupersededUnseen, "a value takes the place of siblings that its writer has not seen")  \
+  X(kRightsOfEarlierRun, "a run uses the rights of earlier ones of its node without asking")       \
+  X(kRightsTakenByBoth, "rights that are given to another replica stay with the giver, too")       \
+  X(kRightSpentUnowned, "a bounded counter is changed without a look at the rights for it")        \
   X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.

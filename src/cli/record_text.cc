@@ -6,6 +6,7 @@
 #include <chrono>
 #include <vector>
 
+#include "lattice/types/bound.h"
 #include "lattice/types/position.h"
 #include "lattice/types/score.h"
 #include "lattice/types/stream_field.h"
@@ -26,6 +27,21 @@ void add_counter(const Entries& entries, std::string& out) {
   }
 }
 
+std::string bounded_text(std::string_view bytes) {
+  BoundedNumber number;
+  if (!decode_bounded(bytes, number)) return "?";
+  std::string out =
+      fmt::format("{} {} from {}", number.is_max ? "max" : "min", number.limit, number.base);
+  for (const BoundEntry& entry : number.entries) {
+    out += fmt::format(" += {} ({})", entry.sum, Dot{entry.replica, entry.seq}.to_string());
+    if (entry.moved != 0) out += fmt::format(" moves {}", entry.moved);
+    for (const BoundEntry::Gift& gift : entry.gifts) {
+      out += fmt::format(" gives {} to {}", gift.amount, gift.to.to_string());
+    }
+  }
+  return out;
+}
+
 std::string leaf_name(const LeafDelta& leaf) {
   switch (leaf.kind) {
     case LeafKind::kString:
@@ -42,6 +58,8 @@ std::string leaf_name(const LeafDelta& leaf) {
       return fmt::format("stream[{}]", stream_field_text(leaf.field));
     case LeafKind::kExpiry:
       return "expires";
+    case LeafKind::kBound:
+      return "bounded";
   }
   return "";
 }
@@ -54,6 +72,7 @@ std::string leaf_text(const Record& record, const LeafDelta& leaf) {
   for (const SiblingView& sibling : leaf.siblings) {
     if (scalar) values += " " + quoted(sibling.value);
     if (score) values += " " + score_text(score_in(sibling.value));
+    if (leaf.kind == LeafKind::kBound) values += " " + bounded_text(sibling.value);
     if (leaf.kind == LeafKind::kExpiry) values += " " + instant_text(sibling.at_ms);
     if (sibling.dot != record.dot()) values += fmt::format("@{}", sibling.dot.to_string());
   }

@@ -571,8 +571,15 @@ bool Connection::execute_in_session(const Command& command, Args args,
       }
     }
   }
-  replies_.hold_until(
-      shard.execute(command, args, session_.resp3, replies_.tail(), {}, {}, lookup));
+  std::string& replies = replies_.tail();
+  const std::size_t begin = replies.size();
+  const LogPosition position =
+      shard.execute(command, args, session_.resp3, replies, {}, {}, lookup);
+  if (shard.lacks_rights()) {
+    replies.resize(begin);  // they are waited for
+    return false;
+  }
+  replies_.hold_until(position);
   reach_->note(shard.reach_of(partitions, false), may_write(command));
   // They can be read, as a moment ago.
   if (causal) reach_->merge(shard.causes_of(partitions).value_or(PartitionReach()));
@@ -629,9 +636,14 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   // Of a string it comes out while it is read, at no cost to the short ones.
   if (here && (command.lists == Lists::kString || !thread_.shard().lists_much(command, args))) {
     bool too_long = false;
-    const LogPosition position = thread_.shard().execute(
-        command, args, session_.resp3, replies_.tail(), {}, {}, lookup, &too_long);
-    if (!too_long) {
+    std::string& replies = replies_.tail();
+    const std::size_t begin = replies.size();
+    Shard& shard = thread_.shard();
+    const LogPosition position =
+        shard.execute(command, args, session_.resp3, replies, {}, {}, lookup, &too_long);
+    const bool waits = shard.lacks_rights();
+    if (waits) replies.resize(begin);
+    if (!too_long && !waits) {
       count_level(fresh.get());
       executed_here_ = true;
       replies_.hold_until(position);

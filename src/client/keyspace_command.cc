@@ -94,7 +94,12 @@ Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
     if (!wanted.keyspace.sloppy && !equals_ignore_case(value, "no")) {
       return fail(fmt::format("ERR SLOPPY is YES or NO, not '{}'", value.substr(0, 64)));
     }
-  } else if (is("conflict") || is("delay")) {
+  } else if (is("conflict")) {
+    wanted.keyspace.siblings = equals_ignore_case(value, "siblings");
+    if (!wanted.keyspace.siblings && !equals_ignore_case(value, "lww")) {
+      return fail(fmt::format("ERR CONFLICT is LWW or SIBLINGS, not '{}'", value.substr(0, 64)));
+    }
+  } else if (is("delay")) {
     wanted.later.emplace_back(option);
   } else {
     return fail(
@@ -121,6 +126,11 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
     return fail(
         "CONSISTENCY SLOPPY is for eventual keyspaces: a write to a strong one is at a majority of "
         "its own replicas");
+  }
+  if (keyspace.strong && keyspace.siblings) {
+    return fail(
+        "CONSISTENCY CONFLICT SIBLINGS is for eventual keyspaces: in a strong one no two writes "
+        "are made at the same time");
   }
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
@@ -437,6 +447,7 @@ void info(Connection& connection, Args args) {
   text("write", cluster::to_string(keyspace->write));
   number("deadline", keyspace->deadline_ms);
   text("sloppy", keyspace->sloppy ? "yes" : "no");
+  text("conflict", keyspace->siblings ? "siblings" : "lww");
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.KEYSPACE"); }

@@ -16,7 +16,7 @@ using messagepack::read;
 
 constexpr std::uint64_t kFormat = 3;
 constexpr std::uint64_t kTopicFormat = 4;  // the same fields, of a topic
-constexpr std::uint32_t kFields = 12;
+constexpr std::uint32_t kFields = 13;
 
 void pack_level(Packer& packer, Level level) {
   packer.pack_array(2);
@@ -55,6 +55,7 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
          read(field[6], out.first) && read_level(field[7], out.read) &&
          read_level(field[8], out.write) && read(field[9], out.deadline_ms) &&
          read_lines(field[10], out.lines) && read(field[11], out.sloppy) &&
+         read(field[12], out.siblings) &&
          out.partitions <= kSlots && (!out.strong || out.partitions > 0) &&
          (!out.topic || (out.strong && out.prefix.empty())) &&
          out.partitions <= UINT16_MAX - out.first;
@@ -83,6 +84,7 @@ std::string encode(const Keyspace& keyspace) {
     packer.pack(line);
   }
   packer.pack(keyspace.sloppy);
+  packer.pack(keyspace.siblings);
   return messagepack::bytes_of(buffer);
 }
 
@@ -108,6 +110,7 @@ KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspa
   std::ranges::stable_sort(by_prefix_, std::ranges::greater(),
                            [this](std::size_t i) { return keyspaces_[i].prefix.size(); });
   any_strong_ = std::ranges::any_of(keyspaces_, &Keyspace::strong);
+  any_siblings_ = std::ranges::any_of(keyspaces_, &Keyspace::siblings);
   const auto asks_for_more = [](Level level) {
     return level.kind != Level::Kind::kDefault && level.kind != Level::Kind::kOne;
   };

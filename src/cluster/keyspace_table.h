@@ -38,6 +38,9 @@ struct Keyspace {
   std::int64_t deadline_ms = 5'000;  // for a request, until it is given up
   // Of an eventual one: other nodes stand in for replicas that are away (docs/hints.md).
   bool sloppy = false;
+  // Of an eventual one: values of strings that are written at the same time are all kept, until
+  // somebody replaces them who has seen them (docs/siblings.md).
+  bool siblings = false;
   // The members that its nodes had when it was created, by node: those found its groups.
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;
 
@@ -68,6 +71,8 @@ class KeyspaceTable {
   bool any_strong() const { return any_strong_; }
   // Whether requests to some eventual keyspace are at another level than ONE.
   bool any_levels() const { return any_levels_; }
+  // Whether some keyspace keeps siblings.
+  bool any_siblings() const { return any_siblings_; }
   // What session tokens are sealed with; empty: it is not known yet.
   const std::string& session_key() const { return session_key_; }
   // Whether it was of a keyspace that has been dropped.
@@ -92,6 +97,7 @@ class KeyspaceTable {
   std::string session_key_;
   bool any_strong_ = false;
   bool any_levels_ = false;
+  bool any_siblings_ = false;
 };
 
 // The nodes that keep a partition of a strong keyspace, in order of preference: the first of the

@@ -12,7 +12,10 @@ namespace {
 void copy_elements(Context& context, const Object& from, KeyWriter& to) {
   switch (from.type()) {
     case ObjectType::kString:
-      return to.set_string(kept_value(context, from.string()), false);
+      if (const BoundedCounter* counter = from.bounded()) {
+        return to.set_bounded(counter->number.is_max, counter->bound(), counter->value(), false);
+      }
+      return to.set_unbounded(kept_value(context, from.string()), false);
     case ObjectType::kSet:
       return from.set().for_each([&to](std::string_view member) { to.add_member(member); });
     case ObjectType::kHash:

@@ -69,7 +69,7 @@ void write_restored(Context& context, KeyWriter& writer, rdb::Value value) {
   for (std::string& item : value.items) items.push_back(context.keep(std::move(item)));
   switch (value.type) {
     case rdb::Type::kString:
-      return writer.set_string(items.front(), false);
+      return writer.set_unbounded(items.front(), false);
     case rdb::Type::kSet:
       for (const std::string_view member : items) writer.add_member(member);
       return;

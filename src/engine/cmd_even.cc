@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/version.h"
+#include "engine/cmd_bound.h"
 #include "engine/cmd_scan.h"
 #include "engine/command.h"
 #include "engine/text.h"
@@ -228,7 +229,11 @@ void even_explain_command(Context& context, Args args) {
              type_name(object->type()));
   }
   explain_expiry(out, *object, context.now_ms);
-  if (const ScalarView string = object->string(); !string.empty()) {
+  if (object->bounded() != nullptr) {
+    for (const std::string& line : explain_bounded(*object, keyspace, state))
+      out.line(0, "{}", line);
+  }
+  if (const ScalarView string = object->plain_string(); !string.empty()) {
     out.line(0, "string:");
     explain_scalar(out, 1, string);
   }

@@ -217,6 +217,11 @@ void alter(Context& context, Args args) {
       keyspace.sloppy = equals_ignore_case(args[i++], "yes");
       continue;
     }
+    if (equals_ignore_case(option, "conflict")) {
+      if (i == args.size()) return reply.error(kSyntaxError);
+      keyspace.siblings = equals_ignore_case(args[i++], "siblings");
+      continue;
+    }
     const bool read = equals_ignore_case(option, "read");
     const auto level = cluster::leading_level(args.subspan(i));
     if ((!read && !equals_ignore_case(option, "write")) || !level) {

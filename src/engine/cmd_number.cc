@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 
+#include "engine/cmd_bound.h"
 #include "engine/command.h"
 #include "engine/text.h"
 
@@ -14,7 +15,10 @@ void increment_by(Context& context, std::string_view key, std::int64_t by) {
   if (!context.find(key, ObjectType::kString, object)) return;
   std::int64_t value = 0;
   if (object != nullptr) {
-    const ScalarView string = object->string();
+    if (const BoundedCounter* counter = object->bounded()) {
+      return increment_bounded(context, key, *counter, by);
+    }
+    const ScalarView string = object->plain_string();
     std::string scratch;
     if (string.tally() != nullptr) {
       value = string.tally()->value();
@@ -49,6 +53,7 @@ void incrbyfloat_command(Context& context, Args args) {
   if (!context.find(args[1], ObjectType::kString, object)) return;
   std::optional<long double> value = 0;
   if (object != nullptr) {
+    if (object->bounded() != nullptr) return context.reply.error(kBoundedTakesIntegers);
     std::string scratch;
     value = parse_long_double(object->string().value(scratch));
   }

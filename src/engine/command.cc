@@ -19,6 +19,8 @@ class CommandIndex {
   CommandIndex() {
     for (const auto& family : {string_commands(),
                                number_commands(),
+                               bound_commands(),
+                               sibling_commands(),
                                generic_commands(),
                                copy_commands(),
                                expire_commands(),

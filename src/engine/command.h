@@ -239,6 +239,8 @@ void reply_help(Reply& reply, const Command& command);
 // The rows of each family, at the end of its file; see command.cc.
 std::span<const Command> string_commands();
 std::span<const Command> number_commands();
+std::span<const Command> bound_commands();
+std::span<const Command> sibling_commands();
 std::span<const Command> generic_commands();
 std::span<const Command> copy_commands();
 std::span<const Command> expire_commands();

@@ -1,16 +1,22 @@
 #include "engine/context.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "base/check.h"
+#include "base/mutant.h"
 #include "lattice/reserved.h"
 #include "lattice/types/position.h"
 
 namespace even {
 namespace {
 
+// Of a string in a keyspace that keeps siblings.
+constexpr std::size_t kMostSiblings = 16;
+constexpr std::size_t kMostSiblingBytes = 1 << 20;
 constexpr std::size_t kIndexFrom = 8;  // below this many entries a scan beats a hash table
 
 // Redis, too, knows one zero only in its compact form.
@@ -25,11 +31,12 @@ bool holds_something(const LeafDelta& leaf) {
 }  // namespace
 
 KeyWriter::KeyWriter(std::string_view key, std::uint64_t hash, const Object* stored,
-                     const Object* visible, const Lookup* lookup, Record& record)
+                     const Object* visible, const Lookup* lookup, Record& record, Context& context)
     : stored_(stored),
       object_(visible),
       lookup_(lookup),
       record_(record),
+      context_(context),
       dot_(record.dot()),
       place_(record.delta.keys.size()) {
   KeyDelta& delta = record.delta.keys.emplace_back();
@@ -128,6 +135,81 @@ void KeyWriter::remove() {
 }
 
 void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
+  const BoundedCounter* counter = object_ == nullptr ? nullptr : object_->bounded();
+  if (counter == nullptr) {
+    const ScalarView now = stored_string();
+    const bool keeps = object_ != nullptr && now.sibling_count() > 1 &&
+                       context_.keyspace().keeps_siblings(delta().key);
+    if (!keeps || EVEN_MUTANT(kSiblingSupersededUnseen)) return set_unbounded(value, keep_expiry);
+    // All that its client can have seen.
+    const Dot shown = now.winner()->dot;
+    return resolve([shown](const Dot& dot) { return dot == shown; }, value, keep_expiry);
+  }
+  const bool is_max = counter->number.is_max;
+  const std::int64_t bound = counter->bound();
+  const std::optional<std::int64_t> number = parse_integer(value);
+  if (!number || (is_max ? *number > bound : *number < bound)) {
+    return context_.refuse(fmt::format(
+        "ERR a bounded counter takes integers {} {} only: EVEN.BOUND key NONE takes the bound away",
+        is_max ? "up to" : "from", bound));
+  }
+  set_bounded(is_max, bound, *number, keep_expiry);
+}
+
+void KeyWriter::set_bounded(bool is_max, std::int64_t bound, std::int64_t value, bool keep_expiry) {
+  clear(keep_expiry);
+  const BoundedNumber number{is_max, bound, value, {}};
+  LeafDelta& out = leaf(LeafKind::kBound, {});
+  out.siblings.clear();
+  out.partial = false;
+  out.siblings.push_back({dot_, record_.time, bounded_.emplace_back(encode_bounded(number)), 0});
+}
+
+void KeyWriter::change_bounded(std::int64_t by, std::int64_t move) {
+  const BoundedCounter& counter = *object_->bounded();
+  const BoundEntry* mine = counter.number.find(dot_.replica);
+  BoundedNumber changed{counter.number.is_max, counter.number.limit, counter.number.base, {}};
+  BoundEntry& entry = changed.entries.emplace_back();
+  if (mine != nullptr) entry = *mine;
+  entry.replica = dot_.replica;
+  entry.seq = dot_.seq;
+  entry.sum += by;
+  entry.moved += move;
+  LeafDelta& out = leaf(LeafKind::kBound, {});
+  out.partial = true;
+  out.siblings.clear();
+  out.siblings.push_back(
+      {counter.dot, counter.time, bounded_.emplace_back(encode_bounded(changed)), 0});
+}
+
+void KeyWriter::resolve(const std::function<bool(const Dot&)>& seen, std::string_view value,
+                        bool keep_expiry) {
+  const ScalarView now = object_ == nullptr ? ScalarView() : stored_string();
+  std::vector<SiblingView> kept;
+  std::size_t bytes = value.size();
+  now.for_each_sibling([&](const SiblingView& sibling) {
+    if (seen(sibling.dot) || EVEN_MUTANT(kSiblingSupersededUnseen)) return;
+    kept.push_back(sibling);
+    bytes += sibling.value.size();
+  });
+  if (!kept.empty() && (kept.size() >= kMostSiblings || bytes > kMostSiblingBytes)) {
+    return context_.refuse(fmt::format(
+        "ERR the key would have {} values of {} bytes in all that were written at the same time, "
+        "and "
+        "can have {} of {}: EVEN.SIBLINGS shows those there are, EVEN.RESOLVE replaces them",
+        kept.size() + 1, bytes, kMostSiblings, kMostSiblingBytes));
+  }
+  set_unbounded(value, keep_expiry);
+  LeafDelta& out = leaf(LeafKind::kString, {});
+  out.siblings.insert(out.siblings.end(), kept.begin(), kept.end());
+}
+
+void KeyWriter::set_unbounded(std::string_view value, bool keep_expiry) {
+  clear(keep_expiry);
+  write_scalar(leaf(LeafKind::kString, {}), stored_string(), value);
+}
+
+void KeyWriter::clear(bool keep_expiry) {
   remove();
   if (keep_expiry && object_ != nullptr && object_->expiry() != nullptr) {
     LeafDelta& expiry = leaf(LeafKind::kExpiry, {});
@@ -135,7 +217,6 @@ void KeyWriter::set_string(std::string_view value, bool keep_expiry) {
       expiry.siblings.push_back({sibling.dot, sibling.time, {}, sibling.at_ms});
     }
   }
-  write_scalar(leaf(LeafKind::kString, {}), stored_string(), value);
 }
 
 void KeyWriter::increment(std::int64_t by) {
@@ -350,9 +431,16 @@ KeyWriter& Context::write(std::string_view key) {
     if (auto at = write.index.find(key); at != write.index.end()) return *at->second;
   }
   KeyWriter& writer = write.writers.emplace_back(key, place.hash, place.stored, place.visible,
-                                                 lookup_, write.record);
+                                                 lookup_, write.record, *this);
   if (!write.index.empty()) write.index[key] = &writer;
   return writer;
+}
+
+bool Context::refused() {
+  if (!refusal_) return false;
+  reply.cut(reply_begin_);
+  reply.error(*refusal_);
+  return true;
 }
 
 // Of a key that a full delta is not to remove, all is mentioned.

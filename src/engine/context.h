@@ -5,6 +5,7 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,15 +22,17 @@ namespace even {
 
 using Args = std::span<const std::string_view>;
 
+class Context;
+
 // Collects what a command does to one key, in the record of the key's partition. Mentions each leaf
 // once: a later write of a leaf in the same command replaces the earlier.
 class KeyWriter {
  public:
   // Adds `key` to the record's delta. `stored` is the key's object including residue and expired
   // content, `visible` the same as a reader sees it; either is null where there is none, as may be
-  // `lookup`, which must outlive this.
+  // `lookup`, which must outlive this, as must `context`, the command's.
   KeyWriter(std::string_view key, std::uint64_t hash, const Object* stored, const Object* visible,
-            const Lookup* lookup, Record& record);
+            const Lookup* lookup, Record& record, Context& context);
 
   // Of the record.
   Dot dot() const { return dot_; }
@@ -40,8 +43,21 @@ class KeyWriter {
 
   // Deletes the key, all types.
   void remove();
-  // Makes it a string, whatever it was. With keep_expiry an expiry stays.
+  // Makes it a string, whatever it was. With keep_expiry an expiry stays. A bounded counter stays
+  // one, and takes no value that it may not have: then the command is refused. In a keyspace that
+  // keeps siblings, it takes the place of the one that readers see.
   void set_string(std::string_view value, bool keep_expiry);
+  // Makes it a bounded counter, whatever it was. The value is within the bound.
+  void set_bounded(bool is_max, std::int64_t bound, std::int64_t value, bool keep_expiry);
+  // Takes the place of those values of a string for which seen(dot) holds; others stay. Refuses the
+  // command where there are too many of them.
+  void resolve(const std::function<bool(const Dot&)>& seen, std::string_view value,
+               bool keep_expiry);
+  // Makes it a string without a bound.
+  void set_unbounded(std::string_view value, bool keep_expiry);
+  // Of the bounded counter that it is: adds to the number, moves the bound. The caller has seen to
+  // the rights and that nothing overflows.
+  void change_bounded(std::int64_t by, std::int64_t move);
   // Adds to the string's number. The caller has checked the type, that the value is a number and
   // that it does not overflow.
   void increment(std::int64_t by);
@@ -99,10 +115,11 @@ class KeyWriter {
   void add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out, Number by);
   void increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by);
   void increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to);
-  ScalarView stored_string() const { return stored_ ? stored_->string() : ScalarView(); }
+  ScalarView stored_string() const { return stored_ ? stored_->plain_string() : ScalarView(); }
   ScalarView stored_field(const LeafDelta& field) const;
   // The bytes of a score, kept as long as this.
   std::string_view kept(double score) { return scores_.emplace_back(score).view(); }
+  void clear(bool keep_expiry);
   // An element that the key had was removed. When it was the last one the key is gone, and its
   // expiry with it: then all of it is removed.
   void note_removed();
@@ -111,11 +128,13 @@ class KeyWriter {
   const Object* object_;
   const Lookup* lookup_;
   Record& record_;
+  Context& context_;
   const Dot dot_;
   const std::size_t place_;  // among the delta's keys
   std::size_t removed_ = 0;  // how often an element that the key had was removed
   StableList<ScoreBytes> scores_;
   StableList<std::string> positions_;
+  StableList<std::string> bounded_;
   absl::flat_hash_map<std::pair<LeafKind, std::string_view>, std::size_t>
       index_;  // used from a number of leaves on
 };
@@ -129,6 +148,7 @@ class Context {
         random(random),
         now_ms(now_ms),
         keyspace_(keyspace),
+        reply_begin_(reply.position()),
         elements_(elements),
         step_(step),
         lookup_(lookup),
@@ -156,6 +176,17 @@ class Context {
     const bool known = lookup_ != nullptr && lookup_->knows_element(element);
     return known ? lookup_->element_hash : hash64(element);
   }
+  // For the executor, after the handler: whether the command cannot be done, whatever it has
+  // replied. Then it has replied why instead, and nothing is to be committed.
+  bool refused();
+  void refuse(std::string why) { refusal_ = std::move(why); }
+  // Rights of a bounded counter that the command has found missing, and which has replied so.
+  struct Lack {
+    std::string key;
+    std::uint64_t amount = 0;  // that it needs in all
+  };
+  void note_lack(std::string_view key, std::uint64_t amount) { lack_ = {std::string(key), amount}; }
+  std::optional<Lack>& lack() { return lack_; }
   // Deletes every key in reach.
   void flush_all();
 
@@ -190,6 +221,7 @@ class Context {
   void keep_all_of(std::string_view key, const Object& object, Delta& delta);
 
   Keyspace& keyspace_;
+  const std::size_t reply_begin_;
   const Args elements_;
   const std::size_t step_;
   const Lookup* const lookup_;
@@ -199,6 +231,8 @@ class Context {
   mutable std::uint64_t hits_ = 0;
   mutable std::uint64_t misses_ = 0;
   StableList<PartitionWrite> writes_;
+  std::optional<std::string> refusal_;
+  std::optional<Lack> lack_;
   std::vector<std::unique_ptr<std::string>> kept_;
 };
 

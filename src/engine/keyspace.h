@@ -62,6 +62,11 @@ class Keyspace {
   virtual const PartitionState& state(PartitionId partition) const = 0;
   // The nodes that keep the partition, in order of preference.
   virtual std::vector<NodeNumber> replicas(PartitionId partition) const = 0;
+  // Who makes the records that commands write.
+  virtual ReplicaId replica() const = 0;
+  // Whether values of a string that are written at the same time are all kept until they are
+  // resolved.
+  virtual bool keeps_siblings(std::string_view) const { return false; }
   // Whether others than this node keep it.
   virtual bool replicated(PartitionId partition) const = 0;
   // Whether commands are executed by several replicas, each on its own: what is drawn at random

@@ -119,7 +119,8 @@ void Listing::before_join(const Delta& delta) {
     if (key.full) return list(std::numeric_limits<std::size_t>::max());
     for (const LeafDelta& leaf : key.leaves) {
       if (is_string()) {
-        if (leaf.kind == LeafKind::kString) list(std::numeric_limits<std::size_t>::max());
+        const bool of_string = leaf.kind == LeafKind::kString || leaf.kind == LeafKind::kBound;
+        if (of_string) list(std::numeric_limits<std::size_t>::max());
         continue;
       }
       if (leaf.kind == (is_hash() ? LeafKind::kField : LeafKind::kMember)) list_before_change(leaf);

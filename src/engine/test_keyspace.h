@@ -38,6 +38,8 @@ class TestKeyspace final : public Keyspace {
   std::vector<NodeNumber> replicas(PartitionId) const override {
     return replicated_ ? std::vector<NodeNumber>{1, 2, 3} : std::vector<NodeNumber>{1};
   }
+  ReplicaId replica() const override { return replica_; }
+  bool keeps_siblings(std::string_view key) const override { return key.starts_with("sib"); }
   bool replicated(PartitionId) const override { return replicated_; }
   bool draws_by_content() const override { return by_content; }
   std::uint64_t max_memory() const override { return memory_limit; }
@@ -75,6 +77,7 @@ class TestKeyspace final : public Keyspace {
   void run(Handler handler, Args args, Reply& reply) {
     Context context(*this, reply, random_, now_ms);
     handler(context, args);
+    if (context.refused()) return;
     for (const auto& write : context.writes()) {
       states_[write.record.partition].join(write.record.delta, write.record.context);
       ++records;

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "lattice/types/bound.h"
 #include "lattice/types/position.h"
 #include "lattice/types/score.h"
 #include "lattice/types/stream_field.h"
@@ -67,6 +68,7 @@ void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
     case LeafKind::kScore:
     case LeafKind::kItem:
     case LeafKind::kEntry:
+    case LeafKind::kBound:
       pack_bytes(packer, sibling.value);
       return;
     case LeafKind::kMember:
@@ -185,6 +187,7 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
     case LeafKind::kField:
     case LeafKind::kItem:
     case LeafKind::kEntry:
+    case LeafKind::kBound:
       out.value = bytes_of(object);
       return;
     case LeafKind::kScore:
@@ -200,6 +203,18 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
   }
 }
 
+void check_bounded(const LeafDelta& leaf, const Whole& whole) {
+  for (const SiblingView& sibling : leaf.siblings) {
+    BoundedNumber number;
+    if (!decode_bounded(sibling.value, number)) throw Malformed{"a bounded counter was expected"};
+    for (const BoundEntry& entry : number.entries) {
+      if (!whole.covers({entry.replica, entry.seq})) {
+        throw Malformed{"the context does not cover an entry of a bounded counter"};
+      }
+    }
+  }
+}
+
 void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out) {
   const auto& items = array_of(object);
   if (items.size < 3 || items.size > 5) throw Malformed{"a leaf has three to five parts"};
@@ -211,7 +226,8 @@ void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out)
   out.field = bytes_of(items.ptr[1]);
   const bool may_count =
       is_scalar(out.kind) && out.kind != LeafKind::kItem && out.kind != LeafKind::kEntry;
-  if (!may_count && (items.size > 3 || out.partial)) {
+  const bool may_be_partial = may_count || out.kind == LeafKind::kBound;
+  if ((!may_count && items.size > 3) || (!may_be_partial && out.partial)) {
     throw Malformed{"a leaf has counters that its kind does not have"};
   }
   if (out.kind == LeafKind::kItem && !is_position(out.field)) {
@@ -241,6 +257,7 @@ void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out)
       get_content(item, out.kind, sibling);
     }
   }
+  if (out.kind == LeafKind::kBound) check_bounded(out, whole);
   if (items.size > 3) get_counter(items.ptr[3], whole, out.integers);
   if (items.size > 4) get_counter(items.ptr[4], whole, out.reals);
 }

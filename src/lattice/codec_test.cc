@@ -253,11 +253,36 @@ TEST(Codec, RefusesFoldsThatMakeNoSense) {
   EXPECT_FALSE(decode_record_head(state));
 }
 
+// A decrement of a bounded counter that another replica has made, and one that is made anew.
+Record bounded_record() {
+  constexpr ReplicaId kThree{0x0003'0000'0000'0009};
+  static const std::string decrement =
+      encode_bounded({false, 0, 100, {{kOne, 7, -4, 2, {{kTwo, 30}, {kThree, 12}}}}});
+  static const std::string anew = encode_bounded({true, 50, -1, {}});
+  VersionVector seen;
+  seen.add({kOne, 6});
+  seen.add({kTwo, 9});
+  Record record = Record::begin(3, kOne, Hlc::at(1'700'000'000'000), seen);
+  const auto add = [&record](std::string_view name, bool full) -> LeafDelta& {
+    KeyDelta& key = record.delta.keys.emplace_back();
+    key.key = name;
+    key.full = full;
+    LeafDelta& leaf = key.leaves.emplace_back();
+    leaf.kind = LeafKind::kBound;
+    leaf.partial = !full;
+    return leaf;
+  };
+  add("stock", false).siblings.push_back({{kTwo, 4}, Hlc::at(1'600'000'000'000), decrement, 0});
+  add("seats", true).siblings.push_back({record.dot(), record.time, anew, 0});
+  return record;
+}
+
 TEST(Codec, TheRecordFormatHasNotChanged) {
   for (const auto& [name, record] :
-       {std::pair{"record-v5.hex", rich_record()}, std::pair{"state-v5.hex", rich_state()},
-        std::pair{"folding-record-v5.hex", folding_record()},
-        std::pair{"later-record-v5.hex", later_record()}}) {
+       {std::pair{"record-v6.hex", rich_record()}, std::pair{"state-v6.hex", rich_state()},
+        std::pair{"folding-record-v6.hex", folding_record()},
+        std::pair{"later-record-v6.hex", later_record()},
+        std::pair{"bounded-record-v6.hex", bounded_record()}}) {
     const std::string bytes = from_hex(
         test::expect_golden(name, hex(encoded(record)),
                             "the log (kLogVersion) and of the peer protocol, which hold records"));
@@ -274,6 +299,7 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
   test::expect_seed("record_fuzz", "rich-state", encoded(rich_state()));
   test::expect_seed("record_fuzz", "folding-record", encoded(folding_record()));
   test::expect_seed("record_fuzz", "later-record", encoded(later_record()));
+  test::expect_seed("record_fuzz", "bounded-record", encoded(bounded_record()));
   test::World world(1);
   test::Replica& replica = world.replicas()[0];
   for (const test::Act act : {kSet,
@@ -302,6 +328,17 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
     test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
                       world.records().back());
   }
+}
+
+TEST(Codec, RefusesBoundedCountersThatTheContextDoesNotCover) {
+  RecordDecoder decoder;
+  EXPECT_TRUE(decoder.decode(encoded(bounded_record())));
+  Record ahead = bounded_record();
+  const std::string bytes = encode_bounded({false, 0, 100, {{kTwo, 10, -4, 0, {}}}});
+  ahead.delta.keys[0].leaves[0].siblings[0].value = bytes;
+  EXPECT_FALSE(decoder.decode(encoded(ahead)));
+  ahead.delta.keys[0].leaves[0].siblings[0].value = "none";
+  EXPECT_FALSE(decoder.decode(encoded(ahead)));
 }
 
 TEST(Codec, RefusesWhatIsNoScore) {

@@ -34,8 +34,9 @@ enum class LeafKind : std::uint8_t {
   kScore = 4,   // one member of a sorted set: a scalar, whose values are scores (see score.h)
   kItem = 5,    // one element of a list, by its position (see position.h): a scalar, no counters
   kEntry = 6,   // one field of a stream (see stream_field.h): a scalar, no counters
+  kBound = 7,   // the bounded counter of a string key (see bound.h); its field is empty
 };
-inline constexpr std::uint8_t kLeafKinds = 7;
+inline constexpr std::uint8_t kLeafKinds = 8;
 // Those of which a key can have many, each with a name.
 inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember, LeafKind::kScore,
                                              LeafKind::kItem, LeafKind::kEntry};
@@ -43,23 +44,24 @@ inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember
 inline constexpr LeafKind kFieldKinds[] = {LeafKind::kField, LeafKind::kScore, LeafKind::kItem,
                                            LeafKind::kEntry};
 constexpr bool is_element(LeafKind kind) {
-  return kind != LeafKind::kString && kind != LeafKind::kExpiry;
+  return kind != LeafKind::kString && kind != LeafKind::kExpiry && kind != LeafKind::kBound;
 }
 // Those whose lattice is a scalar.
 constexpr bool is_scalar(LeafKind kind) {
-  return kind != LeafKind::kMember && kind != LeafKind::kExpiry;
+  return kind != LeafKind::kMember && kind != LeafKind::kExpiry && kind != LeafKind::kBound;
 }
 
 struct SiblingView {
   Dot dot;
   Hlc time;
-  std::string_view value;  // of scalars; kScore: see score.h
+  std::string_view value;  // of scalars; kScore: see score.h, kBound: see bound.h
   std::int64_t at_ms = 0;  // kExpiry: Unix time in milliseconds
 };
 
 struct LeafDelta {
   LeafKind kind = LeafKind::kString;
-  // Of a scalar only counter entries are described; its register is left as it is.
+  // Of a scalar only counter entries are described; its register is left as it is. Of a bounded
+  // counter only entries of some are: others are not removed.
   bool partial = false;
   std::string_view field;
   std::uint64_t known_hash = 0;  // hash64(field), or 0

@@ -32,9 +32,17 @@ void describe_expiry(const Object& object, KeyDelta& out) {
   }
 }
 
+void describe_bounded(const Object& object, KeyDelta& out) {
+  if (object.all_bounded() == nullptr) return;
+  LeafDelta& leaf = add_leaf(out, LeafKind::kBound, {});
+  for (const BoundedCounter& counter : *object.all_bounded()) {
+    leaf.siblings.push_back(counter.view());
+  }
+}
+
 void describe_parts(const Object& object, bool with_tables, KeyDelta& out) {
   out.full = true;
-  if (const ScalarView string = object.string(); !string.empty()) {
+  if (const ScalarView string = object.plain_string(); !string.empty()) {
     describe_scalar(string, add_leaf(out, LeafKind::kString, {}));
   }
   if (with_tables || !object.has_table(LeafKind::kMember)) {
@@ -49,6 +57,7 @@ void describe_parts(const Object& object, bool with_tables, KeyDelta& out) {
     });
   }
   describe_expiry(object, out);
+  describe_bounded(object, out);
 }
 
 }  // namespace
@@ -64,7 +73,7 @@ Object::~Object() {
   }
 }
 
-ScalarView Object::string() const {
+ScalarView Object::plain_string() const {
   if (is_scalar()) return cell_.view();
   return is_compound() ? compound()->string.view() : ScalarView();
 }
@@ -83,7 +92,7 @@ bool Object::empty() const {
   if (!is_compound()) return cell_.empty();
   const Compound& all = *compound();
   return all.string.empty() && all.set.empty() && all.hash.empty() && all.sorted_set.empty() &&
-         all.list.empty() && all.stream.empty() && !all.expiry;
+         all.list.empty() && all.stream.empty() && !all.expiry && !all.bounded;
 }
 
 ObjectType Object::type() const {
@@ -93,18 +102,20 @@ ObjectType Object::type() const {
   if (sorted_set().live() > 0) return ObjectType::kSortedSet;
   if (hash().live() > 0) return ObjectType::kHash;
   if (set()) return ObjectType::kSet;
-  return string().live() ? ObjectType::kString : ObjectType::kNone;
+  return all_bounded() != nullptr || plain_string().live() ? ObjectType::kString
+                                                           : ObjectType::kNone;
 }
 
 bool Object::in_type_conflict() const {
   if (!is_compound()) return false;
   return int{stream().live() > 0} + int{list().live() > 0} + int{sorted_set().live() > 0} +
-             int{hash().live() > 0} + int{set().size() > 0} + int{string().live()} >
+             int{hash().live() > 0} + int{set().size() > 0} + int{plain_string().live()} +
+             int{all_bounded() != nullptr} >
          1;
 }
 
 bool Object::has_residue() const {
-  if (string().has_residue()) return true;
+  if (plain_string().has_residue()) return true;
   bool residue = false;
   for (const LeafKind kind : kFieldKinds) {
     if (residue) break;
@@ -144,6 +155,14 @@ Footprint Object::footprint(std::size_t samples) const {
     all += {block_bytes(parts.expiry.get()) + heap_bytes(*parts.expiry),
             parts.expiry->size() * (sizeof(Dot) + sizeof(Hlc))};
   }
+  if (parts.bounded) {
+    all += {block_bytes(parts.bounded.get()) + heap_bytes(*parts.bounded),
+            parts.bounded->size() * (sizeof(Dot) + sizeof(Hlc))};
+    for (const BoundedCounter& counter : *parts.bounded) {
+      all.bytes += heap_bytes(counter.bytes) + heap_bytes(counter.number.entries);
+      for (const BoundEntry& entry : counter.number.entries) all.bytes += heap_bytes(entry.gifts);
+    }
+  }
   return all;
 }
 
@@ -156,6 +175,7 @@ std::string Object::form() const {
   if (is_compound() ? !compound()->string.empty() : is_scalar()) {
     add(is_compound() ? compound()->string.form() : cell_.form());
   }
+  if (all_bounded() != nullptr) add("bounded counter");
   if (set()) add(has_table(LeafKind::kMember) ? "table" : "packed");
   for (const LeafKind kind : kFieldKinds) {
     if (fields(kind)) add(has_table(kind) ? "table" : "packed");
@@ -217,7 +237,7 @@ Object::Compound& Object::make_compound() {
 
 void Object::settle_compound() {
   Compound& all = *compound();
-  if (all.expiry || all.residue_generation != 0) return;
+  if (all.expiry || all.bounded || all.residue_generation != 0) return;
   const int parts = int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} +
                     int{!all.sorted_set.empty()} + int{!all.list.empty()} +
                     int{!all.stream.empty()};
@@ -239,7 +259,7 @@ void Object::drop_residue(const std::function<void(LeafKind, std::uint64_t)>& li
     store(std::move(scalar));
   };
   const PackedElements::KeepReplaced keep;
-  if (string().has_residue()) {
+  if (plain_string().has_residue()) {
     change_string([&](ScalarCell& cell) {
       without_residue(cell.view(), [&cell](Scalar&& scalar) { cell.assign(std::move(scalar)); });
     });
@@ -271,7 +291,7 @@ void remove_all(const Object* object, KeyDelta& out) {
     if (scalar.integers().empty() && scalar.reals().empty()) return;
     remove_scalar(scalar, add_leaf(out, kind, field));
   };
-  remove(LeafKind::kString, {}, object->string());
+  remove(LeafKind::kString, {}, object->plain_string());
   for (const LeafKind kind : kFieldKinds) {
     bool counters = true;
     object->with_table(kind, [&](const auto& fields) { counters = fields.summary.counters > 0; });
@@ -323,6 +343,10 @@ void restore_leaf(Object& object, const LeafDelta& leaf) {
     case LeafKind::kExpiry:
       return object.change_expiry([&](Expiry& expiry) {
         for (const SiblingView& view : leaf.siblings) expiry.emplace_back() = view;
+      });
+    case LeafKind::kBound:
+      return object.change_bounded([&](BoundedCounters& counters) {
+        for (const SiblingView& view : leaf.siblings) counters.emplace_back(view);
       });
   }
 }

@@ -13,6 +13,7 @@
 
 #include "lattice/delta.h"
 #include "lattice/dot_store.h"
+#include "lattice/types/bound.h"
 #include "lattice/types/collection.h"
 #include "lattice/types/expiry.h"
 #include "lattice/types/scalar_cell.h"
@@ -52,7 +53,22 @@ class Object {
   bool has_residue() const;
 
   // Not there: an empty view, a view of no set, views of no hash, null.
-  ScalarView string() const;
+  //
+  // As a reader sees it. Of a bounded counter: its number, as if it was one replica's tally.
+  ScalarView string() const {
+    const BoundedCounter* counter = bounded();
+    return counter == nullptr ? plain_string() : ScalarView(tally_of(*counter));
+  }
+  // What there is of it beside bounded counters, which hide it.
+  ScalarView plain_string() const;
+  // All bounded counters, or null; the one that a reader sees, or null.
+  const BoundedCounters* all_bounded() const {
+    return is_compound() ? compound()->bounded.get() : nullptr;
+  }
+  const BoundedCounter* bounded() const {
+    const BoundedCounters* all = all_bounded();
+    return all == nullptr ? nullptr : shown(*all);
+  }
   SetView set() const;
   HashView hash() const { return fields(LeafKind::kField); }
   // Its members, whose values are scores: see score.h.
@@ -119,6 +135,13 @@ class Object {
     change(*expiry);
     if (expiry->empty()) expiry.reset();
   }
+  template <typename Change>
+  void change_bounded(Change change) {
+    std::unique_ptr<BoundedCounters>& bounded = make_compound().bounded;
+    if (!bounded) bounded = std::make_unique<BoundedCounters>();
+    change(*bounded);
+    if (bounded->empty()) bounded.reset();
+  }
   std::uint32_t residue_generation() const {
     return is_compound() ? compound()->residue_generation : 0;
   }
@@ -184,6 +207,7 @@ class Object {
     HashCell list;
     HashCell stream;
     std::unique_ptr<Expiry> expiry;
+    std::unique_ptr<BoundedCounters> bounded;
     std::uint32_t residue_generation = 0;
 
     HashCell& fields(LeafKind kind) {
@@ -231,6 +255,9 @@ class Object {
   Compound* compound() const { return cell_.pointer_.get<Compound>(); }
   Compound& make_compound();
   void settle_compound();
+  static CounterEntry<std::int64_t> tally_of(const BoundedCounter& counter) {
+    return {counter.dot.replica, counter.dot.seq, counter.value(), 0, 0};
+  }
 
   template <typename Cell, typename Change, typename Part>
   void change_collection(LeafKind kind, Change change, Part part) {

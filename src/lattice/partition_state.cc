@@ -71,6 +71,16 @@ std::uint64_t expiry_hash(std::uint64_t key_hash, const Object& object) {
   return sum;
 }
 
+std::uint64_t bounded_hash(std::uint64_t key_hash, const Object& object) {
+  std::uint64_t sum = 0;
+  if (object.all_bounded() == nullptr) return 0;
+  for (const BoundedCounter& counter : *object.all_bounded()) {
+    sum += element_hash(leaf_seed(key_hash, LeafKind::kBound, 0), counter.dot, counter.time.value,
+                        hash64(counter.bytes));
+  }
+  return sum;
+}
+
 std::uint64_t members_hash(std::uint64_t key_hash, const Object& object) {
   std::uint64_t sum = 0;
   object.set().for_each([&](std::string_view member, const MemberDots& dots) {
@@ -88,8 +98,10 @@ std::uint64_t fields_hash(std::uint64_t key_hash, LeafKind kind, const Object& o
 }
 
 std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
-  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string()) +
-                      members_hash(key_hash, object) + expiry_hash(key_hash, object);
+  std::uint64_t sum =
+      scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.plain_string()) +
+      members_hash(key_hash, object) + expiry_hash(key_hash, object) +
+      bounded_hash(key_hash, object);
   for (const LeafKind kind : kFieldKinds) sum += fields_hash(key_hash, kind, object);
   return sum;
 }
@@ -237,6 +249,7 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
   EVEN_CHECK(object.cold() == 0, "what is removed element by element is in memory");
   bool string = false;
   bool expiry = false;
+  bool bounded = false;
   std::array<absl::flat_hash_set<std::string_view>, kLeafKinds> elements;
   const auto mentioned_of = [&elements](LeafKind kind) -> auto& {
     return elements[static_cast<std::size_t>(kind)];
@@ -244,13 +257,17 @@ void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
   for (const LeafDelta& leaf : delta.leaves) {
     if (leaf.kind == LeafKind::kString) string = true;
     if (leaf.kind == LeafKind::kExpiry) expiry = true;
+    if (leaf.kind == LeafKind::kBound) bounded = true;
     if (is_element(leaf.kind)) mentioned_of(leaf.kind).insert(leaf.field);
   }
-  if (!string && !object.string().empty()) {
+  if (!string && !object.plain_string().empty()) {
     join_leaf(object, key_hash, absent_leaf(LeafKind::kString, {}), true, context, stats);
   }
   if (!expiry && object.expiry() != nullptr) {
     join_leaf(object, key_hash, absent_leaf(LeafKind::kExpiry, {}), true, context, stats);
+  }
+  if (!bounded && object.all_bounded() != nullptr) {
+    join_leaf(object, key_hash, absent_leaf(LeafKind::kBound, {}), true, context, stats);
   }
   if (object.set()) {
     const bool was_table = object.has_table(LeafKind::kMember);
@@ -372,6 +389,16 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
       if (object.expiry() == nullptr && leaf.siblings.empty()) return;
       object.change_expiry(
           [&](Expiry& expiry) { join_dots(expiry, vector_, leaf.siblings, context); });
+      return;
+    case LeafKind::kBound:
+      if (object.all_bounded() == nullptr && leaf.siblings.empty()) return;
+      digest_ -= bounded_hash(key_hash, object);
+      object.change_bounded([&](BoundedCounters& counters) {
+        const std::size_t before = counters.size();
+        join_bounded(counters, vector_, leaf, context);
+        if (counters.size() > 1 && counters.size() > before) ++stats.conflicts;
+      });
+      digest_ += bounded_hash(key_hash, object);
       return;
   }
 }
@@ -552,7 +579,7 @@ void PartitionState::check_summaries(std::uint64_t key_hash, const Object& objec
 }
 
 std::uint64_t PartitionState::digest_of(std::uint64_t key_hash, const Object& object) {
-  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.string());
+  std::uint64_t sum = scalar_hash(leaf_seed(key_hash, LeafKind::kString, 0), object.plain_string());
   for (const LeafKind kind : kElementKinds) {
     if (object.has_table(kind)) {
       object.with_table(kind, [&sum](const auto& table) { sum += table.summary.digest; });
@@ -562,7 +589,7 @@ std::uint64_t PartitionState::digest_of(std::uint64_t key_hash, const Object& ob
       sum += fields_hash(key_hash, kind, object);
     }
   }
-  return sum + expiry_hash(key_hash, object);
+  return sum + expiry_hash(key_hash, object) + bounded_hash(key_hash, object);
 }
 
 std::uint64_t PartitionState::recompute_digest() const {

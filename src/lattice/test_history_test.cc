@@ -429,6 +429,8 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
         case LeafKind::kExpiry:
           lines.insert(fmt::format("{} expiry{}", key, tail));
           break;
+        case LeafKind::kBound:
+          break;  // none is made here: see types/bound_test.cc
       }
     }
   }

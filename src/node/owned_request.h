@@ -60,6 +60,7 @@ struct OwnedRequest {
   std::vector<OwnedRequest> parts;
   std::vector<OwnedRequest> watched;
   std::string watch_reply;
+  std::int64_t rights_deadline_us = 0;      // until when it waits for rights; 0: it has not had to
   std::unique_ptr<RequestOptions> options;  // none: the keyspace's level
   std::shared_ptr<const void> kept;         // what words view that are not in `bytes`
 

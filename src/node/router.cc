@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <limits>
 #include <map>
 
 #include "base/check.h"
@@ -421,10 +422,37 @@ void Router::execute_here(OwnedRequest request, ReplySink sink) {
   }
   std::string reply;
   const LogPosition position = thread_.execute(request, reply);
+  if (shard.lacks_rights() && await_rights(request, sink)) return;
   thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
                                    const ShardThread::ReleaseError& error) mutable {
     sink(error ? error_reply(*error) : std::move(reply));
   });
+}
+
+bool Router::await_rights(OwnedRequest& request, ReplySink& sink) {
+  if (request.is_transaction() || request.command->script) return false;
+  const std::int64_t now_us = thread_.clock().monotonic_us();
+  if (request.rights_deadline_us == 0) {
+    const cluster::Keyspace* keyspace = thread_.keyspaces().of_key(request.args[1]);
+    const std::int64_t wait_ms =
+        std::min(keyspace != nullptr ? keyspace->deadline_ms : kDefaultDeadlineMs,
+                 request.of_peer ? kForwardedDeadlineMs : std::numeric_limits<std::int64_t>::max());
+    request.rights_deadline_us = now_us + wait_ms * 1'000;
+  }
+  if (now_us >= request.rights_deadline_us) return false;
+  const std::int64_t deadline_us = request.rights_deadline_us;
+  auto waiting =
+      std::make_shared<std::pair<OwnedRequest, ReplySink>>(std::move(request), std::move(sink));
+  ++in_steps_;
+  thread_.shard().await_rights(deadline_us, [this, waiting](bool there) {
+    // In a turn of its own: the shard is in the middle of something.
+    asio::post(thread_.io(), [this, waiting, there] {
+      --in_steps_;
+      if (!there) waiting->first.rights_deadline_us = 1;  // what it replies now is final
+      run_here(std::move(waiting->first), std::move(waiting->second));
+    });
+  });
+  return true;
 }
 
 // One step, and the rest later, so that what has come meanwhile is executed in between.

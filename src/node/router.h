@@ -62,6 +62,8 @@ class Router {
   struct Across;
   void run_here(OwnedRequest request, ReplySink sink);
   void execute_here(OwnedRequest request, ReplySink sink);
+  // One that has lacked rights of a bounded counter waits for them and is executed again.
+  bool await_rights(OwnedRequest& request, ReplySink& sink);
   // A command that is executed in steps.
   struct Steps;
   void take_steps(std::unique_ptr<Steps> steps);

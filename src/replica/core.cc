@@ -41,6 +41,7 @@ bool increments(const Record& record) {
   };
   for (const KeyDelta& key : record.delta.keys) {
     for (const LeafDelta& leaf : key.leaves) {
+      if (leaf.kind == LeafKind::kBound) return true;
       if (std::ranges::any_of(leaf.integers, is_own) || std::ranges::any_of(leaf.reals, is_own)) {
         return true;
       }
@@ -134,7 +135,17 @@ void ShardCore::join(Partition& partition, const Record& record) {
   EVEN_CHECK(partition.state.vector()[dot.replica] + 1 == dot.seq,
              "a record out of its origin's order");
   note_joined(partition, partition.state.join(record));
+  note_bounded(partition, record.delta);
   if (!partition.waiting.empty()) partition.waiting_since_us = clock.monotonic_us();
+}
+
+void ShardCore::note_bounded(const Partition& partition, const Delta& delta) const {
+  // Beside the counter there can be an expiry.
+  for (const KeyDelta& key : delta.keys) {
+    if (key.leaves.size() <= 2 && key.mentions(LeafKind::kBound) && on_bounded) {
+      on_bounded(partition.id, key.key);
+    }
+  }
 }
 
 Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent) {
@@ -165,6 +176,7 @@ Dot ShardCore::commit(Partition& partition, Record& record) {
   const Dot dot = record.dot();
   EVEN_CHECK(partition.state.vector()[self] + 1 == dot.seq, "a record out of order");
   note_joined(partition, partition.state.join_part(record.delta, record.context));
+  note_bounded(partition, record.delta);
   if (partition.open.full()) close(partition);
   return dot;
 }

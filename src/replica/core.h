@@ -133,6 +133,8 @@ class ShardCore {
   std::uint64_t pending_bytes = 0;
   // Called for each record that was joined from a peer.
   std::function<void(const RecordHead&)> on_joined;
+  // Called when a bounded counter has been changed, by whomever.
+  std::function<void(PartitionId, std::string_view key)> on_bounded;
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
   RowStore* store = nullptr;  // the projection's
@@ -150,6 +152,7 @@ class ShardCore {
   bool make_anew(Partition& partition, const Record& snapshot);
   bool complete_from_log(const Partition& partition, PartitionState& state);
   void note_joined(Partition& partition, const JoinStats& joined);
+  void note_bounded(const Partition& partition, const Delta& delta) const;
   // Takes in a record that lacks nothing.
   void join_taken(Partition& partition, const Record& record, std::string_view bytes);
   void note_seen(Partition& partition);

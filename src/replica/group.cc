@@ -68,6 +68,7 @@ class GroupKeyspace final : public Keyspace {
   std::span<const PartitionId> partitions() const override { return {&partition_.id, 1}; }
   const PartitionState& state(PartitionId) const override { return partition_.state; }
   std::vector<NodeNumber> replicas(PartitionId) const override { return partition_.replicas; }
+  ReplicaId replica() const override { return kGroupOrigin; }
   // There is one history of it.
   bool replicated(PartitionId) const override { return false; }
   bool draws_by_content() const override { return true; }
@@ -913,6 +914,7 @@ class Group::GroupScript final : public ScriptHost {
     GroupKeyspace keyspace(group_.partition_, now_ms_);
     Context context(keyspace, reply, random_, now_ms_);
     command.handler(context, args);
+    if (context.refused()) return;
     group_.commit(context, command.name);
   }
   // Who is subscribed where is nothing that the group knows.
@@ -973,6 +975,7 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
   GroupKeyspace keyspace(partition_, now_ms, [this] { return remembered(); });
   Context context(keyspace, reply, random, now_ms);
   handler(context, words);
+  if (context.refused()) return;
   commit(context, name);
 }
 

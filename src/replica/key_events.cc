@@ -134,6 +134,21 @@ constexpr Named kNamed[] = {
     {"xgroup|setid", {"xgroup-setid", kStreamEvents}},
 };
 
+// Rights that change hands change no number.
+DeedBit done_to_bounded(const LeafDelta& leaf, const Object* before, const Dot& dot) {
+  for (const SiblingView& sibling : leaf.siblings) {
+    if (sibling.dot == dot) return kSet;
+    const BoundedCounters* all = before == nullptr ? nullptr : before->all_bounded();
+    if (all == nullptr) continue;
+    const auto was = std::ranges::find(*all, sibling.dot, &BoundedCounter::dot);
+    if (was == all->end()) continue;
+    BoundedNumber number = was->number;
+    number.join(BoundedCounter(sibling).number);
+    if (number.value() != was->number.value()) return kIncrement;
+  }
+  return kNone;
+}
+
 DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
   const bool removes = leaf.siblings.empty() && leaf.integers.empty() && leaf.reals.empty();
   switch (leaf.kind) {
@@ -182,6 +197,8 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
       }
       return leaf.siblings.empty() && before != nullptr && before->expiry() != nullptr ? kPersist
                                                                                        : kNone;
+    case LeafKind::kBound:
+      return done_to_bounded(leaf, before, dot);
   }
   return kNone;
 }

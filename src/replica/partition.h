@@ -43,6 +43,10 @@ struct Partition {
 
   OpenRecord open;  // of this turn
 
+  // Earlier runs of this node have rights of bounded counters, which this run has once they are
+  // folded: see rights.h.
+  bool rights_wait = false;
+
   bool report_due = false;
 
   // Whether what is stored of it cannot be read in part, or not at all; see docs/repair.md. It then

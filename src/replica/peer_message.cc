@@ -22,6 +22,7 @@ enum class Kind : std::uint8_t {
   kDigests = 13,
   kHint = 14,
   kHintState = 15,
+  kRights = 16,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -253,6 +254,15 @@ Result<PeerMessage> decode_hint_state(ByteReader& in) {
   return message;
 }
 
+Result<PeerMessage> decode_rights(ByteReader& in) {
+  RightsMessage message;
+  message.partition = in.get<PartitionId>();
+  message.needed = in.get<std::uint64_t>();
+  message.wanted = in.get<std::uint64_t>();
+  message.key = in.bytes(in.left());
+  return message;
+}
+
 }  // namespace
 
 std::string encode_report(const ReportMessage& message) {
@@ -383,6 +393,15 @@ void HintsBuilder::add(std::string_view record) {
   message_.append(record);
 }
 
+std::string encode_rights(const RightsMessage& message) {
+  std::string out = begin(Kind::kRights);
+  put_little_endian(out, message.partition);
+  put_little_endian(out, message.needed);
+  put_little_endian(out, message.wanted);
+  out.append(message.key);
+  return out;
+}
+
 bool is_of_replication(std::string_view message) {
   return message.empty() ||
          static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
@@ -450,6 +469,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kHintState:
       message = decode_hint_state(in);
+      break;
+    case Kind::kRights:
+      message = decode_rights(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

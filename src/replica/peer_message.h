@@ -162,10 +162,19 @@ struct HintStateMessage {
   PartitionReach has;
 };
 
+// "Give me rights of this bounded counter": as many as `needed` at any rate, if there are so many,
+// and up to `wanted` of those that can be spared. See replica/rights.h.
+struct RightsMessage {
+  PartitionId partition = 0;
+  std::uint64_t needed = 0;
+  std::uint64_t wanted = 0;
+  std::string_view key;
+};
+
 using PeerMessage =
     std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
                  SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage, AskMessage,
-                 AnswerMessage, StableMessage, DigestsMessage, HintMessage, HintStateMessage>;
+                 AnswerMessage, StableMessage, DigestsMessage, HintMessage, HintStateMessage, RightsMessage>;
 
 // Whether it is one of the first six, by its first byte.
 bool is_of_replication(std::string_view message);
@@ -184,6 +193,7 @@ std::string encode_answer(const AnswerMessage& message);
 std::string encode_stable(const StableMessage& message);
 std::string encode_digests(const DigestsMessage& message);
 std::string encode_hint_state(const HintStateMessage& message);
+std::string encode_rights(const RightsMessage& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

@@ -75,7 +75,7 @@ std::string all_messages() {
   for (const std::string& message :
        {encode_report(report()), encode_report({}), records(), encode_ack({UINT64_MAX}),
         encode_piece(piece()), encode_offer(offer()), encode_progress(progress()), groups(),
-        encode_digests(kDigests)}) {
+        encode_digests(kDigests), encode_rights({12, 5, 7, "stock"})}) {
     out += static_cast<char>(message.size());
     out += message;
   }
@@ -157,6 +157,12 @@ TEST(PeerMessage, TheFormatHasNotChanged) {
   expect_progress(decoded<SnapshotProgress>(next()));
   expect_groups(decoded<GroupsMessage>(next()));
   EXPECT_EQ(decoded<DigestsMessage>(next()).digests, kDigests.digests);
+  const std::string question = next();
+  const auto rights = decoded<RightsMessage>(question);
+  EXPECT_EQ(rights.partition, 12);
+  EXPECT_EQ(rights.needed, 5u);
+  EXPECT_EQ(rights.wanted, 7u);
+  EXPECT_EQ(rights.key, "stock");
   EXPECT_TRUE(rest.empty());
 }
 
@@ -279,7 +285,7 @@ TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x10").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x11").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

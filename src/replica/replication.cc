@@ -671,7 +671,11 @@ bool Replication::may_fold(const Partition& partition) const {
   const VersionVector& seen = partition.state.vector();
   const ReplicaId self = core_.self;
   // Under an entry of this run; before there is one, the vector is no longer than it was.
-  if (partition.damaged() || !seen.names_before(self) || seen[self] == 0) return false;
+  if (partition.damaged() || seen[self] == 0) return false;
+  // Where none of them has made anything, this says so, once, for whom it matters.
+  const bool folds = std::ranges::any_of(
+      seen.entries(), [self](const auto& entry) { return entry.replica == self && entry.folds; });
+  if (!seen.names_before(self) && (folds || !partition.rights_wait)) return false;
   return std::ranges::all_of(partition.replicas, [&](NodeNumber node) {
     if (node == core_.options.node || EVEN_MUTANT(kFoldsUnheard)) return true;
     const Peer& peer = *peers_.at(node);
@@ -689,6 +693,7 @@ void Replication::fold_runs() {
     Partition& partition = *partitions[next_to_fold_++ % partitions.size()];
     if (!may_fold(partition)) continue;
     core_.fold(partition);
+    partition.rights_wait = false;
     ++folded;
   }
 }

@@ -21,6 +21,7 @@
 #include "replica/recovery.h"
 #include "replica/relay.h"
 #include "replica/replication.h"
+#include "replica/rights.h"
 #include "replica/session_reach.h"
 #include "script/host.h"
 
@@ -58,6 +59,13 @@ class Reach : public Keyspace {
   }
   std::vector<NodeNumber> replicas(PartitionId id) const override {
     return core_of(id).at(id).replicas;
+  }
+  ReplicaId replica() const override { return own().self; }
+  bool keeps_siblings(std::string_view key) const override {
+    const cluster::KeyspaceTable& keyspaces = *own().keyspaces;
+    if (!keyspaces.any_siblings()) return false;
+    const cluster::Keyspace* keyspace = keyspaces.of_key(key);
+    return keyspace != nullptr && keyspace->siblings;
   }
   bool replicated(PartitionId id) const override { return core_of(id).at(id).replicas.size() > 1; }
   std::uint64_t max_memory() const override {
@@ -124,6 +132,7 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   if ((command.flags & kReadonly) != 0 && command.group != "server") context.count_reads();
   command.handler(context, args);
   if (reply.left_out()) return false;
+  if (context.refused()) return true;
   ShardCore& core = reach.own();
   core.stats.keyspace_hits += context.hits();
   core.stats.keyspace_misses += context.misses();
@@ -221,7 +230,9 @@ struct Shard::Impl {
         hints(core, replication, transport, hint_store),
         quorum(core, transport, hints, hint_store, [this] { return released(); }),
         relay(core, groups),
-        causality(core, transport, replication, quorum) {
+        causality(core, transport, replication, quorum),
+        rights(core, transport) {
+    core.on_bounded = [this](PartitionId id, std::string_view key) { rights.watch(id, key); };
     core.log.on_progress([this] {
       if (released_callback) released_callback();
     });
@@ -252,6 +263,10 @@ struct Shard::Impl {
     }
   }
   void trim();
+  void note_lack(Context::Lack missing) {
+    rights.watch(core.partition_of(missing.key), missing.key);
+    lack = std::move(missing);
+  }
   LogPosition released() const;
   // Whether a key is in a strong keyspace: then who has led the command here does not know of that
   // yet, another thread or node.
@@ -278,6 +293,8 @@ struct Shard::Impl {
   Quorum quorum;
   Relay relay;
   Causality causality;
+  Rights rights;
+  std::optional<Context::Lack> lack;  // of the last command
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
   std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
@@ -364,6 +381,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
                            std::span<Shard* const> others, std::span<const PartitionId> within,
                            const Lookup* lookup, bool* too_long) {
   ShardCore& core = impl_->core;
+  impl_->lack.reset();
   Reply reply(out, resp3);
   if (too_long != nullptr && command.lists == Lists::kString)
     reply.leave_out_beyond(core.options.listed_bytes);
@@ -398,7 +416,12 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
     const NamedElements named = named_elements(command, args);
     Context context(reach, reply, core.random, now_ms, named.words, named.step, lookup,
                     named.fresh);
-    if (run(reach, command, args, context, reply)) return barrier();
+    if (run(reach, command, args, context, reply)) {
+      if (context.lack() && owns(core.partition_of(context.lack()->key))) {
+        impl_->note_lack(std::move(*context.lack()));
+      }
+      return barrier();
+    }
     out.resize(reply_begin);
     *too_long = true;
   } catch (const Unreadable& error) {
@@ -408,6 +431,12 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
     if (command.script) return barrier();
   }
   return released();
+}
+
+bool Shard::lacks_rights() const { return impl_->lack.has_value(); }
+void Shard::await_rights(std::int64_t deadline_us, std::function<void(bool)> done) {
+  EVEN_CHECK(lacks_rights(), "somebody lacks the rights that are waited for");
+  impl_->rights.await(*std::exchange(impl_->lack, {}), deadline_us, std::move(done));
 }
 
 Interpreter& Shard::scripts() { return impl_->core.scripts; }
@@ -539,6 +568,7 @@ void Shard::end_turn() {
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });
   impl_->quorum.end_turn();
   impl_->hints.end_turn();
+  impl_->unless_unreadable([this] { impl_->rights.end_turn(); });
 }
 
 bool Shard::has_more() const {
@@ -678,6 +708,7 @@ void Shard::tick() {
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   if (impl_->replayed) impl_->causality.tick();
+  impl_->unless_unreadable([this] { impl_->rights.tick(); });
   // What has been removed need not be made room for by removing more.
   // There rarely is any, so it is not looked for at every tick.
   if (!impl_->all_freed || ++impl_->ticks % 4 == 0) impl_->all_freed = core.free_removed();
@@ -694,6 +725,7 @@ void Shard::link_up(ReplicaId peer) {
   impl_->meta.link_up(peer.node());
   impl_->hints.link_up(peer.node());
   impl_->quorum.link_up(peer.node());
+  impl_->rights.link_up(peer);
   impl_->relay.link_up(peer.node());
   impl_->causality.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
@@ -709,6 +741,7 @@ void Shard::link_down(NodeNumber peer) {
   impl_->meta.link_down(peer);
   impl_->hints.link_down(peer);
   impl_->quorum.link_down(peer);
+  impl_->rights.link_down(peer);
   impl_->relay.link_down(peer);
   impl_->causality.link_down(peer);
   impl_->replication.link_down(peer);
@@ -752,6 +785,11 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
     }
     if (const auto* stable = std::get_if<StableMessage>(&*decoded)) {
       return impl_->causality.receive(peer, *stable);
+    }
+    if (const auto* rights = std::get_if<RightsMessage>(&*decoded)) {
+      Result<> outcome;
+      impl_->unless_unreadable([&] { outcome = impl_->rights.receive(peer, *rights); });
+      return outcome;
     }
     return impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
   }

@@ -61,15 +61,16 @@ class Transport {
 };
 
 // What made a record: a client's command; the sweep, which purges what has expired, or gives it up
-// without having heard all replicas; a cache policy; the folding of earlier runs; or a relay, which
-// removes events that their topics have.
+// without having heard all replicas; a cache policy; the folding of earlier runs; a relay, which
+// removes events that their topics have; or the giving of rights of a bounded counter.
 enum class RecordOrigin : std::uint8_t {
   kCommand,
   kPurge,
   kGiveUp,
   kCachePolicy,
   kFolding,
-  kRelay
+  kRelay,
+  kRights
 };
 
 struct ShardOptions {
@@ -310,6 +311,13 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
                       const Lookup* lookup = nullptr, bool* too_long = nullptr);
+
+  // Whether the last command lacked rights of a bounded counter at this node, and has replied so.
+  bool lacks_rights() const;
+  // Waits until there are as many as the last command lacked, as long as other nodes within reach
+  // have them. done(there) is called at once or in a later turn: the command may then be tried
+  // again, or never will do better.
+  void await_rights(std::int64_t deadline_us, std::function<void(bool there)> done);
 
   Interpreter& scripts();
 

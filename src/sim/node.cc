@@ -216,6 +216,9 @@ void Node::serve() {
   // A start makes all durable that it finds.
   if (!write_error()) ended_.clear();
   for (const auto& shard : shards_) shard->begin();
+  if (run_.options.siblings > 0) {
+    for (const auto& shard : shards_) shard->shard().serve(table_with_siblings());
+  }
   if (run_.options.keyspaces) {
     keyspaces_.assign(shards_.size(), {});
     const PartitionId meta = meta_partition(run_.options.partitions);
@@ -561,7 +564,10 @@ std::vector<ShardId> Node::shards_of(const Command& command, Args args) const {
   return ids;
 }
 
-bool Node::execute(int client, const Operation& operation) {
+bool Node::execute(int client, Operation operation) {
+  if (operation.words[0] == "EVEN.RESOLVE") {
+    operation.words[2] = run_.contexts.any(operation.words[1], run_.random);
+  }
   const std::vector<std::string_view> args(operation.words.begin(), operation.words.end());
   const Command* command = find_command(args[0]);
   EVEN_CHECK(command != nullptr, operation.words[0]);
@@ -589,6 +595,11 @@ bool Node::execute(int client, const Operation& operation) {
   const auto reply = std::make_shared<WaitingReply>(WaitingReply{.client = client});
   const bool replaying_before = replaying();
   LogPosition barrier = 0;
+  std::optional<SiblingsLeft> left;
+  const bool of_siblings = args.size() > 1 && args[1].starts_with(kSiblingPrefix);
+  if (of_siblings && !replaying_before && !write_error()) {
+    left = SiblingsLeft::before(*shard.state(run_.placement.partition_of(args[1])), args);
+  }
   if (!listing && command->scope == Scope::kKeys && run_.random.chance(kNodeScripted)) {
     const std::vector<std::string> script = scripted(*command, args);
     const std::vector<std::string_view> words(script.begin(), script.end());
@@ -599,6 +610,15 @@ bool Node::execute(int client, const Operation& operation) {
   run_.event("client {} at n{}: {} -> {} bytes, {:016x}", client, number,
              fmt::join(operation.words, " "), reply->text.size(), hash64(reply->text));
   check_reply(operation, reply->text);
+  if (shard.lacks_rights() && run_.random.chance(0.5)) {
+    shard.await_rights(run_.scheduler.now_us() + 100'000, [](bool) {});
+  }
+  if (args.size() > 1 && args[1].starts_with(kBoundedPrefix)) check_bounded(args[1]);
+  if (args[0] == "EVEN.SIBLINGS") run_.contexts.seen(args[1], reply->text);
+  if (left) {
+    const std::string missing = left->missing(*shard.state(run_.placement.partition_of(args[1])));
+    if (!missing.empty()) violated(fmt::format("n{}: {}", number, missing));
+  }
   if (replaying_before && !reply->text.starts_with("-")) check_seen(*command, args);
   if (listing) shards_[home]->follow(std::move(listing), reply->text);
   reply->made = made_;
@@ -610,6 +630,22 @@ bool Node::execute(int client, const Operation& operation) {
     shards_[id]->need_turn();
   }
   return true;
+}
+
+// Never beyond the bound, on any node, whatever it knows.
+void Node::check_bounded(std::string_view key) const {
+  const PartitionId partition = run_.placement.partition_of(key);
+  for (const auto& shard : shards_) {
+    const PartitionState* state = shard->shard().state(partition);
+    if (state == nullptr || state->is_cold(hash64(key))) continue;
+    const Object* object = state->find(key, hash64(key));
+    if (object == nullptr || object->all_bounded() == nullptr) continue;
+    for (const BoundedCounter& counter : *object->all_bounded()) {
+      if (counter.number.distance() >= 0) continue;
+      violated(fmt::format("n{}: '{}' is {}, beyond its bound {}", number, key, counter.value(),
+                           counter.bound()));
+    }
+  }
 }
 
 // A command that looks at one partition must see what was acknowledged here before the node was
@@ -638,7 +674,10 @@ void Node::check_reply(const Operation& operation, const std::string& reply) {
       !reply.starts_with("-ERR value is not") && !reply.starts_with("-ERR hash value is not") &&
       !reply.starts_with("-ERR invalid expire") && !reply.starts_with("-ERR index out of range") &&
       !reply.starts_with("-ERR no such key") && !reply.starts_with("-NOGROUP") &&
-      !reply.starts_with("-BUSYGROUP")) {
+      !reply.starts_with("-BUSYGROUP") && !reply.starts_with("-UNAVAILABLE nothing was done") &&
+      !reply.starts_with("-ERR the key would have") && !reply.starts_with("-NORIGHTS") &&
+      !reply.starts_with("-ERR the value is") && !reply.starts_with("-ERR a bounded counter") &&
+      !reply.starts_with("-ERR the counter has")) {
     violated(fmt::format("{}: unexpected reply {}", fmt::join(operation.words, " "), reply));
   }
   if (!operation.increment || refused) return;

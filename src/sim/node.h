@@ -103,7 +103,7 @@ class Node {
   void receive(NodeNumber peer, ShardId shard, const std::string& message);
   // Executes what a client asks for, if this node holds all keys of it. Returns whether a reply is
   // due.
-  bool execute(int client, const Operation& operation);
+  bool execute(int client, Operation operation);
 
   // Executes two commands on a partition as one transaction. The dot of the first one's record, if
   // the partition is here and may be written.
@@ -166,6 +166,7 @@ class Node {
   void add_backup();
   std::vector<ShardId> shards_of(const Command& command, Args args) const;
   void check_reply(const Operation& operation, const std::string& reply);
+  void check_bounded(std::string_view key) const;
   void check_seen(const Command& command, Args args) const;
   void replied(const WaitingReply& reply);
   void ticked(HostedShard& shard);

@@ -48,6 +48,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.keys = among(2, 8, 30);
   o.expiry_wait_ms = among(100, 1'000, 3'600'000, 3'600'000);
   o.sessions = among(0.0, 0.1, 0.5);
+  o.bounded = among(0.0, 0.0, 0.05, 0.3);
   o.large = among(0.0, 0.03, 0.03);
   o.failing_commit = among(0.0, 0.0, 0.1);
   o.evict = among(0.0, 0.1, 0.9);
@@ -131,6 +132,8 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.quorum_every_us = among(1'000, 5'000, 20'000);
   }
   if (o.replicas > 1) o.session_every_us = among(0, 500, 2'000, 10'000);
+  // Others have keyspaces of their own.
+  if (!o.keyspaces) o.siblings = among(0.0, 0.0, 0.05, 0.2);
   if (o.keyspaces) o.topic_every_us = among(0, 5'000, 20'000, 50'000);
   if (o.replicas > 1) o.causal_every_us = among(0, 1'000, 5'000, 20'000);
   // What is served before it is durable has to be that for longer than shards take to serve it.
@@ -158,7 +161,9 @@ std::string RunOptions::describe() const {
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms cut={}ms "
       "crash_every={}ms restart_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
-      "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} large={} listing={} "
+      "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} bounded={} siblings={} "
+      "large={} "
+      "listing={} "
       "failing_commit={} "
       "evict={} "
       "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
@@ -175,7 +180,7 @@ std::string RunOptions::describe() const {
       harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_wait_ms, sessions, large, listing_step, failing_commit, evict, backup_every_us / 1000,
+      expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit, evict, backup_every_us / 1000,
       restore, kill, damage_every_us / 1000, failing_read, to_string(policy),
       reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
       crash_in_replay, groups, keyspaces, group_replicas, strong_clients, strong_think_us,

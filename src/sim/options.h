@@ -74,6 +74,8 @@ struct RunOptions {
   std::size_t listing_step = 2048;     // elements that a command lists at once
   double large = 0;                    // share of commands on collections that name many elements
   std::int64_t expiry_wait_ms = 1000;  // how long an expired key waits for word of its replicas
+  double siblings = 0;                 // share of commands in a keyspace that keeps siblings
+  double bounded = 0;                  // share of commands on bounded counters
   double sessions = 0;                 // share of commands on keys that are refreshed
 
   // Strong partitions, beside the others.

@@ -200,6 +200,41 @@ struct StreamFacts {
   }
 };
 
+// What the records that a state has seen make of a bounded counter, by its name: where each of its
+// writers has said last how far it has come.
+BoundedNumber bounded_of(const std::vector<const Made*>& seen, std::string_view key,
+                         const Dot& name) {
+  BoundedNumber out;
+  std::map<ReplicaId, const BoundEntry*> last;
+  std::vector<BoundedNumber> said;
+  for (const Made* made : seen) {
+    for (const KeyDelta& mentioned : made->record.delta.keys) {
+      if (mentioned.key != key) continue;
+      for (const LeafDelta& leaf : mentioned.leaves) {
+        for (const SiblingView& sibling : leaf.siblings) {
+          if (leaf.kind != LeafKind::kBound || sibling.dot != name) continue;
+          BoundedNumber number;
+          if (!decode_bounded(sibling.value, number)) continue;
+          if (made->record.dot() == name) {
+            out.is_max = number.is_max;
+            out.limit = number.limit;
+            out.base = number.base;
+          }
+          said.push_back(std::move(number));
+        }
+      }
+    }
+  }
+  for (const BoundedNumber& number : said) {
+    for (const BoundEntry& entry : number.entries) {
+      const BoundEntry*& at = last[entry.replica];
+      if (at == nullptr || at->seq < entry.seq) at = &entry;
+    }
+  }
+  for (const auto& [replica, entry] : last) out.entries.push_back(*entry);
+  return out;
+}
+
 struct ExpectedValue {
   Dot dot;
   Hlc time;
@@ -209,7 +244,7 @@ struct ExpectedValue {
 
 std::string show(const Leaf& leaf) {
   static constexpr const char* kKinds[] = {"string", "field", "member", "expiry",
-                                           "score",  "item",  "entry"};
+                                           "score",  "item",  "entry",  "bounded counter"};
   return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)],
                      leaf.first == LeafKind::kItem    ? position_text(leaf.second)
                      : leaf.first == LeafKind::kEntry ? stream_field_text(leaf.second)
@@ -461,7 +496,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         case LeafKind::kEntry: {
           const ScalarView scalar = object == nullptr ? ScalarView()
                                     : leaf.first == LeafKind::kString
-                                        ? object->string()
+                                        ? object->plain_string()
                                         : object->fields(leaf.first).find(leaf.second);
           const bool expected_live = !expected.empty() || live_increments[leaf] > 0;
           live = live || expected_live;
@@ -510,6 +545,25 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
             return wrong(
                 fmt::format("{} {}", name,
                             expected.empty() ? "should not be there" : "is missing or incomplete"));
+          }
+          break;
+        }
+        case LeafKind::kBound: {
+          const BoundedCounters none;
+          const BoundedCounters* held = object == nullptr ? nullptr : object->all_bounded();
+          if (held == nullptr) held = &none;
+          live = live || !expected.empty();
+          if (held->size() != expected.size()) {
+            return wrong(
+                fmt::format("{} of {} bounded counters are there", held->size(), expected.size()));
+          }
+          for (const ExpectedValue& value : expected) {
+            const auto found = std::ranges::find(*held, value.dot, &BoundedCounter::dot);
+            const BoundedNumber number = bounded_of(seen, key, value.dot);
+            if (found == held->end() || found->number != number || found->time != value.time) {
+              return wrong("a bounded counter is not what was done to it");
+            }
+            if (number.distance() < 0) return wrong("a bounded counter is beyond its bound");
           }
           break;
         }

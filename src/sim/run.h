@@ -13,6 +13,7 @@
 #include "sim/options.h"
 #include "sim/oracle.h"
 #include "sim/outcome.h"
+#include "sim/siblings.h"
 #include "sim/trace.h"
 
 namespace even::sim {
@@ -42,6 +43,7 @@ struct Run {
   Scheduler scheduler;
   Random random;
   Oracle oracle{options.policy, options.expiry_wait_ms};
+  SiblingContexts contexts;
   bool settling = false;  // faults have ended
   Outcome outcome;
   // Called when the reply to what made a record has left.

@@ -4,6 +4,8 @@
 
 #include <iterator>
 
+#include "sim/siblings.h"
+
 namespace even::sim {
 namespace {
 
@@ -24,6 +26,8 @@ std::string Workload::value() {
 
 Operation Workload::next(std::int64_t wall_ms) {
   if (random_.chance(options_.sessions)) return session();
+  if (random_.chance(options_.bounded)) return bounded();
+  if (random_.chance(options_.siblings)) return siblings();
   switch (random_.below(17)) {
     case 0:
     case 1:
@@ -135,6 +139,65 @@ Operation Workload::counter() {
       return {{"SET", k, std::to_string(random_.below(1000))}, {}};
     default:
       return {{"DEL", k}, {}};
+  }
+}
+
+// Used up again and again, and seldom made anew.
+Operation Workload::bounded() {
+  const std::string k = std::string(kBoundedPrefix) + small(3);
+  const std::int64_t by = 1 + static_cast<std::int64_t>(random_.below(9));
+  // Where it is not bounded, it is an ordinary number.
+  const auto adds = [&k](const char* command, std::int64_t number, bool named) {
+    const auto sum = static_cast<double>(command[0] == 'I' ? number : -number);
+    Operation out{{command, k}, Operation::Increment{LeafKind::kString, k, "", sum}};
+    if (named) out.words.push_back(std::to_string(number));
+    return out;
+  };
+  switch (random_.below(24)) {
+    case 0:
+      return {{"EVEN.BOUND", k, "MIN", small(20)}, {}};
+    case 1:
+      return {{"EVEN.BOUND", k, "MAX", std::to_string(50 + random_.below(50))}, {}};
+    case 2:
+    case 3:
+    case 4:
+    case 5:
+      return adds("INCRBY", by, true);
+    case 6:
+    case 7:
+      return adds("INCR", 1, false);
+    case 8:
+      return {{"GET", k}, {}};
+    case 9:
+      if (random_.chance(0.2)) return {{"DEL", k}, {}};
+      if (random_.chance(0.1)) return {{"EVEN.BOUND", k, "NONE"}, {}};
+      return {{"SET", k, small(60)}, {}};
+    case 10:
+    case 11:
+    case 12:
+    case 13:
+      return adds("DECR", 1, false);
+    default:
+      return adds("DECRBY", by, true);
+  }
+}
+
+// The context comes from what a client has seen.
+Operation Workload::siblings() {
+  const std::string k = std::string(kSiblingPrefix) + small(3);
+  switch (random_.below(8)) {
+    case 0:
+    case 1:
+      return {{"SET", k, value()}, {}};
+    case 2:
+    case 3:
+    case 4:
+      return {{"EVEN.SIBLINGS", k}, {}};
+    case 5:
+      if (random_.chance(0.2)) return {{"DEL", k}, {}};
+      return {{"GET", k}, {}};
+    default:
+      return {{"EVEN.RESOLVE", k, "", value()}, {}};
   }
 }
 

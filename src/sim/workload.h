@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "env/random.h"
@@ -23,6 +24,9 @@ struct Operation {
   std::optional<Increment> increment;
 };
 
+// Of keys of bounded counters.
+inline constexpr std::string_view kBoundedPrefix = "bnd";
+
 class Workload {
  public:
   Workload(const RunOptions& options, Random& random) : options_(options), random_(random) {}
@@ -33,6 +37,8 @@ class Workload {
   Operation string(std::int64_t wall_ms);
   Operation hyper_log_log();
   Operation counter();
+  Operation bounded();
+  Operation siblings();
   Operation large(const char* command, const std::string& key, bool with_values);
   std::string one_of_large();
   Operation set();

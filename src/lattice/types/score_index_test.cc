@@ -17,7 +17,7 @@
 namespace even {
 namespace {
 
-using Model = std::set<std::pair<double, std::string>>;
+using ScoreModel = std::set<std::pair<double, std::string>>;
 
 // The members of an index, and what is in it.
 class Members {
@@ -25,7 +25,7 @@ class Members {
   const ScoreIndex::Member* node(const std::string& name) {
     return &nodes_.get_node(name, hash64(name));
   }
-  ScoreIndex make(const Model& model) {
+  ScoreIndex make(const ScoreModel& model) {
     std::vector<ScoreIndex::Entry> entries;
     for (const auto& [score, name] : model) entries.push_back({score, node(name)});
     std::ranges::reverse(entries);  // any order will do
@@ -45,7 +45,7 @@ std::vector<std::pair<double, std::string>> listed(const ScoreIndex& index, std:
   return out;
 }
 
-void expect_same(const ScoreIndex& index, const Model& model) {
+void expect_same(const ScoreIndex& index, const ScoreModel& model) {
   ASSERT_EQ(index.size(), model.size());
   if (model.empty()) return;
   EXPECT_EQ(listed(index, 0, model.size(), false), std::vector(model.begin(), model.end()));
@@ -70,7 +70,7 @@ TEST(ScoreIndex, IsLikeASortedSetWhateverIsInsertedAndErased) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Random random(seed);
     Members members;
-    Model model;
+    ScoreModel model;
     const std::uint64_t names = seed % 3 == 0 ? 100 : 5000;
     for (std::uint64_t i = random.below(3) * 1500; i > 0; --i) model.insert(draw(random, names));
     ScoreIndex index = members.make(model);
@@ -105,7 +105,7 @@ TEST(ScoreIndex, IsLikeASortedSetWhateverIsInsertedAndErased) {
 // As with scores that are times: leaves stay full, and a member takes little more than its entry.
 TEST(ScoreIndex, GrowsAtItsEndWithFullLeaves) {
   Members members;
-  Model model;
+  ScoreModel model;
   ScoreIndex index = members.make(model);
   for (int i = 0; i < 20000; ++i) {
     const std::string name = "m" + std::to_string(i);
@@ -119,7 +119,7 @@ TEST(ScoreIndex, GrowsAtItsEndWithFullLeaves) {
 TEST(ScoreIndex, TakesNoMoreThan25BytesForAMemberThatComesAnywhere) {
   Members members;
   Random random(7);
-  Model model;
+  ScoreModel model;
   ScoreIndex index = members.make(model);
   while (model.size() < 20000) {
     const auto entry =
