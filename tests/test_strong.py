@@ -154,8 +154,6 @@ def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "MODE", "STRONG", "PARTITIONS", 0)
     with Refusal("unknown option 'COLOUR'"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "COLOUR", "red")
-    with Refusal("CONFLICT is not supported yet"):
-        keyspace(n2, "CREATE", "others", "PREFIX", "p:", "CONFLICT", "SIBLINGS")
     with Refusal("SLOPPY is YES or NO"):
         keyspace(n2, "CREATE", "others", "PREFIX", "p:", "SLOPPY", "perhaps")
     with Refusal("CONSISTENCY", "SLOPPY is for eventual keyspaces"):

@@ -55,8 +55,8 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
          read(field[6], out.first) && read_level(field[7], out.read) &&
          read_level(field[8], out.write) && read(field[9], out.deadline_ms) &&
          read_lines(field[10], out.lines) && read(field[11], out.sloppy) &&
-         read(field[12], out.siblings) &&
-         out.partitions <= kSlots && (!out.strong || out.partitions > 0) &&
+         read(field[12], out.siblings) && out.partitions <= kSlots &&
+         (!out.strong || out.partitions > 0) &&
          (!out.topic || (out.strong && out.prefix.empty())) &&
          out.partitions <= UINT16_MAX - out.first;
 }

@@ -88,7 +88,7 @@ TEST(GroupStates, ComeInPiecesWhileTheGroupGoesOn) {
   }
   EXPECT_GT(written, 10);
   ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }));
-  EXPECT_GT(test.pieces(), kMovedKeys * 400u / 1'000);
+  EXPECT_GT(test.pieces(), kMovedKeys * 200u / 1'000);  // some values are shorter by then
   test.expect_equal();
   // What it was given it has kept.
   test.away->crash();

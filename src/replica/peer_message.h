@@ -171,10 +171,10 @@ struct RightsMessage {
   std::string_view key;
 };
 
-using PeerMessage =
-    std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
-                 SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage, AskMessage,
-                 AnswerMessage, StableMessage, DigestsMessage, HintMessage, HintStateMessage, RightsMessage>;
+using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
+                                 SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage,
+                                 FormerMessage, AskMessage, AnswerMessage, StableMessage,
+                                 DigestsMessage, HintMessage, HintStateMessage, RightsMessage>;
 
 // Whether it is one of the first six, by its first byte.
 bool is_of_replication(std::string_view message);

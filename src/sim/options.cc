@@ -180,13 +180,13 @@ std::string RunOptions::describe() const {
       harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit, evict, backup_every_us / 1000,
-      restore, kill, damage_every_us / 1000, failing_read, to_string(policy),
-      reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
-      crash_in_replay, groups, keyspaces, group_replicas, strong_clients, strong_think_us,
-      strong_patience_us / 1000, strong_patient, group_log_bytes, depose_every_us / 1000,
-      crash_when_answered, quorum_every_us, session_every_us, topic_every_us, causal_every_us,
-      hint_every_us, hint_max_bytes, crash_when_kept);
+      expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit, evict,
+      backup_every_us / 1000, restore, kill, damage_every_us / 1000, failing_read,
+      to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
+      replay_batch_bytes, crash_in_replay, groups, keyspaces, group_replicas, strong_clients,
+      strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
+      depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
+      topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept);
 }
 
 }  // namespace even::sim
