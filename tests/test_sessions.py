@@ -329,7 +329,7 @@ def test_keys_of_other_nodes(make_cluster):
             token_of(client)
         assert client.execute_command("EVEN.SESSION", "RESET") == "OK"
         assert token_of(client)
-        with Refusal("CONSISTENCY", "SESSION is for commands about keys"):
+        with Refusal("CONSISTENCY", "SESSION and CAUSAL are for commands about keys"):
             at(client, "SESSION", "DBSIZE")
         assert client.dbsize() == len(keys)
 

@@ -436,7 +436,7 @@ void info(Connection& connection, Args args) {
     reply.bulk(name);
     reply.integer(value);
   };
-  reply.map(10);
+  reply.map(11);
   text("name", keyspace->name);
   text("prefix", keyspace->prefix);
   text("mode", keyspace->strong ? "strong" : "eventual");
