@@ -133,6 +133,42 @@ def test_an_rdb_file(make_server, cluster, tmp_path):
     assert f"{keys - 1} keys compared, 0 differ" in output
 
 
+def test_streams_with_pending_entries_that_were_deleted_or_none_at_all(make_server, cluster, tmp_path):
+    client = make_server().client()
+    for number in (1, 2, 3):
+        client.xadd("pending", {"f": number}, id=f"{number}-0")
+    client.xgroup_create("pending", "g", "0")
+    client.xreadgroup("g", "c", {"pending": ">"})
+    client.xdel("pending", "2-0")
+    client.xgroup_create("empty", "g", "0", mkstream=True)
+    client.xgroup_create("bare", "g", "0", mkstream=True)
+    client.xgroup_destroy("bare", "g")
+    client.save()
+    directory = tmp_path / "state"
+    directory.mkdir()
+    (directory / "mine").write_text("precious")
+    run(importing(tmp_path, next(tmp_path.glob("redis*/dump.rdb")), cluster["n1"]))
+    assert [file.name for file in directory.iterdir()] == ["mine"]
+    with cluster["n1"].client(decode_responses=False) as node:
+        for key in ("pending", "empty", "bare"):
+            for field in ("length", "last-generated-id", "max-deleted-entry-id", "groups"):
+                assert node.xinfo_stream(key)[field] == client.xinfo_stream(key)[field], (key, field)
+        assert [row["message_id"] for row in node.xpending_range("pending", "g", "-", "+", 10)] == [b"1-0", b"2-0", b"3-0"]
+        assert node.xadd("empty", {"a": "b"}, id="0-1") == b"0-1"
+
+
+def test_commands_are_for_a_target_without_keys(make_server, cluster, tmp_path):
+    file = tmp_path / "file.aof"
+    file.write_bytes(b"*2\r\n$4\r\nINCR\r\n$1\r\nc\r\n")
+    run(importing(tmp_path, file, cluster["n1"]))
+    assert "the target has keys (1)" in run(importing(tmp_path, file, cluster["n1"]), 1)
+    with cluster["n1"].client() as node:
+        assert node.get("c") == "1"
+        node.delete("c")
+    file.write_bytes(b"")
+    assert "it is empty" in run(importing(tmp_path, file, cluster["n1"]), 1)
+
+
 def test_what_cannot_be_imported_is_told(make_server, cluster, tmp_path):
     server = make_server()
     server.client().set("k", "v")
@@ -142,16 +178,20 @@ def test_what_cannot_be_imported_is_told(make_server, cluster, tmp_path):
     output = run(importing(tmp_path, file, cluster["n1"]), 1)
     assert "LEFT OUT: 1 keys or commands of database 1 (--database)" in output
     assert "1 keys compared, 0 differ" in output
-    run(importing(tmp_path, file, cluster["n1"], "--database", 1), 1)
+    run(importing(tmp_path, file, cluster["n1"], "--database", 1))
     with cluster["n1"].client() as node:
         assert node.get("k") == "other"
     whole = file.read_bytes()
     for bytes_, why in ((whole[:-9], "ends too early"), (whole[:-1], "ends before its checksum"),
                         (whole[:20] + b"\x00" + whole[21:], ""), (b"REDIS9999" + whole[9:], "version 9999"),
                         (b"*1\r\n$4\r\nWHAT\r\n", "the target refuses a command"), (b"*1\r\nxyz\r\n", "what should be a command is none")):
+        with cluster["n1"].client() as node:
+            node.flushall()
         damaged = tmp_path / "damaged"
         damaged.write_bytes(bytes_)
         assert why in run(importing(tmp_path, damaged, cluster["n1"]), 1)
+        with cluster["n1"].client() as node:
+            assert node.dbsize() == 0
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
     assert "there is no file" in run(importing(tmp_path, tmp_path / "missing", cluster["n1"]), 1)
     assert "cannot connect" in run(importing(tmp_path, f"{HOST}:1", cluster["n1"]), 1)

@@ -235,3 +235,14 @@ def test_a_script_that_has_written_is_not_killed(make_cluster):
     until("it is refused", refused)
     thread.join(60)
     assert outcome == [2] and other.get("k") == "2"
+
+
+def test_a_script_goes_to_a_node_that_holds_its_keys(make_cluster):
+    cluster = make_cluster(nodes=3, replicas=1, partitions=16)
+    with cluster["n1"].client() as one:
+        for number in range(20):
+            key = f"k:{number}"
+            assert one.eval("return redis.call('set', KEYS[1], ARGV[1])", 1, key, number) == "OK"
+            script = one.script_load("return redis.call('get', KEYS[1])")
+            assert one.evalsha(script, 1, key) == str(number)
+            assert one.execute_command("EVAL_RO", "return redis.call('get', KEYS[1])", 1, key) == str(number)

@@ -1,5 +1,6 @@
 // The command `even`: runs a cluster on this machine, looks into clusters and data directories,
-// makes and restores backups, imports what other databases hold, records and verifies histories of clients.
+// makes and restores backups, imports what other databases hold, records and verifies histories of
+// clients.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>

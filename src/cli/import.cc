@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <csignal>
@@ -19,15 +20,18 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <random>
+#include <set>
 #include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/bytes.h"
 #include "cli/commands.h"
 #include "cli/import_compare.h"
 #include "cli/import_source.h"
 #include "cli/import_target.h"
+#include "rdb/crc64.h"
 #include "rdb/file.h"
 #include "resp/resp_parser.h"
 
@@ -43,6 +47,8 @@ constexpr std::chrono::milliseconds kPause{20};
 // Of the source's commands, in one transaction here.
 constexpr std::size_t kMostTogether = 500;
 constexpr std::size_t kMostBytesTogether = 64 << 10;
+// Of a stream that never had an entry: what makes it, for a moment.
+constexpr std::string_view kNoGroup = "even-import";
 
 volatile std::sig_atomic_t g_stop = 0;
 void stop(int) { g_stop = 1; }
@@ -51,7 +57,8 @@ struct Options {
   std::string source;
   std::string to = "127.0.0.1:7001";
   std::string from_user, from_password, to_user, to_password;
-  std::uint64_t database = 0;
+  std::optional<std::uint64_t> database;  // none: 0, and there are to be no others
+  std::uint64_t imported() const { return database.value_or(0); }
   int connections = 4;
   bool follow = false;
   bool no_compare = false;
@@ -264,7 +271,7 @@ Result<> Importer::note(bool now) {
 }
 
 Result<> Importer::take_key(const rdb::FileKey& key) {
-  if (key.database != options_.database) {
+  if (key.database != options_.imported()) {
     ++left_out_[key.database];
     return {};
   }
@@ -288,26 +295,50 @@ Result<> Importer::take_key(const rdb::FileKey& key) {
 }
 
 Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream) {
-  Result<> done = execute(key.key, {"DEL", key.key});
+  // In transactions: an XADD cannot be carried out again.
+  Result<> done;
+  std::string commands;
+  std::size_t count = 0;
+  const auto flush = [&] {
+    if (done && count > 0 && !target_.execute_together(key.key, commands, count)) {
+      done = fail(target_.error());
+    }
+    commands.clear();
+    count = 0;
+  };
+  const auto add = [&](std::span<const std::string_view> words) {
+    append_command(commands, words);
+    if (++count >= kMostTogether || commands.size() >= kMostBytesTogether) flush();
+  };
   const auto send = [&](std::initializer_list<std::string_view> words) {
-    if (done) done = execute(key.key, words);
+    add(std::span(words.begin(), words.size()));
+  };
+  send({"DEL", key.key});
+  // Entries that are pending and have been deleted are there until they are pending here.
+  std::set<rdb::StreamId> deleted;
+  for (const rdb::StreamValue::Group& group : stream.groups) {
+    for (const rdb::StreamValue::Pending& pending : group.pending) deleted.insert(pending.id);
+  }
+  for (const rdb::StreamValue::Entry& entry : stream.entries) deleted.erase(entry.id);
+  auto next_deleted = deleted.begin();
+  const auto add_deleted = [&](const rdb::StreamId& before) {
+    for (; next_deleted != deleted.end() && *next_deleted < before; ++next_deleted) {
+      const std::string id = next_deleted->text();
+      send({"XADD", key.key, id, "x", "x"});
+    }
   };
   for (const rdb::StreamValue::Entry& entry : stream.entries) {
+    add_deleted(entry.id);
     const std::string id = entry.id.text();
     std::vector<std::string_view> words{"XADD", key.key, id};
     words.insert(words.end(), entry.fields.begin(), entry.fields.end());
-    if (done && !target_.execute(key.key, words)) done = fail(target_.error());
+    add(words);
   }
+  add_deleted({UINT64_MAX, UINT64_MAX});
   const std::string last = stream.last.text();
-  if (stream.entries.empty()) {  // which there is no other way to make
-    const std::string first = stream.last == rdb::StreamId{} ? "0-1" : last;
-    send({"XADD", key.key, first, "x", "x"});
-    send({"XDEL", key.key, first});
-  }
-  if (stream.last != rdb::StreamId{}) {
-    const std::string added = std::to_string(stream.added);
-    const std::string deleted = stream.max_deleted.text();
-    send({"XSETID", key.key, last, "ENTRIESADDED", added, "MAXDELETEDID", deleted});
+  if (stream.entries.empty() && deleted.empty()) {
+    send({"XGROUP", "CREATE", key.key, kNoGroup, "0", "MKSTREAM"});
+    send({"XGROUP", "DESTROY", key.key, kNoGroup});
   }
   for (const rdb::StreamValue::Group& group : stream.groups) {
     const std::string delivered = group.last_delivered.text();
@@ -325,14 +356,45 @@ Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& 
             count, "FORCE", "JUSTID"});
     }
   }
+  for (const rdb::StreamId& id : deleted) {
+    const std::string text = id.text();
+    send({"XDEL", key.key, text});
+  }
+  if (stream.last != rdb::StreamId{}) {
+    const std::string added = std::to_string(stream.added);
+    const std::string most_deleted = stream.max_deleted.text();
+    send({"XSETID", key.key, last, "ENTRIESADDED", added, "MAXDELETEDID", most_deleted});
+  }
   if (key.expires_at_ms) {
     const std::string at = std::to_string(*key.expires_at_ms);
     send({"PEXPIREAT", key.key, at});
   }
+  flush();
   return done;
 }
 
+// Before anything of it is written: with an append-only file's commands behind it, by reading it.
+Result<> check_file(std::string_view bytes) {
+  if (bytes.size() > sizeof(std::uint64_t)) {
+    const std::string_view content = bytes.substr(0, bytes.size() - sizeof(std::uint64_t));
+    const auto checksum = get_little_endian<std::uint64_t>(bytes.data() + content.size());
+    if (checksum != 0 && rdb::crc64(content) == checksum) return {};
+  }
+  rdb::FileReader reader(bytes, kValueBytes);
+  if (const Result<> begun = reader.begin(); !begun) return begun;
+  for (rdb::FileKey key;;) {
+    const Result<bool> more = reader.next(key);
+    if (!more) return fail(more.error().message + ". Nothing was written");
+    if (!*more) return {};
+  }
+}
+
 Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
+  if (state_.keys.offset == 0) {
+    if (const Result<> checked = check_file(bytes); !checked) {
+      return std::unexpected(checked.error());
+    }
+  }
   rdb::FileReader reader(bytes, kValueBytes);
   const Result<> begun = state_.keys.offset > 0 ? reader.begin(state_.keys) : reader.begin();
   if (!begun) return std::unexpected(begun.error());
@@ -427,8 +489,21 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
       std::from_chars(words[1].data(), words[1].data() + words[1].size(), database_);
       continue;
     }
-    if (database_ != options_.database) {
+    if (name == "swapdb") {
+      return fail(
+          "the source has swapped two databases (SWAPDB), which cannot be followed: begin anew");
+    }
+    if (database_ != options_.imported()) {
       ++left_out_[database_];
+      continue;
+    }
+    if (name == "move" && words.size() == 3) {  // it is gone from here
+      const std::string_view gone[] = {"DEL", words[1]};
+      append_command(gathered_, gone);
+      ++gathered_commands_;
+      std::uint64_t to = 0;
+      std::from_chars(words[2].data(), words[2].data() + words[2].size(), to);
+      ++left_out_[to];
       continue;
     }
     ++commands_;
@@ -454,6 +529,7 @@ Result<> Importer::take_files(const std::vector<std::string>& files) {
     const auto of_file = [&](const Error& error) {
       return fail(fmt::format("{}: {}", files[state_.file], error.message));
     };
+    if (file->bytes().empty() && files.size() == 1) return of_file({"it is empty"});
     std::uint64_t from = 0;
     if (file->bytes().starts_with("REDIS")) {
       const Result<std::uint64_t> end = take_keys(file->bytes());
@@ -603,6 +679,23 @@ Result<std::vector<std::string>> files_of(const std::string& source) {
   return files;
 }
 
+// Commands of an append-only file are carried out on what is there: on another content than they
+// were made for they make something else, and once more they make it twice.
+Result<> check_target(const std::vector<std::string>& files, const ImportTarget::Options& to) {
+  std::array<char, 5> head{};
+  std::ifstream(files.front(), std::ios::binary).read(head.data(), head.size());
+  if (files.size() == 1 && std::string_view(head.data(), head.size()) == "REDIS") return {};
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, {to.host, to.port, to.user, to.password}); !up) return up;
+  const auto keys = pipe.call({"DBSIZE"});
+  if (!keys) return std::unexpected(keys.error());
+  if (*keys == ":0\r\n") return {};
+  return fail(fmt::format(
+      "the target has keys ({}): an append-only file is carried out command by command, "
+      "and must find none",
+      keys->substr(1, keys->size() - 3)));
+}
+
 int run(const Options& options) {
   const auto target_address = split_address(options.to);
   if (!target_address) return complain(target_address.error().message);
@@ -639,7 +732,8 @@ int run(const Options& options) {
   }
   state.source = what;
   state.target = options.to;
-  if (state.place_key.empty()) {
+  const bool fresh = state.place_key.empty();
+  if (fresh) {
     std::random_device random;
     state.place_key = fmt::format("even-import:{:08x}{:08x}", random(), random());
   }
@@ -652,6 +746,9 @@ int run(const Options& options) {
   ImportTarget target(to);
   if (const Result<> up = target.connect(); !up) {
     return complain(fmt::format("the target: {}", up.error().message));
+  }
+  if (fresh && is_file) {
+    if (const Result<> may = check_target(files, to); !may) return complain(may.error().message);
   }
   std::signal(SIGINT, stop);
   std::signal(SIGTERM, stop);
@@ -669,8 +766,9 @@ int run(const Options& options) {
     return complain(forgotten.error().message);
   }
   if (!options.no_compare) {
-    Result<Comparison> compared = is_file ? compare_file(files.front(), options.database, target_of)
-                                          : compare_source(address, options.database, target_of);
+    Result<Comparison> compared = is_file
+                                      ? compare_file(files.front(), options.imported(), target_of)
+                                      : compare_source(address, options.imported(), target_of);
     // Commands behind the keys have changed them.
     if (is_file && (files.size() > 1 || !compared)) {
       fmt::print("Not compared: only what one RDB file holds can be{}\n",
@@ -686,8 +784,12 @@ int run(const Options& options) {
       if (!compared->different.empty()) return 1;
     }
   }
-  fs::remove_all(options.state, error);
-  return importer.left_out().empty() ? 0 : 1;
+  // Nothing but its own.
+  for (const char* name : {"progress.json", "progress.json.new", "dump.rdb", "stream.aof"}) {
+    fs::remove(fs::path(options.state) / name, error);
+  }
+  if (fs::is_empty(options.state, error)) fs::remove(options.state, error);
+  return importer.left_out().empty() || options.database ? 0 : 1;
 }
 
 }  // namespace
@@ -719,7 +821,8 @@ void add_import(CLI::App& app, int& exit_code) {
       ->type_name("WORD");
   command
       ->add_option("--database", options->database,
-                   "Of the source's databases, the one to be imported (default 0)")
+                   "Of the source's databases, the one to be imported (default 0, and it is a "
+                   "failure if there are others)")
       ->type_name("N");
   command->add_option("--connections", options->connections, "To the target (default 4)")
       ->check(CLI::Range(1, 64))

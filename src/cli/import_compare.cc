@@ -111,6 +111,21 @@ Result<std::vector<Held>> look(RespPipe& pipe, const std::vector<std::string>& k
   return all;
 }
 
+// As XRANGE replies it.
+std::string as_xrange(const rdb::StreamValue& stream) {
+  std::string reply = fmt::format("*{}\r\n", stream.entries.size());
+  const auto add = [&reply](std::string_view text) {
+    reply += fmt::format("${}\r\n{}\r\n", text.size(), text);
+  };
+  for (const rdb::StreamValue::Entry& entry : stream.entries) {
+    reply += "*2\r\n";
+    add(entry.id.text());
+    reply += fmt::format("*{}\r\n", entry.fields.size());
+    for (const std::string& field : entry.fields) add(field);
+  }
+  return reply;
+}
+
 std::string_view what_differs(const Held& source, const Held& target) {
   if (source.type != target.type) return target.type == "+none" ? "it is missing" : "its type";
   if (source.value != target.value || source.stream != target.stream) return "its value";
@@ -230,9 +245,14 @@ Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
                              .count();
         const bool expired = wanted[i].expires_at_ms && *wanted[i].expires_at_ms <= now;
         why = expired ? "" : "it is missing";
-      } else if (value != nullptr && held.value != std::optional(sorted(*value))) {
+      } else if (value == nullptr) {
+        const auto& stream = std::get<rdb::StreamValue>(wanted[i].value);
+        if (held.type != "+stream" || held.stream != as_xrange(stream)) why = "its value";
+      } else if (held.value != std::optional(sorted(*value))) {
         why = "its value";
-      } else if (held.expiry != fmt::format(":{}", wanted[i].expires_at_ms.value_or(-1))) {
+      }
+      if (why.empty() && held.type != "+none" &&
+          held.expiry != fmt::format(":{}", wanted[i].expires_at_ms.value_or(-1))) {
         why = "its expiry";
       }
       if (!why.empty()) out.different.push_back(fmt::format("{}: {}", shown(keys[i]), why));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 
 #include "base/hash.h"
 #include "resp/resp_merge.h"
@@ -20,7 +21,9 @@ bool passes(std::string_view reply) {
   return std::ranges::any_of(
       std::initializer_list<std::string_view>{"-TRYAGAIN", "-LOADING", "-BUSY", "-CLUSTERDOWN",
                                               "-UNAVAILABLE"},
-      [reply](std::string_view word) { return reply.starts_with(word); });
+      [first = reply.substr(0, reply.find_first_of(" \r"))](std::string_view word) {
+        return first == word;
+      });
 }
 
 }  // namespace
@@ -190,6 +193,9 @@ Result<> ImportTarget::send(Lane& lane, const Batch& batch) {
     if (refused_at == end) {
       attempt = -1;
       continue;
+    }
+    if (attempt % 50 == 20) {
+      fmt::print(stderr, "the target refuses writes for now, trying again: {}\n", why);
     }
     if (attempt + 1 == kMostAttempts) return fail("the target refuses writes: " + why);
     std::this_thread::sleep_for(kPause);

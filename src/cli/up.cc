@@ -164,6 +164,8 @@ struct User {
 };
 std::optional<User> user_of(uint16_t port) {
   for (const fs::path& config : running_configurations()) {
+    // One that was started by hand, from where it was, is not of a local cluster.
+    if (config.parent_path().parent_path().empty()) continue;
     const LocalCluster cluster(config.parent_path().parent_path());
     for (const LocalNode& node : cluster.nodes()) {
       const bool uses = port == node.client_port() || port == node.peer_port() ||

@@ -53,6 +53,12 @@ void copy_key(Context& context, const Object& from, std::string_view to) {
 void rename_key(Context& context, Args args, bool if_absent) {
   const Object* object = context.find(args[1]);
   if (object == nullptr) return context.reply.error("ERR no such key");
+  if (object->type() == ObjectType::kString && context.keyspace().keeps_siblings(args[1]) &&
+      object->string().sibling_count() > 1) {
+    return context.reply.error(
+        "ERR the key holds several values that were written at the same time: EVEN.RESOLVE puts "
+        "one in their place, and then it can be renamed");
+  }
   const bool same = args[1] == args[2];
   if (if_absent) {
     const bool moved = !same && context.find(args[2]) == nullptr;

@@ -174,7 +174,9 @@ void KeyWriter::change_bounded(std::int64_t by, std::int64_t move) {
   entry.replica = dot_.replica;
   entry.seq = dot_.seq;
   entry.sum += by;
-  entry.moved += move;
+  // Of a change of more than 64 bits its lower 64 are given: the outcome has room.
+  entry.moved = static_cast<std::int64_t>(static_cast<std::uint64_t>(entry.moved) +
+                                          static_cast<std::uint64_t>(move));
   LeafDelta& out = leaf(LeafKind::kBound, {});
   out.partial = true;
   out.siblings.clear();

@@ -224,6 +224,9 @@ void SessionRequests::check_causes(const CallPointer& call) {
     reach.merge(more);
     share.reach = reach.all();
   }
+  if (!all && thread_.clock().monotonic_us() >= call->deadline_us) {
+    call->lacking = "the causes of what changes again and again while it is read";
+  }
   if (!call->lacking.empty() || !call->error.empty() || all) {
     return call->writes ? leave_causes(call) : execute(call);
   }

@@ -61,7 +61,7 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
   };
   const std::vector<std::string_view> args(request.args.begin(), request.args.end());
   const Command* command = find_command(args);
-  if (command == nullptr || command->handler == nullptr) {
+  if (command == nullptr || (command->handler == nullptr && !command->script)) {
     return reply("-" + unknown_command(args) + "\r\n");
   }
   if (const std::string error = check_arity(*command, args); !error.empty()) {

@@ -80,7 +80,11 @@ class StreamReader {
     const auto live = number();
     const auto deleted = number();
     const auto fields = number();
-    if (!live || !deleted || !fields || *live < 0 || *deleted < 0 || *fields < 0) return false;
+    const auto most = static_cast<std::int64_t>(elements.size());
+    const auto fits = [most](std::optional<std::int64_t> count) {
+      return count && *count >= 0 && *count <= most;
+    };
+    if (!fits(live) || !fits(deleted) || !fits(fields)) return false;
     const auto master = static_cast<std::size_t>(*fields);
     if (master > elements.size() - at) return false;
     const std::size_t names = at;

@@ -124,7 +124,7 @@ void Causality::make_complete(std::span<const PartitionId> partitions, std::int6
 }
 
 void Causality::complete_all(std::int64_t now_us) {
-  if (all_complete_ || completing_) return;
+  if (all_complete_ || completing_ || now_us < complete_again_us_) return;
   std::vector<PartitionId> wanted;
   for (const PartitionId id : core_.partition_ids()) {
     if (!complete({&id, 1})) wanted.push_back(id);
@@ -132,6 +132,7 @@ void Causality::complete_all(std::int64_t now_us) {
   all_complete_ = wanted.empty();
   if (all_complete_) return;
   completing_ = true;
+  complete_again_us_ = now_us + kAskUs;
   quorum_.complete(wanted, now_us + kPatienceUs, [this](std::size_t) { completing_ = false; });
 }
 

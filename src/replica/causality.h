@@ -59,6 +59,7 @@ class Causality {
   const ReservedKeys keys_;
   std::vector<std::uint64_t> hashes_;  // of these, by partition
   bool completing_ = false;
+  std::int64_t complete_again_us_ = 0;
   bool all_complete_ = false;
   std::int64_t published_us_ = 0;
   std::int64_t asked_us_ = 0;

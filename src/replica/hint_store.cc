@@ -157,12 +157,10 @@ void HintStore::tick() {
   std::uint64_t dropped = 0;
   for (auto at = held_.begin(); at != held_.end();) {
     Held& held = at->second;
-    const bool had_any = !held.hints.empty();
-    while (!held.hints.empty() && held.hints.front().kept_ms < oldest_ms) {
-      drop_front(held);
-      ++dropped;
-    }
-    if (had_any && held.hints.empty()) {
+    // All of the partition: what is behind the oldest cannot be joined without it, and must not
+    // count as kept. Who has written it gives it anew as far as its log goes.
+    if (!held.hints.empty() && held.hints.front().kept_ms < oldest_ms) {
+      dropped += held.hints.size();
       std::string entry;
       encode_hint_forget(at->first, entry);
       core_.log.append(entry);

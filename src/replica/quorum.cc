@@ -398,7 +398,7 @@ void Quorum::end_turn() {
     if (call.wait.synced_here && call.position && core_.log.durable() < *call.position) {
       core_.log.sync();
     }
-    if (call.completes) note_complete(call);
+    if (call.completes && (call.heard != heard_ || ticked_)) note_complete(call);
     if (!is_done(at->second)) {
       ++at;
       continue;
@@ -407,10 +407,12 @@ void Quorum::end_turn() {
     ready.emplace_back(std::move(call.done), call.here ? 1 : fewest(call));
     at = erase(at);
   }
+  ticked_ = false;
   for (auto& [done, count] : ready) done(count);
 }
 
 void Quorum::tick() {
+  ticked_ = true;
   const std::int64_t now_us = core_.clock.monotonic_us();
   std::erase_if(asked_, [now_us](const Asked& asked) { return asked.until_us <= now_us; });
   std::vector<std::pair<Done, std::size_t>> late;

@@ -139,6 +139,7 @@ class Quorum {
   absl::btree_map<std::uint64_t, std::uint64_t> stand_ins_;  // by question: the call
   std::uint64_t heard_ = 1;  // counts what may have changed who has answered
   std::vector<Asked> asked_;
+  bool ticked_ = false;  // since the last turn
   // As of when everything is known that others had seen; monotonic.
   absl::btree_map<PartitionId, std::int64_t> fresh_us_;
   // What linked nodes have said since the link came up.

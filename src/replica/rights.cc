@@ -12,6 +12,7 @@ namespace even {
 namespace {
 
 constexpr std::int64_t kLookUs = 10'000;
+constexpr std::size_t kMostLooks = 256;  // at a time
 constexpr std::int64_t kAskAgainUs = 100'000;
 constexpr std::int64_t kAskUrgentlyUs = 20'000;  // while commands wait
 // A counter that gets nothing so often is looked after again when something happens to it.
@@ -89,7 +90,7 @@ bool Rights::claim_earlier(const Seen& seen, const Name& name) {
       left += seen.counter->rights_alone(run);
     }
   }
-  seen.partition->rights_wait = left > 0;
+  seen.partition->rights_wait |= left > 0;  // fold_runs() takes it back
   if (left <= 0) return false;
   // Runs are folded under an entry of this one.
   if (seen.partition->state.vector()[core_.self] == 0) write(seen, name.second, {}, 0);
@@ -182,7 +183,6 @@ void Rights::settle(const Seen& seen, Watched& watched, std::int64_t now_us) {
     if (there || waiter.deadline_us <= now_us || reach < waiter.amount) {
       if (there) left -= waiter.amount;
       due_.emplace_back([done = std::move(waiter.done), there] { done(there); });
-      --waiting_;
     } else {
       rest.push_back(std::move(waiter));
     }
@@ -214,17 +214,20 @@ void Rights::await(Context::Lack lack, std::int64_t deadline_us, Done done) {
   const Name name{partition, lack.key};
   Watched& watched = watched_[name];
   watched.waiters.push_back({lack.amount, deadline_us, std::move(done)});
-  ++waiting_;
+  with_waiters_.insert(name);
   if (watched.waiters.size() == 1) watched.asked_us = 0;
   if (!look(name, watched, core_.clock.monotonic_us())) watched_.erase(name);
 }
 
 void Rights::end_turn() {
-  if (waiting_ > 0) {
-    const std::int64_t now_us = core_.clock.monotonic_us();
-    for (auto& [name, watched] : watched_) {
-      if (!watched.waiters.empty()) settle(find(name.first, name.second), watched, now_us);
+  for (auto name = with_waiters_.begin(); name != with_waiters_.end();) {
+    const auto watched = watched_.find(*name);
+    if (watched == watched_.end() || watched->second.waiters.empty()) {
+      name = with_waiters_.erase(name);
+      continue;
     }
+    settle(find(name->first, name->second), watched->second, core_.clock.monotonic_us());
+    ++name;
   }
   if (due_.empty()) return;
   for (const auto& done : std::exchange(due_, {})) done();
@@ -234,9 +237,11 @@ void Rights::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
   if (watched_.empty() || now_us - looked_us_ < kLookUs) return;
   looked_us_ = now_us;
-  for (auto at = watched_.begin(); at != watched_.end();) {
+  auto at = watched_.lower_bound(next_);
+  for (std::size_t looks = 0; looks < kMostLooks && at != watched_.end(); ++looks) {
     at = look(at->first, at->second, now_us) ? std::next(at) : watched_.erase(at);
   }
+  next_ = at == watched_.end() ? Name() : at->first;
 }
 
 }  // namespace even

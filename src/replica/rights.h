@@ -7,6 +7,7 @@
 #pragma once
 
 #include <absl/container/btree_map.h>
+#include <absl/container/btree_set.h>
 #include <absl/numeric/int128.h>
 
 #include <cstdint>
@@ -86,7 +87,8 @@ class Rights {
   Transport& transport_;
   absl::btree_map<NodeNumber, ReplicaId> peers_;  // that are linked
   absl::btree_map<Name, Watched> watched_;
-  std::size_t waiting_ = 0;  // waiters
+  absl::btree_set<Name> with_waiters_;
+  Name next_;  // to be looked at
   std::int64_t looked_us_ = 0;
   std::vector<std::function<void()>> due_;
   std::uint64_t asked_ = 0;
