@@ -50,6 +50,7 @@ class Oracle {
   // lazy fsync.
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
   bool is_forgiven(ReplicaId replica) const { return forgiven_.contains(replica); }
+  bool any_forgiven() const { return !forgiven_.empty(); }
 
   // A record of runs of this node that must not be lost and that the vector of a partition there
   // does not cover, if there is one.
