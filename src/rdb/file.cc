@@ -26,7 +26,7 @@ enum Code : std::uint8_t {
   kExpiryMs = 252,
   kExpirySeconds = 253,
   kDatabase = 254,
-  kEnd = 255,
+  kFileEnd = 255,
 };
 
 }  // namespace
@@ -106,7 +106,7 @@ Result<bool> FileReader::next(FileKey& out) {
       case kFunctionPreview:
       case kModuleAux:
         return wrong("data of a module, which only that module can read");
-      case kEnd: {
+      case kFileEnd: {
         taken();
         if (const Result<> right = check_end(); !right) return std::unexpected(right.error());
         return false;
