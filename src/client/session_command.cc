@@ -15,7 +15,7 @@ namespace {
 
 // How long a node that has just been started, with an empty disk, may take to hear of the key.
 constexpr std::int64_t kKeyDeadlineUs = 5'000'000;
-constexpr std::chrono::milliseconds kAgain{10};
+constexpr std::chrono::milliseconds kSessionAgain{10};
 constexpr std::string_view kNoKey =
     "UNAVAILABLE this node does not know yet what tokens are sealed with: it takes a majority of "
     "the nodes, once";
@@ -33,7 +33,7 @@ class WithKey : public std::enable_shared_from_this<WithKey<Execute>> {
         execute_(std::move(execute)) {}
 
   void wait() {
-    timer_.expires_after(kAgain);
+    timer_.expires_after(kSessionAgain);
     timer_.async_wait([self = this->shared_from_this()](error_code error) {
       if (!error) self->look();
     });

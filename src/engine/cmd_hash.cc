@@ -32,7 +32,7 @@ struct Hash {
   }
 };
 
-constexpr auto kLive = [](const HashView::Entry& entry) { return entry.scalar.live(); };
+constexpr auto kLiveFields = [](const HashView::Entry& entry) { return entry.scalar.live(); };
 
 bool find_hash(Context& context, std::string_view key, Hash& out) {
   const Object* object;
@@ -188,7 +188,7 @@ void hrandfield_command(Context& context, Args args) {
   if (!find_hash(context, args[1], hash)) return;
   if (args.size() == 2) {
     if (hash.size == 0) return context.reply.null();
-    sample_repeated(hash.fields, hash.size, 1, context.random, kLive,
+    sample_repeated(hash.fields, hash.size, 1, context.random, kLiveFields,
                     [&](const HashView::Entry& entry) { context.reply.bulk(entry.name); });
     return;
   }
@@ -198,12 +198,12 @@ void hrandfield_command(Context& context, Args args) {
   context.reply.array(with_values && !context.reply.resp3() ? choices * 2 : choices);
   if (count < 0) {
     sample_repeated(
-        hash.fields, hash.size, choices, context.random, kLive,
+        hash.fields, hash.size, choices, context.random, kLiveFields,
         [&](const HashView::Entry& entry) { reply_sampled(context, entry, with_values); });
     return;
   }
   for (const HashView::Entry& entry :
-       sample_distinct(hash.fields, hash.size, choices, context.random, kLive)) {
+       sample_distinct(hash.fields, hash.size, choices, context.random, kLiveFields)) {
     reply_sampled(context, entry, with_values);
   }
 }

@@ -13,7 +13,7 @@
 namespace even {
 namespace {
 
-struct AddOptions {
+struct EntryOptions {
   TrimOptions trim;
   bool only_present = false;  // NOMKSTREAM
   // Of XADD: the id, as far as it is given, and where the words behind it begin.
@@ -29,7 +29,7 @@ bool fails(Context& context, std::string_view error) {
 }
 
 // The id of XADD, or all but its sequence: "5-*".
-bool read_new_id(Context& context, std::string_view word, AddOptions& out) {
+bool read_new_id(Context& context, std::string_view word, EntryOptions& out) {
   out.given_ms = word != "*";
   if (!out.given_ms) return true;
   out.given_seq = !word.ends_with("-*");
@@ -37,7 +37,7 @@ bool read_new_id(Context& context, std::string_view word, AddOptions& out) {
 }
 
 // Replies an error and returns false when these are not such.
-bool read_add_or_trim(Context& context, Args args, bool adds, AddOptions& out) {
+bool read_add_or_trim(Context& context, Args args, bool adds, EntryOptions& out) {
   TrimOptions& trim = out.trim;
   bool limited = false;
   std::size_t i = 2;
@@ -109,7 +109,7 @@ std::optional<StreamId> least_behind(StreamId last, std::uint64_t ms, NodeNumber
   return StreamId{ms, count << 16 | node};
 }
 
-std::optional<StreamId> new_id(const AddOptions& options, StreamId last, std::int64_t now_ms,
+std::optional<StreamId> new_id(const EntryOptions& options, StreamId last, std::int64_t now_ms,
                                NodeNumber node) {
   if (options.given_seq) return options.id > last ? std::optional(options.id) : std::nullopt;
   if (options.given_ms) return least_behind(last, options.id.ms, node);
@@ -119,7 +119,7 @@ std::optional<StreamId> new_id(const AddOptions& options, StreamId last, std::in
 }
 
 void xadd_command(Context& context, Args args) {
-  AddOptions options;
+  EntryOptions options;
   if (!read_add_or_trim(context, args, true, options)) return;
   const std::size_t words = args.size() - std::min(args.size(), options.behind_id);
   if (words < 2 || words % 2 == 1) return context.reply.error(wrong_arity("xadd"));
@@ -217,7 +217,7 @@ void xdel_command(Context& context, Args args) {
 }
 
 void xtrim_command(Context& context, Args args) {
-  AddOptions options;
+  EntryOptions options;
   if (!read_add_or_trim(context, args, false, options)) return;
   const auto stream = find_stream(context, args[1]);
   if (!stream) return;

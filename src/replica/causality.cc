@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kPublishUs = 100'000;
 constexpr std::int64_t kAskUs = 1'000'000;
-constexpr std::int64_t kPatienceUs = 2'000'000;
+constexpr std::int64_t kCompletePatienceUs = 2'000'000;
 
 // A member: partition, replica, sequence number with kFoldsBit.
 std::string member_of(PartitionId partition, const VersionVector::Entry& entry) {
@@ -133,7 +133,8 @@ void Causality::complete_all(std::int64_t now_us) {
   if (all_complete_) return;
   completing_ = true;
   complete_again_us_ = now_us + kAskUs;
-  quorum_.complete(wanted, now_us + kPatienceUs, [this](std::size_t) { completing_ = false; });
+  quorum_.complete(wanted, now_us + kCompletePatienceUs,
+                   [this](std::size_t) { completing_ = false; });
 }
 
 // --- What is everywhere

@@ -177,7 +177,7 @@ TEST_F(KeyEvictionTest, LfuForgetsWhatWasUsedOftenOnceUponATime) {
 
 // A cache of kRoom keys, each asked for about as often as 1/n, and written if it is not found.
 constexpr std::size_t kRoom = 1'000;
-constexpr int kKeys = 10'000;
+constexpr int kEvictableKeys = 10'000;
 constexpr std::size_t kUses = 60'000;
 
 std::vector<int> skewed_uses() {
@@ -185,7 +185,7 @@ std::vector<int> skewed_uses() {
   std::vector<int> keys(kUses);
   for (int& key : keys) {
     const double uniform = static_cast<double>(random.below(1 << 30)) / (1 << 30);
-    key = static_cast<int>(std::pow(kKeys, uniform));
+    key = static_cast<int>(std::pow(kEvictableKeys, uniform));
   }
   return keys;
 }

@@ -11,8 +11,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr ReplicaId kOne{0x0001'0000'0000'0001};
-constexpr ReplicaId kTwo{0x0002'00c0'ffee'1234};
+constexpr ReplicaId kPeerOne{0x0001'0000'0000'0001};
+constexpr ReplicaId kPeerTwo{0x0002'00c0'ffee'1234};
 
 using Condition = ReportMessage::Partition::Condition;
 
@@ -22,9 +22,9 @@ ReportMessage report() {
   ReportMessage::Partition& partition = message.partitions.emplace_back();
   partition.partition = 255;
   partition.digest = 0x0123'4567'89ab'cdef;
-  partition.vector.add({kOne, 5});
-  partition.vector.add({kTwo, VersionVector::kMaxSeq});
-  partition.vector.fold(kTwo);
+  partition.vector.add({kPeerOne, 5});
+  partition.vector.add({kPeerTwo, VersionVector::kMaxSeq});
+  partition.vector.fold(kPeerTwo);
   message.partitions.push_back({0, {}, 0, Condition::kWantsState});
   return message;
 }
@@ -33,7 +33,7 @@ constexpr SnapshotName kName{.partition = 12, .total = 105, .checksum = 0x0123'4
 
 SnapshotOffer offer() {
   SnapshotOffer message{.number = 6, .name = kName, .vector = {}};
-  message.vector.add({kTwo, 3});
+  message.vector.add({kPeerTwo, 3});
   return message;
 }
 
@@ -54,8 +54,8 @@ std::string groups() {
   GroupsBuilder builder;
   EXPECT_TRUE(builder.empty());
   consensus::Message message;
-  message.from = member_of(kOne);
-  message.to = member_of(kTwo);
+  message.from = member_of(kPeerOne);
+  message.to = member_of(kPeerTwo);
   message.term = 3;
   builder.add({300, message, {}});
   message.kind = consensus::MessageKind::kVoteRequest;
@@ -127,8 +127,8 @@ void expect_groups(const GroupsMessage& message) {
   ASSERT_EQ(message.messages.size(), 2u);
   EXPECT_EQ(message.messages[0].group, 300);
   EXPECT_EQ(message.messages[0].message.kind, consensus::MessageKind::kHeartbeatRequest);
-  EXPECT_EQ(message.messages[0].message.from, member_of(kOne));
-  EXPECT_EQ(message.messages[0].message.to, member_of(kTwo));
+  EXPECT_EQ(message.messages[0].message.from, member_of(kPeerOne));
+  EXPECT_EQ(message.messages[0].message.to, member_of(kPeerTwo));
   EXPECT_EQ(message.messages[0].message.term, 3u);
   EXPECT_EQ(message.messages[1].group, 301);
   EXPECT_EQ(message.messages[1].message.kind, consensus::MessageKind::kVoteRequest);

@@ -20,14 +20,14 @@ using ::testing::StartsWith;
 
 using Rows = std::map<std::string, std::string>;
 
-constexpr PartitionId kMeta = 1;
-constexpr PartitionId kGroup = 2;
+constexpr PartitionId kLostMeta = 1;
+constexpr PartitionId kLostGroup = 2;
 
 // A cluster with the metadata group and one of a keyspace, partition 2.
 struct Refounded : ::testing::Test {
   void set_up(int nodes) {
     cluster = std::make_unique<GroupCluster>(nodes);
-    ASSERT_TRUE(cluster->run_until([&] { return cluster->leader(kMeta) != nullptr; }));
+    ASSERT_TRUE(cluster->run_until([&] { return cluster->leader(kLostMeta) != nullptr; }));
     cluster->run(2'000);  // all nodes have been noted
     cluster::Keyspace keyspace{.name = "orders", .prefix = "o:"};
     keyspace.strong = true;
@@ -38,26 +38,26 @@ struct Refounded : ::testing::Test {
       create.push_back(std::to_string(node->number));
       create.push_back("n" + std::to_string(node->number));
     }
-    ASSERT_THAT(cluster->run_strong(kMeta, create), StartsWith(":"));
+    ASSERT_THAT(cluster->run_strong(kLostMeta, create), StartsWith(":"));
     ASSERT_TRUE(await_leader());
   }
   bool await_leader() {
-    return cluster->run_until([&] { return cluster->leader(kGroup) != nullptr; }, 10'000);
+    return cluster->run_until([&] { return cluster->leader(kLostGroup) != nullptr; }, 10'000);
   }
   bool await_members(std::size_t voters) {
     return cluster->run_until(
         [&] {
-          const GroupNode* leader = cluster->leader(kGroup);
+          const GroupNode* leader = cluster->leader(kLostGroup);
           if (leader == nullptr) return false;
-          const auto status = cluster->status(leader->number, kGroup);
+          const auto status = cluster->status(leader->number, kLostGroup);
           return status->voters.size() == voters;
         },
         10'000);
   }
   void set(const std::string& value) {
-    ASSERT_EQ(cluster->run_strong(kGroup, {"set", "o:k", value}), "+OK\r\n");
+    ASSERT_EQ(cluster->run_strong(kLostGroup, {"set", "o:k", value}), "+OK\r\n");
   }
-  std::string get() { return cluster->run_strong(kGroup, {"get", "o:k"}); }
+  std::string get() { return cluster->run_strong(kLostGroup, {"get", "o:k"}); }
 
   Rows back_up(NodeNumber number) {
     GroupNode& node = cluster->at(number);
@@ -100,7 +100,7 @@ TEST_F(Refounded, ARestoredClusterHasTheLatestStateOfEachGroup) {
   EXPECT_EQ(get(), "$1\r\n2\r\n");
   set("3");
   // It is a group as any other from then on.
-  const GroupNode* leader = cluster->leader(kGroup);
+  const GroupNode* leader = cluster->leader(kLostGroup);
   cluster->at(leader->number).crash();
   EXPECT_EQ(get(), "$1\r\n3\r\n");
 }
@@ -113,23 +113,23 @@ TEST_F(Refounded, ANewLifeWritesUnderDotsThatNoFormerOneHad) {
   for (int life = 0; life < 3; ++life) {
     for (int i = 0; i < 10; ++i) set("lost");
     const std::uint64_t former =
-        cluster->leader(kGroup)->shard->state(kGroup)->vector()[kGroupOrigin];
+        cluster->leader(kLostGroup)->shard->state(kLostGroup)->vector()[kGroupOrigin];
     restore_only(2, backup);
     set("2");
     cluster->run(500);
     for (auto& node : cluster->nodes) {
-      const VersionVector& now = node->shard->state(kGroup)->vector();
+      const VersionVector& now = node->shard->state(kLostGroup)->vector();
       EXPECT_GT(now[kGroupOrigin], former);
-      EXPECT_EQ(now, cluster->at(1).shard->state(kGroup)->vector());
+      EXPECT_EQ(now, cluster->at(1).shard->state(kLostGroup)->vector());
     }
   }
   // So it is after a restart.
-  const VersionVector before = cluster->at(2).shard->state(kGroup)->vector();
+  const VersionVector before = cluster->at(2).shard->state(kLostGroup)->vector();
   for (auto& node : cluster->nodes) node->crash();
   for (auto& node : cluster->nodes) node->start();
   ASSERT_TRUE(await_members(3));
   EXPECT_EQ(get(), "$1\r\n2\r\n");
-  EXPECT_EQ(cluster->leader(kGroup)->shard->state(kGroup)->vector()[kGroupOrigin],
+  EXPECT_EQ(cluster->leader(kLostGroup)->shard->state(kLostGroup)->vector()[kGroupOrigin],
             before[kGroupOrigin]);
 }
 
@@ -145,7 +145,7 @@ TEST_F(Refounded, OneBackupWillDo) {
 TEST_F(Refounded, EntriesThatWereNotAppliedYetCount) {
   set_up(3);
   set("1");
-  restore_only(2, back_up(cluster->leader(kGroup)->number == 2 ? 3 : 2));
+  restore_only(2, back_up(cluster->leader(kLostGroup)->number == 2 ? 3 : 2));
   EXPECT_EQ(get(), "$1\r\n1\r\n");
 }
 
@@ -174,12 +174,12 @@ TEST_F(Refounded, WhileAMemberIsLeftNothingIsFoundedAnew) {
   start(1);
   start(2);
   cluster->run(15'000);
-  EXPECT_EQ(cluster->leader(kGroup), nullptr);
+  EXPECT_EQ(cluster->leader(kLostGroup), nullptr);
   EXPECT_THAT(cluster->at(1).warnings, Contains(HasSubstr("or for nodes 3 to have none either")));
   // It has what was acknowledged, but no majority.
   start(3);
   cluster->run(15'000);
-  EXPECT_EQ(cluster->leader(kGroup), nullptr);
+  EXPECT_EQ(cluster->leader(kLostGroup), nullptr);
   for (const NodeNumber n : {1, 2, 3}) {
     EXPECT_THAT(cluster->at(n).warnings, Each(Not(HasSubstr("goes on from"))));
   }
@@ -188,9 +188,9 @@ TEST_F(Refounded, WhileAMemberIsLeftNothingIsFoundedAnew) {
   start(3);
   ASSERT_TRUE(await_members(3));
   EXPECT_EQ(get(), "$1\r\n2\r\n");
-  EXPECT_TRUE(cluster->run_until([&] { return cluster->leader(kMeta) != nullptr; }));
+  EXPECT_TRUE(cluster->run_until([&] { return cluster->leader(kLostMeta) != nullptr; }));
   EXPECT_TRUE(cluster->run_until([&] {
-    const auto status = cluster->status(1, kMeta);
+    const auto status = cluster->status(1, kLostMeta);
     return status && status->voters.size() == 3 && status->leader != 0;
   }));
 }
@@ -200,7 +200,7 @@ TEST_F(Refounded, WhoHasFoundedTheMetadataGroupAnewDoesNotSayThatItHasNone) {
   set_up(3);
   const Rows older = back_up(2);
   set("1");
-  ASSERT_THAT(cluster->run_strong(kMeta, {"even.meta", "alter", "orders", "DEADLINE", "900"}),
+  ASSERT_THAT(cluster->run_strong(kLostMeta, {"even.meta", "alter", "orders", "DEADLINE", "900"}),
               StartsWith(":"));
   cluster->run(500);
   lose(1, back_up(1));
@@ -208,13 +208,13 @@ TEST_F(Refounded, WhoHasFoundedTheMetadataGroupAnewDoesNotSayThatItHasNone) {
   lose(3, {});
   cluster->at(1).disk.faults.sync_us = 3'000'000;
   for (const NodeNumber n : {1, 2, 3}) start(n);
-  ASSERT_TRUE(cluster->run_until([&] { return cluster->at(1).shard->has_group(kMeta); }));
+  ASSERT_TRUE(cluster->run_until([&] { return cluster->at(1).shard->has_group(kLostMeta); }));
   for (int i = 0; i < 5; ++i) {  // links come and go meanwhile
     cluster->cuts = {{1, 2}, {1, 3}};
     cluster->run(20);
     cluster->cuts.clear();
     cluster->run(100);
-    EXPECT_FALSE(cluster->at(2).shard->has_group(kMeta));
+    EXPECT_FALSE(cluster->at(2).shard->has_group(kLostMeta));
   }
   cluster->at(1).disk.faults.sync_us = 300;
   ASSERT_TRUE(await_members(3));
@@ -228,7 +228,7 @@ TEST_F(Refounded, ANodeThatIsRestoredWhileTheOthersGoOnJoinsThem) {
   lose(1, backup);
   start(1);
   const auto has_joined = [&] {
-    const auto status = cluster->status(1, kGroup);
+    const auto status = cluster->status(1, kLostGroup);
     return status && status->voters.size() == 3 && status->leader != 0;
   };
   ASSERT_TRUE(cluster->run_until(has_joined));
@@ -248,7 +248,7 @@ TEST_F(Refounded, WhatIsKnownOfKeyspacesStaysKnownWhileANodeJoins) {
       EXPECT_GE(node.pending_table->version(), version);
       version = node.pending_table->version();
     }
-    const auto status = cluster->status(1, kGroup);
+    const auto status = cluster->status(1, kLostGroup);
     return status && status->voters.size() == 3 && status->leader != 0;
   };
   ASSERT_TRUE(cluster->run_until(has_joined));
@@ -264,13 +264,13 @@ TEST_F(Refounded, ACrashBeforeTheFirstPassLosesNothing) {
   start(1);
   ASSERT_TRUE(await_leader());
   EXPECT_EQ(get(), "$1\r\n1\r\n");
-  cluster->run_strong(kGroup, {"append", "o:k", "2"});
+  cluster->run_strong(kLostGroup, {"append", "o:k", "2"});
   cluster->at(1).crash();
   start(1);
   ASSERT_TRUE(await_leader());
   EXPECT_EQ(get(), "$2\r\n12\r\n");
   back_up(1);
-  cluster->run_strong(kGroup, {"append", "o:k", "3"});
+  cluster->run_strong(kLostGroup, {"append", "o:k", "3"});
   cluster->at(1).crash();
   start(1);
   ASSERT_TRUE(await_leader());

@@ -33,7 +33,7 @@ constexpr std::int64_t kMarkIntervalUs = 1'000;
 constexpr std::size_t kMaxMarks = 4096;
 // A message holds so much of the log, which takes its receiver a few milliseconds, and of such
 // messages one peer is sent about so much at a time: clients wait meanwhile.
-constexpr std::uint64_t kReadBytes = 64 << 10;
+constexpr std::uint64_t kLogReadBytes = 64 << 10;
 constexpr std::uint64_t kPumpedBytes = 512 << 10;
 // When more than that has been sent in the end of a turn, no further peer is sent to in it.
 constexpr std::uint64_t kTurnBytes = 2 << 20;
@@ -379,7 +379,7 @@ bool Replication::pump_records(Peer& peer) {
   // docs/folding.md. It is passed over, as it mostly comes from its maker; if not, that is a gap.
   const LogPosition durable = core_.log.durable();
   const auto next =
-      core_.log.read(peer.cursor, kReadBytes, [&](LogPosition frame, std::string_view bytes) {
+      core_.log.read(peer.cursor, kLogReadBytes, [&](LogPosition frame, std::string_view bytes) {
         if (is_group_log_entry(bytes)) return;
         const auto head = decode_record_head(bytes);
         EVEN_CHECK(head.has_value(), "a record in the log has a head");

@@ -21,7 +21,7 @@ namespace {
 using test::Silence;
 using test::World;
 
-constexpr PartitionId kPartitions = 4;
+constexpr PartitionId kReshardedPartitions = 4;
 
 // A data directory, and the node that is started on it with one number of shards or another.
 class ReshardingTest : public ::testing::Test {
@@ -33,15 +33,19 @@ class ReshardingTest : public ::testing::Test {
   };
 
   static Identity identity(ShardId shards) {
-    return {.cluster = "c", .node = "n1", .number = 1, .partitions = kPartitions, .shards = shards};
+    return {.cluster = "c",
+            .node = "n1",
+            .number = 1,
+            .partitions = kReshardedPartitions,
+            .shards = shards};
   }
   ShardOptions options(ShardId id, ShardId shards) const {
     ShardOptions options;
     options.replica = replica_;
     options.shard = id;
-    options.partition_count = kPartitions;
+    options.partition_count = kReshardedPartitions;
     options.log.fsync = FsyncPolicy::kAlways;
-    for (PartitionId p = 0; p < kPartitions; ++p) {
+    for (PartitionId p = 0; p < kReshardedPartitions; ++p) {
       if (shard_of_partition(p, shards) == id) options.partitions.push_back({p, {1}});
     }
     return options;
@@ -101,7 +105,7 @@ class ReshardingTest : public ::testing::Test {
   }
   std::string execute(const std::vector<std::string>& words) {
     const std::vector<std::string_view> args(words.begin(), words.end());
-    const PartitionId partition = cluster::key_partition(args[1], kPartitions);
+    const PartitionId partition = cluster::key_partition(args[1], kReshardedPartitions);
     Shard& shard = *shards_[partition % shards_.size()]->shard;
     std::string reply;
     shard.execute(*find_command(args[0]), args, false, reply);

@@ -11,9 +11,9 @@
 namespace even {
 namespace {
 
-constexpr std::int64_t kLookUs = 10'000;
+constexpr std::int64_t kLookAtRightsUs = 10'000;
 constexpr std::size_t kMostLooks = 256;  // at a time
-constexpr std::int64_t kAskAgainUs = 100'000;
+constexpr std::int64_t kAskForRightsUs = 100'000;
 constexpr std::int64_t kAskUrgentlyUs = 20'000;  // while commands wait
 // A counter that gets nothing so often is looked after again when something happens to it.
 constexpr int kInVain = 20;
@@ -201,7 +201,7 @@ bool Rights::look(const Name& name, Watched& watched, std::int64_t now_us) {
   for (const Waiter& waiter : watched.waiters) needed += waiter.amount;
   const absl::int128 fair = seen.counter->number.distance() / seen.partition->replicas.size();
   if (needed == 0 && (fair == 0 || mine * 2 >= fair)) return false;
-  const std::int64_t again_us = needed > 0 ? kAskUrgentlyUs : kAskAgainUs;
+  const std::int64_t again_us = needed > 0 ? kAskUrgentlyUs : kAskForRightsUs;
   if (watched.asked_us != 0 && now_us - watched.asked_us < again_us) return true;
   const bool claims = claim_earlier(seen, name);
   watched.asked_us = now_us;
@@ -235,7 +235,7 @@ void Rights::end_turn() {
 
 void Rights::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
-  if (watched_.empty() || now_us - looked_us_ < kLookUs) return;
+  if (watched_.empty() || now_us - looked_us_ < kLookAtRightsUs) return;
   looked_us_ = now_us;
   auto at = watched_.lower_bound(next_);
   for (std::size_t looks = 0; looks < kMostLooks && at != watched_.end(); ++looks) {

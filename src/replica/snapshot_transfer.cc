@@ -9,7 +9,7 @@ namespace even {
 namespace {
 
 // An answer that has not come after so long has been lost, or the offer has.
-constexpr std::int64_t kAskAgainUs = 1'000'000;
+constexpr std::int64_t kAskForPiecesUs = 1'000'000;
 
 }  // namespace
 
@@ -30,7 +30,7 @@ void OutgoingSnapshot::begin_session() {
 
 std::string OutgoingSnapshot::offer(std::uint64_t number, std::int64_t now_us) {
   asking_ = true;
-  offer_at_us_ = now_us + kAskAgainUs;
+  offer_at_us_ = now_us + kAskForPiecesUs;
   last_number_ = number;
   return encode_offer({number, name_, vector_});
 }
@@ -40,7 +40,7 @@ std::string OutgoingSnapshot::next_piece(std::uint64_t number, std::size_t max_b
   const std::string_view piece = std::string_view(bytes_).substr(offset_, max_bytes);
   std::string message = encode_piece({number, name_, offset_, piece});
   offset_ += piece.size();
-  offer_at_us_ = now_us + kAskAgainUs;
+  offer_at_us_ = now_us + kAskForPiecesUs;
   last_number_ = number;
   moved_us_ = now_us;
   return message;

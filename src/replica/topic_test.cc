@@ -15,7 +15,7 @@ using test::GroupCluster;
 using test::GroupNode;
 using topic::test::make_batch;
 
-constexpr PartitionId kMeta = 1;
+constexpr PartitionId kTopicMeta = 1;
 
 // Three nodes, and a topic with one partition.
 class TopicTest : public testing::Test {
@@ -33,8 +33,8 @@ class TopicTest : public testing::Test {
       words.push_back(std::to_string(node.number));
       words.push_back(node.name);
     }
-    ASSERT_TRUE(
-        cluster_.run_until([&] { return cluster_.run_strong(kMeta, words).starts_with(':'); }));
+    ASSERT_TRUE(cluster_.run_until(
+        [&] { return cluster_.run_strong(kTopicMeta, words).starts_with(':'); }));
     ASSERT_TRUE(cluster_.run_until([&] { return leader() != nullptr; }));
   }
   GroupNode* leader() { return cluster_.leader(kTopic); }
@@ -268,7 +268,7 @@ TEST_F(TopicTest, WhatIsDroppedGoesFromTheStore) {
     store(*node);
     EXPECT_GE(rows(*node), 20);
   }
-  EXPECT_TRUE(cluster_.run_strong(kMeta, {"even.meta", "DROPTOPIC", "t"}).starts_with(':'));
+  EXPECT_TRUE(cluster_.run_strong(kTopicMeta, {"even.meta", "DROPTOPIC", "t"}).starts_with(':'));
   ASSERT_TRUE(cluster_.run_until([&] { return leader() == nullptr; }));
   // What the store is told to forget may go or stay, each time by chance in a simulated one.
   std::ptrdiff_t left = 0;
@@ -372,9 +372,9 @@ TEST_F(TopicTest, RecordsGoIntoTopicsOnly) {
   auto outcome = std::make_shared<std::optional<StrongOutcome>>();
   const std::string batch = make_batch({"a"});
   StrongRequest request;
-  request.group = kMeta;
+  request.group = kTopicMeta;
   request.batch = batch;
-  GroupNode& node = *cluster_.leader(kMeta);
+  GroupNode& node = *cluster_.leader(kTopicMeta);
   node.shard->execute_strong(std::move(request),
                              [outcome](StrongOutcome given) { *outcome = given; });
   ASSERT_TRUE(*outcome);

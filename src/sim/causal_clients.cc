@@ -9,8 +9,8 @@
 namespace even::sim {
 namespace {
 
-constexpr std::size_t kSessions = 4;
-constexpr std::int64_t kPatienceUs = 500'000;
+constexpr std::size_t kCausalSessions = 4;
+constexpr std::int64_t kCausalPatienceUs = 500'000;
 
 void merge(std::map<PartitionId, VersionVector>& into,
            const std::map<PartitionId, VersionVector>& more) {
@@ -24,7 +24,7 @@ CausalClients::CausalClients(Run& run, const Nodes& nodes, std::uint64_t seed)
       nodes_(nodes),
       random_(seed),
       tags_(kCausesName, static_cast<PartitionId>(run.options.partitions)),
-      sessions_(kSessions) {
+      sessions_(kCausalSessions) {
   for (Session& session : sessions_) session.token = encode_session({});
 }
 
@@ -71,7 +71,7 @@ void CausalClients::ask(const Request& request) {
   HostedShard& host = request.node.hosting(request.partitions[0]);
   Shard& shard = host.shard();
   if (session.patience_us == 0 || session.patience_us <= run_.scheduler.now_us()) {
-    session.patience_us = run_.scheduler.now_us() + kPatienceUs;
+    session.patience_us = run_.scheduler.now_us() + kCausalPatienceUs;
   }
   const auto again = [this, request](std::size_t answered) {
     if (request.session.request != request.number) return;

@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::int64_t kThinkUs = 50'000;
 constexpr std::int64_t kPatienceUs = 1'000'000;
-constexpr std::int64_t kAgainUs = 10'000;  // until a leader may be known
-constexpr std::int64_t kHopUs = 200;
+constexpr std::int64_t kCreateAgainUs = 10'000;  // until a leader may be known
+constexpr std::int64_t kKeyspaceHopUs = 200;
 constexpr int kNames = 3;
 
 }  // namespace
@@ -102,22 +102,23 @@ void KeyspaceClient::send(std::shared_ptr<Request> request) {
 }
 
 void KeyspaceClient::ask(NodeNumber to) {
-  after(run_.around(kHopUs), [this, to] {
+  after(run_.around(kKeyspaceHopUs), [this, to] {
     Node& node = *nodes_[to - 1];
     if (!node.up()) return ask_later();
     StrongRequest request;
     request.group = request_->group;
     request.commands.emplace_back(request_->views);
-    node.execute_strong(
-        std::move(request), [this, number = number_, asked = request_](StrongOutcome outcome) {
-          if (number != number_ || request_ == nullptr) return;
-          after(run_.around(kHopUs), [this, outcome = std::move(outcome)] { answered(outcome); });
-        });
+    node.execute_strong(std::move(request),
+                        [this, number = number_, asked = request_](StrongOutcome outcome) {
+                          if (number != number_ || request_ == nullptr) return;
+                          after(run_.around(kKeyspaceHopUs),
+                                [this, outcome = std::move(outcome)] { answered(outcome); });
+                        });
   });
 }
 
 void KeyspaceClient::ask_later() {
-  after(run_.around(kAgainUs), [this] { ask(any_node()); });
+  after(run_.around(kCreateAgainUs), [this] { ask(any_node()); });
 }
 
 void KeyspaceClient::answered(const StrongOutcome& outcome) {

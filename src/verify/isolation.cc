@@ -21,7 +21,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kReducing{20};
-constexpr std::size_t kMostShown = 40;  // transactions of a counter-example
+constexpr std::size_t kMostTransactions = 40;  // transactions of a counter-example
 
 // Why one transaction comes before another.
 struct Reason {
@@ -615,9 +615,9 @@ TransactionHistory part_of(const TransactionHistory& history, const std::vector<
 }
 
 // Smaller ones, as long as they contradict the property as well.
-class Reducer {
+class HistoryReducer {
  public:
-  Reducer(TransactionHistory history, Property property, const Limits& limits)
+  HistoryReducer(TransactionHistory history, Property property, const Limits& limits)
       : history_(std::move(history)), property_(property), limits_(limits) {
     limits_.deadline = std::min(limits.deadline, steady_clock::now() + kReducing);
   }
@@ -701,17 +701,17 @@ std::string explain(const TransactionHistory& history, const std::optional<Contr
       fmt::format("These {} transactions cannot be (T and the line of the history):\n\n",
                   history.transactions.size());
   std::size_t shown = 0;
-  for (std::size_t s = 0; s < history.sessions.size() && shown < kMostShown; ++s) {
+  for (std::size_t s = 0; s < history.sessions.size() && shown < kMostTransactions; ++s) {
     if (history.sessions[s].empty()) continue;
     text += fmt::format("  process {}\n", history.processes[s]);
     for (const TransactionId id : history.sessions[s]) {
-      if (shown++ >= kMostShown) break;
+      if (shown++ >= kMostTransactions) break;
       text += fmt::format("    {}: {}\n", name(id),
                           transaction_text(history, history.transactions[id]));
     }
   }
-  if (history.transactions.size() > kMostShown) {
-    text += fmt::format("    ... and {} more\n", history.transactions.size() - kMostShown);
+  if (history.transactions.size() > kMostTransactions) {
+    text += fmt::format("    ... and {} more\n", history.transactions.size() - kMostTransactions);
   }
   text += "\n";
   if (!why) {
@@ -758,7 +758,7 @@ IsolationResult check_isolation(const TransactionHistory& history, Property prop
                                 const Limits& limits) {
   Judgement judgement = judge(history, property, limits);
   if (judgement.verdict != Verdict::kViolated) return {judgement.verdict, {}};
-  const TransactionHistory part = Reducer(history, property, limits).run(judgement.why);
+  const TransactionHistory part = HistoryReducer(history, property, limits).run(judgement.why);
   return {Verdict::kViolated, explain(part, judge(part, property, limits).why)};
 }
 
