@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/import_compare.h"
 #include "cli/import_source.h"
@@ -75,19 +76,6 @@ std::int64_t wall_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(
              std::chrono::system_clock::now().time_since_epoch())
       .count();
-}
-
-Result<std::pair<std::string, std::uint16_t>> split_address(const std::string& text) {
-  const std::size_t colon = text.rfind(':');
-  std::uint16_t port = 0;
-  if (colon != std::string::npos) {
-    const auto [end, error] =
-        std::from_chars(text.data() + colon + 1, text.data() + text.size(), port);
-    if (error == std::errc() && end == text.data() + text.size() && port != 0) {
-      return std::pair(text.substr(0, colon), port);
-    }
-  }
-  return fail(fmt::format("'{}' is no HOST:PORT", text));
 }
 
 // A file in memory, read as it is needed.
@@ -186,7 +174,7 @@ struct State {
 
 class Importer {
  public:
-  Importer(const Options& options, ImportTarget& target, SourceAddress target_address, State state)
+  Importer(const Options& options, ImportTarget& target, ServerAddress target_address, State state)
       : options_(options),
         target_(target),
         target_address_(std::move(target_address)),
@@ -194,7 +182,7 @@ class Importer {
 
   // Until SIGINT or SIGTERM has come. Errors say what is wrong.
   Result<> take_files(const std::vector<std::string>& files);
-  Result<> take_source(const SourceAddress& address);
+  Result<> take_source(const ServerAddress& address);
   // All is here: nothing is to be gone on with.
   Result<> forget_place();
   bool stopped() const { return g_stop != 0; }
@@ -221,7 +209,7 @@ class Importer {
 
   const Options& options_;
   ImportTarget& target_;
-  const SourceAddress target_address_;
+  const ServerAddress target_address_;
   State state_;
   std::uint64_t keys_ = 0;
   std::uint64_t expired_ = 0;
@@ -555,7 +543,7 @@ Result<> Importer::take_files(const std::vector<std::string>& files) {
   return note(true);
 }
 
-Result<> Importer::take_source(const SourceAddress& address) {
+Result<> Importer::take_source(const ServerAddress& address) {
   const std::string dump = options_.state + "/dump.rdb";
   const std::string stream = options_.state + "/stream.aof";
   ReplicaLink link(address, dump, stream, [] { return g_stop != 0; });
@@ -681,12 +669,12 @@ Result<std::vector<std::string>> files_of(const std::string& source) {
 
 // Commands of an append-only file are carried out on what is there: on another content than they
 // were made for they make something else, and once more they make it twice.
-Result<> check_target(const std::vector<std::string>& files, const ImportTarget::Options& to) {
+Result<> check_target(const std::vector<std::string>& files, const ServerAddress& to) {
   std::array<char, 5> head{};
   std::ifstream(files.front(), std::ios::binary).read(head.data(), head.size());
   if (files.size() == 1 && std::string_view(head.data(), head.size()) == "REDIS") return {};
   RespPipe pipe;
-  if (const auto up = log_in(pipe, {to.host, to.port, to.user, to.password}); !up) return up;
+  if (const auto up = log_in(pipe, to); !up) return up;
   const auto keys = pipe.call({"DBSIZE"});
   if (!keys) return std::unexpected(keys.error());
   if (*keys == ":0\r\n") return {};
@@ -697,10 +685,10 @@ Result<> check_target(const std::vector<std::string>& files, const ImportTarget:
 }
 
 int run(const Options& options) {
-  const auto target_address = split_address(options.to);
-  if (!target_address) return complain(target_address.error().message);
+  const auto target_address = parse_address(options.to);
+  if (!target_address) return complain(fmt::format("--to '{}' is no HOST:PORT", options.to));
   const bool is_file = fs::exists(options.source);
-  SourceAddress address;
+  ServerAddress address;
   std::vector<std::string> files;
   if (is_file) {
     if (options.follow) return complain("--follow is for a live source: HOST:PORT");
@@ -708,12 +696,12 @@ int run(const Options& options) {
     if (!found) return complain(found.error().message);
     files = std::move(*found);
   } else {
-    const auto from = split_address(options.source);
+    const auto from = parse_address(options.source);
     if (!from) {
       return complain(fmt::format("there is no file '{}', and it is no HOST:PORT of a live server",
                                   options.source));
     }
-    address = {from->first, from->second, options.from_user, options.from_password};
+    address = {from->host, from->port, options.from_user, options.from_password};
   }
   std::error_code error;
   fs::create_directories(options.state, error);
@@ -738,12 +726,9 @@ int run(const Options& options) {
     state.place_key = fmt::format("even-import:{:08x}{:08x}", random(), random());
   }
 
-  const ImportTarget::Options to{.host = target_address->first,
-                                 .port = target_address->second,
-                                 .user = options.to_user,
-                                 .password = options.to_password,
-                                 .connections = options.connections};
-  ImportTarget target(to);
+  const ServerAddress to{target_address->host, target_address->port, options.to_user,
+                         options.to_password};
+  ImportTarget target(to, options.connections);
   if (const Result<> up = target.connect(); !up) {
     return complain(fmt::format("the target: {}", up.error().message));
   }
@@ -752,8 +737,7 @@ int run(const Options& options) {
   }
   std::signal(SIGINT, stop);
   std::signal(SIGTERM, stop);
-  const SourceAddress target_of{to.host, to.port, to.user, to.password};
-  Importer importer(options, target, target_of, std::move(state));
+  Importer importer(options, target, to, std::move(state));
   const Result<> taken = is_file ? importer.take_files(files) : importer.take_source(address);
   if (!taken) {
     return complain(taken.error().message + ". What has been done is noted in " + options.state);
@@ -766,9 +750,8 @@ int run(const Options& options) {
     return complain(forgotten.error().message);
   }
   if (!options.no_compare) {
-    Result<Comparison> compared = is_file
-                                      ? compare_file(files.front(), options.imported(), target_of)
-                                      : compare_source(address, options.imported(), target_of);
+    Result<Comparison> compared = is_file ? compare_file(files.front(), options.imported(), to)
+                                          : compare_source(address, options.imported(), to);
     // Commands behind the keys have changed them.
     if (is_file && (files.size() > 1 || !compared)) {
       fmt::print("Not compared: only what one RDB file holds can be{}\n",

@@ -163,8 +163,8 @@ Result<std::string> read_scan(std::string_view reply, std::vector<std::string>& 
 
 }  // namespace
 
-Result<Comparison> compare_source(const SourceAddress& source, std::uint64_t database,
-                                  const SourceAddress& target) {
+Result<Comparison> compare_source(const ServerAddress& source, std::uint64_t database,
+                                  const ServerAddress& target) {
   RespPipe theirs;
   RespPipe ours;
   if (const auto up = log_in(theirs, source); !up) return std::unexpected(up.error());
@@ -220,7 +220,7 @@ Result<Comparison> compare_source(const SourceAddress& source, std::uint64_t dat
 }
 
 Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
-                                const SourceAddress& target) {
+                                const ServerAddress& target) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream content;
   content << in.rdbuf();

@@ -18,10 +18,10 @@ struct Comparison {
 
 // Each key of the source, its value and its expiry; those that differ are looked at again some
 // times, as the source may be written to.
-Result<Comparison> compare_source(const SourceAddress& source, std::uint64_t database,
-                                  const SourceAddress& target);
+Result<Comparison> compare_source(const ServerAddress& source, std::uint64_t database,
+                                  const ServerAddress& target);
 // The same of an RDB file that has nothing behind its keys.
 Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
-                                const SourceAddress& target);
+                                const ServerAddress& target);
 
 }  // namespace even::cli

@@ -46,7 +46,7 @@ class OpenFile {
 
 }  // namespace
 
-Result<> log_in(RespPipe& pipe, const SourceAddress& address) {
+Result<> log_in(RespPipe& pipe, const ServerAddress& address) {
   if (const auto up = pipe.connect(address.host, address.port, kPatienceSeconds); !up) return up;
   if (!address.password.empty()) {
     const auto let_in = address.user.empty() ? pipe.call({"AUTH", address.password})

@@ -13,14 +13,15 @@
 
 namespace even::cli {
 
-struct SourceAddress {
+// Of a source, or a target.
+struct ServerAddress {
   std::string host;
   std::uint16_t port = 0;
   std::string user;
   std::string password;
 };
 
-Result<> log_in(RespPipe& pipe, const SourceAddress& address);
+Result<> log_in(RespPipe& pipe, const ServerAddress& address);
 
 // Where it is in the stream of a source.
 struct StreamPlace {
@@ -32,7 +33,7 @@ struct StreamPlace {
 class ReplicaLink {
  public:
   // The file of the stream is appended to. `stopped`: whether begin() is to be given up.
-  ReplicaLink(SourceAddress address, std::string dump_file, std::string stream_file,
+  ReplicaLink(ServerAddress address, std::string dump_file, std::string stream_file,
               std::function<bool()> stopped)
       : address_(std::move(address)),
         dump_file_(std::move(dump_file)),
@@ -61,7 +62,7 @@ class ReplicaLink {
   Result<> await_more();
   void run();
 
-  const SourceAddress address_;
+  const ServerAddress address_;
   const std::string dump_file_;
   const std::string stream_file_;
   const std::function<bool()> stopped_;

@@ -12,7 +12,6 @@
 namespace even::cli {
 namespace {
 
-constexpr int kPatienceSeconds = 60;
 constexpr std::chrono::milliseconds kPause{100};
 constexpr int kMostAttempts = 600;
 
@@ -38,21 +37,9 @@ ImportTarget::~ImportTarget() {
 }
 
 Result<> ImportTarget::connect() {
-  for (int i = 0; i < options_.connections; ++i) {
+  for (int i = 0; i < connections_; ++i) {
     auto lane = std::make_unique<Lane>();
-    if (const Result<> up = lane->pipe.connect(options_.host, options_.port, kPatienceSeconds);
-        !up) {
-      return up;
-    }
-    if (!options_.password.empty()) {
-      const auto let_in = options_.user.empty()
-                              ? lane->pipe.call({"AUTH", options_.password})
-                              : lane->pipe.call({"AUTH", options_.user, options_.password});
-      if (!let_in) return std::unexpected(let_in.error());
-    }
-    if (const auto alive = lane->pipe.call({"PING"}); !alive) {
-      return std::unexpected(alive.error());
-    }
+    if (const Result<> in = log_in(lane->pipe, address_); !in) return in;
     lanes_.push_back(std::move(lane));
   }
   for (const auto& lane : lanes_) {
@@ -172,7 +159,6 @@ Result<> ImportTarget::send(Lane& lane, const Batch& batch) {
       const Result<std::optional<Refusal>> refused = read_unit(lane, batch.units[i].replies);
       if (!refused) return std::unexpected(refused.error());
       if (!*refused) {
-        answered_.fetch_add(1, std::memory_order_relaxed);
         continue;
       }
       if (!(*refused)->passes) {

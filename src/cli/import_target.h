@@ -3,7 +3,6 @@
 // the import.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -17,21 +16,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/import_source.h"
 #include "cli/resp_pipe.h"
 
 namespace even::cli {
 
 class ImportTarget {
  public:
-  struct Options {
-    std::string host = "127.0.0.1";
-    std::uint16_t port = 0;
-    std::string user;
-    std::string password;
-    int connections = 4;
-  };
-
-  explicit ImportTarget(Options options) : options_(std::move(options)) {}
+  ImportTarget(ServerAddress address, int connections)
+      : address_(std::move(address)), connections_(connections) {}
   ~ImportTarget();
 
   Result<> connect();
@@ -43,7 +36,6 @@ class ImportTarget {
   // Waits until all of that has been answered.
   Result<> finish();
   std::string error() const;
-  std::uint64_t answered() const { return answered_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr std::size_t kBatchBytes = 128 << 10;
@@ -76,13 +68,13 @@ class ImportTarget {
   Result<> send(Lane& lane, const Batch& batch);
   void hand_over(Lane& lane);
 
-  const Options options_;
+  const ServerAddress address_;
+  const int connections_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string error_;
   bool ending_ = false;
-  std::atomic<std::uint64_t> answered_ = 0;
 };
 
 }  // namespace even::cli

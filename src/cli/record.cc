@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -20,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/history_writer.h"
 #include "cli/local_cluster.h"
@@ -45,12 +45,6 @@ constexpr std::uint64_t kClientsPerKey = 5;
 
 std::atomic<bool> interrupted{false};
 
-struct Address {
-  std::string text;
-  std::string host;
-  std::uint16_t port = 0;
-};
-
 struct Options {
   std::string workload;
   std::uint64_t clients = 10;
@@ -72,21 +66,6 @@ int complain(const std::string& message, int code) {
   std::fflush(stdout);
   fmt::print(stderr, "even record: {}\n", message);
   return code;
-}
-
-std::optional<Address> parse_address(const std::string& text) {
-  const auto colon = text.rfind(':');
-  Address address{.text = text};
-  const char* end = text.data() + text.size();
-  if (colon == std::string::npos ||
-      std::from_chars(text.data() + colon + 1, end, address.port).ptr != end || address.port == 0) {
-    return {};
-  }
-  address.host = text.substr(0, colon);
-  if (address.host.starts_with('[') && address.host.ends_with(']')) {
-    address.host = address.host.substr(1, address.host.size() - 2);
-  }
-  return address;
 }
 
 std::vector<std::string> words_of(const std::string& text) {

@@ -82,7 +82,6 @@ std::vector<std::string> Causality::words_for(PartitionId partition,
   for (const auto& [of, vector] : session) {
     if (of != partition) all[of].merge(vector);
   }
-  std::string changes;
   std::vector<std::string> added;
   for (const auto& [of, vector] : all) {
     for (const VersionVector::Entry& entry : stable_.beyond(of, vector)) {

@@ -3,7 +3,6 @@
 // docs/causality.md. Thread-safe; one for all shards of a node.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
