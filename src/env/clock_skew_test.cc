@@ -40,8 +40,11 @@ TEST(PosixClock, WhatMakesTheWallClockWrongLeavesMonotonicTimeAlone) {
   const PosixClock right, wrong(&skew);
   skew.set(-3'600 * kSecond, 1, right.monotonic_us());
   const std::int64_t before_us = right.monotonic_us();
-  EXPECT_LE(wrong.wall_us(), right.wall_us() - 3'600 * kSecond);
-  EXPECT_LE(wrong.wall_ms(), right.wall_ms() - 3'600'000);
+  // One after the other: the arguments of a call are evaluated in any order.
+  const std::int64_t wrong_us = wrong.wall_us(), right_us = right.wall_us();
+  EXPECT_LE(wrong_us, right_us - 3'600 * kSecond);
+  const std::int64_t wrong_ms = wrong.wall_ms(), right_ms = right.wall_ms();
+  EXPECT_LE(wrong_ms, right_ms - 3'600'000);
   const std::int64_t now_us = wrong.monotonic_us();
   EXPECT_LE(before_us, now_us);
   EXPECT_LE(now_us, right.monotonic_us());
