@@ -122,7 +122,10 @@
   X(kRightsOfEarlierRun, "a run uses the rights of earlier ones of its node without asking")       \
   X(kRightsTakenByBoth, "rights that are given to another replica stay with the giver, too")       \
   X(kRightSpentUnowned, "a bounded counter is changed without a look at the rights for it")        \
-  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
+  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")      \
+  X(kAuditMissesChange, "an audit does not take notice of keys that change meanwhile")             \
+  X(kComparedThoughTouched, "keys are compared though they have changed since they were asked of") \
+  X(kMinorityCounts, "of replicas that differ, those are repaired that are more")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -19,6 +19,7 @@ void add_status(CLI::App& app, int& exit_code);
 void add_log(CLI::App& app, int& exit_code);
 void add_store(CLI::App& app, int& exit_code);
 void add_backup(CLI::App& app, int& exit_code);
+void add_check(CLI::App& app, int& exit_code);
 void add_restore(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
 void add_record(CLI::App& app, int& exit_code);

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     even::cli::add_up(app, exit_code);
     even::cli::add_down(app, exit_code);
     even::cli::add_status(app, exit_code);
+    even::cli::add_check(app, exit_code);
     even::cli::add_log(app, exit_code);
     even::cli::add_store(app, exit_code);
     even::cli::add_backup(app, exit_code);

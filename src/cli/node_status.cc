@@ -122,6 +122,27 @@ std::string hint_lines(const std::vector<NodeAnswer>& answers) {
   return lines;
 }
 
+std::string check_lines(const std::vector<NodeAnswer>& answers) {
+  std::string lines;
+  for (const NodeAnswer& answer : answers) {
+    if (!answer.status) continue;
+    const NodeStatus& status = *answer.status;
+    if (status.keys_repaired > 0) {
+      lines += fmt::format(
+          "REPAIRED on {} since its start: {} keys that were not as other nodes have them. Look at "
+          "its disk and memory.\n",
+          status.node, status.keys_repaired);
+    }
+    if (!status.suspect.empty() || status.keys_undecided > 0) {
+      lines += fmt::format(
+          "NOT AS IT SHOULD BE on {}: what it holds of partitions {} ({} keys), and no majority of "
+          "replicas can be asked what is right.\n",
+          status.node, list_some(status.suspect), status.keys_undecided);
+    }
+  }
+  return lines;
+}
+
 }  // namespace
 
 Result<NodeStatus> parse_status(std::string_view text) {
@@ -146,6 +167,11 @@ Result<NodeStatus> parse_status(std::string_view text) {
     if (const auto hints = document.find("hints"); hints != document.end()) {
       status.hints_refused = hints->at("refused").get<uint64_t>();
       status.hints_expired = hints->at("expired").get<uint64_t>();
+    }
+    if (const auto check = document.find("check"); check != document.end()) {
+      status.keys_repaired = check->at("repaired").get<uint64_t>();
+      status.keys_undecided = check->at("undecided").get<uint64_t>();
+      status.suspect = check->at("suspect").get<std::vector<uint32_t>>();
     }
     for (const json& peer : document.at("peers")) {
       status.peers.push_back({.name = peer.at("name").get<std::string>(),
@@ -210,8 +236,8 @@ std::string render(const std::vector<NodeAnswer>& answers) {
   }
   std::string text = table(nodes) + '\n';
   if (links.size() > 1) text += table(links) + '\n';
-  return text + group_lines(answers) + hint_lines(answers) + damage_lines(answers) +
-         agreement_line(answers);
+  return text + group_lines(answers) + hint_lines(answers) + check_lines(answers) +
+         damage_lines(answers) + agreement_line(answers);
 }
 
 bool all_well(const std::vector<NodeAnswer>& answers) {

@@ -45,6 +45,11 @@ struct NodeStatus {
   // Hints for others that were not kept, or not for long enough.
   uint64_t hints_refused = 0;
   uint64_t hints_expired = 0;
+  // Keys that were repaired since the node's start; that differ and cannot be yet; partitions that
+  // hold what no record has put there.
+  uint64_t keys_repaired = 0;
+  uint64_t keys_undecided = 0;
+  std::vector<uint32_t> suspect;
   std::vector<PeerStatus> peers;
   std::vector<PartitionStatus> partitions;
 };

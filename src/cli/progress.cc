@@ -24,13 +24,28 @@ Progress::~Progress() {
 }
 
 void Progress::show(std::uint64_t done, std::uint64_t all) {
-  const auto now = std::chrono::steady_clock::now();
-  if (!on_terminal_ || all == 0 || now < next_) return;
-  next_ = now + kBetweenLines;
-  drawn_ = true;
+  if (!due(all)) return;
   done = std::min(done, all);
-  fmt::print(stderr, "\r[{:<{}}] {} of {} MiB ({} %)", std::string(done * kWidth / all, '#'),
-             kWidth, done >> 20, all >> 20, done * 100 / all);
+  draw(done, all, fmt::format("{} of {} MiB", done >> 20, all >> 20));
+}
+
+void Progress::show_share(std::uint64_t done, std::uint64_t all, std::string_view what) {
+  if (!due(all)) return;
+  done = std::min(done, all);
+  draw(done, all, fmt::format("{} of {} {}", done, all, what));
+}
+
+bool Progress::due(std::uint64_t all) {
+  const auto now = std::chrono::steady_clock::now();
+  if (!on_terminal_ || all == 0 || now < next_) return false;
+  next_ = now + kBetweenLines;
+  return true;
+}
+
+void Progress::draw(std::uint64_t done, std::uint64_t all, std::string_view text) {
+  drawn_ = true;
+  fmt::print(stderr, "\r[{:<{}}] {} ({} %)", std::string(done * kWidth / all, '#'), kWidth, text,
+             done * 100 / all);
   std::fflush(stderr);
 }
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string_view>
 
 namespace even::cli {
 
@@ -15,8 +16,13 @@ class Progress {
 
   // Bytes.
   void show(std::uint64_t done, std::uint64_t all);
+  // Of whatever there are.
+  void show_share(std::uint64_t done, std::uint64_t all, std::string_view what);
 
  private:
+  bool due(std::uint64_t all);
+  void draw(std::uint64_t done, std::uint64_t all, std::string_view text);
+
   const bool on_terminal_;
   std::chrono::steady_clock::time_point next_;
   bool drawn_ = false;

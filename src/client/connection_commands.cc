@@ -229,6 +229,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"wait", execute_wait},
       {"waitaof", execute_waitaof},
       {"even.backup", execute_backup},
+      {"even.check", execute_check},
       {"even.consistency", execute_consistency},
       {"even.groups", execute_groups},
       {"even.keyspace", execute_keyspace},

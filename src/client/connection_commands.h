@@ -23,6 +23,7 @@ void execute_connection_command(Connection& connection, const Command& command, 
 
 // In the files of these names: backup_command.cc and so on, LASTSAVE with ROLE.
 void execute_backup(Connection& connection, Args args);
+void execute_check(Connection& connection, Args args);
 void execute_client(Connection& connection, Args args);
 void execute_cluster(Connection& connection, Args args);
 void execute_of_cluster(Connection& connection, Args args);  // READONLY and its like

@@ -1,7 +1,9 @@
 // EVEN.FAULT LINK node DOWN | UP | DELAY ms (0 to 60000) [IN|OUT] | DROP percent (0 to 100)
 // [IN|OUT] EVEN.FAULT CLOCK OFFSET ms (to 31536000000 either way) [RATE percent (0 to 1000)]
+// EVEN.FAULT KEY key LOSE | VALUE value
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -110,6 +112,23 @@ void clock_fault(Connection& connection, Args args) {
   reply.ok();
 }
 
+void key_fault(Connection& connection, Args args) {
+  const bool lose = args.size() == 4 && equals_ignore_case(args[3], "lose");
+  if (!lose && (args.size() != 5 || !equals_ignore_case(args[3], "value"))) {
+    return connection.reply().error("ERR syntax error: EVEN.FAULT KEY key LOSE | VALUE value");
+  }
+  reply_gathered<bool>(
+      connection,
+      [key = std::string(args[2]),
+       value = lose ? std::nullopt : std::optional(std::string(args[4]))](ShardThread& thread) {
+        return thread.shard().falsify(
+            key, value ? std::optional<std::string_view>(*value) : std::nullopt);
+      },
+      [](Reply& reply, const std::vector<bool>& changed) {
+        reply.integer(std::ranges::any_of(changed, [](bool each) { return each; }) ? 1 : 0);
+      });
+}
+
 }  // namespace
 
 void execute_fault(Connection& connection, Args args) {
@@ -119,8 +138,9 @@ void execute_fault(Connection& connection, Args args) {
     return reply.error(
         "ERR EVEN.FAULT is off: start the node with faults.enabled = true to use it");
   }
-  return equals_ignore_case(args[1], "clock") ? clock_fault(connection, args)
-                                              : link_fault(connection, args);
+  if (equals_ignore_case(args[1], "clock")) return clock_fault(connection, args);
+  if (equals_ignore_case(args[1], "key")) return key_fault(connection, args);
+  link_fault(connection, args);
 }
 
 }  // namespace even

@@ -311,6 +311,23 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
                 hints.refused);
   writer.single("even_hints_expired_total", "counter",
                 "Records that were dropped as too old: left to anti-entropy.", hints.expired);
+  writer.single("even_check_keys_total", "counter", "Keys that checks have looked at.",
+                sum(reports, [](const ThreadReport& r) { return r.check.keys; }));
+  writer.single("even_check_rounds_total", "counter",
+                "How often a shard has been through all of its partitions.",
+                sum(reports, [](const ThreadReport& r) { return r.check.rounds; }));
+  writer.single("even_check_failed_audits_total", "counter",
+                "Partitions that held what no record had put there: should stay 0.",
+                sum(reports, [](const ThreadReport& r) { return r.check.audits_failed; }));
+  writer.single("even_check_repaired_keys_total", "counter",
+                "Keys that were not as other replicas have them: should stay 0.",
+                sum(reports, [](const ThreadReport& r) { return r.check.repaired; }));
+  writer.single("even_check_undecided_keys", "gauge",
+                "Keys that differ and wait for the votes of other replicas.",
+                sum(reports, [](const ThreadReport& r) { return r.check.undecided; }));
+  writer.single("even_check_suspect_partitions", "gauge",
+                "Partitions that hold what no record has put there, and are not repaired yet.",
+                sum(reports, [](const ThreadReport& r) { return r.check.suspect.size(); }));
   writer.single("even_records_pending", "gauge", "Records that wait for one they depend on.",
                 sum(reports, [](const ThreadReport& r) { return r.stats.records_pending; }));
   writer.single("even_keys_lapsed", "gauge",
@@ -529,6 +546,15 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
                  "\"handed_over\":{},\"refused\":{},\"expired\":{}}}",
                  hints.records, hints.bytes, hints.kept, hints.sent, hints.handed_over,
                  hints.refused, hints.expired);
+  std::vector<PartitionId> suspect;
+  for (const ThreadReport& report : reports) {
+    suspect.insert(suspect.end(), report.check.suspect.begin(), report.check.suspect.end());
+  }
+  std::ranges::sort(suspect);
+  fmt::format_to(end, ",\"check\":{{\"repaired\":{},\"undecided\":{},\"suspect\":[{}]}}",
+                 sum(reports, [](const ThreadReport& r) { return r.check.repaired; }),
+                 sum(reports, [](const ThreadReport& r) { return r.check.undecided; }),
+                 fmt::join(suspect, ","));
   fmt::format_to(
       end, ",\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}],\"diverged\":[{}]}}",
       groups.members, groups.leads, fmt::join(groups.without_leader, ","),

@@ -592,6 +592,64 @@ std::uint64_t PartitionState::digest_of(std::uint64_t key_hash, const Object& ob
   return sum + expiry_hash(key_hash, object) + bounded_hash(key_hash, object);
 }
 
+std::uint64_t PartitionState::content_digest(std::uint64_t key_hash, const Object& object,
+                                             std::size_t most_elements) {
+  bool few = true;
+  object.with_tables([&](const auto& table) { few = few && table.size() <= most_elements; });
+  return few ? object_hash(key_hash, object) : digest_of(key_hash, object);
+}
+
+void PartitionState::replace(std::uint64_t hash, std::span<const KeyDelta> keys) {
+  Delta named;
+  std::vector<std::string> here;
+  if (is_cold(hash)) (void)load(hash);
+  objects_.for_each_of_hash(hash, [&](const auto& node) { here.emplace_back(node.key()); });
+  for (const std::string& key : here) named.keys.emplace_back().key = key;
+  for (const KeyDelta& key : keys) named.keys.push_back(key);
+  if (!readers_.all.empty()) tell_readers(named);
+  for (const std::string& key : here) clear(*objects_.find_node(key, hash));
+  // A join to a state that has seen nothing takes in everything.
+  const VersionVector seen = std::exchange(vector_, {});
+  JoinStats ignored;
+  for (const KeyDelta& key : keys) join_key(key, {}, ignored);
+  vector_ = seen;
+  objects_.for_each_of_hash(hash, [&](auto& node) {
+    for (const LeafKind kind : kElementKinds) {
+      node.value.with_table(kind,
+                            [&](auto& table) { table.summary = summarize(hash, kind, table); });
+    }
+  });
+  changed_ = true;
+}
+
+// Empties an object without a trace.
+void PartitionState::clear(HashOrderedMap<Object>::Node& node) {
+  Object& object = node.value;
+  if (object.empty()) return;
+  const std::uint64_t hash = node.hash();
+  const bool was_live = object.live();
+  if (was_live && !is_reserved(node.key())) --live_keys_;
+  if (const auto at = object.expires_at_ms()) {
+    const std::pair was{*at, hash};
+    if (!was_live) {
+      leftovers_.erase(was);
+    } else if (!expiries_.erase(was)) {
+      lapsed_.erase(was);
+    }
+    note_expiry(*at, hash);
+  }
+  for (const LeafKind kind : kElementKinds) {
+    if (object.has_table(kind)) remove_table(object, hash, kind);
+  }
+  digest_ -= digest_of(hash, object);
+  object = Object();
+  if (stored_ == nullptr) {
+    objects_.erase(std::string(node.key()), hash);
+  } else {
+    note_changed(node, false);
+  }
+}
+
 std::uint64_t PartitionState::recompute_digest() const {
   std::uint64_t sum = 0;
   for_each([&sum](std::string_view key, const Object& object) {

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -76,7 +77,21 @@ class PartitionState final : private ElementSource {
   // Computed anew from the objects; for checks. Checks what is known of tables, too.
   std::uint64_t recompute_digest() const;
   // The part of one key's object in it, as a number that differs between any two states of the key.
+  // Of tables, as it is kept with them.
   static std::uint64_t digest_of(std::uint64_t key_hash, const Object& object);
+  // The same, added up from the elements of tables of no more than so many.
+  static std::uint64_t content_digest(std::uint64_t key_hash, const Object& object,
+                                      std::size_t most_elements);
+  // Puts what these keys describe, which are all of this hash that there are, in the place of what
+  // is here of it: nothing is joined, and the vector, which covers all of it, stays. The digest
+  // becomes that of the new content, as far as it was that of the old one. For repairs; see
+  // docs/repair.md.
+  void replace(std::uint64_t hash, std::span<const KeyDelta> keys);
+  // What an audit has found takes the place of the digest.
+  void correct_digest(std::uint64_t digest) {
+    digest_ = digest;
+    changed_ = true;
+  }
 
   // The object of `key`, which may be mere residue or expired; null when there is none. Valid until
   // the next change or evict(). Like all that looks for objects, it throws Unreadable.
@@ -276,6 +291,7 @@ class PartitionState final : private ElementSource {
   static void summarize_tables(std::uint64_t key_hash, const Object& object);
   static void check_summaries(std::uint64_t key_hash, const Object& object);
   void remove_table(Object& object, std::uint64_t key_hash, LeafKind kind);
+  void clear(HashOrderedMap<Object>::Node& node);
   void note_tables(Object& object, std::uint64_t key_hash, LeafKind kind, bool was_table,
                    std::uint64_t digest_change, const LeafDelta* joined = nullptr);
   void show_elements(HashOrderedMap<Object>::Node& node, LeafKind kind, bool all,

@@ -200,6 +200,9 @@ const std::vector<Option>& options() {
       EVEN_OPTION("hints.max_bytes", set_size(c.hints.max_bytes, v, 0, kTiB)),
       EVEN_OPTION("hints.max_age_s", set_integer(c.hints.max_age_s, v, 1, 31'536'000, " seconds")),
 
+      EVEN_OPTION("check.interval_s",
+                  set_integer(c.check.interval_s, v, 0, 31'536'000, " seconds")),
+
       EVEN_OPTION("clock.max_drift_ms",
                   set_integer(c.clock.max_drift_ms, v, 1, 3'600'000, " milliseconds")),
 

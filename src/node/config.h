@@ -131,6 +131,12 @@ struct HintsConfig {
   uint32_t max_age_s = 86'400;
 };
 
+struct CheckConfig {
+  // Seconds within which all that the node holds is checked, again and again. 0: only by
+  // EVEN.CHECK.
+  uint32_t interval_s = 86'400;
+};
+
 struct ClockConfig {
   // How far ahead of the local clock a remote one may pull the hybrid clock.
   uint32_t max_drift_ms = 500;
@@ -157,6 +163,7 @@ struct Config {
   ReplicationConfig replication;
   ExpiryConfig expiry;
   HintsConfig hints;
+  CheckConfig check;
   ClockConfig clock;
   // Valid (ClusterMap::validate) after load(). Without [[cluster.node]] entries it has this node
   // alone, as number 1.

@@ -25,6 +25,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.write_error = shard.write_error();
   report.peers = shard.peers();
   report.hints = shard.hints();
+  report.check = shard.check_status();
   report.groups = shard.groups();
   for (const cluster::Node& node : thread.node().config.cluster.nodes) {
     if (node.number == thread.node().number) continue;

@@ -41,6 +41,7 @@ struct ThreadReport {
   std::optional<std::string> write_error;
   std::vector<PeerStatus> peers;
   HintStats hints;
+  CheckStatus check;
   std::vector<GroupStatus> groups;                // of strong keyspaces
   std::map<NodeNumber, bool> links;               // to every other node, whether it is up
   std::map<std::string, CommandReport> commands;  // by name, "get" or "config|get"

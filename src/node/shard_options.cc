@@ -75,6 +75,7 @@ ShardOptions shard_options(const NodeContext& node, ShardId id, ShardId shards) 
   options.cache_shares = node.cache_shares.get();
   options.stable = node.stable.get();
   options.others_hold = node.partial;
+  options.check_interval_ms = std::int64_t{node.config.check.interval_s} * 1'000;
   options.retain_bytes = node.config.log.retain_bytes;
   options.expiry_wait_ms = node.config.expiry.wait_ms;
   options.max_drift_ms = node.config.clock.max_drift_ms;

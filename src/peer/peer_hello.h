@@ -21,7 +21,7 @@
 namespace even {
 
 inline constexpr std::string_view kPeerMagic = "EVENPEER";
-inline constexpr std::uint32_t kPeerProtocol = 14;
+inline constexpr std::uint32_t kPeerProtocol = 15;
 
 struct Hello {
   std::uint32_t protocol = kPeerProtocol;

@@ -135,6 +135,8 @@ class ShardCore {
   std::function<void(const RecordHead&)> on_joined;
   // Called when a bounded counter has been changed, by whomever.
   std::function<void(PartitionId, std::string_view key)> on_bounded;
+  // Called when another replica has another digest under the same vector.
+  std::function<void(PartitionId)> on_differs;
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
   RowStore* store = nullptr;  // the projection's

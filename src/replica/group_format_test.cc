@@ -499,7 +499,7 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
   }
   encode_group_message(named_snapshot(), messages.emplace_back());
   const std::string said =
-      test::expect_golden("group-messages-v14.bin", with_lengths(messages), "the peer protocol");
+      test::expect_golden("group-messages-v15.bin", with_lengths(messages), "the peer protocol");
   expect_readable(said, 5, [](std::string_view bytes) {
     std::string again;
     const auto decoded = decode_group_messages(bytes);

@@ -23,6 +23,8 @@ enum class Kind : std::uint8_t {
   kHint = 14,
   kHintState = 15,
   kRights = 16,
+  kCompareAsk = 17,
+  kCompareAnswer = 18,
 };
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
@@ -263,7 +265,80 @@ Result<PeerMessage> decode_rights(ByteReader& in) {
   return message;
 }
 
+Result<PeerMessage> decode_compare_ask(ByteReader& in) {
+  CompareAsk message;
+  message.id = in.get<std::uint64_t>();
+  message.partition = in.get<PartitionId>();
+  message.what = static_cast<CompareAsk::What>(in.get<std::uint8_t>());
+  if (message.what > CompareAsk::What::kStates) return fail("malformed comparison: of nothing");
+  if (!get_vector(in, message.reach)) {
+    return fail("malformed comparison: a vector names no replica");
+  }
+  while (in.ok() && !in.at_end()) {
+    const auto hash = in.get<std::uint64_t>();
+    if (in.ok() && !message.hashes.empty() && hash <= message.hashes.back()) {
+      return fail("malformed comparison: hashes do not ascend");
+    }
+    message.hashes.push_back(hash);
+  }
+  if (message.what == CompareAsk::What::kList && message.hashes.size() != 1) {
+    return fail("malformed comparison: a list begins with one hash");
+  }
+  return message;
+}
+
+constexpr std::uint8_t kCompareReady = 1;
+constexpr std::uint8_t kCompareSuspect = 2;
+
+Result<PeerMessage> decode_compare_answer(ByteReader& in) {
+  CompareAnswer message;
+  message.id = in.get<std::uint64_t>();
+  const auto flags = in.get<std::uint8_t>();
+  message.ready = (flags & kCompareReady) != 0;
+  message.suspect = (flags & kCompareSuspect) != 0;
+  if (!get_vector(in, message.vector)) {
+    return fail("malformed comparison: a vector names no replica");
+  }
+  message.end = in.get<std::uint64_t>();
+  const auto digests = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < digests && in.ok(); ++i) {
+    const auto hash = in.get<std::uint64_t>();
+    if (in.ok() && !message.digests.empty() && hash <= message.digests.back().first) {
+      return fail("malformed comparison: hashes do not ascend");
+    }
+    message.digests.emplace_back(hash, in.get<std::uint64_t>());
+  }
+  message.states = in.bytes(in.left());
+  return message;
+}
+
 }  // namespace
+
+std::string encode_compare_ask(const CompareAsk& message) {
+  std::string out = begin(Kind::kCompareAsk);
+  put_little_endian(out, message.id);
+  put_little_endian(out, message.partition);
+  put_little_endian(out, static_cast<std::uint8_t>(message.what));
+  put_vector(out, message.reach);
+  for (const std::uint64_t hash : message.hashes) put_little_endian(out, hash);
+  return out;
+}
+
+std::string encode_compare_answer(const CompareAnswer& message) {
+  std::string out = begin(Kind::kCompareAnswer);
+  put_little_endian(out, message.id);
+  put_little_endian(out, static_cast<std::uint8_t>((message.ready ? kCompareReady : 0) |
+                                                   (message.suspect ? kCompareSuspect : 0)));
+  put_vector(out, message.vector);
+  put_little_endian(out, message.end);
+  put_little_endian(out, static_cast<std::uint32_t>(message.digests.size()));
+  for (const auto& [hash, digest] : message.digests) {
+    put_little_endian(out, hash);
+    put_little_endian(out, digest);
+  }
+  out.append(message.states);
+  return out;
+}
 
 std::string encode_report(const ReportMessage& message) {
   std::string out = begin(Kind::kReport);
@@ -472,6 +547,12 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kRights:
       message = decode_rights(in);
+      break;
+    case Kind::kCompareAsk:
+      message = decode_compare_ask(in);
+      break;
+    case Kind::kCompareAnswer:
+      message = decode_compare_answer(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

@@ -171,10 +171,35 @@ struct RightsMessage {
   std::string_view key;
 };
 
-using PeerMessage = std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer,
-                                 SnapshotPiece, SnapshotProgress, GroupsMessage, MetaMessage,
-                                 FormerMessage, AskMessage, AnswerMessage, StableMessage,
-                                 DigestsMessage, HintMessage, HintStateMessage, RightsMessage>;
+// "What do you hold of this partition, having seen all of `reach`?" See replica/check.h.
+struct CompareAsk {
+  enum class What : std::uint8_t { kList, kDigests, kStates };
+  std::uint64_t id = 0;
+  PartitionId partition = 0;
+  What what = What::kList;
+  VersionVector reach;
+  // kList: the one from which on the list is to begin. Else those of keys that are asked about,
+  // ascending.
+  std::vector<std::uint64_t> hashes;
+};
+
+struct CompareAnswer {
+  std::uint64_t id = 0;
+  bool ready = false;     // or nothing can be said now
+  bool suspect = false;   // what the sender holds may be wrong, for all it knows
+  VersionVector vector;   // what it has seen
+  std::uint64_t end = 0;  // kList: all up to this hash are there
+  // kList: of all hashes of which there is something. Else of hashes that were asked about, from
+  // the first on as many as fit; 0: there is nothing.
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> digests;
+  std::string_view states;  // kStates: a record with all keys of those hashes
+};
+
+using PeerMessage =
+    std::variant<ReportMessage, RecordsMessage, AckMessage, SnapshotOffer, SnapshotPiece,
+                 SnapshotProgress, GroupsMessage, MetaMessage, FormerMessage, AskMessage,
+                 AnswerMessage, StableMessage, DigestsMessage, HintMessage, HintStateMessage,
+                 RightsMessage, CompareAsk, CompareAnswer>;
 
 // Whether it is one of the first six, by its first byte.
 bool is_of_replication(std::string_view message);
@@ -194,6 +219,8 @@ std::string encode_stable(const StableMessage& message);
 std::string encode_digests(const DigestsMessage& message);
 std::string encode_hint_state(const HintStateMessage& message);
 std::string encode_rights(const RightsMessage& message);
+std::string encode_compare_ask(const CompareAsk& message);
+std::string encode_compare_answer(const CompareAnswer& message);
 
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {

@@ -136,7 +136,7 @@ void expect_groups(const GroupsMessage& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v14.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v15.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));
@@ -284,8 +284,43 @@ TEST(PeerMessage, AsksForWhatHasBeenSeenAndAnswers) {
   EXPECT_FALSE(decode_peer_message(encode_answer({78, {{9, {}}, {1, {}}}, {}})));
 }
 
+TEST(PeerMessage, ComparesWhatReplicasHold) {
+  VersionVector vector;
+  vector.add({ReplicaId::make(1, 2, 3), 40});
+  const std::string asked =
+      encode_compare_ask({77, 12, CompareAsk::What::kStates, vector, {5, UINT64_MAX}});
+  EXPECT_FALSE(is_of_replication(asked));
+  const auto question = decoded<CompareAsk>(asked);
+  EXPECT_EQ(question.id, 77u);
+  EXPECT_EQ(question.partition, 12);
+  EXPECT_EQ(question.what, CompareAsk::What::kStates);
+  EXPECT_EQ(question.reach, vector);
+  EXPECT_THAT(question.hashes, ElementsAre(5u, UINT64_MAX));
+  EXPECT_FALSE(
+      decode_peer_message(encode_compare_ask({77, 12, CompareAsk::What::kDigests, {}, {5, 5}})));
+  EXPECT_FALSE(
+      decode_peer_message(encode_compare_ask({77, 12, CompareAsk::What::kList, {}, {1, 2}})));
+  const std::string answered =
+      encode_compare_answer({78, true, true, vector, 9, {{5, 6}, {7, 0}}, "states"});
+  const auto answer = decoded<CompareAnswer>(answered);
+  EXPECT_EQ(answer.id, 78u);
+  EXPECT_TRUE(answer.ready);
+  EXPECT_TRUE(answer.suspect);
+  EXPECT_EQ(answer.vector, vector);
+  EXPECT_EQ(answer.end, 9u);
+  EXPECT_THAT(answer.digests, ElementsAre(std::pair(5u, 6u), std::pair(7u, 0u)));
+  EXPECT_EQ(answer.states, "states");
+  EXPECT_FALSE(
+      decoded<CompareAnswer>(encode_compare_answer({78, false, false, {}, 0, {}, {}})).ready);
+  for (std::size_t size = 1; size + 6 < answered.size(); ++size) {
+    EXPECT_FALSE(decode_peer_message(answered.substr(0, size)));
+  }
+  EXPECT_FALSE(
+      decode_peer_message(encode_compare_answer({78, true, false, {}, 0, {{7, 0}, {5, 6}}, {}})));
+}
+
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x11").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x13").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));

@@ -190,6 +190,7 @@ void Replication::compare_digest(const Peer& peer, const Partition& partition,
       "partition {} differs from node {}'s although both have seen the same ({}): digest {:016x} "
       "here, {:016x} there",
       partition.id, peer.node, theirs.vector.to_string(), partition.state.digest(), theirs.digest));
+  if (core_.on_differs) core_.on_differs(partition.id);
 }
 
 void Replication::rewind(Peer& peer) {

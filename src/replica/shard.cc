@@ -10,6 +10,7 @@
 #include "engine/causes.h"
 #include "engine/outbox.h"
 #include "replica/causality.h"
+#include "replica/check.h"
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
 #include "replica/groups.h"
@@ -231,7 +232,9 @@ struct Shard::Impl {
         quorum(core, transport, hints, hint_store, [this] { return released(); }),
         relay(core, groups),
         causality(core, transport, replication, quorum),
-        rights(core, transport) {
+        rights(core, transport),
+        check(core, transport) {
+    core.on_differs = [this](PartitionId id) { check.differs(id); };
     core.on_bounded = [this](PartitionId id, std::string_view key) { rights.watch(id, key); };
     core.log.on_progress([this] {
       if (released_callback) released_callback();
@@ -294,6 +297,7 @@ struct Shard::Impl {
   Relay relay;
   Causality causality;
   Rights rights;
+  Check check;
   std::optional<Context::Lack> lack;  // of the last command
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
@@ -569,11 +573,12 @@ void Shard::end_turn() {
   impl_->quorum.end_turn();
   impl_->hints.end_turn();
   impl_->unless_unreadable([this] { impl_->rights.end_turn(); });
+  impl_->check.end_turn();
 }
 
 bool Shard::has_more() const {
   return impl_->has_more || impl_->groups.has_more() || impl_->replication.has_more() ||
-         impl_->hints.has_more();
+         impl_->hints.has_more() || impl_->check.has_more();
 }
 
 LogPosition Shard::Impl::released() const {
@@ -681,6 +686,16 @@ void Shard::complete(std::span<const PartitionId> partitions, std::int64_t deadl
   impl_->causality.make_complete(partitions, deadline_us, std::move(done));
 }
 
+std::uint64_t Shard::start_check() { return impl_->check.start(); }
+CheckStatus Shard::check_status() const { return impl_->check.status(); }
+bool Shard::falsify(std::string_view key, std::optional<std::string_view> value) {
+  ShardCore& core = impl_->core;
+  core.close_all();
+  const PartitionId partition = core.partition_of(key);
+  if (core.is_strong(partition) || core.find(partition) == nullptr) return false;
+  return Check::falsify(core.replayed(partition), key, value);
+}
+
 LogPosition Shard::durable() const { return impl_->core.log.durable(); }
 
 void Shard::on_released(std::function<void()> callback) {
@@ -709,6 +724,7 @@ void Shard::tick() {
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   if (impl_->replayed) impl_->causality.tick();
   impl_->unless_unreadable([this] { impl_->rights.tick(); });
+  if (impl_->replayed) impl_->check.tick();
   // What has been removed need not be made room for by removing more.
   // There rarely is any, so it is not looked for at every tick.
   if (!impl_->all_freed || ++impl_->ticks % 4 == 0) impl_->all_freed = core.free_removed();
@@ -726,6 +742,7 @@ void Shard::link_up(ReplicaId peer) {
   impl_->hints.link_up(peer.node());
   impl_->quorum.link_up(peer.node());
   impl_->rights.link_up(peer);
+  impl_->check.link_up(peer.node());
   impl_->relay.link_up(peer.node());
   impl_->causality.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
@@ -742,6 +759,7 @@ void Shard::link_down(NodeNumber peer) {
   impl_->hints.link_down(peer);
   impl_->quorum.link_down(peer);
   impl_->rights.link_down(peer);
+  impl_->check.link_down(peer);
   impl_->relay.link_down(peer);
   impl_->causality.link_down(peer);
   impl_->replication.link_down(peer);
@@ -790,6 +808,12 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
       Result<> outcome;
       impl_->unless_unreadable([&] { outcome = impl_->rights.receive(peer, *rights); });
       return outcome;
+    }
+    if (const auto* ask = std::get_if<CompareAsk>(&*decoded)) {
+      return impl_->check.receive(peer, *ask);
+    }
+    if (const auto* answer = std::get_if<CompareAnswer>(&*decoded)) {
+      return impl_->check.receive(peer, *answer);
     }
     return impl_->meta.receive(peer, std::get<MetaMessage>(*decoded));
   }

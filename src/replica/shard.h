@@ -34,6 +34,7 @@
 #include "log/log.h"
 #include "replica/cache_policy.h"
 #include "replica/cache_shares.h"
+#include "replica/check_status.h"
 #include "replica/key_events.h"
 #include "replica/peer_message.h"
 #include "replica/stable_reach.h"
@@ -161,6 +162,9 @@ struct ShardOptions {
   std::uint64_t script_write_bytes = std::uint64_t{1} << 30;
   // Called now and then while a script takes longer than it should, on the executing thread.
   std::function<void()> while_script_runs;
+  // Within this time, all that is held is compared with what it should be, again and again: see
+  // check.h. 0: only when asked for.
+  std::int64_t check_interval_ms = 0;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
 };
@@ -376,6 +380,13 @@ class Shard {
   // complete() sees to that, as far as another one is in reach: then Done takes at least 1.
   bool is_complete(std::span<const PartitionId> partitions) const;
   void complete(std::span<const PartitionId> partitions, std::int64_t deadline_us, Answered done);
+
+  // --- Checking what is held (replica/check.h, docs/repair.md).
+  // Begins to check everything, as fast as service allows; returns the number of this pass.
+  std::uint64_t start_check();
+  CheckStatus check_status() const;
+  // For tests: see check.h. Nothing happens to what is not in an eventual partition of this shard.
+  bool falsify(std::string_view key, std::optional<std::string_view> value);
 
   // How far the log is synced.
   LogPosition durable() const;

@@ -20,10 +20,12 @@ void look_for_damage(const Node& node) {
   }
 }
 
-void check_digests(const Run& run, const Nodes& nodes) {
+// `victim`: what it holds may be false.
+void check_digests(const Run& run, const Nodes& nodes, const Node* victim) {
   std::map<PartitionId, std::vector<std::pair<const Node*, PartitionStatus>>> all;
   for (const auto& n : nodes) {
     if (run.options.damage_every_us > 0) look_for_damage(*n);
+    if (n.get() == victim) continue;
     for (PartitionStatus& p : n->partitions()) {
       if (p.damage) continue;
       const PartitionState& state = n->state(p.partition);
@@ -68,13 +70,16 @@ void check_folded(const Nodes& nodes, const Node& node, const PartitionStatus& p
 
 }  // namespace
 
-void check_running(const Run& run, const Nodes& nodes, std::size_t victim) {
+void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool checked) {
   StoreFaults& faults = nodes[victim]->rows.faults;
   const double failing_read = std::exchange(faults.failing_read, 0);
-  check_digests(run, nodes);
+  const bool falsified = run.options.falsify_every_us > 0;
+  check_digests(run, nodes, falsified && !checked ? nodes[victim].get() : nullptr);
   for (const auto& n : nodes) {
-    if (n->digest_mismatches() > 0)
+    if (n->digest_mismatches() > 0 && !falsified)
       violated(fmt::format("n{} reported a digest mismatch", n->number));
+    if (n->found_wrong() > 0 && (!falsified || n != nodes[victim]))
+      violated(fmt::format("n{} has found wrong what is right", n->number));
     // Impossible unless disks are lost: see docs/folding.md.
     if (n->ends_exceeded() > 0 && run.options.wipe == 0 && run.options.restore == 0)
       violated(fmt::format("n{} has more of a run than the record that folds it", n->number));

@@ -13,8 +13,8 @@ namespace even::sim {
 using Nodes = std::vector<std::unique_ptr<Node>>;
 
 // At any time: equal vectors mean equal digests, but where there is damage. `victim`: whose store
-// is damaged.
-void check_running(const Run& run, const Nodes& nodes, std::size_t victim);
+// is damaged, or may be false, unless all has been `checked`.
+void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool checked = false);
 
 // Whether all nodes are up and have seen the same, and nothing waits.
 bool converged(const Run& run, const Nodes& nodes);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "engine/outbox.h"
+#include "lattice/reserved.h"
 #include "sim/scripted.h"
 #include "store/partition_rows.h"
 
@@ -79,6 +80,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.shards = shards;
   o.partition_count = options.partitions;
   o.expiry_wait_ms = options.expiry_wait_ms;
+  o.check_interval_ms = options.check_interval_ms;
   for (PartitionId p = 0; p < options.partitions; ++p) {
     if (shard_of_partition(p, shards) != shard || !run_.placement.holds(number, p)) continue;
     const auto replicas = run_.placement.replicas(p);
@@ -395,6 +397,7 @@ void Node::count() const {
     run_.outcome.resumed += stats.snapshots_resumed;
     run_.outcome.conflicts += stats.conflicts;
     run_.outcome.repairs += stats.repaired;
+    run_.outcome.keys_repaired += shard->shard().check_status().repaired;
     run_.outcome.evicted += stats.keys_evicted;
     run_.outcome.folds += stats.folds;
     run_.outcome.ends_exceeded += stats.ends_exceeded;
@@ -454,6 +457,48 @@ std::uint64_t Node::digest_mismatches() const {
   std::uint64_t sum = 0;
   for (const auto& shard : shards_) sum += shard->shard().stats().digest_mismatches;
   return sum;
+}
+
+void Node::start_check() {
+  for (const auto& shard : shards_) shard->shard().start_check();
+}
+
+bool Node::checking() const {
+  return std::ranges::any_of(shards_, [](const auto& shard) {
+    const CheckStatus status = shard->shard().check_status();
+    return status.busy || status.passes_done < status.passes_begun || !status.suspect.empty() ||
+           status.undecided > 0;
+  });
+}
+
+std::uint64_t Node::found_wrong() const {
+  std::uint64_t sum = 0;
+  for (const auto& shard : shards_) {
+    const CheckStatus status = shard->shard().check_status();
+    sum += status.audits_failed + status.repaired;
+  }
+  return sum;
+}
+
+void Node::falsify() {
+  HostedShard& hosted = *shards_[random.below(shards_.size())];
+  const auto partitions = hosted.shard().partitions();
+  if (partitions.empty()) return;
+  const PartitionId id = partitions[random.below(partitions.size())].partition;
+  std::string key = fmt::format("made-up-{}", random.below(20));
+  try {
+    hosted.shard().state(id)->random(random, [&](std::string_view drawn, const Object& object) {
+      const bool plain = object.plain_string().sibling_count() == 1 &&
+                         !object.plain_string().has_counters() &&
+                         object.type() == ObjectType::kString && object.all_bounded() == nullptr;
+      if (plain && !is_reserved(drawn) && random.chance(0.8)) key = drawn;
+    });
+    const bool lost = random.chance(0.4);
+    const bool changed =
+        hosted.shard().falsify(key, lost ? std::nullopt : std::optional<std::string_view>("false"));
+    if (changed) run_.event("n{} holds something else of {}", number, key);
+  } catch (const Unreadable&) {
+  }
 }
 
 bool Node::replaying() const {

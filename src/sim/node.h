@@ -130,6 +130,13 @@ class Node {
   const PartitionState& state(PartitionId partition) const;
   bool write_error() const;
   std::uint64_t digest_mismatches() const;
+  // Checks of what it holds: has all of it checked, whether that goes on or anything is left, and
+  // how much was wrong in this run.
+  void start_check();
+  bool checking() const;
+  std::uint64_t found_wrong() const;
+  // Changes what it holds of some key, unknown to anybody.
+  void falsify();
   std::uint64_t ends_exceeded() const;
   std::uint64_t records_pending() const;
   // Whether some of its logs has not been replayed yet.

@@ -149,6 +149,14 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.crash_every_us == 0) o.crash_every_us = 400'000;
     if (o.partition_every_us == 0) o.partition_every_us = 300'000;
   }
+  o.check_interval_ms = among(0, 100, 1'000, 5'000);
+  if (o.replicas >= 3 && random.chance(0.25)) {
+    o.falsify_every_us = among(20'000, 100'000, 500'000);
+    o.retain_bytes = std::uint64_t{1} << 30;
+    o.wipe = o.restore = o.failing_read = o.bounded = o.siblings = 0;
+    o.damage_every_us = o.reshard_every_us = o.backup_every_us = 0;
+    o.quorum_every_us = o.session_every_us = o.causal_every_us = o.hint_every_us = 0;
+  }
   return o;
 }
 
@@ -173,7 +181,7 @@ std::string RunOptions::describe() const {
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
-      "crash_when_kept={}",
+      "crash_when_kept={} falsify_every={}us check={}ms",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
       zero_bytes, background_bytes, clients, pipeline, turn_us, duration_us / 1000,
@@ -186,7 +194,8 @@ std::string RunOptions::describe() const {
       replay_batch_bytes, crash_in_replay, groups, keyspaces, group_replicas, strong_clients,
       strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
       depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
-      topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept);
+      topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
+      falsify_every_us, check_interval_ms);
 }
 
 }  // namespace even::sim

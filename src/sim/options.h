@@ -65,6 +65,10 @@ struct RunOptions {
   // cannot be read this time.
   std::int64_t damage_every_us = 0;
   double failing_read = 0;
+  // The mean interval at which keys of the victim are made to differ unknown to anybody. Then no
+  // other replica takes over its state, and nobody reads there who would notice.
+  std::int64_t falsify_every_us = 0;
+  std::int64_t check_interval_ms = 0;
   double evict = 0;  // chance that memory is over its limit when it is looked at
   CachePolicy policy = CachePolicy::kNoEviction;
   std::int64_t skew_ms = 0;            // clocks differ by up to this much

@@ -17,6 +17,7 @@ struct Outcome {
   std::uint64_t resumed = 0;  // snapshots that went on from the middle, so often
   std::uint64_t conflicts = 0;
   std::uint64_t repairs = 0;          // of damaged partitions
+  std::uint64_t keys_repaired = 0;    // that were not as other replicas have them
   std::uint64_t evicted = 0;          // keys that a cache policy deleted
   std::uint64_t reshardings = 0;      // begun
   std::uint64_t folds = 0;            // records that fold runs

@@ -45,6 +45,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.while_replaying += outcome.while_replaying;
     sum.conflicts += outcome.conflicts;
     sum.repairs += outcome.repairs;
+    sum.keys_repaired += outcome.keys_repaired;
     sum.evicted += outcome.evicted;
     sum.reshardings += outcome.reshardings;
     sum.strong_replies += outcome.strong_replies;
@@ -72,17 +73,19 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
   }
   fmt::print(
       "{} seeds from {}: {} failed. {} operations, {} records, {} crashes, {} snapshots, {} "
-      "resumed, {} conflicts, {} repairs, {} evicted keys, {} reshardings, {} listings, {} "
+      "resumed, {} conflicts, {} repairs, {} keys repaired, {} evicted keys, {} reshardings, {} "
+      "listings, {} "
       "commands during replay; {} replies of groups with {} leaders, {} operations in histories, "
       "{} undecided keys; {} reads and {} writes of quorums, {} sloppy writes with {} hints that "
       "counted, {} requests of sessions, {} causal, {} "
       "bounded reads; {:.0f} s of simulated time in {:.1f} "
       "s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
-      sum.conflicts, sum.repairs, sum.evicted, sum.reshardings, sum.listings, sum.while_replaying,
-      sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys, sum.quorum_reads,
-      sum.quorum_writes, sum.sloppy_writes, sum.hints_counted, sum.session_requests,
-      sum.causal_requests, sum.bounded_reads, sum.simulated_seconds, seconds_since(start));
+      sum.conflicts, sum.repairs, sum.keys_repaired, sum.evicted, sum.reshardings, sum.listings,
+      sum.while_replaying, sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys,
+      sum.quorum_reads, sum.quorum_writes, sum.sloppy_writes, sum.hints_counted,
+      sum.session_requests, sum.causal_requests, sum.bounded_reads, sum.simulated_seconds,
+      seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 

@@ -79,6 +79,7 @@ class World {
   void start_all();
   void settle();
   void restart_failed();
+  void check_replicas(const char* when);
   void check_end(const char* when);
   void check_strong(const char* when);
   bool run_until(std::int64_t patience_us, const std::function<bool()>& done);
@@ -416,6 +417,9 @@ void World::schedule_faults() {
     Node& n = *nodes_[victim_];
     run_.event("{} rows of n{} are damaged", n.rows.damage(1 + run_.random.below(20)), n.number);
   });
+  every(options.falsify_every_us, [this] {
+    if (nodes_[victim_]->up()) nodes_[victim_]->falsify();
+  });
   every(50'000, [this] { check_running(run_, nodes_, victim_); });
 }
 
@@ -495,9 +499,24 @@ void World::check_strong(const char* when) {
   if (topics_) topics_->check(when);
 }
 
+// All replicas check what they hold, and nothing is left that differs.
+void World::check_replicas(const char* when) {
+  for (const auto& n : nodes_) n->start_check();
+  std::int64_t quiet_since = run_.scheduler.now_us();
+  const auto over = [&] {
+    const std::int64_t now_us = run_.scheduler.now_us();
+    if (std::ranges::any_of(nodes_, [](const auto& n) { return n->checking(); })) {
+      quiet_since = now_us;
+    }
+    return now_us - quiet_since > 1'000'000;
+  };
+  if (!run_until(kSettleUs, over)) violated(fmt::format("{}: checks do not come to an end", when));
+}
+
 void World::check_end(const char* when) {
+  check_replicas(when);
   if (hints_) hints_->check();
-  check_running(run_, nodes_, victim_);
+  check_running(run_, nodes_, victim_, true);
   check_content(run_, nodes_, when);
 }
 

@@ -61,11 +61,7 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
   // Nothing may be open.
   void lose_power() {
     std::lock_guard lock(mutex_);
-    for (const auto& [path, before] : unsynced_names_) {
-      fs::remove(path);
-      if (before) std::ofstream(path) << *before;
-    }
-    unsynced_names_.clear();
+    // Files first: what is made anew below may get the inode of one that is removed there.
     for (const auto& [inode, bytes] : synced_bytes_) {
       for (const auto& entry : fs::recursive_directory_iterator(directory_)) {
         if (entry.is_regular_file() && inode_of(entry.path()) == inode &&
@@ -75,6 +71,11 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
       }
     }
     synced_bytes_.clear();
+    for (const auto& [path, before] : unsynced_names_) {
+      fs::remove(path);
+      if (before) std::ofstream(path) << *before;
+    }
+    unsynced_names_.clear();
   }
   void watch(std::string directory) { directory_ = std::move(directory); }
 
@@ -120,6 +121,9 @@ class FaultyFileSystem final : public rocksdb::FileSystemWrapper {
       std::lock_guard lock(mutex_);
       if (stopped()) return IOStatus::IOError("stopped (injected)");
       unsynced_names_.erase(path);
+      // Its inode may be that of another file next.
+      std::error_code none;
+      if (fs::hard_link_count(path, none) == 1) synced_bytes_.erase(inode_of(path));
     }
     return target()->DeleteFile(path, options, context);
   }
