@@ -1,13 +1,15 @@
 """Reads and writes at several replicas of eventual keyspaces, WAIT and WAITAOF, on whole clusters."""
 
 import concurrent.futures
+import json
+import subprocess
 import threading
 import time
 
 import pytest
 import redis
 
-from even_cluster import until
+from even_cluster import BIN, until
 from test_strong import Refusal, keyspace
 
 
@@ -91,6 +93,36 @@ def test_what_a_read_has_shown_the_next_one_shows_too(make_cluster):
         until("links are up", lambda: linked(cluster["n1"]) == 4)
     for client in clients.values():
         client.close()
+
+
+def test_quorums_are_not_linearizable_and_even_verify_says_so(make_cluster, tmp_path):
+    """The run that docs/quorums.md shows."""
+    cluster = make_cluster(nodes=3)
+    history = tmp_path / "quorums.jsonl"
+    lines = []
+
+    def operation(process, client, f, value=None):
+        lines.append({"process": process, "type": "invoke", "f": f, "key": "x", "value": value})
+        if f == "write":
+            assert at(client, "QUORUM", "SET", "x", value) == "OK"
+        else:
+            value = int(at(client, "QUORUM", "GET", "x"))
+        lines.append({"process": process, "type": "ok", "f": f, "key": "x", "value": value})
+        return value
+
+    with cluster["n1"].client() as one, cluster["n2"].client() as two, cluster["n3"].client() as three:
+        # A node whose clock is behind, and which hears late of what others have written.
+        three.execute_command("EVEN.FAULT", "CLOCK", "OFFSET", "-10000")
+        for node in ("n1", "n2"):
+            three.execute_command("EVEN.FAULT", "LINK", node, "DELAY", "700", "IN")
+        operation(0, one, "write", 1)
+        operation(1, three, "write", 2)
+        assert operation(2, two, "read") == 1
+    history.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    verdict = subprocess.run([BIN / "even", "verify", "linearizable", history], capture_output=True, text=True)
+    assert verdict.returncode == 1, verdict.stdout + verdict.stderr
+    assert "read → 1" in verdict.stdout, verdict.stdout
+    print(verdict.stdout)
 
 
 def test_without_enough_replicas_it_is_said_what_is_known(make_cluster):

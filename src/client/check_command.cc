@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::int64_t kMostFindings = 100'000;
 
-CheckStatus status_of(ShardThread& thread) { return thread.shard().check_status(); }
+CheckStatus check_status_of(ShardThread& thread) { return thread.shard().check_status(); }
 
-void start(Connection& connection) {
+void start_check(Connection& connection) {
   reply_gathered<char>(
       connection,
       [](ShardThread& thread) {
@@ -24,9 +24,9 @@ void start(Connection& connection) {
       [](Reply& reply, const std::vector<char>&) { reply.ok(); });
 }
 
-void status(Connection& connection) {
+void show_check(Connection& connection) {
   reply_gathered<CheckStatus>(
-      connection, status_of, [](Reply& reply, const std::vector<CheckStatus>& threads) {
+      connection, check_status_of, [](Reply& reply, const std::vector<CheckStatus>& threads) {
         const auto sum = [&threads](auto number_of) {
           std::uint64_t all = 0;
           for (const CheckStatus& each : threads) all += number_of(each);
@@ -53,7 +53,7 @@ void status(Connection& connection) {
       });
 }
 
-std::string_view name_of(CheckFinding::Kind kind) {
+std::string_view name_of_finding(CheckFinding::Kind kind) {
   switch (kind) {
     case CheckFinding::Kind::kMissing:
       return "missing";
@@ -65,14 +65,14 @@ std::string_view name_of(CheckFinding::Kind kind) {
   return "";
 }
 
-void findings(Connection& connection, Args args) {
+void show_findings(Connection& connection, Args args) {
   std::int64_t count = kMostFindings;
   if (args.size() > 3 || (args.size() == 3 && (!parse_strict_integer(args[2], count) || count < 0 ||
                                                count > kMostFindings))) {
     return connection.reply().error("ERR syntax error: EVEN.CHECK FINDINGS [count]");
   }
   reply_gathered<CheckStatus>(
-      connection, status_of, [count](Reply& reply, const std::vector<CheckStatus>& threads) {
+      connection, check_status_of, [count](Reply& reply, const std::vector<CheckStatus>& threads) {
         std::vector<const CheckFinding*> all;
         for (const CheckStatus& thread : threads) {
           // The latest first.
@@ -83,7 +83,7 @@ void findings(Connection& connection, Args args) {
         reply.array(3 * all.size());
         for (const CheckFinding* finding : all) {
           reply.integer(finding->partition);
-          reply.bulk(name_of(finding->kind));
+          reply.bulk(name_of_finding(finding->kind));
           reply.bulk(finding->key);
         }
       });
@@ -92,9 +92,9 @@ void findings(Connection& connection, Args args) {
 }  // namespace
 
 void execute_check(Connection& connection, Args args) {
-  if (equals_ignore_case(args[1], "start")) return start(connection);
-  if (equals_ignore_case(args[1], "status")) return status(connection);
-  if (equals_ignore_case(args[1], "findings")) return findings(connection, args);
+  if (equals_ignore_case(args[1], "start")) return start_check(connection);
+  if (equals_ignore_case(args[1], "status")) return show_check(connection);
+  if (equals_ignore_case(args[1], "findings")) return show_findings(connection, args);
   if (equals_ignore_case(args[1], "help")) return reply_help(connection, "EVEN.CHECK");
   reply_unknown_subcommand(connection, "EVEN.CHECK", args[1]);
 }

@@ -117,15 +117,15 @@ void key_fault(Connection& connection, Args args) {
   if (!lose && (args.size() != 5 || !equals_ignore_case(args[3], "value"))) {
     return connection.reply().error("ERR syntax error: EVEN.FAULT KEY key LOSE | VALUE value");
   }
-  reply_gathered<bool>(
+  reply_gathered<char>(
       connection,
       [key = std::string(args[2]),
        value = lose ? std::nullopt : std::optional(std::string(args[4]))](ShardThread& thread) {
-        return thread.shard().falsify(
-            key, value ? std::optional<std::string_view>(*value) : std::nullopt);
+        return static_cast<char>(thread.shard().falsify(
+            key, value ? std::optional<std::string_view>(*value) : std::nullopt));
       },
-      [](Reply& reply, const std::vector<bool>& changed) {
-        reply.integer(std::ranges::any_of(changed, [](bool each) { return each; }) ? 1 : 0);
+      [](Reply& reply, const std::vector<char>& changed) {
+        reply.integer(std::ranges::any_of(changed, [](char each) { return each != 0; }) ? 1 : 0);
       });
 }
 

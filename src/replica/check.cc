@@ -248,6 +248,7 @@ Check::~Check() = default;
 
 std::uint64_t Check::start() {
   ++status_.passes_begun;
+  if (core_.partitions().empty()) return ++status_.passes_done;
   forced_ = true;
   begin_round(core_.clock.monotonic_us());
   return status_.passes_begun;
@@ -286,10 +287,7 @@ bool Check::is_behind(std::int64_t now_us) const {
 void Check::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
   const std::int64_t interval_us = core_.options.check_interval_ms * 1'000;
-  if (core_.partitions().empty()) {
-    status_.passes_done = status_.passes_begun;
-    return;
-  }
+  if (core_.partitions().empty()) return;
   if (!round_ && interval_us > 0 &&
       (round_began_us_ == 0 || now_us - round_began_us_ >= interval_us)) {
     begin_round(now_us);
