@@ -112,8 +112,8 @@ def test_the_background_pass_finds_it_under_writes(make_cluster):
 
 def test_without_a_majority_nothing_is_changed_and_that_is_said(make_cluster):
     cluster = make_cluster(nodes=3)
-    fill(cluster, 300)
-    keys = [f"k{number}" for number in range(300)]
+    fill(cluster, 3_000)
+    keys = [f"k{number}" for number in range(3_000)]
     before = content(cluster["n1"], keys)
     cluster["n3"].stop()
     until("the link is down", lambda: any(peer["link"] == "down" for peer in cluster["n2"].status()["peers"]))

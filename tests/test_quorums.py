@@ -122,7 +122,6 @@ def test_quorums_are_not_linearizable_and_even_verify_says_so(make_cluster, tmp_
     verdict = subprocess.run([BIN / "even", "verify", "linearizable", history], capture_output=True, text=True)
     assert verdict.returncode == 1, verdict.stdout + verdict.stderr
     assert "read → 1" in verdict.stdout, verdict.stdout
-    print(verdict.stdout)
 
 
 def test_without_enough_replicas_it_is_said_what_is_known(make_cluster):
