@@ -601,19 +601,20 @@ void Check::take_digests() {
       votes.push_back({node, answer.digests.at(hash), answer.suspect});
     }
     const std::size_t silent = replicas - votes.size();
-    if (!std::ranges::all_of(votes, &Vote::suspect)) std::erase_if(votes, &Vote::suspect);
-    std::map<std::uint64_t, std::size_t> counts;
-    for (const Vote& vote : votes) ++counts[vote.digest];
-    // Of equals, what is there over what is not, and the greater one.
-    const auto best = std::ranges::max_element(
-        counts, {}, [](const auto& each) { return std::pair(each.second, each.first); });
-    if (EVEN_MUTANT(kMinorityCounts) && counts.size() > 1) {
-      key->second.digest =
-          std::ranges::min_element(counts, {}, [](const auto& each) { return each.second; })->first;
-    } else if (silent > 0 && 2 * best->second <= votes.size() + silent) {
-      if (std::ranges::any_of(votes, [own](const Vote& vote) { return vote.digest != own; })) {
-        ++it.undecided;
-      }
+    // By digest: how many hold it, and how many of them are not suspect. Of equals, what is there
+    // over what is not, and the greater one: every replica comes to the same.
+    std::map<std::uint64_t, std::pair<std::size_t, std::size_t>> counts;
+    for (const Vote& vote : votes) {
+      auto& [all, sound] = counts[vote.digest];
+      ++all;
+      sound += vote.suspect ? 0 : 1;
+    }
+    const auto by_count = [](const auto& each) { return std::pair(each.second, each.first); };
+    const auto best = std::ranges::max_element(counts, {}, by_count);
+    if (EVEN_MUTANT(kMinorityCounts)) {
+      key->second.digest = std::ranges::min_element(counts, {}, by_count)->first;
+    } else if (silent > 0 && 2 * best->second.first <= replicas) {
+      it.undecided += counts.size() > 1 ? 1 : 0;
       key = it.keys.erase(key);
       continue;
     } else {

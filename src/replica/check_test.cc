@@ -275,6 +275,21 @@ TEST_F(Checked, OfTwoTheOneCountsWhoseContentAddsUp) {
   EXPECT_EQ(repaired(2), 60u);
 }
 
+// Each has other keys wrong, in the same partitions, and some are audited before others.
+TEST_F(Checked, AllCanBeWrongEachInAnotherKey) {
+  form(5);
+  fill();
+  const auto before = at(1).content();
+  for (NodeNumber n = 1; n <= 5; ++n) falsify(at(n), 100 * n, 60);
+  for (NodeNumber n = 1; n <= 5; ++n) {
+    at(n).shard->start_check();
+    converse(n == 4 ? 300 : 20);
+  }
+  converse(1'500);
+  expect_as_before(before);
+  for (NodeNumber n = 1; n <= 5; ++n) EXPECT_EQ(repaired(n), 60u) << n;
+}
+
 TEST_F(Checked, NothingIsDecidedWithoutAMajority) {
   form(3);
   fill();
