@@ -32,7 +32,8 @@ constexpr std::int64_t kLostUs = 1'000'000;  // a question or its answer
 // Until then, others have to answer, and what they have seen has to come here.
 constexpr std::int64_t kAnswerTimeoutUs = 5'000'000;
 constexpr std::int64_t kRetryUs = 1'000'000;
-constexpr std::int64_t kUndecidedRetryUs = 60'000'000;  // or when a link comes up
+constexpr std::int64_t kUndecidedRetryUs = 5'000'000;
+constexpr std::int64_t kAloneRetryUs = 60'000'000;  // or when a link comes up
 constexpr std::size_t kKeptFindings = 1'000;
 
 std::size_t bytes_of(const Object& object) { return object.footprint(8).bytes; }
@@ -325,7 +326,10 @@ void Check::work() {
       } else {
         round_ = false;
         ++status_.rounds;
-        if (std::exchange(forced_, false)) status_.passes_done = status_.passes_begun;
+        if (std::exchange(forced_, false)) {
+          status_.passes_done = status_.passes_begun;
+          round_began_us_ = 0;  // what changes from now on is found within an interval, too
+        }
       }
     }
   }
@@ -713,7 +717,11 @@ void Check::end_comparison() {
         partition.id, it->repaired));
   }
   if (it->undecided > 0) {
-    return want(partition.id, now_us + kUndecidedRetryUs, true, it->undecided);
+    const bool all_linked = std::ranges::all_of(partition.replicas, [this](NodeNumber node) {
+      return node == core_.options.node || links_.contains(node);
+    });
+    return want(partition.id, now_us + (all_linked ? kUndecidedRetryUs : kAloneRetryUs), true,
+                it->undecided);
   }
   const bool was_suspect = suspect_.erase(partition.id) > 0;
   // What had not been audited may add up to another sum now.
