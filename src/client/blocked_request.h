@@ -36,6 +36,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   void start();
   // CLIENT UNBLOCK: with this in the place of the reply; as after its timeout when it is empty.
   void unblock(std::string error);
+  Args words() const { return request_.args; }
   // Nobody is left to reply to.
   void end();
 

@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t kBusyChunk = 16 * 1024;
 
 bool allowed_while_busy(const Command& command, Args args) {
-  if (command.name == "script") return args.size() == 2 && equals_ignore_case(args[1], "kill");
+  if (command.name == "script" || command.name == "function")
+    return args.size() == 2 && equals_ignore_case(args[1], "kill");
   return command.name == "auth" || command.name == "hello" || command.name == "quit";
 }
 
@@ -65,6 +66,11 @@ void Connection::execute_while_busy(const Command* command, Args args) {
   }
   if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
     return reply().error("NOAUTH Authentication required.");
+  }
+  if (session_.limited) {
+    if (const std::optional<AclDenial> denial = denied(args)) {
+      return reply().error(denial->reply());
+    }
   }
   if (!allowed_while_busy(*command, args)) {
     replies_.tail() += kBusyReply;

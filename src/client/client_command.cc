@@ -50,6 +50,7 @@ struct Filter {
   std::optional<std::string> address;
   std::optional<std::string> local_address;
   std::optional<ClientType> type;
+  std::optional<std::string> user;
   std::uint64_t skipped_id = 0;
 
   bool matches(Connection& client) const {
@@ -57,7 +58,7 @@ struct Filter {
     const ClientType its = client.subscribed() ? ClientType::kPubsub : ClientType::kNormal;
     return (ids.empty() || ids.contains(session.id)) && (!address || *address == session.address) &&
            (!local_address || *local_address == session.local_address) && (!type || *type == its) &&
-           session.id != skipped_id;
+           (!user || *user == session.user_name()) && session.id != skipped_id;
   }
 };
 
@@ -124,7 +125,10 @@ bool parse_kill(Connection& connection, Args args, Filter& filter) {
     } else if (equals_ignore_case(option, "laddr")) {
       filter.local_address = value;
     } else if (equals_ignore_case(option, "user")) {
-      if (value != "default") return failed(fmt::format("ERR No such user '{}'", value));
+      const bool known =
+          value == kDefaultUser || connection.thread().users().find(value) != nullptr;
+      if (!known) return failed(fmt::format("ERR No such user '{}'", value));
+      filter.user = value;
     } else if (equals_ignore_case(option, "skipme")) {
       const std::optional<bool> skip = parse_switch(value, "yes", "no");
       if (!skip) return failed(kSyntaxError);

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/acl.h"
 #include "engine/command.h"
 
 namespace even {
@@ -56,6 +57,10 @@ class CommandStats {
   // Of a command, or of the subcommand that `args` name. Stays valid.
   Entry& find(const Command& command, Args args) {
     if (&command == last_command_) return *last_;
+    if (is_as_user(command)) {
+      const Args words = words_of_script(command, args);
+      return find(*find_command(words[0]), words);
+    }
     const Subcommand* subcommand = command.subcommands.empty() || args.size() < 2
                                        ? nullptr
                                        : find_subcommand(command, args[1]);

@@ -148,6 +148,15 @@ std::string set_output_limits(NodeContext& node, std::string_view text, bool app
 
 // In the order of their names.
 constexpr Parameter kParameters[] = {
+    {"acl-pubsub-default", [](const NodeContext&) { return fixed("resetchannels"); }},
+    {"aclfile", [](const NodeContext& node) { return node.config.client.acl_file; }},
+    {"acllog-max-len",
+     [](const NodeContext& node) { return std::to_string(node.options.acl_log_length); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 0, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.options.acl_log_length = static_cast<std::uint64_t>(value);
+       });
+     }},
     {"appendfsync",
      [](const NodeContext& node) { return fixed(to_string(node.config.log.fsync)); }},
     {"appendonly", [](const NodeContext&) { return fixed("yes"); }},
@@ -162,6 +171,13 @@ constexpr Parameter kParameters[] = {
     {"cluster-enabled", [](const NodeContext&) { return fixed("no"); }},
     {"databases", [](const NodeContext&) { return fixed("1"); }},
     {"dir", [](const NodeContext& node) { return node.config.node.data; }},
+    {"latency-monitor-threshold",
+     [](const NodeContext& node) { return std::to_string(node.options.latency_threshold_ms); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 0, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.options.latency_threshold_ms = std::min(value, INT64_MAX / 1000);
+       });
+     }},
     {"loglevel", [](const NodeContext& node) { return node.config.node.log_level; }},
     {"lua-time-limit", busy_threshold, set_busy_threshold},
     {"maxclients", [](const NodeContext& node) { return std::to_string(node.options.max_clients); },
@@ -270,6 +286,14 @@ void set(Connection& connection, Args words) {
     for (std::size_t i = 0; i < words.size(); i += 2) {
       const std::string why = find_parameter(words[i])->set(node, words[i + 1], apply);
       if (!why.empty()) return failed(words[i], why);
+    }
+  }
+  // Whose password it is.
+  if (connection.thread().users().find(kDefaultUser) != nullptr) {
+    for (std::size_t i = 0; i < words.size(); i += 2) {
+      if (equals_ignore_case(words[i], "requirepass")) {
+        return set_default_password(connection, words[i + 1]);
+      }
     }
   }
   reply.ok();

@@ -12,6 +12,7 @@
 #include "client/connection_commands.h"
 #include "client/events_of_transaction.h"
 #include "engine/blocking.h"
+#include "engine/outbox.h"
 #include "engine/text.h"
 #include "node/shard_thread.h"
 #include "resp/resp_merge.h"
@@ -23,6 +24,27 @@ constexpr std::size_t kTlsChunk = 16 * 1024;
 
 std::string endpoint_text(const tcp::endpoint& endpoint, error_code error) {
   return error ? "?" : to_text(endpoint);
+}
+
+bool is_function_call(const Command& command) {
+  return command.script && command.name.starts_with("fcall");
+}
+
+const Command& eval_row_of(const Command& function_call) {
+  static const Command* const eval = find_command("eval");
+  static const Command* const eval_ro = find_command("eval_ro");
+  return (function_call.flags & kReadonly) != 0 ? *eval_ro : *eval;
+}
+
+// As Redis refuses it; an error's text, or empty.
+std::string refusal_of_function_call(bool known, Args args) {
+  if (!known) return "ERR Function not found";
+  const std::optional<std::int64_t> keys = parse_integer(args[2]);
+  if (!keys) return "ERR Bad number of keys provided";
+  if (*keys > static_cast<std::int64_t>(args.size()) - 3) {
+    return "ERR Number of keys can't be greater than number of args";
+  }
+  return *keys < 0 ? "ERR Number of keys can't be negative" : std::string();
 }
 
 // Words that begin lines of an HTTP request, as Redis looks out for them.
@@ -38,7 +60,7 @@ Connection::Connection(ShardThread& thread, Socket socket, std::uint64_t id) : t
   error_code error;
   session_.address = endpoint_text(socket.remote_endpoint(error), error);
   session_.local_address = endpoint_text(socket.local_endpoint(error), error);
-  session_.authenticated = !thread.node().options.has_password();
+  become_default_user();
   session_.created_us = session_.last_request_us = thread.clock().monotonic_us();
   if (asio::ssl::context* tls = thread.node().tls.client.get()) {
     tls_ = std::make_unique<Stream>(std::move(socket), tls);
@@ -324,7 +346,7 @@ std::size_t Connection::execute_batch(const RequestBatch& batch) {
 }
 
 void Connection::log_slow(const RequestBatch& batch, std::size_t first) {
-  const std::int64_t least_us = thread_.node().options.slow_log_us.load(std::memory_order_relaxed);
+  const std::int64_t least_us = thread_.node().options.least_slow_us();
   if (least_us < 0) return;
   thread_.timer().stop(thread_.clock().monotonic_us(), least_us,
                        [&](std::size_t lap, std::int64_t us) {
@@ -391,6 +413,14 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     reply().error("NOAUTH Authentication required.");
     return Block::kNone;
   }
+  if (session_.limited) [[unlikely]] {
+    if (const std::optional<AclDenial> denial = denied(args)) {
+      ++entry.rejected;
+      transaction_.fail();
+      reply().error(denial->reply());
+      return Block::kNone;
+    }
+  }
   if (command->scope == Scope::kInner) {
     RequestOptions fresh;
     return execute_inner(*command, args, rejected, options != nullptr ? *options : fresh);
@@ -453,6 +483,10 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     executed_here_ = true;
     execute_connection_command(*this, *command, args);
     waiting_for_slots_ = replies_.has_open_slots();
+  }
+  // What EXEC has executed comes before it.
+  if (thread_.node().monitors.any() && !exec && !closed_) [[unlikely]] {
+    show_to_monitors(*command, args);
   }
   thread_.count(entry);
   return Block::kNone;
@@ -588,6 +622,25 @@ bool Connection::execute_in_session(const Command& command, Args args,
 
 Connection::Block Connection::execute_keys(const Command& command, Args args, const Lookup* lookup,
                                            RequestOptions* options) {
+  if (is_function_call(command)) {
+    const auto text = thread_.libraries().find(args[1]);
+    if (const std::string refusal = refusal_of_function_call(text != nullptr, args);
+        !refusal.empty()) {
+      reply().error(refusal);
+      return Block::kNone;
+    }
+    const Command& by_text = eval_row_of(command);
+    std::vector<std::string_view> words(args.begin(), args.end());
+    words[0] = by_text.name;
+    words[1] = *text;
+    return execute_keys(by_text, words, lookup, options);
+  }
+  if (session_.limited && command.script && !is_as_user(command)) [[unlikely]] {
+    const std::string rights = rights_of(*session_.user);
+    std::vector<std::string_view> words = {kAsUserName, rights};
+    words.insert(words.end(), args.begin(), args.end());
+    return execute_keys(as_user_row(command), words, lookup, options);
+  }
   const Route route = thread_.router().route(command, args);
   std::unique_ptr<RequestOptions> wanted;
   const bool strong = route.where == Route::Where::kStrong;
@@ -739,6 +792,99 @@ void Connection::execute_blocking(const Command& command, Args args) {
   started->start();
 }
 
+void Connection::become_default_user() {
+  const AclUserPointer user = thread_.users().find(kDefaultUser);
+  session_.authenticated = user == nullptr ? !thread_.node().options.has_password()
+                                           : user->enabled() && user->needs_no_password();
+  session_.become(user);
+}
+
+void Connection::users_changed() {
+  if (closed_) return;
+  const AclUserPointer user = thread_.users().find(session_.user_name());
+  if (user == nullptr && session_.user_name() != kDefaultUser) {
+    spdlog::info("client {} ({}): its user '{}' has been deleted", session_.id, session_.address,
+                 session_.user_name());
+    // The one who has deleted it is told that it has.
+    if (blocked_request_ || !replies_.has_open_slots()) return close("its user has been deleted");
+    return finish();
+  }
+  // `default` is again as the configuration says: who has not said its password has to.
+  if (user == nullptr && session_.user != nullptr) {
+    session_.authenticated = !thread_.node().options.has_password();
+  }
+  session_.become(user);
+  if (!session_.limited) return;
+  if (blocked_request_) {
+    if (const auto denial = user->check(blocked_request_->words())) {
+      unblock_request("-" + denial->reply() + "\r\n");
+    }
+  }
+  for (const SubscriptionKind kind :
+       {SubscriptionKind::kChannel, SubscriptionKind::kPattern, SubscriptionKind::kShardChannel}) {
+    for (const std::string& name : thread_.subscriptions().names_of(*this, kind)) {
+      if (user->may_use_channel(name, kind == SubscriptionKind::kPattern)) continue;
+      return close("its user may not subscribe to that any more");
+    }
+  }
+}
+
+void Connection::note_denial(AclDenial::Reason reason, std::string_view object,
+                             std::string_view name) {
+  NodeContext& node = thread_.node();
+  AclLog::Entry entry{
+      .reason = reason,
+      .where = transaction_.open() ? AclLog::Where::kMulti : AclLog::Where::kToplevel,
+      .object = std::string(object),
+      .user = std::string(name.data() == nullptr ? session_.user_name() : name),
+      .client = describe(),
+      .at_ms = thread_.clock().wall_ms()};
+  while (entry.client.ends_with('\n')) entry.client.pop_back();
+  node.acl_log.add(std::move(entry), node.options.acl_log_length.load(std::memory_order_relaxed));
+}
+
+std::optional<AclDenial> Connection::denied(Args args) {
+  std::optional<AclDenial> denial = session_.user->check(args);
+  if (denial && denial->reason != AclDenial::Reason::kPattern) {
+    note_denial(denial->reason, denial->object);
+  }
+  return denial;
+}
+
+void Connection::carry_function(OwnedRequest& request) const {
+  if (!is_function_call(*request.command)) return;
+  auto text = thread_.libraries().find(request.args[1]);
+  if (text == nullptr) return;
+  request.command = &eval_row_of(*request.command);
+  request.args[0] = request.command->name;
+  request.args[1] = *text;
+  request.kept = std::move(text);
+}
+
+void Connection::bind_to_user(OwnedRequest& request) const {
+  if (!request.command->script || is_as_user(*request.command)) return;
+  const auto rights = std::make_shared<const std::string>(rights_of(*session_.user));
+  request.rights = rights;
+  request.command = &as_user_row(*request.command);
+  request.args.insert(request.args.begin(), {kAsUserName, std::string_view(*rights)});
+}
+
+// What the user may do may have changed since it was queued.
+std::string Connection::refusal_of_exec(const Transaction::Execution& execution) {
+  std::optional<AclDenial> denial;
+  const auto look_at = [&](const OwnedRequest& request) {
+    // Of EVEN.EMIT, what has been queued is no client's command.
+    if (!denial && !is_outbox_command(*request.command)) denial = denied(request.args);
+  };
+  for (const OwnedRequest& part : execution.request.parts) look_at(part);
+  for (const OwnedRequest& part : execution.behind) look_at(part);
+  if (!denial) return {};
+  return fmt::format(
+      "EXECABORT Transaction discarded because of: NOPERM ACLs rules changed between the moment "
+      "the transaction was accumulated and the EXEC call. {}",
+      denial->reply());
+}
+
 bool Connection::unblock_request(std::string error) {
   if (!blocked_request_) return false;
   const std::shared_ptr<BlockedRequest> blocked = blocked_request_;
@@ -788,6 +934,25 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   }
   Transaction::Execution execution =
       transaction_.take(OwnedRequest::copy(command, args, session_.resp3, label()));
+  if (session_.limited) {
+    if (const std::string refusal = refusal_of_exec(execution); !refusal.empty()) {
+      reply().error(refusal);
+      return Block::kNone;
+    }
+  }
+  if (thread_.node().monitors.any()) {
+    auto about_connection = execution.behind.begin();
+    auto about_keys = execution.request.parts.begin();
+    for (const bool keys : execution.about_keys) {
+      const OwnedRequest& part = keys ? *about_keys++ : *about_connection++;
+      if (!is_outbox_command(*part.command)) show_to_monitors(*part.command, part.args);
+    }
+    show_to_monitors(command, args);
+  }
+  for (OwnedRequest& part : execution.request.parts) carry_function(part);
+  if (session_.limited) {
+    for (OwnedRequest& part : execution.request.parts) bind_to_user(part);
+  }
   if (!execution.request.is_transaction()) {
     finish_exec(std::move(execution), "*0\r\n");
     return Block::kNone;
@@ -911,6 +1076,7 @@ void Connection::close(std::string_view reason) {
   closed_ = true;
   if (blocked_request_) std::exchange(blocked_request_, nullptr)->end();
   thread_.subscriptions().unsubscribe_all(*this);
+  end_monitoring();
   spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
   const auto keep_alive = shared_from_this();
   if (tls_) {

@@ -91,6 +91,17 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // The request that is being executed.
   CommandStats::Entry* last_command() const { return last_command_; }
   bool in_exec() const { return in_exec_; }
+  // MONITOR (monitor_command.cc).
+  void begin_monitoring();
+  void end_monitoring();
+  void receive_line(const std::string& line);
+  // Logs it in, as who need not say who it is.
+  void become_default_user();
+  // The users are others than before: what its own may do now holds for what comes, for what it
+  // waits for and is subscribed to. Of a user that there is no more, it is closed.
+  void users_changed();
+  // Of what is refused, for ACL LOG. `name`: the user's, if not the connection's own.
+  void note_denial(AclDenial::Reason reason, std::string_view object, std::string_view name = {});
   // All that it has replied so far are pushes, which CLIENT REPLY does not leave out.
   void mark_pushes();
   void close_after_replies() { closing_ = true; }
@@ -171,6 +182,17 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // Whether a request at BOUNDED can be executed as one at ONE.
   bool is_fresh(const Command& command, Args args, const RequestOptions& options) const;
   void execute_while_busy(const Command* command, Args args);
+  // To those clients that watch, at all threads: a request that has been executed.
+  void show_to_monitors(const Command& command, Args args);
+  // What a request is refused for, which is noted; nothing: it is allowed.
+  std::optional<AclDenial> denied(Args args);
+  // Has a script check its calls, wherever it is executed.
+  void bind_to_user(OwnedRequest& request) const;
+  // Of FCALL, puts the text of the function in the place of its name, and EVAL in that of the
+  // command: so who executes it need not know the library. Not of a function that there is not.
+  void carry_function(OwnedRequest& request) const;
+  // Why a transaction may not be executed any more, as a reply's text; empty: it may.
+  std::string refusal_of_exec(const Transaction::Execution& execution);
   void count_level(const RequestOptions* options);
   // Executes a request of a session at once, if all that it takes is here. False: not so.
   bool execute_in_session(const Command& command, Args args, const RequestOptions& options,
@@ -226,7 +248,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   bool executed_here_ = false;  // the last request, on this thread and within this turn
 
   bool in_batch_ = false;  // requests of it are being executed, further up on the stack
-  bool reading_ = false;  // a read is under way, or the poller watches for one
+  bool reading_ = false;   // a read is under way, or the poller watches for one
   Block block_ = Block::kNone;
   bool waiting_for_slots_ = false;  // the last request must be answered before the next one runs
   bool resuming_ = false;

@@ -35,26 +35,38 @@ void quit(Connection& connection, Args) {
   connection.close_after_replies();
 }
 
-// There is one user. Without a password in the configuration any password is right.
-bool authenticate(Connection& connection, std::string_view user, std::string_view password) {
+// As long as nobody has changed the user `default`, its password is that of the configuration;
+// without one any is right. `what`: the command, for ACL LOG.
+bool authenticate(Connection& connection, std::string_view what, std::string_view user,
+                  std::string_view password) {
   const RuntimeOptions& options = connection.thread().node().options;
-  if (user != "default" || (options.has_password() && !options.password_matches(password))) {
+  const AclUserPointer known = connection.thread().users().find(user);
+  const bool good =
+      known == nullptr
+          ? user == kDefaultUser && (!options.has_password() || options.password_matches(password))
+          : known->enabled() && (known->needs_no_password() || known->password_matches(password));
+  if (!good) {
+    connection.note_denial(AclDenial::Reason::kAuth, what, user);
     connection.reply().error("WRONGPASS invalid username-password pair or user is disabled.");
     return false;
   }
+  connection.session().become(known);
   connection.session().authenticated = true;
   return true;
 }
 
 void auth(Connection& connection, Args args) {
   if (args.size() > 3) return connection.reply().error(kSyntaxError);
-  if (args.size() == 2 && !connection.thread().node().options.has_password()) {
+  const AclUserPointer first = connection.thread().users().find(kDefaultUser);
+  const bool needs_none = first == nullptr ? !connection.thread().node().options.has_password()
+                                           : first->needs_no_password();
+  if (args.size() == 2 && needs_none) {
     return connection.reply().error(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
   }
-  const std::string_view user = args.size() == 3 ? args[1] : "default";
-  if (authenticate(connection, user, args.back())) connection.reply().ok();
+  const std::string_view user = args.size() == 3 ? args[1] : kDefaultUser;
+  if (authenticate(connection, args[0], user, args.back())) connection.reply().ok();
 }
 
 void hello(Connection& connection, Args args) {
@@ -84,7 +96,7 @@ void hello(Connection& connection, Args args) {
           fmt::format("ERR Syntax error in HELLO option '{}'", args[i]));
     }
   }
-  if (user != nullptr && !authenticate(connection, *user, *password)) return;
+  if (user != nullptr && !authenticate(connection, args[0], *user, *password)) return;
   if (!session.authenticated) {
     return connection.reply().error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
@@ -115,9 +127,10 @@ void hello(Connection& connection, Args args) {
 void reset(Connection& connection, Args) {
   connection.transaction().forget();
   connection.thread().subscriptions().unsubscribe_all(connection);
+  connection.end_monitoring();
   Session& session = connection.session();
   session.name.clear();
-  session.authenticated = !connection.thread().node().options.has_password();
+  connection.become_default_user();
   session.resp3 = false;
   session.no_evict = false;
   session.no_touch = false;
@@ -198,6 +211,11 @@ using Execute = void (*)(Connection&, Args);
 
 const absl::flat_hash_map<std::string_view, Execute>& table() {
   static const absl::flat_hash_map<std::string_view, Execute> commands = {
+      {"acl", execute_acl},
+      {"function", execute_function},
+      {"latency", execute_latency},
+      {"lolwut", execute_lolwut},
+      {"monitor", execute_monitor},
       {"ping", ping},
       {"echo", echo},
       {"quit", quit},

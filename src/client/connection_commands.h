@@ -22,6 +22,9 @@ class Connection;
 void execute_connection_command(Connection& connection, const Command& command, Args args);
 
 // In the files of these names: backup_command.cc and so on, LASTSAVE with ROLE.
+void execute_acl(Connection& connection, Args args);
+// Replies when the user `default`, who is not as the configuration says any more, has it.
+void set_default_password(Connection& connection, std::string_view password);
 void execute_backup(Connection& connection, Args args);
 void execute_check(Connection& connection, Args args);
 void execute_client(Connection& connection, Args args);
@@ -35,9 +38,13 @@ void execute_topic(Connection& connection, Args args);
 // In emit_command.cc.
 void execute_emit(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
+void execute_latency(Connection& connection, Args args);
+void execute_lolwut(Connection& connection, Args args);
+void execute_monitor(Connection& connection, Args args);
 void execute_lastsave(Connection& connection, Args args);
 void execute_role(Connection& connection, Args args);
 void execute_shutdown(Connection& connection, Args args);
+void execute_function(Connection& connection, Args args);
 void execute_info(Connection& connection, Args args);
 void execute_memory(Connection& connection, Args args);
 void execute_script(Connection& connection, Args args);

@@ -61,7 +61,9 @@ void Connection::release_pushes() {
 }
 
 bool Connection::close_if_slow() {
-  const ClientClass which = subscribed() ? ClientClass::kPubsub : ClientClass::kNormal;
+  const ClientClass which = subscribed()        ? ClientClass::kPubsub
+                            : session_.monitors ? ClientClass::kReplica
+                                                : ClientClass::kNormal;
   const OutputLimit& limit = thread_.node().options.output_limit(which);
   const std::size_t bytes = replies_.size();
   const bool hard = limit.exceeded_by(bytes);

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cluster/level.h"
+#include "engine/acl.h"
 #include "engine/command.h"
 
 namespace even {
@@ -20,9 +21,19 @@ struct Session {
   std::string library_name;
   std::string library_version;
   bool authenticated = false;
+  // Who has logged in, or who need not; null: `default`, as nobody has changed it.
+  AclUserPointer user;
+  // Whether what it asks for has to be checked: the user may not do everything.
+  bool limited = false;
+  void become(AclUserPointer who) {
+    user = std::move(who);
+    limited = user != nullptr && !user->may_all();
+  }
+  std::string_view user_name() const { return user == nullptr ? kDefaultUser : user->name(); }
   bool resp3 = false;
   bool no_evict = false;  // taken note of; no client is evicted in this version
   bool no_touch = false;
+  bool monitors = false;  // MONITOR
   // CLIENT REPLY: whether the reply to the request that is being executed is left out, to the one
   // behind it, and to all.
   bool skips_reply = false;

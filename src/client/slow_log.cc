@@ -8,20 +8,20 @@
 #include "engine/text.h"
 
 namespace even {
-namespace {
 
-constexpr std::string_view kRedacted = "(redacted)";
-
-// Whether args[i] may be a password. Rather too often than not: HELLO and CONFIG SET are not
-// parsed.
 bool is_secret(const Command& command, Args args, std::size_t i) {
   if (command.name == "auth") return i > 0;
   if (command.name == "hello") {
     return (i >= 2 && equals_ignore_case(args[i - 1], "auth")) ||
            (i >= 3 && equals_ignore_case(args[i - 2], "auth"));
   }
+  if (command.name == "acl") {
+    return i >= 2 && equals_ignore_case(args[1], "setuser");
+  }
   return command.name == "config" && i >= 3 && equals_ignore_case(args[i - 1], "requirepass");
 }
+
+namespace {
 
 std::string shortened(std::string_view arg) {
   std::string text(arg.substr(0, SlowLog::kMostArgumentBytes));

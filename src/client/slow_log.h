@@ -25,6 +25,11 @@ struct ClientLabel {
   std::string_view name;
 };
 
+inline constexpr std::string_view kRedacted = "(redacted)";
+// Whether args[i] may be a password, or a rule about one. Rather too often than not: HELLO and
+// CONFIG SET are not parsed.
+bool is_secret(const Command& command, Args args, std::size_t i);
+
 class SlowLog {
  public:
   static constexpr std::size_t kMostArguments = 32;

@@ -57,6 +57,9 @@ TEST(SlowLog, PasswordsAreNotKept) {
               ElementsAre("hello", "3", "setname", "me", "AUTH", "(redacted)", "(redacted)"));
   EXPECT_THAT(kept({"config", "set", "timeout", "5", "RequirePass", "secret"}),
               ElementsAre("config", "set", "timeout", "5", "RequirePass", "(redacted)"));
+  EXPECT_THAT(kept({"acl", "SETUSER", "alice", "on", ">secret"}),
+              ElementsAre("acl", "SETUSER", "(redacted)", "(redacted)", "(redacted)"));
+  EXPECT_THAT(kept({"acl", "getuser", "alice"}), ElementsAre("acl", "getuser", "alice"));
   EXPECT_THAT(kept({"config", "get", "requirepass"}), ElementsAre("config", "get", "requirepass"));
   EXPECT_THAT(kept({"set", "auth", "value"}), ElementsAre("set", "auth", "value"));
 }

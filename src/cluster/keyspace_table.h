@@ -4,6 +4,9 @@
 // `default` has the empty prefix, is eventual and lies in partitions 0 to its number - 1; it is not
 // in the table.
 //
+// Beside them the table has what else all nodes are to know: users and what they may do, by their
+// definitions (engine/acl.h), and libraries of functions, by their text (docs/scripting.md).
+//
 // Topics are rows of the same table, with names of their own: what holds for the partitions of a
 // strong keyspace holds for theirs, but no key is in them (docs/topics.md).
 #pragma once
@@ -51,13 +54,16 @@ struct Keyspace {
 std::string encode(const Keyspace& keyspace);
 Result<Keyspace> decode_keyspace(std::string_view bytes);
 
+// Texts by name, ascending.
+using Definitions = std::vector<std::pair<std::string, std::string>>;
+
 class KeyspaceTable {
  public:
   KeyspaceTable() = default;
   // `version`: the index in the metadata group. `keyspaces`: with the topics.
   // `next`: partitions of strong keyspaces, former ones included, have ids below it.
   KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0,
-                std::string session_key = {});
+                std::string session_key = {}, Definitions users = {}, Definitions libraries = {});
 
   std::uint64_t version() const { return version_; }
   std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
@@ -75,6 +81,8 @@ class KeyspaceTable {
   bool any_siblings() const { return any_siblings_; }
   // What session tokens are sealed with; empty: it is not known yet.
   const std::string& session_key() const { return session_key_; }
+  const Definitions& users() const { return users_; }
+  const Definitions& libraries() const { return libraries_; }
   // Whether it was of a keyspace that has been dropped.
   bool was_dropped(PartitionId partition) const {
     return partition < next_ && of_partition(partition) == nullptr;
@@ -95,6 +103,8 @@ class KeyspaceTable {
   std::vector<std::size_t> by_prefix_;  // places in keyspaces_, longest prefix first
   std::uint32_t next_ = 0;
   std::string session_key_;
+  Definitions users_;
+  Definitions libraries_;
   bool any_strong_ = false;
   bool any_levels_ = false;
   bool any_siblings_ = false;

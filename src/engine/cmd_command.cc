@@ -7,6 +7,7 @@
 
 #include "engine/command.h"
 #include "engine/command_arguments.h"
+#include "engine/command_entry.h"
 #include "engine/glob.h"
 #include "engine/text.h"
 
@@ -40,86 +41,7 @@ constexpr FlagName kFlagNames[] = {
     {kAllowBusy, "allow_busy"},
 };
 
-// In the order in which Redis lists them.
-constexpr std::string_view kCategories[] = {
-    "@keyspace",   "@read",        "@write",    "@set",         "@sortedset", "@list",
-    "@hash",       "@string",      "@bitmap",   "@hyperloglog", "@geo",       "@stream",
-    "@pubsub",     "@admin",       "@fast",     "@slow",        "@blocking",  "@dangerous",
-    "@connection", "@transaction", "@scripting"};
-
-// A command or a subcommand, as far as COMMAND tells of them alike.
-struct Entry {
-  const Command& command;
-  const Subcommand* subcommand = nullptr;
-
-  std::string name() const {
-    return subcommand == nullptr ? std::string(command.name)
-                                 : fmt::format("{}|{}", command.name, subcommand->name);
-  }
-  int arity() const { return subcommand == nullptr ? command.arity : subcommand->arity; }
-  std::uint32_t flags() const { return subcommand == nullptr ? command.flags : subcommand->flags; }
-  std::string_view acl() const { return subcommand == nullptr ? command.acl : subcommand->acl; }
-  const CommandDocs& docs() const {
-    return subcommand == nullptr ? command.docs : subcommand->docs;
-  }
-};
-
-// "config" or "config|get"; nothing when there is no such thing.
-std::optional<Entry> find_entry(std::string_view name) {
-  const std::size_t bar = name.find('|');
-  const Command* command = find_command(name.substr(0, bar));
-  if (command == nullptr) return std::nullopt;
-  if (bar == std::string_view::npos) return Entry{*command};
-  const Subcommand* subcommand = find_subcommand(*command, name.substr(bar + 1));
-  if (subcommand == nullptr) return std::nullopt;
-  return Entry{*command, subcommand};
-}
-
-std::vector<std::string_view> words(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const std::size_t space = std::min(text.find(' '), text.size());
-    out.push_back(text.substr(0, space));
-    text.remove_prefix(std::min(space + 1, text.size()));
-  }
-  return out;
-}
-
-// The access categories: those that follow from flags and group, and those that the row adds.
-std::vector<std::string_view> categories(const Entry& entry) {
-  const std::uint32_t flags = entry.flags();
-  std::vector<std::string_view> has = words(entry.acl());
-  if (flags & kWrite) has.push_back("@write");
-  // As in Redis, a script only has its own category.
-  if ((flags & kReadonly) && !entry.command.script) has.push_back("@read");
-  if (flags & kPubsub) has.push_back("@pubsub");
-  if (flags & kBlocking) has.push_back("@blocking");
-  has.push_back(flags & kFast ? "@fast" : "@slow");
-  if (flags & kAdmin) {
-    has.push_back("@admin");
-    has.push_back("@dangerous");
-  }
-  // As in Redis, a container has no category of what its subcommands are about.
-  if (entry.subcommand == nullptr && entry.command.subcommands.empty()) {
-    const bool excepted = std::ranges::find(has, "-@keyspace") != has.end();
-    if (entry.command.group == "generic" && entry.command.scope != Scope::kConnection && !excepted)
-      has.push_back("@keyspace");
-    if (entry.command.group == "string") has.push_back("@string");
-    if (entry.command.group == "set") has.push_back("@set");
-    if (entry.command.group == "hash") has.push_back("@hash");
-    if (entry.command.group == "sorted-set") has.push_back("@sortedset");
-    if (entry.command.group == "list") has.push_back("@list");
-    if (entry.command.group == "stream") has.push_back("@stream");
-    if (entry.command.group == "bitmap") has.push_back("@bitmap");
-    if (entry.command.group == "hyperloglog") has.push_back("@hyperloglog");
-    if (entry.command.group == "geo") has.push_back("@geo");
-  }
-  std::vector<std::string_view> out;
-  for (std::string_view category : kCategories) {
-    if (std::find(has.begin(), has.end(), category) != has.end()) out.push_back(category);
-  }
-  return out;
-}
+using Entry = CommandEntry;
 
 void reply_flags(Reply& reply, std::uint32_t flags) {
   reply.set(static_cast<std::size_t>(std::popcount(flags)));
@@ -153,7 +75,7 @@ void begin_key_spec(Reply& reply, std::string_view flags, const KeyPositions& ke
                     std::string_view find) {
   reply.map(3);
   reply.bulk("flags");
-  reply_simple_set(reply, words(flags));
+  reply_simple_set(reply, split_words(flags));
   reply.bulk("begin_search");
   reply.map(2);
   reply_field(reply, "type", keys.keyword.empty() ? "index" : "keyword");
@@ -181,16 +103,6 @@ void reply_key_range(Reply& reply, std::string_view flags, int first, int last, 
   reply_number(reply, "limit", 0);
 }
 
-std::vector<std::string_view> key_specs(const Command& command) {
-  std::vector<std::string_view> out;
-  for (std::string_view rest = command.docs.key_spec; !rest.empty();) {
-    const std::size_t end = std::min(rest.find(';'), rest.size());
-    out.push_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 2, rest.size()));
-  }
-  return out;
-}
-
 void reply_unknown_search(Reply& reply, std::string_view name) {
   reply.bulk(name);
   reply.map(2);
@@ -203,7 +115,7 @@ void reply_unknown_search(Reply& reply, std::string_view name) {
 void reply_found_key_spec(Reply& reply, std::string_view flags, std::string_view how, int from) {
   reply.map(3);
   reply.bulk("flags");
-  reply_simple_set(reply, words(flags));
+  reply_simple_set(reply, split_words(flags));
   if (how == "?") {
     reply_unknown_search(reply, "begin_search");
     return reply_unknown_search(reply, "find_keys");
@@ -270,8 +182,8 @@ void reply_info(Reply& reply, const Entry& entry) {
   reply.integer(row != nullptr ? row->keys.first : 0);
   reply.integer(row != nullptr ? row->keys.last : 0);
   reply.integer(row != nullptr ? row->keys.step : 0);
-  reply_simple_set(reply, categories(entry));
-  const std::vector<std::string_view> tips = words(entry.docs().tips);
+  reply_simple_set(reply, entry.categories());
+  const std::vector<std::string_view> tips = split_words(entry.docs().tips);
   reply.set(tips.size());
   for (std::string_view tip : tips) reply.bulk(tip);
   row != nullptr ? reply_key_specs(reply, *row) : reply.set(0);
@@ -319,11 +231,12 @@ void reply_docs(Reply& reply, const Entry& entry) {
   reply.bulk(entry.name());
   const bool container = entry.subcommand == nullptr && !entry.command.subcommands.empty();
   const std::vector<Argument> arguments = parse_arguments(entry.docs().arguments);
-  reply.map(4 + (arguments.empty() ? 0 : 1) + (container ? 1 : 0));
+  const bool complexity = !entry.docs().complexity.empty();
+  reply.map(3 + (complexity ? 1 : 0) + (arguments.empty() ? 0 : 1) + (container ? 1 : 0));
   reply_field(reply, "summary", entry.docs().summary);
   reply_field(reply, "since", entry.docs().since);
   reply_field(reply, "group", entry.command.group);
-  reply_field(reply, "complexity", entry.docs().complexity);
+  if (complexity) reply_field(reply, "complexity", entry.docs().complexity);
   if (!arguments.empty()) {
     reply.bulk("arguments");
     reply_arguments(reply, arguments,
@@ -345,7 +258,7 @@ void info_subcommand(Context& context, Args names) {
   }
   context.reply.array(names.size());
   for (std::string_view name : names) {
-    if (const std::optional<Entry> entry = find_entry(name)) {
+    if (const std::optional<Entry> entry = find_command_entry(name)) {
       reply_info(context.reply, *entry);
     } else {
       context.reply.null();
@@ -359,7 +272,7 @@ void docs_subcommand(Context& context, Args names) {
     for (const Command* command : all_commands()) entries.push_back({*command});
   }
   for (std::string_view name : names) {
-    if (const std::optional<Entry> entry = find_entry(name)) entries.push_back(*entry);
+    if (const std::optional<Entry> entry = find_command_entry(name)) entries.push_back(*entry);
   }
   context.reply.map(entries.size());
   for (const Entry& entry : entries) reply_docs(context.reply, entry);
@@ -402,30 +315,14 @@ void getkeys_subcommand(Context& context, Args args) {
   for (std::string_view key : found->keys) context.reply.bulk(key);
 }
 
-// What a request does to its key, of a command whose options change that.
-std::string_view flags_by_options(const Command& command, Args args) {
-  const Args options = args.subspan(2);
-  const auto has = [options](std::string_view name) {
-    return std::ranges::any_of(
-        options, [name](std::string_view word) { return equals_ignore_case(word, name); });
-  };
-  if (command.name == "set") return has("get") ? "RW access update" : "OW update";
-  return has("set") || has("incrby") ? "RW access update" : "RO access";  // of BITFIELD
-}
-
 void getkeysandflags_subcommand(Context& context, Args args) {
   const std::optional<KeysOfRequest> found = read_keys(context, args);
   if (!found) return;
-  const std::vector<std::string_view> specs = key_specs(found->command);
   context.reply.array(found->keys.size());
   for (std::size_t i = 0; i < found->keys.size(); ++i) {
-    // The first key has the first specification; those behind it have the last.
-    std::string_view flags = i == 0 ? specs.front() : specs.back();
-    flags = flags.substr(0, flags.find('@'));
-    if (flags.ends_with("variable_flags")) flags = flags_by_options(found->command, args);
     context.reply.array(2);
     context.reply.bulk(found->keys[i]);
-    reply_simple_set(context.reply, words(flags));
+    reply_simple_set(context.reply, split_words(flags_of_key(found->command, args, i)));
   }
 }
 
@@ -441,7 +338,7 @@ void list_subcommand(Context& context, Args args) {
     if (args.empty()) return true;
     if (by_module) return false;  // there are none
     if (by_pattern) return glob_match(args[2], entry.name(), true);
-    const auto all = categories(entry);
+    const auto all = entry.categories();
     return std::any_of(all.begin(), all.end(), [&](std::string_view category) {
       return equals_ignore_case(args[2], category.substr(1));
     });

@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <set>
 
 #include "base/hash.h"
 #include "base/mutant.h"
 #include "cluster/cluster_map.h"
+#include "engine/acl.h"
+#include "engine/function_name.h"
+#include "engine/library.h"
 #include "engine/text.h"
 #include "lattice/reserved.h"
 
@@ -16,6 +20,8 @@ namespace {
 constexpr std::string_view kKeyspacePrefix = "keyspace:";
 constexpr std::string_view kTopicPrefix = "topic:";
 constexpr std::string_view kNodePrefix = "node:";
+constexpr std::string_view kUserPrefix = "user:";
+constexpr std::string_view kLibraryPrefix = "library:";
 constexpr std::string_view kNextKey = "next";
 constexpr std::string_view kVersionKey = "version";
 constexpr std::string_view kProducersKey = "producers";
@@ -50,6 +56,8 @@ struct MetaState {
   std::uint32_t next = 0;
   std::uint64_t version = 0;
   std::string session_key;
+  cluster::Definitions users;
+  cluster::Definitions libraries;
 };
 
 MetaState read_state(const PartitionState& state) {
@@ -64,6 +72,10 @@ MetaState read_state(const PartitionState& state) {
     } else if (key.starts_with(kNodePrefix)) {
       out.lines.emplace_back(number_of<NodeNumber>(key.substr(kNodePrefix.size())),
                              number_of<std::uint16_t>(value));
+    } else if (key.starts_with(kUserPrefix)) {
+      out.users.emplace_back(key.substr(kUserPrefix.size()), value);
+    } else if (key.starts_with(kLibraryPrefix)) {
+      out.libraries.emplace_back(key.substr(kLibraryPrefix.size()), value);
     } else if (key == kNextKey) {
       out.next = number_of<std::uint32_t>(value);
     } else if (key == kVersionKey) {
@@ -277,13 +289,159 @@ void drop_topic(Context& context, Args args) {
   count_change(context, state);
 }
 
+// --- Users
+
+std::string user_key_of(std::string_view name) {
+  return std::string(kUserPrefix) + std::string(name);
+}
+
+std::size_t bytes_of_definitions(const cluster::Definitions& users) {
+  std::size_t bytes = 0;
+  for (const auto& [name, definition] : users) bytes += name.size() + definition.size();
+  return bytes;
+}
+
+void refuse_too_many(Context& context) {
+  context.reply.error(fmt::format(
+      "ERR the users would take more than {} bytes together: delete some", kMostUserBytes));
+}
+
+void set_user(Context& context, Args args) {
+  if (args.size() < 4) return context.reply.error(kSyntaxError);
+  const std::string_view name = args[2];
+  const MetaState state = state_of(context);
+  const auto known =
+      std::ranges::find(state.users, name, &std::pair<std::string, std::string>::first);
+  const std::string_view before = known != state.users.end() ? known->second : args[3];
+  Result<AclUser> user = before.empty() ? AclUser(std::string(name)) : AclUser::parse(name, before);
+  if (!user) {
+    return context.reply.error(
+        fmt::format("ERR the user cannot be read: {}", user.error().message));
+  }
+  for (const std::string_view rule : args.subspan(4)) {
+    if (Result<> applied = user->apply(rule); !applied) {
+      return context.reply.error(
+          fmt::format("ERR Error in ACL SETUSER modifier '{}': {}", rule, applied.error().message));
+    }
+  }
+  std::string definition = user->definition();
+  const std::size_t freed = known != state.users.end() ? known->second.size() : 0;
+  if (bytes_of_definitions(state.users) - freed + name.size() + definition.size() >
+      kMostUserBytes) {
+    return refuse_too_many(context);
+  }
+  put(context, user_key_of(name), std::move(definition));
+  count_change(context, state);
+}
+
+void delete_users(Context& context, Args args) {
+  const MetaState state = state_of(context);
+  for (const std::string_view name : args.subspan(2)) {
+    const bool known =
+        std::ranges::find(state.users, name, &std::pair<std::string, std::string>::first) !=
+        state.users.end();
+    if (known) context.write(context.keep(user_key_of(name))).remove();
+  }
+  count_change(context, state);
+}
+
+void load_users(Context& context, Args args) {
+  if (args.size() % 2 != 0) return context.reply.error(kSyntaxError);
+  cluster::Definitions users;
+  for (std::size_t i = 2; i < args.size(); i += 2) {
+    if (const Result<AclUser> user = AclUser::parse(args[i], args[i + 1]); !user) {
+      return context.reply.error(fmt::format("ERR user {}: {}", args[i], user.error().message));
+    }
+    users.emplace_back(args[i], args[i + 1]);
+  }
+  if (bytes_of_definitions(users) > kMostUserBytes) return refuse_too_many(context);
+  const MetaState state = state_of(context);
+  for (const auto& [name, definition] : state.users) {
+    const bool stays =
+        std::ranges::find(users, name, &std::pair<std::string, std::string>::first) != users.end();
+    if (!stays) context.write(context.keep(user_key_of(name))).remove();
+  }
+  for (auto& [name, definition] : users) put(context, user_key_of(name), std::move(definition));
+  count_change(context, state);
+}
+
+// --- Libraries of functions
+
+std::string library_key_of(std::string_view name) {
+  return std::string(kLibraryPrefix) + std::string(name);
+}
+
+// Why these cannot be there together; an error's text, or empty.
+std::string why_not_together(const cluster::Definitions& libraries) {
+  std::set<std::string> functions;
+  for (const auto& [name, bytes] : libraries) {
+    const Result<Library> library = decode_library(name, bytes);
+    if (!library) return "ERR " + library.error().message;
+    for (const LibraryFunction& function : library->functions) {
+      if (functions.insert(function_key(function.name)).second) continue;
+      return fmt::format("ERR Function {} already exists", function.name);
+    }
+  }
+  if (bytes_of_definitions(libraries) <= kMostLibraryBytes) return {};
+  return fmt::format("ERR the libraries would take more than {} bytes together: delete some",
+                     kMostLibraryBytes);
+}
+
+void set_libraries(Context& context, Args args) {
+  if (args.size() < 3 || args.size() % 2 == 0) return context.reply.error(kSyntaxError);
+  const bool flush = equals_ignore_case(args[2], "flush");
+  const bool replace = equals_ignore_case(args[2], "replace");
+  const MetaState state = state_of(context);
+  cluster::Definitions all = flush ? cluster::Definitions() : state.libraries;
+  for (std::size_t i = 3; i < args.size(); i += 2) {
+    const auto there = std::ranges::find(all, args[i], &std::pair<std::string, std::string>::first);
+    if (there == all.end()) {
+      all.emplace_back(args[i], args[i + 1]);
+    } else if (replace) {
+      there->second = args[i + 1];
+    } else {
+      return context.reply.error(fmt::format("ERR Library '{}' already exists", args[i]));
+    }
+  }
+  if (const std::string why = why_not_together(all); !why.empty()) return context.reply.error(why);
+  for (const auto& [name, library] : state.libraries) {
+    const bool stays =
+        std::ranges::find(all, name, &std::pair<std::string, std::string>::first) != all.end();
+    if (!stays) context.write(context.keep(library_key_of(name))).remove();
+  }
+  for (std::size_t i = 3; i < args.size(); i += 2) {
+    put(context, library_key_of(args[i]), std::string(args[i + 1]));
+  }
+  count_change(context, state);
+}
+
+void delete_library(Context& context, Args args) {
+  if (args.size() != 3) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  const bool known =
+      std::ranges::find(state.libraries, args[2], &std::pair<std::string, std::string>::first) !=
+      state.libraries.end();
+  if (!known) return context.reply.error("ERR Library not found");
+  context.write(context.keep(library_key_of(args[2]))).remove();
+  count_change(context, state);
+}
+
 }  // namespace
 
 void meta_command(Context& context, Args args) {
   constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
-      {"join", join},          {"create", create},        {"alter", alter},
-      {"drop", drop},          {"droptopic", drop_topic}, {"key", key},
-      {"producers", producers}};
+      {"join", join},
+      {"create", create},
+      {"alter", alter},
+      {"drop", drop},
+      {"droptopic", drop_topic},
+      {"key", key},
+      {"producers", producers},
+      {"setuser", set_user},
+      {"deluser", delete_users},
+      {"loadusers", load_users},
+      {"setlibraries", set_libraries},
+      {"dellibrary", delete_library}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }
@@ -294,7 +452,8 @@ cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
   MetaState read = read_state(state);
   std::ranges::move(read.topics, std::back_inserter(read.keyspaces));
   return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next,
-                                std::move(read.session_key));
+                                std::move(read.session_key), std::move(read.users),
+                                std::move(read.libraries));
 }
 
 }  // namespace even

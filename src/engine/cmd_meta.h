@@ -8,15 +8,25 @@
 //   even.meta KEY key
 //   even.meta DROPTOPIC name
 //   even.meta PRODUCERS count
+//   even.meta SETUSER name base rule...
+//   even.meta DELUSER name...
+//   even.meta LOADUSERS [name definition]...
+//   even.meta SETLIBRARIES NEW|REPLACE|FLUSH [name library]...
+//   even.meta DELLIBRARY name
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
 // all have joined. `key`: what session tokens are sealed with, unless there is one already. JOIN
 // and KEY reply +OK, PRODUCERS the first of so many ids of producers that nobody has had, the
-// others the version of the keyspaces that they lead to.
+// others the version of the table that they lead to. SETUSER applies rules of ACL SETUSER to the
+// user, or, if there is none, to `base`, a definition, or one that may do nothing if that is empty;
+// passwords are in it as hashes. LOADUSERS puts these in the place of all. SETLIBRARIES adds
+// libraries of functions (library.h) to those that there are: none may have a name that is taken,
+// it takes the place of that one, or all others go; no function may be in two of them.
 //
 // The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
-// id), "producers" (the next id of one), "version" and "session key".
+// id), "producers" (the next id of one), "version", "session key" and "user:<name>" (a definition,
+// see acl.h).
 #pragma once
 
 #include <string_view>
@@ -30,6 +40,10 @@ inline constexpr std::string_view kMetaCommand = "even.meta";
 // Of all keyspaces together, those of `default` included.
 inline constexpr std::uint32_t kMostPartitions = 60'000;
 inline constexpr std::string_view kSessionKeyKey = "session key";
+// Of all libraries together.
+inline constexpr std::size_t kMostLibraryBytes = std::size_t{16} << 20;
+// Of the definitions of all users together.
+inline constexpr std::size_t kMostUserBytes = std::size_t{4} << 20;
 // That one entry gives out.
 inline constexpr std::int64_t kMostProducerIds = 1'000'000;
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/library.h"
 #include "engine/test_keyspace.h"
 
 namespace even {
@@ -161,6 +162,65 @@ TEST_F(MetaCommands, TopicsAreRowsBesideKeyspaces) {
   EXPECT_TRUE(table().topics().empty());
   EXPECT_NE(table().find("orders"), nullptr);
   EXPECT_TRUE(table().was_dropped(273));
+}
+
+TEST_F(MetaCommands, UsersAreMadeChangedAndDeleted) {
+  using Users = cluster::Definitions;
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", "+get", "~a"}), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "on ~* &* +@all", "-set"}), ":2\r\n");
+  EXPECT_EQ(table().users(), (Users{{"alice", "on ~a resetchannels -@all +get -set"}}))
+      << "the base is for a user that there is not";
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "default", "on nopass ~* &* +@all", "-set"}), ":3\r\n");
+  EXPECT_EQ(table().users()[1].second, "on nopass ~* &* +@all -set");
+  EXPECT_THAT(run({kMetaCommand, "SETUSER", "alice", "", "+nosuch"}),
+              HasSubstr("Error in ACL SETUSER modifier '+nosuch'"));
+  EXPECT_EQ(table().version(), 3u);
+  EXPECT_EQ(run({kMetaCommand, "DELUSER", "alice", "nobody"}), ":4\r\n");
+  EXPECT_EQ(table().users().size(), 1u);
+}
+
+TEST_F(MetaCommands, UsersOfAFileTakeThePlaceOfAll) {
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on"}), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "bob", "", "on"}), ":2\r\n");
+  EXPECT_THAT(run({kMetaCommand, "LOADUSERS", "carol", "on +nosuch"}), HasSubstr("carol"));
+  EXPECT_EQ(table().users().size(), 2u);
+  EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "bob", "off resetchannels -@all", "carol",
+                 "on resetchannels -@all"}),
+            ":3\r\n");
+  EXPECT_EQ(table().users(), (cluster::Definitions{{"bob", "off resetchannels -@all"},
+                                                   {"carol", "on resetchannels -@all"}}));
+}
+
+TEST_F(MetaCommands, UsersHaveALimit) {
+  const std::string long_pattern = "~" + std::string(kMostUserBytes / 2, 'x');
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "a", "", long_pattern}), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "a", "", "resetkeys", long_pattern}), ":2\r\n");
+  EXPECT_THAT(run({kMetaCommand, "SETUSER", "b", "", long_pattern}), HasSubstr("delete some"));
+}
+
+TEST_F(MetaCommands, NoFunctionIsInTwoLibraries) {
+  const auto library = [](std::string name, std::string function) {
+    return encode(
+        Library{.name = std::move(name),
+                .code = "code",
+                .functions = {{.name = std::move(function), .description = {}, .flags = {}}}});
+  };
+  EXPECT_EQ(run({kMetaCommand, "SETLIBRARIES", "NEW", "l1", library("l1", "f")}), ":1\r\n");
+  EXPECT_THAT(run({kMetaCommand, "SETLIBRARIES", "NEW", "l1", library("l1", "g")}),
+              HasSubstr("Library 'l1' already exists"));
+  EXPECT_THAT(run({kMetaCommand, "SETLIBRARIES", "NEW", "l2", library("l2", "f")}),
+              HasSubstr("Function f already exists"));
+  EXPECT_EQ(run({kMetaCommand, "SETLIBRARIES", "REPLACE", "l1", library("l1", "g")}), ":2\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETLIBRARIES", "NEW", "l2", library("l2", "f")}), ":3\r\n");
+  EXPECT_EQ(LibraryTable(table().libraries()).functions(), 2u);
+  EXPECT_THAT(run({kMetaCommand, "SETLIBRARIES", "NEW", "l3", "nonsense"}), HasSubstr("ERR"));
+  EXPECT_THAT(run({kMetaCommand, "DELLIBRARY", "l3"}), HasSubstr("Library not found"));
+  EXPECT_EQ(run({kMetaCommand, "DELLIBRARY", "l1"}), ":4\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETLIBRARIES", "FLUSH", "l3", library("l3", "h")}), ":5\r\n");
+  const LibraryTable libraries(table().libraries());
+  EXPECT_EQ(libraries.libraries().size(), 1u);
+  EXPECT_EQ(*libraries.find("h"), "#!function h\ncode");
+  EXPECT_EQ(libraries.find("f"), nullptr);
 }
 
 }  // namespace

@@ -46,6 +46,7 @@ class CommandIndex {
                                stream_group_commands(),
                                stream_info_commands(),
                                command_commands(),
+                               acl_commands(),
                                connection_commands(),
                                transaction_commands(),
                                object_commands(),

@@ -266,6 +266,7 @@ std::span<const Command> stream_read_commands();
 std::span<const Command> stream_group_commands();
 std::span<const Command> stream_info_commands();
 std::span<const Command> command_commands();
+std::span<const Command> acl_commands();
 std::span<const Command> connection_commands();
 std::span<const Command> transaction_commands();
 std::span<const Command> pubsub_commands();

@@ -109,7 +109,10 @@ const std::set<std::string> kLoose = {"debug", "command|getkeys", "command|getke
 TEST(CommandArguments, OfEveryRowAgreeWithItsArity) {
   for (const Command* command : all_commands()) {
     const std::string name(command->name);
-    EXPECT_FALSE(command->docs.complexity.empty()) << name;
+    // Redis says none of these.
+    EXPECT_EQ(command->docs.complexity.empty(),
+              command->name == "lolwut" || command->name == "monitor")
+        << name;
     if (command->subcommands.empty() && !kLoose.contains(name)) {
       expect_fits(name, command->arity, command->docs.arguments);
     }

@@ -134,10 +134,18 @@ constexpr Note kConcurrent[] = {
 
 // What differs from Redis 7.0 beside that.
 constexpr Note kDifferent[] = {
+    {"acl",
+     "Users are of the cluster; rules of commands stay as they were given. See operations.md."},
     {"asking", "Accepted, without effect: every node serves every key."},
     {"cluster", "Shows; nodes are joined by the configuration. See operations.md."},
     {"debug", "Only what is named in HELP."},
+    {"fcall", "A strong keyspace loads the library anew for each call. See scripting.md."},
+    {"fcall_ro", "A strong keyspace loads the library anew for each call. See scripting.md."},
+    {"function", "Libraries are of the cluster; STATS does not tell what runs. See scripting.md."},
     {"lastsave", "Time of the last backup, or of the start."},
+    {"latency", "Of the turns of threads; the events are `command` and `fast-command`."},
+    {"lolwut", "Another picture."},
+    {"monitor", "Of this node's clients; not the calls of scripts."},
     {"object", "No IDLETIME: no time of use is kept."},
     {"readonly", "Accepted, without effect: every node serves every key."},
     {"readwrite", "Accepted, without effect: every node serves every key."},

@@ -141,6 +141,7 @@ const std::vector<Option>& options() {
       EVEN_OPTION("client.bind", set_addresses(c.client.bind, v)),
       EVEN_OPTION("client.port", set_port(c.client.port, v)),
       EVEN_OPTION("client.password", set_string(c.client.password, v)),
+      EVEN_OPTION("client.acl_file", set_string(c.client.acl_file, v)),
       EVEN_OPTION("client.max_clients",
                   set_integer(c.client.max_clients, v, 1, 1'000'000, " clients")),
       EVEN_OPTION("client.max_request_bytes", set_size(c.client.max_request_bytes, v, kMiB, kGiB)),

@@ -53,6 +53,8 @@ struct ClientConfig {
   uint16_t port = 6379;
   // Asked of every client (AUTH); empty: none.
   std::string password;
+  // What ACL LOAD reads users from, and ACL SAVE writes them to; empty: none.
+  std::string acl_file;
   uint32_t max_clients = 10'000;
   // Longest single argument of a request (Redis: proto-max-bulk-len).
   uint64_t max_request_bytes = uint64_t{512} << 20;

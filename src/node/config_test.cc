@@ -76,6 +76,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.client.bind, b.client.bind);
   EXPECT_EQ(a.client.port, b.client.port);
   EXPECT_EQ(a.client.password, b.client.password);
+  EXPECT_EQ(a.client.acl_file, b.client.acl_file);
   EXPECT_EQ(a.client.max_clients, b.client.max_clients);
   EXPECT_EQ(a.client.max_request_bytes, b.client.max_request_bytes);
   EXPECT_EQ(a.client.query_buffer_bytes, b.client.query_buffer_bytes);

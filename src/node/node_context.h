@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "client/acl_log.h"
+#include "client/latency_monitor.h"
 #include "client/slow_log.h"
 #include "client/subscription_index.h"
 #include "cluster/keyspace_table.h"
@@ -20,6 +22,7 @@
 #include "engine/reserved_keys.h"
 #include "env/clock_skew.h"
 #include "node/config.h"
+#include "node/monitors.h"
 #include "node/runtime_options.h"
 #include "node/statistics.h"
 #include "node/tls_contexts.h"
@@ -74,6 +77,9 @@ struct NodeContext {
   const std::unique_ptr<CacheShares> cache_shares;
   const std::unique_ptr<StableReach> stable;
   SlowLog slow_log;
+  AclLog acl_log;
+  LatencyMonitor latency;
+  Monitors monitors{shards};
   ScriptCache scripts{shards};
   LinkFaults faults;
   ClockSkew clock_skew;
@@ -81,6 +87,10 @@ struct NodeContext {
   std::unique_ptr<RocksDatabase> store;  // from when the node is started
   const std::unique_ptr<BackupRunner> backups;
   std::vector<std::unique_ptr<ShardThread>> threads;
+  // Whether who does not log in may do something: as the user `default` says, or, as long as nobody
+  // has changed that, whether there is no client.password.
+  enum class DefaultUser : std::uint8_t { kUnchanged, kOpen, kClosed };
+  std::atomic<DefaultUser> default_user{DefaultUser::kUnchanged};
   // Has the node end, soon. Set before the threads are started.
   std::function<void(StopRequest)> stop;
   StatisticsReset statistics;

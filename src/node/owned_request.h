@@ -63,6 +63,7 @@ struct OwnedRequest {
   std::int64_t rights_deadline_us = 0;      // until when it waits for rights; 0: it has not had to
   std::unique_ptr<RequestOptions> options;  // none: the keyspace's level
   std::shared_ptr<const void> kept;         // what words view that are not in `bytes`
+  std::shared_ptr<const void> rights;       // the same, of a script's user (engine/acl.h)
 
   bool is_transaction() const { return !parts.empty() || !watched.empty(); }
   // Calls visit(request) for itself, or for all that are in it.

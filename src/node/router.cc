@@ -9,6 +9,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "engine/acl.h"
 #include "engine/cmd_scan.h"
 #include "node/quorum_requests.h"
 #include "node/shard_thread.h"
@@ -304,15 +305,19 @@ bool Router::carry_scripts(OwnedRequest& request, ReplySink& sink) {
   const auto carry = [this](OwnedRequest& part) {
     if (!part.command->script) return true;
     ScriptCache& known = thread_.node().scripts;
-    if (!part.command->name.starts_with("evalsha")) {
-      known.add(std::make_shared<const Script>(std::string(part.args[1])), false);
+    const std::size_t first = is_as_user(*part.command) ? kAsUserWords : 0;
+    std::string_view& text = part.args[first + 1];
+    const Command& command = *find_command(part.args[first]);
+    if (!command.name.starts_with("evalsha")) {
+      known.add(std::make_shared<const Script>(std::string(text)), false);
       return true;
     }
-    const ScriptPointer script = known.find(part.args[1]);
+    const ScriptPointer script = known.find(text);
     if (script == nullptr) return false;
-    part.command = find_command((part.command->flags & kReadonly) != 0 ? "eval_ro" : "eval");
-    part.args[0] = part.command->name;
-    part.args[1] = script->text;
+    const Command* by_text = find_command((command.flags & kReadonly) != 0 ? "eval_ro" : "eval");
+    part.args[first] = by_text->name;
+    if (first == 0) part.command = by_text;
+    text = script->text;
     part.kept = script;
     return true;
   };

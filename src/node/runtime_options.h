@@ -2,6 +2,7 @@
 // request, hence atomics; the password, read at authentication only, is behind a lock.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -39,6 +40,17 @@ class RuntimeOptions {
   // Commands that take as long or longer go to the slow log; negative: none does.
   std::atomic<std::int64_t> slow_log_us;
   std::atomic<std::uint64_t> slow_log_length;
+  // Milliseconds; what takes as long or longer is kept for LATENCY. 0: nothing is.
+  std::atomic<std::int64_t> latency_threshold_ms{0};
+  // The least time that anything is kept of, in microseconds; negative: of none.
+  std::int64_t least_slow_us() const {
+    const std::int64_t log_us = slow_log_us.load(std::memory_order_relaxed);
+    const std::int64_t threshold_us = 1000 * latency_threshold_ms.load(std::memory_order_relaxed);
+    if (threshold_us == 0) return log_us;
+    return log_us < 0 ? threshold_us : std::min(log_us, threshold_us);
+  }
+  // Entries of ACL LOG.
+  std::atomic<std::uint64_t> acl_log_length{128};
   // Bytes; 0: no limit.
   std::atomic<std::uint64_t> max_memory;
   std::atomic<CachePolicy> cache_policy;

@@ -246,8 +246,11 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
     ::send(socket.native_handle(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   };
   ++node_.connections_received;
-  if (!remote.address().is_loopback() && !node_.options.has_password() &&
-      node_.tls.client == nullptr) {
+  const NodeContext::DefaultUser user = node_.default_user;
+  const bool open = user == NodeContext::DefaultUser::kUnchanged
+                        ? !node_.options.has_password()
+                        : user == NodeContext::DefaultUser::kOpen;
+  if (!remote.address().is_loopback() && open && node_.tls.client == nullptr) {
     return refuse(
         "-DENIED This node takes clients of other machines only with a password or TLS. Set "
         "client.password, or tls.client_cert and tls.client_key, in its configuration; or connect "

@@ -121,6 +121,21 @@ Result<> ShardThread::recover() {
     return static_cast<std::int64_t>(node_.subscriptions.count(kind, channel));
   };
   options.while_script_runs = [this] { serve_while_busy(); };
+  options.script_denied = [this](const AclUser& user, const AclDenial& denial) {
+    if (denial.reason == AclDenial::Reason::kPattern) return;
+    // Who has called it is not known here; client libraries want a line all the same.
+    Session caller;
+    caller.become(std::make_shared<const AclUser>(user));
+    std::string line = client_line(caller, {}, "NULL", 0);
+    line.pop_back();
+    node_.acl_log.add({.reason = denial.reason,
+                       .where = AclLog::Where::kLua,
+                       .object = denial.object,
+                       .user = user.name(),
+                       .client = std::move(line),
+                       .at_ms = clock_.wall_ms()},
+                      node_.options.acl_log_length);
+  };
   options.script_log = [this](int level, std::string_view text) {
     constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::debug,
                                                      spdlog::level::info, spdlog::level::warn};
@@ -146,16 +161,52 @@ Result<> ShardThread::recover() {
   const PartitionId meta = meta_partition(node_.placement.partitions());
   if (shard_of_partition(meta, node_.shards) == id_) {
     // Before any client is given to a thread, which is posted as well, once all have recovered.
-    shard_->on_keyspaces([this](const std::shared_ptr<const cluster::KeyspaceTable>& table) {
+    shard_->on_keyspaces([this, known = std::make_shared<const AclUsers>(),
+                          definitions = cluster::Definitions(),
+                          libraries = std::make_shared<const LibraryTable>(),
+                          codes = cluster::Definitions()](
+                             const std::shared_ptr<const cluster::KeyspaceTable>& table) mutable {
+      if (table->users() != definitions) {
+        definitions = table->users();
+        known = std::make_shared<const AclUsers>(definitions);
+        for (const std::string& name : known->unreadable()) {
+          spdlog::error(
+              "the rules of user '{}' are not known to this version: it may do nothing here", name);
+        }
+      }
+      if (table->libraries() != codes) {
+        codes = table->libraries();
+        libraries = std::make_shared<const LibraryTable>(codes);
+      }
       for (const auto& thread : node_.threads) {
-        thread->post([&target = *thread, table] { target.serve(table); });
+        thread->post([&target = *thread, table, users = known, libraries] {
+          target.serve(table, users, libraries);
+        });
       }
     });
   }
   return {};
 }
 
-void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table) {
+// Not even a client that the table makes somebody else is served in between.
+void ShardThread::serve_users(std::shared_ptr<const AclUsers> users) {
+  if (users == users_) return;
+  users_ = std::move(users);
+  using DefaultUser = NodeContext::DefaultUser;
+  const AclUserPointer user = users_->find(kDefaultUser);
+  node_.default_user = user == nullptr                                ? DefaultUser::kUnchanged
+                       : user->enabled() && user->needs_no_password() ? DefaultUser::kOpen
+                                                                      : DefaultUser::kClosed;
+  std::vector<std::shared_ptr<Connection>> clients;
+  for (const auto& [id, client] : clients_) clients.push_back(client);
+  for (const auto& client : clients) client->users_changed();
+}
+
+void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table,
+                        const std::shared_ptr<const AclUsers>& users,
+                        std::shared_ptr<const LibraryTable> libraries) {
+  serve_users(users);
+  libraries_ = std::move(libraries);
   lease_.when_free([this, table = std::move(table)] {
     keyspaces_ = table;
     node_.waiting_clients.wake_all();
@@ -468,14 +519,25 @@ void ShardThread::note_execution(const OwnedRequest& request, std::uint64_t cycl
 }
 
 void ShardThread::log_if_slow(const OwnedRequest& request, std::int64_t us) {
-  const std::int64_t least_us = node_.options.slow_log_us;
+  const std::int64_t least_us = node_.options.least_slow_us();
   if (least_us < 0 || us < least_us) return;
   log_slow(*request.command, request.args, request.client, us);
 }
 
 void ShardThread::log_slow(const Command& command, Args args, const ClientLabel& client,
                            std::int64_t us) {
-  node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
+  if (is_as_user(command)) {
+    const Args words = words_of_script(command, args);
+    return log_slow(*find_command(words[0]), words, client, us);
+  }
+  const std::int64_t slow_us = node_.options.slow_log_us;
+  if (slow_us >= 0 && us >= slow_us) {
+    node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
+  }
+  const std::int64_t threshold_ms = node_.options.latency_threshold_ms;
+  if (threshold_ms == 0 || us / 1000 < threshold_ms) return;
+  node_.latency.add((command.flags & kFast) != 0 ? "fast-command" : "command",
+                    clock_.wall_ms() / 1000, us / 1000);
 }
 
 void ShardThread::offer_client(int socket) {
@@ -548,6 +610,25 @@ void ShardThread::remove_client(std::uint64_t id) {
   if (clients_.erase(id) == 0) return;
   --client_count_;
   --node_.connected_clients;
+}
+
+void ShardThread::add_monitor(std::weak_ptr<Connection> client) {
+  monitors_.push_back(std::move(client));
+  node_.monitors.add(id_);
+}
+
+void ShardThread::remove_monitor(std::uint64_t client) {
+  std::erase_if(monitors_, [client](const std::weak_ptr<Connection>& each) {
+    const auto known = each.lock();
+    return known == nullptr || known->session().id == client;
+  });
+  node_.monitors.remove(id_);
+}
+
+void ShardThread::show_to_monitors(const std::string& line) {
+  for (const auto& each : monitors_) {
+    if (const auto client = each.lock()) client->receive_line(line);
+  }
 }
 
 void ShardThread::mark_dirty(std::shared_ptr<Connection> connection) {

@@ -31,6 +31,8 @@
 #include "client/command_stats.h"
 #include "client/command_timer.h"
 #include "client/subscriptions.h"
+#include "engine/acl.h"
+#include "engine/library.h"
 #include "env/posix_clock.h"
 #include "env/posix_disk.h"
 #include "env/random.h"
@@ -124,6 +126,9 @@ class ShardThread {
   kafka::Coordinator& coordinator() { return *coordinator_; }
   Subscriptions& subscriptions() { return subscriptions_; }
   Publisher& publisher() { return publisher_; }
+  // By which this thread's clients are who they are.
+  const AclUsers& users() const { return *users_; }
+  const LibraryTable& libraries() const { return *libraries_; }
   // By which this thread and its shard look up keys.
   const cluster::KeyspaceTable& keyspaces() const { return *keyspaces_; }
   bool any_strong() const { return any_strong_; }
@@ -192,6 +197,10 @@ class ShardThread {
   void wait_for_store(std::weak_ptr<Connection> connection) {
     waiting_for_store_.push_back(std::move(connection));
   }
+  // Clients of this thread that watch commands, and a line for them.
+  void add_monitor(std::weak_ptr<Connection> client);
+  void remove_monitor(std::uint64_t client);
+  void show_to_monitors(const std::string& line);
   // Calls `then` when what is expected of long_blocks is ready.
   void when_ready(long_blocks::Expectation expectation, std::function<void()> then);
   // The connection's replies are to be looked at in the end of this turn.
@@ -206,7 +215,10 @@ class ShardThread {
   LogPosition execute_transaction(const OwnedRequest& request, std::string& reply,
                                   std::span<Shard* const> others);
   void run();
-  void serve(std::shared_ptr<const cluster::KeyspaceTable> table);
+  void serve(std::shared_ptr<const cluster::KeyspaceTable> table,
+             const std::shared_ptr<const AclUsers>& users,
+             std::shared_ptr<const LibraryTable> libraries);
+  void serve_users(std::shared_ptr<const AclUsers> users);
   Result<> recover();
   void replay();
   void end_turn();
@@ -253,6 +265,8 @@ class ShardThread {
   std::shared_ptr<const cluster::KeyspaceTable> keyspaces_ =
       std::make_shared<cluster::KeyspaceTable>();
   bool any_strong_ = false;  // of them
+  std::shared_ptr<const AclUsers> users_ = std::make_shared<AclUsers>();
+  std::shared_ptr<const LibraryTable> libraries_ = std::make_shared<LibraryTable>();
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<RowStore> store_;
   std::unique_ptr<Shard> shard_;
@@ -283,6 +297,7 @@ class ShardThread {
   std::vector<std::shared_ptr<Connection>> dirty_;
   std::vector<std::shared_ptr<Connection>> flushing_;
   std::vector<std::weak_ptr<Connection>> waiting_for_store_;
+  std::vector<std::weak_ptr<Connection>> monitors_;
   bool short_of_memory_ = false;
   std::int64_t patience_ends_us_ = 0;
   std::int64_t writes_pause_until_us_ = 0;  // 0: there is no pause

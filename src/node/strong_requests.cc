@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "engine/acl.h"
 #include "engine/outbox.h"
 #include "node/shard_thread.h"
 
@@ -27,6 +28,9 @@ using Kind = cluster::Level::Kind;
 
 // What nodes ask each other for, and no client does.
 bool is_inner(Args words) {
+  if (const Command* script = find_as_user_command(words)) {
+    return check_arity(*script, words).empty();
+  }
   return find_outbox_command(words) != nullptr || (words.size() == 3 && words[0] == kAppendCommand);
 }
 

@@ -29,9 +29,11 @@ std::optional<std::uint64_t> version_of(std::string_view reply) {
 
 class Change : public std::enable_shared_from_this<Change> {
  public:
-  Change(ShardThread& thread, std::vector<std::string> words, TableChanged done)
+  Change(ShardThread& thread, std::vector<std::string> words, std::string_view what,
+         TableChanged done)
       : thread_(thread),
         words_(std::move(words)),
+        what_(what),
         done_(std::move(done)),
         deadline_us_(thread.clock().monotonic_us() + kDeadlineMs * 1000) {}
 
@@ -63,14 +65,15 @@ class Change : public std::enable_shared_from_this<Change> {
         *version, [self = shared_from_this()](const std::vector<std::string>& missing) {
           if (missing.empty()) return self->done_("+OK\r\n");
           self->done_(fmt::format(
-              "-PARTIAL the topics have been changed, but {} can be reached and does not serve by "
+              "-PARTIAL the {} have been changed, but {} can be reached and does not serve by "
               "that yet\r\n",
-              fmt::join(missing, ", ")));
+              self->what_, fmt::join(missing, ", ")));
         });
   }
 
   ShardThread& thread_;
   const std::vector<std::string> words_;
+  const std::string what_;
   TableChanged done_;
   const std::int64_t deadline_us_;
 };
@@ -85,12 +88,17 @@ void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, Tab
     words.push_back(std::to_string(each.number));
     words.push_back(each.name);
   }
-  std::make_shared<Change>(thread, std::move(words), std::move(done))->submit();
+  change_table(thread, std::move(words), "topics", std::move(done));
+}
+
+void change_table(ShardThread& thread, std::vector<std::string> words, std::string_view what,
+                  TableChanged done) {
+  std::make_shared<Change>(thread, std::move(words), what, std::move(done))->submit();
 }
 
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done) {
   std::vector<std::string> words = {std::string(kMetaCommand), "DROPTOPIC", name};
-  std::make_shared<Change>(thread, std::move(words), std::move(done))->submit();
+  change_table(thread, std::move(words), "topics", std::move(done));
 }
 
 cluster::Keyspace new_topic(ShardThread& thread, std::string name, std::uint16_t partitions,

@@ -1,5 +1,5 @@
-// Changes of the table of keyspaces and topics: an entry of the metadata group (engine/cmd_meta.h),
-// and then until the nodes in reach serve by what has come of it.
+// Changes of the table of keyspaces, topics and users: an entry of the metadata group
+// (engine/cmd_meta.h), and then until the nodes in reach serve by what has come of it.
 #pragma once
 
 #include <functional>
@@ -16,6 +16,9 @@ class ShardThread;
 // not serve by it yet.
 using TableChanged = std::move_only_function<void(std::string reply)>;
 void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, TableChanged done);
+// Any other entry that replies a version; `what`: is said to have been changed, where that is so.
+void change_table(ShardThread& thread, std::vector<std::string> words, std::string_view what,
+                  TableChanged done);
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done);
 
 // A topic of so many partitions and replicas; 0: what is usual.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/acl.h"
 #include "node/shard_thread.h"
 
 namespace even {
@@ -60,7 +61,8 @@ void Forwarder::receive_request(NodeNumber node, const ForwardRequest& request) 
     thread_.peers().send(node, FrameType::kForwardReply, encode_forward_reply(id, bytes));
   };
   const std::vector<std::string_view> args(request.args.begin(), request.args.end());
-  const Command* command = find_command(args);
+  const Command* command = find_as_user_command(args);
+  if (command == nullptr) command = find_command(args);
   if (command == nullptr || (command->handler == nullptr && !command->script)) {
     return reply("-" + unknown_command(args) + "\r\n");
   }

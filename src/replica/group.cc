@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "engine/acl.h"
 #include "engine/cmd_meta.h"
 #include "engine/outbox.h"
 #include "lattice/reserved.h"
@@ -926,6 +927,10 @@ class Group::GroupScript final : public ScriptHost {
   std::int64_t now_ms() const override { return now_ms_; }
   std::uint32_t seed() override { return static_cast<std::uint32_t>(random_.next()); }
   std::int64_t monotonic_us() const override { return group_.core_.clock.monotonic_us(); }
+  void denied(const AclUser& user, const AclDenial& denial) override {
+    const auto& denied = group_.core_.options.script_denied;
+    if (group_.leads() && denied) denied(user, denial);
+  }
   void log(int level, std::string_view text) override {
     const auto& log = group_.core_.options.script_log;
     if (log) log(level, text);
@@ -957,6 +962,7 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
   std::string_view name;  // of a command that events are told of
   if (id() != meta_partition(core_.options.partition_count)) {
     const Command* command = words.empty() ? nullptr : find_outbox_command(words);
+    if (command == nullptr) command = find_as_user_command(words);
     if (command == nullptr && !words.empty()) command = find_command(words);
     // Of scope kAll, this node's own questions about all keys of the group.
     if (command == nullptr || (command->handler == nullptr && !command->script)) {

@@ -196,6 +196,10 @@ class ShardScript final : public ScriptHost {
     const auto& options = reach_.own().options;
     if (options.while_script_runs) options.while_script_runs();
   }
+  void denied(const AclUser& user, const AclDenial& denial) override {
+    const auto& options = reach_.own().options;
+    if (options.script_denied) options.script_denied(user, denial);
+  }
   void log(int level, std::string_view text) override {
     const auto& options = reach_.own().options;
     if (options.script_log) options.script_log(level, text);

@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "cluster/cluster_map.h"
 #include "cluster/keyspace_table.h"
+#include "engine/acl.h"
 #include "engine/command.h"
 #include "engine/listing.h"
 #include "env/clock.h"
@@ -157,6 +158,8 @@ struct ShardOptions {
   std::function<std::int64_t(std::string_view channel, std::string_view message, bool sharded)>
       publish;
   std::function<void(int level, std::string_view text)> script_log;
+  // A script of a user called what the user may not.
+  std::function<void(const AclUser& user, const AclDenial& denial)> script_denied;
   // What has been written when a script may write no more: a turn is one frame of the log, which
   // may have 4 GiB, and one command more.
   std::uint64_t script_write_bytes = std::uint64_t{1} << 30;

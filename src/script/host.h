@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/acl.h"
 #include "engine/command.h"
 
 namespace even {
@@ -30,6 +31,8 @@ class ScriptHost {
   virtual std::int64_t monotonic_us() const = 0;
   // Called now and then while the script takes longer than it should.
   virtual void while_busy() {}
+  // A call was refused since the script's user may not make it.
+  virtual void denied(const AclUser&, const AclDenial&) {}
   // `level`: of redis.log(), 0 to 3.
   virtual void log(int level, std::string_view text) = 0;
   // The script is executed by several members, each on its own: it must come to the same

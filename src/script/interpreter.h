@@ -12,7 +12,9 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "engine/acl.h"
 #include "engine/command.h"
+#include "engine/library.h"
 #include "script/script_cache.h"
 
 namespace even {
@@ -33,15 +35,24 @@ class Interpreter {
   // SCRIPT LOAD: the script's SHA-1, or the error to reply, of what does not compile.
   Result<std::string> load(std::string_view text);
 
+  // FUNCTION LOAD: what is in a library, or the error to reply, of one that cannot be loaded.
+  static Result<Library> examine(std::string_view code);
+
   // Whether a script is known to touch no keys but those it is given; see Script::stays_within().
   bool stays_within(const Command& command, Args args) const;
 
  private:
   struct Compiled;
+  struct Loaded;
 
+  void run(const Command& command, Args args, const AclUser* user, Reply& reply, ScriptHost& host);
+  // Error: its text is none.
+  Result<AclUserPointer> find_user(std::string_view rights);
   const Compiled* find(bool by_sha, std::string_view word) const;
   // Error: the one to reply.
   Result<const Compiled*> compile(ScriptPointer script);
+  Result<const Compiled*> compile_function(ScriptPointer script, std::string_view function,
+                                           std::string_view code);
   void forget_all();
   ScriptPointer known_script(std::string_view text) const;
 
@@ -53,6 +64,10 @@ class Interpreter {
   // By views into the scripts.
   absl::flat_hash_map<std::string_view, std::unique_ptr<Compiled>> by_text_;
   absl::flat_hash_map<std::string_view, const Compiled*> by_sha_;
+  // The functions of libraries, by their code.
+  absl::flat_hash_map<std::string, std::unique_ptr<Loaded>> libraries_;
+  // Of late, by the texts of their rights.
+  absl::flat_hash_map<std::string, AclUserPointer> users_;
 };
 
 }  // namespace even

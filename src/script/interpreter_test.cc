@@ -559,5 +559,128 @@ TEST_F(InterpreterTest, PacksStructures) {
   EXPECT_THAT(eval("return struct.unpack('dc0', struct.pack('d', -5))"), HasSubstr("too short"));
 }
 
+// --- What users may do
+
+TEST_F(InterpreterTest, TheCallsOfAUsersScriptAreChecked) {
+  const std::string rights = "alice on ~k* resetchannels &a -@all +get +set +eval +publish";
+  const auto as_user = [&](std::string_view script) {
+    const std::vector<std::string_view> words = {kAsUserName, rights, "eval", script, "0"};
+    std::string out;
+    Reply reply(out, false);
+    interpreter.run(*find_as_user_command(words), words, reply, host);
+    return out;
+  };
+  EXPECT_EQ(as_user("return redis.call('set', 'k', 'v')"), "+OK\r\n");
+  EXPECT_EQ(as_user("return redis.call('get', 'k')"), "$1\r\nv\r\n");
+  EXPECT_THAT(
+      as_user("return redis.call('get', 'other')"),
+      StartsWith("-ERR The user executing the script can't access at least one of the keys"));
+  EXPECT_THAT(as_user("return redis.pcall('del', 'k')"),
+              StartsWith("-ERR The user executing the script can't run this command"));
+  EXPECT_THAT(as_user("return redis.call('publish', 'b', 'm')"),
+              StartsWith("-ERR The user executing the script can't publish"));
+  EXPECT_EQ(as_user("return redis.call('publish', 'a', 'm')"), ":3\r\n");
+  EXPECT_EQ(as_user("return redis.acl_check_cmd('get', 'k')"), ":1\r\n");
+  EXPECT_EQ(as_user("return redis.acl_check_cmd('get', 'other')"), "$-1\r\n");
+  EXPECT_EQ(eval("return redis.call('get', 'other')"), "$-1\r\n") << "nobody's script";
+  host.strong = true;
+  EXPECT_THAT(as_user("return redis.call('get', 'other')"), StartsWith("-ERR The user executing"));
+}
+
+TEST_F(InterpreterTest, RightsThatCannotBeReadAreNone) {
+  const std::vector<std::string_view> words = {kAsUserName, "alice +nosuch", "eval", "return 1",
+                                               "0"};
+  std::string out;
+  Reply reply(out, false);
+  interpreter.run(*find_as_user_command(words), words, reply, host);
+  EXPECT_THAT(out, StartsWith("-NOPERM"));
+}
+
+// --- Functions
+
+constexpr std::string_view kLibraryCode = R"(#!lua name=lib
+local calls = 0
+redis.register_function('add', function(keys, args)
+  calls = calls + 1
+  return {redis.call('INCRBY', keys[1], args[1]), calls}
+end)
+redis.register_function{function_name = 'look', description = 'reads', flags = {'no-writes'},
+                        callback = function(keys) return redis.call('GET', keys[1]) end}
+redis.register_function('writes', function(keys) return redis.call('SET', keys[1], 'x') end)
+redis.register_function('globals', function() return KEYS end)
+redis.register_function('calls', function() return calls end)
+)";
+
+std::string function_error(std::string_view code) {
+  const Result<Library> library = Interpreter::examine(code);
+  return library ? "none" : library.error().message;
+}
+
+TEST_F(InterpreterTest, ALibraryRegistersFunctions) {
+  const Result<Library> library = Interpreter::examine(kLibraryCode);
+  ASSERT_TRUE(library) << library.error().message;
+  EXPECT_EQ(library->name, "lib");
+  ASSERT_EQ(library->functions.size(), 5u);
+  EXPECT_EQ(library->functions[1].name, "look");
+  EXPECT_EQ(library->functions[1].description, "reads");
+  EXPECT_EQ(library->functions[1].flags, std::vector<std::string>{"no-writes"});
+  EXPECT_EQ(decode_library("lib", encode(*library)).value(), *library);
+}
+
+TEST_F(InterpreterTest, FunctionsOfALibraryShareWhatItKeeps) {
+  const std::string add = text_of_function("add", kLibraryCode);
+  const std::string calls = text_of_function("calls", kLibraryCode);
+  EXPECT_EQ(run({"eval", add, "1", "n", "5"}), "*2\r\n:5\r\n:1\r\n");
+  EXPECT_EQ(run({"eval", add, "1", "n", "5"}), "*2\r\n:10\r\n:2\r\n");
+  EXPECT_EQ(run({"eval", calls, "0"}), ":2\r\n");
+  EXPECT_EQ(run({"eval_ro", text_of_function("look", kLibraryCode), "1", "n"}), "$2\r\n10\r\n");
+  host.strong = true;
+  EXPECT_EQ(run({"eval", add, "1", "n", "5"}), "*2\r\n:15\r\n:1\r\n") << "a state of its own";
+}
+
+TEST_F(InterpreterTest, FunctionsKeepToTheirFlagsAndArguments) {
+  EXPECT_THAT(run({"eval_ro", text_of_function("writes", kLibraryCode), "1", "k"}),
+              StartsWith("-ERR Can not execute a script with write flag using *_ro command."));
+  EXPECT_EQ(eval("return KEYS[1]"), "$-1\r\n");
+  EXPECT_THAT(run({"eval", text_of_function("globals", kLibraryCode), "1", "k"}),
+              HasSubstr("nonexistent global variable 'KEYS' script: globals, on @user_function:"));
+  EXPECT_EQ(run({"eval", text_of_function("nosuch", kLibraryCode), "0"}),
+            "-ERR Function not found\r\n");
+  EXPECT_EQ(run({"fcall", "nosuch", "0"}), "-ERR Function not found\r\n");
+  EXPECT_THAT(eval("return redis.register_function('f', function() end)"), StartsWith("-"));
+}
+
+TEST_F(InterpreterTest, WhatIsNoLibraryIsRefused) {
+  EXPECT_EQ(function_error("return 1"), "ERR Missing library metadata");
+  EXPECT_EQ(function_error("#!lua name=a"), "ERR Invalid library metadata");
+  EXPECT_EQ(function_error("#!lua\n"), "ERR Library name was not given");
+  EXPECT_EQ(function_error("#!js name=a\n"), "ERR Engine 'js' not found");
+  EXPECT_EQ(function_error("#!lua name=a b=c\n"), "ERR Invalid metadata value given: b=c");
+  EXPECT_THAT(function_error("#!lua name=a-b\n"), HasSubstr("can only contain letters"));
+  EXPECT_EQ(function_error("#!lua name=a\nreturn 1"), "ERR No functions registered");
+  EXPECT_EQ(function_error("#!lua name=a\nx"),
+            "ERR Error compiling function: user_function:2: '=' expected near '<eof>'");
+  EXPECT_THAT(function_error("#!lua name=a\nwhile true do end"),
+              StartsWith("ERR Error registering functions: "));
+  EXPECT_THAT(function_error("#!lua name=a\nx = 1"),
+              StartsWith("ERR Error registering functions: "));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.call('get', 'k')"), HasSubstr("loading"));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.pcall('ping')"), HasSubstr("No functions"));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.register_function('f')"),
+              HasSubstr("single argument is only applicable to Lua table"));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.register_function('a-b', function() end)"),
+              HasSubstr("can only contain letters"));
+  EXPECT_THAT(function_error("#!lua name=a\nlocal f = function() end\n"
+                             "redis.register_function('f', f)\nredis.register_function('f', f)"),
+              HasSubstr("Function already exists in the library"));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.register_function{function_name='f', "
+                             "callback=function() end, flags={'bogus'}}"),
+              HasSubstr("unknown flag given"));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.register_function{function_name='f', x=1}"),
+              HasSubstr("unknown argument given"));
+  EXPECT_THAT(function_error("#!lua name=a\nredis.register_function{function_name='f'}"),
+              HasSubstr("must get a callback"));
+}
+
 }  // namespace
 }  // namespace even

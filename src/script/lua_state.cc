@@ -152,16 +152,28 @@ struct Call {
   Args arguments;
   Reply& reply;
   ScriptRun& run;
+  bool as_arguments = false;
 };
 
-void set_global_words(lua_State* lua, const char* name, Args values) {
-  lua_pushstring(lua, name);
+void push_words(lua_State* lua, Args values) {
   lua_createtable(lua, static_cast<int>(values.size()), 0);
   int place = 0;
   for (const std::string_view value : values) {
     lua_pushlstring(lua, value.data(), value.size());
     lua_rawseti(lua, -2, ++place);
   }
+}
+
+void set_global_words(lua_State* lua, const char* name, Args values) {
+  lua_pushstring(lua, name);
+  push_words(lua, values);
+  lua_rawset(lua, -3);
+}
+
+// That a script before has left.
+void forget_global(lua_State* lua, const char* name) {
+  lua_pushstring(lua, name);
+  lua_pushnil(lua);
   lua_rawset(lua, -3);
 }
 
@@ -173,10 +185,19 @@ int call_and_reply(lua_State* lua) {
   lua_settop(lua, 1);
   lua_pushlightuserdata(lua, const_cast<char*>(&kRealGlobals));
   lua_rawget(lua, LUA_REGISTRYINDEX);
-  set_global_words(lua, "KEYS", call.keys);
-  set_global_words(lua, "ARGV", call.arguments);
+  if (call.as_arguments) {
+    forget_global(lua, "KEYS");
+    forget_global(lua, "ARGV");
+  } else {
+    set_global_words(lua, "KEYS", call.keys);
+    set_global_words(lua, "ARGV", call.arguments);
+  }
   lua_settop(lua, 1);
-  lua_call(lua, 0, 1);
+  if (call.as_arguments) {
+    push_words(lua, call.keys);
+    push_words(lua, call.arguments);
+  }
+  lua_call(lua, call.as_arguments ? 2 : 0, 1);
   write_value(lua, call.reply, call.run.resp3);
   return 0;
 }
@@ -184,9 +205,30 @@ int call_and_reply(lua_State* lua) {
 }  // namespace
 
 int LuaState::call(ScriptRun& current, Args keys, Args arguments, Reply& out) {
+  return call(current, keys, arguments, out, false);
+}
+
+int LuaState::call_function(ScriptRun& current, Args keys, Args arguments, Reply& out) {
+  return call(current, keys, arguments, out, true);
+}
+
+int LuaState::load(ScriptRun& current, std::vector<Registered>& into) {
   json = {};
   run = &current;
-  const Call what{keys, arguments, out, current};
+  registered = &into;
+  lua_pushcfunction(lua_, locate_error);
+  lua_insert(lua_, -2);
+  const int handler = lua_gettop(lua_) - 1;
+  limit_memory(true);
+  const int status = lua_pcall(lua_, 0, 0, handler);
+  registered = nullptr;
+  return finish_call(current, handler, status);
+}
+
+int LuaState::call(ScriptRun& current, Args keys, Args arguments, Reply& out, bool as_arguments) {
+  json = {};
+  run = &current;
+  const Call what{keys, arguments, out, current, as_arguments};
   const std::size_t begin = out.position();
   lua_pushcfunction(lua_, locate_error);
   lua_insert(lua_, -2);
@@ -195,8 +237,12 @@ int LuaState::call(ScriptRun& current, Args keys, Args arguments, Reply& out) {
   lua_pushlightuserdata(lua_, const_cast<Call*>(&what));
   const int handler = lua_gettop(lua_) - 3;
   const int status = lua_pcall(lua_, 2, 0, handler);
-  limit_memory(false);
   if (status != 0) out.cut(begin);
+  return finish_call(current, handler, status);
+}
+
+int LuaState::finish_call(ScriptRun& current, int handler, int status) {
+  limit_memory(false);
   lua_remove(lua_, handler);
   run = nullptr;
   if (current.began_us != 0) {

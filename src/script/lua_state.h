@@ -15,7 +15,9 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/acl.h"
 #include "engine/command.h"
+#include "engine/library.h"
 #include "script/host.h"
 #include "script/script_cache.h"
 
@@ -28,6 +30,8 @@ struct ScriptRun {
   ScriptCache* cache = nullptr;                 // with how long is too long; or null, as is:
   ScriptCache::Execution* execution = nullptr;  // where others see it once it takes long
   std::uint64_t budget = 0;                     // of instructions; 0: without
+
+  const AclUser* user = nullptr;  // whose calls are checked; null: nobody's
 
   bool resp3 = false;  // what redis.setresp() has chosen
   bool wrote = false;
@@ -75,6 +79,15 @@ class LuaState {
   // Calls the function on top of the stack, which is removed, and replies what it returns. Returns
   // Lua's status; of errors, nothing is replied, and what was raised is on the stack.
   int call(ScriptRun& run, Args keys, Args arguments, Reply& reply);
+  // The same of a function of a library, which gets both as arguments.
+  int call_function(ScriptRun& run, Args keys, Args arguments, Reply& reply);
+  // Calls the function on top of the stack, which is all of a library; of what it registers the
+  // functions are in `registered`. Returns as call() does.
+  struct Registered {
+    LibraryFunction about;
+    int function = LUA_NOREF;
+  };
+  int load(ScriptRun& run, std::vector<Registered>& registered);
   // While there is a limit, what would exceed it is an error of Lua; else it is there for what must
   // not fail.
   void limit_memory(bool limited) { limited_ = limited; }
@@ -85,13 +98,17 @@ class LuaState {
   std::uint32_t random();
 
   ScriptRun* run = nullptr;
+  std::vector<Registered>* registered = nullptr;  // while a library is loaded
   JsonSettings json;
   // Of the call under way of redis.call(): kept for their memory.
   std::string reply;
   std::vector<std::string_view> words;
   std::vector<std::string> numbers;
+  std::string words_of_denial;  // of the last call that was refused
 
  private:
+  int call(ScriptRun& run, Args keys, Args arguments, Reply& reply, bool as_arguments);
+  int finish_call(ScriptRun& run, int handler, int status);
   static void* allocate(void* self, void* block, std::size_t before, std::size_t size);
 
   const std::size_t most_bytes_;

@@ -108,6 +108,9 @@ bool execute_without_keys(const Command& command, Args words, ScriptRun& run, Re
 // Pushes the reply. Errors come back as text, unless the command has replied them.
 std::string_view execute(lua_State* lua, LuaState& state) {
   ScriptRun& run = running(lua);
+  if (state.registered != nullptr) {
+    return "ERR redis.call() and redis.pcall() are for functions, not for the loading of a library";
+  }
   charge(lua, kCallCost);
   if (const std::string_view error = take_words(lua, state); !error.empty()) return error;
   const Args words = state.words;
@@ -124,6 +127,13 @@ std::string_view execute(lua_State* lua, LuaState& state) {
   }
   constexpr std::string_view kNotAllowed = "ERR This Redis command is not allowed from script";
   if ((flags & kNoScript) != 0 || command->scope == Scope::kInner) return kNotAllowed;
+  if (run.user != nullptr) {
+    if (const std::optional<AclDenial> denial = run.user->check(words)) {
+      run.host.denied(*run.user, *denial);
+      state.words_of_denial = denial->reply_to_script();
+      return state.words_of_denial;
+    }
+  }
   const bool writes = may_write(*command);
   const bool publishes = command->name == "publish" || command->name == "spublish";
   if ((writes || publishes) && run.read_only) {
@@ -258,6 +268,132 @@ int breakpoint(lua_State* lua) {
 }
 int debug(lua_State*) { return 0; }
 
+// --- Functions of libraries
+
+[[noreturn]] void refuse_registration(lua_State* lua, const char* message) {
+  push_error(lua, message);
+  lua_error(lua);
+  std::abort();  // lua_error() does not return
+}
+
+constexpr std::string_view kFunctionFlags[] = {"no-writes", "allow-oom", "allow-stale",
+                                               "no-cluster", "allow-cross-slot-keys"};
+
+std::vector<std::string> read_function_flags(lua_State* lua) {
+  std::vector<std::string> flags;
+  for (int i = 1;; ++i) {
+    lua_rawgeti(lua, -1, i);
+    if (lua_isnil(lua, -1)) break;
+    const bool known =
+        lua_isstring(lua, -1) != 0 &&
+        std::ranges::find(kFunctionFlags, text_of(lua, -1)) != std::end(kFunctionFlags);
+    if (!known) {
+      flags = {};
+      refuse_registration(lua, "unknown flag given");
+    }
+    flags.emplace_back(text_of(lua, -1));
+    lua_pop(lua, 1);
+  }
+  lua_pop(lua, 1);
+  return flags;
+}
+
+// A table of named arguments, on top of the stack. Leaves the callback there.
+void read_named_arguments(lua_State* lua, LibraryFunction& out) {
+  bool named = false, called = false;
+  lua_pushnil(lua);  // the callback's place, above the table
+  lua_insert(lua, 1);
+  lua_pushnil(lua);
+  while (lua_next(lua, 2) != 0) {
+    if (lua_type(lua, -2) != LUA_TSTRING) {
+      refuse_registration(lua,
+                          "named argument key given to redis.register_function is not a string");
+    }
+    const std::string_view key = text_of(lua, -2);
+    if (key == "function_name") {
+      if (lua_isstring(lua, -1) == 0) {
+        refuse_registration(
+            lua, "function_name argument given to redis.register_function must be a string");
+      }
+      out.name = text_of(lua, -1);
+      named = true;
+    } else if (key == "description") {
+      if (lua_isstring(lua, -1) == 0) {
+        refuse_registration(
+            lua, "description argument given to redis.register_function must be a string");
+      }
+      out.description = text_of(lua, -1);
+    } else if (key == "callback") {
+      if (!lua_isfunction(lua, -1)) {
+        refuse_registration(
+            lua, "callback argument given to redis.register_function must be a function");
+      }
+      lua_pushvalue(lua, -1);
+      lua_replace(lua, 1);
+      called = true;
+    } else if (key == "flags") {
+      if (!lua_istable(lua, -1)) {
+        refuse_registration(lua,
+                            "flags argument to redis.register_function must be a table "
+                            "representing function flags");
+      }
+      out.flags = read_function_flags(lua);
+    } else {
+      refuse_registration(lua, "unknown argument given to redis.register_function");
+    }
+    lua_pop(lua, 1);
+  }
+  lua_settop(lua, 1);
+  if (!named) {
+    refuse_registration(lua, "redis.register_function must get a function name argument");
+  }
+  if (!called) {
+    refuse_registration(lua, "redis.register_function must get a callback argument");
+  }
+}
+
+int register_function(lua_State* lua) {
+  LuaState& state = LuaState::of(lua);
+  if (state.registered == nullptr) {
+    refuse_registration(lua, "redis.register_function can only be called on FUNCTION LOAD command");
+  }
+  LibraryFunction about;
+  const int count = lua_gettop(lua);
+  if (count < 1 || count > 2) {
+    refuse_registration(lua, "wrong number of arguments to redis.register_function");
+  }
+  if (count == 1) {
+    if (!lua_istable(lua, 1)) {
+      refuse_registration(lua,
+                          "calling redis.register_function with a single argument is only "
+                          "applicable to Lua table (representing named arguments).");
+    }
+    read_named_arguments(lua, about);
+  } else {
+    if (lua_isstring(lua, 1) == 0) {
+      refuse_registration(lua, "first argument to redis.register_function must be a string");
+    }
+    if (!lua_isfunction(lua, 2)) {
+      refuse_registration(lua, "second argument to redis.register_function must be a function");
+    }
+    about.name = text_of(lua, 1);
+  }
+  if (!valid_library_name(about.name)) {
+    refuse_registration(lua,
+                        "Library names can only contain letters, numbers, or underscores(_) and "
+                        "must be at least one character long");
+  }
+  if (std::ranges::any_of(*state.registered, [&about](const LuaState::Registered& other) {
+        return other.about.name == about.name;
+      })) {
+    refuse_registration(lua, "Function already exists in the library");
+  }
+  charge(lua, kCallCost + cost_of_bytes(about.name.size()));
+  const int function = luaL_ref(lua, LUA_REGISTRYINDEX);
+  state.registered->push_back({std::move(about), function});
+  return 0;
+}
+
 int acl_check_cmd(lua_State* lua) {
   LuaState& state = LuaState::of(lua);
   if (lua_gettop(lua) == 0) {
@@ -269,7 +405,8 @@ int acl_check_cmd(lua_State* lua) {
   if (find_command(Args(state.words)) == nullptr) {
     raise(lua, "Invalid command passed to redis.acl_check_cmd()");
   }
-  lua_pushboolean(lua, 1);
+  const AclUser* user = running(lua).user;
+  lua_pushboolean(lua, user == nullptr || !user->check(state.words) ? 1 : 0);
   return 1;
 }
 
@@ -288,6 +425,7 @@ void open_redis_library(lua_State* lua) {
                                      {"breakpoint", breakpoint},
                                      {"debug", debug},
                                      {"acl_check_cmd", acl_check_cmd},
+                                     {"register_function", register_function},
                                      {nullptr, nullptr}};
   constexpr std::pair<const char*, int> kNumbers[] = {
       {"LOG_DEBUG", 0},    {"LOG_VERBOSE", 1},

@@ -14,10 +14,13 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+import acl  # noqa: E402
 import administration  # noqa: E402
 import compare  # noqa: E402
+import functions  # noqa: E402
 import generate  # noqa: E402
 import metadata  # noqa: E402
+import monitoring  # noqa: E402
 import protocol  # noqa: E402
 import pubsub  # noqa: E402
 import resp  # noqa: E402
@@ -136,7 +139,8 @@ def main():
         path = os.path.abspath(options.evend)
         even = Server("evend", lambda port, directory: [path, "--port", str(port), "--data", os.path.join(directory, "data")])
         differences = (metadata.compare(redis.connect(), even.connect()) + administration.compare(redis.connect(), even.connect())
-                       + protocol.compare(redis.port, even.port) + pubsub.compare(redis.port, even.port))
+                       + protocol.compare(redis.port, even.port) + pubsub.compare(redis.port, even.port) + acl.compare(redis, even)
+                       + functions.compare(redis, even) + monitoring.compare(redis, even))
         for line in differences:
             print(line)
         if differences:

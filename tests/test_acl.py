@@ -1,0 +1,262 @@
+"""Users and what they may do, from clients: on all nodes, in all ways that a command takes, and over restarts."""
+
+import stat
+
+import pytest
+import redis
+
+from even_cluster import until
+
+
+# As the library has it of NOAUTH and of WRONGPASS.
+NOT_LOGGED_IN = (redis.AuthenticationError, redis.ResponseError)
+
+
+def refused(call, *texts):
+    """Expects an error with these texts in it."""
+    with pytest.raises(redis.ResponseError) as raised:
+        call()
+    text = f"{getattr(raised.value, 'status_code', '')}{raised.value}"
+    for part in texts:
+        assert part in text, f"'{part}' is not in '{text}'"
+
+
+def set_user(node, *words):
+    """Once the nodes have founded the group that has the users."""
+    with node.client() as client:
+        assert until("the user is set", lambda: tried(client, "ACL", "SETUSER", *words)) == "OK"
+
+
+def tried(client, *words):
+    try:
+        return client.execute_command(*words)
+    except redis.ResponseError as error:
+        if "UNAVAILABLE" in str(error) or "TRYAGAIN" in str(error) or "PARTIAL" in str(error):
+            return None
+        raise
+
+
+def alice(node, **options):
+    return node.client(username="alice", password="secret", **options)
+
+
+def test_a_user_is_one_at_all_nodes(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "~a:*", "%R~shared", "&news", "+@read", "+@write", "+@pubsub", "+@connection", "-@dangerous", "+acl|whoami")
+    for node in cluster.nodes:
+        with alice(node) as client, node.client() as admin:
+            assert client.acl_whoami() == "alice"
+            assert client.set("a:1", node.name)
+            assert client.get("a:1") == node.name
+            refused(lambda: client.get("b"), "access one of the keys")
+            refused(lambda: client.set("shared", "x"), "access one of the keys")
+            assert client.get("shared") is None
+            refused(lambda: client.config_get("x"), "'config|get'")
+            refused(lambda: client.keys("*"), "'keys'")
+            refused(lambda: client.publish("other", "m"), "one of the channels")
+            assert client.publish("news", "m") == 0
+            assert any(each["user"] == "alice" for each in admin.client_list())
+        with pytest.raises(NOT_LOGGED_IN):
+            node.client(username="alice", password="wrong").ping()
+    # A right that is taken away is gone for connections that there are, at other nodes as well.
+    with alice(third) as client:
+        assert client.get("a:1")
+        set_user(second, "alice", "-get")
+        refused(lambda: client.get("a:1"), "'get'")
+    listed = [[line for line in node.client().acl_list() if "alice" in line] for node in cluster.nodes]
+    assert listed[0] == listed[1] == listed[2] and "secret" not in str(listed)
+
+
+def test_users_outlive_restarts(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "allkeys", "+@all", "-flushall")
+    set_user(first, "default", "resetpass", ">master")
+    third.kill9()
+    with first.client(password="master") as admin:
+        assert until("the user is set", lambda: tried(admin, "ACL", "SETUSER", "bob", "on", "nopass", "+ping")) == "OK"
+    third.start()
+    with pytest.raises(NOT_LOGGED_IN):
+        third.client().get("k")
+    until("n3 has what was set meanwhile", lambda: third.client(password="master").execute_command("ACL", "GETUSER", "bob"))
+    assert third.client(username="bob", password="any").ping()
+    for node in cluster.nodes:
+        node.stop()
+    for node in cluster.nodes:
+        node.start(wait=False)
+    for node in cluster.nodes:
+        node.wait_ready()
+    for node in cluster.nodes:
+        with pytest.raises(NOT_LOGGED_IN):
+            node.client().get("k")
+        with alice(node) as client:
+            assert client.set("k", "v")
+            refused(client.flushall, "'flushall'")
+        assert node.client(password="master").acl_users() == ["alice", "bob", "default"]
+
+
+def test_connections_of_a_user_that_is_deleted_are_closed(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "+@all", "allkeys", "allchannels")
+    idle, waiting, listening = alice(second), alice(third), alice(third)
+    assert idle.ping()
+    channel = listening.pubsub()
+    channel.subscribe("c")
+    assert channel.get_message(timeout=10)["type"] == "subscribe"
+    connection = waiting.connection_pool.get_connection("BLPOP")
+    connection.send_command("BLPOP", "k", 0)
+    until("it waits", lambda: any(each["cmd"] == "blpop" and "b" in each["flags"] for each in third.client().client_list()))
+    assert first.client().acl_deluser("alice") == 1
+    assert first.client().acl_deluser("alice") == 0
+    until("no connection of it is left",
+          lambda: not any(each["user"] == "alice" for node in cluster.nodes for each in node.client().client_list()))
+    with pytest.raises(redis.ConnectionError):
+        connection.read_response()
+    with pytest.raises(NOT_LOGGED_IN):
+        alice(first).ping()
+
+
+def test_what_is_under_way_ends_with_the_right_to_it(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "+@all", "allkeys", "allchannels")
+    waiting, listening = alice(second), alice(third)
+    connection = waiting.connection_pool.get_connection("BLPOP")
+    connection.send_command("BLPOP", "k", 0)
+    channel = listening.pubsub()
+    channel.psubscribe("c*")
+    assert channel.get_message(timeout=10)["type"] == "psubscribe"
+    transaction = alice(second).connection_pool.get_connection("MULTI")
+    for words in (("MULTI",), ("SET", "k2", "v")):
+        transaction.send_command(*words)
+        transaction.read_response()
+    until("it waits", lambda: any(each["cmd"] == "blpop" and "b" in each["flags"] for each in second.client().client_list()))
+    set_user(first, "alice", "resetkeys", "~other", "resetchannels", "&d")
+    with pytest.raises(redis.ResponseError) as raised:
+        connection.read_response()
+    assert "access one of the keys" in str(raised.value)
+    transaction.send_command("EXEC")
+    with pytest.raises(redis.ResponseError) as raised:
+        transaction.read_response()
+    assert "ACLs rules changed" in str(raised.value)
+    assert first.client().exists("k2") == 0
+    # The library connects again, and may not subscribe any more.
+    with pytest.raises((redis.ConnectionError, redis.ResponseError)):
+        while True:
+            channel.get_message(timeout=20)
+
+
+def test_scripts_are_checked_wherever_they_are_executed(make_cluster):
+    # Of some keys a node has no replica: its requests about them are forwarded.
+    cluster = make_cluster(replicas=2)
+    with cluster.nodes[0].client() as admin:
+        assert until("the keyspace is there", lambda: tried(admin, "EVEN.KEYSPACE", "CREATE", "strong", "PREFIX", "a:s:", "MODE", "STRONG"))
+    set_user(cluster.nodes[0], "alice", "on", ">secret", "~a:*", "+@all", "-incr")
+    script = "return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))"
+    for node in cluster.nodes:
+        with alice(node) as client:
+            for key in [f"a:{i}" for i in range(12)] + [f"a:s:{i}" for i in range(6)]:
+                assert client.eval(script, 1, key, "set", "v") == "OK"
+                assert client.eval_ro(script, 1, key, "get") == "v"
+                refused(lambda: client.eval(script, 1, key, "incr"), "can't run this command")
+                refused(lambda: client.eval("return redis.call('get', 'b')", 1, key), "can't access at least one of the keys")
+                assert client.eval("return redis.acl_check_cmd('get', KEYS[1])", 1, key) == 1
+                assert client.eval("return redis.acl_check_cmd('get', 'b')", 1, key) is None
+                sha = client.script_load(script)
+                refused(lambda: client.evalsha(sha, 1, key, "incr"), "can't run this command")
+            refused(lambda: client.eval(script, 1, "b", "get"), "access one of the keys")
+            with client.pipeline(transaction=True) as transaction:
+                transaction.eval(script, 1, "a:s:1", "set", "w")
+                transaction.eval(script, 1, "a:s:1", "incr")
+                first, second = transaction.execute(raise_on_error=False)
+                assert first == "OK" and "can't run this command" in str(second)
+    # A client cannot give itself the rights of another.
+    with alice(cluster.nodes[0]) as client:
+        refused(lambda: client.execute_command("even.as", "x on ~* &* +@all", "eval", "return redis.call('get','b')", 0), "unknown command")
+
+
+def test_what_was_refused_is_in_the_log_of_the_node(cluster):
+    node = cluster.nodes[0]
+    set_user(node, "alice", "on", ">secret", "~a:*", "+@all", "-@admin")
+    with alice(node) as client, node.client() as admin:
+        assert admin.acl_log_reset()
+        for _ in range(3):
+            refused(lambda: client.get("b"), "access one of the keys")
+        refused(lambda: client.eval("return redis.call('get', 'b')", 0), "can't access")
+        with pytest.raises(NOT_LOGGED_IN):
+            node.client(username="alice", password="guess").ping()
+        entries = admin.acl_log()
+        assert [(each["reason"], each["context"], each["object"], each["count"]) for each in entries] == [
+            ("auth", "toplevel", "AUTH", 1), ("key", "lua", "b", 1), ("key", "toplevel", "b", 3)]
+        assert "guess" not in str(entries)
+        assert cluster.nodes[1].client().acl_log() == []
+
+
+def test_the_default_user_has_the_password_of_the_configuration_until_it_is_changed(make_cluster):
+    cluster = make_cluster(nodes=1, replicas=1, options={"client.password": "configured"})
+    node = cluster.nodes[0]
+    with node.client(password="configured") as admin:
+        assert "#" in admin.acl_list()[0] and "configured" not in admin.acl_list()[0]
+        assert admin.config_set("requirepass", "second")
+    with node.client(password="second") as admin:
+        assert until("it is set", lambda: tried(admin, "ACL", "SETUSER", "default", ">third"))
+        assert node.client(password="second").ping() and node.client(password="third").ping()
+        assert admin.config_set("requirepass", "fourth")
+        for password in ("second", "third"):
+            with pytest.raises(NOT_LOGGED_IN):
+                node.client(password=password).ping()
+    node.stop()
+    node.start()
+    with pytest.raises(NOT_LOGGED_IN):
+        node.client(password="configured").ping()
+    assert node.client(password="fourth").ping()
+
+
+def test_users_are_saved_to_a_file_and_loaded_from_it(make_cluster, tmp_path):
+    file = tmp_path / "users.acl"
+    cluster = make_cluster(options={"client.acl_file": str(file)})
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "~a:*", "+get", "(+set ~b)")
+    with first.client() as admin:
+        assert admin.config_get("aclfile") == {"aclfile": str(file)}
+        assert admin.acl_save()
+        assert "secret" not in file.read_text() and "(~b resetchannels -@all +set)" in file.read_text()
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        file.write_text(file.read_text() + "# a comment\n\nuser bob on >pw +ping\n")
+        assert admin.acl_deluser("alice") == 1
+        assert admin.acl_load()
+    assert second.client(username="bob", password="pw").ping()
+    refused(lambda: alice(third).get("x"), "access one of the keys")
+    assert third.client().acl_users() == ["alice", "bob", "default"]
+    file.write_text("user carol on +nosuch\nnonsense\n")
+    refused(lambda: first.client().acl_load(), "users.acl:1", "users.acl:2", "no change")
+    assert first.client().acl_users() == ["alice", "bob", "default"]
+
+
+def test_a_node_that_is_cut_off_goes_on_with_the_users_that_it_has(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "allkeys", "+@all")
+    cluster.isolate("n3")
+    assert alice(third).set("k", "v")
+    refused(lambda: third.client().execute_command("ACL", "SETUSER", "alice", "-set"), "UNAVAILABLE")
+    with first.client() as admin:
+        assert until("the others go on", lambda: tried(admin, "ACL", "SETUSER", "alice", "-set"))
+    refused(lambda: alice(second).set("k", "w"), "'set'")
+    cluster.rejoin("n3")
+    until("n3 has learned of it", lambda: third.client().execute_command("ACL", "DRYRUN", "alice", "set", "k", "v") != "OK")
+
+
+def test_passwords_are_in_no_log(cluster):
+    first = cluster.nodes[0]
+    with first.client() as admin:
+        admin.config_set("slowlog-log-slower-than", 0)
+        set_user(first, "alice", "on", ">topsecret", "allkeys", "+@all")
+        first.client(username="alice", password="topsecret").ping()
+        assert "topsecret" not in str(admin.slowlog_get(100))
+    for node in cluster.nodes:
+        assert "topsecret" not in node.log.read_text()
+        node.stop()
+        for file in node.data.rglob("*"):
+            if file.is_file():
+                assert b"topsecret" not in file.read_bytes(), file
+        node.start(wait=False)
+    for node in cluster.nodes:
+        node.wait_ready()
