@@ -122,7 +122,13 @@
   X(kRightsOfEarlierRun, "a run uses the rights of earlier ones of its node without asking")       \
   X(kRightsTakenByBoth, "rights that are given to another replica stay with the giver, too")       \
   X(kRightSpentUnowned, "a bounded counter is changed without a look at the rights for it")        \
-  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
+  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")      \
+  X(kTrimmedWhenProposed, "a leader lets records go before a majority has agreed to that")         \
+  X(kTrimByLocalClock, "each member tells by its own clock which records have expired")            \
+  X(kTrimmedPastStart, "a member's log begins above the start of the partition")                   \
+  X(kCheckpointNotStored,                                                                          \
+    "records go although the state that comes before the rest is not stored")                      \
+  X(kCheckpointTooLate, "a new member is given a later state than that its entries come behind")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -267,6 +267,33 @@ void producers(Context& context, Args args) {
   context.reply.integer(first);
 }
 
+// -1: none.
+bool read_limit(std::string_view text, std::optional<std::int64_t>& out) {
+  std::int64_t limit = 0;
+  if (!read_number(text, limit) || limit < -1) return false;
+  out = limit == -1 ? std::nullopt : std::optional(limit);
+  return true;
+}
+
+void alter_topic(Context& context, Args args) {
+  if (args.size() < 5 || args.size() % 2 == 0) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  const cluster::Keyspace* found = find(state.topics, args[2]);
+  if (found == nullptr) {
+    return context.reply.error(fmt::format("ERR there is no topic '{}'", args[2].substr(0, 249)));
+  }
+  cluster::Keyspace topic = *found;
+  for (std::size_t i = 3; i < args.size(); i += 2) {
+    const bool known = equals_ignore_case(args[i], "retention")
+                           ? read_limit(args[i + 1], topic.retention_ms)
+                           : equals_ignore_case(args[i], "bytes") &&
+                                 read_limit(args[i + 1], topic.retention_bytes);
+    if (!known) return context.reply.error(kSyntaxError);
+  }
+  put(context, topic_key_of(topic.name), cluster::encode(topic));
+  count_change(context, state);
+}
+
 void drop_topic(Context& context, Args args) {
   if (args.size() != 3) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
@@ -282,7 +309,7 @@ void drop_topic(Context& context, Args args) {
 void meta_command(Context& context, Args args) {
   constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
       {"join", join},          {"create", create},        {"alter", alter},
-      {"drop", drop},          {"droptopic", drop_topic}, {"key", key},
+      {"drop", drop},          {"altertopic", alter_topic}, {"droptopic", drop_topic}, {"key", key},
       {"producers", producers}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);

@@ -46,6 +46,7 @@ bool repeats(const Topics& topics, Number number) {
 struct Appended {
   ErrorCode error = ErrorCode::kNone;
   std::int64_t base = -1;
+  std::int64_t start = -1;  // of the partition's log
 };
 
 // What a partition replies in place of an offset; see replica/topic_producers.h.
@@ -122,7 +123,7 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
                 results[place++].value_or(Appended{ErrorCode::kRequestTimedOut});
             partition.error_code = code(result.error);
             partition.base_offset = result.base;
-            partition.log_start_offset = result.error == ErrorCode::kNone ? 0 : -1;
+            partition.log_start_offset = result.start;
           }
         }
         done(std::move(response));
@@ -139,8 +140,14 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
                         ShardThread& owner, Gather<Appended>::Reply reply) mutable {
                       owner.topics().append(
                           id, batch, std::move(frame),
-                          [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-                            reply(appended(outcome));
+                          [id, &owner,
+                           reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                            Appended result = appended(outcome);
+                            const auto status = owner.shard().topic(id);
+                            if (result.error == ErrorCode::kNone && status) {
+                              result.start = status->start;
+                            }
+                            reply(result);
                           });
                     });
       });
@@ -269,13 +276,22 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
     }
     owner.shard().read_topic(
         id, offset, bytes,
-        [out = std::move(out), reply = std::move(reply)](Result<std::string> records) mutable {
+        [id, offset, &owner, out = std::move(out),
+         reply = std::move(reply)](Result<std::string> records) mutable {
           if (records) {
             out.records = std::move(*records);
-          } else {
-            out.error = ErrorCode::kKafkaStorageError;
+            return reply(std::move(out));
           }
-          reply(std::move(out));
+          // They may have been trimmed meanwhile.
+          owner.lease().when_free(
+              [id, offset, &owner, out = std::move(out), reply = std::move(reply)]() mutable {
+                const auto now = owner.shard().topic(id);
+                const bool trimmed = now && offset < now->start;
+                if (trimmed) out.start = now->start;
+                out.error =
+                    trimmed ? ErrorCode::kOffsetOutOfRange : ErrorCode::kKafkaStorageError;
+                reply(std::move(out));
+              });
         });
   }
 

@@ -16,6 +16,8 @@ class ShardThread;
 // not serve by it yet.
 using TableChanged = std::move_only_function<void(std::string reply)>;
 void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, TableChanged done);
+// The topic's limits become these.
+void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done);
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done);
 
 // A topic of so many partitions and replicas; 0: what is usual.
