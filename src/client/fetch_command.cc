@@ -51,7 +51,7 @@ Result<FetchWords> read_fetch_words(Args args) {
   return words;
 }
 
-std::string error_reply(std::string text) { return "-" + std::move(text) + "\r\n"; }
+std::string fetch_error(std::string text) { return "-" + std::move(text) + "\r\n"; }
 
 // Held by its timer; other threads hold it weakly.
 class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
@@ -79,7 +79,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
     timer_.async_wait([self = shared_from_this()](error_code error) {
       if (error || self->answered_) return;
       if (std::exchange(self->over_, true)) {
-        return self->answer(error_reply("UNAVAILABLE the records could not be read in time"));
+        return self->answer(fetch_error("UNAVAILABLE the records could not be read in time"));
       }
       if (!self->reading_) return self->answer("*0\r\n");
       self->wait(kFetchPatience);
@@ -140,7 +140,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
                        status.start, status.end);
   }
 
-  static std::string other_node(const ShardThread& thread, PartitionId partition) {
+  static std::string other_node(ShardThread& thread, PartitionId partition) {
     const cluster::Keyspace* topic = thread.keyspaces().of_partition(partition);
     if (topic == nullptr) return "ERR the topic has been dropped";
     const cluster::ClusterMap& map = thread.node().config.cluster;
@@ -159,7 +159,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
   void take(Found found) {
     if (answered_) return;
     reading_ = false;
-    if (!found.error.empty()) return answer(error_reply(std::move(found.error)));
+    if (!found.error.empty()) return answer(fetch_error(std::move(found.error)));
     if (!found.awaits) return answer(reply_of(found.records));
     if (over_) return answer("*0\r\n");
     if (std::exchange(woken_, false)) read();
@@ -190,7 +190,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
       return true;
     });
     // What comes before is given first.
-    if (!read && count == 0) return error_reply("ERR " + read.error().message);
+    if (!read && count == 0) return fetch_error("ERR " + read.error().message);
     return fmt::format("*{}\r\n{}", count, records);
   }
 

@@ -20,15 +20,15 @@ constexpr std::uint64_t kTopicFormat = 5;           // behind these, how much it
 constexpr std::uint32_t kFields = 13;
 constexpr std::uint32_t kTopicFields = kFields + 2;
 
-// -1: none.
+// 0: none; else one more than it is.
 void pack_limit(Packer& packer, std::optional<std::int64_t> limit) {
-  packer.pack(limit.value_or(-1));
+  packer.pack(limit ? static_cast<std::uint64_t>(*limit) + 1 : std::uint64_t{0});
 }
 
 bool read_limit(const msgpack::object& object, std::optional<std::int64_t>& out) {
-  std::int64_t limit = 0;
-  if (!read(object, limit) || limit < -1) return false;
-  if (limit >= 0) out = limit;
+  std::uint64_t limit = 0;
+  if (!read(object, limit) || limit > std::uint64_t{INT64_MAX} + 1) return false;
+  if (limit > 0) out = static_cast<std::int64_t>(limit - 1);
   return true;
 }
 

@@ -605,7 +605,9 @@ void Group::install(const consensus::Snapshot& snapshot) {
     checkpoint_due_ = false;
     topic_->begin({snapshot.configuration, snapshot.index, snapshot.index, snapshot.term});
     topic_->start(snapshot.index, segments_);
-    topic_->keep(snapshot.index, {snapshot.configuration, std::string(snapshot.data.view())});
+    if (snapshot.index > kFirstIndex) {
+      topic_->keep(snapshot.index, {snapshot.configuration, std::string(snapshot.data.view())});
+    }
   }
   if (!EVEN_MUTANT(kGroupBaseNotLogged)) {
     core_.log.append(256, [&](std::string& out) {

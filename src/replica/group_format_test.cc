@@ -563,7 +563,7 @@ TEST(GroupFormat, RefusesEntriesOfTheLogThatCannotBe) {
   EXPECT_THAT(why(decode_group_log_entry("\x95")), HasSubstr("not an entry of a group"));
   EXPECT_FALSE(is_group_log_entry(""));
   const std::vector<std::string> entries = log_entries();
-  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 6))),
+  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 7))),
               HasSubstr("unknown kind"));
   constexpr std::size_t kBody = 5;
   const std::string& entry = entries[0];
@@ -638,7 +638,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 5))), HasSubstr("unknown kind"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;

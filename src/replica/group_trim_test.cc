@@ -126,6 +126,18 @@ class TopicTrimTest : public testing::Test {
       if (node->up()) store(*node);
     }
   }
+  void await_voters() {
+    cluster_.run(2'000);  // until the leader has seen that a disk is another one
+    ASSERT_TRUE(cluster_.run_until(
+        [&] {
+          const GroupNode* node = leader();
+          if (node == nullptr) return false;
+          const auto status = cluster_.status(node->number, kTrimmed);
+          return status->voters.size() == 3 && status->learners.empty();
+        },
+        20'000));
+    append(1);  // behind the end of the joint configuration
+  }
   std::size_t topic_bytes(GroupNode& node) {
     std::size_t bytes = 0;
     for (const auto& [row, value] : node.rows.rows()) {
@@ -179,7 +191,7 @@ TEST_F(TopicTrimTest, ByAgeAllGoesInTheEnd) {
   append(1);
   cluster_.world.clock.offset_ms += 45'000;
   cluster_.run(2'100);
-  EXPECT_EQ(agreed_start(), 5);
+  EXPECT_EQ(agreed_start(), 3);
   cluster_.world.clock.offset_ms += 70'000;
   cluster_.run(2'100);
   EXPECT_EQ(agreed_start(), 6);
@@ -216,14 +228,7 @@ TEST_F(TopicTrimTest, ANewMemberIsGivenAStateAndWhatComesBehindIt) {
   cluster_.at(lost).start();
   check_all();
   // It votes, and knows what has been produced before its log begins.
-  ASSERT_TRUE(cluster_.run_until(
-      [&] {
-        const GroupNode* node = leader();
-        if (node == nullptr) return false;
-        const auto status = cluster_.status(node->number, kTrimmed);
-        return status->voters.size() == 3 && status->learners.empty();
-      },
-      20'000));
+  await_voters();
   const auto other = static_cast<NodeNumber>(6 - lost - leader()->number);
   cluster_.at(other).crash();
   EXPECT_EQ(produce(0), ":0\r\n");
@@ -239,6 +244,7 @@ TEST_F(TopicTrimTest, ANewMemberIsGivenAStateAndWhatComesBehindIt) {
   cluster_.at(other).wipe();
   cluster_.at(other).start();
   check_all();
+  await_voters();
   cluster_.at(static_cast<NodeNumber>(6 - lost - other)).crash();
   EXPECT_EQ(produce(0), ":0\r\n");
   append(1);
