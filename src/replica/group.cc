@@ -462,6 +462,8 @@ void Group::tick() {
   if (leads() && !halted_ && (shows_expired(now_ms()) || partition_.state.lapsed_keys() > 0)) {
     propose_purge(now_ms());
   }
+  // What goes by size comes in faster than what goes by age grows old.
+  if (topic_ && retention_.bytes) retain(retention_);
   give_up_reads();
   give_up_snapshots();
   keep_snapshot();
