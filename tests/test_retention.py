@@ -1,11 +1,12 @@
 """How much of topics stays, as unmodified clients of Kafka see it and as the disk does; on three nodes."""
 
+import struct
 import subprocess
 
 import pytest
 import redis
 from even_cluster import Cluster, connect, until
-from test_topics import Produced, consume, leader_of, offsets_of, partition_at, servers
+from test_topics import Produced, consume, exchange, leader_of, offsets_of, partition_at, request, servers
 
 kafka = pytest.importorskip("confluent_kafka")
 from confluent_kafka import admin as kafka_admin  # noqa: E402
@@ -49,6 +50,26 @@ def produce(cluster, first, count, **options):
         produced.send("t", f"{i} ".ljust(RECORD, "x"))
     produced.flush()
     assert not produced.errors
+
+
+def text(value):
+    return struct.pack(">h", -1) if value is None else struct.pack(">h", len(value)) + value.encode()
+
+
+def delete_records(node, offset, partition=0):
+    """DeleteRecords of topic t: the start that there is then, and the error."""
+    body = struct.pack(">i", 1) + text("t") + struct.pack(">iiqi", 1, partition, offset, 20000)
+    answer, = exchange(node, request(21, 1, body))
+    index, start, error = struct.unpack(">iqh", answer[-14:])
+    assert index == partition
+    return start, error
+
+
+def incremental_alter(node, name, operation, value=None):
+    """IncrementalAlterConfigs of topic t: the error."""
+    body = struct.pack(">ib", 1, 2) + text("t") + struct.pack(">i", 1) + text(name) + struct.pack(">b", operation)
+    answer, = exchange(node, request(44, 0, body + text(value) + struct.pack(">b", 0)))
+    return struct.unpack(">h", answer[12:14])[0]
 
 
 def check(cluster, end):
@@ -130,11 +151,14 @@ def test_admins_set_limits_and_delete_records(cluster):
     told = configs()
     assert told["retention.ms"] == "86400000" and told["retention.bytes"] == "-1"
     assert told["cleanup.policy"] == "delete"
-    resource.add_incremental_config(kafka_admin.ConfigEntry(
-        "retention.bytes", "1000000", incremental_operation=kafka_admin.AlterConfigOpType.SET))
-    admin.incremental_alter_configs([resource])[resource].result(30)
+    assert incremental_alter(cluster["n1"], "retention.bytes", 0, "1000000") == 0
     told = configs()
     assert told["retention.ms"] == "86400000" and told["retention.bytes"] == "1000000"
+    assert incremental_alter(cluster["n2"], "retention.ms", 1) == 0  # delete
+    assert incremental_alter(cluster["n2"], "retention.ms", 2, "5") == 40  # append: INVALID_CONFIG
+    assert incremental_alter(cluster["n2"], "cleanup.policy", 0, "compact") == 40
+    told = configs()
+    assert told["retention.ms"] == "-1" and told["retention.bytes"] == "1000000"
     whole = kafka_admin.ConfigResource(kafka_admin.ConfigResource.Type.TOPIC, "t",
                                        set_config={"retention.bytes": "-1"})
     admin.alter_configs([whole])[whole].result(30)
@@ -152,13 +176,14 @@ def test_admins_set_limits_and_delete_records(cluster):
     produce(cluster, 0, 50)
 
     def delete(offset):
-        at = kafka.TopicPartition("t", 0, offset)
-        return admin.delete_records([at])[at].result(30).low_watermark
-    assert delete(20) == 20
+        return delete_records(leader_of(cluster, "t"), offset)
+    assert delete(20) == (20, 0)
     assert check(cluster, 50) == 20
-    assert delete(7) == 20  # never back
-    with pytest.raises(kafka.KafkaException, match="OFFSET_OUT_OF_RANGE"):
-        delete(51)
+    assert delete(7) == (20, 0)  # never back
+    assert delete(51) == (-1, 1)  # OFFSET_OUT_OF_RANGE
+    assert delete_records(leader_of(cluster, "t"), 0, partition=1) == (-1, 3)  # UNKNOWN_TOPIC_OR_PARTITION
+    other = next(node for node in cluster if node is not leader_of(cluster, "t"))
+    assert delete_records(other, 30) == (-1, 6)  # NOT_LEADER_OR_FOLLOWER
     # Below the start a consumer is told so.
     consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none",
                                "auto.offset.reset": "error", "enable.auto.commit": False})
@@ -167,7 +192,7 @@ def test_admins_set_limits_and_delete_records(cluster):
     assert message is not None and message.error() is not None
     assert message.error().code() in (kafka.KafkaError._AUTO_OFFSET_RESET, kafka.KafkaError.OFFSET_OUT_OF_RANGE)
     consumer.close()
-    assert delete(kafka.OFFSET_END) == 50
+    assert delete(-1) == (50, 0)  # all
     assert until("the offsets", lambda: offsets_of(cluster, kafka.TopicPartition("t", 0)), 60) == (50, 50)
     produce(cluster, 50, 3)
     check(cluster, 53)
