@@ -64,7 +64,7 @@ constexpr Subcommand kTopicSubcommands[] = {
      .docs = {.since = "0.1.0",
               .summary = "Changes how much of a topic stays",
               .complexity = "O(1)",
-              .arguments = "name [RETENTION milliseconds:integer] [BYTES bytes:integer]"}},
+              .arguments = "name limit(RETENTION milliseconds:integer|BYTES bytes:integer)..."}},
     {.name = "drop",
      .arity = 3,
      .flags = kAdmin | kNoScript,
