@@ -66,8 +66,8 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
   if (format != kFormat && format != kUnlimitedTopicFormat && format != kTopicFormat) return false;
   if (is_array(object, kTopicFields) != (format == kTopicFormat)) return false;
   out.topic = format != kFormat;
-  if (format == kTopicFormat && (!read_limit(field[13], out.retention_ms) ||
-                                 !read_limit(field[14], out.retention_bytes))) {
+  if (format == kTopicFormat &&
+      (!read_limit(field[13], out.retention_ms) || !read_limit(field[14], out.retention_bytes))) {
     return false;
   }
   return read(field[1], out.name) && read(field[2], out.prefix) && read(field[3], out.strong) &&

@@ -308,9 +308,9 @@ void drop_topic(Context& context, Args args) {
 
 void meta_command(Context& context, Args args) {
   constexpr std::pair<std::string_view, void (*)(Context&, Args)> kCommands[] = {
-      {"join", join},          {"create", create},        {"alter", alter},
-      {"drop", drop},          {"altertopic", alter_topic}, {"droptopic", drop_topic}, {"key", key},
-      {"producers", producers}};
+      {"join", join}, {"create", create},          {"alter", alter},
+      {"drop", drop}, {"altertopic", alter_topic}, {"droptopic", drop_topic},
+      {"key", key},   {"producers", producers}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }

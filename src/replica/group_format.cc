@@ -28,7 +28,14 @@ using consensus::Snapshot;
 constexpr std::string_view kMark = "\xff\xff";
 static_assert(kMostPartitions <= 0xffff);
 
-enum class LogKind : std::uint8_t { kEntry = 1, kState = 2, kBase = 3, kEnd = 4, kTopicBase = 5, kTrimmedBase = 6 };
+enum class LogKind : std::uint8_t {
+  kEntry = 1,
+  kState = 2,
+  kBase = 3,
+  kEnd = 4,
+  kTopicBase = 5,
+  kTrimmedBase = 6
+};
 
 // Which parts of a message follow: those that are not 0, or empty.
 enum Part : std::uint16_t {

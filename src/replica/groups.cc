@@ -27,7 +27,8 @@ constexpr std::int64_t kPreferIntervalUs = 2'000'000;
 constexpr std::int64_t kMaintainIntervalUs = 200'000;
 // And digests of states are told.
 constexpr std::int64_t kDigestIntervalUs = 1'000'000;
-// A pass is asked for because something of a topic has gone, after so many looks at what is to stay.
+// A pass is asked for because something of a topic has gone, after so many looks at what is to
+// stay.
 constexpr std::int64_t kLooksOfPass = 5;
 // A member that lacks no more entries than this has caught up.
 constexpr consensus::Index kCaughtUp = 64;

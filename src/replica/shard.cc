@@ -832,7 +832,8 @@ void Shard::read_topic(PartitionId partition, std::int64_t offset, std::size_t m
 Result<std::optional<std::pair<std::int64_t, std::int64_t>>> Shard::topic_at_time(
     PartitionId partition, std::int64_t time) const {
   const Group& group = *impl_->groups.find(partition);
-  const auto found = group.topic()->find_time(time, group.topic_status().start, group.topic_status().end);
+  const auto found =
+      group.topic()->find_time(time, group.topic_status().start, group.topic_status().end);
   if (!found) return std::unexpected(found.error());
   if (!*found) return std::nullopt;
   return std::pair((*found)->offset, (*found)->time);

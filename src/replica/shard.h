@@ -163,8 +163,8 @@ struct ShardOptions {
   std::function<void()> while_script_runs;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
-  // How often leaders look how much of topics is to stay; a pass is asked for after so many times as
-  // long at least, to give back what has gone.
+  // How often leaders look how much of topics is to stay; a pass is asked for after so many times
+  // as long at least, to give back what has gone.
   std::int64_t retain_interval_us = 1'000'000;
 };
 

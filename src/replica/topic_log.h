@@ -8,10 +8,10 @@
 #pragma once
 
 #include <deque>
-#include <map>
-#include <set>
 #include <functional>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
