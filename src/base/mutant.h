@@ -125,7 +125,13 @@
   X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")      \
   X(kAuditMissesChange, "an audit does not take notice of keys that change meanwhile")             \
   X(kComparedThoughTouched, "keys are compared though they have changed since they were asked of") \
-  X(kMinorityCounts, "of replicas that differ, those are repaired that are more")
+  X(kMinorityCounts, "of replicas that differ, those are repaired that are more")                  \
+  X(kTrimmedWhenProposed, "a leader lets records go before a majority has agreed to that")         \
+  X(kTrimByLocalClock, "each member tells by its own clock which records have expired")            \
+  X(kTrimmedPastStart, "a member's log begins above the start of the partition")                   \
+  X(kCheckpointNotStored,                                                                          \
+    "records go although the state that comes before the rest is not stored")                      \
+  X(kCheckpointTooLate, "a new member is given a later state than that its entries come behind")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

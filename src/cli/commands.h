@@ -24,5 +24,6 @@ void add_restore(CLI::App& app, int& exit_code);
 void add_verify(CLI::App& app, int& exit_code);
 void add_record(CLI::App& app, int& exit_code);
 void add_import(CLI::App& app, int& exit_code);
+void add_topic(CLI::App& app, int& exit_code);
 
 }  // namespace even::cli

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
     even::cli::add_backup(app, exit_code);
     even::cli::add_restore(app, exit_code);
     even::cli::add_import(app, exit_code);
+    even::cli::add_topic(app, exit_code);
     even::cli::add_record(app, exit_code);
     even::cli::add_verify(app, exit_code);
     try {

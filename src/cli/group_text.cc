@@ -44,6 +44,10 @@ std::string proposal_text(std::string_view bytes) {
   const std::string instant = instant_text(proposal->instant_ms);
   if (proposal->kind == GroupProposal::Kind::kPurge) return "removes what has expired " + instant;
   if (proposal->kind == GroupProposal::Kind::kNewLife) return "begins a new life " + instant;
+  if (proposal->kind == GroupProposal::Kind::kTrim) {
+    return fmt::format("lets records below {} go{} {}", proposal->start,
+                       proposal->checkpoint ? ", keeps the state" : "", instant);
+  }
   if (proposal->kind == GroupProposal::Kind::kBatch) {
     return fmt::format("{} a batch of records, {} bytes", instant, proposal->batch.size());
   }

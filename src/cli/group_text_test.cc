@@ -35,6 +35,14 @@ TEST(GroupText, ShowsTheCommandsOfAnEntryAndWhatTheyDependOn) {
   purge.instant_ms = kInstant;
   EXPECT_EQ(text(consensus::EntryKind::kNormal, encode_proposal(purge)),
             "group 300 entry 17 of term 4 removes what has expired 2023-11-14T22:13:20.000Z");
+  GroupProposal trim;
+  trim.kind = GroupProposal::Kind::kTrim;
+  trim.instant_ms = kInstant;
+  trim.start = 5;
+  trim.checkpoint = true;
+  EXPECT_EQ(text(consensus::EntryKind::kNormal, encode_proposal(trim)),
+            "group 300 entry 17 of term 4 lets records below 5 go, keeps the state "
+            "2023-11-14T22:13:20.000Z");
   EXPECT_EQ(text(consensus::EntryKind::kNormal, "x"),
             "group 300 entry 17 of term 4 damaged: malformed proposal: an unknown kind");
   GroupProposal events;

@@ -254,6 +254,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.session", execute_session},
       {"even.topic", execute_topic},
       {"even.emit", execute_emit},
+      {"even.fetch", execute_fetch},
       {"even.fault", execute_fault},
       {"subscribe", execute_subscribe},
       {"psubscribe", execute_psubscribe},

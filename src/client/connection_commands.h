@@ -37,6 +37,8 @@ void execute_session(Connection& connection, Args args);
 void execute_topic(Connection& connection, Args args);
 // In emit_command.cc.
 void execute_emit(Connection& connection, Args args);
+// In fetch_command.cc.
+void execute_fetch(Connection& connection, Args args);
 void execute_config(Connection& connection, Args args);
 void execute_latency(Connection& connection, Args args);
 void execute_lolwut(Connection& connection, Args args);

@@ -1,5 +1,6 @@
-// EVEN.TOPIC: see docs/topics.md. CREATE and DROP are entries of the metadata group and reply when
-// the nodes in reach serve by what has come of them; LIST and INFO show what this node serves by.
+// EVEN.TOPIC: see docs/topics.md. CREATE, ALTER and DROP are entries of the metadata group and
+// reply when the nodes in reach serve by what has come of them; LIST and INFO show what this node
+// serves by.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,10 +32,32 @@ Result<std::uint16_t> read_number(std::string_view option, std::string_view word
       fmt::format("ERR {} is a number from 1 to {}, not '{}'", option, most, word.substr(0, 64)));
 }
 
+// The option at args[i], if it says how much of the topic stays, with its value: "" if it is that
+// and has been set, or what is wrong; none: it is another option.
+std::optional<std::string> set_limit(Args args, std::size_t i, cluster::Keyspace& topic) {
+  const std::string_view option = args[i];
+  const std::string_view value = args[i + 1];
+  if (equals_ignore_case(option, "cleanup")) {
+    if (equals_ignore_case(value, "delete")) return "";
+    return fmt::format("ERR CLEANUP is DELETE; '{}' is not supported yet", value.substr(0, 64));
+  }
+  const bool is_time = equals_ignore_case(option, "retention");
+  if (!is_time && !equals_ignore_case(option, "bytes")) return std::nullopt;
+  std::int64_t limit = 0;
+  if (!parse_strict_integer(value, limit) || limit < -1) {
+    return fmt::format("ERR {} is a number from 0 on, or -1 for no limit, not '{}'",
+                       is_time ? "RETENTION" : "BYTES", value.substr(0, 64));
+  }
+  (is_time ? topic.retention_ms : topic.retention_bytes) =
+      limit == -1 ? std::nullopt : std::optional(limit);
+  return "";
+}
+
 void create(Connection& connection, Args args) {
   Reply reply = connection.reply();
   std::uint16_t partitions = 0;
   std::uint16_t replicas = 0;
+  cluster::Keyspace limits;
   for (std::size_t i = 3; i < args.size(); i += 2) {
     const std::string_view option = args[i];
     if (i + 1 == args.size()) {
@@ -47,18 +70,44 @@ void create(Connection& connection, Args args) {
     } else if (equals_ignore_case(option, "replicas")) {
       number = read_number("REPLICAS", args[i + 1], UINT16_MAX);
       if (number) replicas = *number;
-    } else if (equals_ignore_case(option, "retention") || equals_ignore_case(option, "bytes") ||
-               equals_ignore_case(option, "cleanup")) {
-      return reply.error(fmt::format("ERR {} is not supported yet: leave it out", option));
+    } else if (const auto wrong = set_limit(args, i, limits)) {
+      if (!wrong->empty()) return reply.error(*wrong);
+      continue;
     } else {
       return reply.error(
           fmt::format("ERR unknown option '{}'. Try EVEN.TOPIC HELP.", option.substr(0, 64)));
     }
     if (!number) return reply.error(number.error().message);
   }
-  create_in_table(connection.thread(),
-                  new_topic(connection.thread(), std::string(args[2]), partitions, replicas),
-                  reply_to(connection));
+  cluster::Keyspace topic =
+      new_topic(connection.thread(), std::string(args[2]), partitions, replicas);
+  topic.retention_ms = limits.retention_ms;
+  topic.retention_bytes = limits.retention_bytes;
+  create_in_table(connection.thread(), topic, reply_to(connection));
+}
+
+void reply_no_topic(Connection& connection, std::string_view name) {
+  connection.reply().error(
+      fmt::format("ERR there is no topic '{}': EVEN.TOPIC LIST names all", name.substr(0, 64)));
+}
+
+void alter(Connection& connection, Args args) {
+  const cluster::Keyspace* found = connection.thread().keyspaces().find_topic(args[2]);
+  if (found == nullptr) return reply_no_topic(connection, args[2]);
+  cluster::Keyspace topic = *found;
+  for (std::size_t i = 3; i < args.size(); i += 2) {
+    Reply reply = connection.reply();
+    if (i + 1 == args.size()) {
+      return reply.error(fmt::format("ERR a value must follow '{}'", args[i].substr(0, 64)));
+    }
+    const auto wrong = set_limit(args, i, topic);
+    if (!wrong) {
+      return reply.error(
+          fmt::format("ERR '{}' cannot be altered. Try EVEN.TOPIC HELP.", args[i].substr(0, 64)));
+    }
+    if (!wrong->empty()) return reply.error(*wrong);
+  }
+  alter_topic(connection.thread(), topic, reply_to(connection));
 }
 
 void drop(Connection& connection, Args args) {
@@ -76,10 +125,7 @@ using Statuses = std::vector<std::pair<PartitionId, TopicStatus>>;
 
 void info(Connection& connection, Args args) {
   const cluster::Keyspace* found = connection.thread().keyspaces().find_topic(args[2]);
-  if (found == nullptr) {
-    return connection.reply().error(fmt::format(
-        "ERR there is no topic '{}': EVEN.TOPIC LIST names all", args[2].substr(0, 64)));
-  }
+  if (found == nullptr) return reply_no_topic(connection, args[2]);
   const cluster::Keyspace topic = *found;
   const auto ask = [topic](ShardThread& thread) {
     Statuses statuses;
@@ -97,18 +143,22 @@ void info(Connection& connection, Args args) {
                                all.insert(all.end(), statuses.begin(), statuses.end());
                              std::ranges::sort(all, {},
                                                [](const auto& each) { return each.first; });
-                             reply.map(4);
+                             reply.map(6);
                              reply.bulk("name");
                              reply.bulk(topic.name);
                              reply.bulk("replicas");
                              reply.integer(topic.replicas);
                              reply.bulk("partitions");
                              reply.integer(topic.partitions);
+                             reply.bulk("retention");
+                             reply.integer(topic.retention_ms.value_or(-1));
+                             reply.bulk("bytes");
+                             reply.integer(topic.retention_bytes.value_or(-1));
                              reply.bulk("here");
                              reply.array(all.size());
                              for (const auto& [id, status] : all) {
                                const cluster::Node* leader = map.find(status.leader);
-                               reply.map(5);
+                               reply.map(6);
                                reply.bulk("partition");
                                reply.integer(id - topic.first);
                                reply.bulk("group");
@@ -119,6 +169,8 @@ void info(Connection& connection, Args args) {
                                reply.integer(status.start);
                                reply.bulk("end");
                                reply.integer(status.end);
+                               reply.bulk("bytes");
+                               reply.integer(static_cast<std::int64_t>(status.bytes));
                              }
                            });
 }
@@ -129,7 +181,8 @@ void help(Connection& connection, Args) { reply_help(connection, "EVEN.TOPIC"); 
 
 void execute_topic(Connection& connection, Args args) {
   constexpr std::pair<std::string_view, void (*)(Connection&, Args)> kSubcommands[] = {
-      {"create", create}, {"drop", drop}, {"list", list}, {"info", info}, {"help", help}};
+      {"create", create}, {"alter", alter}, {"drop", drop},
+      {"list", list},     {"info", info},   {"help", help}};
   if (args.size() < 2) return help(connection, args);
   for (const auto& [name, execute] : kSubcommands) {
     if (equals_ignore_case(args[1], name)) return execute(connection, args);

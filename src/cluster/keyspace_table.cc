@@ -15,8 +15,22 @@ using messagepack::Packer;
 using messagepack::read;
 
 constexpr std::uint64_t kFormat = 3;
-constexpr std::uint64_t kTopicFormat = 4;  // the same fields, of a topic
+constexpr std::uint64_t kUnlimitedTopicFormat = 4;  // the same fields, of a topic that keeps all
+constexpr std::uint64_t kTopicFormat = 5;           // behind these, how much it keeps
 constexpr std::uint32_t kFields = 13;
+constexpr std::uint32_t kTopicFields = kFields + 2;
+
+// 0: none; else one more than it is.
+void pack_limit(Packer& packer, std::optional<std::int64_t> limit) {
+  packer.pack(limit ? static_cast<std::uint64_t>(*limit) + 1 : std::uint64_t{0});
+}
+
+bool read_limit(const msgpack::object& object, std::optional<std::int64_t>& out) {
+  std::uint64_t limit = 0;
+  if (!read(object, limit) || limit > std::uint64_t{INT64_MAX} + 1) return false;
+  if (limit > 0) out = static_cast<std::int64_t>(limit - 1);
+  return true;
+}
 
 void pack_level(Packer& packer, Level level) {
   packer.pack_array(2);
@@ -45,11 +59,17 @@ bool read_lines(const msgpack::object& object,
 }
 
 bool read_keyspace(const msgpack::object& object, Keyspace& out) {
-  if (!is_array(object, kFields)) return false;
+  if (!is_array(object, kFields) && !is_array(object, kTopicFields)) return false;
   const msgpack::object* field = object.via.array.ptr;
   std::uint64_t format = 0;
-  if (!read(field[0], format) || (format != kFormat && format != kTopicFormat)) return false;
-  out.topic = format == kTopicFormat;
+  if (!read(field[0], format)) return false;
+  if (format != kFormat && format != kUnlimitedTopicFormat && format != kTopicFormat) return false;
+  if (is_array(object, kTopicFields) != (format == kTopicFormat)) return false;
+  out.topic = format != kFormat;
+  if (format == kTopicFormat &&
+      (!read_limit(field[13], out.retention_ms) || !read_limit(field[14], out.retention_bytes))) {
+    return false;
+  }
   return read(field[1], out.name) && read(field[2], out.prefix) && read(field[3], out.strong) &&
          read(field[4], out.replicas) && read(field[5], out.partitions) &&
          read(field[6], out.first) && read_level(field[7], out.read) &&
@@ -66,8 +86,9 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
 std::string encode(const Keyspace& keyspace) {
   msgpack::sbuffer buffer;
   Packer packer(buffer);
-  packer.pack_array(kFields);
-  packer.pack(keyspace.topic ? kTopicFormat : kFormat);
+  const bool limited = keyspace.topic && (keyspace.retention_ms || keyspace.retention_bytes);
+  packer.pack_array(limited ? kTopicFields : kFields);
+  packer.pack(limited ? kTopicFormat : keyspace.topic ? kUnlimitedTopicFormat : kFormat);
   pack_binary(packer, keyspace.name);
   pack_binary(packer, keyspace.prefix);
   packer.pack(keyspace.strong);
@@ -85,6 +106,10 @@ std::string encode(const Keyspace& keyspace) {
   }
   packer.pack(keyspace.sloppy);
   packer.pack(keyspace.siblings);
+  if (limited) {
+    pack_limit(packer, keyspace.retention_ms);
+    pack_limit(packer, keyspace.retention_bytes);
+  }
   return messagepack::bytes_of(buffer);
 }
 

@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,10 @@ struct Keyspace {
   // Of an eventual one: values of strings that are written at the same time are all kept, until
   // somebody replaces them who has seen them (docs/siblings.md).
   bool siblings = false;
+  // Of a topic: how long records stay at least, in milliseconds, and of how many bytes the latest
+  // of a partition stay; none: all (docs/topics.md).
+  std::optional<std::int64_t> retention_ms;
+  std::optional<std::int64_t> retention_bytes;
   // The members that its nodes had when it was created, by node: those found its groups.
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;
 

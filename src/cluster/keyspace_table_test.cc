@@ -39,6 +39,11 @@ Keyspace topic(std::string name, PartitionId first, std::uint16_t count) {
 TEST(KeyspaceTable, TopicsHaveNamesOfTheirOwnAndNoKeys) {
   const Keyspace orders = topic("orders", 300, 4);
   EXPECT_EQ(decode_keyspace(encode(orders)), orders);
+  Keyspace limited = orders;
+  limited.retention_ms = 0;
+  EXPECT_EQ(decode_keyspace(encode(limited)), limited);
+  limited.retention_bytes = INT64_MAX;
+  EXPECT_EQ(decode_keyspace(encode(limited)), limited);
   Keyspace with_prefix = orders;
   with_prefix.prefix = "o:";
   EXPECT_FALSE(decode_keyspace(encode(with_prefix)));

@@ -279,6 +279,33 @@ void producers(Context& context, Args args) {
   context.reply.integer(first);
 }
 
+// -1: none.
+bool read_limit(std::string_view text, std::optional<std::int64_t>& out) {
+  std::int64_t limit = 0;
+  if (!read_number(text, limit) || limit < -1) return false;
+  out = limit == -1 ? std::nullopt : std::optional(limit);
+  return true;
+}
+
+void alter_topic(Context& context, Args args) {
+  if (args.size() < 5 || args.size() % 2 == 0) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  const cluster::Keyspace* found = find(state.topics, args[2]);
+  if (found == nullptr) {
+    return context.reply.error(fmt::format("ERR there is no topic '{}'", args[2].substr(0, 249)));
+  }
+  cluster::Keyspace topic = *found;
+  for (std::size_t i = 3; i < args.size(); i += 2) {
+    const bool known = equals_ignore_case(args[i], "retention")
+                           ? read_limit(args[i + 1], topic.retention_ms)
+                           : equals_ignore_case(args[i], "bytes") &&
+                                 read_limit(args[i + 1], topic.retention_bytes);
+    if (!known) return context.reply.error(kSyntaxError);
+  }
+  put(context, topic_key_of(topic.name), cluster::encode(topic));
+  count_change(context, state);
+}
+
 void drop_topic(Context& context, Args args) {
   if (args.size() != 3) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
@@ -434,6 +461,7 @@ void meta_command(Context& context, Args args) {
       {"create", create},
       {"alter", alter},
       {"drop", drop},
+      {"altertopic", alter_topic},
       {"droptopic", drop_topic},
       {"key", key},
       {"producers", producers},

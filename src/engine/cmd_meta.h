@@ -6,6 +6,7 @@
 //   even.meta ALTER name [READ level] [WRITE level] [SLOPPY YES|NO] [DEADLINE ms]
 //   even.meta DROP name
 //   even.meta KEY key
+//   even.meta ALTERTOPIC name [RETENTION ms] [BYTES n]
 //   even.meta DROPTOPIC name
 //   even.meta PRODUCERS count
 //   even.meta SETUSER name base rule...

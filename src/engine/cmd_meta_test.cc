@@ -157,8 +157,20 @@ TEST_F(MetaCommands, TopicsAreRowsBesideKeyspaces) {
   topic.name = "other";
   topic.replicas = 4;
   EXPECT_THAT(create(topic), HasSubstr("4 replicas are not possible"));
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "orders", "RETENTION", "500", "BYTES", "7"}),
+            ":3\r\n");
+  EXPECT_EQ(table().find_topic("orders")->retention_ms, 500);
+  EXPECT_EQ(table().find_topic("orders")->retention_bytes, 7);
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "orders", "RETENTION", "-1"}), ":4\r\n");
+  EXPECT_EQ(table().find_topic("orders")->retention_ms, std::nullopt);
+  EXPECT_EQ(table().find_topic("orders")->retention_bytes, 7);
+  EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "other", "BYTES", "1"}), HasSubstr("no topic"));
+  for (const char* wrong : {"-2", "x", ""}) {
+    EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "BYTES", wrong}), HasSubstr("syntax"));
+  }
+  EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", "3"}), HasSubstr("syntax"));
   EXPECT_THAT(run({kMetaCommand, "DROPTOPIC", "other"}), HasSubstr("no topic 'other'"));
-  EXPECT_EQ(run({kMetaCommand, "DROPTOPIC", "orders"}), ":3\r\n");
+  EXPECT_EQ(run({kMetaCommand, "DROPTOPIC", "orders"}), ":5\r\n");
   EXPECT_TRUE(table().topics().empty());
   EXPECT_NE(table().find("orders"), nullptr);
   EXPECT_TRUE(table().was_dropped(273));

@@ -86,7 +86,12 @@ constexpr Api kApis[] = {
     api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4),
     api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
     api<DeleteTopicsRequest, DeleteTopicsResponse>(20, "DeleteTopics", 1, 3),
+    api<DeleteRecordsRequest, DeleteRecordsResponse>(21, "DeleteRecords", 0, 1),
     api<InitProducerIdRequest, InitProducerIdResponse>(22, "InitProducerId", 0, 1),
+    // Version 0 tells of a setting only whether it is the default.
+    api<DescribeConfigsRequest, DescribeConfigsResponse>(32, "DescribeConfigs", 1, 3),
+    api<AlterConfigsRequest, AlterConfigsResponse>(33, "AlterConfigs", 0, 1),
+    api<IncrementalAlterConfigsRequest, AlterConfigsResponse>(44, "IncrementalAlterConfigs", 0, 0),
 };
 
 const Api* find_api(std::int16_t key) {

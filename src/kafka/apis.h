@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kafka/config_messages.h"
 #include "kafka/messages.h"
 
 namespace even::kafka {
@@ -46,6 +47,15 @@ void handle(const Call& call, const DeleteTopicsRequest& request, Done<DeleteTop
 void handle(const Call& call, const ProduceRequest& request, Done<ProduceResponse> done);
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done);
 void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done);
+
+// In topic_configs.cc.
+void handle(const Call& call, const DescribeConfigsRequest& request,
+            Done<DescribeConfigsResponse> done);
+void handle(const Call& call, const AlterConfigsRequest& request, Done<AlterConfigsResponse> done);
+void handle(const Call& call, const IncrementalAlterConfigsRequest& request,
+            Done<AlterConfigsResponse> done);
+void handle(const Call& call, const DeleteRecordsRequest& request,
+            Done<DeleteRecordsResponse> done);
 
 // In producer_ids.cc.
 void handle(const Call& call, const InitProducerIdRequest& request,

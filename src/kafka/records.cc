@@ -46,6 +46,7 @@ bool repeats(const Topics& topics, Number number) {
 struct Appended {
   ErrorCode error = ErrorCode::kNone;
   std::int64_t base = -1;
+  std::int64_t start = -1;  // of the partition's log
 };
 
 // What a partition replies in place of an offset; see replica/topic_producers.h.
@@ -122,28 +123,33 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
                 results[place++].value_or(Appended{ErrorCode::kRequestTimedOut});
             partition.error_code = code(result.error);
             partition.base_offset = result.base;
-            partition.log_start_offset = result.error == ErrorCode::kNone ? 0 : -1;
+            partition.log_start_offset = result.start;
           }
         }
         done(std::move(response));
       });
-  for_each_partition(
-      request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
-        const auto id = find_partition(thread, topic.name, partition.index);
-        const ErrorCode fault = !valid_acks ? ErrorCode::kInvalidRequest
-                                : !id       ? ErrorCode::kUnknownTopicOrPartition
-                                            : fault_of(partition.records, call.version);
-        if (fault != ErrorCode::kNone) return gather->take(place, {fault});
-        gather->ask(thread, *id, place,
-                    [id = *id, batch = partition.records.bytes(), frame = call.frame](
-                        ShardThread& owner, Gather<Appended>::Reply reply) mutable {
-                      owner.topics().append(
-                          id, batch, std::move(frame),
-                          [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-                            reply(appended(outcome));
-                          });
-                    });
-      });
+  for_each_partition(request.topics, [&](const auto& topic, const auto& partition,
+                                         std::size_t place) {
+    const auto id = find_partition(thread, topic.name, partition.index);
+    const ErrorCode fault = !valid_acks ? ErrorCode::kInvalidRequest
+                            : !id       ? ErrorCode::kUnknownTopicOrPartition
+                                        : fault_of(partition.records, call.version);
+    if (fault != ErrorCode::kNone) return gather->take(place, {fault});
+    gather->ask(thread, *id, place,
+                [id = *id, batch = partition.records.bytes(), frame = call.frame](
+                    ShardThread& owner, Gather<Appended>::Reply reply) mutable {
+                  owner.topics().append(
+                      id, batch, std::move(frame),
+                      [id, &owner, reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                        Appended result = appended(outcome);
+                        const auto status = owner.shard().topic(id);
+                        if (result.error == ErrorCode::kNone && status) {
+                          result.start = status->start;
+                        }
+                        reply(result);
+                      });
+                });
+  });
   // Before the end, which may be right here, and cancels it.
   timer->expires_after(
       std::chrono::milliseconds(std::clamp(request.timeout_ms, std::int32_t{1}, kMostWaitMs)));
@@ -267,16 +273,24 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
       }
       return reply(std::move(out));
     }
-    owner.shard().read_topic(
-        id, offset, bytes,
-        [out = std::move(out), reply = std::move(reply)](Result<std::string> records) mutable {
-          if (records) {
-            out.records = std::move(*records);
-          } else {
-            out.error = ErrorCode::kKafkaStorageError;
-          }
-          reply(std::move(out));
-        });
+    owner.shard().read_topic(id, offset, bytes,
+                             [id, offset, &owner, out = std::move(out),
+                              reply = std::move(reply)](Result<std::string> records) mutable {
+                               if (records) {
+                                 out.records = std::move(*records);
+                                 return reply(std::move(out));
+                               }
+                               // They may have been trimmed meanwhile.
+                               owner.lease().when_free([id, offset, &owner, out = std::move(out),
+                                                        reply = std::move(reply)]() mutable {
+                                 const auto now = owner.shard().topic(id);
+                                 const bool trimmed = now && offset < now->start;
+                                 if (trimmed) out.start = now->start;
+                                 out.error = trimmed ? ErrorCode::kOffsetOutOfRange
+                                                     : ErrorCode::kKafkaStorageError;
+                                 reply(std::move(out));
+                               });
+                             });
   }
 
   void wake(std::size_t place) {

@@ -6,6 +6,7 @@
 #include "kafka/apis.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
+#include "kafka/topic_config.h"
 #include "node/gather.h"
 #include "node/table_change.h"
 
@@ -131,16 +132,9 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
 
 namespace {
 
-// What of Kafka's configuration of topics is as it is here, whatever else may be said.
-bool is_as_it_is(const CreateTopicsRequest::Topic::Config& config) {
-  const std::string value = config.value.value_or("");
-  if (config.name == "cleanup.policy") return value == "delete";
-  if (config.name == "retention.ms" || config.name == "retention.bytes") return value == "-1";
-  if (config.name == "compression.type") return value == "producer";
-  return config.name == "min.insync.replicas" && (value == "1" || value == "2");
-}
-
-ErrorCode check(const CreateTopicsRequest::Topic& topic, std::string& message) {
+// Sets what is to be configured in `created`.
+ErrorCode check(const CreateTopicsRequest::Topic& topic, cluster::Keyspace& created,
+                std::string& message) {
   if (!cluster::valid_topic_name(topic.name)) {
     message = fmt::format("a topic's name is {}", cluster::kTopicNameRule);
     return ErrorCode::kInvalidTopic;
@@ -159,8 +153,9 @@ ErrorCode check(const CreateTopicsRequest::Topic& topic, std::string& message) {
     return ErrorCode::kInvalidReplicationFactor;
   }
   for (const auto& config : topic.configs) {
-    if (is_as_it_is(config)) continue;
-    message = fmt::format("{} cannot be set to '{}' yet", config.name, config.value.value_or(""));
+    const Result<> set = set_config(created, config.name, config.value);
+    if (set) continue;
+    message = set.error().message;
     return ErrorCode::kInvalidConfig;
   }
   return ErrorCode::kNone;
@@ -206,7 +201,12 @@ void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTop
     const auto& topic = request.topics[i];
     auto& out = changes->response.topics[i];
     std::string message;
-    ErrorCode fault = check(topic, message);
+    const auto number = [](auto given) {
+      return static_cast<std::uint16_t>(std::max<int>(given, 0));
+    };
+    cluster::Keyspace created = new_topic(thread, topic.name, number(topic.num_partitions),
+                                          number(topic.replication_factor));
+    ErrorCode fault = check(topic, created, message);
     if (fault == ErrorCode::kNone && thread.keyspaces().find_topic(topic.name) != nullptr) {
       fault = ErrorCode::kTopicAlreadyExists;
       message = fmt::format("there is a topic '{}' already", topic.name);
@@ -217,19 +217,13 @@ void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTop
       changes->finish_one();
       continue;
     }
-    const auto number = [](auto given) {
-      return static_cast<std::uint16_t>(std::max<int>(given, 0));
-    };
-    create_in_table(thread,
-                    new_topic(thread, topic.name, number(topic.num_partitions),
-                              number(topic.replication_factor)),
-                    [changes, i](const std::string& reply) {
-                      auto& created = changes->response.topics[i];
-                      const ErrorCode error = error_of(reply);
-                      created.error_code = code(error);
-                      if (error != ErrorCode::kNone) created.error_message = text_of(reply);
-                      changes->finish_one();
-                    });
+    create_in_table(thread, created, [changes, i](const std::string& reply) {
+      auto& created = changes->response.topics[i];
+      const ErrorCode error = error_of(reply);
+      created.error_code = code(error);
+      if (error != ErrorCode::kNone) created.error_message = text_of(reply);
+      changes->finish_one();
+    });
   }
   changes->finish_one();
 }

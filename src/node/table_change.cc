@@ -96,6 +96,17 @@ void change_table(ShardThread& thread, std::vector<std::string> words, std::stri
   std::make_shared<Change>(thread, std::move(words), what, std::move(done))->submit();
 }
 
+void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done) {
+  std::vector<std::string> words = {std::string(kMetaCommand),
+                                    "ALTERTOPIC",
+                                    topic.name,
+                                    "RETENTION",
+                                    std::to_string(topic.retention_ms.value_or(-1)),
+                                    "BYTES",
+                                    std::to_string(topic.retention_bytes.value_or(-1))};
+  std::make_shared<Change>(thread, std::move(words), std::move(done))->submit();
+}
+
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done) {
   std::vector<std::string> words = {std::string(kMetaCommand), "DROPTOPIC", name};
   change_table(thread, std::move(words), "topics", std::move(done));

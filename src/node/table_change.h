@@ -19,6 +19,8 @@ void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, Tab
 // Any other entry that replies a version; `what`: is said to have been changed, where that is so.
 void change_table(ShardThread& thread, std::vector<std::string> words, std::string_view what,
                   TableChanged done);
+// The topic's limits become these.
+void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done);
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done);
 
 // A topic of so many partitions and replicas; 0: what is usual.

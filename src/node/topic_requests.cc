@@ -39,8 +39,8 @@ void TopicRequests::append_events(PartitionId partition, const std::vector<std::
 }
 
 void TopicRequests::await(PartitionId partition, std::int64_t offset,
-                          std::weak_ptr<const void> asker, Wake wake) {
-  waiting_[partition].push_back({offset, std::move(asker), std::move(wake)});
+                          std::weak_ptr<const void> asker, Wake wake, bool of_any_member) {
+  waiting_[partition].push_back({offset, std::move(asker), std::move(wake), of_any_member});
 }
 
 void TopicRequests::changed(PartitionId partition) {
@@ -59,10 +59,10 @@ void TopicRequests::look(PartitionId partition) {
   const auto found = waiting_.find(partition);
   if (found == waiting_.end()) return;
   const auto status = thread_.shard().topic(partition);
-  const bool leads = status && status->leads;
   std::vector<Wake> due;
   std::erase_if(found->second, [&](Waiting& waiting) {
-    if (leads && status->end <= waiting.offset) return false;
+    const bool serves = status && (status->leads || waiting.of_any_member);
+    if (serves && status->end <= waiting.offset && waiting.offset >= status->start) return false;
     if (!waiting.asker.expired()) due.push_back(std::move(waiting.wake));
     return true;
   });

@@ -36,10 +36,10 @@ class TopicRequests {
   void append_events(PartitionId partition, const std::vector<std::string>& words,
                      std::move_only_function<void(std::string reply)> done);
   // Calls wake() once, when there is something of the partition from `offset` on, or this node does
-  // not lead it; unless `asker` is gone by then.
+  // not lead it (or, of any member, has none of it); unless `asker` is gone by then.
   using Wake = std::move_only_function<void()>;
-  void await(PartitionId partition, std::int64_t offset, std::weak_ptr<const void> asker,
-             Wake wake);
+  void await(PartitionId partition, std::int64_t offset, std::weak_ptr<const void> asker, Wake wake,
+             bool of_any_member = false);
   void tick();
 
   // The shard's: records may have been added to it, or its leader has changed.
@@ -56,6 +56,7 @@ class TopicRequests {
     std::int64_t offset;
     std::weak_ptr<const void> asker;
     Wake wake;
+    bool of_any_member;
   };
   void execute(Append append);
   void look(PartitionId partition);

@@ -51,6 +51,9 @@ constexpr std::size_t kCheckpoints = 64;
 constexpr Index kFirstIndex = 1;
 // Keys that one entry purges.
 constexpr std::size_t kPurgedKeys = 1'000;
+// A string of a topic partition's state: the log start offset, which digests see so, and
+// topic::Segments.
+constexpr std::string_view kSegmentsKey{"\0segments", 9};
 // Times beyond it are not believed: the vector counts up to less than 2^63.
 constexpr std::uint64_t kMostTime = std::uint64_t{1} << 62;
 // So many times in a millisecond, at most, a group writes in its lives.
@@ -115,7 +118,10 @@ std::optional<std::string> known_events(const Partition& partition, const GroupP
 }
 
 bool writes(const StrongRequest& request) {
-  if (!request.watched.empty() || !request.once.empty() || !request.batch.empty()) return true;
+  if (!request.watched.empty() || !request.once.empty() || !request.batch.empty() ||
+      request.trim_to) {
+    return true;
+  }
   return std::ranges::any_of(request.commands, [](Args words) {
     const Command* command = find_command(words);
     return command == nullptr || may_write(*command);
@@ -181,13 +187,26 @@ Result<> Group::start() {
   options.heartbeat_ticks = 4;
   options.election_ticks = 12;
   hard_state_.commit = std::max(hard_state_.commit, log_.before());
-  if (topic_) topic_->start(applied());
+  if (topic_) {
+    read_segments();
+    topic_->start(applied(), segments_);
+    // One that was installed, and that no pass has stored since.
+    const GroupBase::Topic& origin = topic_->origin();
+    if (origin.first > kFirstIndex && origin.first == applied() && !partition_.rows->closed()) {
+      take_checkpoint(applied());
+    }
+  }
   auto raft = consensus::Raft::start(
       options, log_, core_.random,
       {.hard_state = hard_state_, .configuration = configuration_, .applied = log_.before()});
   if (!raft) return fail(fmt::format("group {}: {}", id(), raft.error().message));
   raft_.emplace(std::move(*raft));
   if (const auto& damage = partition_.rows->damage(); partition_.rows->closed()) halt(*damage);
+  // The state of a snapshot and its base are one frame of the log. Rows would be missing between
+  // what the base says that there is and this state.
+  if (topic_ && applied() > std::max(log_.before(), kFirstIndex)) {
+    halt("its state is of a later entry than what is known of its log");
+  }
   return {};
 }
 
@@ -207,7 +226,7 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
   configuration_ = {};
   consensus::insert(configuration_.voters, self_);
   const Index last = entries.empty() ? base.index : entries.back().index;
-  if (base.topic) be_topic({configuration_, last});
+  if (base.topic) be_topic({configuration_, last, base.topic->first, base.topic->first_term});
   hard_state_ = {.term = std::max(term, base.term), .commit = base.topic ? last : last + 1};
   begin(base.index, base.term);
   for (Entry entry : entries) {
@@ -364,8 +383,10 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
       }
     }
   }
+  if (request.trim_to && !topic_) return done(refused("ERR records are in topics only"));
   ++core_.stats.proposals;
-  const auto proposed = propose(std::move(proposal));
+  const auto proposed =
+      request.trim_to ? propose_deletion(*request.trim_to) : propose(std::move(proposal));
   if (!proposed) {
     ++core_.stats.proposals_refused;
     if (proposed.error() == consensus::Refusal::kTooMuchUncommitted) {
@@ -442,6 +463,8 @@ void Group::tick() {
   if (leads() && !halted_ && (shows_expired(now_ms()) || partition_.state.lapsed_keys() > 0)) {
     propose_purge(now_ms());
   }
+  // What goes by size comes in faster than what goes by age grows old.
+  if (topic_ && retention_.bytes) retain(retention_);
   give_up_reads();
   give_up_snapshots();
   keep_snapshot();
@@ -503,6 +526,11 @@ void Group::collect(const Send& send) {
       try {
         for (const Entry& entry : ready.committed) {
           apply(entry);
+          if (!std::exchange(checkpoint_due_, false)) continue;
+          // Entries of this turn may have changed the configuration, too.
+          raft_->applied(entry.index);
+          configuration_ = raft_->configuration();
+          take_checkpoint(entry.index);
         }
         raft_->applied(ready.committed.back().index);
         configuration_ = raft_->configuration();
@@ -535,8 +563,9 @@ void Group::collect(const Send& send) {
 void Group::trim() {
   // Behind a state whose base did not reach the log there is nothing.
   const Index until =
-      topic_ ? std::min({topic_->stored(), applied(), log_.last_index()}) : applied();
-  log_.trim(std::min(until, pinned().value_or(until)), kept_bytes_);
+      topic_ ? std::min({std::max(topic_->stored(), topic_->first()), applied(), log_.last_index()})
+             : applied();
+  log_.trim(topic_ ? until : std::min(until, pinned().value_or(until)), kept_bytes_);
   if (topic_) topic_->trimmed(log_.before());
 }
 
@@ -575,8 +604,13 @@ void Group::install(const consensus::Snapshot& snapshot) {
   checkpoints_.clear();
   forget_snapshots();
   if (topic_) {
-    topic_->begin({snapshot.configuration, snapshot.index});
-    topic_->start(snapshot.index);
+    read_segments();
+    checkpoint_due_ = false;
+    topic_->begin({snapshot.configuration, snapshot.index, snapshot.index, snapshot.term});
+    topic_->start(snapshot.index, segments_);
+    if (snapshot.index > kFirstIndex) {
+      topic_->keep(snapshot.index, {snapshot.configuration, std::string(snapshot.data.view())});
+    }
   }
   if (!EVEN_MUTANT(kGroupBaseNotLogged)) {
     core_.log.append(256, [&](std::string& out) {
@@ -597,22 +631,9 @@ void Group::install(const consensus::Snapshot& snapshot) {
   if (on_applied) on_applied();
 }
 
-// A topic's log reaches back to its beginning: who has nothing is given the state that it begins
-// with.
-consensus::SnapshotPointer Group::first_snapshot() const {
-  if (topic_->origin().founded.voters.empty()) return nullptr;
-  PartitionState state;
-  state.cover(Dot{kGroupIndex, kFirstIndex});
-  auto snapshot = std::make_shared<consensus::Snapshot>();
-  snapshot->index = snapshot->term = kFirstIndex;
-  snapshot->configuration = topic_->origin().founded;
-  snapshot->data = ShardCore::encode_state(id(), state);
-  return snapshot;
-}
-
 consensus::SnapshotPointer Group::make_snapshot() {
   if (halted_) return nullptr;
-  if (topic_) return first_snapshot();
+  if (topic_) return topic_snapshot();
   if (sent_) {
     if (sent_->snapshot->index + 1 >= log_.first_index() && take_turn()) return sent_->snapshot;
     forget_snapshots();
@@ -797,7 +818,9 @@ void Group::apply(const Entry& entry) {
     // One that cannot be read is one everywhere, and changes nothing anywhere.
     if (proposal) {
       reply = holds_batch(proposal->kind) ? append(*proposal, entry.index)
-                                          : apply(*proposal, is_own && proposals_.front().resp3);
+              : proposal->kind == GroupProposal::Kind::kTrim
+                  ? apply_trim(*proposal, entry)
+                  : apply(*proposal, is_own && proposals_.front().resp3);
       partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                   std::max(proposal->instant_ms, clock_ms()), 1))});
     } else {
@@ -847,9 +870,38 @@ std::string Group::append(const GroupProposal& proposal, Index index) {
   const std::uint64_t latest = std::max(vector[kTopicLatest], std::min(time, kMostTime));
   partition_.state.cover(Dot{kTopicEnd, base + static_cast<std::uint64_t>(head->offsets())});
   if (latest > 0) partition_.state.cover(Dot{kTopicLatest, latest});
+  partition_.state.cover(Dot{kTopicBytes, vector[kTopicBytes] + proposal.batch.size()});
   topic_->applied(
       {index, static_cast<std::int64_t>(base), head->offsets(), static_cast<std::int64_t>(latest)});
   return fmt::format(":{}\r\n", base);
+}
+
+void Group::write_segments(std::int64_t start, std::int64_t now_ms, std::uint64_t seed) {
+  GroupKeyspace keyspace(partition_, now_ms);
+  Random random(seed);
+  std::string unused;
+  Reply no_reply(unused, false);
+  Context context(keyspace, no_reply, random, now_ms);
+  std::string value;
+  put_little_endian(value, start);
+  value += segments_.encode();
+  context.write(kSegmentsKey).set_string(context.keep(std::move(value)), false);
+  commit(context, {});
+}
+
+void Group::read_segments() {
+  segments_ = {};
+  if (partition_.rows->closed()) return;
+  try {
+    const Object* object = partition_.state.find(kSegmentsKey, hash64(kSegmentsKey));
+    std::string scratch;
+    if (object == nullptr || object->type() != ObjectType::kString) return;
+    std::string_view bytes = object->string().value(scratch);
+    bytes.remove_prefix(std::min(bytes.size(), sizeof(std::int64_t)));
+    segments_ = topic::Segments::decode(bytes).value_or(topic::Segments());
+  } catch (const Unreadable& error) {
+    partition_.close(error.what());
+  }
 }
 
 std::string Group::apply(const GroupProposal& proposal, bool resp3) {
@@ -1137,7 +1189,9 @@ TopicStatus Group::topic_status() const {
   return {.leads = leads() && current && !halted_,
           .leader = leader(),
           .term = raft_->term(),
-          .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd])};
+          .start = log_start(),
+          .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd]),
+          .bytes = retained_bytes()};
 }
 
 void Group::read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Read done) const {
@@ -1147,7 +1201,9 @@ void Group::read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Rea
 }
 
 void Group::begin_pass() {
-  if (topic_) topic_->begin_pass(applied());
+  if (!topic_) return;
+  topic_->begin_pass(applied(), segments_,
+                     static_cast<std::int64_t>(partition_.state.vector()[kTopicStart]));
 }
 
 void Group::end_pass(bool stored) {

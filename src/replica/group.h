@@ -125,8 +125,8 @@ class Group {
   // Null: it is not of a topic.
   const TopicLog* topic() const { return topic_.get(); }
   TopicStatus topic_status() const;
-  // Batches from the one that has the offset on, which must be before the end: see
-  // TopicLog::read().
+  // Batches from the one that has the offset on, which must not be below the start, nor the end:
+  // see TopicLog::read().
   void read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Read done) const;
   // A pass of the store takes what is applied now; see TopicLog.
   void begin_pass();
@@ -135,6 +135,13 @@ class Group {
     return topic_ != nullptr && topic_->take_entries(log_, out);
   }
   void end_pass(bool stored);
+  void take_checkpoint_rows(RowBatch& out) {
+    if (topic_ != nullptr) topic_->take_checkpoints(out);
+  }
+  // Of a leader: proposes what follows for the partition's records, once a second.
+  void retain(const topic::Retention& retention);
+  // Whether a pass would let rows of it go.
+  bool may_trim() const;
   // Nodes that are to have it without a vote; those that are to have one are the partition's
   // replicas.
   const std::vector<NodeNumber>& learners() const { return learners_; }
@@ -178,6 +185,15 @@ class Group {
   void be_topic(const GroupBase::Topic& origin);
   void trim();
   std::string append(const GroupProposal& proposal, consensus::Index index);
+  std::string apply_trim(const GroupProposal& proposal, const consensus::Entry& entry);
+  void take_checkpoint(consensus::Index index);
+  void read_segments();
+  std::uint64_t retained_bytes() const;
+  std::int64_t log_start() const;
+  void write_segments(std::int64_t start, std::int64_t now_ms, std::uint64_t seed);
+  std::expected<consensus::Proposed, consensus::Refusal> propose_trim(std::int64_t start,
+                                                                      bool checkpoint);
+  std::expected<consensus::Proposed, consensus::Refusal> propose_deletion(std::int64_t start);
   void begin_write(consensus::Write& write);
   void install(const consensus::Snapshot& snapshot);
   void apply(const consensus::Entry& entry);
@@ -205,6 +221,7 @@ class Group {
   }
 #ifdef EVEN_MUTANTS
   std::string read_now(Args words);
+  std::string late_state(consensus::Index index);
   void propose_torn(const StrongRequest& request, StrongDone done);
 #endif
   consensus::SnapshotPointer make_snapshot();
@@ -217,13 +234,18 @@ class Group {
   void note_checkpoint();
   void compare_awaited();
   std::optional<std::uint64_t> digest_at(consensus::Index index) const;
-  consensus::SnapshotPointer first_snapshot() const;
+  consensus::SnapshotPointer topic_snapshot();
 
   ShardCore& core_;
   Partition& partition_;
   const consensus::MemberId self_;
   GroupLog log_;
   std::unique_ptr<TopicLog> topic_;
+  topic::Segments segments_;  // as the state has them
+  bool checkpoint_due_ = false;
+  consensus::Index trim_index_ = 0;  // of the last proposal to trim in this reign
+  consensus::Term trim_term_ = 0;
+  topic::Retention retention_;  // as it was last told
   std::optional<consensus::Raft> raft_;
   consensus::HardState hard_state_;  // as it was written last
   // As of what has been applied.

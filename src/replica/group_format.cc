@@ -28,7 +28,14 @@ using consensus::Snapshot;
 constexpr std::string_view kMark = "\xff\xff";
 static_assert(kMostPartitions <= 0xffff);
 
-enum class LogKind : std::uint8_t { kEntry = 1, kState = 2, kBase = 3, kEnd = 4, kTopicBase = 5 };
+enum class LogKind : std::uint8_t {
+  kEntry = 1,
+  kState = 2,
+  kBase = 3,
+  kEnd = 4,
+  kTopicBase = 5,
+  kTrimmedBase = 6
+};
 
 // Which parts of a message follow: those that are not 0, or empty.
 enum Part : std::uint16_t {
@@ -180,8 +187,16 @@ Result<GroupLogEntry> decode_base(PartitionId group, ByteReader& in) {
   return base;
 }
 
-Result<GroupLogEntry> decode_topic_base(PartitionId group, ByteReader& in) {
+Result<GroupLogEntry> decode_topic_base(PartitionId group, bool trimmed, ByteReader& in) {
   GroupBase::Topic topic;
+  if (trimmed) {
+    topic.first = in.get<consensus::Index>();
+    topic.first_term = in.get<consensus::Term>();
+    if (!possible(topic.first) || !possible(topic.first_term) || topic.first == 0 ||
+        topic.first_term == 0) {
+      return fail("a base of a topic's group begins behind no possible entry");
+    }
+  }
   topic.index = in.get<consensus::Index>();
   auto founded = get_configuration(in);
   if (!founded || !possible(topic.index)) {
@@ -373,7 +388,15 @@ void encode_group_state(const GroupState& state, std::string& out) {
 }
 
 void encode_group_base(const GroupBase& base, std::string& out) {
-  begin(base.topic ? LogKind::kTopicBase : LogKind::kBase, base.group, out);
+  const bool trimmed = base.topic && base.topic->first != GroupBase::Topic().first;
+  begin(trimmed      ? LogKind::kTrimmedBase
+        : base.topic ? LogKind::kTopicBase
+                     : LogKind::kBase,
+        base.group, out);
+  if (trimmed) {
+    put_little_endian(out, base.topic->first);
+    put_little_endian(out, base.topic->first_term);
+  }
   if (base.topic) {
     put_little_endian(out, base.topic->index);
     put_configuration(base.topic->founded, out);
@@ -382,6 +405,22 @@ void encode_group_base(const GroupBase& base, std::string& out) {
   put_little_endian(out, base.index);
   put_little_endian(out, base.term);
   put_configuration(base.configuration, out);
+}
+
+std::string encode_checkpoint(const TopicCheckpoint& checkpoint) {
+  std::string out;
+  put_configuration(checkpoint.configuration, out);
+  out += checkpoint.state;
+  return out;
+}
+
+Result<TopicCheckpoint> decode_checkpoint(std::string_view bytes) {
+  ByteReader in(bytes);
+  auto configuration = get_configuration(in);
+  if (!configuration || !in.ok() || in.at_end()) {
+    return fail("a checkpoint of a topic's partition is malformed");
+  }
+  return TopicCheckpoint{std::move(*configuration), std::string(in.bytes(in.left()))};
 }
 
 void encode_group_end(const GroupEnd& end, std::string& out) {
@@ -405,7 +444,8 @@ Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes) {
       entry = decode_base(group, in);
       break;
     case LogKind::kTopicBase:
-      entry = decode_topic_base(group, in);
+    case LogKind::kTrimmedBase:
+      entry = decode_topic_base(group, kind == LogKind::kTrimmedBase, in);
       break;
     case LogKind::kEnd:
       entry = GroupEnd{group};
@@ -471,6 +511,11 @@ std::string encode_proposal(const GroupProposal& proposal) {
     out += proposal.batch;
     return out;
   }
+  if (proposal.kind == GroupProposal::Kind::kTrim) {
+    put_little_endian(out, proposal.start);
+    put_little_endian<std::uint8_t>(out, proposal.checkpoint ? 1 : 0);
+    return out;
+  }
   put_count(out, proposal.commands.size());
   for (const GroupProposal::Words& words : proposal.commands) put_words(words, out);
   if (!proposal.watched.empty()) {
@@ -491,7 +536,7 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   ByteReader in(bytes);
   GroupProposal proposal;
   const auto kind = in.get<std::uint8_t>();
-  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kNewLife)) {
+  if (kind > static_cast<std::uint8_t>(GroupProposal::Kind::kTrim)) {
     return fail("malformed proposal: an unknown kind");
   }
   proposal.kind = static_cast<GroupProposal::Kind>(kind);
@@ -508,6 +553,15 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
     }
     if (!in.ok()) return fail("malformed proposal: it is cut off");
     proposal.batch = in.bytes(in.left());
+    return proposal;
+  }
+  if (proposal.kind == GroupProposal::Kind::kTrim) {
+    proposal.start = in.get<std::int64_t>();
+    const auto checkpoint = in.get<std::uint8_t>();
+    if (!in.ok() || !in.at_end() || parts != 0 || checkpoint > 1 || proposal.start < 0) {
+      return fail("malformed proposal: to trim, and not to where");
+    }
+    proposal.checkpoint = checkpoint == 1;
     return proposal;
   }
   Result<> got = get_commands(in, proposal.commands);

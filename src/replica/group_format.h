@@ -44,10 +44,22 @@ struct GroupBase {
     consensus::Configuration founded;  // with these members; none: they are not known yet
     // No entry up to this index changes the configuration, whatever its kind.
     consensus::Index index = 0;
+    // The log that there is begins behind this entry, with `founded` as of it; 1: nothing has been
+    // trimmed.
+    consensus::Index first = 1;
+    consensus::Term first_term = 1;
     bool operator==(const Topic&) const = default;
   };
   std::optional<Topic> topic;
 };
+// The state of a topic's partition as of an entry behind which its log may begin.
+struct TopicCheckpoint {
+  consensus::Configuration configuration;
+  std::string state;  // as ShardCore::encode_state() has it
+};
+std::string encode_checkpoint(const TopicCheckpoint& checkpoint);
+Result<TopicCheckpoint> decode_checkpoint(std::string_view bytes);
+
 // This node is no member any more: what came before of the group counts for nothing.
 struct GroupEnd {
   PartitionId group = 0;
@@ -89,6 +101,7 @@ struct GroupProposal {
     kBatch,     // a batch of records, of a topic
     kEvents,    // the same, of events of a keyspace's partition: docs/emit.md
     kNewLife,   // the group has been founded anew
+    kTrim,      // records of a topic go: docs/topics.md, "Retention"
   };
   using Words = std::vector<std::string_view>;
   // A command that was executed before, and what it replied then.
@@ -108,6 +121,9 @@ struct GroupProposal {
   std::int64_t once_ms = 0;  // how long it is remembered
   std::string_view events;   // kEvents: what its records are: topic::EventIds
   std::string_view batch;    // kBatch, kEvents: one, of Kafka's version 2; unchecked
+  // kTrim: the records from which offset on stay; and whether the state as of this entry is kept.
+  std::int64_t start = 0;
+  bool checkpoint = false;
 };
 constexpr bool holds_batch(GroupProposal::Kind kind) {
   return kind == GroupProposal::Kind::kBatch || kind == GroupProposal::Kind::kEvents;

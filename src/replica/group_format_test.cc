@@ -563,7 +563,7 @@ TEST(GroupFormat, RefusesEntriesOfTheLogThatCannotBe) {
   EXPECT_THAT(why(decode_group_log_entry("\x95")), HasSubstr("not an entry of a group"));
   EXPECT_FALSE(is_group_log_entry(""));
   const std::vector<std::string> entries = log_entries();
-  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 6))),
+  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 7))),
               HasSubstr("unknown kind"));
   constexpr std::size_t kBody = 5;
   const std::string& entry = entries[0];
@@ -638,7 +638,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 5))), HasSubstr("unknown kind"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;
@@ -650,6 +650,62 @@ TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   two.once = "id";
   two.once_ms = -1;
   EXPECT_THAT(why(decode_proposal(encode_proposal(two))), HasSubstr("an id that cannot be"));
+}
+
+TEST(GroupFormat, ABaseOfATrimmedTopicSaysBehindWhichEntryItsLogBegins) {
+  GroupBase base = topic_base();
+  base.topic->first = 9;
+  base.topic->first_term = 3;
+  const std::string bytes = encoded(base);
+  const auto decoded = decode_group_log_entry(bytes);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(std::get<GroupBase>(*decoded).topic, base.topic);
+  EXPECT_EQ(std::get<GroupBase>(*decoded).configuration, base.configuration);
+  EXPECT_EQ(bytes[2], 6);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_group_log_entry(std::string_view(bytes).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_group_log_entry(bytes + "x"));
+  constexpr std::size_t kFirst = 5;
+  for (const std::size_t at : {kFirst, kFirst + 8}) {
+    for (const std::uint64_t wrong : {std::uint64_t{0}, kMaxNumber + 1}) {
+      EXPECT_THAT(why(decode_group_log_entry(with<std::uint64_t>(bytes, at, wrong))),
+                  HasSubstr("no possible entry"));
+    }
+  }
+}
+
+TEST(GroupFormat, ACheckpointIsAConfigurationAndAState) {
+  const TopicCheckpoint checkpoint{{.voters = {kOne, kTwo}}, std::string("any\0bytes", 9)};
+  const std::string bytes = encode_checkpoint(checkpoint);
+  const auto read = decode_checkpoint(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->configuration, checkpoint.configuration);
+  EXPECT_EQ(read->state, checkpoint.state);
+  for (std::size_t size = 0; size <= bytes.size() - checkpoint.state.size(); ++size) {
+    EXPECT_FALSE(decode_checkpoint(std::string_view(bytes).substr(0, size))) << size;
+  }
+}
+
+TEST(GroupFormat, AProposalToTrimSaysWhereTo) {
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kTrim;
+  proposal.instant_ms = 7;
+  proposal.start = 300;
+  proposal.checkpoint = true;
+  const std::string bytes = encode_proposal(proposal);
+  const auto read = decode_proposal(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->kind, proposal.kind);
+  EXPECT_EQ(read->instant_ms, 7);
+  EXPECT_EQ(read->start, 300);
+  EXPECT_TRUE(read->checkpoint);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_proposal(std::string_view(bytes).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_proposal(bytes + "x"));
+  EXPECT_FALSE(decode_proposal(with<std::uint8_t>(bytes, bytes.size() - 1, 2)));
+  EXPECT_FALSE(decode_proposal(with<std::int64_t>(bytes, bytes.size() - 9, -1)));
 }
 
 }  // namespace

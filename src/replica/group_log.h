@@ -20,6 +20,8 @@ namespace even {
 class StoredEntries {
  public:
   virtual ~StoredEntries() = default;
+  // The first there is. What is not in memory any more is from there on.
+  virtual consensus::Index first_index() const = 0;
   virtual std::optional<consensus::Term> term(consensus::Index index) const = 0;
   // As LogReader::entries().
   virtual bool entries(consensus::Index from, consensus::Index to, std::size_t max_bytes,
@@ -34,12 +36,8 @@ class GroupLog final : public consensus::LogReader {
   // Makes a snapshot of what has been applied, for a follower that is too far behind.
   std::function<consensus::SnapshotPointer()> make_snapshot;
 
-  // Where the log reaches back to the group's first entry, which comes behind the state that it is
-  // founded with.
-  static constexpr Index kFirstStored = 2;
-
   Index first_index() const override {
-    return stored_ != nullptr && before_ > 0 ? kFirstStored : before_ + 1;
+    return stored_ != nullptr && before_ > 0 ? stored_->first_index() : before_ + 1;
   }
   Index last_index() const override { return before_ + entries_.size(); }
   std::optional<Term> term(Index index) const override;

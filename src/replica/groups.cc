@@ -27,6 +27,9 @@ constexpr std::int64_t kPreferIntervalUs = 2'000'000;
 constexpr std::int64_t kMaintainIntervalUs = 200'000;
 // And digests of states are told.
 constexpr std::int64_t kDigestIntervalUs = 1'000'000;
+// A pass is asked for because something of a topic has gone, after so many looks at what is to
+// stay.
+constexpr std::int64_t kLooksOfPass = 5;
 // A member that lacks no more entries than this has caught up.
 constexpr consensus::Index kCaughtUp = 64;
 
@@ -419,6 +422,10 @@ bool Groups::take_topic_rows(RowBatch& out) {
   }
 }
 
+void Groups::take_checkpoint_rows(RowBatch& out) {
+  for (auto& [id, group] : groups_) group->take_checkpoint_rows(out);
+}
+
 void Groups::end_pass(bool stored) {
   next_topic_ = 0;
   entries_ = false;
@@ -451,9 +458,30 @@ void Groups::tick() {
     last_told_us_ = now_us;
     tell_digests();
   }
+  if (now_us - last_retained_us_ >= core_.options.retain_interval_us) {
+    last_retained_us_ = now_us;
+    retain_topics();
+  }
   if (now_us - last_preferred_us_ < kPreferIntervalUs) return;
   last_preferred_us_ = now_us;
   prefer_leaders();
+}
+
+void Groups::retain_topics() {
+  bool any = false;
+  for (auto& [id, group] : groups_) {
+    if (group->topic() == nullptr) continue;
+    const cluster::Keyspace* topic = core_.keyspaces->of_partition(id);
+    if (topic == nullptr) continue;
+    group->retain({topic->retention_ms, topic->retention_bytes});
+    if (group->has_ready()) touch(*group);
+    any = any || group->may_trim();
+  }
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  const std::int64_t interval_us = kLooksOfPass * core_.options.retain_interval_us;
+  if (!any || !on_trimmable || now_us - last_trimmable_us_ < interval_us) return;
+  last_trimmable_us_ = now_us;
+  on_trimmable();
 }
 
 // Of one group at a time: the others wait.

@@ -81,7 +81,11 @@ class Groups {
   std::optional<std::string> row(PartitionId id) const;
   // Of the topics among them, what a pass stores behind all else; see Projection::take_topics().
   bool take_topic_rows(RowBatch& out);
+  // Checkpoints of topics, behind what is stored of hints.
+  void take_checkpoint_rows(RowBatch& out);
   void end_pass(bool stored);
+  // Called when a pass would let rows of topics go, from time to time.
+  std::function<void()> on_trimmable;
   // Called when something of a topic's partition may have become visible, or its leader another.
   std::function<void(PartitionId)> on_topic;
 
@@ -97,6 +101,7 @@ class Groups {
   void maintain(Group& group);
   void wait_for_log(const Group& group);
   void take_state(NodeNumber node, consensus::Message message, PartitionId id);
+  void retain_topics();
   void tell_digests();
   void encode_more();
   GroupMessage named(const consensus::Message& message, PartitionId id);
@@ -113,6 +118,8 @@ class Groups {
   std::int64_t last_preferred_us_ = 0;
   std::int64_t last_maintained_us_ = 0;
   std::int64_t last_told_us_ = 0;
+  std::int64_t last_retained_us_ = 0;
+  std::int64_t last_trimmable_us_ = 0;
   PartitionId next_topic_ = 0;             // of the pass: whose rows are taken next
   bool entries_ = false;                   // those of entries, not those by offset
   std::vector<PartitionId> ended_topics_;  // whose rows the next pass has the store forget

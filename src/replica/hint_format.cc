@@ -114,7 +114,7 @@ std::string hint_record_value(std::int64_t kept_ms, std::string_view record) {
 
 Result<> read_hints(RowStore& store, const HintRowVisit& visit) {
   Result<> outcome;
-  const std::string end(4, '\xff');
+  const std::string end = "\xff\xff\xff\x02";  // checkpoints of topics begin there
   const auto scanned =
       store.scan(kHintRows, end, [&](std::string_view row, std::string_view value) {
         outcome = fail("the store holds a malformed hint");

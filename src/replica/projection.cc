@@ -158,6 +158,7 @@ void Projection::take() {
   RowBatch rows;
   write_position(core_.options.shard, next_position_, rows);
   if (hints_.take) hints_.take(rows);
+  if (take_checkpoints_) take_checkpoints_(rows);
   for (const auto& [id, row] : group_rows_) write_group(id, row, rows);
   store_.write(std::move(rows));
   barrier_ = core_.log.barrier();

@@ -66,6 +66,10 @@ class Projection {
   // some, ascending; false: there are no more of them.
   using TakeTopics = std::function<bool(RowBatch&)>;
   void take_topics(TakeTopics callback) { take_topics_ = std::move(callback); }
+  // Rows of their checkpoints, ascending, all at once; behind those of hints.
+  void take_checkpoints(std::function<void(RowBatch&)> callback) {
+    take_checkpoints_ = std::move(callback);
+  }
   // Rows of hints, behind the shard's position, and whether a pass would take any.
   struct HintRows {
     std::function<void(RowBatch&)> take;
@@ -133,6 +137,7 @@ class Projection {
   std::vector<std::pair<PartitionId, std::string>> group_rows_;
   OnTake on_take_;
   TakeTopics take_topics_;
+  std::function<void(RowBatch&)> take_checkpoints_;
   HintRows hints_;
   std::function<void(bool)> on_finished_;
   std::function<void()> on_stored_;

@@ -246,6 +246,8 @@ struct Shard::Impl {
     core.on_repaired = [this] { projection.request_pass(); };
     projection.on_take([this](PartitionId group) { return groups.row(group); });
     projection.take_topics([this](RowBatch& rows) { return groups.take_topic_rows(rows); });
+    projection.take_checkpoints([this](RowBatch& rows) { groups.take_checkpoint_rows(rows); });
+    groups.on_trimmable = [this] { projection.request_pass(); };
     projection.take_hints({.take = [this](RowBatch& rows) { hint_store.take(rows); },
                            .changed = [this] { return hint_store.changed(); }});
     projection.on_finished([this](bool stored) {
@@ -858,7 +860,8 @@ void Shard::read_topic(PartitionId partition, std::int64_t offset, std::size_t m
 Result<std::optional<std::pair<std::int64_t, std::int64_t>>> Shard::topic_at_time(
     PartitionId partition, std::int64_t time) const {
   const Group& group = *impl_->groups.find(partition);
-  const auto found = group.topic()->find_time(time, group.topic_status().end);
+  const auto found =
+      group.topic()->find_time(time, group.topic_status().start, group.topic_status().end);
   if (!found) return std::unexpected(found.error());
   if (!*found) return std::nullopt;
   return std::pair((*found)->offset, (*found)->time);

@@ -170,6 +170,9 @@ struct ShardOptions {
   std::int64_t check_interval_ms = 0;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
+  // How often leaders look how much of topics is to stay; a pass is asked for after so many times
+  // as long at least, to give back what has gone.
+  std::int64_t retain_interval_us = 1'000'000;
 };
 
 // What a client gets to see of a shard's work, for metrics.

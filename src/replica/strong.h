@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,9 @@ struct StrongRequest {
   // In place of commands: a batch of records for a topic's partition, checked. The reply is the
   // offset of its first record, ":7". Not for other nodes: whoever asks goes to the leader.
   std::string_view batch;
+  // In place of commands, likewise: the records of a topic's partition below this offset go. The
+  // reply is where they begin then.
+  std::optional<std::int64_t> trim_to;
   // Of requests that write nothing.
   StrongRead read = StrongRead::kLinearizable;
   std::int64_t bound_ms = 0;
@@ -72,8 +76,9 @@ struct TopicStatus {
   bool leads = false;
   NodeNumber leader = 0;  // 0: none is known
   consensus::Term term = 0;
-  std::int64_t start = 0;  // the first offset that there is
-  std::int64_t end = 0;    // that the next record gets
+  std::int64_t start = 0;   // the first offset that there is
+  std::int64_t end = 0;     // that the next record gets
+  std::uint64_t bytes = 0;  // of the batches behind the last place below the start where it was cut
 };
 
 struct GroupStatus {

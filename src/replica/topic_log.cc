@@ -20,7 +20,6 @@ using consensus::Index;
 using consensus::Term;
 
 constexpr std::size_t kSliceBytes = 1 << 20;  // that a pass takes at a time
-constexpr Term kFirstTerm = 1;                // of where a group begins
 // In a row, before an entry's data.
 constexpr std::size_t kEntryHead = sizeof(Term) + 1;
 // Beside the kind of an entry in a row: it has no records that have got offsets.
@@ -73,11 +72,62 @@ void append_batch(const Entry& entry, std::string_view batch, std::int64_t base,
 
 }  // namespace
 
-void TopicLog::start(Index applied) {
+void TopicLog::start(Index applied, const topic::Segments& segments) {
   stored_ = applied;
-  anew_ = applied < GroupLog::kFirstStored;
+  anew_ = applied <= first();
   upto_ = 0;
   batches_.clear();
+  below_.reset();
+  keep_only({});
+  if (anew_) return;
+  for (const topic::Segment& segment : segments.all()) stored_checkpoints_.insert(segment.index);
+}
+
+// --- Checkpoints
+
+void TopicLog::keep(Index index, TopicCheckpoint checkpoint) {
+  last_state_bytes_ = checkpoint.state.size();
+  unstored_.insert_or_assign(index, std::move(checkpoint));
+}
+
+void TopicLog::keep_only(const topic::Segments& segments) {
+  std::erase_if(unstored_, [&](const auto& each) {
+    return each.first != first() && segments.at(each.first) == nullptr;
+  });
+}
+
+Result<TopicCheckpoint> TopicLog::checkpoint(Index index) const {
+  if (const auto found = unstored_.find(index); found != unstored_.end()) return found->second;
+  const auto row = store_.get(checkpoint_row(partition_, index));
+  if (!row) return std::unexpected(row.error());
+  if (!*row) return malformed(partition_);
+  return decode_checkpoint(**row);
+}
+
+Result<std::string> TopicLog::first_state() const {
+  auto found = checkpoint(first());
+  if (!found) return std::unexpected(found.error());
+  return std::move(found->state);
+}
+
+bool TopicLog::may_trim(const topic::Segments& segments, std::int64_t start) const {
+  const topic::Segment* segment = segments.below(start);
+  return segment != nullptr && segment->index > first() &&
+         (unstored_.contains(segment->index) || stored_checkpoints_.contains(segment->index));
+}
+
+void TopicLog::move_first(const topic::Segments& segments, std::int64_t start) {
+  const bool past = EVEN_MUTANT(kTrimmedPastStart) && !segments.all().empty();
+  if (!may_trim(segments, past ? segments.all().back().end : start)) return;
+  const topic::Segment& segment = past ? segments.all().back() : *segments.below(start);
+  // What cannot be read now is tried again by the next pass.
+  auto found = checkpoint(segment.index);
+  if (!found) return;
+  origin_.first = segment.index;
+  origin_.first_term = segment.term;
+  // As of an entry of a former life, the members are those that this one has begun with.
+  if (segment.index > origin_.index) origin_.founded = std::move(found->configuration);
+  below_ = segment.end;
 }
 
 // --- The log that the group reads
@@ -98,7 +148,7 @@ Entry TopicLog::entry_of(std::string_view row, std::string_view value) const {
 }
 
 std::optional<Term> TopicLog::term(Index index) const {
-  if (index < GroupLog::kFirstStored) return kFirstTerm;
+  if (index == first()) return origin_.first_term;
   const auto value = store_.get(topic_entry_row(partition_, index));
   if (!value || !*value || (*value)->size() < kEntryHead) return std::nullopt;
   return get_little_endian<Term>((*value)->data());
@@ -128,14 +178,38 @@ void TopicLog::trimmed(Index before) {
 
 // --- Passes
 
-void TopicLog::begin_pass(Index applied) {
+void TopicLog::begin_pass(Index applied, const topic::Segments& segments, std::int64_t start) {
   upto_ = applied;
-  next_offset_row_ = next_entry_row_ = std::max(stored_ + 1, GroupLog::kFirstStored);
+  move_first(segments, start);
+  next_offset_row_ = next_entry_row_ = std::max(stored_, first()) + 1;
+  ranges_taken_ = false;
+  wanted_.clear();
+  for (const topic::Segment& segment : segments.all()) wanted_.insert(segment.index);
+  if (unstored_.contains(first()) || stored_checkpoints_.contains(first())) wanted_.insert(first());
+}
+
+void TopicLog::take_checkpoints(RowBatch& out) {
+  if (upto_ == 0) return;
+  std::set<Index> all = stored_checkpoints_;
+  for (const auto& [index, checkpoint] : unstored_) all.insert(index);
+  for (const Index index : all) {
+    const bool wanted = wanted_.contains(index);
+    const auto found = unstored_.find(index);
+    if (wanted && found != unstored_.end() && index <= upto_ &&
+        !EVEN_MUTANT(kCheckpointNotStored)) {
+      out.put(checkpoint_row(partition_, index), encode_checkpoint(found->second));
+    } else if (!wanted && stored_checkpoints_.contains(index)) {
+      out.remove(checkpoint_row(partition_, index));
+    }
+  }
 }
 
 bool TopicLog::take_offsets(RowBatch& out) {
   if (upto_ == 0) return false;
-  if (anew_ && next_offset_row_ == GroupLog::kFirstStored) remove_topic(partition_, out);
+  if (!std::exchange(ranges_taken_, true)) {
+    if (anew_) remove_topic(partition_, out);
+    if (below_) forget_below(partition_, first(), *below_, out);
+  }
   auto batch = std::ranges::lower_bound(batches_, next_offset_row_, {}, &Batch::index);
   for (; batch != batches_.end() && batch->index <= upto_ && out.bytes() < kSliceBytes; ++batch) {
     std::string value;
@@ -172,6 +246,13 @@ void TopicLog::end_pass(bool stored) {
   if (stored && upto_ != 0) {
     stored_ = std::max(stored_, upto_);
     anew_ = false;
+    below_.reset();
+    std::erase_if(stored_checkpoints_, [&](Index index) { return !wanted_.contains(index); });
+    std::erase_if(unstored_, [&](const auto& each) {
+      if (each.first > upto_ || !wanted_.contains(each.first)) return false;
+      stored_checkpoints_.insert(each.first);
+      return true;
+    });
   }
   upto_ = 0;
 }
@@ -232,16 +313,19 @@ void TopicLog::fetch(std::int64_t offset, std::size_t max_bytes, Read done) cons
                      topic_offset_end(partition_), 1, std::move(take));
 }
 
-Result<std::optional<TopicLog::Found>> TopicLog::find_time(std::int64_t time,
+Result<std::optional<TopicLog::Found>> TopicLog::find_time(std::int64_t time, std::int64_t start,
                                                            std::int64_t end) const {
+  if (start >= end) return std::nullopt;
   const auto in_memory = std::ranges::lower_bound(batches_, time, {}, &Batch::latest);
   const bool from_memory = in_memory != batches_.end() && in_memory != batches_.begin();
-  if (from_memory) return Found{in_memory->base, in_memory->latest};
+  if (from_memory) return Found{std::max(in_memory->base, start), in_memory->latest};
   // [low, high): where the first offset that is late enough may be.
-  std::int64_t low = 0;
+  std::int64_t low = start;
   std::int64_t high = batches_.empty() ? end : batches_.front().base;
   std::optional<Found> found;
-  if (in_memory != batches_.end()) found = Found{in_memory->base, in_memory->latest};
+  if (in_memory != batches_.end()) {
+    found = Found{std::max(in_memory->base, start), in_memory->latest};
+  }
   while (low < high) {
     const std::int64_t middle = low + (high - low) / 2;
     std::optional<OffsetRow> at;
@@ -254,7 +338,7 @@ Result<std::optional<TopicLog::Found>> TopicLog::find_time(std::int64_t time,
     if (!scanned) return std::unexpected(scanned.error());
     if (!at) return malformed(partition_);
     if (at->latest >= time) {
-      found = Found{at->base, at->latest};
+      found = Found{std::max(at->base, start), at->latest};
       high = at->base;
     } else {
       low = at->last + 1;

@@ -39,6 +39,8 @@ Keyspace events_topic(const RunOptions& options) {
   topic.strong = topic.topic = true;
   topic.replicas = static_cast<std::uint16_t>(options.group_replicas);
   topic.partitions = 1;
+  if (options.topic_retention_ms >= 0) topic.retention_ms = options.topic_retention_ms;
+  if (options.topic_retention_bytes >= 0) topic.retention_bytes = options.topic_retention_bytes;
   return topic;
 }
 

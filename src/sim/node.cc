@@ -110,6 +110,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.replay_slice_us = 0;  // one batch at a time
   o.retain_bytes = options.retain_bytes;
   o.group_log_bytes = options.group_log_bytes;
+  o.retain_interval_us = 100'000;
   if (options.evict > 0) {
     o.memory_pressure = [this] { return random.chance(run_.options.evict) ? 2.0 : 0.5; };
   }

@@ -96,6 +96,10 @@ struct RunOptions {
 
   // Batches and events for a topic, which there is with keyspaces; 0: none.
   std::int64_t topic_every_us = 0;
+  // How much of it stays; -1: all. And whether records are deleted beyond that.
+  std::int64_t topic_retention_ms = -1;
+  std::int64_t topic_retention_bytes = -1;
+  bool topic_deletes = false;
 
   // Questions of quorums; 0: none.
   std::int64_t quorum_every_us = 0;

@@ -17,6 +17,9 @@ constexpr std::int64_t kRelayDeadlineUs = 2'000'000;
 constexpr std::int64_t kTransactionPatienceUs = 500'000;
 constexpr std::int64_t kAskAgainUs = 10'000;
 constexpr std::int64_t kHopToNodeUs = 200;
+constexpr std::int64_t kConsumeEveryUs = 5'000;
+constexpr std::int64_t kDeleteEveryUs = 500'000;
+constexpr std::int64_t kAgreementUs = 10'000'000;
 // The changes that events come with: fields of these hashes.
 constexpr std::string_view kStrongChanges = "strong:base:changes";
 constexpr std::string_view kChanges = "changes";
@@ -57,6 +60,10 @@ void TopicClients::begin() {
     run_.scheduler.after(run_.around(run_.options.topic_every_us), [this, i] { produce(i); });
   }
   run_.scheduler.after(run_.around(run_.options.topic_every_us), [this] { emit(); });
+  run_.scheduler.after(run_.around(kConsumeEveryUs), [this] { consume(); });
+  if (run_.options.topic_deletes) {
+    run_.scheduler.after(run_.around(kDeleteEveryUs), [this] { delete_records(); });
+  }
 }
 
 // --- Requests
@@ -74,6 +81,7 @@ void TopicClients::ask(std::shared_ptr<Asked> asked, NodeNumber to) {
                          for (const auto& words : asked->views)
                            request.commands.emplace_back(words);
                          request.batch = asked->batch;
+                         request.trim_to = asked->trim_to;
                          node.execute_strong(std::move(request),
                                              [this, asked](const StrongOutcome& outcome) {
                                                using Kind = StrongOutcome::Kind;
@@ -162,6 +170,69 @@ void TopicClients::send(std::size_t p) {
   ask(std::move(asked), any_node());
 }
 
+// --- A consumer, at whatever node
+
+void TopicClients::consume() {
+  run_.scheduler.after(run_.around(kConsumeEveryUs), [this] { consume(); });
+  if (!tables_.topic()) return;
+  Node& node = *nodes_[any_node() - 1u];
+  if (!node.up()) return;
+  Shard& shard = node.hosting(*tables_.topic()).shard();
+  const auto status = shard.topic(*tables_.topic());
+  if (!status || status->end <= next_offset_) return;
+  if (status->start > next_offset_) {
+    missed_ = true;
+    next_offset_ = status->start;
+    if (status->end == status->start) return;
+  }
+  shard.read_topic(*tables_.topic(), next_offset_, 1 << 16,
+                   [this, from = next_offset_, number = node.number](Result<std::string> bytes) {
+                     // What cannot be read now is asked for again, elsewhere.
+                     if (bytes) next_offset_ = std::max(next_offset_, take(number, *bytes, from));
+                   });
+}
+
+std::int64_t TopicClients::take(NodeNumber node, std::string_view bytes, std::int64_t offset) {
+  while (!bytes.empty()) {
+    const auto size = 12 + get_big_endian<std::uint32_t>(bytes.data() + 8);
+    const std::string_view batch = bytes.substr(0, size);
+    bytes.remove_prefix(size);
+    const auto head = topic::read_head(batch);
+    const bool has_offset =
+        head && head->base_offset <= offset && offset < head->base_offset + head->offsets();
+    if (topic::check_batch(batch) != topic::BatchFault::kNone || !has_offset) {
+      violated(fmt::format("n{}: no batch has the offset {}", node, offset));
+    }
+    std::vector<std::string> values;
+    append_values(batch.substr(topic::kBatchHeadBytes), values);
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const auto [known, first] =
+          values_at_.try_emplace(head->base_offset + static_cast<std::int64_t>(i), values[i]);
+      if (known->second == values[i]) continue;
+      violated(fmt::format("n{}: offset {} is that of {}, and was that of {}", node, known->first,
+                           values[i], known->second));
+    }
+    offset = head->base_offset + head->offsets();
+  }
+  return offset;
+}
+
+// Of what the consumer has read, most times.
+void TopicClients::delete_records() {
+  if (run_.settling) return;
+  run_.scheduler.after(run_.around(kDeleteEveryUs), [this] { delete_records(); });
+  if (!tables_.topic()) return;
+  auto asked = std::make_shared<Asked>();
+  asked->group = *tables_.topic();
+  asked->trim_to = static_cast<std::int64_t>(
+      random_.below(static_cast<std::uint64_t>(next_offset_) + (random_.chance(0.1) ? 5 : 1)));
+  asked->until_us = run_.scheduler.now_us() + kTransactionPatienceUs;
+  ++under_way_;
+  asked->done = [this](const std::string&) { --under_way_; };
+  run_.scheduler.after(2 * kTransactionPatienceUs, [this, asked] { finish(asked, {}); });
+  ask(std::move(asked), any_node());
+}
+
 // --- Events
 
 std::string TopicClients::event_of(const std::string& value) const {
@@ -232,35 +303,53 @@ std::size_t TopicClients::waiting() const {
 
 bool TopicClients::idle() const { return run_.settling && under_way_ == 0 && waiting() == 0; }
 
-std::vector<std::string> TopicClients::records(Node& node) const {
-  std::vector<std::string> values;
+// All that it has, from the start on.
+void TopicClients::read_all(Node& node) {
   const PartitionId topic = *tables_.topic();
   Shard& shard = node.hosting(topic).shard();
   const auto status = shard.topic(topic);
-  if (!status) return values;
-  for (std::int64_t offset = 0; offset < status->end;) {
+  if (!status) return;
+  for (std::int64_t offset = status->start; offset < status->end;) {
     auto bytes = std::make_shared<std::optional<Result<std::string>>>();
     shard.read_topic(topic, offset, 1 << 20,
                      [bytes](Result<std::string> given) { *bytes = std::move(given); });
     while (!*bytes && run_.scheduler.step(run_.scheduler.now_us() + 1'000'000)) {
     }
+    const std::int64_t start = shard.topic(topic)->start;
+    if (*bytes && !**bytes && start > offset) {  // it has gone meanwhile
+      offset = start;
+      continue;
+    }
     if (!*bytes || !**bytes) {
       violated(fmt::format("n{}: records from {} on cannot be read: {}", node.number, offset,
                            *bytes ? (**bytes).error().message : "no answer"));
     }
-    for (std::string_view rest = ***bytes; !rest.empty();) {
-      const auto size = 12 + get_big_endian<std::uint32_t>(rest.data() + 8);
-      const std::string_view batch = rest.substr(0, size);
-      rest.remove_prefix(size);
-      const auto head = topic::read_head(batch);
-      if (topic::check_batch(batch) != topic::BatchFault::kNone || head->base_offset != offset) {
-        violated(fmt::format("n{}: no batch has the offset {}", node.number, offset));
-      }
-      offset += head->offsets();
-      append_values(batch.substr(topic::kBatchHeadBytes), values);
-    }
+    offset = take(node.number, ***bytes, offset);
   }
-  return values;
+}
+
+// On where the log begins and ends. Leaders go on letting records go by age.
+void TopicClients::await_agreement(const char* when) {
+  const PartitionId topic = *tables_.topic();
+  std::string differ;
+  const auto agree = [&] {
+    std::optional<TopicStatus> known;
+    differ.clear();
+    bool same = true;
+    for (const auto& node : nodes_) {
+      const auto status = node->hosting(topic).shard().topic(topic);
+      if (!status) continue;
+      differ += fmt::format(" n{}: {} to {}", node->number, status->start, status->end);
+      same = same && (!known || (known->start == status->start && known->end == status->end));
+      known = status;
+    }
+    return same;
+  };
+  const std::int64_t deadline = run_.scheduler.now_us() + kAgreementUs;
+  while (!agree()) {
+    if (run_.scheduler.step(deadline)) continue;
+    violated(fmt::format("{}: nodes differ in what records there are:{}", when, differ));
+  }
 }
 
 std::set<std::string> TopicClients::strong_changes() const {
@@ -285,47 +374,40 @@ bool TopicClients::has_change(PartitionId partition, const Dot& dot) const {
 }
 
 // A producer's values are numbered.
-void TopicClients::check_order(const std::vector<std::string>& values) const {
+void TopicClients::check_order() const {
   std::map<std::string, std::uint64_t> next;
-  for (const std::string& value : values) {
+  for (const auto& [offset, value] : values_at_) {
     const std::size_t colon = value.find(':');
     if (colon == std::string::npos) continue;
     const std::string producer = value.substr(0, colon);
     const std::uint64_t number = std::stoull(value.substr(colon + 1));
-    if (number != next[producer]) {
-      violated(fmt::format("the topic has {} where {}:{} was expected", value, producer,
-                           next[producer]));
+    const std::uint64_t expected = next[producer];
+    if (number != expected && (number < expected || !missed_)) {
+      violated(fmt::format("the topic has {} where {}:{} was expected", value, producer, expected));
     }
-    ++next[producer];
+    next[producer] = number + 1;
   }
 }
 
 void TopicClients::check(const char* when) {
   if (!tables_.topic()) return;
-  std::optional<std::vector<std::string>> values;
-  for (const auto& node : nodes_) {
-    if (!node->hosting(*tables_.topic()).shard().topic(*tables_.topic())) continue;
-    std::vector<std::string> here = records(*node);
-    if (values && *values != here) {
-      violated(fmt::format("{}: n{} has other records than others", when, node->number));
-    }
-    values = std::move(here);
+  await_agreement(when);
+  for (const auto& node : nodes_) read_all(*node);
+  std::set<std::string> there;
+  for (const auto& [offset, value] : values_at_) {
+    if (there.insert(value).second) continue;
+    violated(fmt::format("{}: {} is twice in the topic", when, value));
   }
-  if (!values) return;
-  const std::set<std::string> there(values->begin(), values->end());
-  if (there.size() != values->size()) {
-    violated(fmt::format("{}: {} records of the topic are there twice", when,
-                         values->size() - there.size()));
-  }
+  // What was gone before anybody had read it is not known.
+  const auto is_lost = [&](const std::string& value) { return !missed_ && !there.contains(value); };
   for (const std::string& value : acknowledged_) {
-    if (!there.contains(value)) {
-      violated(fmt::format("{}: {} was acknowledged and is not in the topic", when, value));
-    }
+    if (!is_lost(value)) continue;
+    violated(fmt::format("{}: {} was acknowledged and is not in the topic", when, value));
   }
-  check_order(*values);
+  check_order();
   const std::set<std::string> changed = strong_changes();
   for (const std::string& value : changed) {
-    if (!there.contains(value)) violated(fmt::format("{}: {} has no event", when, value));
+    if (is_lost(value)) violated(fmt::format("{}: {} has no event", when, value));
   }
   for (const std::string& value : there) {
     if (!value.starts_with('s') || changed.contains(value)) continue;
@@ -336,7 +418,7 @@ void TopicClients::check(const char* when) {
     // What may be lost with its change may also have been relayed before.
     if (run_.oracle.is_forgiven(dot.replica)) continue;
     const bool changed_here = has_change(partition, dot);
-    if (changed_here == there.contains(value)) continue;
+    if (changed_here ? !is_lost(value) : !there.contains(value)) continue;
     // So may what one node alone had for good, which has lost its disk since.
     if (!changed_here && run_.oracle.any_forgiven()) continue;
     violated(fmt::format("{}: {}, of record {} of partition {}, {}", when, value, dot.to_string(),

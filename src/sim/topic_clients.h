@@ -2,13 +2,16 @@
 // the ways of relays to the topic, beside everything else that happens to a simulated cluster; and
 // what must hold of the topic in the end: each record that was acknowledged is there, none is there
 // twice, those of a producer are in the order in which it sent them, and the events are those of
-// the changes that there are. See docs/topics.md and docs/emit.md.
+// the changes that there are. Records go by retention and are deleted meanwhile; so a consumer
+// reads along, which knows them, and of which offsets it was too late. See docs/topics.md and
+// docs/emit.md.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -47,6 +50,7 @@ class TopicClients {
     std::vector<std::vector<std::string>> commands;
     std::vector<std::vector<std::string_view>> views;
     std::string batch;
+    std::optional<std::int64_t> trim_to;
     std::int64_t until_us = 0;
     std::function<void(const std::string& reply)> done;  // empty: nobody knows
   };
@@ -62,16 +66,21 @@ class TopicClients {
   void finish(const std::shared_ptr<Asked>& asked, const std::string& reply);
   void produce(std::size_t producer);
   void send(std::size_t producer);
+  void consume();
+  void delete_records();
+  // Whole batches, the first of which has this offset; the offset behind them.
+  std::int64_t take(NodeNumber node, std::string_view bytes, std::int64_t offset);
   void emit();
   void emit_strong();
   void emit_eventual();
   std::string event_of(const std::string& value) const;
   NodeNumber any_node() { return static_cast<NodeNumber>(1 + random_.below(nodes_.size())); }
   std::size_t waiting() const;
-  std::vector<std::string> records(Node& node) const;
+  void read_all(Node& node);
+  void await_agreement(const char* when);
   std::set<std::string> strong_changes() const;
   bool has_change(PartitionId partition, const Dot& dot) const;
-  void check_order(const std::vector<std::string>& values) const;
+  void check_order() const;
 
   Run& run_;
   const Nodes& nodes_;
@@ -81,8 +90,11 @@ class TopicClients {
   const ReservedKeys outboxes_;
   std::vector<Producer> producers_;
   std::size_t under_way_ = 0;
-  std::uint64_t values_ = 0;            // that were emitted
-  std::set<std::string> acknowledged_;  // that must be there
+  std::uint64_t values_ = 0;                       // that were emitted
+  std::set<std::string> acknowledged_;             // that must be there
+  std::map<std::int64_t, std::string> values_at_;  // by offset, as far as they have been read
+  std::int64_t next_offset_ = 0;                   // that the consumer wants
+  bool missed_ = false;  // it was too late for some, or they were deleted before it came
   // Events of eventual partitions, by the records of their changes.
   std::map<std::string, std::pair<PartitionId, Dot>> emitted_;
 };
