@@ -122,7 +122,12 @@
   X(kRightsOfEarlierRun, "a run uses the rights of earlier ones of its node without asking")       \
   X(kRightsTakenByBoth, "rights that are given to another replica stay with the giver, too")       \
   X(kRightSpentUnowned, "a bounded counter is changed without a look at the rights for it")        \
-  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")
+  X(kDeliveredOfAllWriters, "a group counts what arrives late under a lower id as delivered")      \
+  X(kMarkerBeforeDecision, "markers of a transaction are sent before its decision is durable")     \
+  X(kEpochNotBumped, "who asks for a transactional id gets the epoch of who had it before")        \
+  X(kAbortedRangeForgotten, "a topic does not note which records of it were aborted")              \
+  X(kStableOffsetAhead, "the last stable offset of a topic passes over open transactions")         \
+  X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

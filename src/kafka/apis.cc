@@ -87,6 +87,10 @@ constexpr Api kApis[] = {
     api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
     api<DeleteTopicsRequest, DeleteTopicsResponse>(20, "DeleteTopics", 1, 3),
     api<InitProducerIdRequest, InitProducerIdResponse>(22, "InitProducerId", 0, 1),
+    api<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(24, "AddPartitionsToTxn", 0, 2),
+    api<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(25, "AddOffsetsToTxn", 0, 2),
+    api<EndTxnRequest, EndTxnResponse>(26, "EndTxn", 0, 2),
+    api<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(28, "TxnOffsetCommit", 0, 2),
 };
 
 const Api* find_api(std::int16_t key) {

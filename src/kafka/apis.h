@@ -47,6 +47,15 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done);
 void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done);
 
+// In transactions.cc.
+void give_transactional_id(const Call& call, const InitProducerIdRequest& request,
+                           Done<InitProducerIdResponse> done);
+void handle(const Call& call, const AddPartitionsToTxnRequest& request,
+            Done<AddPartitionsToTxnResponse> done);
+void handle(const Call& call, const AddOffsetsToTxnRequest& request,
+            Done<AddOffsetsToTxnResponse> done);
+void handle(const Call& call, const EndTxnRequest& request, Done<EndTxnResponse> done);
+
 // In producer_ids.cc.
 void handle(const Call& call, const InitProducerIdRequest& request,
             Done<InitProducerIdResponse> done);
@@ -60,5 +69,7 @@ void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatRes
 void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupResponse> done);
 void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done);
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done);
+void handle(const Call& call, const TxnOffsetCommitRequest& request,
+            Done<TxnOffsetCommitResponse> done);
 
 }  // namespace even::kafka

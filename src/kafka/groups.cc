@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
 
 #include "cluster/placement.h"
@@ -15,6 +16,8 @@ namespace even::kafka {
 namespace {
 
 constexpr std::uint16_t kOffsetsPartitions = 16;
+constexpr std::uint16_t kTransactionsPartitions = 16;
+constexpr std::int8_t kOfTransactions = 1;  // a key's type
 // Kafka: group.min.session.timeout.ms and its like.
 constexpr std::int32_t kLeastSessionMs = 6'000;
 constexpr std::int32_t kMostSessionMs = 1'800'000;
@@ -66,22 +69,31 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
   const auto refuse = [&](ErrorCode error, std::string message) {
     done({.error_code = code(error), .error_message = std::move(message)});
   };
-  if (request.key_type != 0) {
-    return refuse(ErrorCode::kCoordinatorNotAvailable, "there are no transactions yet");
+  const bool of_transactions = request.key_type == kOfTransactions;
+  if (request.key_type != 0 && !of_transactions) {
+    return refuse(ErrorCode::kInvalidRequest, "there are coordinators of groups and transactions");
   }
-  if (request.key.empty()) return refuse(ErrorCode::kInvalidGroupId, "a group has a name");
-  const auto partition = partition_of(thread, request.key);
+  if (request.key.empty()) {
+    return of_transactions ? refuse(ErrorCode::kInvalidRequest, "a transactional id has a name")
+                           : refuse(ErrorCode::kInvalidGroupId, "a group has a name");
+  }
+  std::optional<PartitionId> partition;
+  if (!of_transactions) {
+    partition = partition_of(thread, request.key);
+  } else if (const auto row = thread.coordinator().transactions().row_of(request.key)) {
+    partition = row->group;
+  }
   if (!partition) {
-    // The first group ever: clients ask again until it is there.
+    // The first one ever: clients ask again until it is there.
     cluster::Keyspace keyspace;
-    keyspace.name = kOffsetsKeyspace;
-    keyspace.prefix = kOffsetsPrefix;
+    keyspace.name = of_transactions ? kTransactionsKeyspace : kOffsetsKeyspace;
+    keyspace.prefix = of_transactions ? kTransactionsPrefix : kOffsetsPrefix;
     keyspace.strong = true;
-    keyspace.partitions = kOffsetsPartitions;
+    keyspace.partitions = of_transactions ? kTransactionsPartitions : kOffsetsPartitions;
     keyspace.replicas = thread.node().config.cluster.replicas;
     keyspace.read = keyspace.write = {cluster::Level::Kind::kLinearizable};
     create_in_table(thread, keyspace, [](const std::string&) {});
-    return refuse(ErrorCode::kCoordinatorNotAvailable, "the place for offsets is being made");
+    return refuse(ErrorCode::kCoordinatorNotAvailable, "the keyspace that it is about is being made");
   }
   auto gather = Gather<NodeNumber>::begin(
       call.connection, 1,
@@ -90,7 +102,7 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
         const cluster::Node* node = map.find(*leader[0]);
         if (node == nullptr || node->kafka_port == 0) {
           return done({.error_code = code(ErrorCode::kCoordinatorNotAvailable),
-                       .error_message = "the group has no coordinator at the moment"});
+                       .error_message = "there is no coordinator at the moment"});
         }
         done({.node_id = node->number, .host = node->host, .port = node->kafka_port});
       });
@@ -274,7 +286,104 @@ std::vector<std::string> strings_of(std::string_view reply) {
   return strings;
 }
 
+struct Fetched {
+  ErrorCode error = ErrorCode::kNone;
+  std::vector<std::string> fields;  // and values, in turn
+};
+
+// How long who asks for offsets waits while a transaction is about to commit some of them.
+constexpr std::int64_t kPendingPatienceUs = 10'000'000;
+constexpr auto kLookAgain = std::chrono::milliseconds(20);
+
+bool any_pending(const std::vector<std::string>& fields) {
+  for (std::size_t i = 1; i < fields.size(); i += 2) {
+    const auto pending = topic::PendingOffsets::decode(fields[i]);
+    if (pending && !pending->offsets.empty()) return true;
+  }
+  return false;
+}
+
+// What is pending first: what is not any more has come to the offsets by then.
+void fetch_offsets(ShardThread& owner, PartitionId partition, const std::string& group,
+                   std::int64_t until_us, Gather<Fetched>::Reply reply) {
+  auto offsets = [&owner, partition, key = key_of(group)](Gather<Fetched>::Reply reply) {
+    execute(owner, partition, {"hgetall", key},
+            [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+              Fetched fetched{error_of(outcome), {}};
+              if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
+              reply(std::move(fetched));
+            });
+  };
+  execute(owner, partition, {"hgetall", pending_offsets_key(group)},
+          [&owner, partition, group, until_us, offsets,
+           reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+            if (const ErrorCode error = error_of(outcome); error != ErrorCode::kNone) {
+              return reply({error, {}});
+            }
+            if (!any_pending(strings_of(outcome.reply))) return offsets(std::move(reply));
+            if (owner.clock().monotonic_us() >= until_us) {
+              return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
+            }
+            auto timer = std::make_shared<asio::steady_timer>(owner.io(), kLookAgain);
+            timer->async_wait([&owner, partition, group, until_us, timer,
+                               reply = std::move(reply)](error_code error) mutable {
+              if (error) return;
+              owner.lease().when_free([&owner, partition, group, until_us,
+                                       reply = std::move(reply)]() mutable {
+                fetch_offsets(owner, partition, group, until_us, std::move(reply));
+              });
+            });
+          });
+}
+
 }  // namespace
+
+void handle(const Call& call, const TxnOffsetCommitRequest& request,
+            Done<TxnOffsetCommitResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  TxnOffsetCommitResponse response;
+  TransactionCoordinator::Offsets offsets;
+  for (const auto& topic : request.topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      auto& each = out.partitions.emplace_back();
+      each.partition_index = partition.partition_index;
+      const Committed committed{partition.committed_offset, partition.committed_leader_epoch,
+                                partition.committed_metadata.value_or("")};
+      if (!find_partition(thread, topic.name, partition.partition_index)) {
+        each.error_code = code(ErrorCode::kUnknownTopicOrPartition);
+      } else if (committed.metadata.size() > kMostMetadata) {
+        each.error_code = code(ErrorCode::kOffsetMetadataTooLarge);
+      } else {
+        offsets.emplace_back(field_of(topic.name, partition.partition_index), encode(committed));
+      }
+    }
+  }
+  if (offsets.empty()) return done(std::move(response));
+  using topic::TransactionError;
+  ask_coordinator<ErrorCode>(
+      call, request.group_id, ErrorCode::kNotCoordinator,
+      [id = request.transactional_id, group_id = request.group_id,
+       producer = topic::Producer{request.producer_id, request.producer_epoch},
+       offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId,
+                                     auto reply) mutable {
+        owner.coordinator().transactions().coordinator().add_offsets(
+            id, producer, group_id, std::move(offsets),
+            [reply = std::move(reply)](TransactionError error) mutable {
+              reply(error == TransactionError::kFenced ? ErrorCode::kInvalidProducerEpoch
+                                                       : transaction_error_code(error));
+            });
+      },
+      [response = std::move(response), done = std::move(done)](ErrorCode error) mutable {
+        for (auto& topic : response.topics) {
+          for (auto& partition : topic.partitions) {
+            if (partition.error_code == 0) partition.error_code = code(error);
+          }
+        }
+        done(std::move(response));
+      });
+}
 
 void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done) {
   ShardThread& thread = call.connection.thread();
@@ -322,21 +431,13 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
 }
 
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done) {
-  struct Fetched {
-    ErrorCode error = ErrorCode::kNone;
-    std::vector<std::string> fields;  // and values, in turn
-  };
   constexpr int kFirstWithError = 2;
   ask_coordinator<Fetched>(
       call, request.group_id, {ErrorCode::kNotCoordinator, {}},
-      [key = key_of(request.group_id)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
-                                       auto reply) {
-        execute(owner, partition, {"hgetall", key},
-                [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-                  Fetched fetched{error_of(outcome), {}};
-                  if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
-                  reply(std::move(fetched));
-                });
+      [group = request.group_id](ShardThread& owner, ConsumerGroup&, PartitionId partition,
+                                 auto reply) {
+        fetch_offsets(owner, partition, group, owner.clock().monotonic_us() + kPendingPatienceUs,
+                      std::move(reply));
       },
       [request, version = call.version, done = std::move(done)](const Fetched& fetched) mutable {
         OffsetFetchResponse response;

@@ -53,6 +53,7 @@ constexpr std::pair<std::string_view, ErrorCode> kRefusals[] = {
     {"-OUT_OF_ORDER_SEQUENCE_NUMBER ", ErrorCode::kOutOfOrderSequenceNumber},
     {"-INVALID_PRODUCER_EPOCH ", ErrorCode::kInvalidProducerEpoch},
     {"-UNKNOWN_PRODUCER_ID ", ErrorCode::kUnknownProducerId},
+    {"-INVALID_TXN_STATE ", ErrorCode::kInvalidTxnState},
 };
 
 Appended appended(const StrongOutcome& outcome) {
@@ -91,7 +92,8 @@ ErrorCode fault_of(const Blob& records, int version) {
       return ErrorCode::kInvalidRecord;
   }
   const auto head = topic::read_head(records.bytes());
-  return head->transactional() ? ErrorCode::kUnsupportedForMessageFormat : ErrorCode::kNone;
+  return head->transactional() && head->producer_id < 0 ? ErrorCode::kInvalidRecord
+                                                        : ErrorCode::kNone;
 }
 
 }  // namespace
@@ -162,9 +164,30 @@ struct Fetched {
   ErrorCode error = ErrorCode::kNone;
   std::int64_t start = -1;
   std::int64_t end = -1;
+  std::int64_t stable = -1;
   std::string records;
-  bool awaits = false;  // for records
+  std::vector<AbortedTransaction> aborted;  // kReadCommitted: that may have some of these
+  bool awaits = false;                      // for records
 };
+
+constexpr std::int8_t kReadCommitted = 1;  // an isolation level
+
+// Leaves of whole batches those before `end`, which is where one begins. What is behind the last
+// of these.
+std::int64_t cut_off(std::string& batches, std::int64_t end) {
+  std::int64_t next = 0;
+  std::size_t at = 0;
+  while (batches.size() - at >= topic::kBatchHeadBytes) {
+    const std::string_view rest = std::string_view(batches).substr(at);
+    const std::size_t size = topic::batch_bytes(rest);
+    const auto head = topic::read_head(rest.substr(0, size));
+    if (!head || head->base_offset >= end) break;
+    next = head->base_offset + head->offsets();
+    at += size;
+  }
+  batches.resize(at);
+  return next;
+}
 
 // Of a leader that knows itself to be one in `term`, what a client says that it expects.
 ErrorCode check_epoch(std::int32_t epoch, consensus::Term term) {
@@ -220,11 +243,11 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
           if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
           gather->ask(
               thread_, *id, place,
-              [id = *id, offset = partition.fetch_offset, epoch = partition.current_leader_epoch,
-               bytes = bytes_of(partition), place, await = !awaits_[place], from = thread_.id(),
+              [asked = Asked{*id, partition.fetch_offset, partition.current_leader_epoch,
+                             bytes_of(partition), request_.isolation_level == kReadCommitted,
+                             !awaits_[place], thread_.id(), place},
                weak = weak_from_this()](ShardThread& owner, auto reply) mutable {
-                fetch(owner, id, offset, epoch, bytes, await, from, place, std::move(weak),
-                      std::move(reply));
+                fetch(owner, asked, std::move(weak), std::move(reply));
               });
         });
     gather->asked();
@@ -238,10 +261,21 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         std::max(std::min({partition.partition_max_bytes, share, kMostPartitionBytes}), 1));
   }
 
+  struct Asked {
+    PartitionId id = 0;
+    std::int64_t offset = 0;
+    std::int32_t epoch = 0;
+    std::size_t bytes = 0;
+    bool committed = false;  // nothing of transactions that are open or were aborted
+    bool await = false;
+    ShardId from = 0;
+    std::size_t place = 0;
+  };
+
   // On the thread of the partition.
-  static void fetch(ShardThread& owner, PartitionId id, std::int64_t offset, std::int32_t epoch,
-                    std::size_t bytes, bool await, ShardId from, std::size_t place,
-                    std::weak_ptr<FetchWork> weak, Gather<Fetched>::Reply reply) {
+  static void fetch(ShardThread& owner, const Asked& asked, std::weak_ptr<FetchWork> weak,
+                    Gather<Fetched>::Reply reply) {
+    const auto& [id, offset, epoch, bytes, committed, await, from, place] = asked;
     const auto status = owner.shard().topic(id);
     Fetched out;
     if (!status || !status->leads) {
@@ -250,30 +284,44 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
     }
     out.start = status->start;
     out.end = status->end;
+    out.stable = status->stable;
+    const std::int64_t readable = committed ? out.stable : out.end;
     out.error = check_epoch(epoch, status->term);
     if (out.error == ErrorCode::kNone && (offset < status->start || offset > status->end)) {
       out.error = ErrorCode::kOffsetOutOfRange;
     }
     if (out.error != ErrorCode::kNone) return reply(std::move(out));
-    if (offset == status->end) {
+    if (offset >= readable) {
       out.awaits = true;
       if (await) {
         const std::weak_ptr<const void> asker = weak;
-        owner.topics().await(id, offset, asker, [&owner, from, place, weak = std::move(weak)] {
-          owner.send_to(from, [place, weak](ShardThread&) {
-            if (const auto self = weak.lock()) self->wake(place);
-          });
-        });
+        owner.topics().await(id, offset, committed, asker,
+                             [&owner, from, place, weak = std::move(weak)] {
+                               owner.send_to(from, [place, weak](ShardThread&) {
+                                 if (const auto self = weak.lock()) self->wake(place);
+                               });
+                             });
       }
       return reply(std::move(out));
     }
     owner.shard().read_topic(
         id, offset, bytes,
-        [out = std::move(out), reply = std::move(reply)](Result<std::string> records) mutable {
+        [&owner, id, offset, readable, committed, out = std::move(out),
+         reply = std::move(reply)](Result<std::string> records) mutable {
           if (records) {
             out.records = std::move(*records);
           } else {
             out.error = ErrorCode::kKafkaStorageError;
+          }
+          if (committed && records) {
+            const std::int64_t next = cut_off(out.records, readable);
+            auto aborted = owner.shard().topic_aborted(id, offset, next);
+            if (aborted) {
+              out.aborted = std::move(*aborted);
+            } else {
+              out.records.clear();
+              out.error = ErrorCode::kKafkaStorageError;
+            }
           }
           reply(std::move(out));
         });
@@ -313,8 +361,16 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         auto& each = out.partitions.emplace_back();
         each.partition_index = partition.partition;
         each.error_code = code(result.error);
-        each.high_watermark = each.last_stable_offset = result.end;
+        each.high_watermark = result.end;
+        each.last_stable_offset = result.stable;
         each.log_start_offset = result.start;
+        if (request_.isolation_level == kReadCommitted) {
+          each.aborted_transactions.emplace();
+          std::ranges::sort(result.aborted, {}, &AbortedTransaction::first);
+          for (const AbortedTransaction& aborted : result.aborted) {
+            each.aborted_transactions->push_back({aborted.producer_id, aborted.first});
+          }
+        }
         // Beyond what it may be as a whole, only the first partition gets its one batch.
         const bool fits =
             bytes == 0 || bytes + result.records.size() <=
@@ -398,8 +454,9 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
         const auto id = find_partition(thread, topic.name, partition.partition_index);
         if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
         gather->ask(thread, *id, place,
-                    [id = *id, time = partition.timestamp, epoch = partition.current_leader_epoch](
-                        ShardThread& owner, auto reply) {
+                    [id = *id, time = partition.timestamp, epoch = partition.current_leader_epoch,
+                     committed = request.isolation_level == kReadCommitted](ShardThread& owner,
+                                                                            auto reply) {
                       const auto status = owner.shard().topic(id);
                       if (!status || !status->leads)
                         return reply({ErrorCode::kNotLeaderOrFollower});
@@ -408,7 +465,8 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
                       if (found.error != ErrorCode::kNone) return reply(found);
                       found.epoch = static_cast<std::int32_t>(status->term);
                       if (time == kLatest || time == kEarliest) {
-                        found.offset = time == kLatest ? status->end : status->start;
+                        const std::int64_t end = committed ? status->stable : status->end;
+                        found.offset = time == kLatest ? end : status->start;
                         return reply(found);
                       }
                       const auto at = owner.shard().topic_at_time(id, time);

@@ -38,9 +38,9 @@ void TopicRequests::append_events(PartitionId partition, const std::vector<std::
                           });
 }
 
-void TopicRequests::await(PartitionId partition, std::int64_t offset,
+void TopicRequests::await(PartitionId partition, std::int64_t offset, bool stable,
                           std::weak_ptr<const void> asker, Wake wake) {
-  waiting_[partition].push_back({offset, std::move(asker), std::move(wake)});
+  waiting_[partition].push_back({offset, stable, std::move(asker), std::move(wake)});
 }
 
 void TopicRequests::changed(PartitionId partition) {
@@ -62,7 +62,7 @@ void TopicRequests::look(PartitionId partition) {
   const bool leads = status && status->leads;
   std::vector<Wake> due;
   std::erase_if(found->second, [&](Waiting& waiting) {
-    if (leads && status->end <= waiting.offset) return false;
+    if (leads && (waiting.stable ? status->stable : status->end) <= waiting.offset) return false;
     if (!waiting.asker.expired()) due.push_back(std::move(waiting.wake));
     return true;
   });
