@@ -212,9 +212,10 @@ void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupR
 namespace {
 
 // Executes a command at the group's partition, of which this node's member has to be the leader.
+// `behind`: a read is, of all that has been proposed here.
 template <typename Finish>
 void execute(ShardThread& owner, PartitionId partition, std::vector<std::string> command,
-             Finish finish) {
+             Finish finish, bool behind = false) {
   struct Words {
     std::vector<std::string> words;
     std::vector<std::string_view> views;
@@ -224,6 +225,7 @@ void execute(ShardThread& owner, PartitionId partition, std::vector<std::string>
   StrongRequest request;
   request.group = partition;
   request.commands.emplace_back(words->views);
+  request.behind = behind;
   owner.shard().execute_strong(std::move(request),
                                [words, finish = std::move(finish)](StrongOutcome outcome) mutable {
                                  finish(std::move(outcome));
@@ -286,7 +288,7 @@ std::vector<std::string> strings_of(std::string_view reply) {
   return strings;
 }
 
-struct Fetched {
+struct FetchedOffsets {
   ErrorCode error = ErrorCode::kNone;
   std::vector<std::string> fields;  // and values, in turn
 };
@@ -303,13 +305,14 @@ bool any_pending(const std::vector<std::string>& fields) {
   return false;
 }
 
-// What is pending first: what is not any more has come to the offsets by then.
+// What is pending first: what is not any more has come to the offsets by then. Behind what former
+// members have been allowed to add before this one joined.
 void fetch_offsets(ShardThread& owner, PartitionId partition, const std::string& group,
-                   std::int64_t until_us, Gather<Fetched>::Reply reply) {
-  auto offsets = [&owner, partition, key = key_of(group)](Gather<Fetched>::Reply reply) {
+                   std::int64_t until_us, Gather<FetchedOffsets>::Reply reply) {
+  auto offsets = [&owner, partition, key = key_of(group)](Gather<FetchedOffsets>::Reply reply) {
     execute(owner, partition, {"hgetall", key},
             [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-              Fetched fetched{error_of(outcome), {}};
+              FetchedOffsets fetched{error_of(outcome), {}};
               if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
               reply(std::move(fetched));
             });
@@ -333,7 +336,8 @@ void fetch_offsets(ShardThread& owner, PartitionId partition, const std::string&
                 fetch_offsets(owner, partition, group, until_us, std::move(reply));
               });
             });
-          });
+          },
+          true);
 }
 
 }  // namespace
@@ -366,10 +370,18 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
       call, request.group_id, ErrorCode::kNotCoordinator,
       [id = request.transactional_id, group_id = request.group_id,
        producer = topic::Producer{request.producer_id, request.producer_epoch},
-       offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId,
+       member = request.member_id, generation = request.generation_id,
+       offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
                                      auto reply) mutable {
+        // Whoever says nothing of a place in the group is not asked for one, as in Kafka.
+        auto may = [&owner, partition, group_id, member, generation] {
+          if (generation < 0 && member.empty()) return true;
+          ConsumerGroup* group = owner.coordinator().find(partition, group_id);
+          return group != nullptr && group->may_commit(owner.clock().monotonic_us(), member,
+                                                       generation) == ErrorCode::kNone;
+        };
         owner.coordinator().transactions().coordinator().add_offsets(
-            id, producer, group_id, std::move(offsets),
+            id, producer, group_id, std::move(offsets), std::move(may),
             [reply = std::move(reply)](TransactionError error) mutable {
               reply(error == TransactionError::kFenced ? ErrorCode::kInvalidProducerEpoch
                                                        : transaction_error_code(error));
@@ -432,14 +444,14 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
 
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done) {
   constexpr int kFirstWithError = 2;
-  ask_coordinator<Fetched>(
+  ask_coordinator<FetchedOffsets>(
       call, request.group_id, {ErrorCode::kNotCoordinator, {}},
       [group = request.group_id](ShardThread& owner, ConsumerGroup&, PartitionId partition,
                                  auto reply) {
         fetch_offsets(owner, partition, group, owner.clock().monotonic_us() + kPendingPatienceUs,
                       std::move(reply));
       },
-      [request, version = call.version, done = std::move(done)](const Fetched& fetched) mutable {
+      [request, version = call.version, done = std::move(done)](const FetchedOffsets& fetched) mutable {
         OffsetFetchResponse response;
         response.error_code = code(fetched.error);
         absl::btree_map<std::string, absl::btree_map<std::int32_t, Committed>> all;

@@ -770,10 +770,12 @@ struct OffsetFetchRequest {
   };
   std::string group_id;
   std::optional<std::vector<Topic>> topics;
+  bool require_stable = false;
   template <typename Codec, typename Self>
   static void fields(Codec& c, Self& m) {
     c("group_id", m.group_id);
     c("topics", m.topics);
+    c("require_stable", m.require_stable, since(7));
   }
 };
 
@@ -816,10 +818,14 @@ struct OffsetFetchResponse {
 struct InitProducerIdRequest {
   std::optional<std::string> transactional_id;
   std::int32_t transaction_timeout_ms = 0;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
   template <typename Codec, typename Self>
   static void fields(Codec& c, Self& m) {
     c("transactional_id", m.transactional_id);
     c("transaction_timeout_ms", m.transaction_timeout_ms);
+    c("producer_id", m.producer_id, since(3));
+    c("producer_epoch", m.producer_epoch, since(3));
   }
 };
 

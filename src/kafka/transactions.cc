@@ -21,8 +21,9 @@ constexpr std::int64_t kAskMs = 2'000;
 constexpr std::int32_t kMostTimeoutMs = 900'000;
 // From this version on, of each request, clients know PRODUCER_FENCED.
 constexpr int kFirstWithFenced = 2;
+constexpr int kFirstInitWithFenced = 4;
 
-std::optional<GroupKey> key_in(const ShardThread& thread, const char* keyspace, const char* prefix,
+std::optional<GroupKey> key_in(ShardThread& thread, const char* keyspace, const char* prefix,
                                std::string_view name) {
   if (thread.keyspaces().find(keyspace) == nullptr) return std::nullopt;
   std::string key = std::string(prefix).append(name);
@@ -93,6 +94,8 @@ ErrorCode transaction_error_code(TransactionError error) {
       return ErrorCode::kInvalidProducerIdMapping;
     case TransactionError::kInvalidState:
       return ErrorCode::kInvalidTxnState;
+    case TransactionError::kNotMember:
+      return ErrorCode::kIllegalGeneration;
   }
   return ErrorCode::kUnknownServerError;
 }
@@ -120,6 +123,7 @@ void Transactions::look_who_leads() {
 }
 
 void Transactions::ask(Request request, std::move_only_function<void(std::string reply)> done) {
+  if (request.here) return ask_here(std::move(request), std::move(done));
   StrongCall call{.group = request.group, .deadline_ms = kAskMs};
   call.writes = !std::ranges::all_of(request.commands, is_read);
   if (request.watched.empty() && request.commands.size() == 1) {
@@ -135,6 +139,33 @@ void Transactions::ask(Request request, std::move_only_function<void(std::string
       std::move(call),
       [done = std::move(done)](std::string reply, consensus::Index) mutable {
         done(std::move(reply));
+      });
+}
+
+// Proposed right now, or not at all.
+void Transactions::ask_here(Request request,
+                            std::move_only_function<void(std::string reply)> done) {
+  struct Kept {
+    Request request;
+    std::vector<std::vector<std::string_view>> views;
+  };
+  auto kept = std::make_shared<Kept>(Kept{std::move(request), {}});
+  const auto view = [&kept](const std::vector<std::string>& words) -> Args {
+    return kept->views.emplace_back(words.begin(), words.end());
+  };
+  StrongRequest strong;
+  strong.group = kept->request.group;
+  strong.transaction = true;
+  kept->views.reserve(kept->request.commands.size() + 1);
+  for (const auto& words : kept->request.commands) strong.commands.push_back(view(words));
+  strong.watched.push_back({view(kept->request.watched), kept->request.watched_reply});
+  auto take = [kept, done = std::move(done)](StrongOutcome outcome) mutable {
+    const bool known = outcome.kind == StrongOutcome::Kind::kReply;
+    done(known ? std::move(outcome.reply) : "-UNAVAILABLE\r\n");
+  };
+  thread_.lease().when_free(
+      [this, strong = std::move(strong), take = std::move(take)]() mutable {
+        thread_.shard().execute_strong(std::move(strong), std::move(take));
       });
 }
 
@@ -166,15 +197,19 @@ void give_transactional_id(const Call& call, const InitProducerIdRequest& reques
   if (request.transaction_timeout_ms <= 0 || request.transaction_timeout_ms > kMostTimeoutMs) {
     return refuse(ErrorCode::kInvalidTransactionTimeout);
   }
+  std::optional<topic::Producer> itself;
+  if (request.producer_id >= 0) itself = {request.producer_id, request.producer_epoch};
   ask_transactions<InitProducerIdResponse>(
       call, *request.transactional_id, {.error_code = code(ErrorCode::kNotCoordinator)},
-      [id = *request.transactional_id, timeout_ms = request.transaction_timeout_ms](
-          TransactionCoordinator& coordinator, auto reply) mutable {
+      [id = *request.transactional_id, timeout_ms = request.transaction_timeout_ms, itself,
+       knows_fenced = call.version >= kFirstInitWithFenced](TransactionCoordinator& coordinator,
+                                                            auto reply) mutable {
         coordinator.give_id(
-            id, timeout_ms,
-            [reply = std::move(reply)](TransactionError error, topic::Producer producer) mutable {
+            id, timeout_ms, itself,
+            [reply = std::move(reply), knows_fenced](TransactionError error,
+                                                     topic::Producer producer) mutable {
               if (error != TransactionError::kNone) {
-                return reply({.error_code = code(error_for(error, false))});
+                return reply({.error_code = code(error_for(error, knows_fenced))});
               }
               reply({.producer_id = producer.id, .producer_epoch = producer.epoch});
             });

@@ -42,6 +42,7 @@ class Transactions final : public TransactionWorld {
 
  private:
   void look_who_leads();
+  void ask_here(Request request, std::move_only_function<void(std::string reply)> done);
 
   ShardThread& thread_;
   TransactionCoordinator coordinator_{*this};

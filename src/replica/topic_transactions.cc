@@ -166,7 +166,8 @@ std::optional<std::string> refuse_by_transaction(const Context& context,
 void note_transaction(Context& context, const topic::BatchHead& head, std::int64_t base) {
   if (!head.transactional()) return;
   auto all = decode_all<OpenTransaction>(string_of(context.find(kOpenKey)));
-  if (std::ranges::contains(all, head.producer_id, &OpenTransaction::producer_id)) return;
+  const auto open = std::ranges::find(all, head.producer_id, &OpenTransaction::producer_id);
+  if (open != all.end()) return;
   all.push_back({base, head.producer_id, head.producer_epoch});
   write_open(context, all);
 }

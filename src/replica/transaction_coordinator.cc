@@ -27,6 +27,9 @@ constexpr std::int64_t kRowExpiryMs = 7LL * 86'400'000;
 constexpr std::int64_t kPatienceMs = 1'000;
 constexpr std::int64_t kTellAgainMs = 100;
 constexpr std::int64_t kForgottenMs = 60'000;
+constexpr std::int64_t kLoadAgainMs = 5'000;
+// What could not be read is read again.
+constexpr std::int64_t kReadAgainMs = 1'000;
 // An operation that others come before so many times in a row.
 constexpr int kMostTries = 10;
 
@@ -61,7 +64,7 @@ std::vector<std::string> take_bulks(std::string_view reply) {
   return all;
 }
 
-std::string name_of(std::int64_t producer_id) {
+std::string producer_name(std::int64_t producer_id) {
   std::string out;
   put_big_endian(out, producer_id);
   return out;
@@ -76,17 +79,25 @@ std::string pending_offsets_key(std::string_view consumer_group) {
 // --- Operations
 
 void TransactionCoordinator::give_id(const std::string& transactional_id, std::int32_t timeout_ms,
-                                     Given done) {
+                                     std::optional<Producer> itself, Given done) {
   Operation operation;
   operation.done = std::move(done);
-  operation.decide = [timeout_ms](const std::optional<Row>& row,
-                                  std::optional<std::int64_t> fresh_id) -> Decision {
+  operation.decide = [timeout_ms, itself](const std::optional<Row>& row,
+                                          std::optional<std::int64_t> fresh_id) -> Decision {
     using Kind = Decision::Kind;
     if (row && row->is_prepared()) return {.kind = Kind::kAwaitEnd, .row = {}};
-    if (row && row->state == Row::State::kOpen) {
-      return {.kind = Kind::kWrite, .row = topic::fence(*row)};
+    if (itself && (!row || row->producer.id != itself->id)) {
+      return {.error = Error::kUnknownProducer, .row = {}};
     }
-    auto next = topic::renewed(row.value_or(Row{}), timeout_ms, fresh_id);
+    if (itself && row->producer.epoch != itself->epoch) {
+      // It may have asked before, and not have heard the answer.
+      const bool again = row->is_over() && row->former_epoch == itself->epoch;
+      return {.error = again ? Error::kNone : Error::kFenced, .row = {}};
+    }
+    if (row && row->state == Row::State::kOpen) {
+      return {.kind = Kind::kWrite, .row = topic::fence(*row, itself.has_value())};
+    }
+    auto next = topic::renewed(row.value_or(Row{}), timeout_ms, itself.has_value(), fresh_id);
     if (!next) return {.kind = Kind::kNeedId, .row = {}};
     return {.kind = Kind::kWrite, .row = std::move(*next)};
   };
@@ -138,7 +149,7 @@ void TransactionCoordinator::look(const std::string& id) {
     if (row && row->is_prepared()) return {.kind = Kind::kAwaitEnd, .row = {}};
     const bool late = row && row->state == Row::State::kOpen &&
                       world_.now_ms() - row->begun_ms >= row->timeout_ms;
-    if (late) return {.kind = Kind::kWrite, .row = topic::fence(*row)};
+    if (late) return {.kind = Kind::kWrite, .row = topic::fence(*row, false)};
     return {.row = {}};
   };
   submit(id, std::move(operation));
@@ -351,7 +362,7 @@ void TransactionCoordinator::tell_group(const std::weak_ptr<Entry>& weak, const 
     }
     PendingOffsets next;
     next.ended = {marker.epoch, marker.number};
-    change.commands.push_back({"hset", pending_offsets_key(group), name_of(marker.producer_id),
+    change.commands.push_back({"hset", pending_offsets_key(group), producer_name(marker.producer_id),
                                next.encode()});
     return change;
   });
@@ -385,14 +396,14 @@ void TransactionCoordinator::told(const EntryPointer& entry) {
 
 void TransactionCoordinator::add_offsets(const std::string& transactional_id, Producer producer,
                                          const std::string& consumer_group, Offsets offsets,
-                                         Done done) {
+                                         std::function<bool()> may, Done done) {
   const auto row = world_.row_of(transactional_id);
   const auto at = world_.offsets_of(consumer_group);
   if (!row || !at) return done(Error::kUnavailable);
   world_.ask(
       {.group = row->group, .commands = {{"get", row->key}}, .watched = {}, .watched_reply = {}},
       [this, alive = std::weak_ptr(alive_), producer, consumer_group, at = *at,
-       offsets = std::move(offsets), done = std::move(done)](const std::string& reply) mutable {
+       offsets = std::move(offsets), may = std::move(may), done = std::move(done)](const std::string& reply) mutable {
         if (alive.expired()) return;
         std::optional<std::string> text;
         if (!take_bulk(reply, text)) return done(Error::kUnavailable);
@@ -405,14 +416,18 @@ void TransactionCoordinator::add_offsets(const std::string& transactional_id, Pr
           return done(Error::kInvalidState);
         }
         auto changing = std::make_shared<Changing>(
-            [producer, number = row->number, consumer_group,
-             offsets = std::move(offsets)](const PendingOffsets& pending) -> Change {
+            [producer, number = row->number, consumer_group, offsets = std::move(offsets),
+             may = std::move(may)](const PendingOffsets& pending) -> Change {
               PendingOffsets next = pending;
-              Change change;
+              Change change{.commands = {}, .here = true};
+              if (!may()) {
+                change.error = Error::kNotMember;
+                return change;
+              }
               change.error = next.add(producer.epoch, number, offsets);
               if (change.error != Error::kNone) return change;
               change.commands.push_back({"hset", pending_offsets_key(consumer_group),
-                                         name_of(producer.id), next.encode()});
+                                         producer_name(producer.id), next.encode()});
               return change;
             });
         change_pending(at, consumer_group, producer.id, std::move(changing), std::move(done));
@@ -423,7 +438,7 @@ void TransactionCoordinator::change_pending(const GroupKey& at, const std::strin
                                             std::int64_t producer_id,
                                             std::shared_ptr<Changing> changing, Done done,
                                             int tries) {
-  TransactionWorld::Words words = {"hget", pending_offsets_key(group), name_of(producer_id)};
+  TransactionWorld::Words words = {"hget", pending_offsets_key(group), producer_name(producer_id)};
   world_.ask(
       {.group = at.group, .commands = {words}, .watched = {}, .watched_reply = {}},
       [this, alive = std::weak_ptr(alive_), at, group, producer_id, words, tries,
@@ -437,6 +452,7 @@ void TransactionCoordinator::change_pending(const GroupKey& at, const std::strin
         if (change.error != Error::kNone || change.commands.empty()) return done(change.error);
         world_.ask({.group = at.group,
                     .commands = std::move(change.commands),
+                    .here = change.here,
                     .watched = std::move(words),
                     .watched_reply = std::move(reply)},
                    [this, alive, at, group, producer_id, tries, changing = std::move(changing),
@@ -454,9 +470,12 @@ void TransactionCoordinator::change_pending(const GroupKey& at, const std::strin
 // --- Leading
 
 void TransactionCoordinator::lead(PartitionId group, consensus::Term term) {
-  const auto [led, first] = led_.try_emplace(group, term);
-  if (!first && led->second == term) return;
-  led->second = term;
+  const std::int64_t now_ms = world_.now_ms();
+  const auto [led, first] = led_.try_emplace(group, Led{term, now_ms});
+  // From time to time again: a former coordinator's write may have come late.
+  const bool recent = now_ms - led->second.loaded_ms < kLoadAgainMs;
+  if (!first && led->second.term == term && recent) return;
+  led->second = {term, now_ms};
   world_.ask({.group = group,
               .commands = {{"hkeys", std::string(kUnderWayKey)}},
               .watched = {},
@@ -464,7 +483,7 @@ void TransactionCoordinator::lead(PartitionId group, consensus::Term term) {
              [this, alive = std::weak_ptr(alive_), group, term](const std::string& reply) {
                if (alive.expired()) return;
                const auto led = led_.find(group);
-               if (led == led_.end() || led->second != term) return;
+               if (led == led_.end() || led->second.term != term) return;
                if (!reply.starts_with('*')) {
                  led_.erase(led);  // asked again
                  return;
@@ -523,10 +542,13 @@ void TransactionCoordinator::tick() {
     expire(entry);
     const bool open = entry->known && entry->row && entry->row->state == Row::State::kOpen;
     const bool idle = entry->queue.empty() && !entry->busy && !entry->ending;
-    if (open && idle && now_ms - entry->row->begun_ms >= entry->row->timeout_ms) {
+    const bool late = open && now_ms - entry->row->begun_ms >= entry->row->timeout_ms;
+    const bool unknown = !entry->known && now_ms - entry->used_ms >= kReadAgainMs;
+    if (idle && (late || unknown)) {
       look(entry->id);
+    } else if (idle && !open && now_ms - entry->used_ms >= kForgottenMs) {
+      entries_.erase(entry->id);
     }
-    if (idle && !open && now_ms - entry->used_ms >= kForgottenMs) entries_.erase(entry->id);
   }
 }
 

@@ -37,6 +37,7 @@ class TransactionWorld {
   struct Request {
     PartitionId group = 0;
     std::vector<Words> commands;  // of one, the reply is the command's
+    bool here = false;  // only if this node leads the group
     // With one, the commands are a transaction, whose reply is an array: none where this command
     // replies something else by then.
     Words watched;
@@ -72,16 +73,19 @@ class TransactionCoordinator {
 
   // --- Of transactional ids, where their rows are led.
   using Given = std::move_only_function<void(Error, Producer)>;
-  void give_id(const std::string& transactional_id, std::int32_t timeout_ms, Given done);
+  // `itself`: who asks has this id and epoch, and is refused if they are others'.
+  void give_id(const std::string& transactional_id, std::int32_t timeout_ms,
+               std::optional<Producer> itself, Given done);
   void add(const std::string& transactional_id, Producer producer,
            std::vector<PartitionId> partitions, std::vector<std::string> groups, Done done);
   void end(const std::string& transactional_id, Producer producer, bool commit, Done done);
 
-  // --- Of consumer groups, anywhere: fields of their hash, to be written if the transaction
-  // commits.
+  // --- Of consumer groups: fields of their hash, to be written if the transaction commits. Where
+  // the group's offsets are led; may(): whether the consumer still has its place in the group.
   using Offsets = std::vector<std::pair<std::string, std::string>>;
   void add_offsets(const std::string& transactional_id, Producer producer,
-                   const std::string& consumer_group, Offsets offsets, Done done);
+                   const std::string& consumer_group, Offsets offsets, std::function<bool()> may,
+                   Done done);
 
   // This node leads a group with rows, in this term; or it does not any more. To be repeated.
   void lead(PartitionId group, consensus::Term term);
@@ -142,6 +146,7 @@ class TransactionCoordinator {
   struct Change {
     std::vector<TransactionWorld::Words> commands;  // none: nothing is to be done
     Error error = Error::kNone;
+    bool here = false;  // or not at all
   };
   using Changing = std::function<Change(const topic::PendingOffsets&)>;
   void change_pending(const GroupKey& at, const std::string& group, std::int64_t producer_id,
@@ -149,7 +154,11 @@ class TransactionCoordinator {
 
   TransactionWorld& world_;
   absl::flat_hash_map<std::string, EntryPointer> entries_;
-  absl::flat_hash_map<PartitionId, consensus::Term> led_;
+  struct Led {
+    consensus::Term term = 0;
+    std::int64_t loaded_ms = 0;
+  };
+  absl::flat_hash_map<PartitionId, Led> led_;
   std::vector<std::pair<std::int64_t, std::move_only_function<void()>>> later_;
   // What asks, and is no entry, holds a weak pointer to this.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -16,7 +16,7 @@ constexpr std::uint8_t kPendingVersion = 1;
 // The last epoch is for who is shut out.
 constexpr std::int16_t kLastEpoch = std::numeric_limits<std::int16_t>::max() - 1;
 
-TransactionError check(const Transaction& row, Producer producer) {
+TransactionError check_producer(const Transaction& row, Producer producer) {
   if (producer.id != row.producer.id) return TransactionError::kUnknownProducer;
   if (producer.epoch != row.producer.epoch) return TransactionError::kFenced;
   return TransactionError::kNone;
@@ -32,12 +32,12 @@ void merge_into(std::vector<T>& all, std::vector<T> more) {
   all = std::move(merged);
 }
 
-void put_text(std::string& out, std::string_view text) {
+void put_word(std::string& out, std::string_view text) {
   put_little_endian(out, static_cast<std::uint32_t>(text.size()));
   out += text;
 }
 
-std::string take_text(ByteReader& in) { return std::string(in.bytes(in.get<std::uint32_t>())); }
+std::string take_word(ByteReader& in) { return std::string(in.bytes(in.get<std::uint32_t>())); }
 
 }  // namespace
 
@@ -47,13 +47,14 @@ std::string Transaction::encode() const {
   put_little_endian(out, static_cast<std::uint8_t>(state));
   put_little_endian(out, producer.id);
   put_little_endian(out, producer.epoch);
+  put_little_endian(out, former_epoch);
   put_little_endian(out, number);
   put_little_endian(out, timeout_ms);
   put_little_endian(out, begun_ms);
   put_little_endian(out, static_cast<std::uint32_t>(partitions.size()));
   for (const PartitionId partition : partitions) put_little_endian(out, partition);
   put_little_endian(out, static_cast<std::uint32_t>(groups.size()));
-  for (const std::string& group : groups) put_text(out, group);
+  for (const std::string& group : groups) put_word(out, group);
   return out;
 }
 
@@ -65,6 +66,7 @@ std::optional<Transaction> Transaction::decode(std::string_view bytes) {
   row.state = static_cast<State>(state);
   row.producer.id = in.get<std::int64_t>();
   row.producer.epoch = in.get<std::int16_t>();
+  row.former_epoch = in.get<std::int16_t>();
   row.number = in.get<std::uint32_t>();
   row.timeout_ms = in.get<std::int32_t>();
   row.begun_ms = in.get<std::int64_t>();
@@ -72,7 +74,7 @@ std::optional<Transaction> Transaction::decode(std::string_view bytes) {
     row.partitions.push_back(in.get<PartitionId>());
   }
   for (auto left = in.count<std::uint32_t>(sizeof(std::uint32_t)); left > 0; --left) {
-    row.groups.push_back(take_text(in));
+    row.groups.push_back(take_word(in));
   }
   const bool whole = in.ok() && in.at_end() && version == kRowVersion &&
                      state <= static_cast<std::uint8_t>(State::kAborted);
@@ -82,13 +84,14 @@ std::optional<Transaction> Transaction::decode(std::string_view bytes) {
 NextTransaction add(const Transaction& row, Producer producer,
                     const std::vector<PartitionId>& partitions,
                     const std::vector<std::string>& groups, std::int64_t now_ms) {
-  if (const auto error = check(row, producer); error != TransactionError::kNone) {
+  if (const auto error = check_producer(row, producer); error != TransactionError::kNone) {
     return std::unexpected(error);
   }
   if (row.is_prepared()) return std::unexpected(TransactionError::kConcurrent);
   Transaction next = row;
   if (row.is_over()) {
     next.state = Transaction::State::kOpen;
+    next.former_epoch = -1;
     ++next.number;
     next.begun_ms = now_ms;
     next.partitions.clear();
@@ -101,7 +104,7 @@ NextTransaction add(const Transaction& row, Producer producer,
 
 NextTransaction end(const Transaction& row, Producer producer, bool commit) {
   using State = Transaction::State;
-  if (const auto error = check(row, producer); error != TransactionError::kNone) {
+  if (const auto error = check_producer(row, producer); error != TransactionError::kNone) {
     return std::unexpected(error);
   }
   if (row.is_prepared()) return std::unexpected(TransactionError::kConcurrent);
@@ -115,8 +118,9 @@ NextTransaction end(const Transaction& row, Producer producer, bool commit) {
   return std::unexpected(TransactionError::kInvalidState);
 }
 
-Transaction fence(const Transaction& row) {
+Transaction fence(const Transaction& row, bool by_itself) {
   Transaction next = row;
+  next.former_epoch = by_itself ? row.producer.epoch : std::int16_t{-1};
   next.state = Transaction::State::kAborting;
   if (!EVEN_MUTANT(kEpochNotBumped)) ++next.producer.epoch;
   return next;
@@ -131,9 +135,10 @@ Transaction completed(const Transaction& row) {
   return next;
 }
 
-std::optional<Transaction> renewed(const Transaction& row, std::int32_t timeout_ms,
+std::optional<Transaction> renewed(const Transaction& row, std::int32_t timeout_ms, bool by_itself,
                                    std::optional<std::int64_t> producer_id) {
   Transaction next = row;
+  next.former_epoch = by_itself ? row.producer.epoch : std::int16_t{-1};
   next.state = Transaction::State::kEmpty;
   next.timeout_ms = timeout_ms;
   if (row.producer.id >= 0 && row.producer.epoch < kLastEpoch) {
@@ -142,6 +147,7 @@ std::optional<Transaction> renewed(const Transaction& row, std::int32_t timeout_
   }
   if (!producer_id) return std::nullopt;
   next.producer = {*producer_id, 0};
+  next.former_epoch = -1;
   next.number = 0;
   return next;
 }
@@ -176,8 +182,8 @@ std::string PendingOffsets::encode() const {
   put_little_endian(out, number);
   put_little_endian(out, static_cast<std::uint32_t>(offsets.size()));
   for (const auto& [field, value] : offsets) {
-    put_text(out, field);
-    put_text(out, value);
+    put_word(out, field);
+    put_word(out, value);
   }
   return out;
 }
@@ -191,8 +197,8 @@ std::optional<PendingOffsets> PendingOffsets::decode(std::string_view bytes) {
   pending.epoch = in.get<std::int16_t>();
   pending.number = in.get<std::uint32_t>();
   for (auto left = in.count<std::uint32_t>(2 * sizeof(std::uint32_t)); left > 0; --left) {
-    std::string field = take_text(in);
-    pending.offsets.emplace_back(std::move(field), take_text(in));
+    std::string field = take_word(in);
+    pending.offsets.emplace_back(std::move(field), take_word(in));
   }
   const bool whole = in.ok() && in.at_end() && version == kPendingVersion;
   return whole ? std::optional(std::move(pending)) : std::nullopt;

@@ -25,6 +25,7 @@ enum class TransactionError : std::uint8_t {
   kFenced,           // the producer has a later epoch
   kUnknownProducer,  // the transactional id has another producer id, or none
   kInvalidState,     // no transaction is open, or it has ended otherwise
+  kNotMember,        // the consumer's partitions may be others' by now
 };
 
 struct Producer {
@@ -37,6 +38,8 @@ struct Transaction {
   enum class State : std::uint8_t { kEmpty, kOpen, kCommitting, kAborting, kCommitted, kAborted };
 
   Producer producer;
+  // That it had before it asked for another one, by its own id and epoch; -1: it did not.
+  std::int16_t former_epoch = -1;
   State state = State::kEmpty;
   std::uint32_t number = 0;
   std::int32_t timeout_ms = 0;
@@ -63,13 +66,13 @@ NextTransaction add(const Transaction& row, Producer producer,
                     const std::vector<PartitionId>& partitions,
                     const std::vector<std::string>& groups, std::int64_t now_ms);
 NextTransaction end(const Transaction& row, Producer producer, bool commit);
-// Of an open one: is to be aborted, and its producer shut out.
-Transaction fence(const Transaction& row);
+// Of an open one: is to be aborted, and its producer shut out; `by_itself`: but for asking again.
+Transaction fence(const Transaction& row, bool by_itself);
 // Of a prepared one.
 Transaction completed(const Transaction& row);
-// Of one that is over, for who asks for its id. None: there is no epoch left, and `producer_id` is
-// needed, which has never been given out.
-std::optional<Transaction> renewed(const Transaction& row, std::int32_t timeout_ms,
+// Of one that is over, for who asks for its id; `by_itself`: as fence(). None: there is no epoch
+// left, and `producer_id` is needed, which has never been given out.
+std::optional<Transaction> renewed(const Transaction& row, std::int32_t timeout_ms, bool by_itself,
                                    std::optional<std::int64_t> producer_id);
 
 // Of one producer in one consumer group.
