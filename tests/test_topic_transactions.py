@@ -106,6 +106,20 @@ def coordinator_of(cluster, name, key_type=1):
     return until(f"a coordinator of {name}", found, 60)
 
 
+def settled(cluster, group):
+    """Waits until a group has had the same coordinator for some seconds: leadership of its keyspace, which has just been
+    created, may move to the preferred nodes, and members of the group then join anew."""
+    found, since = None, time.monotonic()
+
+    def same():
+        nonlocal found, since
+        now = coordinator_of(cluster, group, 0)
+        if now is not found:
+            found, since = now, time.monotonic()
+        return time.monotonic() - since > 5
+    until("the coordinator stays", same, 90)
+
+
 def test_what_is_committed_is_read_and_what_is_aborted_is_not(cluster):
     create(cluster, "t", 2)
     producer = transactional(cluster)
@@ -155,6 +169,7 @@ def test_nothing_behind_an_open_transaction_is_read(cluster):
 def test_offsets_are_committed_with_the_records(cluster):
     create(cluster, "in")
     create(cluster, "out")
+    settled(cluster, "g")
     plain = kafka.Producer({"bootstrap.servers": servers(cluster), "acks": "all"})
     for i in range(20):
         plain.produce("in", f"{i}")
@@ -187,6 +202,7 @@ def test_offsets_are_committed_with_the_records(cluster):
 
 def test_who_asks_for_offsets_waits_while_some_are_pending(cluster):
     create(cluster, "in")
+    settled(cluster, "g")
     producer = transactional(cluster)
     group = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "g", "enable.auto.commit": False})
     group.subscribe(["in"])

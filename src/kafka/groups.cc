@@ -374,17 +374,21 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
        offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
                                      auto reply) mutable {
         // Whoever says nothing of a place in the group is not asked for one, as in Kafka.
-        auto may = [&owner, partition, group_id, member, generation] {
+        auto refusal = std::make_shared<ErrorCode>(ErrorCode::kNone);
+        auto may = [&owner, partition, group_id, member, generation, refusal] {
           if (generation < 0 && member.empty()) return true;
           ConsumerGroup* group = owner.coordinator().find(partition, group_id);
-          return group != nullptr && group->may_commit(owner.clock().monotonic_us(), member,
-                                                       generation) == ErrorCode::kNone;
+          *refusal = group == nullptr
+                         ? ErrorCode::kNotCoordinator
+                         : group->may_commit(owner.clock().monotonic_us(), member, generation);
+          return *refusal == ErrorCode::kNone;
         };
         owner.coordinator().transactions().coordinator().add_offsets(
             id, producer, group_id, std::move(offsets), std::move(may),
-            [reply = std::move(reply)](TransactionError error) mutable {
-              reply(error == TransactionError::kFenced ? ErrorCode::kInvalidProducerEpoch
-                                                       : transaction_error_code(error));
+            [reply = std::move(reply), refusal](TransactionError error) mutable {
+              reply(error == TransactionError::kNotMember ? *refusal
+                    : error == TransactionError::kFenced  ? ErrorCode::kInvalidProducerEpoch
+                                                          : transaction_error_code(error));
             });
       },
       [response = std::move(response), done = std::move(done)](ErrorCode error) mutable {
