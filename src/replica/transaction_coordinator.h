@@ -6,7 +6,7 @@
 // One thread. What is handed in is called in a later call of this, or of what the world calls back.
 #pragma once
 
-#include <absl/container/flat_hash_map.h>
+#include <absl/container/btree_map.h>
 
 #include <cstdint>
 #include <deque>
@@ -153,12 +153,12 @@ class TransactionCoordinator {
                       std::shared_ptr<Changing> changing, Done done, int tries = 0);
 
   TransactionWorld& world_;
-  absl::flat_hash_map<std::string, EntryPointer> entries_;
+  absl::btree_map<std::string, EntryPointer> entries_;
   struct Led {
     consensus::Term term = 0;
     std::int64_t loaded_ms = 0;
   };
-  absl::flat_hash_map<PartitionId, Led> led_;
+  absl::btree_map<PartitionId, Led> led_;
   std::vector<std::pair<std::int64_t, std::move_only_function<void()>>> later_;
   // What asks, and is no entry, holds a weak pointer to this.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

@@ -19,6 +19,7 @@ constexpr std::int64_t kStepAgainUs = 30'000;
 constexpr std::int64_t kTransactionHopUs = 200;
 constexpr std::int64_t kNoLeaderUs = 10'000;
 constexpr std::int32_t kTimeoutMs = 3'000;
+constexpr std::int64_t kGoesOnUs = 4'000'000;
 constexpr std::string_view kOffsetField = "events/0";
 
 std::string row_key(std::string_view id) {
@@ -118,6 +119,13 @@ void TransactionClients::begin() {
   run_.scheduler.after(run_.around(10 * run_.options.topic_every_us), [this] { look(); });
 }
 
+// Without faults of nodes more of them come to an end.
+bool TransactionClients::ending() const {
+  if (!run_.settling) return false;
+  if (!ends_us_) ends_us_ = run_.scheduler.now_us() + kGoesOnUs;
+  return run_.scheduler.now_us() >= *ends_us_;
+}
+
 void TransactionClients::tick() {
   run_.scheduler.after(kHostTickUs, [this] { tick(); });
   if (!tables_.topic()) return;
@@ -126,7 +134,7 @@ void TransactionClients::tick() {
 
 // A coordinator dies, or comes to lead again.
 void TransactionClients::disturb() {
-  if (run_.settling) return;
+  if (ending()) return;
   run_.scheduler.after(run_.around(50 * run_.options.topic_every_us), [this] { disturb(); });
   Host& host = *hosts_[random_.below(hosts_.size())];
   if (random_.chance(0.5)) host.begin_anew();
@@ -202,7 +210,7 @@ void TransactionClients::attempt(const InstancePointer& instance, Step step,
     run_.scheduler.after(run_.around(kStepAgainUs),
                          [this, instance, step, next] { attempt(instance, step, next); });
   };
-  if (run_.settling) return give_up(instance);
+  if (ending()) return give_up(instance);
   // The coordinator may end meanwhile.
   run_.scheduler.after(kStepPatienceUs, [trying, again] {
     if (!std::exchange(trying->answered, true)) again();
@@ -218,13 +226,13 @@ void TransactionClients::attempt(const InstancePointer& instance, Step step,
 void TransactionClients::give_up(const InstancePointer& instance) {
   if (std::exchange(instance->over, true)) return;
   --at_work_;
-  if (run_.settling || latest_[instance->id] != instance) return;
+  if (ending() || latest_[instance->id] != instance) return;
   run_.scheduler.after(run_.around(10 * run_.options.topic_every_us),
                        [this, id = instance->id] { start(id); });
 }
 
 void TransactionClients::start(std::size_t id) {
-  if (run_.settling) return;
+  if (ending()) return;
   if (!tables_.topic()) {
     run_.scheduler.after(run_.around(100'000), [this, id] { start(id); });
     return;
@@ -261,7 +269,7 @@ void TransactionClients::start(std::size_t id) {
 }
 
 void TransactionClients::begin_transaction(const InstancePointer& instance) {
-  if (run_.settling || instance->over) return give_up(instance);
+  if (ending() || instance->over) return give_up(instance);
   if (latest_[instance->id] == instance && random_.chance(0.1)) {
     // Another one follows it, while it goes on: it may just be slow.
     run_.scheduler.after(run_.around(5 * run_.options.topic_every_us),
@@ -303,7 +311,7 @@ void TransactionClients::send_batch(const InstancePointer& instance) {
 void TransactionClients::send_values(const InstancePointer& instance,
                                      std::shared_ptr<std::string> batch,
                                      std::vector<std::string> values, bool shut_out_before) {
-  if (run_.settling) return give_up(instance);
+  if (ending()) return give_up(instance);
   ask({.group = *tables_.topic(),
        .commands = {{std::string(kAppendCommand), *batch, {}}},
        .watched = {},
@@ -398,7 +406,7 @@ void TransactionClients::take_visible(std::string_view batches,
 
 // Somebody reads on from where it stopped.
 void TransactionClients::look() {
-  if (run_.settling) return;
+  if (ending()) return;
   run_.scheduler.after(run_.around(10 * run_.options.topic_every_us), [this] { look(); });
   if (!tables_.topic()) return;
   const PartitionId topic = *tables_.topic();
@@ -455,7 +463,7 @@ std::optional<std::string> TransactionClients::string_in(PartitionId group, cons
 }
 
 bool TransactionClients::idle() const {
-  if (!run_.settling || at_work_ > 0) return false;
+  if (!ending() || at_work_ > 0) return false;
   if (!tables_.topic()) return true;
   for (std::size_t id = 0; id < kIds; ++id) {
     const PartitionId group = groups_.groups().front();

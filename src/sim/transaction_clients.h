@@ -62,6 +62,7 @@ class TransactionClients {
   void send(std::shared_ptr<Asked> asked, NodeNumber to);
   void send_again(std::shared_ptr<Asked> asked);
   void finish(const std::shared_ptr<Asked>& asked, std::string reply);
+  bool ending() const;
   void tick();
   void disturb();
 
@@ -97,6 +98,7 @@ class TransactionClients {
   const KeyspaceTables& tables_;
   const StrongGroups& groups_;
   Random random_;
+  mutable std::optional<std::int64_t> ends_us_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::vector<InstancePointer> latest_;  // by id
   std::size_t at_work_ = 0;              // instances that are not over
