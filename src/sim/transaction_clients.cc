@@ -20,6 +20,7 @@ constexpr std::int64_t kTransactionHopUs = 200;
 constexpr std::int64_t kNoLeaderUs = 10'000;
 constexpr std::int32_t kTimeoutMs = 3'000;
 constexpr std::int64_t kGoesOnUs = 4'000'000;
+constexpr std::int64_t kLateUs = 200'000;
 constexpr std::string_view kOffsetField = "events/0";
 
 std::string row_key(std::string_view id) {
@@ -74,6 +75,12 @@ class TransactionClients::Host final : public TransactionWorld {
   void lead_anew() { ++term_; }
 
   void ask(Request request, std::move_only_function<void(std::string)> done) override {
+    // A marker may be under way for long, and another one with the same content be told before.
+    if (request.commands[0][0] == kAppendCommand && all_.random_.chance(0.2)) {
+      all_.run_.scheduler.after(all_.run_.around(kLateUs), [this, again = request] {
+        all_.ask(again, [](const std::string&) {});
+      });
+    }
     all_.ask(std::move(request), std::move(done));
   }
   std::int64_t now_ms() override { return all_.run_.scheduler.now_us() / 1'000; }
@@ -210,7 +217,7 @@ void TransactionClients::attempt(const InstancePointer& instance, Step step,
     run_.scheduler.after(run_.around(kStepAgainUs),
                          [this, instance, step, next] { attempt(instance, step, next); });
   };
-  if (ending()) return give_up(instance);
+  if (ending() || instance->over) return give_up(instance);
   // The coordinator may end meanwhile.
   run_.scheduler.after(kStepPatienceUs, [trying, again] {
     if (!std::exchange(trying->answered, true)) again();
@@ -227,8 +234,8 @@ void TransactionClients::give_up(const InstancePointer& instance) {
   if (std::exchange(instance->over, true)) return;
   --at_work_;
   if (ending() || latest_[instance->id] != instance) return;
-  run_.scheduler.after(run_.around(10 * run_.options.topic_every_us),
-                       [this, id = instance->id] { start(id); });
+  const std::int64_t pause_us = random_.chance(0.5) ? kHostTickUs : run_.options.topic_every_us;
+  run_.scheduler.after(run_.around(pause_us), [this, id = instance->id] { start(id); });
 }
 
 void TransactionClients::start(std::size_t id) {
@@ -264,7 +271,25 @@ void TransactionClients::start(std::size_t id) {
         run_.event("transactions of {}: instance {} has epoch {}", instance->id, instance->number,
                    given->epoch);
         if (former) former->shut_out = true;
+        note_offsets(instance);
         begin_transaction(instance);
+      });
+}
+
+// Whoever has his epoch finds the offsets of the last transaction before him that is committed.
+void TransactionClients::note_offsets(const InstancePointer& instance) {
+  ask({.group = groups_.groups().back(),
+       .commands = {{"hget", offsets_key(id_of(instance->id)), std::string(kOffsetField)}},
+       .watched = {},
+       .watched_reply = {}},
+      [this, instance](const std::string& reply) {
+        // His own may be there by the time at which he is answered.
+        if (instance->transactions > 1 || !reply.starts_with('$')) return;
+        const std::size_t end = reply.find("\r\n");
+        const bool none = reply.starts_with("$-1");
+        const std::string found = none ? "" : reply.substr(end + 2, reply.size() - end - 4);
+        const std::string own = fmt::format("x{}.{}.", instance->id, instance->number);
+        if (!found.starts_with(own)) found_[{instance->id, instance->number}] = found;
       });
 }
 
@@ -360,6 +385,10 @@ void TransactionClients::send_offsets(const InstancePointer& instance) {
 
 void TransactionClients::end_transaction(const InstancePointer& instance) {
   const bool commit = random_.chance(0.7);
+  // Its client dies while it is being decided.
+  if (random_.chance(0.3)) {
+    run_.scheduler.after(run_.around(kHostTickUs), [this, instance] { give_up(instance); });
+  }
   const bool shut_out_before = instance->shut_out;
   told_[instance->name].commit_asked = commit;
   attempt(
@@ -377,6 +406,7 @@ void TransactionClients::end_transaction(const InstancePointer& instance) {
         (commit ? told.committed : told.aborted) = true;
         ++run_.outcome.transactions;
         run_.event("transaction {} is {}", instance->name, commit ? "committed" : "aborted");
+        if (instance->over) return;
         run_.scheduler.after(run_.around(3 * run_.options.topic_every_us),
                              [this, instance] { begin_transaction(instance); });
       });
@@ -407,7 +437,7 @@ void TransactionClients::take_visible(std::string_view batches,
 // Somebody reads on from where it stopped.
 void TransactionClients::look() {
   if (ending()) return;
-  run_.scheduler.after(run_.around(10 * run_.options.topic_every_us), [this] { look(); });
+  run_.scheduler.after(run_.around(3 * run_.options.topic_every_us), [this] { look(); });
   if (!tables_.topic()) return;
   const PartitionId topic = *tables_.topic();
   Node& node = *nodes_[any_node() - 1u];
@@ -495,10 +525,22 @@ void TransactionClients::check(const char* when) {
   const std::set<std::string> there(values->begin(), values->end());
   std::set<std::string> whole;
   std::map<std::string, std::string> last;  // visible transactions, by id
+  std::map<std::string, std::map<std::uint64_t, std::string>> last_of;  // and instance
   for (const std::string& value : *values) {
     const std::string name = transaction_of(value);
+    const std::size_t dot = name.find('.');
+    const std::string id = name.substr(1, dot - 1);
     whole.insert(name);
-    last[name.substr(1, name.find('.') - 1)] = name;
+    last[id] = name;
+    last_of[id][std::stoull(name.substr(dot + 1))] = name;
+  }
+  for (const auto& [at, found] : found_) {
+    const auto& by_instance = last_of[id_of(at.first)];
+    const auto next = by_instance.lower_bound(at.second);
+    const std::string expected = next == by_instance.begin() ? "" : std::prev(next)->second;
+    if (found == expected) continue;
+    violated(fmt::format("{}: before instance {} of {} the last transaction was {}, its offsets {}",
+                         when, at.second, at.first, expected, found));
   }
   for (const std::string& value : seen_) {
     if (!there.contains(value)) {

@@ -71,6 +71,7 @@ class TransactionClients {
   using Step = std::function<void(TransactionCoordinator&, std::move_only_function<void(Error)>)>;
   void attempt(const InstancePointer& instance, Step step, std::function<void(Error)> next);
   void start(std::size_t id);
+  void note_offsets(const InstancePointer& instance);
   void begin_transaction(const InstancePointer& instance);
   void send_batch(const InstancePointer& instance);
   void send_values(const InstancePointer& instance, std::shared_ptr<std::string> batch,
@@ -105,6 +106,8 @@ class TransactionClients {
   std::int64_t next_producer_ = 1'000;
   std::map<std::string, Told> told_;  // by transaction
   std::set<std::string> seen_;        // values, at read_committed
+  // What an instance of an id has found committed before it.
+  std::map<std::pair<std::size_t, std::uint64_t>, std::string> found_;
   std::int64_t looked_upto_ = 0;
 };
 
