@@ -314,6 +314,65 @@ class Raw:
         return until("an answer", answered, 60)[0]
 
 
+def varint(value):
+    value = (value << 1) ^ (value >> 63)
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7f | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def batch(producer, epoch, sequence, value):
+    """A transactional batch of one record."""
+    record = b"\0\0\0" + varint(-1) + varint(len(value)) + value + b"\0"
+    body = struct.pack(">hiqqqhii", 16, 0, 1000, 1000, producer, epoch, sequence, 1) + varint(len(record)) + record
+    return struct.pack(">qii", 0, len(body) + 9, -1) + b"\x02" + struct.pack(">I", crc32c(body)) + body
+
+
+def test_a_batch_has_to_belong_to_an_open_transaction(cluster):
+    create(cluster, "t", 2)
+    raw = Raw(cluster, "tx")
+    error, producer, epoch = raw.give_id()
+    assert error == 0
+
+    def produce(records, partition=0, name="tx"):
+        body = (text(name) if name else struct.pack(">h", -1)) + struct.pack(">hi", -1, 10000)
+        body += struct.pack(">i", 1) + text("t") + struct.pack(">iii", 1, partition, len(records)) + records
+
+        def answered():
+            answers = asked(leader_of(cluster, "t", partition), request(0, 3, body))
+            error = struct.unpack(">h", answers[0][4 + 4 + 3 + 4 + 4:][:2])[0] if answers else 6
+            return None if error in (6, 7) else (error,)  # its leader has changed; it is not known
+        return until("an answer", answered, 60)[0]
+    one = batch(producer, epoch, 0, b"one")
+    assert produce(one) == 48, "nothing was added"
+    assert raw.add(producer, epoch, "t") == 0
+    assert produce(one, 1) == 48, "another partition was added"
+    assert produce(one, name=None) == 42  # INVALID_REQUEST: of no transactional id
+    assert produce(one, name="other") == 49  # INVALID_PRODUCER_ID_MAPPING
+    assert produce(one) == 0
+    assert raw.end(producer, epoch, False) == 0
+    assert produce(batch(producer, epoch, 1, b"late")) == 48, "it is over"
+    assert raw.add(producer, epoch, "t") == 0
+    assert produce(batch(producer, epoch, 1, b"two")) == 0
+    assert produce(batch(producer, epoch, 2, b"three")) == 0
+    assert raw.end(producer, epoch, True) == 0
+    assert read(cluster, "t") == ["two", "three"]
+    assert raw.give_id() == (0, producer, epoch + 1)
+    assert produce(batch(producer, epoch, 3, b"of the former")) == 47  # INVALID_PRODUCER_EPOCH
+    assert read(cluster, "t", isolation="read_uncommitted") == ["one", "two", "three"]
+
+
 def test_errors_are_kafkas(cluster):
     create(cluster, "t")
     leader_of(cluster, "t")

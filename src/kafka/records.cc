@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "kafka/apis.h"
+#include "kafka/coordinator.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "topic/record_batch.h"
@@ -54,6 +55,7 @@ constexpr std::pair<std::string_view, ErrorCode> kRefusals[] = {
     {"-INVALID_PRODUCER_EPOCH ", ErrorCode::kInvalidProducerEpoch},
     {"-UNKNOWN_PRODUCER_ID ", ErrorCode::kUnknownProducerId},
     {"-INVALID_TXN_STATE ", ErrorCode::kInvalidTxnState},
+    {"-INVALID_PRODUCER_ID_MAPPING ", ErrorCode::kInvalidProducerIdMapping},
 };
 
 Appended appended(const StrongOutcome& outcome) {
@@ -78,7 +80,7 @@ Appended appended(const StrongOutcome& outcome) {
   }
 }
 
-ErrorCode fault_of(const Blob& records, int version) {
+ErrorCode fault_of(const Blob& records, int version, bool in_transaction) {
   if (version < kFirstOfBatches) return ErrorCode::kUnsupportedForMessageFormat;
   if (records.bytes().size() > kMostBatchBytes) return ErrorCode::kMessageTooLarge;
   switch (topic::check_batch(records.bytes())) {
@@ -92,8 +94,8 @@ ErrorCode fault_of(const Blob& records, int version) {
       return ErrorCode::kInvalidRecord;
   }
   const auto head = topic::read_head(records.bytes());
-  return head->transactional() && head->producer_id < 0 ? ErrorCode::kInvalidRecord
-                                                        : ErrorCode::kNone;
+  if (head->transactional() && head->producer_id < 0) return ErrorCode::kInvalidRecord;
+  return head->transactional() && !in_transaction ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
 }
 
 }  // namespace
@@ -134,16 +136,21 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
         const auto id = find_partition(thread, topic.name, partition.index);
         const ErrorCode fault = !valid_acks ? ErrorCode::kInvalidRequest
                                 : !id       ? ErrorCode::kUnknownTopicOrPartition
-                                            : fault_of(partition.records, call.version);
+                                            : fault_of(partition.records, call.version,
+                                                       request.transactional_id.has_value());
         if (fault != ErrorCode::kNone) return gather->take(place, {fault});
         gather->ask(thread, *id, place,
-                    [id = *id, batch = partition.records.bytes(), frame = call.frame](
+                    [id = *id, batch = partition.records.bytes(), frame = call.frame,
+                     transactional_id = request.transactional_id](
                         ShardThread& owner, Gather<Appended>::Reply reply) mutable {
-                      owner.topics().append(
-                          id, batch, std::move(frame),
-                          [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-                            reply(appended(outcome));
-                          });
+                      auto take = [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                        reply(appended(outcome));
+                      };
+                      if (!topic::read_head(batch)->transactional()) {
+                        return owner.topics().append(id, batch, std::move(frame), std::move(take));
+                      }
+                      owner.coordinator().transactions().verification().append(
+                          id, *transactional_id, batch, std::move(take));
                     });
       });
   // Before the end, which may be right here, and cancels it.

@@ -108,6 +108,7 @@ void Transactions::tick(std::int64_t now_us) {
   if (now_us >= next_look_us_) {
     next_look_us_ = now_us + kLookUs;
     look_who_leads();
+    verification_.forget(now_us);
   }
   coordinator_.tick();
 }

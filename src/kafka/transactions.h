@@ -11,6 +11,7 @@
 
 #include "base/ids.h"
 #include "kafka/error.h"
+#include "kafka/verification.h"
 #include "replica/transaction_coordinator.h"
 
 namespace even {
@@ -31,6 +32,7 @@ class Transactions final : public TransactionWorld {
   explicit Transactions(ShardThread& thread) : thread_(thread) {}
 
   TransactionCoordinator& coordinator() { return coordinator_; }
+  Verification& verification() { return verification_; }
   void tick(std::int64_t now_us);
 
   void ask(Request request, std::move_only_function<void(std::string reply)> done) override;
@@ -46,6 +48,7 @@ class Transactions final : public TransactionWorld {
 
   ShardThread& thread_;
   TransactionCoordinator coordinator_{*this};
+  Verification verification_{thread_, *this};
   std::int64_t next_us_ = 0;
   std::int64_t next_look_us_ = 0;
 };

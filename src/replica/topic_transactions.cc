@@ -95,12 +95,6 @@ std::string string_at(const PartitionState& state, std::string_view key) {
   return string_of(state.find(key, hash64(key)));
 }
 
-std::string ended_key(std::int64_t producer_id) {
-  std::string key(kEndedPrefix);
-  put_big_endian(key, producer_id);
-  return key;
-}
-
 std::string chunk_key(std::size_t number) {
   std::string key(kAbortedKey);
   put_big_endian(key, static_cast<std::uint32_t>(number));
@@ -108,13 +102,7 @@ std::string chunk_key(std::size_t number) {
 }
 
 Ended ended_of(const Context& context, std::int64_t producer_id) {
-  const std::string value = string_of(context.find(ended_key(producer_id)));
-  ByteReader in(value);
-  Ended ended;
-  const auto epoch = in.get<std::int16_t>();
-  const auto number = in.get<std::uint32_t>();
-  if (in.ok()) ended = {epoch, number};
-  return ended;
+  return decode_ended(string_of(context.find(ended_transactions_key(producer_id))));
 }
 
 void write_string(Context& context, std::string key, std::string value) {
@@ -146,10 +134,30 @@ void note_aborted(Context& context, const Range& range) {
 
 }  // namespace
 
+std::string ended_transactions_key(std::int64_t producer_id) {
+  std::string key(kEndedPrefix);
+  put_big_endian(key, producer_id);
+  return key;
+}
+
+Ended decode_ended(std::string_view value) {
+  ByteReader in(value);
+  Ended ended;
+  const auto epoch = in.get<std::int16_t>();
+  const auto number = in.get<std::uint32_t>();
+  if (in.ok()) ended = {epoch, number};
+  return ended;
+}
+
 std::optional<std::string> refuse_by_transaction(const Context& context,
                                                  const topic::BatchHead& head) {
-  if (head.producer_epoch < ended_of(context, head.producer_id).epoch) {
+  const Ended ended = ended_of(context, head.producer_id);
+  if (head.producer_epoch < ended.epoch) {
     return "-INVALID_PRODUCER_EPOCH the producer has a later epoch\r\n";
+  }
+  const auto number = static_cast<std::uint32_t>(head.base_offset);
+  if (head.transactional() && number != 0 && ended.has(head.producer_epoch, number)) {
+    return "-INVALID_TXN_STATE the transaction of this batch is over\r\n";
   }
   const auto all = decode_all<OpenTransaction>(string_of(context.find(kOpenKey)));
   const auto open = std::ranges::find(all, head.producer_id, &OpenTransaction::producer_id);
@@ -183,7 +191,7 @@ std::optional<std::string> end_transaction(Context& context, std::string_view ba
   std::string value;
   put_little_endian(value, marker->epoch);
   put_little_endian(value, marker->number);
-  KeyWriter& writer = context.write(context.keep(ended_key(marker->producer_id)));
+  KeyWriter& writer = context.write(context.keep(ended_transactions_key(marker->producer_id)));
   writer.set_string(context.keep(std::move(value)), false);
   writer.expire_at(context.now_ms + kProducerExpiryMs);
 

@@ -104,6 +104,23 @@ TEST_F(TopicTransactionsTest, AMarkerOfALaterEpochShutsOut) {
   EXPECT_THAT(aborted(), testing::SizeIs(1));
 }
 
+TEST_F(TopicTransactionsTest, ABatchThatWasFoundToBelongToOneIsNotAppendedBehindItsEnd) {
+  const auto verified = [&](std::int32_t sequence, std::int64_t number) {
+    std::string batch = topic::test::make_batch({"v"}, {.attributes = 16,
+                                                        .producer_id = 5,
+                                                        .producer_epoch = 0,
+                                                        .base_sequence = sequence});
+    topic::set_place(batch, 0, number, -1);
+    return append(batch);
+  };
+  EXPECT_EQ(verified(0, 1), ":0\r\n");
+  EXPECT_EQ(mark(5, 1, false), ":1\r\n");
+  EXPECT_THAT(verified(1, 1), testing::StartsWith("-INVALID_TXN_STATE "));
+  EXPECT_EQ(stable(), 2);
+  EXPECT_EQ(verified(1, 2), ":2\r\n");
+  EXPECT_EQ(stable(), 2);
+}
+
 TEST_F(TopicTransactionsTest, RecordsOfATransactionAndOthersDoNotMix) {
   EXPECT_EQ(send(5, 0), ":0\r\n");
   EXPECT_THAT(send(5, 1, 0, false), testing::StartsWith("-INVALID_TXN_STATE "));

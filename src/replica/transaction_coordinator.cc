@@ -35,19 +35,6 @@ constexpr int kMostTries = 10;
 
 std::string bulk(std::string_view text) { return fmt::format("${}\r\n{}\r\n", text.size(), text); }
 
-// The string of a reply that is one. False: the reply is something else. None: there is none.
-bool take_bulk(std::string_view reply, std::optional<std::string>& out) {
-  out.reset();
-  if (reply == "$-1\r\n") return true;
-  const std::size_t end = reply.find("\r\n");
-  std::size_t size = 0;
-  if (!reply.starts_with('$') || end == std::string_view::npos) return false;
-  const auto parsed = std::from_chars(reply.data() + 1, reply.data() + end, size);
-  if (parsed.ec != std::errc() || reply.size() != end + 2 + size + 2) return false;
-  out.emplace(reply.substr(end + 2, size));
-  return true;
-}
-
 // Those of a reply that is an array of strings.
 std::vector<std::string> take_bulks(std::string_view reply) {
   std::vector<std::string> all;
@@ -71,6 +58,18 @@ std::string producer_name(std::int64_t producer_id) {
 }
 
 }  // namespace
+
+bool take_string_reply(std::string_view reply, std::optional<std::string>& out) {
+  out.reset();
+  if (reply == "$-1\r\n") return true;
+  const std::size_t end = reply.find("\r\n");
+  std::size_t size = 0;
+  if (!reply.starts_with('$') || end == std::string_view::npos) return false;
+  const auto parsed = std::from_chars(reply.data() + 1, reply.data() + end, size);
+  if (parsed.ec != std::errc() || reply.size() != end + 2 + size + 2) return false;
+  out.emplace(reply.substr(end + 2, size));
+  return true;
+}
 
 std::string pending_offsets_key(std::string_view consumer_group) {
   return std::string(kPendingPrefix).append(consumer_group);
@@ -259,7 +258,7 @@ void TransactionCoordinator::read(const EntryPointer& entry) {
                entry->busy = false;
                std::optional<std::string> text;
                entry->row.reset();
-               if (take_bulk(reply, text)) {
+               if (take_string_reply(reply, text)) {
                  if (text) entry->row = Row::decode(*text);
                  entry->known = !text || entry->row;
                }
@@ -406,7 +405,7 @@ void TransactionCoordinator::add_offsets(const std::string& transactional_id, Pr
        offsets = std::move(offsets), may = std::move(may), done = std::move(done)](const std::string& reply) mutable {
         if (alive.expired()) return;
         std::optional<std::string> text;
-        if (!take_bulk(reply, text)) return done(Error::kUnavailable);
+        if (!take_string_reply(reply, text)) return done(Error::kUnavailable);
         const auto row = text ? Row::decode(*text) : std::nullopt;
         if (!row || row->producer.id != producer.id) return done(Error::kUnknownProducer);
         if (row->producer.epoch != producer.epoch) return done(Error::kFenced);
@@ -445,7 +444,7 @@ void TransactionCoordinator::change_pending(const GroupKey& at, const std::strin
        changing = std::move(changing), done = std::move(done)](std::string reply) mutable {
         if (alive.expired()) return;
         std::optional<std::string> text;
-        if (!take_bulk(reply, text)) return done(Error::kUnavailable);
+        if (!take_string_reply(reply, text)) return done(Error::kUnavailable);
         const auto pending = text ? PendingOffsets::decode(*text) : PendingOffsets{};
         if (!pending) return done(Error::kUnavailable);
         Change change = (*changing)(*pending);

@@ -58,6 +58,9 @@ class TransactionWorld {
   virtual bool is_dropped(PartitionId partition) = 0;
 };
 
+// The string of a reply in RESP2 that is one; none if there is none. False: it is something else.
+bool take_string_reply(std::string_view reply, std::optional<std::string>& out);
+
 // Where a consumer group has pending what transactions are about to commit, beside its offsets: a
 // hash, by producer id (8 bytes, big endian).
 std::string pending_offsets_key(std::string_view consumer_group);

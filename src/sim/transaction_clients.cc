@@ -75,6 +75,12 @@ class TransactionClients::Host final : public TransactionWorld {
   void lead_anew() { ++term_; }
 
   void ask(Request request, std::move_only_function<void(std::string)> done) override {
+    // Some are lost.
+    if (all_.random_.chance(0.05)) {
+      auto lost = std::make_shared<std::move_only_function<void(std::string)>>(std::move(done));
+      all_.run_.scheduler.after(all_.run_.around(kLateUs), [lost] { (*lost)("-UNCERTAIN\r\n"); });
+      return;
+    }
     // A marker may be under way for long, and another one with the same content be told before.
     if (request.commands[0][0] == kAppendCommand && all_.random_.chance(0.2)) {
       all_.run_.scheduler.after(all_.run_.around(kLateUs), [this, again = request] {
