@@ -10,7 +10,7 @@
 namespace even::sim {
 namespace {
 
-constexpr std::size_t kIds = 2;
+constexpr std::size_t kIds = 3;
 constexpr std::size_t kHosts = 2;
 constexpr std::int64_t kHostTickUs = 20'000;
 constexpr std::int64_t kAskPatienceUs = 600'000;
@@ -31,6 +31,11 @@ std::string offsets_key(std::string_view group) {
 }
 
 std::string transaction_of(const std::string& value) { return value.substr(0, value.find(':')); }
+
+// Of the producer of a transaction.
+std::int16_t epoch_of(const std::string& transaction) {
+  return static_cast<std::int16_t>(std::stoi(transaction.substr(transaction.find('.') + 1)));
+}
 
 // Of batches as topic::test::make_batch() makes them.
 std::vector<std::string> values_of(std::string_view batch) {
@@ -76,7 +81,7 @@ class TransactionClients::Host final : public TransactionWorld {
 
   void ask(Request request, std::move_only_function<void(std::string)> done) override {
     // Some are lost.
-    if (all_.random_.chance(0.05)) {
+    if (all_.random_.chance(request.watched.empty() ? 0.03 : 0.15)) {
       auto lost = std::make_shared<std::move_only_function<void(std::string)>>(std::move(done));
       all_.run_.scheduler.after(all_.run_.around(kLateUs), [lost] { (*lost)("-UNCERTAIN\r\n"); });
       return;
@@ -251,9 +256,7 @@ void TransactionClients::start(std::size_t id) {
     return;
   }
   auto instance = std::make_shared<Instance>();
-  const InstancePointer former = latest_[id];
   instance->id = id;
-  instance->number = former ? former->number + 1 : 0;
   latest_[id] = instance;
   ++at_work_;
   // The answer that counts is the last one: each gives a later epoch.
@@ -271,12 +274,17 @@ void TransactionClients::start(std::size_t id) {
                               done(error);
                             });
       },
-      [this, instance, former, given](Error error) {
+      [this, instance, given](Error error) {
         if (error != Error::kNone) return give_up(instance);
         instance->producer = *given;
-        run_.event("transactions of {}: instance {} has epoch {}", instance->id, instance->number,
-                   given->epoch);
-        if (former) former->shut_out = true;
+        run_.event("transactions of {}: one has epoch {}", instance->id, given->epoch);
+        // Not the order in which they have asked counts.
+        auto& all = told_epoch_[instance->id];
+        for (const InstancePointer& other : all) {
+          const bool is_former = other->producer.epoch < given->epoch;
+          (is_former ? other : instance)->shut_out = true;
+        }
+        all.push_back(instance);
         note_offsets(instance);
         begin_transaction(instance);
       });
@@ -294,8 +302,8 @@ void TransactionClients::note_offsets(const InstancePointer& instance) {
         const std::size_t end = reply.find("\r\n");
         const bool none = reply.starts_with("$-1");
         const std::string found = none ? "" : reply.substr(end + 2, reply.size() - end - 4);
-        const std::string own = fmt::format("x{}.{}.", instance->id, instance->number);
-        if (!found.starts_with(own)) found_[{instance->id, instance->number}] = found;
+        const bool is_former = none || epoch_of(found) < instance->producer.epoch;
+        if (is_former) found_[{instance->id, instance->producer.epoch}] = found;
       });
 }
 
@@ -306,7 +314,7 @@ void TransactionClients::begin_transaction(const InstancePointer& instance) {
     run_.scheduler.after(run_.around(5 * run_.options.topic_every_us),
                          [this, id = instance->id] { start(id); });
   }
-  instance->name = fmt::format("x{}.{}.{}", instance->id, instance->number,
+  instance->name = fmt::format("x{}.{}.{}", instance->id, instance->producer.epoch,
                                instance->transactions++);
   instance->batches = 1 + static_cast<int>(random_.below(3));
   told_[instance->name];
@@ -368,7 +376,7 @@ void TransactionClients::send_values(const InstancePointer& instance,
         Told& told = told_[instance->name];
         told.acknowledged.insert(told.acknowledged.end(), values.begin(), values.end());
         instance->sequence += static_cast<std::int32_t>(values.size());
-        run_.scheduler.after(run_.around(run_.options.topic_every_us),
+        run_.scheduler.after(run_.around(run_.options.topic_every_us / 5),
                              [this, instance] { send_batch(instance); });
       });
 }
@@ -392,7 +400,7 @@ void TransactionClients::send_offsets(const InstancePointer& instance) {
 void TransactionClients::end_transaction(const InstancePointer& instance) {
   const bool commit = random_.chance(0.7);
   // Its client dies while it is being decided.
-  if (random_.chance(0.3)) {
+  if (random_.chance(0.4)) {
     run_.scheduler.after(run_.around(kHostTickUs), [this, instance] { give_up(instance); });
   }
   const bool shut_out_before = instance->shut_out;
@@ -413,7 +421,7 @@ void TransactionClients::end_transaction(const InstancePointer& instance) {
         ++run_.outcome.transactions;
         run_.event("transaction {} is {}", instance->name, commit ? "committed" : "aborted");
         if (instance->over) return;
-        run_.scheduler.after(run_.around(3 * run_.options.topic_every_us),
+        run_.scheduler.after(run_.around(run_.options.topic_every_us / 2),
                              [this, instance] { begin_transaction(instance); });
       });
 }
@@ -531,21 +539,20 @@ void TransactionClients::check(const char* when) {
   const std::set<std::string> there(values->begin(), values->end());
   std::set<std::string> whole;
   std::map<std::string, std::string> last;  // visible transactions, by id
-  std::map<std::string, std::map<std::uint64_t, std::string>> last_of;  // and instance
+  std::map<std::string, std::map<std::int16_t, std::string>> last_of;  // and epoch
   for (const std::string& value : *values) {
     const std::string name = transaction_of(value);
-    const std::size_t dot = name.find('.');
-    const std::string id = name.substr(1, dot - 1);
+    const std::string id = name.substr(1, name.find('.') - 1);
     whole.insert(name);
     last[id] = name;
-    last_of[id][std::stoull(name.substr(dot + 1))] = name;
+    last_of[id][epoch_of(name)] = name;
   }
   for (const auto& [at, found] : found_) {
     const auto& by_instance = last_of[id_of(at.first)];
     const auto next = by_instance.lower_bound(at.second);
     const std::string expected = next == by_instance.begin() ? "" : std::prev(next)->second;
     if (found == expected) continue;
-    violated(fmt::format("{}: before instance {} of {} the last transaction was {}, its offsets {}",
+    violated(fmt::format("{}: before epoch {} of {} the last transaction was {}, its offsets {}",
                          when, at.second, at.first, expected, found));
   }
   for (const std::string& value : seen_) {

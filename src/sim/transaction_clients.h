@@ -41,7 +41,6 @@ class TransactionClients {
   // One producer of an id. Whoever follows it shuts it out.
   struct Instance {
     std::size_t id = 0;
-    std::uint64_t number = 0;
     topic::Producer producer;
     std::int32_t sequence = 0;
     bool shut_out = false;  // its successor has been told its epoch
@@ -106,8 +105,9 @@ class TransactionClients {
   std::int64_t next_producer_ = 1'000;
   std::map<std::string, Told> told_;  // by transaction
   std::set<std::string> seen_;        // values, at read_committed
-  // What an instance of an id has found committed before it.
-  std::map<std::pair<std::size_t, std::uint64_t>, std::string> found_;
+  // What the instance of an id and epoch has found committed before it.
+  std::map<std::pair<std::size_t, std::int16_t>, std::string> found_;
+  std::map<std::size_t, std::vector<InstancePointer>> told_epoch_;  // by id
   std::int64_t looked_upto_ = 0;
 };
 
