@@ -107,8 +107,8 @@ def coordinator_of(cluster, name, key_type=1):
 
 
 def settled(cluster, group):
-    """Waits until a group has had the same coordinator for some seconds: leadership of its keyspace, which has just been
-    created, may move to the preferred nodes, and members of the group then join anew."""
+    """Waits until a group has had the same coordinator for some seconds: leadership of its keyspace, which has just
+    been created, may move to the preferred nodes, and members of the group then join anew."""
     found, since = None, time.monotonic()
 
     def same():
@@ -155,8 +155,8 @@ def test_nothing_behind_an_open_transaction_is_read(cluster):
     commit(two)
     assert read(cluster, "t") == []
     assert read(cluster, "t", isolation="read_uncommitted") == ["one", "two"]
-    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "g", "isolation.level": "read_committed",
-                               "auto.offset.reset": "earliest"})
+    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "g", "auto.offset.reset": "earliest",
+                               "isolation.level": "read_committed"})
     consumer.assign([kafka.TopicPartition("t", 0, 0)])
     assert consumer.poll(2) is None
     commit(one)  # which wakes who waits
@@ -208,7 +208,8 @@ def test_who_asks_for_offsets_waits_while_some_are_pending(cluster):
     group.subscribe(["in"])
     until("an assignment", lambda: group.poll(0.2) is not None or group.assignment(), 60)
     producer.begin_transaction()
-    retried(producer.send_offsets_to_transaction, [kafka.TopicPartition("in", 0, 7)], group.consumer_group_metadata(), 30)
+    retried(producer.send_offsets_to_transaction, [kafka.TopicPartition("in", 0, 7)],
+            group.consumer_group_metadata(), 30)
     found = []
     asker = threading.Thread(
         target=lambda: found.append(group.committed([kafka.TopicPartition("in", 0)], timeout=60)[0].offset))

@@ -70,13 +70,7 @@ struct Api {
 template <typename Request, typename Response>
 constexpr Api api(std::int16_t key, std::string_view name, std::int16_t first, std::int16_t last,
                   int first_flexible = kNoneFlexible) {
-  return {key,
-          name,
-          first,
-          last,
-          first_flexible,
-          serve_one<Request, Response>,
-          describe<Request>};
+  return {key, name, first, last, first_flexible, serve_one<Request, Response>, describe<Request>};
 }
 
 // By key.

@@ -93,7 +93,8 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
     keyspace.replicas = thread.node().config.cluster.replicas;
     keyspace.read = keyspace.write = {cluster::Level::Kind::kLinearizable};
     create_in_table(thread, keyspace, [](const std::string&) {});
-    return refuse(ErrorCode::kCoordinatorNotAvailable, "the keyspace that it is about is being made");
+    return refuse(ErrorCode::kCoordinatorNotAvailable,
+                  "the keyspace that it is about is being made");
   }
   auto gather = Gather<NodeNumber>::begin(
       call.connection, 1,
@@ -317,27 +318,28 @@ void fetch_offsets(ShardThread& owner, PartitionId partition, const std::string&
               reply(std::move(fetched));
             });
   };
-  execute(owner, partition, {"hgetall", pending_offsets_key(group)},
-          [&owner, partition, group, until_us, offsets,
-           reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-            if (const ErrorCode error = error_of(outcome); error != ErrorCode::kNone) {
-              return reply({error, {}});
-            }
-            if (!any_pending(strings_of(outcome.reply))) return offsets(std::move(reply));
-            if (owner.clock().monotonic_us() >= until_us) {
-              return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
-            }
-            auto timer = std::make_shared<asio::steady_timer>(owner.io(), kLookAgain);
-            timer->async_wait([&owner, partition, group, until_us, timer,
-                               reply = std::move(reply)](error_code error) mutable {
-              if (error) return;
-              owner.lease().when_free([&owner, partition, group, until_us,
-                                       reply = std::move(reply)]() mutable {
+  execute(
+      owner, partition, {"hgetall", pending_offsets_key(group)},
+      [&owner, partition, group, until_us, offsets,
+       reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+        if (const ErrorCode error = error_of(outcome); error != ErrorCode::kNone) {
+          return reply({error, {}});
+        }
+        if (!any_pending(strings_of(outcome.reply))) return offsets(std::move(reply));
+        if (owner.clock().monotonic_us() >= until_us) {
+          return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
+        }
+        auto timer = std::make_shared<asio::steady_timer>(owner.io(), kLookAgain);
+        timer->async_wait([&owner, partition, group, until_us, timer,
+                           reply = std::move(reply)](error_code error) mutable {
+          if (error) return;
+          owner.lease().when_free(
+              [&owner, partition, group, until_us, reply = std::move(reply)]() mutable {
                 fetch_offsets(owner, partition, group, until_us, std::move(reply));
               });
-            });
-          },
-          true);
+        });
+      },
+      true);
 }
 
 }  // namespace
@@ -455,7 +457,8 @@ void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetc
         fetch_offsets(owner, partition, group, owner.clock().monotonic_us() + kPendingPatienceUs,
                       std::move(reply));
       },
-      [request, version = call.version, done = std::move(done)](const FetchedOffsets& fetched) mutable {
+      [request, version = call.version,
+       done = std::move(done)](const FetchedOffsets& fetched) mutable {
         OffsetFetchResponse response;
         response.error_code = code(fetched.error);
         absl::btree_map<std::string, absl::btree_map<std::int32_t, Committed>> all;

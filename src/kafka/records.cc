@@ -134,10 +134,10 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
   for_each_partition(
       request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
         const auto id = find_partition(thread, topic.name, partition.index);
-        const ErrorCode fault = !valid_acks ? ErrorCode::kInvalidRequest
-                                : !id       ? ErrorCode::kUnknownTopicOrPartition
-                                            : fault_of(partition.records, call.version,
-                                                       request.transactional_id.has_value());
+        const ErrorCode fault =
+            !valid_acks ? ErrorCode::kInvalidRequest
+            : !id       ? ErrorCode::kUnknownTopicOrPartition
+                  : fault_of(partition.records, call.version, request.transactional_id.has_value());
         if (fault != ErrorCode::kNone) return gather->take(place, {fault});
         gather->ask(thread, *id, place,
                     [id = *id, batch = partition.records.bytes(), frame = call.frame,
@@ -244,19 +244,18 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         [weak = weak_from_this()](std::vector<std::optional<Fetched>> results) {
           if (const auto self = weak.lock()) self->take(std::move(results));
         });
-    for_each_partition(
-        request_.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
-          const auto id = find_partition(thread_, topic.name, partition.partition);
-          if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
-          gather->ask(
-              thread_, *id, place,
-              [asked = Asked{*id, partition.fetch_offset, partition.current_leader_epoch,
-                             bytes_of(partition), request_.isolation_level == kReadCommitted,
-                             !awaits_[place], thread_.id(), place},
-               weak = weak_from_this()](ShardThread& owner, auto reply) mutable {
-                fetch(owner, asked, std::move(weak), std::move(reply));
-              });
-        });
+    for_each_partition(request_.topics, [&](const auto& topic, const auto& partition,
+                                            std::size_t place) {
+      const auto id = find_partition(thread_, topic.name, partition.partition);
+      if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
+      gather->ask(thread_, *id, place,
+                  [asked = Asked{*id, partition.fetch_offset, partition.current_leader_epoch,
+                                 bytes_of(partition), request_.isolation_level == kReadCommitted,
+                                 !awaits_[place], thread_.id(), place},
+                   weak = weak_from_this()](ShardThread& owner, auto reply) mutable {
+                    fetch(owner, asked, std::move(weak), std::move(reply));
+                  });
+    });
     gather->asked();
   }
 
@@ -311,27 +310,26 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
       }
       return reply(std::move(out));
     }
-    owner.shard().read_topic(
-        id, offset, bytes,
-        [&owner, id, offset, readable, committed, out = std::move(out),
-         reply = std::move(reply)](Result<std::string> records) mutable {
-          if (records) {
-            out.records = std::move(*records);
-          } else {
-            out.error = ErrorCode::kKafkaStorageError;
-          }
-          if (committed && records) {
-            const std::int64_t next = cut_off(out.records, readable);
-            auto aborted = owner.shard().topic_aborted(id, offset, next);
-            if (aborted) {
-              out.aborted = std::move(*aborted);
-            } else {
-              out.records.clear();
-              out.error = ErrorCode::kKafkaStorageError;
-            }
-          }
-          reply(std::move(out));
-        });
+    owner.shard().read_topic(id, offset, bytes,
+                             [&owner, id, offset, readable, committed, out = std::move(out),
+                              reply = std::move(reply)](Result<std::string> records) mutable {
+                               if (records) {
+                                 out.records = std::move(*records);
+                               } else {
+                                 out.error = ErrorCode::kKafkaStorageError;
+                               }
+                               if (committed && records) {
+                                 const std::int64_t next = cut_off(out.records, readable);
+                                 auto aborted = owner.shard().topic_aborted(id, offset, next);
+                                 if (aborted) {
+                                   out.aborted = std::move(*aborted);
+                                 } else {
+                                   out.records.clear();
+                                   out.error = ErrorCode::kKafkaStorageError;
+                                 }
+                               }
+                               reply(std::move(out));
+                             });
   }
 
   void wake(std::size_t place) {

@@ -67,8 +67,8 @@ void ask_transactions(const Call& call, const std::string& id, Result otherwise,
     gather->take(0, std::move(otherwise));
   } else {
     gather->ask(thread, row->group, 0,
-                [group = row->group, otherwise = std::move(otherwise),
-                 task = std::move(task)](ShardThread& owner, auto reply) mutable {
+                [group = row->group, otherwise = std::move(otherwise), task = std::move(task)](
+                    ShardThread& owner, auto reply) mutable {
                   if (owner.shard().leader_of(group) != owner.node().number) {
                     return reply(std::move(otherwise));
                   }
@@ -118,8 +118,7 @@ void Transactions::look_who_leads() {
   if (keyspace == nullptr) return;
   for (const GroupStatus& status : thread_.shard().groups()) {
     if (thread_.keyspaces().of_partition(status.group) != keyspace) continue;
-    status.leads ? coordinator_.lead(status.group, status.term)
-                 : coordinator_.leave(status.group);
+    status.leads ? coordinator_.lead(status.group, status.term) : coordinator_.leave(status.group);
   }
 }
 
@@ -136,11 +135,10 @@ void Transactions::ask(Request request, std::move_only_function<void(std::string
       watched.watch_reply = std::move(request.watched_reply);
     }
   }
-  thread_.strong().submit(
-      std::move(call),
-      [done = std::move(done)](std::string reply, consensus::Index) mutable {
-        done(std::move(reply));
-      });
+  thread_.strong().submit(std::move(call),
+                          [done = std::move(done)](std::string reply, consensus::Index) mutable {
+                            done(std::move(reply));
+                          });
 }
 
 // Proposed right now, or not at all.
@@ -164,10 +162,9 @@ void Transactions::ask_here(Request request,
     const bool known = outcome.kind == StrongOutcome::Kind::kReply;
     done(known ? std::move(outcome.reply) : "-UNAVAILABLE\r\n");
   };
-  thread_.lease().when_free(
-      [this, strong = std::move(strong), take = std::move(take)]() mutable {
-        thread_.shard().execute_strong(std::move(strong), std::move(take));
-      });
+  thread_.lease().when_free([this, strong = std::move(strong), take = std::move(take)]() mutable {
+    thread_.shard().execute_strong(std::move(strong), std::move(take));
+  });
 }
 
 std::int64_t Transactions::now_ms() { return thread_.clock().wall_ms(); }
@@ -205,15 +202,14 @@ void give_transactional_id(const Call& call, const InitProducerIdRequest& reques
       [id = *request.transactional_id, timeout_ms = request.transaction_timeout_ms, itself,
        knows_fenced = call.version >= kFirstInitWithFenced](TransactionCoordinator& coordinator,
                                                             auto reply) mutable {
-        coordinator.give_id(
-            id, timeout_ms, itself,
-            [reply = std::move(reply), knows_fenced](TransactionError error,
-                                                     topic::Producer producer) mutable {
-              if (error != TransactionError::kNone) {
-                return reply({.error_code = code(error_for(error, knows_fenced))});
-              }
-              reply({.producer_id = producer.id, .producer_epoch = producer.epoch});
-            });
+        coordinator.give_id(id, timeout_ms, itself,
+                            [reply = std::move(reply), knows_fenced](
+                                TransactionError error, topic::Producer producer) mutable {
+                              if (error != TransactionError::kNone) {
+                                return reply({.error_code = code(error_for(error, knows_fenced))});
+                              }
+                              reply({.producer_id = producer.id, .producer_epoch = producer.epoch});
+                            });
       },
       [done = std::move(done)](InitProducerIdResponse response) mutable {
         done(std::move(response));
@@ -241,8 +237,7 @@ void handle(const Call& call, const AddPartitionsToTxnRequest& request,
       }
     }
   }
-  auto answer = [response = std::move(response),
-                 done = std::move(done)](ErrorCode error) mutable {
+  auto answer = [response = std::move(response), done = std::move(done)](ErrorCode error) mutable {
     for (auto& topic : response.results) {
       for (auto& partition : topic.results) {
         if (partition.error_code == 0) partition.error_code = code(error);

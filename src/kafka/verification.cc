@@ -75,12 +75,13 @@ void Verification::take(const Key& key, const std::string& reply) {
     if (!known) {
       each.done({StrongOutcome::Kind::kUnknown});
     } else if (!row || row->producer.id != key.second) {
-      refuse_batch_with(each.done,
-                        "-INVALID_PRODUCER_ID_MAPPING the transactional id has another producer\r\n");
+      refuse_batch_with(
+          each.done, "-INVALID_PRODUCER_ID_MAPPING the transactional id has another producer\r\n");
     } else if (row->producer.epoch != each.epoch) {
       refuse_batch_with(each.done, "-INVALID_PRODUCER_EPOCH the producer has a later epoch\r\n");
     } else if (!takes_part) {
-      refuse_batch_with(each.done, "-INVALID_TXN_STATE no transaction with this partition is open\r\n");
+      refuse_batch_with(each.done,
+                        "-INVALID_TXN_STATE no transaction with this partition is open\r\n");
     } else {
       forward(key, row->number, std::move(each));
     }

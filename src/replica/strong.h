@@ -72,8 +72,8 @@ struct TopicStatus {
   bool leads = false;
   NodeNumber leader = 0;  // 0: none is known
   consensus::Term term = 0;
-  std::int64_t start = 0;  // the first offset that there is
-  std::int64_t end = 0;    // that the next record gets
+  std::int64_t start = 0;   // the first offset that there is
+  std::int64_t end = 0;     // that the next record gets
   std::int64_t stable = 0;  // the last stable offset: no transaction is open before it
 };
 // Of a topic's partition: records of this producer from `first` on, up to the marker at `last`.

@@ -29,8 +29,8 @@ std::string ended_transactions_key(std::int64_t producer_id);
 topic::Ended decode_ended(std::string_view value);
 
 // What is replied in place of appending the batch of a producer; none: as far as transactions are
-// concerned it may be appended. A transactional batch has, in place of its offset, the number of the
-// transaction that it was found to belong to; 0: nobody has looked.
+// concerned it may be appended. A transactional batch has, in place of its offset, the number of
+// the transaction that it was found to belong to; 0: nobody has looked.
 std::optional<std::string> refuse_by_transaction(const Context& context,
                                                  const topic::BatchHead& head);
 // It is to be appended, from this offset on.

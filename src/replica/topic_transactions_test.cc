@@ -28,8 +28,8 @@ class TopicTransactionsTest : public testing::Test {
       words.push_back(std::to_string(node.number));
       words.push_back(node.name);
     }
-    EXPECT_TRUE(cluster_.run_until(
-        [&] { return cluster_.run_strong(kMeta, words).starts_with(':'); }));
+    EXPECT_TRUE(
+        cluster_.run_until([&] { return cluster_.run_strong(kMeta, words).starts_with(':'); }));
     EXPECT_TRUE(cluster_.run_until([&] { return cluster_.leader(kPartition) != nullptr; }));
   }
 
@@ -106,10 +106,9 @@ TEST_F(TopicTransactionsTest, AMarkerOfALaterEpochShutsOut) {
 
 TEST_F(TopicTransactionsTest, ABatchThatWasFoundToBelongToOneIsNotAppendedBehindItsEnd) {
   const auto verified = [&](std::int32_t sequence, std::int64_t number) {
-    std::string batch = topic::test::make_batch({"v"}, {.attributes = 16,
-                                                        .producer_id = 5,
-                                                        .producer_epoch = 0,
-                                                        .base_sequence = sequence});
+    std::string batch = topic::test::make_batch(
+        {"v"},
+        {.attributes = 16, .producer_id = 5, .producer_epoch = 0, .base_sequence = sequence});
     topic::set_place(batch, 0, number, -1);
     return append(batch);
   };
@@ -141,8 +140,7 @@ TEST_F(TopicTransactionsTest, AbortedRangesAreFoundByTheirOffsetsInMemoryAndInTh
   GroupNode& node = *cluster_.leader(kPartition);
   const auto check = [&] {
     EXPECT_THAT(aborted(node, 0, end + 1), testing::SizeIs(kTransactions + 1));
-    EXPECT_EQ(aborted(node, 3, 4),
-              (std::vector<AbortedTransaction>{{5, 3, 4}, {7, 0, end}}));
+    EXPECT_EQ(aborted(node, 3, 4), (std::vector<AbortedTransaction>{{5, 3, 4}, {7, 0, end}}));
     EXPECT_EQ(aborted(node, 4, 5), (std::vector<AbortedTransaction>{{5, 3, 4}, {7, 0, end}}));
     EXPECT_EQ(aborted(node, 1'001, 1'002),
               (std::vector<AbortedTransaction>{{5, 1'001, 1'002}, {7, 0, end}}));

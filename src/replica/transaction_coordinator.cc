@@ -282,8 +282,7 @@ void TransactionCoordinator::write(const EntryPointer& entry, const Row& row,
   request.watched_reply = entry->seen;
   const std::string under_way(kUnderWayKey);
   if (row.is_over()) {
-    request.commands.push_back(
-        {"set", entry->at.key, bytes, "px", std::to_string(kRowExpiryMs)});
+    request.commands.push_back({"set", entry->at.key, bytes, "px", std::to_string(kRowExpiryMs)});
     request.commands.push_back({"hdel", under_way, entry->id});
   } else {
     request.commands.push_back({"set", entry->at.key, bytes});
@@ -319,8 +318,8 @@ void TransactionCoordinator::tell_all(const EntryPointer& entry) {
   told(entry);
 }
 
-void TransactionCoordinator::tell_partition(const std::weak_ptr<Entry>& weak,
-                                            PartitionId partition, std::string marker) {
+void TransactionCoordinator::tell_partition(const std::weak_ptr<Entry>& weak, PartitionId partition,
+                                            std::string marker) {
   const EntryPointer entry = weak.lock();
   if (!entry) return;
   // A partition that was dropped has nothing left to be ended.
@@ -346,25 +345,25 @@ void TransactionCoordinator::tell_group(const std::weak_ptr<Entry>& weak, const 
   };
   const auto at = world_.offsets_of(group);
   if (!at) return again();
-  auto changing = std::make_shared<Changing>([marker, at = *at,
-                                              group](const PendingOffsets& pending) -> Change {
-    if (pending.ended.has(marker.epoch, marker.number)) return {};
-    Change change;
-    const bool of_this = pending.epoch == marker.epoch && pending.number == marker.number;
-    if (marker.commits && of_this && !pending.offsets.empty()) {
-      TransactionWorld::Words& words = change.commands.emplace_back();
-      words = {"hset", at.key};
-      for (const auto& [field, value] : pending.offsets) {
-        words.push_back(field);
-        words.push_back(value);
-      }
-    }
-    PendingOffsets next;
-    next.ended = {marker.epoch, marker.number};
-    change.commands.push_back({"hset", pending_offsets_key(group), producer_name(marker.producer_id),
-                               next.encode()});
-    return change;
-  });
+  auto changing = std::make_shared<Changing>(
+      [marker, at = *at, group](const PendingOffsets& pending) -> Change {
+        if (pending.ended.has(marker.epoch, marker.number)) return {};
+        Change change;
+        const bool of_this = pending.epoch == marker.epoch && pending.number == marker.number;
+        if (marker.commits && of_this && !pending.offsets.empty()) {
+          TransactionWorld::Words& words = change.commands.emplace_back();
+          words = {"hset", at.key};
+          for (const auto& [field, value] : pending.offsets) {
+            words.push_back(field);
+            words.push_back(value);
+          }
+        }
+        PendingOffsets next;
+        next.ended = {marker.epoch, marker.number};
+        change.commands.push_back(
+            {"hset", pending_offsets_key(group), producer_name(marker.producer_id), next.encode()});
+        return change;
+      });
   change_pending(*at, group, marker.producer_id, std::move(changing),
                  [this, weak, again](Error error) {
                    const EntryPointer entry = weak.lock();
@@ -402,7 +401,8 @@ void TransactionCoordinator::add_offsets(const std::string& transactional_id, Pr
   world_.ask(
       {.group = row->group, .commands = {{"get", row->key}}, .watched = {}, .watched_reply = {}},
       [this, alive = std::weak_ptr(alive_), producer, consumer_group, at = *at,
-       offsets = std::move(offsets), may = std::move(may), done = std::move(done)](const std::string& reply) mutable {
+       offsets = std::move(offsets), may = std::move(may),
+       done = std::move(done)](const std::string& reply) mutable {
         if (alive.expired()) return;
         std::optional<std::string> text;
         if (!take_string_reply(reply, text)) return done(Error::kUnavailable);
@@ -438,18 +438,19 @@ void TransactionCoordinator::change_pending(const GroupKey& at, const std::strin
                                             std::shared_ptr<Changing> changing, Done done,
                                             int tries) {
   TransactionWorld::Words words = {"hget", pending_offsets_key(group), producer_name(producer_id)};
-  world_.ask(
-      {.group = at.group, .commands = {words}, .watched = {}, .watched_reply = {}},
-      [this, alive = std::weak_ptr(alive_), at, group, producer_id, words, tries,
-       changing = std::move(changing), done = std::move(done)](std::string reply) mutable {
-        if (alive.expired()) return;
-        std::optional<std::string> text;
-        if (!take_string_reply(reply, text)) return done(Error::kUnavailable);
-        const auto pending = text ? PendingOffsets::decode(*text) : PendingOffsets{};
-        if (!pending) return done(Error::kUnavailable);
-        Change change = (*changing)(*pending);
-        if (change.error != Error::kNone || change.commands.empty()) return done(change.error);
-        world_.ask({.group = at.group,
+  world_.ask({.group = at.group, .commands = {words}, .watched = {}, .watched_reply = {}},
+             [this, alive = std::weak_ptr(alive_), at, group, producer_id, words, tries,
+              changing = std::move(changing), done = std::move(done)](std::string reply) mutable {
+               if (alive.expired()) return;
+               std::optional<std::string> text;
+               if (!take_string_reply(reply, text)) return done(Error::kUnavailable);
+               const auto pending = text ? PendingOffsets::decode(*text) : PendingOffsets{};
+               if (!pending) return done(Error::kUnavailable);
+               Change change = (*changing)(*pending);
+               if (change.error != Error::kNone || change.commands.empty())
+                 return done(change.error);
+               world_.ask(
+                   {.group = at.group,
                     .commands = std::move(change.commands),
                     .here = change.here,
                     .watched = std::move(words),
@@ -463,7 +464,7 @@ void TransactionCoordinator::change_pending(const GroupKey& at, const std::strin
                      change_pending(at, group, producer_id, std::move(changing), std::move(done),
                                     tries + 1);
                    });
-      });
+             });
 }
 
 // --- Leading

@@ -37,7 +37,7 @@ class TransactionWorld {
   struct Request {
     PartitionId group = 0;
     std::vector<Words> commands;  // of one, the reply is the command's
-    bool here = false;  // only if this node leads the group
+    bool here = false;            // only if this node leads the group
     // With one, the commands are a transaction, whose reply is an array: none where this command
     // replies something else by then.
     Words watched;
@@ -50,7 +50,8 @@ class TransactionWorld {
   virtual void ask(Request request, std::move_only_function<void(std::string reply)> done) = 0;
   virtual std::int64_t now_ms() = 0;  // Unix time
   // One that nobody has. None: there is none to be had at the moment.
-  virtual void take_producer_id(std::move_only_function<void(std::optional<std::int64_t>)> done) = 0;
+  virtual void take_producer_id(
+      std::move_only_function<void(std::optional<std::int64_t>)> done) = 0;
   // None: there is no place for it, at the moment.
   virtual std::optional<GroupKey> row_of(std::string_view transactional_id) = 0;
   virtual std::optional<GroupKey> offsets_of(std::string_view consumer_group) = 0;
@@ -110,7 +111,7 @@ class TransactionCoordinator {
     std::int64_t deadline_ms = 0;
     int tries = 0;
     std::optional<std::int64_t> fresh_id;
-    bool decided = false;        // it has made the row a prepared one
+    bool decided = false;           // it has made the row a prepared one
     bool answers_decision = false;  // and that is all it is about
   };
   struct Entry {
@@ -118,10 +119,10 @@ class TransactionCoordinator {
     GroupKey at;
     std::deque<Operation> queue;
     std::optional<Row> row;
-    std::string seen;   // the row, as a read replies it
-    bool known = false; // what the row is, as far as nobody else has changed it
-    bool fresh = false; // it was read, or written, for the operation at the front
-    bool busy = false;  // the one at the front has asked something
+    std::string seen;     // the row, as a read replies it
+    bool known = false;   // what the row is, as far as nobody else has changed it
+    bool fresh = false;   // it was read, or written, for the operation at the front
+    bool busy = false;    // the one at the front has asked something
     bool ending = false;  // those that take part are being told
     std::size_t missing = 0;
     std::int64_t used_ms = 0;
@@ -137,8 +138,7 @@ class TransactionCoordinator {
   void take_written(const EntryPointer& entry, bool known, bool written);
   static void answer(const EntryPointer& entry, Error error);
   void tell_all(const EntryPointer& entry);
-  void tell_partition(const std::weak_ptr<Entry>& entry, PartitionId partition,
-                      std::string marker);
+  void tell_partition(const std::weak_ptr<Entry>& entry, PartitionId partition, std::string marker);
   void tell_group(const std::weak_ptr<Entry>& entry, const std::string& group,
                   const topic::Marker& marker);
   void told(const EntryPointer& entry);

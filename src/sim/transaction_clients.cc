@@ -265,14 +265,14 @@ void TransactionClients::start(std::size_t id) {
       instance,
       [this, id, given](TransactionCoordinator& coordinator,
                         std::move_only_function<void(Error)> done) {
-        coordinator.give_id(id_of(id), kTimeoutMs, std::nullopt,
-                            [given, done = std::move(done)](Error error,
-                                                            topic::Producer producer) mutable {
-                              if (error == Error::kNone && producer.epoch >= given->epoch) {
-                                *given = producer;
-                              }
-                              done(error);
-                            });
+        coordinator.give_id(
+            id_of(id), kTimeoutMs, std::nullopt,
+            [given, done = std::move(done)](Error error, topic::Producer producer) mutable {
+              if (error == Error::kNone && producer.epoch >= given->epoch) {
+                *given = producer;
+              }
+              done(error);
+            });
       },
       [this, instance, given](Error error) {
         if (error != Error::kNone) return give_up(instance);
@@ -314,8 +314,8 @@ void TransactionClients::begin_transaction(const InstancePointer& instance) {
     run_.scheduler.after(run_.around(5 * run_.options.topic_every_us),
                          [this, id = instance->id] { start(id); });
   }
-  instance->name = fmt::format("x{}.{}.{}", instance->id, instance->producer.epoch,
-                               instance->transactions++);
+  instance->name =
+      fmt::format("x{}.{}.{}", instance->id, instance->producer.epoch, instance->transactions++);
   instance->batches = 1 + static_cast<int>(random_.below(3));
   told_[instance->name];
   attempt(
@@ -364,8 +364,8 @@ void TransactionClients::send_values(const InstancePointer& instance,
           const bool fenced = reply.starts_with("-INVALID_PRODUCER_EPOCH");
           // Only who has been followed, or whose transaction has taken too long, is refused.
           if (!fenced && !instance->shut_out && latest_[instance->id] == instance) {
-            violated(fmt::format("transaction {}: a batch is answered with {}", instance->name,
-                                 reply));
+            violated(
+                fmt::format("transaction {}: a batch is answered with {}", instance->name, reply));
           }
           return give_up(instance);
         }
@@ -387,9 +387,9 @@ void TransactionClients::send_offsets(const InstancePointer& instance) {
       [this, instance](TransactionCoordinator& coordinator,
                        std::move_only_function<void(Error)> done) {
         const std::string id = id_of(instance->id);
-        coordinator.add_offsets(id, instance->producer, id,
-                                {{std::string(kOffsetField), instance->name}}, [] { return true; },
-                                std::move(done));
+        coordinator.add_offsets(
+            id, instance->producer, id, {{std::string(kOffsetField), instance->name}},
+            [] { return true; }, std::move(done));
       },
       [this, instance](Error error) {
         if (error != Error::kNone || random_.chance(0.05)) return give_up(instance);

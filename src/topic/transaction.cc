@@ -152,18 +152,16 @@ std::optional<Transaction> renewed(const Transaction& row, std::int32_t timeout_
   return next;
 }
 
-TransactionError PendingOffsets::add(
-    std::int16_t of_epoch, std::uint32_t of_number,
-    const std::vector<std::pair<std::string, std::string>>& more) {
+TransactionError PendingOffsets::add(std::int16_t of_epoch, std::uint32_t of_number,
+                                     const std::vector<std::pair<std::string, std::string>>& more) {
   if (of_epoch < ended.epoch || of_epoch < epoch) return TransactionError::kFenced;
   if (ended.has(of_epoch, of_number)) return TransactionError::kInvalidState;
   if (of_epoch != epoch || of_number != number) offsets.clear();
   epoch = of_epoch;
   number = of_number;
   for (const auto& [field, value] : more) {
-    const auto known = std::ranges::find(offsets, field, [](const auto& each) -> const auto& {
-      return each.first;
-    });
+    const auto known = std::ranges::find(
+        offsets, field, [](const auto& each) -> const auto& { return each.first; });
     if (known != offsets.end()) {
       known->second = value;
     } else {

@@ -10,7 +10,10 @@ namespace {
 using State = Transaction::State;
 
 TEST(MarkerTest, IsAControlBatchThatReadersKnow) {
-  const Marker marker{.producer_id = 7, .epoch = 3, .number = 0x80000001, .commits = true,
+  const Marker marker{.producer_id = 7,
+                      .epoch = 3,
+                      .number = 0x80000001,
+                      .commits = true,
                       .time_ms = 1'700'000'000'000};
   const std::string bytes = marker.encode();
   EXPECT_EQ(Marker::decode(bytes), marker);
