@@ -131,7 +131,12 @@
   X(kTrimmedPastStart, "a member's log begins above the start of the partition")                   \
   X(kCheckpointNotStored,                                                                          \
     "records go although the state that comes before the rest is not stored")                      \
-  X(kCheckpointTooLate, "a new member is given a later state than that its entries come behind")
+  X(kCheckpointTooLate, "a new member is given a later state than that its entries come behind")   \
+  X(kMarkerBeforeDecision, "markers of a transaction are sent before its decision is durable")     \
+  X(kEpochNotBumped, "who asks for a transactional id gets the epoch of who had it before")        \
+  X(kAbortedRangeForgotten, "a topic does not note which records of it were aborted")              \
+  X(kStableOffsetAhead, "the last stable offset of a topic passes over open transactions")         \
+  X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

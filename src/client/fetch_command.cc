@@ -101,6 +101,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
     std::string records;
     std::string error;
     bool awaits = false;
+    std::int64_t next = 0;  // behind what has been read
   };
 
   // On the partition's thread.
@@ -115,12 +116,13 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
     if (!status) return give({.records = {}, .error = other_node(owner, partition)});
     // Who does not lead may not have what others have shown.
     const bool beyond = offset > status->end && status->leads;
+    const std::int64_t end = status->stable;
     if (offset < status->start || beyond) {
       return give({.records = {}, .error = out_of_range(*status)});
     }
-    if (offset >= status->end) {
+    if (offset >= end) {
       owner.topics().await(
-          partition, offset, weak,
+          partition, offset, /*stable=*/true, weak,
           [&owner, weak, from] {
             owner.send_to(from, [weak](ShardThread&) {
               if (const auto self = weak.lock()) self->wake();
@@ -129,10 +131,40 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
           /*of_any_member=*/true);
       return give({.records = {}, .error = {}, .awaits = true});
     }
-    owner.shard().read_topic(partition, offset, kFetchBytes, [give](Result<std::string> records) {
-      if (records) return give({.records = std::move(*records), .error = {}});
-      give({.records = {}, .error = "IOERR " + records.error().message});
-    });
+    owner.shard().read_topic(
+        partition, offset, kFetchBytes,
+        [give, &owner, partition, offset, end](Result<std::string> records) {
+          owner.lease().when_free(
+              [give, &owner, partition, offset, end, records = std::move(records)] {
+                if (!records)
+                  return give({.records = {}, .error = "IOERR " + records.error().message});
+                const auto aborted = owner.shard().topic_aborted(partition, offset, end);
+                if (!aborted)
+                  return give({.records = {}, .error = "IOERR " + aborted.error().message});
+                Found found{.records = {}, .error = {}, .next = offset};
+                take_committed(*records, end, *aborted, found);
+                give(std::move(found));
+              });
+        });
+  }
+
+  // Whole batches of records that are committed, of those before `end`, the last stable offset.
+  static void take_committed(std::string_view batches, std::int64_t end,
+                             const std::vector<AbortedTransaction>& aborted, Found& found) {
+    while (batches.size() >= topic::kBatchHeadBytes) {
+      const std::string_view batch = batches.substr(0, topic::batch_bytes(batches));
+      const auto head = topic::read_head(batch);
+      if (!head || head->base_offset >= end) break;
+      const bool was_aborted =
+          head->transactional() &&
+          std::ranges::any_of(aborted, [&head](const AbortedTransaction& transaction) {
+            return transaction.producer_id == head->producer_id &&
+                   transaction.first <= head->base_offset && head->base_offset <= transaction.last;
+          });
+      if (!was_aborted && !head->control()) found.records += batch;
+      found.next = head->base_offset + head->offsets();
+      batches.remove_prefix(batch.size());
+    }
   }
 
   static std::string out_of_range(const TopicStatus& status) {
@@ -160,6 +192,10 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
     if (answered_) return;
     reading_ = false;
     if (!found.error.empty()) return answer(fetch_error(std::move(found.error)));
+    if (!found.awaits && found.records.empty() && found.next > words_.offset) {
+      words_.offset = found.next;  // nothing of that is to be seen
+      return read();
+    }
     if (!found.awaits) return answer(reply_of(found.records));
     if (over_) return answer("*0\r\n");
     if (std::exchange(woken_, false)) read();

@@ -10,7 +10,7 @@ namespace even::kafka {
 namespace {
 
 constexpr std::int16_t kApiVersionsKey = 18;
-constexpr int kFirstFlexible = 3;  // of ApiVersions; of no other request such a version is served
+constexpr int kNoneFlexible = 1'000;
 
 void handle(const Call&, const ApiVersionsRequest&, Done<ApiVersionsResponse> done) {
   done({.api_keys = api_versions()});
@@ -36,6 +36,8 @@ bool serve_one(const Call& call, std::string_view body, bool flexible, std::int3
            if (silent) return answer(std::nullopt);
            std::string out;
            put_big_endian(out, correlation_id);
+           // The header has tagged fields then, but for ApiVersions, which any client has to read.
+           if (flexible && !std::is_same_v<Response, ApiVersionsResponse>) out.push_back('\0');
            write_message(response, version, out, flexible);
            answer(std::move(out));
          }));
@@ -60,13 +62,15 @@ struct Api {
   std::string_view name;
   std::int16_t first;
   std::int16_t last;
+  int first_flexible;
   Serve serve;
   Describe describe;
 };
 
 template <typename Request, typename Response>
-constexpr Api api(std::int16_t key, std::string_view name, std::int16_t first, std::int16_t last) {
-  return {key, name, first, last, serve_one<Request, Response>, describe<Request>};
+constexpr Api api(std::int16_t key, std::string_view name, std::int16_t first, std::int16_t last,
+                  int first_flexible = kNoneFlexible) {
+  return {key, name, first, last, first_flexible, serve_one<Request, Response>, describe<Request>};
 }
 
 // By key.
@@ -77,17 +81,21 @@ constexpr Api kApis[] = {
     api<MetadataRequest, MetadataResponse>(3, "Metadata", 0, 8),
     // Versions of groups stop where static members begin.
     api<OffsetCommitRequest, OffsetCommitResponse>(8, "OffsetCommit", 2, 6),
-    api<OffsetFetchRequest, OffsetFetchResponse>(9, "OffsetFetch", 1, 5),
+    api<OffsetFetchRequest, OffsetFetchResponse>(9, "OffsetFetch", 1, 7, 6),
     api<FindCoordinatorRequest, FindCoordinatorResponse>(10, "FindCoordinator", 0, 2),
     api<JoinGroupRequest, JoinGroupResponse>(11, "JoinGroup", 0, 4),
     api<HeartbeatRequest, HeartbeatResponse>(12, "Heartbeat", 0, 2),
     api<LeaveGroupRequest, LeaveGroupResponse>(13, "LeaveGroup", 0, 2),
     api<SyncGroupRequest, SyncGroupResponse>(14, "SyncGroup", 0, 2),
-    api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4),
+    api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4, 3),
     api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
     api<DeleteTopicsRequest, DeleteTopicsResponse>(20, "DeleteTopics", 1, 3),
     api<DeleteRecordsRequest, DeleteRecordsResponse>(21, "DeleteRecords", 0, 1),
-    api<InitProducerIdRequest, InitProducerIdResponse>(22, "InitProducerId", 0, 1),
+    api<InitProducerIdRequest, InitProducerIdResponse>(22, "InitProducerId", 0, 4, 2),
+    api<AddPartitionsToTxnRequest, AddPartitionsToTxnResponse>(24, "AddPartitionsToTxn", 0, 2),
+    api<AddOffsetsToTxnRequest, AddOffsetsToTxnResponse>(25, "AddOffsetsToTxn", 0, 2),
+    api<EndTxnRequest, EndTxnResponse>(26, "EndTxn", 0, 2),
+    api<TxnOffsetCommitRequest, TxnOffsetCommitResponse>(28, "TxnOffsetCommit", 0, 3, 3),
     // Version 0 tells of a setting only whether it is the default.
     api<DescribeConfigsRequest, DescribeConfigsResponse>(32, "DescribeConfigs", 1, 3),
     api<AlterConfigsRequest, AlterConfigsResponse>(33, "AlterConfigs", 0, 1),
@@ -117,8 +125,7 @@ std::optional<Request> read_request(std::string_view frame) {
   if (request.api == nullptr) return std::nullopt;
   request.version_known = request.header.api_version >= request.api->first &&
                           request.header.api_version <= request.api->last;
-  request.flexible =
-      request.api->key == kApiVersionsKey && request.header.api_version >= kFirstFlexible;
+  request.flexible = request.header.api_version >= request.api->first_flexible;
   request.body = reader.rest();
   if (!request.flexible || !request.version_known) return request;
   // The header has tagged fields then, though its client id is written as ever.

@@ -56,6 +56,14 @@ void handle(const Call& call, const IncrementalAlterConfigsRequest& request,
             Done<AlterConfigsResponse> done);
 void handle(const Call& call, const DeleteRecordsRequest& request,
             Done<DeleteRecordsResponse> done);
+// In transactions.cc.
+void give_transactional_id(const Call& call, const InitProducerIdRequest& request,
+                           Done<InitProducerIdResponse> done);
+void handle(const Call& call, const AddPartitionsToTxnRequest& request,
+            Done<AddPartitionsToTxnResponse> done);
+void handle(const Call& call, const AddOffsetsToTxnRequest& request,
+            Done<AddOffsetsToTxnResponse> done);
+void handle(const Call& call, const EndTxnRequest& request, Done<EndTxnResponse> done);
 
 // In producer_ids.cc.
 void handle(const Call& call, const InitProducerIdRequest& request,
@@ -70,5 +78,7 @@ void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatRes
 void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupResponse> done);
 void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done);
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done);
+void handle(const Call& call, const TxnOffsetCommitRequest& request,
+            Done<TxnOffsetCommitResponse> done);
 
 }  // namespace even::kafka

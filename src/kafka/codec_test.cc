@@ -96,10 +96,18 @@ TEST(Messages, EveryOneComesBackInEveryVersion) {
   check_round_trips<LeaveGroupResponse>(0, 3);
   check_round_trips<OffsetCommitRequest>(2, 7);
   check_round_trips<OffsetCommitResponse>(2, 7);
-  check_round_trips<OffsetFetchRequest>(1, 5);
-  check_round_trips<OffsetFetchResponse>(1, 5);
-  check_round_trips<InitProducerIdRequest>(0, 1);
-  check_round_trips<InitProducerIdResponse>(0, 1);
+  check_round_trips<OffsetFetchRequest>(1, 7, 6);
+  check_round_trips<OffsetFetchResponse>(1, 7, 6);
+  check_round_trips<InitProducerIdRequest>(0, 4, 2);
+  check_round_trips<InitProducerIdResponse>(0, 4, 2);
+  check_round_trips<AddPartitionsToTxnRequest>(0, 2);
+  check_round_trips<AddPartitionsToTxnResponse>(0, 2);
+  check_round_trips<AddOffsetsToTxnRequest>(0, 2);
+  check_round_trips<AddOffsetsToTxnResponse>(0, 2);
+  check_round_trips<EndTxnRequest>(0, 2);
+  check_round_trips<EndTxnResponse>(0, 2);
+  check_round_trips<TxnOffsetCommitRequest>(0, 3, 3);
+  check_round_trips<TxnOffsetCommitResponse>(0, 3, 3);
 }
 
 TEST(Messages, NullsComeBack) {

@@ -21,6 +21,7 @@ ConsumerGroup* Coordinator::find(PartitionId partition, const std::string& name)
 }
 
 void Coordinator::tick(std::int64_t now_us) {
+  transactions_.tick(now_us);
   if (groups_.empty() || now_us < next_us_ || thread_.lease().lent()) return;
   next_us_ = now_us + kIntervalUs;
   absl::erase_if(groups_, [&](auto& each) {

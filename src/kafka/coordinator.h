@@ -13,6 +13,7 @@
 #include "base/ids.h"
 #include "kafka/consumer_group.h"
 #include "kafka/producer_ids.h"
+#include "kafka/transactions.h"
 
 namespace even {
 class ShardThread;
@@ -33,6 +34,7 @@ class Coordinator {
   ConsumerGroup* find(PartitionId partition, const std::string& name);
   void tick(std::int64_t now_us);
   ProducerIds& producer_ids() { return producer_ids_; }
+  Transactions& transactions() { return transactions_; }
 
  private:
   struct Coordinated {
@@ -45,6 +47,7 @@ class Coordinator {
   absl::node_hash_map<std::string, Coordinated> groups_;
   std::int64_t next_us_ = 0;
   ProducerIds producer_ids_{thread_};
+  Transactions transactions_{thread_};
 };
 
 }  // namespace even::kafka

@@ -17,6 +17,7 @@ enum class ErrorCode : std::int16_t {
   kRequestTimedOut = 7,
   kMessageTooLarge = 10,
   kOffsetMetadataTooLarge = 12,
+  kCoordinatorLoadInProgress = 14,
   kCoordinatorNotAvailable = 15,
   kNotCoordinator = 16,
   kInvalidTopic = 17,
@@ -37,6 +38,11 @@ enum class ErrorCode : std::int16_t {
   kUnsupportedForMessageFormat = 43,
   kOutOfOrderSequenceNumber = 45,
   kInvalidProducerEpoch = 47,
+  kInvalidTxnState = 48,
+  kInvalidProducerIdMapping = 49,
+  kInvalidTransactionTimeout = 50,
+  kConcurrentTransactions = 51,
+  kOperationNotAttempted = 55,
   kKafkaStorageError = 56,
   kUnknownProducerId = 59,
   kFetchSessionIdNotFound = 70,
@@ -44,6 +50,7 @@ enum class ErrorCode : std::int16_t {
   kUnknownLeaderEpoch = 75,
   kMemberIdRequired = 79,
   kInvalidRecord = 87,
+  kProducerFenced = 90,
 };
 
 constexpr std::int16_t code(ErrorCode error) { return static_cast<std::int16_t>(error); }

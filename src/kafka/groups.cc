@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
 #include <charconv>
 
 #include "cluster/placement.h"
@@ -15,6 +16,8 @@ namespace even::kafka {
 namespace {
 
 constexpr std::uint16_t kOffsetsPartitions = 16;
+constexpr std::uint16_t kTransactionsPartitions = 16;
+constexpr std::int8_t kOfTransactions = 1;  // a key's type
 // Kafka: group.min.session.timeout.ms and its like.
 constexpr std::int32_t kLeastSessionMs = 6'000;
 constexpr std::int32_t kMostSessionMs = 1'800'000;
@@ -66,22 +69,32 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
   const auto refuse = [&](ErrorCode error, std::string message) {
     done({.error_code = code(error), .error_message = std::move(message)});
   };
-  if (request.key_type != 0) {
-    return refuse(ErrorCode::kCoordinatorNotAvailable, "there are no transactions yet");
+  const bool of_transactions = request.key_type == kOfTransactions;
+  if (request.key_type != 0 && !of_transactions) {
+    return refuse(ErrorCode::kInvalidRequest, "there are coordinators of groups and transactions");
   }
-  if (request.key.empty()) return refuse(ErrorCode::kInvalidGroupId, "a group has a name");
-  const auto partition = partition_of(thread, request.key);
+  if (request.key.empty()) {
+    return of_transactions ? refuse(ErrorCode::kInvalidRequest, "a transactional id has a name")
+                           : refuse(ErrorCode::kInvalidGroupId, "a group has a name");
+  }
+  std::optional<PartitionId> partition;
+  if (!of_transactions) {
+    partition = partition_of(thread, request.key);
+  } else if (const auto row = thread.coordinator().transactions().row_of(request.key)) {
+    partition = row->group;
+  }
   if (!partition) {
-    // The first group ever: clients ask again until it is there.
+    // The first one ever: clients ask again until it is there.
     cluster::Keyspace keyspace;
-    keyspace.name = kOffsetsKeyspace;
-    keyspace.prefix = kOffsetsPrefix;
+    keyspace.name = of_transactions ? kTransactionsKeyspace : kOffsetsKeyspace;
+    keyspace.prefix = of_transactions ? kTransactionsPrefix : kOffsetsPrefix;
     keyspace.strong = true;
-    keyspace.partitions = kOffsetsPartitions;
+    keyspace.partitions = of_transactions ? kTransactionsPartitions : kOffsetsPartitions;
     keyspace.replicas = thread.node().config.cluster.replicas;
     keyspace.read = keyspace.write = {cluster::Level::Kind::kLinearizable};
     create_in_table(thread, keyspace, [](const std::string&) {});
-    return refuse(ErrorCode::kCoordinatorNotAvailable, "the place for offsets is being made");
+    return refuse(ErrorCode::kCoordinatorNotAvailable,
+                  "the keyspace that it is about is being made");
   }
   auto gather = Gather<NodeNumber>::begin(
       call.connection, 1,
@@ -90,7 +103,7 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
         const cluster::Node* node = map.find(*leader[0]);
         if (node == nullptr || node->kafka_port == 0) {
           return done({.error_code = code(ErrorCode::kCoordinatorNotAvailable),
-                       .error_message = "the group has no coordinator at the moment"});
+                       .error_message = "there is no coordinator at the moment"});
         }
         done({.node_id = node->number, .host = node->host, .port = node->kafka_port});
       });
@@ -200,9 +213,10 @@ void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupR
 namespace {
 
 // Executes a command at the group's partition, of which this node's member has to be the leader.
+// `behind`: a read is, of all that has been proposed here.
 template <typename Finish>
 void execute(ShardThread& owner, PartitionId partition, std::vector<std::string> command,
-             Finish finish) {
+             Finish finish, bool behind = false) {
   struct Words {
     std::vector<std::string> words;
     std::vector<std::string_view> views;
@@ -212,6 +226,7 @@ void execute(ShardThread& owner, PartitionId partition, std::vector<std::string>
   StrongRequest request;
   request.group = partition;
   request.commands.emplace_back(words->views);
+  request.behind = behind;
   owner.shard().execute_strong(std::move(request),
                                [words, finish = std::move(finish)](StrongOutcome outcome) mutable {
                                  finish(std::move(outcome));
@@ -274,7 +289,119 @@ std::vector<std::string> strings_of(std::string_view reply) {
   return strings;
 }
 
+struct FetchedOffsets {
+  ErrorCode error = ErrorCode::kNone;
+  std::vector<std::string> fields;  // and values, in turn
+};
+
+// How long who asks for offsets waits while a transaction is about to commit some of them.
+constexpr std::int64_t kPendingPatienceUs = 10'000'000;
+constexpr auto kLookAgain = std::chrono::milliseconds(20);
+
+bool any_pending(const std::vector<std::string>& fields) {
+  for (std::size_t i = 1; i < fields.size(); i += 2) {
+    const auto pending = topic::PendingOffsets::decode(fields[i]);
+    if (pending && !pending->offsets.empty()) return true;
+  }
+  return false;
+}
+
+// What is pending first: what is not any more has come to the offsets by then. Behind what former
+// members have been allowed to add before this one joined.
+void fetch_offsets(ShardThread& owner, PartitionId partition, const std::string& group,
+                   std::int64_t until_us, Gather<FetchedOffsets>::Reply reply) {
+  auto offsets = [&owner, partition, key = key_of(group)](Gather<FetchedOffsets>::Reply reply) {
+    execute(owner, partition, {"hgetall", key},
+            [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+              FetchedOffsets fetched{error_of(outcome), {}};
+              if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
+              reply(std::move(fetched));
+            });
+  };
+  execute(
+      owner, partition, {"hgetall", pending_offsets_key(group)},
+      [&owner, partition, group, until_us, offsets,
+       reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+        if (const ErrorCode error = error_of(outcome); error != ErrorCode::kNone) {
+          return reply({error, {}});
+        }
+        if (!any_pending(strings_of(outcome.reply))) return offsets(std::move(reply));
+        if (owner.clock().monotonic_us() >= until_us) {
+          return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
+        }
+        auto timer = std::make_shared<asio::steady_timer>(owner.io(), kLookAgain);
+        timer->async_wait([&owner, partition, group, until_us, timer,
+                           reply = std::move(reply)](error_code error) mutable {
+          if (error) return;
+          owner.lease().when_free(
+              [&owner, partition, group, until_us, reply = std::move(reply)]() mutable {
+                fetch_offsets(owner, partition, group, until_us, std::move(reply));
+              });
+        });
+      },
+      true);
+}
+
 }  // namespace
+
+void handle(const Call& call, const TxnOffsetCommitRequest& request,
+            Done<TxnOffsetCommitResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  TxnOffsetCommitResponse response;
+  TransactionCoordinator::Offsets offsets;
+  for (const auto& topic : request.topics) {
+    auto& out = response.topics.emplace_back();
+    out.name = topic.name;
+    for (const auto& partition : topic.partitions) {
+      auto& each = out.partitions.emplace_back();
+      each.partition_index = partition.partition_index;
+      const Committed committed{partition.committed_offset, partition.committed_leader_epoch,
+                                partition.committed_metadata.value_or("")};
+      if (!find_partition(thread, topic.name, partition.partition_index)) {
+        each.error_code = code(ErrorCode::kUnknownTopicOrPartition);
+      } else if (committed.metadata.size() > kMostMetadata) {
+        each.error_code = code(ErrorCode::kOffsetMetadataTooLarge);
+      } else {
+        offsets.emplace_back(field_of(topic.name, partition.partition_index), encode(committed));
+      }
+    }
+  }
+  if (offsets.empty()) return done(std::move(response));
+  using topic::TransactionError;
+  ask_coordinator<ErrorCode>(
+      call, request.group_id, ErrorCode::kNotCoordinator,
+      [id = request.transactional_id, group_id = request.group_id,
+       producer = topic::Producer{request.producer_id, request.producer_epoch},
+       member = request.member_id, generation = request.generation_id,
+       offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
+                                     auto reply) mutable {
+        // Whoever says nothing of a place in the group is not asked for one, as in Kafka.
+        auto refusal = std::make_shared<ErrorCode>(ErrorCode::kNone);
+        auto may = [&owner, partition, group_id, member, generation, refusal] {
+          if (generation < 0 && member.empty()) return true;
+          ConsumerGroup* group = owner.coordinator().find(partition, group_id);
+          *refusal = group == nullptr
+                         ? ErrorCode::kNotCoordinator
+                         : group->may_commit(owner.clock().monotonic_us(), member, generation);
+          return *refusal == ErrorCode::kNone;
+        };
+        owner.coordinator().transactions().coordinator().add_offsets(
+            id, producer, group_id, std::move(offsets), std::move(may),
+            [reply = std::move(reply), refusal](TransactionError error) mutable {
+              reply(error == TransactionError::kNotMember ? *refusal
+                    : error == TransactionError::kFenced  ? ErrorCode::kInvalidProducerEpoch
+                                                          : transaction_error_code(error));
+            });
+      },
+      [response = std::move(response), done = std::move(done)](ErrorCode error) mutable {
+        for (auto& topic : response.topics) {
+          for (auto& partition : topic.partitions) {
+            if (partition.error_code == 0) partition.error_code = code(error);
+          }
+        }
+        done(std::move(response));
+      });
+}
 
 void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done) {
   ShardThread& thread = call.connection.thread();
@@ -322,23 +449,16 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
 }
 
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done) {
-  struct Fetched {
-    ErrorCode error = ErrorCode::kNone;
-    std::vector<std::string> fields;  // and values, in turn
-  };
   constexpr int kFirstWithError = 2;
-  ask_coordinator<Fetched>(
+  ask_coordinator<FetchedOffsets>(
       call, request.group_id, {ErrorCode::kNotCoordinator, {}},
-      [key = key_of(request.group_id)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
-                                       auto reply) {
-        execute(owner, partition, {"hgetall", key},
-                [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-                  Fetched fetched{error_of(outcome), {}};
-                  if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
-                  reply(std::move(fetched));
-                });
+      [group = request.group_id](ShardThread& owner, ConsumerGroup&, PartitionId partition,
+                                 auto reply) {
+        fetch_offsets(owner, partition, group, owner.clock().monotonic_us() + kPendingPatienceUs,
+                      std::move(reply));
       },
-      [request, version = call.version, done = std::move(done)](const Fetched& fetched) mutable {
+      [request, version = call.version,
+       done = std::move(done)](const FetchedOffsets& fetched) mutable {
         OffsetFetchResponse response;
         response.error_code = code(fetched.error);
         absl::btree_map<std::string, absl::btree_map<std::int32_t, Committed>> all;

@@ -770,10 +770,12 @@ struct OffsetFetchRequest {
   };
   std::string group_id;
   std::optional<std::vector<Topic>> topics;
+  bool require_stable = false;
   template <typename Codec, typename Self>
   static void fields(Codec& c, Self& m) {
     c("group_id", m.group_id);
     c("topics", m.topics);
+    c("require_stable", m.require_stable, since(7));
   }
 };
 
@@ -816,10 +818,14 @@ struct OffsetFetchResponse {
 struct InitProducerIdRequest {
   std::optional<std::string> transactional_id;
   std::int32_t transaction_timeout_ms = 0;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
   template <typename Codec, typename Self>
   static void fields(Codec& c, Self& m) {
     c("transactional_id", m.transactional_id);
     c("transaction_timeout_ms", m.transaction_timeout_ms);
+    c("producer_id", m.producer_id, since(3));
+    c("producer_epoch", m.producer_epoch, since(3));
   }
 };
 
@@ -834,6 +840,179 @@ struct InitProducerIdResponse {
     c("error_code", m.error_code);
     c("producer_id", m.producer_id);
     c("producer_epoch", m.producer_epoch);
+  }
+};
+
+// --- Transactions
+
+struct AddPartitionsToTxnRequest {
+  struct Topic {
+    std::string name;
+    std::vector<std::int32_t> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::string transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("transactional_id", m.transactional_id);
+    c("producer_id", m.producer_id);
+    c("producer_epoch", m.producer_epoch);
+    c("topics", m.topics);
+  }
+};
+
+struct AddPartitionsToTxnResponse {
+  struct Topic {
+    struct Partition {
+      std::int32_t partition_index = 0;
+      std::int16_t error_code = 0;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("partition_index", m.partition_index);
+        c("error_code", m.error_code);
+      }
+    };
+    std::string name;
+    std::vector<Partition> results;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("results", m.results);
+    }
+  };
+  std::int32_t throttle_time_ms = 0;
+  std::vector<Topic> results;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms);
+    c("results", m.results);
+  }
+};
+
+struct AddOffsetsToTxnRequest {
+  std::string transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  std::string group_id;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("transactional_id", m.transactional_id);
+    c("producer_id", m.producer_id);
+    c("producer_epoch", m.producer_epoch);
+    c("group_id", m.group_id);
+  }
+};
+
+struct AddOffsetsToTxnResponse {
+  std::int32_t throttle_time_ms = 0;
+  std::int16_t error_code = 0;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms);
+    c("error_code", m.error_code);
+  }
+};
+
+struct EndTxnRequest {
+  std::string transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  bool committed = false;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("transactional_id", m.transactional_id);
+    c("producer_id", m.producer_id);
+    c("producer_epoch", m.producer_epoch);
+    c("committed", m.committed);
+  }
+};
+
+struct EndTxnResponse {
+  std::int32_t throttle_time_ms = 0;
+  std::int16_t error_code = 0;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms);
+    c("error_code", m.error_code);
+  }
+};
+
+struct TxnOffsetCommitRequest {
+  struct Topic {
+    struct Partition {
+      std::int32_t partition_index = 0;
+      std::int64_t committed_offset = 0;
+      std::int32_t committed_leader_epoch = -1;
+      std::optional<std::string> committed_metadata;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("partition_index", m.partition_index);
+        c("committed_offset", m.committed_offset);
+        c("committed_leader_epoch", m.committed_leader_epoch, since(2));
+        c("committed_metadata", m.committed_metadata);
+      }
+    };
+    std::string name;
+    std::vector<Partition> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::string transactional_id;
+  std::string group_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  std::int32_t generation_id = -1;
+  std::string member_id;
+  std::optional<std::string> group_instance_id;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("transactional_id", m.transactional_id);
+    c("group_id", m.group_id);
+    c("producer_id", m.producer_id);
+    c("producer_epoch", m.producer_epoch);
+    c("generation_id", m.generation_id, since(3));
+    c("member_id", m.member_id, since(3));
+    c("group_instance_id", m.group_instance_id, since(3));
+    c("topics", m.topics);
+  }
+};
+
+struct TxnOffsetCommitResponse {
+  struct Topic {
+    struct Partition {
+      std::int32_t partition_index = 0;
+      std::int16_t error_code = 0;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("partition_index", m.partition_index);
+        c("error_code", m.error_code);
+      }
+    };
+    std::string name;
+    std::vector<Partition> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::int32_t throttle_time_ms = 0;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms);
+    c("topics", m.topics);
   }
 };
 

@@ -49,7 +49,7 @@ void ProducerIds::ask() {
 
 void handle(const Call& call, const InitProducerIdRequest& request,
             Done<InitProducerIdResponse> done) {
-  if (request.transactional_id) return done({.error_code = code(ErrorCode::kInvalidRequest)});
+  if (request.transactional_id) return give_transactional_id(call, request, std::move(done));
   // The block may come when the connection has gone.
   call.connection.thread().coordinator().producer_ids().take(
       [weak = call.connection.weak_from_this(),

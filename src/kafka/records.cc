@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "kafka/apis.h"
+#include "kafka/coordinator.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "topic/record_batch.h"
@@ -54,6 +55,8 @@ constexpr std::pair<std::string_view, ErrorCode> kRefusals[] = {
     {"-OUT_OF_ORDER_SEQUENCE_NUMBER ", ErrorCode::kOutOfOrderSequenceNumber},
     {"-INVALID_PRODUCER_EPOCH ", ErrorCode::kInvalidProducerEpoch},
     {"-UNKNOWN_PRODUCER_ID ", ErrorCode::kUnknownProducerId},
+    {"-INVALID_TXN_STATE ", ErrorCode::kInvalidTxnState},
+    {"-INVALID_PRODUCER_ID_MAPPING ", ErrorCode::kInvalidProducerIdMapping},
 };
 
 Appended appended(const StrongOutcome& outcome) {
@@ -78,7 +81,7 @@ Appended appended(const StrongOutcome& outcome) {
   }
 }
 
-ErrorCode fault_of(const Blob& records, int version) {
+ErrorCode fault_of(const Blob& records, int version, bool in_transaction) {
   if (version < kFirstOfBatches) return ErrorCode::kUnsupportedForMessageFormat;
   if (records.bytes().size() > kMostBatchBytes) return ErrorCode::kMessageTooLarge;
   switch (topic::check_batch(records.bytes())) {
@@ -92,7 +95,8 @@ ErrorCode fault_of(const Blob& records, int version) {
       return ErrorCode::kInvalidRecord;
   }
   const auto head = topic::read_head(records.bytes());
-  return head->transactional() ? ErrorCode::kUnsupportedForMessageFormat : ErrorCode::kNone;
+  if (head->transactional() && head->producer_id < 0) return ErrorCode::kInvalidRecord;
+  return head->transactional() && !in_transaction ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
 }
 
 }  // namespace
@@ -128,28 +132,34 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
         }
         done(std::move(response));
       });
-  for_each_partition(request.topics, [&](const auto& topic, const auto& partition,
-                                         std::size_t place) {
-    const auto id = find_partition(thread, topic.name, partition.index);
-    const ErrorCode fault = !valid_acks ? ErrorCode::kInvalidRequest
-                            : !id       ? ErrorCode::kUnknownTopicOrPartition
-                                        : fault_of(partition.records, call.version);
-    if (fault != ErrorCode::kNone) return gather->take(place, {fault});
-    gather->ask(thread, *id, place,
-                [id = *id, batch = partition.records.bytes(), frame = call.frame](
-                    ShardThread& owner, Gather<Appended>::Reply reply) mutable {
-                  owner.topics().append(
-                      id, batch, std::move(frame),
-                      [id, &owner, reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+  for_each_partition(
+      request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
+        const auto id = find_partition(thread, topic.name, partition.index);
+        const ErrorCode fault =
+            !valid_acks ? ErrorCode::kInvalidRequest
+            : !id       ? ErrorCode::kUnknownTopicOrPartition
+                  : fault_of(partition.records, call.version, request.transactional_id.has_value());
+        if (fault != ErrorCode::kNone) return gather->take(place, {fault});
+        gather->ask(thread, *id, place,
+                    [id = *id, batch = partition.records.bytes(), frame = call.frame,
+                     transactional_id = request.transactional_id](
+                        ShardThread& owner, Gather<Appended>::Reply reply) mutable {
+                      auto take = [id = id, &owner,
+                                   reply = std::move(reply)](const StrongOutcome& outcome) mutable {
                         Appended result = appended(outcome);
                         const auto status = owner.shard().topic(id);
                         if (result.error == ErrorCode::kNone && status) {
                           result.start = status->start;
                         }
                         reply(result);
-                      });
-                });
-  });
+                      };
+                      if (!topic::read_head(batch)->transactional()) {
+                        return owner.topics().append(id, batch, std::move(frame), std::move(take));
+                      }
+                      owner.coordinator().transactions().verification().append(
+                          id, *transactional_id, batch, std::move(take));
+                    });
+      });
   // Before the end, which may be right here, and cancels it.
   timer->expires_after(
       std::chrono::milliseconds(std::clamp(request.timeout_ms, std::int32_t{1}, kMostWaitMs)));
@@ -168,9 +178,30 @@ struct Fetched {
   ErrorCode error = ErrorCode::kNone;
   std::int64_t start = -1;
   std::int64_t end = -1;
+  std::int64_t stable = -1;
   std::string records;
-  bool awaits = false;  // for records
+  std::vector<AbortedTransaction> aborted;  // kReadCommitted: that may have some of these
+  bool awaits = false;                      // for records
 };
+
+constexpr std::int8_t kReadCommitted = 1;  // an isolation level
+
+// Leaves of whole batches those before `end`, which is where one begins. What is behind the last
+// of these.
+std::int64_t cut_off(std::string& batches, std::int64_t end) {
+  std::int64_t next = 0;
+  std::size_t at = 0;
+  while (batches.size() - at >= topic::kBatchHeadBytes) {
+    const std::string_view rest = std::string_view(batches).substr(at);
+    const std::size_t size = topic::batch_bytes(rest);
+    const auto head = topic::read_head(rest.substr(0, size));
+    if (!head || head->base_offset >= end) break;
+    next = head->base_offset + head->offsets();
+    at += size;
+  }
+  batches.resize(at);
+  return next;
+}
 
 // Of a leader that knows itself to be one in `term`, what a client says that it expects.
 ErrorCode check_epoch(std::int32_t epoch, consensus::Term term) {
@@ -220,19 +251,18 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         [weak = weak_from_this()](std::vector<std::optional<Fetched>> results) {
           if (const auto self = weak.lock()) self->take(std::move(results));
         });
-    for_each_partition(
-        request_.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
-          const auto id = find_partition(thread_, topic.name, partition.partition);
-          if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
-          gather->ask(
-              thread_, *id, place,
-              [id = *id, offset = partition.fetch_offset, epoch = partition.current_leader_epoch,
-               bytes = bytes_of(partition), place, await = !awaits_[place], from = thread_.id(),
-               weak = weak_from_this()](ShardThread& owner, auto reply) mutable {
-                fetch(owner, id, offset, epoch, bytes, await, from, place, std::move(weak),
-                      std::move(reply));
-              });
-        });
+    for_each_partition(request_.topics, [&](const auto& topic, const auto& partition,
+                                            std::size_t place) {
+      const auto id = find_partition(thread_, topic.name, partition.partition);
+      if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
+      gather->ask(thread_, *id, place,
+                  [asked = Asked{*id, partition.fetch_offset, partition.current_leader_epoch,
+                                 bytes_of(partition), request_.isolation_level == kReadCommitted,
+                                 !awaits_[place], thread_.id(), place},
+                   weak = weak_from_this()](ShardThread& owner, auto reply) mutable {
+                    fetch(owner, asked, std::move(weak), std::move(reply));
+                  });
+    });
     gather->asked();
   }
 
@@ -244,10 +274,43 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         std::max(std::min({partition.partition_max_bytes, share, kMostPartitionBytes}), 1));
   }
 
+  struct Asked {
+    PartitionId id = 0;
+    std::int64_t offset = 0;
+    std::int32_t epoch = 0;
+    std::size_t bytes = 0;
+    bool committed = false;  // nothing of transactions that are open or were aborted
+    bool await = false;
+    ShardId from = 0;
+    std::size_t place = 0;
+  };
+
+  // Of what has been read, what is committed; or why it could not be read.
+  static void finish(Shard& shard, const Asked& asked, Result<std::string> records, Fetched& out) {
+    if (!records) {
+      // They may have been trimmed meanwhile.
+      const auto now = shard.topic(asked.id);
+      const bool trimmed = now && asked.offset < now->start;
+      if (trimmed) out.start = now->start;
+      out.error = trimmed ? ErrorCode::kOffsetOutOfRange : ErrorCode::kKafkaStorageError;
+      return;
+    }
+    out.records = std::move(*records);
+    if (!asked.committed) return;
+    const std::int64_t next = cut_off(out.records, out.stable);
+    auto aborted = shard.topic_aborted(asked.id, asked.offset, next);
+    if (aborted) {
+      out.aborted = std::move(*aborted);
+      return;
+    }
+    out.records.clear();
+    out.error = ErrorCode::kKafkaStorageError;
+  }
+
   // On the thread of the partition.
-  static void fetch(ShardThread& owner, PartitionId id, std::int64_t offset, std::int32_t epoch,
-                    std::size_t bytes, bool await, ShardId from, std::size_t place,
-                    std::weak_ptr<FetchWork> weak, Gather<Fetched>::Reply reply) {
+  static void fetch(ShardThread& owner, const Asked& asked, std::weak_ptr<FetchWork> weak,
+                    Gather<Fetched>::Reply reply) {
+    const auto& [id, offset, epoch, bytes, committed, await, from, place] = asked;
     const auto status = owner.shard().topic(id);
     Fetched out;
     if (!status || !status->leads) {
@@ -256,38 +319,33 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
     }
     out.start = status->start;
     out.end = status->end;
+    out.stable = status->stable;
+    const std::int64_t readable = committed ? out.stable : out.end;
     out.error = check_epoch(epoch, status->term);
     if (out.error == ErrorCode::kNone && (offset < status->start || offset > status->end)) {
       out.error = ErrorCode::kOffsetOutOfRange;
     }
     if (out.error != ErrorCode::kNone) return reply(std::move(out));
-    if (offset == status->end) {
+    if (offset >= readable) {
       out.awaits = true;
       if (await) {
         const std::weak_ptr<const void> asker = weak;
-        owner.topics().await(id, offset, asker, [&owner, from, place, weak = std::move(weak)] {
-          owner.send_to(from, [place, weak](ShardThread&) {
-            if (const auto self = weak.lock()) self->wake(place);
-          });
-        });
+        owner.topics().await(id, offset, committed, asker,
+                             [&owner, from, place, weak = std::move(weak)] {
+                               owner.send_to(from, [place, weak](ShardThread&) {
+                                 if (const auto self = weak.lock()) self->wake(place);
+                               });
+                             });
       }
       return reply(std::move(out));
     }
     owner.shard().read_topic(id, offset, bytes,
-                             [id, offset, &owner, out = std::move(out),
+                             [&owner, asked, out = std::move(out),
                               reply = std::move(reply)](Result<std::string> records) mutable {
-                               if (records) {
-                                 out.records = std::move(*records);
-                                 return reply(std::move(out));
-                               }
-                               // They may have been trimmed meanwhile.
-                               owner.lease().when_free([id, offset, &owner, out = std::move(out),
+                               owner.lease().when_free([&owner, asked, out = std::move(out),
+                                                        records = std::move(records),
                                                         reply = std::move(reply)]() mutable {
-                                 const auto now = owner.shard().topic(id);
-                                 const bool trimmed = now && offset < now->start;
-                                 if (trimmed) out.start = now->start;
-                                 out.error = trimmed ? ErrorCode::kOffsetOutOfRange
-                                                     : ErrorCode::kKafkaStorageError;
+                                 finish(owner.shard(), asked, std::move(records), out);
                                  reply(std::move(out));
                                });
                              });
@@ -327,8 +385,16 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         auto& each = out.partitions.emplace_back();
         each.partition_index = partition.partition;
         each.error_code = code(result.error);
-        each.high_watermark = each.last_stable_offset = result.end;
+        each.high_watermark = result.end;
+        each.last_stable_offset = result.stable;
         each.log_start_offset = result.start;
+        if (request_.isolation_level == kReadCommitted) {
+          each.aborted_transactions.emplace();
+          std::ranges::sort(result.aborted, {}, &AbortedTransaction::first);
+          for (const AbortedTransaction& aborted : result.aborted) {
+            each.aborted_transactions->push_back({aborted.producer_id, aborted.first});
+          }
+        }
         // Beyond what it may be as a whole, only the first partition gets its one batch.
         const bool fits =
             bytes == 0 || bytes + result.records.size() <=
@@ -412,8 +478,9 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
         const auto id = find_partition(thread, topic.name, partition.partition_index);
         if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
         gather->ask(thread, *id, place,
-                    [id = *id, time = partition.timestamp, epoch = partition.current_leader_epoch](
-                        ShardThread& owner, auto reply) {
+                    [id = *id, time = partition.timestamp, epoch = partition.current_leader_epoch,
+                     committed = request.isolation_level == kReadCommitted](ShardThread& owner,
+                                                                            auto reply) {
                       const auto status = owner.shard().topic(id);
                       if (!status || !status->leads)
                         return reply({ErrorCode::kNotLeaderOrFollower});
@@ -422,7 +489,8 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
                       if (found.error != ErrorCode::kNone) return reply(found);
                       found.epoch = static_cast<std::int32_t>(status->term);
                       if (time == kLatest || time == kEarliest) {
-                        found.offset = time == kLatest ? status->end : status->start;
+                        const std::int64_t end = committed ? status->stable : status->end;
+                        found.offset = time == kLatest ? end : status->start;
                         return reply(found);
                       }
                       const auto at = owner.shard().topic_at_time(id, time);

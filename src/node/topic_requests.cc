@@ -38,9 +38,9 @@ void TopicRequests::append_events(PartitionId partition, const std::vector<std::
                           });
 }
 
-void TopicRequests::await(PartitionId partition, std::int64_t offset,
+void TopicRequests::await(PartitionId partition, std::int64_t offset, bool stable,
                           std::weak_ptr<const void> asker, Wake wake, bool of_any_member) {
-  waiting_[partition].push_back({offset, std::move(asker), std::move(wake), of_any_member});
+  waiting_[partition].push_back({offset, stable, std::move(asker), std::move(wake), of_any_member});
 }
 
 void TopicRequests::changed(PartitionId partition) {
@@ -62,7 +62,8 @@ void TopicRequests::look(PartitionId partition) {
   std::vector<Wake> due;
   std::erase_if(found->second, [&](Waiting& waiting) {
     const bool serves = status && (status->leads || waiting.of_any_member);
-    if (serves && status->end <= waiting.offset && waiting.offset >= status->start) return false;
+    const std::int64_t end = !serves ? 0 : waiting.stable ? status->stable : status->end;
+    if (serves && end <= waiting.offset && waiting.offset >= status->start) return false;
     if (!waiting.asker.expired()) due.push_back(std::move(waiting.wake));
     return true;
   });

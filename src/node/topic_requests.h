@@ -35,11 +35,12 @@ class TopicRequests {
   // Shard::on_relay().
   void append_events(PartitionId partition, const std::vector<std::string>& words,
                      std::move_only_function<void(std::string reply)> done);
-  // Calls wake() once, when there is something of the partition from `offset` on, or this node does
-  // not lead it (or, of any member, has none of it); unless `asker` is gone by then.
+  // Calls wake() once, when there is something of the partition from `offset` on, before its last
+  // stable offset where `stable`, or this node does not lead it (or, of any member, has none of
+  // it); unless `asker` is gone by then.
   using Wake = std::move_only_function<void()>;
-  void await(PartitionId partition, std::int64_t offset, std::weak_ptr<const void> asker, Wake wake,
-             bool of_any_member = false);
+  void await(PartitionId partition, std::int64_t offset, bool stable,
+             std::weak_ptr<const void> asker, Wake wake, bool of_any_member = false);
   void tick();
 
   // The shard's: records may have been added to it, or its leader has changed.
@@ -54,6 +55,7 @@ class TopicRequests {
   };
   struct Waiting {
     std::int64_t offset;
+    bool stable;
     std::weak_ptr<const void> asker;
     Wake wake;
     bool of_any_member;

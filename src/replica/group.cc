@@ -16,6 +16,7 @@
 #include "replica/group_states.h"
 #include "replica/snapshot_transfer.h"
 #include "replica/topic_producers.h"
+#include "replica/topic_transactions.h"
 #include "script/host.h"
 #include "topic/record_batch.h"
 
@@ -860,10 +861,10 @@ std::string Group::append(const GroupProposal& proposal, Index index) {
     std::string unused;
     Reply no_reply(unused, false);
     Context context(keyspace, no_reply, random, now_ms);
-    if (auto refusal =
-            refuse_batch(context, *head, proposal.events, static_cast<std::int64_t>(base))) {
-      return std::move(*refusal);
-    }
+    const auto offset = static_cast<std::int64_t>(base);
+    auto refusal = head->control() ? end_transaction(context, proposal.batch, offset)
+                                   : refuse_batch(context, *head, proposal.events, offset);
+    if (refusal) return std::move(*refusal);
     commit(context, {});
   }
   const auto time = static_cast<std::uint64_t>(std::max<std::int64_t>(head->max_timestamp, 0));
@@ -1186,12 +1187,19 @@ TopicStatus Group::topic_status() const {
   // Before it has applied an entry of its term, a leader may not have applied all that its
   // predecessors have acknowledged: to who has read that, it would seem to be gone.
   const bool current = log_.term(applied()) == raft_->term();
-  return {.leads = leads() && current && !halted_,
-          .leader = leader(),
-          .term = raft_->term(),
-          .start = log_start(),
-          .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd]),
-          .bytes = retained_bytes()};
+  TopicStatus status{.leads = leads() && current && !halted_,
+                     .leader = leader(),
+                     .term = raft_->term(),
+                     .start = log_start(),
+                     .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd]),
+                     .bytes = retained_bytes()};
+  try {
+    status.stable = std::max(status.start, stable_offset(partition_.state, status.end));
+  } catch (const Unreadable&) {
+    // Nothing is stable as far as is known: the next entry that looks for it halts the member.
+    status.stable = status.start;
+  }
+  return status;
 }
 
 void Group::read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Read done) const {

@@ -24,6 +24,7 @@
 #include "replica/replication.h"
 #include "replica/rights.h"
 #include "replica/session_reach.h"
+#include "replica/topic_transactions.h"
 #include "script/host.h"
 
 namespace even {
@@ -865,6 +866,11 @@ Result<std::optional<std::pair<std::int64_t, std::int64_t>>> Shard::topic_at_tim
   if (!found) return std::unexpected(found.error());
   if (!*found) return std::nullopt;
   return std::pair((*found)->offset, (*found)->time);
+}
+Result<std::vector<AbortedTransaction>> Shard::topic_aborted(PartitionId partition,
+                                                             std::int64_t from,
+                                                             std::int64_t to) const {
+  return aborted_transactions(impl_->groups.find(partition)->partition().state, from, to);
 }
 void Shard::on_relay(RelayTo callback) { impl_->relay.on_relay(std::move(callback)); }
 void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {

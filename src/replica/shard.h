@@ -447,6 +447,10 @@ class Shard {
   // batches is; none so far. Blocks.
   Result<std::optional<std::pair<std::int64_t, std::int64_t>>> topic_at_time(
       PartitionId partition, std::int64_t time) const;
+  // Of one that is here: the aborted transactions that may have records from `from` on and before
+  // `to`, which is not behind its last stable offset. In the order of their ends. Blocks.
+  Result<std::vector<AbortedTransaction>> topic_aborted(PartitionId partition, std::int64_t from,
+                                                        std::int64_t to) const;
   // Called when records may have been added to one, or its leader has changed.
   void on_topic(std::function<void(PartitionId)> callback);
 

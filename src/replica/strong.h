@@ -79,6 +79,14 @@ struct TopicStatus {
   std::int64_t start = 0;   // the first offset that there is
   std::int64_t end = 0;     // that the next record gets
   std::uint64_t bytes = 0;  // of the batches behind the last place below the start where it was cut
+  std::int64_t stable = 0;  // the last stable offset: no transaction is open before it
+};
+// Of a topic's partition: records of this producer from `first` on, up to the marker at `last`.
+struct AbortedTransaction {
+  std::int64_t producer_id = 0;
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  bool operator==(const AbortedTransaction&) const = default;
 };
 
 struct GroupStatus {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/mutant.h"
+#include "replica/topic_transactions.h"
 #include "topic/event_id.h"
 #include "topic/producer_state.h"
 
@@ -108,7 +109,10 @@ std::optional<std::string> refuse_of_events(Context& context, const topic::Batch
 std::optional<std::string> refuse_batch(Context& context, const topic::BatchHead& head,
                                         std::string_view events, std::int64_t base) {
   if (!events.empty()) return refuse_of_events(context, head, events);
-  if (head.producer_id >= 0) return refuse_of_producer(context, head, base);
+  if (head.producer_id < 0) return std::nullopt;
+  if (auto refusal = refuse_by_transaction(context, head)) return refusal;
+  if (auto refusal = refuse_of_producer(context, head, base)) return refusal;
+  note_transaction(context, head, base);
   return std::nullopt;
 }
 

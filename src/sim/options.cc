@@ -149,7 +149,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.crash_every_us == 0) o.crash_every_us = 400'000;
     if (o.partition_every_us == 0) o.partition_every_us = 300'000;
   }
-  if (o.topic_every_us > 0) {
+  if (o.topic_every_us > 0 && random.chance(0.5)) {
     o.topic_retention_ms = among(-1, 500, 2'000);
     o.topic_retention_bytes = among(-1, 2 << 10, 20 << 10);
     o.topic_deletes = random.chance(0.2);

@@ -112,6 +112,10 @@ struct RunOptions {
   // Requests at CAUSAL; 0: none.
   std::int64_t causal_every_us = 0;
 
+  // Whether records of the topic go.
+  bool trims() const {
+    return topic_retention_ms >= 0 || topic_retention_bytes >= 0 || topic_deletes;
+  }
   static RunOptions draw(std::uint64_t seed);
   std::string describe() const;
 };

@@ -20,6 +20,7 @@
 #include "sim/strong_clients.h"
 #include "sim/strong_groups.h"
 #include "sim/topic_clients.h"
+#include "sim/transaction_clients.h"
 #include "sim/workload.h"
 
 namespace even::sim {
@@ -112,6 +113,7 @@ class World {
   std::optional<SessionClients> sessions_;
   std::optional<CausalClients> causal_;
   std::optional<TopicClients> topics_;
+  std::optional<TransactionClients> transactions_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
   ShardId shards_;          // that each node is to have
@@ -162,6 +164,10 @@ World::World(Run& run)
   if (run.options.groups > 0) strong_.emplace(run_, nodes_);
   if (run.options.topic_every_us > 0) {
     topics_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
+    // They look at all that there ever was.
+    if (!run.options.trims()) {
+      transactions_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
+    }
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
@@ -448,7 +454,8 @@ void World::settle() {
     // Expired keys are still purged, which makes records; what they leave behind goes some time
     // later.
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
-    const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle());
+    const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle()) ||
+                       (transactions_ && !transactions_->idle());
     if (failed || waits || !converged(run_, nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
@@ -497,6 +504,7 @@ void World::check_strong(const char* when) {
     violated(fmt::format("{}: groups do not answer{}", when, strong_->progress()));
   }
   if (topics_) topics_->check(when);
+  if (transactions_) transactions_->check(when);
 }
 
 // All replicas check what they hold, and nothing is left that differs.
@@ -561,6 +569,7 @@ void World::play() {
   if (sessions_) sessions_->begin();
   if (causal_) causal_->begin();
   if (topics_) topics_->begin();
+  if (transactions_) transactions_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }

@@ -1,5 +1,6 @@
 #include "topic/record_batch.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -70,6 +71,11 @@ bool is_of_possible_producer(const BatchHead& head) {
 }
 
 }  // namespace
+
+std::size_t batch_bytes(std::string_view bytes) {
+  const auto length = field<std::uint32_t>(bytes, kLength);
+  return std::min<std::size_t>(kLeaderEpoch + std::size_t{length}, bytes.size());
+}
 
 std::optional<BatchHead> read_head(std::string_view bytes) {
   if (bytes.size() < kBatchHeadBytes || bytes[kMagic] != 2) return std::nullopt;

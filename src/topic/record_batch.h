@@ -35,6 +35,10 @@ struct BatchHead {
   bool control() const { return (attributes & 32) != 0; }
 };
 
+// Of the batch that `bytes` begin with, as it says, but no more than they are; kBatchHeadBytes of
+// them at least are there.
+std::size_t batch_bytes(std::string_view bytes);
+
 // The head of the batch that `bytes` are, exactly; none if they are not one of version 2, are cut
 // off, or more follows. Does not verify the checksum.
 std::optional<BatchHead> read_head(std::string_view bytes);
