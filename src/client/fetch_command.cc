@@ -11,6 +11,7 @@
 #include "client/connection_commands.h"
 #include "cluster/placement.h"
 #include "engine/text.h"
+#include "topic/record_batch.h"
 #include "topic/record_reader.h"
 
 namespace even {
@@ -246,7 +247,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
   CommandStats::Entry* const command_;
   const bool resp3_;
   const PartitionId partition_;
-  const FetchWords words_;
+  FetchWords words_;
   asio::steady_timer timer_;
   bool over_ = false;  // no more is waited for
   bool reading_ = false;

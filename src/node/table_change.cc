@@ -104,7 +104,7 @@ void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChang
                                     std::to_string(topic.retention_ms.value_or(-1)),
                                     "BYTES",
                                     std::to_string(topic.retention_bytes.value_or(-1))};
-  std::make_shared<Change>(thread, std::move(words), std::move(done))->submit();
+  change_table(thread, std::move(words), "topics", std::move(done));
 }
 
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done) {
