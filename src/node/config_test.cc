@@ -258,7 +258,7 @@ TEST(Config, AllErrorsAreReportedAtOnce) {
 TEST(Config, UnknownKeysAndSectionsAreErrors) {
   EXPECT_THAT(error_of(load_text("[client]\nprot = 1\n")),
               HasSubstr(".toml:2: client.prot: no such key; [client] has bind, port, password"));
-  EXPECT_THAT(error_of(load_text("[clients]\nport = 1\n")), HasSubstr("there are client, clock"));
+  EXPECT_THAT(error_of(load_text("[clients]\nport = 1\n")), HasSubstr("there are check, client, clock"));
   EXPECT_THAT(error_of(load_text("port = 1\n")), HasSubstr(".toml:1: port: no such section"));
   EXPECT_THAT(error_of(load_text("\n[nod]\n")), HasSubstr(".toml:2: nod: no such section"));
   EXPECT_THAT(error_of(load_text("client = 3\n")),
