@@ -421,6 +421,15 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
       return Block::kNone;
     }
   }
+  if (command->script && command->name.starts_with("eval") &&
+      !command->name.starts_with("evalsha")) {
+    if (const std::string refusal = refusal_of_script(args[1]); !refusal.empty()) {
+      ++entry.rejected;
+      transaction_.fail();
+      reply().error(refusal);
+      return Block::kNone;
+    }
+  }
   if (command->scope == Scope::kInner) {
     RequestOptions fresh;
     return execute_inner(*command, args, rejected, options != nullptr ? *options : fresh);

@@ -74,6 +74,9 @@ std::string refusal_while_subscribed(const Command& command, std::string_view na
 // returns the words of the command that they are about. The error is a reply's text.
 Result<Args> read_options(const Command& command, Args args, RequestOptions& options);
 
+// Of a client's script, an error's text, or empty: functions are called by their names only.
+std::string refusal_of_script(std::string_view text);
+
 // Replies that there is no such subcommand; `container` in upper case.
 void reply_unknown_subcommand(Connection& connection, std::string_view container,
                               std::string_view subcommand);

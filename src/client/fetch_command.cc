@@ -139,17 +139,31 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
               [give, &owner, partition, offset, end, records = std::move(records)] {
                 if (!records)
                   return give({.records = {}, .error = "IOERR " + records.error().message});
-                const auto aborted = owner.shard().topic_aborted(partition, offset, end);
+                const std::int64_t next = end_of(*records, end);
+                const auto aborted = owner.shard().topic_aborted(partition, offset, next);
                 if (!aborted)
                   return give({.records = {}, .error = "IOERR " + aborted.error().message});
                 Found found{.records = {}, .error = {}, .next = offset};
-                take_committed(*records, end, *aborted, found);
+                take_committed(*records, next, *aborted, found);
                 give(std::move(found));
               });
         });
   }
 
-  // Whole batches of records that are committed, of those before `end`, the last stable offset.
+  // Behind the last of these batches that begins before `end`.
+  static std::int64_t end_of(std::string_view batches, std::int64_t end) {
+    std::int64_t next = 0;
+    while (batches.size() >= topic::kBatchHeadBytes) {
+      const std::string_view batch = batches.substr(0, topic::batch_bytes(batches));
+      const auto head = topic::read_head(batch);
+      if (!head || head->base_offset >= end) break;
+      next = head->base_offset + head->offsets();
+      batches.remove_prefix(batch.size());
+    }
+    return next;
+  }
+
+  // Whole batches of records that are committed, of those before `end`.
   static void take_committed(std::string_view batches, std::int64_t end,
                              const std::vector<AbortedTransaction>& aborted, Found& found) {
     while (batches.size() >= topic::kBatchHeadBytes) {

@@ -17,7 +17,8 @@
 namespace even {
 namespace {
 
-constexpr std::uint8_t kFunctionOpcode = 245;  // of RDB files, before the code of a library
+constexpr std::size_t kMostRestoredLibraries = 1'000;  // at once
+constexpr std::uint8_t kFunctionOpcode = 245;          // of RDB files, before the code of a library
 constexpr std::size_t kChecksumBytes = 8;
 constexpr std::size_t kFooterBytes = 2 + kChecksumBytes;
 constexpr std::uint16_t kPayloadVersion = 10;
@@ -177,10 +178,16 @@ Result<std::vector<Library>> read_libraries(std::string_view payload) {
   ByteReader in(content);
   rdb::Budget budget(2 * kMostLibraryBytes);
   std::vector<Library> libraries;
+  std::size_t bytes = 0;
   while (!in.at_end()) {
     if (in.get<std::uint8_t>() != kFunctionOpcode) return fail("ERR given type is not a function");
     std::string code;
     if (!rdb::read_string(in, budget, code)) return fail("ERR failed loading functions payload");
+    // Before each is executed to see what it has, which takes a while.
+    bytes += code.size();
+    if (bytes > kMostLibraryBytes || libraries.size() >= kMostRestoredLibraries) {
+      return fail("ERR the payload holds more libraries than there may be");
+    }
     Result<Library> library = Interpreter::examine(code);
     if (!library) return std::unexpected(library.error());
     libraries.push_back(std::move(*library));

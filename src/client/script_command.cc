@@ -8,6 +8,9 @@ namespace even {
 namespace {
 
 void load_script(Connection& connection, Args args) {
+  if (const std::string refusal = refusal_of_script(args[2]); !refusal.empty()) {
+    return connection.reply().error(refusal);
+  }
   const Result<std::string> sha = connection.thread().shard().scripts().load(args[2]);
   sha ? connection.reply().bulk(*sha) : connection.reply().error(sha.error().message);
 }
@@ -37,6 +40,11 @@ void debug_scripts(Connection& connection, Args args) {
 }
 
 }  // namespace
+
+std::string refusal_of_script(std::string_view text) {
+  return text.starts_with(kFunctionPrefix) ? "ERR Unexpected engine in script shebang: #!function"
+                                           : std::string();
+}
 
 void execute_script(Connection& connection, Args args) {
   const auto is = [&](std::string_view name) { return equals_ignore_case(args[1], name); };

@@ -89,6 +89,7 @@ struct ChannelWords {
 
 ChannelWords channels_of(const Command& command, Args args) {
   const std::string_view name = command.name;
+  if (args.size() < 2) return {};
   if (name == "publish" || name == "spublish") return {args.subspan(1, 1)};
   if (name == "subscribe" || name == "ssubscribe") return {args.subspan(1)};
   if (name == "psubscribe") return {args.subspan(1), true};

@@ -22,8 +22,8 @@ constexpr std::size_t kStepBytes = 1 << 20;
 constexpr std::size_t kListedKeys = 1024;
 // Collections of more elements are taken from the sum that is kept with them.
 constexpr std::size_t kMostElements = 4096;
-// Keys that change while their partition is audited; of more, the audit is given up.
-constexpr std::size_t kMostTouched = 100'000;
+// Keys that have changed while their partition is audited, until they are taken into the sum again.
+constexpr std::size_t kMostTouched = 4'096;
 constexpr std::size_t kExaminedAtOnce = 256;
 constexpr std::size_t kStateBytes = 4 << 20;  // in one answer; but one key at least
 constexpr int kMostAttempts = 50;             // at a key that is written all the time
@@ -106,8 +106,8 @@ std::uint64_t digest_of_hash(const PartitionState& state, std::uint64_t hash) {
 // `touched_`, and those were taken out of it before they changed.
 class Check::Audit final : private StateReader {
  public:
-  Audit(Partition& partition, bool compare)
-      : id(partition.id), compare(compare), state_(&partition.state) {
+  Audit(Partition& partition, bool compares, bool was_due)
+      : id(partition.id), compare(compares), due(was_due), state_(&partition.state) {
     state_->add_reader(*this);
   }
   ~Audit() { leave(); }
@@ -120,6 +120,7 @@ class Check::Audit final : private StateReader {
     bool more = false;
     std::uint64_t last = cursor_;
     try {
+      if (touched_.size() > kMostTouched) take_in_touched();
       state_->scan(cursor_, [&](std::uint64_t hash, std::string_view, const Object& object) {
         if (budget.used() && hash != last) {
           cursor_ = hash;
@@ -133,11 +134,7 @@ class Check::Audit final : private StateReader {
         return true;
       });
       if (more) return true;
-      for (const std::string& key : touched_) {
-        if (const Object* object = state_->find(key, hash64(key))) {
-          sum_ += PartitionState::digest_of(hash64(key), *object);
-        }
-      }
+      take_in_touched();
       done_ = true;
     } catch (const Unreadable&) {
     }
@@ -150,12 +147,13 @@ class Check::Audit final : private StateReader {
   double share() const { return static_cast<double>(cursor_) / 0x1p64; }
 
   const PartitionId id;
-  bool compare;
+  const bool compare;
+  const bool due;  // it is not of the round
   std::uint64_t keys = 0;
 
  private:
   void before_join(const Delta& delta) override {
-    if (delta.full || touched_.size() > kMostTouched) return leave();
+    if (delta.full) return leave();
     try {
       for (const KeyDelta& key : delta.keys) {
         const std::uint64_t hash = key.key_hash();
@@ -173,6 +171,14 @@ class Check::Audit final : private StateReader {
   void leave() {
     if (state_ != nullptr) state_->remove_reader(*this);
     state_ = nullptr;
+  }
+  void take_in_touched() {
+    for (const std::string& key : touched_) {
+      if (const Object* object = state_->find(key, hash64(key))) {
+        sum_ += PartitionState::digest_of(hash64(key), *object);
+      }
+    }
+    touched_.clear();
   }
 
   PartitionState* state_;  // null: nothing more is read from it
@@ -319,10 +325,10 @@ void Check::work() {
     if (due != due_.end()) {
       const auto [id, what] = *due;
       due_.erase(due);
-      begin_audit(id, what.compare);
+      begin_audit(id, what.compare, true);
     } else if (is_behind(now_us)) {
       if (next_ < core_.partitions().size()) {
-        begin_audit(core_.partitions()[next_++]->id, false);
+        begin_audit(core_.partitions()[next_++]->id, false, false);
       } else {
         round_ = false;
         ++status_.rounds;
@@ -338,14 +344,14 @@ void Check::work() {
   const bool more = audit_->step();
   status_.keys += audit_->keys - keys;
   if (!more) end_audit();
-  has_more_ = !due_.empty() || is_behind(now_us) || (audit_ && audit_->compare);
+  has_more_ = !due_.empty() || is_behind(now_us) || (audit_ && audit_->due);
 }
 
-void Check::begin_audit(PartitionId id, bool compare) {
+void Check::begin_audit(PartitionId id, bool compare, bool due) {
   Partition& partition = core_.at(id);
   if (!partition.replayed || partition.damaged()) return;  // that has a repair of its own
   core_.close(partition);
-  audit_ = std::make_unique<Audit>(partition, compare);
+  audit_ = std::make_unique<Audit>(partition, compare, due);
 }
 
 void Check::end_audit() {
@@ -763,7 +769,7 @@ bool Check::falsify(Partition& partition, std::string_view key,
 CheckStatus Check::status() const {
   CheckStatus status = status_;
   status.suspect.assign(suspect_.begin(), suspect_.end());
-  status.busy = forced_ || comparison_ != nullptr || (audit_ && audit_->compare);
+  status.busy = forced_ || comparison_ != nullptr || (audit_ && audit_->due);
   for (const auto& [id, due] : due_) {
     status.undecided += due.undecided;
     status.busy = status.busy || due.undecided == 0;

@@ -60,7 +60,7 @@ class Check {
   void work();
   void begin_round(std::int64_t now_us);
   bool is_behind(std::int64_t now_us) const;
-  void begin_audit(PartitionId id, bool compare);
+  void begin_audit(PartitionId id, bool compare, bool due);
   void end_audit();
   void want(PartitionId id, std::int64_t not_before_us, bool compare, std::uint64_t undecided = 0);
 

@@ -870,7 +870,9 @@ Result<std::optional<std::pair<std::int64_t, std::int64_t>>> Shard::topic_at_tim
 Result<std::vector<AbortedTransaction>> Shard::topic_aborted(PartitionId partition,
                                                              std::int64_t from,
                                                              std::int64_t to) const {
-  return aborted_transactions(impl_->groups.find(partition)->partition().state, from, to);
+  Group* group = impl_->groups.find(partition);
+  if (group == nullptr) return fail("the partition is not here any more");
+  return aborted_transactions(group->partition().state, from, to);
 }
 void Shard::on_relay(RelayTo callback) { impl_->relay.on_relay(std::move(callback)); }
 void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {

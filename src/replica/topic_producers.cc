@@ -26,16 +26,6 @@ std::optional<std::string> value_of(const Context& context, std::string_view key
   return std::string(object->string().value(scratch));
 }
 
-// Makes room for one more.
-void forget_a_producer(Context& context) {
-  const PartitionState& state = context.keyspace().state(context.keyspace().partitions().front());
-  if (state.keys_with_expiry() < kMostProducers) return;
-  std::string_view name;
-  state.soonest(
-      1, [&](std::string_view key, const Object&) { name = context.keep(std::string(key)); });
-  context.write(name).remove();
-}
-
 std::optional<std::string> refuse_of_producer(Context& context, const topic::BatchHead& head,
                                               std::int64_t base) {
   std::string name(kProducerPrefix);
@@ -105,6 +95,15 @@ std::optional<std::string> refuse_of_events(Context& context, const topic::Batch
 }
 
 }  // namespace
+
+void forget_a_producer(Context& context) {
+  const PartitionState& state = context.keyspace().state(context.keyspace().partitions().front());
+  if (state.keys_with_expiry() < kMostProducers) return;
+  std::string_view name;
+  state.soonest(
+      1, [&](std::string_view key, const Object&) { name = context.keep(std::string(key)); });
+  context.write(name).remove();
+}
 
 std::optional<std::string> refuse_batch(Context& context, const topic::BatchHead& head,
                                         std::string_view events, std::int64_t base) {

@@ -31,4 +31,7 @@ inline constexpr std::size_t kMostProducers = 65'536;
 std::optional<std::string> refuse_batch(Context& context, const topic::BatchHead& head,
                                         std::string_view events, std::int64_t base);
 
+// Makes room for another key that expires, if there are too many.
+void forget_a_producer(Context& context);
+
 }  // namespace even

@@ -191,7 +191,9 @@ std::optional<std::string> end_transaction(Context& context, std::string_view ba
   std::string value;
   put_little_endian(value, marker->epoch);
   put_little_endian(value, marker->number);
-  KeyWriter& writer = context.write(context.keep(ended_transactions_key(marker->producer_id)));
+  const std::string_view ended = context.keep(ended_transactions_key(marker->producer_id));
+  if (context.find(ended) == nullptr) forget_a_producer(context);
+  KeyWriter& writer = context.write(ended);
   writer.set_string(context.keep(std::move(value)), false);
   writer.expire_at(context.now_ms + kProducerExpiryMs);
 

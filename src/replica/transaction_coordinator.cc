@@ -91,7 +91,9 @@ void TransactionCoordinator::give_id(const std::string& transactional_id, std::i
     if (itself && row->producer.epoch != itself->epoch) {
       // It may have asked before, and not have heard the answer.
       const bool again = row->is_over() && row->former_epoch == itself->epoch;
-      return {.error = again ? Error::kNone : Error::kFenced, .row = {}};
+      if (!again) return {.error = Error::kFenced, .row = {}};
+      // There is none behind it by which it could be fenced: then it gets another id.
+      if (row->producer.epoch <= topic::kLastEpoch) return {.error = Error::kNone, .row = {}};
     }
     if (row && row->state == Row::State::kOpen) {
       return {.kind = Kind::kWrite, .row = topic::fence(*row, itself.has_value())};

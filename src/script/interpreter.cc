@@ -252,16 +252,20 @@ Result<const Interpreter::Compiled*> Interpreter::compile(ScriptPointer script) 
 Result<const Interpreter::Compiled*> Interpreter::compile_function(ScriptPointer script,
                                                                    std::string_view function,
                                                                    std::string_view code) {
-  std::unique_ptr<Loaded>& library = libraries_[std::string(code)];
-  if (library == nullptr) {
+  auto library = libraries_.find(std::string(code));
+  if (library == libraries_.end()) {
     auto loaded = std::make_unique<Loaded>();
-    if (Result<> done = load_library(*state_, code, loaded->functions); !done) {
-      libraries_.erase(std::string(code));
-      return std::unexpected(done.error());
+    Result<> done = load_library(*state_, code, loaded->functions);
+    if (!done && done.error().message.find("not enough memory") != std::string::npos) {
+      forget_all();  // others may have taken most of it
+      loaded = std::make_unique<Loaded>();
+      done = load_library(*state_, code, loaded->functions);
     }
-    library = std::move(loaded);
+    if (!done) return std::unexpected(done.error());
+    compiled_bytes_ += code.size();
+    library = libraries_.emplace(std::string(code), std::move(loaded)).first;
   }
-  const LuaState::Registered* found = find_registered(library->functions, function);
+  const LuaState::Registered* found = find_registered(library->second->functions, function);
   if (found == nullptr) return fail(std::string(kNoFunction));
   compiled_bytes_ += script->text.size();
   lua_rawgeti(state_->lua(), LUA_REGISTRYINDEX, found->function);

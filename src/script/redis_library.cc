@@ -11,10 +11,11 @@
 namespace even {
 namespace {
 
-constexpr std::uint64_t kCallCost = 100;            // of a command, in instructions
-constexpr std::size_t kMostWordBytes = 512u << 20;  // of the words of a call together
-constexpr std::size_t kMostLoggedBytes = 1024;      // of a line
-constexpr double kWhole = 1e17;                     // whole numbers below it are written as such
+constexpr std::size_t kMostDescribedBytes = 1 << 20;  // of all functions of a library
+constexpr std::uint64_t kCallCost = 100;              // of a command, in instructions
+constexpr std::size_t kMostWordBytes = 512u << 20;    // of the words of a call together
+constexpr std::size_t kMostLoggedBytes = 1024;        // of a line
+constexpr double kWhole = 1e17;                       // whole numbers below it are written as such
 
 [[noreturn]] void raise(lua_State* lua, std::string_view message) {
   push_error(lua, std::string("ERR ").append(message));
@@ -352,6 +353,10 @@ void read_named_arguments(lua_State* lua, LibraryFunction& out) {
   }
 }
 
+std::size_t bytes_of_description(const LibraryFunction& about) {
+  return about.description ? about.description->size() : 0;
+}
+
 int register_function(lua_State* lua) {
   LuaState& state = LuaState::of(lua);
   if (state.registered == nullptr) {
@@ -388,7 +393,15 @@ int register_function(lua_State* lua) {
       })) {
     refuse_registration(lua, "Function already exists in the library");
   }
-  charge(lua, kCallCost + cost_of_bytes(about.name.size()));
+  charge(lua, kCallCost + cost_of_bytes(about.name.size() + bytes_of_description(about)));
+  // These are beside what Lua may take.
+  std::size_t bytes = about.name.size() + bytes_of_description(about);
+  for (const LuaState::Registered& other : *state.registered) {
+    bytes += other.about.name.size() + bytes_of_description(other.about);
+  }
+  if (bytes > kMostDescribedBytes) {
+    refuse_registration(lua, "the names and descriptions of a library's functions are too long");
+  }
   const int function = luaL_ref(lua, LUA_REGISTRYINDEX);
   state.registered->push_back({std::move(about), function});
   return 0;
@@ -402,7 +415,8 @@ int acl_check_cmd(lua_State* lua) {
   if (const std::string_view error = take_words(lua, state); !error.empty()) {
     raise(lua, "redis.acl_check_cmd() arguments must be strings or integers");
   }
-  if (find_command(Args(state.words)) == nullptr) {
+  const Command* command = find_command(Args(state.words));
+  if (command == nullptr || !check_arity(*command, state.words).empty()) {
     raise(lua, "Invalid command passed to redis.acl_check_cmd()");
   }
   const AclUser* user = running(lua).user;

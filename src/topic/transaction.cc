@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint8_t kRowVersion = 1;
 constexpr std::uint8_t kPendingVersion = 1;
 // The last epoch is for who is shut out.
-constexpr std::int16_t kLastEpoch = std::numeric_limits<std::int16_t>::max() - 1;
 
 TransactionError check_producer(const Transaction& row, Producer producer) {
   if (producer.id != row.producer.id) return TransactionError::kUnknownProducer;

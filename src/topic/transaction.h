@@ -34,6 +34,9 @@ struct Producer {
   bool operator==(const Producer&) const = default;
 };
 
+// The last epoch that a producer gets: one more is left, to fence it.
+inline constexpr std::int16_t kLastEpoch = INT16_MAX - 1;
+
 struct Transaction {
   enum class State : std::uint8_t { kEmpty, kOpen, kCommitting, kAborting, kCommitted, kAborted };
 
