@@ -123,3 +123,23 @@ def test_a_function_is_checked_as_its_caller(cluster):
             refused(lambda: client.fcall("count", 1, "n1", 1), "can't run this command")
             refused(lambda: client.fcall_ro("look", 1, "other"), "access one of the keys")
             refused(lambda: client.function_list(), "'function|list'")
+
+
+def test_functions_are_called_by_name_only_and_scripts_stay_within_bounds(cluster):
+    with cluster["n1"].client() as client:
+        library = "#!lua name=bounds\nredis.register_function('bounds', function() return 1 end)"
+        for call in (lambda: client.eval("#!function bounds\n" + library, 0),
+                     lambda: client.script_load("#!function bounds\n" + library)):
+            with pytest.raises(redis.ResponseError, match="Unexpected engine in script shebang"):
+                call()
+        long = ("#!lua name=long\nlocal text = string.rep('x', 600000)\nfor i = 1, 2 do redis.register_function{"
+                "function_name = 'f' .. i, description = text, callback = function() end} end")
+        with pytest.raises(redis.ResponseError, match="too long"):
+            client.function_load(long)
+        # A command without all of its words, of a user who has no channels.
+        client.execute_command("ACL", "SETUSER", "limited", "on", ">secret", "~*", "+@all")
+        client.execute_command("AUTH", "limited", "secret")
+        for command in ("publish", "spublish"):
+            with pytest.raises(redis.ResponseError, match="Invalid command"):
+                client.eval(f"return redis.acl_check_cmd('{command}')", 0)
+        assert client.eval("return tostring(redis.acl_check_cmd('publish', 'c', 'm'))", 0) == "false"
