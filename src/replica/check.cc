@@ -27,11 +27,11 @@ constexpr std::size_t kMostTouched = 4'096;
 constexpr std::size_t kExaminedAtOnce = 256;
 constexpr std::size_t kStateBytes = 4 << 20;  // in one answer; but one key at least
 constexpr int kMostAttempts = 50;             // at a key that is written all the time
-constexpr std::int64_t kAskAgainUs = 20'000;
+constexpr std::int64_t kCompareAgainUs = 20'000;
 constexpr std::int64_t kLostUs = 1'000'000;  // a question or its answer
 // Until then, others have to answer, and what they have seen has to come here.
 constexpr std::int64_t kAnswerTimeoutUs = 5'000'000;
-constexpr std::int64_t kRetryUs = 1'000'000;
+constexpr std::int64_t kAuditAgainUs = 1'000'000;
 constexpr std::int64_t kUndecidedRetryUs = 5'000'000;
 constexpr std::int64_t kAloneRetryUs = 60'000'000;  // or when a link comes up
 constexpr std::size_t kKeptFindings = 1'000;
@@ -277,7 +277,7 @@ void Check::want(PartitionId id, std::int64_t not_before_us, bool compare,
 void Check::differs(PartitionId partition) {
   if (comparison_ && comparison_->partition && comparison_->partition->id == partition) return;
   if (audit_ && audit_->id == partition && audit_->compare) return;
-  want(partition, core_.clock.monotonic_us() + kRetryUs, true);
+  want(partition, core_.clock.monotonic_us() + kAuditAgainUs, true);
 }
 
 // Whether the round is not as far as it should be by now.
@@ -301,7 +301,7 @@ void Check::tick() {
   }
   const bool asked_in_vain =
       comparison_ &&
-      now_us - comparison_->asked_us >= (comparison_->ask_again ? kAskAgainUs : kLostUs) &&
+      now_us - comparison_->asked_us >= (comparison_->ask_again ? kCompareAgainUs : kLostUs) &&
       std::ranges::any_of(comparison_->answers, [](const auto& each) { return !each.second.here; });
   if (asked_in_vain) {
     const std::int64_t begun_us = comparison_->begun_us;
@@ -358,7 +358,7 @@ void Check::end_audit() {
   const std::unique_ptr<Audit> audit = std::exchange(audit_, nullptr);
   Partition& partition = core_.at(audit->id);
   const std::int64_t now_us = core_.clock.monotonic_us();
-  if (audit->failed()) return want(partition.id, now_us + kRetryUs, audit->compare);
+  if (audit->failed()) return want(partition.id, now_us + kAuditAgainUs, audit->compare);
   ++status_.audited;
   bool compare = audit->compare;
   if (audit->sum() != partition.state.digest()) {
@@ -410,7 +410,7 @@ void Check::ask(CompareAsk::What what, std::vector<std::uint64_t> hashes, NodeNu
 void Check::link_up(NodeNumber node) {
   links_.insert(node);
   // It may have the votes that were lacking.
-  const std::int64_t soon_us = core_.clock.monotonic_us() + kRetryUs;
+  const std::int64_t soon_us = core_.clock.monotonic_us() + kAuditAgainUs;
   for (auto& [id, due] : due_) {
     if (due.undecided > 0) due.not_before_us = std::min(due.not_before_us, soon_us);
   }
