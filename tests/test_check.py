@@ -70,7 +70,7 @@ def test_even_check_finds_what_differs_says_so_and_repairs_it(make_cluster):
     found = even_check(cluster)
     assert found.returncode == 1, found.stdout + found.stderr
     assert "60 keys repaired" in found.stdout and "4 keys repaired" in found.stdout, found.stdout
-    assert "missing      hash" in found.stdout, found.stdout
+    assert 'missing      "hash"' in found.stdout, found.stdout
     for node in cluster:
         assert content(node, keys) == before, node.name
     assert status(cluster["n1"])["keys_repaired"] == 0

@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/local_cluster.h"
 #include "cli/progress.h"
+#include "cli/record_text.h"
 #include "cli/resp_client.h"
 #include "net/tls.h"
 
@@ -112,24 +113,12 @@ Result<> await(std::vector<Node>& nodes) {
   return {};
 }
 
-std::string printable(const std::string& key) {
-  std::string out;
-  for (const char c : key) {
-    if (static_cast<unsigned char>(c) >= 0x20 && c != 0x7f && c != '\\') {
-      out += c;
-    } else {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    }
-  }
-  return out;
-}
-
 Result<> print_findings(Node& node, std::uint64_t repaired) {
   const std::uint64_t count = std::min<std::uint64_t>(repaired, kShownFindings);
   const auto reply = node.client->call({"EVEN.CHECK", "FINDINGS", std::to_string(count)}, kTimeout);
   if (!reply) return fail(fmt::format("{}: {}", node.name, reply.error().message));
   for (std::size_t i = 0; i + 2 < reply->size(); i += 3) {
-    fmt::print("  {:<12} {}  (partition {})\n", (*reply)[i + 1], printable((*reply)[i + 2]),
+    fmt::print("  {:<12} {}  (partition {})\n", (*reply)[i + 1], even::cli::quoted((*reply)[i + 2]),
                (*reply)[i]);
   }
   if (repaired > count) {
