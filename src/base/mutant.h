@@ -136,7 +136,8 @@
   X(kEpochNotBumped, "who asks for a transactional id gets the epoch of who had it before")        \
   X(kAbortedRangeForgotten, "a topic does not note which records of it were aborted")              \
   X(kStableOffsetAhead, "the last stable offset of a topic passes over open transactions")         \
-  X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")
+  X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")           \
+  X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -592,11 +592,19 @@ std::uint64_t PartitionState::digest_of(std::uint64_t key_hash, const Object& ob
   return sum + expiry_hash(key_hash, object) + bounded_hash(key_hash, object);
 }
 
-std::uint64_t PartitionState::content_digest(std::uint64_t key_hash, const Object& object,
-                                             std::size_t most_elements) {
+std::uint64_t PartitionState::content_digest(std::uint64_t key_hash, const Object& object) {
   bool few = true;
-  object.with_tables([&](const auto& table) { few = few && table.size() <= most_elements; });
+  object.with_tables([&](const auto& table) { few = few && table.size() <= kAuditedElements; });
   return few ? object_hash(key_hash, object) : digest_of(key_hash, object);
+}
+
+std::uint64_t PartitionState::content_digest() const {
+  std::uint64_t sum = 0;
+  scan(0, [&sum](std::uint64_t hash, std::string_view, const Object& object) {
+    sum += content_digest(hash, object);
+    return true;
+  });
+  return sum;
 }
 
 void PartitionState::replace(std::uint64_t hash, std::span<const KeyDelta> keys) {

@@ -79,9 +79,12 @@ class PartitionState final : private ElementSource {
   // The part of one key's object in it, as a number that differs between any two states of the key.
   // Of tables, as it is kept with them.
   static std::uint64_t digest_of(std::uint64_t key_hash, const Object& object);
-  // The same, added up from the elements of tables of no more than so many.
-  static std::uint64_t content_digest(std::uint64_t key_hash, const Object& object,
-                                      std::size_t most_elements);
+  // The same, added up from the elements of tables of no more than kAuditedElements.
+  static std::uint64_t content_digest(std::uint64_t key_hash, const Object& object);
+  static constexpr std::size_t kAuditedElements = 4096;
+  // That of all objects, which is digest() unless some hold what no join has put there. Throws
+  // Unreadable.
+  std::uint64_t content_digest() const;
   // Puts what these keys describe, which are all of this hash that there are, in the place of what
   // is here of it: nothing is joined, and the vector, which covers all of it, stays. The digest
   // becomes that of the new content, as far as it was that of the old one. For repairs; see

@@ -20,8 +20,6 @@ constexpr std::uint64_t kLastHash = std::numeric_limits<std::uint64_t>::max();
 constexpr std::size_t kStepKeys = 256;
 constexpr std::size_t kStepBytes = 1 << 20;
 constexpr std::size_t kListedKeys = 1024;
-// Collections of more elements are taken from the sum that is kept with them.
-constexpr std::size_t kMostElements = 4096;
 // Keys that have changed while their partition is audited, until they are taken into the sum again.
 constexpr std::size_t kMostTouched = 4'096;
 constexpr std::size_t kExaminedAtOnce = 256;
@@ -68,7 +66,7 @@ Digests list(const PartitionState& state, std::uint64_t first, std::uint64_t& la
       return false;
     }
     budget.take(object);
-    const std::uint64_t digest = PartitionState::content_digest(hash, object, kMostElements);
+    const std::uint64_t digest = PartitionState::content_digest(hash, object);
     if (same) {
       out.back().second += digest;
     } else {
@@ -93,7 +91,7 @@ void for_each_of_hash(const PartitionState& state, std::uint64_t hash, Visit vis
 std::uint64_t digest_of_hash(const PartitionState& state, std::uint64_t hash) {
   std::uint64_t sum = 0;
   for_each_of_hash(state, hash, [&](std::string_view, const Object& object) {
-    sum += PartitionState::content_digest(hash, object, kMostElements);
+    sum += PartitionState::content_digest(hash, object);
   });
   return sum;
 }
@@ -130,7 +128,7 @@ class Check::Audit final : private StateReader {
         last = hash;
         ++keys;
         budget.take(object);
-        sum_ += PartitionState::content_digest(hash, object, kMostElements);
+        sum_ += PartitionState::content_digest(hash, object);
         return true;
       });
       if (more) return true;
@@ -349,7 +347,11 @@ void Check::work() {
 
 void Check::begin_audit(PartitionId id, bool compare, bool due) {
   Partition& partition = core_.at(id);
-  if (!partition.replayed || partition.damaged()) return;  // that has a repair of its own
+  if (partition.damaged()) return;  // that has a repair of its own
+  if (!partition.replayed) {
+    if (due) want(id, core_.clock.monotonic_us() + kAuditAgainUs, compare);
+    return;
+  }
   core_.close(partition);
   audit_ = std::make_unique<Audit>(partition, compare, due);
 }
@@ -361,17 +363,7 @@ void Check::end_audit() {
   if (audit->failed()) return want(partition.id, now_us + kAuditAgainUs, audit->compare);
   ++status_.audited;
   bool compare = audit->compare;
-  if (audit->sum() != partition.state.digest()) {
-    ++status_.audits_failed;
-    core_.warn(fmt::format(
-        "what partition {} holds is not what its records have put there: digest {:016x}, which "
-        "should be {:016x}",
-        partition.id, audit->sum(), partition.state.digest()));
-    partition.state.correct_digest(audit->sum());
-    partition.report_due = true;
-    suspect_.insert(partition.id);
-    compare = true;
-  }
+  if (!core_.adds_up(partition, audit->sum())) compare = true;
   if (compare && partition.replicas.size() > 1) begin_comparison(partition);
 }
 
@@ -437,7 +429,7 @@ Result<> Check::receive(NodeNumber node, const CompareAsk& ask) {
   }
   core_.close(*partition);
   const PartitionState& state = partition->state;
-  answer.suspect = suspect_.contains(ask.partition);
+  answer.suspect = core_.at(ask.partition).suspect_since_us.has_value();
   answer.vector = state.vector();
   answer.ready = partition->replayed && !partition->damaged() && state.vector().covers(ask.reach);
   try {
@@ -453,7 +445,7 @@ Result<> Check::receive(NodeNumber node, const CompareAsk& ask) {
         std::uint64_t digest = 0;
         for_each_of_hash(state, hash, [&](std::string_view key, const Object& object) {
           budget.take(object);
-          digest += PartitionState::content_digest(hash, object, kMostElements);
+          digest += PartitionState::content_digest(hash, object);
           if (ask.what != CompareAsk::What::kStates) return;
           KeyDelta delta;
           delta.key = key;
@@ -606,7 +598,7 @@ void Check::take_digests() {
       bool suspect;
     };
     const std::uint64_t own = digest_of_hash(state, hash);
-    std::vector<Vote> votes{{core_.options.node, own, suspect_.contains(it.partition->id)}};
+    std::vector<Vote> votes{{core_.options.node, own, it.partition->suspect_since_us.has_value()}};
     for (const auto& [node, answer] : it.answers) {
       votes.push_back({node, answer.digests.at(hash), answer.suspect});
     }
@@ -729,7 +721,7 @@ void Check::end_comparison() {
     return want(partition.id, now_us + (all_linked ? kUndecidedRetryUs : kAloneRetryUs), true,
                 it->undecided);
   }
-  const bool was_suspect = suspect_.erase(partition.id) > 0;
+  const bool was_suspect = std::exchange(partition.suspect_since_us, std::nullopt).has_value();
   // What had not been audited may add up to another sum now.
   if (it->repaired > 0 || was_suspect) want(partition.id, now_us, false);
 }
@@ -768,7 +760,10 @@ bool Check::falsify(Partition& partition, std::string_view key,
 
 CheckStatus Check::status() const {
   CheckStatus status = status_;
-  status.suspect.assign(suspect_.begin(), suspect_.end());
+  status.audits_failed = core_.stats.audits_failed;
+  for (const auto& partition : core_.partitions()) {
+    if (partition->suspect_since_us) status.suspect.push_back(partition->id);
+  }
   status.busy = forced_ || comparison_ != nullptr || (audit_ && audit_->due);
   for (const auto& [id, due] : due_) {
     status.undecided += due.undecided;

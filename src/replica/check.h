@@ -82,7 +82,6 @@ class Check {
   std::unique_ptr<Audit> audit_;
   std::unique_ptr<Comparison> comparison_;  // not both
   absl::btree_map<PartitionId, Due> due_;
-  absl::btree_set<PartitionId> suspect_;
   // The round under way: what comes next of the partitions.
   std::size_t next_ = 0;
   bool round_ = false;

@@ -428,6 +428,20 @@ Result<> ShardCore::take_state(std::string_view bytes) {
   return {};
 }
 
+bool ShardCore::adds_up(Partition& partition, std::uint64_t counted) {
+  const std::uint64_t digest = partition.state.digest();
+  if (counted == digest) return true;
+  ++stats.audits_failed;
+  warn(
+      fmt::format("what partition {} holds is not what its records have put there: digest {:016x}, "
+                  "which should be {:016x}",
+                  partition.id, counted, digest));
+  partition.state.correct_digest(counted);
+  partition.report_due = true;
+  if (!partition.suspect_since_us) partition.suspect_since_us = clock.monotonic_us();
+  return false;
+}
+
 void ShardCore::take_group_state(Partition& partition, std::string_view bytes) {
   const auto state = decoder_.decode(bytes);
   EVEN_CHECK(state.has_value(), "a state that was checked when it came");
@@ -476,6 +490,7 @@ void ShardCore::forget_rows(Partition& partition) {
 void ShardCore::replace_state(Partition& partition, const Record& anew) {
   const VersionVector lost = partition.state.vector();
   forget_rows(partition);
+  partition.suspect_since_us.reset();
   if (EVEN_MUTANT(kRepairKeepsVector)) partition.state.cover(lost);
   join_state(partition, anew);
 }

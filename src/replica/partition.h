@@ -49,6 +49,10 @@ struct Partition {
 
   bool report_due = false;
 
+  // Since when it is known to hold what no record has put there, until that has been put right; see
+  // docs/repair.md, "What differs".
+  std::optional<std::int64_t> suspect_since_us;
+
   // Whether what is stored of it cannot be read in part, or not at all; see docs/repair.md. It then
   // takes no records of peers until its state has been made anew.
   bool damaged() const { return rows->damage().has_value(); }

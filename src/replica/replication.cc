@@ -39,6 +39,8 @@ constexpr std::uint64_t kPumpedBytes = 512 << 10;
 constexpr std::uint64_t kTurnBytes = 2 << 20;
 // A peer that was asked for a state has so long until another one is asked.
 constexpr std::int64_t kAskIntervalUs = 5'000'000;
+// How long others have to put right what is wrong here before it is given away as it is.
+constexpr std::int64_t kWithheldUs = 600'000'000;
 
 }  // namespace
 
@@ -292,9 +294,10 @@ bool Replication::begin_snapshot(Peer& peer) {
   while (!peer.snapshots_wanted.empty()) {
     const PartitionId id = *peer.snapshots_wanted.begin();
     peer.snapshots_wanted.erase(id);
-    const Partition& partition = core_.at(id);
+    Partition& partition = core_.at(id);
     std::string bytes;
     try {
+      if (!may_give_state(partition)) continue;
       bytes = ShardCore::encode_state(id, partition.state);
     } catch (const Unreadable&) {
       continue;  // another replica has to give it
@@ -307,6 +310,23 @@ bool Replication::begin_snapshot(Peer& peer) {
     return true;
   }
   return false;
+}
+
+// Under the snapshot's vector, what is missing in it that no record has removed would be removed
+// where it arrives.
+bool Replication::may_give_state(Partition& partition) {
+  if (EVEN_MUTANT(kGivesWhatIsWrong)) return true;
+  if (!partition.suspect_since_us && core_.adds_up(partition, partition.state.content_digest())) {
+    return true;
+  }
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (core_.on_differs) core_.on_differs(partition.id);
+  if (now_us - *partition.suspect_since_us < kWithheldUs) return false;
+  core_.warn(fmt::format(
+      "partition {}: a peer is given a state of which something is not what its records have put "
+      "there, as no other replica has put it right",
+      partition.id));
+  return true;
 }
 
 void Replication::resume_snapshot(Peer& peer) {

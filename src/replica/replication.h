@@ -64,6 +64,9 @@ class Replication {
   bool pump_snapshot(Peer& peer);
   // Begins with a snapshot that the peer wants, if there is one.
   bool begin_snapshot(Peer& peer);
+  // Whether a peer may be given what this replica holds: not while that is known to be wrong and
+  // others may put it right. Throws Unreadable.
+  bool may_give_state(Partition& partition);
   // In a new session goes on with the one of an earlier session, or gives it up.
   void resume_snapshot(Peer& peer);
   void drop_stale_snapshots(std::int64_t now_us);

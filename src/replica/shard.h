@@ -192,6 +192,7 @@ struct ShardStats {
   // How often sending one went on from the middle, after the link broke or a piece was lost.
   std::uint64_t snapshots_resumed = 0;
   std::uint64_t snapshots_refused = 0;  // did not match their checksum
+  std::uint64_t audits_failed = 0;      // partitions that held what no record had put there
   std::uint64_t repaired = 0;           // partitions that were damaged
   std::uint64_t folds = 0;              // records made here that fold runs
   std::uint64_t ends_exceeded = 0;      // that had more than what was folded elsewhere

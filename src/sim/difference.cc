@@ -3,8 +3,27 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <set>
 
 namespace even::sim {
+
+namespace {
+
+// Fields and values of some types are bytes that a message would end at.
+std::string printable(std::string_view bytes, std::size_t limit) {
+  std::string text;
+  for (const char c : bytes.substr(0, limit)) {
+    if (c >= ' ' && c <= '~') {
+      text += c;
+    } else {
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+  if (bytes.size() > limit) text += fmt::format("... ({} bytes)", bytes.size());
+  return text;
+}
+
+}  // namespace
 
 std::string difference(const PartitionState& a, const PartitionState& b) {
   const auto describe_all = [](const PartitionState& state) {
@@ -12,11 +31,14 @@ std::string difference(const PartitionState& a, const PartitionState& b) {
     state.for_each([&all](std::string_view key, const Object& object) {
       KeyDelta delta;
       describe(object, delta);
-      std::string& text = all[std::string(key)];
+      // Tables are in no order of their elements.
+      std::set<std::string> leaves;
       for (const LeafDelta& leaf : delta.leaves) {
-        text += fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), leaf.field);
+        std::string text =
+            fmt::format(" {}'{}'[", static_cast<int>(leaf.kind), printable(leaf.field, 64));
         for (const auto& s : leaf.siblings) {
-          text += fmt::format("{}@{}={:.40}{} ", s.dot.to_string(), s.time.value, s.value, s.at_ms);
+          text += fmt::format("{}@{}={}{} ", s.dot.to_string(), s.time.value,
+                              printable(s.value, 40), s.at_ms);
         }
         for (const auto& e : leaf.integers) {
           if (!e.live()) continue;
@@ -29,8 +51,9 @@ std::string difference(const PartitionState& a, const PartitionState& b) {
                               static_cast<double>(e.sum), e.removed_seq,
                               static_cast<double>(e.removed_sum));
         }
-        text += "]";
+        leaves.insert(text + "]");
       }
+      all[std::string(key)] = fmt::format("{}", fmt::join(leaves, ""));
     });
     return all;
   };

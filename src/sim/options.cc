@@ -6,8 +6,6 @@
 
 namespace even::sim {
 
-constexpr bool kFalsifies = false;
-
 RunOptions RunOptions::draw(std::uint64_t seed) {
   Random random(seed * 0x9e3779b97f4a7c15ULL + 1);
   const auto among = [&random](auto... values) {
@@ -158,9 +156,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   o.check_interval_ms = among(0, 100, 1'000, 5'000);
   if (o.replicas >= 3 && random.chance(0.25)) {
-    // Not drawn: what the victim goes on to write is not the same everywhere in rare runs, and why
-    // is not known yet (docs/simulator.md).
-    if (kFalsifies) o.falsify_every_us = among(20'000, 100'000, 500'000);
+    o.falsify_every_us = among(20'000, 100'000, 500'000);
     o.retain_bytes = std::uint64_t{1} << 30;
     o.wipe = o.restore = o.failing_read = o.bounded = o.siblings = 0;
     o.damage_every_us = o.reshard_every_us = o.backup_every_us = 0;
