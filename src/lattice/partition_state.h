@@ -73,7 +73,10 @@ class PartitionState final : private ElementSource {
   void remove_reader(StateReader& reader) { std::erase(readers_.all, &reader); }
 
   const VersionVector& vector() const { return vector_; }
-  std::uint64_t digest() const { return digest_; }
+  std::uint64_t digest() const { return digest_ + error_; }
+  // The digest as joins have made it, which is what is stored. It is digest(), unless an audit has
+  // found that something else is held.
+  std::uint64_t recorded_digest() const { return digest_; }
   // Computed anew from the objects; for checks. Checks what is known of tables, too.
   std::uint64_t recompute_digest() const;
   // The part of one key's object in it, as a number that differs between any two states of the key.
@@ -82,16 +85,17 @@ class PartitionState final : private ElementSource {
   // The same, added up from the elements of tables of no more than kAuditedElements.
   static std::uint64_t content_digest(std::uint64_t key_hash, const Object& object);
   static constexpr std::size_t kAuditedElements = 4096;
-  // That of all objects, which is digest() unless some hold what no join has put there. Throws
-  // Unreadable.
+  // That of all objects, which is recorded_digest() unless some hold what no join has put there.
+  // Throws Unreadable.
   std::uint64_t content_digest() const;
   // Puts what these keys describe, which are all of this hash that there are, in the place of what
   // is here of it: nothing is joined, and the vector, which covers all of it, stays. The digest
   // becomes that of the new content, as far as it was that of the old one. For repairs; see
   // docs/repair.md.
   void replace(std::uint64_t hash, std::span<const KeyDelta> keys);
-  // What an audit has found takes the place of the digest.
-  void correct_digest(std::uint64_t digest) {
+  // digest() becomes what an audit has counted.
+  void set_content_digest(std::uint64_t counted) { error_ = counted - digest_; }
+  void set_recorded_digest(std::uint64_t digest) {
     digest_ = digest;
     changed_ = true;
   }
@@ -342,6 +346,7 @@ class PartitionState final : private ElementSource {
   bool changed_ = false;
   std::uint64_t epoch_ = 0;
   std::uint64_t digest_ = 0;
+  std::uint64_t error_ = 0;  // by how much what is held differs from it
   std::size_t live_keys_ = 0;
   void visit_expiries(const ExpiryIndex& expiries, bool live, std::int64_t until_ms,
                       std::size_t limit, const VisitKey& visit) const;

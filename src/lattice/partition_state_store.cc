@@ -22,6 +22,7 @@ void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
   stored_ = &stored;
   vector_ = summary.vector;
   digest_ = summary.digest;
+  error_ = 0;
   cold_ = summary.objects;
   live_keys_ = summary.live_keys;
 }

@@ -722,6 +722,9 @@ void Check::end_comparison() {
                 it->undecided);
   }
   const bool was_suspect = std::exchange(partition.suspect_since_us, std::nullopt).has_value();
+  // What is held is right, whatever records were about.
+  partition.state.set_recorded_digest(partition.state.digest());
+  partition.state.set_content_digest(partition.state.digest());
   // What had not been audited may add up to another sum now.
   if (it->repaired > 0 || was_suspect) want(partition.id, now_us, false);
 }
@@ -752,9 +755,9 @@ bool Check::falsify(Partition& partition, std::string_view key,
     leaf.kind = LeafKind::kString;
     leaf.siblings.push_back(sibling);
   }
-  const std::uint64_t digest = state.digest();
+  const std::uint64_t recorded = state.recorded_digest();
   state.replace(hash, value ? std::span<const KeyDelta>(&delta, 1) : std::span<const KeyDelta>());
-  state.correct_digest(digest);
+  state.set_recorded_digest(recorded);
   return digest_of_hash(state, hash) != before;
 }
 

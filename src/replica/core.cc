@@ -429,16 +429,22 @@ Result<> ShardCore::take_state(std::string_view bytes) {
 }
 
 bool ShardCore::adds_up(Partition& partition, std::uint64_t counted) {
-  const std::uint64_t digest = partition.state.digest();
-  if (counted == digest) return true;
+  PartitionState& state = partition.state;
+  const std::uint64_t recorded = state.recorded_digest();
+  const bool known = counted == state.digest();
+  state.set_content_digest(counted);
+  if (counted == recorded) {
+    partition.suspect_since_us.reset();
+    return true;
+  }
+  if (!partition.suspect_since_us) partition.suspect_since_us = clock.monotonic_us();
+  if (known) return false;
   ++stats.audits_failed;
   warn(
       fmt::format("what partition {} holds is not what its records have put there: digest {:016x}, "
                   "which should be {:016x}",
-                  partition.id, counted, digest));
-  partition.state.correct_digest(counted);
+                  partition.id, counted, recorded));
   partition.report_due = true;
-  if (!partition.suspect_since_us) partition.suspect_since_us = clock.monotonic_us();
   return false;
 }
 

@@ -95,8 +95,8 @@ class ShardCore {
   // All of a partition, as a peer gets it.
   static std::string encode_state(PartitionId id, const PartitionState& state);
 
-  // Of what was counted in the objects: whether it is the partition's digest. If not, the partition
-  // is suspect, and the digest is what was counted.
+  // Of what was counted in the objects: whether it is what records have put there. If not, the
+  // partition is suspect, and its digest, for peers to see, is what was counted.
   bool adds_up(Partition& partition, std::uint64_t counted);
 
   // For recovery: joins a record of the log.
