@@ -193,6 +193,11 @@ Result<> Quorum::receive_stand_in(NodeNumber node, const AnswerMessage& message)
   Call& call = calls_.at(question->second);
   const auto other = std::ranges::find(call.stand_ins, message.id, &Call::StandIn::id);
   if (other->node != node || other->answered) return {};
+  const auto about =
+      std::ranges::find(call.reach, other->partition, [](const auto& each) { return each.first; });
+  // The log may have lost it since it was asked: then it is in what the fallback was told owners
+  // have, and not in what that keeps.
+  if (!call.learns && !hints_.can_give(other->partition, about->second)) return {};
   if (call.learns) {
     if (message.seen.size() != 1 || message.seen.front().first != other->partition) {
       return fail("an answer about a partition that was not asked about");
@@ -204,8 +209,6 @@ Result<> Quorum::receive_stand_in(NodeNumber node, const AnswerMessage& message)
   other->answered = true;
   ++heard_;
   if (core_.options.hint_counted && !call.learns) {
-    const auto about = std::ranges::find(call.reach, other->partition,
-                                         [](const auto& each) { return each.first; });
     core_.options.hint_counted(other->partition, node, about->second);
   }
   return {};
