@@ -414,6 +414,7 @@ void Hints::tick() {
     }
   }
   if (store_.held().empty()) return;
+  forget_delivered();  // once more: the log may not have taken it when the last owner answered
   for (auto& [node, owner] : owners_) {
     const std::int64_t patience_us = owner.asked != 0 ? kHintLostUs : kAskOwnerUs;
     if (now_us - owner.asked_us >= patience_us) ask(node, owner);
