@@ -136,7 +136,10 @@
   X(kEpochNotBumped, "who asks for a transactional id gets the epoch of who had it before")        \
   X(kAbortedRangeForgotten, "a topic does not note which records of it were aborted")              \
   X(kStableOffsetAhead, "the last stable offset of a topic passes over open transactions")         \
-  X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")
+  X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")           \
+  X(kFeedLater, "an event of a change feed is made when its change is in the log already")         \
+  X(kFeedByReceivers, "a replica that takes in a change from another tells it, too")               \
+  X(kFeedSnapshotEarly, "a snapshot of a feed begins before all replicas tell their changes")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -13,6 +13,7 @@
 #include "replica/check.h"
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
+#include "replica/feeds.h"
 #include "replica/groups.h"
 #include "replica/hints.h"
 #include "replica/key_eviction.h"
@@ -144,7 +145,10 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     Partition& partition = owner.at(write.record.partition);
     std::optional<KeyEvents> events;
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
+    const auto changes = owner.changes_of(partition, write.record, context.now_ms);
+    const Hlc time = write.record.time;
     const Dot dot = owner.commit(partition, write.record);
+    if (changes) owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
     if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
     if (core.options.committed) core.options.committed(partition.id, dot);
@@ -236,6 +240,7 @@ struct Shard::Impl {
         hints(core, replication, transport, hint_store),
         quorum(core, transport, hints, hint_store, [this] { return released(); }),
         relay(core, groups),
+        feeds(core, groups, relay),
         causality(core, transport, replication, quorum),
         rights(core, transport),
         check(core, transport) {
@@ -302,6 +307,7 @@ struct Shard::Impl {
   Hints hints;
   Quorum quorum;
   Relay relay;
+  Feeds feeds;
   Causality causality;
   Rights rights;
   Check check;
@@ -442,6 +448,29 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
     if (command.script) return barrier();
   }
   return released();
+}
+
+std::string Shard::feed_refusal(const Command& command, Args args,
+                                std::span<Shard* const> others) const {
+  const ShardCore& core = impl_->core;
+  std::string why;
+  if (!core.keyspaces->any_eventual_feeds() || !may_write(command)) return why;
+  for_each_key(command, args, [&](std::string_view key) {
+    if (!why.empty() || !core.feed_of(key)) return;
+    const PartitionId id = core.partition_of(key);
+    const Partition* partition = core.find(id);
+    for (const Shard* other : others) {
+      if (partition == nullptr) partition = other->impl_->core.find(id);
+    }
+    if (partition == nullptr || !partition->replayed) return;
+    const std::string_view outbox = core.outbox_keys.of(id);
+    try {
+      why = outbox_refusal(partition->state.find(outbox, hash64(outbox)));
+    } catch (const Unreadable& error) {
+      why = fmt::format("IOERR {}", error.what());
+    }
+  });
+  return why;
 }
 
 bool Shard::lacks_rights() const { return impl_->lack.has_value(); }
@@ -727,6 +756,7 @@ void Shard::tick() {
   impl_->quorum.tick();
   impl_->hints.tick();
   impl_->unless_unreadable([this] { impl_->relay.tick(); });
+  impl_->unless_unreadable([this] { impl_->feeds.tick(); });
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   if (impl_->replayed) impl_->causality.tick();
