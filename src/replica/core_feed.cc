@@ -72,7 +72,8 @@ void ShardCore::add_events(Partition& partition, const std::vector<std::string>&
     kOutboxCommand.handler(context, Args(words));
     for (auto& write : context.writes()) {
       partition.state.prepare(write.record.delta, write.record.context);
-      commit(partition, write.record);
+      const Dot dot = commit(partition, write.record);
+      if (options.committed) options.committed(partition.id, dot);
     }
   }
 }

@@ -12,7 +12,7 @@ namespace even {
 namespace {
 
 // What an eventual partition remembers, by the life of the feed:
-//   'f' epoch node   that this node tells its changes
+//   'f' epoch node   that this node tells its changes, and since when (Hlc)
 //   's' epoch        the hash from which on keys are to be told; kDone: all have been
 constexpr char kFollows = 'f';
 constexpr char kCursor = 's';
@@ -123,10 +123,10 @@ void Feeds::look(Partition& partition, const cluster::Keyspace& keyspace, Life& 
     return;
   }
   if (!relay_.is_preferred(partition)) return;
-  if (!all_follow(partition, epoch) && !EVEN_MUTANT(kFeedSnapshotEarly)) return;
-  if (waiting(partition) >= kMostSnapshotEvents) return;
+  const auto since = followed_since(partition, epoch);
+  if (!since || waiting(partition) >= kMostSnapshotEvents) return;
   const bool known = cursor && cursor->size() == sizeof(std::uint64_t);
-  step(partition, keyspace, known ? get_big_endian<std::uint64_t>(cursor->data()) : 0);
+  step(partition, keyspace, known ? get_big_endian<std::uint64_t>(cursor->data()) : 0, *since);
   life.again_us = 0;
 }
 
@@ -154,32 +154,42 @@ void Feeds::follow(Partition& partition, std::uint64_t epoch) {
   KeyWriter& writer = context.write(keys_.of(partition.id));
   for (const std::string& field : over) writer.remove_field(field);
   const std::string field = follow_field(epoch, core_.self.node());
-  writer.set_field(field, "1");
+  std::string since;
+  put_big_endian(since, writer.time().value);
+  writer.set_field(field, since);
   for (auto& write : context.writes()) {
     partition.state.prepare(write.record.delta, write.record.context);
     core_.commit(partition, write.record);
   }
-  core_.close(partition);
+  core_.close(partition, RecordOrigin::kRelay);
 }
 
-bool Feeds::all_follow(const Partition& partition, std::uint64_t epoch) const {
+std::optional<Hlc> Feeds::followed_since(const Partition& partition, std::uint64_t epoch) const {
   const Object* object = find(partition);
-  return std::ranges::all_of(partition.replicas, [&](NodeNumber node) {
-    return field_of(object, follow_field(epoch, node)).has_value();
-  });
+  std::optional<Hlc> first;
+  for (const NodeNumber node : partition.replicas) {
+    const auto since = field_of(object, follow_field(epoch, node));
+    if (since && since->size() == sizeof(std::uint64_t)) {
+      const Hlc time{get_big_endian<std::uint64_t>(since->data())};
+      first = std::min(first.value_or(time), time);
+    } else if (!EVEN_MUTANT(kFeedSnapshotEarly)) {
+      return std::nullopt;
+    }
+  }
+  return first;
 }
 
-void Feeds::step(Partition& partition, const cluster::Keyspace& keyspace, std::uint64_t first) {
+void Feeds::step(Partition& partition, const cluster::Keyspace& keyspace, std::uint64_t first,
+                 Hlc since) {
   const std::int64_t now_ms = core_.turn_ms();
   PartitionKeyspace view(partition, core_.self, [&](const WriteIntent& intent) {
     return core_.begin(partition, now_ms, intent);
   });
-  const Hlc time = core_.hybrid_clock.tick(now_ms);
   const FeedSource source{
       .cluster = core_.options.cluster_id,
       .partition = partition.id,
       .dot = {core_.self, partition.state.vector()[core_.self] + 1},
-      .time = time,
+      .time = since,
       .cause = "snapshot",
       .now_ms = now_ms,
   };
@@ -204,7 +214,7 @@ void Feeds::step(Partition& partition, const cluster::Keyspace& keyspace, std::u
     partition.state.prepare(write.record.delta, write.record.context);
     core_.commit(partition, write.record);
   }
-  core_.close(partition);
+  core_.close(partition, RecordOrigin::kRelay);
 }
 
 // --- Strong partitions, which this node leads

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,11 @@ class Feeds {
   void look(Partition& partition, const cluster::Keyspace& keyspace, Life& life);
   // Says that this node tells its changes from here on. Removes what is left of former lives.
   void follow(Partition& partition, std::uint64_t epoch);
-  bool all_follow(const Partition& partition, std::uint64_t epoch) const;
-  void step(Partition& partition, const cluster::Keyspace& keyspace, std::uint64_t first);
+  // Since when the first of its replicas has told its changes; none: not all of them do.
+  std::optional<Hlc> followed_since(const Partition& partition, std::uint64_t epoch) const;
+  // `since`: the time of the events, which is before that of any change that is told.
+  void step(Partition& partition, const cluster::Keyspace& keyspace, std::uint64_t first,
+            Hlc since);
   void look(Group& group);
   void propose(Group& group, std::vector<std::string> words);
   const Object* find(const Partition& partition) const;

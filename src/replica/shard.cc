@@ -140,15 +140,25 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   core.stats.keyspace_hits += context.hits();
   core.stats.keyspace_misses += context.misses();
   for (auto& write : context.writes()) reach.prepare(write.record);
+  // What their change feeds are told, by record; there may be none. It reads, so it comes before.
+  absl::InlinedVector<std::unique_ptr<FeedChanges>, 2> told;
+  for (auto& write : context.writes()) {
+    const ShardCore& owner = reach.core_of(write.record.partition);
+    const Partition& partition = owner.at(write.record.partition);
+    told.push_back(owner.keyspaces->any_eventual_feeds()
+                       ? owner.changes_of(partition, write.record, context.now_ms)
+                       : nullptr);
+  }
+  std::size_t place = 0;
   for (auto& write : context.writes()) {
     ShardCore& owner = reach.core_of(write.record.partition);
     Partition& partition = owner.at(write.record.partition);
     std::optional<KeyEvents> events;
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
-    const auto changes = owner.changes_of(partition, write.record, context.now_ms);
+    const FeedChanges* changes = told[place++].get();
     const Hlc time = write.record.time;
     const Dot dot = owner.commit(partition, write.record);
-    if (changes) owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
+    if (changes != nullptr) owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
     if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
     if (core.options.committed) core.options.committed(partition.id, dot);
@@ -449,6 +459,8 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   }
   return released();
 }
+
+bool Shard::has_feed(std::string_view key) const { return impl_->core.feed_of(key).has_value(); }
 
 std::string Shard::feed_refusal(const Command& command, Args args,
                                 std::span<Shard* const> others) const {

@@ -326,6 +326,9 @@ class Shard {
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
                       const Lookup* lookup = nullptr, bool* too_long = nullptr);
 
+  // Whether changes of the key that are made here are told in a change feed (docs/feeds.md). Of
+  // eventual keyspaces.
+  bool has_feed(std::string_view key) const;
   // Why a command that would write to a keyspace with a change feed is not to be executed: its
   // partition takes no events at present. An error's text, or empty.
   std::string feed_refusal(const Command& command, Args args,
