@@ -29,9 +29,9 @@ std::string changes_key(std::string_view outbox) {
   return std::string(kChanges).append(outbox.substr(kOutboxKey.size()));
 }
 
-// Of an event of a feed, what was written to the key, which says where else it came from: "r", the
-// value and the record, of a snapshot.
-std::string value_of_feed(std::string_view json) {
+// Of an event of a feed, what was written to the key; of a snapshot, and of a key that was deleted by
+// who deletes all, "r", "d", and what tells it from others.
+std::string value_of_feed(std::string_view key, std::string_view json) {
   const auto text = [json](std::string_view name) {
     const std::size_t at = json.find(name);
     if (at == std::string_view::npos) violated(fmt::format("an event without {}: {}", name, json));
@@ -39,6 +39,9 @@ std::string value_of_feed(std::string_view json) {
     return rest.substr(0, rest.find('"'));
   };
   const std::string_view op = text(R"("op":")");
+  if (op == "d") {
+    return fmt::format("d{}/{}/{}", key, text(R"("origin":")"), text(R"("seq":")"));
+  }
   const std::string_view value = text(R"("value":")");
   if (op == "c") return std::string(value);
   if (op != "r") violated(fmt::format("a key that was written once has the event {}", json));
@@ -62,10 +65,12 @@ void append_values(std::string_view records, std::vector<std::string>& values) {
     records.remove_prefix(1);
     number();
     number();
-    records.remove_prefix(static_cast<std::size_t>(std::max<std::int64_t>(number(), 0)));
+    const auto key_size = static_cast<std::size_t>(std::max<std::int64_t>(number(), 0));
+    const std::string_view key = records.substr(0, key_size);
+    records.remove_prefix(key_size);
     const auto size = static_cast<std::size_t>(number());
     const std::string_view value = records.substr(0, size);
-    values.push_back(value.starts_with('{') ? value_of_feed(value) : std::string(value));
+    values.push_back(value.starts_with('{') ? value_of_feed(key, value) : std::string(value));
     records.remove_prefix(size + 1);
   }
 }
@@ -310,8 +315,7 @@ void TopicClients::change_fed() {
   Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
   if (!node.up()) return;
   const std::string value = fmt::format("f{}", values_++);
-  const std::string key =
-      fmt::format("fed:{}{}", outboxes_.of(partition).substr(kOutboxKey.size()), value);
+  const std::string key = fed_key(partition, value);
   const bool fed = node.hosting(partition).shard().has_feed(key);
   // One that has lost what it knew of keyspaces takes no clients before it knows them again.
   if (!fed && feeding_.contains(node.number)) return;
@@ -321,6 +325,10 @@ void TopicClients::change_fed() {
   if (!made) return;
   ++run_.outcome.fed_changes;
   (fed ? emitted_ : before_feed_)[value] = {partition, *made};
+}
+
+std::string TopicClients::fed_key(PartitionId partition, const std::string& value) const {
+  return fmt::format("fed:{}{}", outboxes_.of(partition).substr(kOutboxKey.size()), value);
 }
 
 bool TopicClients::feeds_are_quiet() const {
@@ -431,7 +439,7 @@ void TopicClients::check_order() const {
   std::map<std::string, std::uint64_t> next;
   for (const auto& [offset, value] : values_at_) {
     const std::size_t colon = value.find(':');
-    if (colon == std::string::npos) continue;
+    if (!value.starts_with('p') || colon == std::string::npos) continue;
     const std::string producer = value.substr(0, colon);
     const std::uint64_t number = std::stoull(value.substr(colon + 1));
     const std::uint64_t expected = next[producer];
@@ -448,6 +456,11 @@ void TopicClients::check_feed(const char* when, const std::set<std::string>& the
   for (const auto& [value, change] : before_feed_) {
     const auto& [partition, dot] = change;
     if (run_.oracle.is_forgiven(dot.replica) || !has_change(partition, dot)) continue;
+    // It may have been deleted before the snapshot came to it.
+    const std::string key = fed_key(partition, value);
+    const NodeNumber first = run_.placement.replicas(partition)[0];
+    const Object* object = nodes_[first - 1u]->state(partition).find(key, hash64(key));
+    if (object == nullptr || !object->live()) continue;
     const std::string told = fmt::format("r{}/", value);
     const auto found = there.lower_bound(told);
     if (found != there.end() && found->starts_with(told)) continue;

@@ -75,6 +75,7 @@ class TopicClients {
   void emit_eventual();
   // A change of a key that has no other, in a keyspace with a change feed, or that is to be one.
   void change_fed();
+  std::string fed_key(PartitionId partition, const std::string& value) const;
   bool feeds_are_quiet() const;
   void check_feed(const char* when, const std::set<std::string>& there) const;
   std::string event_of(const std::string& value) const;
