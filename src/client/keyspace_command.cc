@@ -102,8 +102,8 @@ Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
   } else if (is("feed")) {
     const bool none = equals_ignore_case(value, "none");
     if (!none && !cluster::valid_topic_name(value)) {
-      return fail(fmt::format("ERR FEED is the name of a topic, or NONE, not '{}'",
-                              value.substr(0, 64)));
+      return fail(
+          fmt::format("ERR FEED is the name of a topic, or NONE, not '{}'", value.substr(0, 64)));
     }
     wanted.keyspace.feed = none ? std::string_view() : value;
   } else if (is("snapshot")) {

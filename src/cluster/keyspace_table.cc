@@ -71,9 +71,8 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
   if (is_array(object, kTopicFields) != (format == kTopicFormat)) return false;
   if (is_array(object, kFeedFields) != (format == kFeedFormat)) return false;
   out.topic = format != kFormat && format != kFeedFormat;
-  if (format == kFeedFormat &&
-      (!read(field[13], out.feed) || !read(field[14], out.feed_epoch) ||
-       !read(field[15], out.feed_snapshot))) {
+  if (format == kFeedFormat && (!read(field[13], out.feed) || !read(field[14], out.feed_epoch) ||
+                                !read(field[15], out.feed_snapshot))) {
     return false;
   }
   if (format == kTopicFormat &&

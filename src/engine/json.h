@@ -19,8 +19,8 @@ void put_json_text(std::string& out, std::string_view bytes, JsonText text = Jso
 
 // Whether all strings of a reply in RESP3 are UTF-8.
 bool reply_is_utf8(std::string_view reply);
-// Appends a reply in RESP3 that is whole: a map becomes an object, a set an array, both in the order
-// of their bytes, so that equal values are written alike; a number that JSON has not, as an
+// Appends a reply in RESP3 that is whole: a map becomes an object, a set an array, both in the
+// order of their bytes, so that equal values are written alike; a number that JSON has not, as an
 // infinite one, a string.
 void put_json_reply(std::string& out, std::string_view reply, JsonText text);
 

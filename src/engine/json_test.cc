@@ -31,9 +31,8 @@ TEST(JsonTest, BytesAreWrittenInBase64) {
 TEST(JsonTest, TellsUtf8FromOtherBytes) {
   EXPECT_TRUE(is_utf8(""));
   EXPECT_TRUE(is_utf8("a\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80"));
-  for (const std::string_view bytes :
-       {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf5",
-        "a\xe2\x82"}) {
+  for (const std::string_view bytes : {"\x80", "\xc3", "\xc0\xaf", "\xe0\x80\x80", "\xed\xa0\x80",
+                                       "\xf4\x90\x80\x80", "\xf5", "a\xe2\x82"}) {
     EXPECT_FALSE(is_utf8(bytes));
   }
 }

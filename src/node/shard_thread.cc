@@ -475,8 +475,9 @@ LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply
   if (request.is_transaction()) return execute_transaction(request, reply, others);
   const std::int64_t started_us = clock_.monotonic_us();
   const std::uint64_t started = CommandTimer::counter();
-  const std::string refusal =
-      in_transaction_ ? std::string() : shard_->feed_refusal(*request.command, request.args, others);
+  const std::string refusal = in_transaction_
+                                  ? std::string()
+                                  : shard_->feed_refusal(*request.command, request.args, others);
   if (!refusal.empty()) {
     Reply(reply, request.resp3).error(refusal);
     return shard_->barrier();

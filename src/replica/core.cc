@@ -208,9 +208,9 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
   if (wants_key_events()) events.emplace(partition.state, record, turn_ms());
   const bool evicts = origin == RecordOrigin::kCachePolicy;
   const bool expires = origin == RecordOrigin::kPurge || origin == RecordOrigin::kGiveUp;
-  const auto changes =
-      evicts || expires ? changes_of(partition, record, expires ? kBeforeAnyExpiry : turn_ms())
-                        : nullptr;
+  const auto changes = evicts || expires
+                           ? changes_of(partition, record, expires ? kBeforeAnyExpiry : turn_ms())
+                           : nullptr;
   const Dot dot = commit(partition, record);
   if (changes) {
     tell(partition, *changes, dot, record.time, evicts ? "evicted" : "expired", turn_ms());

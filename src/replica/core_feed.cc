@@ -18,8 +18,8 @@ std::optional<FeedTarget> ShardCore::feed_of(std::string_view key) const {
 std::unique_ptr<FeedChanges> ShardCore::changes_of(const Partition& partition, const Record& record,
                                                    std::int64_t now_ms) const {
   if (!keyspaces->any_eventual_feeds()) return nullptr;
-  auto changes = std::make_unique<FeedChanges>(partition.state, record, now_ms,
-                                               [this](std::string_view key) { return feed_of(key); });
+  auto changes = std::make_unique<FeedChanges>(
+      partition.state, record, now_ms, [this](std::string_view key) { return feed_of(key); });
   if (changes->empty()) return nullptr;
   const std::string_view outbox = outbox_keys.of(partition.id);
   (void)partition.state.find(outbox, hash64(outbox));
@@ -38,7 +38,8 @@ void ShardCore::tell(Partition& partition, const FeedChanges& changes, const Dot
   try {
     std::vector<std::string> events = changes.events(keyspace, source);
 #ifdef EVEN_MUTANTS
-    if (EVEN_MUTANT(kFeedLater)) return told_later_.emplace_back(&partition, std::move(events)), void();
+    if (EVEN_MUTANT(kFeedLater))
+      return told_later_.emplace_back(&partition, std::move(events)), void();
 #endif
     add_events(partition, events, now_ms);
     stats.feed_changes += events.size();
@@ -60,9 +61,8 @@ void ShardCore::tell_later() {
 
 void ShardCore::add_events(Partition& partition, const std::vector<std::string>& events,
                            std::int64_t now_ms) {
-  PartitionKeyspace keyspace(partition, self, [&](const WriteIntent& intent) {
-    return begin(partition, now_ms, intent);
-  });
+  PartitionKeyspace keyspace(
+      partition, self, [&](const WriteIntent& intent) { return begin(partition, now_ms, intent); });
   for (const std::string& event : events) {
     const std::string_view words[] = {kOutboxCommand.name, outbox_keys.of(partition.id), event};
     const NamedElements named = named_elements(kOutboxCommand, words);

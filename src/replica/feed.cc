@@ -94,8 +94,7 @@ std::string after_of(Keyspace& keyspace, std::string_view key, const Object& obj
                      std::int64_t now_ms) {
   const std::string value = value_of(keyspace, key, object, now_ms);
   const std::string_view head = key.substr(0, kMostFeedKeyBytes);
-  const JsonText text =
-      is_utf8(head) && reply_is_utf8(value) ? JsonText::kUtf8 : JsonText::kBase64;
+  const JsonText text = is_utf8(head) && reply_is_utf8(value) ? JsonText::kUtf8 : JsonText::kBase64;
   std::string out = "{\"key\":";
   put_json_text(out, head, text);
   out += fmt::format(",\"type\":\"{}\",\"encoding\":\"{}\",\"value\":", type_name(object.type()),
@@ -123,10 +122,8 @@ std::string event_of(Keyspace& keyspace, std::string_view key, const Object* obj
   put_json_text(value, source.cause);
   if (key.size() > kMostFeedKeyBytes) value += fmt::format(",\"key_bytes\":{}", key.size());
   value += fmt::format("}},\"op\":\"{}\",\"ts_ms\":{}}}", op, source.now_ms);
-  return topic::Event{.topic = target.topic,
-                      .key = key.substr(0, kMostFeedKeyBytes),
-                      .value = value,
-                      .headers = {}}
+  return topic::Event{
+      .topic = target.topic, .key = key.substr(0, kMostFeedKeyBytes), .value = value, .headers = {}}
       .encode();
 }
 

@@ -63,7 +63,7 @@ class FeedChanges {
   absl::InlinedVector<Change, 2> changes_;
 };
 
-// In place of the time for FeedChanges, of keys that are purged, which readers have not seen for a while.
+// The time for FeedChanges of keys that are purged, which readers have not seen for a while.
 inline constexpr std::int64_t kBeforeAnyExpiry = INT64_MIN;
 
 // Some keys that are there, as they are now: those from the hash `first` on, in order of hashes.

@@ -224,8 +224,7 @@ void Feeds::look(Group& group) {
   if (keyspace == nullptr || keyspace->feed_epoch == 0) return;
   const std::int64_t now_us = core_.clock.monotonic_us();
   const auto proposed = proposed_us_.find(group.id());
-  const bool under_way =
-      proposed != proposed_us_.end() && now_us < proposed->second + kProposalUs;
+  const bool under_way = proposed != proposed_us_.end() && now_us < proposed->second + kProposalUs;
   const bool follows = group.feed_epoch() >= keyspace->feed_epoch;
   if (!follows) {
     ++core_.stats.feed_snapshots;

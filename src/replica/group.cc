@@ -350,14 +350,14 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
   const bool told = feed_epoch() != 0 && std::ranges::any_of(request.commands, [](Args words) {
-    const Command* command = words.empty() ? nullptr : find_command(words);
-    return command != nullptr && may_write(*command);
-  });
+                      const Command* command = words.empty() ? nullptr : find_command(words);
+                      return command != nullptr && may_write(*command);
+                    });
   if (told || std::ranges::any_of(request.commands, emits)) {
     std::string why;
     try {
-      const bool off = told && feed().topic.empty() &&
-                       !std::ranges::any_of(request.commands, emits);
+      const bool off =
+          told && feed().topic.empty() && !std::ranges::any_of(request.commands, emits);
       if (!off) why = outbox_refusal(partition_.state.find(kOutboxKey, hash64(kOutboxKey)));
     } catch (const Unreadable& error) {
       why = fmt::format("IOERR {}", error.what());

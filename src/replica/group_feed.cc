@@ -1,4 +1,5 @@
-// The change feed of a strong partition: docs/feeds.md. What is here follows from the entries alone.
+// The change feed of a strong partition: docs/feeds.md. What is here follows from the entries
+// alone.
 #include <charconv>
 
 #include "base/byte_reader.h"
@@ -128,8 +129,8 @@ void Group::step_feed(Args words, std::int64_t now_ms) {
                           .cause = "snapshot",
                           .now_ms = now_ms,
                           .of_group = true};
-  const FeedStep step = snapshot_step(
-      keyspace, *feed.cursor, {kStepKeys, kStepLooks, kStepBytes}, feed_of(), source);
+  const FeedStep step =
+      snapshot_step(keyspace, *feed.cursor, {kStepKeys, kStepLooks, kStepBytes}, feed_of(), source);
   add_events(step.events, now_ms);
   const std::pair<std::string_view, std::string> fields[] = {
       {kCursorField, step.next ? std::to_string(*step.next) : std::string()}};

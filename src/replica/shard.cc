@@ -158,7 +158,8 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     const FeedChanges* changes = told[place++].get();
     const Hlc time = write.record.time;
     const Dot dot = owner.commit(partition, write.record);
-    if (changes != nullptr) owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
+    if (changes != nullptr)
+      owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
     if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
     if (core.options.committed) core.options.committed(partition.id, dot);

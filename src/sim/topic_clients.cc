@@ -29,8 +29,8 @@ std::string changes_key(std::string_view outbox) {
   return std::string(kChanges).append(outbox.substr(kOutboxKey.size()));
 }
 
-// Of an event of a feed, what was written to the key; of a snapshot, and of a key that was deleted by
-// who deletes all, "r", "d", and what tells it from others.
+// Of an event of a feed, what was written to the key; of a snapshot, and of a key that was deleted
+// by who deletes all, "r", "d", and what tells it from others.
 std::string value_of_feed(std::string_view key, std::string_view json) {
   const auto text = [json](std::string_view name) {
     const std::size_t at = json.find(name);
@@ -464,9 +464,10 @@ void TopicClients::check_feed(const char* when, const std::set<std::string>& the
     const std::string told = fmt::format("r{}/", value);
     const auto found = there.lower_bound(told);
     if (found != there.end() && found->starts_with(told)) continue;
-    violated(fmt::format("{}: {}, of record {} of partition {}, was there before the feed, and is "
-                         "in no snapshot",
-                         when, value, dot.to_string(), partition));
+    violated(
+        fmt::format("{}: {}, of record {} of partition {}, was there before the feed, and is "
+                    "in no snapshot",
+                    when, value, dot.to_string(), partition));
   }
 }
 
