@@ -55,6 +55,7 @@ void ShardCore::tell(Partition& partition, const FeedChanges& changes, const Dot
 void ShardCore::tell_later() {
   for (const auto& [partition, events] : std::exchange(told_later_, {})) {
     add_events(*partition, events, turn_ms());
+    close(*partition);
   }
 }
 #endif
