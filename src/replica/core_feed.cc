@@ -53,6 +53,10 @@ void ShardCore::tell(Partition& partition, const FeedChanges& changes, const Dot
 
 #ifdef EVEN_MUTANTS
 void ShardCore::tell_later() {
+  // Late enough for a crash to come between.
+  constexpr std::int64_t kEveryUs = 1'000'000;
+  constexpr std::int64_t kWithinUs = 20'000;
+  if (clock.monotonic_us() % kEveryUs > kWithinUs) return;
   for (const auto& [partition, events] : std::exchange(told_later_, {})) {
     add_events(*partition, events, turn_ms());
     close(*partition);
