@@ -7,7 +7,7 @@
 namespace even {
 namespace {
 
-std::string text_of(std::string_view bytes, JsonText text = JsonText::kUtf8) {
+std::string json_text_of(std::string_view bytes, JsonText text = JsonText::kUtf8) {
   std::string out;
   put_json_text(out, bytes, text);
   return out;
@@ -15,17 +15,17 @@ std::string text_of(std::string_view bytes, JsonText text = JsonText::kUtf8) {
 
 TEST(JsonTest, TextIsEscaped) {
   using namespace std::string_literals;
-  EXPECT_EQ(text_of("a\"b\\c\n\0d"s), R"("a\"b\\c\u000a\u0000d")");
-  EXPECT_EQ(text_of("Zürich"), "\"Zürich\"");
+  EXPECT_EQ(json_text_of("a\"b\\c\n\0d"s), R"("a\"b\\c\u000a\u0000d")");
+  EXPECT_EQ(json_text_of("Zürich"), "\"Zürich\"");
 }
 
 TEST(JsonTest, BytesAreWrittenInBase64) {
-  EXPECT_EQ(text_of("", JsonText::kBase64), "\"\"");
-  EXPECT_EQ(text_of("f", JsonText::kBase64), "\"Zg==\"");
-  EXPECT_EQ(text_of("fo", JsonText::kBase64), "\"Zm8=\"");
-  EXPECT_EQ(text_of("foo", JsonText::kBase64), "\"Zm9v\"");
-  EXPECT_EQ(text_of("foob", JsonText::kBase64), "\"Zm9vYg==\"");
-  EXPECT_EQ(text_of("\xff\xfe\xfd", JsonText::kBase64), "\"//79\"");
+  EXPECT_EQ(json_text_of("", JsonText::kBase64), "\"\"");
+  EXPECT_EQ(json_text_of("f", JsonText::kBase64), "\"Zg==\"");
+  EXPECT_EQ(json_text_of("fo", JsonText::kBase64), "\"Zm8=\"");
+  EXPECT_EQ(json_text_of("foo", JsonText::kBase64), "\"Zm9v\"");
+  EXPECT_EQ(json_text_of("foob", JsonText::kBase64), "\"Zm9vYg==\"");
+  EXPECT_EQ(json_text_of("\xff\xfe\xfd", JsonText::kBase64), "\"//79\"");
 }
 
 TEST(JsonTest, TellsUtf8FromOtherBytes) {

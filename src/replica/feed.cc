@@ -54,8 +54,8 @@ std::string_view type_name(ObjectType type) {
 
 // What a reader gets to see of the key, in RESP3; empty: it is too long. It is read by the commands
 // that readers use, so that it is what they see.
-std::string value_of(Keyspace& keyspace, std::string_view key, const Object& object,
-                     std::int64_t now_ms) {
+std::string read_value(Keyspace& keyspace, std::string_view key, const Object& object,
+                       std::int64_t now_ms) {
   if (elements_of(object) > kMostFeedElements) return {};
   std::vector<std::string_view> words;
   switch (object.type()) {
@@ -92,7 +92,7 @@ std::string value_of(Keyspace& keyspace, std::string_view key, const Object& obj
 // {"key": ..., "type": ..., "value": ...}
 std::string after_of(Keyspace& keyspace, std::string_view key, const Object& object,
                      std::int64_t now_ms) {
-  const std::string value = value_of(keyspace, key, object, now_ms);
+  const std::string value = read_value(keyspace, key, object, now_ms);
   const std::string_view head = key.substr(0, kMostFeedKeyBytes);
   const JsonText text = is_utf8(head) && reply_is_utf8(value) ? JsonText::kUtf8 : JsonText::kBase64;
   std::string out = "{\"key\":";

@@ -15,9 +15,9 @@ constexpr std::string_view kTopicField = "topic";
 constexpr std::string_view kKeyspaceField = "keyspace";
 constexpr std::string_view kCursorField = "cursor";
 // Of one step of a snapshot: keys that are told, and that are looked at.
-constexpr std::size_t kStepKeys = 100;
-constexpr std::size_t kStepLooks = 1'000;
-constexpr std::size_t kStepBytes = 1 << 20;
+constexpr std::size_t kFeedStepKeys = 100;
+constexpr std::size_t kFeedStepLooks = 1'000;
+constexpr std::size_t kFeedStepBytes = 1 << 20;
 
 std::optional<std::uint64_t> number_in(std::string_view text) {
   std::uint64_t number = 0;
@@ -129,8 +129,8 @@ void Group::step_feed(Args words, std::int64_t now_ms) {
                           .cause = "snapshot",
                           .now_ms = now_ms,
                           .of_group = true};
-  const FeedStep step =
-      snapshot_step(keyspace, *feed.cursor, {kStepKeys, kStepLooks, kStepBytes}, feed_of(), source);
+  const FeedStep step = snapshot_step(
+      keyspace, *feed.cursor, {kFeedStepKeys, kFeedStepLooks, kFeedStepBytes}, feed_of(), source);
   add_events(step.events, now_ms);
   const std::pair<std::string_view, std::string> fields[] = {
       {kCursorField, step.next ? std::to_string(*step.next) : std::string()}};
