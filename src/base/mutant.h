@@ -137,6 +137,9 @@
   X(kAbortedRangeForgotten, "a topic does not note which records of it were aborted")              \
   X(kStableOffsetAhead, "the last stable offset of a topic passes over open transactions")         \
   X(kMarkerEndsNext, "a late marker of a transaction ends the next one of its producer")           \
+  X(kFeedLater, "an event of a change feed is made when its change is in the log already")         \
+  X(kFeedByReceivers, "a replica that takes in a change from another tells it, too")               \
+  X(kFeedSnapshotEarly, "a snapshot of a feed begins before all replicas tell their changes")      \
   X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.

@@ -99,6 +99,18 @@ Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
     if (!wanted.keyspace.siblings && !equals_ignore_case(value, "lww")) {
       return fail(fmt::format("ERR CONFLICT is LWW or SIBLINGS, not '{}'", value.substr(0, 64)));
     }
+  } else if (is("feed")) {
+    const bool none = equals_ignore_case(value, "none");
+    if (!none && !cluster::valid_topic_name(value)) {
+      return fail(
+          fmt::format("ERR FEED is the name of a topic, or NONE, not '{}'", value.substr(0, 64)));
+    }
+    wanted.keyspace.feed = none ? std::string_view() : value;
+  } else if (is("snapshot")) {
+    wanted.keyspace.feed_snapshot = equals_ignore_case(value, "yes");
+    if (!wanted.keyspace.feed_snapshot && !equals_ignore_case(value, "no")) {
+      return fail(fmt::format("ERR SNAPSHOT is YES or NO, not '{}'", value.substr(0, 64)));
+    }
   } else if (is("delay")) {
     wanted.later.emplace_back(option);
   } else {
@@ -436,7 +448,7 @@ void info(Connection& connection, Args args) {
     reply.bulk(name);
     reply.integer(value);
   };
-  reply.map(11);
+  reply.map(12);
   text("name", keyspace->name);
   text("prefix", keyspace->prefix);
   text("mode", keyspace->strong ? "strong" : "eventual");
@@ -448,6 +460,7 @@ void info(Connection& connection, Args args) {
   number("deadline", keyspace->deadline_ms);
   text("sloppy", keyspace->sloppy ? "yes" : "no");
   text("conflict", keyspace->siblings ? "siblings" : "lww");
+  text("feed", keyspace->feed);
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.KEYSPACE"); }

@@ -17,8 +17,10 @@ using messagepack::read;
 constexpr std::uint64_t kFormat = 3;
 constexpr std::uint64_t kUnlimitedTopicFormat = 4;  // the same fields, of a topic that keeps all
 constexpr std::uint64_t kTopicFormat = 5;           // behind these, how much it keeps
+constexpr std::uint64_t kFeedFormat = 6;            // of a keyspace; behind these, its feed
 constexpr std::uint32_t kFields = 13;
 constexpr std::uint32_t kTopicFields = kFields + 2;
+constexpr std::uint32_t kFeedFields = kFields + 3;
 
 // 0: none; else one more than it is.
 void pack_limit(Packer& packer, std::optional<std::int64_t> limit) {
@@ -59,13 +61,20 @@ bool read_lines(const msgpack::object& object,
 }
 
 bool read_keyspace(const msgpack::object& object, Keyspace& out) {
-  if (!is_array(object, kFields) && !is_array(object, kTopicFields)) return false;
+  if (!is_array(object, kFields) && !is_array(object, kTopicFields) &&
+      !is_array(object, kFeedFields)) {
+    return false;
+  }
   const msgpack::object* field = object.via.array.ptr;
   std::uint64_t format = 0;
-  if (!read(field[0], format)) return false;
-  if (format != kFormat && format != kUnlimitedTopicFormat && format != kTopicFormat) return false;
+  if (!read(field[0], format) || format < kFormat || format > kFeedFormat) return false;
   if (is_array(object, kTopicFields) != (format == kTopicFormat)) return false;
-  out.topic = format != kFormat;
+  if (is_array(object, kFeedFields) != (format == kFeedFormat)) return false;
+  out.topic = format != kFormat && format != kFeedFormat;
+  if (format == kFeedFormat && (!read(field[13], out.feed) || !read(field[14], out.feed_epoch) ||
+                                !read(field[15], out.feed_snapshot))) {
+    return false;
+  }
   if (format == kTopicFormat &&
       (!read_limit(field[13], out.retention_ms) || !read_limit(field[14], out.retention_bytes))) {
     return false;
@@ -87,8 +96,12 @@ std::string encode(const Keyspace& keyspace) {
   msgpack::sbuffer buffer;
   Packer packer(buffer);
   const bool limited = keyspace.topic && (keyspace.retention_ms || keyspace.retention_bytes);
-  packer.pack_array(limited ? kTopicFields : kFields);
-  packer.pack(limited ? kTopicFormat : keyspace.topic ? kUnlimitedTopicFormat : kFormat);
+  const bool fed = !keyspace.topic && (keyspace.feed_epoch != 0 || !keyspace.feed.empty());
+  packer.pack_array(limited ? kTopicFields : fed ? kFeedFields : kFields);
+  packer.pack(limited          ? kTopicFormat
+              : keyspace.topic ? kUnlimitedTopicFormat
+              : fed            ? kFeedFormat
+                               : kFormat);
   pack_binary(packer, keyspace.name);
   pack_binary(packer, keyspace.prefix);
   packer.pack(keyspace.strong);
@@ -109,6 +122,11 @@ std::string encode(const Keyspace& keyspace) {
   if (limited) {
     pack_limit(packer, keyspace.retention_ms);
     pack_limit(packer, keyspace.retention_bytes);
+  }
+  if (fed) {
+    pack_binary(packer, keyspace.feed);
+    packer.pack(keyspace.feed_epoch);
+    packer.pack(keyspace.feed_snapshot);
   }
   return messagepack::bytes_of(buffer);
 }
@@ -143,6 +161,9 @@ KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspa
                            [this](std::size_t i) { return keyspaces_[i].prefix.size(); });
   any_strong_ = std::ranges::any_of(keyspaces_, &Keyspace::strong);
   any_siblings_ = std::ranges::any_of(keyspaces_, &Keyspace::siblings);
+  any_eventual_feeds_ = std::ranges::any_of(keyspaces_, [](const Keyspace& keyspace) {
+    return !keyspace.strong && !keyspace.feed.empty();
+  });
   const auto asks_for_more = [](Level level) {
     return level.kind != Level::Kind::kDefault && level.kind != Level::Kind::kOne;
   };

@@ -49,6 +49,12 @@ struct Keyspace {
   // of a partition stay; none: all (docs/topics.md).
   std::optional<std::int64_t> retention_ms;
   std::optional<std::int64_t> retention_bytes;
+  // The topic that every change of the keyspace is told to; empty: none (docs/feeds.md).
+  std::string feed;
+  // The version of the table that said so, which names this life of the feed; 0: there was none.
+  std::uint64_t feed_epoch = 0;
+  // Whether the keys that there were then are told as well.
+  bool feed_snapshot = false;
   // The members that its nodes had when it was created, by node: those found its groups.
   std::vector<std::pair<NodeNumber, std::uint16_t>> lines;
 
@@ -84,6 +90,8 @@ class KeyspaceTable {
   bool any_levels() const { return any_levels_; }
   // Whether some keyspace keeps siblings.
   bool any_siblings() const { return any_siblings_; }
+  // Whether some eventual keyspace has a change feed.
+  bool any_eventual_feeds() const { return any_eventual_feeds_; }
   // What session tokens are sealed with; empty: it is not known yet.
   const std::string& session_key() const { return session_key_; }
   const Definitions& users() const { return users_; }
@@ -113,6 +121,7 @@ class KeyspaceTable {
   bool any_strong_ = false;
   bool any_levels_ = false;
   bool any_siblings_ = false;
+  bool any_eventual_feeds_ = false;
 };
 
 // The nodes that keep a partition of a strong keyspace, in order of preference: the first of the

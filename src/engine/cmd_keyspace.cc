@@ -14,7 +14,8 @@ constexpr Subcommand kKeyspaceSubcommands[] = {
               .arguments = "name PREFIX prefix [MODE mode(EVENTUAL|STRONG)] [REPLICAS "
                            "replicas:integer] [PARTITIONS partitions:integer] [READ read-level] "
                            "[WRITE write-level] [CONFLICT conflict(LWW|SIBLINGS)] [SLOPPY "
-                           "sloppy(YES|NO)] [DEADLINE milliseconds:integer]"}},
+                           "sloppy(YES|NO)] [DEADLINE milliseconds:integer] [FEED topic] [SNAPSHOT "
+                           "snapshot(YES|NO)]"}},
     {.name = "alter",
      .arity = -5,
      .flags = kAdmin | kNoScript,
@@ -23,7 +24,7 @@ constexpr Subcommand kKeyspaceSubcommands[] = {
               .complexity = "O(1)",
               .arguments = "name setting(READ read-level|WRITE write-level|CONFLICT "
                            "conflict(LWW|SIBLINGS)|SLOPPY sloppy(YES|NO)|DEADLINE "
-                           "milliseconds:integer)..."}},
+                           "milliseconds:integer|FEED topic|SNAPSHOT snapshot(YES|NO))..."}},
     {.name = "drop",
      .arity = -3,
      .flags = kAdmin | kNoScript,

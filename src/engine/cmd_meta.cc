@@ -149,6 +149,20 @@ std::string why_not(const cluster::Keyspace& keyspace, const MetaState& state) {
                      keyspace.prefix.substr(0, 64), same->name);
 }
 
+// The feed's topic is there, and this is the life of the feed that begins with this change; else
+// why not.
+std::string begin_feed(cluster::Keyspace& keyspace, const MetaState& state) {
+  if (keyspace.feed.empty() && keyspace.feed_snapshot) {
+    return fmt::format("ERR SNAPSHOT is of a feed: the keyspace '{}' has none", keyspace.name);
+  }
+  if (!keyspace.feed.empty() && find(state.topics, keyspace.feed) == nullptr) {
+    return fmt::format("ERR there is no topic '{}': EVEN.TOPIC CREATE makes one",
+                       keyspace.feed.substr(0, 249));
+  }
+  keyspace.feed_epoch = state.version + 1;
+  return {};
+}
+
 void join(Context& context, Args args) {
   NodeNumber node = 0;
   std::uint16_t line = 0;
@@ -180,6 +194,11 @@ void create(Context& context, Args args) {
                       "once all nodes "
                       "have been started",
                       args[i + 1]));
+    }
+  }
+  if (!keyspace->feed.empty() || keyspace->feed_snapshot) {
+    if (const std::string why = begin_feed(*keyspace, state); !why.empty()) {
+      return reply.error(why);
     }
   }
   if (keyspace->replicas == 0 || keyspace->replicas > nodes) {
@@ -215,8 +234,23 @@ void alter(Context& context, Args args) {
     return reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
   }
   cluster::Keyspace keyspace = *found;
+  bool of_feed = false;
+  keyspace.feed_snapshot = false;
   for (std::size_t i = 3; i < args.size();) {
     const std::string_view option = args[i++];
+    if (equals_ignore_case(option, "feed")) {
+      if (i == args.size()) return reply.error(kSyntaxError);
+      keyspace.feed = equals_ignore_case(args[i], "none") ? std::string_view() : args[i];
+      of_feed = true;
+      ++i;
+      continue;
+    }
+    if (equals_ignore_case(option, "snapshot")) {
+      if (i == args.size()) return reply.error(kSyntaxError);
+      keyspace.feed_snapshot = equals_ignore_case(args[i++], "yes");
+      of_feed = true;
+      continue;
+    }
     if (equals_ignore_case(option, "deadline")) {
       if (i == args.size() || !read_number(args[i], keyspace.deadline_ms)) {
         return reply.error(kSyntaxError);
@@ -241,6 +275,11 @@ void alter(Context& context, Args args) {
     }
     (read ? keyspace.read : keyspace.write) = level->level;
     i += level->words;
+  }
+  if (of_feed) {
+    if (const std::string why = begin_feed(keyspace, state); !why.empty()) return reply.error(why);
+  } else {
+    keyspace.feed_snapshot = found->feed_snapshot;
   }
   put(context, key_of(keyspace.name), cluster::encode(keyspace));
   count_change(context, state);
@@ -311,6 +350,13 @@ void drop_topic(Context& context, Args args) {
   const MetaState state = state_of(context);
   if (find(state.topics, args[2]) == nullptr) {
     return context.reply.error(fmt::format("ERR there is no topic '{}'", args[2].substr(0, 249)));
+  }
+  const auto fed = std::ranges::find(state.keyspaces, args[2], &cluster::Keyspace::feed);
+  if (fed != state.keyspaces.end()) {
+    return context.reply.error(fmt::format(
+        "ERR the topic '{}' has the change feed of the keyspace '{}': EVEN.KEYSPACE ALTER {} FEED "
+        "NONE ends that",
+        fed->feed, fed->name, fed->name));
   }
   context.write(context.keep(topic_key_of(args[2]))).remove();
   count_change(context, state);

@@ -3,7 +3,8 @@
 //
 //   even.meta JOIN node line
 //   even.meta CREATE keyspace free [number name]...
-//   even.meta ALTER name [READ level] [WRITE level] [SLOPPY YES|NO] [DEADLINE ms]
+//   even.meta ALTER name [READ level] [WRITE level] [SLOPPY YES|NO] [DEADLINE ms] [FEED topic|NONE]
+//       [SNAPSHOT YES|NO]
 //   even.meta DROP name
 //   even.meta KEY key
 //   even.meta ALTERTOPIC name [RETENTION ms] [BYTES n]

@@ -10,7 +10,7 @@
 namespace even {
 namespace {
 
-static_assert(is_reserved(kOutboxKey));
+static_assert(is_reserved(kOutboxKey) && is_reserved(kFeedKey));
 
 // The first free place among the events of one dot: they are numbered without gaps, and none of
 // them is removed before its record is closed.

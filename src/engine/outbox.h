@@ -6,6 +6,13 @@
 //
 //   even.outbox key event      adds an event (topic::Event); replies +OK
 //   even.relayed key field...  removes events by their ids
+//
+// Two more are a leader's word to its strong partition about its change feed (docs/feeds.md), which
+// the group executes itself; both reply +OK:
+//
+//   even.feed epoch topic keyspace snapshot  changes are told from here on; no topic: they are not.
+//                                            snapshot: 1: all keys are to be told as well
+//   even.feed.step epoch cursor              tells some of these, from the cursor on
 #pragma once
 
 #include <cstdint>
@@ -35,6 +42,11 @@ extern const Command kOutboxRoomCommand;
 inline constexpr std::string_view kRelayedCommandName = "even.relayed";
 // For strong partitions: null if it is none of the commands above.
 const Command* find_outbox_command(Args words);
+
+inline constexpr std::string_view kFeedCommandName = "even.feed";
+inline constexpr std::string_view kFeedStepCommandName = "even.feed.step";
+// What a partition remembers of its feed: fields of a hash. As for kOutboxKey.
+inline constexpr std::string_view kFeedKey{"\0even:feed", 10};
 
 // Events that wait in a partition at most.
 inline constexpr std::size_t kMostWaitingEvents = 10'000;

@@ -461,6 +461,15 @@ void write_groups(Writer& writer, std::span<const ThreadReport> reports) {
   counter("even_emit_repeated_events_total",
           "Events that this node has sent to their topics, which had them already.",
           &ShardStats::events_repeated);
+  counter("even_feed_events_total", "Events of change feeds that were made by this node.",
+          &ShardStats::feed_changes);
+  counter("even_feed_lost_changes_total",
+          "Changes without an event in their feed, since something could not be read.",
+          &ShardStats::feed_lost);
+  writer.single(
+      "even_feed_waiting_partitions", "gauge",
+      "Partitions that do not follow their change feed yet, or whose snapshot is not complete.",
+      sum(reports, [](const ThreadReport& report) { return report.stats.feed_snapshots; }));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "engine/outbox.h"
 #include "replica/group_format.h"
 
 namespace even {
@@ -82,6 +83,7 @@ ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
       clock(c),
       random(r),
       self(options.replica),
+      outbox_keys(kOutboxKey, options.partition_count),
       own_scripts(options.scripts == nullptr
                       ? std::make_unique<ScriptCache>(static_cast<ShardId>(options.shard + 1))
                       : nullptr),
@@ -204,7 +206,15 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
   partition.state.prepare(record.delta, record.context);
   std::optional<KeyEvents> events;
   if (wants_key_events()) events.emplace(partition.state, record, turn_ms());
-  commit(partition, record);
+  const bool evicts = origin == RecordOrigin::kCachePolicy;
+  const bool expires = origin == RecordOrigin::kPurge || origin == RecordOrigin::kGiveUp;
+  const auto changes = evicts || expires
+                           ? changes_of(partition, record, expires ? kBeforeAnyExpiry : turn_ms())
+                           : nullptr;
+  const Dot dot = commit(partition, record);
+  if (changes) {
+    tell(partition, *changes, dot, record.time, evicts ? "evicted" : "expired", turn_ms());
+  }
   close(partition, origin);
   if (!events) return;
   const bool evicted = origin == RecordOrigin::kCachePolicy;
@@ -309,7 +319,10 @@ void ShardCore::join_taken(Partition& partition, const Record& record, std::stri
   append(bytes, partition.id, dot);
   std::optional<KeyEvents> events;
   if (wants_key_events()) events.emplace(partition.state, record, turn_ms());
+  const auto changes =
+      EVEN_MUTANT(kFeedByReceivers) ? changes_of(partition, record, turn_ms()) : nullptr;
   join(partition, record);
+  if (changes) tell(partition, *changes, dot, record.time, "join", turn_ms());
   if (events) events->report({}, KeyEvents::Cause::kChange, options.key_event);
   ++stats.records_joined;
   if (on_joined) on_joined({partition.id, dot, record.time});

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "cluster/keyspace_table.h"
+#include "engine/reserved_keys.h"
 #include "lattice/codec.h"
+#include "replica/feed.h"
 #include "replica/log_index.h"
 #include "replica/partition.h"
 #include "replica/shard.h"
@@ -50,6 +52,23 @@ class ShardCore {
   // Throws Unreadable, and has done nothing then.
   // `origin`: as for close().
   void write(Partition& partition, decltype(Delta::keys) keys, RecordOrigin origin);
+  // --- Change feeds of eventual keyspaces: see docs/feeds.md.
+  // Where changes of the key are told, if they are.
+  std::optional<FeedTarget> feed_of(std::string_view key) const;
+  // What is to be told of a record that is about to be committed; null: nothing. Throws Unreadable
+  // while nothing has been done.
+  std::unique_ptr<FeedChanges> changes_of(const Partition& partition, const Record& record,
+                                          std::int64_t now_ms) const;
+  // Puts it into the outbox, after the join, in the same record or the next one of the same turn.
+  void tell(Partition& partition, const FeedChanges& changes, const Dot& dot, Hlc time,
+            std::string_view cause, std::int64_t now_ms);
+  // Adds encoded events (topic::Event) to the outbox.
+  void add_events(Partition& partition, const std::vector<std::string>& events,
+                  std::int64_t now_ms);
+#ifdef EVEN_MUTANTS
+  void tell_later();
+#endif
+
   // Put open records in the log's buffer and their dots in the vectors. Must precede everything
   // that looks at a vector, and the end of the turn. `origin`: for ShardOptions::observe.
   void close(Partition& partition, RecordOrigin origin = RecordOrigin::kCommand);
@@ -125,6 +144,7 @@ class ShardCore {
   Clock& clock;
   Random& random;
   const ReplicaId self;
+  const ReservedKeys outbox_keys;
   // Of this shard and its groups.
   const std::unique_ptr<ScriptCache> own_scripts;  // null: options.scripts is used
   Interpreter scripts;
@@ -174,6 +194,9 @@ class ShardCore {
   std::int64_t turn_ms_ = 0;
   std::deque<Partition*> ready_;  // where records that had to wait can be joined now
   RecordDecoder decoder_;
+#ifdef EVEN_MUTANTS
+  std::vector<std::pair<Partition*, std::vector<std::string>>> told_later_;
+#endif
 };
 
 }  // namespace even

@@ -349,10 +349,16 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   if (core_.log.error()) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
-  if (std::ranges::any_of(request.commands, emits)) {
+  const bool told = feed_epoch() != 0 && std::ranges::any_of(request.commands, [](Args words) {
+                      const Command* command = words.empty() ? nullptr : find_command(words);
+                      return command != nullptr && may_write(*command);
+                    });
+  if (told || std::ranges::any_of(request.commands, emits)) {
     std::string why;
     try {
-      why = outbox_refusal(partition_.state.find(kOutboxKey, hash64(kOutboxKey)));
+      const bool off =
+          told && feed().topic.empty() && !std::ranges::any_of(request.commands, emits);
+      if (!off) why = outbox_refusal(partition_.state.find(kOutboxKey, hash64(kOutboxKey)));
     } catch (const Unreadable& error) {
       why = fmt::format("IOERR {}", error.what());
     }
@@ -1011,6 +1017,10 @@ class Group::GroupScript final : public ScriptHost {
 };
 
 void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
+  if (!words.empty() && (words[0] == kFeedCommandName || words[0] == kFeedStepCommandName)) {
+    words[0] == kFeedCommandName ? set_feed(words, now_ms) : step_feed(words, now_ms);
+    return reply.ok();
+  }
   Handler handler = meta_command;
   std::string_view name;  // of a command that events are told of
   if (id() != meta_partition(core_.options.partition_count)) {
@@ -1047,8 +1057,13 @@ void Group::commit(Context& context, std::string_view command) {
   for (auto& write : context.writes()) {
     std::optional<KeyEvents> events;
     if (tells) events.emplace(state, write.record, context.now_ms);
+    std::optional<FeedChanges> changes;
+    if (const FeedOf of = feed_of()) changes.emplace(state, write.record, context.now_ms, of);
     state.join_part(write.record.delta, write.record.context);
     state.cover(write.record.dot());
+    if (changes && !changes->empty()) {
+      tell(*changes, write.record.dot(), command, context.now_ms);
+    }
     if (events) {
       events->report(command, KeyEvents::Cause::kChange, core_.options.key_event);
     }
@@ -1126,8 +1141,12 @@ void Group::purge(std::int64_t now_ms) {
   state.prepare(record.delta, record.context);
   std::optional<KeyEvents> events;
   if (!topic_ && core_.wants_key_events()) events.emplace(state, record, now_ms);
+  std::optional<FeedChanges> changes;
+  // To a reader they have been gone for a while; it is now that they go.
+  if (const FeedOf of = feed_of()) changes.emplace(state, record, kBeforeAnyExpiry, of);
   state.join_part(record.delta, record.context);
   state.cover(record.dot());
+  if (changes && !changes->empty()) tell(*changes, record.dot(), "expired", now_ms);
   if (events) {
     events->report({}, KeyEvents::Cause::kExpiry, [this](const KeyEvent& event) {
       if (!event.key.starts_with(kOncePrefix)) core_.options.key_event(event);

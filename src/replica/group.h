@@ -33,6 +33,8 @@ inline constexpr ReplicaId kGroupOrigin = ReplicaId::make(0xffff, 1, 1);
 // milliseconds.
 inline constexpr ReplicaId kGroupIndex = ReplicaId::make(0xffff, 1, 2);
 inline constexpr ReplicaId kGroupClock = ReplicaId::make(0xffff, 1, 3);
+// The same: the life of the keyspace's change feed that the partition follows (docs/feeds.md).
+inline constexpr ReplicaId kGroupFeed = ReplicaId::make(0xffff, 1, 10);
 
 class Group {
  public:
@@ -148,6 +150,17 @@ class Group {
   void set_learners(std::vector<NodeNumber> learners) { learners_ = std::move(learners); }
   // Of entries in memory.
   void limit_log(std::uint64_t bytes) { kept_bytes_ = bytes; }
+  // --- The change feed of its keyspace, as of what has been applied: see docs/feeds.md.
+  struct Feed {
+    std::string topic;  // empty: changes are not told
+    std::string keyspace;
+    // Keys from this hash on are still to be told; none: all have been.
+    std::optional<std::uint64_t> cursor;
+  };
+  std::uint64_t feed_epoch() const { return partition_.state.vector()[kGroupFeed]; }
+  // May throw Unreadable.
+  Feed feed() const;
+
   // Called when an entry has been applied, or a state taken over.
   std::function<void()> on_applied;
 
@@ -209,6 +222,15 @@ class Group {
   void purge(std::int64_t now_ms);
   // `command`: its name, for keyspace events; none: it is not a client's.
   void commit(Context& context, std::string_view command);
+  // Of the feed: what a record changes is told to the outbox; the two commands.
+  void tell(const FeedChanges& changes, const Dot& dot, std::string_view cause,
+            std::int64_t now_ms);
+  void add_events(const std::vector<std::string>& events, std::int64_t now_ms);
+  void write_feed(std::span<const std::pair<std::string_view, std::string>> fields,
+                  std::int64_t now_ms);
+  void set_feed(Args words, std::int64_t now_ms);
+  void step_feed(Args words, std::int64_t now_ms);
+  FeedOf feed_of() const;
   void halt(const std::string& why);
   void release(std::vector<Read>& reads, consensus::Index index);
   void answer_reads();

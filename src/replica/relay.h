@@ -36,6 +36,8 @@ class Relay {
   // All records are closed. Throws Unreadable in the end, if there was any: what has something that
   // cannot be read is tried again later, and nothing else waits for it.
   void tick();
+  // Of the replicas in reach, the first.
+  bool is_preferred(const Partition& partition) const;
   // Whether the log is to be synced, for events that wait for that.
   bool sync_wanted() const { return syncing_; }
 
@@ -103,8 +105,6 @@ class Relay {
   void take_outcomes();
   void take(const Outcome& outcome, Source& source, Flow& flow);
   void look(Partition& partition);
-  // Of the replicas in reach, the first.
-  bool is_preferred(const Partition& partition) const;
   // Whether the outbox is to be read now.
   bool is_due(const Source& source, std::size_t live, bool relays, std::int64_t now_us) const;
   // Notes how long the first event for each target has waited for another relay.

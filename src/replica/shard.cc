@@ -13,6 +13,7 @@
 #include "replica/check.h"
 #include "replica/core.h"
 #include "replica/expiry_sweep.h"
+#include "replica/feeds.h"
 #include "replica/groups.h"
 #include "replica/hints.h"
 #include "replica/key_eviction.h"
@@ -139,12 +140,26 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   core.stats.keyspace_hits += context.hits();
   core.stats.keyspace_misses += context.misses();
   for (auto& write : context.writes()) reach.prepare(write.record);
+  // What their change feeds are told, by record; there may be none. It reads, so it comes before.
+  absl::InlinedVector<std::unique_ptr<FeedChanges>, 2> told;
+  for (auto& write : context.writes()) {
+    const ShardCore& owner = reach.core_of(write.record.partition);
+    const Partition& partition = owner.at(write.record.partition);
+    told.push_back(owner.keyspaces->any_eventual_feeds()
+                       ? owner.changes_of(partition, write.record, context.now_ms)
+                       : nullptr);
+  }
+  std::size_t place = 0;
   for (auto& write : context.writes()) {
     ShardCore& owner = reach.core_of(write.record.partition);
     Partition& partition = owner.at(write.record.partition);
     std::optional<KeyEvents> events;
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
+    const FeedChanges* changes = told[place++].get();
+    const Hlc time = write.record.time;
     const Dot dot = owner.commit(partition, write.record);
+    if (changes != nullptr)
+      owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
     if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
     if (core.options.committed) core.options.committed(partition.id, dot);
@@ -236,6 +251,7 @@ struct Shard::Impl {
         hints(core, replication, transport, hint_store),
         quorum(core, transport, hints, hint_store, [this] { return released(); }),
         relay(core, groups),
+        feeds(core, groups, relay),
         causality(core, transport, replication, quorum),
         rights(core, transport),
         check(core, transport) {
@@ -302,6 +318,7 @@ struct Shard::Impl {
   Hints hints;
   Quorum quorum;
   Relay relay;
+  Feeds feeds;
   Causality causality;
   Rights rights;
   Check check;
@@ -442,6 +459,31 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
     if (command.script) return barrier();
   }
   return released();
+}
+
+bool Shard::has_feed(std::string_view key) const { return impl_->core.feed_of(key).has_value(); }
+
+std::string Shard::feed_refusal(const Command& command, Args args,
+                                std::span<Shard* const> others) const {
+  const ShardCore& core = impl_->core;
+  std::string why;
+  if (!core.keyspaces->any_eventual_feeds() || !may_write(command)) return why;
+  for_each_key(command, args, [&](std::string_view key) {
+    if (!why.empty() || !core.feed_of(key)) return;
+    const PartitionId id = core.partition_of(key);
+    const Partition* partition = core.find(id);
+    for (const Shard* other : others) {
+      if (partition == nullptr) partition = other->impl_->core.find(id);
+    }
+    if (partition == nullptr || !partition->replayed) return;
+    const std::string_view outbox = core.outbox_keys.of(id);
+    try {
+      why = outbox_refusal(partition->state.find(outbox, hash64(outbox)));
+    } catch (const Unreadable& error) {
+      why = fmt::format("IOERR {}", error.what());
+    }
+  });
+  return why;
 }
 
 bool Shard::lacks_rights() const { return impl_->lack.has_value(); }
@@ -727,6 +769,7 @@ void Shard::tick() {
   impl_->quorum.tick();
   impl_->hints.tick();
   impl_->unless_unreadable([this] { impl_->relay.tick(); });
+  impl_->unless_unreadable([this] { impl_->feeds.tick(); });
   impl_->replay_some();
   if (impl_->replayed) impl_->unless_unreadable([this] { impl_->replication.tick(); });
   if (impl_->replayed) impl_->causality.tick();

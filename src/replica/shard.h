@@ -221,6 +221,10 @@ struct ShardStats {
   std::uint64_t events_relayed = 0;
   std::uint64_t events_repeated = 0;  // that were sent, and were there already
   double event_lag_seconds = 0;       // the age of the oldest that waits
+  // Of change feeds (docs/feeds.md).
+  std::uint64_t feed_changes = 0;    // events that were made, those of snapshots too
+  std::uint64_t feed_lost = 0;       // changes without one, since something could not be read
+  std::uint64_t feed_snapshots = 0;  // partitions whose keys are to be told yet, by this node
   // Upper bounds of the buckets are in kLagBucketsUs.
   static constexpr std::int64_t kLagBucketsUs[] = {500,   1000,  2000,   3000,   5000,    10000,
                                                    20000, 50000, 100000, 500000, 1000000, 10000000};
@@ -322,6 +326,14 @@ class Shard {
   LogPosition execute(const Command& command, Args args, bool resp3, std::string& out,
                       std::span<Shard* const> others = {}, std::span<const PartitionId> within = {},
                       const Lookup* lookup = nullptr, bool* too_long = nullptr);
+
+  // Whether changes of the key that are made here are told in a change feed (docs/feeds.md). Of
+  // eventual keyspaces.
+  bool has_feed(std::string_view key) const;
+  // Why a command that would write to a keyspace with a change feed is not to be executed: its
+  // partition takes no events at present. An error's text, or empty.
+  std::string feed_refusal(const Command& command, Args args,
+                           std::span<Shard* const> others = {}) const;
 
   // Whether the last command lacked rights of a bounded counter at this node, and has replied so.
   bool lacks_rights() const;

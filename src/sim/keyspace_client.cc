@@ -33,7 +33,9 @@ void KeyspaceClient::after(std::int64_t us, std::function<void()> event) {
 void KeyspaceClient::act() {
   if (!has_base_) return send(create(base_keyspace(run_.options)));
   if (!has_topic_) return send(create(events_topic(run_.options)));
-  if (!run_.settling) send(next());
+  // Not at once: there are to be keys before.
+  if (!has_feed_ && (run_.settling || random_.chance(0.2))) return send(create(fed_keyspace()));
+  run_.settling ? void() : send(next());
 }
 
 std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::create(cluster::Keyspace keyspace) {
@@ -145,6 +147,9 @@ void KeyspaceClient::replied(const std::string& reply) {
   const bool there_already = parsed->text.find("already") != std::string::npos;
   if (request_->name == "base" && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
     has_base_ = true;
+  }
+  if (request_->name == "fed" && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
+    has_feed_ = true;
   }
   if (request_->of_topic && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
     has_topic_ = true;

@@ -23,12 +23,15 @@ class KeyspaceClient {
         nodes_(nodes),
         tables_(tables),
         random_(seed),
-        has_topic_(run.options.topic_every_us == 0) {}
+        has_topic_(run.options.topic_every_us == 0),
+        has_feed_(run.options.topic_every_us == 0) {}
 
   // First creates the base keyspace, and the topic where there is one, with faults or without.
   void begin();
   // Faults have ended, and it does nothing any more.
-  bool idle() const { return has_base_ && has_topic_ && run_.settling && request_ == nullptr; }
+  bool idle() const {
+    return has_base_ && has_topic_ && has_feed_ && run_.settling && request_ == nullptr;
+  }
 
  private:
   struct Request {
@@ -65,6 +68,7 @@ class KeyspaceClient {
   std::uint64_t prefixes_ = 0;
   bool has_base_ = false;
   bool has_topic_ = false;  // or there is to be none
+  bool has_feed_ = false;   // the same
 };
 
 }  // namespace even::sim

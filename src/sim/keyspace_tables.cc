@@ -44,6 +44,16 @@ Keyspace events_topic(const RunOptions& options) {
   return topic;
 }
 
+Keyspace fed_keyspace() {
+  Keyspace keyspace;
+  keyspace.name = "fed";
+  keyspace.prefix = "fed:";
+  keyspace.replicas = 1;
+  keyspace.feed = "events";
+  keyspace.feed_snapshot = true;
+  return keyspace;
+}
+
 void KeyspaceTables::served(const Node& node, ShardId shard, const Table& table) {
   const std::uint64_t version = table->version();
   std::uint64_t& last = last_[{node.member(), shard}];

@@ -23,6 +23,8 @@ namespace even::sim {
 cluster::Keyspace base_keyspace(const RunOptions& options);
 // The topic that there is in some runs.
 cluster::Keyspace events_topic(const RunOptions& options);
+// The eventual keyspace whose changes are told to it, those before it was created too.
+cluster::Keyspace fed_keyspace();
 // Ids of partitions of keyspaces begin here, behind the metadata group.
 inline PartitionId first_group(const RunOptions& options) {
   return static_cast<PartitionId>(options.partitions + 1);

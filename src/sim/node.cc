@@ -255,6 +255,19 @@ std::optional<Dot> Node::emit(PartitionId partition, Args change, Args emission)
   return made_.front().second;
 }
 
+std::optional<Dot> Node::change(PartitionId partition, Args change) {
+  HostedShard& host = hosting(partition);
+  Shard& shard = host.shard();
+  if (shard.write_error()) return std::nullopt;
+  made_.clear();
+  ++run_.outcome.operations;
+  std::string reply;
+  shard.execute(*find_command(change[0]), change, false, reply);
+  run_.event("n{}: {} in partition {} -> {}", number, fmt::join(change, " "), partition, reply);
+  host.need_turn();
+  return made_.empty() ? std::nullopt : std::optional(made_.back().second);
+}
+
 std::optional<Dot> Node::write(PartitionId partition, Args change, const PartitionReach& session) {
   HostedShard& host = hosting(partition);
   Shard& shard = host.shard();

@@ -108,6 +108,8 @@ class Node {
   // Executes two commands on a partition as one transaction. The dot of the first one's record, if
   // the partition is here and may be written.
   std::optional<Dot> emit(PartitionId partition, Args change, Args emission);
+  // Of a key that may have a change feed.
+  std::optional<Dot> change(PartitionId partition, Args change);
 
   // Executes a write at CAUSAL on a partition that is here. The dot of its record, if it may be
   // written.

@@ -34,6 +34,7 @@ struct Outcome {
   std::uint64_t hints_counted = 0;     // how often another stood in
   std::uint64_t records_produced = 0;  // batches that a topic has acknowledged
   std::uint64_t transactions = 0;      // of topics, that were ended
+  std::uint64_t fed_changes = 0;       // of a keyspace with a change feed, or before it had one
   std::uint64_t events_emitted = 0;    // in eventual partitions
   std::uint64_t session_requests = 0;  // executed
   std::uint64_t causal_requests = 0;   // the same

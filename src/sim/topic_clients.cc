@@ -29,6 +29,25 @@ std::string changes_key(std::string_view outbox) {
   return std::string(kChanges).append(outbox.substr(kOutboxKey.size()));
 }
 
+// Of an event of a feed, what was written to the key; of a snapshot, and of a key that was deleted
+// by who deletes all, "r", "d", and what tells it from others.
+std::string value_of_feed(std::string_view key, std::string_view json) {
+  const auto text = [json](std::string_view name) {
+    const std::size_t at = json.find(name);
+    if (at == std::string_view::npos) violated(fmt::format("an event without {}: {}", name, json));
+    const std::string_view rest = json.substr(at + name.size());
+    return rest.substr(0, rest.find('"'));
+  };
+  const std::string_view op = text(R"("op":")");
+  if (op == "d") {
+    return fmt::format("d{}/{}/{}", key, text(R"("origin":")"), text(R"("seq":")"));
+  }
+  const std::string_view value = text(R"("value":")");
+  if (op == "c") return std::string(value);
+  if (op != "r") violated(fmt::format("a key that was written once has the event {}", json));
+  return fmt::format("r{}/{}/{}", value, text(R"("origin":")"), text(R"("seq":")"));
+}
+
 // Values of a batch whose records have a key or none, and no headers.
 void append_values(std::string_view records, std::vector<std::string>& values) {
   const auto number = [&records] {
@@ -46,9 +65,12 @@ void append_values(std::string_view records, std::vector<std::string>& values) {
     records.remove_prefix(1);
     number();
     number();
-    records.remove_prefix(static_cast<std::size_t>(std::max<std::int64_t>(number(), 0)));
+    const auto key_size = static_cast<std::size_t>(std::max<std::int64_t>(number(), 0));
+    const std::string_view key = records.substr(0, key_size);
+    records.remove_prefix(key_size);
     const auto size = static_cast<std::size_t>(number());
-    values.emplace_back(records.substr(0, size));
+    const std::string_view value = records.substr(0, size);
+    values.push_back(value.starts_with('{') ? value_of_feed(key, value) : std::string(value));
     records.remove_prefix(size + 1);
   }
 }
@@ -247,6 +269,7 @@ void TopicClients::emit() {
   if (run_.settling) return;
   run_.scheduler.after(run_.around(run_.options.topic_every_us), [this] { emit(); });
   if (!tables_.topic()) return;
+  if (random_.chance(0.3)) return change_fed();
   random_.chance(0.5) ? emit_strong() : emit_eventual();
 }
 
@@ -286,6 +309,38 @@ void TopicClients::emit_eventual() {
   emitted_[value] = {partition, *made};
 }
 
+void TopicClients::change_fed() {
+  const auto partition = static_cast<PartitionId>(random_.below(run_.options.partitions));
+  const auto replicas = run_.placement.replicas(partition);
+  Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
+  if (!node.up()) return;
+  const std::string value = fmt::format("f{}", values_++);
+  const std::string key = fed_key(partition, value);
+  const bool fed = node.hosting(partition).shard().has_feed(key);
+  // One that has lost what it knew of keyspaces takes no clients before it knows them again.
+  if (!fed && feeding_.contains(node.number)) return;
+  if (fed) feeding_.insert(node.number);
+  const std::string_view change[] = {"set", key, value};
+  const auto made = node.change(partition, change);
+  if (!made) return;
+  ++run_.outcome.fed_changes;
+  (fed ? emitted_ : before_feed_)[value] = {partition, *made};
+}
+
+std::string TopicClients::fed_key(PartitionId partition, const std::string& value) const {
+  return fmt::format("fed:{}{}", outboxes_.of(partition).substr(kOutboxKey.size()), value);
+}
+
+bool TopicClients::feeds_are_quiet() const {
+  return std::ranges::all_of(nodes_, [this](const auto& node) {
+    if (!node->up()) return true;
+    for (PartitionId id = 0; id < run_.options.partitions; ++id) {
+      if (node->hosting(id).shard().stats().feed_snapshots > 0) return false;
+    }
+    return true;
+  });
+}
+
 // --- In the end
 
 std::size_t TopicClients::waiting() const {
@@ -305,7 +360,9 @@ std::size_t TopicClients::waiting() const {
   return events;
 }
 
-bool TopicClients::idle() const { return run_.settling && under_way_ == 0 && waiting() == 0; }
+bool TopicClients::idle() const {
+  return run_.settling && under_way_ == 0 && waiting() == 0 && feeds_are_quiet();
+}
 
 // All that it has, from the start on.
 void TopicClients::read_all(Node& node) {
@@ -382,7 +439,7 @@ void TopicClients::check_order() const {
   std::map<std::string, std::uint64_t> next;
   for (const auto& [offset, value] : values_at_) {
     const std::size_t colon = value.find(':');
-    if (colon == std::string::npos) continue;
+    if (!value.starts_with('p') || colon == std::string::npos) continue;
     const std::string producer = value.substr(0, colon);
     const std::uint64_t number = std::stoull(value.substr(colon + 1));
     const std::uint64_t expected = next[producer];
@@ -390,6 +447,27 @@ void TopicClients::check_order() const {
       violated(fmt::format("the topic has {} where {}:{} was expected", value, producer, expected));
     }
     next[producer] = number + 1;
+  }
+}
+
+// What there was before the feed is told by the snapshot.
+void TopicClients::check_feed(const char* when, const std::set<std::string>& there) const {
+  if (missed_) return;
+  for (const auto& [value, change] : before_feed_) {
+    const auto& [partition, dot] = change;
+    if (run_.oracle.is_forgiven(dot.replica) || !has_change(partition, dot)) continue;
+    // It may have been deleted before the snapshot came to it.
+    const std::string key = fed_key(partition, value);
+    const NodeNumber first = run_.placement.replicas(partition)[0];
+    const Object* object = nodes_[first - 1u]->state(partition).find(key, hash64(key));
+    if (object == nullptr || !object->live()) continue;
+    const std::string told = fmt::format("r{}/", value);
+    const auto found = there.lower_bound(told);
+    if (found != there.end() && found->starts_with(told)) continue;
+    violated(
+        fmt::format("{}: {}, of record {} of partition {}, was there before the feed, and is "
+                    "in no snapshot",
+                    when, value, dot.to_string(), partition));
   }
 }
 
@@ -409,6 +487,7 @@ void TopicClients::check(const char* when) {
     violated(fmt::format("{}: {} was acknowledged and is not in the topic", when, value));
   }
   check_order();
+  check_feed(when, there);
   const std::set<std::string> changed = strong_changes();
   for (const std::string& value : changed) {
     if (is_lost(value)) violated(fmt::format("{}: {} has no event", when, value));

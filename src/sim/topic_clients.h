@@ -73,6 +73,11 @@ class TopicClients {
   void emit();
   void emit_strong();
   void emit_eventual();
+  // A change of a key that has no other, in a keyspace with a change feed, or that is to be one.
+  void change_fed();
+  std::string fed_key(PartitionId partition, const std::string& value) const;
+  bool feeds_are_quiet() const;
+  void check_feed(const char* when, const std::set<std::string>& there) const;
   std::string event_of(const std::string& value) const;
   NodeNumber any_node() { return static_cast<NodeNumber>(1 + random_.below(nodes_.size())); }
   std::size_t waiting() const;
@@ -97,6 +102,9 @@ class TopicClients {
   bool missed_ = false;  // it was too late for some, or they were deleted before it came
   // Events of eventual partitions, by the records of their changes.
   std::map<std::string, std::pair<PartitionId, Dot>> emitted_;
+  // Values of keys that were changed by nodes that did not know of the feed yet.
+  std::map<std::string, std::pair<PartitionId, Dot>> before_feed_;
+  std::set<NodeNumber> feeding_;  // that have known of it
 };
 
 }  // namespace even::sim
