@@ -150,7 +150,6 @@ constexpr Note kDifferent[] = {
     {"readonly", "Accepted, without effect: every node serves every key."},
     {"readwrite", "Accepted, without effect: every node serves every key."},
     {"role", "Every node is a master."},
-    {"select", "Database 0 only."},
     {"shutdown", "Loses nothing in any form; SAVE and NOSAVE mean the same."},
     {"wait", "Replicas that have the connection's writes. See consistency.md."},
     {"xinfo", "`entries-added` does not count what was removed; `lag` is exact."},
