@@ -13,6 +13,10 @@ def of(node, database, **options):
     return redis.Redis.from_url(f"redis://127.0.0.1:{node.port}/{database}", decode_responses=True, **options)
 
 
+def one_connection(node, database):
+    return redis.Redis(host="127.0.0.1", port=node.port, db=database, decode_responses=True, single_connection_client=True)
+
+
 def size_of_each(client):
     return {name: row["keys"] for name, row in client.info("keyspace").items()}
 
@@ -32,7 +36,7 @@ def test_a_key_of_one_database_is_not_one_of_another_at_any_node(cluster):
                 assert sorted(client.keys("*")) == ["k", "list"]
                 assert sorted(client.scan_iter("*", count=1000)) == ["k", "list"]
                 assert client.randomkey() in ("k", "list")
-                assert f"db={number} " in client.execute_command("CLIENT LIST ID", client.client_id()) or client.client_info()["db"] == number
+                assert int(client.client_info()["db"]) == number
         with of(node, 2) as client:
             assert client.get("k") is None and client.dbsize() == 0 and client.randomkey() is None
     with of(cluster["n2"], 1) as client:
@@ -63,10 +67,10 @@ def test_a_key_moves_with_all_that_it_holds_and_its_expiry(cluster):
 
 
 def test_a_transaction_may_select_and_a_script_too(cluster):
-    client = of(cluster["n1"], 0, single_connection_client=True)
+    client = one_connection(cluster["n1"], 0)
     client.execute_command("MULTI")
     for words in (["SET", "k", "0"], ["SELECT", "4"], ["SET", "k", "4"], ["GET", "k"], ["DBSIZE"]):
-        assert client.execute_command(*words) == "QUEUED" or words[0] == "SELECT"
+        client.execute_command(*words)
     assert client.execute_command("EXEC")[3:] == ["4", 1]
     assert client.execute_command("GET", "k") == "4"
     assert client.execute_command("RESET") == "RESET"
@@ -87,10 +91,10 @@ def test_who_waits_is_given_what_comes_to_its_own_database_under_the_name_it_kno
     for thread in threads:
         thread.start()
     watcher = cluster["n1"].client()
-    until(lambda: watcher.info("clients")["blocked_clients"] == 2)
+    until("two clients wait", lambda: watcher.info("clients")["blocked_clients"] == 2)
     of(cluster["n2"], 6).rpush("queue", "six")
     threads[1].join()
-    assert taken == {6: ("queue", "six")} or taken == {6: ["queue", "six"]}
+    assert list(taken) == [6] and tuple(taken[6]) == ("queue", "six")
     of(cluster["n2"], 0).rpush("queue", "zero")
     threads[0].join()
     assert tuple(taken[0]) == ("queue", "zero")
@@ -102,7 +106,7 @@ def test_who_waits_is_given_what_comes_to_its_own_database_under_the_name_it_kno
 
 
 def test_two_databases_change_places_for_all_nodes_and_stay_so_after_a_restart(cluster):
-    a = of(cluster["n1"], 0, single_connection_client=True)
+    a = one_connection(cluster["n1"], 0)
     a.set("k", "first")
     of(cluster["n1"], 9).set("k", "ninth")
     cluster.wait_converged()
@@ -114,7 +118,7 @@ def test_two_databases_change_places_for_all_nodes_and_stay_so_after_a_restart(c
     thread = threading.Thread(target=wait)
     thread.start()
     watcher = cluster["n2"].client()
-    until(lambda: watcher.info("clients")["blocked_clients"] == 1)
+    until("a client waits", lambda: watcher.info("clients")["blocked_clients"] == 1)
     assert of(cluster["n2"], 5).swapdb(0, 9)
     for node in cluster:
         assert of(node, 0).get("k") == "ninth" and of(node, 9).get("k") == "first"
@@ -128,7 +132,7 @@ def test_two_databases_change_places_for_all_nodes_and_stay_so_after_a_restart(c
     cluster["n1"].stop()
     cluster["n1"].start()
     with of(cluster["n1"], 0) as client:
-        until(lambda: client.get("k") == "ninth")
+        until("the swap is known", lambda: client.get("k") == "ninth")
         assert client.eval("redis.call('select', 9) return redis.call('get', 'k')", 0) == "first"
         assert size_of_each(client) == {"db0": 1, "db9": 1}
 
@@ -139,7 +143,7 @@ def test_strong_keyspaces_have_databases_and_a_key_moves_between_them_in_one_ent
     a, b = of(cluster["n1"], 2), of(cluster["n3"], 8)
     assert a.set("o:1", "x", nx=True) and b.set("o:1", "y", nx=True)
     assert (of(cluster["n2"], 2).get("o:1"), of(cluster["n2"], 8).get("o:1")) == ("x", "y")
-    assert b.move("o:1", 2) is False or not b.move("o:1", 2)
+    assert not b.move("o:1", 2)
     assert b.move("o:1", 3) and of(cluster["n1"], 3).get("o:1") == "y"
     assert a.keys("*") == ["o:1"] and a.dbsize() == 1 and a.randomkey() == "o:1"
     assert a.eval("redis.call('set', KEYS[1], ARGV[1]) return {KEYS[1], redis.call('get', KEYS[1])}", 1, "o:1", "z") == ["o:1", "z"]
@@ -160,7 +164,7 @@ def test_rights_events_and_monitors_speak_of_keys_as_their_users_write_them(clus
     admin.config_set("notify-keyspace-events", "KEA")
     events = admin.pubsub()
     events.psubscribe("__key*@*__:*")
-    until(lambda: events.get_message(timeout=1) is not None)
+    until("it is subscribed", lambda: events.get_message(timeout=1) is not None)
     of(cluster["n1"], 1).set("open:2", "v")
     seen = []
     def both():
@@ -168,6 +172,6 @@ def test_rights_events_and_monitors_speak_of_keys_as_their_users_write_them(clus
         if message and message["type"] == "pmessage":
             seen.append((message["channel"], message["data"]))
         return len(seen) >= 2
-    until(both)
+    until("both events have come", both)
     assert ("__keyspace@1__:open:2", "set") in seen and ("__keyevent@1__:set", "open:2") in seen, seen
     assert '"open:2"' in of(cluster["n1"], 1).execute_command("EVEN.EXPLAIN", "open:2")

@@ -383,9 +383,7 @@ const Command& row_of_database(const Command& command, Args args) {
   const Command* row = std::ranges::find(kDatabaseCommands, command.name, &Command::name);
   const bool fits = command.arity < 0 ? args.size() >= static_cast<std::size_t>(-row->arity)
                                       : args.size() == static_cast<std::size_t>(row->arity);
-  // Options of SCAN have an argument each.
-  const bool odd = args.size() % 2 == 1;
-  if (!fits || !ends_with_database_word(args) || (command.name == "scan" && !odd)) return command;
+  if (!fits || !ends_with_database_word(args)) return command;
   return *row;
 }
 

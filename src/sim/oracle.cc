@@ -420,6 +420,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
   }
 
   std::size_t live_keys = 0;
+  DatabaseCounts databases;
   for (const auto& [key, all] : leaves) {
     std::map<Leaf, std::vector<ExpectedValue>> values;
     std::map<Leaf, double> sums;
@@ -588,10 +589,21 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     const std::optional<std::int64_t> expected =
         winner == expiry.end() ? std::nullopt : std::optional(winner->at_ms);
     if (object->expires_at_ms() != expected) return wrong("has the wrong expiry");
+    if (database_of(key) == 0) continue;
+    DatabaseCounts::Count& count = databases.of[database_of(key)];
+    ++count.keys;
+    if (!expected) continue;
+    ++count.expiring;
+    count.expiries_ms += static_cast<std::uint64_t>(*expected);
   }
   if (live_keys != state.live_keys()) {
     return fail(fmt::format("partition {} holds {} keys instead of {}", partition,
                             state.live_keys(), live_keys));
+  }
+  if (databases != state.live_of_databases()) {
+    return fail(fmt::format("partition {} counts {} keys of other databases than 0 instead of {}, "
+                            "or their expiries wrongly",
+                            partition, state.live_keys_beside_0(), databases.keys_beside_0()));
   }
   return {};
 }
