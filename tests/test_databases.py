@@ -175,3 +175,45 @@ def test_rights_events_and_monitors_speak_of_keys_as_their_users_write_them(clus
     until("both events have come", both)
     assert ("__keyspace@1__:open:2", "set") in seen and ("__keyevent@1__:set", "open:2") in seen, seen
     assert '"open:2"' in of(cluster["n1"], 1).execute_command("EVEN.EXPLAIN", "open:2")
+
+
+def test_requests_that_go_to_other_nodes_take_their_database_along(make_cluster):
+    cluster = make_cluster(nodes=3, replicas=1, partitions=16)
+    a, b = of(cluster["n1"], 2), of(cluster["n2"], 2)
+    names = [f"k{i}" for i in range(60)]
+    for name in names:
+        a.set(name, name)
+        of(cluster["n3"], 0).set(name, "zero")
+    assert b.mget(names) == names and b.exists(*names) == len(names)
+    assert b.dbsize() == 60 and sorted(b.keys("k*")) == sorted(names)
+    assert sorted(b.scan_iter(count=20)) == sorted(names)
+    assert b.randomkey() in names
+    for name in names[:20]:
+        assert b.move(name, 5)
+        assert b.eval("return {KEYS[1], redis.call('exists', KEYS[1])}", 1, name) == [name, 0]
+    assert of(cluster["n3"], 5).dbsize() == 20
+    assert a.flushdb() and b.dbsize() == 0
+    assert sum(int(size_of_each(node.client()).get("db0", 0)) for node in cluster) == 60
+    taken = []
+    def wait():
+        with of(cluster["n1"], 9, socket_timeout=60) as client:
+            taken.append(client.blpop("q0", timeout=50))
+    thread = threading.Thread(target=wait)
+    thread.start()
+    watcher = cluster["n1"].client()
+    until("a client waits", lambda: watcher.info("clients")["blocked_clients"] == 1)
+    of(cluster["n2"], 0).rpush("q0", "not this")
+    of(cluster["n2"], 9).rpush("q0", "this")
+    thread.join()
+    assert tuple(taken[0]) == ("q0", "this")
+
+
+def test_a_client_of_redis_that_is_on_the_command_line_uses_a_database(cluster):
+    import shutil
+    import subprocess
+    program = shutil.which("redis-cli")
+    if program is None:
+        pytest.skip("there is no redis-cli")
+    url = f"redis://127.0.0.1:{cluster['n1'].port}/1"
+    assert subprocess.run([program, "-u", url, "set", "k", "v"], capture_output=True, text=True, timeout=60).stdout.strip() == "OK"
+    assert of(cluster["n1"], 1).get("k") == "v" and of(cluster["n1"], 0).get("k") is None

@@ -111,17 +111,21 @@ void copy_command(Context& context, Args args) {
   context.reply.integer(copied);
 }
 
-// As store_words() has made it: the last word is the key's name in the other database.
+// The last word is the key's name in the other database, once store_words() has put it there: it
+// knows which database is which. Else each is its own.
 void move_command(Context& context, Args args) {
   if (!check_database(context, args[2])) return;
-  if (args[1] == args[3]) {
+  const std::string_view to =
+      args.size() == 4 ? args[3]
+                       : context.keep(stored_key(*read_database(args[2]), user_key(args[1])));
+  if (args[1] == to) {
     return context.reply.error("ERR source and destination objects are the same");
   }
   const Object* object = context.find(args[1]);
-  const bool moved = object != nullptr && context.find(args[3]) == nullptr;
+  const bool moved = object != nullptr && context.find(to) == nullptr;
   if (moved) {
     if (has_several_values(context, *object, args[1])) return;
-    copy_key(context, *object, args[3]);
+    copy_key(context, *object, to);
     context.write(args[1]).remove();
   }
   context.reply.integer(moved);
@@ -171,6 +175,7 @@ constexpr Command kCopyCommands[] = {
      .arity = 3,
      .flags = kWrite | kFast,
      .keys = kFirstWord,
+     .handler = move_command,
      .docs = {.since = "1.0.0",
               .summary = "Move a key to another database, if there is none of its name there",
               .complexity = kOfContent,
@@ -184,7 +189,6 @@ constexpr Command stored_move_row() {
   Command row = kCopyCommands[3];
   row.arity = 4;
   row.keys = {.first = 1, .last = 3, .step = 2};
-  row.handler = move_command;
   row.row_of = nullptr;
   row.of_stored_words = true;
   return row;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/command_fixture.h"
+
 namespace even {
 namespace {
 
@@ -28,8 +30,7 @@ TEST(Databases, KeysAreStoredUnderTheNumberOfTheirDatabaseAndNothingElseIsTouche
             (Words{"copy", in(3, "k"), in(5, "l"), "DB", "5"}));
   EXPECT_EQ(stored_of({"move", "k", "0"}, 3), (Words{"move", in(3, "k"), "0", "k"}));
   EXPECT_EQ(stored_of({"keys", "*"}, 0), (Words{"keys", "*"}));
-  EXPECT_EQ(stored_of({"keys", "*"}, 4),
-            (Words{"keys", "*", std::string(database_word(4))}));
+  EXPECT_EQ(stored_of({"keys", "*"}, 4), (Words{"keys", "*", std::string(database_word(4))}));
   EXPECT_EQ(stored_of({"flushall"}, 4), (Words{"flushall"}));
 }
 
@@ -71,6 +72,58 @@ TEST(Databases, AScriptTakesItsDatabaseAlongUnlessItIsPlain) {
     EXPECT_EQ(read->rights, rights);
   }
   EXPECT_FALSE(database_of_script(with_database(database, "").substr(0, 12)));
+}
+
+class DatabasesOfKeys : public CommandFixture {
+ protected:
+  std::string in_database(DatabaseNumber number, const std::vector<std::string>& request) {
+    const std::vector<std::string_view> words(request.begin(), request.end());
+    StoredWords stored;
+    store_words(*find_command(words), words, {DatabaseMap(), number}, stored);
+    return keyspace.run(stored.words);
+  }
+};
+
+TEST_F(DatabasesOfKeys, CommandsAboutAllKeysAreAboutThoseOfOneDatabase) {
+  for (int i = 0; i < 20; ++i) {
+    const std::string key = "k" + std::to_string(i);
+    in_database(0, {"set", key, "v"});
+    if (i < 5) in_database(9, {"set", key, "v"});
+  }
+  EXPECT_EQ(in_database(0, {"dbsize"}), ":20\r\n");
+  EXPECT_EQ(in_database(9, {"dbsize"}), ":5\r\n");
+  EXPECT_EQ(in_database(3, {"dbsize"}), ":0\r\n");
+  EXPECT_EQ(in_database(9, {"keys", "*3"}), "*1\r\n" + bulk("k3"));
+  EXPECT_EQ(in_database(3, {"randomkey"}), "$-1\r\n");
+  EXPECT_EQ(in_database(9, {"move", "k1", "3"}), ":1\r\n");
+  EXPECT_EQ(in_database(9, {"move", "k2", "0"}), ":0\r\n");
+  EXPECT_EQ(in_database(3, {"randomkey"}), bulk("k1"));
+  EXPECT_EQ(in_database(0, {"flushdb"}), "+OK\r\n");
+  EXPECT_EQ(in_database(0, {"dbsize"}), ":0\r\n");
+  EXPECT_EQ(in_database(9, {"dbsize"}), ":4\r\n");
+  EXPECT_EQ(in_database(9, {"flushdb"}), "+OK\r\n");
+  EXPECT_EQ(in_database(3, {"dbsize"}), ":1\r\n");
+  EXPECT_EQ(in_database(9, {"flushall"}), "+OK\r\n");
+  EXPECT_EQ(in_database(3, {"dbsize"}), ":0\r\n");
+}
+
+TEST_F(DatabasesOfKeys, RepliesNameKeysAsTheirUsersDo) {
+  in_database(2, {"rpush", "l", "a"});
+  EXPECT_EQ(in_database(2, {"lmpop", "1", "l", "left"}),
+            "*2\r\n" + bulk("l") + "*1\r\n" + bulk("a"));
+  in_database(2, {"xadd", "s", "1-1", "f", "v"});
+  EXPECT_NE(in_database(2, {"xread", "streams", "s", "0"}).find("\r\n$1\r\ns\r\n"),
+            std::string::npos);
+  EXPECT_EQ(in_database(2, {"xinfo", "consumers", "s", "g"}),
+            "-NOGROUP No such consumer group 'g' for key name 's'\r\n");
+}
+
+TEST_F(DatabasesOfKeys, WhatSortMakesOfElementsAreKeysOfItsDatabase) {
+  in_database(1, {"set", "w", "of 1"});
+  in_database(0, {"rpush", "l", stored_key(1, "w")});
+  EXPECT_EQ(in_database(0, {"sort", "l", "by", "nosort", "get", "*"}), "*1\r\n$-1\r\n");
+  in_database(1, {"rpush", "l", "w"});
+  EXPECT_EQ(in_database(1, {"sort", "l", "by", "nosort", "get", "*"}), "*1\r\n" + bulk("of 1"));
 }
 
 }  // namespace

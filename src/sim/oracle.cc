@@ -601,9 +601,10 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
                             state.live_keys(), live_keys));
   }
   if (databases != state.live_of_databases()) {
-    return fail(fmt::format("partition {} counts {} keys of other databases than 0 instead of {}, "
-                            "or their expiries wrongly",
-                            partition, state.live_keys_beside_0(), databases.keys_beside_0()));
+    return fail(
+        fmt::format("partition {} counts {} keys of other databases than 0 instead of {}, "
+                    "or their expiries wrongly",
+                    partition, state.live_keys_beside_0(), databases.keys_beside_0()));
   }
   return {};
 }
