@@ -474,14 +474,14 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   rejected = false;
   const DatabaseNumber shown = session_.database;
   // From here on by their stored names; `command` and `args` are what the client has said.
-  StoredWords stored;
+  std::optional<StoredWords> stored;
   const Command* executed = command;
   Args words = args;
-  const Database selected = database();
-  if (needs_stored_words(*command, args, selected.stored())) [[unlikely]] {
-    store_words(*command, args, selected, stored);
-    executed = stored.command;
-    words = stored.words;
+  const DatabaseNumber stored_database = thread_.node().databases.load().stored(session_.database);
+  if (needs_stored_words(*command, args, stored_database)) [[unlikely]] {
+    store_words(*command, args, database(), stored.emplace());
+    executed = stored->command;
+    words = stored->words;
     lookup = nullptr;
   }
   const bool exec = command->name == "exec";
@@ -668,9 +668,9 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     words[1] = *text;
     return execute_keys(by_text, words, lookup, options);
   }
-  const Database selected = database();
-  if ((session_.limited || !selected.is_plain()) && command.script && !is_as_user(command))
+  if (command.script && !is_as_user(command) && (session_.limited || !database().is_plain()))
       [[unlikely]] {
+    const Database selected = database();
     const std::string rights =
         with_database(selected, session_.limited ? rights_of(*session_.user) : std::string());
     std::vector<std::string_view> words = {kAsUserName, rights};

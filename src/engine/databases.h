@@ -20,6 +20,10 @@ namespace even {
 inline bool needs_stored_words(const Command& command, Args args, DatabaseNumber stored_database) {
   if (command.scope != Scope::kKeys && command.scope != Scope::kAll) return false;
   if (stored_database != 0 || command.across_databases) return true;
+  if (command.keys.one()) {  // most of them
+    const auto place = static_cast<std::size_t>(command.keys.first);
+    return place != 0 && has_database_mark(args[place]);
+  }
   bool any = false;
   for_each_key(command, args, [&any](std::string_view key) { any |= has_database_mark(key); });
   return any;
