@@ -9,8 +9,12 @@ namespace even {
 namespace {
 
 TEST(Database, EveryPairOfDatabaseAndKeyHasItsOwnNameFromWhichBothCanBeTold) {
-  std::vector<std::string> keys = {"", "k", std::string("\0", 1), std::string("\0db", 3),
-                                   std::string("\0db:", 4), std::string("\0db:\x10x", 6)};
+  std::vector<std::string> keys = {"",
+                                   "k",
+                                   std::string("\0", 1),
+                                   std::string("\0db", 3),
+                                   std::string("\0db:", 4),
+                                   std::string("\0db:\x10x", 6)};
   // Those that look like names of other databases, and names of these.
   for (DatabaseNumber i = 0; i < kDatabases; ++i) {
     keys.push_back(stored_key(i, "k"));
