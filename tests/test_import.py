@@ -169,15 +169,62 @@ def test_commands_are_for_a_target_without_keys(make_server, cluster, tmp_path):
     assert "it is empty" in run(importing(tmp_path, file, cluster["n1"]), 1)
 
 
+def put_into_databases(server):
+    for number in (0, 3, 15):
+        client = server.client(db=number)
+        client.set("k", f"of {number}", ex=5000)
+        client.hset("h", mapping={f"f{i}": i for i in range(200 + number)})
+        client.xadd("x", {"f": number}, id="5-1")
+
+
+def assert_databases_are(node, expected):
+    for number, keys in expected.items():
+        with redis.Redis(HOST, node.port, db=number, decode_responses=True) as client:
+            assert sorted(client.keys()) == sorted(keys), number
+            if "k" in keys:
+                assert client.get("k") == f"of {number}" and client.hlen("h") == 200 + number and client.xlen("x") == 1
+
+
+def test_each_database_comes_into_the_one_of_its_number(make_server, cluster, tmp_path):
+    server = make_server("--appendonly", "yes")
+    put_into_databases(server)
+    server.client().save()
+    assert "9 keys compared, 0 differ" in run(importing(tmp_path, server.directory / "dump.rdb", cluster["n1"]))
+    everything = {0: ["k", "h", "x"], 1: [], 3: ["k", "h", "x"], 15: ["k", "h", "x"]}
+    assert_databases_are(cluster["n1"], everything)
+    with cluster["n1"].client() as node:
+        node.flushall()
+    # Commands that select, in and out of transactions.
+    pipeline = server.client(db=3).pipeline()
+    pipeline.set("a", 1)
+    pipeline.incr("a")
+    pipeline.execute()
+    server.client(db=3).move("a", 4)
+    server.client(db=4).copy("a", "b", destination_db=5)
+    server.client(db=2).set("gone", 1)
+    server.client(db=2).flushdb()
+    run(importing(tmp_path, server.directory / "appendonlydir", cluster["n1"]))
+    assert_databases_are(cluster["n1"], {**everything, 2: [], 4: ["a"], 5: ["b"]})
+    with redis.Redis(HOST, cluster["n1"].port, db=5) as client:
+        assert client.get("b") == b"2"
+    with cluster["n1"].client() as node:
+        node.flushall()
+    assert "11 keys compared, 0 differ" in run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]))
+    assert_databases_are(cluster["n1"], {**everything, 2: [], 4: ["a"], 5: ["b"]})
+
+
 def test_what_cannot_be_imported_is_told(make_server, cluster, tmp_path):
-    server = make_server()
+    server = make_server("--databases", "20")
     server.client().set("k", "v")
     server.client(db=1).set("k", "other")
+    server.client(db=17).set("k", "far")
     server.client().save()
     file = server.directory / "dump.rdb"
     output = run(importing(tmp_path, file, cluster["n1"]), 1)
-    assert "LEFT OUT: 1 keys or commands of database 1 (--database)" in output
-    assert "1 keys compared, 0 differ" in output
+    assert "LEFT OUT: 1 keys or commands of database 17 (--database)" in output
+    assert "2 keys compared, 0 differ" in output
+    with cluster["n1"].client() as node:
+        assert node.get("k") == "v"
     run(importing(tmp_path, file, cluster["n1"], "--database", 1))
     with cluster["n1"].client() as node:
         assert node.get("k") == "other"

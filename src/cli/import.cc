@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/database.h"
 #include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/import_compare.h"
@@ -58,8 +59,13 @@ struct Options {
   std::string source;
   std::string to = "127.0.0.1:7001";
   std::string from_user, from_password, to_user, to_password;
-  std::optional<std::uint64_t> database;  // none: 0, and there are to be no others
-  std::uint64_t imported() const { return database.value_or(0); }
+  std::optional<std::uint64_t> database;  // none: all, each into that of its number
+  // In which one of the target a source's database comes; nothing: it is left out.
+  std::optional<std::uint64_t> target_of(std::uint64_t source_database) const {
+    if (database)
+      return source_database == *database ? std::optional(std::uint64_t{0}) : std::nullopt;
+    return source_database < kDatabases ? std::optional(source_database) : std::nullopt;
+  }
   int connections = 4;
   bool follow = false;
   bool no_compare = false;
@@ -202,7 +208,8 @@ class Importer {
   Result<> flush(std::uint64_t upto);
   // Where that is, as the target says.
   Result<> find_place();
-  Result<> execute(std::string_view key, std::initializer_list<std::string_view> words);
+  Result<> execute(const rdb::FileKey& key, std::initializer_list<std::string_view> words);
+  void select_gathered(std::uint64_t database);
   // What was sent so far has been carried out: notes that.
   Result<> note(bool now);
   void show();
@@ -220,6 +227,7 @@ class Importer {
   std::uint64_t command_file_ = 0;
   std::uint64_t position_ = 0;
   std::uint64_t database_ = 0;
+  std::uint64_t gathered_database_ = 0;  // of the target, at the end of what is gathered
   std::string gathered_;
   std::size_t gathered_commands_ = 0;
   bool in_multi_ = false;                            // of the source
@@ -230,8 +238,9 @@ class Importer {
   std::uint64_t done_bytes_ = 0, all_bytes_ = 0;
 };
 
-Result<> Importer::execute(std::string_view key, std::initializer_list<std::string_view> words) {
-  if (target_.execute(key, std::span(words.begin(), words.size()))) return {};
+Result<> Importer::execute(const rdb::FileKey& key, std::initializer_list<std::string_view> words) {
+  const std::uint64_t database = *options_.target_of(key.database);
+  if (target_.execute(database, key.key, std::span(words.begin(), words.size()))) return {};
   return fail(target_.error());
 }
 
@@ -259,7 +268,7 @@ Result<> Importer::note(bool now) {
 }
 
 Result<> Importer::take_key(const rdb::FileKey& key) {
-  if (key.database != options_.imported()) {
+  if (!options_.target_of(key.database)) {
     ++left_out_[key.database];
     return {};
   }
@@ -274,12 +283,12 @@ Result<> Importer::take_key(const rdb::FileKey& key) {
   }
   const auto& value = std::get<rdb::Value>(key.value);
   if (value.type == rdb::Type::kString) {
-    return key.expires_at_ms ? execute(key.key, {"SET", key.key, value.items[0], "PXAT", at})
-                             : execute(key.key, {"SET", key.key, value.items[0]});
+    return key.expires_at_ms ? execute(key, {"SET", key.key, value.items[0], "PXAT", at})
+                             : execute(key, {"SET", key.key, value.items[0]});
   }
   const std::string payload =
       rdb::payload_of(std::string(1, static_cast<char>(key.type)).append(key.content));
-  return execute(key.key, {"RESTORE", key.key, at, payload, "REPLACE", "ABSTTL"});
+  return execute(key, {"RESTORE", key.key, at, payload, "REPLACE", "ABSTTL"});
 }
 
 Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream) {
@@ -288,7 +297,8 @@ Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& 
   std::string commands;
   std::size_t count = 0;
   const auto flush = [&] {
-    if (done && count > 0 && !target_.execute_together(key.key, commands, count)) {
+    const std::uint64_t database = *options_.target_of(key.database);
+    if (done && count > 0 && !target_.execute_together(database, key.key, commands, count)) {
       done = fail(target_.error());
     }
     commands.clear();
@@ -405,12 +415,24 @@ Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
   return reader.end();
 }
 
+// What is gathered from here on is for this database of the target. It begins in 0.
+void Importer::select_gathered(std::uint64_t database) {
+  if (gathered_database_ == database) return;
+  gathered_database_ = database;
+  const std::string number = std::to_string(database);
+  const std::string_view select[] = {"SELECT", number};
+  append_command(gathered_, select);
+  ++gathered_commands_;
+}
+
 Result<> Importer::flush(std::uint64_t upto) {
   if (in_multi_ || gathered_commands_ == 0) return {};
   const std::string place = fmt::format("{} {} {}", command_file_, upto, database_);
+  // The place is in database 0.
+  select_gathered(0);
   const std::string_view words[] = {"SET", state_.place_key, place};
   append_command(gathered_, words);
-  const bool sent = target_.execute_together({}, gathered_, gathered_commands_ + 1);
+  const bool sent = target_.execute_together(0, {}, gathered_, gathered_commands_ + 1);
   gathered_.clear();
   gathered_commands_ = 0;
   if (!sent) return fail(target_.error());
@@ -481,11 +503,13 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
       return fail(
           "the source has swapped two databases (SWAPDB), which cannot be followed: begin anew");
     }
-    if (database_ != options_.imported()) {
+    const auto target_database = options_.target_of(database_);
+    if (!target_database) {
       ++left_out_[database_];
       continue;
     }
-    if (name == "move" && words.size() == 3) {  // it is gone from here
+    select_gathered(*target_database);
+    if (options_.database && name == "move" && words.size() == 3) {  // it is gone from here
       const std::string_view gone[] = {"DEL", words[1]};
       append_command(gathered_, gone);
       ++gathered_commands_;
@@ -675,13 +699,35 @@ Result<> check_target(const std::vector<std::string>& files, const ServerAddress
   if (files.size() == 1 && std::string_view(head.data(), head.size()) == "REDIS") return {};
   RespPipe pipe;
   if (const auto up = log_in(pipe, to); !up) return up;
-  const auto keys = pipe.call({"DBSIZE"});
-  if (!keys) return std::unexpected(keys.error());
-  if (*keys == ":0\r\n") return {};
-  return fail(fmt::format(
-      "the target has keys ({}): an append-only file is carried out command by command, "
-      "and must find none",
-      keys->substr(1, keys->size() - 3)));
+  for (std::uint64_t database = 0; database < kDatabases; ++database) {
+    const auto selected = pipe.call({"SELECT", std::to_string(database)});
+    if (!selected && selected.error().message.starts_with("ERR ")) break;  // it has fewer
+    if (!selected) return std::unexpected(selected.error());
+    const auto keys = pipe.call({"DBSIZE"});
+    if (!keys) return std::unexpected(keys.error());
+    if (*keys == ":0\r\n") continue;
+    return fail(fmt::format(
+        "the target has keys ({}): an append-only file is carried out command by command, "
+        "and must find none",
+        keys->substr(1, keys->size() - 3)));
+  }
+  return {};
+}
+
+Result<Comparison> compare_sources(const ServerAddress& source, const Options& options,
+                                   const ServerAddress& to) {
+  std::vector<DatabasePair> pairs;
+  if (options.database) pairs = {{*options.database, 0}};
+  for (std::uint64_t i = 0; !options.database && i < kDatabases; ++i) pairs.push_back({i, i});
+  Comparison all;
+  for (const DatabasePair& pair : pairs) {
+    const Result<Comparison> one = compare_source(source, pair, to);
+    if (!one) return one;
+    all.keys += one->keys;
+    all.target_keys += one->target_keys;
+    all.different.insert(all.different.end(), one->different.begin(), one->different.end());
+  }
+  return all;
 }
 
 int run(const Options& options) {
@@ -750,8 +796,11 @@ int run(const Options& options) {
     return complain(forgotten.error().message);
   }
   if (!options.no_compare) {
-    Result<Comparison> compared = is_file ? compare_file(files.front(), options.imported(), to)
-                                          : compare_source(address, options.imported(), to);
+    Result<Comparison> compared =
+        is_file ? compare_file(
+                      files.front(),
+                      [&](std::uint64_t source) { return options.target_of(source); }, to)
+                : compare_sources(address, options, to);
     // Commands behind the keys have changed them.
     if (is_file && (files.size() > 1 || !compared)) {
       fmt::print("Not compared: only what one RDB file holds can be{}\n",
@@ -803,9 +852,10 @@ void add_import(CLI::App& app, int& exit_code) {
       ->envname("EVEN_IMPORT_TO_PASSWORD")
       ->type_name("WORD");
   command
-      ->add_option("--database", options->database,
-                   "Of the source's databases, the one to be imported (default 0, and it is a "
-                   "failure if there are others)")
+      ->add_option(
+          "--database", options->database,
+          "Of the source's databases the one to be imported, into database 0 (default: all, "
+          "each into that of its number)")
       ->type_name("N");
   command->add_option("--connections", options->connections, "To the target (default 4)")
       ->check(CLI::Range(1, 64))

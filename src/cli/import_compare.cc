@@ -137,7 +137,23 @@ std::string shown(const std::string& key) { return quoted(key.substr(0, 100)); }
 Result<> count_keys(RespPipe& pipe, Comparison& out) {
   const auto reply = pipe.call({"DBSIZE"});
   if (!reply) return std::unexpected(reply.error());
-  std::from_chars(reply->data() + 1, reply->data() + reply->size(), out.target_keys);
+  std::uint64_t keys = 0;
+  std::from_chars(reply->data() + 1, reply->data() + reply->size(), keys);
+  out.target_keys += keys;
+  return {};
+}
+
+// False: it has no database of this number.
+Result<bool> select_database(RespPipe& pipe, std::uint64_t database) {
+  const auto reply = pipe.call({"SELECT", std::to_string(database)});
+  if (!reply && reply.error().message.starts_with("ERR ")) return false;
+  if (!reply) return std::unexpected(reply.error());
+  return true;
+}
+Result<> use_database(RespPipe& pipe, std::uint64_t database) {
+  const auto selected = select_database(pipe, database);
+  if (!selected) return std::unexpected(selected.error());
+  if (!*selected) return fail(fmt::format("the target has no database {}", database));
   return {};
 }
 
@@ -163,16 +179,17 @@ Result<std::string> read_scan(std::string_view reply, std::vector<std::string>& 
 
 }  // namespace
 
-Result<Comparison> compare_source(const ServerAddress& source, std::uint64_t database,
+Result<Comparison> compare_source(const ServerAddress& source, DatabasePair database,
                                   const ServerAddress& target) {
   RespPipe theirs;
   RespPipe ours;
   if (const auto up = log_in(theirs, source); !up) return std::unexpected(up.error());
   if (const auto up = log_in(ours, target); !up) return std::unexpected(up.error());
-  if (const auto chosen = theirs.call({"SELECT", std::to_string(database)}); !chosen) {
-    return std::unexpected(chosen.error());
-  }
   Comparison out;
+  const auto chosen = select_database(theirs, database.source);
+  if (!chosen) return std::unexpected(chosen.error());
+  if (!*chosen) return out;
+  if (const auto up = use_database(ours, database.target); !up) return std::unexpected(up.error());
   std::vector<std::string> doubtful;
   std::string cursor = "0";
   do {
@@ -219,7 +236,7 @@ Result<Comparison> compare_source(const ServerAddress& source, std::uint64_t dat
   return out;
 }
 
-Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
+Result<Comparison> compare_file(const std::string& file, const TargetDatabase& target_of,
                                 const ServerAddress& target) {
   std::ifstream in(file, std::ios::binary);
   std::ostringstream content;
@@ -230,9 +247,13 @@ Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
   RespPipe ours;
   if (const auto up = log_in(ours, target); !up) return std::unexpected(up.error());
   Comparison out;
+  std::set<std::uint64_t> databases{0};  // of the target
+  std::uint64_t database = 0;            // that of the keys gathered
   std::vector<std::string> keys;
   std::vector<rdb::FileKey> wanted;
   const auto compare = [&]() -> Result<> {
+    if (keys.empty()) return {};
+    if (const auto used = use_database(ours, database); !used) return used;
     const auto here = look(ours, keys);
     if (!here) return std::unexpected(here.error());
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -265,17 +286,23 @@ Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
   for (rdb::FileKey key;;) {
     const auto more = reader.next(key);
     if (!more) return std::unexpected(more.error());
-    if (!*more || keys.size() == kKeysAtOnce) {
+    const std::optional<std::uint64_t> into = *more ? target_of(key.database) : std::nullopt;
+    if (!*more || keys.size() == kKeysAtOnce || (into && *into != database)) {
       if (const auto compared = compare(); !compared) return std::unexpected(compared.error());
     }
     if (!*more) break;
-    if (key.database != database) continue;
+    if (!into) continue;
+    database = *into;
+    databases.insert(database);
     keys.push_back(key.key);
     wanted.push_back(std::move(key));
   }
   if (reader.end() < bytes.size()) return fail("commands follow its keys");
-  if (const auto counted = count_keys(ours, out); !counted) {
-    return std::unexpected(counted.error());
+  for (const std::uint64_t each : databases) {
+    if (const auto used = use_database(ours, each); !used) return std::unexpected(used.error());
+    if (const auto counted = count_keys(ours, out); !counted) {
+      return std::unexpected(counted.error());
+    }
   }
   return out;
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,12 +18,20 @@ struct Comparison {
   std::uint64_t target_keys = 0;       // all that the target has
 };
 
-// Each key of the source, its value and its expiry; those that differ are looked at again some
-// times, as the source may be written to.
-Result<Comparison> compare_source(const ServerAddress& source, std::uint64_t database,
+// Of the source, and where it is at the target.
+struct DatabasePair {
+  std::uint64_t source = 0;
+  std::uint64_t target = 0;
+};
+
+// Each key of the source's database, which may not have one of this number, its value and its
+// expiry; those that differ are looked at again some times, as the source may be written to.
+Result<Comparison> compare_source(const ServerAddress& source, DatabasePair database,
                                   const ServerAddress& target);
-// The same of an RDB file that has nothing behind its keys.
-Result<Comparison> compare_file(const std::string& file, std::uint64_t database,
+// The same of an RDB file that has nothing behind its keys, of the databases that are to be at the
+// target.
+using TargetDatabase = std::function<std::optional<std::uint64_t>(std::uint64_t source)>;
+Result<Comparison> compare_file(const std::string& file, const TargetDatabase& target_of,
                                 const ServerAddress& target);
 
 }  // namespace even::cli

@@ -48,22 +48,33 @@ Result<> ImportTarget::connect() {
   return {};
 }
 
-bool ImportTarget::add(std::string_view key, std::size_t replies, auto append) {
+// A unit may be sent again, behind others: so it does not count on what has been selected before.
+bool ImportTarget::add(std::uint64_t database, std::string_view key, std::size_t replies,
+                       bool transaction, auto append) {
   Lane& lane = *lanes_[hash64(key) % lanes_.size()];
+  lane.selects = lane.selects || database != 0;
+  if (lane.selects) {
+    const std::string number = std::to_string(database);
+    const std::string_view select[] = {"SELECT", number};
+    append_command(lane.gathered.bytes, select);
+    ++replies;
+  }
   append(lane.gathered.bytes);
-  lane.gathered.units.push_back({lane.gathered.bytes.size(), replies});
+  lane.gathered.units.push_back({lane.gathered.bytes.size(), replies, transaction});
   if (lane.gathered.bytes.size() >= kBatchBytes) hand_over(lane);
   const std::lock_guard lock(mutex_);
   return error_.empty();
 }
 
-bool ImportTarget::execute(std::string_view key, std::span<const std::string_view> words) {
-  return add(key, 1, [words](std::string& bytes) { append_command(bytes, words); });
+bool ImportTarget::execute(std::uint64_t database, std::string_view key,
+                           std::span<const std::string_view> words) {
+  return add(database, key, 1, false,
+             [words](std::string& bytes) { append_command(bytes, words); });
 }
 
-bool ImportTarget::execute_together(std::string_view key, std::string_view commands,
-                                    std::size_t count) {
-  return add(key, count + 2, [commands](std::string& bytes) {
+bool ImportTarget::execute_together(std::uint64_t database, std::string_view key,
+                                    std::string_view commands, std::size_t count) {
+  return add(database, key, count + 2, true, [commands](std::string& bytes) {
     const std::string_view begin[] = {"MULTI"};
     const std::string_view end[] = {"EXEC"};
     append_command(bytes, begin);
@@ -120,16 +131,16 @@ void ImportTarget::run(Lane& lane) {
 // A transaction that was refused as a whole has done nothing; one that was not has done all but
 // what failed in it.
 Result<std::optional<ImportTarget::Refusal>> ImportTarget::read_unit(Lane& lane,
-                                                                     std::size_t replies) {
+                                                                     const Batch::Unit& unit) {
   std::optional<Refusal> refused;
-  for (std::size_t i = 0; i < replies; ++i) {
+  for (std::size_t i = 0; i < unit.replies; ++i) {
     const Result<std::string_view> reply = lane.pipe.reply();
     if (!reply) return std::unexpected(reply.error());
     const auto refuse = [&refused](std::string_view error, bool may_pass) {
       if (!refused) refused = {std::string(error.substr(1, error.size() - 3)), may_pass};
     };
     if (reply->starts_with('-')) refuse(*reply, passes(*reply));
-    if (replies == 1 || !reply->starts_with('*')) continue;
+    if (!unit.transaction || !reply->starts_with('*')) continue;
     for (std::string_view rest = reply->substr(reply->find('\n') + 1); !rest.empty();) {
       const std::size_t size = reply_length(rest);
       if (size == 0) break;
@@ -146,7 +157,7 @@ Result<> ImportTarget::send(Lane& lane, const Batch& batch) {
   std::size_t from = 0;
   for (int attempt = 0; attempt < kMostAttempts; ++attempt) {
     const std::size_t begin = from == 0 ? 0 : batch.units[from - 1].end;
-    const bool alone = batch.units[from].replies > 1;
+    const bool alone = batch.units[from].transaction;
     const std::size_t end = alone ? from + 1 : batch.units.size();
     const std::string_view bytes(batch.bytes);
     if (const Result<> sent = lane.pipe.send(bytes.substr(begin, batch.units[end - 1].end - begin));
@@ -156,7 +167,7 @@ Result<> ImportTarget::send(Lane& lane, const Batch& batch) {
     std::size_t refused_at = end;
     std::string why;
     for (std::size_t i = from; i < end; ++i) {
-      const Result<std::optional<Refusal>> refused = read_unit(lane, batch.units[i].replies);
+      const Result<std::optional<Refusal>> refused = read_unit(lane, batch.units[i]);
       if (!refused) return std::unexpected(refused.error());
       if (!*refused) {
         continue;

@@ -28,11 +28,14 @@ class ImportTarget {
   ~ImportTarget();
 
   Result<> connect();
-  // Sends it by and by. `key` decides over which connection. False: the import has failed, and
-  // error() says why.
-  bool execute(std::string_view key, std::span<const std::string_view> words);
-  // The same of a transaction: encoded commands, so many.
-  bool execute_together(std::string_view key, std::string_view commands, std::size_t count);
+  // Sends it by and by, to be executed in that database. `key` decides over which connection.
+  // False: the import has failed, and error() says why.
+  bool execute(std::uint64_t database, std::string_view key,
+               std::span<const std::string_view> words);
+  // The same of a transaction: encoded commands, so many. It may select others; then the last one
+  // that it selects is 0.
+  bool execute_together(std::uint64_t database, std::string_view key, std::string_view commands,
+                        std::size_t count);
   // Waits until all of that has been answered.
   Result<> finish();
   std::string error() const;
@@ -46,25 +49,28 @@ class ImportTarget {
     struct Unit {
       std::size_t end = 0;  // of its bytes
       std::size_t replies = 1;
+      bool transaction = false;
     };
     std::vector<Unit> units;  // that are sent again as a whole
   };
   struct Lane {
     RespPipe pipe;
-    Batch gathered;  // of the thread that calls execute()
+    Batch gathered;        // of the thread that calls execute()
+    bool selects = false;  // some of it was not for database 0: each unit says for which it is
     std::deque<Batch> waiting;
     bool busy = false;
     std::thread thread;
   };
 
-  bool add(std::string_view key, std::size_t replies, auto append);
+  bool add(std::uint64_t database, std::string_view key, std::size_t replies, bool transaction,
+           auto append);
   void run(Lane& lane);
   // Of one unit: what refuses it, if anything does, and whether that will pass.
   struct Refusal {
     std::string reply;
     bool passes = false;
   };
-  static Result<std::optional<Refusal>> read_unit(Lane& lane, std::size_t replies);
+  static Result<std::optional<Refusal>> read_unit(Lane& lane, const Batch::Unit& unit);
   Result<> send(Lane& lane, const Batch& batch);
   void hand_over(Lane& lane);
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <vector>
 
+#include "base/database.h"
 #include "lattice/types/bound.h"
 #include "lattice/types/position.h"
 #include "lattice/types/score.h"
@@ -89,7 +90,9 @@ std::string key_text(const Record& record, const KeyDelta& key) {
   std::vector<std::string> leaves;
   for (const LeafDelta& leaf : key.leaves) leaves.push_back(leaf_text(record, leaf));
   if (leaves.empty() && key.full) leaves.emplace_back("nothing");
-  return fmt::format("{}{} {}", quoted(key.key), key.full ? " :=" : "", fmt::join(leaves, ", "));
+  const DatabaseNumber database = database_of(key.key);
+  return fmt::format("{}{}{} {}", database == 0 ? "" : fmt::format("database {}: ", database),
+                     quoted(user_key(key.key)), key.full ? " :=" : "", fmt::join(leaves, ", "));
 }
 
 }  // namespace

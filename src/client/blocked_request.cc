@@ -49,6 +49,7 @@ void BlockedRequest::settle_last_ids() {
 void BlockedRequest::take_last_ids(std::string reply) {
   trying_ = false;
   if (!done_) return;
+  if (std::exchange(replaced_, false) && !last_) return start();
   if (last_) return finish(std::move(*last_));
   // An array of bulk strings is what requests are, too.
   RespParser parser;
@@ -90,6 +91,7 @@ void BlockedRequest::take(std::string reply) {
   const bool not_for_it = ticket_ && reply.starts_with("-WRONGTYPE");
   if (!takes_nothing(reply) && !not_for_it) return finish(std::move(reply));
   if (last_) return finish(std::move(*last_));
+  if (std::exchange(replaced_, false)) return start();
   if (!ticket_) return wait();
   // Those who read streams do not take from each other: what is not for one may be for the next.
   const bool reads_stream = !request_.command->keys.keyword.empty();
@@ -110,7 +112,8 @@ void BlockedRequest::wait() {
                                                });
   polls_ = !has_replicas();
   const std::int64_t timeout_ms = blocking_timeout_ms(*request_.command, request_.args);
-  if (timeout_ms > 0) deadline_us_ = thread_.clock().monotonic_us() + timeout_ms * 1'000;
+  if (timeout_ms > 0 && deadline_us_ == 0)
+    deadline_us_ = thread_.clock().monotonic_us() + timeout_ms * 1'000;
   on_timer();
   if (done_ && !trying_) attempt();
 }
@@ -145,6 +148,15 @@ void BlockedRequest::on_timer() {
     const auto self = weak.lock();
     if (self && !error && self->done_) self->on_timer();
   });
+}
+
+void BlockedRequest::replace(OwnedRequest request) {
+  if (!done_) return;
+  OwnedRequest before = std::exchange(request_, std::move(request));
+  if (original_.command == nullptr) original_ = std::move(before);
+  if (ticket_) thread_.node().waiting_clients.remove(*ticket_);
+  ticket_.reset();
+  trying_ ? void(replaced_ = true) : start();
 }
 
 void BlockedRequest::woken() {

@@ -37,6 +37,8 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   // CLIENT UNBLOCK: with this in the place of the reply; as after its timeout when it is empty.
   void unblock(std::string error);
   Args words() const { return request_.args; }
+  // What it asks for is called otherwise from now on: the same with other words.
+  void replace(OwnedRequest request);
   // Nobody is left to reply to.
   void end();
 
@@ -64,6 +66,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   std::optional<WaitingClients::Ticket> ticket_;
   bool polls_ = false;
   bool trying_ = false;
+  bool replaced_ = false;            // since the attempt under way began
   bool again_ = false;               // since the attempt under way began
   std::optional<std::string> last_;  // the reply if that takes nothing
 };

@@ -84,7 +84,7 @@ void show_findings(Connection& connection, Args args) {
         for (const CheckFinding* finding : all) {
           reply.integer(finding->partition);
           reply.bulk(name_of_finding(finding->kind));
-          reply.bulk(finding->key);
+          reply.key(finding->key);
         }
       });
 }

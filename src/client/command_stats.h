@@ -61,6 +61,7 @@ class CommandStats {
       const Args words = words_of_script(command, args);
       return find(*find_command(words[0]), words);
     }
+    if (command.of_stored_words) return find(*find_command(command.name), args);
     const Subcommand* subcommand = command.subcommands.empty() || args.size() < 2
                                        ? nullptr
                                        : find_subcommand(command, args[1]);

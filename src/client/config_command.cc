@@ -169,7 +169,7 @@ constexpr Parameter kParameters[] = {
     {"client-query-buffer-limit",
      [](const NodeContext& node) { return std::to_string(node.options.query_buffer_bytes); }},
     {"cluster-enabled", [](const NodeContext&) { return fixed("no"); }},
-    {"databases", [](const NodeContext&) { return fixed("1"); }},
+    {"databases", [](const NodeContext&) { return fixed("16"); }},
     {"dir", [](const NodeContext& node) { return node.config.node.data; }},
     {"latency-monitor-threshold",
      [](const NodeContext& node) { return std::to_string(node.options.latency_threshold_ms); },

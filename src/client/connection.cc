@@ -12,6 +12,7 @@
 #include "client/connection_commands.h"
 #include "client/events_of_transaction.h"
 #include "engine/blocking.h"
+#include "engine/databases.h"
 #include "engine/outbox.h"
 #include "engine/text.h"
 #include "node/shard_thread.h"
@@ -298,11 +299,18 @@ std::string refusal_of_options(const Command& command, const RequestOptions& opt
 bool Connection::fetch(const RequestBatch& batch) {
   if (closing_ || closed_ || thread_.lease().lent() || !session_.authenticated) return false;
   std::vector<Need> needs;
+  const DatabaseNumber stored_database = database().stored();
+  StableList<std::string> names;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Command* command = batch.command(i);
     if (command == nullptr || command->scope != Scope::kKeys) continue;
     if (!check_arity(*command, batch.args(i)).empty()) continue;
-    for_each_need(*command, batch.args(i), [&](const Need& need) { needs.push_back(need); });
+    for_each_need(*command, batch.args(i), [&](Need need) {
+      if (needs_header(stored_database, need.key)) {
+        need.key = names.emplace_back(stored_key(stored_database, need.key));
+      }
+      needs.push_back(need);
+    });
   }
   const bool replaying = thread_.shard().await_replay(needs, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->unblock(Block::kStore);
@@ -402,7 +410,10 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     return Block::kNone;
   }
   CommandStats::Entry& entry = thread_.stats().find(*command, args);
-  if (const std::string error = check_arity(*command, args); !error.empty()) {
+  std::string error = check_arity(*command, args);
+  // It has a word that no client may write.
+  if (command->of_stored_words) error = wrong_arity(command->name);
+  if (!error.empty()) {
     ++entry.rejected;
     transaction_.fail();
     reply().error(error);
@@ -461,6 +472,18 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     return Block::kNone;
   }
   rejected = false;
+  const DatabaseNumber shown = session_.database;
+  // From here on by their stored names; `command` and `args` are what the client has said.
+  std::optional<StoredWords> stored;
+  const Command* executed = command;
+  Args words = args;
+  const DatabaseNumber stored_database = thread_.node().databases.load().stored(session_.database);
+  if (needs_stored_words(*command, args, stored_database)) [[unlikely]] {
+    store_words(*command, args, database(), stored.emplace());
+    executed = stored->command;
+    words = stored->words;
+    lookup = nullptr;
+  }
   const bool exec = command->name == "exec";
   if (((command->flags & kDenyOom) != 0 || command->script || (exec && transaction_.may_grow())) &&
       thread_.must_wait_for_store()) {
@@ -471,7 +494,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     if (replies_.has_open_slots()) return Block::kSlots;
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
     const Block block =
-        exec ? execute_exec(*command, args, options) : execute_watch(*command, args);
+        exec ? execute_exec(*command, args, options) : execute_watch(*executed, words);
     if (block != Block::kNone) {
       last_command_ = before;
       return block;
@@ -479,10 +502,11 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   } else if (may_block(*command, args) && options == nullptr) {
     if (replies_.has_open_slots()) return Block::kSlots;
     last_command_ = &entry;
-    execute_blocking(*command, args);
+    execute_blocking(*executed, words, *command, args);
   } else if (command->scope != Scope::kConnection) {
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
-    if (const Block block = execute_keys(*command, args, lookup, options); block != Block::kNone) {
+    const Block block = execute_keys(*executed, words, lookup, options);
+    if (block != Block::kNone) {
       last_command_ = before;
       return block;
     }
@@ -495,7 +519,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   }
   // What EXEC has executed comes before it.
   if (thread_.node().monitors.any() && !exec && !closed_) [[unlikely]] {
-    show_to_monitors(*command, args);
+    show_to_monitors(*command, args, shown);
   }
   thread_.count(entry);
   return Block::kNone;
@@ -644,8 +668,11 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     words[1] = *text;
     return execute_keys(by_text, words, lookup, options);
   }
-  if (session_.limited && command.script && !is_as_user(command)) [[unlikely]] {
-    const std::string rights = rights_of(*session_.user);
+  if (command.script && !is_as_user(command) && (session_.limited || !database().is_plain()))
+      [[unlikely]] {
+    const Database selected = database();
+    const std::string rights =
+        with_database(selected, session_.limited ? rights_of(*session_.user) : std::string());
     std::vector<std::string_view> words = {kAsUserName, rights};
     words.insert(words.end(), args.begin(), args.end());
     return execute_keys(as_user_row(command), words, lookup, options);
@@ -757,6 +784,7 @@ void Connection::queue(const Command& command, Args args) {
   } else {
     request = OwnedRequest::copy(command, args, session_.resp3, label());
   }
+  request.database = transaction_.database();
   const std::size_t limit =
       thread_.node().options.query_buffer_bytes.load(std::memory_order_relaxed);
   if (transaction_.bytes() + request.memory() > limit) {
@@ -767,10 +795,19 @@ void Connection::queue(const Command& command, Args args) {
         limit));
   }
   transaction_.queue(std::move(request));
+  if (command.name == "select") {
+    if (const auto chosen = read_database(args[1])) transaction_.select(*chosen);
+  }
   reply().simple("QUEUED");
 }
 
-void Connection::execute_blocking(const Command& command, Args args) {
+Database Connection::database() const {
+  return {thread_.node().databases.load(), session_.database};
+}
+
+void Connection::execute_blocking(const Command& command, Args args, const Command& asked_command,
+                                  Args asked) {
+  asked_ = OwnedRequest::copy(asked_command, asked, session_.resp3, label());
   waiting_for_slots_ = true;
   const std::uint64_t slot = open_slot();
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
@@ -825,7 +862,7 @@ void Connection::users_changed() {
   session_.become(user);
   if (!session_.limited) return;
   if (blocked_request_) {
-    if (const auto denial = user->check(blocked_request_->words())) {
+    if (const auto denial = user->check(asked_.args)) {
       unblock_request("-" + denial->reply() + "\r\n");
     }
   }
@@ -836,6 +873,15 @@ void Connection::users_changed() {
       return close("its user may not subscribe to that any more");
     }
   }
+}
+
+void Connection::databases_changed() {
+  if (closed_ || !blocked_request_) return;
+  StoredWords stored;
+  store_words(*asked_.command, asked_.args, database(), stored);
+  if (std::ranges::equal(stored.words, blocked_request_->words())) return;
+  blocked_request_->replace(
+      OwnedRequest::copy(*stored.command, stored.words, asked_.resp3, asked_.client));
 }
 
 void Connection::note_denial(AclDenial::Reason reason, std::string_view object,
@@ -870,9 +916,26 @@ void Connection::carry_function(OwnedRequest& request) const {
   request.kept = std::move(text);
 }
 
-void Connection::bind_to_user(OwnedRequest& request) const {
+void Connection::store_queued(OwnedRequest& part, const DatabaseMap& databases) {
+  const Database selected{databases, part.database};
+  if (is_outbox_command(*part.command) ||
+      !needs_stored_words(*part.command, part.args, selected.stored())) {
+    return;
+  }
+  StoredWords stored;
+  store_words(*part.command, part.args, selected, stored);
+  OwnedRequest executed =
+      OwnedRequest::copy(*stored.command, stored.words, part.resp3, part.client);
+  executed.database = part.database;
+  part = std::move(executed);
+}
+
+void Connection::bind_to_user(OwnedRequest& request, const DatabaseMap& databases) const {
   if (!request.command->script || is_as_user(*request.command)) return;
-  const auto rights = std::make_shared<const std::string>(rights_of(*session_.user));
+  const Database selected{databases, request.database};
+  if (!session_.limited && selected.is_plain()) return;
+  const auto rights = std::make_shared<const std::string>(
+      with_database(selected, session_.limited ? rights_of(*session_.user) : std::string()));
   request.rights = rights;
   request.command = &as_user_row(*request.command);
   request.args.insert(request.args.begin(), {kAsUserName, std::string_view(*rights)});
@@ -915,18 +978,19 @@ Connection::Block Connection::execute_watch(const Command& command, Args args) {
   waiting_for_slots_ = true;
   const std::uint64_t slot = open_slot();
   // In RESP2 throughout: what is compared must not depend on HELLO.
-  thread_.router().submit(
-      OwnedRequest::copy(command, args, false, label()),
-      [weak = weak_from_this(), slot, entry = last_command_,
-       watch = OwnedRequest::copy(command, args, false, label())](std::string reply) mutable {
-        const auto self = weak.lock();
-        if (!self) return;
-        if (!reply.starts_with('-')) {
-          self->transaction_.watch(std::move(watch), std::move(reply));
-          reply = "+OK\r\n";
-        }
-        self->complete(slot, std::move(reply), entry);
-      });
+  thread_.router().submit(OwnedRequest::copy(command, args, false, label()),
+                          [weak = weak_from_this(), slot, entry = last_command_,
+                           watch = OwnedRequest::copy(command, args, false, label()),
+                           databases = database().map](std::string reply) mutable {
+                            const auto self = weak.lock();
+                            if (!self) return;
+                            if (!reply.starts_with('-')) {
+                              self->transaction_.watch(std::move(watch), std::move(reply),
+                                                       databases);
+                              reply = "+OK\r\n";
+                            }
+                            self->complete(slot, std::move(reply), entry);
+                          });
   return Block::kNone;
 }
 
@@ -941,6 +1005,8 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     reply().error("EXECABORT Transaction discarded because of previous errors.");
     return Block::kNone;
   }
+  const DatabaseMap databases = database().map;
+  const bool swapped = transaction_.databases_swapped(databases);
   Transaction::Execution execution =
       transaction_.take(OwnedRequest::copy(command, args, session_.resp3, label()));
   if (session_.limited) {
@@ -954,13 +1020,19 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     auto about_keys = execution.request.parts.begin();
     for (const bool keys : execution.about_keys) {
       const OwnedRequest& part = keys ? *about_keys++ : *about_connection++;
-      if (!is_outbox_command(*part.command)) show_to_monitors(*part.command, part.args);
+      if (is_outbox_command(*part.command)) continue;
+      show_to_monitors(*part.command, part.args, part.database);
     }
-    show_to_monitors(command, args);
+    show_to_monitors(command, args, session_.database);
   }
-  for (OwnedRequest& part : execution.request.parts) carry_function(part);
-  if (session_.limited) {
-    for (OwnedRequest& part : execution.request.parts) bind_to_user(part);
+  if (swapped) {  // what was watched may be other keys now
+    reply().null_array();
+    return Block::kNone;
+  }
+  for (OwnedRequest& part : execution.request.parts) {
+    store_queued(part, databases);
+    carry_function(part);
+    bind_to_user(part, databases);
   }
   if (!execution.request.is_transaction()) {
     finish_exec(std::move(execution), "*0\r\n");

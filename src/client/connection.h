@@ -100,6 +100,8 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // The users are others than before: what its own may do now holds for what comes, for what it
   // waits for and is subscribed to. Of a user that there is no more, it is closed.
   void users_changed();
+  // Databases have been swapped: what it waits for is in another one now.
+  void databases_changed();
   // Of what is refused, for ACL LOG. `name`: the user's, if not the connection's own.
   void note_denial(AclDenial::Reason reason, std::string_view object, std::string_view name = {});
   // All that it has replied so far are pushes, which CLIENT REPLY does not leave out.
@@ -183,11 +185,17 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   bool is_fresh(const Command& command, Args args, const RequestOptions& options) const;
   void execute_while_busy(const Command* command, Args args);
   // To those clients that watch, at all threads: a request that has been executed.
-  void show_to_monitors(const Command& command, Args args);
+  // `database`: in which it was.
+  void show_to_monitors(const Command& command, Args args, DatabaseNumber database);
+  // The selected one, by what the node's databases are now.
+  Database database() const;
+  // Makes stored words of what a transaction has queued (engine/databases.h).
+  static void store_queued(OwnedRequest& part, const DatabaseMap& databases);
   // What a request is refused for, which is noted; nothing: it is allowed.
   std::optional<AclDenial> denied(Args args);
   // Has a script check its calls, wherever it is executed.
-  void bind_to_user(OwnedRequest& request) const;
+  // Of a part of a transaction; `databases`: of the node.
+  void bind_to_user(OwnedRequest& request, const DatabaseMap& databases) const;
   // Of FCALL, puts the text of the function in the place of its name, and EVAL in that of the
   // command: so who executes it need not know the library. Not of a function that there is not.
   void carry_function(OwnedRequest& request) const;
@@ -198,7 +206,9 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   bool execute_in_session(const Command& command, Args args, const RequestOptions& options,
                           const Lookup* lookup);
   cluster::Level keyspace_level(const Command& command, Args args, bool writes) const;
-  void execute_blocking(const Command& command, Args args);
+  // `asked`: as the client has written it.
+  void execute_blocking(const Command& command, Args args, const Command& asked_command,
+                        Args asked);
   Block execute_watch(const Command& command, Args args);
   Block execute_exec(const Command& command, Args args, RequestOptions* options);
   void finish_exec(Transaction::Execution execution, std::string_view reply);
@@ -226,6 +236,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   bool used_elsewhere_untracked_ = false;
   bool executing_ = false;                           // one, elsewhere
   std::shared_ptr<BlockedRequest> blocked_request_;  // null: none
+  OwnedRequest asked_;                               // of it: what the client has written
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
   std::string input_;

@@ -132,6 +132,7 @@ void reset(Connection& connection, Args) {
   session.name.clear();
   connection.become_default_user();
   session.resp3 = false;
+  session.database = 0;
   session.no_evict = false;
   session.no_touch = false;
   session.no_replies = session.skips_next_reply = false;
@@ -144,7 +145,7 @@ void multi(Connection& connection, Args) {
   if (connection.transaction().open()) {
     return connection.reply().error("ERR MULTI calls can not be nested");
   }
-  connection.transaction().begin();
+  connection.transaction().begin(connection.session().database);
   connection.reply().ok();
 }
 
@@ -158,15 +159,6 @@ void discard(Connection& connection, Args) {
 
 void unwatch(Connection& connection, Args) {
   connection.transaction().unwatch();
-  connection.reply().ok();
-}
-
-void select(Connection& connection, Args args) {
-  std::int64_t database = 0;
-  if (!parse_strict_integer(args[1], database) || database > INT32_MAX || database < INT32_MIN) {
-    return connection.reply().error(kNotInteger);
-  }
-  if (database != 0) return connection.reply().error("ERR DB index is out of range");
   connection.reply().ok();
 }
 
@@ -225,7 +217,8 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"multi", multi},
       {"discard", discard},
       {"unwatch", unwatch},
-      {"select", select},
+      {"select", execute_select},
+      {"swapdb", execute_swapdb},
       {"time", time},
       {"debug", debug},
       {"cluster", execute_cluster},

@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -14,6 +15,7 @@
 #include "client/compatibility.h"
 #include "client/connection_commands.h"
 #include "engine/text.h"
+#include "env/posix_clock.h"
 #include "node/backup_runner.h"
 #include "node/replicas.h"
 
@@ -241,12 +243,35 @@ void errorstats_section(const Facts& facts, std::string& out) {
 }
 
 void keyspace_section(const Facts& facts, std::string& out) {
-  const std::size_t keys = facts.sum([](const ThreadReport& r) { return r.keys; });
-  if (keys == 0) return;
-  const std::size_t expiring = facts.sum([](const ThreadReport& r) { return r.keys_with_expiry; });
-  const double ttls_ms = facts.sum([](const ThreadReport& r) { return r.sum_of_ttls_ms; });
-  out += fmt::format("db0:keys={},expires={},avg_ttl={:.0f}\r\n", keys, expiring,
-                     expiring == 0 ? 0.0 : std::max(0.0, ttls_ms / static_cast<double>(expiring)));
+  struct Row {
+    std::uint64_t keys = 0, expiring = 0;
+    double ttls_ms = 0;
+  };
+  DatabaseCounts counts;
+  for (const ThreadReport& report : facts.reports) counts += report.databases;
+  const std::int64_t now_ms = PosixClock(&facts.node.clock_skew).wall_ms();
+  std::array<Row, kDatabases> rows;
+  Row& rest = rows[0];
+  rest = {facts.sum([](const ThreadReport& r) { return r.keys; }),
+          facts.sum([](const ThreadReport& r) { return r.keys_with_expiry; }),
+          facts.sum([](const ThreadReport& r) { return r.sum_of_ttls_ms; })};
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    const DatabaseCounts::Count& count = counts.of[i];
+    const auto left = static_cast<std::int64_t>(
+        count.expiries_ms - count.expiring * static_cast<std::uint64_t>(now_ms));
+    rows[i] = {count.keys, count.expiring, static_cast<double>(left)};
+    rest.keys -= rows[i].keys;
+    rest.expiring -= std::min(rest.expiring, rows[i].expiring);
+    rest.ttls_ms -= rows[i].ttls_ms;
+  }
+  const DatabaseMap databases = facts.node.databases.load();
+  for (DatabaseNumber number = 0; number < kDatabases; ++number) {
+    const Row& row = rows[databases.stored(number)];
+    if (row.keys == 0) continue;
+    const double average_ms = row.ttls_ms / static_cast<double>(row.expiring);
+    out += fmt::format("db{}:keys={},expires={},avg_ttl={:.0f}\r\n", number, row.keys, row.expiring,
+                       row.expiring == 0 ? 0.0 : std::max(0.0, average_ms));
+  }
 }
 
 void even_section(const Facts& facts, std::string& out) {

@@ -10,6 +10,7 @@
 
 #include "client/connection_commands.h"
 #include "engine/cmd_meta.h"
+#include "engine/databases.h"
 #include "engine/text.h"
 
 namespace even {
@@ -329,7 +330,7 @@ void Change::applied(const std::string& reply) {
 void Change::create(const cluster::Keyspace& keyspace) {
   // Those that the keyspace takes over are where keys with its prefix are now.
   const std::string pattern = pattern_of(keyspace.prefix);
-  const std::string_view keys[] = {"keys", pattern};
+  const std::string_view keys[] = {"keys", pattern, database_word(kAnyDatabase)};
   auto create = [self = shared_from_this(), keyspace](const Result<std::uint64_t>& count) {
     if (!count) return self->finish(count.error().message);
     if (*count > 0) {
@@ -375,7 +376,7 @@ void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool
   // Those of an eventual one lie among those of `default`, and stay.
   if (force || keyspace == nullptr || !keyspace->strong) return drop(0);
   const std::string pattern = pattern_of(keyspace->prefix);
-  const std::string_view keys[] = {"keys", pattern};
+  const std::string_view keys[] = {"keys", pattern, database_word(kAnyDatabase)};
   count_in_groups(*keyspace, keys, std::move(drop));
 }
 

@@ -46,12 +46,12 @@ void append_quoted(std::string& out, std::string_view word) {
 
 }  // namespace
 
-void Connection::show_to_monitors(const Command& command, Args args) {
+void Connection::show_to_monitors(const Command& command, Args args, DatabaseNumber database) {
   const CommandEntry entry = entry_of_request(args).value_or(CommandEntry{command});
   if ((entry.flags() & kAdmin) != 0) return;
   const std::int64_t now_us = PosixClock(&thread_.node().clock_skew).wall_us();
-  std::string line =
-      fmt::format("+{}.{:06} [0 {}]", now_us / 1'000'000, now_us % 1'000'000, session_.address);
+  std::string line = fmt::format("+{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000,
+                                 database, session_.address);
   for (std::size_t i = 0; i < args.size(); ++i) {
     line += ' ';
     append_quoted(line, is_secret(command, args, i) ? kRedacted : args[i]);

@@ -19,16 +19,16 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
   // What there is none of is 0, as is argv-mem, which client libraries want to see: the words of a
   // request are those in qbuf. What else is not measured is left out.
   return fmt::format(
-      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db=0 sub={} psub={} ssub={} "
+      "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} sub={} psub={} ssub={} "
       "multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} obl={} oll={} omem={} tot-mem={} "
       "events={}{} "
       "cmd={} "
       "user={} redir=-1 resp={} lib-name={} lib-ver={} pending={} pending-mem={}\n",
       session.id, session.address, session.local_address, session.descriptor, session.name,
       (now_us - session.created_us) / 1'000'000, (now_us - session.last_request_us) / 1'000'000,
-      flags.empty() ? "N" : flags, use.channels, use.patterns, use.shard_channels, use.queued,
-      use.query_bytes, use.query_free, use.transaction_bytes, use.output_bytes, use.output_blocks,
-      use.output_memory,
+      flags.empty() ? "N" : flags, session.database, use.channels, use.patterns, use.shard_channels,
+      use.queued, use.query_bytes, use.query_free, use.transaction_bytes, use.output_bytes,
+      use.output_blocks, use.output_memory,
       use.query_bytes + use.query_free + use.transaction_bytes + use.output_memory +
           use.pending_bytes,
       use.reading ? "r" : "", use.writing ? "w" : "", command, session.user_name(),

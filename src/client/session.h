@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/database.h"
 #include "cluster/level.h"
 #include "engine/acl.h"
 #include "engine/command.h"
@@ -31,7 +32,8 @@ struct Session {
   }
   std::string_view user_name() const { return user == nullptr ? kDefaultUser : user->name(); }
   bool resp3 = false;
-  bool no_evict = false;  // taken note of; no client is evicted in this version
+  DatabaseNumber database = 0;  // SELECT
+  bool no_evict = false;        // taken note of; no client is evicted in this version
   bool no_touch = false;
   bool monitors = false;  // MONITOR
   // CLIENT REPLY: whether the reply to the request that is being executed is left out, to the one

@@ -10,7 +10,8 @@ void Transaction::queue(OwnedRequest request) {
   queued_.push_back(std::move(request));
 }
 
-void Transaction::watch(OwnedRequest watch, std::string reply) {
+void Transaction::watch(OwnedRequest watch, std::string reply, DatabaseMap databases) {
+  if (watched_.empty()) watched_databases_ = databases;
   bytes_ += watch.memory();
   watch.watch_reply = std::move(reply);
   watched_.push_back(std::move(watch));

@@ -18,7 +18,14 @@ class Transaction {
  public:
   // MULTI has been executed, EXEC and DISCARD have not.
   bool open() const { return open_; }
-  void begin() { open_ = true; }
+  // `database`: the one that is selected.
+  void begin(DatabaseNumber database) {
+    open_ = true;
+    database_ = database;
+  }
+  // Which one it is for what is queued next, as SELECT is one of the commands.
+  DatabaseNumber database() const { return database_; }
+  void select(DatabaseNumber database) { database_ = database; }
   // A command was refused instead of being queued: EXEC will do nothing.
   void fail() { failed_ = failed_ || open_; }
   bool failed() const { return failed_; }
@@ -30,9 +37,14 @@ class Transaction {
   // Whether memory may have to be freed before it can be executed.
   bool may_grow() const { return may_grow_; }
 
-  // `watch` has been executed, with this reply.
-  void watch(OwnedRequest watch, std::string reply);
+  // `watch` has been executed, with this reply, while the databases were these.
+  void watch(OwnedRequest watch, std::string reply, DatabaseMap databases);
   void unwatch();
+  // Whether the databases are others than when something was watched first: SWAPDB has put others
+  // in the place of those that were.
+  bool databases_swapped(DatabaseMap now) const {
+    return !watched_.empty() && watched_databases_ != now;
+  }
 
   // What EXEC is to execute; the transaction is over. `exec`: its own words.
   struct Execution {
@@ -48,6 +60,8 @@ class Transaction {
   bool open_ = false;
   bool failed_ = false;
   bool may_grow_ = false;
+  DatabaseNumber database_ = 0;
+  DatabaseMap watched_databases_;
   std::size_t bytes_ = 0;
   std::vector<OwnedRequest> queued_;
   std::vector<OwnedRequest> watched_;

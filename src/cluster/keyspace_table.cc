@@ -142,12 +142,13 @@ Result<Keyspace> decode_keyspace(std::string_view bytes) {
 
 KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces,
                              std::uint32_t next, std::string session_key, Definitions users,
-                             Definitions libraries)
+                             Definitions libraries, DatabaseMap databases)
     : version_(version),
       next_(next),
       session_key_(std::move(session_key)),
       users_(std::move(users)),
-      libraries_(std::move(libraries)) {
+      libraries_(std::move(libraries)),
+      databases_(databases) {
   std::ranges::sort(users_);
   std::ranges::sort(libraries_);
   for (Keyspace& keyspace : keyspaces) {
@@ -183,6 +184,7 @@ const Keyspace* KeyspaceTable::find_topic(std::string_view name) const {
 }
 
 const Keyspace* KeyspaceTable::of_key(std::string_view key) const {
+  key = user_key(key);
   for (const std::size_t i : by_prefix_) {
     if (key.starts_with(keyspaces_[i].prefix)) return &keyspaces_[i];
   }

@@ -5,7 +5,8 @@
 // in the table.
 //
 // Beside them the table has what else all nodes are to know: users and what they may do, by their
-// definitions (engine/acl.h), and libraries of functions, by their text (docs/scripting.md).
+// definitions (engine/acl.h), libraries of functions, by their text (docs/scripting.md), and which
+// database is which (docs/databases.md).
 //
 // Topics are rows of the same table, with names of their own: what holds for the partitions of a
 // strong keyspace holds for theirs, but no key is in them (docs/topics.md).
@@ -19,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/database.h"
 #include "base/ids.h"
 #include "base/result.h"
 #include "cluster/cluster_map.h"
@@ -74,14 +76,16 @@ class KeyspaceTable {
   // `version`: the index in the metadata group. `keyspaces`: with the topics.
   // `next`: partitions of strong keyspaces, former ones included, have ids below it.
   KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0,
-                std::string session_key = {}, Definitions users = {}, Definitions libraries = {});
+                std::string session_key = {}, Definitions users = {}, Definitions libraries = {},
+                DatabaseMap databases = {});
 
   std::uint64_t version() const { return version_; }
   std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
   const Keyspace* find(std::string_view name) const;
   std::span<const Keyspace> topics() const { return topics_; }  // by name
   const Keyspace* find_topic(std::string_view name) const;
-  // The keyspace of a key: that with the longest prefix that fits. Null: `default`.
+  // The keyspace of a key, which may be a stored name (base/database.h): that with the longest
+  // prefix that fits the key as its user writes it, in whatever database. Null: `default`.
   const Keyspace* of_key(std::string_view key) const;
   // Of topics, too. Null: `default`, or none.
   const Keyspace* of_partition(PartitionId partition) const;
@@ -96,6 +100,8 @@ class KeyspaceTable {
   const std::string& session_key() const { return session_key_; }
   const Definitions& users() const { return users_; }
   const Definitions& libraries() const { return libraries_; }
+  // What SWAPDB has made of the databases.
+  DatabaseMap databases() const { return databases_; }
   // Whether it was of a keyspace that has been dropped.
   bool was_dropped(PartitionId partition) const {
     return partition < next_ && of_partition(partition) == nullptr;
@@ -118,6 +124,7 @@ class KeyspaceTable {
   std::string session_key_;
   Definitions users_;
   Definitions libraries_;
+  DatabaseMap databases_;
   bool any_strong_ = false;
   bool any_levels_ = false;
   bool any_siblings_ = false;

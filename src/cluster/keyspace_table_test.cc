@@ -122,6 +122,17 @@ TEST(KeyspaceTable, TheLongestPrefixDecides) {
   EXPECT_EQ(table.of_partition(0), nullptr);
 }
 
+TEST(KeyspaceTable, AKeyLiesWhereItDoesInAllDatabasesAndHasTheKeyspaceOfItsPrefix) {
+  const KeyspaceTable table(1, {strong("orders", "o:", 300, 16)});
+  for (const std::string key : {"o:1", "x", "{o:}1", "o:{t}1"}) {
+    for (DatabaseNumber i = 1; i < kDatabases; ++i) {
+      EXPECT_EQ(key_slot(stored_key(i, key)), key_slot(key));
+      EXPECT_EQ(table.of_key(stored_key(i, key)), table.of_key(key));
+      EXPECT_EQ(table.partition_of(stored_key(i, key), 256), table.partition_of(key, 256));
+    }
+  }
+}
+
 TEST(KeyspaceTable, WithoutStrongKeyspacesKeysLieInThoseOfDefault) {
   const KeyspaceTable table(1, {{.name = "cache", .prefix = "c:"}});
   EXPECT_FALSE(table.any_strong());

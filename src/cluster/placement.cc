@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/database.h"
 
 namespace even::cluster {
 namespace {
@@ -65,7 +66,7 @@ std::string_view hash_tag(std::string_view key) {
   return key.substr(open + 1, close - open - 1);
 }
 
-uint16_t key_slot(std::string_view key) { return crc16(hash_tag(key)) & (kSlots - 1); }
+uint16_t key_slot(std::string_view key) { return crc16(hash_tag(user_key(key))) & (kSlots - 1); }
 
 std::vector<uint16_t> rank_nodes(const ClusterMap& map, uint16_t partition) {
   std::vector<std::pair<uint64_t, const Node*>> weighted;

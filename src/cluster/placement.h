@@ -4,8 +4,9 @@
 // - key -> slot: CRC16 (XMODEM variant) of the key modulo 16384, with hash tags: when the key
 // contains "{...}" with
 //   something between the first '{' and the next '}', only that part is hashed, so that related
-//   keys share a slot. Source: Redis Cluster specification, "Key distribution model" and "Hash
-//   tags".
+//   keys share a slot. Of a stored name (base/database.h) it is that of the key in it: a key is in
+//   the same slot in all databases. Source: Redis Cluster specification, "Key distribution model"
+//   and "Hash tags".
 // - slot -> partition: slot * partitions / 16384, so that each partition is a contiguous range of
 // slots (what
 //   CLUSTER SLOTS can express) and partition sizes differ by at most one slot.

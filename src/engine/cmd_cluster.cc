@@ -34,7 +34,8 @@ void keys_of_slot(const Context& context, std::uint16_t slot, Visit visit) {
   if (!std::ranges::binary_search(reach, partition)) return;
   bool more = true;
   keyspace.state(partition).for_each([&](std::string_view key, const Object& object) {
-    if (!more || !object.live() || object.expired(context.now_ms) || is_reserved(key)) return;
+    if (!more || !object.live() || object.expired(context.now_ms)) return;
+    if (is_reserved(key) || database_of(key) != 0) return;
     if (cluster::key_slot(key) == slot) more = visit(key);
   });
 }
@@ -60,7 +61,7 @@ void getkeysinslot_command(Context& context, Args args) {
     });
   }
   context.reply.array(keys.size());
-  for (const std::string_view key : keys) context.reply.bulk(key);
+  for (const std::string_view key : keys) context.reply.key(key);
 }
 
 constexpr Command kSlotRows[] = {

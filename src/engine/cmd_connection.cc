@@ -175,7 +175,7 @@ constexpr Command kConnectionCommands[] = {
      .acl = "@connection",
      .scope = Scope::kConnection,
      .docs = {.since = "1.0.0",
-              .summary = "Choose the database; there is only number 0",
+              .summary = "Choose the database of the connection, 0 to 15",
               .complexity = "O(1)",
               .arguments = "index:integer"}},
 };

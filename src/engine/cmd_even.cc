@@ -209,7 +209,7 @@ void even_explain_command(Context& context, Args args) {
   const Object* object = state.find(key, hash64(key));
 
   Explanation out;
-  out.line(0, "key: {}", quoted(key));
+  out.line(0, "key: {}", quoted(user_key(key)));
   std::string nodes;
   for (NodeNumber node : keyspace.replicas(partition)) nodes += fmt::format(" {}", node);
   out.line(0, "partition: {} on nodes{}", partition, nodes);

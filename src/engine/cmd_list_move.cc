@@ -54,7 +54,7 @@ void take_from_first(Context& context, const MultiPop& what) {
     if (list.size == 0) continue;
     const std::size_t taken = std::min(what.count, list.size);
     context.reply.array(2);
-    context.reply.bulk(key);
+    context.reply.key(key);
     context.reply.array(taken);
     return pop_items(context, key, ListOrder(list), what.first_end, taken);
   }
@@ -74,7 +74,7 @@ void blocking_lpop_command(Context& context, Args args) {
     if (!find_list(context, key, list)) return;
     if (list.size == 0) continue;
     context.reply.array(2);
-    context.reply.bulk(key);
+    context.reply.key(key);
     return pop_items(context, key, ListOrder(list), kLeft, 1);
   }
   context.reply.null_array();

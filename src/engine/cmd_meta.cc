@@ -9,6 +9,7 @@
 #include "base/mutant.h"
 #include "cluster/cluster_map.h"
 #include "engine/acl.h"
+#include "engine/databases.h"
 #include "engine/function_name.h"
 #include "engine/library.h"
 #include "engine/text.h"
@@ -25,6 +26,7 @@ constexpr std::string_view kLibraryPrefix = "library:";
 constexpr std::string_view kNextKey = "next";
 constexpr std::string_view kVersionKey = "version";
 constexpr std::string_view kProducersKey = "producers";
+constexpr std::string_view kDatabasesKey = "databases";
 
 template <typename Number>
 bool read_number(std::string_view text, Number& out) {
@@ -58,6 +60,7 @@ struct MetaState {
   std::string session_key;
   cluster::Definitions users;
   cluster::Definitions libraries;
+  DatabaseMap databases;
 };
 
 MetaState read_state(const PartitionState& state) {
@@ -82,6 +85,8 @@ MetaState read_state(const PartitionState& state) {
       out.version = number_of<std::uint64_t>(value);
     } else if (key == kSessionKeyKey) {
       out.session_key = value;
+    } else if (key == kDatabasesKey) {
+      out.databases = DatabaseMap::parse(value).value_or(DatabaseMap());
     }
   });
   std::ranges::sort(out.lines);
@@ -499,6 +504,19 @@ void delete_library(Context& context, Args args) {
   count_change(context, state);
 }
 
+// --- Databases
+
+void swap_databases(Context& context, Args args) {
+  const auto a = args.size() == 4 ? read_database(args[2]) : std::nullopt;
+  const auto b = args.size() == 4 ? read_database(args[3]) : std::nullopt;
+  if (!a || !b) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  DatabaseMap databases = state.databases;
+  databases.swap(*a, *b);
+  put(context, kDatabasesKey, databases.text());
+  count_change(context, state);
+}
+
 }  // namespace
 
 void meta_command(Context& context, Args args) {
@@ -515,7 +533,8 @@ void meta_command(Context& context, Args args) {
       {"deluser", delete_users},
       {"loadusers", load_users},
       {"setlibraries", set_libraries},
-      {"dellibrary", delete_library}};
+      {"dellibrary", delete_library},
+      {"swapdb", swap_databases}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }
@@ -527,7 +546,7 @@ cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
   std::ranges::move(read.topics, std::back_inserter(read.keyspaces));
   return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next,
                                 std::move(read.session_key), std::move(read.users),
-                                std::move(read.libraries));
+                                std::move(read.libraries), read.databases);
 }
 
 }  // namespace even

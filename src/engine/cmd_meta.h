@@ -15,6 +15,7 @@
 //   even.meta LOADUSERS [name definition]...
 //   even.meta SETLIBRARIES NEW|REPLACE|FLUSH [name library]...
 //   even.meta DELLIBRARY name
+//   even.meta SWAPDB database database
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
@@ -27,8 +28,8 @@
 // it takes the place of that one, or all others go; no function may be in two of them.
 //
 // The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
-// id), "producers" (the next id of one), "version", "session key" and "user:<name>" (a definition,
-// see acl.h).
+// id), "producers" (the next id of one), "version", "session key", "user:<name>" (a definition, see
+// acl.h) and "databases" (DatabaseMap::text() of base/database.h; none: each is its own).
 #pragma once
 
 #include <string_view>

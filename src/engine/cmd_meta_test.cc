@@ -42,6 +42,17 @@ class MetaCommands : public testing::Test {
   TestKeyspace keyspace{1, 1};
 };
 
+TEST_F(MetaCommands, DatabasesThatAreSwappedStaySoForWhoReadsTheTable) {
+  EXPECT_TRUE(table().databases().is_identity());
+  EXPECT_EQ(run({kMetaCommand, "SWAPDB", "0", "3"}), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SWAPDB", "3", "15"}), ":2\r\n");
+  EXPECT_EQ(table().databases().stored(0), 3);
+  EXPECT_EQ(table().databases().stored(3), 15);
+  EXPECT_EQ(table().databases().stored(15), 0);
+  EXPECT_EQ(run({kMetaCommand, "SWAPDB", "0", "16"}), "-ERR syntax error\r\n");
+  EXPECT_EQ(table().version(), 2u);
+}
+
 TEST_F(MetaCommands, AKeyspaceGetsPartitionsOfItsOwnAndTheMembersThatHaveJoined) {
   join_all();
   EXPECT_EQ(run({kMetaCommand, "JOIN", "2", "78"}), "+OK\r\n");  // a new line takes the old's place

@@ -1,6 +1,7 @@
 // Commands that range over the whole keyspace: SCAN, KEYS, RANDOMKEY, DBSIZE, FLUSHALL.
 #include "engine/cmd_scan.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 #include <charconv>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "engine/command.h"
+#include "engine/databases.h"
 #include "engine/text.h"
 #include "lattice/reserved.h"
 
@@ -113,8 +115,18 @@ std::string_view type_name(ObjectType type) {
 
 namespace {
 
-bool visible(const Context& context, std::string_view key, const Object& object) {
-  return object.live() && !object.expired(context.now_ms) && !context.keyspace().hides(key);
+bool visible(const Context& context, std::string_view key, const Object& object,
+             const DatabaseOfAll& all) {
+  return object.live() && !object.expired(context.now_ms) && all.has(key) &&
+         !context.keyspace().hides(key);
+}
+
+// Keys of a partition that readers see.
+std::size_t keys_in(const Context& context, PartitionId partition, const DatabaseOfAll& all) {
+  const PartitionState& state = context.keyspace().state(partition);
+  if (all.number != 0 && all.number != kAnyDatabase) return state.visible_keys_of(all.number);
+  const std::size_t keys = state.visible_keys() - context.keyspace().hidden_keys(partition);
+  return all.number == 0 ? keys - state.visible_keys_beside_0() : keys;
 }
 
 // Scans one partition from `position` on. Returns the position to go on with, 0 at its end.
@@ -139,7 +151,10 @@ std::uint64_t scan_partition(const PartitionState& state, std::uint64_t position
   return next;
 }
 
-void scan_command(Context& context, Args args) {
+template <bool kOfDatabase>
+void scan_command(Context& context, Args words) {
+  const DatabaseOfAll all = database_of_all(words, kOfDatabase);
+  const Args args = all.words;
   ScanOptions options;
   if (!read_cursor(context, args[1], options.cursor)) return;
   if (!read_scan_options(context, args, 2, true, options)) return;
@@ -158,11 +173,11 @@ void scan_command(Context& context, Args args) {
     position = scan_partition(
         context.keyspace().state(id), position, options.count,
         [&](std::string_view key, const Object& object) {
-          if (!visible(context, key, object) || !options.matches(key)) return;
+          if (!visible(context, key, object, all) || !options.matches(user_key(key))) return;
           if (options.has_type && !equals_ignore_case(options.type, type_name(object.type()))) {
             return;
           }
-          found.push_back(context.keep(std::string(key)));
+          found.push_back(context.keep(std::string(user_key(key))));
         });
     if (position != 0) {
       next = std::uint64_t{id} << kPositionBits | position;
@@ -176,50 +191,56 @@ void scan_command(Context& context, Args args) {
   reply_scan(context, next, found);
 }
 
+template <bool kOfDatabase>
 void keys_command(Context& context, Args args) {
-  const bool all = args[1] == "*";
+  const DatabaseOfAll all = database_of_all(args, kOfDatabase);
+  const bool any = args[1] == "*";
   std::vector<std::string> found;  // copies: what is cold is only lent
   for (PartitionId partition : context.keyspace().partitions()) {
     context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
-      if (visible(context, key, object) && (all || glob_match(args[1], key))) {
+      if (visible(context, key, object, all) && (any || glob_match(args[1], user_key(key)))) {
         found.emplace_back(key);
       }
     });
   }
   context.reply.array(found.size());
-  for (std::string_view key : found) context.reply.bulk(key);
+  for (std::string_view key : found) context.reply.key(key);
 }
 
-void dbsize_command(Context& context, Args) {
+template <bool kOfDatabase>
+void dbsize_command(Context& context, Args args) {
+  const DatabaseOfAll all = database_of_all(args, kOfDatabase);
   std::size_t keys = 0;
   for (PartitionId partition : context.keyspace().partitions()) {
-    keys += context.keyspace().state(partition).visible_keys() -
-            context.keyspace().hidden_keys(partition);
+    keys += keys_in(context, partition, all);
   }
   context.reply.integer(static_cast<std::int64_t>(keys));
 }
 
 // Draws a partition in proportion to its keys, then keys of it until one is visible. Where nearly
 // all have expired or are residue, it counts them out instead.
-void randomkey_command(Context& context, Args) {
+template <bool kOfDatabase>
+void randomkey_command(Context& context, Args args) {
+  const DatabaseOfAll all = database_of_all(args, kOfDatabase);
   constexpr int kDraws = 100;
   std::uint64_t total = 0;
   for (PartitionId partition : context.keyspace().partitions()) {
-    total += context.keyspace().state(partition).visible_keys();
+    total += keys_in(context, partition, all);
   }
   for (int draw = 0; total > 0 && draw < kDraws; ++draw) {
     std::uint64_t place = context.random.below(total);
     for (PartitionId partition : context.keyspace().partitions()) {
-      const PartitionState& state = context.keyspace().state(partition);
-      if (place >= state.visible_keys()) {
-        place -= state.visible_keys();
+      const std::size_t keys = keys_in(context, partition, all);
+      if (place >= keys) {
+        place -= keys;
         continue;
       }
       bool drawn = false;
-      state.random(context.random, [&](std::string_view key, const Object& object) {
-        drawn = visible(context, key, object);
-        if (drawn) context.reply.bulk(key);
-      });
+      context.keyspace().state(partition).random(context.random,
+                                                 [&](std::string_view key, const Object& object) {
+                                                   drawn = visible(context, key, object, all);
+                                                   if (drawn) context.reply.key(key);
+                                                 });
       if (drawn) return;
       break;
     }
@@ -227,21 +248,36 @@ void randomkey_command(Context& context, Args) {
   std::vector<std::string> found;
   for (PartitionId partition : context.keyspace().partitions()) {
     context.keyspace().state(partition).for_each([&](std::string_view key, const Object& object) {
-      if (visible(context, key, object)) found.emplace_back(key);
+      if (visible(context, key, object, all)) found.emplace_back(key);
     });
   }
   if (found.empty()) return context.reply.null();
-  context.reply.bulk(found[context.random.below(found.size())]);
+  context.reply.key(found[context.random.below(found.size())]);
 }
 
-void flushall_command(Context& context, Args args) {
+bool reads_flush_options(Context& context, Args args) {
   const bool known =
       args.size() == 1 || (args.size() == 2 && (equals_ignore_case(args[1], "sync") ||
                                                 equals_ignore_case(args[1], "async")));
-  if (!known) return context.reply.error(kSyntaxError);
+  if (!known) context.reply.error(kSyntaxError);
+  return known;
+}
+
+void flushall_command(Context& context, Args args) {
+  if (!reads_flush_options(context, args)) return;
   context.flush_all();
   context.reply.ok();
 }
+
+template <bool kOfDatabase>
+void flushdb_command(Context& context, Args args) {
+  const DatabaseOfAll all = database_of_all(args, kOfDatabase);
+  if (!reads_flush_options(context, all.words)) return;
+  context.flush_database(all.number);
+  context.reply.ok();
+}
+
+const Command& row_of_database(const Command& command, Args args);
 
 constexpr Command kScanCommands[] = {
     {.name = "scan",
@@ -250,14 +286,15 @@ constexpr Command kScanCommands[] = {
      .flags = kReadonly,
      .scope = Scope::kAll,
      .split = Split::kCursor,
-     .handler = scan_command,
+     .handler = scan_command<false>,
      .docs = {.since = "2.8.0",
               .summary = "Walk over all keys in steps",
               .complexity =
                   "O(1) for each call, O(N) for all of a scan, where N is the number of elements",
               .arguments =
                   "cursor:integer [MATCH pattern:pattern] [COUNT count:integer] [TYPE type]",
-              .tips = "nondeterministic_output request_policy:special"}},
+              .tips = "nondeterministic_output request_policy:special"},
+     .row_of = row_of_database},
     {.name = "keys",
      .group = "generic",
      .arity = 2,
@@ -265,23 +302,25 @@ constexpr Command kScanCommands[] = {
      .acl = "@dangerous",
      .scope = Scope::kAll,
      .split = Split::kConcatenate,
-     .handler = keys_command,
+     .handler = keys_command<false>,
      .docs = {.since = "1.0.0",
               .summary = "All keys that match a pattern",
               .complexity = "O(N) where N is the number of keys in the database",
               .arguments = "pattern:pattern",
-              .tips = "request_policy:all_shards nondeterministic_output_order"}},
+              .tips = "request_policy:all_shards nondeterministic_output_order"},
+     .row_of = row_of_database},
     {.name = "randomkey",
      .group = "generic",
      .arity = 1,
      .flags = kReadonly,
      .scope = Scope::kAll,
      .split = Split::kAny,
-     .handler = randomkey_command,
+     .handler = randomkey_command<false>,
      .docs = {.since = "1.0.0",
               .summary = "A key chosen at random",
               .complexity = "O(N) where N is the number of partitions",
-              .tips = "request_policy:all_shards nondeterministic_output"}},
+              .tips = "request_policy:all_shards nondeterministic_output"},
+     .row_of = row_of_database},
     {.name = "dbsize",
      .group = "server",
      .arity = 1,
@@ -289,11 +328,12 @@ constexpr Command kScanCommands[] = {
      .acl = "@keyspace",
      .scope = Scope::kAll,
      .split = Split::kSum,
-     .handler = dbsize_command,
+     .handler = dbsize_command<false>,
      .docs = {.since = "1.0.0",
               .summary = "Number of keys",
               .complexity = "O(N) where N is the number of partitions",
-              .tips = "request_policy:all_shards response_policy:agg_sum"}},
+              .tips = "request_policy:all_shards response_policy:agg_sum"},
+     .row_of = row_of_database},
     {.name = "flushall",
      .group = "server",
      .arity = -1,
@@ -314,13 +354,38 @@ constexpr Command kScanCommands[] = {
      .acl = "@keyspace @dangerous",
      .scope = Scope::kAll,
      .split = Split::kOk,
-     .handler = flushall_command,
+     .handler = flushdb_command<false>,
      .docs = {.since = "1.0.0",
-              .summary = "Delete every key",
+              .summary = "Delete every key of the selected database",
               .complexity = "O(N) where N is the number of keys in the database",
               .arguments = "[async(ASYNC|SYNC)]",
-              .tips = "request_policy:all_shards response_policy:all_succeeded"}},
+              .tips = "request_policy:all_shards response_policy:all_succeeded"},
+     .row_of = row_of_database},
 };
+
+// The same of another database than 0, which the last word says (databases.h).
+template <std::size_t kPlace>
+constexpr Command of_database_row(Handler handler) {
+  Command row = kScanCommands[kPlace];
+  row.arity += row.arity < 0 ? -1 : 1;
+  row.handler = handler;
+  row.row_of = nullptr;
+  row.of_stored_words = true;
+  return row;
+}
+constexpr Command kDatabaseCommands[] = {
+    of_database_row<0>(scan_command<true>), of_database_row<1>(keys_command<true>),
+    of_database_row<2>(randomkey_command<true>), of_database_row<3>(dbsize_command<true>),
+    of_database_row<5>(flushdb_command<true>)};
+static_assert(kDatabaseCommands[4].name == "flushdb");
+
+const Command& row_of_database(const Command& command, Args args) {
+  const Command* row = std::ranges::find(kDatabaseCommands, command.name, &Command::name);
+  const bool fits = command.arity < 0 ? args.size() >= static_cast<std::size_t>(-row->arity)
+                                      : args.size() == static_cast<std::size_t>(row->arity);
+  if (!fits || !ends_with_database_word(args)) return command;
+  return *row;
+}
 
 }  // namespace
 

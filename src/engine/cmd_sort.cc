@@ -80,6 +80,9 @@ const Object* find_in_reach(Context& context, std::string_view key) {
 std::optional<std::string_view> look_up(Context& context, std::string_view pattern,
                                         std::string_view element) {
   if (pattern == "#") return element;
+  // What an element makes of it is a key of the same database, whatever it looks like.
+  const DatabaseNumber database = database_of(pattern);
+  pattern = user_key(pattern);
   const std::size_t star = pattern.find('*');
   if (star == std::string_view::npos) return std::nullopt;
   const std::size_t arrow = pattern.find("->", star + 1);
@@ -87,7 +90,7 @@ std::optional<std::string_view> look_up(Context& context, std::string_view patte
   std::string key(pattern.substr(0, star));
   key.append(element);
   key.append(pattern.substr(star + 1, of_hash ? arrow - star - 1 : std::string_view::npos));
-  const Object* object = find_in_reach(context, context.keep(std::move(key)));
+  const Object* object = find_in_reach(context, context.keep(stored_key(database, key)));
   if (object == nullptr) return std::nullopt;
   if (of_hash ? object->type() != ObjectType::kHash : object->type() != ObjectType::kString) {
     return std::nullopt;
@@ -261,7 +264,8 @@ constexpr Command sort_row() {
                    .complexity = kSortComplexity,
                    .arguments = kSortArguments,
                    .key_spec = "RO access; RO access@?; OW update@?"},
-          .row_of = sort_row_of};
+          .row_of = sort_row_of,
+          .across_databases = true};
 }
 constexpr Command sort_read_only_row() {
   Command row = sort_row();

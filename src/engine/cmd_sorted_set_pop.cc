@@ -47,7 +47,7 @@ void pop_from_first(Context& context, const MultiPop& what) {
     if (!find_sorted_set(context, key, set)) return;
     if (set.size == 0) continue;
     context.reply.array(2);
-    context.reply.bulk(key);
+    context.reply.key(key);
     return pop(context, key, set, what.first_end, what.count, true);
   }
   context.reply.null_array();
@@ -68,7 +68,7 @@ void blocking_zpop_command(Context& context, Args args) {
     const ScoreOrder order(set);
     const std::size_t rank = kHighest ? set.size - 1 : 0;
     context.reply.array(3);
-    context.reply.bulk(key);
+    context.reply.key(key);
     order.visit(rank, 1, false, [&context](std::string_view name, double score) {
       context.reply.bulk(name);
       context.reply.real(score);

@@ -16,7 +16,7 @@ namespace {
 
 void no_group(Context& context, std::string_view key, std::string_view group) {
   std::string error = "NOGROUP No such key '";
-  error.append(quotable(key)).append("' or consumer group '").append(quotable(group));
+  error.append(quotable(user_key(key))).append("' or consumer group '").append(quotable(group));
   context.reply.error(error.append("'"));
 }
 
@@ -34,7 +34,7 @@ std::optional<Stream> stream_of(Context& context, std::string_view key,
   }
   if (group && !StreamGroup(*stream, *group).there()) {
     std::string error = "NOGROUP No such consumer group '";
-    error.append(quotable(*group)).append("' for key name '").append(quotable(key));
+    error.append(quotable(*group)).append("' for key name '").append(quotable(user_key(key)));
     context.reply.error(error.append("'"));
     return std::nullopt;
   }

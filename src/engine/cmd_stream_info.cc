@@ -177,7 +177,7 @@ void xinfo_consumers_command(Context& context, Args args) {
   const StreamGroup group(*stream, args[3]);
   if (!group.there()) {
     std::string error = "NOGROUP No such consumer group '";
-    error.append(quotable(args[3])).append("' for key name '").append(quotable(args[2]));
+    error.append(quotable(args[3])).append("' for key name '").append(quotable(user_key(args[2])));
     return context.reply.error(error.append("'"));
   }
   const auto consumers = group.consumers();

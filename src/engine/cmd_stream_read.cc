@@ -95,7 +95,7 @@ void reply_found(Context& context, const std::vector<Found>& all) {
   reply.resp3() ? reply.map(all.size()) : reply.array(all.size());
   for (const Found& found : all) {
     if (!reply.resp3()) reply.array(2);
-    reply.bulk(found.key);
+    reply.key(found.key);
     reply.array(found.entries.size());
     for (std::size_t i = 0; i < found.entries.size(); ++i) {
       if (i < found.deleted.size() && found.deleted[i]) {
@@ -205,7 +205,7 @@ void xreadgroup_command(Context& context, Args args) {
     if (!stream) return;
     if (!StreamGroup(*stream, options.group).there()) {
       std::string error = "NOGROUP No such key '";
-      error.append(quotable(options.keys[i]))
+      error.append(quotable(user_key(options.keys[i])))
           .append("' or consumer group '")
           .append(quotable(options.group));
       return context.reply.error(error.append("' in XREADGROUP with GROUP option"));

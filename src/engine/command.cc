@@ -167,14 +167,14 @@ Args counted_keys(const Command& command, Args args) {
   return behind.first(static_cast<std::size_t>(*count));
 }
 
-std::string_view stored_key(const Command& command, Args args) {
+std::size_t place_of_store_key(const Command& command, Args args) {
   // Those of SORT, as no other command with STORE has an option of these names.
   constexpr std::pair<std::string_view, std::size_t> kWordsOfOption[] = {
       {"limit", 2}, {"get", 1}, {"by", 1}};
-  std::string_view key;
+  std::size_t place = 0;
   for (auto i = static_cast<std::size_t>(command.keys.store_from); i + 1 < args.size(); ++i) {
     if (equals_ignore_case(args[i], "store") || equals_ignore_case(args[i], "storedist")) {
-      key = args[++i];
+      place = ++i;
       continue;
     }
     const auto option = std::ranges::find_if(kWordsOfOption, [&](const auto& known) {
@@ -182,7 +182,7 @@ std::string_view stored_key(const Command& command, Args args) {
     });
     if (option != std::end(kWordsOfOption)) i += option->second;
   }
-  return key;
+  return place;
 }
 
 NamedElements named_elements(const Command& command, Args args) {

@@ -142,6 +142,10 @@ struct Command {
   CommandDocs docs;
   // Where some requests touch other things than most: the row by which one is executed.
   const Command& (*row_of)(const Command& command, Args args) = nullptr;
+  // Of databases (databases.h): it is put through store_words() whatever its keys are; and the row
+  // is of what comes of that, with a word more than clients write.
+  bool across_databases = false;
+  bool of_stored_words = false;
 };
 
 // Whether executing it may write: of scripts it is not known before, unless they may not.
@@ -175,21 +179,31 @@ std::span<const Command* const> all_commands();
 Args counted_keys(const Command& command, Args args);
 // How many words belong to an option of a command whose keys are behind a keyword.
 std::size_t words_of_option(std::string_view name);
-// The key behind STORE, where KeyPositions::store_from says that there may be one; null data: none.
-std::string_view stored_key(const Command& command, Args args);
+// The place of the key behind STORE, where KeyPositions::store_from says that there may be one; 0:
+// there is none.
+std::size_t place_of_store_key(const Command& command, Args args);
 
-// Calls visit(key) for every key among `args` (args[0] is the name). Arity must have been checked.
+// Calls visit(place) for the place of every key among `args` (args[0] is the name). Arity must have
+// been checked.
 template <typename Visit>
-void for_each_key(const Command& command, Args args, Visit visit) {
+void for_each_key_place(const Command& command, Args args, Visit visit) {
   if (command.keys.none()) return;
   const int count = static_cast<int>(args.size());
   const int last = command.keys.last < 0 ? count + command.keys.last : command.keys.last;
   for (int i = command.keys.first; i > 0 && i <= last && i < count; i += command.keys.step) {
-    visit(args[static_cast<std::size_t>(i)]);
+    visit(static_cast<std::size_t>(i));
   }
-  for (std::string_view key : counted_keys(command, args)) visit(key);
+  const Args counted = counted_keys(command, args);
+  for (std::size_t i = 0; i < counted.size(); ++i) {
+    visit(static_cast<std::size_t>(counted.data() - args.data()) + i);
+  }
   if (command.keys.store_from == 0) return;
-  if (const std::string_view key = stored_key(command, args); key.data() != nullptr) visit(key);
+  if (const std::size_t place = place_of_store_key(command, args); place != 0) visit(place);
+}
+// The same with visit(key).
+template <typename Visit>
+void for_each_key(const Command& command, Args args, Visit visit) {
+  for_each_key_place(command, args, [&](std::size_t place) { visit(args[place]); });
 }
 
 // What Command::elements says of these words; nothing where it is kUnknown.

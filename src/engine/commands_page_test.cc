@@ -79,6 +79,7 @@ constexpr Note kConcurrent[] = {
     {"lrem", kRemovesSeen},
     {"lset", kLastWrite},
     {"ltrim", kRemovesSeen},
+    {"move", "As `RENAME`, to the key of that name in another database."},
     {"mset", kLastWrite},
     {"msetnx", "Looks at what this node sees; then as `MSET`."},
     {"persist", "Removes the expiry that this node sees."},
@@ -150,8 +151,8 @@ constexpr Note kDifferent[] = {
     {"readonly", "Accepted, without effect: every node serves every key."},
     {"readwrite", "Accepted, without effect: every node serves every key."},
     {"role", "Every node is a master."},
-    {"select", "Database 0 only."},
     {"shutdown", "Loses nothing in any form; SAVE and NOSAVE mean the same."},
+    {"swapdb", "At once on each node, once a majority has agreed. See databases.md."},
     {"wait", "Replicas that have the connection's writes. See consistency.md."},
     {"xinfo", "`entries-added` does not count what was removed; `lag` is exact."},
 };

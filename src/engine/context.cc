@@ -457,22 +457,42 @@ void Context::keep_all_of(std::string_view key, const Object& object, Delta& del
   delta.keys.push_back(std::move(all));
 }
 
+void Context::flush(PartitionId partition) {
+  const PartitionState& state = keyspace_.state(partition);
+  if (state.empty()) return;
+  Delta& delta = partition_write(partition, {}).record.delta;
+  delta.full = true;
+  // What has no counters goes because it is not mentioned.
+  state.for_each([this, &delta](std::string_view key, const Object& object) {
+    if (keyspace_.hides(key)) return keep_all_of(key, object, delta);
+    KeyDelta removal;
+    remove_all(&object, removal);
+    if (removal.leaves.empty()) return;
+    removal.key = keep(std::string(key));
+    for (LeafDelta& leaf : removal.leaves) leaf.field = keep(std::string(leaf.field));
+    delta.keys.push_back(std::move(removal));
+  });
+}
+
 void Context::flush_all() {
+  for (PartitionId partition : keyspace_.partitions()) flush(partition);
+}
+
+// Where there are keys of other databases as well, each key is deleted for itself.
+void Context::flush_database(DatabaseNumber stored_database) {
   for (PartitionId partition : keyspace_.partitions()) {
     const PartitionState& state = keyspace_.state(partition);
-    if (state.empty()) continue;
-    Delta& delta = partition_write(partition, {}).record.delta;
-    delta.full = true;
-    // What has no counters goes because it is not mentioned.
-    state.for_each([this, &delta](std::string_view key, const Object& object) {
-      if (keyspace_.hides(key)) return keep_all_of(key, object, delta);
-      KeyDelta removal;
-      remove_all(&object, removal);
-      if (removal.leaves.empty()) return;
-      removal.key = keep(std::string(key));
-      for (LeafDelta& leaf : removal.leaves) leaf.field = keep(std::string(leaf.field));
-      delta.keys.push_back(std::move(removal));
+    if (stored_database == 0 && state.live_keys_beside_0() == 0) {
+      flush(partition);
+      continue;
+    }
+    if (stored_database != 0 && state.live_keys_of(stored_database) == 0) continue;
+    std::vector<std::string_view> keys;
+    state.for_each([&](std::string_view key, const Object& object) {
+      if (database_of(key) != stored_database || !object.live() || keyspace_.hides(key)) return;
+      keys.push_back(keep(std::string(key)));
     });
+    for (const std::string_view key : keys) write(key).remove();
   }
 }
 

@@ -189,6 +189,8 @@ class Context {
   std::optional<Lack>& lack() { return lack_; }
   // Deletes every key in reach.
   void flush_all();
+  // Every key of a stored database.
+  void flush_database(DatabaseNumber stored_database);
 
   // Keeps a computed string until the command's records have been made.
   std::string_view keep(std::string text) {
@@ -218,6 +220,7 @@ class Context {
   };
   const Place& locate(std::string_view key) const;
   PartitionWrite& partition_write(PartitionId partition, const WriteIntent& intent);
+  void flush(PartitionId partition);
   void keep_all_of(std::string_view key, const Object& object, Delta& delta);
 
   Keyspace& keyspace_;

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/database.h"
+
 namespace even {
 
 class Reply {
@@ -23,6 +25,8 @@ class Reply {
   void error(std::string_view message);
   void integer(std::int64_t value);
   void bulk(std::string_view bytes);
+  // A key by its stored name (base/database.h), as its user writes it.
+  void key(std::string_view stored) { bulk(user_key(stored)); }
   // How one begins; the bytes and the end of the line are the caller's.
   void begin_bulk(std::size_t bytes) { header('$', static_cast<std::int64_t>(bytes)); }
   void null();        // RESP2: $-1

@@ -203,6 +203,10 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   const bool is_live = object.live();
   if (is_live != was_live && !is_reserved(delta.key)) live_keys_ += is_live ? 1 : std::size_t(-1);
   const std::optional<std::int64_t> expires_at = object.expires_at_ms();
+  if (has_database_header(delta.key)) [[unlikely]] {
+    count_in_database(delta.key, was_live, expired_at, false);
+    count_in_database(delta.key, is_live, expires_at, true);
+  }
   if (expired_at != expires_at || is_live != was_live) {
     if (expired_at) {
       const std::pair was{*expired_at, key_hash};
@@ -487,6 +491,34 @@ void PartitionState::collect_residue(const VersionVector& stable) {
   new_residue_ = Generation{next, {}, {}};
 }
 
+// Takes a key as it is into the count, or out of it.
+void PartitionState::count_in_database(std::string_view key, bool live,
+                                       std::optional<std::int64_t> expires_at, bool in) {
+  if (!live || database_of(key) == 0) return;
+  if (!databases_) databases_ = std::make_unique<DatabaseCounts>();
+  DatabaseCounts::Count& count = databases_->of[database_of(key)];
+  EVEN_CHECK(in || count.keys > 0, "a key that is taken out of a count has been counted");
+  const std::uint64_t one = in ? 1 : std::uint64_t(-1);
+  count.keys += one;
+  if (!expires_at) return;
+  count.expiring += one;
+  count.expiries_ms += one * static_cast<std::uint64_t>(*expires_at);
+}
+
+DatabaseCounts PartitionState::visible_of_databases() const {
+  if (live_keys_beside_0() == 0) return {};
+  DatabaseCounts counts = *databases_;
+  lapsed(std::numeric_limits<std::int64_t>::max(), lapsed_.size(),
+         [&counts](std::string_view key, const Object& object) {
+           if (database_of(key) == 0) return;
+           DatabaseCounts::Count& count = counts.of[database_of(key)];
+           --count.keys;
+           --count.expiring;
+           count.expiries_ms -= static_cast<std::uint64_t>(object.expires_at_ms().value_or(0));
+         });
+  return counts;
+}
+
 void PartitionState::lapse(std::int64_t now_ms) {
   while (!expiries_.empty() && expiries_.first().first <= now_ms) {
     const ExpiryIndex::Entry entry = expiries_.first();
@@ -637,6 +669,9 @@ void PartitionState::clear(HashOrderedMap<Object>::Node& node) {
   const std::uint64_t hash = node.hash();
   const bool was_live = object.live();
   if (was_live && !is_reserved(node.key())) --live_keys_;
+  if (has_database_header(node.key())) {
+    count_in_database(node.key(), was_live, object.expires_at_ms(), false);
+  }
   if (const auto at = object.expires_at_ms()) {
     const std::pair was{*at, hash};
     if (!was_live) {

@@ -13,13 +13,16 @@
 
 #include <absl/container/flat_hash_set.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/database.h"
 #include "lattice/changes.h"
 #include "lattice/expiry_index.h"
 #include "lattice/object.h"
@@ -42,6 +45,33 @@ class StateReader {
 
  protected:
   ~StateReader() = default;
+};
+
+// Keys with content, as a partition counts them, of each stored database but 0.
+struct DatabaseCounts {
+  struct Count {
+    std::uint64_t keys = 0;
+    std::uint64_t expiring = 0;     // of these, those that have an expiry
+    std::uint64_t expiries_ms = 0;  // the sum of these, modulo 2^64
+
+    bool operator==(const Count&) const = default;
+  };
+  std::array<Count, kDatabases> of{};
+
+  std::uint64_t keys_beside_0() const {
+    std::uint64_t sum = 0;
+    for (const Count& count : of) sum += count.keys;
+    return sum;
+  }
+  DatabaseCounts& operator+=(const DatabaseCounts& other) {
+    for (std::size_t i = 0; i < of.size(); ++i) {
+      of[i].keys += other.of[i].keys;
+      of[i].expiring += other.of[i].expiring;
+      of[i].expiries_ms += other.of[i].expiries_ms;
+    }
+    return *this;
+  }
+  bool operator==(const DatabaseCounts&) const = default;
 };
 
 class PartitionState final : private ElementSource {
@@ -141,6 +171,20 @@ class PartitionState final : private ElementSource {
   // Of these, keys whose expiry has come, as of the last lapse(): no reader sees them.
   std::size_t lapsed_keys() const { return lapsed_.size(); }
   std::size_t visible_keys() const { return live_keys_ - lapsed_.size(); }
+  // The same of stored databases other than 0 (base/database.h).
+  std::size_t live_keys_beside_0() const { return databases_ ? databases_->keys_beside_0() : 0; }
+  std::size_t live_keys_of(DatabaseNumber database) const {
+    return databases_ ? databases_->of[database].keys : 0;
+  }
+  DatabaseCounts live_of_databases() const { return databases_ ? *databases_ : DatabaseCounts(); }
+  // These look at each key that has lapsed.
+  DatabaseCounts visible_of_databases() const;
+  std::size_t visible_keys_of(DatabaseNumber database) const {
+    return live_keys_of(database) == 0 ? 0 : visible_of_databases().of[database].keys;
+  }
+  std::size_t visible_keys_beside_0() const {
+    return live_keys_beside_0() == 0 ? 0 : visible_of_databases().keys_beside_0();
+  }
   // Keys that will expire.
   std::size_t keys_with_expiry() const { return expiries_.size(); }
   // The sum of what these have left to live.
@@ -191,6 +235,7 @@ class PartitionState final : private ElementSource {
     std::uint64_t digest = 0;
     std::uint64_t objects = 0;
     std::uint64_t live_keys = 0;
+    DatabaseCounts databases;
   };
   // From now on what changes is noted. `stored` outlives this. On a new state; `summary` and
   // restore_expiry() say what the store holds.
@@ -286,6 +331,8 @@ class PartitionState final : private ElementSource {
   void remove_unmentioned(Object& object, std::uint64_t key_hash, const KeyDelta& delta,
                           const VersionVector& context, JoinStats& stats);
   void note_residue(std::string_view key, Object& object) const;
+  void count_in_database(std::string_view key, bool live, std::optional<std::int64_t> expires_at,
+                         bool in);
   void note_changed(HashOrderedMap<Object>::Node& node, bool was_gone);
   void note_expiry(std::int64_t at_ms, std::uint64_t key_hash) {
     if (stored_ != nullptr) changes_.expiries.push_back({at_ms, key_hash});
@@ -348,6 +395,7 @@ class PartitionState final : private ElementSource {
   std::uint64_t digest_ = 0;
   std::uint64_t error_ = 0;  // by how much what is held differs from it
   std::size_t live_keys_ = 0;
+  std::unique_ptr<DatabaseCounts> databases_;  // null: there never was a key of another one than 0
   void visit_expiries(const ExpiryIndex& expiries, bool live, std::int64_t until_ms,
                       std::size_t limit, const VisitKey& visit) const;
   ExpiryIndex expiries_;   // of live keys

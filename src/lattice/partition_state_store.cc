@@ -25,6 +25,10 @@ void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
   error_ = 0;
   cold_ = summary.objects;
   live_keys_ = summary.live_keys;
+  databases_.reset();
+  if (summary.databases.keys_beside_0() > 0) {
+    databases_ = std::make_unique<DatabaseCounts>(summary.databases);
+  }
 }
 
 void PartitionState::forget() {
@@ -98,7 +102,8 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
       }
     }
   }
-  summary = {vector_, digest_, object_count(), live_keys_};
+  summary = {vector_, digest_, object_count(), live_keys_,
+             databases_ ? *databases_ : DatabaseCounts()};
   return taken;
 }
 

@@ -17,6 +17,13 @@ namespace {
 
 constexpr std::string_view kSizeCommand[] = {"dbsize"};
 
+// Of the database that `request` is about.
+std::vector<std::string_view> words_for_size(const OwnedRequest& request) {
+  std::vector<std::string_view> words(std::begin(kSizeCommand), std::end(kSizeCommand));
+  if (request.command->of_stored_words) words.push_back(request.args.back());
+  return words;
+}
+
 bool is_error(std::string_view reply) { return reply.starts_with('-'); }
 
 // Of what merge_replies() has made a sum or a reply of DBSIZE.
@@ -134,7 +141,7 @@ void Router::run_in_all_keyspaces(OwnedRequest request, ReplySink sink) {
   all->groups = groups_with_keys(split == Split::kConcatenate ? literal_prefix(asked.args[1])
                                                               : std::string_view());
   if (split == Split::kAny) {
-    return ask_all(all, true, kSizeCommand, [this, all] { draw_key(all); });
+    return ask_all(all, true, words_for_size(asked), [this, all] { draw_key(all); });
   }
   if (split == Split::kOk) return flush_all_keyspaces(std::move(all));
   ask_all(all, true, asked.args,

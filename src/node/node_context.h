@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "base/database.h"
 #include "base/ids.h"
 #include "client/acl_log.h"
 #include "client/latency_monitor.h"
@@ -94,6 +95,8 @@ struct NodeContext {
   // Has the node end, soon. Set before the threads are started.
   std::function<void(StopRequest)> stop;
   StatisticsReset statistics;
+  // What SWAPDB has made of the databases: of the table that the metadata group's shard serves by.
+  SharedDatabaseMap databases;
 
   std::atomic<std::uint64_t> next_client_id{1};
   std::atomic<std::uint32_t> connected_clients{0};

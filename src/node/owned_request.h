@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/database.h"
 #include "base/ids.h"
 #include "client/slow_log.h"
 #include "cluster/level.h"
@@ -51,6 +52,8 @@ struct OwnedRequest {
   ClientLabel client;
   // Of scope kAll: the partitions that it is about, ascending; empty for all.
   std::vector<PartitionId> within;
+  // In a transaction, until EXEC makes stored words of them: the client's database, by its number.
+  DatabaseNumber database = 0;
   bool of_default = false;  // of scope kAll: about eventual keyspaces alone
   // Of a part whose words do not say it: the partition of a strong keyspace that it is about, as if
   // it named a key of that.

@@ -67,14 +67,17 @@ void Publisher::note(const KeyEvent& event) {
 
 void Publisher::flush() {
   const std::uint32_t wanted = thread_.node().options.key_events.load(std::memory_order_relaxed);
+  const DatabaseMap databases = thread_.node().databases.load();
   for (const Event& event : std::exchange(events_, {})) {
+    const DatabaseNumber database = databases.database(database_of(event.key));
+    const std::string_view key = user_key(event.key);
     if ((wanted & kEventsByKey) != 0) {
-      const std::string channel = "__keyspace@0__:" + event.key;
+      const std::string channel = fmt::format("__keyspace@{}__:{}", database, key);
       deliver({SubscriptionKind::kChannel, channel, event.name});
     }
     if ((wanted & kEventsByName) != 0) {
-      const std::string channel = fmt::format("__keyevent@0__:{}", event.name);
-      deliver({SubscriptionKind::kChannel, channel, event.key});
+      const std::string channel = fmt::format("__keyevent@{}__:{}", database, event.name);
+      deliver({SubscriptionKind::kChannel, channel, key});
     }
   }
   if (messages_ > 0) send_frame();

@@ -17,6 +17,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.keys_with_expiry = shard.keys_with_expiry();
   report.keys_lapsed = shard.keys_lapsed();
   report.sum_of_ttls_ms = shard.sum_of_ttls_ms();
+  report.databases = shard.visible_of_databases();
   report.stats = shard.stats();
   report.log = shard.log_stats();
   report.store = shard.store_stats();

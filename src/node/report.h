@@ -33,6 +33,7 @@ struct ThreadReport {
   std::size_t keys_with_expiry = 0;
   std::size_t keys_lapsed = 0;
   double sum_of_ttls_ms = 0;
+  DatabaseCounts databases;  // of the keys, those of stored databases other than 0
   ShardStats stats;
   LogStats log;
   StoreStats store;

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "client/connection.h"
+#include "engine/databases.h"
 #include "engine/outbox.h"
 #include "env/volatile_cache_disk.h"
 #include "kafka/connection.h"
@@ -178,6 +179,8 @@ Result<> ShardThread::recover() {
         codes = table->libraries();
         libraries = std::make_shared<const LibraryTable>(codes);
       }
+      // At one instant for all threads; those who wait are told by each.
+      node_.databases.store(table->databases());
       for (const auto& thread : node_.threads) {
         thread->post([&target = *thread, table, users = known, libraries] {
           target.serve(table, users, libraries);
@@ -202,10 +205,19 @@ void ShardThread::serve_users(std::shared_ptr<const AclUsers> users) {
   for (const auto& client : clients) client->users_changed();
 }
 
+void ShardThread::serve_databases(DatabaseMap databases) {
+  if (databases == served_databases_) return;
+  served_databases_ = databases;
+  std::vector<std::shared_ptr<Connection>> clients;
+  for (const auto& [id, client] : clients_) clients.push_back(client);
+  for (const auto& client : clients) client->databases_changed();
+}
+
 void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table,
                         const std::shared_ptr<const AclUsers>& users,
                         std::shared_ptr<const LibraryTable> libraries) {
   serve_users(users);
+  serve_databases(table->databases());
   libraries_ = std::move(libraries);
   lease_.when_free([this, table = std::move(table)] {
     keyspaces_ = table;
@@ -545,9 +557,10 @@ void ShardThread::log_slow(const Command& command, Args args, const ClientLabel&
     const Args words = words_of_script(command, args);
     return log_slow(*find_command(words[0]), words, client, us);
   }
+  const std::vector<std::string_view> words = user_words(command, args);
   const std::int64_t slow_us = node_.options.slow_log_us;
   if (slow_us >= 0 && us >= slow_us) {
-    node_.slow_log.add(command, args, client, us, node_.options.slow_log_length);
+    node_.slow_log.add(command, words, client, us, node_.options.slow_log_length);
   }
   const std::int64_t threshold_ms = node_.options.latency_threshold_ms;
   if (threshold_ms == 0 || us / 1000 < threshold_ms) return;

@@ -219,6 +219,7 @@ class ShardThread {
              const std::shared_ptr<const AclUsers>& users,
              std::shared_ptr<const LibraryTable> libraries);
   void serve_users(std::shared_ptr<const AclUsers> users);
+  void serve_databases(DatabaseMap databases);
   Result<> recover();
   void replay();
   void end_turn();
@@ -266,6 +267,7 @@ class ShardThread {
       std::make_shared<cluster::KeyspaceTable>();
   bool any_strong_ = false;  // of them
   std::shared_ptr<const AclUsers> users_ = std::make_shared<AclUsers>();
+  DatabaseMap served_databases_;
   std::shared_ptr<const LibraryTable> libraries_ = std::make_shared<LibraryTable>();
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<RowStore> store_;

@@ -1000,7 +1000,9 @@ class Group::GroupScript final : public ScriptHost {
   // By the words alone: which keyspaces there are each member learns in its own time. What begins
   // as a key of the group up to its hash tag is of the group as well.
   bool may_reach(std::string_view key) const {
+    key = user_key(key);
     return std::ranges::any_of(given_, [key](std::string_view given) {
+      given = user_key(given);
       if (key == given) return true;
       const std::size_t open = given.find('{');
       if (open == std::string_view::npos) return false;

@@ -80,6 +80,7 @@ constexpr Named kNamed[] = {
     {"rename", {"rename_to", kGenericEvents}, true, "rename_from"},
     {"renamenx", {"rename_to", kGenericEvents}, true, "rename_from"},
     {"copy", {"copy_to", kGenericEvents}, true},
+    {"move", {"move_to", kGenericEvents}, true, "move_from"},
     {"restore", {"restore", kGenericEvents}, true},
     {"incr", {"incrby", kStringEvents}},
     {"decr", {"incrby", kStringEvents}},
@@ -260,6 +261,7 @@ bool KeyEvents::visible(const Change& change) const {
 }
 
 void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink& sink) const {
+  if (command == "flushdb") return;  // as of FLUSHALL
   const Named* const named = std::ranges::find(kNamed, command, &Named::command);
   for (const Change& change : changes_) {
     const auto tell = [&](KeyEventFlag kind, std::string_view name) {

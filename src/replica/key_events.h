@@ -20,8 +20,8 @@ namespace even {
 
 // Which events are wanted, and as what: the letters of notify-keyspace-events.
 enum KeyEventFlag : std::uint32_t {
-  kEventsByKey = 1u << 0,      // K: on __keyspace@0__:<key>
-  kEventsByName = 1u << 1,     // E: on __keyevent@0__:<event>
+  kEventsByKey = 1u << 0,      // K: on __keyspace@<db>__:<key>
+  kEventsByName = 1u << 1,     // E: on __keyevent@<db>__:<event>
   kGenericEvents = 1u << 2,    // g
   kStringEvents = 1u << 3,     // $
   kListEvents = 1u << 4,       // l

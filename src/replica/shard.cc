@@ -1014,6 +1014,20 @@ std::size_t Shard::keys_lapsed() const {
   return keys;
 }
 
+DatabaseCounts Shard::visible_of_databases() const {
+  DatabaseCounts sum;
+  for (const auto& partition : impl_->core.partitions()) {
+    if (partition->state.live_keys_beside_0() == 0) continue;
+    try {
+      sum += partition->state.visible_of_databases();
+    } catch (const Unreadable&) {
+      // What has lapsed cannot be told from the rest: for numbers that people read, all counts.
+      sum += partition->state.live_of_databases();
+    }
+  }
+  return sum;
+}
+
 LogStats Shard::log_stats() const { return impl_->core.log.stats(); }
 StoreStats Shard::store_stats() const { return impl_->projection.stats(); }
 

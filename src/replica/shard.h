@@ -516,6 +516,8 @@ class Shard {
   std::size_t keys_lapsed() const;
   // The sum of what keys with an expiry have left to live, in milliseconds.
   double sum_of_ttls_ms() const;
+  // Of what readers see.
+  DatabaseCounts visible_of_databases() const;
   LogStats log_stats() const;
   StoreStats store_stats() const;
 

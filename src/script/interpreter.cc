@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/command_entry.h"
+#include "engine/databases.h"
 #include "engine/text.h"
 #include "lattice/types/scalar.h"
 #include "script/host.h"
@@ -330,25 +331,33 @@ Result<AclUserPointer> Interpreter::find_user(std::string_view rights) {
 }
 
 void Interpreter::run(const Command& command, Args args, Reply& reply, ScriptHost& host) {
-  if (!is_as_user(command)) return run(command, args, nullptr, reply, host);
-  const Result<AclUserPointer> user = find_user(args[1]);
+  if (!is_as_user(command)) return run(command, args, nullptr, {}, reply, host);
+  const auto as = database_of_script(args[1]);
+  if (!as) return reply.error("ERR the database of a script cannot be read here");
+  const Args words = words_of_script(command, args);
+  if (as->rights.empty()) {
+    return run(*find_command(words[0]), words, nullptr, as->database, reply, host);
+  }
+  const Result<AclUserPointer> user = find_user(as->rights);
   // Who cannot tell what may be done lets nothing be done.
   if (!user) {
     return reply.error(
         fmt::format("NOPERM the rights of the user cannot be read here: {}", user.error().message));
   }
-  const Args words = words_of_script(command, args);
-  run(*find_command(words[0]), words, user->get(), reply, host);
+  run(*find_command(words[0]), words, user->get(), as->database, reply, host);
 }
 
-void Interpreter::run(const Command& command, Args args, const AclUser* user, Reply& reply,
-                      ScriptHost& host) {
+void Interpreter::run(const Command& command, Args args, const AclUser* user,
+                      const Database& database, Reply& reply, ScriptHost& host) {
   // Who has read it has put the function's text in the place of its name, if there is one.
   if (command.name.starts_with("fcall")) return reply.error(kNoFunction);
   const bool by_sha = command.name.starts_with("evalsha");
   if (by_sha && args[1].size() != kShaDigits) return reply.error(kNoScriptError);
   ScriptCall call;
   if (!read_call(args, reply, call)) return;
+  std::vector<std::string_view> keys(call.keys.begin(), call.keys.end());
+  for (std::string_view& key : keys) key = user_key(key);
+  call.keys = keys;
   const bool own_state = host.same_everywhere();
   const Compiled* compiled = own_state ? nullptr : find(by_sha, call.script);
   Compiled fresh;
@@ -397,7 +406,8 @@ void Interpreter::run(const Command& command, Args args, const AclUser* user, Re
                 .cache = &cache_,
                 .execution = &cache_.execution(shard_),
                 .budget = own_state ? kStrongBudget : 0,
-                .user = user};
+                .user = user,
+                .database = database};
   if (!state.seeded()) state.seed(host.seed());
   if (!own_state) lua_rawgeti(state.lua(), LUA_REGISTRYINDEX, compiled->function);
   const int status = compiled->name.empty()

@@ -45,7 +45,8 @@ class Interpreter {
   struct Compiled;
   struct Loaded;
 
-  void run(const Command& command, Args args, const AclUser* user, Reply& reply, ScriptHost& host);
+  void run(const Command& command, Args args, const AclUser* user, const Database& database,
+           Reply& reply, ScriptHost& host);
   // Error: its text is none.
   Result<AclUserPointer> find_user(std::string_view rights);
   const Compiled* find(bool by_sha, std::string_view word) const;

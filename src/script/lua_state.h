@@ -32,6 +32,7 @@ struct ScriptRun {
   std::uint64_t budget = 0;                     // of instructions; 0: without
 
   const AclUser* user = nullptr;  // whose calls are checked; null: nobody's
+  Database database = {};         // in which they are, until SELECT says otherwise
 
   bool resp3 = false;  // what redis.setresp() has chosen
   bool wrote = false;

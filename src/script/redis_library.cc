@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "engine/databases.h"
 #include "engine/text.h"
 #include "script/fixed_replies.h"
 #include "script/lua_state.h"
@@ -97,7 +98,13 @@ bool execute_without_keys(const Command& command, Args words, ScriptRun& run, Re
   } else if (name == "echo") {
     reply.bulk(words[1]);
   } else if (name == "select") {
-    words[1] == "0" ? reply.ok() : reply.error("ERR DB index is out of range");
+    const auto database = read_database(words[1]);
+    if (database) {
+      run.database.number = *database;
+      reply.ok();
+    } else {
+      reply.error(parse_integer(words[1]) ? "ERR DB index is out of range" : kNotInteger);
+    }
   } else if (name == "publish" || name == "spublish") {
     reply.integer(run.host.publish(words[1], words[2], name == "spublish"));
   } else {
@@ -123,7 +130,7 @@ std::string_view execute(lua_State* lua, LuaState& state) {
     if (subcommand == nullptr) return "ERR Unknown Redis command called from script";
     flags = subcommand->flags;
   }
-  if (!check_arity(*command, words).empty()) {
+  if (!check_arity(*command, words).empty() || command->of_stored_words) {
     return "ERR Wrong number of args calling Redis command from script";
   }
   constexpr std::string_view kNotAllowed = "ERR This Redis command is not allowed from script";
@@ -145,8 +152,17 @@ std::string_view execute(lua_State* lua, LuaState& state) {
   if (command->scope == Scope::kConnection) {
     if (!execute_without_keys(*command, words, run, reply)) return kNotAllowed;
   } else {
-    if (command->handler == nullptr) return kNotAllowed;
-    if (const std::string refusal = run.host.refusal(*command, words, run.left); !refusal.empty()) {
+    StoredWords stored;
+    const Command* executed = command;
+    Args executed_words = words;
+    if (needs_stored_words(*command, words, run.database.stored())) {
+      store_words(*command, words, run.database, stored);
+      executed = stored.command;
+      executed_words = stored.words;
+    }
+    if (executed->handler == nullptr) return kNotAllowed;
+    const std::string refusal = run.host.refusal(*executed, executed_words, run.left);
+    if (!refusal.empty()) {
       reply.error(refusal);
     } else if (run.host.same_everywhere() && differs_between_members(*command)) {
       return "ERR This Redis command is not allowed from scripts in strong keyspaces: what it "
@@ -157,7 +173,7 @@ std::string_view execute(lua_State* lua, LuaState& state) {
         if (run.began_us != 0) run.execution->wrote.store(true);
       }
       try {
-        run.host.execute(*command, words, reply);
+        run.host.execute(*executed, executed_words, reply);
       } catch (...) {
         run.thrown = std::current_exception();
         run.end = "ERR the data cannot be read";

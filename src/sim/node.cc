@@ -659,10 +659,15 @@ bool Node::execute(int client, Operation operation) {
   if (of_siblings && !replaying_before && !write_error()) {
     left = SiblingsLeft::before(*shard.state(run_.placement.partition_of(args[1])), args);
   }
+  std::vector<std::string> script;
   if (!listing && command->scope == Scope::kKeys && run_.random.chance(kNodeScripted)) {
-    const std::vector<std::string> script = scripted(*command, args);
+    script = scripted(*command, args);
+  }
+  if (!script.empty()) {
     const std::vector<std::string_view> words(script.begin(), script.end());
-    barrier = shard.execute(*find_command(words[0]), words, false, reply->text, others);
+    const Command* as_user = find_as_user_command(words);
+    barrier = shard.execute(as_user != nullptr ? *as_user : *find_command(words[0]), words, false,
+                            reply->text, others);
   } else {
     barrier = shard.execute(*command, args, false, reply->text, others);
   }

@@ -366,11 +366,11 @@ Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Mad
           !purge.context.covers(change.dot()) && !change.context.covers(purge.dot());
       if (!concurrent || made->latest_ms >= expiry->at_ms) continue;
       if (forgiven_.contains(change.dot().replica)) continue;
-      return fail(
-          fmt::format("partition {}, key '{}': {} purged it (origin {}, at {} ms), which {} had "
-                      "prolonged in time (at {} ms, expiry at {} ms)",
-                      partition, key, purge.dot().to_string(), static_cast<int>(removal->origin),
-                      removal->now_ms, change.dot().to_string(), made->latest_ms, expiry->at_ms));
+      return fail(fmt::format(
+          "partition {}, key '{}': {} purged it (origin {}, at {} ms), which {} had "
+          "prolonged in time (at {} ms, expiry at {} ms)",
+          partition, user_key(key), purge.dot().to_string(), static_cast<int>(removal->origin),
+          removal->now_ms, change.dot().to_string(), made->latest_ms, expiry->at_ms));
     }
   }
   return {};
@@ -420,7 +420,12 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
   }
 
   std::size_t live_keys = 0;
+  DatabaseCounts databases;
   for (const auto& [key, all] : leaves) {
+    std::string shown = database_of(key) == 0
+                            ? key
+                            : fmt::format("{}' of database '{}", user_key(key), database_of(key));
+    std::ranges::replace(shown, '\0', '~');  // of names that are not for clients
     std::map<Leaf, std::vector<ExpectedValue>> values;
     std::map<Leaf, double> sums;
     std::map<Leaf, std::size_t> live_increments;
@@ -428,7 +433,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     StreamFacts stream;
     if (only_expiring(policy_) && !deleted_with_expiry_only(seen, key)) {
       return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
-                              partition, key, to_string(policy_)));
+                              partition, shown, to_string(policy_)));
     }
     if (const auto right = check_purges(partition, seen, key); !right) return right;
     for (const Leaf& leaf : all) {
@@ -437,7 +442,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         const std::string twice = position_taken_twice(mentions, leaf.second, items);
         if (!twice.empty()) {
           return fail(
-              fmt::format("partition {}, key '{}': two elements at {}", partition, key, twice));
+              fmt::format("partition {}, key '{}': two elements at {}", partition, shown, twice));
         }
       }
       // A value is there unless a record that had seen it says otherwise.
@@ -475,14 +480,14 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     }
 
     if (const std::string wrong = stream.what_is_wrong(); !wrong.empty()) {
-      return fail(fmt::format("partition {}, key '{}': {}", partition, key, wrong));
+      return fail(fmt::format("partition {}, key '{}': {}", partition, shown, wrong));
     }
     if (const std::string mixed = interleaved(items); !mixed.empty()) {
-      return fail(fmt::format("partition {}, key '{}': {}", partition, key, mixed));
+      return fail(fmt::format("partition {}, key '{}': {}", partition, shown, mixed));
     }
     const Object* object = state.find(key, hash64(key));
     const auto wrong = [&](std::string_view what) {
-      return fail(fmt::format("partition {}, key '{}': {}", partition, key, what));
+      return fail(fmt::format("partition {}, key '{}': {}", partition, shown, what));
     };
     bool live = false;
     for (const Leaf& leaf : all) {
@@ -588,10 +593,22 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     const std::optional<std::int64_t> expected =
         winner == expiry.end() ? std::nullopt : std::optional(winner->at_ms);
     if (object->expires_at_ms() != expected) return wrong("has the wrong expiry");
+    if (database_of(key) == 0) continue;
+    DatabaseCounts::Count& count = databases.of[database_of(key)];
+    ++count.keys;
+    if (!expected) continue;
+    ++count.expiring;
+    count.expiries_ms += static_cast<std::uint64_t>(*expected);
   }
   if (live_keys != state.live_keys()) {
     return fail(fmt::format("partition {} holds {} keys instead of {}", partition,
                             state.live_keys(), live_keys));
+  }
+  if (databases != state.live_of_databases()) {
+    return fail(
+        fmt::format("partition {} counts {} keys of other databases than 0 instead of {}, "
+                    "or their expiries wrongly",
+                    partition, state.live_keys_beside_0(), databases.keys_beside_0()));
   }
   return {};
 }

@@ -4,6 +4,7 @@
 
 #include <iterator>
 
+#include "base/database.h"
 #include "sim/siblings.h"
 
 namespace even::sim {
@@ -15,7 +16,10 @@ constexpr const char* kTypes[] = {"str", "num", "set", "map", "zst", "lst", "stm
 
 std::string Workload::key(const char* type) {
   if (random_.chance(options_.type_confusion)) type = kTypes[random_.below(std::size(kTypes))];
-  return fmt::format("{}{}", type, random_.below(static_cast<std::uint64_t>(options_.keys)));
+  const std::uint64_t number = random_.below(static_cast<std::uint64_t>(options_.keys));
+  // Some are of other databases, as the engine is given them.
+  const DatabaseNumber database = number % 3 == 2 ? static_cast<DatabaseNumber>(1 + number % 5) : 0;
+  return stored_key(database, fmt::format("{}{}", type, number));
 }
 
 std::string Workload::value() {

@@ -15,6 +15,8 @@ namespace even {
 namespace {
 
 constexpr std::uint8_t kVersion = 2;
+// Of a summary that counts keys of databases other than 0.
+constexpr std::uint8_t kVersionWithDatabases = 3;
 
 // Sections of a partition, in order. The first three are those of the first generation. Those after
 // it have theirs within kLater, behind the generation, but for the summaries, which are neighbours.
@@ -314,7 +316,8 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   if (!value) return std::unexpected(value.error());
   if (!*value) return std::nullopt;
   ByteReader reader(**value);
-  if (const auto version = reader.get<std::uint8_t>(); version != kVersion) {
+  const auto version = reader.get<std::uint8_t>();
+  if (version != kVersion && version != kVersionWithDatabases) {
     return fail(
         fmt::format("the store is in format {}, which this version does not know", version));
   }
@@ -322,6 +325,18 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   summary.digest = reader.get<std::uint64_t>();
   summary.objects = reader.get<std::uint64_t>();
   summary.live_keys = reader.get<std::uint64_t>();
+  if (version == kVersionWithDatabases) {
+    for (auto left = reader.get<std::uint8_t>(); reader.ok() && left > 0; --left) {
+      const auto number = reader.get<std::uint8_t>();
+      if (number == 0 || number >= kDatabases) {
+        return fail("the store holds a malformed summary of a partition");
+      }
+      DatabaseCounts::Count& count = summary.databases.of[number];
+      count.keys = reader.get<std::uint64_t>();
+      count.expiring = reader.get<std::uint64_t>();
+      count.expiries_ms = reader.get<std::uint64_t>();
+    }
+  }
   while (reader.ok() && !reader.at_end()) {
     const ReplicaId replica{reader.get<std::uint64_t>()};
     const auto bits = reader.get<std::uint64_t>();
@@ -470,10 +485,22 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
   PartitionState::Summary summary;
   Changes taken = state.take_changes(writer, summary);
   std::string value;
-  value.push_back(static_cast<char>(kVersion));
+  const std::span<const DatabaseCounts::Count> databases = summary.databases.of;
+  const auto counted = std::ranges::count_if(databases, [](const auto& it) { return it.keys > 0; });
+  value.push_back(static_cast<char>(counted > 0 ? kVersionWithDatabases : kVersion));
   put_little_endian(value, summary.digest);
   put_little_endian(value, summary.objects);
   put_little_endian(value, summary.live_keys);
+  if (counted > 0) {
+    value.push_back(static_cast<char>(counted));
+    for (std::size_t number = 0; number < databases.size(); ++number) {
+      if (databases[number].keys == 0) continue;
+      value.push_back(static_cast<char>(number));
+      put_little_endian(value, databases[number].keys);
+      put_little_endian(value, databases[number].expiring);
+      put_little_endian(value, databases[number].expiries_ms);
+    }
+  }
   for (const VersionVector::Entry& entry : summary.vector.entries()) {
     put_little_endian(value, entry.replica.value);
     put_little_endian(

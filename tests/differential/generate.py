@@ -83,7 +83,8 @@ class Generator:
         self.rng = random.Random(seed)
         self.families = [self.string, self.number, self.generic, self.expiry, self.set, self.hash, self.scan, self.wrong,
                          self.connection, self.sorted_set, self.sorted_set_algebra, self.list, self.stream,
-                         self.set_algebra, self.copying, self.bitmap, self.hyper_log_log, self.geo, self.sorting, self.dump, self.script]
+                         self.set_algebra, self.copying, self.bitmap, self.hyper_log_log, self.geo, self.sorting, self.dump, self.script,
+                         self.databases]
 
     def sequence(self, length):
         out = [[b"HELLO", self.rng.choice([b"2", b"3"])]]
@@ -562,6 +563,17 @@ class Generator:
                          lambda: [b"TYPE", self.any_key()], lambda: [b"TTL", self.any_key()], lambda: [b"EXPIRE", self.any_key(), b"5000"],
                          lambda: [b"GET", self.any_key()], lambda: [b"HGETALL", self.any_key()], lambda: [b"LRANGE", self.any_key(), b"0", b"-1"],
                          lambda: [b"ZRANGE", self.any_key(), b"0", b"-1", b"WITHSCORES"], lambda: [b"SMEMBERS", self.any_key()])()
+
+    # All other families then run in the database that is selected.
+    def databases(self):
+        number = lambda: self.pick(b"0", b"0", b"1", b"1", b"2", b"15", b"16", b"-1", b"x", b"1.5")
+        return self.pick(lambda: [b"SELECT", number()], lambda: [b"MOVE", self.any_key(), number()], lambda: [b"MOVE", self.any_key(), number()],
+                         lambda: [b"COPY", self.any_key(), self.any_key(), b"DB", number()] + self.copy_options(),
+                         lambda: [b"COPY", key := self.any_key(), key, b"DB", number()], lambda: [b"SWAPDB", number(), number()],
+                         lambda: [b"DBSIZE"], lambda: [b"FLUSHDB"], lambda: [b"KEYS", self.rng.choice(PATTERNS)], lambda: [b"RANDOMKEY"],
+                         lambda: [b"GET", self.any_key()], lambda: [b"TTL", self.any_key()], lambda: [b"MOVE", self.any_key()],
+                         lambda: [b"EVAL", b"redis.call('SELECT', ARGV[1]) return {KEYS[1], redis.call('TYPE', KEYS[1]), redis.call('DBSIZE')}",
+                                  b"1", self.any_key(), number()])()
 
     def copy_options(self):
         out = []

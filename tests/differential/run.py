@@ -133,7 +133,7 @@ def main():
 
     redis = Server("redis", lambda port, directory: [
         options.redis, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", directory,
-        "--databases", "1", "--enable-debug-command", "yes"])
+        "--enable-debug-command", "yes"])
     even = None
     try:
         path = os.path.abspath(options.evend)
