@@ -99,6 +99,8 @@ def test_changes_of_all_types_come_in_debeziums_envelope(cluster, mode):
         client.set("other", "not of the keyspace")
         client.incr("s:n")
         client.eval("redis.call('incrby', KEYS[1], 5)", 1, "s:n")
+    with cluster["n2"].client(db=3) as client:
+        client.set("s:k", "of another database")
     drained(cluster)
     by_key = {}
     for key, event in events(cluster, "changes"):
@@ -130,6 +132,9 @@ def test_changes_of_all_types_come_in_debeziums_envelope(cluster, mode):
     assert value("s:long") is None and by_key["s:long"][0]["after"]["omitted"]
     assert [event["after"]["value"] for event in by_key["s:n"]] == ["1", "6"]
     assert by_key["s:n"][1]["source"]["cause"] == "incrby"
+    elsewhere = [event for events in by_key.values() for event in events if event["source"]["database"] == 3]
+    assert [(event["op"], event["after"]["key"], event["after"]["value"]) for event in elsewhere] == [
+        ("c", "s:k", "of another database")]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/database.h"
 #include "engine/command.h"
 #include "engine/json.h"
 #include "topic/event.h"
@@ -90,10 +91,10 @@ std::string read_value(Keyspace& keyspace, std::string_view key, const Object& o
 }
 
 // {"key": ..., "type": ..., "value": ...}
-std::string after_of(Keyspace& keyspace, std::string_view key, const Object& object,
+std::string after_of(Keyspace& keyspace, std::string_view stored, const Object& object,
                      std::int64_t now_ms) {
-  const std::string value = read_value(keyspace, key, object, now_ms);
-  const std::string_view head = key.substr(0, kMostFeedKeyBytes);
+  const std::string value = read_value(keyspace, stored, object, now_ms);
+  const std::string_view head = user_key(stored).substr(0, kMostFeedKeyBytes);
   const JsonText text = is_utf8(head) && reply_is_utf8(value) ? JsonText::kUtf8 : JsonText::kBase64;
   std::string out = "{\"key\":";
   put_json_text(out, head, text);
@@ -106,24 +107,26 @@ std::string after_of(Keyspace& keyspace, std::string_view key, const Object& obj
   return out;
 }
 
-std::string event_of(Keyspace& keyspace, std::string_view key, const Object* object, char op,
+std::string event_of(Keyspace& keyspace, std::string_view stored, const Object* object, char op,
                      const FeedTarget& target, const FeedSource& source) {
   std::string value = "{\"before\":null,\"after\":";
-  value += object == nullptr ? "null" : after_of(keyspace, key, *object, source.now_ms);
+  value += object == nullptr ? "null" : after_of(keyspace, stored, *object, source.now_ms);
   // The version is that of the format: members of a group must write alike, whatever theirs are.
   value += ",\"source\":{\"version\":\"1\",\"connector\":\"even\",\"name\":";
   put_json_text(value, source.cluster);
   value += fmt::format(
-      ",\"ts_ms\":{},\"snapshot\":\"{}\",\"db\":\"{}\",\"table\":\"{}\",\"partition\":{},"
+      ",\"ts_ms\":{},\"snapshot\":\"{}\",\"db\":\"{}\",\"table\":\"{}\",\"database\":{},\"partition\":{},"
       "\"origin\":\"{}\",\"seq\":\"{}\",\"hlc\":\"{}\",\"cause\":",
       source.time.wall_ms(), op == 'r' ? "true" : "false", target.keyspace, target.keyspace,
-      source.partition, source.of_group ? "group" : source.dot.replica.to_string(), source.dot.seq,
+      database_of(stored), source.partition, source.of_group ? "group" : source.dot.replica.to_string(), source.dot.seq,
       source.time.value);
   put_json_text(value, source.cause);
-  if (key.size() > kMostFeedKeyBytes) value += fmt::format(",\"key_bytes\":{}", key.size());
+  const std::size_t key_bytes = user_key(stored).size();
+  if (key_bytes > kMostFeedKeyBytes) value += fmt::format(",\"key_bytes\":{}", key_bytes);
   value += fmt::format("}},\"op\":\"{}\",\"ts_ms\":{}}}", op, source.now_ms);
+  // By its stored name: a key of another database is another key.
   return topic::Event{
-      .topic = target.topic, .key = key.substr(0, kMostFeedKeyBytes), .value = value, .headers = {}}
+      .topic = target.topic, .key = stored.substr(0, kMostFeedKeyBytes), .value = value, .headers = {}}
       .encode();
 }
 
