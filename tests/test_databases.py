@@ -137,6 +137,26 @@ def test_two_databases_change_places_for_all_nodes_and_stay_so_after_a_restart(c
         assert size_of_each(client) == {"db0": 1, "db9": 1}
 
 
+def test_a_swap_is_no_part_of_a_transaction_and_does_not_disturb_who_waits(cluster):
+    with one_connection(cluster["n1"], 0) as client, of(cluster["n2"], 5) as reader:
+        client.execute_command("MULTI")
+        with pytest.raises(redis.ResponseError, match="not allowed"):
+            client.execute_command("SWAPDB", 0, 1)
+        with pytest.raises(redis.ResponseError, match="EXECABORT"):
+            client.execute_command("EXEC")
+        read = []
+        waiting = threading.Thread(
+            target=lambda: read.extend(reader.execute_command("XREAD", "BLOCK", 20000, "STREAMS", "s", "$")))
+        waiting.start()
+        until("it waits", lambda: cluster["n2"].client().info("clients")["blocked_clients"] == 1)
+        for _ in range(3):  # of other databases than the reader's
+            assert client.execute_command("SWAPDB", 8, 9) == "OK"
+        with of(cluster["n2"], 5) as writer:
+            id = writer.xadd("s", {"f": "v"})
+        waiting.join(30)
+        assert read and str(id) in str(read)
+
+
 def test_strong_keyspaces_have_databases_and_a_key_moves_between_them_in_one_entry(cluster):
     admin = cluster["n1"].client()
     assert admin.execute_command("EVEN.KEYSPACE", "CREATE", "orders", "PREFIX", "o:", "MODE", "STRONG") == "OK"

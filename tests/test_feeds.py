@@ -234,6 +234,10 @@ def test_writes_are_refused_when_too_much_waits_and_nothing_is_lost(cluster):
                     written += 1
         assert "OUTBOXFULL" in str(refused)
         assert written >= 10_000
+        for _ in range(6):  # connections of all threads, the key's own among them
+            with cluster["n1"].client(single_connection_client=True) as other:
+                with pytest.raises(redis.ResponseError, match="OUTBOXFULL"):
+                    other.set("s:k", "v")
         assert client.get("s:k") == str(written - 1)
         with pytest.raises(redis.ResponseError, match="OUTBOXFULL"):
             with client.pipeline(transaction=True) as transaction:

@@ -33,6 +33,7 @@
 #include "cli/import_compare.h"
 #include "cli/import_source.h"
 #include "cli/import_target.h"
+#include "engine/text.h"
 #include "rdb/crc64.h"
 #include "rdb/file.h"
 #include "resp/resp_parser.h"
@@ -503,19 +504,42 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
       return fail(
           "the source has swapped two databases (SWAPDB), which cannot be followed: begin anew");
     }
+    if (name == "flushall") {  // of all databases, whichever is selected
+      select_gathered(0);
+      const std::string_view flush[] = {options_.database ? "FLUSHDB" : "FLUSHALL"};
+      append_command(gathered_, flush);
+      ++gathered_commands_;
+      continue;
+    }
     const auto target_database = options_.target_of(database_);
+    std::uint64_t to = database_;
+    const bool moves = name == "move" && words.size() == 3;
+    bool copies = false;  // COPY source target DB n
+    if (moves) std::from_chars(words[2].data(), words[2].data() + words[2].size(), to);
+    for (std::size_t i = 3; name == "copy" && i + 1 < words.size(); ++i) {
+      if (!equals_ignore_case(words[i], "db")) continue;
+      copies = true;
+      std::from_chars(words[i + 1].data(), words[i + 1].data() + words[i + 1].size(), to);
+    }
+    const bool arrives = options_.target_of(to).has_value();
+    const bool renumbered = options_.database && (copies || to != database_);
+    if (arrives && (renumbered || !target_database)) {
+      return fail(fmt::format(
+          "the source has brought a key from database {} to database {} ({}), which cannot be "
+          "followed: begin anew",
+          database_, to, name));
+    }
     if (!target_database) {
       ++left_out_[database_];
       continue;
     }
     select_gathered(*target_database);
-    if (options_.database && name == "move" && words.size() == 3) {  // it is gone from here
-      const std::string_view gone[] = {"DEL", words[1]};
+    if (to != database_ && !arrives) {
+      ++left_out_[to];
+      if (!moves) continue;
+      const std::string_view gone[] = {"DEL", words[1]};  // it is gone from here
       append_command(gathered_, gone);
       ++gathered_commands_;
-      std::uint64_t to = 0;
-      std::from_chars(words[2].data(), words[2].data() + words[2].size(), to);
-      ++left_out_[to];
       continue;
     }
     ++commands_;

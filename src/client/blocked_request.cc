@@ -65,7 +65,8 @@ void BlockedRequest::take_last_ids(std::string reply) {
   }
   OwnedRequest settled =
       OwnedRequest::copy(*request_.command, words, request_.resp3, request_.client);
-  original_ = std::exchange(request_, std::move(settled));
+  OwnedRequest before = std::exchange(request_, std::move(settled));
+  if (original_.command == nullptr) original_ = std::move(before);
   attempt();
 }
 

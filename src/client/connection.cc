@@ -879,7 +879,13 @@ void Connection::databases_changed() {
   if (closed_ || !blocked_request_) return;
   StoredWords stored;
   store_words(*asked_.command, asked_.args, database(), stored);
-  if (std::ranges::equal(stored.words, blocked_request_->words())) return;
+  // Not all words: what stands for "from now on" has been settled in those that wait.
+  const auto keys_of = [&stored](Args words) {
+    std::vector<std::string> keys;
+    for_each_key(*stored.command, words, [&keys](std::string_view key) { keys.emplace_back(key); });
+    return keys;
+  };
+  if (keys_of(stored.words) == keys_of(blocked_request_->words())) return;
   blocked_request_->replace(
       OwnedRequest::copy(*stored.command, stored.words, asked_.resp3, asked_.client));
 }

@@ -260,7 +260,7 @@ void keyspace_section(const Facts& facts, std::string& out) {
     const auto left = static_cast<std::int64_t>(
         count.expiries_ms - count.expiring * static_cast<std::uint64_t>(now_ms));
     rows[i] = {count.keys, count.expiring, static_cast<double>(left)};
-    rest.keys -= rows[i].keys;
+    rest.keys -= std::min(rest.keys, rows[i].keys);
     rest.expiring -= std::min(rest.expiring, rows[i].expiring);
     rest.ttls_ms -= rows[i].ttls_ms;
   }

@@ -11,7 +11,11 @@ void Transaction::queue(OwnedRequest request) {
 }
 
 void Transaction::watch(OwnedRequest watch, std::string reply, DatabaseMap databases) {
-  if (watched_.empty()) watched_databases_ = databases;
+  if (watched_.empty()) {
+    watched_databases_ = databases;
+    watched_over_swap_ = false;
+  }
+  watched_over_swap_ = watched_over_swap_ || watched_databases_ != databases;
   bytes_ += watch.memory();
   watch.watch_reply = std::move(reply);
   watched_.push_back(std::move(watch));

@@ -43,7 +43,7 @@ class Transaction {
   // Whether the databases are others than when something was watched first: SWAPDB has put others
   // in the place of those that were.
   bool databases_swapped(DatabaseMap now) const {
-    return !watched_.empty() && watched_databases_ != now;
+    return !watched_.empty() && (watched_over_swap_ || watched_databases_ != now);
   }
 
   // What EXEC is to execute; the transaction is over. `exec`: its own words.
@@ -62,6 +62,7 @@ class Transaction {
   bool may_grow_ = false;
   DatabaseNumber database_ = 0;
   DatabaseMap watched_databases_;
+  bool watched_over_swap_ = false;  // not all by that map
   std::size_t bytes_ = 0;
   std::vector<OwnedRequest> queued_;
   std::vector<OwnedRequest> watched_;

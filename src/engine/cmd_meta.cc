@@ -156,7 +156,7 @@ std::string why_not(const cluster::Keyspace& keyspace, const MetaState& state) {
 
 // The feed's topic is there, and this is the life of the feed that begins with this change; else
 // why not.
-std::string begin_feed(cluster::Keyspace& keyspace, const MetaState& state) {
+std::string begin_feed(cluster::Keyspace& keyspace, const MetaState& state, std::int64_t now_ms) {
   if (keyspace.feed.empty() && keyspace.feed_snapshot) {
     return fmt::format("ERR SNAPSHOT is of a feed: the keyspace '{}' has none", keyspace.name);
   }
@@ -164,7 +164,10 @@ std::string begin_feed(cluster::Keyspace& keyspace, const MetaState& state) {
     return fmt::format("ERR there is no topic '{}': EVEN.TOPIC CREATE makes one",
                        keyspace.feed.substr(0, 249));
   }
-  keyspace.feed_epoch = state.version + 1;
+  // By the clock, too: after a restore from a backup there may be partitions that know of later
+  // versions than the table's.
+  keyspace.feed_epoch = std::max({state.version + 1, keyspace.feed_epoch + 1,
+                                  static_cast<std::uint64_t>(std::max<std::int64_t>(now_ms, 0))});
   return {};
 }
 
@@ -202,7 +205,7 @@ void create(Context& context, Args args) {
     }
   }
   if (!keyspace->feed.empty() || keyspace->feed_snapshot) {
-    if (const std::string why = begin_feed(*keyspace, state); !why.empty()) {
+    if (const std::string why = begin_feed(*keyspace, state, context.now_ms); !why.empty()) {
       return reply.error(why);
     }
   }
@@ -282,7 +285,8 @@ void alter(Context& context, Args args) {
     i += level->words;
   }
   if (of_feed) {
-    if (const std::string why = begin_feed(keyspace, state); !why.empty()) return reply.error(why);
+    if (const std::string why = begin_feed(keyspace, state, context.now_ms); !why.empty())
+      return reply.error(why);
   } else {
     keyspace.feed_snapshot = found->feed_snapshot;
   }

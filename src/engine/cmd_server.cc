@@ -231,7 +231,7 @@ constexpr Command kServerCommands[] = {
     {.name = "swapdb",
      .group = "server",
      .arity = 3,
-     .flags = kWrite | kFast,
+     .flags = kWrite | kFast | kNoMulti,
      .acl = "@keyspace @dangerous",
      .scope = Scope::kConnection,
      .docs = {.since = "4.0.0",

@@ -31,6 +31,10 @@ void Reply::integer(std::int64_t value) { header(':', value); }
 
 void Reply::bulk(std::string_view bytes) {
   constexpr std::size_t kLong = 1024;
+  if (out_.size() >= most_) {
+    left_out_ = true;
+    return;
+  }
   if (bytes.size() >= kLong) {
     if (bytes.size() > longest_) {
       left_out_ = true;

@@ -46,6 +46,8 @@ class Reply {
   // Instead of a bulk string that is longer, and than 1 KiB, nothing is appended, and left_out()
   // says so.
   void leave_out_beyond(std::size_t bytes) { longest_ = bytes; }
+  // Nor any once the reply has so many bytes.
+  void leave_out_from(std::size_t bytes) { most_ = bytes; }
   bool left_out() const { return left_out_; }
 
   // Where the next byte goes: lets a caller see whether an error was written since.
@@ -63,6 +65,7 @@ class Reply {
   bool resp3_;
   bool left_out_ = false;
   std::size_t longest_ = SIZE_MAX;
+  std::size_t most_ = SIZE_MAX;
 };
 
 }  // namespace even

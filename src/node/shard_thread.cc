@@ -487,13 +487,6 @@ LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply
   if (request.is_transaction()) return execute_transaction(request, reply, others);
   const std::int64_t started_us = clock_.monotonic_us();
   const std::uint64_t started = CommandTimer::counter();
-  const std::string refusal = in_transaction_
-                                  ? std::string()
-                                  : shard_->feed_refusal(*request.command, request.args, others);
-  if (!refusal.empty()) {
-    Reply(reply, request.resp3).error(refusal);
-    return shard_->barrier();
-  }
   const LogPosition position =
       shard_->execute(*request.command, request.args, request.resp3, reply, others, request.within);
   note_execution(request, CommandTimer::counter() - started);
@@ -526,7 +519,7 @@ LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::s
     Reply(reply, request.resp3).error(refusal);
     return shard_->barrier();
   }
-  in_transaction_ = true;
+  shard_->note_feeds_asked(true);
   Reply(reply, request.resp3).array(request.parts.size());
   for (const OwnedRequest& part : request.parts) {
     CommandStats::Entry& entry = stats_.find(*part.command, part.args);
@@ -537,7 +530,7 @@ LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::s
     traffic_.note_error(std::string_view(reply).substr(begin));
     ++entry.failed;
   }
-  in_transaction_ = false;
+  shard_->note_feeds_asked(false);
   return shard_->barrier();
 }
 

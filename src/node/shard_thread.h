@@ -281,7 +281,6 @@ class ShardThread {
   LogPosition released_ = 0;
   ReleaseError release_error_;
   std::vector<std::vector<ThreadTask>> outboxes_;  // by thread
-  bool in_transaction_ = false;  // whose parts are being executed, which had all been looked at
   std::vector<Task> when_replayed_;
   // What scripts have published in this turn: their replies come first.
   struct ScriptMessage {

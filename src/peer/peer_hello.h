@@ -21,7 +21,7 @@
 namespace even {
 
 inline constexpr std::string_view kPeerMagic = "EVENPEER";
-inline constexpr std::uint32_t kPeerProtocol = 15;
+inline constexpr std::uint32_t kPeerProtocol = 16;
 
 struct Hello {
   std::uint32_t protocol = kPeerProtocol;

@@ -9,7 +9,6 @@
 #include <span>
 
 #include "base/check.h"
-#include "base/database.h"
 #include "base/hash.h"
 #include "base/mutant.h"
 
@@ -694,7 +693,7 @@ void Check::settle(std::uint64_t hash, std::span<const KeyDelta> keys, std::uint
     const CheckFinding::Kind kind = !before.contains(name) ? CheckFinding::Kind::kMissing
                                     : !is_there            ? CheckFinding::Kind::kSuperfluous
                                                            : CheckFinding::Kind::kDifferent;
-    status_.findings.push_back({it.partition->id, std::string(user_key(name)), kind});
+    status_.findings.push_back({it.partition->id, name, kind});
     if (status_.findings.size() > kKeptFindings) status_.findings.pop_front();
   }
   if (digest_of_hash(state, hash) != digest) {

@@ -83,10 +83,12 @@ std::string read_value(Keyspace& keyspace, std::string_view key, const Object& o
   }
   std::string out;
   Reply reply(out, true);
+  reply.leave_out_beyond(kMostFeedValueBytes);
+  reply.leave_out_from(kMostFeedValueBytes + 64);
   Random random(0);
   Context context(keyspace, reply, random, now_ms);
   find_command(words[0])->handler(context, words);
-  if (out.size() > kMostFeedValueBytes + 64) out.clear();
+  if (reply.left_out() || out.size() > kMostFeedValueBytes + 64) out.clear();
   return out;
 }
 
@@ -115,18 +117,21 @@ std::string event_of(Keyspace& keyspace, std::string_view stored, const Object* 
   value += ",\"source\":{\"version\":\"1\",\"connector\":\"even\",\"name\":";
   put_json_text(value, source.cluster);
   value += fmt::format(
-      ",\"ts_ms\":{},\"snapshot\":\"{}\",\"db\":\"{}\",\"table\":\"{}\",\"database\":{},\"partition\":{},"
+      ",\"ts_ms\":{},\"snapshot\":\"{}\",\"db\":\"{}\",\"table\":\"{}\",\"database\":{},"
+      "\"partition\":{},"
       "\"origin\":\"{}\",\"seq\":\"{}\",\"hlc\":\"{}\",\"cause\":",
       source.time.wall_ms(), op == 'r' ? "true" : "false", target.keyspace, target.keyspace,
-      database_of(stored), source.partition, source.of_group ? "group" : source.dot.replica.to_string(), source.dot.seq,
+      database_of(stored), source.partition,
+      source.of_group ? "group" : source.dot.replica.to_string(), source.dot.seq,
       source.time.value);
   put_json_text(value, source.cause);
   const std::size_t key_bytes = user_key(stored).size();
+  const std::size_t most_key_bytes = kMostFeedKeyBytes + stored.size() - key_bytes;
   if (key_bytes > kMostFeedKeyBytes) value += fmt::format(",\"key_bytes\":{}", key_bytes);
   value += fmt::format("}},\"op\":\"{}\",\"ts_ms\":{}}}", op, source.now_ms);
   // By its stored name: a key of another database is another key.
   return topic::Event{
-      .topic = target.topic, .key = stored.substr(0, kMostFeedKeyBytes), .value = value, .headers = {}}
+      .topic = target.topic, .key = stored.substr(0, most_key_bytes), .value = value, .headers = {}}
       .encode();
 }
 

@@ -23,6 +23,7 @@ constexpr std::int64_t kWaitUs = 100'000;
 constexpr std::int64_t kProposalUs = 2'000'000;  // until an entry counts as lost
 // A snapshot leaves room in the outbox for what is written.
 constexpr std::size_t kMostSnapshotEvents = kMostWaitingEvents / 4;
+constexpr std::int64_t kSliceUs = 1'000;  // of a tick, for snapshots; but one step at least
 // Of one step.
 constexpr FeedLimits kLimits{.keys = 50, .looks = 500, .bytes = 256 << 10};
 
@@ -78,10 +79,16 @@ void Feeds::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
   for (const cluster::Keyspace& keyspace : table.keyspaces()) {
     if (keyspace.strong || keyspace.feed.empty() || !keyspace.feed_snapshot) continue;
-    for (const auto& partition : core_.partitions()) {
+    // Beginning where the last tick has stopped: each takes what time there is.
+    const std::size_t partitions = core_.partitions().size();
+    const std::size_t begin = next_;
+    for (std::size_t i = 0; i < partitions; ++i) {
+      const auto& partition = core_.partitions()[(begin + i) % partitions];
       Life& life = lives_[{keyspace.feed_epoch, partition->id}];
       if (life.done) continue;
       ++core_.stats.feed_snapshots;
+      if (core_.clock.monotonic_us() - now_us >= kSliceUs) continue;
+      next_ = (begin + i + 1) % partitions;
       if (now_us < life.again_us || !partition->replayed || partition->damaged()) continue;
       life.again_us = now_us + kWaitUs;  // unless there is something to do
       unless_unreadable([&] { look(*partition, keyspace, life); });
@@ -134,9 +141,11 @@ void Feeds::follow(Partition& partition, std::uint64_t epoch) {
   const auto is_over = [this](std::string_view field) {
     if (field.size() < 1 + sizeof(std::uint64_t)) return false;
     const auto of = get_big_endian<std::uint64_t>(field.data() + 1);
-    if (of > core_.keyspaces->version()) return false;
-    return std::ranges::find(core_.keyspaces->keyspaces(), of, &cluster::Keyspace::feed_epoch) ==
-           core_.keyspaces->keyspaces().end();
+    const auto& keyspaces = core_.keyspaces->keyspaces();
+    const bool is_later = std::ranges::all_of(
+        keyspaces, [of](const cluster::Keyspace& keyspace) { return of > keyspace.feed_epoch; });
+    return !is_later &&
+           std::ranges::find(keyspaces, of, &cluster::Keyspace::feed_epoch) == keyspaces.end();
   };
   std::vector<std::string> over;
   if (const Object* object = find(partition)) {

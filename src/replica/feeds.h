@@ -53,6 +53,7 @@ class Feeds {
   const ReservedKeys keys_;
   absl::btree_map<std::pair<std::uint64_t, PartitionId>, Life> lives_;
   absl::btree_map<PartitionId, std::int64_t> proposed_us_;  // by group; until it is answered
+  std::size_t next_ = 0;  // of the shard's partitions: whose snapshot has its turn
   std::uint64_t table_ = 0;
   bool feeds_ = false;  // the table has, or had, some
   // Whoever answers may do so when this is gone.

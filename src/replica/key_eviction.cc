@@ -25,6 +25,7 @@ constexpr std::int64_t kRankDelayMs = 1'000;
 
 // Keys that are gone are stored when there are more, and more than one of so many in memory.
 constexpr std::size_t kGoneKept = 1'000;
+constexpr std::uint64_t kToldAtOnce = 1'000;  // events of a change feed
 constexpr std::size_t kGoneShare = 8;
 
 bool is_random(CachePolicy policy) {
@@ -111,12 +112,18 @@ void KeyEviction::tick() {
 
 bool KeyEviction::relieve() {
   const std::int64_t started_us = core_.clock.monotonic_us();
+  const std::uint64_t told = core_.stats.feed_changes;
   double now = 0;
   while ((now = core_.options.memory_pressure()) > 1) {
     // Of keys with an expiry there may be few: more time would not find more of them.
     const bool hurry = now > kHighPressure && !only_expiring(policy_);
     const std::int64_t slice_us = hurry ? kLongSliceUs : kSliceUs;
     if (core_.clock.monotonic_us() - started_us > slice_us) return now <= kHighPressure;
+    // Where a change feed tells of what is evicted, that takes memory until it is told.
+    if (core_.stats.feed_changes - told >= kToldAtOnce ||
+        core_.stats.events_waiting > kToldAtOnce) {
+      return now <= kHighPressure;
+    }
     const bool found = policy_ == CachePolicy::kVolatileTtl ? delete_next_to_expire() : turn_hand();
     if (!found) return false;
   }

@@ -156,10 +156,9 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     std::optional<KeyEvents> events;
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
     const FeedChanges* changes = told[place++].get();
-    const Hlc time = write.record.time;
     const Dot dot = owner.commit(partition, write.record);
     if (changes != nullptr)
-      owner.tell(partition, *changes, dot, time, command.name, context.now_ms);
+      owner.tell(partition, *changes, dot, write.record.time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
     if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
     if (core.options.committed) core.options.committed(partition.id, dot);
@@ -411,6 +410,12 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   ShardCore& core = impl_->core;
   impl_->lack.reset();
   Reply reply(out, resp3);
+  if (!feeds_asked_) {
+    if (const std::string refusal = feed_refusal(command, args, others); !refusal.empty()) {
+      reply.error(refusal);
+      return released();
+    }
+  }
   if (too_long != nullptr && command.lists == Lists::kString)
     reply.leave_out_beyond(core.options.listed_bytes);
   // Of a script, its commands.

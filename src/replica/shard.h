@@ -334,6 +334,8 @@ class Shard {
   // partition takes no events at present. An error's text, or empty.
   std::string feed_refusal(const Command& command, Args args,
                            std::span<Shard* const> others = {}) const;
+  // While parts of a transaction are executed, of which that has been asked before the first.
+  void note_feeds_asked(bool asked) { feeds_asked_ = asked; }
 
   // Whether the last command lacked rights of a bounded counter at this node, and has replied so.
   bool lacks_rights() const;
@@ -524,6 +526,7 @@ class Shard {
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
+  bool feeds_asked_ = false;  // see note_feeds_asked()
 };
 
 }  // namespace even

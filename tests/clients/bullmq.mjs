@@ -54,6 +54,7 @@ run(async () => {
   assert.equal((await queue.getJobCounts('prioritized', 'paused')).prioritized, 3);
   await queue.resume();
   await Promise.all(prioritized.map((job) => job.waitUntilFinished(events, 20000)));
+  await until('the worker has told of all three', () => order.length === 3);
   assert.deepEqual([...order].sort(), [1, 2, 3]);
 
   // The node is killed and started again with jobs in all states.
