@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/database.h"
+#include "engine/cmd_scan.h"
 #include "engine/command.h"
 #include "engine/json.h"
 #include "topic/event.h"
@@ -33,23 +34,6 @@ std::size_t elements_of(const Object& object) {
       return object.stream().live();
     default:
       return 1;
-  }
-}
-
-std::string_view type_name(ObjectType type) {
-  switch (type) {
-    case ObjectType::kSet:
-      return "set";
-    case ObjectType::kHash:
-      return "hash";
-    case ObjectType::kSortedSet:
-      return "zset";
-    case ObjectType::kList:
-      return "list";
-    case ObjectType::kStream:
-      return "stream";
-    default:
-      return "string";
   }
 }
 
