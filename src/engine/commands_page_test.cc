@@ -152,7 +152,8 @@ constexpr Note kDifferent[] = {
     {"readwrite", "Accepted, without effect: every node serves every key."},
     {"role", "Every node is a master."},
     {"shutdown", "Loses nothing in any form; SAVE and NOSAVE mean the same."},
-    {"swapdb", "At once on each node, once a majority has agreed. See databases.md."},
+    {"swapdb",
+     "At once on each node, once a majority has agreed. Not within MULTI. See databases.md."},
     {"wait", "Replicas that have the connection's writes. See consistency.md."},
     {"xinfo", "`entries-added` does not count what was removed; `lag` is exact."},
 };

@@ -191,7 +191,7 @@ TEST(RocksDatabase, WritingDoesNotFillTheCacheOfBlocks) {
     most = std::max(most, cached());
     least = std::min(least, cached());
   }
-  EXPECT_GE(least, 950'000u);   // but for what is just being read again
+  EXPECT_GE(least, 800'000u);   // of a million bytes, where compaction is behind
   EXPECT_LE(most, 1'600'000u);  // each pass brings some 13 KB into it
 }
 
