@@ -65,13 +65,15 @@ TEST(Databases, AScriptTakesItsDatabaseAlongUnlessItIsPlain) {
   map.swap(2, 0);
   const Database database{map, 7};
   for (const std::string_view rights : {"", "user ~*"}) {
-    const auto read = database_of_script(with_database(database, rights));
+    const std::string word = with_database(database, rights);
+    const auto read = database_of_script(word);
     ASSERT_TRUE(read);
     EXPECT_EQ(read->database.map, map);
     EXPECT_EQ(read->database.number, 7);
     EXPECT_EQ(read->rights, rights);
   }
-  EXPECT_FALSE(database_of_script(with_database(database, "").substr(0, 12)));
+  const std::string word = with_database(database, "");
+  EXPECT_FALSE(database_of_script(std::string_view(word).substr(0, 12)));
 }
 
 class DatabasesOfKeys : public CommandFixture {
