@@ -23,7 +23,8 @@ constexpr std::int64_t kWaitUs = 100'000;
 constexpr std::int64_t kProposalUs = 2'000'000;  // until an entry counts as lost
 // A snapshot leaves room in the outbox for what is written.
 constexpr std::size_t kMostSnapshotEvents = kMostWaitingEvents / 4;
-constexpr std::int64_t kSliceUs = 1'000;  // of a tick, for snapshots; but one step at least
+constexpr std::int64_t kSliceUs =
+    1'000;  // of a tick, for snapshots; but one step at least of the first feed
 // Of one step.
 constexpr FeedLimits kLimits{.keys = 50, .looks = 500, .bytes = 256 << 10};
 
