@@ -189,7 +189,6 @@ constexpr Command stored_move_row() {
   Command row = kCopyCommands[3];
   row.arity = 4;
   row.keys = {.first = 1, .last = 3, .step = 2};
-  row.row_of = nullptr;
   row.of_stored_words = true;
   return row;
 }

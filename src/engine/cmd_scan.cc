@@ -369,7 +369,6 @@ constexpr Command of_database_row(Handler handler) {
   Command row = kScanCommands[kPlace];
   row.arity += row.arity < 0 ? -1 : 1;
   row.handler = handler;
-  row.row_of = nullptr;
   row.of_stored_words = true;
   return row;
 }

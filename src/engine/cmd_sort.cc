@@ -281,7 +281,6 @@ constexpr Command sort_read_only_row() {
 constexpr Command by_pattern(Command row, Handler handler) {
   row.scope = Scope::kAll;
   row.handler = handler;
-  row.row_of = nullptr;
   return row;
 }
 

@@ -35,6 +35,7 @@ const Command* RequestBatch::find(Args args) const {
     const Request& last = requests_.back();
     // A subcommand's own row has a longer name than that word.
     const bool by_first_word = last.command->subcommands.empty() &&
+                               last.command->row_of == nullptr &&
                                last.command->name.size() == words_[last.first_word].size();
     if (by_first_word && args[0] == words_[last.first_word]) return last.command;
   }

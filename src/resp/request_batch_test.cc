@@ -48,6 +48,19 @@ TEST_F(RequestBatchTest, FindsEachSubcommand) {
   EXPECT_EQ(batch.command(2)->name, "object|refcount");
 }
 
+TEST_F(RequestBatchTest, FindsARowByAllWordsWhereOneIsSoFound) {
+  const std::string plain = request({"sort", "a"});
+  const std::string by_pattern = request({"sort", "a", "by", "w_*"});
+  EXPECT_EQ(parse(plain + by_pattern + plain + request({"move", "a", "1", "b"}) +
+                  request({"move", "a", "1"})),
+            Status::kRequest);
+  ASSERT_EQ(batch.size(), 5u);
+  EXPECT_EQ(batch.command(0)->scope, Scope::kKeys);
+  EXPECT_EQ(batch.command(1)->scope, Scope::kAll);
+  EXPECT_EQ(batch.command(2), batch.command(0));
+  EXPECT_NE(batch.command(4), batch.command(3));
+}
+
 TEST_F(RequestBatchTest, EndsWithARequestAboutTheConnection) {
   const std::string first = request({"get", "a"}) + request({"auth", "secret"});
   EXPECT_EQ(parse(first + request({"get", "b"})), Status::kRequest);
