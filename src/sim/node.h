@@ -158,7 +158,7 @@ class Node {
 
  private:
   struct Backup {
-    std::map<std::string, std::string> rows;
+    SimStore::Rows rows;
     ShardId shards;
   };
 

@@ -412,16 +412,29 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     if (id.first == partition && seen_by(state, partition, id.second)) seen.push_back(made.get());
   }
   std::map<std::string, std::set<Leaf>> leaves;
+  std::map<std::string_view, std::vector<const Made*>> mentioning;  // in the order of `seen`
   for (const Made* made : seen) {
     for (const KeyDelta& key : made->record.delta.keys) {
+      mentioning[key.key];
       for (const LeafDelta& leaf : key.leaves)
         leaves[std::string(key.key)].insert({leaf.kind, std::string(leaf.field)});
+    }
+  }
+  for (const Made* made : seen) {
+    if (made->record.delta.full) {
+      for (auto& [key, records] : mentioning) records.push_back(made);
+      continue;
+    }
+    for (const KeyDelta& key : made->record.delta.keys) {
+      auto& records = mentioning[key.key];
+      if (records.empty() || records.back() != made) records.push_back(made);
     }
   }
 
   std::size_t live_keys = 0;
   DatabaseCounts databases;
   for (const auto& [key, all] : leaves) {
+    const std::vector<const Made*>& records = mentioning[key];
     std::string shown = database_of(key) == 0
                             ? key
                             : fmt::format("{}' of database '{}", user_key(key), database_of(key));
@@ -431,13 +444,13 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     std::map<Leaf, std::size_t> live_increments;
     std::vector<MadeItem> items;
     StreamFacts stream;
-    if (only_expiring(policy_) && !deleted_with_expiry_only(seen, key)) {
+    if (only_expiring(policy_) && !deleted_with_expiry_only(records, key)) {
       return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
                               partition, shown, to_string(policy_)));
     }
-    if (const auto right = check_purges(partition, seen, key); !right) return right;
+    if (const auto right = check_purges(partition, records, key); !right) return right;
     for (const Leaf& leaf : all) {
-      const std::vector<Mention> mentions = mentions_of(seen, key, leaf);
+      const std::vector<Mention> mentions = mentions_of(records, key, leaf);
       if (leaf.first == LeafKind::kItem) {
         const std::string twice = position_taken_twice(mentions, leaf.second, items);
         if (!twice.empty()) {
@@ -564,7 +577,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           }
           for (const ExpectedValue& value : expected) {
             const auto found = std::ranges::find(*held, value.dot, &BoundedCounter::dot);
-            const BoundedNumber number = bounded_of(seen, key, value.dot);
+            const BoundedNumber number = bounded_of(records, key, value.dot);
             if (found == held->end() || found->number != number || found->time != value.time) {
               return wrong("a bounded counter is not what was done to it");
             }

@@ -21,8 +21,8 @@ class SimShardStore final : public RowStore {
 
   Result<std::optional<std::string>> get(std::string_view row) override {
     if (store_.random_.chance(store_.faults.failing_read)) return fail(kReadError);
-    const auto found = store_.rows_.find(std::string(row));
-    if (found == store_.rows_.end()) return std::nullopt;
+    const auto found = store_.rows_->find(row);
+    if (found == store_.rows_->end()) return std::nullopt;
     if (auto readable = store_.readable(found->first); !readable) {
       return std::unexpected(readable.error());
     }
@@ -32,15 +32,11 @@ class SimShardStore final : public RowStore {
   Result<> scan(std::string_view first, std::string_view end,
                 const std::function<bool(std::string_view, std::string_view)>& visit) override {
     if (store_.random_.chance(store_.faults.failing_read)) return fail(kReadError);
-    // A copy: visit() may change the store, which the scan must not see.
-    std::vector<std::pair<std::string, std::string>> rows;
-    for (auto row = store_.rows_.lower_bound(std::string(first));
-         row != store_.rows_.end() && row->first < end; ++row) {
-      rows.push_back(*row);
-    }
-    for (const auto& [row, value] : rows) {
-      if (auto readable = store_.readable(row); !readable) return readable;
-      if (!visit(row, value)) break;
+    // visit() may change the store, which the scan must not see: see changed_rows().
+    const std::shared_ptr<const SimStore::Rows> rows = store_.rows_;
+    for (auto row = rows->lower_bound(first); row != rows->end() && row->first < end; ++row) {
+      if (auto readable = store_.readable(row->first); !readable) return readable;
+      if (!visit(row->first, row->second)) break;
     }
     return {};
   }
@@ -182,20 +178,20 @@ void SimStore::wipe() {
   ++crashes_;
   failed_.clear();
   committing_.clear();
-  rows_.clear();
+  rows_ = std::make_shared<Rows>();
   damaged_.clear();
 }
 
 std::size_t SimStore::damage(std::size_t rows) {
-  if (rows_.empty()) return 0;
-  auto row = std::next(rows_.begin(), static_cast<std::ptrdiff_t>(random_.below(rows_.size())));
+  if (rows_->empty()) return 0;
+  auto row = std::next(rows_->begin(), static_cast<std::ptrdiff_t>(random_.below(rows_->size())));
   std::size_t damaged = 0;
-  for (; damaged < rows && row != rows_.end(); ++row, ++damaged) damaged_.insert(row->first);
+  for (; damaged < rows && row != rows_->end(); ++row, ++damaged) damaged_.insert(row->first);
   return damaged;
 }
 
 void SimStore::damage_all() {
-  for (const auto& [row, value] : rows_) damaged_.insert(row);
+  for (const auto& [row, value] : *rows_) damaged_.insert(row);
 }
 
 Result<> SimStore::readable(const std::string& row) const {
@@ -203,9 +199,14 @@ Result<> SimStore::readable(const std::string& row) const {
   return fail("a row does not match its checksum (simulated)");
 }
 
-void SimStore::restore(std::map<std::string, std::string> rows) {
+void SimStore::restore(Rows rows) {
   wipe();
-  rows_ = std::move(rows);
+  *rows_ = std::move(rows);
+}
+
+SimStore::Rows& SimStore::changed_rows() {
+  if (rows_.use_count() > 1) rows_ = std::make_shared<Rows>(*rows_);
+  return *rows_;
 }
 
 std::int64_t SimStore::about(std::int64_t us) {
@@ -213,6 +214,7 @@ std::int64_t SimStore::about(std::int64_t us) {
 }
 
 void SimStore::apply(const Pass& pass) {
+  Rows& all = changed_rows();
   // Ranges first: they spare what the pass itself puts.
   for (const bool ranges : {true, false}) {
     for (const RowBatch& changes : pass) {
@@ -221,16 +223,16 @@ void SimStore::apply(const Pass& pass) {
         const bool range = kind == RowBatch::Kind::kRemoveRange || kind == RowBatch::Kind::kForget;
         if (range != ranges) continue;
         if (kind == RowBatch::Kind::kPut) {
-          rows_.insert_or_assign(std::string(row), std::string(value));
+          all.insert_or_assign(std::string(row), std::string(value));
           damaged_.erase(std::string(row));
         } else if (kind == RowBatch::Kind::kRemove) {
-          rows_.erase(std::string(row));
+          all.erase(std::string(row));
           damaged_.erase(std::string(row));
         } else if (row < value && (kind == RowBatch::Kind::kRemoveRange || random_.chance(0.5))) {
           const auto erase_from = [&](auto& rows) {
             rows.erase(rows.lower_bound(std::string(row)), rows.lower_bound(std::string(value)));
           };
-          erase_from(rows_);
+          erase_from(all);
           erase_from(damaged_);
         }
       }

@@ -33,6 +33,8 @@ class SimStore {
 
   std::unique_ptr<RowStore> shard_store();
 
+  using Rows = std::map<std::string, std::string, std::less<>>;
+
   // The machine loses power. A pass that is being committed is taken in whole or not at all; if
   // none is, one that failed since the last success may be. What handles taken before have been
   // asked is never answered.
@@ -40,13 +42,13 @@ class SimStore {
   // All is lost.
   void wipe();
   // All is lost, and these rows are put in its place.
-  void restore(std::map<std::string, std::string> rows);
+  void restore(Rows rows);
   // Up to so many rows, neighbours, cannot be read any more until something is written in their
   // place. Returns how many.
   std::size_t damage(std::size_t rows);
   void damage_all();
 
-  const std::map<std::string, std::string>& rows() const { return rows_; }
+  const Rows& rows() const { return *rows_; }
 
  private:
   friend class SimShardStore;
@@ -56,6 +58,8 @@ class SimStore {
   // Removing a range takes reading it.
   bool can_apply(const Pass& pass) const;
   void apply(const Pass& pass);
+  // To be changed: a copy, where a scan is reading them.
+  Rows& changed_rows();
   // Settles what becomes of a pass whose outcome nobody will be told.
   void settle(std::shared_ptr<Pass> pass);
 
@@ -63,8 +67,8 @@ class SimStore {
   Random& random_;
   Result<> readable(const std::string& row) const;
 
-  std::map<std::string, std::string> rows_;
-  std::set<std::string> damaged_;  // of rows_
+  std::shared_ptr<Rows> rows_ = std::make_shared<Rows>();  // also of scans under way
+  std::set<std::string> damaged_;                          // of rows_
   std::vector<std::shared_ptr<Pass>> committing_;
   std::vector<std::shared_ptr<Pass>> failed_;  // since the last that succeeded
   std::uint64_t crashes_ = 0;
