@@ -848,8 +848,7 @@ void Connection::execute_blocking(const Command& command, Args args, const Comma
     if (!strong) add_session(wanted, asks_of(command, words, writes, nullptr));
     return wanted;
   };
-  const std::unique_ptr<RequestOptions> asks = options();
-  count_level(asks.get());
+  count_level(options().get());
   std::vector<std::string> uncertain;
   // What changes while it waits is told of ahead of its reply.
   if (session_.tracking.on) {
