@@ -155,7 +155,7 @@ def read_through(client, key):
 def test_followers_of_a_strong_group_invalidate_and_weak_reads_are_not_kept(cluster):
     wait_links(cluster)
     with cluster["n1"].client() as admin:
-        admin.execute_command("EVEN.KEYSPACE", "CREATE", "bank", "MODE", "STRONG", "PARTITIONS", 4)
+        admin.execute_command("EVEN.KEYSPACE", "CREATE", "bank", "PREFIX", "bank:", "MODE", "STRONG", "PARTITIONS", 4)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(tracker(node)) for node in cluster]
         writers = [stack.enter_context(node.client()) for node in cluster]
