@@ -368,7 +368,7 @@ def test_errors_are_those_of_redis(cluster):
         assert error("TRACKING", "ON", "REDIRECT", 123456789) == "ERR The client ID you want redirect to does not exist"
         assert error("TRACKING", "ON", "PREFIX", "a") == "ERR PREFIX option requires BCAST mode to be enabled"
         assert error("TRACKING", "ON", "BCAST", "OPTIN") == "ERR OPTIN and OPTOUT are not compatible with BCAST"
-        assert error("TRACKING", "ON", "OPTIN", "OPTOUT") == "ERR You can't use both OPTIN mode and OPTOUT mode"
+        assert error("TRACKING", "ON", "OPTIN", "OPTOUT") == "ERR You can't specify both OPTIN mode and OPTOUT mode"
         assert error("TRACKING", "ON", "BCAST", "PREFIX", "ab", "PREFIX", "a").startswith("ERR Prefix 'ab' overlaps with another provided prefix 'a'.")
         assert error("CACHING", "YES").startswith("ERR CLIENT CACHING can be called only when")
         assert client.call("CLIENT", "GETREDIR") == -1

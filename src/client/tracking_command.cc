@@ -83,7 +83,7 @@ std::string refusal_of_tracking(const Tracking& now, const TrackingOptions& opti
     return "ERR OPTIN and OPTOUT are not compatible with BCAST";
   }
   if (options.opt_in && options.opt_out) {
-    return "ERR You can't use both OPTIN mode and OPTOUT mode";
+    return "ERR You can't specify both OPTIN mode and OPTOUT mode";
   }
   if ((options.opt_in && now.opt_out) || (options.opt_out && now.opt_in)) {
     return "ERR You can't switch OPTIN/OPTOUT mode before disabling tracking for this client, and "
