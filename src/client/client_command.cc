@@ -237,6 +237,12 @@ void execute_client(Connection& connection, Args args) {
     return reply.ok();
   }
   if (is("reply")) return set_replies(connection, args[2]);
+  if (is("tracking")) return execute_tracking(connection, args);
+  if (is("caching")) return execute_caching(connection, args[2]);
+  if (is("trackinginfo")) return execute_trackinginfo(connection);
+  if (is("getredir")) return execute_getredir(connection);
+  if (is("pause")) return execute_pause(connection, args);
+  if (is("unpause")) return execute_unpause(connection);
   if (is("help")) return reply_help(connection, "CLIENT");
   reply_unknown_subcommand(connection, "CLIENT", args[1]);
 }

@@ -236,6 +236,13 @@ constexpr Parameter kParameters[] = {
          if (apply) node.options.idle_timeout = static_cast<std::int32_t>(value);
        });
      }},
+    {"tracking-table-max-keys",
+     [](const NodeContext& node) { return std::to_string(node.tracking.most_keys()); },
+     [](NodeContext& node, std::string_view text, bool apply) {
+       return set_integer(text, 0, INT64_MAX, [&](std::int64_t value) {
+         if (apply) node.tracking.set_most_keys(static_cast<std::uint64_t>(value));
+       });
+     }},
 };
 
 const Parameter* find_parameter(std::string_view name) {

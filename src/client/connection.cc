@@ -99,7 +99,7 @@ std::string Connection::describe() const {
                       .channels = subscriptions(SubscriptionKind::kChannel),
                       .patterns = subscriptions(SubscriptionKind::kPattern),
                       .shard_channels = subscriptions(SubscriptionKind::kShardChannel),
-                      .blocked = blocked_request_ != nullptr,
+                      .blocked = blocked_request_ != nullptr || block_ == Block::kPause,
                       .queued = transaction_.length(),
                       .transaction_bytes = transaction_.bytes(),
                       .reading = reading_,
@@ -390,6 +390,13 @@ Connection::Block Connection::execute(const Command* command, Args args, const L
   }
   release_pushes();
   session_.skips_reply = std::exchange(session_.skips_next_reply, false);
+  if (session_.tracking.on) [[unlikely]] {
+    // CLIENT CACHING is about what comes next, which may be a transaction.
+    const bool about_client = command != nullptr && command->name == "client";
+    if (!about_client && !transaction_.open()) session_.tracking.caching = false;
+    // So that it hears of what it has done before the next reply.
+    thread_.deliver_invalidations();
+  }
   return Block::kNone;
 }
 
@@ -460,6 +467,10 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     reply().error(refusal_while_subscribed(*command, entry.name));
     return Block::kNone;
   }
+  if (thread_.node().pause.any() && is_paused(*command)) [[unlikely]] {
+    thread_.wait_for_pause(weak_from_this());
+    return Block::kPause;
+  }
   if (transaction_.open() && !ends_or_begins_transaction(*command)) {
     if ((command->flags & kNoMulti) != 0) {
       ++entry.rejected;
@@ -490,6 +501,8 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     thread_.wait_for_store(weak_from_this());
     return Block::kMemory;
   }
+  if (session_.tracking.on) [[unlikely]]
+    remember_keys(*command, args);
   if (command->group == "transactions" && (exec || command->name == "watch")) {
     if (replies_.has_open_slots()) return Block::kSlots;
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
@@ -640,6 +653,7 @@ bool Connection::execute_in_session(const Command& command, Args args,
   }
   std::string& replies = replies_.tail();
   const std::size_t begin = replies.size();
+  const TrackingTable::Writer writer(session_.id);
   const LogPosition position =
       shard.execute(command, args, session_.resp3, replies, {}, {}, lookup);
   if (shard.lacks_rights()) {
@@ -728,6 +742,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     std::string& replies = replies_.tail();
     const std::size_t begin = replies.size();
     Shard& shard = thread_.shard();
+    const TrackingTable::Writer writer(session_.id);
     const LogPosition position =
         shard.execute(command, args, session_.resp3, replies, {}, {}, lookup, &too_long);
     const bool waits = shard.lacks_rights();
@@ -756,6 +771,10 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   if (writes && route.where == Route::Where::kOtherNodes) session_.wrote_elsewhere = true;
   if (!in_order && replies_.has_open_slots()) return Block::kSlots;
   waiting_for_slots_ = !in_order;
+  std::vector<std::string> uncertain;
+  if (session_.tracking.on) [[unlikely]] {
+    uncertain = uncertain_keys(command, args, route, fresh ? nullptr : wanted.get());
+  }
   const std::uint64_t slot = open_slot();
   std::size_t bytes = 0;
   for (std::string_view word : args) bytes += word.size();
@@ -764,11 +783,14 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
   count_level(fresh ? fresh.get() : wanted.get());
   request.options = std::move(wanted);
-  thread_.router().submit(std::move(request), [weak = weak_from_this(), slot, entry = last_command_,
-                                               bytes](std::string reply) {
-    const auto self = weak.lock();
-    if (self) self->complete_pending(slot, std::move(reply), entry, bytes);
-  });
+  thread_.router().submit(std::move(request),
+                          [weak = weak_from_this(), slot, entry = last_command_, bytes,
+                           uncertain = std::move(uncertain)](std::string reply) {
+                            const auto self = weak.lock();
+                            if (!self) return;
+                            self->complete_pending(slot, std::move(reply), entry, bytes);
+                            if (!uncertain.empty()) self->invalidate(uncertain, false);
+                          });
   return Block::kNone;
 }
 
@@ -827,11 +849,18 @@ void Connection::execute_blocking(const Command& command, Args args, const Comma
     return wanted;
   };
   count_level(options().get());
+  std::vector<std::string> uncertain;
+  // What changes while it waits is told of ahead of its reply.
+  if (session_.tracking.on) {
+    uncertain = uncertain_keys(command, args, {.where = Route::Where::kOtherNodes}, nullptr);
+  }
   blocked_request_ = std::make_shared<BlockedRequest>(
-      thread_, std::move(request), options, [this, slot, entry = last_command_](std::string reply) {
+      thread_, std::move(request), options,
+      [this, slot, entry = last_command_, uncertain = std::move(uncertain)](std::string reply) {
         blocked_request_.reset();
         session_.last_request_us = thread_.turn_time_us();
         complete(slot, std::move(reply), entry);
+        if (!uncertain.empty()) invalidate(uncertain, false);
       });
   // Which may be over before it returns.
   const std::shared_ptr<BlockedRequest> started = blocked_request_;
@@ -1021,6 +1050,11 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
       return Block::kNone;
     }
   }
+  if (session_.tracking.on) [[unlikely]] {
+    for (const OwnedRequest& part : execution.request.parts) {
+      remember_keys(*part.command, part.args);
+    }
+  }
   if (thread_.node().monitors.any()) {
     auto about_connection = execution.behind.begin();
     auto about_keys = execution.request.parts.begin();
@@ -1065,21 +1099,31 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     used_untracked_ |= !reach_;
   }
   count_level(request.options.get());
-  thread_.router().submit(std::move(request),
-                          [weak = weak_from_this(), wanted = replies_wanted(),
-                           execution = std::move(execution)](std::string reply) mutable {
-                            const auto self = weak.lock();
-                            if (!self || self->closed_) return;
-                            self->executing_ = false;
-                            self->replies_.begin_reply();
-                            std::string& replies = self->replies_.tail();
-                            const std::size_t begin = replies.size();
-                            self->finish_exec(std::move(execution), reply);
-                            if (!wanted) replies.resize(begin);
-                            self->release_pushes();
-                            self->note_dirty();
-                            self->unblock(Block::kExec);
-                          });
+  std::vector<std::string> uncertain;
+  if (session_.tracking.on) [[unlikely]] {
+    const Route route = thread_.router().route(request);
+    for (const OwnedRequest& part : request.parts) {
+      std::vector<std::string> of_part = uncertain_keys(*part.command, part.args, route, nullptr);
+      uncertain.insert(uncertain.end(), of_part.begin(), of_part.end());
+    }
+  }
+  thread_.router().submit(
+      std::move(request),
+      [weak = weak_from_this(), wanted = replies_wanted(), uncertain = std::move(uncertain),
+       execution = std::move(execution)](std::string reply) mutable {
+        const auto self = weak.lock();
+        if (!self || self->closed_) return;
+        self->executing_ = false;
+        self->replies_.begin_reply();
+        std::string& replies = self->replies_.tail();
+        const std::size_t begin = replies.size();
+        self->finish_exec(std::move(execution), reply);
+        if (!wanted) replies.resize(begin);
+        self->release_pushes();
+        if (!uncertain.empty()) self->invalidate(uncertain, false);
+        self->note_dirty();
+        self->unblock(Block::kExec);
+      });
   return Block::kNone;
 }
 
@@ -1164,6 +1208,7 @@ void Connection::close(std::string_view reason) {
   if (blocked_request_) std::exchange(blocked_request_, nullptr)->end();
   thread_.subscriptions().unsubscribe_all(*this);
   end_monitoring();
+  end_tracking();
   spdlog::debug("client {} ({}) closed: {}", session_.id, session_.address, reason);
   const auto keep_alive = shared_from_this();
   if (tls_) {

@@ -19,8 +19,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/long_blocks.h"
 #include "client/blocked_request.h"
@@ -42,6 +44,7 @@ namespace even {
 
 class ShardThread;
 struct AsksForSession;
+struct Route;
 
 class Connection final : public Subscriber, public std::enable_shared_from_this<Connection> {
  public:
@@ -72,7 +75,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   Session& session() { return session_; }
   Transaction& transaction() { return transaction_; }
   // For the slow log. Valid until the client has said something else of itself.
-  ClientLabel label() const { return {session_.address, session_.name}; }
+  ClientLabel label() const { return {session_.address, session_.name, session_.id}; }
   // The line of CLIENT LIST.
   std::string describe() const;
   Reply reply() { return Reply(replies_.tail(), session_.resp3); }
@@ -91,6 +94,20 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // The request that is being executed.
   CommandStats::Entry* last_command() const { return last_command_; }
   bool in_exec() const { return in_exec_; }
+  // CLIENT TRACKING (tracking_command.cc, connection_tracking.cc; docs/tracking.md).
+  // What the client has cached of these keys, or of all, is not valid any more. `own`: by its own
+  // command. Passes it on, if another client is told in its place.
+  void invalidate(std::span<const std::string> keys, bool own);
+  void invalidate_all();
+  // Puts it among what is sent to this client, for itself or for another one. No keys: all.
+  void receive_invalidation(std::optional<std::span<const std::string>> keys, bool redirected);
+  // The client that was to be told in this one's place has gone.
+  void redirection_broken();
+  void end_tracking();
+
+  // CLIENT PAUSE has ended.
+  void pause_ended() { unblock(Block::kPause); }
+
   // MONITOR (monitor_command.cc).
   void begin_monitoring();
   void end_monitoring();
@@ -137,6 +154,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
     kPages,   // memory for a long request is being made ready
     kMemory,  // the store is to be brought up to date first, so that memory can be freed
     kExec,    // a transaction is being executed
+    kPause,   // CLIENT PAUSE
   };
 
   // That are received or sent at a time: others get their turn before the rest of a long request or
@@ -215,6 +233,16 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // Between MULTI and EXEC.
   void queue(const Command& command, Args args);
   bool replies_wanted() const { return !session_.no_replies && !session_.skips_reply; }
+  // Has the keys of a command remembered that is about to be executed, if it reads.
+  void remember_keys(const Command& command, Args args);
+  // Of a read that this node's replica does not answer, or may not: the keys, which are invalid as
+  // soon as they have been read, since nobody here would say when they change. Empty: it does.
+  std::vector<std::string> uncertain_keys(const Command& command, Args args, const Route& route,
+                                          const RequestOptions* options) const;
+  void send_invalidation(std::optional<std::span<const std::string>> keys);
+  void receive_push(std::string_view bytes);
+  // CLIENT PAUSE holds it up.
+  bool is_paused(const Command& command) const;
   void unblock(Block block);
   void resume();
   void note_dirty();

@@ -128,6 +128,7 @@ void reset(Connection& connection, Args) {
   connection.transaction().forget();
   connection.thread().subscriptions().unsubscribe_all(connection);
   connection.end_monitoring();
+  connection.end_tracking();
   Session& session = connection.session();
   session.name.clear();
   connection.become_default_user();

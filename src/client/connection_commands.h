@@ -54,6 +54,13 @@ void execute_select(Connection& connection, Args args);
 void execute_slowlog(Connection& connection, Args args);
 void execute_fault(Connection& connection, Args args);
 void execute_wait(Connection& connection, Args args);
+// Of CLIENT: in tracking_command.cc.
+void execute_tracking(Connection& connection, Args args);
+void execute_caching(Connection& connection, std::string_view mode);
+void execute_trackinginfo(Connection& connection);
+void execute_getredir(Connection& connection);
+void execute_pause(Connection& connection, Args args);
+void execute_unpause(Connection& connection);
 void execute_waitaof(Connection& connection, Args args);
 
 // In pubsub_command.cc.

@@ -67,9 +67,11 @@ void server_section(const Facts& facts, std::string& out) {
 }
 
 void clients_section(const Facts& facts, std::string& out) {
-  out += fmt::format("connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n",
-                     facts.node.connected_clients.load(), facts.node.options.max_clients.load(),
-                     facts.node.waiting_clients.size());
+  out += fmt::format(
+      "connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n"
+      "tracking_clients:{}\r\n",
+      facts.node.connected_clients.load(), facts.node.options.max_clients.load(),
+      facts.node.waiting_clients.size(), facts.node.tracking.clients());
 }
 
 void memory_section(const Facts& facts, std::string& out) {
@@ -163,7 +165,8 @@ void stats_section(const Facts& facts, std::string& out) {
       "total_net_output_bytes:{}\r\ninstantaneous_input_kbps:{:.2f}\r\n"
       "instantaneous_output_kbps:{:.2f}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\n"
       "evicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:{}\r\n"
-      "pubsub_patterns:{}\r\npubsubshard_channels:{}\r\ntotal_error_replies:{}\r\n",
+      "pubsub_patterns:{}\r\npubsubshard_channels:{}\r\ntracking_total_keys:{}\r\n"
+      "tracking_total_items:{}\r\ntracking_total_prefixes:{}\r\ntotal_error_replies:{}\r\n",
       all.connections, all.calls(),
       facts.sum([](const ThreadReport& r) { return r.commands_per_second; }), all.input_bytes,
       all.output_bytes, facts.sum([](const ThreadReport& r) { return r.input_per_second; }) / 1024,
@@ -171,7 +174,8 @@ void stats_section(const Facts& facts, std::string& out) {
       all.rejected_connections, all.keys_expired, all.keys_evicted, all.keyspace_hits,
       all.keyspace_misses, facts.node.subscriptions.names(SubscriptionKind::kChannel),
       facts.node.subscriptions.names(SubscriptionKind::kPattern),
-      facts.node.subscriptions.names(SubscriptionKind::kShardChannel), all.error_replies());
+      facts.node.subscriptions.names(SubscriptionKind::kShardChannel), facts.node.tracking.keys(),
+      facts.node.tracking.items(), facts.node.tracking.prefixes(), all.error_replies());
 }
 
 // 0: there is none.

@@ -13,6 +13,9 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
   if (session.monitors) flags += 'O';
   if (use.queued >= 0) flags += 'x';
   if (use.blocked) flags += 'b';
+  if (session.tracking.on) flags += 't';
+  if (session.tracking.redirect_broken) flags += 'R';
+  if (session.tracking.broadcast) flags += 'B';
   if (session.no_evict) flags += 'e';
   if (session.no_touch) flags += 'T';
   // The fields of Redis 7.0 in its order, with the library's of 7.2 and one of Even's own behind.
@@ -23,7 +26,7 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
       "multi={} qbuf={} qbuf-free={} argv-mem=0 multi-mem={} obl={} oll={} omem={} tot-mem={} "
       "events={}{} "
       "cmd={} "
-      "user={} redir=-1 resp={} lib-name={} lib-ver={} pending={} pending-mem={}\n",
+      "user={} redir={} resp={} lib-name={} lib-ver={} pending={} pending-mem={}\n",
       session.id, session.address, session.local_address, session.descriptor, session.name,
       (now_us - session.created_us) / 1'000'000, (now_us - session.last_request_us) / 1'000'000,
       flags.empty() ? "N" : flags, session.database, use.channels, use.patterns, use.shard_channels,
@@ -32,6 +35,7 @@ std::string client_line(const Session& session, const SessionUse& use, std::stri
       use.query_bytes + use.query_free + use.transaction_bytes + use.output_memory +
           use.pending_bytes,
       use.reading ? "r" : "", use.writing ? "w" : "", command, session.user_name(),
+      session.tracking.on ? static_cast<std::int64_t>(session.tracking.redirect) : -1,
       session.resp3 ? 3 : 2, session.library_name, session.library_version, use.pending_requests,
       use.pending_bytes);
 }

@@ -5,13 +5,31 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/database.h"
+#include "base/ids.h"
 #include "cluster/level.h"
 #include "engine/acl.h"
 #include "engine/command.h"
 
 namespace even {
+
+// CLIENT TRACKING: see docs/tracking.md.
+struct Tracking {
+  bool on = false;
+  bool broadcast = false;             // BCAST
+  bool opt_in = false;                // only what follows CLIENT CACHING YES
+  bool opt_out = false;               // not what follows CLIENT CACHING NO
+  bool no_loop = false;               // NOLOOP
+  bool caching = false;               // CLIENT CACHING has just been said
+  std::uint64_t redirect = 0;         // the client that is told in its place; 0: itself is
+  ShardId redirect_thread = 0;        // of that client
+  bool redirect_broken = false;       // that client has gone
+  std::vector<std::string> prefixes;  // of broadcasts, ascending
+  // Whether the keys of a read are to be remembered, of broadcasts by their prefixes.
+  bool wants_read() const { return on && (opt_in ? caching : !(opt_out && caching)); }
+};
 
 struct Session {
   std::uint64_t id = 0;
@@ -36,6 +54,7 @@ struct Session {
   bool no_evict = false;        // taken note of; no client is evicted in this version
   bool no_touch = false;
   bool monitors = false;  // MONITOR
+  Tracking tracking;
   // CLIENT REPLY: whether the reply to the request that is being executed is left out, to the one
   // behind it, and to all.
   bool skips_reply = false;

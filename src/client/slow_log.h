@@ -23,6 +23,7 @@ namespace even {
 struct ClientLabel {
   std::string_view address;
   std::string_view name;
+  std::uint64_t id = 0;  // of a client of this node
 };
 
 inline constexpr std::string_view kRedacted = "(redacted)";

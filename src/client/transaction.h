@@ -6,6 +6,7 @@
 // the connection runs behind them, in its place among the replies.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ class Transaction {
   void fail() { failed_ = failed_ || open_; }
   bool failed() const { return failed_; }
   void queue(OwnedRequest request);
+  bool writes() const {
+    return std::ranges::any_of(
+        queued_, [](const OwnedRequest& queued) { return may_write(*queued.command); });
+  }
   // Those queued; -1: there is no transaction.
   int length() const { return open_ ? static_cast<int>(queued_.size()) : -1; }
   // Of memory, by what is queued and watched.

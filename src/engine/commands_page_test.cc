@@ -138,6 +138,8 @@ constexpr Note kDifferent[] = {
     {"acl",
      "Users are of the cluster; rules of commands stay as they were given. See operations.md."},
     {"asking", "Accepted, without effect: every node serves every key."},
+    {"client",
+     "PAUSE is about this node's clients; TRACKING hears of other nodes' writes. See tracking.md."},
     {"cluster", "Shows; nodes are joined by the configuration. See operations.md."},
     {"debug", "Only what is named in HELP."},
     {"fcall", "A strong keyspace loads the library anew for each call. See scripting.md."},

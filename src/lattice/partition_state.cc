@@ -150,6 +150,8 @@ JoinStats PartitionState::join_part(const Delta& delta, const VersionVector& con
   JoinStats stats;
   if (!readers_.all.empty() && !EVEN_MUTANT(kReaderNotTold)) tell_readers(delta);
   prepare(delta, context);
+  // Of a state, which may be of many keys, as of FLUSHALL.
+  if (delta.full && is_observed()) observer_->all_changed();
   const PackedElements::KeepReplaced keep;  // the delta may view elements that it changes
   if (delta.full && !EVEN_MUTANT(kSnapshotKeepsAbsentKeys)) {
     absl::flat_hash_set<std::string_view> mentioned;
@@ -189,6 +191,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   }
   Object& object = node->value;
 
+  if (is_observed()) observer_->key_changed(delta.key);
   const bool was_live = object.live();
   const bool was_in_type_conflict = was_live && object.in_type_conflict();
   const std::optional<std::int64_t> expired_at = object.expires_at_ms();
@@ -520,17 +523,33 @@ DatabaseCounts PartitionState::visible_of_databases() const {
   return counts;
 }
 
+// The keys of an entry that has just been moved.
+void PartitionState::tell_of_lapse(const ExpiryIndex::Entry& entry) const {
+  const auto& [at_ms, hash] = entry;
+  try {
+    if (is_cold(hash)) (void)load(hash);
+  } catch (const Unreadable&) {
+    return observer_->all_changed();
+  }
+  objects_.for_each_of_hash(hash, [&](const auto& node) {
+    if (node.value.expires_at_ms() == at_ms) observer_->key_changed(node.key());
+  });
+}
+
 void PartitionState::lapse(std::int64_t now_ms) {
+  const bool observed = is_observed();
   while (!expiries_.empty() && expiries_.first().first <= now_ms) {
     const ExpiryIndex::Entry entry = expiries_.first();
     expiries_.erase(entry);
     lapsed_.insert(entry);
+    if (observed) tell_of_lapse(entry);
   }
   // Where the clock has been put back, they are seen again.
   while (!lapsed_.empty() && lapsed_.last().first > now_ms) {
     const ExpiryIndex::Entry entry = lapsed_.last();
     lapsed_.erase(entry);
     expiries_.insert(entry);
+    if (observed) tell_of_lapse(entry);
   }
 }
 
@@ -668,6 +687,7 @@ void PartitionState::clear(HashOrderedMap<Object>::Node& node) {
   Object& object = node.value;
   if (object.empty()) return;
   const std::uint64_t hash = node.hash();
+  if (is_observed()) observer_->key_changed(node.key());
   const bool was_live = object.live();
   if (was_live && !is_reserved(node.key())) --live_keys_;
   if (has_database_header(node.key())) {

@@ -47,6 +47,23 @@ class StateReader {
   ~StateReader() = default;
 };
 
+// Is told of every key that readers may now see another value of, whatever the change came from: a
+// command, another replica's record or state, an expiry, a repair. It may be told of keys that have
+// not changed.
+class KeyChangeObserver {
+ public:
+  // Whether anybody wants to know, for now.
+  virtual bool wanted() const = 0;
+  // By its stored name. Called before the change or after it, within the same step on the thread
+  // that has the shard: nothing is read in between.
+  virtual void key_changed(std::string_view key) = 0;
+  // Any key may have.
+  virtual void all_changed() = 0;
+
+ protected:
+  ~KeyChangeObserver() = default;
+};
+
 // Keys with content, as a partition counts them, of each stored database but 0.
 struct DatabaseCounts {
   struct Count {
@@ -101,6 +118,9 @@ class PartitionState final : private ElementSource {
   // happen.
   void add_reader(StateReader& reader) { readers_.all.push_back(&reader); }
   void remove_reader(StateReader& reader) { std::erase(readers_.all, &reader); }
+
+  // From now on; null: nobody is told. It outlives this.
+  void observe_keys(KeyChangeObserver* observer) { observer_ = observer; }
 
   const VersionVector& vector() const { return vector_; }
   std::uint64_t digest() const { return digest_ + error_; }
@@ -321,6 +341,8 @@ class PartitionState final : private ElementSource {
   };
 
   void tell_readers(const Delta& delta);
+  bool is_observed() const { return observer_ != nullptr && observer_->wanted(); }
+  void tell_of_lapse(const ExpiryIndex::Entry& entry) const;
   void join_key(const KeyDelta& delta, const VersionVector& context, JoinStats& stats);
   void join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf, bool full,
                  const VersionVector& context, JoinStats& stats);
@@ -404,6 +426,7 @@ class PartitionState final : private ElementSource {
   Generation old_residue_{0, {}, {}};
   mutable Generation new_residue_{1, {}, {}};
   Readers readers_;
+  KeyChangeObserver* observer_ = nullptr;
   std::vector<Object> removed_;  // tables whose memory is to be freed
 };
 

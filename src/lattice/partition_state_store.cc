@@ -34,10 +34,13 @@ void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
 void PartitionState::forget() {
   const std::uint64_t epoch = epoch_ + 1;
   const UseCounts counts = use_counts_;
+  KeyChangeObserver* const observer = observer_;
+  if (is_observed()) observer->all_changed();
   std::destroy_at(this);
   std::construct_at(this);
   epoch_ = epoch;
   use_counts_ = counts;
+  observer_ = observer;
 }
 
 void PartitionState::restore_expiry(const Changes::Expiry& entry, bool live) {

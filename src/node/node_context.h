@@ -15,9 +15,11 @@
 #include "base/database.h"
 #include "base/ids.h"
 #include "client/acl_log.h"
+#include "client/client_pause.h"
 #include "client/latency_monitor.h"
 #include "client/slow_log.h"
 #include "client/subscription_index.h"
+#include "client/tracking_table.h"
 #include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
 #include "engine/reserved_keys.h"
@@ -75,6 +77,8 @@ struct NodeContext {
   RuntimeOptions options;
   WaitingClients waiting_clients{options.key_events};
   SubscriptionIndex subscriptions;
+  TrackingTable tracking{shards};
+  ClientPause pause;
   const std::unique_ptr<CacheShares> cache_shares;
   const std::unique_ptr<StableReach> stable;
   SlowLog slow_log;

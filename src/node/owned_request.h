@@ -109,7 +109,7 @@ struct OwnedRequest {
       return std::string_view(std::exchange(end, end + text.size()), text.size());
     };
     for (std::string_view arg : args) request.args.push_back(kept(arg));
-    request.client = {kept(client.address), kept(client.name)};
+    request.client = {kept(client.address), kept(client.name), client.id};
     return request;
   }
 

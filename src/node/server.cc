@@ -152,6 +152,8 @@ Result<> Server::start() {
   for (ShardId shard = 0; shard < node_.shards; ++shard) {
     node_.threads.push_back(std::make_unique<ShardThread>(node_, shard));
   }
+  // Within its turn a thread gives its clients what has come for them.
+  node_.tracking.on_mail([this](ShardId thread) { node_.threads[thread]->post([] {}); });
   if (Result<> recovered = recover(); !recovered) return recovered;
   for (Listener* listener : {&clients_, &kafka_clients_, &peers_}) {
     if (Result<> listening = listener->listen(); !listening) return listening;

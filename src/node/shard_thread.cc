@@ -26,6 +26,8 @@ constexpr std::chrono::milliseconds kTick{5};
 constexpr std::int64_t kTurnUs = 2000;
 constexpr std::size_t kReadBuffer = 64 * 1024;
 constexpr std::int64_t kIdleCheckUs = 1'000'000;
+// Tracked keys, should the bound have been lowered.
+constexpr std::size_t kLetGoAtTick = 1000;
 // Writes wait for the store when more than one in so many bytes of the limit is allocated beyond
 // it, for so long at a time.
 constexpr std::uint64_t kMemoryMargin = 10;
@@ -113,6 +115,7 @@ Result<> ShardThread::recover() {
     node_.waiting_clients.note(event);
     publisher_.note(event);
   };
+  options.key_changes = &node_.tracking;
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
   options.scripts = &node_.scripts;
   options.publish = [this](std::string_view channel, std::string_view message, bool sharded) {
@@ -211,6 +214,8 @@ void ShardThread::serve_databases(DatabaseMap databases) {
   std::vector<std::shared_ptr<Connection>> clients;
   for (const auto& [id, client] : clients_) clients.push_back(client);
   for (const auto& client : clients) client->databases_changed();
+  // Other keys have the names that have been read.
+  node_.tracking.all_changed();
 }
 
 void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table,
@@ -288,7 +293,51 @@ void ShardThread::end_turn() {
   turn_started_us_ = 0;
 }
 
+void ShardThread::deliver_invalidations() {
+  if (!node_.tracking.has_mail(id_)) return;
+  const TrackingTable::Box box = node_.tracking.take(id_);
+  if (box.all) {
+    for (const auto& [id, client] : clients_) client->invalidate_all();
+    return;
+  }
+  // Those of broadcasts are told of as one.
+  std::map<std::uint64_t, std::map<std::string, bool>> broadcasts;
+  for (const TrackingTable::Invalidation& each : box.some) {
+    if (each.broadcast) {
+      // It has been changed by another client if any of the changes was.
+      const auto [at, is_new] = broadcasts[each.client].try_emplace(each.key, each.own);
+      at->second = at->second && each.own;
+      continue;
+    }
+    const auto client = clients_.find(each.client);
+    if (client != clients_.end()) client->second->invalidate({&each.key, 1}, each.own);
+  }
+  for (const auto& [id, keys] : broadcasts) {
+    const auto client = clients_.find(id);
+    if (client == clients_.end()) continue;
+    std::vector<std::string> of_others, own;
+    for (const auto& [key, is_own] : keys) (is_own ? own : of_others).push_back(key);
+    // NOLOOP is about the former alone.
+    if (!client->second->session().tracking.no_loop) {
+      of_others.insert(of_others.end(), own.begin(), own.end());
+    }
+    if (!of_others.empty()) client->second->invalidate(of_others, false);
+  }
+}
+
+void ShardThread::end_pause(std::int64_t now_us) {
+  node_.pause.expire(now_us);
+  if (paused_.empty()) return;
+  // Who is still held up comes back.
+  for (const auto& waiting : std::exchange(paused_, {})) {
+    const auto client = waiting.lock();
+    if (!client) continue;
+    node_.pause.any() ? paused_.push_back(waiting) : client->pause_ended();
+  }
+}
+
 void ShardThread::flush() {
+  deliver_invalidations();
   while (!held_.empty() && (held_.front().position <= released_ || release_error_)) {
     const bool released = held_.front().position <= released_;
     Release release = std::move(held_.front().release);
@@ -345,6 +394,8 @@ void ShardThread::tick() {
   if (node_.replaying == 0) {
     for (Task& task : std::exchange(when_replayed_, {})) task();
   }
+  node_.tracking.keep_bound(kLetGoAtTick);
+  end_pause(now_us);
   watch_memory(now_us);
   if (now_us >= next_sample_us_) sample_rates(now_us);
   if (now_us >= next_idle_check_us_) {
@@ -487,6 +538,7 @@ LogPosition ShardThread::execute(const OwnedRequest& request, std::string& reply
   if (request.is_transaction()) return execute_transaction(request, reply, others);
   const std::int64_t started_us = clock_.monotonic_us();
   const std::uint64_t started = CommandTimer::counter();
+  const TrackingTable::Writer writer(request.client.id);
   const LogPosition position =
       shard_->execute(*request.command, request.args, request.resp3, reply, others, request.within);
   note_execution(request, CommandTimer::counter() - started);

@@ -197,6 +197,12 @@ class ShardThread {
   void wait_for_store(std::weak_ptr<Connection> connection) {
     waiting_for_store_.push_back(std::move(connection));
   }
+  // Gives the clients of this thread what the tracking table has for them.
+  void deliver_invalidations();
+  // Calls connection->pause_ended() when CLIENT PAUSE does not hold it up any more.
+  void wait_for_pause(std::weak_ptr<Connection> connection) {
+    paused_.push_back(std::move(connection));
+  }
   // Clients of this thread that watch commands, and a line for them.
   void add_monitor(std::weak_ptr<Connection> client);
   void remove_monitor(std::uint64_t client);
@@ -230,6 +236,7 @@ class ShardThread {
   void close_slow_subscribers();
   void sample_rates(std::int64_t now_us);
   void pace_writes(std::int64_t now_us);
+  void end_pause(std::int64_t now_us);
   void watch_memory(std::int64_t now_us);
   // Clients that do not wait for the node to stop.
   std::vector<std::shared_ptr<Connection>> clients_to_close() const;
@@ -300,6 +307,7 @@ class ShardThread {
   std::vector<std::shared_ptr<Connection>> flushing_;
   std::vector<std::weak_ptr<Connection>> waiting_for_store_;
   std::vector<std::weak_ptr<Connection>> monitors_;
+  std::vector<std::weak_ptr<Connection>> paused_;
   bool short_of_memory_ = false;
   std::int64_t patience_ends_us_ = 0;
   std::int64_t writes_pause_until_us_ = 0;  // 0: there is no pause

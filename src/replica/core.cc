@@ -97,6 +97,7 @@ ShardCore::ShardCore(ShardOptions o, Clock& c, Random& r, Disk& disk)
     auto& partition = partitions_.emplace_back(std::make_unique<Partition>());
     partition->id = placement.partition;
     partition->replicas = placement.replicas;
+    partition->state.observe_keys(options.key_changes);
     slots_.at(placement.partition) = partition.get();
     all_.push_back(partition.get());
     ids_.push_back(placement.partition);
@@ -108,6 +109,7 @@ Partition& ShardCore::add_strong(PartitionId id, std::vector<NodeNumber> replica
   Partition& partition = *strong_.emplace_back(std::make_unique<Partition>());
   partition.id = id;
   partition.replicas = std::move(replicas);
+  partition.state.observe_keys(options.key_changes);
   if (slots_.size() <= id) slots_.resize(std::size_t{id} + 1, nullptr);
   slots_[id] = &partition;
   all_.insert(std::ranges::lower_bound(all_, id, {}, &Partition::id), &partition);

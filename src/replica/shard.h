@@ -144,6 +144,9 @@ struct ShardOptions {
   // what comes as the whole state of a partition.
   const std::atomic<std::uint32_t>* wanted_key_events = nullptr;
   KeyEventSink key_event;
+  // Told of every change of a key that readers may see, in all partitions; null: nobody is. On the
+  // thread that has the shard.
+  KeyChangeObserver* key_changes = nullptr;
   // A partition has taken in a state: keys may have come to be that no event tells of.
   std::function<void()> state_taken;
   // How long an expired key waits for word of all its replicas: see expiry_sweep.h.

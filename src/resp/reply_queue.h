@@ -24,6 +24,12 @@ class ReplyQueue {
   // Where to append to the reply that began last. Valid until the next call of any other function.
   std::string& tail() { return last().tail(); }
 
+  // Puts what is no reply before all slots.
+  void put_ahead(std::string_view bytes) {
+    out_.begin_reply();
+    out_.tail() += bytes;
+  }
+
   // Everything appended so far waits until the log is released up to `position`.
   void hold_until(LogPosition position) {
     if (position > last_position_) last_position_ = position;

@@ -24,6 +24,18 @@ TEST(ReplyQueue, RepliesLeaveInOrderThoughTheyArriveInAnother) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
+TEST(ReplyQueue, WhatIsNoReplyMayBePutAheadOfSlots) {
+  ReplyQueue queue;
+  queue.tail() += "a";
+  const auto slot = queue.open_slot();
+  queue.tail() += "c";
+  queue.put_ahead("push");
+  EXPECT_EQ(queue.ready(0), "apush");
+  queue.consume(5);
+  queue.fill_slot(slot, "b");
+  EXPECT_EQ(queue.ready(0), "bc");
+}
+
 TEST(ReplyQueue, RepliesWaitForTheLog) {
   ReplyQueue queue;
   queue.tail() += "read";

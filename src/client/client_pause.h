@@ -1,0 +1,43 @@
+// CLIENT PAUSE: which commands of this node's clients wait for now. While none do, a command costs
+// one look at a number.
+//
+// All calls from any thread. Times are of the monotonic clock.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+
+namespace even {
+
+class ClientPause {
+ public:
+  enum class Mode : std::uint8_t { kNone, kWrites, kAll };
+
+  Mode mode() const { return mode_.load(std::memory_order_relaxed); }
+  bool any() const { return mode() != Mode::kNone; }
+  // As in Redis, of two pauses the longer time and the stricter mode hold.
+  void begin(Mode mode, std::int64_t until_us) {
+    std::lock_guard lock(mutex_);
+    until_us_ = any() ? std::max(until_us_, until_us) : until_us;
+    mode_ = std::max(this->mode(), mode);
+  }
+  void end() {
+    std::lock_guard lock(mutex_);
+    mode_ = Mode::kNone;
+  }
+  // Ends it if it is over.
+  void expire(std::int64_t now_us) {
+    if (!any()) return;
+    std::lock_guard lock(mutex_);
+    if (now_us >= until_us_) mode_ = Mode::kNone;
+  }
+
+ private:
+  std::atomic<Mode> mode_{Mode::kNone};
+  std::mutex mutex_;
+  std::int64_t until_us_ = 0;
+};
+
+}  // namespace even
