@@ -191,6 +191,10 @@ constexpr Note kMeaningless[] = {
     {"bgrewriteaof", "The log is trimmed by itself."},
     {"bgsave", "Backups are of a whole cluster: `EVEN.BACKUP`."},
     {"failover", "Every node takes writes; leaders of strong keyspaces move by themselves."},
+    {"migrate",
+     "Partitions move between nodes by themselves. Another server is no replica: keys would be "
+     "withheld on all nodes until it has answered, or be lost. Copy by `DUMP` and `RESTORE`; "
+     "`even import` takes a whole Redis over."},
     {"module", "There are no modules."},
     {"pfdebug", "About Redis's form in memory."},
     {"pfselftest", "About Redis's form in memory."},

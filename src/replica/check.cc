@@ -16,8 +16,7 @@ namespace even {
 namespace {
 
 constexpr std::uint64_t kLastHash = std::numeric_limits<std::uint64_t>::max();
-// What one turn may take: keys, and bytes of what they hold.
-constexpr std::size_t kStepKeys = 256;
+// What one turn may take, in bytes of what keys hold; how many keys is an option.
 constexpr std::size_t kStepBytes = 1 << 20;
 constexpr std::size_t kListedKeys = 1024;
 // Keys that have changed while their partition is audited, until they are taken into the sum again.
@@ -54,10 +53,11 @@ class Budget {
 using Digests = std::vector<std::pair<std::uint64_t, std::uint64_t>>;  // by hash, ascending
 
 // Of all hashes from `first` to `last` of which there is something; leaves in `last` up to where it
-// has come.
-Digests list(const PartitionState& state, std::uint64_t first, std::uint64_t& last) {
+// has come, after so many keys.
+Digests list(const PartitionState& state, std::size_t most_keys, std::uint64_t first,
+             std::uint64_t& last) {
   Digests out;
-  Budget budget(kListedKeys, kStepBytes);
+  Budget budget(most_keys, kStepBytes);
   state.scan(first, [&](std::uint64_t hash, std::string_view, const Object& object) {
     const bool same = !out.empty() && out.back().first == hash;
     if (hash > last) return false;
@@ -111,10 +111,10 @@ class Check::Audit final : private StateReader {
   ~Audit() { leave(); }
   Audit(const Audit&) = delete;
 
-  // False: that was all, or it has failed.
-  bool step() {
+  // Adds up to so many keys. False: that was all, or it has failed.
+  bool step(std::size_t keys_now) {
     if (state_ == nullptr) return false;
-    Budget budget(kStepKeys, kStepBytes);
+    Budget budget(keys_now, kStepBytes);
     bool more = false;
     std::uint64_t last = cursor_;
     try {
@@ -339,7 +339,7 @@ void Check::work() {
   }
   if (!audit_) return;
   const std::uint64_t keys = audit_->keys;
-  const bool more = audit_->step();
+  const bool more = audit_->step(core_.options.check_step_keys);
   status_.keys += audit_->keys - keys;
   if (!more) end_audit();
   has_more_ = !due_.empty() || is_behind(now_us) || (audit_ && audit_->due);
@@ -435,7 +435,7 @@ Result<> Check::receive(NodeNumber node, const CompareAsk& ask) {
   try {
     if (answer.ready && ask.what == CompareAsk::What::kList) {
       answer.end = kLastHash;
-      answer.digests = list(state, ask.hashes.front(), answer.end);
+      answer.digests = list(state, core_.options.check_listed_keys, ask.hashes.front(), answer.end);
     } else if (answer.ready) {
       Budget budget(kListedKeys, ask.what == CompareAsk::What::kStates ? kStateBytes : kStepBytes);
       RecordBuilder builder;
@@ -534,7 +534,7 @@ void Check::take_list() {
   it.end = kLastHash;
   for (const auto& [node, answer] : it.answers) it.end = std::min(it.end, answer.end);
   if (it.end < it.cursor) return end_comparison();  // that makes no sense
-  const Digests own = list(it.partition->state, it.cursor, it.end);
+  const Digests own = list(it.partition->state, core_.options.check_listed_keys, it.cursor, it.end);
   const std::map<std::uint64_t, std::uint64_t> here(own.begin(), own.end());
   status_.keys += own.size();
   std::set<std::uint64_t, std::greater<>> differ;

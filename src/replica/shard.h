@@ -171,6 +171,9 @@ struct ShardOptions {
   // Within this time, all that is held is compared with what it should be, again and again: see
   // check.h. 0: only when asked for.
   std::int64_t check_interval_ms = 0;
+  // Keys that a check takes in at one turn, and that it lists in one message.
+  std::size_t check_step_keys = 256;
+  std::size_t check_listed_keys = 1024;
   // Entries in memory, of all groups together, for followers that are behind.
   std::uint64_t group_log_bytes = 64 << 20;
   // How often leaders look how much of topics is to stay; a pass is asked for after so many times

@@ -97,10 +97,11 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
 bool converged(const Run& run, const Nodes& nodes) {
   // Where disks are lost, something may be held that depends on what nobody has any more.
   const bool all_handed_over = run.options.wipe == 0 && run.options.restore == 0;
+  const bool all_joined = all_handed_over || run.options.hint_every_us == 0;
   std::map<PartitionId, VersionVector> vectors;
   for (const auto& n : nodes) {
-    if (!n->up() || n->replaying() || n->records_pending() > 0 || n->replies_held() > 0)
-      return false;
+    if (!n->up() || n->replaying() || n->replies_held() > 0) return false;
+    if (all_joined && n->records_pending() > 0) return false;
     if (all_handed_over && n->hints() > 0) return false;
     for (const PartitionStatus& p : n->partitions()) {
       if (p.damage) return false;

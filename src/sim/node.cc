@@ -81,6 +81,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.partition_count = options.partitions;
   o.expiry_wait_ms = options.expiry_wait_ms;
   o.check_interval_ms = options.check_interval_ms;
+  o.check_step_keys = o.check_listed_keys = options.check_keys;
   for (PartitionId p = 0; p < options.partitions; ++p) {
     if (shard_of_partition(p, shards) != shard || !run_.placement.holds(number, p)) continue;
     const auto replicas = run_.placement.replicas(p);

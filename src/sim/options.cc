@@ -155,6 +155,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.topic_deletes = random.chance(0.2);
   }
   o.check_interval_ms = among(0, 100, 1'000, 5'000);
+  o.check_keys = among(1, 4, 256);
   if (o.replicas >= 3 && random.chance(0.25)) {
     o.falsify_every_us = among(20'000, 100'000, 500'000);
     o.retain_bytes = std::uint64_t{1} << 30;
@@ -187,7 +188,7 @@ std::string RunOptions::describe() const {
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
       "crash_when_kept={} topic_retention={}ms topic_bytes={} topic_deletes={} "
-      "falsify_every={}us check={}ms",
+      "falsify_every={}us check={}ms check_keys={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
       zero_bytes, background_bytes, clients, pipeline, turn_us, duration_us / 1000,
@@ -201,8 +202,8 @@ std::string RunOptions::describe() const {
       strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
       depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
       topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
-      topic_retention_ms, topic_retention_bytes, topic_deletes, falsify_every_us,
-      check_interval_ms);
+      topic_retention_ms, topic_retention_bytes, topic_deletes, falsify_every_us, check_interval_ms,
+      check_keys);
 }
 
 }  // namespace even::sim
