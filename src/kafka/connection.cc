@@ -89,8 +89,10 @@ void Connection::read() {
                      const auto size = get_big_endian<std::uint32_t>(self->size_.data());
                      const std::size_t most = self->login_ ? kMostFrameBytes : kMostLoginBytes;
                      if (size > most) {
-                       spdlog::warn("kafka port: {}: a request of {} bytes, which is more than {}",
-                                    self->remote_text_, size, most);
+                       // Anybody could fill the log.
+                       spdlog::log(self->login_ ? spdlog::level::warn : spdlog::level::debug,
+                                   "kafka port: {}: a request of {} bytes, which is more than {}",
+                                   self->remote_text_, size, most);
                        return self->close();
                      }
                      self->read_body(size);

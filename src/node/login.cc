@@ -4,6 +4,21 @@
 #include "node/shard_thread.h"
 
 namespace even {
+namespace {
+
+// That nothing proves: who asks is not to learn whether there is such a user. The salt is the same
+// each time and at all nodes, as that of a user is.
+ScramLogin decoy(const ShardThread& thread, std::string_view name) {
+  const std::string& of_cluster = thread.keyspaces().session_key();
+  const std::string& key = of_cluster.empty() ? thread.node().session_key : of_cluster;
+  scram::Credentials none;
+  none.salt =
+      scram::derive_keys(scram::Hash::kSha256, key, name, 1).server.substr(0, scram::kSaltBytes);
+  none.iterations = scram::kIterations;
+  return {{}, {std::move(none)}};
+}
+
+}  // namespace
 
 std::optional<Login> default_login(const ShardThread& thread) {
   AclUserPointer user = thread.users().find(kDefaultUser);
@@ -25,17 +40,19 @@ std::optional<Login> log_in(const ShardThread& thread, std::string_view name,
   return Login{std::move(known)};
 }
 
-std::optional<ScramLogin> find_scram_login(const ShardThread& thread, std::string_view name) {
+ScramLogin find_scram_login(const ShardThread& thread, std::string_view name) {
   AclUserPointer known = thread.users().find(name);
   ScramLogin found{{known}, {}};
   if (known == nullptr) {
-    if (name != kDefaultUser) return std::nullopt;
-    auto credentials = thread.node().options.scram_credentials();
-    if (!credentials) return std::nullopt;
+    auto credentials =
+        name == kDefaultUser ? thread.node().options.scram_credentials() : std::nullopt;
+    if (!credentials) return decoy(thread, name);
     found.credentials.push_back(std::move(*credentials));
     return found;
   }
-  if (!known->enabled() || known->scram_credentials().empty()) return std::nullopt;
+  if (!known->enabled() || known->scram_credentials().empty()) {
+    return decoy(thread, name);
+  }
   // Nodes that change a user at the same time may have drawn different salts for it.
   const scram::Credentials& latest = known->scram_credentials().back();
   for (const scram::Credentials& each : known->scram_credentials()) {

@@ -26,13 +26,13 @@ std::optional<Login> default_login(const ShardThread& thread);
 std::optional<Login> log_in(const ShardThread& thread, std::string_view name,
                             std::string_view password);
 
-// A user that may log in with SCRAM; none: there is none, or none with credentials for it. They
-// all have the salt and the iterations of the first.
+// A user as SCRAM logs it in: the credentials all have the salt and the iterations of the first. Of
+// who cannot log in, be there such a user or not, they are such that nobody has the password.
 struct ScramLogin {
   Login login;
   std::vector<scram::Credentials> credentials;
 };
-std::optional<ScramLogin> find_scram_login(const ShardThread& thread, std::string_view name);
+ScramLogin find_scram_login(const ShardThread& thread, std::string_view name);
 
 // Whether who does not log in may do something, on any thread.
 bool is_open_to_anyone(const NodeContext& node);
