@@ -232,7 +232,7 @@ def test_a_user_has_the_topics_that_its_commands_have(limited):
     admin = admin_api.AdminClient(config)
     for futures in (admin.create_topics([admin_api.NewTopic("new", 1, 3)]), admin.delete_topics(["orders"]),
                     admin.describe_configs([admin_api.ConfigResource("topic", "orders")]),
-                    admin.delete_records([kafka.TopicPartition("orders", 0, 1)])):
+                    admin.alter_configs([admin_api.ConfigResource("topic", "orders", set_config={"retention.ms": "1"})])):
         with pytest.raises(kafka.KafkaException) as raised:
             next(iter(futures.values())).result(30)
         assert raised.value.args[0].code() == refused

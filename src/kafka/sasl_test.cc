@@ -28,7 +28,9 @@ class FakeUsers final : public SaslUsers {
   void set(const std::string& name, const std::string& password, bool as_hash = false) {
     AclUser user(name);
     EXPECT_TRUE(user.apply(as_hash ? "#" + password_hash(password) : ">" + password));
-    if (!as_hash) EXPECT_TRUE(user.apply(*scram_rule(user, password)));
+    if (!as_hash) {
+      EXPECT_TRUE(user.apply(*scram_rule(user, password)));
+    }
     users[name] = std::make_shared<const AclUser>(std::move(user));
   }
 
