@@ -2,7 +2,9 @@
 // a round trip per command would be what takes the time. One thread at a time.
 #pragma once
 
+#include <boost/asio/ssl/context.hpp>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,8 +17,9 @@ void append_command(std::string& out, std::span<const std::string_view> words);
 
 class RespPipe {
  public:
-  RespPipe() = default;
-  ~RespPipe() { close(); }
+  // Speaks TLS with a context, which must outlive this.
+  explicit RespPipe(boost::asio::ssl::context* tls = nullptr);
+  ~RespPipe();
   RespPipe(const RespPipe&) = delete;
   RespPipe& operator=(const RespPipe&) = delete;
 
@@ -33,6 +36,14 @@ class RespPipe {
   void close();
 
  private:
+  class Tls;
+
+  Result<> shake_hands();
+  // As ::recv() does it, but goes on when it is interrupted.
+  ssize_t receive_some(char* data, std::size_t size);
+
+  boost::asio::ssl::context* const context_;
+  std::unique_ptr<Tls> tls_;
   int socket_ = -1;
   std::string received_;
   std::size_t taken_ = 0;  // of it

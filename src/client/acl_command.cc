@@ -71,6 +71,15 @@ void change_users(Connection& connection, std::vector<std::string> words, std::s
                });
 }
 
+// Behind the rule of the password, to the words as to the user.
+Result<> add_scram(AclUser& user, std::string_view password, std::vector<std::string>& words) {
+  Result<std::string> rule = scram_rule(user, password);
+  if (!rule) return std::unexpected(rule.error());
+  if (Result<> applied = user.apply(*rule); !applied) return applied;
+  words.push_back(std::move(*rule));
+  return {};
+}
+
 void set_user(Connection& connection, Args args) {
   const std::string_view name = args[2];
   if (!valid_user_name(name)) {
@@ -82,13 +91,18 @@ void set_user(Connection& connection, Args args) {
   // What is wrong with them is told in the words that were given, and no password leaves the node.
   AclUser user = known != nullptr ? *known : AclUser(std::string(name));
   std::vector<std::string> words = {"SETUSER", std::string(name),
-                                    name == kDefaultUser ? known->definition() : std::string()};
+                                    name == kDefaultUser ? known->stored() : std::string()};
   for (const std::string& rule : *rules) {
-    if (Result<> applied = user.apply(rule); !applied) {
+    Result<> applied = is_scram_rule(rule) ? fail("Syntax error") : user.apply(rule);
+    if (!applied) {
       return connection.reply().error(
           fmt::format("ERR Error in ACL SETUSER modifier '{}': {}", rule, applied.error().message));
     }
     words.push_back(without_password(rule));
+    if (!rule.starts_with('>')) continue;
+    if (Result<> added = add_scram(user, rule.substr(1), words); !added) {
+      return connection.reply().error("ERR " + added.error().message);
+    }
   }
   change_users(connection, std::move(words), "+OK\r\n");
 }
@@ -305,13 +319,18 @@ void execute_acl(Connection& connection, Args args) {
 }
 
 void set_default_password(Connection& connection, std::string_view password) {
-  change_users(connection,
-               {"SETUSER",
-                std::string(kDefaultUser),
-                {},
-                "resetpass",
-                password.empty() ? "nopass" : "#" + password_hash(password)},
-               "+OK\r\n");
+  std::vector<std::string> words = {"SETUSER",
+                                    std::string(kDefaultUser),
+                                    {},
+                                    "resetpass",
+                                    password.empty() ? "nopass" : "#" + password_hash(password)};
+  if (!password.empty()) {
+    AclUser user{std::string(kDefaultUser)};
+    Result<> added = user.apply(words.back());
+    if (added) added = add_scram(user, password, words);
+    if (!added) return connection.reply().error("ERR " + added.error().message);
+  }
+  change_users(connection, std::move(words), "+OK\r\n");
 }
 
 }  // namespace even

@@ -15,6 +15,7 @@
 #include "engine/databases.h"
 #include "engine/outbox.h"
 #include "engine/text.h"
+#include "node/login.h"
 #include "node/shard_thread.h"
 #include "resp/resp_merge.h"
 
@@ -868,10 +869,8 @@ void Connection::execute_blocking(const Command& command, Args args, const Comma
 }
 
 void Connection::become_default_user() {
-  const AclUserPointer user = thread_.users().find(kDefaultUser);
-  session_.authenticated = user == nullptr ? !thread_.node().options.has_password()
-                                           : user->enabled() && user->needs_no_password();
-  session_.become(user);
+  session_.authenticated = default_login(thread_).has_value();
+  session_.become(thread_.users().find(kDefaultUser));
 }
 
 void Connection::users_changed() {

@@ -13,6 +13,7 @@
 #include "client/compatibility.h"
 #include "engine/text.h"
 #include "env/posix_clock.h"
+#include "node/login.h"
 
 namespace even {
 namespace {
@@ -35,22 +36,16 @@ void quit(Connection& connection, Args) {
   connection.close_after_replies();
 }
 
-// As long as nobody has changed the user `default`, its password is that of the configuration;
-// without one any is right. `what`: the command, for ACL LOG.
+// `what`: the command, for ACL LOG.
 bool authenticate(Connection& connection, std::string_view what, std::string_view user,
                   std::string_view password) {
-  const RuntimeOptions& options = connection.thread().node().options;
-  const AclUserPointer known = connection.thread().users().find(user);
-  const bool good =
-      known == nullptr
-          ? user == kDefaultUser && (!options.has_password() || options.password_matches(password))
-          : known->enabled() && (known->needs_no_password() || known->password_matches(password));
-  if (!good) {
+  std::optional<Login> login = log_in(connection.thread(), user, password);
+  if (!login) {
     connection.note_denial(AclDenial::Reason::kAuth, what, user);
     connection.reply().error("WRONGPASS invalid username-password pair or user is disabled.");
     return false;
   }
-  connection.session().become(known);
+  connection.session().become(std::move(login->user));
   connection.session().authenticated = true;
   return true;
 }

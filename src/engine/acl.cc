@@ -17,6 +17,8 @@ namespace {
 constexpr std::string_view kSyntax = "Syntax error";
 constexpr std::string_view kUnknownName = "Unknown command or category name in ACL";
 constexpr std::size_t kHashDigits = 64;
+// No rule of Redis begins so.
+constexpr char kScramRule = '$';
 
 bool has_spaces(std::string_view text) {
   return std::ranges::any_of(
@@ -412,6 +414,16 @@ bool AclUser::password_matches(std::string_view password) const {
   return matches;
 }
 
+void AclUser::keep_scram_of(const AclUser& before) {
+  for (const scram::Credentials& each : before.scram_) {
+    const auto same = [&each](const scram::Credentials& other) {
+      return other.password_hash == each.password_hash;
+    };
+    const bool has_password = std::ranges::find(passwords_, each.password_hash) != passwords_.end();
+    if (has_password && std::ranges::none_of(scram_, same)) scram_.push_back(each);
+  }
+}
+
 // --- As text
 
 std::string AclSelector::commands() const {
@@ -458,10 +470,13 @@ std::vector<std::string_view> AclUser::flags() const {
   return out;
 }
 
-std::string AclUser::describe(bool with_passwords) const {
+std::string AclUser::describe(Secrets secrets) const {
   std::string out = fmt::format("{}", fmt::join(flags(), " "));
   for (const std::string& hash : passwords_) {
-    if (with_passwords) out.append(" #").append(hash);
+    if (secrets != Secrets::kNone) out.append(" #").append(hash);
+  }
+  for (const scram::Credentials& each : scram_) {
+    if (secrets == Secrets::kAll) out.append(" ").append(1, kScramRule).append(each.encode());
   }
   for (std::size_t i = 0; i < selectors_.size(); ++i) {
     const std::string selector = selectors_[i].describe();
@@ -519,9 +534,21 @@ Result<> AclUser::apply_to_user(std::string_view rule, bool& known) {
   } else if (is("nopass")) {
     no_password_ = true;
     passwords_.clear();
+    scram_.clear();
   } else if (is("resetpass")) {
     no_password_ = false;
     passwords_.clear();
+    scram_.clear();
+  } else if (is_scram_rule(rule)) {
+    auto credentials = scram::Credentials::decode(rule.substr(1));
+    if (!credentials ||
+        std::ranges::find(passwords_, credentials->password_hash) == passwords_.end()) {
+      return fail(std::string(kSyntax));
+    }
+    std::erase_if(scram_, [&](const scram::Credentials& each) {
+      return each.password_hash == credentials->password_hash;
+    });
+    scram_.push_back(std::move(*credentials));
   } else if (is("sanitize-payload") || is("skip-sanitize-payload")) {
     sanitize_ = is("sanitize-payload") ? Sanitize::kYes : Sanitize::kNo;
   } else if (is("clearselectors")) {
@@ -547,6 +574,8 @@ Result<> AclUser::apply_to_user(std::string_view rule, bool& known) {
       return fail("The password you are trying to remove from the user does not exist");
     } else {
       passwords_.erase(there);
+      std::erase_if(scram_,
+                    [&hash](const scram::Credentials& each) { return each.password_hash == hash; });
     }
   } else {
     known = false;
@@ -618,6 +647,20 @@ std::string without_password(std::string_view rule) {
   if (rule.starts_with('<')) return "!" + password_hash(rule.substr(1));
   return std::string(rule);
 }
+
+Result<std::string> scram_rule(const AclUser& user, std::string_view password) {
+  std::string salt;
+  if (!user.scram_credentials().empty()) {
+    salt = user.scram_credentials().back().salt;
+  } else if (auto drawn = scram::draw_bytes(scram::kSaltBytes)) {
+    salt = std::move(*drawn);
+  } else {
+    return std::unexpected(drawn.error());
+  }
+  return kScramRule + scram::derive_credentials(password_hash(password), password, salt).encode();
+}
+
+bool is_scram_rule(std::string_view rule) { return rule.starts_with(kScramRule); }
 
 std::optional<std::vector<std::string>> commands_of_category(std::string_view name) {
   const std::string_view category = known_category(name);

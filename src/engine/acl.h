@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "engine/command_entry.h"
+#include "engine/scram.h"
 
 namespace even {
 
@@ -98,10 +99,11 @@ class AclUser {
   explicit AclUser(std::string name) : name_(std::move(name)), selectors_(1) {}
   // Who may do everything; an empty password: without one.
   static AclUser with_all_rights(std::string name, std::string_view password);
-  // From what rights() or definition() has written.
+  // From what rights(), definition() or stored() has written.
   static Result<AclUser> parse(std::string_view name, std::string_view definition);
 
-  // One rule; one that begins with "(" is all of a selector.
+  // One rule; one that begins with "(" is all of a selector. Beside those of ACL SETUSER there is
+  // scram_rule(), which no client may give.
   Result<> apply(std::string_view rule);
 
   const std::string& name() const { return name_; }
@@ -109,12 +111,18 @@ class AclUser {
   bool needs_no_password() const { return no_password_; }
   const std::vector<std::string>& password_hashes() const { return passwords_; }
   bool password_matches(std::string_view password) const;
+  // Of those passwords that were given as such, not as hashes; in the order of their coming.
+  const std::vector<scram::Credentials>& scram_credentials() const { return scram_; }
+  // Those that `before` has, of passwords that this has as well.
+  void keep_scram_of(const AclUser& before);
   std::span<const AclSelector> selectors() const { return selectors_; }  // the first is the root
   // "on", "nopass" and so on.
   std::vector<std::string_view> flags() const;
   // Its rules in the form of ACL LIST, with hashes of passwords or without.
-  std::string definition() const { return describe(true); }
-  std::string rights() const { return describe(false); }
+  std::string definition() const { return describe(Secrets::kHashes); }
+  std::string rights() const { return describe(Secrets::kNone); }
+  // What is kept of it: never shown.
+  std::string stored() const { return describe(Secrets::kAll); }
 
   // Whether nothing at all is refused, so that nothing has to be checked.
   bool may_all() const { return may_all_; }
@@ -125,7 +133,8 @@ class AclUser {
   bool operator==(const AclUser&) const = default;
 
  private:
-  std::string describe(bool with_passwords) const;
+  enum class Secrets : std::uint8_t { kNone, kHashes, kAll };
+  std::string describe(Secrets secrets) const;
   Result<> apply_to_user(std::string_view rule, bool& known);
   Result<> add_selector(std::string_view rules);
   void reset();
@@ -136,6 +145,7 @@ class AclUser {
   enum class Sanitize : std::uint8_t { kUnsaid, kYes, kNo };
   Sanitize sanitize_ = Sanitize::kUnsaid;  // taken note of: payloads are always checked
   std::vector<std::string> passwords_;     // SHA-256, hexadecimal, in the order of their coming
+  std::vector<scram::Credentials> scram_;  // each of one of these
   std::vector<AclSelector> selectors_;
   bool may_all_ = false;
 };
@@ -167,6 +177,11 @@ bool valid_user_name(std::string_view name);
 std::string password_hash(std::string_view password);
 // Rules of passwords with their hashes in place of the passwords: what may be kept.
 std::string without_password(std::string_view rule);
+// The rule that goes behind one of a password that is given as such (">password"), by which the
+// user can log in with SCRAM as well. All passwords of a user share its salt, since a client is
+// told that before it is known which of them it has. Error: there are no random numbers.
+Result<std::string> scram_rule(const AclUser& user, std::string_view password);
+bool is_scram_rule(std::string_view rule);
 // Commands, without a "@", of a category; nothing: there is none of this name.
 std::optional<std::vector<std::string>> commands_of_category(std::string_view category);
 

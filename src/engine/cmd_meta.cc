@@ -406,7 +406,7 @@ void set_user(Context& context, Args args) {
           fmt::format("ERR Error in ACL SETUSER modifier '{}': {}", rule, applied.error().message));
     }
   }
-  std::string definition = user->definition();
+  std::string definition = user->stored();
   const std::size_t freed = known != state.users.end() ? known->second.size() : 0;
   if (bytes_of_definitions(state.users) - freed + name.size() + definition.size() >
       kMostUserBytes) {
@@ -429,15 +429,22 @@ void delete_users(Context& context, Args args) {
 
 void load_users(Context& context, Args args) {
   if (args.size() % 2 != 0) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
   cluster::Definitions users;
   for (std::size_t i = 2; i < args.size(); i += 2) {
-    if (const Result<AclUser> user = AclUser::parse(args[i], args[i + 1]); !user) {
+    Result<AclUser> user = AclUser::parse(args[i], args[i + 1]);
+    if (!user) {
       return context.reply.error(fmt::format("ERR user {}: {}", args[i], user.error().message));
     }
-    users.emplace_back(args[i], args[i + 1]);
+    const auto known =
+        std::ranges::find(state.users, args[i], &std::pair<std::string, std::string>::first);
+    if (known != state.users.end()) {
+      // Files have hashes of passwords only.
+      if (const auto before = AclUser::parse(args[i], known->second)) user->keep_scram_of(*before);
+    }
+    users.emplace_back(args[i], user->stored());
   }
   if (bytes_of_definitions(users) > kMostUserBytes) return refuse_too_many(context);
-  const MetaState state = state_of(context);
   for (const auto& [name, definition] : state.users) {
     const bool stays =
         std::ranges::find(users, name, &std::pair<std::string, std::string>::first) != users.end();

@@ -23,7 +23,9 @@
 // and KEY reply +OK, PRODUCERS the first of so many ids of producers that nobody has had, the
 // others the version of the table that they lead to. SETUSER applies rules of ACL SETUSER to the
 // user, or, if there is none, to `base`, a definition, or one that may do nothing if that is empty;
-// passwords are in it as hashes. LOADUSERS puts these in the place of all. SETLIBRARIES adds
+// passwords are in it as hashes, and as what SCRAM
+// needs, whose salt whoever proposes it has drawn. LOADUSERS puts these in the place of all; what
+// SCRAM needs stays with passwords that a user keeps. SETLIBRARIES adds
 // libraries of functions (library.h) to those that there are: none may have a name that is taken,
 // it takes the place of that one, or all others go; no function may be in two of them.
 //

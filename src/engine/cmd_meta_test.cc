@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/acl.h"
 #include "engine/library.h"
 #include "engine/test_keyspace.h"
 
@@ -212,6 +213,28 @@ TEST_F(MetaCommands, UsersOfAFileTakeThePlaceOfAll) {
             ":3\r\n");
   EXPECT_EQ(table().users(), (cluster::Definitions{{"bob", "off resetchannels -@all"},
                                                    {"carol", "on resetchannels -@all"}}));
+}
+
+TEST_F(MetaCommands, WhatScramNeedsStaysWithThePassword) {
+  AclUser user("alice");
+  const std::string hash = "#" + password_hash("secret");
+  ASSERT_TRUE(user.apply(hash));
+  const std::string scram = *scram_rule(user, "secret");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", hash, scram}), ":1\r\n");
+  const std::string rights = " resetchannels -@all";
+  EXPECT_EQ(table().users()[0].second, "on " + hash + " " + scram + rights);
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "off"}), ":2\r\n");
+  EXPECT_EQ(table().users()[0].second, "off " + hash + " " + scram + rights);
+  // Files do not have it.
+  EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "alice", "on " + hash + rights, "bob",
+                 "on " + hash + rights}),
+            ":3\r\n");
+  EXPECT_EQ(table().users(), (cluster::Definitions{{"alice", "on " + hash + " " + scram + rights},
+                                                   {"bob", "on " + hash + rights}}))
+      << "bob's was never given as a password";
+  const std::string other = "#" + password_hash("other");
+  EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "alice", "on " + other + rights}), ":4\r\n");
+  EXPECT_EQ(table().users()[0].second, "on " + other + rights);
 }
 
 TEST_F(MetaCommands, UsersHaveALimit) {

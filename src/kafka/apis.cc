@@ -1,5 +1,7 @@
 #include "kafka/apis.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -9,7 +11,9 @@
 namespace even::kafka {
 namespace {
 
+constexpr std::int16_t kSaslHandshakeKey = 17;
 constexpr std::int16_t kApiVersionsKey = 18;
+constexpr std::int16_t kSaslAuthenticateKey = 36;
 constexpr int kNoneFlexible = 1'000;
 
 void handle(const Call&, const ApiVersionsRequest&, Done<ApiVersionsResponse> done) {
@@ -87,6 +91,7 @@ constexpr Api kApis[] = {
     api<HeartbeatRequest, HeartbeatResponse>(12, "Heartbeat", 0, 2),
     api<LeaveGroupRequest, LeaveGroupResponse>(13, "LeaveGroup", 0, 2),
     api<SyncGroupRequest, SyncGroupResponse>(14, "SyncGroup", 0, 2),
+    api<SaslHandshakeRequest, SaslHandshakeResponse>(kSaslHandshakeKey, "SaslHandshake", 0, 1),
     api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4, 3),
     api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
     api<DeleteTopicsRequest, DeleteTopicsResponse>(20, "DeleteTopics", 1, 3),
@@ -99,6 +104,8 @@ constexpr Api kApis[] = {
     // Version 0 tells of a setting only whether it is the default.
     api<DescribeConfigsRequest, DescribeConfigsResponse>(32, "DescribeConfigs", 1, 3),
     api<AlterConfigsRequest, AlterConfigsResponse>(33, "AlterConfigs", 0, 1),
+    api<SaslAuthenticateRequest, SaslAuthenticateResponse>(kSaslAuthenticateKey, "SaslAuthenticate",
+                                                           0, 1),
     api<IncrementalAlterConfigsRequest, AlterConfigsResponse>(44, "IncrementalAlterConfigs", 0, 0),
 };
 
@@ -114,6 +121,12 @@ struct Request {
   bool flexible = false;
   std::string_view body;
 };
+
+// By who has not logged in.
+bool is_for_login(const Api& api) {
+  return api.key == kApiVersionsKey || api.key == kSaslHandshakeKey ||
+         api.key == kSaslAuthenticateKey;
+}
 
 // None: it cannot be one, or is none that is served.
 std::optional<Request> read_request(std::string_view frame) {
@@ -147,6 +160,10 @@ std::vector<ApiVersionsResponse::ApiVersion> api_versions() {
 bool serve(Connection& connection, std::shared_ptr<const std::string> frame, Answer answer) {
   const auto request = read_request(*frame);
   if (!request) return false;
+  if (!connection.logged_in() && !is_for_login(*request->api)) {
+    spdlog::debug("kafka port: {} before a login", request->api->name);
+    return false;
+  }
   const std::int16_t version = request->header.api_version;
   if (!request->version_known) {
     if (request->api->key != kApiVersionsKey) return false;

@@ -10,6 +10,7 @@
 
 #include "kafka/config_messages.h"
 #include "kafka/messages.h"
+#include "kafka/sasl_messages.h"
 
 namespace even::kafka {
 
@@ -64,6 +65,12 @@ void handle(const Call& call, const AddPartitionsToTxnRequest& request,
 void handle(const Call& call, const AddOffsetsToTxnRequest& request,
             Done<AddOffsetsToTxnResponse> done);
 void handle(const Call& call, const EndTxnRequest& request, Done<EndTxnResponse> done);
+
+// In sasl_requests.cc.
+void handle(const Call& call, const SaslHandshakeRequest& request,
+            Done<SaslHandshakeResponse> done);
+void handle(const Call& call, const SaslAuthenticateRequest& request,
+            Done<SaslAuthenticateResponse> done);
 
 // In producer_ids.cc.
 void handle(const Call& call, const InitProducerIdRequest& request,

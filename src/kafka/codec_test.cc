@@ -167,7 +167,22 @@ TEST(Messages, TheBytesAreKafkas) {
             "ListOffsets v1 {replica_id: -1, topics: [{name: t, partitions: [{partition_index: 3, "
             "timestamp: -2}]}]}");
 
+  const std::string token =
+      "\x00\x24"          // SaslAuthenticate
+      "\x00\x01"          // version 1
+      "\x00\x00\x00\x03"  // correlation id
+      "\xff\xff"          // no client id
+      "\x00\x00\x00\x0c"
+      "\0user\0pencil"s;
+  EXPECT_EQ(describe_request(token), "SaslAuthenticate v1 {auth_bytes: 12 bytes}");
+
   std::string answer;
+  write_message(SaslAuthenticateResponse{.error_code = 58, .error_message = "no"}, 0, answer);
+  EXPECT_EQ(answer, "\x00\x3a\x00\x02no\x00\x00\x00\x00"s);
+  answer.clear();
+  write_message(SaslHandshakeResponse{.error_code = 33, .mechanisms = {"PLAIN"}}, 1, answer);
+  EXPECT_EQ(answer, "\x00\x21\x00\x00\x00\x01\x00\x05PLAIN"s);
+  answer.clear();
   write_message(ApiVersionsResponse{.error_code = 35, .api_keys = {{18, 0, 4}}}, 0, answer);
   EXPECT_EQ(answer, "\x00\x23\x00\x00\x00\x01\x00\x12\x00\x00\x00\x04"s);
 }

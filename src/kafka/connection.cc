@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "kafka/apis.h"
+#include "node/node_context.h"
 
 namespace even::kafka {
 namespace {
@@ -16,37 +17,82 @@ constexpr std::size_t kMostFrameBytes = 100 << 20;
 // No more is read while so much is under way.
 constexpr std::size_t kMostRequests = 64;
 constexpr std::size_t kMostBytes = 32 << 20;
+// Of who has not logged in: a frame, one at a time, and how long that may take.
+constexpr std::size_t kMostLoginBytes = 16 << 10;
+constexpr std::chrono::seconds kLoginPatience{10};
 
 }  // namespace
 
 Connection::Connection(ShardThread& thread, Socket socket)
-    : thread_(thread), stream_(std::move(socket), nullptr) {}
+    : thread_(thread),
+      stream_(std::move(socket), thread.node().tls.kafka.get()),
+      login_(default_login(thread)),
+      login_timer_(thread.io()) {
+  error_code error;
+  const tcp::endpoint remote = stream_.socket().remote_endpoint(error);
+  if (!error) remote_text_ = to_text(remote);
+  const tcp::endpoint local = stream_.socket().local_endpoint(error);
+  if (error) return;
+  local_text_ = to_text(local);
+  local_host_ = local.address().to_string();
+}
 
 Connection::~Connection() { --thread_.node().connected_kafka_clients; }
 
-void Connection::start() { read(); }
+void Connection::start() {
+  await_login();
+  if (!stream_.is_tls()) {
+    shaken_hands_ = true;
+    return read();
+  }
+  stream_.async_handshake(true, [self = shared_from_this()](error_code error) {
+    if (self->closed_) return;
+    if (error) {
+      spdlog::debug("kafka port: {}: TLS handshake: {}", self->remote_text_, error.message());
+      return self->close();
+    }
+    self->shaken_hands_ = true;
+    self->read();
+  });
+}
+
+// Who takes too long keeps a place from others.
+void Connection::await_login() {
+  login_timer_.expires_after(kLoginPatience);
+  login_timer_.async_wait([weak = weak_from_this()](error_code error) {
+    const auto self = weak.lock();
+    if (error || !self || (self->login_ && self->shaken_hands_)) return;
+    spdlog::debug("kafka port: {} has not logged in", self->remote_text_);
+    self->close();
+  });
+}
 
 void Connection::close() {
   const auto self = shared_from_this();
   thread_.remove_kafka_client(this);
   if (std::exchange(closed_, true)) return;
+  login_timer_.cancel();
   stream_.close();
   work_.clear();
 }
 
 void Connection::read() {
-  if (closed_ || reading_ || slots_.size() >= kMostRequests ||
+  if (closed_ || closing_ || reading_ || slots_.size() >= kMostRequests ||
       bytes_under_way_ + writing_.size() >= kMostBytes) {
     return;
   }
+  if (!login_ && (!slots_.empty() || !writing_.empty())) return;
   reading_ = true;
   asio::async_read(stream_, asio::buffer(size_),
                    [self = shared_from_this()](error_code error, std::size_t) {
                      if (error || self->closed_) return self->close();
                      const auto size = get_big_endian<std::uint32_t>(self->size_.data());
-                     if (size > kMostFrameBytes) {
-                       spdlog::warn("kafka port: a request of {} bytes, which is more than {}",
-                                    size, kMostFrameBytes);
+                     const std::size_t most = self->login_ ? kMostFrameBytes : kMostLoginBytes;
+                     if (size > most) {
+                       // Anybody could fill the log.
+                       spdlog::log(self->login_ ? spdlog::level::warn : spdlog::level::debug,
+                                   "kafka port: {}: a request of {} bytes, which is more than {}",
+                                   self->remote_text_, size, most);
                        return self->close();
                      }
                      self->read_body(size);
@@ -81,6 +127,7 @@ void Connection::read_body(std::size_t size) {
 }
 
 bool Connection::serve(std::shared_ptr<const std::string> frame) {
+  if (raw_tokens_) return serve_token(*frame);
   auto slot = std::make_shared<Slot>();
   slot->bytes = frame->size();
   slots_.push_back(slot);
@@ -111,7 +158,11 @@ void Connection::answered() {
     put_big_endian(writing_, static_cast<std::uint32_t>(slot->answer->size()));
     writing_ += *slot->answer;
   }
-  if (!writing_.empty()) write();
+  if (!writing_.empty()) {
+    write();
+  } else if (closing_ && slots_.empty()) {
+    return close();
+  }
   read();
 }
 
@@ -122,6 +173,93 @@ void Connection::write() {
                       self->writing_.clear();
                       self->answered();
                     });
+}
+
+// --- Its user
+
+std::optional<Login> Connection::log_in(std::string_view name, std::string_view password) {
+  return even::log_in(thread_, name, password);
+}
+
+std::optional<ScramLogin> Connection::find_scram(std::string_view name) {
+  return find_scram_login(thread_, name);
+}
+
+ErrorCode Connection::begin_login(std::string_view mechanism, int version) {
+  if (by_sasl_) return ErrorCode::kIllegalSaslState;
+  const ErrorCode error = sasl_.begin(mechanism);
+  raw_tokens_ = error == ErrorCode::kNone && version == 0;
+  return error;
+}
+
+std::optional<Sasl::Step> Connection::take_login(std::string_view token) {
+  if (!sasl_.begun()) return std::nullopt;
+  const std::string mechanism(sasl_.mechanism_name());
+  Sasl::Step step = sasl_.take(token);
+  if (step.failed) {
+    note_denial(AclDenial::Reason::kAuth, mechanism, step.user);
+    login_.reset();
+    closing_ = true;
+  } else if (step.login) {
+    login_ = step.login;
+    by_sasl_ = true;
+    raw_tokens_ = false;
+  }
+  return step;
+}
+
+// As before there was a request for it: a frame is a token, and so is its answer; who fails is told
+// nothing.
+bool Connection::serve_token(std::string_view token) {
+  auto step = take_login(token);
+  if (!step || step->failed) return false;
+  auto slot = std::make_shared<Slot>();
+  slot->answer = std::move(step->token);
+  slot->bytes = slot->answer->size();
+  slot->done = true;
+  bytes_under_way_ += slot->bytes;
+  slots_.push_back(std::move(slot));
+  answered();
+  return true;
+}
+
+bool Connection::may(Args words, bool note) {
+  if (!login_) return false;
+  if (login_->user == nullptr) return true;
+  const std::optional<AclDenial> denial = login_->user->check(words);
+  if (denial && note) note_denial(denial->reason, denial->object, login_->user->name());
+  return !denial;
+}
+
+// As at the port for clients of Redis's protocol: who is logged in stays so, by what its user may
+// do now, unless that has been deleted.
+void Connection::users_changed() {
+  if (closed_ || !login_) return;
+  const std::string name =
+      login_->user == nullptr ? std::string(kDefaultUser) : login_->user->name();
+  AclUserPointer user = thread_.users().find(name);
+  if (user == nullptr && name != kDefaultUser) {
+    spdlog::info("kafka port: {}: its user '{}' has been deleted", remote_text_, name);
+    return close();
+  }
+  // `default` is again as the configuration says: who has not said its password has to.
+  if (user == nullptr && login_->user != nullptr && thread_.node().options.has_password()) {
+    return close();
+  }
+  login_->user = std::move(user);
+}
+
+void Connection::note_denial(AclDenial::Reason reason, std::string_view object,
+                             std::string_view user) const {
+  NodeContext& node = thread_.node();
+  node.acl_log.add({.reason = reason,
+                    .where = AclLog::Where::kToplevel,
+                    .object = std::string(object),
+                    .user = std::string(user),
+                    .client = fmt::format("addr={} laddr={} protocol=kafka tls={}", remote_text_,
+                                          local_text_, stream_.is_tls() ? "yes" : "no"),
+                    .at_ms = thread_.clock().wall_ms()},
+                   node.options.acl_log_length.load(std::memory_order_relaxed));
 }
 
 }  // namespace even::kafka

@@ -10,6 +10,7 @@
 #include "kafka/coordinator.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
+#include "kafka/rights.h"
 #include "node/table_change.h"
 
 namespace even::kafka {
@@ -77,6 +78,12 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
     return of_transactions ? refuse(ErrorCode::kInvalidRequest, "a transactional id has a name")
                            : refuse(ErrorCode::kInvalidGroupId, "a group has a name");
   }
+  if (of_transactions ? !may_use_transactional_id(call.connection, request.key)
+                      : !may_look_at_group(call.connection, request.key)) {
+    return refuse(of_transactions ? ErrorCode::kTransactionalIdAuthorizationFailed
+                                  : ErrorCode::kGroupAuthorizationFailed,
+                  "the user may not use it");
+  }
   std::optional<PartitionId> partition;
   if (!of_transactions) {
     partition = partition_of(thread, request.key);
@@ -98,14 +105,18 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
   }
   auto gather = Gather<NodeNumber>::begin(
       call.connection, 1,
-      [&map = thread.node().config.cluster,
+      [&map = thread.node().config.cluster, client = call.connection.weak_from_this(),
        done = std::move(done)](const std::vector<std::optional<NodeNumber>>& leader) mutable {
         const cluster::Node* node = map.find(*leader[0]);
+        const auto connection = client.lock();
+        if (!connection) return;
         if (node == nullptr || node->kafka_port == 0) {
           return done({.error_code = code(ErrorCode::kCoordinatorNotAvailable),
                        .error_message = "there is no coordinator at the moment"});
         }
-        done({.node_id = node->number, .host = node->host, .port = node->kafka_port});
+        done({.node_id = node->number,
+              .host = host_of(*node, *connection),
+              .port = node->kafka_port});
       });
   gather->ask(thread, *partition, 0, [partition = *partition](ShardThread& owner, auto reply) {
     if (const auto leader = owner.shard().leader_of(partition)) return reply(*leader);
@@ -125,6 +136,9 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
   const auto refuse = [&](ErrorCode error) {
     done({.error_code = code(error), .member_id = request.member_id});
   };
+  if (!may_join_group(call.connection, request.group_id)) {
+    return refuse(ErrorCode::kGroupAuthorizationFailed);
+  }
   if (request.group_id.empty()) return refuse(ErrorCode::kInvalidGroupId);
   if (request.session_timeout_ms < kLeastSessionMs || request.session_timeout_ms > kMostSessionMs) {
     return refuse(ErrorCode::kInvalidSessionTimeout);
@@ -168,6 +182,9 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
 }
 
 void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupResponse> done) {
+  if (!may_join_group(call.connection, request.group_id)) {
+    return done({.error_code = code(ErrorCode::kGroupAuthorizationFailed)});
+  }
   std::vector<std::pair<std::string, std::string>> assignments;
   for (const auto& each : request.assignments) {
     assignments.emplace_back(each.member_id, each.assignment.bytes());
@@ -189,6 +206,9 @@ void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupRes
 }
 
 void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatResponse> done) {
+  if (!may_join_group(call.connection, request.group_id)) {
+    return done({.error_code = code(ErrorCode::kGroupAuthorizationFailed)});
+  }
   ask_coordinator<ErrorCode>(
       call, request.group_id, ErrorCode::kNotCoordinator,
       [member = request.member_id, generation = request.generation_id](
@@ -199,6 +219,9 @@ void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatRes
 }
 
 void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupResponse> done) {
+  if (!may_join_group(call.connection, request.group_id)) {
+    return done({.error_code = code(ErrorCode::kGroupAuthorizationFailed)});
+  }
   ask_coordinator<ErrorCode>(
       call, request.group_id, ErrorCode::kNotCoordinator,
       [member = request.member_id](ShardThread& owner, ConsumerGroup& group, PartitionId,
@@ -348,6 +371,11 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
             Done<TxnOffsetCommitResponse> done) {
   ShardThread& thread = call.connection.thread();
   TxnOffsetCommitResponse response;
+  const ErrorCode refusal = !may_use_transactional_id(call.connection, request.transactional_id)
+                                ? ErrorCode::kTransactionalIdAuthorizationFailed
+                            : !may_join_group(call.connection, request.group_id)
+                                ? ErrorCode::kGroupAuthorizationFailed
+                                : ErrorCode::kNone;
   TransactionCoordinator::Offsets offsets;
   for (const auto& topic : request.topics) {
     auto& out = response.topics.emplace_back();
@@ -357,7 +385,11 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
       each.partition_index = partition.partition_index;
       const Committed committed{partition.committed_offset, partition.committed_leader_epoch,
                                 partition.committed_metadata.value_or("")};
-      if (!find_partition(thread, topic.name, partition.partition_index)) {
+      if (refusal != ErrorCode::kNone) {
+        each.error_code = code(refusal);
+      } else if (!may_fetch(call.connection, topic.name)) {
+        each.error_code = code(ErrorCode::kTopicAuthorizationFailed);
+      } else if (!find_partition(thread, topic.name, partition.partition_index)) {
         each.error_code = code(ErrorCode::kUnknownTopicOrPartition);
       } else if (committed.metadata.size() > kMostMetadata) {
         each.error_code = code(ErrorCode::kOffsetMetadataTooLarge);
@@ -406,6 +438,9 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
 void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCommitResponse> done) {
   ShardThread& thread = call.connection.thread();
   OffsetCommitResponse response;
+  const ErrorCode refusal = may_join_group(call.connection, request.group_id)
+                                ? ErrorCode::kNone
+                                : ErrorCode::kGroupAuthorizationFailed;
   std::vector<std::string> command = {"hset", key_of(request.group_id)};
   for (const auto& topic : request.topics) {
     auto& out = response.topics.emplace_back();
@@ -415,7 +450,11 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
       each.partition_index = partition.partition_index;
       Committed committed{partition.committed_offset, partition.committed_leader_epoch,
                           partition.committed_metadata.value_or("")};
-      if (!find_partition(thread, topic.name, partition.partition_index)) {
+      if (refusal != ErrorCode::kNone) {
+        each.error_code = code(refusal);
+      } else if (!may_fetch(call.connection, topic.name)) {
+        each.error_code = code(ErrorCode::kTopicAuthorizationFailed);
+      } else if (!find_partition(thread, topic.name, partition.partition_index)) {
         each.error_code = code(ErrorCode::kUnknownTopicOrPartition);
       } else if (committed.metadata.size() > kMostMetadata) {
         each.error_code = code(ErrorCode::kOffsetMetadataTooLarge);
@@ -450,6 +489,21 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
 
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done) {
   constexpr int kFirstWithError = 2;
+  if (!may_look_at_group(call.connection, request.group_id)) {
+    OffsetFetchResponse refused;
+    refused.error_code = code(ErrorCode::kGroupAuthorizationFailed);
+    if (call.version < kFirstWithError && request.topics) {
+      for (const auto& wanted : *request.topics) {
+        auto& topic = refused.topics.emplace_back();
+        topic.name = wanted.name;
+        for (const std::int32_t partition : wanted.partition_indexes) {
+          topic.partitions.push_back(
+              {.partition_index = partition, .metadata = "", .error_code = refused.error_code});
+        }
+      }
+    }
+    return done(std::move(refused));
+  }
   ask_coordinator<FetchedOffsets>(
       call, request.group_id, {ErrorCode::kNotCoordinator, {}},
       [group = request.group_id](ShardThread& owner, ConsumerGroup&, PartitionId partition,

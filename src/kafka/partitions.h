@@ -12,6 +12,10 @@
 
 namespace even::kafka {
 
+// Where a client is told to find a node: as the configuration says, or, where it has no list of
+// nodes, at the address that the client has come to.
+std::string host_of(const cluster::Node& node, const Connection& client);
+
 // Of a topic by its name and the number in it; none if there is no such partition.
 std::optional<PartitionId> find_partition(const ShardThread& thread, std::string_view topic,
                                           std::int32_t partition);

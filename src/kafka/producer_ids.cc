@@ -7,6 +7,7 @@
 #include "kafka/connection.h"
 #include "kafka/coordinator.h"
 #include "kafka/error.h"
+#include "kafka/rights.h"
 #include "node/shard_thread.h"
 
 namespace even::kafka {
@@ -50,6 +51,9 @@ void ProducerIds::ask() {
 void handle(const Call& call, const InitProducerIdRequest& request,
             Done<InitProducerIdResponse> done) {
   if (request.transactional_id) return give_transactional_id(call, request, std::move(done));
+  if (!may_produce_somewhere(call.connection)) {
+    return done({.error_code = code(ErrorCode::kClusterAuthorizationFailed)});
+  }
   // The block may come when the connection has gone.
   call.connection.thread().coordinator().producer_ids().take(
       [weak = call.connection.weak_from_this(),

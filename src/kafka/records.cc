@@ -7,6 +7,7 @@
 #include "kafka/coordinator.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
+#include "kafka/rights.h"
 #include "topic/record_batch.h"
 
 namespace even::kafka {
@@ -113,6 +114,8 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
       ++count;
     }
   }
+  const bool may_transact = !request.transactional_id ||
+                            may_use_transactional_id(call.connection, *request.transactional_id);
   const bool valid_acks = request.acks >= -1 && request.acks <= 1;
   auto timer = std::make_shared<asio::steady_timer>(thread.io());
   auto gather = Gather<Appended>::begin(
@@ -136,8 +139,10 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
       request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
         const auto id = find_partition(thread, topic.name, partition.index);
         const ErrorCode fault =
-            !valid_acks ? ErrorCode::kInvalidRequest
-            : !id       ? ErrorCode::kUnknownTopicOrPartition
+            !may_transact ? ErrorCode::kTransactionalIdAuthorizationFailed
+            : !may_produce(call.connection, topic.name) ? ErrorCode::kTopicAuthorizationFailed
+            : !valid_acks                               ? ErrorCode::kInvalidRequest
+            : !id                                       ? ErrorCode::kUnknownTopicOrPartition
                   : fault_of(partition.records, call.version, request.transactional_id.has_value());
         if (fault != ErrorCode::kNone) return gather->take(place, {fault});
         gather->ask(thread, *id, place,
@@ -253,6 +258,9 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         });
     for_each_partition(request_.topics, [&](const auto& topic, const auto& partition,
                                             std::size_t place) {
+      if (!may_fetch(*connection, topic.name)) {
+        return gather->take(place, {ErrorCode::kTopicAuthorizationFailed});
+      }
       const auto id = find_partition(thread_, topic.name, partition.partition);
       if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
       gather->ask(thread_, *id, place,
@@ -374,6 +382,7 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
   void answer() {
     if (std::exchange(answered_, true)) return;
     timer_.cancel();
+    refuse_what_may_not_be_read();
     FetchResponse response;
     std::size_t place = 0;
     std::size_t bytes = 0;
@@ -407,6 +416,17 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
     const auto self = shared_from_this();
     if (const auto connection = connection_.lock()) connection->release(self);
     done_(std::move(response));
+  }
+
+  // The user's rights may have been taken away while it waited.
+  void refuse_what_may_not_be_read() {
+    const auto connection = connection_.lock();
+    if (!connection) return;
+    for_each_partition(request_.topics, [&](const auto& topic, const auto&, std::size_t place) {
+      if (!may_fetch(*connection, topic.name)) {
+        results_[place] = Fetched{ErrorCode::kTopicAuthorizationFailed};
+      }
+    });
   }
 
   const std::weak_ptr<Connection> connection_;
@@ -475,6 +495,9 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
   for_each_partition(
       request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
         if (invalid) return gather->take(place, {ErrorCode::kInvalidRequest});
+        if (!may_fetch(call.connection, topic.name)) {
+          return gather->take(place, {ErrorCode::kTopicAuthorizationFailed});
+        }
         const auto id = find_partition(thread, topic.name, partition.partition_index);
         if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
         gather->ask(thread, *id, place,

@@ -9,6 +9,7 @@
 #include "kafka/apis.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
+#include "kafka/rights.h"
 #include "kafka/topic_config.h"
 #include "node/table_change.h"
 
@@ -75,13 +76,17 @@ std::vector<TopicConfig> configs_of(const cluster::Keyspace& topic) {
 
 namespace {
 
-DescribeConfigsResponse::Result describe_configs(const ShardThread& thread,
+DescribeConfigsResponse::Result describe_configs(Connection& client,
                                                  const DescribeConfigsRequest::Resource& resource) {
   DescribeConfigsResponse::Result out;
   out.resource_type = resource.resource_type;
   out.resource_name = resource.resource_name;
   if (resource.resource_type != kTopicResource) return out;  // nothing of a node is set so
-  const cluster::Keyspace* topic = thread.keyspaces().find_topic(resource.resource_name);
+  if (!may_inspect(client, resource.resource_name)) {
+    out.error_code = code(ErrorCode::kTopicAuthorizationFailed);
+    return out;
+  }
+  const cluster::Keyspace* topic = client.thread().keyspaces().find_topic(resource.resource_name);
   if (topic == nullptr) {
     out.error_code = code(ErrorCode::kUnknownTopicOrPartition);
     return out;
@@ -131,6 +136,11 @@ void alter(const Call& call, const Request& request, Change change,
       refuse(ErrorCode::kInvalidRequest, "only topics can be configured");
       continue;
     }
+    if (!may_alter(call.connection, resource.resource_name)) {
+      refuse(ErrorCode::kTopicAuthorizationFailed,
+             "the user may not execute EVEN.TOPIC ALTER of it");
+      continue;
+    }
     const cluster::Keyspace* found = thread.keyspaces().find_topic(resource.resource_name);
     if (found == nullptr) {
       refuse(ErrorCode::kUnknownTopicOrPartition, "there is no such topic");
@@ -164,7 +174,7 @@ void handle(const Call& call, const DescribeConfigsRequest& request,
             Done<DescribeConfigsResponse> done) {
   DescribeConfigsResponse response;
   for (const auto& resource : request.resources) {
-    response.results.push_back(describe_configs(call.connection.thread(), resource));
+    response.results.push_back(describe_configs(call.connection, resource));
   }
   done(std::move(response));
 }
@@ -281,6 +291,10 @@ void handle(const Call& call, const DeleteRecordsRequest& request,
   for (const auto& topic : request.topics) {
     for (const auto& partition : topic.partitions) {
       const std::size_t at = place++;
+      if (!may_alter(call.connection, topic.name)) {
+        gather->take(at, {ErrorCode::kTopicAuthorizationFailed});
+        continue;
+      }
       const auto id = find_partition(thread, topic.name, partition.partition_index);
       if (!id) {
         gather->take(at, {ErrorCode::kUnknownTopicOrPartition});

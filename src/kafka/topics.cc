@@ -6,6 +6,7 @@
 #include "kafka/apis.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
+#include "kafka/rights.h"
 #include "kafka/topic_config.h"
 #include "node/gather.h"
 #include "node/table_change.h"
@@ -57,6 +58,14 @@ std::optional<PartitionId> find_partition(const ShardThread& thread, std::string
   return static_cast<PartitionId>(found->first + partition);
 }
 
+std::string host_of(const cluster::Node& node, const Connection& client) {
+  const Config& config = client.thread().node().config;
+  const bool alone = config.cluster.nodes.size() == 1;
+  return alone && node.host == config.client.bind.front() && !client.local_host().empty()
+             ? client.local_host()
+             : node.host;
+}
+
 void handle(const Call& call, const MetadataRequest& request, Done<MetadataResponse> done) {
   ShardThread& thread = call.connection.thread();
   NodeContext& node = thread.node();
@@ -65,7 +74,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
   for (const cluster::Node& each : map.nodes) {
     if (each.kafka_port == 0) continue;
     response.brokers.push_back(
-        {.node_id = each.number, .host = each.host, .port = each.kafka_port});
+        {.node_id = each.number, .host = host_of(each, call.connection), .port = each.kafka_port});
   }
   response.cluster_id = map.id;
   response.controller_id = node.number;
@@ -73,13 +82,19 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
   std::vector<cluster::Keyspace> topics;
   const bool all = !request.topics || (call.version == 0 && request.topics->empty());
   if (all) {
-    const auto known = thread.keyspaces().topics();
-    topics.assign(known.begin(), known.end());
+    for (const cluster::Keyspace& topic : thread.keyspaces().topics()) {
+      if (may_know(call.connection, topic.name)) topics.push_back(topic);
+    }
   } else {
     absl::flat_hash_set<std::string_view> seen;
     for (const auto& wanted : *request.topics) {
       if (!seen.insert(wanted.name).second) continue;
-      if (const auto* found = thread.keyspaces().find_topic(wanted.name)) {
+      if (!may_know(call.connection, wanted.name)) {
+        // Whether there is such a topic is not told.
+        auto& refused = response.topics.emplace_back();
+        refused.error_code = code(ErrorCode::kTopicAuthorizationFailed);
+        refused.name = wanted.name;
+      } else if (const auto* found = thread.keyspaces().find_topic(wanted.name)) {
         topics.push_back(*found);
       } else {
         response.topics.push_back(unknown_topic(wanted.name));
@@ -206,7 +221,12 @@ void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTop
     };
     cluster::Keyspace created = new_topic(thread, topic.name, number(topic.num_partitions),
                                           number(topic.replication_factor));
-    ErrorCode fault = check(topic, created, message);
+    ErrorCode fault = ErrorCode::kTopicAuthorizationFailed;
+    if (may_create(call.connection, topic.name)) {
+      fault = check(topic, created, message);
+    } else {
+      message = "the user may not execute EVEN.TOPIC CREATE of it";
+    }
     if (fault == ErrorCode::kNone && thread.keyspaces().find_topic(topic.name) != nullptr) {
       fault = ErrorCode::kTopicAlreadyExists;
       message = fmt::format("there is a topic '{}' already", topic.name);
@@ -236,6 +256,11 @@ void handle(const Call& call, const DeleteTopicsRequest& request, Done<DeleteTop
     changes->response.responses.emplace_back().name = name;
   }
   for (std::size_t i = 0; i < request.topic_names.size(); ++i) {
+    if (!may_drop(call.connection, request.topic_names[i])) {
+      changes->response.responses[i].error_code = code(ErrorCode::kTopicAuthorizationFailed);
+      changes->finish_one();
+      continue;
+    }
     drop_topic(call.connection.thread(), request.topic_names[i],
                [changes, i](const std::string& reply) {
                  changes->response.responses[i].error_code = code(error_of(reply));

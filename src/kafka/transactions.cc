@@ -7,6 +7,7 @@
 #include "kafka/connection.h"
 #include "kafka/coordinator.h"
 #include "kafka/partitions.h"
+#include "kafka/rights.h"
 #include "node/shard_thread.h"
 
 namespace even::kafka {
@@ -191,6 +192,9 @@ bool Transactions::is_dropped(PartitionId partition) {
 void give_transactional_id(const Call& call, const InitProducerIdRequest& request,
                            Done<InitProducerIdResponse> done) {
   const auto refuse = [&done](ErrorCode error) { done({.error_code = code(error)}); };
+  if (!may_use_transactional_id(call.connection, *request.transactional_id)) {
+    return refuse(ErrorCode::kTransactionalIdAuthorizationFailed);
+  }
   if (request.transactional_id->empty()) return refuse(ErrorCode::kInvalidRequest);
   if (request.transaction_timeout_ms <= 0 || request.transaction_timeout_ms > kMostTimeoutMs) {
     return refuse(ErrorCode::kInvalidTransactionTimeout);
@@ -221,7 +225,8 @@ void handle(const Call& call, const AddPartitionsToTxnRequest& request,
   ShardThread& thread = call.connection.thread();
   AddPartitionsToTxnResponse response;
   std::vector<PartitionId> partitions;
-  bool any_unknown = false;
+  bool any_refused = false;
+  const bool may_transact = may_use_transactional_id(call.connection, request.transactional_id);
   for (const auto& topic : request.topics) {
     auto& out = response.results.emplace_back();
     out.name = topic.name;
@@ -229,9 +234,15 @@ void handle(const Call& call, const AddPartitionsToTxnRequest& request,
       auto& each = out.results.emplace_back();
       each.partition_index = number;
       const auto partition = find_partition(thread, topic.name, number);
-      if (!partition) {
+      if (!may_transact) {
+        each.error_code = code(ErrorCode::kTransactionalIdAuthorizationFailed);
+        any_refused = true;
+      } else if (!may_produce(call.connection, topic.name)) {
+        each.error_code = code(ErrorCode::kTopicAuthorizationFailed);
+        any_refused = true;
+      } else if (!partition) {
         each.error_code = code(ErrorCode::kUnknownTopicOrPartition);
-        any_unknown = true;
+        any_refused = true;
       } else {
         partitions.push_back(*partition);
       }
@@ -246,7 +257,7 @@ void handle(const Call& call, const AddPartitionsToTxnRequest& request,
     done(std::move(response));
   };
   // All are added, or none is.
-  if (any_unknown) return answer(ErrorCode::kOperationNotAttempted);
+  if (any_refused) return answer(ErrorCode::kOperationNotAttempted);
   ask_transactions<ErrorCode>(
       call, request.transactional_id, ErrorCode::kNotCoordinator,
       [id = request.transactional_id,
@@ -263,6 +274,12 @@ void handle(const Call& call, const AddPartitionsToTxnRequest& request,
 
 void handle(const Call& call, const AddOffsetsToTxnRequest& request,
             Done<AddOffsetsToTxnResponse> done) {
+  if (!may_use_transactional_id(call.connection, request.transactional_id)) {
+    return done({.error_code = code(ErrorCode::kTransactionalIdAuthorizationFailed)});
+  }
+  if (!may_join_group(call.connection, request.group_id)) {
+    return done({.error_code = code(ErrorCode::kGroupAuthorizationFailed)});
+  }
   if (request.group_id.empty()) return done({.error_code = code(ErrorCode::kInvalidGroupId)});
   ask_transactions<ErrorCode>(
       call, request.transactional_id, ErrorCode::kNotCoordinator,
@@ -279,6 +296,9 @@ void handle(const Call& call, const AddOffsetsToTxnRequest& request,
 }
 
 void handle(const Call& call, const EndTxnRequest& request, Done<EndTxnResponse> done) {
+  if (!may_use_transactional_id(call.connection, request.transactional_id)) {
+    return done({.error_code = code(ErrorCode::kTransactionalIdAuthorizationFailed)});
+  }
   ask_transactions<ErrorCode>(
       call, request.transactional_id, ErrorCode::kNotCoordinator,
       [id = request.transactional_id,

@@ -173,6 +173,9 @@ const std::vector<Option>& options() {
       EVEN_OPTION("tls.http_cert", set_string(c.tls.http.cert, v)),
       EVEN_OPTION("tls.http_key", set_string(c.tls.http.key, v)),
       EVEN_OPTION("tls.http_ca", set_string(c.tls.http.ca, v)),
+      EVEN_OPTION("tls.kafka_cert", set_string(c.tls.kafka.cert, v)),
+      EVEN_OPTION("tls.kafka_key", set_string(c.tls.kafka.key, v)),
+      EVEN_OPTION("tls.kafka_ca", set_string(c.tls.kafka.ca, v)),
 
       EVEN_OPTION("log.fsync", set_fsync(c.log.fsync, v)),
       EVEN_OPTION("log.segment_bytes", set_size(c.log.segment_bytes, v, kMiB, kTiB)),
@@ -424,7 +427,7 @@ void Loader::override_with(const std::string& text) {
 void Loader::check_tls() {
   for (auto [name, files] :
        {std::pair{"client", &config_.tls.client}, std::pair{"peer", &config_.tls.peer},
-        std::pair{"http", &config_.tls.http}}) {
+        std::pair{"http", &config_.tls.http}, std::pair{"kafka", &config_.tls.kafka}}) {
     const std::string cert = fmt::format("tls.{}_cert", name);
     const std::string key = fmt::format("tls.{}_key", name);
     const std::string ca = fmt::format("tls.{}_ca", name);

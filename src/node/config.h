@@ -79,6 +79,7 @@ struct TlsConfig {
   TlsFiles client;
   TlsFiles peer;
   TlsFiles http;
+  TlsFiles kafka;
 };
 
 struct LogConfig {

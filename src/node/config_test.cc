@@ -88,6 +88,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.tls.client.enabled(), b.tls.client.enabled());
   EXPECT_EQ(a.tls.peer.enabled(), b.tls.peer.enabled());
   EXPECT_EQ(a.tls.http.enabled(), b.tls.http.enabled());
+  EXPECT_EQ(a.tls.kafka.enabled(), b.tls.kafka.enabled());
   EXPECT_EQ(a.log.fsync, b.log.fsync);
   EXPECT_EQ(a.log.segment_bytes, b.log.segment_bytes);
   EXPECT_EQ(a.store.pass_bytes, b.store.pass_bytes);
@@ -258,7 +259,8 @@ TEST(Config, AllErrorsAreReportedAtOnce) {
 TEST(Config, UnknownKeysAndSectionsAreErrors) {
   EXPECT_THAT(error_of(load_text("[client]\nprot = 1\n")),
               HasSubstr(".toml:2: client.prot: no such key; [client] has bind, port, password"));
-  EXPECT_THAT(error_of(load_text("[clients]\nport = 1\n")), HasSubstr("there are check, client, clock"));
+  EXPECT_THAT(error_of(load_text("[clients]\nport = 1\n")),
+              HasSubstr("there are check, client, clock"));
   EXPECT_THAT(error_of(load_text("port = 1\n")), HasSubstr(".toml:1: port: no such section"));
   EXPECT_THAT(error_of(load_text("\n[nod]\n")), HasSubstr(".toml:2: nod: no such section"));
   EXPECT_THAT(error_of(load_text("client = 3\n")),
@@ -295,6 +297,8 @@ TEST(Config, TlsNeedsBothCertificateAndKey) {
   EXPECT_THAT(error_of(load_set({"tls.peer_cert=a.pem"})),
               HasSubstr("tls.peer_cert and tls.peer_key"));
   EXPECT_THAT(error_of(load_set({"tls.http_ca=a.pem"})), HasSubstr("tls.http_ca: needs"));
+  EXPECT_THAT(error_of(load_set({"tls.kafka_cert=a.pem"})),
+              HasSubstr("tls.kafka_cert and tls.kafka_key"));
   auto config = load_set({"tls.client_cert=a.pem", "tls.client_key=b.pem"});
   ASSERT_TRUE(config) << error_of(config);
   EXPECT_TRUE(config->tls.client.enabled());

@@ -6,10 +6,13 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "client/output_limit.h"
+#include "engine/acl.h"
+#include "engine/scram.h"
 #include "node/config.h"
 
 namespace even {
@@ -71,6 +74,19 @@ class RuntimeOptions {
     std::lock_guard lock(mutex_);
     password_ = std::move(password);
     has_password_ = !password_.empty();
+    scram_.reset();
+  }
+  // Of the password, derived when they are first asked for, with a salt of this process; none:
+  // there is no password.
+  std::optional<scram::Credentials> scram_credentials() const {
+    std::lock_guard lock(mutex_);
+    if (password_.empty()) return std::nullopt;
+    if (!scram_) {
+      const auto salt = scram::draw_bytes(scram::kSaltBytes);
+      if (!salt) return std::nullopt;
+      scram_ = scram::derive_credentials(password_hash(password_), password_, *salt);
+    }
+    return scram_;
   }
   // Takes the same time wherever the first difference is.
   bool password_matches(std::string_view given) const {
@@ -85,6 +101,7 @@ class RuntimeOptions {
  private:
   mutable std::mutex mutex_;
   std::string password_;
+  mutable std::optional<scram::Credentials> scram_;  // of it
   std::atomic<bool> has_password_{false};
   OutputLimit output_limits_[kClientClasses];
 };

@@ -22,6 +22,7 @@
 #include "http/http_server.h"
 #include "net/listener.h"
 #include "node/backup_runner.h"
+#include "node/login.h"
 #include "node/node_context.h"
 #include "node/reshard.h"
 #include "node/shard_thread.h"
@@ -68,6 +69,8 @@ class Server {
   void await_links();
   void provide_descriptors();
   int stop();
+  // Without a password and without TLS on it, a port is for this machine.
+  bool may_come_from(const tcp::endpoint& remote, const TlsContext& tls) const;
   void take_client(Socket socket, const tcp::endpoint& remote);
   void take_kafka_client(Socket socket, const tcp::endpoint& remote);
   void take_peer(Socket socket, const tcp::endpoint& remote);
@@ -241,6 +244,10 @@ int Server::stop() {
   return code;
 }
 
+bool Server::may_come_from(const tcp::endpoint& remote, const TlsContext& tls) const {
+  return remote.address().is_loopback() || tls != nullptr || !is_open_to_anyone(node_);
+}
+
 void Server::take_client(Socket socket, const tcp::endpoint& remote) {
   auto refuse = [&](std::string_view message) {
     ++node_.connections_rejected;
@@ -248,11 +255,7 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
     ::send(socket.native_handle(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   };
   ++node_.connections_received;
-  const NodeContext::DefaultUser user = node_.default_user;
-  const bool open = user == NodeContext::DefaultUser::kUnchanged
-                        ? !node_.options.has_password()
-                        : user == NodeContext::DefaultUser::kOpen;
-  if (!remote.address().is_loopback() && open && node_.tls.client == nullptr) {
+  if (!may_come_from(remote, node_.tls.client)) {
     return refuse(
         "-DENIED This node takes clients of other machines only with a password or TLS. Set "
         "client.password, or tls.client_cert and tls.client_key, in its configuration; or connect "
@@ -272,11 +275,13 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
   target->offer_client(fd);
 }
 
-// Without passwords or TLS on this port, it is for this machine.
+// Kafka's protocol has no words for who cannot be served at all.
 void Server::take_kafka_client(Socket socket, const tcp::endpoint& remote) {
-  if (!remote.address().is_loopback()) {
-    spdlog::warn("kafka port: {} is refused: only clients of this machine are served",
-                 to_text(remote));
+  if (!may_come_from(remote, node_.tls.kafka)) {
+    spdlog::warn(
+        "kafka port: {} is refused: clients of other machines are served only with a password or "
+        "TLS. Set client.password, or tls.kafka_cert and tls.kafka_key",
+        to_text(remote));
     ++node_.connections_rejected;
     return;
   }

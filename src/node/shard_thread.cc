@@ -206,6 +206,9 @@ void ShardThread::serve_users(std::shared_ptr<const AclUsers> users) {
   std::vector<std::shared_ptr<Connection>> clients;
   for (const auto& [id, client] : clients_) clients.push_back(client);
   for (const auto& client : clients) client->users_changed();
+  std::vector<std::shared_ptr<kafka::Connection>> kafka_clients;
+  for (const auto& [key, client] : kafka_clients_) kafka_clients.push_back(client);
+  for (const auto& client : kafka_clients) client->users_changed();
 }
 
 void ShardThread::serve_databases(DatabaseMap databases) {

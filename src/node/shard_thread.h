@@ -107,7 +107,7 @@ class ShardThread {
 
   // --- From this thread.
 
-  NodeContext& node() { return node_; }
+  NodeContext& node() const { return node_; }
   ShardId id() const { return id_; }
   asio::io_context& io() { return io_; }
   Clock& clock() { return clock_; }

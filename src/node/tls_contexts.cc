@@ -20,7 +20,8 @@ Result<TlsContexts> load_tls(const Config& config) {
   for (const Port& port : {Port{contexts.client, config.tls.client, "client", true},
                            Port{contexts.peer_accept, config.tls.peer, "peer", true},
                            Port{contexts.peer_dial, config.tls.peer, "peer", false},
-                           Port{contexts.http, config.tls.http, "http", true}}) {
+                           Port{contexts.http, config.tls.http, "http", true},
+                           Port{contexts.kafka, config.tls.kafka, "kafka", true}}) {
     if (!port.files.enabled()) continue;
     if (auto context = load_tls(port.files, port.as_server)) {
       port.context = std::move(*context);

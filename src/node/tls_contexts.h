@@ -1,4 +1,4 @@
-// TLS for the three ports of a node. With a CA, both sides must show a certificate that it signed.
+// TLS for the four ports of a node. With a CA, both sides must show a certificate that it signed.
 #pragma once
 
 #include "base/result.h"
@@ -13,6 +13,7 @@ struct TlsContexts {
   TlsContext peer_accept;
   TlsContext peer_dial;
   TlsContext http;
+  TlsContext kafka;
 };
 
 // Reads the files. The error has a line for each port whose files do not do, which says where the
