@@ -141,7 +141,12 @@ constexpr Parameter kParameters[] = {
      }},
     {"appendfsync",
      [](const NodeContext& node) { return fixed(to_string(node.config.log.fsync)); }},
-    {"appendonly", [](const NodeContext&) { return fixed("yes"); }},
+    // There is no other way here: who turns it off has more than was asked for.
+    {"appendonly", [](const NodeContext&) { return fixed("yes"); },
+     [](NodeContext&, std::string_view text, bool) {
+       const bool known = equals_ignore_case(text, "yes") || equals_ignore_case(text, "no");
+       return fixed(known ? "" : "argument must be 'yes' or 'no'");
+     }},
     {"bind",
      [](const NodeContext& node) {
        return fmt::format("{}", fmt::join(node.config.client.bind, " "));
