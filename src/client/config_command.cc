@@ -260,6 +260,13 @@ void get(Connection& connection, Args patterns) {
   }
 }
 
+// Redis changes most of what cannot be changed here. Tools set what they have read.
+bool is_so_already(const NodeContext& node, const Parameter& parameter, std::string_view value) {
+  constexpr std::string_view kImmutableInRedis[] = {"aclfile", "cluster-enabled", "databases"};
+  return std::ranges::find(kImmutableInRedis, parameter.name) == std::end(kImmutableInRedis) &&
+         value == parameter.get(node);
+}
+
 // All or none: everything is checked before anything is set.
 void set(Connection& connection, Args words) {
   Reply reply = connection.reply();
@@ -277,7 +284,8 @@ void set(Connection& connection, Args words) {
       return reply.error(
           fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", words[i]));
     }
-    if (parameter != nullptr && parameter->set == nullptr) {
+    if (parameter != nullptr && parameter->set == nullptr &&
+        !is_so_already(node, *parameter, words[i + 1])) {
       return failed(words[i], "can't set immutable config");
     }
     if (!seen.insert(parameter != nullptr ? parameter->name : recorded->key()).second) {
@@ -288,7 +296,7 @@ void set(Connection& connection, Args words) {
     for (std::size_t i = 0; i < words.size(); i += 2) {
       std::string why;
       if (const Parameter* parameter = find_parameter(words[i])) {
-        why = parameter->set(node, words[i + 1], apply);
+        if (parameter->set != nullptr) why = parameter->set(node, words[i + 1], apply);
       } else {
         const RecordedParameter& recorded = *find_recorded(words[i]);
         std::string value;

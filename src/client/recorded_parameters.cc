@@ -74,7 +74,7 @@ constexpr RecordedParameter kRecorded[] = {
     {"proc-title-template", "{title} {listen-addr} {server-mode}", Kind::kText},
     {"propagation-error-behavior", "ignore", Kind::kWord, 0, INT64_MAX,
      "ignore panic panic-on-replicas"},
-    {"rdb-del-sync-files", "no", Kind::kFixed},
+    {"rdb-del-sync-files", "no", Kind::kYesNo},
     {"rdb-save-incremental-fsync", "yes", Kind::kYesNo},
     {"rdbchecksum", "yes", Kind::kFixed},
     {"rdbcompression", "yes", Kind::kYesNo},
