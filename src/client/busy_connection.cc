@@ -87,14 +87,10 @@ void Connection::execute_while_busy(const Command* command, Args args) {
     replies_.tail() += kBusyReply;
     return;
   }
-  if (command->name == "exec" && transaction_.open() && !transaction_.failed()) {
+  if (command->name == "exec") {
     transaction_.forget();
     constexpr std::string_view kBusy = kBusyReply.substr(1, kBusyReply.size() - 3);
     return reply().error(fmt::format("EXECABORT Transaction discarded because of: {}", kBusy));
-  }
-  if (command->name == "exec") {  // its errors
-    execute_exec(*command, args, nullptr);
-    return;
   }
   last_command_ = &thread_.stats().find(*command, args);
   execute_connection_command(*this, *command, args);

@@ -288,7 +288,7 @@ void set(Connection& connection, Args words) {
         !is_so_already(node, *parameter, words[i + 1])) {
       return failed(words[i], "can't set immutable config");
     }
-    if (!seen.insert(parameter != nullptr ? parameter->name : recorded->key()).second) {
+    if (!seen.insert(parameter != nullptr ? parameter->name : recorded->name).second) {
       return failed(words[i], "duplicate parameter");
     }
   }

@@ -128,7 +128,7 @@ constexpr RecordedParameter kRecorded[] = {
 std::string_view find_word(std::string_view words, std::string_view text) {
   while (!words.empty()) {
     const std::string_view word = words.substr(0, words.find(' '));
-    if (equals_ignore_case(word, text)) return word;
+    if (equals_ignore_case(text, word)) return word;
     words.remove_prefix(std::min(words.size(), word.size() + 1));
   }
   return {};

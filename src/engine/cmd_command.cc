@@ -304,9 +304,7 @@ std::optional<KeysOfRequest> read_keys(Context& context, Args args) {
   KeysOfRequest out{*command, {}};
   for_each_key(*command, args, [&](std::string_view key) { out.keys.push_back(key); });
   if (!counted || !counted_keys(*command, args).empty()) return out;
-  // A script may have none, and says so.
-  const auto place = static_cast<std::size_t>(command->keys.count);
-  if (command->script && place < args.size() && parse_integer(args[place]) == 0) return out;
+  if (command->script) return out;  // which may have none
   context.reply.error("ERR Invalid arguments specified for command");
   return std::nullopt;
 }

@@ -187,7 +187,6 @@ SEQUENCES = [lines(text) for text in (
     p XADD st 1-1 f v
     p XREADGROUP GROUP g a STREAMS st >
     p XREADGROUP GROUP g a STREAMS st >
-    p XREADGROUP GROUP g new STREAMS st >
     p XCLAIM st g m 0 1-1 FORCE JUSTID
     p XAUTOCLAIM st g b 0 1-1 JUSTID
     p XAUTOCLAIM st g z 0 1-1 JUSTID
