@@ -81,7 +81,8 @@ void memory_section(const Facts& facts, std::string& out) {
   figure("used_memory_rss", memory_use().resident);
   figure("used_memory_peak", allocated_peak_bytes());
   figure("maxmemory", facts.node.options.max_memory);
-  out += fmt::format("maxmemory_policy:{}\r\n", to_string(facts.node.options.cache_policy.load()));
+  out += fmt::format("maxmemory_policy:{}\r\nnumber_of_cached_scripts:{}\r\n",
+                     to_string(facts.node.options.cache_policy.load()), facts.node.scripts.size());
 }
 
 void persistence_section(const Facts& facts, std::string& out) {
