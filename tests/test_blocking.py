@@ -104,6 +104,38 @@ def test_a_wait_ends_with_its_timeout_or_when_it_is_told_to(make_cluster):
         assert client.execute_command("CLIENT", "UNBLOCK", call.id) == 0
 
 
+def test_who_moves_to_a_key_of_another_type_is_told_when_there_is_something_to_move(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    with node.client() as client:
+        client.set("to", "a string")
+        for words in (["BRPOPLPUSH", "from", "to", 0], ["BLMOVE", "from", "to", "LEFT", "RIGHT", 0]):
+            call = waiting(node, *words)
+            client.sadd("from", "not a list")  # which is not for it
+            client.delete("from")
+            client.rpush("from", "element")
+            with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+                call.wait()
+            assert client.lrange("from", 0, -1) == ["element"]
+            client.delete("from")
+
+
+@pytest.mark.parametrize("change, error", [
+    (["DEL", "s"], "UNBLOCKED the stream key no longer exists"),
+    (["SET", "s", "v"], "UNBLOCKED the stream key no longer exists"),
+    (["XGROUP", "DESTROY", "s", "g"], "NOGROUP|consumer group this client was blocked on no longer exists"),
+])
+def test_a_group_s_readers_are_told_when_what_they_wait_for_is_no_more(make_cluster, change, error):
+    node = make_cluster(nodes=1)["n1"]
+    with node.client() as client:
+        client.xgroup_create("s", "g", id="$", mkstream=True)
+        words = ["XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">"]
+        calls = [waiting(node, *words, clients=count) for count in (1, 2)]
+        client.execute_command(*change)
+        for call in calls:
+            with pytest.raises(redis.ResponseError, match=error):
+                call.wait()
+
+
 @pytest.mark.parametrize("resp3", [False, True])
 def test_no_reply_is_null_in_both_protocols_and_what_is_behind_it_waits(make_cluster, resp3):
     node = make_cluster(nodes=1)["n1"]

@@ -206,8 +206,23 @@ def test_a_script_that_runs_away_is_killed_and_others_are_told(make_cluster, sha
 
     for client in others:
         until("it is told", lambda client=client: is_busy(client))
+    # What comes between MULTI and EXEC meanwhile is not executed one by one in the end.
+    half = node.client().connection_pool.get_connection("_")
+    half.send_command("MULTI")
+    half.read_response()
+    half.send_command("APPEND", "half", "x")
+    try:
+        half.read_response()
+    except redis.ResponseError as error:
+        assert "busy running a script" in str(error)
     assert node.client().script_kill()  # of a client that has just come
     thread.join(20)
+    half.send_command("EXEC")
+    try:
+        assert half.read_response() == [1]  # of a thread that was free
+    except redis.ResponseError as error:
+        assert "EXECABORT" in str(error) or "previous errors" in str(error)
+        assert others[0].get("half") is None
     assert len(outcome) == 1 and "Script killed by user" in outcome[0]
     assert all(client.get("k") is None for client in others)
 

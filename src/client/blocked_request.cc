@@ -1,5 +1,7 @@
 #include "client/blocked_request.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 
@@ -11,6 +13,10 @@ namespace even {
 namespace {
 
 constexpr std::int64_t kPollUs = 200'000;
+// What ends the wait of XREADGROUP.
+constexpr std::string_view kStreamGone = "-UNBLOCKED the stream key no longer exists\r\n";
+constexpr std::string_view kGroupGone =
+    "-NOGROUP the consumer group this client was blocked on no longer exists\r\n";
 
 bool takes_nothing(std::string_view reply) {
   return reply == "*-1\r\n" || reply == "$-1\r\n" || reply == "_\r\n";
@@ -90,7 +96,48 @@ void BlockedRequest::take(std::string reply) {
   if (!done_) return;
   // What came to be there while it waits is of another type: it is not for it.
   const bool not_for_it = ticket_ && reply.starts_with("-WRONGTYPE");
+  if (ticket_ && reads_group()) {
+    if (not_for_it) return finish(std::string(kStreamGone));
+    if (reply.starts_with("-NOGROUP")) {
+      std::vector<std::string_view> words{"EXISTS"};
+      for_each_key(*request_.command, request_.args,
+                   [&words](std::string_view key) { words.push_back(key); });
+      return look(words, std::move(reply));
+    }
+  }
+  if (not_for_it && moves()) return look({"TYPE", request_.args[1]}, std::move(reply));
   if (!takes_nothing(reply) && !not_for_it) return finish(std::move(reply));
+  wait_on(not_for_it);
+}
+
+// Of a refusal it depends on the keys what it means for one who waits.
+void BlockedRequest::look(const std::vector<std::string_view>& words, std::string refusal) {
+  trying_ = true;
+  refusal_ = std::move(refusal);
+  submit(*find_command(words[0]), words, &BlockedRequest::take_look);
+}
+
+void BlockedRequest::take_look(std::string reply) {
+  trying_ = false;
+  if (!done_) return;
+  if (reads_group()) {
+    std::size_t keys = 0;
+    for_each_key(*request_.command, request_.args, [&keys](std::string_view) { ++keys; });
+    const bool all = reply == fmt::format(":{}\r\n", keys);
+    return finish(std::string(all ? kGroupGone : kStreamGone));
+  }
+  // There is a list to take from: what it is to go to is of another type.
+  if (reply == "+list\r\n") return finish(std::move(refusal_));
+  wait_on(true);
+}
+
+bool BlockedRequest::reads_group() const { return request_.command->name == "xreadgroup"; }
+
+bool BlockedRequest::moves() const {
+  return request_.command->name == "blmove" || request_.command->name == "brpoplpush";
+}
+
+void BlockedRequest::wait_on(bool not_for_it) {
   if (last_) return finish(std::move(*last_));
   if (std::exchange(replaced_, false)) return start();
   if (!ticket_) return wait();
@@ -105,12 +152,14 @@ void BlockedRequest::wait() {
   std::vector<std::string> keys;
   for_each_key(*request_.command, request_.args,
                [&keys](std::string_view key) { keys.emplace_back(key); });
-  ticket_ = thread_.node().waiting_clients.add(std::move(keys),
-                                               [&thread = thread_, weak = weak_from_this()] {
-                                                 thread.post([weak] {
-                                                   if (const auto self = weak.lock()) self->woken();
-                                                 });
-                                               });
+  auto wake = [&thread = thread_, weak = weak_from_this()] {
+    thread.post([weak] {
+      if (const auto self = weak.lock()) self->woken();
+    });
+  };
+  using Wait = WaitingClients::Wait;
+  ticket_ = thread_.node().waiting_clients.add(std::move(keys), std::move(wake),
+                                               reads_group() ? Wait::kAnyChange : Wait::kPut);
   polls_ = !has_replicas();
   const std::int64_t timeout_ms = blocking_timeout_ms(*request_.command, request_.args);
   if (timeout_ms > 0 && deadline_us_ == 0)

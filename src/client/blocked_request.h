@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "net/stream.h"
 #include "node/owned_request.h"
@@ -50,6 +51,11 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
               void (BlockedRequest::*take)(std::string reply));
   void take_last_ids(std::string reply);
   void take(std::string reply);
+  void look(const std::vector<std::string_view>& words, std::string refusal);
+  void take_look(std::string reply);
+  void wait_on(bool not_for_it);
+  bool reads_group() const;
+  bool moves() const;  // from one list to another
   void woken();
   void wait();
   void on_timer();
@@ -68,6 +74,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   bool trying_ = false;
   bool replaced_ = false;            // since the attempt under way began
   bool again_ = false;               // since the attempt under way began
+  std::string refusal_;              // whose meaning is being looked for
   std::optional<std::string> last_;  // the reply if that takes nothing
 };
 

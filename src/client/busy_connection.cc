@@ -1,5 +1,6 @@
 // What a connection does while its thread executes a script that takes long: it is answered -BUSY,
 // and may have the script ended. docs/scripting.md, "Time"
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include "client/connection.h"
@@ -13,18 +14,25 @@ namespace {
 // That are received at a time.
 constexpr std::size_t kBusyChunk = 16 * 1024;
 
+// What does not touch keys; EXEC only ends a transaction, as it cannot be executed. A MULTI that
+// were refused would leave those behind it to be executed one by one, once the script has ended.
+bool is_of_transaction(const Command& command) {
+  return command.name == "multi" || command.name == "exec" || command.name == "discard";
+}
+
 bool allowed_while_busy(const Command& command, Args args) {
   if (command.name == "script" || command.name == "function")
     return args.size() == 2 && equals_ignore_case(args[1], "kill");
-  return command.name == "auth" || command.name == "hello" || command.name == "quit";
+  return command.name == "auth" || command.name == "hello" || command.name == "quit" ||
+         is_of_transaction(command);
 }
 
 }  // namespace
 
 void Connection::serve_while_busy() {
   // Who is in the middle of something has to wait for that.
-  const bool free = plain_ >= 0 && may_read() && !in_batch_ && !transaction_.open() &&
-                    !replies_.has_open_slots() && !blocked_request_ && !executing_ && !writing_;
+  const bool free = plain_ >= 0 && may_read() && !in_batch_ && !replies_.has_open_slots() &&
+                    !blocked_request_ && !executing_ && !writing_;
   if (!free) return;
   char bytes[kBusyChunk];
   const ssize_t count = ::recv(plain_, bytes, sizeof bytes, MSG_DONTWAIT);
@@ -60,21 +68,29 @@ void Connection::serve_while_busy() {
 void Connection::execute_while_busy(const Command* command, Args args) {
   if (args.empty()) return;
   replies_.begin_reply();
-  if (command == nullptr) return reply().error(unknown_command(args));
-  if (const std::string error = check_arity(*command, args); !error.empty()) {
-    return reply().error(error);
-  }
+  const auto refuse = [this](std::string_view error) {
+    transaction_.fail();
+    reply().error(error);
+  };
+  if (command == nullptr) return refuse(unknown_command(args));
+  if (const std::string error = check_arity(*command, args); !error.empty()) return refuse(error);
   if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
-    return reply().error("NOAUTH Authentication required.");
+    return refuse("NOAUTH Authentication required.");
   }
   if (session_.limited) {
-    if (const std::optional<AclDenial> denial = denied(args)) {
-      return reply().error(denial->reply());
-    }
+    if (const std::optional<AclDenial> denial = denied(args)) return refuse(denial->reply());
   }
-  if (!allowed_while_busy(*command, args)) {
+  const bool queued =
+      transaction_.open() && !is_of_transaction(*command) && command->name != "quit";
+  if (queued || !allowed_while_busy(*command, args)) {
+    transaction_.fail();
     replies_.tail() += kBusyReply;
     return;
+  }
+  if (command->name == "exec") {
+    transaction_.forget();
+    constexpr std::string_view kBusy = kBusyReply.substr(1, kBusyReply.size() - 3);
+    return reply().error(fmt::format("EXECABORT Transaction discarded because of: {}", kBusy));
   }
   last_command_ = &thread_.stats().find(*command, args);
   execute_connection_command(*this, *command, args);

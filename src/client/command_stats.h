@@ -37,6 +37,11 @@ struct LatencyHistogram {
     for (std::size_t i = 0; i < buckets.size(); ++i) buckets[i] += other.buckets[i];
     sum_seconds += other.sum_seconds;
   }
+  // What was in it earlier.
+  void take_off(const LatencyHistogram& earlier) {
+    for (std::size_t i = 0; i < buckets.size(); ++i) buckets[i] -= earlier.buckets[i];
+    sum_seconds -= earlier.sum_seconds;
+  }
 };
 
 class CommandStats {

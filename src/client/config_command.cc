@@ -3,13 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include "client/connection_commands.h"
+#include "client/recorded_parameters.h"
 #include "engine/glob.h"
 #include "engine/text.h"
 
@@ -39,25 +40,6 @@ std::string set_integer(std::string_view text, std::int64_t low, std::int64_t hi
   }
   apply(value);
   return {};
-}
-
-// "100", "64kb" (1024), "64k" (1000) and so on: Redis's sizes.
-bool parse_memory(std::string_view text, std::int64_t& bytes) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
-  if (error != std::errc()) return false;
-  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  struct Unit {
-    std::string_view name;
-    std::int64_t factor;
-  };
-  for (const Unit& known :
-       {Unit{"", 1}, Unit{"b", 1}, Unit{"k", 1000}, Unit{"kb", 1 << 10}, Unit{"m", 1'000'000},
-        Unit{"mb", 1 << 20}, Unit{"g", 1'000'000'000}, Unit{"gb", 1 << 30}}) {
-    if (equals_ignore_case(unit, known.name)) {
-      return !__builtin_mul_overflow(bytes, known.factor, &bytes);
-    }
-  }
-  return false;
 }
 
 std::string set_bulk_limit(NodeContext& node, std::string_view text, bool apply) {
@@ -159,7 +141,12 @@ constexpr Parameter kParameters[] = {
      }},
     {"appendfsync",
      [](const NodeContext& node) { return fixed(to_string(node.config.log.fsync)); }},
-    {"appendonly", [](const NodeContext&) { return fixed("yes"); }},
+    // There is no other way here: who turns it off has more than was asked for.
+    {"appendonly", [](const NodeContext&) { return fixed("yes"); },
+     [](NodeContext&, std::string_view text, bool) {
+       const bool known = equals_ignore_case(text, "yes") || equals_ignore_case(text, "no");
+       return fixed(known ? "" : "argument must be 'yes' or 'no'");
+     }},
     {"bind",
      [](const NodeContext& node) {
        return fmt::format("{}", fmt::join(node.config.client.bind, " "));
@@ -215,7 +202,6 @@ constexpr Parameter kParameters[] = {
        if (apply) node.options.set_password(std::string(text));
        return std::string();
      }},
-    {"save", [](const NodeContext&) { return fixed(""); }},
     {"slowlog-log-slower-than",
      [](const NodeContext& node) { return std::to_string(node.options.slow_log_us); },
      [](NodeContext& node, std::string_view text, bool apply) {
@@ -252,22 +238,40 @@ const Parameter* find_parameter(std::string_view name) {
   return nullptr;
 }
 
+const RecordedParameter* find_recorded(std::string_view name) {
+  for (const RecordedParameter& parameter : recorded_parameters()) {
+    if (equals_ignore_case(name, parameter.name)) return &parameter;
+  }
+  return nullptr;
+}
+
 void get(Connection& connection, Args patterns) {
-  std::vector<const Parameter*> matching;
+  const NodeContext& node = connection.thread().node();
+  auto wanted = [patterns](std::string_view name) {
+    return std::ranges::any_of(
+        patterns, [name](std::string_view pattern) { return glob_match(pattern, name, true); });
+  };
+  std::map<std::string_view, std::string> matching;
   for (const Parameter& parameter : kParameters) {
-    for (std::string_view pattern : patterns) {
-      if (glob_match(pattern, parameter.name, true)) {
-        matching.push_back(&parameter);
-        break;
-      }
-    }
+    if (wanted(parameter.name)) matching.emplace(parameter.name, parameter.get(node));
+  }
+  for (const RecordedParameter& parameter : recorded_parameters()) {
+    if (!wanted(parameter.name)) continue;
+    matching.emplace(parameter.name, node.options.recorded(parameter.key(), parameter.initial));
   }
   Reply reply = connection.reply();
   reply.map(matching.size());
-  for (const Parameter* parameter : matching) {
-    reply.bulk(parameter->name);
-    reply.bulk(parameter->get(connection.thread().node()));
+  for (const auto& [name, value] : matching) {
+    reply.bulk(name);
+    reply.bulk(value);
   }
+}
+
+// Redis changes most of what cannot be changed here. Tools set what they have read.
+bool is_so_already(const NodeContext& node, const Parameter& parameter, std::string_view value) {
+  constexpr std::string_view kImmutableInRedis[] = {"aclfile", "cluster-enabled", "databases"};
+  return std::ranges::find(kImmutableInRedis, parameter.name) == std::end(kImmutableInRedis) &&
+         value == parameter.get(node);
 }
 
 // All or none: everything is checked before anything is set.
@@ -279,19 +283,33 @@ void set(Connection& connection, Args words) {
     reply.error(
         fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, why));
   };
-  std::set<const Parameter*> seen;
+  std::set<std::string_view> seen;
   for (std::size_t i = 0; i < words.size(); i += 2) {
     const Parameter* parameter = find_parameter(words[i]);
-    if (parameter == nullptr) {
+    const RecordedParameter* recorded = find_recorded(words[i]);
+    if (parameter == nullptr && recorded == nullptr) {
       return reply.error(
           fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", words[i]));
     }
-    if (parameter->set == nullptr) return failed(words[i], "can't set immutable config");
-    if (!seen.insert(parameter).second) return failed(words[i], "duplicate parameter");
+    if (parameter != nullptr && parameter->set == nullptr &&
+        !is_so_already(node, *parameter, words[i + 1])) {
+      return failed(words[i], "can't set immutable config");
+    }
+    if (!seen.insert(parameter != nullptr ? parameter->name : recorded->name).second) {
+      return failed(words[i], "duplicate parameter");
+    }
   }
   for (const bool apply : {false, true}) {
     for (std::size_t i = 0; i < words.size(); i += 2) {
-      const std::string why = find_parameter(words[i])->set(node, words[i + 1], apply);
+      std::string why;
+      if (const Parameter* parameter = find_parameter(words[i])) {
+        if (parameter->set != nullptr) why = parameter->set(node, words[i + 1], apply);
+      } else {
+        const RecordedParameter& recorded = *find_recorded(words[i]);
+        std::string value;
+        why = check_recorded(recorded, words[i + 1], value);
+        if (why.empty() && apply) node.options.record(recorded.key(), std::move(value));
+      }
       if (!why.empty()) return failed(words[i], why);
     }
   }

@@ -1036,6 +1036,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   }
   if (transaction_.failed()) {
     transaction_.forget();
+    if (thread_.node().monitors.any()) show_to_monitors(command, args, session_.database);
     reply().error("EXECABORT Transaction discarded because of previous errors.");
     return Block::kNone;
   }

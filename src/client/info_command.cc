@@ -57,7 +57,8 @@ void server_section(const Facts& facts, std::string& out) {
   utsname system{};
   ::uname(&system);
   out += fmt::format(
-      "redis_version:{}\r\neven_version:{}\r\nredis_mode:standalone\r\nos:{} {} {}\r\n"
+      "redis_version:{}\r\nredis_git_sha1:00000000\r\nredis_git_dirty:0\r\n"
+      "even_version:{}\r\nredis_mode:standalone\r\nos:{} {} {}\r\n"
       "arch_bits:64\r\nmultiplexing_api:epoll\r\nprocess_id:{}\r\nrun_id:{}\r\ntcp_port:{}\r\n"
       "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\n",
       kRedisVersion, version(), system.sysname, system.release, system.machine, ::getpid(),
@@ -82,7 +83,8 @@ void memory_section(const Facts& facts, std::string& out) {
   figure("used_memory_rss", memory_use().resident);
   figure("used_memory_peak", allocated_peak_bytes());
   figure("maxmemory", facts.node.options.max_memory);
-  out += fmt::format("maxmemory_policy:{}\r\n", to_string(facts.node.options.cache_policy.load()));
+  out += fmt::format("maxmemory_policy:{}\r\nnumber_of_cached_scripts:{}\r\n",
+                     to_string(facts.node.options.cache_policy.load()), facts.node.scripts.size());
 }
 
 void persistence_section(const Facts& facts, std::string& out) {
@@ -104,7 +106,9 @@ void persistence_section(const Facts& facts, std::string& out) {
         100 * done / static_cast<double>(replay.bytes), std::ceil(seconds * left / (done + 1)));
   }
   out += fmt::format(
-      "rdb_bgsave_in_progress:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\n"
+      "rdb_bgsave_in_progress:0\r\nrdb_last_bgsave_status:ok\r\naof_enabled:1\r\n"
+      "aof_rewrite_in_progress:0\r\naof_rewrite_scheduled:0\r\naof_last_bgrewrite_status:ok\r\n"
+      "aof_last_write_status:{}\r\n"
       "log_bytes_written:{}\r\nlog_bytes_on_disk:{}\r\nlog_segments:{}\r\nlog_syncs:{}\r\n"
       "log_sync_errors:{}\r\nlog_rescues:{}\r\nlog_sync_seconds:{:.6f}\r\n",
       good ? "ok" : "err", facts.sum([](const ThreadReport& r) { return r.log.bytes_written; }),

@@ -105,22 +105,14 @@ void latency_histogram(Connection& connection, Args names) {
     std::string& lower = wanted.emplace_back(name);
     for (char& c : lower) c = to_lower(c);
   }
-  using Histograms = std::map<std::string, LatencyHistogram>;
-  reply_gathered<Histograms>(
-      connection,
-      [](ShardThread& thread) {
-        Histograms out;
-        for (const auto& [id, entry] : thread.stats().entries()) {
-          if (entry.calls > 0) out[entry.name].merge(entry.latency);
-        }
-        return out;
-      },
-      [wanted = std::move(wanted)](Reply& reply, const std::vector<Histograms>& answers) {
-        Histograms all;
-        for (const Histograms& answer : answers) {
-          for (const auto& [name, of] : answer) {
-            if (is_wanted(wanted, name)) all[name].merge(of);
-          }
+  reply_gathered<ThreadReport>(
+      connection, [](ShardThread& thread) { return make_report(thread, false); },
+      [wanted = std::move(wanted), &node = connection.thread().node()](
+          Reply& reply, const std::vector<ThreadReport>& reports) {
+        const Statistics statistics = node.statistics.since_reset(Statistics::of(node, reports));
+        std::map<std::string, LatencyHistogram> all;
+        for (const auto& [name, command] : statistics.commands) {
+          if (command.calls > 0 && is_wanted(wanted, name)) all[name] = command.latency;
         }
         reply.map(all.size());
         for (const auto& [name, of] : all) {

@@ -304,6 +304,7 @@ std::optional<KeysOfRequest> read_keys(Context& context, Args args) {
   KeysOfRequest out{*command, {}};
   for_each_key(*command, args, [&](std::string_view key) { out.keys.push_back(key); });
   if (!counted || !counted_keys(*command, args).empty()) return out;
+  if (command->script) return out;  // which may have none
   context.reply.error("ERR Invalid arguments specified for command");
   return std::nullopt;
 }
@@ -346,8 +347,6 @@ void list_subcommand(Context& context, Args args) {
   std::vector<std::string> names;
   for (const Command* command : all_commands()) {
     if (included({*command})) names.push_back(std::string(command->name));
-    // Subcommands are listed only where a filter asks for them.
-    if (args.empty()) continue;
     for (const Subcommand& subcommand : command->subcommands) {
       const Entry entry{*command, &subcommand};
       if (included(entry)) names.push_back(entry.name());

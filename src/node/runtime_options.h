@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -88,6 +90,18 @@ class RuntimeOptions {
     }
     return scram_;
   }
+
+  // A parameter that CONFIG SET accepts and that means nothing here (recorded_parameters.h).
+  std::string recorded(std::string_view name, std::string_view initial) const {
+    std::lock_guard lock(mutex_);
+    const auto found = recorded_.find(name);
+    return found == recorded_.end() ? std::string(initial) : found->second;
+  }
+  void record(std::string_view name, std::string value) {
+    std::lock_guard lock(mutex_);
+    recorded_.insert_or_assign(std::string(name), std::move(value));
+  }
+
   // Takes the same time wherever the first difference is.
   bool password_matches(std::string_view given) const {
     std::lock_guard lock(mutex_);
@@ -102,6 +116,7 @@ class RuntimeOptions {
   mutable std::mutex mutex_;
   std::string password_;
   mutable std::optional<scram::Credentials> scram_;  // of it
+  std::map<std::string, std::string, std::less<>> recorded_;
   std::atomic<bool> has_password_{false};
   OutputLimit output_limits_[kClientClasses];
 };

@@ -21,6 +21,7 @@ Statistics Statistics::of(const NodeContext& node, std::span<const ThreadReport>
       calls.rejected += command.rejected;
       calls.failed += command.failed;
       calls.us += command.us;
+      calls.latency.merge(command.latency);
     }
     for (const auto& [code, count] : report.errors) all.errors[code] += count;
   }
@@ -55,6 +56,7 @@ Statistics Statistics::since(const Statistics& earlier) const {
     calls.rejected -= before.rejected;
     calls.failed -= before.failed;
     calls.us -= before.us;
+    calls.latency.take_off(before.latency);
   }
   std::erase_if(out.commands, [](const auto& entry) {
     const Calls& calls = entry.second;

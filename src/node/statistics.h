@@ -21,6 +21,7 @@ struct Statistics {
     std::uint64_t rejected = 0;
     std::uint64_t failed = 0;
     double us = 0;  // of execution
+    LatencyHistogram latency;
   };
 
   std::uint64_t connections = 0;

@@ -16,11 +16,11 @@ constexpr std::string_view kAdding[] = {"lpush", "rpush", "linsert", "new", "zad
 }  // namespace
 
 WaitingClients::Ticket WaitingClients::add(std::vector<std::string> keys,
-                                           std::function<void()> wake) {
+                                           std::function<void()> wake, Wait wait) {
   const std::lock_guard lock(mutex_);
   const Ticket ticket = next_++;
   for (const std::string& key : keys) by_key_[key].insert(ticket);
-  waiters_[ticket] = {.keys = std::move(keys), .wake = std::move(wake)};
+  waiters_[ticket] = {.keys = std::move(keys), .wake = std::move(wake), .wait = wait};
   if (size_.fetch_add(1) == 0) wanted_.fetch_or(kAwaited);
   return ticket;
 }
@@ -57,9 +57,14 @@ void WaitingClients::remove(Ticket ticket) {
 
 void WaitingClients::note(const KeyEvent& event) {
   if (size_.load(std::memory_order_relaxed) == 0) return;
-  if (std::ranges::find(kAdding, event.name) == std::end(kAdding)) return;
+  const bool puts = std::ranges::find(kAdding, event.name) != std::end(kAdding);
   const std::lock_guard lock(mutex_);
-  wake_first(event.key, 0);
+  if (puts) return wake_first(event.key, 0);
+  const auto line = by_key_.find(std::string(event.key));
+  if (line == by_key_.end()) return;
+  for (const Ticket ticket : line->second) {
+    if (Waiter& waiter = waiters_.at(ticket); waiter.wait == Wait::kAnyChange) wake(waiter);
+  }
 }
 
 // The first one whose ticket is beyond `behind`.

@@ -33,9 +33,14 @@ class WaitingClients {
 
   explicit WaitingClients(std::atomic<std::uint32_t>& wanted_events) : wanted_(wanted_events) {}
 
+  enum class Wait : std::uint8_t {
+    kPut,        // until something has been put into a key
+    kAnyChange,  // until then, or until a key is changed in any other way, for instance deleted
+  };
+
   // One who waits, and is about to try: counts as woken. `wake` is called on any thread, and calls
   // nothing of this.
-  Ticket add(std::vector<std::string> keys, std::function<void()> wake);
+  Ticket add(std::vector<std::string> keys, std::function<void()> wake, Wait wait = Wait::kPut);
   // One who was woken has tried in vain, and waits on. True: something has been put there in the
   // meantime, try again. `pass_on`: what is there is not for it, but may be for those behind it.
   bool failed(Ticket ticket, bool pass_on);
@@ -51,6 +56,7 @@ class WaitingClients {
   struct Waiter {
     std::vector<std::string> keys;
     std::function<void()> wake;
+    Wait wait = Wait::kPut;
     bool woken = true;
     bool again = false;  // since it was woken
   };

@@ -40,6 +40,19 @@ TEST_F(WaitingClientsTest, TheFirstThatWaitsForAKeyIsWokenAndTheNextWhenItLeaves
   EXPECT_EQ(take_woken(), Names{"b"});
 }
 
+TEST_F(WaitingClientsTest, WhoWaitsForAnyChangeIsWokenByWhatTakesAway) {
+  wait({"k"}, "a");
+  for (const char* name : {"b", "c"}) {
+    const auto ticket = clients.add(
+        {"k"}, [this, name] { woken.push_back(name); }, WaitingClients::Wait::kAnyChange);
+    EXPECT_FALSE(clients.failed(ticket, false));
+  }
+  clients.note({kGenericEvents, "del", "other"});
+  EXPECT_EQ(take_woken(), Names{});
+  clients.note({kGenericEvents, "del", "k"});
+  EXPECT_EQ(take_woken(), (Names{"b", "c"}));
+}
+
 TEST_F(WaitingClientsTest, OneWhoLeavesUnaskedWakesNobody) {
   const auto a = wait({"k"}, "a");
   wait({"k"}, "b");

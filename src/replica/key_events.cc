@@ -29,13 +29,16 @@ struct Deed {
   KeyEventFlag kind;
 };
 constexpr Deed kDeeds[] = {
-    {"set", kStringEvents},      {"incrby", kStringEvents},     {"incrbyfloat", kStringEvents},
-    {"sadd", kSetEvents},        {"srem", kSetEvents},          {"hset", kHashEvents},
-    {"hincrby", kHashEvents},    {"hincrbyfloat", kHashEvents}, {"hdel", kHashEvents},
-    {"expire", kGenericEvents},  {"persist", kGenericEvents},   {"zadd", kSortedSetEvents},
-    {"zincr", kSortedSetEvents}, {"zrem", kSortedSetEvents},    {"linsert", kListEvents},
-    {"lset", kListEvents},       {"lrem", kListEvents},         {"xadd", kStreamEvents},
-    {"xdel", kStreamEvents},
+    {"set", kStringEvents},         {"incrby", kStringEvents},
+    {"incrbyfloat", kStringEvents}, {"sadd", kSetEvents},
+    {"srem", kSetEvents},           {"hset", kHashEvents},
+    {"hincrby", kHashEvents},       {"hincrbyfloat", kHashEvents},
+    {"hdel", kHashEvents},          {"expire", kGenericEvents},
+    {"persist", kGenericEvents},    {"zadd", kSortedSetEvents},
+    {"zincr", kSortedSetEvents},    {"zrem", kSortedSetEvents},
+    {"linsert", kListEvents},       {"lset", kListEvents},
+    {"lrem", kListEvents},          {"xadd", kStreamEvents},
+    {"xdel", kStreamEvents},        {"xgroup-createconsumer", kStreamEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -58,7 +61,8 @@ enum DeedBit : std::uint32_t {
   kRemoveItem = 1u << 16,
   kAddEntry = 1u << 17,
   kRemoveEntry = 1u << 18,
-  kOfStream = 1u << 19,  // something that has no event, unless the command has one
+  kAddConsumer = 1u << 19,
+  kOfStream = 1u << 20,  // something that has no event, unless the command has one
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -180,9 +184,13 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
       return was ? kSetItem : kInsertItem;
     }
     case LeafKind::kEntry: {
-      if (!leaf.field.starts_with(kStreamEntry)) return kOfStream;
       const bool was =
           before != nullptr && before->stream().find(leaf.field, leaf.field_hash()).live();
+      if (!leaf.field.starts_with(kStreamEntry)) {
+        const auto field = parse_stream_field(leaf.field);
+        const bool consumer = field && field->kind == kStreamGroup && field->part == kGroupConsumer;
+        return consumer && !was && !removes ? kAddConsumer : kOfStream;
+      }
       if (removes) return was ? kRemoveEntry : kNone;
       return was ? kNone : kAddEntry;
     }

@@ -258,6 +258,9 @@ TEST_F(InterpreterTest, RefusesCommandsThatAreNotForScripts) {
                 StartsWith("-ERR This Redis command is not allowed from script"))
         << name;
   }
+  EXPECT_THAT(eval("return redis.call('XREAD', 'BLOCK', 0, 'STREAMS', 's', '$')"),
+              StartsWith("-ERR xread command is not allowed with BLOCK option from scripts"));
+  EXPECT_EQ(eval("return redis.call('XREAD', 'STREAMS', 's', '$')"), "$-1\r\n");
   EXPECT_EQ(eval("return redis.call('PUBLISH', 'c', 'm')"), ":3\r\n");
   EXPECT_EQ(host.published, "c=m;");
   EXPECT_EQ(eval("return redis.call('TIME')[1]"), "$10\r\n1700000000\r\n");

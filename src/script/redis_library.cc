@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "engine/blocking.h"
 #include "engine/databases.h"
 #include "engine/text.h"
 #include "script/fixed_replies.h"
@@ -135,6 +136,12 @@ std::string_view execute(lua_State* lua, LuaState& state) {
   }
   constexpr std::string_view kNotAllowed = "ERR This Redis command is not allowed from script";
   if ((flags & kNoScript) != 0 || command->scope == Scope::kInner) return kNotAllowed;
+  // Others that wait take nothing instead, as they do in MULTI.
+  if ((command->name == "xread" || command->name == "xreadgroup") && may_block(*command, words)) {
+    return command->name == "xread"
+               ? "ERR xread command is not allowed with BLOCK option from scripts"
+               : "ERR xreadgroup command is not allowed with BLOCK option from scripts";
+  }
   if (run.user != nullptr) {
     if (const std::optional<AclDenial> denial = run.user->check(words)) {
       run.host.denied(*run.user, *denial);

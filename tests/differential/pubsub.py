@@ -179,6 +179,23 @@ SEQUENCES = [lines(text) for text in (
     s GET k
     """,
     """
+    p CONFIG SET notify-keyspace-events Kt
+    p FLUSHALL
+    s PSUBSCRIBE __key*@0__:*
+    p XGROUP CREATE st g $ MKSTREAM
+    p XGROUP CREATECONSUMER st g b
+    p XADD st 1-1 f v
+    p XREADGROUP GROUP g a STREAMS st >
+    p XREADGROUP GROUP g a STREAMS st >
+    p XCLAIM st g m 0 1-1 FORCE JUSTID
+    p XAUTOCLAIM st g b 0 1-1 JUSTID
+    p XAUTOCLAIM st g z 0 1-1 JUSTID
+    p XGROUP DELCONSUMER st g absent
+    p XGROUP DELCONSUMER st g b
+    p XGROUP DESTROY st g
+    p CONFIG SET notify-keyspace-events ""
+    """,
+    """
     p CONFIG SET notify-keyspace-events xyz
     p CONFIG SET notify-keyspace-events Elg
     p CONFIG GET notify-keyspace-events
