@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "engine/text.h"
+#include "resp/resp_parser.h"
 
 namespace even {
 namespace {

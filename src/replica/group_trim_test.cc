@@ -13,7 +13,7 @@ namespace {
 
 using test::GroupCluster;
 using test::GroupNode;
-using Rows = std::map<std::string, std::string>;
+using Rows = sim::SimStore::Rows;
 
 constexpr PartitionId kTrimMeta = 1;
 constexpr PartitionId kTrimmed = 2;

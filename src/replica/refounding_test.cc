@@ -18,7 +18,7 @@ using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-using Rows = std::map<std::string, std::string>;
+using Rows = sim::SimStore::Rows;
 
 constexpr PartitionId kLostMeta = 1;
 constexpr PartitionId kLostGroup = 2;
