@@ -35,6 +35,9 @@ class Oracle {
   Oracle(CachePolicy policy, std::int64_t expiry_wait_ms)
       : policy_(policy), expiry_wait_ms_(expiry_wait_ms) {}
 
+  // This node's keys are made to differ: what it purges is by an expiry that nobody gave.
+  void falsified(NodeNumber node) { falsified_ = node; }
+
   // A record was made. `now_ms`, `latest_ms`: the least that its maker can have taken for the time,
   // and the latest that its clock has ever shown. An error when its dot was used before.
   Result<> made(std::string_view bytes, RecordOrigin origin, std::int64_t now_ms,
@@ -83,6 +86,7 @@ class Oracle {
   std::map<IncrementId, double> increments_;
   std::set<Id> acknowledged_;
   std::set<ReplicaId> forgiven_;
+  NodeNumber falsified_ = 0;  // 0: none
   RecordDecoder decoder_;
 };
 

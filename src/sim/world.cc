@@ -533,6 +533,7 @@ void World::check_end(const char* when) {
 void World::play() {
   const RunOptions& options = run_.options;
   victim_ = run_.random.below(nodes_.size());
+  if (run_.options.falsify_every_us > 0) run_.oracle.falsified(nodes_[victim_]->number);
   for (const auto& n : nodes_) {
     n->disk.faults.failing_sync = options.failing_sync;
     n->disk.faults.sync_us = options.sync_us;
