@@ -403,6 +403,32 @@ def test_who_has_not_logged_in_may_ask_for_versions_only(cluster):
     assert frames.closed()
 
 
+def test_who_may_not_go_on_is_sent_away(make):
+    cluster = make(nodes=1)
+    node = cluster["n1"]
+    anybody = Frames(node)
+    assert anybody.ask(*METADATA)
+    with node.client() as client:
+        client.execute_command("ACL", "SETUSER", "alice", "on", ">" + SECRET, "+@all", "~*")
+        alice = Frames(node)
+        alice.log_in("alice", SECRET)
+        client.execute_command("ACL", "SETUSER", "alice", "off")
+        assert alice.closed()
+        assert anybody.ask(*METADATA)
+        client.execute_command("ACL", "SETUSER", "default", "resetpass", ">" + MASTER)
+        assert anybody.closed()
+
+
+def test_the_password_of_the_configuration_is_good_for_scram_still(make):
+    cluster = make(nodes=1, options={"client.password": MASTER})
+    node = cluster["n1"]
+    run(cluster, "ACL", "SETUSER", "default", "-flushall")
+    frames = Frames(node)
+    assert frames.handshake("SCRAM-SHA-256")[0] == 0
+    scram(frames, "SCRAM-SHA-256", "sha256", "default", MASTER, lambda token: frames.authenticate(token)[2])
+    assert frames.ask(*METADATA)
+
+
 def test_the_steps_of_a_login_are_kept_to(cluster):
     node = cluster["n1"]
     frames = Frames(node)

@@ -361,7 +361,11 @@ def test_a_batch_has_to_belong_to_an_open_transaction(cluster):
     assert produce(one, 1) == 48, "another partition was added"
     assert produce(one, name=None) == 42  # INVALID_REQUEST: of no transactional id
     assert produce(one, name="other") == 49  # INVALID_PRODUCER_ID_MAPPING
+    for _ in range(2):
+        # Nor is it, once the row of the id is known.
+        assert produce(batch(producer + 1000, epoch, 0, b"of nobody")) == 49
     assert produce(one) == 0
+    assert produce(batch(producer + 1000, epoch, 0, b"of nobody")) == 49
     assert raw.end(producer, epoch, False) == 0
     assert produce(batch(producer, epoch, 1, b"late")) == 48, "it is over"
     assert raw.add(producer, epoch, "t") == 0

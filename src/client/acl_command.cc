@@ -90,8 +90,17 @@ void set_user(Connection& connection, Args args) {
   const AclUserPointer known = user_or_default(connection, name);
   // What is wrong with them is told in the words that were given, and no password leaves the node.
   AclUser user = known != nullptr ? *known : AclUser(std::string(name));
+  if (const RuntimeOptions& options = connection.thread().node().options;
+      name == kDefaultUser && connection.thread().users().find(name) == nullptr &&
+      options.has_password()) {
+    // What the password of the configuration has been good for, it goes on to be.
+    const Result<std::string> rule = scram_rule(user, options.password());
+    if (Result<> applied = rule ? user.apply(*rule) : std::unexpected(rule.error()); !applied) {
+      return connection.reply().error("ERR " + applied.error().message);
+    }
+  }
   std::vector<std::string> words = {"SETUSER", std::string(name),
-                                    name == kDefaultUser ? known->stored() : std::string()};
+                                    name == kDefaultUser ? user.stored() : std::string()};
   for (const std::string& rule : *rules) {
     Result<> applied = is_scram_rule(rule) ? fail("Syntax error") : user.apply(rule);
     if (!applied) {

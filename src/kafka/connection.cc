@@ -231,8 +231,8 @@ bool Connection::may(Args words, bool note) {
   return !denial;
 }
 
-// As at the port for clients of Redis's protocol: who is logged in stays so, by what its user may
-// do now, unless that has been deleted.
+// Who is logged in stays so, by what its user may do now, unless that has been deleted or disabled,
+// or nobody is `default` without a password any more.
 void Connection::users_changed() {
   if (closed_ || !login_) return;
   const std::string name =
@@ -246,6 +246,9 @@ void Connection::users_changed() {
   if (user == nullptr && login_->user != nullptr && thread_.node().options.has_password()) {
     return close();
   }
+  const bool may_stay =
+      by_sasl_ ? user == nullptr || user->enabled() : bool(default_login(thread_));
+  if (!may_stay) return close();
   login_->user = std::move(user);
 }
 

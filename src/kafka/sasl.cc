@@ -11,6 +11,8 @@ namespace {
 // In the order of Sasl::Mechanism.
 constexpr std::string_view kMechanisms[] = {"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"};
 constexpr std::size_t kNonceBytes = 24;
+// None that is meant well comes near.
+constexpr std::size_t kMostTokenBytes = 16 << 10;
 constexpr std::size_t kMostNamed = 256;  // of a user's name, in what is noted of it
 
 }  // namespace
@@ -33,9 +35,10 @@ ErrorCode Sasl::begin(std::string_view mechanism) {
 }
 
 Sasl::Step Sasl::take(std::string_view token) {
-  Step step = *mechanism_ == Mechanism::kPlain ? take_plain(token)
-              : exchange_ == nullptr           ? take_first(token)
-                                               : take_proof(token);
+  Step step = token.size() > kMostTokenBytes     ? refuse({}, "the token is too long")
+              : *mechanism_ == Mechanism::kPlain ? take_plain(token)
+              : exchange_ == nullptr             ? take_first(token)
+                                                 : take_proof(token);
   if (step.failed || step.login) {
     mechanism_.reset();
     exchange_.reset();

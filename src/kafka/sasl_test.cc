@@ -76,6 +76,16 @@ TEST_F(SaslLogin, PlainRefusesAllElseAndTellsNoPassword) {
   EXPECT_EQ(plain("\0"s + std::string(5'000, 'x') + "\0y"s).user.size(), 256U);
 }
 
+TEST_F(SaslLogin, ATokenThatIsTooLongIsNotLookedInto) {
+  for (const std::string& mechanism : Sasl::mechanisms()) {
+    ASSERT_EQ(sasl_.begin(mechanism), ErrorCode::kNone);
+    const Sasl::Step step = sasl_.take("n,,n=alice,r=x" + std::string(16 << 10, ','));
+    EXPECT_TRUE(step.failed);
+    EXPECT_THAT(step.error, HasSubstr("too long"));
+    EXPECT_FALSE(sasl_.begun());
+  }
+}
+
 TEST_F(SaslLogin, ThereAreThreeMechanisms) {
   EXPECT_EQ(sasl_.begin("GSSAPI"), ErrorCode::kUnsupportedSaslMechanism);
   EXPECT_FALSE(sasl_.begun());

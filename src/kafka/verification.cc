@@ -19,11 +19,11 @@ void refuse_batch_with(StrongDone& done, std::string_view error) {
 // As far as this node knows: if it is wrong, the entry is refused when it is applied.
 bool Verification::is_open(const Key& key, const Slot& slot, std::int16_t epoch) {
   if (slot.epoch != epoch) return false;
-  const std::string name = ended_transactions_key(key.second);
+  const std::string name = ended_transactions_key(key.producer);
   const std::string_view words[] = {"get", name};
   auto reply = std::make_shared<std::string>();
   StrongRequest request;
-  request.group = key.first;
+  request.group = key.partition;
   request.read = StrongRead::kOne;
   request.commands.emplace_back(words);
   thread_.shard().execute_strong(std::move(request),
@@ -36,7 +36,7 @@ bool Verification::is_open(const Key& key, const Slot& slot, std::int16_t epoch)
 void Verification::append(PartitionId partition, const std::string& transactional_id,
                           std::string_view batch, StrongDone done) {
   const auto head = topic::read_head(batch);
-  const Key key{partition, head->producer_id};
+  const Key key{partition, head->producer_id, transactional_id};
   Slot& slot = slots_[key];
   slot.used_us = thread_.clock().monotonic_us();
   Waiting waiting{std::make_shared<std::string>(batch), head->producer_epoch, std::move(done)};
@@ -44,12 +44,12 @@ void Verification::append(PartitionId partition, const std::string& transactiona
     return forward(key, slot.number, std::move(waiting));
   }
   slot.waiting.push_back(std::move(waiting));
-  if (!slot.asking) ask(key, transactional_id);
+  if (!slot.asking) ask(key);
 }
 
-void Verification::ask(const Key& key, const std::string& transactional_id) {
+void Verification::ask(const Key& key) {
   slots_[key].asking = true;
-  const auto row = world_.row_of(transactional_id);
+  const auto row = world_.row_of(key.transactional_id);
   if (!row) return take(key, {});
   world_.ask(
       {.group = row->group, .commands = {{"get", row->key}}, .watched = {}, .watched_reply = {}},
@@ -65,8 +65,9 @@ void Verification::take(const Key& key, const std::string& reply) {
   std::optional<std::string> text;
   const bool known = take_string_reply(reply, text);
   const auto row = text ? topic::Transaction::decode(*text) : std::nullopt;
-  const bool takes_part = row && row->state == topic::Transaction::State::kOpen &&
-                          std::ranges::binary_search(row->partitions, key.first);
+  const bool is_its = row && row->producer.id == key.producer;
+  const bool takes_part = is_its && row->state == topic::Transaction::State::kOpen &&
+                          std::ranges::binary_search(row->partitions, key.partition);
   if (takes_part) {
     slot.epoch = row->producer.epoch;
     slot.number = row->number;
@@ -74,7 +75,7 @@ void Verification::take(const Key& key, const std::string& reply) {
   for (Waiting& each : waiting) {
     if (!known) {
       each.done({StrongOutcome::Kind::kUnknown});
-    } else if (!row || row->producer.id != key.second) {
+    } else if (!is_its) {
       refuse_batch_with(
           each.done, "-INVALID_PRODUCER_ID_MAPPING the transactional id has another producer\r\n");
     } else if (row->producer.epoch != each.epoch) {
@@ -90,7 +91,7 @@ void Verification::take(const Key& key, const std::string& reply) {
 
 void Verification::forward(const Key& key, std::uint32_t number, Waiting batch) {
   topic::set_place(*batch.batch, 0, number, -1);
-  thread_.topics().append(key.first, *batch.batch, batch.batch, std::move(batch.done));
+  thread_.topics().append(key.partition, *batch.batch, batch.batch, std::move(batch.done));
 }
 
 void Verification::forget(std::int64_t now_us) {

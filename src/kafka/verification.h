@@ -52,10 +52,21 @@ class Verification {
     std::deque<Waiting> waiting;
     std::int64_t used_us = 0;
   };
-  using Key = std::pair<PartitionId, std::int64_t>;  // and the producer's id
+  // With the transactional id, since a batch may name a producer that the id is not of: nothing of
+  // what that id may do is true of the other.
+  struct Key {
+    PartitionId partition = 0;
+    std::int64_t producer = -1;
+    std::string transactional_id;
+    bool operator==(const Key&) const = default;
+    template <typename H>
+    friend H AbslHashValue(H hash, const Key& key) {
+      return H::combine(std::move(hash), key.partition, key.producer, key.transactional_id);
+    }
+  };
 
   bool is_open(const Key& key, const Slot& slot, std::int16_t epoch);
-  void ask(const Key& key, const std::string& transactional_id);
+  void ask(const Key& key);
   void take(const Key& key, const std::string& reply);
   void forward(const Key& key, std::uint32_t number, Waiting batch);
 
