@@ -293,6 +293,44 @@ def test_broadcasts_opt_in_opt_out_and_no_loop(cluster):
         assert client.silent()
 
 
+def test_who_does_not_hear_of_its_own_writes_hears_of_others(cluster):
+    wait_links(cluster)
+    with tracker(cluster["n1"], "NOLOOP") as client, cluster["n1"].client() as writer:
+        keys = [f"p{i}" for i in range(40)]
+        # The reads are sent before the writes have been executed, some of them on other threads.
+        for key in keys:
+            client.send("SET", key, 1)
+            client.send("GET", key)
+        assert [client.read() for _ in range(2 * len(keys))] == ["OK", "1"] * len(keys)
+        for words in ("MULTI",), ("SET", "m", 1), ("GET", "m"), ("EXEC",):
+            client.call(*words)
+        assert client.call("EVAL", "redis.call('SET', KEYS[1], 1) return redis.call('GET', KEYS[1])", 1, "e") == "1"
+        for key in keys + ["m", "e"]:
+            writer.set(key, 2)
+        assert {client.invalidated()[0] for _ in range(len(keys) + 2)} == {*keys, "m", "e"}
+        assert client.silent()
+
+
+def test_a_new_keyspace_invalidates_at_nodes_that_are_no_members(cluster):
+    wait_links(cluster)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(tracker(node)) for node in cluster]
+        for client in clients:
+            assert client.call("GET", "s:x") is None
+        with cluster["n1"].client() as admin:
+            until("it is there", lambda: created(admin))
+        for client in clients:
+            assert client.invalidated() is None
+
+
+def created(client):
+    try:
+        return client.execute_command("EVEN.KEYSPACE", "CREATE", "s", "MODE", "STRONG", "REPLICAS", 1)
+    except redis.ResponseError as error:
+        assert "TRYAGAIN" in str(error), error
+        return None
+
+
 def test_own_writes_transactions_scripts_and_databases(cluster):
     with tracker(cluster["n1"]) as client, cluster["n1"].client() as writer, cluster["n1"].client(db=5) as fifth:
         for i in range(8):
@@ -465,3 +503,12 @@ def test_pause_holds_up_writes_or_everything_at_one_node(cluster):
         assert client.call("GET", "k") == "1"
         assert client.call("CLIENT", "UNPAUSE") == "OK"
         assert other.read() == ["OK"]
+        # Who is held up is not idle.
+        assert client.call("CONFIG", "SET", "timeout", 1) == "OK"
+        assert client.call("CLIENT", "PAUSE", 1_000_000, "WRITE") == "OK"
+        other.send("SET", "k", 3)
+        for _ in range(30):
+            assert client.call("PING") == "PONG"
+            time.sleep(0.1)
+        assert client.call("CLIENT", "UNPAUSE") == "OK"
+        assert other.read() == "OK"

@@ -65,8 +65,11 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   void finish();
   // The same, of a node that stops: a command that waits gets a reply.
   void stop();
-  // For what a command that blocks is to take.
-  bool waits() const { return blocked_request_ != nullptr; }
+  // For what a command that blocks is to take, or with a command that has not been executed yet.
+  bool waits() const {
+    return blocked_request_ != nullptr || (block_ != Block::kNone && block_ != Block::kOutput);
+  }
+  bool closed() const { return closed_; }
   // Closes at once; `reason` is for the log.
   void close(std::string_view reason);
 

@@ -33,9 +33,11 @@ bool has_replica(ShardThread& thread, std::string_view key) {
 void Connection::remember_keys(const Command& command, Args args) {
   const Tracking& tracking = session_.tracking;
   if (tracking.broadcast || !tracking.wants_read() || !reads_keys(command)) return;
-  for_each_key(command, args, [this](std::string_view key) {
-    if (!has_replica(thread_, key)) return;
-    thread_.node().tracking.remember({session_.id, thread_.id()}, user_key(key));
+  // By the names that clients use. Those of other databases are elsewhere under their stored names.
+  const TrackingTable::Client client{session_.id, thread_.id(), tracking.no_loop};
+  for_each_key(command, args, [&](std::string_view key) {
+    if (session_.database == 0 && !has_replica(thread_, key)) return;
+    thread_.node().tracking.remember(client, key);
   });
 }
 

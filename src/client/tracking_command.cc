@@ -177,7 +177,7 @@ void execute_tracking(Connection& connection, Args args) {
       [on, options = std::move(options), weak = connection.weak_from_this()](
           Reply& reply, const std::vector<std::optional<ShardId>>& answers) {
         const auto self = weak.lock();
-        if (!self) return;
+        if (!self || self->closed()) return;
         const auto found =
             std::ranges::find_if(answers, [](const auto& answer) { return answer.has_value(); });
         if (found == answers.end()) {

@@ -61,7 +61,11 @@ void TrackingTable::remember(const Client& client, std::string_view key) {
     const auto [at, is_new] = stripe.keys.try_emplace(key);
     if (is_new) ++keys_;
     Clients& clients = at->second;
-    if (std::ranges::find(clients, client.id, &Client::id) != clients.end()) return;
+    if (const auto known = std::ranges::find(clients, client.id, &Client::id);
+        known != clients.end()) {
+      known->no_loop = client.no_loop;
+      return;
+    }
     if (clients.size() >= kManyClients && std::has_single_bit(clients.size())) drop_gone(clients);
     clients.push_back(client);
     ++items_;
@@ -115,10 +119,19 @@ void TrackingTable::key_changed(std::string_view stored) {
       Stripe& stripe = stripe_of(key);
       std::lock_guard lock(stripe.mutex);
       if (const auto at = stripe.keys.find(key); at != stripe.keys.end()) {
-        clients = std::move(at->second);
-        stripe.keys.erase(at);
-        --keys_;
+        // Whom nothing is told goes on to be remembered: a read that it has sent behind its own
+        // change may be executed behind that.
+        Clients kept;
+        for (const Client& client : at->second) {
+          (client.no_loop && client.id == writer ? kept : clients).push_back(client);
+        }
         items_ -= clients.size();
+        if (kept.empty()) {
+          stripe.keys.erase(at);
+          --keys_;
+        } else {
+          at->second = std::move(kept);
+        }
       }
     }
     for (const Client& client : clients) {

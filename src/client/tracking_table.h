@@ -40,6 +40,7 @@ class TrackingTable final : public KeyChangeObserver {
   struct Client {
     std::uint64_t id = 0;
     ShardId thread = 0;
+    bool no_loop = false;  // its own changes of keys do not count, as if they had not been made
   };
   // What a client is to be told.
   struct Invalidation {

@@ -104,6 +104,25 @@ TEST_F(TrackingTableTest, WhoHasChangedAKeyItselfIsKnown) {
   EXPECT_EQ(told(0), (Told{"1 k"}));
 }
 
+TEST_F(TrackingTableTest, WhoIsNotToldOfItsOwnChangeIsToldOfTheNext) {
+  const TrackingTable::Client quiet{3, 0, true};
+  table_.add(quiet);
+  table_.add(b_);
+  table_.remember(quiet, "k");
+  table_.remember(b_, "k");
+  {
+    const TrackingTable::Writer writer(3);
+    table_.key_changed("k");
+  }
+  EXPECT_EQ(told(0), Told{});
+  EXPECT_EQ(told(1), (Told{"2 k"}));
+  EXPECT_EQ(table_.items(), 1);
+  table_.key_changed("k");
+  EXPECT_EQ(told(0), (Told{"3 k"}));
+  EXPECT_EQ(table_.keys(), 0);
+  EXPECT_EQ(table_.items(), 0);
+}
+
 TEST_F(TrackingTableTest, WhenAllHasChangedThatIsAllThatIsTold) {
   table_.add(a_);
   table_.remember(a_, "k");

@@ -16,6 +16,9 @@
 namespace even {
 namespace {
 
+// Keys that have expired and are not in memory, at one time, each of which is told of.
+constexpr std::size_t kMostToldCold = 16;
+
 constexpr std::array<SiblingView, 0> kNothing{};
 
 // Hashes of elements. Their sum over a partition is its digest.
@@ -537,19 +540,27 @@ void PartitionState::tell_of_lapse(const ExpiryIndex::Entry& entry) const {
 }
 
 void PartitionState::lapse(std::int64_t now_ms) {
-  const bool observed = is_observed();
+  bool observed = is_observed();
+  std::size_t cold = 0;
+  const auto tell = [&](const ExpiryIndex::Entry& entry) {
+    if (!observed) return;
+    if (!is_cold(entry.second) || ++cold <= kMostToldCold) return tell_of_lapse(entry);
+    // To read all of them would take long.
+    observer_->all_changed();
+    observed = false;
+  };
   while (!expiries_.empty() && expiries_.first().first <= now_ms) {
     const ExpiryIndex::Entry entry = expiries_.first();
     expiries_.erase(entry);
     lapsed_.insert(entry);
-    if (observed) tell_of_lapse(entry);
+    tell(entry);
   }
   // Where the clock has been put back, they are seen again.
   while (!lapsed_.empty() && lapsed_.last().first > now_ms) {
     const ExpiryIndex::Entry entry = lapsed_.last();
     lapsed_.erase(entry);
     expiries_.insert(entry);
-    if (observed) tell_of_lapse(entry);
+    tell(entry);
   }
 }
 

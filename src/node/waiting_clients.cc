@@ -21,6 +21,7 @@ WaitingClients::Ticket WaitingClients::add(std::vector<std::string> keys,
   const Ticket ticket = next_++;
   for (const std::string& key : keys) by_key_[key].insert(ticket);
   waiters_[ticket] = {.keys = std::move(keys), .wake = std::move(wake), .wait = wait};
+  if (wait == Wait::kAnyChange) ++for_any_change_;
   if (size_.fetch_add(1) == 0) wanted_.fetch_or(kAwaited);
   return ticket;
 }
@@ -42,6 +43,7 @@ void WaitingClients::remove(Ticket ticket) {
   if (found == waiters_.end()) return;
   const Waiter waiter = std::move(found->second);
   waiters_.erase(found);
+  if (waiter.wait == Wait::kAnyChange) --for_any_change_;
   if (size_.fetch_sub(1) == 1) wanted_.fetch_and(~kAwaited);
   for (const std::string& key : waiter.keys) {
     const auto line = by_key_.find(std::string(key));
@@ -58,6 +60,7 @@ void WaitingClients::remove(Ticket ticket) {
 void WaitingClients::note(const KeyEvent& event) {
   if (size_.load(std::memory_order_relaxed) == 0) return;
   const bool puts = std::ranges::find(kAdding, event.name) != std::end(kAdding);
+  if (!puts && for_any_change_.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard lock(mutex_);
   if (puts) return wake_first(event.key, 0);
   const auto line = by_key_.find(std::string(event.key));

@@ -65,7 +65,8 @@ class WaitingClients {
 
   std::atomic<std::uint32_t>& wanted_;
   std::atomic<std::size_t> size_{0};
-  std::mutex mutex_;  // of what follows
+  std::atomic<std::size_t> for_any_change_{0};  // of these
+  std::mutex mutex_;                            // of what follows
   Ticket next_ = 1;
   absl::flat_hash_map<Ticket, Waiter> waiters_;
   absl::flat_hash_map<std::string, absl::btree_set<Ticket>> by_key_;

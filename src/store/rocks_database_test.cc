@@ -192,7 +192,9 @@ TEST(RocksDatabase, WritingDoesNotFillTheCacheOfBlocks) {
     least = std::min(least, cached());
   }
   EXPECT_GE(least, 800'000u);   // of a million bytes, where compaction is behind
-  EXPECT_LE(most, 1'600'000u);  // each pass brings some 13 KB into it
+  // Each pass brings some 13 KB into it, which stay where compaction is far behind. What is written
+  // comes to four times that, and more.
+  EXPECT_LE(most, 4'000'000u);
 }
 
 TEST(RocksDatabase, AStoreInUseIsRefused) {
