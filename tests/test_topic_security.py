@@ -66,7 +66,8 @@ def tried(client, *words):
 
 def run(cluster, *words, node="n1", **options):
     with cluster[node].client(password=MASTER, **options) as client:
-        return until(f"{words} is done", lambda: tried(client, *words))
+        # A list of it, since a reply may be of nothing.
+        return until(f"{words} is done", lambda: [reply] if (reply := tried(client, *words)) is not None else None)[0]
 
 
 def create(cluster, topic, **options):
