@@ -325,7 +325,7 @@ def test_a_new_keyspace_invalidates_at_nodes_that_are_no_members(cluster):
 
 def created(client):
     try:
-        return client.execute_command("EVEN.KEYSPACE", "CREATE", "s", "MODE", "STRONG", "REPLICAS", 1)
+        return client.execute_command("EVEN.KEYSPACE", "CREATE", "s", "PREFIX", "s:", "MODE", "STRONG", "REPLICAS", 1)
     except redis.ResponseError as error:
         assert "TRYAGAIN" in str(error), error
         return None

@@ -229,9 +229,10 @@ void ShardThread::serve(std::shared_ptr<const cluster::KeyspaceTable> table,
   libraries_ = std::move(libraries);
   lease_.when_free([this, table = std::move(table)] {
     // A key may be of another keyspace from now on, and be read elsewhere.
-    const bool changed = keyspaces_ != table;
+    const bool changed =
+        node_.tracking.wanted() && !std::ranges::equal(keyspaces_->keyspaces(), table->keyspaces());
     keyspaces_ = table;
-    if (changed && node_.tracking.wanted()) node_.tracking.all_changed();
+    if (changed) node_.tracking.all_changed();
     node_.waiting_clients.wake_all();
     any_strong_ = table->any_strong();
     shard_->serve(table);
