@@ -675,7 +675,11 @@ void PartitionState::replace(std::uint64_t hash, std::span<const KeyDelta> keys)
   std::vector<std::string> here;
   if (is_cold(hash)) (void)load(hash);
   objects_.for_each_of_hash(hash, [&](const auto& node) { here.emplace_back(node.key()); });
-  for (const std::string& key : here) named.keys.emplace_back().key = key;
+  for (const std::string& key : here) {
+    KeyDelta& all_of_it = named.keys.emplace_back();
+    all_of_it.key = key;
+    all_of_it.full = true;
+  }
   for (const KeyDelta& key : keys) named.keys.push_back(key);
   if (!readers_.all.empty()) tell_readers(named);
   for (const std::string& key : here) clear(*objects_.find_node(key, hash));
