@@ -60,6 +60,12 @@ even_precompile(even_core_headers "")
 even_precompile(even_network_headers "OpenSSL::SSL;Threads::Threads"
                 <boost/asio/io_context.hpp> <boost/asio/ip/tcp.hpp> <boost/asio/post.hpp> <boost/asio/ssl.hpp>
                 <boost/asio/steady_timer.hpp> <boost/asio/write.hpp> <spdlog/spdlog.h>)
+# With sanitizers these modules are run by their unit tests alone, not by the simulator: compiling takes far longer than
+# running them.
+if(EVEN_SANITIZE MATCHES "address")
+  set(EVEN_NETWORK_OPTIONS -O0)
+endif()
+target_compile_options(even_network_headers PRIVATE ${EVEN_NETWORK_OPTIONS})
 if(EVEN_TESTS)
   even_precompile(even_test_headers "GTest::gtest;GTest::gmock;rapidcheck"
                   <gmock/gmock.h> <gtest/gtest.h> <rapidcheck.h> <rapidcheck/gtest.h>)
@@ -95,6 +101,9 @@ function(even_module name)
     add_library(even_${name} STATIC ${sources})
     target_link_libraries(even_${name} PUBLIC even_flags ${EVEN_UNPARSED_ARGUMENTS})
     target_precompile_headers(even_${name} REUSE_FROM ${headers})
+    if(EVEN_NETWORK)
+      target_compile_options(even_${name} PRIVATE ${EVEN_NETWORK_OPTIONS})
+    endif()
   else()
     add_library(even_${name} INTERFACE)
     target_link_libraries(even_${name} INTERFACE even_flags ${EVEN_UNPARSED_ARGUMENTS})
