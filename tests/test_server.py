@@ -3,6 +3,7 @@ refusals, TLS."""
 
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 
@@ -192,13 +193,19 @@ def test_peers_that_do_not_belong_together_say_why_on_both_sides(make_cluster):
         cluster.stop()
 
 
-def test_every_port_can_be_encrypted_with_both_sides_known(make_cluster, tmp_path):
+def make_certificates(directory, name="n"):
+    """The files of a key and a certificate of `name` that are made, and of the authority that signs it."""
     def openssl(*arguments):
-        subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "n.key", "-out", "n.csr", "-subj", "/CN=localhost")
-    openssl("x509", "-req", "-in", "n.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "n.crt")
-    files = {"cert": str(tmp_path / "n.crt"), "key": str(tmp_path / "n.key"), "ca": str(tmp_path / "ca.crt")}
+        subprocess.run(["openssl", *arguments], cwd=directory, check=True, capture_output=True)
+    if not (directory / "ca.crt").exists():
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=localhost")
+    openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", f"{name}.crt")
+    return {"cert": str(directory / f"{name}.crt"), "key": str(directory / f"{name}.key"), "ca": str(directory / "ca.crt")}
+
+
+def test_every_port_can_be_encrypted_with_both_sides_known(make_cluster, tmp_path):
+    files = make_certificates(tmp_path)
     cluster = make_cluster(nodes=2, options={f"tls.{port}_{name}": path for port in ("client", "peer")
                                              for name, path in files.items()})
     tls = {"ssl": True, "ssl_ca_certs": files["ca"], "ssl_check_hostname": False}
@@ -210,3 +217,45 @@ def test_every_port_can_be_encrypted_with_both_sides_known(make_cluster, tmp_pat
         cluster["n1"].client(**tls).ping()  # shows no certificate
     with pytest.raises((redis.ConnectionError, redis.TimeoutError)):
         cluster["n1"].client(socket_timeout=2).ping()
+
+
+def test_certificates_are_read_anew_while_nodes_run(make_cluster, tmp_path):
+    files = make_certificates(tmp_path)
+    renewed = make_certificates(tmp_path, "renewed")
+    mine = make_certificates(tmp_path, "mine")
+    cluster = make_cluster(nodes=2, options={f"tls.{port}_{name}": path for port in ("client", "peer") for name, path in files.items()})
+    known = {"ssl": True, "ssl_ca_certs": mine["ca"], "ssl_check_hostname": False, "ssl_certfile": mine["cert"], "ssl_keyfile": mine["key"]}
+
+    def text(name):
+        return (tmp_path / name).read_text()
+
+    def shown(node):
+        context = ssl.create_default_context(cafile=mine["ca"])
+        context.check_hostname = False
+        context.load_cert_chain(mine["cert"], mine["key"])
+        with socket.create_connection((HOST, node.port), 10) as plain, context.wrap_socket(plain) as secured:
+            secured.sendall(b"PING\r\n")
+            assert secured.recv(100) == b"+PONG\r\n"
+            return ssl.DER_cert_to_PEM_cert(secured.getpeercert(binary_form=True))
+
+    first = text("n.crt")
+    with cluster["n1"].client(**known) as early:
+        assert early.set("k", "1")
+        assert shown(cluster["n1"]) == first
+        # One after the other, as people do it: a key without its certificate changes nothing.
+        shutil.copy(renewed["key"], files["key"])
+        until("what does not fit is told of", lambda: "do not do" in cluster["n1"].log_tail())
+        assert shown(cluster["n1"]) == first
+        shutil.copy(renewed["cert"], files["cert"])
+        for node in cluster:
+            until("the new certificate is shown", lambda: shown(node) == text("renewed.crt"))
+        assert early.incr("k") == 2
+    (tmp_path / "n.crt").write_text("nothing of the kind")
+    until("it is told of again", lambda: cluster["n2"].log_tail().count("do not do") >= 2)
+    assert shown(cluster["n2"]) == text("renewed.crt")
+    shutil.copy(renewed["cert"], files["cert"])
+    # Links between nodes are made with them too.
+    cluster["n2"].stop()
+    cluster["n2"].start()
+    with cluster["n2"].client(**known) as late:
+        until("the other node has it", lambda: late.get("k") == "2")

@@ -501,6 +501,14 @@ def test_pause_holds_up_writes_or_everything_at_one_node(cluster):
         assert client.call("GET", "k") == "1"
         assert client.call("CLIENT", "UNPAUSE") == "OK"
         assert other.read() == ["OK"]
+        # So does one that only publishes.
+        for words in ("MULTI",), ("PUBLISH", "news", "x"):
+            other.call(*words)
+        client.call("CLIENT", "PAUSE", 1_000_000, "WRITE")
+        other.send("EXEC")
+        until("it is held up", lambda: any("flags=" in line and "b" in line.split("flags=")[1].split()[0] for line in client.call("CLIENT", "LIST").splitlines()))
+        assert client.call("CLIENT", "UNPAUSE") == "OK"
+        assert other.read() == [0]
         # Who is held up is not idle.
         assert client.call("CONFIG", "SET", "timeout", 1) == "OK"
         assert client.call("CLIENT", "PAUSE", 1_000_000, "WRITE") == "OK"

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "cli/commands.h"
+#include "cli/login.h"
 #include "cli/progress.h"
 #include "cli/resp_client.h"
 #include "net/tls.h"
@@ -37,8 +38,7 @@ struct Options {
   std::string config;
   std::string host;
   std::uint16_t port = 0;
-  std::string password;
-  TlsFiles tls;  // with a CA, TLS is spoken
+  Login login;
 };
 
 int complain(const Error& error, int code = 1) {
@@ -53,19 +53,21 @@ Result<> read_config(Options& options) {
   if (!config) return std::unexpected(config.error());
   if (options.host.empty()) options.host = config->client.bind.front();
   if (options.port == 0) options.port = config->client.port;
-  if (options.password.empty()) options.password = config->client.password;
+  if (options.login.password.empty() && options.login.user.empty()) {
+    options.login.password = config->client.password;
+  }
   const TlsFiles& client = config->tls.client;
   if (!client.enabled()) return {};
-  if (options.tls.ca.empty() && client.ca.empty()) {
+  if (options.login.tls.ca.empty() && client.ca.empty()) {
     return fail(
         fmt::format("{}tls.client_cert turns TLS on, but there is no tls.client_ca: name the "
                     "authority that signed the node's certificate with --ca FILE",
                     config->at({"tls.client_cert"})));
   }
-  if (options.tls.ca.empty()) options.tls.ca = client.ca;
-  if (!client.ca.empty() && options.tls.cert.empty()) {
-    options.tls.cert = client.cert;
-    options.tls.key = client.key;
+  if (options.login.tls.ca.empty()) options.login.tls.ca = client.ca;
+  if (!client.ca.empty() && options.login.tls.cert.empty()) {
+    options.login.tls.cert = client.cert;
+    options.login.tls.key = client.key;
   }
   return {};
 }
@@ -113,21 +115,17 @@ Result<Status> await(RespClient& node, std::uint64_t run) {
 }
 
 Result<> make(Options options) {
-  TlsContext tls;
-  if (!options.tls.ca.empty()) {
-    auto loaded = load_dialing_tls(options.tls);
-    if (!loaded) return std::unexpected(loaded.error());
-    tls = std::move(*loaded);
-  }
-  RespClient node(tls.get());
+  const Result<TlsContext> tls = options.login.tls_context();
+  if (!tls) return std::unexpected(tls.error());
+  RespClient node(tls->get());
   const auto of_node = [&options](const Error& error) {
     return fail(fmt::format("{}:{}: {}", options.host, options.port, error.message));
   };
   if (const auto connected = node.connect(options.host, options.port, kTimeout); !connected) {
     return of_node(connected.error());
   }
-  if (!options.password.empty()) {
-    if (const auto known = node.call({"AUTH", options.password}, kTimeout); !known) {
+  if (const std::vector<std::string> auth = options.login.auth(); !auth.empty()) {
+    if (const auto known = node.call(auth, kTimeout); !known) {
       return of_node(known.error());
     }
   }
@@ -249,25 +247,7 @@ void add_backup(CLI::App& app, int& exit_code) {
       ->type_name("HOST");
   command->add_option("--port", options->port, "Its port for clients (default 6379)")
       ->type_name("PORT");
-  command
-      ->add_option("--password", options->password,
-                   "Its password; other users of the machine do not see the variable")
-      ->type_name("PASSWORD")
-      ->envname("EVEN_PASSWORD");
-  command
-      ->add_option("--ca", options->tls.ca,
-                   "Speak TLS: the authority that signed the node's certificate (PEM)")
-      ->type_name("FILE");
-  CLI::Option* cert =
-      command
-          ->add_option(
-              "--cert", options->tls.cert,
-              "Certificate to show to a node that asks for one (tls.client_ca); with --key")
-          ->type_name("FILE");
-  CLI::Option* key =
-      command->add_option("--key", options->tls.key, "Key of --cert")->type_name("FILE");
-  cert->needs(key);
-  key->needs(cert);
+  add_login_options(*command, options->login);
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -16,10 +16,10 @@
 #include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/local_cluster.h"
+#include "cli/login.h"
 #include "cli/progress.h"
 #include "cli/record_text.h"
 #include "cli/resp_client.h"
-#include "net/tls.h"
 
 namespace even::cli {
 namespace {
@@ -33,9 +33,7 @@ constexpr std::size_t kShownFindings = 20;  // of each node
 struct Options {
   std::string dir = ".even";
   std::vector<std::string> addresses;  // HOST:PORT of clients' ports, in place of the directory
-  std::string user;
-  std::string password;
-  TlsFiles tls;  // with a CA, TLS is spoken
+  Login login;
 };
 
 int complain(const std::string& message, int code) {
@@ -68,11 +66,9 @@ Result<> connect(Node& node, const Options& options, boost::asio::ssl::context* 
   node.client = std::make_unique<RespClient>(tls);
   const auto up = node.client->connect(node.address.host, node.address.port, kTimeout);
   if (!up) return of_node(up.error());
-  if (options.password.empty()) return {};
-  std::vector<std::string> words{"AUTH"};
-  if (!options.user.empty()) words.push_back(options.user);
-  words.push_back(options.password);
-  const auto known = node.client->call(words, kTimeout);
+  const std::vector<std::string> auth = options.login.auth();
+  if (auth.empty()) return {};
+  const auto known = node.client->call(auth, kTimeout);
   if (!known) return of_node(known.error());
   return {};
 }
@@ -185,14 +181,10 @@ int run(const Options& options) {
       nodes.back().address = {node.name(), kLocalHost, node.client_port()};
     }
   }
-  TlsContext tls;
-  if (!options.tls.ca.empty()) {
-    auto loaded = load_dialing_tls(options.tls);
-    if (!loaded) return complain(loaded.error().message, 2);
-    tls = std::move(*loaded);
-  }
+  const Result<TlsContext> tls = options.login.tls_context();
+  if (!tls) return complain(tls.error().message, 2);
   for (Node& node : nodes) {
-    if (const auto up = connect(node, options, tls.get()); !up) {
+    if (const auto up = connect(node, options, tls->get()); !up) {
       return complain(up.error().message, 2);
     }
   }
@@ -217,20 +209,7 @@ void add_check(CLI::App& app, int& exit_code) {
                    "Address of a node for clients, in place of --dir; to be repeated for each node")
       ->type_name("HOST:PORT")
       ->excludes(dir);
-  command->add_option("--user", options->user, "User to log in as, with --password");
-  command->add_option("--password", options->password, "Password of the nodes (or EVEN_PASSWORD)")
-      ->envname("EVEN_PASSWORD");
-  command
-      ->add_option("--ca", options->tls.ca,
-                   "Speak TLS: the authority that signed the nodes' certificates (PEM)")
-      ->type_name("FILE");
-  CLI::Option* cert =
-      command->add_option("--cert", options->tls.cert, "Certificate to show to nodes; with --key")
-          ->type_name("FILE");
-  CLI::Option* key =
-      command->add_option("--key", options->tls.key, "Key of --cert")->type_name("FILE");
-  cert->needs(key);
-  key->needs(cert);
+  add_login_options(*command, options->login);
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

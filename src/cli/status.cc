@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/http_client.h"
 #include "cli/local_cluster.h"
+#include "cli/login.h"
 #include "cli/node_status.h"
 #include "net/tls.h"
 #include "node/config.h"
@@ -155,19 +156,7 @@ void add_status(CLI::App& app, int& exit_code) {
       ->type_name("FILE")
       ->excludes(dir)
       ->excludes(node);
-  command
-      ->add_option("--ca", options->tls.ca,
-                   "Ask over TLS: the authority that signed the nodes' certificates (PEM)")
-      ->type_name("FILE");
-  CLI::Option* cert =
-      command
-          ->add_option("--cert", options->tls.cert,
-                       "Certificate to show to nodes that ask for one (tls.http_ca); with --key")
-          ->type_name("FILE");
-  CLI::Option* key =
-      command->add_option("--key", options->tls.key, "Key of --cert")->type_name("FILE");
-  cert->needs(key);
-  key->needs(cert);
+  add_tls_options(*command, options->tls, "tls.http_ca");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

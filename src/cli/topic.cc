@@ -23,6 +23,7 @@
 #include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/local_cluster.h"
+#include "cli/login.h"
 #include "cli/resp_pipe.h"
 #include "cli/resp_value.h"
 #include "net/tls.h"
@@ -41,9 +42,7 @@ constexpr std::string_view kOffsetsName = "__consumer_groups";
 struct TopicOptions {
   std::string dir = ".even";
   std::vector<std::string> addresses;
-  std::string user;
-  std::string password;
-  TlsFiles tls;  // with a CA, TLS is spoken
+  Login login;
   std::string name;
   std::string group;
   int partitions = 0;
@@ -70,10 +69,7 @@ void interrupt(int) { interrupted = true; }
 class TopicNodes {
  public:
   TopicNodes(std::vector<Address> nodes, const TopicOptions& options, TlsContext tls)
-      : nodes_(std::move(nodes)),
-        user_(options.user),
-        password_(options.password),
-        tls_(std::move(tls)) {}
+      : nodes_(std::move(nodes)), auth_(options.login.auth()), tls_(std::move(tls)) {}
 
   std::size_t size() const { return nodes_.size(); }
   // Of one node; an error of it is one.
@@ -121,9 +117,8 @@ class TopicNodes {
       pipe = std::make_unique<RespPipe>(tls_.get());
       const auto done = pipe->connect(nodes_[node].host, nodes_[node].port, kPatienceSeconds);
       if (!done) return lose(node, done.error());
-      if (!password_.empty()) {
-        const auto known = user_.empty() ? pipe->call({"AUTH", password_})
-                                         : pipe->call({"AUTH", user_, password_});
+      if (!auth_.empty()) {
+        const auto known = pipe->call(auth_);
         if (!known) return lose(node, known.error());
       }
     }
@@ -135,8 +130,7 @@ class TopicNodes {
   }
 
   std::vector<Address> nodes_;
-  std::string user_;
-  std::string password_;
+  std::vector<std::string> auth_;
   TlsContext tls_;  // null: it is not spoken
   std::map<std::size_t, std::unique_ptr<RespPipe>> pipes_;
   std::size_t current_ = 0;
@@ -144,18 +138,14 @@ class TopicNodes {
 
 Result<TopicNodes> nodes_of(const TopicOptions& options) {
   std::vector<Address> nodes;
-  TlsContext tls;
-  if (!options.tls.ca.empty()) {
-    auto loaded = load_dialing_tls(options.tls);
-    if (!loaded) return std::unexpected(loaded.error());
-    tls = std::move(*loaded);
-  }
+  Result<TlsContext> tls = options.login.tls_context();
+  if (!tls) return std::unexpected(tls.error());
   for (const std::string& text : options.addresses) {
     const auto address = parse_address(text);
     if (!address) return fail(fmt::format("'{}' is not HOST:PORT", text));
     nodes.push_back(*address);
   }
-  if (!nodes.empty()) return TopicNodes(std::move(nodes), options, std::move(tls));
+  if (!nodes.empty()) return TopicNodes(std::move(nodes), options, std::move(*tls));
   const LocalCluster cluster(options.dir);
   if (cluster.nodes().empty()) {
     return fail(
@@ -164,7 +154,7 @@ Result<TopicNodes> nodes_of(const TopicOptions& options) {
   for (const LocalNode& node : cluster.nodes()) {
     nodes.push_back({node.name(), kLocalHost, node.client_port()});
   }
-  return TopicNodes(std::move(nodes), options, std::move(tls));
+  return TopicNodes(std::move(nodes), options, std::move(*tls));
 }
 
 // "7d", "36h", "90m", "20s", "500ms" or a number of milliseconds; "none": no limit.
@@ -605,20 +595,7 @@ void add_topic(CLI::App& app, int& exit_code) {
         ->add_option("--node", options->addresses,
                      "Address of a node for clients, in place of --dir; may be repeated")
         ->type_name("HOST:PORT");
-    command->add_option("--user", options->user, "User to log in as, with --password");
-    command->add_option("--password", options->password, "Password of the nodes (or EVEN_PASSWORD)")
-        ->envname("EVEN_PASSWORD");
-    command
-        ->add_option("--ca", options->tls.ca,
-                     "Speak TLS: the authority that signed the nodes' certificates (PEM)")
-        ->type_name("FILE");
-    CLI::Option* cert =
-        command->add_option("--cert", options->tls.cert, "Certificate to show to nodes; with --key")
-            ->type_name("FILE");
-    CLI::Option* key =
-        command->add_option("--key", options->tls.key, "Key of --cert")->type_name("FILE");
-    cert->needs(key);
-    key->needs(cert);
+    add_login_options(*command, options->login);
     command->callback([options, run, &exit_code] { exit_code = run(*options); });
     return std::pair(command, options);
   };

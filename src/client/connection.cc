@@ -64,8 +64,8 @@ Connection::Connection(ShardThread& thread, Socket socket, std::uint64_t id) : t
   session_.local_address = endpoint_text(socket.local_endpoint(error), error);
   become_default_user();
   session_.created_us = session_.last_request_us = thread.clock().monotonic_us();
-  if (asio::ssl::context* tls = thread.node().tls.client.get()) {
-    tls_ = std::make_unique<Stream>(std::move(socket), tls);
+  if (const TlsContext tls = thread.node().tls.get()->client) {
+    tls_ = std::make_unique<Stream>(std::move(socket), tls.get());
   } else {
     prepare_socket(socket);
     plain_ = socket.release(error);

@@ -172,9 +172,8 @@ bool Connection::is_paused(const Command& command) const {
     case ClientPause::Mode::kWrites:
       break;
   }
-  // Those that Redis's replicas hear of.
-  return may_write(command) || command.name == "publish" || command.name == "spublish" ||
-         command.name == "pfcount" || (command.name == "exec" && transaction_.writes());
+  return is_paused_as_write(command) ||
+         (command.name == "exec" && transaction_.is_paused_as_write());
 }
 
 }  // namespace even

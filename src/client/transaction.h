@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "client/client_pause.h"
 #include "node/owned_request.h"
 
 namespace even {
@@ -31,9 +32,10 @@ class Transaction {
   void fail() { failed_ = failed_ || open_; }
   bool failed() const { return failed_; }
   void queue(OwnedRequest request);
-  bool writes() const {
-    return std::ranges::any_of(
-        queued_, [](const OwnedRequest& queued) { return may_write(*queued.command); });
+  bool is_paused_as_write() const {
+    return std::ranges::any_of(queued_, [](const OwnedRequest& queued) {
+      return even::is_paused_as_write(*queued.command);
+    });
   }
   // Those queued; -1: there is no transaction.
   int length() const { return open_ ? static_cast<int>(queued_.size()) : -1; }

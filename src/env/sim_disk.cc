@@ -214,7 +214,9 @@ Result<std::string> SimDisk::read(const std::string& name, std::uint64_t offset,
   const auto file = files_.find(name);
   if (file == files_.end()) return fail(name + ": no such file");
   const std::string& bytes = file->second->bytes;
-  return bytes.substr(std::min<std::size_t>(offset, bytes.size()), length);
+  std::string read = bytes.substr(std::min<std::size_t>(offset, bytes.size()), length);
+  bytes_read += read.size();
+  return read;
 }
 
 Result<> SimDisk::rename(const std::string& from, const std::string& to) {

@@ -28,6 +28,7 @@ class SimDisk : public Disk {
   SimDisk(Scheduler& scheduler, Random& random) : scheduler_(scheduler), random_(random) {}
 
   DiskFaults faults;
+  std::uint64_t bytes_read = 0;
 
   // The machine loses power. Files opened before are dead: their syncs never complete.
   void crash();

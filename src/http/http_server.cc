@@ -28,7 +28,7 @@ constexpr std::uint64_t kMaxHeaderBytes = 16 * 1024;
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
   HttpSession(asio::io_context& io, NodeContext& node, Socket socket)
-      : io_(io), node_(node), stream_(std::move(socket), node.tls.http.get()), timer_(io) {}
+      : io_(io), node_(node), stream_(std::move(socket), node.tls.get()->http.get()), timer_(io) {}
 
   void start() {
     watch(kIdleTimeout);

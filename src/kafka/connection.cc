@@ -25,7 +25,7 @@ constexpr std::chrono::seconds kLoginPatience{10};
 
 Connection::Connection(ShardThread& thread, Socket socket)
     : thread_(thread),
-      stream_(std::move(socket), thread.node().tls.kafka.get()),
+      stream_(std::move(socket), thread.node().tls.get()->kafka.get()),
       login_(default_login(thread)),
       login_timer_(thread.io()) {
   error_code error;

@@ -105,6 +105,13 @@ std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition posi
   return header;
 }
 
+std::optional<std::uint64_t> frame_bytes(std::string_view bytes) {
+  if (bytes.size() < kFrameHeaderBytes ||
+      get_little_endian<std::uint32_t>(bytes.data()) != kFrameMagic)
+    return std::nullopt;
+  return kFrameHeaderBytes + get_little_endian<std::uint32_t>(bytes.data() + 4);
+}
+
 bool for_each_entry(std::string_view body, const std::function<void(std::string_view)>& visit) {
   while (!body.empty()) {
     if (body.size() < 4) return false;

@@ -45,6 +45,9 @@ void seal_frame(std::string& frame, LogPosition position, LogPosition durable);
 // `bytes`. Nothing when there is no intact frame.
 std::optional<FrameHeader> decode_frame(std::string_view bytes, LogPosition position,
                                         std::string_view& body);
+// How long the frame is, header included, whose first bytes these are; not checked. Nothing when
+// they are no header.
+std::optional<std::uint64_t> frame_bytes(std::string_view bytes);
 // Calls visit(record) for each entry; false when the body is malformed.
 bool for_each_entry(std::string_view body, const std::function<void(std::string_view)>& visit);
 

@@ -249,13 +249,20 @@ Result<> Log::reserve() {
   return {};
 }
 
-// What is not durable stays, so that it can be written anew; unless it is very much, or nobody
-// cares.
+void Log::keep_for_reader(LogPosition position) {
+  reader_ = position;
+  trim_tail();
+}
+
+// What is not durable stays, so that it can be written anew, unless nobody cares; and what is
+// longer than the tail may be, as long as a reader has not come to it. Unless it is very much.
 void Log::trim_tail() {
   const bool kept = options_.fsync != FsyncPolicy::kNo;
   while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
-    if (kept && tail_.front().position >= durable_ && tail_bytes_ <= options_.unsynced_bytes)
-      return;
+    const TailFrame& first = tail_.front();
+    const bool not_durable = kept && first.position >= durable_;
+    const bool not_read = first.bytes.size() > options_.tail_bytes && first.position >= reader_;
+    if ((not_durable || not_read) && tail_bytes_ <= options_.unsynced_bytes) return;
     tail_bytes_ -= tail_.front().bytes.size();
     tail_.pop_front();
   }
@@ -459,9 +466,14 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
     }
     if (taken == 0) {
       // A frame larger than the chunk, or damage.
-      auto whole = disk_.read(segment->name, offset, segment->base + segment->bytes - from);
-      if (!whole) return failed(whole.error().message);
-      const auto size = take(*whole);
+      const std::uint64_t left = segment->base + segment->bytes - from;
+      const std::uint64_t claimed = frame_bytes(*bytes).value_or(0);
+      std::optional<std::uint64_t> size;
+      if (claimed > bytes->size() && claimed <= left) {
+        bytes = disk_.read(segment->name, offset, claimed);
+        if (!bytes) return failed(bytes.error().message);
+        size = take(*bytes);
+      }
       if (!size) return failed(segment_damage(segment->name, offset, "a frame cannot be read"));
       from += *size;
     }

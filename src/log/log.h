@@ -35,8 +35,9 @@ struct LogOptions {
   // How much of the end stays in memory for peers that are nearly up to date. More while it is not
   // durable.
   std::uint64_t tail_bytes = 16 << 20;
-  // More than that does not stay: should the file's sync fail, it is read from there.
-  std::uint64_t unsynced_bytes = 64 << 20;
+  // More than that does not stay: should the file's sync fail, it is read from there. Room for a
+  // value of 64 MB, and for what is written while it is on its way to peers.
+  std::uint64_t unsynced_bytes = 96 << 20;
   // A sync that takes less than this is made in place where the caller allows it: to hand it to
   // another thread and to hear of its end takes two switches of threads, which cost as much. 0:
   // never.
@@ -129,6 +130,10 @@ class Log {
   Result<LogPosition> read(LogPosition from, std::uint64_t limit,
                            const std::function<void(LogPosition, std::string_view)>& visit);
 
+  // A reader that goes on from there is nearly up to date. To read it a frame of many megabytes
+  // from the disk takes as much memory once more, and several times as long as from here.
+  void keep_for_reader(LogPosition position);
+
   // Starts of the segments, ascending; the last one is being written.
   std::vector<LogPosition> segment_starts() const;
   LogPosition current_segment() const { return segments_.back().base; }
@@ -215,6 +220,7 @@ class Log {
   std::function<void()> on_progress_;
   std::deque<TailFrame> tail_;
   std::uint64_t tail_bytes_ = 0;
+  LogPosition reader_ = ~LogPosition{0};
   LogStats stats_;
 };
 

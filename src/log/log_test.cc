@@ -152,6 +152,47 @@ TEST(Log, ReadsByPositionFromMemoryAndFromDiskAlike) {
   }
 }
 
+// However many of them a segment holds.
+TEST(Log, ReadsLittleMoreOfTheDiskThanItGives) {
+  World world;
+  OpenLog log(world, {.segment_bytes = 64 << 20, .tail_bytes = 1});
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(log.write({std::string(100'000, 'x')}));
+  ASSERT_TRUE(log.log->flush_and_sync());
+  world.disk.bytes_read = 0;
+  EXPECT_EQ(read_from(*log.log, log.log->begin(), 1).size(), 30u);
+  EXPECT_LT(world.disk.bytes_read, 2 * (log.log->end() - log.log->begin()));
+}
+
+TEST(Log, KeepsALongFrameInMemoryUntilItsReaderHasComeToIt) {
+  World world;
+  OpenLog log(world, {.tail_bytes = 1000, .unsynced_bytes = 20'000});
+  const auto read_of_disk = [&](LogPosition from) {
+    world.disk.bytes_read = 0;
+    EXPECT_TRUE(log.log->read(from, 1, [](LogPosition, std::string_view) {}));
+    return world.disk.bytes_read > 0;
+  };
+  const auto write = [&](std::size_t bytes) {
+    const LogPosition at = log.log->end();
+    EXPECT_TRUE(log.write({std::string(bytes, 'x')}));
+    EXPECT_TRUE(log.log->flush_and_sync());
+    return at;
+  };
+  const LogPosition short_one = write(900);
+  const LogPosition long_one = write(5000);
+  log.log->keep_for_reader(short_one);
+  const LogPosition last = write(900);
+  EXPECT_TRUE(read_of_disk(short_one));
+  EXPECT_FALSE(read_of_disk(long_one));
+  log.log->keep_for_reader(last);
+  EXPECT_TRUE(read_of_disk(long_one));
+  EXPECT_FALSE(read_of_disk(last));
+  // No more than there may be that is not durable.
+  const LogPosition first_of_many = write(15'000);
+  log.log->keep_for_reader(first_of_many);
+  write(15'000);
+  EXPECT_TRUE(read_of_disk(first_of_many));
+}
+
 TEST(Log, AFrameThatIsDamagedUnderAReaderIsReportedWithFileAndOffset) {
   World world;
   OpenLog log(world, rolling());

@@ -20,7 +20,7 @@ std::string reason(const boost::system::error_code& error) {
 }  // namespace
 
 std::expected<TlsContext, TlsProblem> load_tls(const TlsFiles& files, bool as_server) {
-  auto context = std::make_unique<ssl::context>(as_server ? ssl::context::tls_server
+  auto context = std::make_shared<ssl::context>(as_server ? ssl::context::tls_server
                                                           : ssl::context::tls_client);
   boost::system::error_code error;
   auto failed = [&](std::string_view which, const std::string& path) {

@@ -12,7 +12,8 @@
 
 namespace even {
 
-using TlsContext = std::unique_ptr<boost::asio::ssl::context>;
+// Streams need it while they are made, and not after.
+using TlsContext = std::shared_ptr<boost::asio::ssl::context>;
 
 struct TlsProblem {
   std::string_view which;  // did not do: "cert", "key" or "ca"

@@ -63,7 +63,7 @@ struct NodeContext {
   const ReplicaId replica;  // of this run
   const std::chrono::system_clock::time_point started = std::chrono::system_clock::now();
   const std::string run_id;  // 40 hexadecimal digits, as in INFO
-  TlsContexts tls;
+  CurrentTls tls;
   // For session tokens, if the cluster has none yet.
   const std::string session_key;
 

@@ -42,6 +42,8 @@ ShardId shard_count(const NodeConfig& options) {
   return static_cast<ShardId>(options.shards != 0 ? options.shards : std::max(1u, cores / 2));
 }
 
+constexpr std::chrono::seconds kTlsWatchInterval{2};
+
 class Server {
  public:
   Server(Config config, ShardId shards, TlsContexts tls, Identity found)
@@ -68,6 +70,7 @@ class Server {
   Result<> recover();
   void await_links();
   void provide_descriptors();
+  void watch_tls_files();
   int stop();
   // Without a password and without TLS on it, a port is for this machine.
   bool may_come_from(const tcp::endpoint& remote, const TlsContext& tls) const;
@@ -79,6 +82,8 @@ class Server {
   NodeContext node_;
   const Identity found_;  // in the data directory
   asio::signal_set signals_;
+  asio::steady_timer tls_timer_{io_};
+  std::string tls_complaint_;
   HttpServer http_;
   Listener clients_;
   Listener kafka_clients_;
@@ -104,9 +109,32 @@ int Server::run() {
     stop();
     return 1;
   }
+  watch_tls_files();
   io_.run();
   spdlog::info("stopping on {}", stop_->reason);
   return stop();
+}
+
+// Certificates are renewed while nodes run.
+void Server::watch_tls_files() {
+  tls_timer_.expires_after(kTlsWatchInterval);
+  tls_timer_.async_wait([this](error_code error) {
+    if (error) return;
+    if (stamp_tls_files(node_.config) != node_.tls.get()->files) {
+      Result<TlsContexts> tls = load_tls(node_.config);
+      if (tls) {
+        spdlog::info("the files of TLS have changed: new connections are made with what they hold");
+        node_.tls.replace(std::move(*tls));
+        tls_complaint_.clear();
+      } else if (tls.error().message != std::exchange(tls_complaint_, tls.error().message)) {
+        // They may be replaced one after another.
+        spdlog::warn(
+            "the files of TLS have changed and do not do, so what was read before stays: {}",
+            tls_complaint_);
+      }
+    }
+    watch_tls_files();
+  });
 }
 
 // Clients must not take the descriptors that the log and the links to other nodes need.
@@ -255,7 +283,7 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
     ::send(socket.native_handle(), message.data(), message.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   };
   ++node_.connections_received;
-  if (!may_come_from(remote, node_.tls.client)) {
+  if (!may_come_from(remote, node_.tls.get()->client)) {
     return refuse(
         "-DENIED This node takes clients of other machines only with a password or TLS. Set "
         "client.password, or tls.client_cert and tls.client_key, in its configuration; or connect "
@@ -277,7 +305,7 @@ void Server::take_client(Socket socket, const tcp::endpoint& remote) {
 
 // Kafka's protocol has no words for who cannot be served at all.
 void Server::take_kafka_client(Socket socket, const tcp::endpoint& remote) {
-  if (!may_come_from(remote, node_.tls.kafka)) {
+  if (!may_come_from(remote, node_.tls.get()->kafka)) {
     spdlog::warn(
         "kafka port: {} is refused: clients of other machines are served only with a password or "
         "TLS. Set client.password, or tls.kafka_cert and tls.kafka_key",

@@ -1,6 +1,7 @@
 #include "node/tls_contexts.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <string>
 #include <string_view>
@@ -8,8 +9,26 @@
 
 namespace even {
 
+std::vector<FileStamp> stamp_tls_files(const Config& config) {
+  std::vector<FileStamp> stamps;
+  for (const TlsFiles* files :
+       {&config.tls.client, &config.tls.peer, &config.tls.http, &config.tls.kafka}) {
+    for (const std::string* path : {&files->cert, &files->key, &files->ca}) {
+      FileStamp& stamp = stamps.emplace_back();
+      struct stat found;
+      if (path->empty() || ::stat(path->c_str(), &found) != 0) continue;
+      stamp = {.device = found.st_dev,
+               .inode = found.st_ino,
+               .bytes = static_cast<std::uint64_t>(found.st_size),
+               .changed_ns = found.st_mtim.tv_sec * 1'000'000'000 + found.st_mtim.tv_nsec};
+    }
+  }
+  return stamps;
+}
+
 Result<TlsContexts> load_tls(const Config& config) {
   TlsContexts contexts;
+  contexts.files = stamp_tls_files(config);
   struct Port {
     TlsContext& context;
     const TlsFiles& files;

@@ -78,8 +78,8 @@ Result<ShardId> decode_preamble(const std::array<char, kPreambleBytes>& bytes) {
 
 PeerLink::PeerLink(PeerHub& hub, Socket socket, NodeNumber dialed)
     : hub_(hub),
-      stream_(std::move(socket), dialed != 0 ? hub.thread().node().tls.peer_dial.get()
-                                             : hub.thread().node().tls.peer_accept.get()),
+      stream_(std::move(socket), dialed != 0 ? hub.thread().node().tls.get()->peer_dial.get()
+                                             : hub.thread().node().tls.get()->peer_accept.get()),
       dialed_(dialed),
       node_(dialed),
       delay_timer_(hub.thread().io()),

@@ -458,6 +458,11 @@ void Replication::end_turn() {
       has_more_ = true;
     }
   }
+  LogPosition next = core_.log.end();
+  for (const auto& [node, peer] : peers_) {
+    if (peer->up) next = std::min(next, peer->cursor);
+  }
+  core_.log.keep_for_reader(next);
 }
 
 // --- Receiving
