@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <tuple>
 
 #include "node/shard_thread.h"
 
@@ -46,6 +47,9 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.session_waits = thread.sessions().waits();
   report.bounded_questions = thread.bounded().questions();
   report.bounded_handed_on = thread.bounded().handed_on();
+  report.consistency = thread.consistency();
+  std::tie(report.recently, report.recent_seconds) =
+      thread.levels().recent(report.consistency, thread.clock().monotonic_us());
   report.input_bytes = traffic.input_bytes;
   report.output_bytes = traffic.output_bytes;
   report.commands_per_second = traffic.commands_rate.per_second();
