@@ -27,6 +27,7 @@ auto sum(std::span<const ThreadReport> reports, Of of) {
 // One peer's state, put together from all shards.
 struct PeerSummary {
   bool up = true;
+  bool suspected = false;
   std::uint64_t lag_records = 0;
   double lag_seconds = 0;
   std::uint64_t bytes_in_flight = 0;
@@ -42,6 +43,8 @@ PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
   for (const ThreadReport& report : reports) {
     const auto link = report.links.find(peer);
     summary.up = summary.up && link != report.links.end() && link->second;
+    const auto suspected = report.suspected.find(peer);
+    summary.suspected |= suspected != report.suspected.end() && suspected->second;
     for (const PeerStatus& status : report.peers) {
       if (status.node != peer) continue;
       summary.lag_records += status.lag_records;
@@ -119,6 +122,11 @@ void write_commands(MetricWriter& writer, const NodeContext& node,
         &ThreadReport::bounded_questions);
   waits("even_bounded_handed_on_total", "Bounded reads that were given to another node.",
         &ThreadReport::bounded_handed_on);
+  waits("even_reads_hedged_total",
+        "Reads that a second node was asked for, as the first one was late.",
+        &ThreadReport::reads_hedged);
+  waits("even_reads_hedged_won_total", "Of these, those that another one than the first answered.",
+        &ThreadReport::hedges_won);
   writer.single("even_client_received_bytes_total", "counter", "Bytes received from clients.",
                 statistics.input_bytes);
   writer.single("even_client_sent_bytes_total", "counter", "Bytes sent to clients.",
@@ -138,6 +146,9 @@ void write_peers(MetricWriter& writer, const NodeContext& node,
   }
   writer.family("even_peer_up", "gauge", "1 when the links of all shards to the peer are up.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.up ? 1 : 0);
+  writer.family("even_peer_suspected", "gauge",
+                "1 when the peer has been silent for so long that others are asked in its place.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.suspected ? 1 : 0);
   writer.family("even_replication_lag_records", "gauge",
                 "Records of this node that the peer has not acknowledged.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.lag_records);

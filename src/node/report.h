@@ -57,8 +57,11 @@ struct ThreadReport {
   // The same of the last minute, or since the start, and how many seconds that is.
   ConsistencyCounters recently;
   double recent_seconds = 0;
-  std::uint64_t input_bytes = 0;   // from clients
-  std::uint64_t output_bytes = 0;  // to clients
+  std::uint64_t reads_hedged = 0;  // see Forwarder
+  std::uint64_t hedges_won = 0;
+  std::map<NodeNumber, bool> suspected;  // of being stopped
+  std::uint64_t input_bytes = 0;         // from clients
+  std::uint64_t output_bytes = 0;        // to clients
   // At present.
   double commands_per_second = 0;
   double input_per_second = 0;              // bytes

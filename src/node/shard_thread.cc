@@ -397,6 +397,7 @@ void ShardThread::tick() {
     pace_writes(clock_.monotonic_us());
   }
   const std::int64_t now_us = clock_.monotonic_us();
+  peers_.tick(now_us);
   forwarder_.tick(now_us);
   strong_.tick(now_us);
   topics_.tick();
