@@ -84,3 +84,28 @@ def test_a_read_goes_on_elsewhere_when_the_node_that_was_asked_dies(forwarding, 
         paused.kill9()
         assert connection.read_response() == "v"
         connection.disconnect()
+
+
+def test_a_slow_or_one_way_link_costs_a_detour_and_no_storm(forwarding):
+    n1 = forwarding["n1"]
+    with n1.client() as one:
+        keys = keys_asked_of(one, "n2", 10)
+        for key in keys:
+            assert at(one, "ALL", "SET", key, "v") == "OK"
+            assert at(one, "QUORUM", "GET", key) == "v"
+        before = metric(n1, "even_reads_hedged_total")
+        one.execute_command("EVEN.FAULT", "LINK", "n2", "DELAY", "60")
+        for _ in range(10):
+            for key in keys:
+                assert at(one, "QUORUM", "GET", key) == "v"
+        # n2 is slow, and known to be: nobody is asked in its place for long.
+        assert metric(n1, 'even_peer_suspected{peer="n2"}') == 0
+        assert metric(n1, "even_reads_hedged_total") - before < 60
+        # What n1 says does not come to n2, which n1 hears.
+        one.execute_command("EVEN.FAULT", "LINK", "n2", "UP")
+        one.execute_command("EVEN.FAULT", "LINK", "n2", "DROP", "100", "OUT")
+        for _ in range(5):
+            for key in keys:
+                assert at(one, "QUORUM", "GET", key) == "v"
+        assert metric(n1, 'even_peer_suspected{peer="n2"}') == 0
+        assert metric(forwarding["n2"], "even_reads_hedged_total") == 0

@@ -14,9 +14,10 @@ namespace {
 
 constexpr std::int64_t kTimeoutUs = 5'000'000;
 constexpr std::size_t kMaxBytes = std::size_t{1} << 30;  // of a frame; see peer_link.cc
-// Of reads, the share that may be asked of two nodes because the first is late, and how many at
-// once: where all are slow, more requests would make it worse.
+// Of reads, the share that may be asked of two nodes because the first is late, beside some ten a
+// second, and how many at once: where all are slow, more requests would make it worse.
 constexpr double kHedgedShare = 0.1;
+constexpr double kHedgesPerTick = 0.05;
 constexpr double kMostHedges = 32;
 constexpr std::int64_t kHedgeAgainUs = 20'000;
 // How often a node is looked at that is to be suspected first.
@@ -72,6 +73,7 @@ bool Forwarder::ask_next(const std::shared_ptr<Hedge>& hedge) {
 }
 
 void Forwarder::hedge_late(std::int64_t now_us) {
+  hedges_left_ = std::min(hedges_left_ + kHedgesPerTick, kMostHedges);
   while (!late_.empty() && late_.begin()->first <= now_us) {
     const std::shared_ptr<Hedge> hedge = late_.begin()->second.lock();
     late_.erase(late_.begin());
