@@ -10,7 +10,8 @@ from test_strong import Refusal, keyspace
 
 def page(cluster):
     nodes = [word for node in cluster for word in ("--node", f"127.0.0.1:{node.http_port}")]
-    result = subprocess.run([BIN / "even", "status", "--consistency", *nodes], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([BIN / "even", "status", "--consistency", *nodes], capture_output=True, text=True,
+                            timeout=60)
     assert result.stderr == ""
     return result.stdout
 
@@ -74,7 +75,8 @@ def test_who_gave_up_what_under_a_partition_is_said(make_cluster):
         keyspace(cluster["n1"], "CREATE", "k", "PREFIX", "k:", "WRITE", "QUORUM")
         until("all nodes serve by it", lambda: all("k" in keyspace(node, "LIST") for node in cluster))
         one.set("k:1", "x")
-        until("all have it", lambda: all(peer["lag_records"] == 0 for node in cluster for peer in node.status()["peers"]))
+        until("all have it",
+              lambda: all(peer["lag_records"] == 0 for node in cluster for peer in node.status()["peers"]))
         cluster.isolate("n1")
         for _ in range(12):
             with Refusal("UNAVAILABLE"):
