@@ -173,6 +173,9 @@ Result<NodeStatus> parse_status(std::string_view text) {
       status.keys_undecided = check->at("undecided").get<uint64_t>();
       status.suspect = check->at("suspect").get<std::vector<uint32_t>>();
     }
+    if (const auto consistency = document.find("consistency"); consistency != document.end()) {
+      status.consistency = parse_consistency(*consistency);
+    }
     for (const json& peer : document.at("peers")) {
       status.peers.push_back({.name = peer.at("name").get<std::string>(),
                               .up = peer.at("link").get<std::string>() == "up",

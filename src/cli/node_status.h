@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/consistency_status.h"
 
 namespace even::cli {
 
@@ -50,6 +51,8 @@ struct NodeStatus {
   uint64_t keys_repaired = 0;
   uint64_t keys_undecided = 0;
   std::vector<uint32_t> suspect;
+  // None: a version that does not tell.
+  std::optional<ConsistencyStatus> consistency;
   std::vector<PeerStatus> peers;
   std::vector<PartitionStatus> partitions;
 };

@@ -30,6 +30,7 @@ struct Options {
   std::vector<std::string> addresses;  // HOST:PORT
   std::string config;                  // of evend; in place of the two above
   TlsFiles tls;                        // with a CA, HTTPS is spoken
+  bool consistency = false;
 };
 
 // A node to ask.
@@ -131,7 +132,7 @@ int run(Options options) {
   }
   std::vector<NodeAnswer> answers;
   for (const Target& target : targets) answers.push_back(ask(target, tls.get()));
-  fmt::print("{}", render(answers));
+  fmt::print("{}", options.consistency ? render_consistency(answers) : render(answers));
   return all_well(answers) ? 0 : 1;
 }
 
@@ -157,6 +158,9 @@ void add_status(CLI::App& app, int& exit_code) {
       ->excludes(dir)
       ->excludes(node);
   add_tls_options(*command, options->tls, "tls.http_ca");
+  command->add_flag("--consistency", options->consistency,
+                    "Show instead what each level of consistency has cost and given in the last "
+                    "minute, and who has given up what");
   command->callback([options, &exit_code] { exit_code = run(*options); });
 }
 

@@ -46,6 +46,8 @@ struct LatencyHistogram {
 
 class CommandStats {
  public:
+  // What EXEC executes counts as it does, and it for itself (node/level_meter.h).
+  enum class About : std::uint8_t { kOther, kReadsKeys, kWritesKeys };
   struct Entry {
     std::string name;
     std::uint64_t calls = 0;
@@ -54,6 +56,7 @@ class CommandStats {
     std::uint64_t cycles = 0;    // of execution, in units of CommandTimer::counter()
     LatencyHistogram latency;
     std::uint64_t in_turn = 0;
+    About about = About::kOther;
   };
   using Entries = std::unordered_map<const void*, Entry>;
 
@@ -75,6 +78,11 @@ class CommandStats {
     if (entry.name.empty()) {
       entry.name = command.name;
       if (subcommand != nullptr) entry.name.append("|").append(subcommand->name);
+      const bool keys =
+          command.scope == Scope::kAll || (command.scope == Scope::kKeys && !command.keys.none());
+      if (keys && command.group != "transactions") {
+        entry.about = may_write(command) ? About::kWritesKeys : About::kReadsKeys;
+      }
     }
     if (command.subcommands.empty()) {
       last_command_ = &command;
@@ -91,14 +99,23 @@ class CommandStats {
   // How often that has been so.
   std::uint64_t calls() const { return calls_; }
 
-  // The turn is over, so many microseconds after its first command.
-  void end_turn(std::int64_t us) {
+  // The turn is over, so many microseconds after its first command. Returns how many commands of it
+  // read keys and wrote them.
+  struct OfKeys {
+    std::uint64_t reads = 0;
+    std::uint64_t writes = 0;
+  };
+  OfKeys end_turn(std::int64_t us) {
+    OfKeys of_keys;
     for (Entry* entry : touched_) {
+      if (entry->about == About::kReadsKeys) of_keys.reads += entry->in_turn;
+      if (entry->about == About::kWritesKeys) of_keys.writes += entry->in_turn;
       entry->calls += entry->in_turn;
       entry->latency.add(us, entry->in_turn);
       entry->in_turn = 0;
     }
     touched_.clear();
+    return of_keys;
   }
 
   const Entries& entries() const { return entries_; }

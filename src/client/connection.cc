@@ -15,6 +15,7 @@
 #include "engine/databases.h"
 #include "engine/outbox.h"
 #include "engine/text.h"
+#include "node/level_requests.h"
 #include "node/login.h"
 #include "node/shard_thread.h"
 #include "resp/resp_merge.h"
@@ -612,6 +613,14 @@ void Connection::forget_session() {
   used_untracked_ = used_elsewhere_untracked_ = false;
 }
 
+// At ONE it counts as all do of which nothing is noted.
+void Connection::note_executed(const RequestOptions& options, bool writes) {
+  using Kind = cluster::Level::Kind;
+  const Kind kind = options.level.kind;
+  if (kind == Kind::kDefault || kind == Kind::kOne) return;
+  thread_.levels().executed({kind, false, writes});
+}
+
 void Connection::count_level(const RequestOptions* options) {
   if (options == nullptr || options->level.kind == cluster::Level::Kind::kDefault) return;
   ++thread_.traffic().at_level[static_cast<std::size_t>(options->level.kind)];
@@ -710,6 +719,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     if (execute_in_session(command, args, *wanted, lookup)) {
       executed_here_ = true;
       count_level(wanted.get());
+      note_executed(*wanted, writes);
       return Block::kNone;
     }
   }
@@ -750,6 +760,7 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
     if (waits) replies.resize(begin);
     if (!too_long && !waits) {
       count_level(fresh.get());
+      if (fresh) note_executed(*fresh, writes);
       executed_here_ = true;
       replies_.hold_until(position);
       return Block::kNone;
@@ -783,15 +794,20 @@ Connection::Block Connection::execute_keys(const Command& command, Args args, co
   pending_bytes_ += bytes;
   OwnedRequest request = OwnedRequest::copy(command, args, session_.resp3, label());
   count_level(fresh ? fresh.get() : wanted.get());
+  LevelMeter::Call noted =
+      begin_call(thread_, command, args, strong, fresh ? fresh.get() : wanted.get());
+  if (last_command_->about != CommandStats::About::kOther) thread_.levels().set_aside(writes);
   request.options = std::move(wanted);
-  thread_.router().submit(std::move(request),
-                          [weak = weak_from_this(), slot, entry = last_command_, bytes,
-                           uncertain = std::move(uncertain)](std::string reply) {
-                            const auto self = weak.lock();
-                            if (!self) return;
-                            self->complete_pending(slot, std::move(reply), entry, bytes);
-                            if (!uncertain.empty()) self->invalidate(uncertain, false);
-                          });
+  thread_.router().submit(
+      std::move(request),
+      [weak = weak_from_this(), slot, entry = last_command_, bytes, noted = std::move(noted),
+       &thread = thread_, uncertain = std::move(uncertain)](std::string reply) {
+        if (entry->about != CommandStats::About::kOther) end_call(thread, noted, reply);
+        const auto self = weak.lock();
+        if (!self) return;
+        self->complete_pending(slot, std::move(reply), entry, bytes);
+        if (!uncertain.empty()) self->invalidate(uncertain, false);
+      });
   return Block::kNone;
 }
 
@@ -850,6 +866,10 @@ void Connection::execute_blocking(const Command& command, Args args, const Comma
     return wanted;
   };
   count_level(options().get());
+  // How long it takes says nothing of its level.
+  if (last_command_->about != CommandStats::About::kOther) {
+    thread_.levels().set_aside(may_write(command));
+  }
   std::vector<std::string> uncertain;
   // What changes while it waits is told of ahead of its reply.
   if (session_.tracking.on) {
@@ -1099,6 +1119,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     used_untracked_ |= !reach_;
   }
   count_level(request.options.get());
+  LevelMeter::Call noted = begin_call(thread_, request, where == Route::Where::kStrong);
   std::vector<std::string> uncertain;
   if (session_.tracking.on) [[unlikely]] {
     const Route route = thread_.router().route(request);
@@ -1110,7 +1131,9 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
   thread_.router().submit(
       std::move(request),
       [weak = weak_from_this(), wanted = replies_wanted(), uncertain = std::move(uncertain),
+       noted = std::move(noted), &thread = thread_,
        execution = std::move(execution)](std::string reply) mutable {
+        end_call(thread, noted, reply);
         const auto self = weak.lock();
         if (!self || self->closed_) return;
         self->executing_ = false;

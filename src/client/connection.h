@@ -222,6 +222,8 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   void carry_function(OwnedRequest& request) const;
   // Why a transaction may not be executed any more, as a reply's text; empty: it may.
   std::string refusal_of_exec(const Transaction::Execution& execution);
+  // Of a request that was executed in this turn.
+  void note_executed(const RequestOptions& options, bool writes);
   void count_level(const RequestOptions* options);
   // Executes a request of a session at once, if all that it takes is here. False: not so.
   bool execute_in_session(const Command& command, Args args, const RequestOptions& options,

@@ -9,60 +9,13 @@
 
 #include "base/memory.h"
 #include "base/version.h"
+#include "http/consistency_report.h"
+#include "http/metric_writer.h"
 #include "node/backup_runner.h"
 #include "node/statistics.h"
 
 namespace even {
 namespace {
-
-// Writes one metric after the other.
-class Writer {
- public:
-  void family(std::string_view name, std::string_view type, std::string_view help) {
-    name_ = name;
-    fmt::format_to(end(), "# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
-  }
-  template <typename Number>
-  void value(std::string_view labels, Number number) {
-    sample("", labels, number);
-  }
-  template <typename Number>
-  void single(std::string_view name, std::string_view type, std::string_view help, Number number) {
-    family(name, type, help);
-    value("", number);
-  }
-  // `bounds_us` has one element less than `buckets`, whose counts are not cumulative.
-  void histogram(std::string_view labels, std::span<const std::int64_t> bounds_us,
-                 std::span<const std::uint64_t> buckets, double sum_seconds) {
-    std::uint64_t count = 0;
-    for (std::size_t i = 0; i < buckets.size(); ++i) {
-      count += buckets[i];
-      const std::string bound = i < bounds_us.size()
-                                    ? fmt::format("{}", static_cast<double>(bounds_us[i]) * 1e-6)
-                                    : "+Inf";
-      sample("_bucket",
-             fmt::format("{}le=\"{}\"", labels.empty() ? "" : fmt::format("{},", labels), bound),
-             count);
-    }
-    sample("_sum", labels, sum_seconds);
-    sample("_count", labels, count);
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  std::back_insert_iterator<std::string> end() { return std::back_inserter(out_); }
-  template <typename Number>
-  void sample(std::string_view suffix, std::string_view labels, Number number) {
-    if (labels.empty()) {
-      fmt::format_to(end(), "{}{} {}\n", name_, suffix, number);
-    } else {
-      fmt::format_to(end(), "{}{}{{{}}} {}\n", name_, suffix, labels, number);
-    }
-  }
-
-  std::string out_;
-  std::string_view name_;
-};
 
 template <typename Of>
 auto sum(std::span<const ThreadReport> reports, Of of) {
@@ -74,6 +27,7 @@ auto sum(std::span<const ThreadReport> reports, Of of) {
 // One peer's state, put together from all shards.
 struct PeerSummary {
   bool up = true;
+  bool suspected = false;
   std::uint64_t lag_records = 0;
   double lag_seconds = 0;
   std::uint64_t bytes_in_flight = 0;
@@ -89,6 +43,8 @@ PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
   for (const ThreadReport& report : reports) {
     const auto link = report.links.find(peer);
     summary.up = summary.up && link != report.links.end() && link->second;
+    const auto suspected = report.suspected.find(peer);
+    summary.suspected |= suspected != report.suspected.end() && suspected->second;
     for (const PeerStatus& status : report.peers) {
       if (status.node != peer) continue;
       summary.lag_records += status.lag_records;
@@ -105,7 +61,7 @@ PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
   return summary;
 }
 
-void write_commands(Writer& writer, const NodeContext& node,
+void write_commands(MetricWriter& writer, const NodeContext& node,
                     std::span<const ThreadReport> reports) {
   const Statistics statistics = Statistics::of(node, reports);
   std::map<std::string_view, LatencyHistogram> latencies;
@@ -166,6 +122,11 @@ void write_commands(Writer& writer, const NodeContext& node,
         &ThreadReport::bounded_questions);
   waits("even_bounded_handed_on_total", "Bounded reads that were given to another node.",
         &ThreadReport::bounded_handed_on);
+  waits("even_reads_hedged_total",
+        "Reads that a second node was asked for, as the first one was late.",
+        &ThreadReport::reads_hedged);
+  waits("even_reads_hedged_won_total", "Of these, those that another one than the first answered.",
+        &ThreadReport::hedges_won);
   writer.single("even_client_received_bytes_total", "counter", "Bytes received from clients.",
                 statistics.input_bytes);
   writer.single("even_client_sent_bytes_total", "counter", "Bytes sent to clients.",
@@ -176,7 +137,8 @@ void write_commands(Writer& writer, const NodeContext& node,
                 statistics.keyspace_misses);
 }
 
-void write_peers(Writer& writer, const NodeContext& node, std::span<const ThreadReport> reports) {
+void write_peers(MetricWriter& writer, const NodeContext& node,
+                 std::span<const ThreadReport> reports) {
   std::map<std::string, PeerSummary> peers;
   for (const cluster::Node& peer : node.config.cluster.nodes) {
     if (peer.number == node.number) continue;
@@ -184,6 +146,9 @@ void write_peers(Writer& writer, const NodeContext& node, std::span<const Thread
   }
   writer.family("even_peer_up", "gauge", "1 when the links of all shards to the peer are up.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.up ? 1 : 0);
+  writer.family("even_peer_suspected", "gauge",
+                "1 when the peer has been silent for so long that others are asked in its place.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.suspected ? 1 : 0);
   writer.family("even_replication_lag_records", "gauge",
                 "Records of this node that the peer has not acknowledged.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.lag_records);
@@ -202,7 +167,7 @@ void write_peers(Writer& writer, const NodeContext& node, std::span<const Thread
   }
 }
 
-void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
+void write_shards(MetricWriter& writer, std::span<const ThreadReport> reports) {
   struct Counter {
     std::string_view name;
     std::string_view help;
@@ -342,7 +307,7 @@ void write_shards(Writer& writer, std::span<const ThreadReport> reports) {
                     reports, [](const ThreadReport& r) { return r.write_error.has_value(); }));
 }
 
-void write_store(Writer& writer, const RocksStats& stats) {
+void write_store(MetricWriter& writer, const RocksStats& stats) {
   writer.single("even_store_bytes", "gauge", "Size of the store's files on disk.", stats.live);
   writer.single("even_store_pending_compaction_bytes", "gauge",
                 "Estimate of what is to be rewritten.", stats.pending_compaction);
@@ -360,7 +325,7 @@ void write_store(Writer& writer, const RocksStats& stats) {
                 stats.background_errors);
 }
 
-void write_backups(Writer& writer, const BackupRunner::Status& status) {
+void write_backups(MetricWriter& writer, const BackupRunner::Status& status) {
   writer.single("even_backup_in_progress", "gauge", "1 while a backup is under way.",
                 status.stage == BackupRunner::Stage::kIdle ? 0 : 1);
   writer.single("even_backup_copied_bytes", "gauge", "What it has copied so far.", status.copied);
@@ -412,7 +377,7 @@ GroupSummary summarize_groups(std::span<const ThreadReport> reports) {
   return out;
 }
 
-void write_groups(Writer& writer, std::span<const ThreadReport> reports) {
+void write_groups(MetricWriter& writer, std::span<const ThreadReport> reports) {
   const GroupSummary groups = summarize_groups(reports);
   writer.single("even_groups", "gauge", "Groups of strong keyspaces that this node is a member of.",
                 groups.members);
@@ -475,7 +440,7 @@ void write_groups(Writer& writer, std::span<const ThreadReport> reports) {
 }  // namespace
 
 std::string render_metrics(const NodeContext& node, std::span<const ThreadReport> reports) {
-  Writer writer;
+  MetricWriter writer;
   writer.family("even_info", "gauge", "1, with facts in the labels.");
   writer.value(fmt::format("node=\"{}\",version=\"{}\",cluster=\"{}\"", node.config.node.name,
                            version(), json_escape(node.config.cluster.id)),
@@ -501,7 +466,7 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
   write_backups(writer, node.backups->status());
   write_peers(writer, node, reports);
   write_groups(writer, reports);
-  return writer.take();
+  return writer.take() + render_consistency_metrics(node, reports);
 }
 
 std::string json_escape(std::string_view text) {
@@ -568,6 +533,7 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
       end, ",\"groups\":{{\"members\":{},\"leads\":{},\"without_leader\":[{}],\"diverged\":[{}]}}",
       groups.members, groups.leads, fmt::join(groups.without_leader, ","),
       fmt::join(groups.diverged, ","));
+  out += ",\"consistency\":" + render_consistency(node, reports);
   out += ",\"partitions\":[";
   std::map<PartitionId, const PartitionStatus*> partitions;
   for (const ThreadReport& report : reports) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <tuple>
 
 #include "node/shard_thread.h"
 
@@ -31,6 +32,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   for (const cluster::Node& node : thread.node().config.cluster.nodes) {
     if (node.number == thread.node().number) continue;
     report.links[node.number] = thread.peers().up(node.number);
+    report.suspected[node.number] = thread.peers().suspects(node.number);
   }
   const double us_per_cycle = thread.us_per_cycle();
   for (const auto& [command, entry] : thread.stats().entries()) {
@@ -46,6 +48,11 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   report.session_waits = thread.sessions().waits();
   report.bounded_questions = thread.bounded().questions();
   report.bounded_handed_on = thread.bounded().handed_on();
+  report.reads_hedged = thread.forwarder().hedged();
+  report.hedges_won = thread.forwarder().hedges_won();
+  report.consistency = thread.consistency();
+  std::tie(report.recently, report.recent_seconds) =
+      thread.levels().recent(report.consistency, thread.clock().monotonic_us());
   report.input_bytes = traffic.input_bytes;
   report.output_bytes = traffic.output_bytes;
   report.commands_per_second = traffic.commands_rate.per_second();

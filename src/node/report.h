@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/command_stats.h"
+#include "node/level_meter.h"
 #include "node/publisher.h"
 #include "node/quorum_requests.h"
 #include "replica/shard.h"
@@ -52,8 +53,15 @@ struct ThreadReport {
   std::uint64_t session_waits = 0;      // for what sessions had seen
   std::uint64_t bounded_questions = 0;  // that bounded reads have put to other replicas
   std::uint64_t bounded_handed_on = 0;  // bounded reads that were given to another node
-  std::uint64_t input_bytes = 0;        // from clients
-  std::uint64_t output_bytes = 0;       // to clients
+  ConsistencyCounters consistency;
+  // The same of the last minute, or since the start, and how many seconds that is.
+  ConsistencyCounters recently;
+  double recent_seconds = 0;
+  std::uint64_t reads_hedged = 0;  // see Forwarder
+  std::uint64_t hedges_won = 0;
+  std::map<NodeNumber, bool> suspected;  // of being stopped
+  std::uint64_t input_bytes = 0;         // from clients
+  std::uint64_t output_bytes = 0;        // to clients
   // At present.
   double commands_per_second = 0;
   double input_per_second = 0;              // bytes

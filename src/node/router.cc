@@ -12,6 +12,7 @@
 #include "engine/acl.h"
 #include "engine/cmd_scan.h"
 #include "node/quorum_requests.h"
+#include "node/session_requests.h"
 #include "node/shard_thread.h"
 #include "node/strong_lane.h"
 #include "resp/resp_merge.h"
@@ -650,10 +651,29 @@ NodeNumber Router::node_for_all(std::span<const PartitionId> partitions) const {
     });
   };
   if (holds_all(node.number)) return node.number;
+  NodeNumber suspected = 0;
   for (NodeNumber candidate : node.placement.replicas(partitions.front())) {
-    if (thread_.peers().up(candidate) && holds_all(candidate)) return candidate;
+    if (!thread_.peers().up(candidate) || !holds_all(candidate)) continue;
+    if (!thread_.peers().suspects(candidate)) return candidate;
+    if (suspected == 0) suspected = candidate;
   }
-  return 0;
+  return suspected;
+}
+
+void Router::forward(NodeNumber target, OwnedRequest request, ReplySink sink) {
+  if (!request.within.empty() || may_write(*request.command)) {
+    return thread_.forwarder().forward(target, request, std::move(sink));
+  }
+  const NodeContext& node = thread_.node();
+  const std::vector<PartitionId> partitions = partitions_of(request, node.placement);
+  if (partitions.empty()) return thread_.forwarder().forward(target, request, std::move(sink));
+  std::vector<NodeNumber> nodes{target};
+  for (const NodeNumber other : node.placement.replicas(partitions.front())) {
+    const bool holds_all = std::ranges::all_of(
+        partitions, [&](PartitionId partition) { return node.placement.holds(other, partition); });
+    if (other != target && holds_all && thread_.peers().up(other)) nodes.push_back(other);
+  }
+  thread_.forwarder().forward_read(std::move(nodes), std::move(request), std::move(sink));
 }
 
 void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
@@ -670,7 +690,7 @@ void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
   const NodeNumber first = node_for(partitions.front());
   if (first == 0) return sink(unreachable(partitions.front()));
   if (std::ranges::all_of(partitions, [&](PartitionId p) { return node_for(p) == first; })) {
-    return thread_.forwarder().forward(first, request, std::move(sink));
+    return forward(first, std::move(request), std::move(sink));
   }
   // What several nodes show, each in its own time, is not causal.
   const bool together = request.options && !may_write(*request.command) &&
@@ -685,7 +705,7 @@ void Router::run_elsewhere(OwnedRequest request, ReplySink sink) {
         "for them one after the other, or give them one hash tag\r\n");
   }
   if (common == 0) return sink("-CROSSSLOT Keys in request don't hash to the same slot\r\n");
-  thread_.forwarder().forward(common, request, std::move(sink));
+  forward(common, std::move(request), std::move(sink));
 }
 
 void Router::run_split(OwnedRequest request, ReplySink sink) {
@@ -822,7 +842,7 @@ void Router::send_part(NodeNumber target, OwnedRequest part, ReplySink sink) {
   if (target == thread_.node().number) {
     submit(std::move(part), std::move(sink), false);
   } else {
-    thread_.forwarder().forward(target, part, std::move(sink));
+    forward(target, std::move(part), std::move(sink));
   }
 }
 

@@ -119,9 +119,11 @@ class Router {
   void send_part(NodeNumber target, OwnedRequest part, ReplySink sink);
   std::string unreachable(PartitionId partition) const;
   std::vector<ShardId> shards_of(const OwnedRequest& request) const;
-  // The node to ask about a partition: this one if it holds it, else the first that can be reached;
-  // 0: none. The same for all commands while links are as they are, so that clients see their own
-  // writes.
+  // Asks `target` or, of what only reads, whoever holds all of its keys if that is late.
+  void forward(NodeNumber target, OwnedRequest request, ReplySink sink);
+  // The node to ask about a partition: this one if it holds it, else the first that can be reached
+  // and is not suspected of being stopped, else the first that can be reached; 0: none. The same
+  // for all commands while links are as they are, so that clients see their own writes.
   NodeNumber node_for(PartitionId partition) const;
   // The same for a command on several partitions that cannot be split.
   NodeNumber node_for_all(std::span<const PartitionId> partitions) const;

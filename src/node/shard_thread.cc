@@ -296,7 +296,9 @@ void ShardThread::end_turn() {
   }
   flush();
   if (!stats_.turn_is_empty()) {
-    stats_.end_turn(clock_.monotonic_us() - turn_started_us_);
+    const std::int64_t us = clock_.monotonic_us() - turn_started_us_;
+    const CommandStats::OfKeys executed = stats_.end_turn(us);
+    levels_.end_turn(us, executed.reads, executed.writes);
   }
   turn_started_us_ = 0;
 }
@@ -395,6 +397,7 @@ void ShardThread::tick() {
     pace_writes(clock_.monotonic_us());
   }
   const std::int64_t now_us = clock_.monotonic_us();
+  peers_.tick(now_us);
   forwarder_.tick(now_us);
   strong_.tick(now_us);
   topics_.tick();
@@ -476,6 +479,25 @@ void ShardThread::sample_rates(std::int64_t now_us) {
   traffic_.commands_rate.sample(stats_.calls(), now_us);
   traffic_.input_rate.sample(traffic_.input_bytes, now_us);
   traffic_.output_rate.sample(traffic_.output_bytes, now_us);
+  if (now_us < next_level_sample_us_) return;
+  next_level_sample_us_ = now_us + LevelMeter::kSampleUs;
+  levels_.sample(consistency(), now_us);
+}
+
+ConsistencyCounters ShardThread::consistency() const {
+  ConsistencyCounters counters = levels_.counters();
+  for (const PeerStatus& peer : shard_->peers()) {
+    counters.arrivals[peer.node] = {peer.delay_histogram, peer.delays_below_zero};
+  }
+  const ShardStats& stats = shard_->stats();
+  counters.records_joined = stats.records_joined;
+  counters.conflicts = stats.conflicts;
+  counters.type_conflicts = stats.type_conflicts;
+  counters.keys_repaired = shard_->check_status().repaired;
+  const HintStats hints = shard_->hints();
+  counters.hints_kept = hints.kept;
+  counters.hints_handed_over = hints.handed_over;
+  return counters;
 }
 
 std::vector<std::shared_ptr<Connection>> ShardThread::clients_to_close() const {
@@ -584,6 +606,8 @@ LogPosition ShardThread::execute_transaction(const OwnedRequest& request, std::s
   for (const OwnedRequest& part : request.parts) {
     CommandStats::Entry& entry = stats_.find(*part.command, part.args);
     count(entry);
+    // The transaction is one request.
+    if (entry.about != CommandStats::About::kOther) levels_.set_aside(may_write(*part.command));
     const std::size_t begin = reply.size();
     execute(part, reply, others);
     if (reply[begin] != '-') continue;

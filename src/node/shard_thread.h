@@ -40,6 +40,7 @@
 #include "net/client_poller.h"
 #include "node/bounded_requests.h"
 #include "node/lease.h"
+#include "node/level_meter.h"
 #include "node/node_context.h"
 #include "node/publisher.h"
 #include "node/quorum_requests.h"
@@ -136,6 +137,9 @@ class ShardThread {
   bool any_levels() const { return keyspaces_->any_levels(); }
   CommandStats& stats() { return stats_; }
   ClientTraffic& traffic() { return traffic_; }
+  LevelMeter& levels() { return levels_; }
+  // What this thread's clients have met of consistency, and its shard, so far.
+  ConsistencyCounters consistency() const;
   // What a unit of CommandTimer::counter() is worth.
   double us_per_cycle() const;
 
@@ -315,7 +319,9 @@ class ShardThread {
   CommandStats stats_;
   CommandTimer timer_;
   ClientTraffic traffic_;
+  LevelMeter levels_;
   std::int64_t next_sample_us_ = 0;
+  std::int64_t next_level_sample_us_ = 0;
   // When the thread was made.
   const std::int64_t made_us_ = clock_.monotonic_us();
   const std::uint64_t made_cycles_ = CommandTimer::counter();

@@ -18,6 +18,9 @@ constexpr milliseconds kFirstWait{50};
 constexpr milliseconds kLongestWait{1000};
 // A refusal stays until somebody changes a configuration.
 constexpr milliseconds kWaitAfterRefusal{3000};
+constexpr std::int64_t kLookUs = 100'000;
+// Who has not had a tick for longer has not been heard by itself either.
+constexpr std::int64_t kSleptUs = 500'000;
 
 }  // namespace
 
@@ -170,6 +173,7 @@ void PeerHub::link_begins(PeerLink& link) {
     replaced->end("replaced by a new link");
   }
   links_[node] = self;
+  detectors_[node].begin(thread_.clock().monotonic_us());
   ++thread_.node().links_up;
   if (const auto dial = dials_.find(node); dial != dials_.end()) {
     dial->second.wait = milliseconds(0);
@@ -198,6 +202,7 @@ void PeerHub::link_ends(PeerLink& link, const std::string& reason) {
   const auto found = links_.find(node);
   if (found == links_.end() || found->second != self) return;
   links_.erase(found);
+  suspected_.erase(node);
   --thread_.node().links_up;
   if (stopped_) {
     spdlog::debug("shard {}: link to {} is down: {}", thread_.id(), link.describe(), reason);
@@ -226,7 +231,30 @@ void PeerHub::receive_shard_message(PeerLink& link, std::string_view body) {
       });
 }
 
+void PeerHub::tick(std::int64_t now_us) {
+  const std::int64_t slept_us = ticked_us_ == 0 ? 0 : now_us - ticked_us_;
+  ticked_us_ = now_us;
+  if (slept_us >= kSleptUs) {
+    for (auto& [node, detector] : detectors_) detector.slept(slept_us);
+  }
+  if (now_us - looked_us_ < kLookUs) return;
+  looked_us_ = now_us;
+  for (const auto& [node, link] : links_) {
+    const bool suspected = detectors_[node].suspects(now_us);
+    if (suspected == suspected_.contains(node)) continue;
+    if (suspected) {
+      suspected_.insert(node);
+      spdlog::warn("shard {}: {} is silent: others are asked in its place", thread_.id(),
+                   name(node));
+    } else {
+      suspected_.erase(node);
+      spdlog::info("shard {}: {} is heard again", thread_.id(), name(node));
+    }
+  }
+}
+
 void PeerHub::receive(PeerLink& link, FrameType type, std::string_view body) {
+  detectors_[link.node()].heard(thread_.clock().monotonic_us());
   if (type == FrameType::kShard) return receive_shard_message(link, body);
   // Gives take(node, message) the message, if it is one.
   const auto read = [&link](auto message, auto take) {

@@ -15,6 +15,7 @@
 #include <string_view>
 
 #include "base/ids.h"
+#include "peer/failure_detector.h"
 #include "peer/peer_link.h"
 #include "replica/shard.h"
 
@@ -37,6 +38,11 @@ class PeerHub final : public Transport {
 
   bool up(NodeNumber node) const { return links_.contains(node); }
   bool any_up() const { return !links_.empty(); }
+  // Whether a node that there is a link to has been silent for so long that others are to be asked
+  // first: docs/hedging.md.
+  bool suspects(NodeNumber node) const { return suspected_.contains(node); }
+  // Looks who is silent; called every few milliseconds.
+  void tick(std::int64_t now_us);
 
   // Transport: messages of this thread's shard. Without a link the message is lost.
   void send(NodeNumber peer, std::string message) override;
@@ -74,6 +80,10 @@ class PeerHub final : public Transport {
   std::map<NodeNumber, std::shared_ptr<PeerLink>> links_;  // in session
   std::set<std::shared_ptr<PeerLink>> handshakes_;
   std::map<NodeNumber, Dial> dials_;
+  std::map<NodeNumber, FailureDetector> detectors_;
+  std::set<NodeNumber> suspected_;  // as of the last look
+  std::int64_t ticked_us_ = 0;
+  std::int64_t looked_us_ = 0;
   std::string last_refusal_;  // of a link that the other side dialed
 };
 

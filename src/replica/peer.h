@@ -95,6 +95,7 @@ struct Peer {
   // here.
   std::vector<std::uint64_t> delay_histogram;
   double delay_sum_seconds = 0;
+  std::uint64_t delays_below_zero = 0;
 
   // A message that counts has come.
   void has_come(std::uint64_t number_of_it) {

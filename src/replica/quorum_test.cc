@@ -73,6 +73,26 @@ TEST_F(QuorumTest, WhoCannotBeReachedDoesNotCount) {
   EXPECT_EQ(get(3), "$1\r\nv\r\n");
 }
 
+TEST_F(QuorumTest, TheWindowSaysSinceWhenSomethingMayBeMissing) {
+  const auto window = [this](NodeNumber at, NodeNumber of) {
+    const std::vector<PeerStatus> peers = cluster.at(at).shard->peers();
+    return std::ranges::find(peers, of, &PeerStatus::node)->window_seconds;
+  };
+  cluster.run(3'000);
+  ASSERT_TRUE(window(1, 3));
+  EXPECT_LT(*window(1, 3), 2.5);
+  cluster.cuts = {{1, 3}};
+  run(3, {"set", "k", "v"});
+  cluster.run(10'000);
+  // It gets the record from n2, but does not hear of n3 what else there may be.
+  EXPECT_EQ(get(1), "$1\r\nv\r\n");
+  EXPECT_GE(*window(1, 3), 9.5);
+  EXPECT_LT(*window(1, 2), 2.5);
+  cluster.cuts.clear();
+  cluster.run(3'000);
+  EXPECT_LT(*window(1, 3), 2.5);
+}
+
 TEST_F(QuorumTest, ALinkThatBreaksIsAskedAgain) {
   run(1, {"set", "k", "v"});
   cluster.cuts = {{1, 2}, {1, 3}};

@@ -61,8 +61,9 @@ Replication::Replication(ShardCore& core, Transport& transport)
   core_.on_joined = [this](const RecordHead& head) {
     const auto peer = peers_.find(head.dot.replica.node());
     if (peer == peers_.end()) return;
-    const std::int64_t delay_us =
-        std::max<std::int64_t>(core_.clock.wall_ms() - head.time.wall_ms(), 0) * 1000;
+    const std::int64_t delay_ms = core_.clock.wall_ms() - head.time.wall_ms();
+    const std::int64_t delay_us = std::max<std::int64_t>(delay_ms, 0) * 1000;
+    peer->second->delays_below_zero += delay_ms < 0 ? 1 : 0;
     const auto bucket = std::lower_bound(std::begin(ShardStats::kLagBucketsUs),
                                          std::end(ShardStats::kLagBucketsUs), delay_us) -
                         std::begin(ShardStats::kLagBucketsUs);
@@ -748,6 +749,7 @@ void Replication::collect_residue() {
 
 std::vector<PeerStatus> Replication::status() const {
   std::vector<PeerStatus> all;
+  const std::int64_t now_ms = core_.clock.wall_ms();
   for (const auto& [node, peer] : peers_) {
     PeerStatus& status = all.emplace_back();
     status.node = node;
@@ -756,13 +758,17 @@ std::vector<PeerStatus> Replication::status() const {
     status.snapshot_bytes = peer->incoming.bytes() + (peer->outgoing ? peer->outgoing->bytes() : 0);
     status.delay_histogram = peer->delay_histogram;
     status.delay_sum_seconds = peer->delay_sum_seconds;
+    status.delays_below_zero = peer->delays_below_zero;
+    std::int64_t heard_ms = now_ms;
     for (const auto& [id, shared] : peer->shared) {
+      heard_ms = std::min(heard_ms, shared.heard_ms);
       for (const Dot dot : core_.at(id).state.vector().entries()) {
         if (dot.replica.node() != core_.options.node) continue;
         const std::uint64_t theirs = shared.acked[dot.replica];
         if (dot.seq > theirs) status.lag_records += dot.seq - theirs;
       }
     }
+    if (heard_ms > 0) status.window_seconds = static_cast<double>(now_ms - heard_ms) / 1e3;
     if (status.lag_records > 0) {
       // The oldest record it lacks is, in order of making, about the lag-th from the end.
       const std::uint64_t acked = core_.stats.records_local > status.lag_records

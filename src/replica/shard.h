@@ -279,6 +279,11 @@ struct PeerStatus {
   // here.
   std::vector<std::uint64_t> delay_histogram;  // one more than kLagBucketsUs
   double delay_sum_seconds = 0;
+  // Of these, how many came earlier than they were made, by this node's clock.
+  std::uint64_t delays_below_zero = 0;
+  // Nothing is missing here that the peer had made so long ago or earlier, by its clock and this
+  // node's. None: it has not said yet, of all partitions, what it has.
+  std::optional<double> window_seconds;
 };
 
 // How await_seen() waits.
