@@ -24,6 +24,7 @@ class CommandIndex {
                                generic_commands(),
                                copy_commands(),
                                expire_commands(),
+                               field_expiry_commands(),
                                scan_commands(),
                                set_commands(),
                                set_algebra_commands(),

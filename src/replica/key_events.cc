@@ -39,6 +39,7 @@ constexpr Deed kDeeds[] = {
     {"linsert", kListEvents},       {"lset", kListEvents},
     {"lrem", kListEvents},          {"xadd", kStreamEvents},
     {"xdel", kStreamEvents},        {"xgroup-createconsumer", kStreamEvents},
+    {"hexpire", kHashEvents},       {"hpersist", kHashEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -62,7 +63,9 @@ enum DeedBit : std::uint32_t {
   kAddEntry = 1u << 17,
   kRemoveEntry = 1u << 18,
   kAddConsumer = 1u << 19,
-  kOfStream = 1u << 20,  // something that has no event, unless the command has one
+  kExpireField = 1u << 20,
+  kPersistField = 1u << 21,
+  kOfStream = 1u << 22,  // something that has no event, unless the command has one
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -99,6 +102,7 @@ constexpr Named kNamed[] = {
     {"sdiffstore", {"sdiffstore", kSetEvents}, true},
     {"srem", {"srem", kSetEvents}},
     {"hdel", {"hdel", kHashEvents}},
+    {"hgetdel", {"hdel", kHashEvents}},
     {"zincrby", {"zincr", kSortedSetEvents}},
     {"zrem", {"zrem", kSortedSetEvents}},
     {"zpopmin", {"zpopmin", kSortedSetEvents}},
@@ -206,6 +210,14 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
       }
       return leaf.siblings.empty() && before != nullptr && before->expiry() != nullptr ? kPersist
                                                                                        : kNone;
+    case LeafKind::kFieldExpiry: {
+      if (std::ranges::any_of(leaf.siblings, [&](const auto& it) { return it.dot == dot; })) {
+        return kExpireField;
+      }
+      const bool was = before != nullptr &&
+                       !before->field_expiries().find(leaf.field, leaf.field_hash()).empty();
+      return removes && was ? kPersistField : kNone;
+    }
     case LeafKind::kBound:
       return done_to_bounded(leaf, before, dot);
   }
@@ -257,9 +269,13 @@ KeyEvents::KeyEvents(const PartitionState& state, const Record& record, std::int
     change.expired = live && object->expired(now_ms);
     change.was = live && !change.expired;
     change.full = delta.full;
+    // One that has expired begins anew, all of it, unless what has expired is removed from it.
+    const bool before = change.was || (change.expired && !change.full);
     for (const LeafDelta& leaf : delta.leaves) {
-      change.done |= done_by(leaf, change.was ? object : nullptr, record.dot());
+      change.done |= done_by(leaf, before ? object : nullptr, record.dot());
     }
+    // A field that is written or removed has no expiry then; that is no event of its own.
+    if ((change.done & (kSetField | kRemoveField)) != 0) change.done &= ~kPersistField;
   }
 }
 
@@ -277,6 +293,13 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
     };
     if (cause != Cause::kChange) {
       if (!change.was && !change.expired) continue;  // what was left of one that had gone
+      if (cause == Cause::kExpiry && !change.full) {
+        if ((change.done & kRemoveField) != 0) {
+          tell(kHashEvents, "hexpired");
+          if (!visible(change)) tell(kGenericEvents, "del");
+        }
+        continue;
+      }
       cause == Cause::kExpiry ? tell(kExpiredEvents, "expired") : tell(kEvictedEvents, "evicted");
       continue;
     }
