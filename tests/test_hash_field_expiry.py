@@ -311,7 +311,6 @@ def test_expiries_survive_a_restart(make_cluster):
             h = Hash(client, key)
             assert h.hpexpireat(at, "FIELDS", fields - 1, *(f"f{i}" for i in range(1, fields))) == [SET] * (fields - 1)
             assert h.hpexpireat(now_ms() + 1500, fields="f1") == [SET]
-        client.execute_command("SAVE")
     n1.kill9()
     n1.start()
     with n1.client() as client:

@@ -323,7 +323,8 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
                               kSetItem,
                               kSetEntry,
                               kSetEntry,
-                              kDeleteItem}) {
+                              kDeleteItem,
+                              kExpireField}) {
     if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
     test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
                       world.records().back());

@@ -489,7 +489,7 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget
   const std::uint16_t version = footer.get<std::uint16_t>();
   const std::uint64_t checksum = footer.get<std::uint64_t>();
   const std::string_view covered = payload.substr(0, content.size() + sizeof version);
-  if (version > kVersion || crc64(covered) != checksum) {
+  if (version > kLastVersion || crc64(covered) != checksum) {
     return std::unexpected(PayloadError::kVersionOrChecksum);
   }
   Result<Value> value = read_value(content, budget);
@@ -498,10 +498,12 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget
   return std::move(*value);
 }
 
-std::string write_payload(const Value& value) { return payload_of(write_value(value)); }
+std::string write_payload(const Value& value) {
+  return payload_of(write_value(value), value.expiries_ms.empty() ? kVersion : kLastVersion);
+}
 
-std::string payload_of(std::string value) {
-  put_little_endian(value, kVersion);
+std::string payload_of(std::string value, std::uint16_t version) {
+  put_little_endian(value, version);
   put_little_endian(value, crc64(value));
   return value;
 }

@@ -20,7 +20,8 @@
 
 namespace even::rdb {
 
-inline constexpr std::uint16_t kVersion = 10;  // of Redis 7.0
+inline constexpr std::uint16_t kVersion = 10;      // of Redis 7.0, in which most is written
+inline constexpr std::uint16_t kLastVersion = 12;  // of Redis 7.4: that is the last one read
 
 inline constexpr std::int64_t kNoExpiry = 0;
 
@@ -53,6 +54,6 @@ enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat, kMemory };
 std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget);
 std::string write_payload(const Value& value);
 // Of a value with its byte of type before it.
-std::string payload_of(std::string value);
+std::string payload_of(std::string value, std::uint16_t version = kVersion);
 
 }  // namespace even::rdb
