@@ -197,11 +197,18 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
   const Object* object = stored != nullptr && stored->live() ? stored : nullptr;
   const ObjectType type = type_of(command.act);
   if (command.act == Act::kForgetExpiry) {
-    if (stored == nullptr || object != nullptr || stored->expiry() == nullptr) return false;
+    if (stored == nullptr || object != nullptr) return false;
     delta.key = command.key;
-    remove_leftover_expiry(delta);
-    operation.removals.push_back({.key = command.key, .kind = LeafKind::kExpiry});
-    return true;
+    if (stored->expiry() != nullptr) {
+      remove_leftover_expiry(delta);
+      operation.removals.push_back({.key = command.key, .kind = LeafKind::kExpiry});
+    }
+    stored->field_expiries().for_each([&](std::string_view field, const ScalarView&) {
+      remove_lapsed_field({}, field, false, delta);
+      operation.removals.push_back(
+          {.key = command.key, .kind = LeafKind::kFieldExpiry, .field = std::string(field)});
+    });
+    return !delta.leaves.empty();
   }
   if (object == nullptr && needs_key(command.act)) return false;
   if (object != nullptr && type != ObjectType::kNone && object->type() != type) return false;
@@ -337,7 +344,6 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
         operation.removals.push_back(removal);
         removal.kind = LeafKind::kFieldExpiry;
       }
-      if (field.empty()) operation.removals.clear();
       if (field.empty() && keeps_expiry) return false;
       has_effect = false;
       break;
