@@ -371,7 +371,8 @@ void remove_leftover_expiry(KeyDelta& out) { add_leaf(out, LeafKind::kExpiry, {}
 
 void remove_lapsed_field(const ScalarView& value, std::string_view field, bool keeps_expiry,
                          KeyDelta& out) {
-  if (!value.empty()) remove_scalar(value, add_leaf(out, LeafKind::kField, field));
+  // Residue goes by itself.
+  if (value.live()) remove_scalar(value, add_leaf(out, LeafKind::kField, field));
   if (!keeps_expiry || EVEN_MUTANT(kFieldGivenUpForgetsExpiry)) {
     add_leaf(out, LeafKind::kFieldExpiry, field);
   }

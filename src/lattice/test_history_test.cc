@@ -344,7 +344,7 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
         operation.removals.push_back(removal);
         removal.kind = LeafKind::kFieldExpiry;
       }
-      if (field.empty() && keeps_expiry) return false;
+      if (!field.live() && keeps_expiry) return false;
       has_effect = false;
       break;
     }
