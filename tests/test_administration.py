@@ -237,3 +237,20 @@ def test_object_tells_how_redis_would_keep_a_value(make_cluster):
         until("uses are counted", counted)
         with pytest.raises(redis.ResponseError, match="An LFU maxmemory policy is selected"):
             client.object("idletime", "number")
+
+
+def test_client_list_and_kill_filter_as_redis_8_does(cluster):
+    node = cluster["n1"]
+    with node.client() as admin, node.client(client_name="one") as one, node.client(client_name="two") as two:
+        first, second = one.client_id(), two.client_id()
+        me = admin.client_id()
+
+        assert first != second != me
+        text = admin.execute_command("CLIENT LIST", "ID", first, second, "NAME", "two")
+        assert [int(line["id"]) for line in text] == [second]
+        assert admin.execute_command("CLIENT LIST", "MAXAGE", 100_000) == []
+        assert me not in [int(line["id"]) for line in admin.execute_command("CLIENT LIST", "SKIPME", "yes")]
+        with pytest.raises(redis.ResponseError, match="maxage should be greater than 0"):
+            admin.execute_command("CLIENT", "KILL", "MAXAGE", 0)
+        assert admin.execute_command("CLIENT", "KILL", "MAXAGE", 100_000) == 0
+        assert admin.execute_command("CLIENT", "KILL", "ID", first, second, "USER", "default") == 2

@@ -140,7 +140,9 @@
   X(kFeedLater, "an event of a change feed is made when its change is in the log already")         \
   X(kFeedByReceivers, "a replica that takes in a change from another tells it, too")               \
   X(kFeedSnapshotEarly, "a snapshot of a feed begins before all replicas tell their changes")      \
-  X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")
+  X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")               \
+  X(kFieldPurgeUnheard, "a field is purged though another replica may have prolonged it")          \
+  X(kFieldGivenUpForgetsExpiry, "giving an expired field up drops its expiry too")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdint>
 #include <fstream>
 #include <map>
 #include <optional>
@@ -33,14 +34,24 @@ std::optional<std::string_view> bulk(std::string_view reply) {
 rdb::Value sorted(rdb::Value value) {
   if (value.type == rdb::Type::kSet) std::ranges::sort(value.items);
   if (value.type == rdb::Type::kHash) {
-    std::map<std::string, std::string> fields;
+    std::map<std::string, std::pair<std::string, std::int64_t>> fields;
+    const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+    const std::int64_t now_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
     for (std::size_t i = 0; i + 1 < value.items.size(); i += 2) {
-      fields[std::move(value.items[i])] = std::move(value.items[i + 1]);
+      const std::int64_t at_ms =
+          value.expiries_ms.empty() ? rdb::kNoExpiry : value.expiries_ms[i / 2];
+      if (at_ms != rdb::kNoExpiry && at_ms <= now_ms) continue;  // it has expired meanwhile
+      fields[std::move(value.items[i])] = {std::move(value.items[i + 1]), at_ms};
     }
+    const bool any_expire = std::ranges::any_of(
+        fields, [](const auto& field) { return field.second.second != rdb::kNoExpiry; });
     value.items.clear();
+    value.expiries_ms.clear();
     for (auto& [field, content] : fields) {
       value.items.push_back(field);
-      value.items.push_back(std::move(content));
+      value.items.push_back(std::move(content.first));
+      if (any_expire) value.expiries_ms.push_back(content.second);
     }
   }
   if (value.type == rdb::Type::kSortedSet) {

@@ -61,18 +61,22 @@ std::string leaf_name(const LeafDelta& leaf) {
       return "expires";
     case LeafKind::kBound:
       return "bounded";
+    case LeafKind::kFieldExpiry:
+      return fmt::format("expires[{}]", quoted(leaf.field));
   }
   return "";
 }
 
 std::string leaf_text(const Record& record, const LeafDelta& leaf) {
   const bool score = leaf.kind == LeafKind::kScore;
-  const bool scalar = is_scalar(leaf.kind) && !score;
+  const bool instant = leaf.kind == LeafKind::kFieldExpiry;
+  const bool scalar = is_scalar(leaf.kind) && !score && !instant;
   std::string out = leaf_name(leaf);
   std::string values;
   for (const SiblingView& sibling : leaf.siblings) {
     if (scalar) values += " " + quoted(sibling.value);
     if (score) values += " " + score_text(score_in(sibling.value));
+    if (instant) values += " " + instant_text(instant_in(sibling.value));
     if (leaf.kind == LeafKind::kBound) values += " " + bounded_text(sibling.value);
     if (leaf.kind == LeafKind::kExpiry) values += " " + instant_text(sibling.at_ms);
     if (sibling.dot != record.dot()) values += fmt::format("@{}", sibling.dot.to_string());

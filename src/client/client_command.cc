@@ -51,41 +51,107 @@ struct Filter {
   std::optional<std::string> local_address;
   std::optional<ClientType> type;
   std::optional<std::string> user;
+  std::optional<std::string> name;
+  std::optional<std::string> library_name;
+  std::optional<std::string> library_version;
+  std::optional<std::int64_t> least_age_s;
   std::uint64_t skipped_id = 0;
 
-  bool matches(Connection& client) const {
+  bool matches(Connection& client, std::int64_t now_us) const {
     const Session& session = client.session();
     const ClientType its = client.subscribed() ? ClientType::kPubsub : ClientType::kNormal;
+    const std::int64_t age_s = (now_us - session.created_us) / 1'000'000;
     return (ids.empty() || ids.contains(session.id)) && (!address || *address == session.address) &&
            (!local_address || *local_address == session.local_address) && (!type || *type == its) &&
-           (!user || *user == session.user_name()) && session.id != skipped_id;
+           (!user || *user == session.user_name()) && (!name || *name == session.name) &&
+           (!library_name || *library_name == session.library_name) &&
+           (!library_version || *library_version == session.library_version) &&
+           (!least_age_s || age_s >= *least_age_s) && session.id != skipped_id;
   }
 };
+
+// Reads the options of CLIENT LIST or CLIENT KILL; false after an error reply.
+bool parse_filter(Connection& connection, Args args, bool skip_me, Filter& filter) {
+  Reply reply = connection.reply();
+  auto failed = [&reply](std::string_view error) {
+    reply.error(error);
+    return false;
+  };
+  std::size_t i = 2;
+  const auto take_ids = [&] {
+    // One at least; as many more as there are numbers.
+    for (const std::size_t first = i; i < args.size(); ++i) {
+      std::int64_t id = 0;
+      if (!parse_strict_integer(args[i], id)) return i > first;
+      if (id < 1) return false;
+      filter.ids.insert(static_cast<std::uint64_t>(id));
+    }
+    return true;
+  };
+  while (i < args.size()) {
+    const std::string_view option = args[i];
+    if (++i >= args.size()) return failed(kSyntaxError);
+    if (equals_ignore_case(option, "id")) {
+      filter.ids.clear();
+      if (!take_ids()) return failed("ERR client-id should be greater than 0");
+      continue;
+    }
+    const std::string_view value = args[i++];
+    if (equals_ignore_case(option, "type")) {
+      filter.type = parse_type(value);
+      if (!filter.type) return failed(fmt::format("ERR Unknown client type '{}'", value));
+    } else if (equals_ignore_case(option, "addr")) {
+      filter.address = value;
+    } else if (equals_ignore_case(option, "laddr")) {
+      filter.local_address = value;
+    } else if (equals_ignore_case(option, "user")) {
+      const bool known =
+          value == kDefaultUser || connection.thread().users().find(value) != nullptr;
+      if (!known) return failed(fmt::format("ERR No such user '{}'", value));
+      filter.user = value;
+    } else if (equals_ignore_case(option, "name")) {
+      filter.name = value;
+    } else if (equals_ignore_case(option, "lib-name")) {
+      filter.library_name = value;
+    } else if (equals_ignore_case(option, "lib-ver")) {
+      filter.library_version = value;
+    } else if (equals_ignore_case(option, "maxage")) {
+      std::int64_t age_s = 0;
+      if (!parse_strict_integer(value, age_s)) {
+        return failed("ERR maxage is not an integer or out of range");
+      }
+      if (age_s <= 0) return failed("ERR maxage should be greater than 0");
+      filter.least_age_s = age_s;
+    } else if (equals_ignore_case(option, "skipme")) {
+      const std::optional<bool> skip = parse_switch(value, "yes", "no");
+      if (!skip) return failed(kSyntaxError);
+      skip_me = *skip;
+    } else {
+      return failed(kSyntaxError);
+    }
+  }
+  if (skip_me) filter.skipped_id = connection.session().id;
+  return true;
+}
 
 using Lines = std::vector<std::pair<std::uint64_t, std::string>>;  // by client id
 
 void list(Connection& connection, Args args) {
   Filter filter;
-  if (args.size() == 4 && equals_ignore_case(args[2], "type")) {
-    filter.type = parse_type(args[3]);
-    if (!filter.type) {
-      return connection.reply().error(fmt::format("ERR Unknown client type '{}'", args[3]));
-    }
-  } else if (args.size() > 3 && equals_ignore_case(args[2], "id")) {
-    for (std::string_view text : args.subspan(3)) {
-      std::int64_t id = 0;
-      if (!parse_strict_integer(text, id)) return connection.reply().error("ERR Invalid client ID");
-      filter.ids.insert(static_cast<std::uint64_t>(id));
-    }
-  } else if (args.size() != 2) {
-    return connection.reply().error(kSyntaxError);
+  // Its words for a wrong number are other ones.
+  if (args.size() > 3 && equals_ignore_case(args[2], "id")) {
+    std::int64_t id = 0;
+    if (!parse_strict_integer(args[3], id))
+      return connection.reply().error("ERR Invalid client ID");
   }
+  if (!parse_filter(connection, args, false, filter)) return;
   reply_gathered<Lines>(
       connection,
       [filter](ShardThread& thread) {
         Lines lines;
+        const std::int64_t now_us = thread.clock().monotonic_us();
         for (const auto& [id, client] : thread.clients()) {
-          if (filter.matches(*client)) lines.emplace_back(id, client->describe());
+          if (filter.matches(*client, now_us)) lines.emplace_back(id, client->describe());
         }
         return lines;
       },
@@ -100,61 +166,21 @@ void list(Connection& connection, Args args) {
       });
 }
 
-// Reads the options of CLIENT KILL; false after an error reply.
-bool parse_kill(Connection& connection, Args args, Filter& filter) {
-  bool skip_me = true;
-  Reply reply = connection.reply();
-  auto failed = [&reply](std::string_view error) {
-    reply.error(error);
-    return false;
-  };
-  for (std::size_t i = 2; i < args.size(); i += 2) {
-    if (i + 1 >= args.size()) return failed(kSyntaxError);
-    const std::string_view option = args[i], value = args[i + 1];
-    if (equals_ignore_case(option, "id")) {
-      std::int64_t id = 0;
-      if (!parse_strict_integer(value, id) || id < 1) {
-        return failed("ERR client-id should be greater than 0");
-      }
-      filter.ids = {static_cast<std::uint64_t>(id)};
-    } else if (equals_ignore_case(option, "type")) {
-      filter.type = parse_type(value);
-      if (!filter.type) return failed(fmt::format("ERR Unknown client type '{}'", value));
-    } else if (equals_ignore_case(option, "addr")) {
-      filter.address = value;
-    } else if (equals_ignore_case(option, "laddr")) {
-      filter.local_address = value;
-    } else if (equals_ignore_case(option, "user")) {
-      const bool known =
-          value == kDefaultUser || connection.thread().users().find(value) != nullptr;
-      if (!known) return failed(fmt::format("ERR No such user '{}'", value));
-      filter.user = value;
-    } else if (equals_ignore_case(option, "skipme")) {
-      const std::optional<bool> skip = parse_switch(value, "yes", "no");
-      if (!skip) return failed(kSyntaxError);
-      skip_me = *skip;
-    } else {
-      return failed(kSyntaxError);
-    }
-  }
-  if (skip_me) filter.skipped_id = connection.session().id;
-  return true;
-}
-
 void kill(Connection& connection, Args args) {
   Filter filter;
   const bool old_style = args.size() == 3;  // CLIENT KILL address, which does not spare the caller
   if (old_style) {
     filter.address = args[2];
-  } else if (!parse_kill(connection, args, filter)) {
+  } else if (!parse_filter(connection, args, true, filter)) {
     return;
   }
   reply_gathered<std::int64_t>(
       connection,
       [filter, self = connection.session().id](ShardThread& thread) {
         std::vector<std::shared_ptr<Connection>> matching;
+        const std::int64_t now_us = thread.clock().monotonic_us();
         for (const auto& [id, client] : thread.clients()) {
-          if (filter.matches(*client)) matching.push_back(client);
+          if (filter.matches(*client, now_us)) matching.push_back(client);
         }
         for (const auto& client : matching) {
           // The caller gets its reply first.

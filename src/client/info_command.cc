@@ -168,15 +168,17 @@ void stats_section(const Facts& facts, std::string& out) {
       "instantaneous_ops_per_sec:{:.0f}\r\ntotal_net_input_bytes:{}\r\n"
       "total_net_output_bytes:{}\r\ninstantaneous_input_kbps:{:.2f}\r\n"
       "instantaneous_output_kbps:{:.2f}\r\nrejected_connections:{}\r\nexpired_keys:{}\r\n"
-      "evicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_channels:{}\r\n"
+      "expired_subkeys:{}\r\nevicted_keys:{}\r\nkeyspace_hits:{}\r\nkeyspace_misses:{}\r\npubsub_"
+      "channels:{}\r\n"
       "pubsub_patterns:{}\r\npubsubshard_channels:{}\r\ntracking_total_keys:{}\r\n"
       "tracking_total_items:{}\r\ntracking_total_prefixes:{}\r\ntotal_error_replies:{}\r\n",
       all.connections, all.calls(),
       facts.sum([](const ThreadReport& r) { return r.commands_per_second; }), all.input_bytes,
       all.output_bytes, facts.sum([](const ThreadReport& r) { return r.input_per_second; }) / 1024,
       facts.sum([](const ThreadReport& r) { return r.output_per_second; }) / 1024,
-      all.rejected_connections, all.keys_expired, all.keys_evicted, all.keyspace_hits,
-      all.keyspace_misses, facts.node.subscriptions.names(SubscriptionKind::kChannel),
+      all.rejected_connections, all.keys_expired, all.fields_expired, all.keys_evicted,
+      all.keyspace_hits, all.keyspace_misses,
+      facts.node.subscriptions.names(SubscriptionKind::kChannel),
       facts.node.subscriptions.names(SubscriptionKind::kPattern),
       facts.node.subscriptions.names(SubscriptionKind::kShardChannel), facts.node.tracking.keys(),
       facts.node.tracking.items(), facts.node.tracking.prefixes(), all.error_replies());

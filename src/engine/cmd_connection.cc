@@ -47,20 +47,24 @@ constexpr Subcommand kClientSubcommands[] = {
               .summary = "Facts about all connections",
               .complexity = "O(N) where N is the number of connections",
               .arguments = "[TYPE normal_master_replica_pubsub(NORMAL|MASTER|REPLICA|PUBSUB)] "
-                           "[ID id(client-id:integer...)]",
+                           "[ID id(client-id:integer...)] [USER username] [ADDR ip:port:string] "
+                           "[LADDR ip:port:string] [SKIPME yes/no] [MAXAGE maxage:integer] "
+                           "[NAME name] [LIB-NAME lib-name] [LIB-VER lib-ver]",
               .tips = "nondeterministic_output"}},
     {.name = "kill",
      .arity = -3,
      .flags = kAdmin | kNoScript | kLoading | kStale,
      .acl = "@connection",
-     .docs = {.since = "2.4.0",
-              .summary = "Close connections that match",
-              .complexity = "O(N) where N is the number of connections",
-              .arguments =
-                  "filter(ip:port:string|new-format([ID client-id:integer]|"
-                  "[TYPE normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER "
-                  "username]|"
-                  "[ADDR ip:port:string]|[LADDR ip:port:string]|[SKIPME yes/no])...)"}},
+     .docs =
+         {.since = "2.4.0",
+          .summary = "Close connections that match",
+          .complexity = "O(N) where N is the number of connections",
+          .arguments =
+              "filter(ip:port:string|new-format([ID client-id:integer]|"
+              "[TYPE normal_master_slave_pubsub(NORMAL|MASTER|SLAVE|REPLICA|PUBSUB)]|[USER "
+              "username]|"
+              "[ADDR ip:port:string]|[LADDR ip:port:string]|[SKIPME yes/no]|"
+              "[MAXAGE maxage:integer]|[NAME name]|[LIB-NAME lib-name]|[LIB-VER lib-ver])...)"}},
     {.name = "unblock",
      .arity = -3,
      .flags = kAdmin | kNoScript | kLoading | kStale,

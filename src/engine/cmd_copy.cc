@@ -19,10 +19,13 @@ void copy_elements(Context& context, const Object& from, KeyWriter& to) {
       return to.set_unbounded(kept_value(context, from.string()), false);
     case ObjectType::kSet:
       return from.set().for_each([&to](std::string_view member) { to.add_member(member); });
-    case ObjectType::kHash:
-      return from.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
-        if (scalar.live()) to.set_field(field, kept_value(context, scalar));
+    case ObjectType::kHash: {
+      const VisibleFields fields(from, context.now_ms);
+      return fields.for_each([&](std::string_view field, const ScalarView& scalar) {
+        to.set_field(field, kept_value(context, scalar));
+        if (const auto at_ms = fields.expires_at_ms(field)) to.expire_field(field, *at_ms);
       });
+    }
     case ObjectType::kSortedSet:
       return from.sorted_set().for_each([&to](std::string_view member, const ScalarView& scalar) {
         if (scalar.live()) to.set_score(member, score_of(scalar));

@@ -11,7 +11,7 @@
 namespace even {
 namespace {
 
-rdb::Value dumped(const Object& object) {
+rdb::Value dumped(const Object& object, std::int64_t now_ms) {
   rdb::Value out;
   const auto add = [&out](std::string_view item) { out.items.emplace_back(item); };
   std::string scratch;
@@ -23,14 +23,18 @@ rdb::Value dumped(const Object& object) {
       out.type = rdb::Type::kSet;
       object.set().for_each(add);
       break;
-    case ObjectType::kHash:
+    case ObjectType::kHash: {
       out.type = rdb::Type::kHash;
-      object.hash().for_each([&](std::string_view field, const ScalarView& scalar) {
-        if (!scalar.live()) return;
+      const VisibleFields fields(object, now_ms);
+      fields.for_each([&](std::string_view field, const ScalarView& scalar) {
         add(field);
         add(scalar.value(scratch));
+        if (fields.any_expire()) {
+          out.expiries_ms.push_back(fields.expires_at_ms(field).value_or(rdb::kNoExpiry));
+        }
       });
       break;
+    }
     case ObjectType::kSortedSet: {
       out.type = rdb::Type::kSortedSet;
       const SortedSet set{object.sorted_set(), object.sorted_set().live()};
@@ -60,7 +64,7 @@ void dump_command(Context& context, Args args) {
   if (object->type() == ObjectType::kStream) {
     return context.reply.error("ERR DUMP of a stream is not possible yet");
   }
-  context.reply.bulk(rdb::write_payload(dumped(*object)));
+  context.reply.bulk(rdb::write_payload(dumped(*object, context.now_ms)));
 }
 
 void write_restored(Context& context, KeyWriter& writer, rdb::Value value) {
@@ -74,7 +78,13 @@ void write_restored(Context& context, KeyWriter& writer, rdb::Value value) {
       for (const std::string_view member : items) writer.add_member(member);
       return;
     case rdb::Type::kHash:
-      for (std::size_t i = 0; i < items.size(); i += 2) writer.set_field(items[i], items[i + 1]);
+      for (std::size_t i = 0; i < items.size(); i += 2) {
+        const std::int64_t at_ms =
+            value.expiries_ms.empty() ? rdb::kNoExpiry : value.expiries_ms[i / 2];
+        if (at_ms != rdb::kNoExpiry && at_ms <= context.now_ms) continue;
+        writer.set_field(items[i], items[i + 1]);
+        if (at_ms != rdb::kNoExpiry) writer.expire_field(items[i], at_ms);
+      }
       return;
     case rdb::Type::kSortedSet:
       for (std::size_t i = 0; i < items.size(); ++i) writer.set_score(items[i], value.scores[i]);

@@ -132,6 +132,22 @@ void explain_expiry(Explanation& out, const Object& object, std::int64_t now_ms)
   }
 }
 
+void explain_field_expiries(Explanation& out, const Object& object, std::int64_t now_ms) {
+  const HashView expiries = object.field_expiries();
+  out.line(0, "expiries of fields: {}", expiries.size());
+  std::size_t shown = 0;
+  expiries.for_each([&](std::string_view field, const ScalarView& expiry) {
+    if (shown++ == kMaxElements) return false;
+    const std::int64_t at_ms = instant_of(expiry);
+    out.line(1, "{}: {}{}{}", quoted(field), instant(at_ms), at_ms <= now_ms ? " (has passed)" : "",
+             object.hash().find(field).live() ? "" : ", of a field that is gone");
+    expiry.for_each_sibling([&](const SiblingView& sibling) {
+      out.line(2, "{} {}", instant(instant_in(sibling.value)), written(sibling.dot, sibling.time));
+    });
+    return true;
+  });
+}
+
 void explain_set(Explanation& out, const SetView& set) {
   out.line(0, "set: {} members", set.size());
   std::size_t shown = 0;
@@ -239,6 +255,7 @@ void even_explain_command(Context& context, Args args) {
   }
   if (object->set()) explain_set(out, object->set());
   if (object->hash()) explain_hash(out, object->hash());
+  if (object->field_expiries()) explain_field_expiries(out, *object, context.now_ms);
   if (object->sorted_set()) explain_sorted_set(out, object->sorted_set());
   if (object->list()) explain_list(out, object->list());
   context.reply.verbatim("txt", out.text());
@@ -266,8 +283,8 @@ void even_memory_command(Context& context, Args args) {
   text("type", type_name(object->type()));
   text("form", object->form());
   const std::size_t elements = object->set().size() + object->hash().size() +
-                               object->sorted_set().size() + object->list().size() +
-                               !object->string().empty();
+                               object->field_expiries().size() + object->sorted_set().size() +
+                               object->list().size() + !object->string().empty();
   number("elements", elements);
   number("elements in memory", elements - object->cold());
   number("bytes", node + value.bytes);

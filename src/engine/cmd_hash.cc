@@ -1,6 +1,6 @@
 // Hashes. A field is a scalar like a string key's: a register plus counters. The map may also hold
 // fields that are only residue of counters; they are not fields to anybody, so everything here
-// looks at live() ones only.
+// looks at live() ones only; nor are those whose expiry has come (docs/field-expiry.md).
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -15,30 +15,16 @@
 namespace even {
 namespace {
 
-// A hash that is there has at least one live field.
-struct Hash {
-  HashView fields;
-  std::size_t size = 0;
-
-  std::optional<ScalarView> find(std::string_view field) const {
-    const ScalarView scalar = fields.find(field);
-    return scalar.live() ? std::optional(scalar) : std::nullopt;
-  }
-  template <typename Visit>
-  void for_each(Visit visit) const {
-    fields.for_each([&](std::string_view field, const ScalarView& scalar) {
-      if (scalar.live()) visit(field, scalar);
-    });
-  }
-};
-
-constexpr auto kLiveFields = [](const HashView::Entry& entry) { return entry.scalar.live(); };
-
-bool find_hash(Context& context, std::string_view key, Hash& out) {
+bool find_hash(Context& context, std::string_view key, VisibleFields& out) {
   const Object* object;
   if (!context.find(key, ObjectType::kHash, object)) return false;
-  if (object != nullptr) out = {object->hash(), object->hash().live()};
+  if (object != nullptr) out = VisibleFields(*object, context.now_ms);
   return true;
+}
+
+std::optional<ScalarView> value_of(const VisibleFields& hash, std::string_view field) {
+  const ScalarView scalar = hash.find(field);
+  return scalar.live() ? std::optional(scalar) : std::nullopt;
 }
 
 void reply_value(Context& context, const std::optional<ScalarView>& scalar) {
@@ -53,7 +39,7 @@ std::optional<std::int64_t> set_fields(Context& context, Args args, std::string_
     context.reply.error(wrong_arity(command));
     return std::nullopt;
   }
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return std::nullopt;
   KeyWriter& writer = context.write(args[1]);
   std::int64_t added = 0;
@@ -72,62 +58,62 @@ void hmset_command(Context& context, Args args) {
 }
 
 void hsetnx_command(Context& context, Args args) {
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
-  if (hash.find(args[2])) return context.reply.integer(0);
+  if (hash.find(args[2]).live()) return context.reply.integer(0);
   context.write(args[1]).set_field(args[2], args[3]);
   context.reply.integer(1);
 }
 
 void hget_command(Context& context, Args args) {
-  Hash hash;
-  if (find_hash(context, args[1], hash)) reply_value(context, hash.find(args[2]));
+  VisibleFields hash;
+  if (find_hash(context, args[1], hash)) reply_value(context, value_of(hash, args[2]));
 }
 
 void hmget_command(Context& context, Args args) {
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
   context.reply.array(args.size() - 2);
-  for (std::string_view field : args.subspan(2)) reply_value(context, hash.find(field));
+  for (std::string_view field : args.subspan(2)) reply_value(context, value_of(hash, field));
 }
 
 template <Lists kLists>
 void list_command(Context& context, Args args) {
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
-  begin_list(context.reply, kLists, hash.size);
+  begin_list(context.reply, kLists, hash.size());
   hash.for_each([&](std::string_view field, const ScalarView& scalar) {
     list_field(context.reply, kLists, field, scalar);
   });
 }
 
 void hdel_command(Context& context, Args args) {
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
   std::size_t removed = 0;
   for (std::string_view field : args.subspan(2)) {
-    if (hash.find(field)) removed += context.write(args[1]).remove_field(field);
+    if (value_of(hash, field)) removed += context.write(args[1]).remove_field(field);
   }
-  if (removed > 0 && removed == hash.size) context.write(args[1]).persist();
+  if (removed > 0 && removed == hash.size()) context.write(args[1]).persist();
   context.reply.integer(static_cast<std::int64_t>(removed));
 }
 
 void hexists_command(Context& context, Args args) {
-  Hash hash;
-  if (find_hash(context, args[1], hash)) context.reply.integer(hash.find(args[2]).has_value());
+  VisibleFields hash;
+  if (find_hash(context, args[1], hash)) context.reply.integer(hash.find(args[2]).live());
 }
 
 void hlen_command(Context& context, Args args) {
-  Hash hash;
+  VisibleFields hash;
   if (find_hash(context, args[1], hash)) {
-    context.reply.integer(static_cast<std::int64_t>(hash.size));
+    context.reply.integer(static_cast<std::int64_t>(hash.size()));
   }
 }
 
 void hstrlen_command(Context& context, Args args) {
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
-  const auto scalar = hash.find(args[2]);
+  const auto scalar = value_of(hash, args[2]);
   std::string scratch;
   context.reply.integer(scalar ? static_cast<std::int64_t>(scalar->value(scratch).size()) : 0);
 }
@@ -135,10 +121,10 @@ void hstrlen_command(Context& context, Args args) {
 void hincrby_command(Context& context, Args args) {
   std::int64_t by;
   if (!read_integer(context, args[3], by)) return;
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
   std::int64_t value = 0;
-  if (const auto scalar = hash.find(args[2])) {
+  if (const auto scalar = value_of(hash, args[2])) {
     std::string scratch;
     if (!read_integer(context, scalar->value(scratch), value, "ERR hash value is not an integer")) {
       return;
@@ -153,10 +139,10 @@ void hincrbyfloat_command(Context& context, Args args) {
   const std::optional<long double> by = parse_long_double(args[3]);
   if (!by) return context.reply.error(kNotFloat);
   if (!std::isfinite(*by)) return context.reply.error("ERR value is NaN or Infinity");
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
   std::optional<long double> value = 0;
-  if (const auto scalar = hash.find(args[2])) {
+  if (const auto scalar = value_of(hash, args[2])) {
     std::string scratch;
     value = parse_long_double(scalar->value(scratch));
   }
@@ -184,26 +170,27 @@ void hrandfield_command(Context& context, Args args) {
       return context.reply.error("ERR value is out of range");
     }
   }
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
+  const auto seen = [&hash](const HashView::Entry& entry) { return hash.sees(entry); };
   if (args.size() == 2) {
-    if (hash.size == 0) return context.reply.null();
-    sample_repeated(hash.fields, hash.size, 1, context.random, kLiveFields,
+    if (hash.size() == 0) return context.reply.null();
+    sample_repeated(hash.all(), hash.size(), 1, context.random, seen,
                     [&](const HashView::Entry& entry) { context.reply.bulk(entry.name); });
     return;
   }
-  if (hash.size == 0 || count == 0) return context.reply.array(0);
+  if (hash.size() == 0 || count == 0) return context.reply.array(0);
   const std::size_t choices = count < 0 ? static_cast<std::size_t>(-count)
-                                        : std::min(static_cast<std::size_t>(count), hash.size);
+                                        : std::min(static_cast<std::size_t>(count), hash.size());
   context.reply.array(with_values && !context.reply.resp3() ? choices * 2 : choices);
   if (count < 0) {
     sample_repeated(
-        hash.fields, hash.size, choices, context.random, kLiveFields,
+        hash.all(), hash.size(), choices, context.random, seen,
         [&](const HashView::Entry& entry) { reply_sampled(context, entry, with_values); });
     return;
   }
   for (const HashView::Entry& entry :
-       sample_distinct(hash.fields, hash.size, choices, context.random, kLiveFields)) {
+       sample_distinct(hash.all(), hash.size(), choices, context.random, seen)) {
     reply_sampled(context, entry, with_values);
   }
 }
@@ -212,12 +199,12 @@ void hscan_command(Context& context, Args args) {
   ScanOptions options;
   options.may_leave_values = true;
   if (!read_cursor(context, args[2], options.cursor)) return;
-  Hash hash;
+  VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
-  if (hash.size == 0) return reply_scan(context, 0, {});
+  if (hash.size() == 0) return reply_scan(context, 0, {});
   if (!read_scan_options(context, args, 3, false, options)) return;
   scan_compact_whole(
-      hash.fields, kMaxCompactFields,
+      hash.all(), kMaxCompactFields,
       [scratch = std::string()](const HashView::Entry& entry) mutable {
         return !entry.scalar.live() ||
                (entry.name.size() <= kMaxCompactFieldBytes &&
@@ -225,8 +212,8 @@ void hscan_command(Context& context, Args args) {
       },
       options);
   std::vector<std::string_view> found;
-  const std::uint64_t next = scan_elements(hash.fields, options, [&](const HashView::Entry& entry) {
-    if (!entry.scalar.live() || !options.matches(entry.name)) return;
+  const std::uint64_t next = scan_elements(hash.all(), options, [&](const HashView::Entry& entry) {
+    if (!hash.sees(entry) || !options.matches(entry.name)) return;
     found.push_back(entry.name);
     if (options.no_values) return;
     std::string scratch;

@@ -70,6 +70,12 @@ std::string_view encoding_of(const HashView& hash) {
   return is_short ? "listpack" : "hashtable";
 }
 
+// Redis 7.4 keeps expiries of fields beside them.
+std::string_view encoding_of_hash(const Object& object) {
+  const std::string_view encoding = encoding_of(object.hash());
+  return object.field_expiries() && encoding == "listpack" ? "listpackex" : encoding;
+}
+
 // Redis 7.0 keeps lists in this form only.
 constexpr std::string_view kListEncoding = "quicklist";
 
@@ -82,7 +88,7 @@ void object_encoding_command(Context& context, Args args) {
     case ObjectType::kSet:
       return context.reply.bulk(encoding_of(object->set()));
     case ObjectType::kHash:
-      return context.reply.bulk(encoding_of(object->hash()));
+      return context.reply.bulk(encoding_of_hash(*object));
     case ObjectType::kSortedSet:
       return context.reply.bulk(encoding_of_scores(object->sorted_set()));
     case ObjectType::kList:

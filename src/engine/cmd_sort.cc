@@ -96,7 +96,8 @@ std::optional<std::string_view> look_up(Context& context, std::string_view patte
     return std::nullopt;
   }
   const ScalarView scalar =
-      of_hash ? object->hash().find(pattern.substr(arrow + 2)) : object->string();
+      of_hash ? VisibleFields(*object, context.now_ms).find(pattern.substr(arrow + 2))
+              : object->string();
   return scalar.live() ? std::optional(kept_value(context, scalar)) : std::nullopt;
 }
 

@@ -24,6 +24,7 @@ class CommandIndex {
                                generic_commands(),
                                copy_commands(),
                                expire_commands(),
+                               field_expiry_commands(),
                                scan_commands(),
                                set_commands(),
                                set_algebra_commands(),
@@ -78,7 +79,7 @@ class CommandIndex {
   std::span<const Command* const> sorted() const { return sorted_; }
 
  private:
-  static constexpr std::size_t kSlots = 1024;
+  static constexpr std::size_t kSlots = 2048;
 
   static std::size_t next(std::size_t slot) { return (slot + 1) % kSlots; }
   // FNV-1a, which is short enough for such short names.

@@ -258,6 +258,7 @@ std::span<const Command> sibling_commands();
 std::span<const Command> generic_commands();
 std::span<const Command> copy_commands();
 std::span<const Command> expire_commands();
+std::span<const Command> field_expiry_commands();
 std::span<const Command> scan_commands();
 std::span<const Command> set_commands();
 std::span<const Command> set_algebra_commands();

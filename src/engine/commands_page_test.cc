@@ -62,10 +62,18 @@ constexpr Note kConcurrent[] = {
     {"getex", kLastExpiry},
     {"getset", kLastWrite},
     {"hdel", kRemovesSeen},
+    {"hexpire", kLastExpiry},
+    {"hexpireat", kLastExpiry},
+    {"hgetdel", kRemovesSeen},
+    {"hgetex", kLastExpiry},
     {"hincrby", kAddsUp},
     {"hincrbyfloat", kAddsUp},
     {"hmset", kLastWrite},
+    {"hpersist", "Removes the expiries that this node sees."},
+    {"hpexpire", kLastExpiry},
+    {"hpexpireat", kLastExpiry},
     {"hset", kLastWrite},
+    {"hsetex", kLastWrite},
     {"hsetnx", "Looks at what this node sees; then as `HSET`."},
     {"incr", kAddsUp},
     {"incrby", kAddsUp},
@@ -186,6 +194,37 @@ constexpr std::string_view kRedis70 =
     "zrevrange "
     "zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore";
 
+// What later versions of Redis and Valkey have added, up to Redis 8.4 and Valkey 9.0.
+constexpr std::string_view kLater =
+    "commandlog delex delifeq digest hexpire hexpireat hexpiretime hgetdel hgetex hpersist "
+    "hpexpire "
+    "hpexpireat hpexpiretime hpttl hsetex httl msetex vadd vcard vdim vemb vgetattr vinfo "
+    "vismember "
+    "vlinks vrandmember vrange vrem vsetattr vsim xackdel xdelex";
+
+constexpr std::string_view kVectorSets = "There is no type of vectors.";
+constexpr Note kMissingLater[] = {
+    {"commandlog", "Valkey's wider SLOWLOG: that is there, and the metrics show large replies."},
+    {"delex", "DELIFEQ deletes what has a value; other conditions need a script."},
+    {"digest", "Of a value, for SET's conditions on it; a script, or IFEQ, compares the value."},
+    {"msetex", "MSET and PEXPIRE in a transaction do the same."},
+    {"vadd", kVectorSets},
+    {"vcard", kVectorSets},
+    {"vdim", kVectorSets},
+    {"vemb", kVectorSets},
+    {"vgetattr", kVectorSets},
+    {"vinfo", kVectorSets},
+    {"vismember", kVectorSets},
+    {"vlinks", kVectorSets},
+    {"vrandmember", kVectorSets},
+    {"vrange", kVectorSets},
+    {"vrem", kVectorSets},
+    {"vsetattr", kVectorSets},
+    {"vsim", kVectorSets},
+    {"xackdel", "XACK and XDEL in a transaction do the same."},
+    {"xdelex", "XDEL, which leaves references in groups; they are told as deleted."},
+};
+
 // Those of them that cannot mean anything here.
 constexpr Note kMeaningless[] = {
     {"bgrewriteaof", "The log is trimmed by itself."},
@@ -263,6 +302,18 @@ std::string missing_commands() {
       not_yet.empty() ? "none" : not_yet, meaningless);
 }
 
+std::string missing_later_commands() {
+  std::string out;
+  for (const std::string_view name : words_of(kLater)) {
+    if (find_command(name) != nullptr) continue;
+    out += fmt::format("| `{}` | {} |\n", name, note_of(kMissingLater, name));
+  }
+  return "\n## Commands of later versions that are missing\n\nUp to Redis 8.4 and Valkey 9.0, "
+         "without "
+         "Redis's modules.\n\n| command | why, or what instead |\n|---|---|\n" +
+         out;
+}
+
 std::string page() {
   std::map<std::string_view, std::vector<const Command*>> groups;
   for (const Command* command : all_commands()) groups[command->group].push_back(command);
@@ -285,7 +336,8 @@ std::string page() {
                          note_of(kDifferent, command->name));
     }
   }
-  return out + "\n## Commands of Redis 7.0 that are missing\n\n" + missing_commands();
+  return out + "\n## Commands of Redis 7.0 that are missing\n\n" + missing_commands() +
+         missing_later_commands();
 }
 
 TEST(CommandsPage, IsWhatTheTableSays) {
@@ -311,6 +363,12 @@ TEST(CommandsPage, SaysNothingOfWhatIsNotThere) {
     EXPECT_NE(find_command(note.command), nullptr) << note.command;
   for (const Note& note : kMeaningless) {
     EXPECT_EQ(find_command(note.command), nullptr) << note.command;
+  }
+  for (const Note& note : kMissingLater) {
+    EXPECT_EQ(find_command(note.command), nullptr) << note.command;
+  }
+  for (const std::string_view name : words_of(kLater)) {
+    EXPECT_NE(find_command(name) == nullptr, note_of(kMissingLater, name).empty()) << name;
   }
 }
 

@@ -105,27 +105,28 @@ void KeyWriter::write_scalar(LeafDelta& out, const ScalarView& now, std::string_
 
 template <typename Number>
 void KeyWriter::add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out,
-                              Number by) {
+                              Number by, bool anew) {
   const auto mine = [this](const auto& entry) { return entry.replica == dot_.replica; };
   out.erase(std::remove_if(out.begin(), out.end(), mine), out.end());
-  out.push_back(counter.incremented(dot_.replica, dot_.seq, by, object_ == nullptr));
+  out.push_back(counter.incremented(dot_.replica, dot_.seq, by, anew));
 }
 
-void KeyWriter::increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by) {
-  out.partial = !delta().full;
-  if (object_ != nullptr && now.reals().live()) {
+void KeyWriter::increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by,
+                                 bool anew) {
+  out.partial = !delta().full && !anew;
+  if (!anew && now.reals().live()) {
     // The sum of the integers alone may overflow although the number, of which they are a part,
     // does not.
-    return add_increment(now.reals(), out.reals, static_cast<Real>(by));
+    return add_increment(now.reals(), out.reals, static_cast<Real>(by), anew);
   }
-  add_increment(now.integers(), out.integers, by);
+  add_increment(now.integers(), out.integers, by, anew);
 }
 
-void KeyWriter::increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to) {
-  out.partial = !delta().full;
-  const bool live = object_ != nullptr && now.live();
+void KeyWriter::increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to, bool anew) {
+  out.partial = !delta().full && !anew;
+  const bool live = !anew && now.live();
   const Real by = live ? to - now.number().value_or(0) : to;
-  add_increment(now.reals(), out.reals, by);
+  add_increment(now.reals(), out.reals, by, anew);
 }
 
 void KeyWriter::remove() {
@@ -222,15 +223,16 @@ void KeyWriter::clear(bool keep_expiry) {
 }
 
 void KeyWriter::increment(std::int64_t by) {
-  increment_scalar(leaf(LeafKind::kString, {}), stored_string(), by);
+  increment_scalar(leaf(LeafKind::kString, {}), stored_string(), by, object_ == nullptr);
 }
 void KeyWriter::increment_real_to(Real to) {
-  increment_scalar_to(leaf(LeafKind::kString, {}), stored_string(), to);
+  increment_scalar_to(leaf(LeafKind::kString, {}), stored_string(), to, object_ == nullptr);
 }
 
 void KeyWriter::note_removed() {
   ++removed_;
-  if (object_ == nullptr || object_->expiry() == nullptr || object_->in_type_conflict()) return;
+  if (object_ == nullptr || object_->in_type_conflict()) return;
+  if (object_->expiry() == nullptr && !object_->field_expiries()) return;
   const std::size_t elements = object_->set().size() + object_->hash().live() +
                                object_->sorted_set().live() + object_->list().live() +
                                object_->stream().live();
@@ -239,9 +241,9 @@ void KeyWriter::note_removed() {
   for (const LeafDelta& leaf : delta().leaves) {
     if (holds_something(leaf)) return;
     if (leaf.kind == LeafKind::kMember && stored_member(leaf)) ++gone;
-    if (is_element(leaf.kind) && leaf.kind != LeafKind::kMember && stored_field(leaf).live()) {
-      ++gone;
-    }
+    const bool field = is_element(leaf.kind) && leaf.kind != LeafKind::kMember &&
+                       leaf.kind != LeafKind::kFieldExpiry;
+    if (field && stored_field(leaf).live()) ++gone;
   }
   if (gone == elements) remove();
 }
@@ -250,12 +252,19 @@ bool KeyWriter::set_scalar(LeafKind kind, std::string_view field, std::string_vi
   bool fresh = false;
   LeafDelta& out = leaf(kind, field, &fresh);
   const ScalarView stored = stored_field(out);
-  const bool was_present = present(out, fresh, stored.live());
+  const bool lapsed = kind == LeafKind::kField && field_has_lapsed(out);
+  const bool was_present = present(out, fresh, stored.live() && !lapsed);
   write_scalar(out, stored, value);
   return !was_present;
 }
 bool KeyWriter::set_field(std::string_view field, std::string_view value) {
+  forget_field_expiry(field);
   return set_scalar(LeafKind::kField, field, value);
+}
+bool KeyWriter::set_field_and_keep_expiry(std::string_view field, std::string_view value) {
+  const bool added = set_scalar(LeafKind::kField, field, value);
+  if (added) forget_field_expiry(field);
+  return added;
 }
 void KeyWriter::add_fresh_field(std::string_view field, std::string_view value) {
   if (stored_ == nullptr) delta().full = false;
@@ -263,11 +272,15 @@ void KeyWriter::add_fresh_field(std::string_view field, std::string_view value) 
 }
 void KeyWriter::increment_field(std::string_view field, std::int64_t by) {
   LeafDelta& out = leaf(LeafKind::kField, field);
-  increment_scalar(out, stored_field(out), by);
+  const bool anew = renew_field(out);
+  increment_scalar(out, stored_field(out), by, anew);
+  if (anew) forget_field_expiry(field);
 }
 void KeyWriter::increment_field_real_to(std::string_view field, Real to) {
   LeafDelta& out = leaf(LeafKind::kField, field);
-  increment_scalar_to(out, stored_field(out), to);
+  const bool anew = renew_field(out);
+  increment_scalar_to(out, stored_field(out), to, anew);
+  if (anew) forget_field_expiry(field);
 }
 
 bool KeyWriter::remove_element_scalar(LeafKind kind, std::string_view field) {
@@ -285,7 +298,41 @@ bool KeyWriter::remove_element_scalar(LeafKind kind, std::string_view field) {
   return was_present;
 }
 
+bool KeyWriter::field_has_lapsed(const LeafDelta& field) const {
+  if (stored_ == nullptr || !stored_->field_expiries()) return false;
+  const ScalarView expiry = stored_->field_expiries().find(field.field, field.field_hash());
+  return expiry.live() && instant_of(expiry) <= context_.now_ms;
+}
+
+void KeyWriter::forget_field_expiry(std::string_view field) {
+  const bool stored = stored_ != nullptr && !delta().full && stored_->field_expiries() &&
+                      !stored_->field_expiries().find(field).empty();
+  if (stored) {
+    leaf(LeafKind::kFieldExpiry, field).siblings.clear();
+  } else if (LeafDelta* written = find_leaf(LeafKind::kFieldExpiry, field)) {
+    written->siblings.clear();
+  }
+}
+
+bool KeyWriter::renew_field(LeafDelta& out) {
+  if (object_ == nullptr) return true;
+  // What this command has written is there.
+  if (!field_has_lapsed(out) || holds_something(out)) return false;
+  out.integers.clear();
+  out.reals.clear();
+  remove_scalar(stored_field(out), out);
+  return true;
+}
+
+void KeyWriter::expire_field(std::string_view field, std::int64_t at_ms) {
+  LeafDelta& out = leaf(LeafKind::kFieldExpiry, field);
+  out.siblings.clear();
+  out.siblings.push_back({dot_, record_.time, kept(static_cast<double>(at_ms)), 0});
+}
+void KeyWriter::persist_field(std::string_view field) { forget_field_expiry(field); }
+
 bool KeyWriter::remove_field(std::string_view field) {
+  forget_field_expiry(field);
   return remove_element_scalar(LeafKind::kField, field);
 }
 
@@ -315,14 +362,15 @@ void KeyWriter::increment_score_to(std::string_view member, double to) {
       !__builtin_add_overflow(mine != nullptr ? mine->sum : 0, static_cast<std::int64_t>(by),
                               &sum)) {
     out.partial = !delta().full;
-    return add_increment(now.integers(), out.integers, static_cast<std::int64_t>(by));
+    return add_increment(now.integers(), out.integers, static_cast<std::int64_t>(by),
+                         object_ == nullptr);
   }
   // Nor what is lost in the rounding of a large sum, which others may have brought back to nothing.
   const auto* real = now.reals().find(dot_.replica);
   const Real before = real != nullptr ? real->sum : Real{};
   if ((before + by) - before != by) return write_scalar(out, now, kept(to));
   out.partial = !delta().full;
-  add_increment(now.reals(), out.reals, by);
+  add_increment(now.reals(), out.reals, by, object_ == nullptr);
 }
 
 std::optional<double> KeyWriter::score(std::string_view member) {

@@ -93,6 +93,12 @@ class KeyWriter {
   void set_stream_field(std::string_view name, std::string_view value);
   bool remove_stream_field(std::string_view name);
 
+  // Of a field that this command leaves there.
+  void expire_field(std::string_view field, std::int64_t at_ms);
+  void persist_field(std::string_view field);
+  // As set_field(), but an expiry of a field that is there stays.
+  bool set_field_and_keep_expiry(std::string_view field, std::string_view value);
+
   void increment_field(std::string_view field, std::int64_t by);
   void increment_field_real_to(std::string_view field, Real to);
 
@@ -112,9 +118,17 @@ class KeyWriter {
   bool remove_element_scalar(LeafKind kind, std::string_view field);
   void write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value);
   template <typename Number>
-  void add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out, Number by);
-  void increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by);
-  void increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to);
+  void add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out, Number by,
+                     bool anew);
+  // `anew`: what there is counts for nothing.
+  void increment_scalar(LeafDelta& out, const ScalarView& now, std::int64_t by, bool anew);
+  void increment_scalar_to(LeafDelta& out, const ScalarView& now, Real to, bool anew);
+  // Whether the field that this is about has expired, as far as is stored.
+  bool field_has_lapsed(const LeafDelta& field) const;
+  // Takes away the expiry of a field, if one is stored or has been written.
+  void forget_field_expiry(std::string_view field);
+  // For an increment: of a field that has expired all that there was goes. Returns whether it has.
+  bool renew_field(LeafDelta& out);
   ScalarView stored_string() const { return stored_ ? stored_->plain_string() : ScalarView(); }
   ScalarView stored_field(const LeafDelta& field) const;
   // The bytes of a score, kept as long as this.

@@ -37,7 +37,9 @@ bool Listing::applies(const Object* object, Lists lists, std::size_t step) {
   if (lists == Lists::kMembers) {
     return object->type() == ObjectType::kSet && object->set().size() > step;
   }
-  return object->type() == ObjectType::kHash && object->hash().live() > step;
+  // Fields that expire meanwhile could not be told from those that go.
+  return object->type() == ObjectType::kHash && object->hash().live() > step &&
+         !object->field_expiries();
 }
 
 Listing::Listing(PartitionState& state, std::string_view key, Lists lists, std::size_t step,

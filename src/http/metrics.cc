@@ -211,6 +211,8 @@ void write_shards(MetricWriter& writer, std::span<const ThreadReport> reports) {
       {"even_pubsub_dropped_messages_total",
        "Messages that were not sent to another node since too much waited for it.",
        [](const ThreadReport& r) { return r.publisher.dropped; }},
+      {"even_hash_fields_expired_total", "Fields of hashes removed because they had expired.",
+       [](const ThreadReport& r) { return r.stats.fields_expired; }},
       {"even_keys_expired_total", "Keys removed because they had expired.",
        [](const ThreadReport& r) { return r.stats.keys_expired; }},
       {"even_keys_evicted_total", "Keys deleted by this node's cache policy.",

@@ -34,7 +34,15 @@ struct Changes {
   std::vector<std::uint64_t> keys;
   std::vector<Element> elements;  // their keys are among `keys`
   std::vector<Element> dropped;   // tables that are gone, or were and came back; element is 0
-  std::vector<Expiry> expiries;   // entries of the index of expiries that came or went
+  std::vector<Expiry> expiries;   // entries of the indices of expiries that came or went
+};
+
+// What the entries of one instant and hash in the indices of expiries are of.
+struct StoredExpiry {
+  bool live_key = false;
+  bool left_over = false;  // of a key without content
+  bool fields = false;     // the first of a hash's fields
+  bool none() const { return !live_key && !left_over && !fields; }
 };
 
 // Is shown what is to be stored, in this order: expiries, then key by key in order of hashes.
@@ -44,10 +52,9 @@ class ChangeVisitor {
     std::string_view key;
     const Object* object;
   };
-  enum class ExpiryState { kNone, kOfLiveKey, kLeftOver };
-
   virtual ~ChangeVisitor() = default;
-  virtual void expiry(const Changes::Expiry& entry, ExpiryState state) = 0;
+  // none(): the entry is no more.
+  virtual void expiry(const Changes::Expiry& entry, const StoredExpiry& of) = 0;
   // All objects of a hash; none when the last of them is gone.
   virtual void key(std::uint64_t hash, std::span<const Named> objects) = 0;
   // A table whose elements are no more; those that are put afterwards are.

@@ -69,6 +69,7 @@ void pack_content(Packer& packer, LeafKind kind, const SiblingView& sibling) {
     case LeafKind::kItem:
     case LeafKind::kEntry:
     case LeafKind::kBound:
+    case LeafKind::kFieldExpiry:
       pack_bytes(packer, sibling.value);
       return;
     case LeafKind::kMember:
@@ -191,6 +192,7 @@ void get_content(const msgpack::object& object, LeafKind kind, SiblingView& out)
       out.value = bytes_of(object);
       return;
     case LeafKind::kScore:
+    case LeafKind::kFieldExpiry:
       out.value = bytes_of(object);
       if (!is_score(out.value)) throw Malformed{"a score was expected"};
       return;
@@ -224,8 +226,8 @@ void get_leaf(const msgpack::object& object, const Whole& whole, LeafDelta& out)
   out.kind = static_cast<LeafKind>(kind);
   out.partial = (tag & kPartialBit) != 0;
   out.field = bytes_of(items.ptr[1]);
-  const bool may_count =
-      is_scalar(out.kind) && out.kind != LeafKind::kItem && out.kind != LeafKind::kEntry;
+  const bool may_count = is_scalar(out.kind) && out.kind != LeafKind::kItem &&
+                         out.kind != LeafKind::kEntry && out.kind != LeafKind::kFieldExpiry;
   const bool may_be_partial = may_count || out.kind == LeafKind::kBound;
   if ((!may_count && items.size > 3) || (!may_be_partial && out.partial)) {
     throw Malformed{"a leaf has counters that its kind does not have"};

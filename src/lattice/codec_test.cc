@@ -254,6 +254,29 @@ TEST(Codec, RefusesFoldsThatMakeNoSense) {
 }
 
 // A decrement of a bounded counter that another replica has made, and one that is made anew.
+// Fields of a hash: one that gets an expiry beside another's of its own, and one that loses its.
+Record field_expiry_record() {
+  static const ScoreBytes later(1'800'000'000'000.0);
+  static const ScoreBytes sooner(1'700'000'000'500.0);
+  VersionVector seen;
+  seen.add({kOne, 6});
+  seen.add({kTwo, 9});
+  Record record = Record::begin(3, kOne, Hlc::at(1'700'000'000'000), seen);
+  KeyDelta& key = record.delta.keys.emplace_back();
+  key.key = "sessions";
+  const auto add = [&key](std::string_view field) -> LeafDelta& {
+    LeafDelta& leaf = key.leaves.emplace_back();
+    leaf.kind = LeafKind::kFieldExpiry;
+    leaf.field = field;
+    return leaf;
+  };
+  LeafDelta& prolonged = add("prolonged");
+  prolonged.siblings.push_back({record.dot(), record.time, later.view(), 0});
+  prolonged.siblings.push_back({{kTwo, 4}, Hlc::at(1'600'000'000'000), sooner.view(), 0});
+  add("kept");
+  return record;
+}
+
 Record bounded_record() {
   constexpr ReplicaId kThree{0x0003'0000'0000'0009};
   static const std::string decrement =
@@ -279,10 +302,11 @@ Record bounded_record() {
 
 TEST(Codec, TheRecordFormatHasNotChanged) {
   for (const auto& [name, record] :
-       {std::pair{"record-v6.hex", rich_record()}, std::pair{"state-v6.hex", rich_state()},
-        std::pair{"folding-record-v6.hex", folding_record()},
-        std::pair{"later-record-v6.hex", later_record()},
-        std::pair{"bounded-record-v6.hex", bounded_record()}}) {
+       {std::pair{"record-v7.hex", rich_record()}, std::pair{"state-v7.hex", rich_state()},
+        std::pair{"folding-record-v7.hex", folding_record()},
+        std::pair{"later-record-v7.hex", later_record()},
+        std::pair{"bounded-record-v7.hex", bounded_record()},
+        std::pair{"field-expiry-record-v7.hex", field_expiry_record()}}) {
     const std::string bytes = from_hex(
         test::expect_golden(name, hex(encoded(record)),
                             "the log (kLogVersion) and of the peer protocol, which hold records"));
@@ -300,30 +324,14 @@ TEST(Codec, TheFuzzTargetHasSeedsOfEveryKind) {
   test::expect_seed("record_fuzz", "folding-record", encoded(folding_record()));
   test::expect_seed("record_fuzz", "later-record", encoded(later_record()));
   test::expect_seed("record_fuzz", "bounded-record", encoded(bounded_record()));
+  test::expect_seed("record_fuzz", "field-expiry-record", encoded(field_expiry_record()));
   test::World world(1);
   test::Replica& replica = world.replicas()[0];
-  for (const test::Act act : {kSet,
-                              kIncrement,
-                              kIncrementReal,
-                              kExpire,
-                              kSetKeepExpiry,
-                              kPersist,
-                              kDelete,
-                              kAddMember,
-                              kRemoveMember,
-                              kSetField,
-                              kIncrementField,
-                              kIncrementFieldReal,
-                              kDeleteField,
-                              kDeleteAll,
-                              kSetScore,
-                              kIncrementScore,
-                              kIncrementScoreReal,
-                              kDeleteScore,
-                              kSetItem,
-                              kSetEntry,
-                              kSetEntry,
-                              kDeleteItem}) {
+  for (const test::Act act :
+       {kSet,         kIncrement,   kIncrementReal, kExpire,   kSetKeepExpiry,  kPersist,
+        kDelete,      kAddMember,   kRemoveMember,  kSetField, kIncrementField, kIncrementFieldReal,
+        kExpireField, kDeleteField, kDeleteAll,     kSetScore, kIncrementScore, kIncrementScoreReal,
+        kDeleteScore, kSetItem,     kSetEntry,      kSetEntry, kDeleteItem}) {
     if (!world.perform(replica, {{act, "k", "f", "7", 3}})) continue;
     test::expect_seed("record_fuzz", "act-" + std::to_string(static_cast<int>(act)),
                       world.records().back());

@@ -35,14 +35,17 @@ enum class LeafKind : std::uint8_t {
   kItem = 5,    // one element of a list, by its position (see position.h): a scalar, no counters
   kEntry = 6,   // one field of a stream (see stream_field.h): a scalar, no counters
   kBound = 7,   // the bounded counter of a string key (see bound.h); its field is empty
+  kFieldExpiry = 8,  // when a field of a hash expires: a scalar, no counters, whose values are
+                     // instants in the form of scores (docs/field-expiry.md)
 };
-inline constexpr std::uint8_t kLeafKinds = 8;
+inline constexpr std::uint8_t kLeafKinds = 9;
 // Those of which a key can have many, each with a name.
-inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember, LeafKind::kScore,
-                                             LeafKind::kItem, LeafKind::kEntry};
+inline constexpr LeafKind kElementKinds[] = {LeafKind::kField, LeafKind::kMember,
+                                             LeafKind::kScore, LeafKind::kItem,
+                                             LeafKind::kEntry, LeafKind::kFieldExpiry};
 // Those of them that are scalars: a hash, or what is one with a meaning of its own.
 inline constexpr LeafKind kFieldKinds[] = {LeafKind::kField, LeafKind::kScore, LeafKind::kItem,
-                                           LeafKind::kEntry};
+                                           LeafKind::kEntry, LeafKind::kFieldExpiry};
 constexpr bool is_element(LeafKind kind) {
   return kind != LeafKind::kString && kind != LeafKind::kExpiry && kind != LeafKind::kBound;
 }
@@ -54,7 +57,7 @@ constexpr bool is_scalar(LeafKind kind) {
 struct SiblingView {
   Dot dot;
   Hlc time;
-  std::string_view value;  // of scalars; kScore: see score.h, kBound: see bound.h
+  std::string_view value;  // of scalars; kScore, kFieldExpiry: score.h, kBound: bound.h
   std::int64_t at_ms = 0;  // kExpiry: Unix time in milliseconds
 };
 

@@ -30,6 +30,8 @@ class ExpiryIndex {
   // Of those that are not empty.
   Entry first() const { return *entries_.begin(); }
   Entry last() const { return *entries_.rbegin(); }
+  // The first that is not before `at_ms`.
+  auto from(std::int64_t at_ms) const { return entries_.lower_bound({at_ms, 0}); }
   auto begin() const { return entries_.begin(); }
   auto end() const { return entries_.end(); }
 

@@ -35,6 +35,9 @@ const std::vector<Kind> kKinds = {
     {"Expiry",
      {kSet, kSetKeepExpiry, kIncrement, kExpire, kExpire, kPersist, kPurge, kForgetExpiry, kDelete,
       kAddMember}},
+    {"FieldExpiry",
+     {kSetField, kSetField, kIncrementField, kExpireField, kExpireField, kExpireField,
+      kPersistField, kPurgeField, kGiveFieldUp, kDeleteField, kDelete, kExpire, kPurge}},
     {"TypeConflict",
      {kSet, kIncrement, kAddMember, kSetField, kIncrementField, kSetScore, kIncrementScore,
       kSetItem, kSetEntry, kDelete, kRemoveMember, kDeleteField, kDeleteScore, kDeleteItem}},
@@ -61,7 +64,9 @@ const std::vector<Kind> kKinds = {
       kDeleteScore,
       kSetItem,
       kSetEntry,
-      kDeleteItem}},
+      kDeleteItem,
+      kExpireField,
+      kGiveFieldUp}},
 };
 
 class LatticeLaws : public ::testing::TestWithParam<Kind> {

@@ -92,7 +92,8 @@ bool Object::empty() const {
   if (!is_compound()) return cell_.empty();
   const Compound& all = *compound();
   return all.string.empty() && all.set.empty() && all.hash.empty() && all.sorted_set.empty() &&
-         all.list.empty() && all.stream.empty() && !all.expiry && !all.bounded;
+         all.list.empty() && all.stream.empty() && all.field_expiries.empty() && !all.expiry &&
+         !all.bounded;
 }
 
 ObjectType Object::type() const {
@@ -139,6 +140,65 @@ std::optional<std::int64_t> Object::expires_at_ms() const {
   return best->at_ms;
 }
 
+std::optional<std::int64_t> Object::first_field_expiry_ms() const {
+  const HashView expiries = field_expiries();
+  if (!expiries) return std::nullopt;
+  if (expiries.table() != nullptr) return expiries.table()->first_ms();
+  std::optional<std::int64_t> first;
+  expiries.for_each([&first](std::string_view, const ScalarView& expiry) {
+    const std::int64_t at_ms = instant_of(expiry);
+    if (!first || at_ms < *first) first = at_ms;
+  });
+  return first;
+}
+
+bool Object::find_first_field_expiry() {
+  bool changed = false;
+  with_table(LeafKind::kFieldExpiry, [&changed](auto& table) {
+    if constexpr (requires { table.live; }) {
+      const std::int64_t before = table.first_ms();
+      (void)table.index(HashTable::Order::kScores);
+      table.find_first_if_indexed();
+      changed = table.first_ms() != before;
+    }
+  });
+  return changed;
+}
+
+std::size_t Object::lapsed_fields(std::int64_t now_ms) const {
+  const auto first = first_field_expiry_ms();
+  if (!first || *first > now_ms) return 0;
+  std::size_t lapsed = 0;
+  const HashView fields = hash();
+  for_each_lapsed_field(now_ms, [&](std::string_view field, std::int64_t) {
+    if (fields.find(field).live()) ++lapsed;
+    return true;
+  });
+  return lapsed;
+}
+
+// Of a hash. Looks at fields only where enough of them may have expired.
+bool Object::all_fields_lapsed(std::int64_t now_ms) const {
+  const auto first = first_field_expiry_ms();
+  if (!first || *first > now_ms || type() != ObjectType::kHash) return false;
+  const std::size_t live = hash().live();
+  if (field_expiries().size() < live) return false;
+  std::size_t come = 0;
+  for_each_lapsed_field(now_ms, [&](std::string_view, std::int64_t) { return ++come < live; });
+  return come >= live && lapsed_fields(now_ms) >= live;
+}
+
+VisibleFields::VisibleFields(const Object& object, std::int64_t now_ms)
+    : fields_(object.hash()),
+      expiries_(object.field_expiries()),
+      size_(fields_.live()),
+      now_ms_(now_ms) {
+  if (!expiries_) return;
+  const auto first = object.first_field_expiry_ms();
+  any_lapsed_ = *first <= now_ms;
+  if (any_lapsed_) size_ -= object.lapsed_fields(now_ms);
+}
+
 Footprint Object::footprint(std::size_t samples) const {
   if (is_set()) return SetCell::footprint(cell_.pointer_, samples);
   if (is_fields()) return HashCell::footprint(cell_.pointer_, samples);
@@ -151,6 +211,7 @@ Footprint Object::footprint(std::size_t samples) const {
   all += parts.sorted_set.footprint(samples);
   all += parts.list.footprint(samples);
   all += parts.stream.footprint(samples);
+  all += parts.field_expiries.footprint(samples);
   if (parts.expiry) {
     all += {block_bytes(parts.expiry.get()) + heap_bytes(*parts.expiry),
             parts.expiry->size() * (sizeof(Dot) + sizeof(Hlc))};
@@ -240,7 +301,7 @@ void Object::settle_compound() {
   if (all.expiry || all.bounded || all.residue_generation != 0) return;
   const int parts = int{!all.string.empty()} + int{!all.set.empty()} + int{!all.hash.empty()} +
                     int{!all.sorted_set.empty()} + int{!all.list.empty()} +
-                    int{!all.stream.empty()};
+                    int{!all.stream.empty()} + int{!all.field_expiries.empty()};
   if (parts > 1) return;
   const std::unique_ptr<Compound> old(&all);
   cell_.pointer_ = {};
@@ -308,6 +369,15 @@ void purge_expired(const Object& object, KeyDelta& out) {
 
 void remove_leftover_expiry(KeyDelta& out) { add_leaf(out, LeafKind::kExpiry, {}); }
 
+void remove_lapsed_field(const ScalarView& value, std::string_view field, bool keeps_expiry,
+                         KeyDelta& out) {
+  // Residue goes by itself.
+  if (value.live()) remove_scalar(value, add_leaf(out, LeafKind::kField, field));
+  if (!keeps_expiry || EVEN_MUTANT(kFieldGivenUpForgetsExpiry)) {
+    add_leaf(out, LeafKind::kFieldExpiry, field);
+  }
+}
+
 void describe(const Object& object, KeyDelta& out) { describe_parts(object, true, out); }
 
 void describe_without_tables(const Object& object, KeyDelta& out) {
@@ -338,6 +408,7 @@ void restore_leaf(Object& object, const LeafDelta& leaf) {
     case LeafKind::kScore:
     case LeafKind::kItem:
     case LeafKind::kEntry:
+    case LeafKind::kFieldExpiry:
       return object.change_fields(
           leaf.kind, [&](HashCell& hash) { hash.restore(leaf.field, restored_scalar(leaf)); });
     case LeafKind::kExpiry:

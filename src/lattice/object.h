@@ -75,7 +75,10 @@ class Object {
   HashView sorted_set() const { return fields(LeafKind::kScore); }
   HashView list() const { return fields(LeafKind::kItem); }     // by position
   HashView stream() const { return fields(LeafKind::kEntry); }  // see stream_field.h
-  // One of these three.
+  // When fields of the hash expire, by their names: scores that are instants. See
+  // docs/field-expiry.md.
+  HashView field_expiries() const { return fields(LeafKind::kFieldExpiry); }
+  // One of these.
   HashView fields(LeafKind kind) const;
   const Expiry* expiry() const { return is_compound() ? compound()->expiry.get() : nullptr; }
 
@@ -98,10 +101,19 @@ class Object {
   // The instant that wins among the expiry's siblings: the one set last.
   std::optional<std::int64_t> expires_at_ms() const;
   bool expired(std::int64_t now_ms) const {
-    if (expiry() == nullptr) return false;
-    const auto at = expires_at_ms();
-    return at && *at <= now_ms;
+    if (!is_compound()) return false;
+    if (compound()->expiry != nullptr && *expires_at_ms() <= now_ms) return true;
+    return !compound()->field_expiries.empty() && all_fields_lapsed(now_ms);
   }
+
+  // No expiry of a field is before this instant; nothing when there is none.
+  std::optional<std::int64_t> first_field_expiry_ms() const;
+  // Calls visit(field, at_ms) for the expiries of fields, there to a reader or not, that have come
+  // by `until_ms`, until it returns false. In order of instants where there are many of them.
+  template <typename Visit>
+  void for_each_lapsed_field(std::int64_t until_ms, Visit visit) const;
+  // How many fields have a value, and an expiry that has come.
+  std::size_t lapsed_fields(std::int64_t now_ms) const;
 
   // Asks for the memory that a command on it will look at, then on the element with hash
   // `field_hash`: each step needs what the one before has brought.
@@ -145,6 +157,15 @@ class Object {
   std::uint32_t residue_generation() const {
     return is_compound() ? compound()->residue_generation : 0;
   }
+  // Of a table that is cold: what was first_field_expiry_ms().
+  void set_first_field_expiry(std::int64_t at_ms) {
+    with_table(LeafKind::kFieldExpiry, [at_ms](auto& table) {
+      if constexpr (requires { table.live; }) table.set_first(at_ms);
+    });
+  }
+  // Makes first_field_expiry_ms() the first of them, which brings them all in. Returns whether it
+  // was earlier.
+  bool find_first_field_expiry();
   void set_residue_generation(std::uint32_t generation) {
     if (generation != residue_generation()) make_compound().residue_generation = generation;
   }
@@ -206,9 +227,10 @@ class Object {
     HashCell sorted_set;
     HashCell list;
     HashCell stream;
+    HashCell field_expiries;
+    std::uint32_t residue_generation = 0;
     std::unique_ptr<Expiry> expiry;
     std::unique_ptr<BoundedCounters> bounded;
-    std::uint32_t residue_generation = 0;
 
     HashCell& fields(LeafKind kind) {
       switch (kind) {
@@ -218,6 +240,8 @@ class Object {
           return list;
         case LeafKind::kEntry:
           return stream;
+        case LeafKind::kFieldExpiry:
+          return field_expiries;
         default:
           return hash;
       }
@@ -234,11 +258,14 @@ class Object {
         return 2;
       case LeafKind::kEntry:
         return 3;
+      case LeafKind::kFieldExpiry:
+        return 4;
       default:
         return 0;
     }
   }
 
+  bool all_fields_lapsed(std::int64_t now_ms) const;
   unsigned tag() const { return cell_.pointer_.tag(); }
   bool is_compound() const { return tag() == kCompound; }
   bool is_scalar() const { return tag() < ScalarCell::kTags; }
@@ -271,6 +298,74 @@ class Object {
 };
 static_assert(sizeof(Object) == 12);
 
+template <typename Visit>
+void Object::for_each_lapsed_field(std::int64_t until_ms, Visit visit) const {
+  const HashView expiries = field_expiries();
+  if (expiries.table() == nullptr) {
+    expiries.for_each([&](std::string_view field, const ScalarView& expiry) {
+      const std::int64_t at_ms = instant_of(expiry);
+      return at_ms > until_ms || visit(field, at_ms);
+    });
+    return;
+  }
+  const ScoreIndex& index = expiries.table()->index(HashTable::Order::kScores);
+  const std::size_t count = index.count_while([until_ms](double score, std::string_view) {
+    return score <= static_cast<double>(until_ms);
+  });
+  if (count == 0) return;
+  index.visit(0, count, false, [&](const ScoreIndex::Entry& entry) {
+    return visit(entry.name(), instant_of(entry.member->value.view()));
+  });
+}
+
+// The fields of a hash that a reader sees at an instant. Views the object. Where no expiry of a
+// field has come there is nothing that this does beside what HashView does.
+class VisibleFields {
+ public:
+  VisibleFields() = default;  // of no hash
+  VisibleFields(const Object& object, std::int64_t now_ms);
+
+  // The hash with all that it holds.
+  const HashView& all() const { return fields_; }
+  std::size_t size() const { return size_; }
+  // What is not there is not live().
+  ScalarView find(std::string_view field) const {
+    const ScalarView scalar = fields_.find(field);
+    return scalar.live() && !lapsed(field) ? scalar : ScalarView();
+  }
+  bool sees(const HashView::Entry& entry) const {
+    return entry.scalar.live() && !lapsed(entry.name);
+  }
+  // Calls visit(field, scalar), until it returns false if it returns bool.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    fields_.for_each([&](std::string_view field, const ScalarView& scalar) {
+      if (!sees({field, scalar})) return true;
+      return SetView::until_false([&] { return visit(field, scalar); });
+    });
+  }
+  // When a field expires that is there.
+  std::optional<std::int64_t> expires_at_ms(std::string_view field) const {
+    const ScalarView expiry = expiries_.find(field);
+    return expiry.live() ? std::optional(instant_of(expiry)) : std::nullopt;
+  }
+  // Whether any of them will expire.
+  bool any_expire() const { return expiries_.size() > 0; }
+
+ private:
+  bool lapsed(std::string_view field) const {
+    if (!any_lapsed_) return false;
+    const auto at_ms = expires_at_ms(field);
+    return at_ms && *at_ms <= now_ms_;
+  }
+
+  HashView fields_;
+  HashView expiries_;
+  std::size_t size_ = 0;
+  std::int64_t now_ms_ = 0;
+  bool any_lapsed_ = false;
+};
+
 // Delta mutators that work on any object.
 
 // Makes `out` a full delta that removes all that `object` holds: what is not mentioned is removed
@@ -284,6 +379,10 @@ void remove_scalar(const ScalarView& scalar, LeafDelta& out);
 void purge_expired(const Object& object, KeyDelta& out);
 // Removes the expiry that is left over of a purged key.
 void remove_leftover_expiry(KeyDelta& out);
+// Removes a field whose expiry has come, and the expiry with it unless that is kept. `value` is
+// what is there of the field; `field` must not be viewed from what is removed.
+void remove_lapsed_field(const ScalarView& value, std::string_view field, bool keeps_expiry,
+                         KeyDelta& out);
 // All of an object. Views `object`.
 void describe(const Object& object, KeyDelta& out);
 // The same without the elements of tables; one element of a table.

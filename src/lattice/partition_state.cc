@@ -109,6 +109,32 @@ std::uint64_t object_hash(std::uint64_t key_hash, const Object& object) {
   return sum;
 }
 
+// Of a table of expiries: files its first one as no later than any in memory.
+template <typename Table>
+void lower_first(LeafKind kind, Table& table) {
+  if constexpr (std::is_same_v<Table, HashTable>) {
+    if (kind != LeafKind::kFieldExpiry) return;
+    table.in_memory().for_each([&table](std::string_view, const ScalarCell& expiry) {
+      table.lower_first(instant_of(expiry.view()));
+      return true;
+    });
+  }
+}
+
+// The same after a change of the leaf `joined`; null: of any of them.
+template <typename Table>
+void note_first(LeafKind kind, Table& table, const LeafDelta* joined) {
+  if constexpr (std::is_same_v<Table, HashTable>) {
+    if (kind != LeafKind::kFieldExpiry) return;
+    if (joined != nullptr) {
+      for (const SiblingView& sibling : joined->siblings) {
+        table.lower_first(instant_in(sibling.value));
+      }
+    }
+    table.find_first_if_indexed();
+  }
+}
+
 LeafDelta absent_leaf(LeafKind kind, std::string_view field) {
   LeafDelta leaf;
   leaf.kind = kind;
@@ -198,6 +224,7 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
   const bool was_live = object.live();
   const bool was_in_type_conflict = was_live && object.in_type_conflict();
   const std::optional<std::int64_t> expired_at = object.expires_at_ms();
+  const std::optional<std::int64_t> first_field_was = object.first_field_expiry_ms();
   digest_ -= expiry_hash(key_hash, object);
 
   if (delta.full) remove_unmentioned(object, key_hash, delta, context, stats);
@@ -228,6 +255,8 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
       note_expiry(*expires_at, key_hash);
     }
   }
+  const std::optional<std::int64_t> first_field = object.first_field_expiry_ms();
+  if (first_field_was != first_field) file_field_expiry(first_field_was, first_field, key_hash);
   if (is_live && !was_in_type_conflict && object.in_type_conflict()) {
     ++stats.conflicts;
     ++stats.type_conflicts;
@@ -329,9 +358,11 @@ void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKin
   object.with_table(kind, [&](auto& table) {
     if (!was_table) {
       table.summary = summarize(key_hash, kind, table);
+      lower_first(kind, table);
       return;
     }
     table.summary.digest += digest_change;
+    note_first(kind, table, joined);
     if (joined == nullptr) return;
     VersionVector& seen = table.summary.seen;
     for (const SiblingView& sibling : joined->siblings) seen.add(sibling.dot);
@@ -387,6 +418,7 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
     case LeafKind::kScore:
     case LeafKind::kItem:
     case LeafKind::kEntry:
+    case LeafKind::kFieldExpiry:
       object.change_fields(leaf.kind, [&, field = leaf.field_hash()](HashCell& cell) {
         const bool dirtied = cell.update(leaf.field, field, [&](const ScalarView& now, auto store) {
           join_scalar(now, leaf_seed(key_hash, leaf.kind, field), leaf, full, context, stats,
@@ -535,7 +567,9 @@ void PartitionState::tell_of_lapse(const ExpiryIndex::Entry& entry) const {
     return observer_->all_changed();
   }
   objects_.for_each_of_hash(hash, [&](const auto& node) {
-    if (node.value.expires_at_ms() == at_ms) observer_->key_changed(node.key());
+    const bool meant =
+        node.value.expires_at_ms() == at_ms || node.value.first_field_expiry_ms() == at_ms;
+    if (meant) observer_->key_changed(node.key());
   });
 }
 
@@ -561,6 +595,53 @@ void PartitionState::lapse(std::int64_t now_ms) {
     lapsed_.erase(entry);
     expiries_.insert(entry);
     tell(entry);
+  }
+  if (field_expiries_.empty()) return;
+  // The hashes whose first field has expired since the last time.
+  for (auto at = field_expiries_.from(fields_lapsed_ms_ + 1);
+       at != field_expiries_.end() && at->first <= now_ms; ++at) {
+    tell(*at);
+  }
+  fields_lapsed_ms_ = now_ms;
+}
+
+// The first expiry of a hash's fields has changed.
+void PartitionState::file_field_expiry(std::optional<std::int64_t> was,
+                                       std::optional<std::int64_t> is, std::uint64_t key_hash) {
+  if (was) {
+    field_expiries_.erase({*was, key_hash});
+    note_expiry(*was, key_hash);
+  }
+  if (is) {
+    field_expiries_.insert({*is, key_hash});
+    note_expiry(*is, key_hash);
+  }
+}
+
+void PartitionState::with_lapsed_fields(std::int64_t until_ms, std::size_t limit,
+                                        const VisitKey& visit) {
+  std::vector<ExpiryIndex::Entry> early;
+  for (const auto& entry : field_expiries_) {
+    if (entry.first > until_ms || limit-- == 0) break;
+    const std::uint64_t hash = entry.second;
+    if (is_cold(hash)) (void)load(hash);
+    bool found = false;
+    objects_.for_each_of_hash(hash, [&](auto& node) {
+      if (node.value.first_field_expiry_ms() != entry.first) return;
+      found = true;
+      if (node.value.find_first_field_expiry()) early.push_back(entry);
+      if (*node.value.first_field_expiry_ms() <= until_ms) visit(node.key(), node.value);
+    });
+    if (!found) early.push_back(entry);
+  }
+  for (const auto& [at_ms, hash] : early) {
+    file_field_expiry(at_ms, std::nullopt, hash);
+    objects_.for_each_of_hash(hash, [&](auto& node) {
+      const auto first = node.value.first_field_expiry_ms();
+      if (!first) return;
+      file_field_expiry(std::nullopt, first, hash);
+      note_changed(node, false);
+    });
   }
 }
 
@@ -624,7 +705,9 @@ TableSummary PartitionState::summarize(std::uint64_t key_hash, LeafKind kind,
 void PartitionState::summarize_tables(std::uint64_t key_hash, const Object& object) {
   for (const LeafKind kind : kElementKinds) {
     object.with_table(kind, [&](auto& table) {
-      if (table.cold() == 0) table.summary = summarize(key_hash, kind, table);
+      if (table.cold() > 0) return;
+      table.summary = summarize(key_hash, kind, table);
+      lower_first(kind, table);
     });
   }
 }
@@ -717,6 +800,7 @@ void PartitionState::clear(HashOrderedMap<Object>::Node& node) {
     }
     note_expiry(*at, hash);
   }
+  file_field_expiry(object.first_field_expiry_ms(), std::nullopt, hash);
   for (const LeafKind kind : kElementKinds) {
     if (object.has_table(kind)) remove_table(object, hash, kind);
   }

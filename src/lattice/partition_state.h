@@ -229,6 +229,18 @@ class PartitionState final : private ElementSource {
   void left_over(std::int64_t until_ms, std::size_t limit, const VisitKey& visit) const;
   void soonest(std::size_t limit, const VisitKey& visit) const;
 
+  // Of hashes with fields that expire, whose names are filed by no later than the first of these.
+  std::size_t keys_with_field_expiry() const { return field_expiries_.size(); }
+  // No field expires before this instant; nothing when none does.
+  std::optional<std::int64_t> next_field_expiry_ms() const {
+    if (field_expiries_.empty()) return std::nullopt;
+    return field_expiries_.first().first;
+  }
+  // Calls visit(key, object) for hashes with expiries of fields that have come by `until_ms`, up to
+  // about `limit`, earliest first. Brings the expiries of each in, and files anew those that it
+  // finds filed too early. visit may not change the state.
+  void with_lapsed_fields(std::int64_t until_ms, std::size_t limit, const VisitKey& visit);
+
   // Calls visit(key, object) for live keys, soonest to expire first, while it returns true: those
   // in memory among the first `limit`.
   void next_to_expire(
@@ -260,7 +272,7 @@ class PartitionState final : private ElementSource {
   // From now on what changes is noted. `stored` outlives this. On a new state; `summary` and
   // restore_expiry() say what the store holds.
   void attach(StoredObjects& stored, const Summary& summary);
-  void restore_expiry(const Changes::Expiry& entry, bool live);
+  void restore_expiry(const Changes::Expiry& entry, const StoredExpiry& of);
   // Becomes new, as before attach(); what is being read for it is not to be taken in any more.
   void forget();
 
@@ -356,6 +368,8 @@ class PartitionState final : private ElementSource {
   void count_in_database(std::string_view key, bool live, std::optional<std::int64_t> expires_at,
                          bool in);
   void note_changed(HashOrderedMap<Object>::Node& node, bool was_gone);
+  void file_field_expiry(std::optional<std::int64_t> was, std::optional<std::int64_t> is,
+                         std::uint64_t key_hash);
   void note_expiry(std::int64_t at_ms, std::uint64_t key_hash) {
     if (stored_ != nullptr) changes_.expiries.push_back({at_ms, key_hash});
   }
@@ -420,9 +434,11 @@ class PartitionState final : private ElementSource {
   std::unique_ptr<DatabaseCounts> databases_;  // null: there never was a key of another one than 0
   void visit_expiries(const ExpiryIndex& expiries, bool live, std::int64_t until_ms,
                       std::size_t limit, const VisitKey& visit) const;
-  ExpiryIndex expiries_;   // of live keys
-  ExpiryIndex lapsed_;     // of live keys that no reader sees any more
-  ExpiryIndex leftovers_;  // of objects without content
+  ExpiryIndex expiries_;                // of live keys
+  ExpiryIndex lapsed_;                  // of live keys that no reader sees any more
+  ExpiryIndex leftovers_;               // of objects without content
+  ExpiryIndex field_expiries_;          // of hashes, by Object::first_field_expiry_ms()
+  std::int64_t fields_lapsed_ms_ = -1;  // up to when observers know of these
   Generation old_residue_{0, {}, {}};
   mutable Generation new_residue_{1, {}, {}};
   Readers readers_;

@@ -43,8 +43,10 @@ void PartitionState::forget() {
   observer_ = observer;
 }
 
-void PartitionState::restore_expiry(const Changes::Expiry& entry, bool live) {
-  (live ? expiries_ : leftovers_).insert({entry.at_ms, entry.key});
+void PartitionState::restore_expiry(const Changes::Expiry& entry, const StoredExpiry& of) {
+  if (of.live_key) expiries_.insert({entry.at_ms, entry.key});
+  if (of.left_over) leftovers_.insert({entry.at_ms, entry.key});
+  if (of.fields) field_expiries_.insert({entry.at_ms, entry.key});
 }
 
 // `was_gone`: it was an empty object.
@@ -70,10 +72,9 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
   in_order(taken.expiries);
   for (const Changes::Expiry& entry : taken.expiries) {
     const std::pair key{entry.at_ms, entry.key};
-    visitor.expiry(entry, expiries_.contains(key) || lapsed_.contains(key)
-                              ? ChangeVisitor::ExpiryState::kOfLiveKey
-                          : leftovers_.contains(key) ? ChangeVisitor::ExpiryState::kLeftOver
-                                                     : ChangeVisitor::ExpiryState::kNone);
+    visitor.expiry(entry, {.live_key = expiries_.contains(key) || lapsed_.contains(key),
+                           .left_over = leftovers_.contains(key),
+                           .fields = field_expiries_.contains(key)});
   }
   auto element = taken.elements.begin();
   auto dropped = taken.dropped.begin();

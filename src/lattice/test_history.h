@@ -44,6 +44,10 @@ enum class Act : std::uint8_t {
   kDeleteItem,
   kSetEntry,  // of a stream, at an id that its field stands for
   kDeleteEntry,
+  kExpireField,
+  kPersistField,
+  kPurgeField,   // the field and its expiry
+  kGiveFieldUp,  // the expiry stays
 };
 
 // One client command; what it does not need it ignores.
@@ -52,7 +56,8 @@ struct Command {
   std::string key;
   std::string field;
   std::string value;
-  std::int64_t number = 0;  // increment, in quarters where it is real; instant for kExpire
+  std::int64_t number =
+      0;  // increment, in quarters where it is real; instant for kExpire, kExpireField
 };
 
 // What one operation did to one leaf.

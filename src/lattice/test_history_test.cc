@@ -47,12 +47,16 @@ struct ScalarText {
 
 std::int64_t quarters(Real value) { return static_cast<std::int64_t>(value * 4); }
 
+bool is_score_kind(LeafKind kind) {
+  return kind == LeafKind::kScore || kind == LeafKind::kFieldExpiry;
+}
+
 std::string scalar_text(const ScalarView& scalar, LeafKind kind) {
   ScalarText text;
   scalar.for_each_sibling([&](const SiblingView& s) {
     text.siblings.insert(
         {s.time, s.dot,
-         kind == LeafKind::kScore ? score_text(score_in(s.value)) : std::string(s.value)});
+         is_score_kind(kind) ? score_text(score_in(s.value)) : std::string(s.value)});
   });
   for (const auto& entry : scalar.integers().entries()) {
     if (entry.live()) text.integers[entry.replica] = {entry.seq, entry.value()};
@@ -61,7 +65,7 @@ std::string scalar_text(const ScalarView& scalar, LeafKind kind) {
     if (entry.live()) text.reals[entry.replica] = {entry.seq, quarters(entry.value())};
   }
   std::string scratch;
-  text.shown = kind == LeafKind::kScore ? score_text(score_of(scalar)) : scalar.value(scratch);
+  text.shown = is_score_kind(kind) ? score_text(score_of(scalar)) : scalar.value(scratch);
   return text.text();
 }
 
@@ -113,6 +117,10 @@ ObjectType type_of(Act act) {
     case Act::kIncrementField:
     case Act::kIncrementFieldReal:
     case Act::kDeleteField:
+    case Act::kExpireField:
+    case Act::kPersistField:
+    case Act::kPurgeField:
+    case Act::kGiveFieldUp:
       return ObjectType::kHash;
     case Act::kSetScore:
     case Act::kIncrementScore:
@@ -138,6 +146,10 @@ bool needs_key(Act act) {
     case Act::kDeleteScore:
     case Act::kDeleteItem:
     case Act::kDeleteEntry:
+    case Act::kExpireField:
+    case Act::kPersistField:
+    case Act::kPurgeField:
+    case Act::kGiveFieldUp:
     case Act::kExpire:
     case Act::kPersist:
     case Act::kPurge:
@@ -185,11 +197,18 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
   const Object* object = stored != nullptr && stored->live() ? stored : nullptr;
   const ObjectType type = type_of(command.act);
   if (command.act == Act::kForgetExpiry) {
-    if (stored == nullptr || object != nullptr || stored->expiry() == nullptr) return false;
+    if (stored == nullptr || object != nullptr) return false;
     delta.key = command.key;
-    remove_leftover_expiry(delta);
-    operation.removals.push_back({.key = command.key, .kind = LeafKind::kExpiry});
-    return true;
+    if (stored->expiry() != nullptr) {
+      remove_leftover_expiry(delta);
+      operation.removals.push_back({.key = command.key, .kind = LeafKind::kExpiry});
+    }
+    stored->field_expiries().for_each([&](std::string_view field, const ScalarView&) {
+      remove_lapsed_field({}, field, false, delta);
+      operation.removals.push_back(
+          {.key = command.key, .kind = LeafKind::kFieldExpiry, .field = std::string(field)});
+    });
+    return !delta.leaves.empty();
   }
   if (object == nullptr && needs_key(command.act)) return false;
   if (object != nullptr && type != ObjectType::kNone && object->type() != type) return false;
@@ -305,6 +324,30 @@ bool make_delta(const PartitionState& state, const Command& command, const Dot& 
       remove_scalar(field, change_leaf(fields, name));
       has_effect = false;
       break;
+    case Act::kExpireField: {
+      LeafDelta& leaf = change_leaf(LeafKind::kFieldExpiry, command.field);
+      leaf.siblings = {{dot, time, score_bytes(std::to_string(command.number)), 0}};
+      effect.value = score_text(score_in(leaf.siblings[0].value));
+      break;
+    }
+    case Act::kPersistField:
+      change_leaf(LeafKind::kFieldExpiry, command.field);
+      has_effect = false;
+      break;
+    case Act::kPurgeField:
+    case Act::kGiveFieldUp: {
+      const bool keeps_expiry = command.act == Act::kGiveFieldUp;
+      remove_lapsed_field(field, command.field, keeps_expiry, delta);
+      removal.kind = LeafKind::kField;
+      removal.field = command.field;
+      if (!keeps_expiry) {
+        operation.removals.push_back(removal);
+        removal.kind = LeafKind::kFieldExpiry;
+      }
+      if (!field.live() && keeps_expiry) return false;
+      has_effect = false;
+      break;
+    }
     case Act::kExpire:
       change_leaf(LeafKind::kExpiry, {}).siblings = {{dot, time, {}, command.number}};
       break;
@@ -347,10 +390,11 @@ std::string view(const PartitionState& state) {
     for (const LeafKind kind : kFieldKinds) {
       object.fields(kind).for_each([&](std::string_view field, const ScalarView& scalar) {
         if (!scalar.live()) return;
-        const std::string_view what = kind == LeafKind::kField   ? "field"
-                                      : kind == LeafKind::kScore ? "score"
-                                      : kind == LeafKind::kEntry ? "entry"
-                                                                 : "item";
+        const std::string_view what = kind == LeafKind::kField         ? "field"
+                                      : kind == LeafKind::kScore       ? "score"
+                                      : kind == LeafKind::kEntry       ? "entry"
+                                      : kind == LeafKind::kFieldExpiry ? "expires"
+                                                                       : "item";
         lines.insert(fmt::format("{} {} {}{}", key, what, field, scalar_text(scalar, kind)));
       });
     }
@@ -401,7 +445,9 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
   }
   std::set<std::string> lines;
   for (auto& [key, leaves] : keys) {
-    const bool only_expiry = leaves.size() == 1 && leaves.begin()->first.first == LeafKind::kExpiry;
+    const bool only_expiry = std::ranges::all_of(leaves, [](const auto& leaf) {
+      return leaf.first.first == LeafKind::kExpiry || leaf.first.first == LeafKind::kFieldExpiry;
+    });
     if (only_expiry) continue;
     for (auto& [name, leaf] : leaves) {
       const auto& [kind, field] = name;
@@ -422,6 +468,9 @@ std::string defined_view(const std::vector<Operation>& operations, const Version
           break;
         case LeafKind::kEntry:
           lines.insert(fmt::format("{} entry {}{}", key, field, leaf.scalar.text()));
+          break;
+        case LeafKind::kFieldExpiry:
+          lines.insert(fmt::format("{} expires {}{}", key, field, leaf.scalar.text()));
           break;
         case LeafKind::kMember:
           lines.insert(fmt::format("{} member {}{}", key, field, tail));

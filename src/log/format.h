@@ -14,7 +14,7 @@
 
 namespace even {
 
-inline constexpr std::uint32_t kLogVersion = 6;
+inline constexpr std::uint32_t kLogVersion = 7;
 inline constexpr std::size_t kSegmentHeaderBytes = 40;
 inline constexpr std::size_t kFrameHeaderBytes = 32;
 inline constexpr std::size_t kMaxFrameBody = std::size_t{3} << 30;

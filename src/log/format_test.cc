@@ -23,7 +23,7 @@ TEST(LogFormat, HasNotChanged) {
     ASSERT_TRUE(log.log->flush_and_sync());
     encoded = world.content(kFirstSegment);
   }
-  const std::string bytes = expect_golden("log-v6.seg", encoded, "the log (kLogVersion)");
+  const std::string bytes = expect_golden("log-v7.seg", encoded, "the log (kLogVersion)");
   World reader;
   reader.put(kFirstSegment, bytes);
   OpenLog log(reader);

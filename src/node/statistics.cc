@@ -12,6 +12,7 @@ Statistics Statistics::of(const NodeContext& node, std::span<const ThreadReport>
     all.input_bytes += report.input_bytes;
     all.output_bytes += report.output_bytes;
     all.keys_expired += report.stats.keys_expired;
+    all.fields_expired += report.stats.fields_expired;
     all.keys_evicted += report.stats.keys_evicted;
     all.keyspace_hits += report.stats.keyspace_hits;
     all.keyspace_misses += report.stats.keyspace_misses;
@@ -47,6 +48,7 @@ Statistics Statistics::since(const Statistics& earlier) const {
   out.input_bytes -= earlier.input_bytes;
   out.output_bytes -= earlier.output_bytes;
   out.keys_expired -= earlier.keys_expired;
+  out.fields_expired -= earlier.fields_expired;
   out.keys_evicted -= earlier.keys_evicted;
   out.keyspace_hits -= earlier.keyspace_hits;
   out.keyspace_misses -= earlier.keyspace_misses;

@@ -29,6 +29,7 @@ struct Statistics {
   std::uint64_t input_bytes = 0;
   std::uint64_t output_bytes = 0;
   std::uint64_t keys_expired = 0;
+  std::uint64_t fields_expired = 0;
   std::uint64_t keys_evicted = 0;
   std::uint64_t keyspace_hits = 0;
   std::uint64_t keyspace_misses = 0;

@@ -35,6 +35,9 @@ enum ValueByte : std::uint8_t {
   kScoresListpackByte = 17,
   kQuicklist2Byte = 18,
   kSetListpackByte = 20,  // Redis 7.2
+  // Redis 7.4: hashes with fields that expire.
+  kHashMetadataByte = 24,
+  kHashListpackExByte = 25,
 };
 // Of a node of a quicklist2.
 constexpr std::uint64_t kPlainNode = 1;
@@ -51,6 +54,8 @@ constexpr std::size_t kMostListpackFields = 512;
 constexpr std::size_t kMostListpackScores = 128;
 constexpr std::size_t kLongestInListpack = 64;
 constexpr std::size_t kLongestUncompressed = 20;
+
+constexpr std::int64_t kLastExpiryMs = (std::int64_t{1} << 48) - 1;
 
 // As strtod reads a score, all of the text, and not NaN.
 bool parse_number(const std::string& text, double& out) {
@@ -149,6 +154,37 @@ class ValueReader {
     }
   }
 
+  void add_expiry(std::int64_t at_ms, Value& out) {
+    if (at_ms < 0 || at_ms > kLastExpiryMs) return refuse("an expiry of a field that is none");
+    out.expiries_ms.push_back(at_ms);
+  }
+  // The first expiry, then each field behind its own as what it is later than that, plus one; 0: it
+  // has none.
+  void read_expiring_fields(Value& out) {
+    const auto first_ms = static_cast<std::int64_t>(in_.get<std::uint64_t>());
+    if (first_ms < 0 || first_ms > kLastExpiryMs)
+      return refuse("an expiry of a field that is none");
+    for (std::size_t fields = count(3); fields > 0 && good(); --fields) {
+      const std::uint64_t later = length();
+      if (later > static_cast<std::uint64_t>(kLastExpiryMs)) {
+        return refuse("an expiry of a field that is none");
+      }
+      add_expiry(later == 0 ? kNoExpiry : first_ms + static_cast<std::int64_t>(later) - 1, out);
+      read_items(2, out);
+    }
+  }
+  // Fields, values and expiries, one after the other.
+  void split_expiries(std::vector<std::string> all, Value& out) {
+    if (all.size() % 3 != 0) return refuse("a field without an expiry");
+    for (std::size_t i = 0; i < all.size() && good(); i += 3) {
+      std::int64_t at_ms = 0;
+      if (!parse_canonical(all[i + 2], at_ms)) return refuse("an expiry of a field that is none");
+      add_expiry(at_ms, out);
+      out.items.push_back(std::move(all[i]));
+      out.items.push_back(std::move(all[i + 1]));
+    }
+  }
+
   void read_content(unsigned type, Value& out) {
     switch (type) {
       case kStringByte:
@@ -187,6 +223,14 @@ class ValueReader {
       case kHashListpackByte:
         out.type = Type::kHash;
         return append(taken(read_listpack(string(), budget_)), out.items);
+      case kHashMetadataByte:
+        out.type = Type::kHash;
+        return read_expiring_fields(out);
+      case kHashListpackExByte: {
+        out.type = Type::kHash;
+        (void)in_.get<std::uint64_t>();  // the first expiry
+        return split_expiries(taken(read_listpack(string(), budget_)), out);
+      }
       case kScoresByte:
       case kScoresInTextByte:
         out.type = Type::kSortedSet;
@@ -350,7 +394,25 @@ void write_set(const Value& value, std::string& out) {
   for (const std::string& item : value.items) put_string(out, item);
 }
 
+// What Redis 7.4 reads where fields expire; it makes of it the form that it keeps.
+void write_expiring_hash(const Value& value, std::string& out) {
+  std::int64_t first_ms = kLastExpiryMs;
+  for (const std::int64_t at_ms : value.expiries_ms) {
+    if (at_ms != kNoExpiry) first_ms = std::min(first_ms, at_ms);
+  }
+  out += static_cast<char>(kHashMetadataByte);
+  put_little_endian(out, static_cast<std::uint64_t>(first_ms));
+  put_length(out, value.expiries_ms.size());
+  for (std::size_t i = 0; i < value.expiries_ms.size(); ++i) {
+    const std::int64_t at_ms = value.expiries_ms[i];
+    put_length(out, at_ms == kNoExpiry ? 0 : static_cast<std::uint64_t>(at_ms - first_ms + 1));
+    put_string(out, value.items[2 * i]);
+    put_string(out, value.items[2 * i + 1]);
+  }
+}
+
 void write_hash(const Value& value, std::string& out) {
+  if (!value.expiries_ms.empty()) return write_expiring_hash(value, out);
   const std::size_t fields = value.items.size() / 2;
   if (fields <= kMostListpackFields && all_short(value)) {
     ListpackWriter packed;
@@ -427,7 +489,7 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget
   const std::uint16_t version = footer.get<std::uint16_t>();
   const std::uint64_t checksum = footer.get<std::uint64_t>();
   const std::string_view covered = payload.substr(0, content.size() + sizeof version);
-  if (version > kVersion || crc64(covered) != checksum) {
+  if (version > kLastVersion || crc64(covered) != checksum) {
     return std::unexpected(PayloadError::kVersionOrChecksum);
   }
   Result<Value> value = read_value(content, budget);
@@ -436,10 +498,12 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget
   return std::move(*value);
 }
 
-std::string write_payload(const Value& value) { return payload_of(write_value(value)); }
+std::string write_payload(const Value& value) {
+  return payload_of(write_value(value), value.expiries_ms.empty() ? kVersion : kLastVersion);
+}
 
-std::string payload_of(std::string value) {
-  put_little_endian(value, kVersion);
+std::string payload_of(std::string value, std::uint16_t version) {
+  put_little_endian(value, version);
   put_little_endian(value, crc64(value));
   return value;
 }

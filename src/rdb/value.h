@@ -1,7 +1,8 @@
 // Values in the form of Redis's RDB files: what stands there behind a key, and what DUMP and
 // RESTORE carry. Redis's rdb.c, listpack.c, ziplist.c and intset.c define the forms; all that
-// Redis 3.2 to 7.2 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
-// are written. Streams and modules' values are not known.
+// Redis 3.2 to 7.4 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
+// are written; of hashes with fields that expire, which it has not, those of 7.4. Streams and
+// modules' values are not known.
 //
 // The bytes come from anywhere: nothing in them is believed before it has been checked, and of what
 // they can fill no more memory is taken than a budget allows.
@@ -19,7 +20,10 @@
 
 namespace even::rdb {
 
-inline constexpr std::uint16_t kVersion = 10;  // of Redis 7.0
+inline constexpr std::uint16_t kVersion = 10;      // of Redis 7.0, in which most is written
+inline constexpr std::uint16_t kLastVersion = 12;  // of Redis 7.4: that is the last one read
+
+inline constexpr std::int64_t kNoExpiry = 0;
 
 enum class Type : std::uint8_t { kString, kList, kSet, kHash, kSortedSet };
 
@@ -30,6 +34,8 @@ struct Value {
   // a string.
   std::vector<std::string> items;
   std::vector<double> scores;  // no NaN
+  // Of a hash, when each field expires, Unix time in ms, or kNoExpiry; empty: none does.
+  std::vector<std::int64_t> expiries_ms;
 
   bool operator==(const Value&) const = default;
 };
@@ -48,6 +54,6 @@ enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat, kMemory };
 std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget);
 std::string write_payload(const Value& value);
 // Of a value with its byte of type before it.
-std::string payload_of(std::string value);
+std::string payload_of(std::string value, std::uint16_t version = kVersion);
 
 }  // namespace even::rdb

@@ -237,6 +237,41 @@ TEST(RdbValue, FormsOfEarlierVersionsAreRead) {
             scores);
 }
 
+TEST(RdbValue, HashesWithFieldsThatExpireAreReadInTheFormsOfRedis74) {
+  const Value hash{.type = Type::kHash,
+                   .items = {"a", "1", "b", "2"},
+                   .scores = {},
+                   .expiries_ms = {1'000'000'000'000, kNoExpiry}};
+  EXPECT_EQ(read_payload(write_payload(hash)), hash);
+  // The first expiry; two fields, each behind how much later it expires, and one more.
+  EXPECT_EQ(read_payload(sealed(from_hex("18"
+                                         "0010a5d4e8000000"
+                                         "02"
+                                         "01"
+                                         "0161"
+                                         "0131"
+                                         "00"
+                                         "0162"
+                                         "0132"))),
+            hash);
+  // The first expiry; a listpack of fields, values and expiries.
+  ListpackWriter packed;
+  for (const std::string_view item : {"a", "1", "1000000000000", "b", "2", "0"}) packed.add(item);
+  const std::string listpack = packed.finish();
+  EXPECT_EQ(read_payload(sealed(from_hex("190010a5d4e8000000") +
+                                static_cast<char>(listpack.size()) + listpack)),
+            hash);
+  for (const std::string_view wrong : {"1", "0", "x"}) {
+    ListpackWriter bad;
+    for (const std::string_view item : {std::string_view("a"), wrong}) bad.add(item);
+    const std::string content = bad.finish();
+    EXPECT_EQ(read_payload(sealed(from_hex("190010a5d4e8000000") +
+                                  static_cast<char>(content.size()) + content))
+                  .error(),
+              PayloadError::kFormat);
+  }
+}
+
 TEST(RdbValue, APayloadOfAnotherVersionOrChecksumIsRefused) {
   const Value value{.type = Type::kString, .items = {"text"}, .scores = {}};
   const std::string payload = write_payload(value);

@@ -304,6 +304,29 @@ TEST(ColdElements, AnExpiredHashWithCountersIsPurgedWhenItCanBeRead) {
   expect_whole(node);
 }
 
+TEST(ColdElements, FieldsThatExpireDoSoThoughTheyAreInTheStoreOnly) {
+  Node node;
+  node.run(many("hset", "h", 0, 300, true));
+  std::vector<std::string> words{"hpexpire", "h", "3000", "fields", "200"};
+  for (int i = 0; i < 200; ++i) words.push_back("e" + std::to_string(i));
+  node.run(words);
+  node.run({"hpexpire", "h", "1000000", "fields", "1", "e0"});
+  node.store_all();
+  node.restart();
+  EXPECT_EQ(node.run({"hpttl", "h", "fields", "2", "e250", "none"}), "*2\r\n:-1\r\n:-2\r\n");
+  node.pass_time(1000);
+  EXPECT_EQ(node.run({"hlen", "h"}), ":101\r\n");
+  EXPECT_EQ(node.run({"hmget", "h", "e0", "e1", "e299"}),
+            "*3\r\n$2\r\nv0\r\n$-1\r\n$4\r\nv299\r\n");
+  node.store_all();
+  node.restart();
+  const Object* object = state_of(node, "h").find("h", hash64("h"));
+  if (object == nullptr) object = node.shard->state(1)->find("h", hash64("h"));
+  ASSERT_NE(object, nullptr);
+  EXPECT_EQ(object->field_expiries().size(), 1u) << "the others have been purged";
+  expect_whole(node);
+}
+
 TEST(ColdElements, ALargeCollectionIsRemovedWithoutBeingRead) {
   struct Way {
     std::vector<std::string> words;

@@ -13,9 +13,16 @@
 // have been heard or for as long again, so that an update which had seen it, and comes later,
 // expires as well. docs/consistency.md says what that means to users.
 //
+// Fields of hashes are purged by the same rules (docs/field-expiry.md); of one that is given up the
+// leaf with its expiry stays. As these leaves stand before what is still to come, a pass that has
+// passed over many puts off the next one.
+//
 // One thread: the shard's.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
+
+#include <algorithm>
 #include <cstdint>
 
 #include "replica/core.h"
@@ -34,11 +41,22 @@ class ExpirySweep {
   void tick();
 
  private:
-  void sweep(Partition& partition, std::int64_t now_ms);
+  // Up to when what has expired may be removed.
+  struct Due {
+    std::int64_t certain_ms;  // for good: nobody can have prolonged it unknown to this node
+    std::int64_t waited_ms;   // it has waited for long enough
+    std::int64_t until_ms() const { return std::max(certain_ms, waited_ms); }
+  };
+
+  Due due(const Partition& partition, std::int64_t now_ms) const;
+  void sweep(Partition& partition, const Due& due, std::int64_t now_ms);
+  void sweep_fields(Partition& partition, const Due& due, std::int64_t now_ms);
 
   ShardCore& core_;
   const Replication& replication_;
   std::int64_t last_us_ = 0;
+  // Partitions whose fields are not swept before an instant of the wall clock.
+  absl::flat_hash_map<PartitionId, std::int64_t> fields_put_off_;
 };
 
 }  // namespace even

@@ -92,6 +92,37 @@ TEST_F(ExpirySweepTest, WhatWasProlongedBehindACutIsKeptWithAllThatIsInIt) {
   expect_both({"dbsize"}, ":4\r\n");
 }
 
+TEST_F(ExpirySweepTest, FieldsThatNobodyProlongedAreGoneAndTheirMemoryIsFreed) {
+  a.run({"hset", "h", "f", "v", "g", "w", "n", "5"});
+  a.run({"hpexpire", "h", "1000", "fields", "2", "f", "n"});
+  a.run({"hsetex", "all", "px", "1000", "fields", "2", "x", "1", "y", "2"});
+  a.run({"pexpire", "all", "60000"});
+  pass_seconds(4);
+  for (const Replica* node : {&a, &b}) {
+    EXPECT_EQ(node->state().live_keys(), 1u);
+    EXPECT_EQ(node->state().object_count(), 1u);
+    EXPECT_EQ(node->state().keys_with_field_expiry(), 0u);
+    EXPECT_FALSE(node->state().find("h", hash64("h"))->field_expiries());
+  }
+  expect_both({"hgetall", "h"}, "*2\r\n$1\r\ng\r\n$1\r\nw\r\n");
+}
+
+TEST_F(ExpirySweepTest, AFieldThatWasProlongedBehindACutIsKept) {
+  a.run({"hset", "h", "f", "v", "g", "w", "n", "5"});
+  a.run({"hpexpire", "h", "1000", "fields", "3", "f", "g", "n"});
+  pass(20);
+  cut();
+  a.run({"hpexpire", "h", "60000", "fields", "1", "f"});
+  a.run({"hincrby", "h", "n", "1"});
+  a.run({"hpersist", "h", "fields", "1", "n"});
+  pass_seconds(5);
+  EXPECT_EQ(b.run({"exists", "h"}), ":0\r\n") << "by its clock";
+  link();
+  pass_seconds(2);
+  expect_both({"hmget", "h", "f", "g", "n"}, "*3\r\n$1\r\nv\r\n$-1\r\n$1\r\n6\r\n");
+  expect_both({"hlen", "h"}, ":2\r\n");
+}
+
 TEST_F(ExpirySweepTest, AReplicaThatOnlyAppearsToHaveBeenHeardIsWaitedFor) {
   a.run({"set", "k", "v", "px", "1000"});
   pass(20);

@@ -1,5 +1,6 @@
 #include "replica/group.h"
 
+#include <absl/container/flat_hash_set.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -441,7 +442,9 @@ void Group::propose_torn(const StrongRequest& request, StrongDone done) {
 bool Group::shows_expired(std::int64_t now_ms) {
   partition_.state.lapse(clock_ms());
   const auto next = partition_.state.next_expiry_ms();
-  return next && *next <= now_ms;
+  if (next && *next <= now_ms) return true;
+  const auto field = partition_.state.next_field_expiry_ms();
+  return field && *field <= now_ms;
 }
 
 bool Group::propose_purge(std::int64_t now_ms) {
@@ -1132,6 +1135,7 @@ void Group::purge(std::int64_t now_ms) {
   std::vector<std::string> names;
   state.lapsed(now_ms, kPurgedKeys,
                [&](std::string_view key, const Object&) { names.emplace_back(key); });
+  std::deque<std::string> fields;
   Record record = Record::begin(id(), kGroupOrigin, Hlc::at(now_ms), partition_.state.vector());
   for (const std::string& name : names) {
     KeyDelta& key = record.delta.keys.emplace_back();
@@ -1139,7 +1143,8 @@ void Group::purge(std::int64_t now_ms) {
     key.full = true;
     if (remembered_ && name.starts_with(kOncePrefix)) --*remembered_;
   }
-  if (names.empty()) return;
+  purge_fields(now_ms, names, record.delta, fields);
+  if (record.delta.keys.empty()) return;
   state.prepare(record.delta, record.context);
   std::optional<KeyEvents> events;
   if (!topic_ && core_.wants_key_events()) events.emplace(state, record, now_ms);
@@ -1155,6 +1160,33 @@ void Group::purge(std::int64_t now_ms) {
     });
   }
   core_.stats.keys_expired += names.size();
+}
+
+// Fields of hashes that do not go as a whole, which are among `gone`. All of them: in which order
+// they are found is each member's own. What is named rests in `names`.
+void Group::purge_fields(std::int64_t now_ms, const std::vector<std::string>& gone, Delta& out,
+                         std::deque<std::string>& names) {
+  const absl::flat_hash_set<std::string_view> whole(gone.begin(), gone.end());
+  partition_.state.with_lapsed_fields(
+      now_ms, std::numeric_limits<std::size_t>::max(),
+      [&](std::string_view name, const Object& object) {
+        if (whole.contains(name)) return;
+        KeyDelta key;
+        const HashView fields = object.hash();
+        std::size_t removed = 0;
+        object.for_each_lapsed_field(now_ms, [&](std::string_view field, std::int64_t) {
+          const ScalarView value = fields.find(field);
+          remove_lapsed_field(value, names.emplace_back(field), false, key);
+          removed += value.live() ? 1 : 0;
+          return true;
+        });
+        if (removed > 0 && removed == fields.live() && object.expiry() != nullptr) {
+          remove_leftover_expiry(key);
+        }
+        core_.stats.fields_expired += removed;
+        key.key = names.emplace_back(name);
+        out.keys.push_back(std::move(key));
+      });
 }
 
 // --- Reads

@@ -220,6 +220,8 @@ class Group {
   std::size_t remembered();
   void begin_life(std::int64_t now_ms);
   void purge(std::int64_t now_ms);
+  void purge_fields(std::int64_t now_ms, const std::vector<std::string>& gone, Delta& out,
+                    std::deque<std::string>& names);
   // `command`: its name, for keyspace events; none: it is not a client's.
   void commit(Context& context, std::string_view command);
   // Of the feed: what a record changes is told to the outbox; the two commands.

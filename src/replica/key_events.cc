@@ -39,6 +39,8 @@ constexpr Deed kDeeds[] = {
     {"linsert", kListEvents},       {"lset", kListEvents},
     {"lrem", kListEvents},          {"xadd", kStreamEvents},
     {"xdel", kStreamEvents},        {"xgroup-createconsumer", kStreamEvents},
+    {"hexpire", kHashEvents},       {"hpersist", kHashEvents},
+    {"hexpired", kHashEvents},
 };
 enum DeedBit : std::uint32_t {
   kNone = 0,
@@ -62,7 +64,10 @@ enum DeedBit : std::uint32_t {
   kAddEntry = 1u << 17,
   kRemoveEntry = 1u << 18,
   kAddConsumer = 1u << 19,
-  kOfStream = 1u << 20,  // something that has no event, unless the command has one
+  kExpireField = 1u << 20,
+  kPersistField = 1u << 21,
+  kLapseField = 1u << 22,  // it had expired
+  kOfStream = 1u << 23,    // something that has no event, unless the command has one
 };
 
 // Commands whose event is not named after what they do to the state: a number is made of another
@@ -99,6 +104,7 @@ constexpr Named kNamed[] = {
     {"sdiffstore", {"sdiffstore", kSetEvents}, true},
     {"srem", {"srem", kSetEvents}},
     {"hdel", {"hdel", kHashEvents}},
+    {"hgetdel", {"hdel", kHashEvents}},
     {"zincrby", {"zincr", kSortedSetEvents}},
     {"zrem", {"zrem", kSortedSetEvents}},
     {"zpopmin", {"zpopmin", kSortedSetEvents}},
@@ -154,7 +160,7 @@ DeedBit done_to_bounded(const LeafDelta& leaf, const Object* before, const Dot& 
   return kNone;
 }
 
-DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
+DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot, std::int64_t now_ms) {
   const bool removes = leaf.siblings.empty() && leaf.integers.empty() && leaf.reals.empty();
   switch (leaf.kind) {
     case LeafKind::kString:
@@ -175,7 +181,9 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
       const bool was =
           before != nullptr && before->fields(leaf.kind).find(leaf.field, leaf.field_hash()).live();
       if (!was) return kNone;
-      return scores ? kRemoveScore : kRemoveField;
+      if (scores) return kRemoveScore;
+      const ScalarView expiry = before->field_expiries().find(leaf.field, leaf.field_hash());
+      return expiry.live() && instant_of(expiry) <= now_ms ? kLapseField : kRemoveField;
     }
     case LeafKind::kItem: {
       const bool was =
@@ -206,6 +214,14 @@ DeedBit done_by(const LeafDelta& leaf, const Object* before, const Dot& dot) {
       }
       return leaf.siblings.empty() && before != nullptr && before->expiry() != nullptr ? kPersist
                                                                                        : kNone;
+    case LeafKind::kFieldExpiry: {
+      if (std::ranges::any_of(leaf.siblings, [&](const auto& it) { return it.dot == dot; })) {
+        return kExpireField;
+      }
+      const bool was = before != nullptr &&
+                       !before->field_expiries().find(leaf.field, leaf.field_hash()).empty();
+      return removes && was ? kPersistField : kNone;
+    }
     case LeafKind::kBound:
       return done_to_bounded(leaf, before, dot);
   }
@@ -257,9 +273,14 @@ KeyEvents::KeyEvents(const PartitionState& state, const Record& record, std::int
     change.expired = live && object->expired(now_ms);
     change.was = live && !change.expired;
     change.full = delta.full;
+    // One that has expired begins anew, all of it, unless what has expired is removed from it.
+    const bool before = change.was || (change.expired && !change.full);
     for (const LeafDelta& leaf : delta.leaves) {
-      change.done |= done_by(leaf, change.was ? object : nullptr, record.dot());
+      change.done |= done_by(leaf, before ? object : nullptr, record.dot(), now_ms);
     }
+    // A field that is written or removed has no expiry then; that is no event of its own.
+    if ((change.done & (kSetField | kRemoveField | kLapseField)) != 0)
+      change.done &= ~kPersistField;
   }
 }
 
@@ -275,16 +296,18 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
     const auto tell = [&](KeyEventFlag kind, std::string_view name) {
       sink({kind, name, change.key});
     };
-    if (cause != Cause::kChange) {
+    // Of fields that had expired a record removes nothing else of the key.
+    const bool lapses = (change.done & kLapseField) != 0;
+    if (cause != Cause::kChange && !lapses) {
       if (!change.was && !change.expired) continue;  // what was left of one that had gone
       cause == Cause::kExpiry ? tell(kExpiredEvents, "expired") : tell(kEvictedEvents, "evicted");
       continue;
     }
     const bool is = visible(change);
     // Found out only now, as when Redis comes upon one.
-    if (change.expired && (change.full || !is)) tell(kExpiredEvents, "expired");
+    if (change.expired && !lapses && (change.full || !is)) tell(kExpiredEvents, "expired");
     if (is && !change.was) tell(kNewKeyEvents, "new");
-    const bool gone = change.was && !is;
+    const bool gone = (change.was || lapses) && !is;
     constexpr std::uint32_t kOfExpiry = kExpire | kPersist;
     if (named != std::end(kNamed)) {
       // What is stored anew is news, though it be what was there.
@@ -296,7 +319,7 @@ void KeyEvents::report(std::string_view command, Cause cause, const KeyEventSink
         // Of a key that is gone, what takes away.
         const std::uint32_t bit = 1u << i;
         constexpr std::uint32_t kTakes =
-            kRemove | kRemoveField | kRemoveScore | kRemoveItem | kRemoveEntry;
+            kRemove | kRemoveField | kLapseField | kRemoveScore | kRemoveItem | kRemoveEntry;
         if (gone && (bit & kTakes) == 0) continue;
         if ((change.done & bit) != 0) tell(kDeeds[i].kind, kDeeds[i].name);
       }

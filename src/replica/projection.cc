@@ -40,9 +40,10 @@ void Projection::attach(Partition& partition) {
   const auto summary = partition.rows->summary();
   if (!summary) return partition.close(summary.error().message);
   partition.state.attach(*partition.rows, summary->value_or(PartitionState::Summary{}));
-  const auto expiries = partition.rows->expiries([&](const Changes::Expiry& entry, bool live) {
-    partition.state.restore_expiry(entry, live);
-  });
+  const auto expiries =
+      partition.rows->expiries([&](const Changes::Expiry& entry, const StoredExpiry& of) {
+        partition.state.restore_expiry(entry, of);
+      });
   if (!expiries) partition.close(expiries.error().message);
 }
 

@@ -208,7 +208,8 @@ struct ShardStats {
   std::uint64_t digest_mismatches = 0;
   std::uint64_t clock_clamped = 0;  // remote times beyond max_drift_ms
   std::uint64_t keys_expired = 0;
-  std::uint64_t keys_evicted = 0;  // deleted by a cache policy
+  std::uint64_t fields_expired = 0;  // of hashes
+  std::uint64_t keys_evicted = 0;    // deleted by a cache policy
   // Keys that commands asked for to read them, and found or not.
   std::uint64_t keyspace_hits = 0;
   std::uint64_t keyspace_misses = 0;

@@ -271,7 +271,8 @@ bool index_is_right(const HashView& members, LeafKind kind) {
   std::set<std::pair<double, std::string_view>> right;
   members.for_each([&right, kind](std::string_view member, const ScalarView& scalar) {
     if (!scalar.live()) return;
-    right.emplace(kind == LeafKind::kScore ? score_of(scalar) : 0, member);
+    const bool by_score = kind == LeafKind::kScore || kind == LeafKind::kFieldExpiry;
+    right.emplace(by_score ? score_of(scalar) : 0, member);
   });
   if (index->size() != right.size()) return false;
   bool same = true;
@@ -280,6 +281,17 @@ bool index_is_right(const HashView& members, LeafKind kind) {
     same = same && *next++ == std::pair(entry.score, entry.name());
   });
   return same;
+}
+
+// Whether nothing looks for the expiries of fields later than the first of them.
+bool field_expiries_are_filed(const Object& object, const PartitionState& state) {
+  bool right = true;
+  object.field_expiries().for_each([&](std::string_view, const ScalarView& expiry) {
+    const std::int64_t at_ms = instant_of(expiry);
+    right = right && *object.first_field_expiry_ms() <= at_ms &&
+            state.next_field_expiry_ms().value_or(at_ms + 1) <= at_ms;
+  });
+  return right;
 }
 
 // Whether each record of a cache policy that deletes this key was made by somebody to whom it had
@@ -377,6 +389,71 @@ Result<> Oracle::check_purges(PartitionId partition, const std::vector<const Mad
   return {};
 }
 
+// The same of fields: no purge has removed one whose expiry somebody had changed before that came.
+Result<> Oracle::check_field_purges(PartitionId partition, const std::vector<const Made*>& seen,
+                                    const std::string& key) const {
+  struct Purge {
+    const Made* made;
+    std::string_view field;
+  };
+  std::vector<Purge> purges;
+  for (const Made* made : seen) {
+    if (made->origin != RecordOrigin::kPurge && made->origin != RecordOrigin::kGiveUp) continue;
+    if (made->record.origin.node() == falsified_) continue;
+    for (const KeyDelta& mentioned : made->record.delta.keys) {
+      if (mentioned.key != key || mentioned.full) continue;
+      for (const LeafDelta& leaf : mentioned.leaves) {
+        if (leaf.kind == LeafKind::kField) purges.push_back({made, leaf.field});
+      }
+    }
+  }
+  for (const Purge& removal : purges) {
+    const Record& purge = removal.made->record;
+    const std::vector<Mention> mentions =
+        mentions_of(seen, key, {LeafKind::kFieldExpiry, std::string(removal.field)});
+    // The expiry that the purge has seen.
+    const SiblingView* expiry = nullptr;
+    for (const Mention& write : mentions) {
+      const Record& record = *write.record;
+      if (write.leaf == nullptr || write.leaf->siblings.empty()) continue;
+      if (!purge.context.covers(record.dot()) || record.dot() == purge.dot()) continue;
+      const bool replaced = std::ranges::any_of(mentions, [&](const Mention& other) {
+        return other.record != &purge && purge.context.covers(other.record->dot()) &&
+               removes(other, LeafKind::kFieldExpiry, record.dot());
+      });
+      if (replaced) continue;
+      const SiblingView& found = write.leaf->siblings[0];
+      if (expiry == nullptr ||
+          std::pair(expiry->time, expiry->dot) < std::pair(found.time, found.dot)) {
+        expiry = &found;
+      }
+    }
+    if (expiry == nullptr) {
+      return fail(fmt::format("partition {}, key '{}': {} purged field '{}', which had no expiry",
+                              partition, user_key(key), purge.dot().to_string(), removal.field));
+    }
+    const std::int64_t at_ms = instant_in(expiry->value);
+    const bool gave_up = removal.made->origin == RecordOrigin::kGiveUp;
+    if (gave_up && removal.made->latest_ms - at_ms >= expiry_wait_ms_) continue;
+    for (const Mention& write : mentions) {
+      const Record& change = *write.record;
+      if (write.origin != RecordOrigin::kCommand || write.leaf == nullptr) continue;
+      const bool concurrent =
+          !purge.context.covers(change.dot()) && !change.context.covers(purge.dot());
+      const auto made = records_.find({partition, change.dot()});
+      if (!concurrent || made == records_.end() || made->second->latest_ms >= at_ms) continue;
+      if (forgiven_.contains(change.dot().replica)) continue;
+      return fail(fmt::format(
+          "partition {}, key '{}': {} purged field '{}' (origin {}, at {} ms), which {} had "
+          "prolonged in time (at {} ms, expiry at {} ms)",
+          partition, user_key(key), purge.dot().to_string(), removal.field,
+          static_cast<int>(removal.made->origin), removal.made->now_ms, change.dot().to_string(),
+          made->second->latest_ms, at_ms));
+    }
+  }
+  return {};
+}
+
 std::optional<Dot> Oracle::lost(PartitionId partition, NodeNumber node,
                                 const VersionVector& vector) const {
   for (auto at = acknowledged_.lower_bound({partition, Dot{}});
@@ -450,6 +527,7 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
                               partition, shown, to_string(policy_)));
     }
     if (const auto right = check_purges(partition, records, key); !right) return right;
+    if (const auto right = check_field_purges(partition, records, key); !right) return right;
     for (const Leaf& leaf : all) {
       const std::vector<Mention> mentions = mentions_of(records, key, leaf);
       if (leaf.first == LeafKind::kItem) {
@@ -512,13 +590,14 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         case LeafKind::kField:
         case LeafKind::kScore:
         case LeafKind::kItem:
-        case LeafKind::kEntry: {
+        case LeafKind::kEntry:
+        case LeafKind::kFieldExpiry: {
           const ScalarView scalar = object == nullptr ? ScalarView()
                                     : leaf.first == LeafKind::kString
                                         ? object->plain_string()
                                         : object->fields(leaf.first).find(leaf.second);
           const bool expected_live = !expected.empty() || live_increments[leaf] > 0;
-          live = live || expected_live;
+          live = live || (expected_live && leaf.first != LeafKind::kFieldExpiry);
           if (scalar.live() != expected_live) {
             return wrong(
                 fmt::format("{} {}", name, expected_live ? "is missing" : "should not be there"));
@@ -590,10 +669,14 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
           break;  // when it is known whether the key is live
       }
     }
-    for (const LeafKind kind : {LeafKind::kScore, LeafKind::kItem, LeafKind::kEntry}) {
+    for (const LeafKind kind :
+         {LeafKind::kScore, LeafKind::kItem, LeafKind::kEntry, LeafKind::kFieldExpiry}) {
       if (object != nullptr && !index_is_right(object->fields(kind), kind)) {
         return wrong("its index differs from its elements");
       }
+    }
+    if (object != nullptr && !field_expiries_are_filed(*object, state)) {
+      return wrong("the expiries of its fields are filed too late");
     }
     if (live != (object != nullptr && object->live()))
       return wrong(live ? "is missing" : "should not be there");

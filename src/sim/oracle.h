@@ -76,6 +76,8 @@ class Oracle {
   using Id = std::pair<PartitionId, Dot>;
   using IncrementId = std::tuple<Id, LeafKind, std::string, std::string>;  // kind, key, field
 
+  Result<> check_field_purges(PartitionId partition, const std::vector<const Made*>& seen,
+                              const std::string& key) const;
   Result<> check_purges(PartitionId partition, const std::vector<const Made*>& seen,
                         const std::string& key) const;
 

@@ -216,7 +216,7 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
   const std::string list = fmt::format("{}:l{}", group, random_.below(2));
   const std::string ttl = std::to_string(1 + random_.below(1'000));
   const auto one = [&]() -> StrongOperation::Words {
-    switch (random_.below(20)) {
+    switch (random_.below(24)) {
       case 0:
         return {"SET", text, unique(), "PX", ttl};
       case 1:
@@ -255,6 +255,14 @@ StrongOperation StrongWorkload::unchecked(PartitionId group) {
         return {"LPOP", list, small(3)};
       case 18:
         return {"LMOVE", list, fmt::format("{}:l{}", group, random_.below(2)), "RIGHT", "LEFT"};
+      case 19:
+        return {"HPEXPIRE", hash, ttl, "FIELDS", "2", small(10), small(10)};
+      case 20:
+        return {"HSETEX", hash, "PX", ttl, "FIELDS", "1", small(10), unique()};
+      case 21:
+        return {"HPERSIST", hash, "FIELDS", "1", small(10)};
+      case 22:
+        return {"HGETDEL", hash, "FIELDS", "1", small(10)};
       default:
         return {"PERSIST", set};
     }

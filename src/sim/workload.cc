@@ -205,10 +205,42 @@ Operation Workload::siblings() {
   }
 }
 
+// Fields that are kept alive by being used, in hashes of which others last.
+Operation Workload::session_of_fields(const std::string& k, const std::string& ttl) {
+  const std::string field = fmt::format("f{}", random_.below(4));
+  const std::string number = fmt::format("n{}", random_.below(2));
+  switch (random_.below(14)) {
+    case 0:
+      return {{"HSET", k, field, value()}, {}};
+    case 1:
+      return {{"HSETEX", k, "PX", ttl, "FIELDS", "1", field, value()}, {}};
+    case 2:
+      return {{"HSETEX", k, "KEEPTTL", "FIELDS", "1", field, value()}, {}};
+    case 3:
+    case 4:
+      return {{"HINCRBY", k, number, "1"}, Operation::Increment{LeafKind::kField, k, number, 1}};
+    case 5:
+      if (random_.chance(0.3)) return {{"HPERSIST", k, "FIELDS", "2", field, number}, {}};
+      return {{"HPTTL", k, "FIELDS", "2", field, number}, {}};
+    case 6:
+      if (random_.chance(0.3)) return {{"HDEL", k, field, number}, {}};
+      return {{"HGETALL", k}, {}};
+    case 7:
+      return {{"HPEXPIRE", k, ttl, "GT", "FIELDS", "2", field, number}, {}};
+    case 8:
+      return {{"HGETEX", k, "PX", ttl, "FIELDS", "2", field, number}, {}};
+    default:
+      return {{"HPEXPIRE", k, ttl, "FIELDS", "2", field, number}, {}};
+  }
+}
+
 Operation Workload::session() {
   const std::string type = kTypes[random_.below(std::size(kTypes))];
   const std::string k = "session:" + type + small(3);
   const std::string ttl = std::to_string(200 + random_.below(400));
+  if (type == "map" && random_.chance(0.7)) {
+    return session_of_fields("session:fields" + small(4), ttl);
+  }
   switch (random_.below(12)) {
     case 0:
       if (type == "num") return {{"SET", k, std::to_string(random_.below(100)), "PX", ttl}, {}};

@@ -44,6 +44,7 @@ class Workload {
   Operation set();
   // On a key that is kept alive by being used, as sessions are.
   Operation session();
+  Operation session_of_fields(const std::string& key, const std::string& ttl);
   Operation hash();
   std::string score();
   Operation sorted_set();

@@ -22,7 +22,7 @@ class Env;
 namespace even {
 
 // Of the store that this version writes and reads. See docs/formats/store.md.
-inline constexpr int kStoreFormat = 8;
+inline constexpr int kStoreFormat = 9;
 
 using BackupId = std::uint32_t;  // counts from 1 within a directory; an older one is smaller
 

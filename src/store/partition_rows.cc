@@ -34,6 +34,17 @@ constexpr std::uint8_t kFields = 2;
 constexpr std::uint8_t kScores = 4;
 constexpr std::uint8_t kItems = 8;
 constexpr std::uint8_t kStreamFields = 16;
+constexpr std::uint8_t kFieldExpiries = 32;
+constexpr std::uint8_t kAllTables =
+    kMembers | kFields | kScores | kItems | kStreamFields | kFieldExpiries;
+// What an entry of the index of expiries is of.
+enum ExpiryByte : std::uint8_t {
+  kLeftOver = 0,
+  kLiveKey = 1,
+  kFirstOfFields = 2,
+  kLiveKeyAndFields = 3,
+  kLeftOverAndFields = 4,
+};
 
 // One generation of the rows of a partition.
 struct RowSet {
@@ -153,6 +164,7 @@ TableSummary decode_summary(ByteReader& reader) {
 // What a row of objects says of the table of a hash, or of a sorted set.
 struct FieldsTable {
   bool there = false;
+  std::int64_t first_ms = 0;  // of expiries of fields
   std::uint64_t fields = 0;
   std::uint64_t live = 0;
   TableSummary summary;
@@ -171,6 +183,13 @@ FieldsTable decode_fields(ByteReader& reader, bool there) {
   return table;
 }
 
+FieldsTable decode_field_expiries(ByteReader& reader, bool there) {
+  const std::int64_t first_ms = there ? reader.get<std::int64_t>() : 0;
+  FieldsTable table = decode_fields(reader, there);
+  table.first_ms = first_ms;
+  return table;
+}
+
 std::vector<Loaded> decode_objects(std::string_view value) {
   std::vector<Loaded> objects;
   for (ByteReader reader(value); !reader.at_end();) {
@@ -184,17 +203,19 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     FieldsTable scores = decode_fields(reader, (tables & kScores) != 0);
     FieldsTable items = decode_fields(reader, (tables & kItems) != 0);
     FieldsTable entries = decode_fields(reader, (tables & kStreamFields) != 0);
+    FieldsTable expiries = decode_field_expiries(reader, (tables & kFieldExpiries) != 0);
     const std::string_view leaves = get_bytes(reader);
-    if (!reader.ok() || tables > (kMembers | kFields | kScores | kItems | kStreamFields) ||
-        members == 0 || of_members.counters > 0 || !hash.possible() || !scores.possible() ||
-        !items.possible() || !entries.possible() || items.summary.counters > 0 ||
-        entries.summary.counters > 0) {
+    if (!reader.ok() || tables > kAllTables || !expiries.possible() ||
+        expiries.summary.counters > 0 || expiries.first_ms < 0 || members == 0 ||
+        of_members.counters > 0 || !hash.possible() || !scores.possible() || !items.possible() ||
+        !entries.possible() || items.summary.counters > 0 || entries.summary.counters > 0) {
       malformed("a row of objects");
     }
     for (const LeafDelta& leaf : decode(leaves)) restore_leaf(loaded.object, leaf);
     if ((has_set && loaded.object.set()) || (hash.there && loaded.object.hash()) ||
         (scores.there && loaded.object.sorted_set()) || (items.there && loaded.object.list()) ||
-        (entries.there && loaded.object.stream())) {
+        (entries.there && loaded.object.stream()) ||
+        (expiries.there && loaded.object.field_expiries())) {
       malformed("a table with elements in the row of its object");
     }
     if (has_set) loaded.object.make_cold_set(members, std::move(of_members));
@@ -206,6 +227,8 @@ std::vector<Loaded> decode_objects(std::string_view value) {
     make_cold(LeafKind::kScore, scores);
     make_cold(LeafKind::kItem, items);
     make_cold(LeafKind::kEntry, entries);
+    make_cold(LeafKind::kFieldExpiry, expiries);
+    if (expiries.there) loaded.object.set_first_field_expiry(expiries.first_ms);
   }
   return objects;
 }
@@ -223,10 +246,14 @@ class RowWriter final : public ChangeVisitor {
  public:
   RowWriter(RowSet rows, RowBatch& out) : rows_(rows), out_(out) {}
 
-  void expiry(const Changes::Expiry& entry, ExpiryState state) override {
+  void expiry(const Changes::Expiry& entry, const StoredExpiry& of) override {
     const std::string row = expiry_row(rows_, entry);
-    if (state == ExpiryState::kNone) return out_.remove(row);
-    out_.put(row, state == ExpiryState::kOfLiveKey ? "\1" : std::string_view("\0", 1));
+    if (of.none()) return out_.remove(row);
+    const ExpiryByte byte = of.live_key    ? (of.fields ? kLiveKeyAndFields : kLiveKey)
+                            : of.left_over ? (of.fields ? kLeftOverAndFields : kLeftOver)
+                                           : kFirstOfFields;
+    const char text = static_cast<char>(byte);
+    out_.put(row, std::string_view(&text, 1));
   }
 
   void key(std::uint64_t hash, std::span<const Named> objects) override {
@@ -267,18 +294,25 @@ class RowWriter final : public ChangeVisitor {
   static constexpr std::size_t kTablesBytes = 64;  // about
 
   static void put_tables(const Object& object, std::string& out) {
-    out.push_back(static_cast<char>((object.has_table(LeafKind::kMember) ? kMembers : 0) |
-                                    (object.has_table(LeafKind::kField) ? kFields : 0) |
-                                    (object.has_table(LeafKind::kScore) ? kScores : 0) |
-                                    (object.has_table(LeafKind::kItem) ? kItems : 0) |
-                                    (object.has_table(LeafKind::kEntry) ? kStreamFields : 0)));
+    out.push_back(
+        static_cast<char>((object.has_table(LeafKind::kMember) ? kMembers : 0) |
+                          (object.has_table(LeafKind::kField) ? kFields : 0) |
+                          (object.has_table(LeafKind::kScore) ? kScores : 0) |
+                          (object.has_table(LeafKind::kItem) ? kItems : 0) |
+                          (object.has_table(LeafKind::kEntry) ? kStreamFields : 0) |
+                          (object.has_table(LeafKind::kFieldExpiry) ? kFieldExpiries : 0)));
     const auto put = [&out](const auto& table) {
       put_little_endian(out, std::uint64_t{table.size()});
       if constexpr (requires { table.live; }) put_little_endian(out, std::uint64_t{table.live});
       put_summary(table.summary, out);
     };
     object.with_table(LeafKind::kMember, put);
-    for (const LeafKind kind : kFieldKinds) object.with_table(kind, put);
+    for (const LeafKind kind : kFieldKinds) {
+      if (kind == LeafKind::kFieldExpiry && object.has_table(kind)) {
+        put_little_endian(out, *object.first_field_expiry_ms());
+      }
+      object.with_table(kind, put);
+    }
   }
 
   static void put_summary(const TableSummary& summary, std::string& out) {
@@ -348,20 +382,26 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   return summary;
 }
 
-Result<> PartitionRows::expiries(const std::function<void(const Changes::Expiry&, bool)>& visit) {
+Result<> PartitionRows::expiries(
+    const std::function<void(const Changes::Expiry&, const StoredExpiry&)>& visit) {
   bool well_formed = true;
-  const auto scanned = store_.scan(
-      section_row({partition_, generation_}, kExpiries),
-      section_row({partition_, generation_}, kObjects),
-      [&](std::string_view row, std::string_view value) {
-        const std::size_t head = head_bytes(generation_);
-        well_formed = row.size() == head + 16 && value.size() == 1;
-        if (!well_formed) return false;
-        const auto at = get_big_endian<std::uint64_t>(row.data() + head);
-        const auto key = get_big_endian<std::uint64_t>(row.data() + head + 8);
-        visit({static_cast<std::int64_t>(at ^ (std::uint64_t{1} << 63)), key}, value[0] != 0);
-        return true;
-      });
+  const auto scanned =
+      store_.scan(section_row({partition_, generation_}, kExpiries),
+                  section_row({partition_, generation_}, kObjects),
+                  [&](std::string_view row, std::string_view value) {
+                    const std::size_t head = head_bytes(generation_);
+                    well_formed = row.size() == head + 16 && value.size() == 1 &&
+                                  static_cast<std::uint8_t>(value[0]) <= kLeftOverAndFields;
+                    if (!well_formed) return false;
+                    const auto at = get_big_endian<std::uint64_t>(row.data() + head);
+                    const auto key = get_big_endian<std::uint64_t>(row.data() + head + 8);
+                    const auto byte = static_cast<ExpiryByte>(value[0]);
+                    visit({static_cast<std::int64_t>(at ^ (std::uint64_t{1} << 63)), key},
+                          {.live_key = byte == kLiveKey || byte == kLiveKeyAndFields,
+                           .left_over = byte == kLeftOver || byte == kLeftOverAndFields,
+                           .fields = byte >= kFirstOfFields});
+                    return true;
+                  });
   if (!scanned) return scanned;
   if (!well_formed) return fail("the store holds a malformed entry of the index of expiries");
   return {};

@@ -27,8 +27,9 @@ class PartitionRows final : public StoredObjects {
 
   // What the store holds of the partition; nothing when it holds nothing.
   Result<std::optional<PartitionState::Summary>> summary();
-  // Calls visit(entry, live) for every entry of the index of expiries.
-  Result<> expiries(const std::function<void(const Changes::Expiry&, bool live)>& visit);
+  // Calls visit(entry, of) for every entry of the index of expiries.
+  Result<> expiries(
+      const std::function<void(const Changes::Expiry&, const StoredExpiry& of)>& visit);
 
   void load(std::uint64_t hash, const Visit& visit) override;
   void load(std::span<const std::uint64_t> hashes, const Visit& visit) override;

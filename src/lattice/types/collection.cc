@@ -119,7 +119,7 @@ HashView::Entry HashView::random(Random& random) const {
 const ScoreIndex& HashTable::index(Order order) const {
   if (index_ == nullptr) {
     load_all();
-    order_ = order;
+    order_ = static_cast<std::uint64_t>(order);
     std::vector<ScoreIndex::Entry> entries;
     entries.reserve(live);
     for (const Node* node = in_memory().first_from(0); node != nullptr;
@@ -130,6 +130,15 @@ const ScoreIndex& HashTable::index(Order order) const {
   }
   index_->note_use();
   return *index_;
+}
+
+void HashTable::find_first_if_indexed() {
+  if (index_ == nullptr) return;
+  set_first(kNoFirst);
+  if (index_->size() == 0) return;
+  index_->visit(0, 1, false, [this](const ScoreIndex::Entry& entry) {
+    set_first(instant_of(entry.member->value.view()));
+  });
 }
 
 SetView SetCell::view(TaggedPointer pointer) {

@@ -14,6 +14,7 @@
 // packed one held stays readable while a PackedElements::KeepReplaced exists.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -82,6 +83,16 @@ struct HashTable : Table<ScalarCell> {
   // Null when there is none.
   const ScoreIndex* index_if_made() const { return index_.get(); }
 
+  // Of the expiries of a hash's fields: none of them is before this instant (Unix ms). What lowers
+  // and raises it is PartitionState; for the index nothing is cheaper than its first entry.
+  std::int64_t first_ms() const { return static_cast<std::int64_t>(first_ms_); }
+  void lower_first(std::int64_t at_ms) { set_first(std::min(at_ms, first_ms())); }
+  void set_first(std::int64_t at_ms) {
+    first_ms_ = static_cast<std::uint64_t>(std::clamp<std::int64_t>(at_ms, 0, kNoFirst));
+  }
+  // Makes it the first of them, as far as that is known without bringing anything in.
+  void find_first_if_indexed();
+
   // These keep the index, or do without it.
   template <typename Change>
   bool update(std::string_view name, std::uint64_t hash, Change change);
@@ -103,14 +114,19 @@ struct HashTable : Table<ScalarCell> {
  private:
   std::optional<double> score_of_live(const ScalarCell& cell) const {
     if (!cell.live()) return std::nullopt;
-    return order_ == Order::kNames ? 0 : score_of(cell.view());
+    return order_ == static_cast<std::uint64_t>(Order::kNames) ? 0 : score_of(cell.view());
   }
   static bool same(const std::optional<double>& a, const std::optional<double>& b) {
     return a == b && (!a || std::signbit(*a) == std::signbit(*b));
   }
 
+  // Instants have 46 bits; 2^53 is the last that a score can say.
+  static constexpr std::int64_t kNoFirst = (std::int64_t{1} << 54) - 1;
+
   mutable std::unique_ptr<ScoreIndex> index_;
-  mutable Order order_ = Order::kScores;
+  // In the space of one word.
+  mutable std::uint64_t order_ : 8 = static_cast<std::uint64_t>(Order::kScores);
+  std::uint64_t first_ms_ : 56 = static_cast<std::uint64_t>(kNoFirst);
 };
 
 template <typename Change>

@@ -1,5 +1,6 @@
 #include "lattice/types/score.h"
 
+#include <algorithm>
 #include <bit>
 #include <cctype>
 #include <cerrno>
@@ -34,6 +35,17 @@ bool is_score(std::string_view bytes) {
   if (bytes.size() > sizeof(double) || (!bytes.empty() && bytes.back() == 0)) return false;
   return !std::isnan(score_in(bytes));
 }
+
+namespace {
+std::int64_t nearest_instant(double score) {
+  constexpr double kLast = 9007199254740992;  // 2^53
+  return static_cast<std::int64_t>(std::clamp(score, 0.0, kLast));
+}
+}  // namespace
+
+std::int64_t instant_in(std::string_view bytes) { return nearest_instant(score_in(bytes)); }
+
+std::int64_t instant_of(const ScalarView& expiry) { return nearest_instant(score_of(expiry)); }
 
 std::string_view write_score(double score, ScoreBuffer& buffer) {
   if (std::isinf(score)) return score > 0 ? "inf" : "-inf";

@@ -32,6 +32,12 @@ class ScoreBytes {
 double score_in(std::string_view bytes);
 bool is_score(std::string_view bytes);
 
+// An instant that rests as a score: Unix time in milliseconds. What is none, or beyond 2^53, is
+// taken for the nearest that is.
+std::int64_t instant_in(std::string_view bytes);
+// The winner's of one that is live; see docs/field-expiry.md.
+std::int64_t instant_of(const ScalarView& expiry);
+
 // As Redis writes it: like printf's "%.17g". `buffer` holds it.
 using ScoreBuffer = std::array<char, 32>;
 std::string_view write_score(double score, ScoreBuffer& buffer);
