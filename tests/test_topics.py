@@ -159,7 +159,7 @@ def test_an_admin_creates_and_drops(cluster):
     with pytest.raises(kafka.KafkaException, match="INVALID_REPLICATION_FACTOR"):
         admin.create_topics([NewTopic("c", 2, 4)])["c"].result(30)
     with pytest.raises(kafka.KafkaException, match="INVALID_CONFIG"):
-        admin.create_topics([NewTopic("c", 2, 3, config={"cleanup.policy": "compact"})])["c"].result(30)
+        admin.create_topics([NewTopic("c", 2, 3, config={"compression.type": "gzip"})])["c"].result(30)
     admin.delete_topics(["a"])["a"].result(30)
     with cluster["n2"].client() as client:
         assert client.execute_command("EVEN.TOPIC", "LIST") == ["b"]

@@ -101,6 +101,13 @@ struct RunOptions {
   std::int64_t topic_retention_ms = -1;
   std::int64_t topic_retention_bytes = -1;
   bool topic_deletes = false;
+  // Beside it, one that is compacted by key: how long tombstones stay, from when on it is, the
+  // youngest that it is, and how large a table of keys a node has for it.
+  bool compacts = false;
+  std::int64_t tombstones_ms = 1'000;
+  std::uint32_t dirty_millionths = 0;
+  std::int64_t min_lag_ms = 0;
+  std::size_t clean_map_bytes = 1 << 10;
 
   // Questions of quorums; 0: none.
   std::int64_t quorum_every_us = 0;
