@@ -137,6 +137,28 @@ DescribeConfigsResponse::Result describe_configs(Connection& client,
   return out;
 }
 
+// The one setting that is a list, with something appended or taken away.
+Result<cluster::Cleanup> changed_policy(cluster::Cleanup cleanup, std::string_view name,
+                                        const std::optional<std::string>& value,
+                                        std::int8_t operation) {
+  constexpr std::int8_t kAppend = 2;
+  constexpr std::int8_t kSubtract = 3;
+  if (name != "cleanup.policy" || (operation != kAppend && operation != kSubtract)) {
+    return fail(fmt::format("{} is no list", name.substr(0, 64)));
+  }
+  cluster::Cleanup named;
+  if (!value || !cluster::read_policy(*value, named)) {
+    return fail(fmt::format("{} is of delete and compact", name));
+  }
+  const bool added = operation == kAppend;
+  if (named.deletes) cleanup.deletes = added;
+  if (named.compacts) cleanup.compacts = added;
+  if (!cleanup.deletes && !cleanup.compacts) {
+    return fail(fmt::format("nothing would be left of {}", name));
+  }
+  return cleanup;
+}
+
 // Takes what becomes of so many changes.
 struct Altering {
   AlterConfigsResponse response;
@@ -238,7 +260,11 @@ void handle(const Call& call, const IncrementalAlterConfigsRequest& request,
         constexpr std::int8_t kDelete = 1;
         for (const auto& config : resource.configs) {
           if (config.config_operation != kSet && config.config_operation != kDelete) {
-            return fail(fmt::format("{} is no list", config.name.substr(0, 64)));
+            const auto policy = changed_policy(topic.cleanup, config.name, config.value,
+                                               config.config_operation);
+            if (!policy) return std::unexpected(policy.error());
+            topic.cleanup = *policy;
+            continue;
           }
           const bool removed = config.config_operation == kDelete;
           const Result<> set =

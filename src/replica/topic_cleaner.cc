@@ -53,6 +53,8 @@ struct TopicCleaner::Job {
   Job(std::uint64_t seed, std::size_t map_bytes) : latest(seed, map_bytes) {}
 };
 
+TopicCleaner::TopicCleaner(ShardCore& core, std::function<Group*(PartitionId)> find)
+    : core_(core), find_(std::move(find)) {}
 TopicCleaner::~TopicCleaner() = default;
 
 bool TopicCleaner::waits_for_pass() const {

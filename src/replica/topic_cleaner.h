@@ -25,8 +25,7 @@ namespace even {
 class TopicCleaner {
  public:
   // `core` outlives this. find(partition): the group, if it is here and of a topic.
-  TopicCleaner(ShardCore& core, std::function<Group*(PartitionId)> find)
-      : core_(core), find_(std::move(find)) {}
+  TopicCleaner(ShardCore& core, std::function<Group*(PartitionId)> find);
   ~TopicCleaner();
 
   // Goes on with what is under way, or begins with one of these if it is time for any. Within a
