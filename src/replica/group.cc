@@ -473,7 +473,7 @@ void Group::tick() {
     propose_purge(now_ms());
   }
   // What goes by size comes in faster than what goes by age grows old.
-  if (topic_ && retention_.bytes) retain(retention_);
+  if (topic_ && retention_.bytes) retain(retention_, /*compacts=*/false);
   give_up_reads();
   give_up_snapshots();
   keep_snapshot();

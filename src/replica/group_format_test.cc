@@ -639,7 +639,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 16))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;
   two.commands = {{"INCR", "a"}, {"INCR", "b"}};
