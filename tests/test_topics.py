@@ -441,7 +441,7 @@ def test_a_coordinators_death_loses_no_offset(cluster):
     assert len(member.values) <= 202, "what was committed is not read again"
 
 
-class Member:
+class StaticMember:
     """A static member of a group, polled by a thread, and what it has been assigned."""
 
     def __init__(self, cluster, instance, topic):
@@ -483,7 +483,7 @@ class Member:
 def test_a_static_member_that_comes_back_has_its_partitions_and_disturbs_nobody(cluster):
     create(cluster, "t", 4)
     leader_of(cluster, "t")
-    members = {name: Member(cluster, name, "t") for name in ("A", "B")}
+    members = {name: StaticMember(cluster, name, "t") for name in ("A", "B")}
     try:
         def shared():
             return all(m.assigned for m in members.values()) and \
@@ -492,7 +492,7 @@ def test_a_static_member_that_comes_back_has_its_partitions_and_disturbs_nobody(
         had = members["B"].assigned
         changes = members["A"].changes
         members.pop("B").stop()  # it does not leave
-        members["B"] = Member(cluster, "B", "t")
+        members["B"] = StaticMember(cluster, "B", "t")
         until("it has partitions again", lambda: members["B"].assigned, 60)
         assert members["B"].assigned == had
         assert members["A"].changes == changes and members["A"].assigned
@@ -502,7 +502,7 @@ def test_a_static_member_that_comes_back_has_its_partitions_and_disturbs_nobody(
         produced.flush()
         until("all is consumed", lambda: len(members["A"].seen) + len(members["B"].seen) == 40, 60)
         # Another one of the same name shuts the first out.
-        members["other"] = Member(cluster, "B", "t")
+        members["other"] = StaticMember(cluster, "B", "t")
         until("the first is fenced", lambda: members["B"].error, 60)
         assert "FENCED" in str(members["B"].error) or "static consumer fenced" in str(members["B"].error).lower()
         until("the other has its partitions", lambda: members["other"].assigned == had, 60)

@@ -58,7 +58,7 @@ constexpr Subcommand kTopicSubcommands[] = {
               .complexity = "O(N) where N is the number of partitions",
               .arguments = "name [PARTITIONS partitions:integer] [REPLICAS replicas:integer] "
                            "[RETENTION milliseconds:integer] [BYTES bytes:integer] "
-                           "[CLEANUP cleanup(DELETE|COMPACT|COMPACT,DELETE)] "
+                           "[CLEANUP cleanup:string] "
                            "[TOMBSTONES milliseconds:integer] [DIRTY ratio:double] "
                            "[MINLAG milliseconds:integer] [MAXLAG milliseconds:integer]"}},
     {.name = "alter",
