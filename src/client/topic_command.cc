@@ -136,55 +136,54 @@ void info(Connection& connection, Args args) {
     }
     return statuses;
   };
-  reply_gathered<Statuses>(connection, ask,
-                           [topic, &map = connection.thread().node().config.cluster](
-                               Reply& reply, const std::vector<Statuses>& threads) {
-                             Statuses all;
-                             for (const Statuses& statuses : threads)
-                               all.insert(all.end(), statuses.begin(), statuses.end());
-                             std::ranges::sort(all, {},
-                                               [](const auto& each) { return each.first; });
-                             const std::vector<std::string> cleanup =
-                                 cluster::cleanup_words(topic.cleanup);
-                             reply.map(6 + cleanup.size() / 2);
-                             reply.bulk("name");
-                             reply.bulk(topic.name);
-                             reply.bulk("replicas");
-                             reply.integer(topic.replicas);
-                             reply.bulk("partitions");
-                             reply.integer(topic.partitions);
-                             reply.bulk("retention");
-                             reply.integer(topic.retention_ms.value_or(-1));
-                             reply.bulk("bytes");
-                             reply.integer(topic.retention_bytes.value_or(-1));
-                             for (const std::string& word : cleanup) {
-                               std::string lower = word;
-                               for (char& c : lower) c = to_lower(c);
-                               reply.bulk(lower);
-                             }
-                             reply.bulk("here");
-                             reply.array(all.size());
-                             for (const auto& [id, status] : all) {
-                               const cluster::Node* leader = map.find(status.leader);
-                               reply.map(8);
-                               reply.bulk("partition");
-                               reply.integer(id - topic.first);
-                               reply.bulk("group");
-                               reply.integer(id);
-                               reply.bulk("leader");
-                               leader == nullptr ? reply.null() : reply.bulk(leader->name);
-                               reply.bulk("start");
-                               reply.integer(status.start);
-                               reply.bulk("end");
-                               reply.integer(status.end);
-                               reply.bulk("bytes");
-                               reply.integer(static_cast<std::int64_t>(status.bytes));
-                               reply.bulk("compacted");
-                               reply.integer(status.compacted);
-                               reply.bulk("compacted-bytes");
-                               reply.integer(static_cast<std::int64_t>(status.compacted_bytes));
-                             }
-                           });
+  reply_gathered<Statuses>(
+      connection, ask,
+      [topic, &map = connection.thread().node().config.cluster](
+          Reply& reply, const std::vector<Statuses>& threads) {
+        Statuses all;
+        for (const Statuses& statuses : threads)
+          all.insert(all.end(), statuses.begin(), statuses.end());
+        std::ranges::sort(all, {}, [](const auto& each) { return each.first; });
+        const std::vector<std::string> cleanup = cluster::cleanup_words(topic.cleanup);
+        reply.map(6 + cleanup.size() / 2);
+        reply.bulk("name");
+        reply.bulk(topic.name);
+        reply.bulk("replicas");
+        reply.integer(topic.replicas);
+        reply.bulk("partitions");
+        reply.integer(topic.partitions);
+        reply.bulk("retention");
+        reply.integer(topic.retention_ms.value_or(-1));
+        reply.bulk("bytes");
+        reply.integer(topic.retention_bytes.value_or(-1));
+        for (const std::string& word : cleanup) {
+          std::string lower = word;
+          for (char& c : lower) c = to_lower(c);
+          reply.bulk(lower);
+        }
+        reply.bulk("here");
+        reply.array(all.size());
+        for (const auto& [id, status] : all) {
+          const cluster::Node* leader = map.find(status.leader);
+          reply.map(8);
+          reply.bulk("partition");
+          reply.integer(id - topic.first);
+          reply.bulk("group");
+          reply.integer(id);
+          reply.bulk("leader");
+          leader == nullptr ? reply.null() : reply.bulk(leader->name);
+          reply.bulk("start");
+          reply.integer(status.start);
+          reply.bulk("end");
+          reply.integer(status.end);
+          reply.bulk("bytes");
+          reply.integer(static_cast<std::int64_t>(status.bytes));
+          reply.bulk("compacted");
+          reply.integer(status.compacted);
+          reply.bulk("compacted-bytes");
+          reply.integer(static_cast<std::int64_t>(status.compacted_bytes));
+        }
+      });
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.TOPIC"); }

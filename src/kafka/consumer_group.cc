@@ -140,9 +140,8 @@ void ConsumerGroup::end_joining_if_all(std::int64_t now_us) {
 
 void ConsumerGroup::end_joining(std::int64_t now_us) {
   // A static member may be on its way back, as long as its session lasts.
-  absl::erase_if(members_, [](const auto& each) {
-    return !each.second.joining && !each.second.instance;
-  });
+  absl::erase_if(members_,
+                 [](const auto& each) { return !each.second.joining && !each.second.instance; });
   const auto first_joining = std::ranges::find_if(
       members_, [](const auto& each) { return static_cast<bool>(each.second.joining); });
   if (!members_.empty() && first_joining == members_.end()) {

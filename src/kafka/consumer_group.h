@@ -113,9 +113,9 @@ class ConsumerGroup {
   std::string leader_;
   Members members_;
   absl::btree_map<std::string, std::string> instances_;  // of static members, their ids
-  absl::btree_map<std::string, std::int64_t> pending_;  // ids given out, until when
-  std::int64_t wait_from_us_ = 0;                       // kJoining: no sooner than this
-  std::int64_t wait_until_us_ = 0;                      // no longer
+  absl::btree_map<std::string, std::int64_t> pending_;   // ids given out, until when
+  std::int64_t wait_from_us_ = 0;                        // kJoining: no sooner than this
+  std::int64_t wait_until_us_ = 0;                       // no longer
 };
 
 }  // namespace even::kafka

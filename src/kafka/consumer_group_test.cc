@@ -221,8 +221,7 @@ class StaticMembersTest : public ConsumerGroupTest {
     join_as("B", "b1");
     pass(kSecondUs);
     ASSERT_EQ(joined_.at("a1").error, ErrorCode::kNone);
-    ASSERT_EQ(joined_.at("a1").instances,
-              (std::vector<std::optional<std::string>>{"A", "B"}));
+    ASSERT_EQ(joined_.at("a1").instances, (std::vector<std::optional<std::string>>{"A", "B"}));
     sync("b1", 1);
     sync("a1", 1, {{"a1", "0"}, {"b1", "1"}});
     ASSERT_EQ(synced_.at("b1").assignment, "1");

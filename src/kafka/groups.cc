@@ -250,8 +250,8 @@ void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupR
           auto& left = response.members.emplace_back();
           left.member_id = each.member_id;
           left.group_instance_id = each.group_instance_id;
-          left.error_code = code(group.leave(owner.clock().monotonic_us(), each.member_id,
-                                             each.group_instance_id));
+          left.error_code = code(
+              group.leave(owner.clock().monotonic_us(), each.member_id, each.group_instance_id));
         }
         reply(std::move(response));
       },
@@ -432,8 +432,8 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
       [id = request.transactional_id, group_id = request.group_id,
        producer = topic::Producer{request.producer_id, request.producer_epoch},
        member = request.member_id, instance = request.group_instance_id,
-       generation = request.generation_id, offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
-                                     auto reply) mutable {
+       generation = request.generation_id, offsets = std::move(offsets)](
+          ShardThread& owner, ConsumerGroup&, PartitionId partition, auto reply) mutable {
         // Whoever says nothing of a place in the group is not asked for one, as in Kafka.
         auto refusal = std::make_shared<ErrorCode>(ErrorCode::kNone);
         auto may = [&owner, partition, group_id, member, instance, generation, refusal] {

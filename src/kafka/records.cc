@@ -143,13 +143,13 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
         const auto id = find_partition(thread, topic.name, partition.index);
         const cluster::Keyspace* found = thread.keyspaces().find_topic(topic.name);
         const bool keyed = found != nullptr && found->cleanup.compacts;
-        const ErrorCode fault =
-            !may_transact ? ErrorCode::kTransactionalIdAuthorizationFailed
-            : !may_produce(call.connection, topic.name) ? ErrorCode::kTopicAuthorizationFailed
-            : !valid_acks                               ? ErrorCode::kInvalidRequest
-            : !id                                       ? ErrorCode::kUnknownTopicOrPartition
-                  : fault_of(partition.records, call.version, request.transactional_id.has_value(),
-                             keyed);
+        const ErrorCode fault = !may_transact ? ErrorCode::kTransactionalIdAuthorizationFailed
+                                : !may_produce(call.connection, topic.name)
+                                    ? ErrorCode::kTopicAuthorizationFailed
+                                : !valid_acks ? ErrorCode::kInvalidRequest
+                                : !id         ? ErrorCode::kUnknownTopicOrPartition
+                                              : fault_of(partition.records, call.version,
+                                                         request.transactional_id.has_value(), keyed);
         if (fault != ErrorCode::kNone) return gather->take(place, {fault});
         gather->ask(thread, *id, place,
                     [id = *id, batch = partition.records.bytes(), frame = call.frame,

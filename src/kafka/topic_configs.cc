@@ -260,8 +260,8 @@ void handle(const Call& call, const IncrementalAlterConfigsRequest& request,
         constexpr std::int8_t kDelete = 1;
         for (const auto& config : resource.configs) {
           if (config.config_operation != kSet && config.config_operation != kDelete) {
-            const auto policy = changed_policy(topic.cleanup, config.name, config.value,
-                                               config.config_operation);
+            const auto policy =
+                changed_policy(topic.cleanup, config.name, config.value, config.config_operation);
             if (!policy) return std::unexpected(policy.error());
             topic.cleanup = *policy;
             continue;

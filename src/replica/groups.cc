@@ -485,10 +485,9 @@ void Groups::retain_topics() {
     if (group->topic() == nullptr) continue;
     const cluster::Keyspace* topic = core_.keyspaces->of_partition(id);
     if (topic == nullptr) continue;
-    const topic::Retention retention = topic->cleanup.deletes
-                                           ? topic::Retention{topic->retention_ms,
-                                                              topic->retention_bytes}
-                                           : topic::Retention{};
+    const topic::Retention retention =
+        topic->cleanup.deletes ? topic::Retention{topic->retention_ms, topic->retention_bytes}
+                               : topic::Retention{};
     group->retain(retention, topic->cleanup.compacts);
     if (group->has_ready()) touch(*group);
     any = any || group->may_trim();

@@ -19,6 +19,7 @@
 #include "replica/group.h"
 #include "store/row_store.h"
 #include "topic/latest_offsets.h"
+#include "topic/record_batch.h"
 
 namespace even {
 
@@ -50,9 +51,12 @@ class TopicCleaner {
   void step();
   void find_first();
   void read_slice();
-  void take_slice(const RowStore::FetchedRange& rows);
+  void take_slice(RowStore::FetchedRange rows);
+  void work(Group& group);
   bool note_keys(Group& group, const RowStore::Row& row);
-  bool compact(Group& group, const std::vector<RowStore::Row>& rows);
+  bool compact(Group& group, const RowStore::Row& row);
+  Result<std::string> compact(Group& group, std::string_view batch, const topic::BatchHead& head,
+                              std::int64_t base, GroupProposal::Compacted& compacted);
   void begin_compacting();
   void finish();
   void give_up();

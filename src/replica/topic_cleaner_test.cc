@@ -161,10 +161,12 @@ TEST_F(TopicCleanerTest, OfEachKeyTheLatestRecordStaysWithItsOffset) {
   }
   await_compacted(40);
   expect_all({{35, "b2=17"}, {37, "b0=18"}, {38, "a=19"}, {39, "b1=19"}});
-  for (std::int64_t from = 0; from < end_; ++from) EXPECT_EQ(read(follower(), from).rbegin()->first, 39);
+  for (std::int64_t from = 0; from < end_; ++from)
+    EXPECT_EQ(read(follower(), from).rbegin()->first, 39);
   // What comes then is not touched until it is compacted, and is compacted with the rest.
   append({{"a", "new"}, {"b2", "new"}});
-  expect_all({{35, "b2=17"}, {37, "b0=18"}, {38, "a=19"}, {39, "b1=19"}, {40, "a=new"}, {41, "b2=new"}});
+  expect_all(
+      {{35, "b2=17"}, {37, "b0=18"}, {38, "a=19"}, {39, "b1=19"}, {40, "a=new"}, {41, "b2=new"}});
   await_compacted(42);
   expect_all({{37, "b0=18"}, {39, "b1=19"}, {40, "a=new"}, {41, "b2=new"}});
 }

@@ -50,7 +50,12 @@ INSTANTIATE_TEST_SUITE_P(All, CompressionTest,
 
 TEST(CompressionOfOthersTest, SnappyWithoutFramesIsRead) {
   // "abc" as snappy has it: its length, and a literal of three bytes.
-  EXPECT_EQ(*decompress(Compression::kSnappy, std::string_view("\x03\x08" "abc", 5), kEnough), "abc");
+  EXPECT_EQ(*decompress(Compression::kSnappy,
+                        std::string_view("\x03\x08"
+                                         "abc",
+                                         5),
+                        kEnough),
+            "abc");
 }
 
 }  // namespace

@@ -122,8 +122,7 @@ Result<std::string> KeyedRecords::with(const std::vector<Record>& kept) const {
   std::string records;
   for (const Record& record : kept) records += record.bytes;
   if (head_.compressed()) {
-    auto packed =
-        compress(static_cast<Compression>(head_.attributes & kCompressionMask), records);
+    auto packed = compress(static_cast<Compression>(head_.attributes & kCompressionMask), records);
     if (!packed) return packed;
     records = std::move(*packed);
   }

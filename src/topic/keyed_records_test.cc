@@ -33,9 +33,11 @@ TEST(KeyedRecordsTest, AreReadWhateverTheyAreCompressedBy) {
 
 TEST(KeyedRecordsTest, ABatchWithoutSomeOfItsRecordsHasTheSameHead) {
   for (std::int16_t compression = 0; compression < 5; ++compression) {
-    const std::string batch = make_keyed_batch(
-        kThree, {.attributes = static_cast<std::int16_t>(compression | 16), .producer_id = 7,
-                 .producer_epoch = 2, .base_sequence = 11});
+    const std::string batch =
+        make_keyed_batch(kThree, {.attributes = static_cast<std::int16_t>(compression | 16),
+                                  .producer_id = 7,
+                                  .producer_epoch = 2,
+                                  .base_sequence = 11});
     const auto records = KeyedRecords::read(batch);
     ASSERT_TRUE(records);
     const auto fewer = records->with({records->all()[2]});
@@ -60,8 +62,8 @@ TEST(KeyedRecordsTest, ABatchWithoutSomeOfItsRecordsHasTheSameHead) {
 }
 
 TEST(KeyedRecordsTest, ABatchWithoutRecordsIsItsHead) {
-  const std::string batch = make_keyed_batch(kThree, {.attributes = 4 | 16, .producer_id = 7,
-                                                      .producer_epoch = 2, .base_sequence = 11});
+  const std::string batch = make_keyed_batch(
+      kThree, {.attributes = 4 | 16, .producer_id = 7, .producer_epoch = 2, .base_sequence = 11});
   const std::string empty = without_records(batch);
   EXPECT_EQ(empty.size(), kBatchHeadBytes);
   EXPECT_NE(check_batch(empty), BatchFault::kCorrupt);
