@@ -140,9 +140,9 @@
   X(kFeedLater, "an event of a change feed is made when its change is in the log already")         \
   X(kFeedByReceivers, "a replica that takes in a change from another tells it, too")               \
   X(kFeedSnapshotEarly, "a snapshot of a feed begins before all replicas tell their changes")      \
-  X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")              \
-  X(kTombstoneGoesEarly, "compaction drops tombstones at once")                                   \
-  X(kCompactsUnstable, "compaction goes past the last stable offset")                             \
+  X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")               \
+  X(kTombstoneGoesEarly, "compaction drops tombstones at once")                                    \
+  X(kCompactsUnstable, "compaction goes past the last stable offset")                              \
   X(kLatestGoes, "compaction removes the latest record of a key")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.

@@ -162,7 +162,8 @@ std::optional<std::string> set_cleanup(Cleanup& cleanup, std::string_view option
   if (is_word(option, "dirty")) {
     double ratio = -1;
     const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), ratio);
-    if (error != std::errc() || stop != value.data() + value.size() || !(ratio >= 0 && ratio <= 1)) {
+    if (error != std::errc() || stop != value.data() + value.size() ||
+        !(ratio >= 0 && ratio <= 1)) {
       return "is a ratio from 0 to 1";
     }
     cleanup.min_dirty_millionths = static_cast<std::uint32_t>(std::lround(ratio * kMillion));
@@ -201,7 +202,10 @@ std::string encode(const Keyspace& keyspace) {
   const bool limited =
       cleaned || (keyspace.topic && (keyspace.retention_ms || keyspace.retention_bytes));
   const bool fed = !keyspace.topic && (keyspace.feed_epoch != 0 || !keyspace.feed.empty());
-  packer.pack_array(cleaned ? kCleanupFields : limited ? kTopicFields : fed ? kFeedFields : kFields);
+  packer.pack_array(cleaned   ? kCleanupFields
+                    : limited ? kTopicFields
+                    : fed     ? kFeedFields
+                              : kFields);
   packer.pack(cleaned          ? kCleanupFormat
               : limited        ? kTopicFormat
               : keyspace.topic ? kUnlimitedTopicFormat

@@ -330,7 +330,8 @@ void TopicLog::end_pass(bool stored) {
     stored_bytes_ = upto_bytes_;
     if (taking_clean_) clean_ = *taking_clean_;
     if (next_clean_ == taking_clean_) next_clean_.reset();
-    for (std::size_t i = 0; i < taking_replaced_; ++i) replaced_bytes_ -= replaced_[i].second.size();
+    for (std::size_t i = 0; i < taking_replaced_; ++i)
+      replaced_bytes_ -= replaced_[i].second.size();
     replaced_.erase(replaced_.begin(),
                     replaced_.begin() + static_cast<std::ptrdiff_t>(taking_replaced_));
     anew_ = false;

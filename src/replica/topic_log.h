@@ -202,5 +202,4 @@ Result<std::optional<StoredBatch>> read_stored_batch(std::string_view row, std::
 // The same row with another batch.
 std::string replace_stored_batch(std::string_view value, const GroupProposal& proposal);
 
-
 }  // namespace even

@@ -31,7 +31,8 @@ class KeyspaceClient {
   void begin();
   // Faults have ended, and it does nothing any more.
   bool idle() const {
-    return has_base_ && has_topic_ && has_feed_ && has_compacted_ && run_.settling && request_ == nullptr;
+    return has_base_ && has_topic_ && has_feed_ && has_compacted_ && run_.settling &&
+           request_ == nullptr;
   }
 
  private:

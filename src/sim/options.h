@@ -70,7 +70,7 @@ struct RunOptions {
   std::int64_t falsify_every_us = 0;
   std::int64_t check_interval_ms = 0;
   std::size_t check_keys = 256;  // at one turn, and in one list
-  double evict = 0;  // chance that memory is over its limit when it is looked at
+  double evict = 0;              // chance that memory is over its limit when it is looked at
   CachePolicy policy = CachePolicy::kNoEviction;
   std::int64_t skew_ms = 0;            // clocks differ by up to this much
   double type_confusion = 0;           // chance that a command is aimed at a key of another type

@@ -8,8 +8,8 @@
 
 #include "base/check.h"
 #include "sim/causal_clients.h"
-#include "sim/compaction_clients.h"
 #include "sim/checks.h"
+#include "sim/compaction_clients.h"
 #include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
 #include "sim/keyspace_tables.h"
