@@ -161,7 +161,7 @@ def test_admins_set_limits_and_delete_records(cluster):
     assert told["retention.ms"] == "86400000" and told["retention.bytes"] == "1000000"
     assert incremental_alter(cluster["n2"], "retention.ms", 1) == 0  # delete
     assert incremental_alter(cluster["n2"], "retention.ms", 2, "5") == 40  # append: INVALID_CONFIG
-    assert incremental_alter(cluster["n2"], "cleanup.policy", 0, "compact") == 40
+    assert incremental_alter(cluster["n2"], "cleanup.policy", 0, "squeeze") == 40
     told = configs()
     assert told["retention.ms"] == "-1" and told["retention.bytes"] == "1000000"
     whole = kafka_admin.ConfigResource(kafka_admin.ConfigResource.Type.TOPIC, "t",
@@ -169,7 +169,7 @@ def test_admins_set_limits_and_delete_records(cluster):
     admin.alter_configs([whole])[whole].result(30)
     told = configs()
     assert told["retention.ms"] == "-1" and told["retention.bytes"] == "-1"
-    for name, value in (("cleanup.policy", "compact"), ("retention.ms", "x"), ("retention.ms", "-2")):
+    for name, value in (("cleanup.policy", "squeeze"), ("retention.ms", "x"), ("retention.ms", "-2")):
         bad = kafka_admin.ConfigResource(kafka_admin.ConfigResource.Type.TOPIC, "t", set_config={name: value})
         with pytest.raises(kafka.KafkaException, match="INVALID_CONFIG"):
             admin.alter_configs([bad])[bad].result(30)

@@ -159,7 +159,7 @@ def test_an_admin_creates_and_drops(cluster):
     with pytest.raises(kafka.KafkaException, match="INVALID_REPLICATION_FACTOR"):
         admin.create_topics([NewTopic("c", 2, 4)])["c"].result(30)
     with pytest.raises(kafka.KafkaException, match="INVALID_CONFIG"):
-        admin.create_topics([NewTopic("c", 2, 3, config={"cleanup.policy": "compact"})])["c"].result(30)
+        admin.create_topics([NewTopic("c", 2, 3, config={"compression.type": "gzip"})])["c"].result(30)
     admin.delete_topics(["a"])["a"].result(30)
     with cluster["n2"].client() as client:
         assert client.execute_command("EVEN.TOPIC", "LIST") == ["b"]
@@ -439,3 +439,75 @@ def test_a_coordinators_death_loses_no_offset(cluster):
     until("the rest", lambda: len(set(member.values)) == 200, 90)
     member.stop()
     assert len(member.values) <= 202, "what was committed is not read again"
+
+
+class StaticMember:
+    """A static member of a group, polled by a thread, and what it has been assigned."""
+
+    def __init__(self, cluster, instance, topic):
+        self.assigned = None
+        self.changes = 0
+        self.error = None
+        self.seen = []
+        self.stopping = threading.Event()
+        self.consumer = kafka.Consumer({
+            "bootstrap.servers": servers(cluster), "group.id": "static", "group.instance.id": instance,
+            "auto.offset.reset": "earliest", "session.timeout.ms": 30000, "heartbeat.interval.ms": 500,
+            "enable.auto.commit": False})
+        self.consumer.subscribe([topic], on_assign=self._changed, on_revoke=self._revoked)
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _changed(self, _, partitions):
+        self.assigned = sorted(each.partition for each in partitions)
+        self.changes += 1
+
+    def _revoked(self, _, __):
+        self.assigned = None
+
+    def _run(self):
+        while not self.stopping.is_set():
+            message = self.consumer.poll(0.2)
+            # A member that is fenced is told so, or that what it was told is fatal.
+            if message is not None and message.error() is not None and \
+                    message.error().code() in (kafka.KafkaError._FATAL, kafka.KafkaError.FENCED_INSTANCE_ID):
+                self.error = message.error()
+                return
+            if message is not None and message.error() is None:
+                self.seen.append(message.value().decode())
+
+    def stop(self):
+        self.stopping.set()
+        self.thread.join(30)
+        self.consumer.close()
+
+
+def test_a_static_member_that_comes_back_has_its_partitions_and_disturbs_nobody(cluster):
+    create(cluster, "t", 4)
+    leader_of(cluster, "t")
+    members = {name: StaticMember(cluster, name, "t") for name in ("A", "B")}
+    try:
+        def shared():
+            return all(m.assigned for m in members.values()) and \
+                sorted(members["A"].assigned + members["B"].assigned) == [0, 1, 2, 3]
+        until("the partitions are shared out", shared, 60)
+        had = members["B"].assigned
+        changes = members["A"].changes
+        members.pop("B").stop()  # it does not leave
+        members["B"] = StaticMember(cluster, "B", "t")
+        until("it has partitions again", lambda: members["B"].assigned, 60)
+        assert members["B"].assigned == had
+        assert members["A"].changes == changes and members["A"].assigned
+        produced = Produced(cluster)
+        for i in range(40):
+            produced.send("t", f"v{i}", key=f"k{i}")
+        produced.flush()
+        until("all is consumed", lambda: len(members["A"].seen) + len(members["B"].seen) == 40, 60)
+        # Another one of the same name shuts the first out.
+        members["other"] = StaticMember(cluster, "B", "t")
+        until("the first is fenced", lambda: members["B"].error, 60)
+        assert "FENCED" in str(members["B"].error).upper()
+        until("the other has its partitions", lambda: members["other"].assigned == had, 60)
+    finally:
+        for member in members.values():
+            member.stop()

@@ -142,7 +142,10 @@
   X(kFeedSnapshotEarly, "a snapshot of a feed begins before all replicas tell their changes")      \
   X(kGivesWhatIsWrong, "a snapshot is given by a replica that is known to be wrong")               \
   X(kFieldPurgeUnheard, "a field is purged though another replica may have prolonged it")          \
-  X(kFieldGivenUpForgetsExpiry, "giving an expired field up drops its expiry too")
+  X(kFieldGivenUpForgetsExpiry, "giving an expired field up drops its expiry too")                 \
+  X(kTombstoneGoesEarly, "compaction drops tombstones at once")                                    \
+  X(kCompactsUnstable, "compaction goes past the last stable offset")                              \
+  X(kLatestGoes, "compaction removes the latest record of a key")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

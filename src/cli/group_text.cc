@@ -45,11 +45,15 @@ std::string proposal_text(std::string_view bytes) {
   if (proposal->kind == GroupProposal::Kind::kPurge) return "removes what has expired " + instant;
   if (proposal->kind == GroupProposal::Kind::kNewLife) return "begins a new life " + instant;
   if (proposal->kind == GroupProposal::Kind::kTrim) {
-    return fmt::format("lets records below {} go{} {}", proposal->start,
+    const std::string purge =
+        proposal->purge == 0 ? "" : fmt::format(", and tombstones up to entry {}", proposal->purge);
+    return fmt::format("lets records below {} go{}{} {}", proposal->start, purge,
                        proposal->checkpoint ? ", keeps the state" : "", instant);
   }
   if (proposal->kind == GroupProposal::Kind::kBatch) {
-    return fmt::format("{} a batch of records, {} bytes", instant, proposal->batch.size());
+    return fmt::format(
+        "{} a batch of records, {} bytes{}", instant, proposal->batch.size(),
+        proposal->compacted ? fmt::format(" left of {}", proposal->compacted->bytes) : "");
   }
   if (proposal->kind == GroupProposal::Kind::kEvents) {
     const auto events = topic::EventIds::decode(proposal->events);

@@ -49,6 +49,7 @@ struct TopicOptions {
   int replicas = 0;
   std::string retention;
   std::string bytes;
+  std::string cleanup;
   std::string separator;
   std::string from = "earliest";
   std::optional<int> partition;
@@ -201,11 +202,13 @@ struct PartitionView {
   std::int64_t start = 0;
   std::int64_t end = 0;
   std::int64_t bytes = 0;
+  std::int64_t compacted = 0;
 };
 struct TopicView {
   std::int64_t replicas = 0;
   std::int64_t retention = -1;
   std::int64_t bytes = -1;
+  std::string cleanup;
   std::vector<PartitionView> partitions;  // as the member says that has most of it
 };
 
@@ -223,6 +226,7 @@ Result<TopicView> look_at(TopicNodes& nodes, const std::string& name) {
     view.replicas = info->number_of("replicas");
     view.retention = info->number_of("retention");
     view.bytes = info->number_of("bytes");
+    view.cleanup = info->text_of("cleanup");
     view.partitions.resize(static_cast<std::size_t>(info->number_of("partitions")));
     const RespValue* here = info->find("here");
     if (here == nullptr) continue;
@@ -232,7 +236,7 @@ Result<TopicView> look_at(TopicNodes& nodes, const std::string& name) {
       PartitionView& partition = view.partitions[number];
       if (each.number_of("end") < partition.end && !partition.leader.empty()) continue;
       partition = {each.text_of("leader"), each.number_of("start"), each.number_of("end"),
-                   each.number_of("bytes")};
+                   each.number_of("bytes"), each.number_of("compacted")};
     }
   }
   if (!any) return std::unexpected(*problem);
@@ -261,6 +265,10 @@ int create_topic(const TopicOptions& options) {
     if (!bytes) return complain_of_topic("--bytes is a size such as 10GiB or 500MB", 2);
     add("BYTES", static_cast<std::int64_t>(*bytes));
   }
+  if (!options.cleanup.empty()) {
+    words.push_back("CLEANUP");
+    words.push_back(options.cleanup);
+  }
   const auto reply = nodes->ask_any(words);
   if (!reply) return complain_of_topic(reply.error().message);
   fmt::print("topic {} created\n", options.name);
@@ -281,16 +289,16 @@ int describe_topic(const TopicOptions& options) {
   if (!nodes) return complain_of_topic(nodes.error().message);
   const auto view = look_at(*nodes, options.name);
   if (!view) return complain_of_topic(view.error().message);
-  fmt::print("topic {}: {} partitions, {} replicas, retention {}, bytes {}\n\n", options.name,
-             view->partitions.size(), view->replicas, time_text(view->retention),
-             bytes_text(view->bytes));
-  fmt::print("{:>9}  {:<10} {:>12} {:>12} {:>12} {:>10}\n", "partition", "leader", "start", "end",
-             "records", "size");
+  fmt::print("topic {}: {} partitions, {} replicas, retention {}, bytes {}, cleanup {}\n\n",
+             options.name, view->partitions.size(), view->replicas, time_text(view->retention),
+             bytes_text(view->bytes), view->cleanup);
+  fmt::print("{:>9}  {:<10} {:>12} {:>12} {:>12} {:>10} {:>12}\n", "partition", "leader", "start",
+             "end", "offsets", "size", "compacted to");
   for (std::size_t i = 0; i < view->partitions.size(); ++i) {
     const PartitionView& each = view->partitions[i];
-    fmt::print("{:>9}  {:<10} {:>12} {:>12} {:>12} {:>10}\n", i,
+    fmt::print("{:>9}  {:<10} {:>12} {:>12} {:>12} {:>10} {:>12}\n", i,
                each.leader.empty() ? "none" : each.leader, each.start, each.end,
-               each.end - each.start, bytes_text(each.bytes));
+               each.end - each.start, bytes_text(each.bytes), each.compacted);
   }
   return 0;
 }
@@ -613,6 +621,11 @@ void add_topic(CLI::App& app, int& exit_code) {
   create->add_option("--bytes", of_create->bytes,
                      "Of how many bytes the latest records of a partition stay at least: 10GiB, "
                      "500MiB; default: all");
+  create
+      ->add_option("--cleanup", of_create->cleanup,
+                   "delete (default): records go by --retention and --bytes; compact: of each key "
+                   "the latest record stays; or compact,delete")
+      ->check(CLI::IsMember({"delete", "compact", "compact,delete"}));
   add("list", "List the topics", false, list_topics);
   add("describe", "Show a topic and its partitions: leaders, offsets, sizes", true, describe_topic);
   const auto [produce, of_produce] =

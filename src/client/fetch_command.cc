@@ -176,7 +176,7 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
             return transaction.producer_id == head->producer_id &&
                    transaction.first <= head->base_offset && head->base_offset <= transaction.last;
           });
-      if (!was_aborted && !head->control()) found.records += batch;
+      if (!was_aborted && !head->control() && head->records > 0) found.records += batch;
       found.next = head->base_offset + head->offsets();
       batches.remove_prefix(batch.size());
     }
@@ -211,16 +211,24 @@ class RecordFetch : public std::enable_shared_from_this<RecordFetch> {
       words_.offset = found.next;  // nothing of that is to be seen
       return read();
     }
-    if (!found.awaits) return answer(reply_of(found.records));
+    if (!found.awaits) {
+      std::int64_t count = 0;
+      std::string reply = reply_of(found.records, count);
+      // Compaction has removed all that the batch had from the offset on.
+      if (count == 0 && reply.starts_with('*') && found.next > words_.offset) {
+        words_.offset = found.next;
+        return read();
+      }
+      return answer(std::move(reply));
+    }
     if (over_) return answer("*0\r\n");
     if (std::exchange(woken_, false)) read();
   }
 
   // [offset, time, key, value, [name, value, ...]] for each.
-  std::string reply_of(std::string_view bytes) {
+  std::string reply_of(std::string_view bytes, std::int64_t& count) {
     std::string records;
     Reply reply(records, resp3_);
-    std::int64_t count = 0;
     const auto put = [&reply](std::optional<std::string_view> text) {
       text ? reply.bulk(*text) : reply.null();
     };

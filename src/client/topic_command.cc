@@ -37,9 +37,9 @@ Result<std::uint16_t> read_number(std::string_view option, std::string_view word
 std::optional<std::string> set_limit(Args args, std::size_t i, cluster::Keyspace& topic) {
   const std::string_view option = args[i];
   const std::string_view value = args[i + 1];
-  if (equals_ignore_case(option, "cleanup")) {
-    if (equals_ignore_case(value, "delete")) return "";
-    return fmt::format("ERR CLEANUP is DELETE; '{}' is not supported yet", value.substr(0, 64));
+  if (const auto wrong = cluster::set_cleanup(topic.cleanup, option, value)) {
+    if (wrong->empty()) return "";
+    return fmt::format("ERR {} {}, not '{}'", option, *wrong, value.substr(0, 64));
   }
   const bool is_time = equals_ignore_case(option, "retention");
   if (!is_time && !equals_ignore_case(option, "bytes")) return std::nullopt;
@@ -83,6 +83,7 @@ void create(Connection& connection, Args args) {
       new_topic(connection.thread(), std::string(args[2]), partitions, replicas);
   topic.retention_ms = limits.retention_ms;
   topic.retention_bytes = limits.retention_bytes;
+  topic.cleanup = limits.cleanup;
   create_in_table(connection.thread(), topic, reply_to(connection));
 }
 
@@ -135,44 +136,54 @@ void info(Connection& connection, Args args) {
     }
     return statuses;
   };
-  reply_gathered<Statuses>(connection, ask,
-                           [topic, &map = connection.thread().node().config.cluster](
-                               Reply& reply, const std::vector<Statuses>& threads) {
-                             Statuses all;
-                             for (const Statuses& statuses : threads)
-                               all.insert(all.end(), statuses.begin(), statuses.end());
-                             std::ranges::sort(all, {},
-                                               [](const auto& each) { return each.first; });
-                             reply.map(6);
-                             reply.bulk("name");
-                             reply.bulk(topic.name);
-                             reply.bulk("replicas");
-                             reply.integer(topic.replicas);
-                             reply.bulk("partitions");
-                             reply.integer(topic.partitions);
-                             reply.bulk("retention");
-                             reply.integer(topic.retention_ms.value_or(-1));
-                             reply.bulk("bytes");
-                             reply.integer(topic.retention_bytes.value_or(-1));
-                             reply.bulk("here");
-                             reply.array(all.size());
-                             for (const auto& [id, status] : all) {
-                               const cluster::Node* leader = map.find(status.leader);
-                               reply.map(6);
-                               reply.bulk("partition");
-                               reply.integer(id - topic.first);
-                               reply.bulk("group");
-                               reply.integer(id);
-                               reply.bulk("leader");
-                               leader == nullptr ? reply.null() : reply.bulk(leader->name);
-                               reply.bulk("start");
-                               reply.integer(status.start);
-                               reply.bulk("end");
-                               reply.integer(status.end);
-                               reply.bulk("bytes");
-                               reply.integer(static_cast<std::int64_t>(status.bytes));
-                             }
-                           });
+  reply_gathered<Statuses>(
+      connection, ask,
+      [topic, &map = connection.thread().node().config.cluster](
+          Reply& reply, const std::vector<Statuses>& threads) {
+        Statuses all;
+        for (const Statuses& statuses : threads)
+          all.insert(all.end(), statuses.begin(), statuses.end());
+        std::ranges::sort(all, {}, [](const auto& each) { return each.first; });
+        const std::vector<std::string> cleanup = cluster::cleanup_words(topic.cleanup);
+        reply.map(6 + cleanup.size() / 2);
+        reply.bulk("name");
+        reply.bulk(topic.name);
+        reply.bulk("replicas");
+        reply.integer(topic.replicas);
+        reply.bulk("partitions");
+        reply.integer(topic.partitions);
+        reply.bulk("retention");
+        reply.integer(topic.retention_ms.value_or(-1));
+        reply.bulk("bytes");
+        reply.integer(topic.retention_bytes.value_or(-1));
+        for (const std::string& word : cleanup) {
+          std::string lower = word;
+          for (char& c : lower) c = to_lower(c);
+          reply.bulk(lower);
+        }
+        reply.bulk("here");
+        reply.array(all.size());
+        for (const auto& [id, status] : all) {
+          const cluster::Node* leader = map.find(status.leader);
+          reply.map(8);
+          reply.bulk("partition");
+          reply.integer(id - topic.first);
+          reply.bulk("group");
+          reply.integer(id);
+          reply.bulk("leader");
+          leader == nullptr ? reply.null() : reply.bulk(leader->name);
+          reply.bulk("start");
+          reply.integer(status.start);
+          reply.bulk("end");
+          reply.integer(status.end);
+          reply.bulk("bytes");
+          reply.integer(static_cast<std::int64_t>(status.bytes));
+          reply.bulk("compacted");
+          reply.integer(status.compacted);
+          reply.bulk("compacted-bytes");
+          reply.integer(static_cast<std::int64_t>(status.compacted_bytes));
+        }
+      });
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.TOPIC"); }

@@ -1,6 +1,10 @@
 #include "cluster/keyspace_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <numeric>
 
 #include "base/messagepack.h"
@@ -18,9 +22,12 @@ constexpr std::uint64_t kFormat = 3;
 constexpr std::uint64_t kUnlimitedTopicFormat = 4;  // the same fields, of a topic that keeps all
 constexpr std::uint64_t kTopicFormat = 5;           // behind these, how much it keeps
 constexpr std::uint64_t kFeedFormat = 6;            // of a keyspace; behind these, its feed
+constexpr std::uint64_t kCleanupFormat = 7;         // of a topic; behind these, its cleanup
 constexpr std::uint32_t kFields = 13;
 constexpr std::uint32_t kTopicFields = kFields + 2;
 constexpr std::uint32_t kFeedFields = kFields + 3;
+constexpr std::uint32_t kCleanupFields = kTopicFields + 6;
+constexpr std::uint32_t kMillion = 1'000'000;
 
 // 0: none; else one more than it is.
 void pack_limit(Packer& packer, std::optional<std::int64_t> limit) {
@@ -60,14 +67,37 @@ bool read_lines(const msgpack::object& object,
   return true;
 }
 
+bool is_word(std::string_view text, std::string_view lower) {
+  return std::ranges::equal(text, lower, [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b;
+  });
+}
+
+// From 0 on.
+std::optional<std::int64_t> number_from(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || stop != text.data() + text.size() || number < 0) return std::nullopt;
+  return number;
+}
+
+bool read_cleanup(const msgpack::object* field, Cleanup& out) {
+  return read(field[0], out.deletes) && read(field[1], out.compacts) &&
+         read(field[2], out.delete_retention_ms) && read(field[3], out.min_dirty_millionths) &&
+         read(field[4], out.min_lag_ms) && read_limit(field[5], out.max_lag_ms) &&
+         (out.deletes || out.compacts) && out.delete_retention_ms >= 0 &&
+         out.min_dirty_millionths <= kMillion && out.min_lag_ms >= 0;
+}
+
 bool read_keyspace(const msgpack::object& object, Keyspace& out) {
   if (!is_array(object, kFields) && !is_array(object, kTopicFields) &&
-      !is_array(object, kFeedFields)) {
+      !is_array(object, kFeedFields) && !is_array(object, kCleanupFields)) {
     return false;
   }
   const msgpack::object* field = object.via.array.ptr;
   std::uint64_t format = 0;
-  if (!read(field[0], format) || format < kFormat || format > kFeedFormat) return false;
+  if (!read(field[0], format) || format < kFormat || format > kCleanupFormat) return false;
+  if (is_array(object, kCleanupFields) != (format == kCleanupFormat)) return false;
   if (is_array(object, kTopicFields) != (format == kTopicFormat)) return false;
   if (is_array(object, kFeedFields) != (format == kFeedFormat)) return false;
   out.topic = format != kFormat && format != kFeedFormat;
@@ -75,7 +105,8 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
                                 !read(field[15], out.feed_snapshot))) {
     return false;
   }
-  if (format == kTopicFormat &&
+  if (format == kCleanupFormat && !read_cleanup(field + kTopicFields, out.cleanup)) return false;
+  if ((format == kTopicFormat || format == kCleanupFormat) &&
       (!read_limit(field[13], out.retention_ms) || !read_limit(field[14], out.retention_bytes))) {
     return false;
   }
@@ -92,13 +123,91 @@ bool read_keyspace(const msgpack::object& object, Keyspace& out) {
 
 }  // namespace
 
+// Without zeros that say nothing.
+std::string ratio_text(std::uint32_t millionths) {
+  return fmt::format("{}", millionths / double{kMillion});
+}
+
+std::string policy_text(const Cleanup& cleanup) {
+  return !cleanup.compacts ? "delete" : cleanup.deletes ? "compact,delete" : "compact";
+}
+
+bool read_policy(std::string_view text, Cleanup& cleanup) {
+  bool deletes = false;
+  bool compacts = false;
+  while (true) {
+    const std::size_t comma = text.find(',');
+    std::string_view word = text.substr(0, comma);
+    while (word.starts_with(' ')) word.remove_prefix(1);
+    while (word.ends_with(' ')) word.remove_suffix(1);
+    bool& policy = is_word(word, "delete") ? deletes : compacts;
+    if (policy || (!is_word(word, "delete") && !is_word(word, "compact"))) return false;
+    policy = true;
+    if (comma == std::string_view::npos) break;
+    text.remove_prefix(comma + 1);
+  }
+  cleanup.deletes = deletes;
+  cleanup.compacts = compacts;
+  return true;
+}
+
+std::optional<std::string> set_cleanup(Cleanup& cleanup, std::string_view option,
+                                       std::string_view value) {
+  constexpr std::string_view kMilliseconds = "is a number of milliseconds from 0 on";
+  const auto time = number_from(value);
+  if (is_word(option, "cleanup")) {
+    if (read_policy(value, cleanup)) return "";
+    return "is DELETE, COMPACT or COMPACT,DELETE";
+  }
+  if (is_word(option, "dirty")) {
+    double ratio = -1;
+    const auto [stop, error] = std::from_chars(value.data(), value.data() + value.size(), ratio);
+    if (error != std::errc() || stop != value.data() + value.size() ||
+        !(ratio >= 0 && ratio <= 1)) {
+      return "is a ratio from 0 to 1";
+    }
+    cleanup.min_dirty_millionths = static_cast<std::uint32_t>(std::lround(ratio * kMillion));
+    return "";
+  }
+  if (is_word(option, "maxlag") && value == "-1") {
+    cleanup.max_lag_ms.reset();
+    return "";
+  }
+  const bool tombstones = is_word(option, "tombstones");
+  const bool min_lag = is_word(option, "minlag");
+  if (!tombstones && !min_lag && !is_word(option, "maxlag")) return std::nullopt;
+  if (!time) return std::string(kMilliseconds);
+  if (tombstones) {
+    cleanup.delete_retention_ms = *time;
+  } else if (min_lag) {
+    cleanup.min_lag_ms = *time;
+  } else {
+    cleanup.max_lag_ms = *time == INT64_MAX ? std::nullopt : time;
+  }
+  return "";
+}
+
+std::vector<std::string> cleanup_words(const Cleanup& cleanup) {
+  return {"CLEANUP",    policy_text(cleanup),
+          "TOMBSTONES", std::to_string(cleanup.delete_retention_ms),
+          "DIRTY",      ratio_text(cleanup.min_dirty_millionths),
+          "MINLAG",     std::to_string(cleanup.min_lag_ms),
+          "MAXLAG",     std::to_string(cleanup.max_lag_ms.value_or(-1))};
+}
+
 std::string encode(const Keyspace& keyspace) {
   msgpack::sbuffer buffer;
   Packer packer(buffer);
-  const bool limited = keyspace.topic && (keyspace.retention_ms || keyspace.retention_bytes);
+  const bool cleaned = keyspace.topic && keyspace.cleanup != Cleanup();
+  const bool limited =
+      cleaned || (keyspace.topic && (keyspace.retention_ms || keyspace.retention_bytes));
   const bool fed = !keyspace.topic && (keyspace.feed_epoch != 0 || !keyspace.feed.empty());
-  packer.pack_array(limited ? kTopicFields : fed ? kFeedFields : kFields);
-  packer.pack(limited          ? kTopicFormat
+  packer.pack_array(cleaned   ? kCleanupFields
+                    : limited ? kTopicFields
+                    : fed     ? kFeedFields
+                              : kFields);
+  packer.pack(cleaned          ? kCleanupFormat
+              : limited        ? kTopicFormat
               : keyspace.topic ? kUnlimitedTopicFormat
               : fed            ? kFeedFormat
                                : kFormat);
@@ -122,6 +231,14 @@ std::string encode(const Keyspace& keyspace) {
   if (limited) {
     pack_limit(packer, keyspace.retention_ms);
     pack_limit(packer, keyspace.retention_bytes);
+  }
+  if (cleaned) {
+    packer.pack(keyspace.cleanup.deletes);
+    packer.pack(keyspace.cleanup.compacts);
+    packer.pack(keyspace.cleanup.delete_retention_ms);
+    packer.pack(keyspace.cleanup.min_dirty_millionths);
+    packer.pack(keyspace.cleanup.min_lag_ms);
+    pack_limit(packer, keyspace.cleanup.max_lag_ms);
   }
   if (fed) {
     pack_binary(packer, keyspace.feed);

@@ -28,6 +28,32 @@
 
 namespace even::cluster {
 
+// What becomes of the records of a topic's partition that have gone old (docs/topics.md).
+struct Cleanup {
+  bool deletes = true;    // they go by how long they stay, and how many bytes
+  bool compacts = false;  // of each key the latest one stays
+  // Of compaction: how long a tombstone stays in what is compacted; the share of what is not, in
+  // millionths, from which on it is compacted; and how old a record is at least, and at most, by
+  // then (none: no limit).
+  std::int64_t delete_retention_ms = 86'400'000;
+  std::uint32_t min_dirty_millionths = 500'000;
+  std::int64_t min_lag_ms = 0;
+  std::optional<std::int64_t> max_lag_ms;
+
+  bool operator==(const Cleanup&) const = default;
+};
+
+// As Kafka has it: "compact", "delete" or "compact,delete".
+std::string policy_text(const Cleanup& cleanup);
+bool read_policy(std::string_view text, Cleanup& cleanup);
+// Sets what EVEN.TOPIC calls so: CLEANUP, TOMBSTONES, DIRTY, MINLAG or MAXLAG; "": it has been set.
+// None: there is no such option. Else what its value may be.
+std::optional<std::string> set_cleanup(Cleanup& cleanup, std::string_view option,
+                                       std::string_view value);
+std::string ratio_text(std::uint32_t millionths);
+// All of it, in these words.
+std::vector<std::string> cleanup_words(const Cleanup& cleanup);
+
 struct Keyspace {
   std::string name;
   std::string prefix;
@@ -51,6 +77,7 @@ struct Keyspace {
   // of a partition stay; none: all (docs/topics.md).
   std::optional<std::int64_t> retention_ms;
   std::optional<std::int64_t> retention_bytes;
+  Cleanup cleanup;
   // The topic that every change of the keyspace is told to; empty: none (docs/feeds.md).
   std::string feed;
   // The version of the table that said so, which names this life of the feed; 0: there was none.

@@ -35,6 +35,8 @@ class LogReader {
   // one. False if they are gone or cannot be read at the moment: the core will ask again.
   virtual bool entries(Index from, Index to, std::size_t max_bytes,
                        std::vector<Entry>& entries) const = 0;
+  // Whether entries from this one on may be sent to others now; else later.
+  virtual bool gives(Index) const { return true; }
   // One that covers at least all entries before first_index(); none if it is not at hand.
   virtual SnapshotPointer snapshot() const = 0;
 };
@@ -70,6 +72,7 @@ class Log {
   };
   Position agreement(Index index, Term at) const;
   // Appends to `entries` those from `from` on that fit into max_bytes. False: see LogReader.
+  bool gives(Index from) const { return reader_->gives(from); }
   bool entries(Index from, std::size_t max_bytes, std::vector<Entry>& entries) const;
   SnapshotPointer snapshot() const { return reader_->snapshot(); }
   bool configuration_changes_to_apply(bool& found) const;  // in (applied, committed]; false: unread

@@ -26,6 +26,7 @@ bool Raft::try_send_append(MemberId to, Progress& progress, bool if_empty) {
   std::vector<Entry> entries;
   const bool room =
       progress.state == ProgressState::kProbe || !progress.inflight.full(options_.inflight);
+  if (room && !log_.gives(progress.next)) return false;
   if (room && !log_.entries(progress.next, options_.max_message_bytes, entries)) {
     return progress.next < log_.first() && try_send_snapshot(to, progress);
   }

@@ -58,14 +58,19 @@ constexpr Subcommand kTopicSubcommands[] = {
               .complexity = "O(N) where N is the number of partitions",
               .arguments = "name [PARTITIONS partitions:integer] [REPLICAS replicas:integer] "
                            "[RETENTION milliseconds:integer] [BYTES bytes:integer] "
-                           "[CLEANUP cleanup(DELETE)]"}},
+                           "[CLEANUP cleanup:string] "
+                           "[TOMBSTONES milliseconds:integer] [DIRTY ratio:double] "
+                           "[MINLAG milliseconds:integer] [MAXLAG milliseconds:integer]"}},
     {.name = "alter",
      .arity = -5,
      .flags = kAdmin | kNoScript,
      .docs = {.since = "0.1.0",
               .summary = "Changes how much of a topic stays",
               .complexity = "O(1)",
-              .arguments = "name limit(RETENTION milliseconds:integer|BYTES bytes:integer)..."}},
+              .arguments = "name limit(RETENTION milliseconds:integer|BYTES bytes:integer|"
+                           "CLEANUP cleanup:string|TOMBSTONES milliseconds:integer|"
+                           "DIRTY ratio:double|MINLAG milliseconds:integer|"
+                           "MAXLAG milliseconds:integer)..."}},
     {.name = "drop",
      .arity = 3,
      .flags = kAdmin | kNoScript,

@@ -346,8 +346,9 @@ void alter_topic(Context& context, Args args) {
   for (std::size_t i = 3; i < args.size(); i += 2) {
     const bool known = equals_ignore_case(args[i], "retention")
                            ? read_limit(args[i + 1], topic.retention_ms)
-                           : equals_ignore_case(args[i], "bytes") &&
-                                 read_limit(args[i + 1], topic.retention_bytes);
+                       : equals_ignore_case(args[i], "bytes")
+                           ? read_limit(args[i + 1], topic.retention_bytes)
+                           : cluster::set_cleanup(topic.cleanup, args[i], args[i + 1]) == "";
     if (!known) return context.reply.error(kSyntaxError);
   }
   put(context, topic_key_of(topic.name), cluster::encode(topic));

@@ -7,7 +7,7 @@
 //       [SNAPSHOT YES|NO]
 //   even.meta DROP name
 //   even.meta KEY key
-//   even.meta ALTERTOPIC name [RETENTION ms] [BYTES n]
+//   even.meta ALTERTOPIC name [RETENTION ms] [BYTES n] [what cluster::set_cleanup() knows]
 //   even.meta DROPTOPIC name
 //   even.meta PRODUCERS count
 //   even.meta SETUSER name base rule...

@@ -408,6 +408,12 @@ void write_groups(MetricWriter& writer, std::span<const ThreadReport> reports) {
           &ShardStats::proposal_seconds);
   counter("even_group_entries_applied_total", "Entries of groups that were executed here.",
           &ShardStats::entries_applied);
+  counter("even_topic_compactions_total", "Times that a topic's partition was compacted here.",
+          &ShardStats::topic_compactions);
+  counter("even_topic_compaction_read_bytes_total", "Bytes of topics read for compaction.",
+          &ShardStats::topic_bytes_read);
+  counter("even_topic_compaction_removed_bytes_total", "Bytes of topics removed by compaction.",
+          &ShardStats::topic_bytes_removed);
   counter("even_group_read_rounds_total",
           "Rounds by which leaders made sure that they lead, each for all reads of a turn.",
           &ShardStats::read_rounds);

@@ -35,7 +35,14 @@ ErrorCode ConsumerGroup::check(const std::string& member_id, std::int32_t genera
 void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   const auto refuse = [&](ErrorCode error) { done({.error = error, .member_id = join.member_id}); };
   const bool is_new = join.member_id.empty();
-  if (is_new && join.asks_first) {
+  if (join.instance && is_new && instances_.contains(*join.instance)) {
+    return replace(now_us, join, std::move(done));
+  }
+  if (!is_new) {
+    const ErrorCode fenced = fence(join.instance, join.member_id);
+    if (fenced != ErrorCode::kNone) return refuse(fenced);
+  }
+  if (is_new && join.asks_first && !join.instance) {
     pending_[join.new_id] = now_us + join.session_us;
     return done({.error = ErrorCode::kMemberIdRequired, .member_id = join.new_id});
   }
@@ -47,6 +54,8 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   if (members_.empty()) protocol_type_ = join.protocol_type;
 
   Member& member = members_[id];
+  member.instance = join.instance;
+  if (join.instance) instances_[*join.instance] = id;
   const bool changed = !known || member.protocols != join.protocols;
   member.protocols = join.protocols;
   member.session_us = join.session_us;
@@ -62,6 +71,46 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
     return end_joining_if_all(now_us);
   }
   answer(id, member);
+}
+
+// A static member is back: it takes its own place, under another id.
+void ConsumerGroup::replace(std::int64_t now_us, const Join& join, OnJoined done) {
+  if (!fits(join)) {
+    return done({.error = ErrorCode::kInconsistentGroupProtocol, .member_id = join.member_id});
+  }
+  std::string& id = instances_[*join.instance];
+  const std::string before = std::exchange(id, join.new_id);
+  const auto found = members_.find(before);
+  Member moved = std::move(found->second);
+  members_.erase(found);
+  Member& member = members_[id] = std::move(moved);
+  OnJoined joining = std::exchange(member.joining, {});
+  OnSynced syncing = std::exchange(member.syncing, {});
+  if (joining) joining({.error = ErrorCode::kFencedInstanceId, .member_id = before});
+  if (syncing) syncing({.error = ErrorCode::kFencedInstanceId});
+  const bool changed = member.protocols != join.protocols;
+  member.protocols = join.protocols;
+  member.session_us = join.session_us;
+  member.rebalance_us = join.rebalance_us;
+  member.seen_us = now_us;
+  // Under its former id: a leader that is back has nothing to share out.
+  const std::string leader = leader_;
+  if (leader_ == before) leader_ = id;
+  if (state_ == State::kStable && !changed) {
+    return done(
+        {.generation = generation_, .protocol = protocol_, .leader = leader, .member_id = id});
+  }
+  member.joining = std::move(done);
+  if (state_ != State::kJoining) begin_joining(now_us);
+  end_joining_if_all(now_us);
+}
+
+ErrorCode ConsumerGroup::fence(const std::optional<std::string>& instance,
+                               const std::string& member_id) const {
+  if (!instance) return ErrorCode::kNone;
+  const auto found = instances_.find(*instance);
+  if (found == instances_.end()) return ErrorCode::kUnknownMemberId;
+  return found->second == member_id ? ErrorCode::kNone : ErrorCode::kFencedInstanceId;
 }
 
 void ConsumerGroup::begin_joining(std::int64_t now_us) {
@@ -90,7 +139,15 @@ void ConsumerGroup::end_joining_if_all(std::int64_t now_us) {
 }
 
 void ConsumerGroup::end_joining(std::int64_t now_us) {
-  absl::erase_if(members_, [](const auto& each) { return !each.second.joining; });
+  // A static member may be on its way back, as long as its session lasts.
+  absl::erase_if(members_,
+                 [](const auto& each) { return !each.second.joining && !each.second.instance; });
+  const auto first_joining = std::ranges::find_if(
+      members_, [](const auto& each) { return static_cast<bool>(each.second.joining); });
+  if (!members_.empty() && first_joining == members_.end()) {
+    wait_until_us_ = now_us + std::max(patience_us(), kFirstWaitUs);
+    return;
+  }
   ++generation_;
   if (members_.empty()) {
     state_ = State::kEmpty;
@@ -98,7 +155,8 @@ void ConsumerGroup::end_joining(std::int64_t now_us) {
     protocol_.clear();
     return;
   }
-  if (!members_.contains(leader_)) leader_ = members_.begin()->first;
+  const auto leader = members_.find(leader_);
+  if (leader == members_.end() || !leader->second.joining) leader_ = first_joining->first;
   // The one that most prefer, of those that all can.
   absl::btree_map<std::string, std::size_t> votes;
   for (const auto& [id, member] : members_) {
@@ -113,8 +171,9 @@ void ConsumerGroup::end_joining(std::int64_t now_us) {
   // Who does not say what is assigned, or does not ask for it, is as good as gone.
   wait_until_us_ = now_us + std::max(patience_us(), kFirstWaitUs);
   for (auto& [id, member] : members_) {
-    member.seen_us = now_us;
     member.assignment.clear();
+    if (!member.joining) continue;
+    member.seen_us = now_us;
     answer(id, member);
   }
 }
@@ -127,6 +186,7 @@ void ConsumerGroup::answer(const std::string& id, Member& member) {
       const auto protocol = std::ranges::find(each.protocols, protocol_, &Protocol::name);
       joined.members.emplace_back(
           other, protocol == each.protocols.end() ? std::string() : protocol->metadata);
+      joined.instances.push_back(each.instance);
     }
   }
   OnJoined done = std::exchange(member.joining, {});
@@ -167,7 +227,15 @@ ErrorCode ConsumerGroup::heartbeat(std::int64_t now_us, const std::string& membe
   return state_ == State::kJoining ? ErrorCode::kRebalanceInProgress : ErrorCode::kNone;
 }
 
-ErrorCode ConsumerGroup::leave(std::int64_t now_us, const std::string& member_id) {
+ErrorCode ConsumerGroup::leave(std::int64_t now_us, const std::string& member_id,
+                               const std::optional<std::string>& instance) {
+  if (instance) {
+    const auto known = instances_.find(*instance);
+    if (known == instances_.end()) return ErrorCode::kUnknownMemberId;
+    if (!member_id.empty() && known->second != member_id) return ErrorCode::kFencedInstanceId;
+    remove(now_us, members_.find(known->second));
+    return ErrorCode::kNone;
+  }
   if (pending_.erase(member_id) > 0) {
     end_joining_if_all(now_us);
     return ErrorCode::kNone;
@@ -193,6 +261,7 @@ void ConsumerGroup::remove(std::int64_t now_us, Members::iterator member) {
   OnJoined joining = std::exchange(member->second.joining, {});
   OnSynced syncing = std::exchange(member->second.syncing, {});
   const std::string id = member->first;
+  if (member->second.instance) instances_.erase(*member->second.instance);
   members_.erase(member);
   if (joining) joining({.error = ErrorCode::kUnknownMemberId, .member_id = id});
   if (syncing) syncing({.error = ErrorCode::kUnknownMemberId});
@@ -234,6 +303,7 @@ void ConsumerGroup::give_up() {
     if (syncing) syncing({.error = ErrorCode::kNotCoordinator});
   }
   members_.clear();
+  instances_.clear();
   pending_.clear();
   state_ = State::kEmpty;
   leader_.clear();

@@ -1,7 +1,9 @@
 // The members of one consumer group, as its coordinator knows them: who is in, in which generation,
 // and what each was assigned. Kafka's protocol of joining: members say what they can, one of them
 // (the leader) shares the partitions out, and any change of the members begins anew.
-// Source: https://kafka.apache.org/protocol, KIP-62, KIP-394.
+// A static member, which names an instance of its own choice, is the same when it comes back within
+// its session: nobody joins anew then, and whoever was it before is fenced.
+// Source: https://kafka.apache.org/protocol, KIP-62, KIP-345, KIP-394.
 //
 // Deterministic: time comes with each call, in microseconds of a monotonic clock; random numbers
 // from who makes it. Answers are given by calls of what was handed in, at once or in a later call.
@@ -35,6 +37,7 @@ class ConsumerGroup {
     std::int64_t session_us = 0;      // without a sign of life, until it is taken for gone
     std::int64_t rebalance_us = 0;    // that others wait for it when members join anew
     bool asks_first = false;          // it joins once more with the id that it is given
+    std::optional<std::string> instance = std::nullopt;  // of a static member
   };
   struct Joined {
     ErrorCode error = ErrorCode::kNone;
@@ -43,6 +46,7 @@ class ConsumerGroup {
     std::string leader;
     std::string member_id;
     std::vector<std::pair<std::string, std::string>> members;  // and metadata; of the leader
+    std::vector<std::optional<std::string>> instances;         // of these
   };
   struct Synced {
     ErrorCode error = ErrorCode::kNone;
@@ -56,7 +60,11 @@ class ConsumerGroup {
   void sync(std::int64_t now_us, const std::string& member_id, std::int32_t generation,
             const std::vector<std::pair<std::string, std::string>>& assignments, OnSynced done);
   ErrorCode heartbeat(std::int64_t now_us, const std::string& member_id, std::int32_t generation);
-  ErrorCode leave(std::int64_t now_us, const std::string& member_id);
+  // An operator may leave the id of a static member out.
+  ErrorCode leave(std::int64_t now_us, const std::string& member_id,
+                  const std::optional<std::string>& instance = std::nullopt);
+  // Whether a member that names an instance still is it, before any of the others.
+  ErrorCode fence(const std::optional<std::string>& instance, const std::string& member_id) const;
   // Whether who is or was a member may store offsets; generation -1: whoever is none.
   ErrorCode may_commit(std::int64_t now_us, const std::string& member_id, std::int32_t generation);
   // Looks for members that are gone, and for who has been waited for long enough.
@@ -79,6 +87,7 @@ class ConsumerGroup {
     std::int64_t session_us = 0;
     std::int64_t rebalance_us = 0;
     std::int64_t seen_us = 0;
+    std::optional<std::string> instance;
     std::string assignment;
     OnJoined joining;  // waits for all to have joined
     OnSynced syncing;
@@ -88,6 +97,7 @@ class ConsumerGroup {
   bool fits(const Join& join) const;
   bool all_can(const std::string& protocol) const;
   ErrorCode check(const std::string& member_id, std::int32_t generation) const;
+  void replace(std::int64_t now_us, const Join& join, OnJoined done);
   void begin_joining(std::int64_t now_us);
   // How long the members may take to join, or to ask for what they are assigned.
   std::int64_t patience_us() const;
@@ -102,9 +112,10 @@ class ConsumerGroup {
   std::string protocol_;
   std::string leader_;
   Members members_;
-  absl::btree_map<std::string, std::int64_t> pending_;  // ids given out, until when
-  std::int64_t wait_from_us_ = 0;                       // kJoining: no sooner than this
-  std::int64_t wait_until_us_ = 0;                      // no longer
+  absl::btree_map<std::string, std::string> instances_;  // of static members, their ids
+  absl::btree_map<std::string, std::int64_t> pending_;   // ids given out, until when
+  std::int64_t wait_from_us_ = 0;                        // kJoining: no sooner than this
+  std::int64_t wait_until_us_ = 0;                       // no longer
 };
 
 }  // namespace even::kafka

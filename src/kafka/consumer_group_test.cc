@@ -197,5 +197,123 @@ TEST_F(ConsumerGroupTest, WhoWaitsIsToldWhenItIsCoordinatedElsewhere) {
   EXPECT_EQ(heartbeat("b", 1), ErrorCode::kUnknownMemberId);
 }
 
+// --- Static members
+
+class StaticMembersTest : public ConsumerGroupTest {
+ protected:
+  // What is told is known by the id.
+  void join_as(const std::string& instance, const std::string& new_id, const std::string& id = "",
+               const std::string& metadata = "") {
+    ConsumerGroup::Join join{.member_id = id,
+                             .new_id = new_id,
+                             .protocol_type = "consumer",
+                             .protocols = {{"range", metadata}},
+                             .session_us = 10 * kSecondUs,
+                             .rebalance_us = 30 * kSecondUs,
+                             .asks_first = true,
+                             .instance = instance};
+    const std::string name = id.empty() ? new_id : id;
+    joined_.erase(name);
+    group_.join(now_us_, join, [this, name](Joined joined) { joined_[name] = std::move(joined); });
+  }
+  void make_static() {
+    join_as("A", "a1");
+    join_as("B", "b1");
+    pass(kSecondUs);
+    ASSERT_EQ(joined_.at("a1").error, ErrorCode::kNone);
+    ASSERT_EQ(joined_.at("a1").instances, (std::vector<std::optional<std::string>>{"A", "B"}));
+    sync("b1", 1);
+    sync("a1", 1, {{"a1", "0"}, {"b1", "1"}});
+    ASSERT_EQ(synced_.at("b1").assignment, "1");
+  }
+};
+
+TEST_F(StaticMembersTest, WhoComesBackHasWhatItHadAndNobodyJoinsAnew) {
+  make_static();
+  pass(5 * kSecondUs);
+  EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kNone);
+  join_as("B", "b2");
+  ASSERT_TRUE(joined_.contains("b2"));
+  EXPECT_EQ(joined_.at("b2").error, ErrorCode::kNone);
+  EXPECT_EQ(joined_.at("b2").generation, 1);
+  EXPECT_EQ(joined_.at("b2").member_id, "b2");
+  EXPECT_EQ(joined_.at("b2").leader, "a1");
+  EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kNone);
+  sync("b2", 1);
+  EXPECT_EQ(synced_.at("b2").assignment, "1");
+  // Who was it before is fenced.
+  EXPECT_EQ(group_.fence("B", "b1"), ErrorCode::kFencedInstanceId);
+  EXPECT_EQ(group_.fence("B", "b2"), ErrorCode::kNone);
+  EXPECT_EQ(group_.fence("C", "b2"), ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(heartbeat("b1", 1), ErrorCode::kUnknownMemberId);
+  join_as("B", "", "b1");
+  EXPECT_EQ(joined_.at("b1").error, ErrorCode::kFencedInstanceId);
+}
+
+TEST_F(StaticMembersTest, ALeaderThatComesBackHasNothingToShareOut) {
+  make_static();
+  join_as("A", "a2");
+  EXPECT_EQ(joined_.at("a2").generation, 1);
+  EXPECT_NE(joined_.at("a2").leader, "a2");
+  EXPECT_TRUE(joined_.at("a2").members.empty());
+  sync("a2", 1);
+  EXPECT_EQ(synced_.at("a2").assignment, "0");
+}
+
+TEST_F(StaticMembersTest, WhoComesBackWithNewsHasAllJoinAnew) {
+  make_static();
+  join_as("B", "b2", "", "other topics");
+  EXPECT_FALSE(joined_.contains("b2"));
+  EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kRebalanceInProgress);
+  join_as("A", "", "a1");
+  EXPECT_EQ(joined_.at("a1").generation, 2);
+  EXPECT_EQ(joined_.at("b2").generation, 2);
+}
+
+TEST_F(StaticMembersTest, WhoDoesNotComeBackInItsSessionIsOut) {
+  make_static();
+  for (int i = 0; i < 9; ++i) {
+    pass(kSecondUs);
+    EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kNone);
+  }
+  pass(2 * kSecondUs);
+  EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kRebalanceInProgress);
+  EXPECT_EQ(group_.fence("B", "b1"), ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(StaticMembersTest, WhoIsAwayKeepsItsPlaceWhileOthersJoinAnew) {
+  make_static();
+  join("c");
+  join_as("A", "", "a1");
+  for (int i = 0; i < 31 && !joined_.contains("a1"); ++i) {
+    (void)heartbeat("b1", 1);
+    pass(kSecondUs);
+  }
+  ASSERT_TRUE(joined_.contains("a1"));
+  EXPECT_EQ(joined_.at("a1").generation, 2);
+  EXPECT_EQ(joined_.at("a1").members.size(), 3u);
+  EXPECT_EQ(heartbeat("b1", 2), ErrorCode::kNone);
+}
+
+TEST_F(StaticMembersTest, WhenAllAreAwayTheGroupWaitsForTheirSessions) {
+  make_static();
+  join("c");
+  EXPECT_EQ(group_.leave(now_us_, "c"), ErrorCode::kNone);
+  pass(9 * kSecondUs);
+  EXPECT_FALSE(group_.empty());
+  pass(2 * kSecondUs);
+  EXPECT_TRUE(group_.empty());
+}
+
+TEST_F(StaticMembersTest, OneIsTakenOutByItsInstance) {
+  make_static();
+  EXPECT_EQ(group_.leave(now_us_, "other", "B"), ErrorCode::kFencedInstanceId);
+  EXPECT_EQ(group_.leave(now_us_, "", "C"), ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(group_.leave(now_us_, "", "B"), ErrorCode::kNone);
+  EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kRebalanceInProgress);
+  EXPECT_EQ(group_.leave(now_us_, "a1", "A"), ErrorCode::kNone);
+  EXPECT_TRUE(group_.empty());
+}
+
 }  // namespace
 }  // namespace even::kafka

@@ -56,6 +56,7 @@ enum class ErrorCode : std::int16_t {
   kFencedLeaderEpoch = 74,
   kUnknownLeaderEpoch = 75,
   kMemberIdRequired = 79,
+  kFencedInstanceId = 82,
   kInvalidRecord = 87,
   kProducerFenced = 90,
 };

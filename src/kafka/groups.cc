@@ -157,6 +157,7 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
       request.rebalance_timeout_ms < 0 ? request.session_timeout_ms : request.rebalance_timeout_ms,
       1, kMostSessionMs));
   join.asks_first = call.version >= kAsksFirst;
+  join.instance = request.group_instance_id;
   ask_coordinator<ConsumerGroup::Joined>(
       call, request.group_id, {.error = ErrorCode::kNotCoordinator},
       [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
@@ -172,9 +173,11 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
         response.protocol_name = std::move(joined.protocol);
         response.leader = std::move(joined.leader);
         response.member_id = std::move(joined.member_id);
-        for (auto& [id, metadata] : joined.members) {
+        for (std::size_t i = 0; i < joined.members.size(); ++i) {
+          auto& [id, metadata] = joined.members[i];
           auto& member = response.members.emplace_back();
           member.member_id = id;
+          member.group_instance_id = joined.instances[i];
           member.metadata = Blob::of(std::move(metadata));
         }
         done(std::move(response));
@@ -191,9 +194,11 @@ void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupRes
   }
   ask_coordinator<ConsumerGroup::Synced>(
       call, request.group_id, {.error = ErrorCode::kNotCoordinator},
-      [member = request.member_id, generation = request.generation_id,
-       assignments = std::move(assignments)](ShardThread& owner, ConsumerGroup& group, PartitionId,
-                                             auto reply) {
+      [member = request.member_id, instance = request.group_instance_id,
+       generation = request.generation_id, assignments = std::move(assignments)](
+          ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
+        const ErrorCode fenced = group.fence(instance, member);
+        if (fenced != ErrorCode::kNone) return reply({.error = fenced});
         group.sync(owner.clock().monotonic_us(), member, generation, assignments,
                    [reply = std::move(reply)](ConsumerGroup::Synced synced) mutable {
                      reply(std::move(synced));
@@ -211,9 +216,13 @@ void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatRes
   }
   ask_coordinator<ErrorCode>(
       call, request.group_id, ErrorCode::kNotCoordinator,
-      [member = request.member_id, generation = request.generation_id](
-          ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
-        reply(group.heartbeat(owner.clock().monotonic_us(), member, generation));
+      [member = request.member_id, instance = request.group_instance_id,
+       generation = request.generation_id](ShardThread& owner, ConsumerGroup& group, PartitionId,
+                                           auto reply) {
+        const ErrorCode fenced = group.fence(instance, member);
+        reply(fenced != ErrorCode::kNone
+                  ? fenced
+                  : group.heartbeat(owner.clock().monotonic_us(), member, generation));
       },
       [done = std::move(done)](ErrorCode error) mutable { done({.error_code = code(error)}); });
 }
@@ -222,13 +231,31 @@ void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupR
   if (!may_join_group(call.connection, request.group_id)) {
     return done({.error_code = code(ErrorCode::kGroupAuthorizationFailed)});
   }
-  ask_coordinator<ErrorCode>(
-      call, request.group_id, ErrorCode::kNotCoordinator,
-      [member = request.member_id](ShardThread& owner, ConsumerGroup& group, PartitionId,
-                                   auto reply) {
-        reply(group.leave(owner.clock().monotonic_us(), member));
+  constexpr int kManyLeave = 3;  // from this version on
+  if (call.version < kManyLeave) {
+    return ask_coordinator<ErrorCode>(
+        call, request.group_id, ErrorCode::kNotCoordinator,
+        [member = request.member_id](ShardThread& owner, ConsumerGroup& group, PartitionId,
+                                     auto reply) {
+          reply(group.leave(owner.clock().monotonic_us(), member));
+        },
+        [done = std::move(done)](ErrorCode error) mutable { done({.error_code = code(error)}); });
+  }
+  ask_coordinator<LeaveGroupResponse>(
+      call, request.group_id, {.error_code = code(ErrorCode::kNotCoordinator)},
+      [members = request.members](ShardThread& owner, ConsumerGroup& group, PartitionId,
+                                  auto reply) {
+        LeaveGroupResponse response;
+        for (const auto& each : members) {
+          auto& left = response.members.emplace_back();
+          left.member_id = each.member_id;
+          left.group_instance_id = each.group_instance_id;
+          left.error_code = code(
+              group.leave(owner.clock().monotonic_us(), each.member_id, each.group_instance_id));
+        }
+        reply(std::move(response));
       },
-      [done = std::move(done)](ErrorCode error) mutable { done({.error_code = code(error)}); });
+      [done = std::move(done)](LeaveGroupResponse response) mutable { done(std::move(response)); });
 }
 
 // --- Offsets
@@ -404,17 +431,18 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
       call, request.group_id, ErrorCode::kNotCoordinator,
       [id = request.transactional_id, group_id = request.group_id,
        producer = topic::Producer{request.producer_id, request.producer_epoch},
-       member = request.member_id, generation = request.generation_id,
-       offsets = std::move(offsets)](ShardThread& owner, ConsumerGroup&, PartitionId partition,
-                                     auto reply) mutable {
+       member = request.member_id, instance = request.group_instance_id,
+       generation = request.generation_id, offsets = std::move(offsets)](
+          ShardThread& owner, ConsumerGroup&, PartitionId partition, auto reply) mutable {
         // Whoever says nothing of a place in the group is not asked for one, as in Kafka.
         auto refusal = std::make_shared<ErrorCode>(ErrorCode::kNone);
-        auto may = [&owner, partition, group_id, member, generation, refusal] {
+        auto may = [&owner, partition, group_id, member, instance, generation, refusal] {
           if (generation < 0 && member.empty()) return true;
           ConsumerGroup* group = owner.coordinator().find(partition, group_id);
-          *refusal = group == nullptr
-                         ? ErrorCode::kNotCoordinator
-                         : group->may_commit(owner.clock().monotonic_us(), member, generation);
+          *refusal = group == nullptr ? ErrorCode::kNotCoordinator : group->fence(instance, member);
+          if (*refusal == ErrorCode::kNone) {
+            *refusal = group->may_commit(owner.clock().monotonic_us(), member, generation);
+          }
           return *refusal == ErrorCode::kNone;
         };
         owner.coordinator().transactions().coordinator().add_offsets(
@@ -468,9 +496,12 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
   ask_coordinator<ErrorCode>(
       call, request.group_id, ErrorCode::kNotCoordinator,
       [command = std::move(command), member = request.member_id,
-       generation = request.generation_id](ShardThread& owner, ConsumerGroup& group,
-                                           PartitionId partition, auto reply) mutable {
-        const ErrorCode error = group.may_commit(owner.clock().monotonic_us(), member, generation);
+       instance = request.group_instance_id, generation = request.generation_id](
+          ShardThread& owner, ConsumerGroup& group, PartitionId partition, auto reply) mutable {
+        ErrorCode error = group.fence(instance, member);
+        if (error == ErrorCode::kNone) {
+          error = group.may_commit(owner.clock().monotonic_us(), member, generation);
+        }
         if (error != ErrorCode::kNone) return reply(error);
         execute(owner, partition, std::move(command),
                 [reply = std::move(reply)](const StrongOutcome& outcome) mutable {

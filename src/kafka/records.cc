@@ -8,6 +8,7 @@
 #include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "kafka/rights.h"
+#include "topic/keyed_records.h"
 #include "topic/record_batch.h"
 
 namespace even::kafka {
@@ -82,7 +83,8 @@ Appended appended(const StrongOutcome& outcome) {
   }
 }
 
-ErrorCode fault_of(const Blob& records, int version, bool in_transaction) {
+// `keyed`: records without a key are refused.
+ErrorCode fault_of(const Blob& records, int version, bool in_transaction, bool keyed) {
   if (version < kFirstOfBatches) return ErrorCode::kUnsupportedForMessageFormat;
   if (records.bytes().size() > kMostBatchBytes) return ErrorCode::kMessageTooLarge;
   switch (topic::check_batch(records.bytes())) {
@@ -95,6 +97,7 @@ ErrorCode fault_of(const Blob& records, int version, bool in_transaction) {
     case topic::BatchFault::kInvalid:
       return ErrorCode::kInvalidRecord;
   }
+  if (keyed && !topic::all_have_keys(records.bytes())) return ErrorCode::kInvalidRecord;
   const auto head = topic::read_head(records.bytes());
   if (head->transactional() && head->producer_id < 0) return ErrorCode::kInvalidRecord;
   return head->transactional() && !in_transaction ? ErrorCode::kInvalidRequest : ErrorCode::kNone;
@@ -138,12 +141,15 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
   for_each_partition(
       request.topics, [&](const auto& topic, const auto& partition, std::size_t place) {
         const auto id = find_partition(thread, topic.name, partition.index);
-        const ErrorCode fault =
-            !may_transact ? ErrorCode::kTransactionalIdAuthorizationFailed
-            : !may_produce(call.connection, topic.name) ? ErrorCode::kTopicAuthorizationFailed
-            : !valid_acks                               ? ErrorCode::kInvalidRequest
-            : !id                                       ? ErrorCode::kUnknownTopicOrPartition
-                  : fault_of(partition.records, call.version, request.transactional_id.has_value());
+        const cluster::Keyspace* found = thread.keyspaces().find_topic(topic.name);
+        const bool keyed = found != nullptr && found->cleanup.compacts;
+        const ErrorCode fault = !may_transact ? ErrorCode::kTransactionalIdAuthorizationFailed
+                                : !may_produce(call.connection, topic.name)
+                                    ? ErrorCode::kTopicAuthorizationFailed
+                                : !valid_acks ? ErrorCode::kInvalidRequest
+                                : !id         ? ErrorCode::kUnknownTopicOrPartition
+                                              : fault_of(partition.records, call.version,
+                                                         request.transactional_id.has_value(), keyed);
         if (fault != ErrorCode::kNone) return gather->take(place, {fault});
         gather->ask(thread, *id, place,
                     [id = *id, batch = partition.records.bytes(), frame = call.frame,

@@ -23,11 +23,35 @@ constexpr std::int8_t kDefault = 5;
 
 // Settings with one value that there is.
 constexpr std::pair<std::string_view, std::string_view> kFixed[] = {
-    {"cleanup.policy", "delete"},
     {"compression.type", "producer"},
     {"max.message.bytes", "1048588"},
     {"message.timestamp.type", "CreateTime"},
 };
+
+// What EVEN.TOPIC has other names for.
+struct CleanupConfig {
+  std::string_view name;
+  std::string_view option;
+  std::string (*text)(const cluster::Cleanup& cleanup);
+};
+constexpr CleanupConfig kCleanup[] = {
+    {"cleanup.policy", "CLEANUP",
+     [](const cluster::Cleanup& cleanup) { return cluster::policy_text(cleanup); }},
+    {"delete.retention.ms", "TOMBSTONES",
+     [](const cluster::Cleanup& cleanup) { return std::to_string(cleanup.delete_retention_ms); }},
+    {"max.compaction.lag.ms", "MAXLAG",
+     [](const cluster::Cleanup& cleanup) {
+       return std::to_string(cleanup.max_lag_ms.value_or(INT64_MAX));
+     }},
+    {"min.cleanable.dirty.ratio", "DIRTY",
+     [](const cluster::Cleanup& cleanup) {
+       return cluster::ratio_text(cleanup.min_dirty_millionths);
+     }},
+    {"min.compaction.lag.ms", "MINLAG",
+     [](const cluster::Cleanup& cleanup) { return std::to_string(cleanup.min_lag_ms); }},
+};
+// Of files that there are none of: how large they become does not matter.
+constexpr std::string_view kOfFiles[] = {"segment.bytes", "segment.index.bytes", "segment.ms"};
 
 // -1: there is no limit.
 Result<std::optional<std::int64_t>> read_limit(std::string_view name, std::string_view value) {
@@ -55,7 +79,14 @@ Result<> set_config(cluster::Keyspace& topic, std::string_view name,
     (name == kRetentionMs ? topic.retention_ms : topic.retention_bytes) = *limit;
     return {};
   }
-  if (!value) return {};
+  const auto* cleanup = std::ranges::find(kCleanup, name, &CleanupConfig::name);
+  if (cleanup != std::end(kCleanup)) {
+    const std::string text = value.value_or(cleanup->text(cluster::Cleanup()));
+    const auto wrong = cluster::set_cleanup(topic.cleanup, cleanup->option, text);
+    if (wrong->empty()) return {};
+    return fail(fmt::format("{} {}, not '{}'", name, *wrong, text.substr(0, 64)));
+  }
+  if (!value || std::ranges::find(kOfFiles, name) != std::end(kOfFiles)) return {};
   const auto* fixed = std::ranges::find(kFixed, name, [](const auto& each) { return each.first; });
   if (fixed != std::end(kFixed) && fixed->second == *value) return {};
   // As every write is on a majority.
@@ -69,6 +100,10 @@ std::vector<TopicConfig> configs_of(const cluster::Keyspace& topic) {
       {kRetentionMs, text_of(topic.retention_ms), topic.retention_ms.has_value()},
       {kRetentionBytes, text_of(topic.retention_bytes), topic.retention_bytes.has_value()},
       {"min.insync.replicas", std::to_string(topic.replicas / 2 + 1), false, true}};
+  for (const CleanupConfig& each : kCleanup) {
+    const std::string text = each.text(topic.cleanup);
+    all.push_back({each.name, text, text != each.text(cluster::Cleanup())});
+  }
   for (const auto& [name, value] : kFixed) all.push_back({name, std::string(value), false, true});
   std::ranges::sort(all, {}, &TopicConfig::name);
   return all;
@@ -100,6 +135,28 @@ DescribeConfigsResponse::Result describe_configs(Connection& client,
                            .config_source = config.set ? kSetOnTopic : kDefault});
   }
   return out;
+}
+
+// The one setting that is a list, with something appended or taken away.
+Result<cluster::Cleanup> changed_policy(cluster::Cleanup cleanup, std::string_view name,
+                                        const std::optional<std::string>& value,
+                                        std::int8_t operation) {
+  constexpr std::int8_t kAppend = 2;
+  constexpr std::int8_t kSubtract = 3;
+  if (name != "cleanup.policy" || (operation != kAppend && operation != kSubtract)) {
+    return fail(fmt::format("{} is no list", name.substr(0, 64)));
+  }
+  cluster::Cleanup named;
+  if (!value || !cluster::read_policy(*value, named)) {
+    return fail(fmt::format("{} is of delete and compact", name));
+  }
+  const bool added = operation == kAppend;
+  if (named.deletes) cleanup.deletes = added;
+  if (named.compacts) cleanup.compacts = added;
+  if (!cleanup.deletes && !cleanup.compacts) {
+    return fail(fmt::format("nothing would be left of {}", name));
+  }
+  return cleanup;
 }
 
 // Takes what becomes of so many changes.
@@ -184,6 +241,7 @@ void handle(const Call& call, const AlterConfigsRequest& request, Done<AlterConf
       call, request,
       [](const AlterConfigsRequest::Resource& resource, cluster::Keyspace& topic) -> Result<> {
         topic.retention_ms = topic.retention_bytes = std::nullopt;
+        topic.cleanup = {};
         for (const auto& config : resource.configs) {
           if (const Result<> set = set_config(topic, config.name, config.value); !set) return set;
         }
@@ -202,7 +260,11 @@ void handle(const Call& call, const IncrementalAlterConfigsRequest& request,
         constexpr std::int8_t kDelete = 1;
         for (const auto& config : resource.configs) {
           if (config.config_operation != kSet && config.config_operation != kDelete) {
-            return fail(fmt::format("{} is no list", config.name.substr(0, 64)));
+            const auto policy =
+                changed_policy(topic.cleanup, config.name, config.value, config.config_operation);
+            if (!policy) return std::unexpected(policy.error());
+            topic.cleanup = *policy;
+            continue;
           }
           const bool removed = config.config_operation == kDelete;
           const Result<> set =

@@ -104,6 +104,7 @@ void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChang
                                     std::to_string(topic.retention_ms.value_or(-1)),
                                     "BYTES",
                                     std::to_string(topic.retention_bytes.value_or(-1))};
+  for (std::string& word : cluster::cleanup_words(topic.cleanup)) words.push_back(std::move(word));
   change_table(thread, std::move(words), "topics", std::move(done));
 }
 

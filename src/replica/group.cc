@@ -173,6 +173,7 @@ void Group::restore(const GroupBase& base) {
 }
 
 Result<> Group::restore(const Entry& entry) {
+  note_purge(entry);
   if (log_.put(entry)) return {};
   return fail(fmt::format("group {}: its log has entry {} behind entry {}", id(), entry.index,
                           log_.last_index()));
@@ -191,7 +192,8 @@ Result<> Group::start() {
   hard_state_.commit = std::max(hard_state_.commit, log_.before());
   if (topic_) {
     read_segments();
-    topic_->start(applied(), segments_);
+    topic_->start(applied(), segments_, partition_.state.vector()[kTopicBytes]);
+    topic_->purged_to(partition_.state.vector()[kTopicPurge]);
     // One that was installed, and that no pass has stored since.
     const GroupBase::Topic& origin = topic_->origin();
     if (origin.first > kFirstIndex && origin.first == applied() && !partition_.rows->closed()) {
@@ -474,7 +476,7 @@ void Group::tick() {
     propose_purge(now_ms());
   }
   // What goes by size comes in faster than what goes by age grows old.
-  if (topic_ && retention_.bytes) retain(retention_);
+  if (topic_ && retention_.bytes) retain(retention_, /*compacts=*/false);
   give_up_reads();
   give_up_snapshots();
   keep_snapshot();
@@ -576,6 +578,8 @@ void Group::trim() {
       topic_ ? std::min({std::max(topic_->stored(), topic_->first()), applied(), log_.last_index()})
              : applied();
   log_.trim(topic_ ? until : std::min(until, pinned().value_or(until)), kept_bytes_);
+  // What compaction has been at is given to nobody as it was before.
+  if (topic_) log_.trim(std::min(until, topic_->clean_point().index), 0);
   if (topic_) topic_->trimmed(log_.before());
 }
 
@@ -591,6 +595,7 @@ void Group::begin_write(consensus::Write& write) {
   }
   if (write.snapshot) install(*write.snapshot);
   for (const Entry& entry : write.entries) {
+    note_purge(entry);
     EVEN_CHECK(log_.put(entry), "the core writes entries in their order");
     core_.log.append(entry.bytes(),
                      [&](std::string& out) { encode_group_entry(id(), entry, out); });
@@ -617,7 +622,8 @@ void Group::install(const consensus::Snapshot& snapshot) {
     read_segments();
     checkpoint_due_ = false;
     topic_->begin({snapshot.configuration, snapshot.index, snapshot.index, snapshot.term});
-    topic_->start(snapshot.index, segments_);
+    topic_->start(snapshot.index, segments_, partition_.state.vector()[kTopicBytes]);
+    topic_->purged_to(partition_.state.vector()[kTopicPurge]);
     if (snapshot.index > kFirstIndex) {
       topic_->keep(snapshot.index, {snapshot.configuration, std::string(snapshot.data.view())});
     }
@@ -880,7 +886,10 @@ std::string Group::append(const GroupProposal& proposal, Index index) {
   const std::uint64_t latest = std::max(vector[kTopicLatest], std::min(time, kMostTime));
   partition_.state.cover(Dot{kTopicEnd, base + static_cast<std::uint64_t>(head->offsets())});
   if (latest > 0) partition_.state.cover(Dot{kTopicLatest, latest});
-  partition_.state.cover(Dot{kTopicBytes, vector[kTopicBytes] + proposal.batch.size()});
+  // As it was appended, whatever compaction has left of it where this entry comes from.
+  const std::uint64_t bytes =
+      proposal.compacted ? proposal.compacted->bytes : proposal.batch.size();
+  partition_.state.cover(Dot{kTopicBytes, vector[kTopicBytes] + bytes});
   topic_->applied(
       {index, static_cast<std::int64_t>(base), head->offsets(), static_cast<std::int64_t>(latest)});
   return fmt::format(":{}\r\n", base);
@@ -1245,7 +1254,9 @@ TopicStatus Group::topic_status() const {
                      .term = raft_->term(),
                      .start = log_start(),
                      .end = static_cast<std::int64_t>(partition_.state.vector()[kTopicEnd]),
-                     .bytes = retained_bytes()};
+                     .bytes = retained_bytes(),
+                     .compacted = topic_->clean_point().end,
+                     .compacted_bytes = topic_->clean_point().clean_bytes};
   try {
     status.stable = std::max(status.start, stable_offset(partition_.state, status.end));
   } catch (const Unreadable&) {
@@ -1263,8 +1274,9 @@ void Group::read_topic(std::int64_t offset, std::size_t max_bytes, TopicLog::Rea
 
 void Group::begin_pass() {
   if (!topic_) return;
-  topic_->begin_pass(applied(), segments_,
-                     static_cast<std::int64_t>(partition_.state.vector()[kTopicStart]));
+  const VersionVector& vector = partition_.state.vector();
+  topic_->begin_pass(applied(), segments_, static_cast<std::int64_t>(vector[kTopicStart]),
+                     vector[kTopicBytes]);
 }
 
 void Group::end_pass(bool stored) {

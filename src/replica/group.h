@@ -126,6 +126,7 @@ class Group {
   GroupStatus status() const;
   // Null: it is not of a topic.
   const TopicLog* topic() const { return topic_.get(); }
+  TopicLog* topic() { return topic_.get(); }
   TopicStatus topic_status() const;
   // Batches from the one that has the offset on, which must not be below the start, nor the end:
   // see TopicLog::read().
@@ -140,8 +141,11 @@ class Group {
   void take_checkpoint_rows(RowBatch& out) {
     if (topic_ != nullptr) topic_->take_checkpoints(out);
   }
-  // Of a leader: proposes what follows for the partition's records, once a second.
-  void retain(const topic::Retention& retention);
+  // Of a leader: proposes what follows for the partition's records, once a second. `compacts`: by
+  // key.
+  void retain(const topic::Retention& retention, bool compacts);
+  // Tombstones of entries up to this one may go.
+  consensus::Index purged() const { return partition_.state.vector()[kTopicPurge]; }
   // Whether a pass would let rows of it go.
   bool may_trim() const;
   // Nodes that are to have it without a vote; those that are to have one are the partition's
@@ -198,6 +202,8 @@ class Group {
   void be_topic(const GroupBase::Topic& origin);
   void trim();
   std::string append(const GroupProposal& proposal, consensus::Index index);
+  void note_purge(const consensus::Entry& entry);
+  void propose_purge_of_tombstones();
   std::string apply_trim(const GroupProposal& proposal, const consensus::Entry& entry);
   void take_checkpoint(consensus::Index index);
   void read_segments();

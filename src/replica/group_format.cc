@@ -57,8 +57,11 @@ enum ProposalPart : std::uint8_t {
   kTransaction = 1 << 0,
   kWatched = 1 << 1,
   kOnce = 1 << 2,
-  kAllProposalParts = (1 << 3) - 1,
+  kCompacted = 1 << 3,  // of a batch
+  kAllProposalParts = (1 << 4) - 1,
 };
+// Of a proposal to trim.
+enum TrimParts : std::uint8_t { kWithCheckpoint = 1 << 0, kWithPurge = 1 << 1 };
 
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kEntryBytes = 8 + 8 + 1 + kLengthBytes;  // without data
@@ -503,17 +506,25 @@ std::string encode_proposal(const GroupProposal& proposal) {
   put_little_endian(out, static_cast<std::uint8_t>(proposal.kind));
   put_little_endian(out, static_cast<std::uint8_t>((proposal.transaction ? kTransaction : 0) |
                                                    (proposal.watched.empty() ? 0 : kWatched) |
-                                                   (proposal.once.empty() ? 0 : kOnce)));
+                                                   (proposal.once.empty() ? 0 : kOnce) |
+                                                   (proposal.compacted ? kCompacted : 0)));
   put_little_endian(out, proposal.instant_ms);
   put_little_endian(out, proposal.seed);
   if (holds_batch(proposal.kind)) {
+    if (proposal.compacted) {
+      put_little_endian(out, proposal.compacted->bytes);
+      put_little_endian(out, proposal.compacted->horizon_ms);
+    }
     if (proposal.kind == GroupProposal::Kind::kEvents) put_bytes(out, proposal.events);
     out += proposal.batch;
     return out;
   }
   if (proposal.kind == GroupProposal::Kind::kTrim) {
     put_little_endian(out, proposal.start);
-    put_little_endian<std::uint8_t>(out, proposal.checkpoint ? 1 : 0);
+    put_little_endian<std::uint8_t>(
+        out, static_cast<std::uint8_t>((proposal.checkpoint ? kWithCheckpoint : 0) |
+                                       (proposal.purge != 0 ? kWithPurge : 0)));
+    if (proposal.purge != 0) put_little_endian(out, proposal.purge);
     return out;
   }
   put_count(out, proposal.commands.size());
@@ -546,7 +557,12 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   proposal.instant_ms = in.get<std::int64_t>();
   proposal.seed = in.get<std::uint64_t>();
   if (holds_batch(proposal.kind)) {
-    if (parts != 0) return fail("malformed proposal: a batch, and parts");
+    if ((parts & ~kCompacted) != 0) return fail("malformed proposal: a batch, and parts");
+    if (parts != 0) {
+      auto& compacted = proposal.compacted.emplace();
+      compacted.bytes = in.get<std::uint32_t>();
+      compacted.horizon_ms = in.get<std::int64_t>();
+    }
     if (proposal.kind == GroupProposal::Kind::kEvents) {
       proposal.events = get_bytes(in);
       if (in.ok() && proposal.events.empty()) return fail("malformed proposal: events, and none");
@@ -557,13 +573,16 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   }
   if (proposal.kind == GroupProposal::Kind::kTrim) {
     proposal.start = in.get<std::int64_t>();
-    const auto checkpoint = in.get<std::uint8_t>();
-    if (!in.ok() || !in.at_end() || parts != 0 || checkpoint > 1 || proposal.start < 0) {
+    const auto with = in.get<std::uint8_t>();
+    if ((with & kWithPurge) != 0) proposal.purge = in.get<consensus::Index>();
+    if (!in.ok() || !in.at_end() || parts != 0 || with > (kWithCheckpoint | kWithPurge) ||
+        proposal.start < 0 || ((with & kWithPurge) != 0 && proposal.purge == 0)) {
       return fail("malformed proposal: to trim, and not to where");
     }
-    proposal.checkpoint = checkpoint == 1;
+    proposal.checkpoint = (with & kWithCheckpoint) != 0;
     return proposal;
   }
+  if ((parts & kCompacted) != 0) return fail("malformed proposal: compacted, and no batch");
   Result<> got = get_commands(in, proposal.commands);
   if (got && (parts & kWatched) != 0) got = get_watched(in, proposal.watched);
   if (got && (parts & kOnce) != 0) got = get_once(in, proposal);

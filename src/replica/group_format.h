@@ -121,9 +121,19 @@ struct GroupProposal {
   std::int64_t once_ms = 0;  // how long it is remembered
   std::string_view events;   // kEvents: what its records are: topic::EventIds
   std::string_view batch;    // kBatch, kEvents: one, of Kafka's version 2; unchecked
+  // kBatch, kEvents: compaction has been at it, which makes no difference to the group's state.
+  struct Compacted {
+    std::uint32_t bytes = 0;  // of the batch as it was appended
+    // From when on (Unix time, milliseconds) its tombstones may go; 0: it has none.
+    std::int64_t horizon_ms = 0;
+    bool operator==(const Compacted&) const = default;
+  };
+  std::optional<Compacted> compacted;
   // kTrim: the records from which offset on stay; and whether the state as of this entry is kept.
   std::int64_t start = 0;
   bool checkpoint = false;
+  // kTrim: of entries up to this one, tombstones may go; 0: nothing new.
+  consensus::Index purge = 0;
 };
 constexpr bool holds_batch(GroupProposal::Kind kind) {
   return kind == GroupProposal::Kind::kBatch || kind == GroupProposal::Kind::kEvents;

@@ -639,7 +639,7 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 8))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 16))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;
   two.commands = {{"INCR", "a"}, {"INCR", "b"}};
@@ -706,6 +706,46 @@ TEST(GroupFormat, AProposalToTrimSaysWhereTo) {
   EXPECT_FALSE(decode_proposal(bytes + "x"));
   EXPECT_FALSE(decode_proposal(with<std::uint8_t>(bytes, bytes.size() - 1, 2)));
   EXPECT_FALSE(decode_proposal(with<std::int64_t>(bytes, bytes.size() - 9, -1)));
+}
+
+TEST(GroupFormat, AProposalToTrimMayLetTombstonesGo) {
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kTrim;
+  proposal.start = 300;
+  proposal.purge = 77;
+  const std::string bytes = encode_proposal(proposal);
+  const auto read = decode_proposal(bytes);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->start, 300);
+  EXPECT_FALSE(read->checkpoint);
+  EXPECT_EQ(read->purge, 77u);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_proposal(std::string_view(bytes).substr(0, size))) << size;
+  }
+  EXPECT_FALSE(decode_proposal(with<std::uint64_t>(bytes, bytes.size() - 8, 0)));
+}
+
+TEST(GroupFormat, ACompactedBatchSaysWhatItHadBeen) {
+  for (const auto kind : {GroupProposal::Kind::kBatch, GroupProposal::Kind::kEvents}) {
+    GroupProposal proposal;
+    proposal.kind = kind;
+    proposal.instant_ms = 7;
+    if (kind == GroupProposal::Kind::kEvents) proposal.events = "ids";
+    proposal.batch = "what is left";
+    proposal.compacted = GroupProposal::Compacted{1'000, 99};
+    const std::string bytes = encode_proposal(proposal);
+    const auto read = decode_proposal(bytes);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->compacted, proposal.compacted);
+    EXPECT_EQ(read->batch, proposal.batch);
+    EXPECT_EQ(read->events, proposal.events);
+    EXPECT_FALSE(decode_proposal(std::string_view(bytes).substr(0, 20)));
+  }
+  GroupProposal command;
+  command.commands = {{"set", "a", "1"}};
+  std::string bytes = encode_proposal(command);
+  bytes[1] = 1 << 3;
+  EXPECT_FALSE(decode_proposal(bytes));
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ class StoredEntries {
   // The first there is. What is not in memory any more is from there on.
   virtual consensus::Index first_index() const = 0;
   virtual std::optional<consensus::Term> term(consensus::Index index) const = 0;
+  // Whether entries from this one on may be given to others now.
+  virtual bool gives(consensus::Index from) const = 0;
   // As LogReader::entries().
   virtual bool entries(consensus::Index from, consensus::Index to, std::size_t max_bytes,
                        std::vector<consensus::Entry>& entries) const = 0;
@@ -43,6 +45,7 @@ class GroupLog final : public consensus::LogReader {
   std::optional<Term> term(Index index) const override;
   bool entries(Index from, Index to, std::size_t max_bytes,
                std::vector<consensus::Entry>& entries) const override;
+  bool gives(Index from) const override { return stored_ == nullptr || stored_->gives(from); }
   consensus::SnapshotPointer snapshot() const override {
     return make_snapshot ? make_snapshot() : nullptr;
   }

@@ -37,6 +37,10 @@ std::string Group::apply_trim(const GroupProposal& proposal, const consensus::En
     segments_ = std::move(segments);
     write_segments(start, now_ms, proposal.seed);
   }
+  if (proposal.purge > vector[kTopicPurge] && proposal.purge < entry.index) {
+    partition_.state.cover(Dot{kTopicPurge, proposal.purge});
+    topic_->purged_to(proposal.purge);
+  }
   if (start > 0) partition_.state.cover(Dot{kTopicStart, static_cast<std::uint64_t>(start)});
   topic_->keep_only(segments_);
   return fmt::format(":{}\r\n", start);
@@ -75,10 +79,40 @@ std::expected<consensus::Proposed, consensus::Refusal> Group::propose_deletion(s
   return propose_trim(start, vector[kTopicBytes] - last >= enough);
 }
 
-void Group::retain(const topic::Retention& retention) {
+// Also one that is not applied: as long as this member leads, it gives others nothing that its
+// successor would not.
+void Group::note_purge(const consensus::Entry& entry) {
+  if (!topic_ || entry.kind != consensus::EntryKind::kNormal || entry.data.empty()) return;
+  constexpr auto kTrim = static_cast<char>(GroupProposal::Kind::kTrim);
+  if (entry.data.view().front() != kTrim) return;
+  const auto proposal = decode_proposal(entry.data.view());
+  if (proposal && proposal->purge < entry.index) topic_->purged_to(proposal->purge);
+}
+
+// When all members have the tombstones that are to go: docs/topics.md, "Compaction".
+void Group::propose_purge_of_tombstones() {
+  const CleanPoint& clean = topic_->clean_point();
+  const VersionVector& vector = partition_.state.vector();
+  if (clean.horizon_ms == 0 || clean.index <= vector[kTopicPurge]) return;
+  const bool all_have = std::ranges::all_of(raft_->progress(), [&](const auto& each) {
+    return each.first == self_ || each.second.match >= clean.index;
+  });
+  if (!all_have) return;
+  GroupProposal proposal;
+  proposal.kind = GroupProposal::Kind::kTrim;
+  proposal.start = static_cast<std::int64_t>(vector[kTopicStart]);
+  proposal.purge = clean.index;
+  if (const auto proposed = propose(std::move(proposal))) {
+    trim_index_ = proposed->index;
+    trim_term_ = proposed->term;
+  }
+}
+
+void Group::retain(const topic::Retention& retention, bool compacts) {
   retention_ = retention;
   if (!topic_ || halted_ || !topic_status().leads || core_.log.error()) return;
   if (trim_term_ == raft_->term() && trim_index_ > applied()) return;
+  if (compacts) propose_purge_of_tombstones();
   const VersionVector& vector = partition_.state.vector();
   const auto end = static_cast<std::int64_t>(vector[kTopicEnd]);
   const auto before = static_cast<std::int64_t>(vector[kTopicStart]);

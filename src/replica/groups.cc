@@ -462,9 +462,21 @@ void Groups::tick() {
     last_retained_us_ = now_us;
     retain_topics();
   }
+  cleaner_.tick([this] { return topics_to_clean(); });
   if (now_us - last_preferred_us_ < kPreferIntervalUs) return;
   last_preferred_us_ = now_us;
   prefer_leaders();
+}
+
+// Those that are not compacted by key any more are among them: see TopicLog::gives().
+std::vector<TopicCleaner::Candidate> Groups::topics_to_clean() const {
+  std::vector<TopicCleaner::Candidate> all;
+  for (const auto& [id, group] : groups_) {
+    if (group->topic() == nullptr) continue;
+    const cluster::Keyspace* topic = core_.keyspaces->of_partition(id);
+    if (topic != nullptr) all.push_back({id, topic->cleanup});
+  }
+  return all;
 }
 
 void Groups::retain_topics() {
@@ -473,7 +485,10 @@ void Groups::retain_topics() {
     if (group->topic() == nullptr) continue;
     const cluster::Keyspace* topic = core_.keyspaces->of_partition(id);
     if (topic == nullptr) continue;
-    group->retain({topic->retention_ms, topic->retention_bytes});
+    const topic::Retention retention =
+        topic->cleanup.deletes ? topic::Retention{topic->retention_ms, topic->retention_bytes}
+                               : topic::Retention{};
+    group->retain(retention, topic->cleanup.compacts);
     if (group->has_ready()) touch(*group);
     any = any || group->may_trim();
   }

@@ -13,6 +13,7 @@
 #include "replica/group.h"
 #include "replica/group_states.h"
 #include "replica/peer_message.h"
+#include "replica/topic_cleaner.h"
 #include "store/row_store.h"
 
 namespace even {
@@ -86,6 +87,9 @@ class Groups {
   void end_pass(bool stored);
   // Called when a pass would let rows of topics go, from time to time.
   std::function<void()> on_trimmable;
+  // Whether compaction has something for a pass, and what asks for one.
+  bool compaction_waits() const { return cleaner_.waits_for_pass(); }
+  void on_compacted(std::function<void()> request) { cleaner_.request_pass = std::move(request); }
   // Called when something of a topic's partition may have become visible, or its leader another.
   std::function<void(PartitionId)> on_topic;
 
@@ -102,6 +106,7 @@ class Groups {
   void wait_for_log(const Group& group);
   void take_state(NodeNumber node, consensus::Message message, PartitionId id);
   void retain_topics();
+  std::vector<TopicCleaner::Candidate> topics_to_clean() const;
   void tell_digests();
   void encode_more();
   GroupMessage named(const consensus::Message& message, PartitionId id);
@@ -120,6 +125,7 @@ class Groups {
   std::int64_t last_told_us_ = 0;
   std::int64_t last_retained_us_ = 0;
   std::int64_t last_trimmable_us_ = 0;
+  TopicCleaner cleaner_{core_, [this](PartitionId id) { return find(id); }};
   PartitionId next_topic_ = 0;             // of the pass: whose rows are taken next
   bool entries_ = false;                   // those of entries, not those by offset
   std::vector<PartitionId> ended_topics_;  // whose rows the next pass has the store forget

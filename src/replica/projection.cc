@@ -71,6 +71,7 @@ bool Projection::all_stored() const {
       !any_closed() && !holds_position_)
     return false;
   if (hints_.changed && hints_.changed()) return false;
+  if (also_stores_ && also_stores_()) return false;
   return std::ranges::none_of(core_.all_partitions(), [](const Partition* partition) {
     return partition->state.changed();
   });

@@ -76,6 +76,8 @@ class Projection {
     std::function<bool()> changed;
   };
   void take_hints(HintRows callbacks) { hints_ = std::move(callbacks); }
+  // Whether a pass would store something that is in no partition's state.
+  void also_stores(std::function<bool()> callback) { also_stores_ = std::move(callback); }
   // A pass has ended, successfully or not.
   void on_finished(std::function<void(bool)> callback) { on_finished_ = std::move(callback); }
   void on_stored(std::function<void()> callback) { on_stored_ = std::move(callback); }
@@ -139,6 +141,7 @@ class Projection {
   TakeTopics take_topics_;
   std::function<void(RowBatch&)> take_checkpoints_;
   HintRows hints_;
+  std::function<bool()> also_stores_;
   std::function<void(bool)> on_finished_;
   std::function<void()> on_stored_;
   std::vector<Stored> asked_;   // want a pass that has not begun

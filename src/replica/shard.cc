@@ -264,6 +264,8 @@ struct Shard::Impl {
     projection.take_topics([this](RowBatch& rows) { return groups.take_topic_rows(rows); });
     projection.take_checkpoints([this](RowBatch& rows) { groups.take_checkpoint_rows(rows); });
     groups.on_trimmable = [this] { projection.request_pass(); };
+    groups.on_compacted([this] { projection.request_pass(); });
+    projection.also_stores([this] { return groups.compaction_waits(); });
     projection.take_hints({.take = [this](RowBatch& rows) { hint_store.take(rows); },
                            .changed = [this] { return hint_store.changed(); }});
     projection.on_finished([this](bool stored) {

@@ -179,6 +179,11 @@ struct ShardOptions {
   // How often leaders look how much of topics is to stay; a pass is asked for after so many times
   // as long at least, to give back what has gone.
   std::int64_t retain_interval_us = 1'000'000;
+  // Of the compaction of topics by key: between two slices of what is read for it, how many bytes
+  // these have, and how many the table of keys.
+  std::int64_t clean_interval_us = 50'000;
+  std::size_t clean_slice_bytes = 512 << 10;
+  std::size_t clean_map_bytes = 16 << 20;
 };
 
 // What a client gets to see of a shard's work, for metrics.
@@ -220,6 +225,10 @@ struct ShardStats {
   std::uint64_t proposals_answered = 0;
   double proposal_seconds = 0;  // in all, until these were executed
   std::uint64_t entries_applied = 0;
+  // Compaction of topics by key: rounds over a partition, and bytes that were read and removed.
+  std::uint64_t topic_compactions = 0;
+  std::uint64_t topic_bytes_read = 0;
+  std::uint64_t topic_bytes_removed = 0;
   std::uint64_t read_rounds = 0;  // each for all linearizable reads of a turn
   std::uint64_t group_snapshots_sent = 0;
   // Of events (docs/emit.md), in partitions whose relay this shard is.

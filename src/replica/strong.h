@@ -80,6 +80,9 @@ struct TopicStatus {
   std::int64_t end = 0;     // that the next record gets
   std::uint64_t bytes = 0;  // of the batches behind the last place below the start where it was cut
   std::int64_t stable = 0;  // the last stable offset: no transaction is open before it
+  // Before this offset the member has compacted what it has stored, and what it has of that.
+  std::int64_t compacted = 0;
+  std::uint64_t compacted_bytes = 0;
 };
 // Of a topic's partition: records of this producer from `first` on, up to the marker at `last`.
 struct AbortedTransaction {

@@ -57,6 +57,7 @@ struct GroupNode final : Transport {
     options.pass_bytes = pass_bytes;
     options.piece_bytes = piece_bytes;
     options.group_log_bytes = group_log_bytes;
+    options.clean_map_bytes = clean_map_bytes;
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
     options.wanted_key_events = &wanted_key_events;
     options.key_event = [this](const KeyEvent& event) { key_events.emplace_back(event.key); };
@@ -99,6 +100,7 @@ struct GroupNode final : Transport {
   std::uint64_t pass_bytes = 128 << 20;
   std::uint64_t piece_bytes = ShardOptions().piece_bytes;
   std::uint64_t group_log_bytes = ShardOptions().group_log_bytes;
+  std::size_t clean_map_bytes = ShardOptions().clean_map_bytes;
   FsyncPolicy fsync = LogOptions().fsync;
   std::size_t owners = 0;  // of the partition, from the first node on; 0: all nodes
   std::uint64_t hint_max_bytes = ShardOptions().hint_max_bytes;

@@ -56,6 +56,9 @@ class Watched final : public RowStore {
     store_->write(std::move(changes));
   }
   void commit(std::function<void(Result<>)> done) override { store_->commit(std::move(done)); }
+  void merge(std::string first, std::string end) override {
+    store_->merge(std::move(first), std::move(end));
+  }
   void abandon() override { store_->abandon(); }
   std::size_t backlog() const override { return store_->backlog(); }
 
@@ -65,7 +68,7 @@ class Watched final : public RowStore {
   int gets = 0;
   int scans = 0;
   int scanned = 0;      // rows
-  int written[4] = {};  // by RowBatch::Kind
+  int written[5] = {};  // by RowBatch::Kind
   std::size_t bytes_written = 0;
 
  private:

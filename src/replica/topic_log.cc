@@ -25,24 +25,6 @@ constexpr std::size_t kEntryHead = sizeof(Term) + 1;
 // Beside the kind of an entry in a row: it has no records that have got offsets.
 constexpr std::uint8_t kWithoutOffsets = 0x80;
 
-struct OffsetRow {
-  std::int64_t last = 0;
-  Index index = 0;
-  std::int64_t base = 0;
-  std::int64_t latest = 0;
-};
-
-std::optional<OffsetRow> decode_offset_row(std::string_view row, std::string_view value) {
-  ByteReader in(value);
-  OffsetRow out;
-  out.last = static_cast<std::int64_t>(topic_row_number(row));
-  out.index = in.get<Index>();
-  out.base = in.get<std::int64_t>();
-  out.latest = in.get<std::int64_t>();
-  if (!in.ok() || !in.at_end() || out.index == 0) return std::nullopt;
-  return out;
-}
-
 std::unexpected<Error> malformed(PartitionId partition) {
   return fail(fmt::format("the store holds what it should not of topic partition {}", partition));
 }
@@ -70,16 +52,105 @@ void append_batch(const Entry& entry, std::string_view batch, std::int64_t base,
   topic::set_place(out, at, base, static_cast<std::int32_t>(entry.term));
 }
 
+// A batch that has no records any more is left out where others are.
+struct Gathering {
+  std::string& out;
+  const std::size_t before = out.size();
+  std::string last_empty;
+
+  bool any() const { return out.size() > before; }
+  void add(const Entry& entry, std::string_view batch, const topic::BatchHead& head,
+           std::int64_t base) {
+    if (head.records > 0) return append_batch(entry, batch, base, out);
+    last_empty.clear();
+    append_batch(entry, batch, base, last_empty);
+  }
+  // Whoever reads has to come past it.
+  void finish() {
+    if (!any()) out += last_empty;
+  }
+};
+
 }  // namespace
 
-void TopicLog::start(Index applied, const topic::Segments& segments) {
+// --- Rows
+
+std::optional<OffsetRow> read_offset_row(std::string_view row, std::string_view value) {
+  ByteReader in(value);
+  OffsetRow out;
+  out.last = static_cast<std::int64_t>(topic_row_number(row));
+  out.index = in.get<Index>();
+  out.base = in.get<std::int64_t>();
+  out.latest = in.get<std::int64_t>();
+  if (!in.ok() || !in.at_end() || out.index == 0) return std::nullopt;
+  return out;
+}
+
+// --- Compaction
+
+std::string CleanPoint::encode() const {
+  std::string out;
+  put_little_endian(out, index);
+  put_little_endian(out, end);
+  put_little_endian(out, total_bytes);
+  put_little_endian(out, clean_bytes);
+  put_little_endian(out, time_ms);
+  put_little_endian(out, horizon_ms);
+  return out;
+}
+
+std::optional<CleanPoint> CleanPoint::decode(std::string_view bytes) {
+  ByteReader in(bytes);
+  CleanPoint point;
+  point.index = in.get<Index>();
+  point.end = in.get<std::int64_t>();
+  point.total_bytes = in.get<std::uint64_t>();
+  point.clean_bytes = in.get<std::uint64_t>();
+  point.time_ms = in.get<std::int64_t>();
+  point.horizon_ms = in.get<std::int64_t>();
+  if (!in.ok() || !in.at_end() || point.end < 0) return std::nullopt;
+  return point;
+}
+
+Result<std::optional<StoredBatch>> read_stored_batch(std::string_view row, std::string_view value) {
+  StoredBatch out;
+  out.index = topic_row_number(row);
+  if (out.index == 0 || value.size() < kEntryHead) return fail("a row that is no entry's");
+  if (kind_of(value) != EntryKind::kNormal) return std::nullopt;
+  auto proposal = decode_proposal(value.substr(kEntryHead));
+  if (!proposal || !holds_batch(proposal->kind)) return std::nullopt;
+  out.proposal = std::move(*proposal);
+  out.has_offsets = has_offsets(value);
+  return out;
+}
+
+std::string replace_stored_batch(std::string_view value, const GroupProposal& proposal) {
+  return std::string(value.substr(0, kEntryHead)) + encode_proposal(proposal);
+}
+
+void TopicLog::abandon_replaced() {
+  replaced_.clear();
+  replaced_bytes_ = taking_replaced_ = next_replaced_ = 0;
+  next_clean_.reset();
+  taking_clean_.reset();
+}
+
+void TopicLog::start(Index applied, const topic::Segments& segments, std::uint64_t bytes) {
   stored_ = applied;
+  stored_bytes_ = bytes;
   anew_ = applied <= first();
   upto_ = 0;
   batches_.clear();
   below_.reset();
   keep_only({});
+  ++life_;
+  clean_ = {};
+  abandon_replaced();
   if (anew_) return;
+  // What cannot be read is compacted once more.
+  if (const auto row = store_.get(clean_point_row(partition_)); row && *row) {
+    clean_ = CleanPoint::decode(**row).value_or(CleanPoint());
+  }
   for (const topic::Segment& segment : segments.all()) stored_checkpoints_.insert(segment.index);
 }
 
@@ -178,9 +249,14 @@ void TopicLog::trimmed(Index before) {
 
 // --- Passes
 
-void TopicLog::begin_pass(Index applied, const topic::Segments& segments, std::int64_t start) {
+void TopicLog::begin_pass(Index applied, const topic::Segments& segments, std::int64_t start,
+                          std::uint64_t bytes) {
   upto_ = applied;
+  upto_bytes_ = bytes;
   move_first(segments, start);
+  taking_replaced_ = replaced_.size();
+  next_replaced_ = 0;
+  taking_clean_ = next_clean_;
   next_offset_row_ = next_entry_row_ = std::max(stored_, first()) + 1;
   ranges_taken_ = false;
   wanted_.clear();
@@ -190,6 +266,7 @@ void TopicLog::begin_pass(Index applied, const topic::Segments& segments, std::i
 
 void TopicLog::take_checkpoints(RowBatch& out) {
   if (upto_ == 0) return;
+  if (taking_clean_) out.put(clean_point_row(partition_), taking_clean_->encode());
   std::set<Index> all = stored_checkpoints_;
   for (const auto& [index, checkpoint] : unstored_) all.insert(index);
   for (const Index index : all) {
@@ -226,6 +303,11 @@ bool TopicLog::take_offsets(RowBatch& out) {
 
 bool TopicLog::take_entries(const GroupLog& log, RowBatch& out) {
   if (upto_ == 0) return false;
+  for (; next_replaced_ < taking_replaced_ && out.bytes() < kSliceBytes; ++next_replaced_) {
+    const auto& [index, row] = replaced_[next_replaced_];
+    if (index > first()) out.replace(topic_entry_row(partition_, index), row);
+  }
+  if (next_replaced_ < taking_replaced_) return true;
   for (; next_entry_row_ <= upto_ && out.bytes() < kSliceBytes; ++next_entry_row_) {
     const Entry& entry = log.at(next_entry_row_);
     const auto batch = std::ranges::lower_bound(batches_, entry.index, {}, &Batch::index);
@@ -245,6 +327,13 @@ bool TopicLog::take_entries(const GroupLog& log, RowBatch& out) {
 void TopicLog::end_pass(bool stored) {
   if (stored && upto_ != 0) {
     stored_ = std::max(stored_, upto_);
+    stored_bytes_ = upto_bytes_;
+    if (taking_clean_) clean_ = *taking_clean_;
+    if (next_clean_ == taking_clean_) next_clean_.reset();
+    for (std::size_t i = 0; i < taking_replaced_; ++i)
+      replaced_bytes_ -= replaced_[i].second.size();
+    replaced_.erase(replaced_.begin(),
+                    replaced_.begin() + static_cast<std::ptrdiff_t>(taking_replaced_));
     anew_ = false;
     below_.reset();
     std::erase_if(stored_checkpoints_, [&](Index index) { return !wanted_.contains(index); });
@@ -255,6 +344,8 @@ void TopicLog::end_pass(bool stored) {
     });
   }
   upto_ = 0;
+  taking_replaced_ = next_replaced_ = 0;
+  taking_clean_.reset();
 }
 
 // --- Reading
@@ -264,14 +355,16 @@ bool TopicLog::read(const GroupLog& log, std::int64_t offset, std::size_t max_by
   auto batch = std::ranges::lower_bound(batches_, offset, std::ranges::less_equal(),
                                         [](const Batch& b) { return b.base + b.offsets; });
   if (batch == batches_.end() || batch->base > offset) return false;
-  const std::size_t before = out.size();
+  Gathering gathering{out};
   for (; batch != batches_.end(); ++batch) {
     const Entry& entry = log.at(batch->index);
     const auto bytes = batch_of(entry);
-    EVEN_CHECK(bytes.has_value(), "what was applied as a batch is one");
-    if (out.size() > before && out.size() - before + bytes->size() > max_bytes) break;
-    append_batch(entry, *bytes, batch->base, out);
+    const auto head = bytes ? topic::read_head(*bytes) : std::nullopt;
+    EVEN_CHECK(head.has_value(), "what was applied as a batch is one");
+    if (gathering.any() && out.size() - gathering.before + bytes->size() > max_bytes) break;
+    gathering.add(entry, *bytes, *head, batch->base);
   }
+  gathering.finish();
   return true;
 }
 
@@ -281,11 +374,12 @@ void TopicLog::fetch(std::int64_t offset, std::size_t max_bytes, Read done) cons
                max_bytes, &store = store_](RowStore::FetchedRange rows) {
     if (!rows) return (*shared)(std::unexpected(rows.error()));
     if (rows->empty()) return (*shared)(malformed(this_partition));
-    const auto first = decode_offset_row(rows->front().name, rows->front().value);
+    const auto first = read_offset_row(rows->front().name, rows->front().value);
     if (!first) return (*shared)(malformed(this_partition));
     auto gather = [this_partition, shared, first](RowStore::FetchedRange rows) {
       if (!rows) return (*shared)(std::unexpected(rows.error()));
       std::string out;
+      Gathering gathering{out};
       std::int64_t base = first->base;
       Index next = first->index;
       for (RowStore::Row& row : *rows) {
@@ -300,9 +394,10 @@ void TopicLog::fetch(std::int64_t offset, std::size_t max_bytes, Read done) cons
         const auto batch = batch_of(entry);
         const auto head = batch ? topic::read_head(*batch) : std::nullopt;
         if (!head) continue;
-        append_batch(entry, *batch, base, out);
+        gathering.add(entry, *batch, *head, base);
         base += head->offsets();
       }
+      gathering.finish();
       if (out.empty()) return (*shared)(malformed(this_partition));
       (*shared)(std::move(out));
     };
@@ -332,7 +427,7 @@ Result<std::optional<TopicLog::Found>> TopicLog::find_time(std::int64_t time, st
     const auto scanned = store_.scan(
         topic_offset_row(partition_, static_cast<std::uint64_t>(middle)),
         topic_offset_end(partition_), [&](std::string_view row, std::string_view value) {
-          at = decode_offset_row(row, value);
+          at = read_offset_row(row, value);
           return false;
         });
     if (!scanned) return std::unexpected(scanned.error());

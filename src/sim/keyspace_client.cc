@@ -33,6 +33,7 @@ void KeyspaceClient::after(std::int64_t us, std::function<void()> event) {
 void KeyspaceClient::act() {
   if (!has_base_) return send(create(base_keyspace(run_.options)));
   if (!has_topic_) return send(create(events_topic(run_.options)));
+  if (!has_compacted_) return send(create(compacted_topic(run_.options)));
   // Not at once: there are to be keys before.
   if (!has_feed_ && (run_.settling || random_.chance(0.2))) return send(create(fed_keyspace()));
   run_.settling ? void() : send(next());
@@ -48,6 +49,7 @@ std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::create(cluster::Keyspac
     request->words.push_back(node.name);
   }
   request->of_topic = keyspace.topic;
+  request->compacts = keyspace.cleanup.compacts;
   if (keyspace.topic) return request;
   request->name = std::move(keyspace.name);
   request->prefix = std::move(keyspace.prefix);
@@ -59,7 +61,9 @@ std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::write() {
   const PartitionId group = groups[random_.below(groups.size())];
   const auto first_other =
       static_cast<PartitionId>(first_group(run_.options) + run_.options.groups);
-  if (group < first_other || group == tables_.topic()) return nullptr;
+  if (group < first_other || group == tables_.topic() || group == tables_.compacted()) {
+    return nullptr;
+  }
   auto request = std::make_shared<Request>();
   request->group = group;
   request->words = {"INCR", fmt::format("k{}", random_.below(2))};
@@ -152,7 +156,7 @@ void KeyspaceClient::replied(const std::string& reply) {
     has_feed_ = true;
   }
   if (request_->of_topic && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
-    has_topic_ = true;
+    (request_->compacts ? has_compacted_ : has_topic_) = true;
   }
   if (parsed->kind != StrongReply::Kind::kInteger) {
     const bool expected = there_already || parsed->text.starts_with("TRYAGAIN") ||

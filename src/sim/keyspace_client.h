@@ -24,13 +24,15 @@ class KeyspaceClient {
         tables_(tables),
         random_(seed),
         has_topic_(run.options.topic_every_us == 0),
-        has_feed_(run.options.topic_every_us == 0) {}
+        has_feed_(run.options.topic_every_us == 0),
+        has_compacted_(!run.options.compacts) {}
 
   // First creates the base keyspace, and the topic where there is one, with faults or without.
   void begin();
   // Faults have ended, and it does nothing any more.
   bool idle() const {
-    return has_base_ && has_topic_ && has_feed_ && run_.settling && request_ == nullptr;
+    return has_base_ && has_topic_ && has_feed_ && has_compacted_ && run_.settling &&
+           request_ == nullptr;
   }
 
  private:
@@ -42,6 +44,7 @@ class KeyspaceClient {
     std::string name;
     std::optional<std::string> prefix;
     bool of_topic = false;
+    bool compacts = false;
   };
 
   void act();
@@ -69,6 +72,7 @@ class KeyspaceClient {
   bool has_base_ = false;
   bool has_topic_ = false;  // or there is to be none
   bool has_feed_ = false;   // the same
+  bool has_compacted_ = false;
 };
 
 }  // namespace even::sim

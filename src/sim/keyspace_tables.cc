@@ -44,6 +44,20 @@ Keyspace events_topic(const RunOptions& options) {
   return topic;
 }
 
+Keyspace compacted_topic(const RunOptions& options) {
+  Keyspace topic;
+  topic.name = "compacted";
+  topic.strong = topic.topic = true;
+  topic.replicas = static_cast<std::uint16_t>(options.group_replicas);
+  topic.partitions = 1;
+  topic.cleanup.deletes = false;
+  topic.cleanup.compacts = true;
+  topic.cleanup.delete_retention_ms = options.tombstones_ms;
+  topic.cleanup.min_dirty_millionths = options.dirty_millionths;
+  topic.cleanup.min_lag_ms = options.min_lag_ms;
+  return topic;
+}
+
 Keyspace fed_keyspace() {
   Keyspace keyspace;
   keyspace.name = "fed";
@@ -141,10 +155,16 @@ std::optional<PartitionId> KeyspaceTables::topic() const {
   return topic == nullptr ? std::nullopt : std::optional(topic->first);
 }
 
+std::optional<PartitionId> KeyspaceTables::compacted() const {
+  const Keyspace* topic = newest() == nullptr ? nullptr : newest()->find_topic("compacted");
+  return topic == nullptr ? std::nullopt : std::optional(topic->first);
+}
+
 std::vector<PartitionId> KeyspaceTables::groups() const {
   std::vector<PartitionId> all{meta_partition(run_.options.partitions)};
   if (newest() == nullptr) return all;
   if (const auto events = topic()) all.push_back(*events);
+  if (const auto keys = compacted()) all.push_back(*keys);
   for (const Keyspace& keyspace : newest()->keyspaces()) {
     for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {
       all.push_back(static_cast<PartitionId>(keyspace.first + i));

@@ -23,6 +23,8 @@ namespace even::sim {
 cluster::Keyspace base_keyspace(const RunOptions& options);
 // The topic that there is in some runs.
 cluster::Keyspace events_topic(const RunOptions& options);
+// The one that is compacted by key, if there is to be one.
+cluster::Keyspace compacted_topic(const RunOptions& options);
 // The eventual keyspace whose changes are told to it, those before it was created too.
 cluster::Keyspace fed_keyspace();
 // Ids of partitions of keyspaces begin here, behind the metadata group.
@@ -51,6 +53,7 @@ class KeyspaceTables {
   // Of the newest table.
   // The partition of the topic, if there is one.
   std::optional<PartitionId> topic() const;
+  std::optional<PartitionId> compacted() const;
   bool has(std::string_view name) const;
   std::vector<PartitionId> groups() const;
   // Whether all shards serve the newest table, and nodes have the groups that it says, no others.

@@ -112,6 +112,9 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.retain_bytes = options.retain_bytes;
   o.group_log_bytes = options.group_log_bytes;
   o.retain_interval_us = 100'000;
+  o.clean_interval_us = 5'000;
+  o.clean_slice_bytes = 1 << 10;
+  o.clean_map_bytes = options.clean_map_bytes;
   if (options.evict > 0) {
     o.memory_pressure = [this] { return random.chance(run_.options.evict) ? 2.0 : 0.5; };
   }

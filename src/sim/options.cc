@@ -163,6 +163,14 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.damage_every_us = o.reshard_every_us = o.backup_every_us = 0;
     o.quorum_every_us = o.session_every_us = o.causal_every_us = o.hint_every_us = 0;
   }
+  if (o.topic_every_us > 0 && random.chance(0.7)) {
+    o.compacts = true;
+    o.tombstones_ms = among(0, 300, 2'000);
+    o.dirty_millionths = among(0u, 200'000u, 500'000u);
+    o.min_lag_ms = among(0, 0, 200);
+    // Of 6, 24 and 96 keys.
+    o.clean_map_bytes = among(8u * 24, 32u * 24, 128u * 24);
+  }
   return o;
 }
 
@@ -188,6 +196,7 @@ std::string RunOptions::describe() const {
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
       "crash_when_kept={} topic_retention={}ms topic_bytes={} topic_deletes={} "
+      "compacts={} tombstones={}ms dirty={} min_lag={}ms clean_map={} "
       "falsify_every={}us check={}ms check_keys={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
@@ -202,7 +211,8 @@ std::string RunOptions::describe() const {
       strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
       depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
       topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
-      topic_retention_ms, topic_retention_bytes, topic_deletes, falsify_every_us, check_interval_ms,
+      topic_retention_ms, topic_retention_bytes, topic_deletes, compacts, tombstones_ms,
+      dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, check_interval_ms,
       check_keys);
 }
 

@@ -70,7 +70,7 @@ struct RunOptions {
   std::int64_t falsify_every_us = 0;
   std::int64_t check_interval_ms = 0;
   std::size_t check_keys = 256;  // at one turn, and in one list
-  double evict = 0;  // chance that memory is over its limit when it is looked at
+  double evict = 0;              // chance that memory is over its limit when it is looked at
   CachePolicy policy = CachePolicy::kNoEviction;
   std::int64_t skew_ms = 0;            // clocks differ by up to this much
   double type_confusion = 0;           // chance that a command is aimed at a key of another type
@@ -101,6 +101,13 @@ struct RunOptions {
   std::int64_t topic_retention_ms = -1;
   std::int64_t topic_retention_bytes = -1;
   bool topic_deletes = false;
+  // Beside it, one that is compacted by key: how long tombstones stay, from when on it is, the
+  // youngest that it is, and how large a table of keys a node has for it.
+  bool compacts = false;
+  std::int64_t tombstones_ms = 1'000;
+  std::uint32_t dirty_millionths = 0;
+  std::int64_t min_lag_ms = 0;
+  std::size_t clean_map_bytes = 1 << 10;
 
   // Questions of quorums; 0: none.
   std::int64_t quorum_every_us = 0;

@@ -33,6 +33,7 @@ struct Outcome {
   std::uint64_t sloppy_writes = 0;     // of these, with others standing in for owners if need be
   std::uint64_t hints_counted = 0;     // how often another stood in
   std::uint64_t records_produced = 0;  // batches that a topic has acknowledged
+  std::uint64_t compactions = 0;       // rounds over partitions of topics
   std::uint64_t transactions = 0;      // of topics, that were ended
   std::uint64_t fed_changes = 0;       // of a keyspace with a change feed, or before it had one
   std::uint64_t events_emitted = 0;    // in eventual partitions

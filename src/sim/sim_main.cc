@@ -60,6 +60,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.causal_requests += outcome.causal_requests;
     sum.bounded_reads += outcome.bounded_reads;
     sum.transactions += outcome.transactions;
+    sum.compactions += outcome.compactions;
     sum.simulated_seconds += outcome.simulated_seconds;
     if (outcome.violation) {
       ++failures;
@@ -79,14 +80,15 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
       "commands during replay; {} replies of groups with {} leaders, {} operations in histories, "
       "{} undecided keys; {} reads and {} writes of quorums, {} sloppy writes with {} hints that "
       "counted, {} requests of sessions, {} causal, {} "
-      "bounded reads, {} transactions of topics; {:.0f} s of simulated time in {:.1f} "
+      "bounded reads, {} transactions of topics, {} compactions; {:.0f} s of simulated time in "
+      "{:.1f} "
       "s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
       sum.conflicts, sum.repairs, sum.keys_repaired, sum.evicted, sum.reshardings, sum.listings,
       sum.while_replaying, sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys,
       sum.quorum_reads, sum.quorum_writes, sum.sloppy_writes, sum.hints_counted,
       sum.session_requests, sum.causal_requests, sum.bounded_reads, sum.transactions,
-      sum.simulated_seconds, seconds_since(start));
+      sum.compactions, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "sim/causal_clients.h"
 #include "sim/checks.h"
+#include "sim/compaction_clients.h"
 #include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
 #include "sim/keyspace_tables.h"
@@ -114,6 +115,7 @@ class World {
   std::optional<CausalClients> causal_;
   std::optional<TopicClients> topics_;
   std::optional<TransactionClients> transactions_;
+  std::optional<CompactionClients> compactions_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
   ShardId shards_;          // that each node is to have
@@ -168,6 +170,9 @@ World::World(Run& run)
     if (!run.options.trims()) {
       transactions_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
     }
+  }
+  if (run.options.compacts) {
+    compactions_.emplace(run_, nodes_, strong_->tables, run_.random.next());
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
@@ -457,7 +462,8 @@ void World::settle() {
     // later.
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
     const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle()) ||
-                       (transactions_ && !transactions_->idle());
+                       (transactions_ && !transactions_->idle()) ||
+                       (compactions_ && !compactions_->idle());
     if (failed || waits || !converged(run_, nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
@@ -507,6 +513,7 @@ void World::check_strong(const char* when) {
   }
   if (topics_) topics_->check(when);
   if (transactions_) transactions_->check(when);
+  if (compactions_) compactions_->check(when);
 }
 
 // All replicas check what they hold, and nothing is left that differs.
@@ -576,6 +583,7 @@ void World::play() {
   if (causal_) causal_->begin();
   if (topics_) topics_->begin();
   if (transactions_) transactions_->begin();
+  if (compactions_) compactions_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }

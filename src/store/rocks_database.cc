@@ -337,6 +337,7 @@ class RocksDatabase::ShardStore final : public RowStore {
     core_.background->wake();
     writer_.reset();
     reader_.reset();
+    merger_.reset();
     discard();
     --core_.handles;
   }
@@ -418,6 +419,21 @@ class RocksDatabase::ShardStore final : public RowStore {
     on_writer([this] { discard(); });
   }
 
+  // What lies over others moves down, over what it replaces. A failure is one of compaction, which
+  // others report; what was to be merged takes room until the next time.
+  void merge(std::string first, std::string end) override {
+    if (!merger_) merger_ = std::make_unique<Worker>();
+    merger_->add([this, first = std::move(first), end = std::move(end)] {
+      const rocksdb::Slice begin = slice(first);
+      const rocksdb::Slice limit = slice(end);
+      rocksdb::CompactRangeOptions options;
+      options.exclusive_manual_compaction = false;
+      options.canceled = &stopping_;
+      core_.db->CompactRange(options, core_.db->DefaultColumnFamily(), &begin, &limit)
+          .PermitUncheckedError();
+    });
+  }
+
   std::size_t backlog() const override { return backlog_; }
 
  private:
@@ -490,11 +506,11 @@ class RocksDatabase::ShardStore final : public RowStore {
         ranges_.push_back({std::string(row), std::string(value), kind == RowBatch::Kind::kForget});
         continue;
       }
-      const auto into = file_of(row);
+      const auto into = file_of(row, kind == RowBatch::Kind::kReplace);
       if (!into) return std::unexpected(into.error());
       const Result<> changed = change(**into, [&](rocksdb::SstFileWriter& file) {
-        return kind == RowBatch::Kind::kPut ? file.Put(slice(row), slice(value))
-                                            : file.Delete(slice(row));
+        return kind == RowBatch::Kind::kRemove ? file.Delete(slice(row))
+                                               : file.Put(slice(row), slice(value));
       });
       if (!changed) return changed;
     }
@@ -502,18 +518,19 @@ class RocksDatabase::ShardStore final : public RowStore {
   }
 
   // Topics have files of their own, one for each group of rows, which follow each other: so no row
-  // of another pass comes between those of a file, and RocksDB takes it in at the last level. One
-  // of them is open at a time, however many topics there are.
-  Result<PassFile*> file_of(std::string_view row) {
+  // of another pass comes between those of a file, and RocksDB takes it in at the last level. Rows
+  // that take the place of others have one, too: it lies over those of earlier passes. One of them
+  // is open at a time, however many topics there are.
+  Result<PassFile*> file_of(std::string_view row, bool replaces) {
     const std::string_view group = topic_row_group(row);
     if (group.empty()) return &rows_;
-    if (topics_.empty() || topics_.back().group != group) {
+    if (topics_.empty() || topics_.back().group != group || topics_.back().replaces != replaces) {
       if (!topics_.empty()) {
         if (Result<> ended = end_file(topics_.back().file); !ended) {
           return std::unexpected(ended.error());
         }
       }
-      topics_.push_back({std::string(group), {}});
+      topics_.push_back({std::string(group), replaces, {}});
     }
     return &topics_.back().file;
   }
@@ -610,6 +627,7 @@ class RocksDatabase::ShardStore final : public RowStore {
   PassFile removed_;
   struct TopicFile {
     std::string group;  // of its rows
+    bool replaces;
     PassFile file;
   };
   std::vector<TopicFile> topics_;
@@ -623,6 +641,7 @@ class RocksDatabase::ShardStore final : public RowStore {
 
   std::unique_ptr<Worker> writer_;
   std::unique_ptr<Worker> reader_;
+  std::unique_ptr<Worker> merger_;
 };
 
 Result<std::unique_ptr<RocksDatabase>> RocksDatabase::open(const std::string& directory,

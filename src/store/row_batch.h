@@ -21,6 +21,7 @@ class RowBatch {
                    // puts
     kForget,       // rows from `row` on and before `value` that nobody will read or put again: they
                    // may go or stay, and need not be readable
+    kReplace,      // as kPut, of a topic's row that is there, among others that stay
   };
   struct Change {
     Kind kind;
@@ -34,6 +35,7 @@ class RowBatch {
   void put(std::string_view row, std::size_t bytes, Write write) {
     add(Kind::kPut, row, bytes, write);
   }
+  void replace(std::string_view row, std::string_view value) { add(Kind::kReplace, row, value); }
   void remove(std::string_view row) { add(Kind::kRemove, row, {}); }
   void remove_range(std::string_view first, std::string_view end) {
     add(Kind::kRemoveRange, first, end);

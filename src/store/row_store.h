@@ -51,6 +51,9 @@ class RowStore {
   // all together. One pass at a time.
   virtual void write(RowBatch changes) = 0;
   virtual void commit(std::function<void(Result<>)> done) = 0;
+  // Sees to it, some time, that rows from `first` on and before `end` take no more room than what
+  // has been put last. Other calls do not wait for it.
+  virtual void merge(std::string first, std::string end) = 0;
   // Forgets what write() was given.
   virtual void abandon() = 0;
   // Bytes that write() was given and that are still in memory.

@@ -127,6 +127,8 @@ class SimShardStore final : public RowStore {
     });
   }
 
+  void merge(std::string, std::string) override {}
+
   void abandon() override {
     EVEN_CHECK(!committing_, "a pass is abandoned after its commit");
     pass_.clear();
@@ -222,7 +224,7 @@ void SimStore::apply(const Pass& pass) {
         const auto [kind, row, value] = changes[i];
         const bool range = kind == RowBatch::Kind::kRemoveRange || kind == RowBatch::Kind::kForget;
         if (range != ranges) continue;
-        if (kind == RowBatch::Kind::kPut) {
+        if (kind == RowBatch::Kind::kPut || kind == RowBatch::Kind::kReplace) {
           all.insert_or_assign(std::string(row), std::string(value));
           damaged_.erase(std::string(row));
         } else if (kind == RowBatch::Kind::kRemove) {

@@ -49,6 +49,9 @@ std::string checkpoint_row(PartitionId partition, std::uint64_t index) {
   return row;
 }
 
+// No entry has the index 0.
+std::string clean_point_row(PartitionId partition) { return checkpoint_row(partition, 0); }
+
 std::uint64_t topic_row_number(std::string_view row) {
   if (row.size() != kGroupBytes + sizeof(std::uint64_t)) return 0;
   return get_big_endian<std::uint64_t>(row.data() + kGroupBytes);

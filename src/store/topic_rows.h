@@ -21,6 +21,8 @@ std::string topic_entry_row(PartitionId partition, std::uint64_t index);
 std::uint64_t topic_row_number(std::string_view row);
 
 std::string checkpoint_row(PartitionId partition, std::uint64_t index);
+// Before its checkpoints: up to where the partition has been compacted.
+std::string clean_point_row(PartitionId partition);
 
 // What the rows of one file of the store have in common, if it is one of a topic; else empty.
 std::string_view topic_row_group(std::string_view row);

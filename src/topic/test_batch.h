@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "topic/compression.h"
 #include "topic/crc32c.h"
+#include "topic/keyed_records.h"
 
 namespace even::topic::test {
 
@@ -62,6 +64,44 @@ inline std::string make_batch(const std::vector<std::string>& values,
   out.push_back(2);
   put_big_endian(out, crc32c(body));
   return out + body;
+}
+
+struct KeyValue {
+  std::string key;
+  std::optional<std::string> value;  // none: the record deletes the key
+  bool operator==(const KeyValue&) const = default;
+};
+
+// Records with keys, compressed as the attributes say.
+inline std::string make_keyed_batch(const std::vector<KeyValue>& all, BatchOptions options = {}) {
+  std::string records;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::string record(1, '\0');  // attributes
+    put_varint(record, 0);
+    put_varint(record, static_cast<std::int64_t>(i));
+    put_varint(record, static_cast<std::int64_t>(all[i].key.size()));
+    record += all[i].key;
+    put_varint(record, all[i].value ? static_cast<std::int64_t>(all[i].value->size()) : -1);
+    record += all[i].value.value_or("");
+    put_varint(record, 0);  // headers
+    put_varint(records, static_cast<std::int64_t>(record.size()));
+    records += record;
+  }
+  const auto compression = static_cast<Compression>(options.attributes & kCompressionMask);
+  options.bytes = *compress(compression, records);
+  return make_batch(std::vector<std::string>(all.size()), options);
+}
+
+// What such a record has.
+inline std::optional<std::string> value_of(const KeyedRecords::Record& record) {
+  if (record.deletes) return std::nullopt;
+  // The value is before the count of headers, which is one byte here.
+  const std::size_t key_end =
+      static_cast<std::size_t>(record.key->data() + record.key->size() - record.bytes.data());
+  std::string_view rest = record.bytes.substr(key_end);
+  while ((static_cast<unsigned char>(rest.front()) & 0x80) != 0) rest.remove_prefix(1);
+  rest.remove_prefix(1);
+  return std::string(rest.substr(0, rest.size() - 1));
 }
 
 }  // namespace even::topic::test
