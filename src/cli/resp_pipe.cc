@@ -217,9 +217,9 @@ Result<std::string_view> RespPipe::reply() {
   }
 }
 
-Result<std::string> RespPipe::call(std::initializer_list<std::string_view> words) {
+Result<std::string> RespPipe::call(std::span<const std::string_view> words) {
   std::string bytes;
-  append_command(bytes, std::span(words.begin(), words.size()));
+  append_command(bytes, words);
   if (const Result<> sent = send(bytes); !sent) return std::unexpected(sent.error());
   const Result<std::string_view> answer = reply();
   if (!answer) return std::unexpected(answer.error());

@@ -29,7 +29,10 @@ class RespPipe {
   // The bytes of the next reply, whole; they are valid until the next call.
   Result<std::string_view> reply();
   // Sends one command and reads its reply, which is an error if the server's is.
-  Result<std::string> call(std::initializer_list<std::string_view> words);
+  Result<std::string> call(std::span<const std::string_view> words);
+  Result<std::string> call(std::initializer_list<std::string_view> words) {
+    return call(std::span(words.begin(), words.size()));
+  }
   // What has come, at least a byte and at most `most` bytes; nothing when nothing has come within
   // `patience_ms`.
   Result<std::string> receive(std::size_t most, int patience_ms);

@@ -119,7 +119,7 @@ class TopicNodes {
       const auto done = pipe->connect(nodes_[node].host, nodes_[node].port, kPatienceSeconds);
       if (!done) return lose(node, done.error());
       if (!auth_.empty()) {
-        const auto known = pipe->call(auth_);
+        const auto known = pipe->call(std::vector<std::string_view>(auth_.begin(), auth_.end()));
         if (!known) return lose(node, known.error());
       }
     }
