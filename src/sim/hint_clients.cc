@@ -66,6 +66,8 @@ bool HintClients::has_line(NodeNumber node, const Kept& kept) const {
 bool HintClients::settled(const Kept& kept) const {
   Node& holder = *nodes_[kept.holder - 1u];
   if (!has_line(kept.holder, kept)) return true;
+  // A hint may have been the only copy here; what is damaged is read nowhere, and its maker has it.
+  if (holder.rows_damaged) return true;
   if (!holder.up()) return false;
   const VersionVector& held = holder.hosting(kept.partition).shard().hinted(kept.partition);
   bool everywhere = true;

@@ -81,6 +81,8 @@ class Node {
   bool down() const { return !up() && !resharding_; }
   // While it is up.
   ShardId shards() const { return static_cast<ShardId>(shards_.size()); }
+  // Rows of its store have been damaged at some time.
+  bool rows_damaged = false;
   // What it is started with from now on.
   ShardId configured_shards;
 

@@ -36,6 +36,8 @@ class TopicClients {
         outboxes_(kOutboxKey, run.options.partitions) {}
 
   void begin();
+  // The node serves keyspaces one of which has a feed.
+  void feed_known(NodeNumber node) { feeding_.insert(node); }
   // Faults have ended, everything that was sent is answered, and no event waits.
   bool idle() const;
   // Leads a batch of events to the topic: Shard::on_relay() of a node.
@@ -104,7 +106,7 @@ class TopicClients {
   std::map<std::string, std::pair<PartitionId, Dot>> emitted_;
   // Values of keys that were changed by nodes that did not know of the feed yet.
   std::map<std::string, std::pair<PartitionId, Dot>> before_feed_;
-  std::set<NodeNumber> feeding_;  // that have known of it
+  std::set<NodeNumber> feeding_;  // that have known of it, in any run of theirs
 };
 
 }  // namespace even::sim

@@ -150,6 +150,7 @@ World::World(Run& run)
   };
   callbacks_.serving = [this](Node& n, ShardId shard, const KeyspaceTables::Table& table) {
     strong_->tables.served(n, shard, table);
+    if (topics_ && table->any_eventual_feeds()) topics_->feed_known(n.number);
     crash_at_once(n, kCrashesWhenServing * run_.options.crash_when_answered);
   };
   callbacks_.relay = [this](PartitionId group, std::vector<std::string> words,
@@ -428,6 +429,7 @@ void World::schedule_faults() {
   every(options.backup_every_us, [this] { any_node().back_up(); });
   every(options.damage_every_us, [this] {
     Node& n = *nodes_[victim_];
+    n.rows_damaged = true;
     run_.event("{} rows of n{} are damaged", n.rows.damage(1 + run_.random.below(20)), n.number);
   });
   every(options.falsify_every_us, [this] {
