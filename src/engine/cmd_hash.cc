@@ -173,24 +173,25 @@ void hrandfield_command(Context& context, Args args) {
   VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
   const auto seen = [&hash](const HashView::Entry& entry) { return hash.sees(entry); };
+  const std::size_t size = hash.size();
   if (args.size() == 2) {
-    if (hash.size() == 0) return context.reply.null();
-    sample_repeated(hash.all(), hash.size(), 1, context.random, seen,
+    if (size == 0) return context.reply.null();
+    sample_repeated(hash.all(), size, 1, context.random, seen,
                     [&](const HashView::Entry& entry) { context.reply.bulk(entry.name); });
     return;
   }
-  if (hash.size() == 0 || count == 0) return context.reply.array(0);
+  if (size == 0 || count == 0) return context.reply.array(0);
   const std::size_t choices = count < 0 ? static_cast<std::size_t>(-count)
-                                        : std::min(static_cast<std::size_t>(count), hash.size());
+                                        : std::min(static_cast<std::size_t>(count), size);
   context.reply.array(with_values && !context.reply.resp3() ? choices * 2 : choices);
   if (count < 0) {
     sample_repeated(
-        hash.all(), hash.size(), choices, context.random, seen,
+        hash.all(), size, choices, context.random, seen,
         [&](const HashView::Entry& entry) { reply_sampled(context, entry, with_values); });
     return;
   }
   for (const HashView::Entry& entry :
-       sample_distinct(hash.all(), hash.size(), choices, context.random, seen)) {
+       sample_distinct(hash.all(), size, choices, context.random, seen)) {
     reply_sampled(context, entry, with_values);
   }
 }

@@ -41,6 +41,11 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   if (!is_new) {
     const ErrorCode fenced = fence(join.instance, join.member_id);
     if (fenced != ErrorCode::kNone) return refuse(fenced);
+    // A member has its name for good, or none: `instances_` says whose each is.
+    const auto found = members_.find(join.member_id);
+    if (found != members_.end() && found->second.instance != join.instance) {
+      return refuse(ErrorCode::kUnknownMemberId);
+    }
   }
   if (is_new && join.asks_first && !join.instance) {
     pending_[join.new_id] = now_us + join.session_us;
@@ -54,8 +59,10 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   if (members_.empty()) protocol_type_ = join.protocol_type;
 
   Member& member = members_[id];
-  member.instance = join.instance;
-  if (join.instance) instances_[*join.instance] = id;
+  if (!known && join.instance) {
+    member.instance = join.instance;
+    instances_[*join.instance] = id;
+  }
   const bool changed = !known || member.protocols != join.protocols;
   member.protocols = join.protocols;
   member.session_us = join.session_us;

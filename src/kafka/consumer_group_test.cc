@@ -250,6 +250,23 @@ TEST_F(StaticMembersTest, WhoComesBackHasWhatItHadAndNobodyJoinsAnew) {
   EXPECT_EQ(joined_.at("b1").error, ErrorCode::kFencedInstanceId);
 }
 
+// Else its name would be left to an id that nobody has, and whoever came by it would be sought
+// there.
+TEST_F(StaticMembersTest, AMemberKeepsItsNameOrThatItHasNone) {
+  make_static();
+  join("a1", "", false);
+  EXPECT_EQ(joined_.at("a1").error, ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(group_.fence("A", "a1"), ErrorCode::kNone);
+  EXPECT_EQ(group_.leave(now_us_, "a1"), ErrorCode::kNone);
+  EXPECT_EQ(group_.fence("A", "a1"), ErrorCode::kUnknownMemberId);
+  join_as("A", "a2");
+  join_as("B", "", "b1");
+  EXPECT_EQ(joined_.at("a2").error, ErrorCode::kNone);
+  join("c");
+  join_as("C", "", "c");
+  EXPECT_EQ(joined_.at("c").error, ErrorCode::kUnknownMemberId);
+}
+
 TEST_F(StaticMembersTest, ALeaderThatComesBackHasNothingToShareOut) {
   make_static();
   join_as("A", "a2");

@@ -183,20 +183,38 @@ bool Object::all_fields_lapsed(std::int64_t now_ms) const {
   if (!first || *first > now_ms || type() != ObjectType::kHash) return false;
   const std::size_t live = hash().live();
   if (field_expiries().size() < live) return false;
-  std::size_t come = 0;
-  for_each_lapsed_field(now_ms, [&](std::string_view, std::int64_t) { return ++come < live; });
-  return come >= live && lapsed_fields(now_ms) >= live;
+  return lapsed_field_expiries(now_ms) >= live && lapsed_fields(now_ms) >= live;
+}
+
+std::size_t Object::lapsed_field_expiries(std::int64_t until_ms) const {
+  const HashView expiries = field_expiries();
+  if (expiries.table() != nullptr) {
+    return expiries.table()
+        ->index(HashTable::Order::kScores)
+        .count_while([until_ms](double score, std::string_view) {
+          return score <= static_cast<double>(until_ms);
+        });
+  }
+  std::size_t count = 0;
+  for_each_lapsed_field(until_ms, [&count](std::string_view, std::int64_t) {
+    ++count;
+    return true;
+  });
+  return count;
 }
 
 VisibleFields::VisibleFields(const Object& object, std::int64_t now_ms)
-    : fields_(object.hash()),
+    : object_(&object),
+      fields_(object.hash()),
       expiries_(object.field_expiries()),
-      size_(fields_.live()),
       now_ms_(now_ms) {
   if (!expiries_) return;
   const auto first = object.first_field_expiry_ms();
   any_lapsed_ = *first <= now_ms;
-  if (any_lapsed_) size_ -= object.lapsed_fields(now_ms);
+}
+
+std::size_t VisibleFields::size() const {
+  return fields_.live() - (any_lapsed_ ? object_->lapsed_fields(now_ms_) : 0);
 }
 
 Footprint Object::footprint(std::size_t samples) const {

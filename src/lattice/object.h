@@ -266,6 +266,8 @@ class Object {
   }
 
   bool all_fields_lapsed(std::int64_t now_ms) const;
+  // How many expiries of fields have come, in logarithmic time where there are many of them.
+  std::size_t lapsed_field_expiries(std::int64_t until_ms) const;
   unsigned tag() const { return cell_.pointer_.tag(); }
   bool is_compound() const { return tag() == kCompound; }
   bool is_scalar() const { return tag() < ScalarCell::kTags; }
@@ -327,7 +329,8 @@ class VisibleFields {
 
   // The hash with all that it holds.
   const HashView& all() const { return fields_; }
-  std::size_t size() const { return size_; }
+  // Until they are purged, the fields that have expired are counted each time.
+  std::size_t size() const;
   // What is not there is not live().
   ScalarView find(std::string_view field) const {
     const ScalarView scalar = fields_.find(field);
@@ -359,9 +362,9 @@ class VisibleFields {
     return at_ms && *at_ms <= now_ms_;
   }
 
+  const Object* object_ = nullptr;
   HashView fields_;
   HashView expiries_;
-  std::size_t size_ = 0;
   std::int64_t now_ms_ = 0;
   bool any_lapsed_ = false;
 };

@@ -32,12 +32,14 @@ bool is_too_long(const OwnedRequest& request) {
 constexpr std::string_view kTooLong =
     "-ERR the request is too long to be forwarded to another node (1 GiB)\r\n";
 
-// Whether whoever answers it has seen what the client is to see, and so anybody may.
+// Whether whoever answers it has seen what the client is to see, and so anybody may: its session,
+// or what a majority has acknowledged. Within a bound, and with fewer replicas, a client may miss
+// its own write at another node.
 bool may_answer_anywhere(const OwnedRequest& request) {
   if (!request.options) return false;
   const RequestOptions& options = *request.options;
-  return options.in_session || is_quorum(options.level) ||
-         options.level.kind == cluster::Level::Kind::kBounded;
+  return options.in_session || options.level.kind == cluster::Level::Kind::kQuorum ||
+         options.level.kind == cluster::Level::Kind::kAll;
 }
 
 }  // namespace

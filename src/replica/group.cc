@@ -1171,11 +1171,13 @@ void Group::purge(std::int64_t now_ms) {
   core_.stats.keys_expired += names.size();
 }
 
-// Fields of hashes that do not go as a whole, which are among `gone`. All of them: in which order
-// they are found is each member's own. What is named rests in `names`.
+// Fields of hashes that do not go as a whole, which are among `gone`. All of them, and by name: in
+// which order they are found is each member's own, while that of the record numbers the events of a
+// feed. What is named rests in `names`.
 void Group::purge_fields(std::int64_t now_ms, const std::vector<std::string>& gone, Delta& out,
                          std::deque<std::string>& names) {
   const absl::flat_hash_set<std::string_view> whole(gone.begin(), gone.end());
+  const auto first = static_cast<std::ptrdiff_t>(out.keys.size());
   partition_.state.with_lapsed_fields(
       now_ms, std::numeric_limits<std::size_t>::max(),
       [&](std::string_view name, const Object& object) {
@@ -1189,6 +1191,7 @@ void Group::purge_fields(std::int64_t now_ms, const std::vector<std::string>& go
           removed += value.live() ? 1 : 0;
           return true;
         });
+        std::ranges::stable_sort(key.leaves, {}, &LeafDelta::field);
         if (removed > 0 && removed == fields.live() && object.expiry() != nullptr) {
           remove_leftover_expiry(key);
         }
@@ -1196,6 +1199,7 @@ void Group::purge_fields(std::int64_t now_ms, const std::vector<std::string>& go
         key.key = names.emplace_back(name);
         out.keys.push_back(std::move(key));
       });
+  std::ranges::sort(out.keys.begin() + first, out.keys.end(), {}, &KeyDelta::key);
 }
 
 // --- Reads

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "base/bytes.h"
 #include "base/mutant.h"
@@ -372,7 +373,12 @@ Result<std::string> TopicCleaner::compact(Group& group, std::string_view batch,
     kept.push_back(record);
   }
   const bool is_news = tombstones && compacted.horizon_ms == 0;
-  if (is_news) compacted.horizon_ms = job.now_ms + job.cleanup.delete_retention_ms;
+  if (is_news) {
+    constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+    compacted.horizon_ms = job.cleanup.delete_retention_ms > kNever - job.now_ms
+                               ? kNever
+                               : job.now_ms + job.cleanup.delete_retention_ms;
+  }
   if (!tombstones) compacted.horizon_ms = 0;
   if (kept.size() < records->all().size()) return records->with(kept);
   return is_news ? std::string(batch) : "";

@@ -14,7 +14,9 @@ namespace even::topic {
 namespace {
 
 // A batch has at most 1 MiB; what becomes more of it than so much is no batch of ours.
-constexpr std::size_t kMostDecompressed = 64 << 20;
+// A batch of a compacted topic with more than that is refused: a few bytes may stand for very many.
+constexpr std::size_t kMostDecompressed = 16 << 20;
+constexpr std::int32_t kMostRecords = 1 << 18;
 // Places in a batch: what its length counts, its checksum, what that is of, how many records.
 constexpr std::size_t kLengthPlace = 8;
 constexpr std::size_t kBehindLength = 12;
@@ -84,6 +86,10 @@ std::string assemble(std::string_view batch, std::int32_t count, std::string_vie
 Result<KeyedRecords> KeyedRecords::read(std::string_view batch) {
   const auto head = read_head(batch);
   if (!head || head->control()) return fail("what is there is no batch of records");
+  if (head->records > kMostRecords) {
+    return fail(fmt::format("{} records in a batch: at most {} can be told apart by key",
+                            head->records, kMostRecords));
+  }
   KeyedRecords out;
   out.batch_ = batch;
   out.head_ = *head;

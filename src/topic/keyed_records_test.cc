@@ -31,6 +31,18 @@ TEST(KeyedRecordsTest, AreReadWhateverTheyAreCompressedBy) {
   }
 }
 
+// Compressed they are a few kilobytes; apart they take a hundred megabytes.
+TEST(KeyedRecordsTest, VeryManyInOneBatchAreRefusedBeforeTheyAreReadOut) {
+  const std::vector<KeyValue> many(300'000, KeyValue{"k", "v"});
+  const std::string batch = make_keyed_batch(many, {.attributes = 1});
+  EXPECT_FALSE(KeyedRecords::read(batch));
+  EXPECT_FALSE(all_have_keys(batch));
+  const std::vector<KeyValue> long_ones(20, KeyValue{"k", std::string(1 << 20, 'x')});
+  EXPECT_FALSE(all_have_keys(make_keyed_batch(long_ones, {.attributes = 1})));
+  EXPECT_TRUE(
+      all_have_keys(make_keyed_batch(std::vector<KeyValue>(1'000, {"k", "v"}), {.attributes = 1})));
+}
+
 TEST(KeyedRecordsTest, ABatchWithoutSomeOfItsRecordsHasTheSameHead) {
   for (std::int16_t compression = 0; compression < 5; ++compression) {
     const std::string batch =
