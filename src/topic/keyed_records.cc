@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "topic/compression.h"
 #include "topic/crc32c.h"
+#include "topic/record_bytes.h"
 
 namespace even::topic {
 namespace {
@@ -24,46 +25,6 @@ constexpr std::size_t kChecksumPlace = 17;
 constexpr std::size_t kCheckedFrom = 21;
 constexpr std::size_t kAttributesLow = 22;
 constexpr std::size_t kCountPlace = 57;
-
-// Reads from the front; once something is cut off, all is.
-class KeyedBytes {
- public:
-  explicit KeyedBytes(std::string_view bytes) : rest_(bytes) {}
-
-  bool ok() const { return ok_; }
-  std::string_view rest() const { return rest_; }
-  std::int64_t varint() {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
-      const auto byte = static_cast<unsigned char>(rest_.front());
-      rest_.remove_prefix(1);
-      value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
-      if ((byte & 0x80) == 0) {
-        return static_cast<std::int64_t>(value >> 1) ^ -static_cast<std::int64_t>(value & 1);
-      }
-    }
-    ok_ = false;
-    return 0;
-  }
-  std::string_view bytes(std::int64_t size) {
-    if (size < 0 || static_cast<std::uint64_t>(size) > rest_.size()) {
-      ok_ = false;
-      return {};
-    }
-    const std::string_view taken = rest_.substr(0, static_cast<std::size_t>(size));
-    rest_.remove_prefix(taken.size());
-    return taken;
-  }
-  std::optional<std::string_view> optional_bytes() {
-    const std::int64_t size = varint();
-    if (size == -1) return std::nullopt;
-    return bytes(size);
-  }
-
- private:
-  std::string_view rest_;
-  bool ok_ = true;
-};
 
 template <typename T>
 void put_at(std::string& out, std::size_t at, T value) {
@@ -101,10 +62,10 @@ Result<KeyedRecords> KeyedRecords::read(std::string_view batch) {
     out.decompressed_.assign(whole->begin(), whole->end());
     records = {out.decompressed_.data(), out.decompressed_.size()};
   }
-  KeyedBytes in(records);
+  RecordBytes in(records);
   for (std::int32_t i = 0; i < head->records; ++i) {
     const char* begin = in.rest().data();
-    KeyedBytes record(in.bytes(in.varint()));
+    RecordBytes record(in.bytes(in.varint()));
     record.bytes(1);  // attributes, of which there are none
     record.varint();  // time
     const std::int64_t delta = record.varint();
