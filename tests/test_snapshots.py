@@ -16,7 +16,8 @@ OPTIONS = {
 
 
 def metric(node, name):
-    found = re.search(rf"^{re.escape(name)} (\S+)$", node.http("/metrics")[1], re.MULTILINE)
+    # 503 for as long as a thread is too busy to report.
+    found = until(f"{node} reports {name}", lambda: re.search(rf"^{re.escape(name)} (\S+)$", node.http("/metrics")[1], re.MULTILINE))
     return float(found.group(1))
 
 
