@@ -8,6 +8,7 @@ import ctypes
 import http.client
 import json
 import os
+import re
 import random
 import signal
 import socket
@@ -180,6 +181,11 @@ class Node:
         with self.client() as client:
             reply = client.execute_command("EVEN.DIGEST")
         return {int(partition): (vector, digest) for partition, vector, digest in reply}
+
+    def metric(self, name):
+        """The value of a metric without labels; a node answers 503 for as long as a thread is too busy to report."""
+        found = until(f"{self} reports {name}", lambda: re.search(rf"^{re.escape(name)} (\S+)$", self.http("/metrics")[1], re.MULTILINE))
+        return float(found.group(1))
 
     def log_tail(self, lines=40):
         if not self.log.exists():

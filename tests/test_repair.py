@@ -1,6 +1,5 @@
 """Damage in the store of a node: found, reported, and repaired from the other replicas."""
 
-import re
 
 import redis
 
@@ -63,10 +62,6 @@ def stored(node):
     return store_info(node)["store_lag_bytes"] < 3 << 20
 
 
-def metric(node, name):
-    return float(re.search(rf"^{name} (\S+)$", node.http("/metrics")[1], re.MULTILINE).group(1))
-
-
 def check_repaired(cluster, node):
     def whole():
         with node.client() as client:
@@ -74,7 +69,7 @@ def check_repaired(cluster, node):
             assert all("IOERR" in error for error in errors)
             return right == KEYS
     until("every key is right again", whole, 60)
-    until("no damage is reported", lambda: metric(node, "even_store_damaged_partitions") == 0, 30)
+    until("no damage is reported", lambda: node.metric("even_store_damaged_partitions") == 0, 30)
     cluster.wait_converged(60)
 
 
@@ -132,6 +127,6 @@ def test_a_single_node_serves_what_it_can_read_and_says_what_to_do(make_cluster)
         assert right > KEYS // 2 and errors
         assert all("IOERR" in error for error in errors)
         assert client.set("new", "v") and client.get("new") == "v"
-    until("the damage is reported", lambda: metric(node, "even_store_damaged_partitions") > 0)
+    until("the damage is reported", lambda: node.metric("even_store_damaged_partitions") > 0)
     assert any("damage" in partition for partition in node.status()["partitions"])
     until("the log says what to do", lambda: "restore the node's data directory from a backup" in node.log_tail(400))

@@ -1,6 +1,5 @@
 """States of partitions that a node is given because the others' logs no longer hold what it lacks."""
 
-import re
 
 from even_cluster import until
 
@@ -13,12 +12,6 @@ OPTIONS = {
     "store.pass_bytes": "4MiB",
     "replication.window_bytes": "1MiB",
 }
-
-
-def metric(node, name):
-    # 503 for as long as a thread is too busy to report.
-    found = until(f"{node} reports {name}", lambda: re.search(rf"^{re.escape(name)} (\S+)$", node.http("/metrics")[1], re.MULTILINE))
-    return float(found.group(1))
 
 
 def fill(node):
@@ -36,10 +29,10 @@ def test_a_state_gets_across_a_link_that_is_cut_again_and_again(make_cluster):
     n1, n2 = cluster
     n2.kill9()
     fill(n1)
-    until("n1's log is cut", lambda: metric(n1, "even_log_bytes") < 10 << 20)
+    until("n1's log is cut", lambda: n1.metric("even_log_bytes") < 10 << 20)
 
     def sent():
-        return metric(n1, "even_snapshot_sent_bytes_total")
+        return n1.metric("even_snapshot_sent_bytes_total")
 
     # A round takes 0.2 s and has 1 MiB: the whole takes about 8 s.
     cluster.link("n1", "n2", "DELAY", 100)
@@ -48,20 +41,20 @@ def test_a_state_gets_across_a_link_that_is_cut_again_and_again(make_cluster):
     while sent() < 0.9 * STATE:
         before = sent()
         until("pieces of the state are sent", lambda: sent() > before + (4 << 20), seconds=60)
-        assert metric(n1, 'even_replication_snapshot_bytes{peer="n2"}') >= STATE
-        assert metric(n2, "even_snapshots_joined_total") == 0
+        assert n1.metric('even_replication_snapshot_bytes{peer="n2"}') >= STATE
+        assert n2.metric("even_snapshots_joined_total") == 0
         cluster.link("n2", "n1", "DOWN")
         cuts += 1
         assert cuts < 20, "it begins anew each time"
         cluster.link("n2", "n1", "UP")
     cluster.wait_converged(60)
     assert cuts >= 5
-    assert metric(n1, "even_snapshots_resumed_total") >= cuts
+    assert n1.metric("even_snapshots_resumed_total") >= cuts
     assert STATE < sent() < 1.4 * STATE  # with each cut up to 1 MiB is lost
-    assert metric(n2, "even_snapshots_joined_total") == 1
-    assert metric(n2, "even_snapshots_refused_total") == 0
+    assert n2.metric("even_snapshots_joined_total") == 1
+    assert n2.metric("even_snapshots_refused_total") == 0
     for node, peer in ((n1, "n2"), (n2, "n1")):
-        until("nothing of it is kept", lambda: metric(node, f'even_replication_snapshot_bytes{{peer="{peer}"}}') == 0)
+        until("nothing of it is kept", lambda: node.metric(f'even_replication_snapshot_bytes{{peer="{peer}"}}') == 0)
     with n2.client() as client:
         assert client.dbsize() == VALUES
         assert client.get("k77") == "77:".ljust(VALUE_BYTES, "v")
