@@ -34,7 +34,8 @@ class Stream {
  public:
   using executor_type = Executor;
 
-  // Takes over `socket`. With `tls`, which must outlive this, a handshake has to come first.
+  // Takes over `socket`. With `tls`, which is needed no longer than this call, a handshake has to
+  // come first.
   Stream(Socket socket, asio::ssl::context* tls) : socket_(std::move(socket)) {
     prepare_socket(socket_);
     if (tls != nullptr) tls_.emplace(socket_, *tls);
