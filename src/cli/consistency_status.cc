@@ -10,13 +10,13 @@
 #include <tuple>
 
 #include "cli/node_status.h"
+#include "cli/text_table.h"
 
 namespace even::cli {
 namespace {
 
 using nlohmann::json;
 using Level = ConsistencyStatus::Level;
-using Rows = std::vector<std::vector<std::string>>;
 
 // "1,234,567".
 std::string grouped(uint64_t number) {
@@ -45,26 +45,6 @@ std::string duration(int64_t us) {
 std::string seconds_text(double seconds) {
   if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1e3);
   return fmt::format("{:.{}f} s", seconds, seconds < 100 ? 1 : 0);
-}
-
-// Columns as wide as their widest cell; those from `right` to `left` - 1 are numbers.
-std::string columns(const Rows& rows, size_t right, size_t left) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += i >= right && i < left ? fmt::format("{:>{}}  ", row[i], widths[i])
-                                     : fmt::format("{:<{}}  ", row[i], widths[i]);
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + '\n';
-  }
-  return text;
 }
 
 uint64_t total(const std::vector<uint64_t>& buckets) {
@@ -176,7 +156,7 @@ std::vector<Level> levels_of(const Nodes& nodes) {
 }
 
 std::string level_table(const Nodes& nodes, const std::vector<Level>& levels) {
-  Rows rows = {{"LEVEL", "OF", "REQUESTS", "REFUSED", "50 % <=", "99 % <=", "GIVES"}};
+  TextRows rows = {{"LEVEL", "OF", "REQUESTS", "REFUSED", "50 % <=", "99 % <=", "GIVES"}};
   for (const Level& level : levels) {
     const auto& bounds = nodes.front()->consistency->latency_bounds_us;
     rows.push_back({shown_name(level), level.writes ? "writes" : "reads", grouped(level.requests),
@@ -185,7 +165,7 @@ std::string level_table(const Nodes& nodes, const std::vector<Level>& levels) {
                     std::string(gives(level))});
   }
   if (levels.empty()) return "No requests about keys.\n";
-  return columns(rows, 2, 6);
+  return text_table(rows, 2, 6);
 }
 
 const NodeStatus* find(const Nodes& nodes, const std::string& name) {
@@ -206,7 +186,7 @@ std::string lacks(const Nodes& nodes, const std::string& node, const std::string
 
 std::string staleness_table(const Nodes& nodes) {
   static constexpr int64_t kAfterUs[] = {1'000, 10'000, 100'000, 1'000'000};
-  Rows rows = {
+  TextRows rows = {
       {"AT", "RECORDS OF", "CAME", "1 ms", "10 ms", "100 ms", "1 s", "WINDOW", "LACKS NOW"}};
   std::string notes;
   for (const NodeStatus* node : nodes) {
@@ -239,7 +219,7 @@ std::string staleness_table(const Nodes& nodes) {
   return "\nWhat ONE may miss: the share of other nodes' records that had not come so long after\n"
          "they were made, of those that have come; and WINDOW: nothing older than that is\n"
          "missing.\n\n" +
-         columns(rows, 2, 8) + notes;
+         text_table(rows, 2, 8) + notes;
 }
 
 std::string background_lines(const Nodes& nodes) {

@@ -8,27 +8,12 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "cli/text_table.h"
+
 namespace even::cli {
 namespace {
 
 using nlohmann::json;
-
-// Rows of cells, as columns that are as wide as their widest cell.
-std::string table(const std::vector<std::vector<std::string>>& rows) {
-  std::vector<size_t> widths;
-  for (const auto& row : rows) {
-    widths.resize(std::max(widths.size(), row.size()));
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + '\n';
-  }
-  return text;
-}
 
 // "3, 17, 42" or "3, 17, 42, ... (90 in all)".
 std::string list_some(const std::vector<uint32_t>& ids) {
@@ -237,8 +222,8 @@ std::string render(const std::vector<NodeAnswer>& answers) {
                        std::to_string(peer.hints), peer.fault});
     }
   }
-  std::string text = table(nodes) + '\n';
-  if (links.size() > 1) text += table(links) + '\n';
+  std::string text = text_table(nodes) + '\n';
+  if (links.size() > 1) text += text_table(links) + '\n';
   return text + group_lines(answers) + hint_lines(answers) + check_lines(answers) +
          damage_lines(answers) + agreement_line(answers);
 }
