@@ -243,8 +243,10 @@ struct ExpectedValue {
 };
 
 std::string show(const Leaf& leaf) {
-  static constexpr const char* kKinds[] = {"string", "field", "member", "expiry",
-                                           "score",  "item",  "entry",  "bounded counter"};
+  static constexpr const char* kKinds[] = {"string", "field",           "member",
+                                           "expiry", "score",           "item",
+                                           "entry",  "bounded counter", "expiry of field"};
+  static_assert(std::size(kKinds) == kLeafKinds);
   return fmt::format("{} '{}'", kKinds[static_cast<int>(leaf.first)],
                      leaf.first == LeafKind::kItem    ? position_text(leaf.second)
                      : leaf.first == LeafKind::kEntry ? stream_field_text(leaf.second)
