@@ -121,15 +121,18 @@ void lower_first(LeafKind kind, Table& table) {
   }
 }
 
-// The same after a change of the leaf `joined`; null: of any of them.
+// The same after a change of the leaf `joined`, which is in memory; null: of any of them, which all
+// are. Also what only takes an expiry away can bring an earlier one to light, which was set at the
+// same time.
 template <typename Table>
 void note_first(LeafKind kind, Table& table, const LeafDelta* joined) {
   if constexpr (std::is_same_v<Table, HashTable>) {
     if (kind != LeafKind::kFieldExpiry) return;
-    if (joined != nullptr) {
-      for (const SiblingView& sibling : joined->siblings) {
-        table.lower_first(instant_in(sibling.value));
-      }
+    if (joined == nullptr) {
+      lower_first(kind, table);
+    } else if (const auto* node =
+                   table.in_memory().find_node(joined->field, joined->field_hash())) {
+      table.lower_first(instant_of(node->value.view()));
     }
     table.find_first_if_indexed();
   }
