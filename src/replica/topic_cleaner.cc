@@ -261,7 +261,9 @@ bool TopicCleaner::note_keys(Group& group, const RowStore::Row& row) {
   const GroupProposal& proposal = (*stored)->proposal;
   const auto head = topic::read_head(proposal.batch);
   if (!head || job.base + head->offsets() > job.stable) return false;
-  if (job.cleanup.min_lag_ms > 0 && proposal.instant_ms > job.now_ms - job.cleanup.min_lag_ms) {
+  // Not what the group has agreed on before the lag was raised: others wait for that.
+  if (job.cleanup.min_lag_ms > 0 && job.next > group.purged() &&
+      proposal.instant_ms > job.now_ms - job.cleanup.min_lag_ms) {
     return false;
   }
   if (!head->control() && head->records > 0) {

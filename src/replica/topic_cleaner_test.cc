@@ -227,6 +227,30 @@ TEST_F(TopicCleanerTest, ATombstoneStaysForAMemberThatIsAway) {
   expect_all({{1, "b=1"}});
 }
 
+// A new member gives others nothing before it has compacted what the group has agreed on.
+TEST_F(TopicCleanerTest, ANewMemberCompactsWhatWasPurgedBeforeTheLagWasRaised) {
+  cleanup_.delete_retention_ms = 1'000;
+  create();
+  append({{"a", "1"}, {"b", "1"}});
+  append({{"a", std::nullopt}});
+  await_compacted(3);
+  cluster_.run(20'000);
+  const There purged = {{1, "b=1"}};
+  expect_all(purged);
+  append({{"c", "1"}});
+  const std::vector<std::string> words = {"even.meta", "altertopic", "t", "MINLAG", "1000000000"};
+  ASSERT_TRUE(cluster_.run_until(
+      [&] { return cluster_.run_strong(kCleanerMeta, words).starts_with(':'); }));
+  GroupNode& lost = follower();
+  lost.wipe();
+  lost.start();
+  ASSERT_TRUE(cluster_.run_until(
+      [&] { return lost.shard->topic(kCleaned) && status(lost).end == end_; }, 30'000));
+  store(lost);
+  EXPECT_TRUE(cluster_.run_until([&] { return status(lost).compacted >= 3; }, 30'000));
+  EXPECT_EQ(status(lost).compacted, 3) << "what came later is younger than the lag";
+}
+
 TEST_F(TopicCleanerTest, NothingBehindAnOpenTransactionIsCompactedAndWhatIsAbortedGoes) {
   create();
   const topic::test::BatchOptions kTransactional{
