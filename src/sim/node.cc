@@ -514,7 +514,9 @@ void Node::falsify() {
     const bool lost = random.chance(0.4);
     const bool changed =
         hosted.shard().falsify(key, lost ? std::nullopt : std::optional<std::string_view>("false"));
-    if (changed) run_.event("n{} holds something else of {}", number, key);
+    if (!changed) return;
+    run_.oracle.falsified(key);
+    run_.event("n{} holds something else of {}", number, key);
   } catch (const Unreadable&) {
   }
 }

@@ -37,6 +37,9 @@ class Oracle {
 
   // This node's keys are made to differ: what it purges is by an expiry that nobody gave.
   void falsified(NodeNumber node) { falsified_ = node; }
+  // Somebody has held something else of it for a while.
+  void falsified(std::string_view key) { falsified_keys_.emplace(key); }
+  bool was_falsified(std::string_view key) const { return falsified_keys_.contains(key); }
 
   // A record was made. `now_ms`, `latest_ms`: the least that its maker can have taken for the time,
   // and the latest that its clock has ever shown. An error when its dot was used before.
@@ -89,6 +92,7 @@ class Oracle {
   std::set<Id> acknowledged_;
   std::set<ReplicaId> forgiven_;
   NodeNumber falsified_ = 0;  // 0: none
+  std::set<std::string, std::less<>> falsified_keys_;
   RecordDecoder decoder_;
 };
 

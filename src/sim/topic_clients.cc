@@ -457,6 +457,8 @@ void TopicClients::check_feed(const char* when, const std::set<std::string>& the
     if (run_.oracle.is_forgiven(dot.replica) || !has_change(partition, dot)) continue;
     // It may have been deleted before the snapshot came to it.
     const std::string key = fed_key(partition, value);
+    // The snapshot tells what its maker holds.
+    if (run_.oracle.was_falsified(key)) continue;
     const NodeNumber first = run_.placement.replicas(partition)[0];
     const Object* object = nodes_[first - 1u]->state(partition).find(key, hash64(key));
     if (object == nullptr || !object->live()) continue;
