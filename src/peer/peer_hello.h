@@ -21,7 +21,7 @@
 namespace even {
 
 inline constexpr std::string_view kPeerMagic = "EVENPEER";
-inline constexpr std::uint32_t kPeerProtocol = 17;
+inline constexpr std::uint32_t kPeerProtocol = 18;
 
 struct Hello {
   std::uint32_t protocol = kPeerProtocol;

@@ -65,7 +65,28 @@ struct Peer {
     std::uint64_t lacking;  // records, as of then
   };
 
+  // Its runs, as far as this one knows them.
+  struct Runs {
+    std::optional<ReplicaId> linked;    // the last with which there was a link
+    std::optional<ReplicaId> reported;  // whose report `acked` is; none before it has come
+    std::vector<ReplicaId> lines;       // first of lines, other than that of `linked`, before it
+    absl::btree_map<NodeNumber, ReplicaId> of_others;  // that it last said of others
+
+    void link(ReplicaId run) {
+      std::erase(lines, run.first_of_line());
+      if (linked && !linked->same_line(run)) lines.push_back(linked->first_of_line());
+      linked = run;
+      if (reported != run) reported.reset();
+    }
+    // Whether it is the run that `acked` is of, or one before it.
+    bool is_past(ReplicaId run) const {
+      return reported && (run == *reported || run.precedes(*reported) ||
+                          std::ranges::find(lines, run.first_of_line()) != lines.end());
+    }
+  };
+
   NodeNumber node = 0;
+  Runs runs;
   absl::btree_map<PartitionId, Shared>
       shared;  // ordered, as everything that a run must repeat exactly
 

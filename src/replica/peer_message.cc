@@ -97,6 +97,10 @@ Result<PeerMessage> decode_report(ByteReader& in) {
   ReportMessage message;
   message.complete = in.get<std::uint8_t>() != 0;
   message.clock_ms = in.get<std::int64_t>();
+  const std::uint16_t runs = in.get<std::uint16_t>();
+  for (std::uint16_t i = 0; i < runs && in.ok(); ++i) {
+    message.runs.push_back({in.get<std::uint64_t>()});
+  }
   const std::uint32_t partitions = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < partitions && in.ok(); ++i) {
     ReportMessage::Partition& partition = message.partitions.emplace_back();
@@ -344,6 +348,8 @@ std::string encode_report(const ReportMessage& message) {
   std::string out = begin(Kind::kReport);
   put_little_endian<std::uint8_t>(out, message.complete ? 1 : 0);
   put_little_endian(out, message.clock_ms);
+  put_little_endian(out, static_cast<std::uint16_t>(message.runs.size()));
+  for (const ReplicaId run : message.runs) put_little_endian(out, run.value);
   put_little_endian<std::uint32_t>(out, static_cast<std::uint32_t>(message.partitions.size()));
   for (const auto& partition : message.partitions) {
     put_little_endian(out, partition.partition);

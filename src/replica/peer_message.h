@@ -32,6 +32,9 @@ struct ReportMessage {
   // The sender's wall clock, in milliseconds, when it had seen this: it makes no record by an
   // earlier one afterwards, unless its clock is put back.
   std::int64_t clock_ms = 0;
+  // Of each node with which the sender shares a partition, the run that it was last linked with
+  // since its own start: see docs/causality.md.
+  std::vector<ReplicaId> runs;
   std::vector<Partition> partitions;
 };
 

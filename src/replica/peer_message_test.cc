@@ -19,6 +19,7 @@ using Condition = ReportMessage::Partition::Condition;
 ReportMessage report() {
   ReportMessage message;
   message.complete = true;
+  message.runs = {kPeerOne, kPeerTwo};
   ReportMessage::Partition& partition = message.partitions.emplace_back();
   partition.partition = 255;
   partition.digest = 0x0123'4567'89ab'cdef;
@@ -95,6 +96,7 @@ Message decoded(const std::string& bytes) {
 
 void expect_report(const ReportMessage& message) {
   EXPECT_TRUE(message.complete);
+  EXPECT_EQ(message.runs, report().runs);
   ASSERT_EQ(message.partitions.size(), 2u);
   EXPECT_EQ(message.partitions[0].partition, 255);
   EXPECT_EQ(message.partitions[0].digest, 0x0123'4567'89ab'cdefu);
@@ -136,7 +138,7 @@ void expect_groups(const GroupsMessage& message) {
 
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
-      test::expect_golden("peer-messages-v15.bin", all_messages(), "the peer protocol");
+      test::expect_golden("peer-messages-v18.bin", all_messages(), "the peer protocol");
   std::string_view rest = golden;
   const auto next = [&rest] {
     const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.at(0)));

@@ -33,7 +33,7 @@ class Replication {
 
   // Whether every other replica has reported to have seen `reach` of `partition`.
   bool everywhere(PartitionId partition, const VersionVector& reach) const;
-  // What this node and every other replica have seen of it.
+  // What this node and every other replica have seen of it, and will have in each of their lives.
   VersionVector everywhere(const Partition& partition) const;
   // What the node has reported to have seen, in the session under way; null: nothing, or more than
   // it has.
@@ -87,6 +87,8 @@ class Replication {
   // Whether all of the log up to `position` is durable; if not, sees to it that it will be.
   bool durable(LogPosition position);
   // Of one partition, whether `vector` lacks records of this node that `state` has.
+  // Whether no replica has heard of a later run of another one than that whose report is here.
+  bool reports_agree(const Partition& partition) const;
   bool lacks_own(const VersionVector& vector, const VersionVector& have) const;
   bool lacks_to_send(const Peer::Shared& shared, const VersionVector& have) const;
 
