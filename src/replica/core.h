@@ -54,6 +54,8 @@ class ShardCore {
   void write(Partition& partition, decltype(Delta::keys) keys, RecordOrigin origin);
   // --- Change feeds of eventual keyspaces: see docs/feeds.md.
   // Where changes of the key are told, if they are.
+  // How many live keys here have one; may be more than it says once it is beyond `limit`.
+  std::size_t fed_keys(std::size_t limit) const;
   std::optional<FeedTarget> feed_of(std::string_view key) const;
   // What is to be told of a record that is about to be committed; null: nothing. Throws Unreadable
   // while nothing has been done.

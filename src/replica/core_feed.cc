@@ -15,6 +15,18 @@ std::optional<FeedTarget> ShardCore::feed_of(std::string_view key) const {
   return FeedTarget{keyspace->feed, keyspace->name};
 }
 
+std::size_t ShardCore::fed_keys(std::size_t limit) const {
+  std::size_t keys = 0;
+  for (const auto& partition : partitions_) {
+    if (keys > limit) break;
+    if (is_strong(partition->id) || !partition->replayed) continue;
+    partition->state.for_each([&](std::string_view key, const Object& object) {
+      if (keys <= limit && object.live() && feed_of(key)) ++keys;
+    });
+  }
+  return keys;
+}
+
 std::unique_ptr<FeedChanges> ShardCore::changes_of(const Partition& partition, const Record& record,
                                                    std::int64_t now_ms) const {
   if (!keyspaces->any_eventual_feeds()) return nullptr;

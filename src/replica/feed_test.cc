@@ -305,6 +305,25 @@ TEST_F(FeedTest, WritesAreRefusedWhenTooMuchWaits) {
   EXPECT_EQ(events().size(), kMostWaitingEvents);
 }
 
+TEST_F(FeedTest, NotTooManyKeysAreDeletedAtOnce) {
+  for (auto& node : cluster_.nodes) node->most_events_at_once = 10;
+  cluster_.at(1).crash();
+  cluster_.at(1).start();
+  feed("e");
+  GroupNode& node = cluster_.at(1);
+  for (int i = 0; i < 10; ++i) run(node, {"set", "e:" + std::to_string(i), "v"});
+  run(node, {"set", "other", "v"});
+  EXPECT_EQ(run(node, {"flushall"}), "+OK\r\n");
+  for (int i = 0; i < 11; ++i) run(node, {"set", "e:" + std::to_string(i), "v"});
+  EXPECT_THAT(run(node, {"flushall"}), testing::StartsWith("-OUTBOXFULL more than 10 keys"));
+  EXPECT_THAT(run(node, {"eval", "return redis.call('flushall')", "0"}),
+              testing::HasSubstr("OUTBOXFULL more than 10 keys"));
+  EXPECT_EQ(run(node, {"get", "e:7"}), "$1\r\nv\r\n");
+  run(node, {"del", "e:3"});
+  EXPECT_EQ(run(node, {"eval", "return redis.call('flushall')", "0"}), "+OK\r\n");
+  EXPECT_EQ(run(node, {"get", "e:7"}), "$-1\r\n");
+}
+
 TEST_F(FeedTest, AFeedCanBeEndedAndBegunAgain) {
   feed("o");
   cluster_.run_strong(kFedGroup, {"set", "o:1", "told"});

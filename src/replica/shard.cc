@@ -86,6 +86,7 @@ class Reach : public Keyspace {
   }
 
   ShardCore& own() const { return *cores_[0]; }
+  std::span<ShardCore* const> cores() const { return cores_; }
   std::int64_t now_ms() const { return now_ms_; }
   bool holds(PartitionId id) const {
     return std::ranges::any_of(
@@ -166,6 +167,24 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   return true;
 }
 
+// Why a command about all keys, which deletes some or all of them, would tell too much at once.
+template <typename Cores>
+std::string refusal_of_many_events(const Cores& cores) {
+  const std::size_t most = cores[0]->options.most_events_at_once;
+  if (!cores[0]->keyspaces->any_eventual_feeds()) return {};
+  std::size_t keys = 0;
+  try {
+    for (const ShardCore* core : cores) keys += core->fed_keys(most);
+  } catch (const Unreadable& error) {
+    return fmt::format("IOERR {}", error.what());
+  }
+  if (keys <= most) return {};
+  return fmt::format(
+      "OUTBOXFULL more than {} keys have a change feed, and this would tell of them all at once: "
+      "delete them in parts (SCAN and UNLINK), or end the feed first",
+      most);
+}
+
 // The execution of a script in eventual keyspaces.
 class ShardScript final : public ScriptHost {
  public:
@@ -177,7 +196,10 @@ class ShardScript final : public ScriptHost {
   std::string refusal(const Command& command, Args args, bool& left) override {
     if (command.scope == Scope::kAll) {
       left = true;
-      if (reach_.is_whole()) return refusal_of_write(command);
+      if (reach_.is_whole()) {
+        const std::string why = refusal_of_write(command);
+        return why.empty() && may_write(command) ? refusal_of_many_events(reach_.cores()) : why;
+      }
       return "ERR Script attempted to execute a command about all keys, of which some are out of "
              "its reach: give the script no keys, or try again";
     }
@@ -475,6 +497,11 @@ std::string Shard::feed_refusal(const Command& command, Args args,
   const ShardCore& core = impl_->core;
   std::string why;
   if (!core.keyspaces->any_eventual_feeds() || !may_write(command)) return why;
+  if (command.scope == Scope::kAll) {
+    std::vector<const ShardCore*> cores = {&core};
+    for (const Shard* other : others) cores.push_back(&other->impl_->core);
+    return refusal_of_many_events(cores);
+  }
   for_each_key(command, args, [&](std::string_view key) {
     if (!why.empty() || !core.feed_of(key)) return;
     const PartitionId id = core.partition_of(key);

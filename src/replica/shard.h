@@ -184,6 +184,8 @@ struct ShardOptions {
   std::int64_t clean_interval_us = 50'000;
   std::size_t clean_slice_bytes = 512 << 10;
   std::size_t clean_map_bytes = 16 << 20;
+  // How many keys with a change feed one command about all keys may delete: see docs/feeds.md.
+  std::size_t most_events_at_once = 1'000'000;
 };
 
 // What a client gets to see of a shard's work, for metrics.
@@ -352,7 +354,8 @@ class Shard {
   // eventual keyspaces.
   bool has_feed(std::string_view key) const;
   // Why a command that would write to a keyspace with a change feed is not to be executed: its
-  // partition takes no events at present. An error's text, or empty.
+  // partition takes no events at present, or it would make too many at once. An error's text, or
+  // empty.
   std::string feed_refusal(const Command& command, Args args,
                            std::span<Shard* const> others = {}) const;
   // While parts of a transaction are executed, of which that has been asked before the first.

@@ -54,6 +54,7 @@ struct GroupNode final : Transport {
     options.map = map;
     options.log.segment_bytes = 16 << 10;
     options.log.fsync = fsync;
+    options.most_events_at_once = most_events_at_once;
     options.pass_bytes = pass_bytes;
     options.piece_bytes = piece_bytes;
     options.group_log_bytes = group_log_bytes;
@@ -102,6 +103,7 @@ struct GroupNode final : Transport {
   std::uint64_t group_log_bytes = ShardOptions().group_log_bytes;
   std::size_t clean_map_bytes = ShardOptions().clean_map_bytes;
   FsyncPolicy fsync = LogOptions().fsync;
+  std::size_t most_events_at_once = ShardOptions().most_events_at_once;
   std::size_t owners = 0;  // of the partition, from the first node on; 0: all nodes
   std::uint64_t hint_max_bytes = ShardOptions().hint_max_bytes;
   std::int64_t hint_max_age_ms = ShardOptions().hint_max_age_ms;
