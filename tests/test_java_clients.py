@@ -1,0 +1,345 @@
+"""Java's kafka-clients and Kafka Streams, unmodified, on three nodes of which the leader of a partition is killed.
+
+The programs are those of tests/clients/java. Each runs in a process of its own, and ends when its standard input does.
+"""
+
+import random
+import shutil
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+from even_cluster import PATIENCE, ROOT, Cluster, until
+
+kafka = pytest.importorskip("confluent_kafka")
+
+from test_topic_transactions import read, settled  # noqa: E402
+from test_topics import consume, create, leader_of, servers  # noqa: E402
+
+BUILT = ROOT / "build/clients/java"
+WORDS = "apple pear plum fig".split()
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """One for all scenarios: whatever a scenario kills it starts again."""
+    cluster = Cluster(tmp_path_factory.mktemp("java"))
+    cluster.start()
+    yield cluster
+    cluster.kill()
+
+
+class Program:
+    """A program in Java, and the lines that it has written."""
+
+    def __init__(self, directory, name, program, *arguments):
+        assert shutil.which("java") and (BUILT / "classes/even").is_dir(), "./dev setup installs what this needs"
+        self.name, self.lines = name, []
+        self.log = directory / f"{name}.log"
+        with self.log.open("a") as log:
+            # Little memory and no optimizing compiler: it runs for seconds, beside other tests.
+            self.process = subprocess.Popen(
+                ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                 "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{BUILT}/classes:{BUILT}/lib/*", f"even.{program}",
+                 *map(str, arguments)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.reader = threading.Thread(target=self._read)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    def said(self, what):
+        """The words behind `what` of the lines that begin with it."""
+        return [line.split()[1:] for line in list(self.lines) if line.split()[0] == what]
+
+    def wait(self, what, condition, seconds=60):
+        def lives():
+            value = condition()
+            assert value or self.process.poll() is None, f"{self.name} has ended: {self.tail()}"
+            return value
+        return until(lambda: f"{self.name}: {what}: {self.tail()}", lives, seconds)
+
+    def end(self, seconds=90):
+        """Asks it to end, which it does in good order."""
+        self.process.stdin.close()
+        try:
+            code = self.process.wait(seconds * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGQUIT)
+            time.sleep(1)
+            raise AssertionError(f"{self.name} does not end: {self.tail()}") from None
+        self.reader.join()
+        assert code == 0, f"{self.name} ended with {code}: {self.tail()}"
+
+    def kill9(self):
+        self.process.kill()
+        self.process.wait()
+        self.reader.join()
+
+    def tail(self):
+        return "\n".join([*self.lines[-10:], *self.log.read_text(errors="replace").splitlines()[-60:]])
+
+
+@pytest.fixture
+def program(tmp_path):
+    programs = []
+
+    def start(name, program, *arguments):
+        programs.append(Program(tmp_path, name, program, *arguments))
+        return programs[-1]
+    yield start
+    for each in programs:
+        each.kill9()
+
+
+def kill_leader(cluster, topic, partition=0):
+    """Kills the leader of a partition, and starts it again when another one leads."""
+    leader = leader_of(cluster, topic, partition)
+    leader.kill9()
+    leader_of(cluster, topic, partition)
+    leader.start()
+
+
+def some_more(producer, records=1500):
+    """Waits until so many more are acknowledged."""
+    before = len(producer.said("acknowledged"))
+    producer.wait("more acknowledged", lambda: len(producer.said("acknowledged")) >= before + records // 500)
+
+
+def test_no_record_of_a_producer_is_lost_or_there_twice(cluster, program):
+    create(cluster, "produced", 2)
+    producer = program("producer", "Produce", "produced", 2, f"bootstrap.servers={servers(cluster)}")
+    some_more(producer)
+    kill_leader(cluster, "produced")
+    some_more(producer)
+    producer.end()
+    sent = int(producer.said("sent")[0][0])
+    for partition in range(2):
+        values = [value for _, value in consume(cluster, "produced", partition)]
+        assert values == [str(number) for number in range(partition, sent, 2)]
+
+
+def test_transactions_are_read_as_a_whole_or_not_at_all(cluster, program):
+    create(cluster, "transacted", 2)
+    producer = program("producer", "Produce", "transacted", 2, f"bootstrap.servers={servers(cluster)}",
+                       "transactional.id=java")
+    reader = program("reader", "Member", "transacted", f"bootstrap.servers={servers(cluster)}", "group.id=java-reader",
+                     "isolation.level=read_committed")
+    some_more(producer)
+    kill_leader(cluster, "transacted")
+    some_more(producer)
+    producer.end()
+    sent = int(producer.said("sent")[0][0])
+    assert sent % 20 == 0
+    wanted = [[str(number) for number in range(partition, sent, 2) if number // 20 % 3 != 1] for partition in range(2)]
+    for partition in range(2):
+        assert read(cluster, "transacted", partition) == wanted[partition]
+    reader.wait("the last records", lambda: all(
+        [str(partition), wanted[partition][-1]] in [[at, value] for at, _, value in reader.said("record")]
+        for partition in range(2)))
+    reader.end()
+    for partition in range(2):
+        offsets = {int(offset): value for at, offset, value in reader.said("record") if at == str(partition)}
+        assert [offsets[offset] for offset in sorted(offsets)] == wanted[partition]
+
+
+def check_delivery(members, sent):
+    """Each record has come to some member, and twice only if the first one had not committed it."""
+    committed, came = {}, {}
+    for member in members:
+        for line in member.lines:
+            what, *words = line.split()
+            if what == "committed":
+                at, offset = map(int, words)
+                committed[member, at] = max(committed.get((member, at), 0), offset)
+            elif what == "record":
+                at, offset, value = map(int, words)
+                assert value % 2 == at
+                came.setdefault((at, offset), []).append((member, value))
+    for (at, offset), deliveries in came.items():
+        assert len({value for _, value in deliveries}) == 1
+        before = [member.name for member, _ in deliveries if committed.get((member, at), 0) > offset]
+        assert len(before) <= 1, f"partition {at} offset {offset} was committed by {before} and came again"
+    assert sorted(deliveries[0][1] for deliveries in came.values()) == list(range(sent))
+
+
+def test_a_member_that_dies_is_replaced_by_the_other_one(cluster, program):
+    create(cluster, "shared", 2)
+    settled(cluster, "java-shared")
+    settings = [f"bootstrap.servers={servers(cluster)}", "group.id=java-shared"]
+    members = [program(f"member-{number}", "Member", "shared", *settings) for number in range(2)]
+    for member in members:
+        member.wait("one partition", lambda: [len(each) for each in member.said("assigned")][-1:] == [1])
+    producer = program("producer", "Produce", "shared", 2, f"bootstrap.servers={servers(cluster)}")
+    some_more(producer)
+    kill_leader(cluster, "shared")
+    some_more(producer)
+    members[1].wait("something committed", lambda: members[1].said("committed"))
+    members[1].kill9()
+    some_more(producer)
+    producer.end()
+    sent = int(producer.said("sent")[0][0])
+    members[0].wait("both partitions", lambda: members[0].said("assigned")[-1] == ["0", "1"])
+
+    def all_came():
+        return len({tuple(record[:2]) for member in members for record in member.said("record")}) >= sent
+    members[0].wait("all records", all_came)
+    members[0].end()
+    check_delivery(members, sent)
+
+
+def test_a_static_member_that_comes_back_has_what_it_had(cluster, program):
+    create(cluster, "static", 2)
+    settled(cluster, "java-static")
+
+    def member(number, name):
+        return program(name, "Member", "static", f"bootstrap.servers={servers(cluster)}", "group.id=java-static",
+                       "session.timeout.ms=60000", f"group.instance.id=i{number}")
+    members = [member(number, f"member-{number}") for number in range(2)]
+    for each in members:
+        each.wait("one partition", lambda: [len(words) for words in each.said("assigned")][-1:] == [1])
+    producer = program("producer", "Produce", "static", 2, f"bootstrap.servers={servers(cluster)}")
+    members[1].wait("something committed", lambda: members[1].said("committed"))
+    members[1].kill9()
+    before = list(members[0].said("assigned"))
+    members.append(member(1, "member-1-again"))
+    members[2].wait("its partition", lambda: members[2].said("assigned") == members[1].said("assigned")[-1:])
+    assert members[0].said("assigned") == before and not members[0].said("revoked") and not members[0].said("lost")
+    # The other one's records as well, though their leader dies.
+    some_more(producer)
+    kill_leader(cluster, "static", int(before[-1][0]))
+    some_more(producer)
+    producer.end()
+    sent = int(producer.said("sent")[0][0])
+    members[2].wait("all records", lambda: len(
+        {tuple(record[:2]) for each in members for record in each.said("record")}) >= sent)
+    members[0].end()
+    members[2].end()
+    check_delivery(members, sent)
+
+
+def test_what_is_transformed_in_transactions_comes_out_once(cluster, program):
+    create(cluster, "numbers", 2)
+    create(cluster, "squares", 2)
+    settled(cluster, "java-transform")
+    producer = program("producer", "Produce", "numbers", 2, f"bootstrap.servers={servers(cluster)}")
+    arguments = [servers(cluster), "java-transform", "numbers", "squares"]
+    workers = [program(f"worker-{number}", "Transform", *arguments, f"java-{number}") for number in range(2)]
+    for worker in workers:
+        worker.wait("a transaction", lambda: worker.said("committed"))
+    kill_leader(cluster, "squares")
+    some_more(producer)
+    workers[0].kill9()
+    workers.append(program("worker-0-again", "Transform", *arguments, "java-0"))
+    some_more(producer)
+    kill_leader(cluster, "numbers", 1)
+    some_more(producer)
+    producer.end()
+    sent = int(producer.said("sent")[0][0])
+
+    def transformed():
+        return sum(int(count) for worker in workers for count, in worker.said("committed"))
+    # What the one that was killed has committed it may not have said.
+    workers[1].wait(lambda: f"{transformed()} of {sent}", lambda: transformed() >= sent - 100, 120)
+    for partition in range(2):
+        wanted = [f"{number} {number * number}" for number in range(partition, sent, 2)]
+        values = until("the last transaction", lambda: len(got := read(cluster, "squares", partition)) >= len(wanted) and got,
+                       60)
+        assert values == wanted
+    for worker in workers[1:]:
+        worker.end()
+
+
+def test_administration(cluster, program):
+    create(cluster, "watched", 2)
+    producer = program("producer", "Produce", "watched", 2, f"bootstrap.servers={servers(cluster)}")
+    member = program("member", "Member", "watched", f"bootstrap.servers={servers(cluster)}", "group.id=java-watched",
+                     "client.id=member")
+    some_more(producer)
+    producer.end()
+    member.wait("both partitions", lambda: member.said("assigned")[-1:] == [["0", "1"]])
+    administrator = program("administrator", "Administer", servers(cluster), "java-watched", "watched")
+    administrator.wait("its first half", lambda: "kill" in administrator.lines)
+    kill_leader(cluster, "watched")
+    administrator.end()
+    assert administrator.lines[-1] == "done"
+    member.end()
+
+
+def test_streams_count_each_word_once(cluster, program, tmp_path):
+    """A word's counts are 1, 2, 3, ... in this order, each once, at read_committed."""
+    create(cluster, "lines", 2)
+    create(cluster, "counts", 2)
+    settled(cluster, "java-count")
+    runs = 0
+
+    def start():
+        nonlocal runs
+        runs += 1
+        return program(f"count-{runs}", "WordCount", "lines", "counts", f"bootstrap.servers={servers(cluster)}",
+                       "application.id=java-count", f"state.dir={tmp_path / 'state'}", "replication.factor=3")
+    chance = random.Random(1)
+    producer = kafka.Producer({"bootstrap.servers": servers(cluster), "enable.idempotence": True})
+    sent = dict.fromkeys(WORDS, 0)
+
+    def send(count):
+        for _ in range(count):
+            line = chance.choices(WORDS, k=3)
+            for word in line:
+                sent[word] += 1
+            producer.produce("lines", " ".join(line), partition=chance.randrange(2))
+        assert producer.flush(60) == 0
+
+    def counts():
+        """What has come out, of each word in its order."""
+        found = {word: [] for word in WORDS}
+        for partition in range(2):
+            for word, count in keyed(cluster, "counts", partition):
+                found[word].append(int(count))
+        return found
+
+    def counted(atleast):
+        return lambda: sum(len(each) for each in counts().values()) >= atleast
+    application = start()
+    send(500)
+    application.wait("something is counted", counted(100), 120)
+    send(500)
+    application.kill9()
+    application = start()
+    send(500)
+    application.wait("it goes on", lambda: ["RUNNING"] in application.said("state"), 120)
+    kill_leader(cluster, "counts")
+    send(500)
+    # Without what it had on disk: it restores its state from the changelog topic.
+    application.kill9()
+    shutil.rmtree(tmp_path / "state")
+    application = start()
+    send(500)
+    application.wait("all is counted", counted(sum(sent.values())), 120)
+    application.end()
+    assert counts() == {word: list(range(1, sent[word] + 1)) for word in WORDS}
+
+
+def keyed(cluster, topic, partition):
+    """All committed records of a partition as (key, value)."""
+    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "none", "enable.auto.commit": False,
+                               "isolation.level": "read_committed", "enable.partition.eof": True})
+    found = []
+    deadline = time.monotonic() + 60 * PATIENCE
+    try:
+        consumer.assign([kafka.TopicPartition(topic, partition, kafka.OFFSET_BEGINNING)])
+        while time.monotonic() < deadline:
+            message = consumer.poll(5)
+            if message is None:
+                continue
+            if message.error() is None:
+                found.append((message.key().decode(), message.value().decode()))
+            elif message.error().code() == kafka.KafkaError._PARTITION_EOF:
+                return found
+        raise AssertionError(f"{topic}/{partition} has no end")
+    finally:
+        consumer.close()
