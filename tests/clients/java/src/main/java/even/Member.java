@@ -15,7 +15,7 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 
 /**
  * Consumes a topic as a member of a group until it is asked to end: Member TOPIC SETTING=VALUE... Says what partitions it
- * has ("assigned", "revoked", "lost", each with partitions), each record ("record PARTITION OFFSET VALUE") and after them,
+ * has ("has", and what it has no more, "revoked" or "lost", each with partitions), each record ("record PARTITION OFFSET VALUE") and after them,
  * when that is acknowledged, what it has committed ("committed PARTITION OFFSET").
  */
 final class Member {
@@ -26,7 +26,7 @@ final class Member {
         "heartbeat.interval.ms", 500));
     var ending = Control.ending();
     try (var consumer = new KafkaConsumer<String, String>(settings)) {
-      consumer.subscribe(List.of(arguments[0]), new Listener());
+      consumer.subscribe(List.of(arguments[0]), new Listener(consumer));
       while (!ending.get()) {
         var records = consumer.poll(Duration.ofMillis(200));
         for (var record : records) Control.say("record %d %d %s", record.partition(), record.offset(), record.value());
@@ -43,10 +43,10 @@ final class Member {
     Control.say("left");
   }
 
-  private static final class Listener implements ConsumerRebalanceListener {
+  private record Listener(KafkaConsumer<String, String> consumer) implements ConsumerRebalanceListener {
     @Override
     public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
-      say("assigned", partitions);
+      say("has", consumer.assignment());
     }
 
     @Override

@@ -1,12 +1,15 @@
-"""Java's kafka-clients and Kafka Streams, unmodified, on three nodes of which the leader of a partition is killed.
+"""Clients of topics, unmodified, on three nodes of which the leader of a partition is killed: Java's kafka-clients and Kafka
+Streams, franz-go, and kafka-python.
 
-The programs are those of tests/clients/java. Each runs in a process of its own, and ends when its standard input does.
+Their programs are those of tests/clients. Each runs in a process of its own, and ends when its standard input does.
 """
 
+import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -18,7 +21,9 @@ kafka = pytest.importorskip("confluent_kafka")
 from test_topic_transactions import read, settled  # noqa: E402
 from test_topics import consume, create, leader_of, servers  # noqa: E402
 
-BUILT = ROOT / "build/clients/java"
+CLIENTS = ROOT / "tests/clients"
+BUILT = ROOT / "build/clients"
+ALL = ["java", "franz-go", "kafka-python"]
 WORDS = "apple pear plum fig".split()
 
 
@@ -31,20 +36,32 @@ def cluster(tmp_path_factory):
     cluster.kill()
 
 
-class Program:
-    """A program in Java, and the lines that it has written."""
+def command_of(client, what):
+    """How a program is started."""
+    if client == "java":
+        assert shutil.which("java") and (BUILT / "java/classes/even").is_dir(), "./dev setup installs what this needs"
+        # Little memory and no optimizing compiler: it runs for seconds, beside other tests.
+        return ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{BUILT}/java/classes:{BUILT}/java/lib/*",
+                f"even.{what.capitalize()}"]
+    if client == "franz-go":
+        if not (BUILT / "franz-go").exists():
+            pytest.skip("franz-go needs a newer Go than there is here: see tests/clients/franz-go/go.mod")
+        return [BUILT / "franz-go", what]
+    assert (BUILT / "python/kafka").is_dir(), "./dev setup installs what this needs"
+    return [sys.executable, CLIENTS / "python_topics.py", what]
 
-    def __init__(self, directory, name, program, *arguments):
-        assert shutil.which("java") and (BUILT / "classes/even").is_dir(), "./dev setup installs what this needs"
+
+class Program:
+    """A program of a client, and the lines that it has written."""
+
+    def __init__(self, directory, name, client, what, *arguments):
         self.name = name
         self.timed = []  # lines, and when each was read
         self.log = directory / f"{name}.log"
         with self.log.open("a") as log:
-            # Little memory and no optimizing compiler: it runs for seconds, beside other tests.
             self.process = subprocess.Popen(
-                ["java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
-                 "-Dorg.slf4j.simpleLogger.showDateTime=true", "-cp", f"{BUILT}/classes:{BUILT}/lib/*", f"even.{program}",
-                 *map(str, arguments)],
+                [*command_of(client, what), *map(str, arguments)], env={**os.environ, "PYTHONPATH": f"{BUILT}/python"},
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         self.reader = threading.Thread(target=self._read)
         self.reader.start()
@@ -93,8 +110,8 @@ class Program:
 def program(tmp_path):
     programs = []
 
-    def start(name, program, *arguments):
-        programs.append(Program(tmp_path, name, program, *arguments))
+    def start(name, client, what, *arguments):
+        programs.append(Program(tmp_path, name, client, what, *arguments))
         return programs[-1]
     yield start
     for each in programs:
@@ -115,24 +132,26 @@ def some_more(producer, records=1500):
     producer.wait("more acknowledged", lambda: len(producer.said("acknowledged")) >= before + records // 500)
 
 
-def test_no_record_of_a_producer_is_lost_or_there_twice(cluster, program):
-    create(cluster, "produced", 2)
-    producer = program("producer", "Produce", "produced", 2, f"bootstrap.servers={servers(cluster)}")
+@pytest.mark.parametrize("client", ALL)
+def test_no_record_of_a_producer_is_lost_or_there_twice(cluster, program, client):
+    topic = f"{client}-produced"
+    create(cluster, topic, 2)
+    producer = program("producer", client, "produce", topic, 2, f"bootstrap.servers={servers(cluster)}")
     some_more(producer)
-    kill_leader(cluster, "produced")
+    kill_leader(cluster, topic)
     some_more(producer)
     producer.end()
     sent = int(producer.said("sent")[0][0])
     for partition in range(2):
-        values = [value for _, value in consume(cluster, "produced", partition)]
+        values = [value for _, value in consume(cluster, topic, partition)]
         assert values == [str(number) for number in range(partition, sent, 2)]
 
 
 def test_transactions_are_read_as_a_whole_or_not_at_all(cluster, program):
     create(cluster, "transacted", 2)
-    producer = program("producer", "Produce", "transacted", 2, f"bootstrap.servers={servers(cluster)}",
+    producer = program("producer", "java", "produce", "transacted", 2, f"bootstrap.servers={servers(cluster)}",
                        "transactional.id=java")
-    reader = program("reader", "Member", "transacted", f"bootstrap.servers={servers(cluster)}", "group.id=java-reader",
+    reader = program("reader", "java", "member", "transacted", f"bootstrap.servers={servers(cluster)}", "group.id=java-reader",
                      "isolation.level=read_committed")
     some_more(producer)
     kill_leader(cluster, "transacted")
@@ -168,23 +187,28 @@ def check_delivery(members, sent):
     assert sorted(came.values()) == list(range(sent))
 
 
-def test_a_member_that_dies_is_replaced_by_the_other_one(cluster, program):
-    create(cluster, "shared", 2)
-    settled(cluster, "java-shared")
-    settings = [f"bootstrap.servers={servers(cluster)}", "group.id=java-shared"]
-    members = [program(f"member-{number}", "Member", "shared", *settings) for number in range(2)]
+@pytest.mark.parametrize("client", ALL)
+def test_a_member_that_dies_is_replaced_by_the_other_one(cluster, program, client):
+    topic = group = f"{client}-shared"
+    create(cluster, topic, 2)
+    settled(cluster, group)
+    settings = [f"bootstrap.servers={servers(cluster)}", f"group.id={group}"]
+    if client == "java":
+        # The others share out as their clients do by default: franz-go so as well, kafka-python by ranges.
+        settings.append("partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor")
+    members = [program(f"member-{number}", client, "member", topic, *settings) for number in range(2)]
     for member in members:
-        member.wait("one partition", lambda: [len(each) for each in member.said("assigned")][-1:] == [1])
-    producer = program("producer", "Produce", "shared", 2, f"bootstrap.servers={servers(cluster)}")
+        member.wait("one partition", lambda: [len(each) for each in member.said("has")][-1:] == [1])
+    producer = program("producer", client, "produce", topic, 2, f"bootstrap.servers={servers(cluster)}")
     some_more(producer)
-    kill_leader(cluster, "shared")
+    kill_leader(cluster, topic)
     some_more(producer)
     members[1].wait("something committed", lambda: members[1].said("committed"))
     members[1].kill9()
     some_more(producer)
     producer.end()
     sent = int(producer.said("sent")[0][0])
-    members[0].wait("both partitions", lambda: members[0].said("assigned")[-1] == ["0", "1"])
+    members[0].wait("both partitions", lambda: members[0].said("has")[-1] == ["0", "1"])
 
     def all_came():
         return len({tuple(record[:2]) for member in members for record in member.said("record")}) >= sent
@@ -198,18 +222,18 @@ def test_a_static_member_that_comes_back_has_what_it_had(cluster, program):
     settled(cluster, "java-static")
 
     def member(number, name):
-        return program(name, "Member", "static", f"bootstrap.servers={servers(cluster)}", "group.id=java-static",
+        return program(name, "java", "member", "static", f"bootstrap.servers={servers(cluster)}", "group.id=java-static",
                        "session.timeout.ms=60000", f"group.instance.id=i{number}")
     members = [member(number, f"member-{number}") for number in range(2)]
     for each in members:
-        each.wait("one partition", lambda: [len(words) for words in each.said("assigned")][-1:] == [1])
-    producer = program("producer", "Produce", "static", 2, f"bootstrap.servers={servers(cluster)}")
+        each.wait("one partition", lambda: [len(words) for words in each.said("has")][-1:] == [1])
+    producer = program("producer", "java", "produce", "static", 2, f"bootstrap.servers={servers(cluster)}")
     members[1].wait("something committed", lambda: members[1].said("committed"))
     members[1].kill9()
-    before = list(members[0].said("assigned"))
+    before = list(members[0].said("has"))
     members.append(member(1, "member-1-again"))
-    members[2].wait("its partition", lambda: members[2].said("assigned") == members[1].said("assigned")[-1:])
-    assert members[0].said("assigned") == before and not members[0].said("revoked") and not members[0].said("lost")
+    members[2].wait("its partition", lambda: members[2].said("has") == members[1].said("has")[-1:])
+    assert members[0].said("has") == before and not members[0].said("revoked") and not members[0].said("lost")
     # The other one's records as well, though their leader dies.
     some_more(producer)
     kill_leader(cluster, "static", int(before[-1][0]))
@@ -223,21 +247,23 @@ def test_a_static_member_that_comes_back_has_what_it_had(cluster, program):
     check_delivery(members, sent)
 
 
-def test_what_is_transformed_in_transactions_comes_out_once(cluster, program):
-    create(cluster, "numbers", 2)
-    create(cluster, "squares", 2)
-    settled(cluster, "java-transform")
-    producer = program("producer", "Produce", "numbers", 2, f"bootstrap.servers={servers(cluster)}")
-    arguments = [servers(cluster), "java-transform", "numbers", "squares"]
-    workers = [program(f"worker-{number}", "Transform", *arguments, f"java-{number}") for number in range(2)]
+@pytest.mark.parametrize("client", ALL)
+def test_what_is_transformed_in_transactions_comes_out_once(cluster, program, client):
+    source, target, group = f"{client}-numbers", f"{client}-squares", f"{client}-transform"
+    create(cluster, source, 2)
+    create(cluster, target, 2)
+    settled(cluster, group)
+    producer = program("producer", client, "produce", source, 2, f"bootstrap.servers={servers(cluster)}")
+    arguments = [servers(cluster), group, source, target]
+    workers = [program(f"worker-{number}", client, "transform", *arguments, f"{client}-{number}") for number in range(2)]
     for worker in workers:
         worker.wait("a transaction", lambda: worker.said("committed"))
-    kill_leader(cluster, "squares")
+    kill_leader(cluster, target)
     some_more(producer)
     workers[0].kill9()
-    workers.append(program("worker-0-again", "Transform", *arguments, "java-0"))
+    workers.append(program("worker-0-again", client, "transform", *arguments, f"{client}-0"))
     some_more(producer)
-    kill_leader(cluster, "numbers", 1)
+    kill_leader(cluster, source, 1)
     some_more(producer)
     producer.end()
     sent = int(producer.said("sent")[0][0])
@@ -248,7 +274,7 @@ def test_what_is_transformed_in_transactions_comes_out_once(cluster, program):
     workers[1].wait(lambda: f"{transformed()} of {sent}", lambda: transformed() >= sent - 100, 120)
     for partition in range(2):
         wanted = [f"{number} {number * number}" for number in range(partition, sent, 2)]
-        values = until("the last transaction", lambda: len(got := read(cluster, "squares", partition)) >= len(wanted) and got,
+        values = until("the last transaction", lambda: len(got := read(cluster, target, partition)) >= len(wanted) and got,
                        60)
         assert values == wanted
     for worker in workers[1:]:
@@ -257,13 +283,13 @@ def test_what_is_transformed_in_transactions_comes_out_once(cluster, program):
 
 def test_administration(cluster, program):
     create(cluster, "watched", 2)
-    producer = program("producer", "Produce", "watched", 2, f"bootstrap.servers={servers(cluster)}")
-    member = program("member", "Member", "watched", f"bootstrap.servers={servers(cluster)}", "group.id=java-watched",
+    producer = program("producer", "java", "produce", "watched", 2, f"bootstrap.servers={servers(cluster)}")
+    member = program("member", "java", "member", "watched", f"bootstrap.servers={servers(cluster)}", "group.id=java-watched",
                      "client.id=member")
     some_more(producer)
     producer.end()
-    member.wait("both partitions", lambda: member.said("assigned")[-1:] == [["0", "1"]])
-    administrator = program("administrator", "Administer", servers(cluster), "java-watched", "watched")
+    member.wait("both partitions", lambda: member.said("has")[-1:] == [["0", "1"]])
+    administrator = program("administrator", "java", "administer", servers(cluster), "java-watched", "watched")
     administrator.wait("its first half", lambda: "kill" in administrator.lines)
     kill_leader(cluster, "watched")
     administrator.end()
@@ -281,7 +307,7 @@ def test_streams_count_each_word_once(cluster, program, tmp_path):
     def start():
         nonlocal runs
         runs += 1
-        return program(f"count-{runs}", "WordCount", "lines", "counts", f"bootstrap.servers={servers(cluster)}",
+        return program(f"count-{runs}", "java", "count", "lines", "counts", f"bootstrap.servers={servers(cluster)}",
                        "application.id=java-count", f"state.dir={tmp_path / 'state'}", "replication.factor=3")
     chance = random.Random(1)
     producer = kafka.Producer({"bootstrap.servers": servers(cluster), "enable.idempotence": True})

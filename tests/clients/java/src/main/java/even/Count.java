@@ -16,10 +16,10 @@ import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.state.KeyValueStore;
 
 /**
- * Counts words with Kafka Streams at exactly_once_v2: WordCount IN OUT SETTING=VALUE... Each word that comes sends its count
+ * Counts words with Kafka Streams at exactly_once_v2: Count IN OUT SETTING=VALUE... Each word that comes sends its count
  * so far, since nothing is cached: so the counts of a word are 1, 2, 3, ..., each once. Says "state STATE" as that changes.
  */
-final class WordCount {
+final class Count {
   public static void main(String[] arguments) throws InterruptedException {
     var properties = new Properties();
     properties.putAll(Control.settings(arguments, 2, Map.of(
