@@ -25,6 +25,8 @@ CLIENTS = ROOT / "tests/clients"
 BUILT = ROOT / "build/clients"
 ALL = ["java", "franz-go", "kafka-python"]
 WORDS = "apple pear plum fig".split()
+# How often the application of Kafka Streams is killed, and after it a node.
+KILLS = int(os.environ.get("EVEN_STREAMS_KILLS", "2"))
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +80,12 @@ class Program:
         """The words behind `what` of the lines that begin with it."""
         return [line.split()[1:] for line in self.lines if line.split()[0] == what]
 
-    def wait(self, what, condition, seconds=60):
+    def wait(self, what, condition, seconds=60, interval=0.01):
         def lives():
             value = condition()
             assert value or self.process.poll() is None, f"{self.name} has ended: {self.tail()}"
             return value
-        return until(lambda: f"{self.name}: {what}: {self.tail()}", lives, seconds)
+        return until(lambda: f"{self.name}: {what}: {self.tail()}", lives, seconds, interval)
 
     def end(self, seconds=90):
         """Asks it to end, which it does in good order."""
@@ -333,20 +335,20 @@ def test_streams_count_each_word_once(cluster, program, tmp_path):
         return lambda: sum(len(each) for each in counts().values()) >= atleast
     application = start()
     send(500)
-    application.wait("something is counted", counted(100), 120)
+    application.wait("something is counted", counted(100), 120, 0.5)
+    topics = ["counts", "java-count-counts-changelog", "lines", "java-count-counts-repartition"]
+    for kill in range(KILLS):
+        send(500)
+        application.kill9()
+        if kill % 2 == 1:
+            # Without what it had on disk: it restores its state from the changelog topic.
+            shutil.rmtree(tmp_path / "state")
+        application = start()
+        send(500)
+        application.wait("it goes on", lambda: ["RUNNING"] in application.said("state"), 120)
+        kill_leader(cluster, topics[kill % len(topics)], kill // len(topics) % 2)
     send(500)
-    application.kill9()
-    application = start()
-    send(500)
-    application.wait("it goes on", lambda: ["RUNNING"] in application.said("state"), 120)
-    kill_leader(cluster, "counts")
-    send(500)
-    # Without what it had on disk: it restores its state from the changelog topic.
-    application.kill9()
-    shutil.rmtree(tmp_path / "state")
-    application = start()
-    send(500)
-    application.wait("all is counted", counted(sum(sent.values())), 120)
+    application.wait("all is counted", counted(sum(sent.values())), 120, 0.5)
     application.end()
     assert counts() == {word: list(range(1, sent[word] + 1)) for word in WORDS}
 
