@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
 
 from even_bench import arguments, redis_benchmark, resp, stats, table  # noqa: E402
-from even_bench.cases import strong  # noqa: E402
+from even_bench.cases import strong, topics  # noqa: E402
 
 CSV = '''"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"
 "PING_MBULK","1612903.25","0.360","0.088","0.367","0.479","2.767","2.879"
@@ -120,3 +120,38 @@ def test_what_is_wanted_of_strong_keyspaces_is_told_by_the_ratio_to_etcd():
     assert len(met(strong_rounds(8000, 1.0, 99))) == len(strong.WANTED)
     assert met(strong_rounds(7999, 1.01, 100)) == [("put, 64 clients", "op/s"), ("put, 256 clients", "op/s")]
     assert met(strong_rounds(4999, 0.99, 101)) == [("put, 1 client", "p50")]
+
+
+PRODUCER = """37286 records sent, 7457.2 records/sec (0.71 MB/sec), 2073.1 ms avg latency, 3203.0 ms max latency.
+100000 records sent, 9425.1 records/sec (0.90 MB/sec), 1834.42 ms avg latency, 3321.00 ms max latency, 2215 ms 50th, 3170 ms 95th, 3203 ms 99th, 3317 ms 99.9th.
+"""
+CONSUMER = """start.time, end.time, data.consumed.in.MB, MB.sec, data.consumed.in.nMsg, nMsg.sec, rebalance.time.ms, fetch.time.ms, fetch.MB.sec, fetch.nMsg.sec
+2026-01-01 00:00:00:000, 2026-01-01 00:00:01:000, 1.9073, 1.9, 20000, 20000.0, 622, 378, 5.0, 52910.0529
+"""
+
+
+def test_the_figures_of_kafkas_tools_are_those_of_their_last_line():
+    assert topics.parse_producer(PRODUCER) == {"records": 100000, "rate": 9425.1, "p50": 2215, "p99": 3203}
+    assert topics.parse_consumer(CONSUMER) == {"records": 20000, "rate": 52910.0529}
+    assert topics.parse_end_to_end("Avg latency: 5.1 ms\n\nPercentiles: 50th = 4, 99th = 81, 99.9th = 90\n") == {"p50": 4, "p99": 81}
+
+
+@pytest.mark.parametrize("parse", [topics.parse_producer, topics.parse_consumer, topics.parse_end_to_end])
+def test_output_of_kafkas_tools_without_figures_gives_none(parse):
+    for text in ("", "Exception in thread main\n", PRODUCER.splitlines()[0], CONSUMER.splitlines()[0]):
+        assert parse(text) is None
+
+
+def test_what_is_wanted_of_topics_is_told_by_the_ratio_to_kafka():
+    def rounds(rate, cpu_us, resident, p99):
+        return {load: [{"rate": rate, "cpu_us": cpu_us, "resident": resident, "p99": p99}] for load in topics.LOADS}
+
+    def met(even):
+        kafka = rounds(1000, 100, 500, 50)
+        taken = {load: {"Even": even[load], "Kafka": kafka[load]} for load in topics.LOADS}
+        return [line.endswith("| yes |") for line in topics.wanted(taken, "Even", "Kafka").splitlines()[2:]]
+
+    assert all(met(rounds(2000, 50, 100, 9.9)))
+    # What is consumed need not be twice as fast.
+    assert met(rounds(1999, 51, 101, 10)) == [False] * 6 + [True] * 2 + [False]
+    assert met(rounds(999, 50, 100, 9))[6:] == [False, False, True]

@@ -252,6 +252,17 @@ def test_a_user_has_the_topics_that_its_commands_have(limited):
     producer.begin_transaction()
     producer.produce("orders", "in a transaction")
     producer.commit_transaction(60)
+    # Groups as administrators see them, each at the nodes that coordinate some.
+    consumed(as_user(limited, user="admin"), "secrets", 1, group="another")
+    listed = admin_api.AdminClient(as_user(limited, user="admin")).list_groups(timeout=30)
+    assert {group.id for group in listed} == {"another", "mine"}
+    assert {group.id for group in admin_api.AdminClient(config).list_groups(timeout=30)} == {"mine"}
+    frames = Frames(limited["n1"])
+    frames.log_in("alice", SECRET)
+    describe = frames.ask(15, 0, struct.pack(">ih", 1, 7) + b"another")
+    assert struct.unpack(">ih", describe[:6]) == (1, kafka.KafkaError.GROUP_AUTHORIZATION_FAILED)
+    delete = frames.ask(42, 0, struct.pack(">ih", 1, 4) + b"mine")
+    assert struct.unpack(">h", delete[-2:])[0] == kafka.KafkaError.GROUP_AUTHORIZATION_FAILED
     # Who asks although metadata do not have it.
     frames = Frames(leader_of(limited, "secrets"))
     frames.log_in("alice", SECRET)
@@ -260,7 +271,7 @@ def test_a_user_has_the_topics_that_its_commands_have(limited):
     assert struct.unpack(">h", frames.ask(0, 3, produce)[4 + 9 + 4 + 4:][:2])[0] == refused
     noted = [dict(zip(each[::2], each[1::2])) if isinstance(each, list) else each for node in ("n1", "n2", "n3")
              for each in run(limited, "ACL", "LOG", "100", node=node)]
-    assert {"even.emit", "even.fetch", "even.topic|create", "even.topic|drop", "even.topic|alter", "even.topic|info"} <= {each["object"] for each in noted if each["username"] == "alice"}
+    assert {"del", "even.emit", "even.fetch", "even.topic|create", "even.topic|drop", "even.topic|alter", "even.topic|info"} <= {each["object"] for each in noted if each["username"] == "alice"}
 
 
 def test_a_right_that_is_taken_away_is_gone_for_connections_that_there_are(limited):

@@ -1,6 +1,6 @@
-"""Benchmarks Even beside redis-server (strong: beside etcd) on the same machine, in one run, in alternating rounds.
+"""Benchmarks Even beside redis-server (strong: beside etcd; topics: beside Apache Kafka) on the same machine, in one run, in alternating rounds.
 
-Throughput and latency come from redis-benchmark (strong: from bench/strong_driver); CPU time, memory and bytes written from /proc, for all threads and
+Throughput and latency come from redis-benchmark (strong: from bench/strong_driver; topics: from Kafka's own tools); CPU time, memory and bytes written from /proc, for all threads and
 child processes of the server. Every figure is the median over the rounds; a ratio is the median of the rounds' ratios,
 so that a machine whose speed drifts distorts it little. What was measured is printed and kept, with machine, kernel,
 commit and options, as a file under bench/results/.

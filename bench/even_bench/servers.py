@@ -1,6 +1,6 @@
 """The servers that are compared: how each is started, asked whether it is ready, measured and stopped.
 
-A contestant (Redis, Even, Etcd) knows how to make servers; a Server is one process with its data in a directory of its
+A contestant (Redis, Even, Etcd, Kafka) knows how to make servers; a Server is one process with its data in a directory of its
 own, a Cluster several that replicate to each other. Server and Cluster answer the same questions, so that a case need not
 know which of them it measures.
 """
@@ -121,6 +121,23 @@ class EtcdServer(Server):
         raise BenchError(f"{self.name} did not start: {self.log_tail()}")
 
 
+class KafkaServer(Server):
+    def wait_ready(self, limit=120, progress=None):
+        """Until it takes clients: then it knows the cluster's controller."""
+        begun = time.monotonic()
+        while time.monotonic() < begun + limit and self._process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5):
+                    return self
+            except OSError:
+                time.sleep(0.05)
+        raise BenchError(f"{self.name} did not start: {self.log_tail()}")
+
+    def stop(self, limit=15):
+        """The last of them has no controller to agree with, and would try for minutes."""
+        return super().stop(limit)
+
+
 class Nodes:
     """Servers that work together."""
 
@@ -153,9 +170,10 @@ class Nodes:
 class Cluster(Nodes):
     """Nodes of Even that replicate to each other; clients are at the first, unless a case says otherwise."""
 
-    def __init__(self, name, nodes, http_ports):
+    def __init__(self, name, nodes, http_ports, kafka_ports):
         super().__init__(name, nodes)
         self.port = nodes[0].port
+        self.kafka_ports = kafka_ports
         self._http_ports = http_ports
 
     def wait_ready(self):
@@ -217,6 +235,44 @@ class Etcd:
 
 
 @dataclasses.dataclass(frozen=True)
+class Kafka:
+    """Apache Kafka: brokers that are the controllers as well (KRaft). Java and its settings are those of Kafka's scripts, and so
+    is all else but what three nodes and replication need."""
+
+    libraries: pathlib.Path
+    name: str = "Kafka"
+
+    def java(self, heap, main, *arguments):
+        """The command of a program of Kafka."""
+        return ["java", f"-Xmx{heap}", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
+                "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-Djava.awt.headless=true",
+                "-cp", f"{self.libraries}/*", main, *map(str, arguments)]
+
+    def cluster(self, directory, nodes=3):
+        ports = [(free_port(), free_port()) for _ in range(nodes)]
+        voters = ",".join(f"{i}@127.0.0.1:{controller}" for i, (_, controller) in enumerate(ports, 1))
+        servers = []
+        for i, (client, controller) in enumerate(ports, 1):
+            home = directory / f"n{i}"
+            home.mkdir(parents=True)
+            config = home / "server.properties"
+            config.write_text(
+                f"process.roles=broker,controller\nnode.id={i}\ncontroller.quorum.voters={voters}\n"
+                f"listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}\n"
+                "controller.listener.names=CONTROLLER\n"
+                f"log.dirs={home}/data\nmin.insync.replicas=2\noffsets.topic.replication.factor={nodes}\n")
+            done = subprocess.run(
+                self.java("256M", "kafka.tools.StorageTool", "format", "-t", "ZXZlbi1iZW5jaC1rYWZrYQ", "-c", config),
+                capture_output=True, text=True, check=False, timeout=60)
+            if done.returncode:
+                raise BenchError(f"Kafka's storage cannot be formatted: {done.stdout}{done.stderr}")
+            servers.append(KafkaServer(f"n{i} of Kafka", self.java("1G", "kafka.Kafka", config), client, home))
+        cluster = Nodes(self.name, servers)
+        cluster.kafka_ports = [client for client, _ in ports]
+        return cluster
+
+
+@dataclasses.dataclass(frozen=True)
 class Even:
     """A build of evend. `settings` are options as for --set."""
 
@@ -248,20 +304,20 @@ class Even:
 
     def cluster(self, directory, fsync, nodes=3):
         """Each node with one shard: they share the cores of one machine."""
-        ports = [(free_port(), free_port(), free_port()) for _ in range(nodes)]
+        ports = [(free_port(), free_port(), free_port(), free_port()) for _ in range(nodes)]
         entries = "".join(
             f'\n[[cluster.node]]\nname = "n{i}"\nnumber = {i}\nhost = "127.0.0.1"\n'
-            f"client_port = {client}\npeer_port = {peer}\nhttp_port = {http}\n"
-            for i, (client, peer, http) in enumerate(ports, 1)
+            f"client_port = {client}\npeer_port = {peer}\nhttp_port = {http}\nkafka_port = {kafka}\n"
+            for i, (client, peer, http, kafka) in enumerate(ports, 1)
         )
         servers = []
-        for i, (client, peer, http) in enumerate(ports, 1):
+        for i, (client, peer, http, kafka) in enumerate(ports, 1):
             home = directory / f"n{i}"
             (home / "data").mkdir(parents=True)
             config = home / "even.toml"
             config.write_text(
                 f'[node]\nname = "n{i}"\ndata = "{home}/data"\nshards = 1\n[client]\nport = {client}\n[peer]\nport = {peer}\n'
-                f'[http]\nport = {http}\n[cluster]\nid = "bench"\nreplicas = {nodes}\n{entries}'
+                f'[http]\nport = {http}\n[kafka]\nport = {kafka}\n[cluster]\nid = "bench"\nreplicas = {nodes}\n{entries}'
             )
             servers.append(Server(f"n{i}", self._command(fsync) + ["--config", config], client, home))
-        return Cluster(self.name, servers, [http for _, _, http in ports])
+        return Cluster(self.name, servers, [http for _, _, http, _ in ports], [kafka for *_, kafka in ports])

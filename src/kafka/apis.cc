@@ -90,6 +90,8 @@ constexpr Api kApis[] = {
     api<HeartbeatRequest, HeartbeatResponse>(12, "Heartbeat", 0, 3),
     api<LeaveGroupRequest, LeaveGroupResponse>(13, "LeaveGroup", 0, 3),
     api<SyncGroupRequest, SyncGroupResponse>(14, "SyncGroup", 0, 3),
+    api<DescribeGroupsRequest, DescribeGroupsResponse>(15, "DescribeGroups", 0, 6, 5),
+    api<ListGroupsRequest, ListGroupsResponse>(16, "ListGroups", 0, 5, 3),
     api<SaslHandshakeRequest, SaslHandshakeResponse>(kSaslHandshakeKey, "SaslHandshake", 0, 1),
     api<ApiVersionsRequest, ApiVersionsResponse>(kApiVersionsKey, "ApiVersions", 0, 4, 3),
     api<CreateTopicsRequest, CreateTopicsResponse>(19, "CreateTopics", 2, 4),
@@ -105,6 +107,7 @@ constexpr Api kApis[] = {
     api<AlterConfigsRequest, AlterConfigsResponse>(33, "AlterConfigs", 0, 1),
     api<SaslAuthenticateRequest, SaslAuthenticateResponse>(kSaslAuthenticateKey, "SaslAuthenticate",
                                                            0, 1),
+    api<DeleteGroupsRequest, DeleteGroupsResponse>(42, "DeleteGroups", 0, 2, 2),
     api<IncrementalAlterConfigsRequest, AlterConfigsResponse>(44, "IncrementalAlterConfigs", 0, 0),
 };
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kafka/config_messages.h"
+#include "kafka/group_messages.h"
 #include "kafka/messages.h"
 #include "kafka/sasl_messages.h"
 
@@ -87,5 +88,11 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
 void handle(const Call& call, const OffsetFetchRequest& request, Done<OffsetFetchResponse> done);
 void handle(const Call& call, const TxnOffsetCommitRequest& request,
             Done<TxnOffsetCommitResponse> done);
+
+// In group_administration.cc.
+void handle(const Call& call, const DescribeGroupsRequest& request,
+            Done<DescribeGroupsResponse> done);
+void handle(const Call& call, const ListGroupsRequest& request, Done<ListGroupsResponse> done);
+void handle(const Call& call, const DeleteGroupsRequest& request, Done<DeleteGroupsResponse> done);
 
 }  // namespace even::kafka

@@ -108,6 +108,12 @@ TEST(Messages, EveryOneComesBackInEveryVersion) {
   check_round_trips<EndTxnResponse>(0, 2);
   check_round_trips<TxnOffsetCommitRequest>(0, 3, 3);
   check_round_trips<TxnOffsetCommitResponse>(0, 3, 3);
+  check_round_trips<DescribeGroupsRequest>(0, 6, 5);
+  check_round_trips<DescribeGroupsResponse>(0, 6, 5);
+  check_round_trips<ListGroupsRequest>(0, 5, 3);
+  check_round_trips<ListGroupsResponse>(0, 5, 3);
+  check_round_trips<DeleteGroupsRequest>(0, 2, 2);
+  check_round_trips<DeleteGroupsResponse>(0, 2, 2);
 }
 
 TEST(Messages, NullsComeBack) {

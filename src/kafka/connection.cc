@@ -30,7 +30,10 @@ Connection::Connection(ShardThread& thread, Socket socket)
       login_timer_(thread.io()) {
   error_code error;
   const tcp::endpoint remote = stream_.socket().remote_endpoint(error);
-  if (!error) remote_text_ = to_text(remote);
+  if (!error) {
+    remote_text_ = to_text(remote);
+    remote_host_ = remote.address().to_string();
+  }
   const tcp::endpoint local = stream_.socket().local_endpoint(error);
   if (error) return;
   local_text_ = to_text(local);

@@ -35,6 +35,8 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   ShardThread& thread() const { return thread_; }
   // The address of this node that the client connected to.
   const std::string& local_host() const { return local_host_; }
+  // Where the client is.
+  const std::string& remote_host() const { return remote_host_; }
 
   // --- Its user. Until it has one, a client may log in and ask for versions, no more.
   bool logged_in() const { return login_.has_value(); }
@@ -75,6 +77,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   ShardThread& thread_;
   Stream stream_;
   std::string remote_text_;
+  std::string remote_host_;
   std::string local_text_;
   std::string local_host_;
 

@@ -2,12 +2,48 @@
 
 #include <algorithm>
 
+#include "kafka/codec.h"
+
 namespace even::kafka {
 namespace {
 
 // That a group without members waits for more, so that those that are started together share what
 // there is once, not one by one. Kafka: group.initial.rebalance.delay.ms, 3 s.
 constexpr std::int64_t kFirstWaitUs = 500'000;
+
+// What a consumer says of itself begins with a version and the topics that it subscribes to. Behind
+// them is what may differ each time it joins: what it has, of which generation, and what its
+// assignor remembers. Source: ConsumerProtocolSubscription of Kafka's clients.
+struct Subscription {
+  std::int16_t version = 0;
+  std::vector<std::string> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("version", m.version);
+    c("topics", m.topics);
+  }
+};
+std::optional<std::vector<std::string>> topics_of(std::string_view metadata) {
+  Reader reader(metadata, 0, false);
+  Subscription subscription;
+  reader.read(subscription);
+  if (!reader.ok()) return std::nullopt;
+  std::ranges::sort(subscription.topics);
+  return std::move(subscription.topics);
+}
+
+// Whether a static member that is back can and wants what it could and wanted before.
+bool wants_the_same(const std::string& protocol_type,
+                    const std::vector<ConsumerGroup::Protocol>& before,
+                    const std::vector<ConsumerGroup::Protocol>& now) {
+  return std::ranges::equal(before, now, [&](const auto& one, const auto& other) {
+    if (one.name != other.name) return false;
+    if (one.metadata == other.metadata) return true;
+    if (protocol_type != "consumer") return false;
+    const auto topics = topics_of(one.metadata);
+    return topics && topics == topics_of(other.metadata);
+  });
+}
 
 }  // namespace
 
@@ -64,10 +100,7 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
     instances_[*join.instance] = id;
   }
   const bool changed = !known || member.protocols != join.protocols;
-  member.protocols = join.protocols;
-  member.session_us = join.session_us;
-  member.rebalance_us = join.rebalance_us;
-  member.seen_us = now_us;
+  renew(now_us, join, member);
   if (member.joining) member.joining({.error = ErrorCode::kUnknownMemberId, .member_id = id});
   member.joining = std::move(done);
   if (leader_.empty()) leader_ = id;
@@ -78,6 +111,15 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
     return end_joining_if_all(now_us);
   }
   answer(id, member);
+}
+
+void ConsumerGroup::renew(std::int64_t now_us, const Join& join, Member& member) {
+  member.protocols = join.protocols;
+  member.session_us = join.session_us;
+  member.rebalance_us = join.rebalance_us;
+  member.client_id = join.client_id;
+  member.client_host = join.client_host;
+  member.seen_us = now_us;
 }
 
 // A static member is back: it takes its own place, under another id.
@@ -95,11 +137,8 @@ void ConsumerGroup::replace(std::int64_t now_us, const Join& join, OnJoined done
   OnSynced syncing = std::exchange(member.syncing, {});
   if (joining) joining({.error = ErrorCode::kFencedInstanceId, .member_id = before});
   if (syncing) syncing({.error = ErrorCode::kFencedInstanceId});
-  const bool changed = member.protocols != join.protocols;
-  member.protocols = join.protocols;
-  member.session_us = join.session_us;
-  member.rebalance_us = join.rebalance_us;
-  member.seen_us = now_us;
+  const bool changed = !wants_the_same(protocol_type_, member.protocols, join.protocols);
+  renew(now_us, join, member);
   // Under its former id: a leader that is back has nothing to share out.
   const std::string leader = leader_;
   if (leader_ == before) leader_ = id;
@@ -262,6 +301,31 @@ ErrorCode ConsumerGroup::may_commit(std::int64_t now_us, const std::string& memb
   if (const ErrorCode error = check(member_id, generation); error != ErrorCode::kNone) return error;
   members_.find(member_id)->second.seen_us = now_us;
   return state_ == State::kSyncing ? ErrorCode::kRebalanceInProgress : ErrorCode::kNone;
+}
+
+ConsumerGroup::Description ConsumerGroup::describe() const {
+  constexpr std::string_view kNames[] = {"Empty", "PreparingRebalance", "CompletingRebalance",
+                                         "Stable"};
+  Description description;
+  description.state = kNames[members_.empty() ? 0 : static_cast<std::size_t>(state_)];
+  if (members_.empty()) return description;
+  description.protocol_type = protocol_type_;
+  const bool chosen = state_ == State::kSyncing || state_ == State::kStable;
+  if (chosen) description.protocol = protocol_;
+  for (const auto& [id, member] : members_) {
+    auto& each =
+        description.members.emplace_back(Description::Member{.id = id,
+                                                             .instance = member.instance,
+                                                             .client_id = member.client_id,
+                                                             .client_host = member.client_host,
+                                                             .metadata = {},
+                                                             .assignment = {}});
+    if (!chosen) continue;
+    const auto protocol = std::ranges::find(member.protocols, protocol_, &Protocol::name);
+    if (protocol != member.protocols.end()) each.metadata = protocol->metadata;
+    if (state_ == State::kStable) each.assignment = member.assignment;
+  }
+  return description;
 }
 
 void ConsumerGroup::remove(std::int64_t now_us, Members::iterator member) {

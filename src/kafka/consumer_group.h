@@ -38,6 +38,8 @@ class ConsumerGroup {
     std::int64_t rebalance_us = 0;    // that others wait for it when members join anew
     bool asks_first = false;          // it joins once more with the id that it is given
     std::optional<std::string> instance = std::nullopt;  // of a static member
+    std::string client_id = {};                          // for people, as the host
+    std::string client_host = {};
   };
   struct Joined {
     ErrorCode error = ErrorCode::kNone;
@@ -51,6 +53,21 @@ class ConsumerGroup {
   struct Synced {
     ErrorCode error = ErrorCode::kNone;
     std::string assignment;
+  };
+  // For people.
+  struct Description {
+    struct Member {
+      std::string id;
+      std::optional<std::string> instance;
+      std::string client_id;
+      std::string client_host;
+      std::string metadata;    // once there is a protocol
+      std::string assignment;  // once there is one
+    };
+    std::string_view state;  // Kafka's word for it
+    std::string protocol_type;
+    std::string protocol;
+    std::vector<Member> members;
   };
   using OnJoined = std::move_only_function<void(Joined)>;
   using OnSynced = std::move_only_function<void(Synced)>;
@@ -72,6 +89,9 @@ class ConsumerGroup {
   // This node is not its coordinator any more.
   void give_up();
 
+  Description describe() const;
+  bool has_members() const { return !members_.empty(); }
+  // Nobody is in it or about to be.
   bool empty() const { return members_.empty() && pending_.empty(); }
   std::int32_t generation() const { return generation_; }
 
@@ -88,6 +108,8 @@ class ConsumerGroup {
     std::int64_t rebalance_us = 0;
     std::int64_t seen_us = 0;
     std::optional<std::string> instance;
+    std::string client_id;
+    std::string client_host;
     std::string assignment;
     OnJoined joining;  // waits for all to have joined
     OnSynced syncing;
@@ -95,6 +117,7 @@ class ConsumerGroup {
   using Members = absl::btree_map<std::string, Member>;
 
   bool fits(const Join& join) const;
+  void renew(std::int64_t now_us, const Join& join, Member& member);
   bool all_can(const std::string& protocol) const;
   ErrorCode check(const std::string& member_id, std::int32_t generation) const;
   void replace(std::int64_t now_us, const Join& join, OnJoined done);

@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "base/bytes.h"
+
 namespace even::kafka {
 namespace {
 
@@ -21,7 +23,9 @@ class ConsumerGroupTest : public testing::Test {
                              .new_id = id,
                              .protocol_type = "consumer",
                              .session_us = 10 * kSecondUs,
-                             .rebalance_us = 30 * kSecondUs};
+                             .rebalance_us = 30 * kSecondUs,
+                             .client_id = "client of " + id,
+                             .client_host = "host of " + id};
     for (const std::string& name : protocols) join.protocols.push_back({name, metadata});
     joined_.erase(id);
     group_.join(now_us_, join, [this, id](Joined joined) { joined_[id] = std::move(joined); });
@@ -188,6 +192,34 @@ TEST_F(ConsumerGroupTest, OffsetsWithoutMembershipAreForGroupsWithoutMembers) {
   EXPECT_EQ(group_.may_commit(now_us_, "", -1), ErrorCode::kUnknownMemberId);
 }
 
+TEST_F(ConsumerGroupTest, ItIsDescribedInKafkasWords) {
+  EXPECT_EQ(group_.describe().state, "Empty");
+  join("a", "of a");
+  join("b", "of b");
+  EXPECT_EQ(group_.describe().state, "PreparingRebalance");
+  EXPECT_EQ(group_.describe().protocol, "");
+  EXPECT_EQ(group_.describe().members.at(0).metadata, "");
+  pass(kSecondUs);
+  EXPECT_EQ(group_.describe().state, "CompletingRebalance");
+  EXPECT_EQ(group_.describe().protocol, "range");
+  sync("b", 1);
+  sync("a", 1, {{"a", "0"}, {"b", "1"}});
+  const auto stable = group_.describe();
+  EXPECT_EQ(stable.state, "Stable");
+  EXPECT_EQ(stable.protocol_type, "consumer");
+  ASSERT_EQ(stable.members.size(), 2u);
+  EXPECT_EQ(stable.members[1].id, "b");
+  EXPECT_EQ(stable.members[1].client_id, "client of b");
+  EXPECT_EQ(stable.members[1].client_host, "host of b");
+  EXPECT_EQ(stable.members[1].metadata, "of b");
+  EXPECT_EQ(stable.members[1].assignment, "1");
+  EXPECT_EQ(group_.leave(now_us_, "a"), ErrorCode::kNone);
+  EXPECT_EQ(group_.describe().state, "PreparingRebalance");
+  EXPECT_EQ(group_.leave(now_us_, "b"), ErrorCode::kNone);
+  EXPECT_EQ(group_.describe().state, "Empty");
+  EXPECT_EQ(group_.describe().protocol_type, "");
+}
+
 TEST_F(ConsumerGroupTest, WhoWaitsIsToldWhenItIsCoordinatedElsewhere) {
   make_stable();
   join("a", "changed", false);
@@ -285,6 +317,39 @@ TEST_F(StaticMembersTest, WhoComesBackWithNewsHasAllJoinAnew) {
   join_as("A", "", "a1");
   EXPECT_EQ(joined_.at("a1").generation, 2);
   EXPECT_EQ(joined_.at("b2").generation, 2);
+}
+
+// As Java's clients write it: version 3, topics, user data, partitions that it has, generation,
+// rack.
+std::string subscription(const std::vector<std::string>& topics, std::int32_t generation) {
+  std::string bytes;
+  put_big_endian<std::int16_t>(bytes, 3);
+  put_big_endian(bytes, static_cast<std::int32_t>(topics.size()));
+  for (const std::string& topic : topics) {
+    put_big_endian(bytes, static_cast<std::int16_t>(topic.size()));
+    bytes += topic;
+  }
+  put_big_endian<std::int32_t>(bytes, -1);
+  put_big_endian<std::int32_t>(bytes, 0);
+  put_big_endian(bytes, generation);
+  put_big_endian<std::int16_t>(bytes, -1);
+  return bytes;
+}
+
+TEST_F(StaticMembersTest, WhatAConsumerHadIsNoNews) {
+  make_static();
+  join_as("B", "b2", "", subscription({"x", "y"}, 1));  // the first one could not be read
+  join_as("A", "", "a1", subscription({"x"}, 1));
+  ASSERT_EQ(joined_.at("b2").generation, 2);
+  sync("b2", 2, {{"a1", "0"}, {"b2", "1"}});
+  sync("a1", 2, {{"a1", "0"}, {"b2", "1"}});
+  join_as("B", "b3", "", subscription({"y", "x"}, -1));
+  ASSERT_TRUE(joined_.contains("b3"));
+  EXPECT_EQ(joined_.at("b3").generation, 2);
+  EXPECT_EQ(heartbeat("a1", 2), ErrorCode::kNone);
+  join_as("B", "b4", "", subscription({"x"}, -1));
+  EXPECT_FALSE(joined_.contains("b4"));
+  EXPECT_EQ(heartbeat("a1", 2), ErrorCode::kRebalanceInProgress);
 }
 
 TEST_F(StaticMembersTest, WhoDoesNotComeBackInItsSessionIsOut) {

@@ -20,6 +20,15 @@ ConsumerGroup* Coordinator::find(PartitionId partition, const std::string& name)
   return &found.group;
 }
 
+std::vector<std::pair<std::string, const ConsumerGroup*>> Coordinator::groups_of(
+    PartitionId partition) const {
+  std::vector<std::pair<std::string, const ConsumerGroup*>> groups;
+  for (const auto& [name, coordinated] : groups_) {
+    if (coordinated.partition == partition) groups.emplace_back(name, &coordinated.group);
+  }
+  return groups;
+}
+
 void Coordinator::tick(std::int64_t now_us) {
   transactions_.tick(now_us);
   if (groups_.empty() || now_us < next_us_ || thread_.lease().lent()) return;

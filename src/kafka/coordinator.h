@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/ids.h"
 #include "kafka/consumer_group.h"
@@ -32,6 +34,8 @@ class Coordinator {
 
   // Null: this node does not lead the partition, which has the group's offsets.
   ConsumerGroup* find(PartitionId partition, const std::string& name);
+  // Those of a partition that are known, by their names: whoever has members, and others.
+  std::vector<std::pair<std::string, const ConsumerGroup*>> groups_of(PartitionId partition) const;
   void tick(std::int64_t now_us);
   ProducerIds& producer_ids() { return producer_ids_; }
   Transactions& transactions() { return transactions_; }

@@ -52,6 +52,8 @@ enum class ErrorCode : std::int16_t {
   kKafkaStorageError = 56,
   kSaslAuthenticationFailed = 58,
   kUnknownProducerId = 59,
+  kNonEmptyGroup = 68,
+  kGroupIdNotFound = 69,
   kFetchSessionIdNotFound = 70,
   kFencedLeaderEpoch = 74,
   kUnknownLeaderEpoch = 75,

@@ -7,9 +7,7 @@
 
 #include "cluster/placement.h"
 #include "kafka/apis.h"
-#include "kafka/coordinator.h"
-#include "kafka/error.h"
-#include "kafka/partitions.h"
+#include "kafka/group_requests.h"
 #include "kafka/rights.h"
 #include "node/table_change.h"
 
@@ -24,43 +22,47 @@ constexpr std::int32_t kLeastSessionMs = 6'000;
 constexpr std::int32_t kMostSessionMs = 1'800'000;
 constexpr std::size_t kMostMetadata = 4'096;  // offset.metadata.max.bytes
 
-std::string key_of(const std::string& group) { return kOffsetsPrefix + group; }
-
-// None: there is no place for offsets yet.
-std::optional<PartitionId> partition_of(ShardThread& thread, const std::string& group) {
-  if (thread.keyspaces().find(kOffsetsKeyspace) == nullptr) return std::nullopt;
-  return thread.keyspaces().partition_of(key_of(group), thread.node().placement.partitions());
-}
-
-// Calls task(owner, coordinated group, reply) on the thread of the group's partition, and answers
-// `otherwise` where that is not led here; then done(result).
-template <typename Result, typename Task, typename Finish>
-void ask_coordinator(const Call& call, const std::string& name, Result otherwise, Task task,
-                     Finish finish) {
-  ShardThread& thread = call.connection.thread();
-  auto gather = Gather<Result>::begin(
-      call.connection, 1,
-      [finish = std::move(finish)](std::vector<std::optional<Result>> results) mutable {
-        finish(std::move(*results[0]));
-      });
-  const auto partition = partition_of(thread, name);
-  if (!partition) {
-    gather->take(0, std::move(otherwise));
-  } else {
-    gather->ask(thread, *partition, 0,
-                [name, partition = *partition, otherwise = std::move(otherwise),
-                 task = std::move(task)](ShardThread& owner, auto reply) mutable {
-                  ConsumerGroup* group = owner.coordinator().find(partition, name);
-                  if (group == nullptr) return reply(std::move(otherwise));
-                  task(owner, *group, partition, std::move(reply));
-                });
-  }
-  gather->asked();
-}
-
 std::int64_t to_us(std::int32_t ms) { return std::int64_t{ms} * 1'000; }
 
 }  // namespace
+
+std::optional<PartitionId> partition_of_group(ShardThread& thread, const std::string& group) {
+  if (thread.keyspaces().find(kOffsetsKeyspace) == nullptr) return std::nullopt;
+  return thread.keyspaces().partition_of(key_of_group(group), thread.node().placement.partitions());
+}
+
+ErrorCode error_of(const StrongOutcome& outcome) {
+  switch (outcome.kind) {
+    case StrongOutcome::Kind::kReply:
+      return outcome.reply.starts_with('-') ? ErrorCode::kUnknownServerError : ErrorCode::kNone;
+    case StrongOutcome::Kind::kElsewhere:
+      return ErrorCode::kNotCoordinator;
+    case StrongOutcome::Kind::kUnknown:
+      return ErrorCode::kRequestTimedOut;
+    default:
+      return ErrorCode::kCoordinatorNotAvailable;
+  }
+}
+
+// "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
+std::vector<std::string> strings_of(std::string_view reply) {
+  std::vector<std::string> strings;
+  const auto number = [&reply](char kind) {
+    std::int64_t value = -1;
+    const std::size_t end = reply.find("\r\n");
+    if (end == std::string_view::npos || !reply.starts_with(kind)) return value;
+    std::from_chars(reply.data() + 1, reply.data() + end, value);
+    reply.remove_prefix(end + 2);
+    return value;
+  };
+  for (std::int64_t left = number('*'); left > 0; --left) {
+    const std::int64_t size = number('$');
+    if (size < 0 || static_cast<std::uint64_t>(size) + 2 > reply.size()) break;
+    strings.emplace_back(reply.substr(0, static_cast<std::size_t>(size)));
+    reply.remove_prefix(static_cast<std::size_t>(size) + 2);
+  }
+  return strings;
+}
 
 // --- Where
 
@@ -86,7 +88,7 @@ void handle(const Call& call, const FindCoordinatorRequest& request,
   }
   std::optional<PartitionId> partition;
   if (!of_transactions) {
-    partition = partition_of(thread, request.key);
+    partition = partition_of_group(thread, request.key);
   } else if (const auto row = thread.coordinator().transactions().row_of(request.key)) {
     partition = row->group;
   }
@@ -158,6 +160,8 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
       1, kMostSessionMs));
   join.asks_first = call.version >= kAsksFirst;
   join.instance = request.group_instance_id;
+  join.client_id = call.client_id;
+  join.client_host = call.connection.remote_host();
   ask_coordinator<ConsumerGroup::Joined>(
       call, request.group_id, {.error = ErrorCode::kNotCoordinator},
       [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
@@ -262,40 +266,6 @@ void handle(const Call& call, const LeaveGroupRequest& request, Done<LeaveGroupR
 
 namespace {
 
-// Executes a command at the group's partition, of which this node's member has to be the leader.
-// `behind`: a read is, of all that has been proposed here.
-template <typename Finish>
-void execute(ShardThread& owner, PartitionId partition, std::vector<std::string> command,
-             Finish finish, bool behind = false) {
-  struct Words {
-    std::vector<std::string> words;
-    std::vector<std::string_view> views;
-  };
-  auto words = std::make_shared<Words>(Words{std::move(command), {}});
-  words->views.assign(words->words.begin(), words->words.end());
-  StrongRequest request;
-  request.group = partition;
-  request.commands.emplace_back(words->views);
-  request.behind = behind;
-  owner.shard().execute_strong(std::move(request),
-                               [words, finish = std::move(finish)](StrongOutcome outcome) mutable {
-                                 finish(std::move(outcome));
-                               });
-}
-
-ErrorCode error_of(const StrongOutcome& outcome) {
-  switch (outcome.kind) {
-    case StrongOutcome::Kind::kReply:
-      return outcome.reply.starts_with('-') ? ErrorCode::kUnknownServerError : ErrorCode::kNone;
-    case StrongOutcome::Kind::kElsewhere:
-      return ErrorCode::kNotCoordinator;
-    case StrongOutcome::Kind::kUnknown:
-      return ErrorCode::kRequestTimedOut;
-    default:
-      return ErrorCode::kCoordinatorNotAvailable;
-  }
-}
-
 std::string field_of(const std::string& topic, std::int32_t partition) {
   return fmt::format("{}/{}", topic, partition);
 }
@@ -319,26 +289,6 @@ std::optional<Committed> decode(std::string_view text) {
   return committed;
 }
 
-// The strings of a reply that is an array of them: "*2\r\n$1\r\na\r\n$1\r\nb\r\n".
-std::vector<std::string> strings_of(std::string_view reply) {
-  std::vector<std::string> strings;
-  const auto number = [&reply](char kind) {
-    std::int64_t value = -1;
-    const std::size_t end = reply.find("\r\n");
-    if (end == std::string_view::npos || !reply.starts_with(kind)) return value;
-    std::from_chars(reply.data() + 1, reply.data() + end, value);
-    reply.remove_prefix(end + 2);
-    return value;
-  };
-  for (std::int64_t left = number('*'); left > 0; --left) {
-    const std::int64_t size = number('$');
-    if (size < 0 || static_cast<std::uint64_t>(size) + 2 > reply.size()) break;
-    strings.emplace_back(reply.substr(0, static_cast<std::size_t>(size)));
-    reply.remove_prefix(static_cast<std::size_t>(size) + 2);
-  }
-  return strings;
-}
-
 struct FetchedOffsets {
   ErrorCode error = ErrorCode::kNone;
   std::vector<std::string> fields;  // and values, in turn
@@ -360,15 +310,16 @@ bool any_pending(const std::vector<std::string>& fields) {
 // members have been allowed to add before this one joined.
 void fetch_offsets(ShardThread& owner, PartitionId partition, const std::string& group,
                    std::int64_t until_us, Gather<FetchedOffsets>::Reply reply) {
-  auto offsets = [&owner, partition, key = key_of(group)](Gather<FetchedOffsets>::Reply reply) {
-    execute(owner, partition, {"hgetall", key},
-            [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-              FetchedOffsets fetched{error_of(outcome), {}};
-              if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
-              reply(std::move(fetched));
-            });
+  auto offsets = [&owner, partition,
+                  key = key_of_group(group)](Gather<FetchedOffsets>::Reply reply) {
+    execute_at(owner, partition, {"hgetall", key},
+               [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                 FetchedOffsets fetched{error_of(outcome), {}};
+                 if (fetched.error == ErrorCode::kNone) fetched.fields = strings_of(outcome.reply);
+                 reply(std::move(fetched));
+               });
   };
-  execute(
+  execute_at(
       owner, partition, {"hgetall", pending_offsets_key(group)},
       [&owner, partition, group, until_us, offsets,
        reply = std::move(reply)](const StrongOutcome& outcome) mutable {
@@ -469,7 +420,7 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
   const ErrorCode refusal = may_join_group(call.connection, request.group_id)
                                 ? ErrorCode::kNone
                                 : ErrorCode::kGroupAuthorizationFailed;
-  std::vector<std::string> command = {"hset", key_of(request.group_id)};
+  std::vector<std::string> command = {"hset", key_of_group(request.group_id)};
   for (const auto& topic : request.topics) {
     auto& out = response.topics.emplace_back();
     out.name = topic.name;
@@ -503,10 +454,10 @@ void handle(const Call& call, const OffsetCommitRequest& request, Done<OffsetCom
           error = group.may_commit(owner.clock().monotonic_us(), member, generation);
         }
         if (error != ErrorCode::kNone) return reply(error);
-        execute(owner, partition, std::move(command),
-                [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
-                  reply(error_of(outcome));
-                });
+        execute_at(owner, partition, std::move(command),
+                   [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
+                     reply(error_of(outcome));
+                   });
       },
       [response = std::move(response), done = std::move(done)](ErrorCode error) mutable {
         for (auto& topic : response.topics) {

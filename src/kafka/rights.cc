@@ -63,6 +63,14 @@ bool may_look_at_group(Connection& client, std::string_view group) {
   return may(client, {"hgetall", std::string(kOffsetsPrefix).append(group)});
 }
 
+bool may_know_group(Connection& client, std::string_view group) {
+  return may(client, {"hgetall", std::string(kOffsetsPrefix).append(group)}, kQuietly);
+}
+
+bool may_delete_group(Connection& client, std::string_view group) {
+  return may(client, {"del", std::string(kOffsetsPrefix).append(group)});
+}
+
 bool may_join_group(Connection& client, std::string_view group) {
   return may(client, {"hset", std::string(kOffsetsPrefix).append(group), "field", "value"});
 }

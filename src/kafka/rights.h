@@ -25,8 +25,11 @@ bool may_inspect(Connection& client, std::string_view topic);
 // Nothing is noted, as nothing is asked for.
 bool may_know(Connection& client, std::string_view topic);
 
-// To see what a group has committed; to be a member and commit.
+// To see what a group has committed, and who is in it; quietly: that it is there; to be a member
+// and commit; to delete what it has committed.
 bool may_look_at_group(Connection& client, std::string_view group);
+bool may_know_group(Connection& client, std::string_view group);
+bool may_delete_group(Connection& client, std::string_view group);
 bool may_join_group(Connection& client, std::string_view group);
 bool may_use_transactional_id(Connection& client, std::string_view id);
 
