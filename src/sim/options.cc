@@ -165,6 +165,8 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   if (o.topic_every_us > 0 && random.chance(0.7)) {
     o.compacts = true;
+    // What was appended is stored, and so compacted, while there are others who lack it.
+    o.pass_bytes = among(512u, 4u << 10, 32u << 10);
     o.tombstones_ms = among(0, 300, 2'000);
     o.dirty_millionths = among(0u, 200'000u, 500'000u);
     o.min_lag_ms = among(0, 0, 200);
