@@ -131,6 +131,7 @@ function(even_module name)
     target_link_libraries(even_${name}_fuzz PRIVATE even_${name})
     # Each has the same entry point.
     set_target_properties(even_${name}_fuzz PROPERTIES UNITY_BUILD OFF)
+    add_dependencies(unit_tests even_${name}_fuzz)
   endif()
 endfunction()
 
