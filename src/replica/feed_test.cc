@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "engine/outbox.h"
+#include "engine/reserved_keys.h"
 #include "replica/test_groups.h"
 #include "topic/record_batch.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/byte_reader.h"
 #include "base/bytes.h"
+#include "topic/compression.h"
 
 namespace even {
 namespace {
@@ -25,7 +26,12 @@ enum class Kind : std::uint8_t {
   kRights = 16,
   kCompareAsk = 17,
   kCompareAnswer = 18,
+  kCompressed = 19,
 };
+
+// Of the records of one message that are compressed. Longer ones are sent as they are.
+constexpr std::size_t kMostInflated = std::size_t{4} << 20;
+constexpr std::size_t kRecordsHead = 1 + 8;  // kind and number
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
 
@@ -121,6 +127,28 @@ Result<PeerMessage> decode_records(ByteReader& in) {
     const std::uint32_t size = in.get<std::uint32_t>();
     message.records.push_back(in.bytes(size));
   }
+  return message;
+}
+
+Result<PeerMessage> decode_compressed(ByteReader& in) {
+  const auto number = in.get<std::uint64_t>();
+  const auto size = in.get<std::uint32_t>();
+  const std::string_view frame = in.bytes(in.left());
+  if (!in.ok()) return fail("malformed message: it is cut off");
+  if (size > kMostInflated) {
+    return fail("malformed compressed records: they would be longer than any are");
+  }
+  auto bytes = topic::decompress(topic::Compression::kZstd, frame, size);
+  if (!bytes) return fail("malformed compressed records: " + bytes.error().message);
+  if (bytes->size() != size) return fail("malformed compressed records: of another length");
+  auto inflated = std::make_shared<const std::string>(std::move(*bytes));
+  RecordsMessage message{.number = number, .records = {}, .inflated = inflated};
+  ByteReader records(*inflated);
+  while (records.ok() && !records.at_end()) {
+    const auto length = records.get<std::uint32_t>();
+    message.records.push_back(records.bytes(length));
+  }
+  if (!records.ok()) return fail("malformed compressed records: one is cut off");
   return message;
 }
 
@@ -478,18 +506,40 @@ std::string encode_rights(const RightsMessage& message) {
 }
 
 bool is_of_replication(std::string_view message) {
-  return message.empty() ||
-         static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
+  if (message.empty()) return true;
+  const auto kind = static_cast<Kind>(message.front());
+  return kind < Kind::kGroups || kind == Kind::kCompressed;
 }
 
 RecordsBuilder::RecordsBuilder(std::uint64_t number) : message_(begin(Kind::kRecords)) {
   put_little_endian(message_, number);
 }
 
+void append_record(std::string& out, std::string_view record) {
+  put_little_endian<std::uint32_t>(out, static_cast<std::uint32_t>(record.size()));
+  out.append(record);
+}
+
 void RecordsBuilder::add(std::string_view record) {
-  put_little_endian<std::uint32_t>(message_, static_cast<std::uint32_t>(record.size()));
-  message_.append(record);
+  append_record(message_, record);
   ++count_;
+}
+
+void RecordsBuilder::add_all(std::string_view records, std::size_t count) {
+  message_.append(records);
+  count_ += count;
+}
+
+std::string RecordsBuilder::take_compressed() {
+  const std::string_view records = std::string_view(message_).substr(kRecordsHead);
+  if (records.size() > kMostInflated) return take();
+  const auto frame = topic::compress(topic::Compression::kZstd, records);
+  if (!frame || frame->size() + sizeof(std::uint32_t) >= records.size()) return take();
+  std::string out = begin(Kind::kCompressed);
+  out.append(message_, 1, kRecordsHead - 1);
+  put_little_endian(out, static_cast<std::uint32_t>(records.size()));
+  out.append(*frame);
+  return out;
 }
 
 GroupsBuilder::GroupsBuilder() : message_(begin(Kind::kGroups)) {}
@@ -553,6 +603,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kCompareAnswer:
       message = decode_compare_answer(in);
+      break;
+    case Kind::kCompressed:
+      message = decode_compressed(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

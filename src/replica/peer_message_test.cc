@@ -134,6 +134,57 @@ void expect_groups(const GroupsMessage& message) {
   EXPECT_EQ(message.messages[1].message.kind, consensus::MessageKind::kVoteRequest);
 }
 
+// Compressed by any version of the library: of one block that is not compressed. RFC 8878.
+constexpr std::string_view kCompressedRecords{
+    "\x13"
+    "\x09\0\0\0\0\0\0\0"
+    "\x0f\0\0\0"
+    "\x28\xb5\x2f\xfd\x20\x0f"
+    "\x79\0\0"
+    "\x05\0\0\0first\x02\0\0\0\0\xff",
+    1 + 8 + 4 + 6 + 3 + 15};
+
+TEST(PeerMessage, CompressedRecordsAreReadAsTheyStandInTheFormat) {
+  ASSERT_TRUE(is_of_replication(kCompressedRecords));
+  const auto message = decoded<RecordsMessage>(std::string(kCompressedRecords));
+  EXPECT_EQ(message.number, 9u);
+  EXPECT_THAT(message.records, ElementsAre("first", std::string_view("\0\xff", 2)));
+}
+
+TEST(PeerMessage, RecordsAreCompressedIfThatIsShorter) {
+  RecordsBuilder one(1);
+  one.add("short");
+  EXPECT_EQ(one.take_compressed()[0], 2);
+  RecordsBuilder many(7);
+  std::string record;
+  for (int i = 0; i < 100; ++i) {
+    record = "a record of many that are alike " + std::to_string(i);
+    many.add(record);
+  }
+  const std::size_t bytes = many.bytes();
+  const std::string compressed = many.take_compressed();
+  EXPECT_LT(compressed.size(), bytes / 3);
+  const auto message = decoded<RecordsMessage>(compressed);
+  EXPECT_EQ(message.number, 7u);
+  ASSERT_EQ(message.records.size(), 100u);
+  EXPECT_EQ(message.records.back(), record);
+}
+
+TEST(PeerMessage, CompressedRecordsThatCannotBeAreRefused) {
+  for (std::size_t size = 0; size < kCompressedRecords.size(); ++size) {
+    EXPECT_FALSE(decode_peer_message(kCompressedRecords.substr(0, size))) << size;
+  }
+  const auto changed = [](std::size_t at, char to) {
+    std::string bytes(kCompressedRecords);
+    bytes[at] = to;
+    return decode_peer_message(bytes);
+  };
+  EXPECT_THAT(changed(12, 1).error().message, HasSubstr("longer than any"));
+  EXPECT_THAT(changed(9, 0x10).error().message, HasSubstr("another length"));
+  EXPECT_FALSE(changed(9, 0x0e));
+  EXPECT_THAT(changed(22, 0x06).error().message, HasSubstr("cut off"));
+}
+
 TEST(PeerMessage, TheFormatHasNotChanged) {
   const std::string golden =
       test::expect_golden("peer-messages-v15.bin", all_messages(), "the peer protocol");
@@ -320,7 +371,7 @@ TEST(PeerMessage, ComparesWhatReplicasHold) {
 }
 
 TEST(PeerMessage, RefusesUnknownKindsAndWhatMakesNoSense) {
-  EXPECT_THAT(decode_peer_message("\x13").error().message, HasSubstr("unknown kind"));
+  EXPECT_THAT(decode_peer_message("\x14").error().message, HasSubstr("unknown kind"));
   SnapshotPiece beyond = piece();
   beyond.name.total = 104;
   EXPECT_THAT(decode_peer_message(encode_piece(beyond)).error().message, HasSubstr("beyond"));
