@@ -142,7 +142,7 @@ def test_keyspaces_are_created_altered_and_dropped_everywhere(cluster):
         info = dict(zip(info[::2], info[1::2]))
         assert info == {"name": "orders", "prefix": "o:", "mode": "strong", "replicas": 3, "partitions": 3,
                         "first partition": 257, "read": "BOUNDED 500", "write": "LINEARIZABLE", "deadline": 2000,
-                        "sloppy": "no", "conflict": "lww", "feed": ""}
+                        "sloppy": "no", "conflict": "lww", "delay": 0, "feed": ""}
     n2 = cluster["n2"]
     with Refusal("there is a keyspace 'orders' already"):
         keyspace(n2, "CREATE", "orders", "PREFIX", "p:")

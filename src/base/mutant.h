@@ -146,8 +146,11 @@
   X(kTombstoneGoesEarly, "compaction drops tombstones at once")                                    \
   X(kCompactsUnstable, "compaction goes past the last stable offset")                              \
   X(kLatestGoes, "compaction removes the latest record of a key")                                  \
-  X(kStaleRunCounts, "what is everywhere is taken from reports of runs that others know to be "    \
-                     "over")
+  X(kStaleRunCounts,                                                                               \
+    "what is everywhere is taken from reports of runs that others know to be "                     \
+    "over")                                                                                        \
+  X(kQuestionSendsNothing, "who is asked holds back what the one who asks waits for")              \
+  X(kOvertakesHeld, "a record is sent before what is held back of its partition")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -15,6 +15,12 @@ namespace {
 
 using nlohmann::json;
 
+std::string lag_text(const PeerStatus& peer) {
+  std::string text = fmt::format("{} records, {:.1f} s", peer.lag_records, peer.lag_seconds);
+  if (peer.held_bytes > 0) text += fmt::format(" ({} bytes held back)", peer.held_bytes);
+  return text;
+}
+
 // "3, 17, 42" or "3, 17, 42, ... (90 in all)".
 std::string list_some(const std::vector<uint32_t>& ids) {
   constexpr size_t kShown = 10;
@@ -167,7 +173,8 @@ Result<NodeStatus> parse_status(std::string_view text) {
                               .fault = peer.value("fault", ""),
                               .lag_records = peer.at("lag_records").get<uint64_t>(),
                               .lag_seconds = peer.at("lag_seconds").get<double>(),
-                              .hints = peer.value("hints", uint64_t{0})});
+                              .hints = peer.value("hints", uint64_t{0}),
+                              .held_bytes = peer.value("held_bytes", uint64_t{0})});
     }
     for (const json& partition : document.at("partitions")) {
       status.partitions.push_back({.id = partition.at("id").get<uint32_t>(),
@@ -218,8 +225,7 @@ std::string render(const std::vector<NodeAnswer>& answers) {
         {status.node, state(status), std::to_string(status.keys), status.replica, status.version});
     for (const PeerStatus& peer : status.peers) {
       links.push_back({fmt::format("{} -> {}", status.node, peer.name), peer.up ? "up" : "down",
-                       fmt::format("{} records, {:.1f} s", peer.lag_records, peer.lag_seconds),
-                       std::to_string(peer.hints), peer.fault});
+                       lag_text(peer), std::to_string(peer.hints), peer.fault});
     }
   }
   std::string text = text_table(nodes) + '\n';

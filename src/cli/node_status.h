@@ -18,7 +18,8 @@ struct PeerStatus {
   std::string fault;  // injected fault on the link, empty when there is none
   uint64_t lag_records = 0;
   double lag_seconds = 0;
-  uint64_t hints = 0;  // records that are kept for it
+  uint64_t hints = 0;       // records that are kept for it
+  uint64_t held_bytes = 0;  // of those that it lags behind, what is held back for it
 };
 
 struct PartitionStatus {

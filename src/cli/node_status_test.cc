@@ -9,6 +9,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr std::string_view kJson = R"({"node":"n1","number":1,"replica":"n1/5f3a","ready":true,
   "version":"0.1.0","keys":12,
@@ -47,6 +48,15 @@ TEST(NodeStatus, RefusesWhatIsNotAStatus) {
   for (std::string_view text : {"", "{", "[]", "{}", R"({"node":1})"}) {
     EXPECT_FALSE(parse_status(text)) << text;
   }
+}
+
+TEST(NodeStatus, SaysHowMuchOfTheLagIsHeldBack) {
+  NodeAnswer lagging = answer("n1", {{0, "a:1", "x"}});
+  lagging.status->peers = {
+      {.name = "n2", .up = true, .lag_records = 3, .lag_seconds = 1.5, .held_bytes = 250}};
+  EXPECT_THAT(render({lagging}), HasSubstr("3 records, 1.5 s (250 bytes held back)"));
+  lagging.status->peers[0].held_bytes = 0;
+  EXPECT_THAT(render({lagging}), Not(HasSubstr("held back")));
 }
 
 TEST(NodeStatus, ShowsDamageAndIsNotWellWithIt) {

@@ -22,6 +22,7 @@ using Kind = Level::Kind;
 constexpr std::uint16_t kStrongPartitions = 16;
 constexpr std::int64_t kDeadlineMs = 5'000;
 constexpr std::int64_t kMostDeadlineMs = 600'000;
+constexpr std::int64_t kMostDelayMs = 3'600'000;
 constexpr std::int64_t kMetaDeadlineMs = 5'000;
 constexpr std::chrono::milliseconds kAgain{100};
 
@@ -47,15 +48,14 @@ Result<std::uint64_t> counted(std::string_view reply) {
 struct Wanted {
   cluster::Keyspace keyspace;
   std::optional<std::uint16_t> replicas, partitions;
-  std::vector<std::string> later;  // options that this version does not have
 };
 
-Result<std::int64_t> read_number(std::string_view option, std::string_view word,
-                                 std::int64_t most) {
+Result<std::int64_t> read_number(std::string_view option, std::string_view word, std::int64_t most,
+                                 std::int64_t least = 1) {
   std::int64_t number = 0;
-  if (parse_strict_integer(word, number) && number >= 1 && number <= most) return number;
-  return fail(
-      fmt::format("ERR {} is a number from 1 to {}, not '{}'", option, most, word.substr(0, 64)));
+  if (parse_strict_integer(word, number) && number >= least && number <= most) return number;
+  return fail(fmt::format("ERR {} is a number from {} to {}, not '{}'", option, least, most,
+                          word.substr(0, 64)));
 }
 
 // Reads the option at args[i] and goes behind it.
@@ -113,7 +113,9 @@ Result<> read_option(Args args, std::size_t& i, Wanted& wanted) {
       return fail(fmt::format("ERR SNAPSHOT is YES or NO, not '{}'", value.substr(0, 64)));
     }
   } else if (is("delay")) {
-    wanted.later.emplace_back(option);
+    const auto number = read_number("DELAY", value, kMostDelayMs, 0);
+    if (!number) return std::unexpected(number.error());
+    wanted.keyspace.delay_ms = *number;
   } else {
     return fail(
         fmt::format("ERR unknown option '{}'. Try EVEN.KEYSPACE HELP.", option.substr(0, 64)));
@@ -128,9 +130,22 @@ Result<Wanted> read_options(Args args, std::size_t first) {
   for (std::size_t i = first; i < args.size();) {
     if (Result<> read = read_option(args, i, wanted); !read) return std::unexpected(read.error());
   }
-  if (wanted.later.empty()) return wanted;
-  return fail(
-      fmt::format("ERR {} is not supported yet: leave it out", fmt::join(wanted.later, " and ")));
+  return wanted;
+}
+
+// The metadata group executes words, and a node of an earlier version would not know this one: see
+// docs/delay.md.
+Result<> check_delay(const cluster::Keyspace& keyspace, ShardThread& thread) {
+  if (keyspace.delay_ms == 0) return {};
+  for (const cluster::Node& node : thread.node().config.cluster.nodes) {
+    if (node.number == thread.node().number || node.peer_port == 0) continue;
+    if ((thread.peers().abilities(node.number) & kInflatesRecords) != 0) continue;
+    return fail(fmt::format(
+        "UNAVAILABLE nothing was done: DELAY needs nodes that all know it, and {} has not said so "
+        "since this node was started: it cannot be reached, or is of an earlier version",
+        node.name));
+  }
+  return {};
 }
 
 // Whether the mode can have the levels.
@@ -144,6 +159,11 @@ Result<> check_levels(const cluster::Keyspace& keyspace) {
     return fail(
         "CONSISTENCY CONFLICT SIBLINGS is for eventual keyspaces: in a strong one no two writes "
         "are made at the same time");
+  }
+  if (keyspace.strong && keyspace.delay_ms > 0) {
+    return fail(
+        "CONSISTENCY DELAY is for eventual keyspaces: a write to a strong one is at a majority of "
+        "its replicas before it is answered");
   }
   if (!keyspace.strong) {
     for (const Level level : {keyspace.read, keyspace.write}) {
@@ -386,6 +406,9 @@ void create(Connection& connection, Args args) {
   const Result<cluster::Keyspace> keyspace =
       keyspace_to_create(args, connection.thread().node().config.cluster);
   if (!keyspace) return connection.reply().error(keyspace.error().message);
+  if (const Result<> known = check_delay(*keyspace, connection.thread()); !known) {
+    return connection.reply().error(known.error().message);
+  }
   std::make_shared<Change>(connection)->create(*keyspace);
 }
 
@@ -408,6 +431,9 @@ void alter(Connection& connection, Args args) {
   altered.strong = keyspace->strong;
   if (const Result<> levels = check_levels(altered); !levels) {
     return reply.error(levels.error().message);
+  }
+  if (const Result<> known = check_delay(altered, connection.thread()); !known) {
+    return reply.error(known.error().message);
   }
   std::make_shared<Change>(connection)->alter(args);
 }
@@ -449,7 +475,7 @@ void info(Connection& connection, Args args) {
     reply.bulk(name);
     reply.integer(value);
   };
-  reply.map(12);
+  reply.map(13);
   text("name", keyspace->name);
   text("prefix", keyspace->prefix);
   text("mode", keyspace->strong ? "strong" : "eventual");
@@ -461,6 +487,7 @@ void info(Connection& connection, Args args) {
   number("deadline", keyspace->deadline_ms);
   text("sloppy", keyspace->sloppy ? "yes" : "no");
   text("conflict", keyspace->siblings ? "siblings" : "lww");
+  number("delay", keyspace->delay_ms);
   text("feed", keyspace->feed);
 }
 

@@ -23,9 +23,11 @@ constexpr std::uint64_t kUnlimitedTopicFormat = 4;  // the same fields, of a top
 constexpr std::uint64_t kTopicFormat = 5;           // behind these, how much it keeps
 constexpr std::uint64_t kFeedFormat = 6;            // of a keyspace; behind these, its feed
 constexpr std::uint64_t kCleanupFormat = 7;         // of a topic; behind these, its cleanup
+constexpr std::uint64_t kDelayFormat = 8;           // of a keyspace; behind its feed, its delay
 constexpr std::uint32_t kFields = 13;
 constexpr std::uint32_t kTopicFields = kFields + 2;
 constexpr std::uint32_t kFeedFields = kFields + 3;
+constexpr std::uint32_t kDelayFields = kFeedFields + 1;
 constexpr std::uint32_t kCleanupFields = kTopicFields + 6;
 constexpr std::uint32_t kMillion = 1'000'000;
 
@@ -89,22 +91,34 @@ bool read_cleanup(const msgpack::object* field, Cleanup& out) {
          out.min_dirty_millionths <= kMillion && out.min_lag_ms >= 0;
 }
 
-bool read_keyspace(const msgpack::object& object, Keyspace& out) {
-  if (!is_array(object, kFields) && !is_array(object, kTopicFields) &&
-      !is_array(object, kFeedFields) && !is_array(object, kCleanupFields)) {
-    return false;
+std::uint32_t fields_of(std::uint64_t format) {
+  switch (format) {
+    case kTopicFormat:
+      return kTopicFields;
+    case kFeedFormat:
+      return kFeedFields;
+    case kCleanupFormat:
+      return kCleanupFields;
+    case kDelayFormat:
+      return kDelayFields;
+    default:
+      return kFields;
   }
+}
+
+bool read_keyspace(const msgpack::object& object, Keyspace& out) {
+  if (object.type != msgpack::type::ARRAY || object.via.array.size < kFields) return false;
   const msgpack::object* field = object.via.array.ptr;
   std::uint64_t format = 0;
-  if (!read(field[0], format) || format < kFormat || format > kCleanupFormat) return false;
-  if (is_array(object, kCleanupFields) != (format == kCleanupFormat)) return false;
-  if (is_array(object, kTopicFields) != (format == kTopicFormat)) return false;
-  if (is_array(object, kFeedFields) != (format == kFeedFormat)) return false;
-  out.topic = format != kFormat && format != kFeedFormat;
-  if (format == kFeedFormat && (!read(field[13], out.feed) || !read(field[14], out.feed_epoch) ||
-                                !read(field[15], out.feed_snapshot))) {
+  if (!read(field[0], format) || format < kFormat || format > kDelayFormat) return false;
+  if (!is_array(object, fields_of(format))) return false;
+  const bool has_feed = format == kFeedFormat || format == kDelayFormat;
+  out.topic = format != kFormat && !has_feed;
+  if (has_feed && (!read(field[13], out.feed) || !read(field[14], out.feed_epoch) ||
+                   !read(field[15], out.feed_snapshot))) {
     return false;
   }
+  if (format == kDelayFormat && (!read(field[16], out.delay_ms) || out.delay_ms <= 0)) return false;
   if (format == kCleanupFormat && !read_cleanup(field + kTopicFields, out.cleanup)) return false;
   if ((format == kTopicFormat || format == kCleanupFormat) &&
       (!read_limit(field[13], out.retention_ms) || !read_limit(field[14], out.retention_bytes))) {
@@ -202,15 +216,15 @@ std::string encode(const Keyspace& keyspace) {
   const bool limited =
       cleaned || (keyspace.topic && (keyspace.retention_ms || keyspace.retention_bytes));
   const bool fed = !keyspace.topic && (keyspace.feed_epoch != 0 || !keyspace.feed.empty());
-  packer.pack_array(cleaned   ? kCleanupFields
-                    : limited ? kTopicFields
-                    : fed     ? kFeedFields
-                              : kFields);
-  packer.pack(cleaned          ? kCleanupFormat
-              : limited        ? kTopicFormat
-              : keyspace.topic ? kUnlimitedTopicFormat
-              : fed            ? kFeedFormat
-                               : kFormat);
+  const bool delayed = !keyspace.topic && keyspace.delay_ms > 0;
+  const std::uint64_t format = cleaned          ? kCleanupFormat
+                               : limited        ? kTopicFormat
+                               : keyspace.topic ? kUnlimitedTopicFormat
+                               : delayed        ? kDelayFormat
+                               : fed            ? kFeedFormat
+                                                : kFormat;
+  packer.pack_array(fields_of(format));
+  packer.pack(format);
   pack_binary(packer, keyspace.name);
   pack_binary(packer, keyspace.prefix);
   packer.pack(keyspace.strong);
@@ -240,11 +254,12 @@ std::string encode(const Keyspace& keyspace) {
     packer.pack(keyspace.cleanup.min_lag_ms);
     pack_limit(packer, keyspace.cleanup.max_lag_ms);
   }
-  if (fed) {
+  if (fed || delayed) {
     pack_binary(packer, keyspace.feed);
     packer.pack(keyspace.feed_epoch);
     packer.pack(keyspace.feed_snapshot);
   }
+  if (delayed) packer.pack(keyspace.delay_ms);
   return messagepack::bytes_of(buffer);
 }
 
@@ -281,6 +296,9 @@ KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspa
   any_siblings_ = std::ranges::any_of(keyspaces_, &Keyspace::siblings);
   any_eventual_feeds_ = std::ranges::any_of(keyspaces_, [](const Keyspace& keyspace) {
     return !keyspace.strong && !keyspace.feed.empty();
+  });
+  any_delayed_ = std::ranges::any_of(keyspaces_, [](const Keyspace& keyspace) {
+    return !keyspace.strong && keyspace.delay_ms > 0;
   });
   const auto asks_for_more = [](Level level) {
     return level.kind != Level::Kind::kDefault && level.kind != Level::Kind::kOne;

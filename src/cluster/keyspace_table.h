@@ -73,6 +73,9 @@ struct Keyspace {
   // Of an eventual one: values of strings that are written at the same time are all kept, until
   // somebody replaces them who has seen them (docs/siblings.md).
   bool siblings = false;
+  // Of an eventual one: how long its records may be held back before they are sent to other
+  // replicas (docs/delay.md).
+  std::int64_t delay_ms = 0;
   // Of a topic: how long records stay at least, in milliseconds, and of how many bytes the latest
   // of a partition stay; none: all (docs/topics.md).
   std::optional<std::int64_t> retention_ms;
@@ -123,6 +126,8 @@ class KeyspaceTable {
   bool any_siblings() const { return any_siblings_; }
   // Whether some eventual keyspace has a change feed.
   bool any_eventual_feeds() const { return any_eventual_feeds_; }
+  // Whether records of some eventual keyspace may be held back.
+  bool any_delayed() const { return any_delayed_; }
   // What session tokens are sealed with; empty: it is not known yet.
   const std::string& session_key() const { return session_key_; }
   const Definitions& users() const { return users_; }
@@ -156,6 +161,7 @@ class KeyspaceTable {
   bool any_levels_ = false;
   bool any_siblings_ = false;
   bool any_eventual_feeds_ = false;
+  bool any_delayed_ = false;
 };
 
 // The nodes that keep a partition of a strong keyspace, in order of preference: the first of the

@@ -30,6 +30,27 @@ TEST(KeyspaceTable, AKeyspaceIsReadBackAsItWasWritten) {
   EXPECT_EQ(decode_keyspace(encode(sloppy)), sloppy);
 }
 
+TEST(KeyspaceTable, OneWithADelayHasAFormatOfItsOwn) {
+  Keyspace lazy{.name = "stats", .prefix = "s:", .replicas = 3};
+  const std::string plain = encode(lazy);
+  lazy.delay_ms = 5'000;
+  EXPECT_EQ(decode_keyspace(encode(lazy)), lazy);
+  lazy.feed = "changes";
+  lazy.feed_epoch = 7;
+  lazy.feed_snapshot = true;
+  EXPECT_EQ(decode_keyspace(encode(lazy)), lazy);
+  EXPECT_TRUE(KeyspaceTable(1, {lazy}).any_delayed());
+  lazy.strong = true;
+  lazy.partitions = 1;
+  EXPECT_FALSE(KeyspaceTable(1, {lazy}).any_delayed());
+
+  // Who knows nothing of delays reads a keyspace without one as before.
+  EXPECT_EQ(plain[1], 3);
+  std::string negative = encode(Keyspace{.name = "n", .prefix = "n:", .delay_ms = 1});
+  negative.back() = static_cast<char>(0xff);
+  EXPECT_FALSE(decode_keyspace(negative));
+}
+
 Keyspace topic(std::string name, PartitionId first, std::uint16_t count) {
   Keyspace out = strong(std::move(name), "", first, count);
   out.topic = true;

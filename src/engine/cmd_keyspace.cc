@@ -11,20 +11,22 @@ constexpr Subcommand kKeyspaceSubcommands[] = {
      .docs = {.since = "0.1.0",
               .summary = "Have keys with a prefix kept in another way than others",
               .complexity = "O(N) where N is the number of keys",
-              .arguments = "name PREFIX prefix [MODE mode(EVENTUAL|STRONG)] [REPLICAS "
-                           "replicas:integer] [PARTITIONS partitions:integer] [READ read-level] "
-                           "[WRITE write-level] [CONFLICT conflict(LWW|SIBLINGS)] [SLOPPY "
-                           "sloppy(YES|NO)] [DEADLINE milliseconds:integer] [FEED topic] [SNAPSHOT "
-                           "snapshot(YES|NO)]"}},
+              .arguments =
+                  "name PREFIX prefix [MODE mode(EVENTUAL|STRONG)] [REPLICAS "
+                  "replicas:integer] [PARTITIONS partitions:integer] [READ read-level] "
+                  "[WRITE write-level] [CONFLICT conflict(LWW|SIBLINGS)] [SLOPPY "
+                  "sloppy(YES|NO)] [DELAY milliseconds:integer] [DEADLINE milliseconds:integer] "
+                  "[FEED topic] [SNAPSHOT snapshot(YES|NO)]"}},
     {.name = "alter",
      .arity = -5,
      .flags = kAdmin | kNoScript,
      .docs = {.since = "0.1.0",
               .summary = "Change what can be changed of a keyspace",
               .complexity = "O(1)",
-              .arguments = "name setting(READ read-level|WRITE write-level|CONFLICT "
-                           "conflict(LWW|SIBLINGS)|SLOPPY sloppy(YES|NO)|DEADLINE "
-                           "milliseconds:integer|FEED topic|SNAPSHOT snapshot(YES|NO))..."}},
+              .arguments =
+                  "name setting(READ read-level|WRITE write-level|CONFLICT "
+                  "conflict(LWW|SIBLINGS)|SLOPPY sloppy(YES|NO)|DELAY milliseconds:integer|"
+                  "DEADLINE milliseconds:integer|FEED topic|SNAPSHOT snapshot(YES|NO))..."}},
     {.name = "drop",
      .arity = -3,
      .flags = kAdmin | kNoScript,

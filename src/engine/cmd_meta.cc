@@ -266,6 +266,13 @@ void alter(Context& context, Args args) {
       ++i;
       continue;
     }
+    if (equals_ignore_case(option, "delay")) {
+      if (i == args.size() || !read_number(args[i], keyspace.delay_ms) || keyspace.delay_ms < 0) {
+        return reply.error(kSyntaxError);
+      }
+      ++i;
+      continue;
+    }
     if (equals_ignore_case(option, "sloppy")) {
       if (i == args.size()) return reply.error(kSyntaxError);
       keyspace.sloppy = equals_ignore_case(args[i++], "yes");

@@ -32,6 +32,8 @@ struct PeerSummary {
   double lag_seconds = 0;
   std::uint64_t bytes_in_flight = 0;
   std::uint64_t snapshot_bytes = 0;
+  std::uint64_t held_bytes = 0;
+  std::uint64_t sent_bytes = 0;
   std::vector<std::uint64_t> delays =
       std::vector<std::uint64_t>(std::size(ShardStats::kLagBucketsUs) + 1);
   double delay_sum_seconds = 0;
@@ -45,12 +47,15 @@ PeerSummary summarize(std::span<const ThreadReport> reports, NodeNumber peer) {
     summary.up = summary.up && link != report.links.end() && link->second;
     const auto suspected = report.suspected.find(peer);
     summary.suspected |= suspected != report.suspected.end() && suspected->second;
+    const auto sent = report.sent_bytes.find(peer);
+    if (sent != report.sent_bytes.end()) summary.sent_bytes += sent->second;
     for (const PeerStatus& status : report.peers) {
       if (status.node != peer) continue;
       summary.lag_records += status.lag_records;
       summary.lag_seconds = std::max(summary.lag_seconds, status.lag_seconds);
       summary.bytes_in_flight += status.bytes_in_flight;
       summary.snapshot_bytes += status.snapshot_bytes;
+      summary.held_bytes += status.held_bytes;
       summary.delay_sum_seconds += status.delay_sum_seconds;
       for (std::size_t i = 0; i < std::min(summary.delays.size(), status.delay_histogram.size());
            ++i) {
@@ -160,6 +165,12 @@ void write_peers(MetricWriter& writer, const NodeContext& node,
   writer.family("even_replication_snapshot_bytes", "gauge",
                 "Bytes in memory of states that are on their way to the peer or from it.");
   for (const auto& [label, peer] : peers) writer.value(label, peer.snapshot_bytes);
+  writer.family("even_replication_held_bytes", "gauge",
+                "Bytes of records that are held back for the peer: EVEN.KEYSPACE ... DELAY.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.held_bytes);
+  writer.family("even_peer_sent_bytes_total", "counter",
+                "Bytes of all that was sent to the peer, without what TLS adds.");
+  for (const auto& [label, peer] : peers) writer.value(label, peer.sent_bytes);
   writer.family("even_replication_delay_seconds", "histogram",
                 "Time from a record's making at the peer to its joining here.");
   for (const auto& [label, peer] : peers) {
@@ -516,10 +527,10 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
     const auto waiting = hints.waiting.find(peer.number);
     fmt::format_to(end,
                    "{}{{\"name\":\"{}\",\"number\":{},\"link\":\"{}\",\"fault\":\"{}\","
-                   "\"lag_records\":{},\"lag_seconds\":{:.6f},\"hints\":{}}}",
+                   "\"lag_records\":{},\"lag_seconds\":{:.6f},\"hints\":{},\"held_bytes\":{}}}",
                    comma, peer.name, peer.number, summary.up ? "up" : "down",
                    node.faults.get(peer.number).to_text(), summary.lag_records, summary.lag_seconds,
-                   waiting == hints.waiting.end() ? 0 : waiting->second);
+                   waiting == hints.waiting.end() ? 0 : waiting->second, summary.held_bytes);
     comma = ",";
   }
   const GroupSummary groups = summarize_groups(reports);

@@ -32,6 +32,7 @@ ThreadReport make_report(ShardThread& thread, bool with_partitions) {
   for (const cluster::Node& node : thread.node().config.cluster.nodes) {
     if (node.number == thread.node().number) continue;
     report.links[node.number] = thread.peers().up(node.number);
+    report.sent_bytes[node.number] = thread.peers().sent_bytes(node.number);
     report.suspected[node.number] = thread.peers().suspects(node.number);
   }
   const double us_per_cycle = thread.us_per_cycle();

@@ -44,10 +44,11 @@ struct ThreadReport {
   std::vector<PeerStatus> peers;
   HintStats hints;
   CheckStatus check;
-  std::vector<GroupStatus> groups;                // of strong keyspaces
-  std::map<NodeNumber, bool> links;               // to every other node, whether it is up
-  std::map<std::string, CommandReport> commands;  // by name, "get" or "config|get"
-  std::map<std::string, std::uint64_t> errors;    // replied to clients, by their code
+  std::vector<GroupStatus> groups;                 // of strong keyspaces
+  std::map<NodeNumber, bool> links;                // to every other node, whether it is up
+  std::map<NodeNumber, std::uint64_t> sent_bytes;  // over these
+  std::map<std::string, CommandReport> commands;   // by name, "get" or "config|get"
+  std::map<std::string, std::uint64_t> errors;     // replied to clients, by their code
   // Requests that had another level than that of everything, by its kind.
   RequestsAtLevel at_level{};
   std::uint64_t session_waits = 0;      // for what sessions had seen

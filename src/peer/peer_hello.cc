@@ -93,6 +93,13 @@ Result<Hello> decode_hello(std::string_view bytes) {
   });
 }
 
+std::string encode_welcome() { return std::string(1, static_cast<char>(kInflatesRecords)); }
+
+// More than a byte is of later versions.
+std::uint8_t decode_welcome(std::string_view bytes) {
+  return bytes.empty() ? std::uint8_t{0} : static_cast<std::uint8_t>(bytes.front());
+}
+
 std::string encode_refusal(std::string_view reason) {
   msgpack::sbuffer buffer;
   msgpack::pack(buffer, std::tuple(std::string(reason.substr(0, 1000))));

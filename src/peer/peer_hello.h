@@ -7,6 +7,7 @@
 //   shard,
 //             shards, replica id, layout]
 //   Refusal: [reason]
+// A welcome is a byte of bits, or nothing.
 // The first two elements keep their place and type in every version of the protocol.
 #pragma once
 
@@ -21,7 +22,7 @@
 namespace even {
 
 inline constexpr std::string_view kPeerMagic = "EVENPEER";
-inline constexpr std::uint32_t kPeerProtocol = 18;
+inline constexpr std::uint32_t kPeerProtocol = 17;
 
 struct Hello {
   std::uint32_t protocol = kPeerProtocol;
@@ -41,6 +42,12 @@ struct Hello {
 std::string encode_hello(const Hello& hello);
 // Errors say what the bytes are not. Of another protocol version, only `protocol` is set.
 Result<Hello> decode_hello(std::string_view bytes);
+
+// What the sender of a welcome knows that earlier versions of the same protocol do not, as bits.
+// Those send an empty one, and do not look at what it has.
+inline constexpr std::uint8_t kInflatesRecords = 1;  // messages of compressed records
+std::string encode_welcome();
+std::uint8_t decode_welcome(std::string_view bytes);
 
 std::string encode_refusal(std::string_view reason);
 Result<std::string> decode_refusal(std::string_view bytes);

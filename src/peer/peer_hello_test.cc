@@ -57,6 +57,12 @@ TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
   EXPECT_NE(checked.error().message.find(versions), std::string::npos);
 }
 
+TEST(PeerHello, AWelcomeSaysWhatItsSenderKnows) {
+  EXPECT_EQ(decode_welcome(encode_welcome()), kInflatesRecords);
+  EXPECT_EQ(decode_welcome(""), 0);  // of an earlier version
+  EXPECT_EQ(decode_welcome("\x03more"), 3);
+}
+
 TEST(PeerHello, ARefusalCannotForgeLogLines) {
   EXPECT_EQ(decode_refusal(encode_refusal("a\nb\x1b[0m")), "a b [0m");
 }

@@ -173,6 +173,7 @@ void PeerHub::link_begins(PeerLink& link) {
     replaced->end("replaced by a new link");
   }
   links_[node] = self;
+  abilities_[node] = link.abilities();
   detectors_[node].begin(thread_.clock().monotonic_us());
   ++thread_.node().links_up;
   if (const auto dial = dials_.find(node); dial != dials_.end()) {
@@ -182,7 +183,9 @@ void PeerHub::link_begins(PeerLink& link) {
     last_refusal_.clear();
   }
   spdlog::info("shard {}: link to {} is up", thread_.id(), link.describe());
-  thread_.lease().when_free([this, replica = link.replica()] { thread_.shard().link_up(replica); });
+  const bool inflates = (link.abilities() & kInflatesRecords) != 0;
+  thread_.lease().when_free(
+      [this, replica = link.replica(), inflates] { thread_.shard().link_up(replica, inflates); });
 }
 
 void PeerHub::link_ends(PeerLink& link, const std::string& reason) {

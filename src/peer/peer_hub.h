@@ -41,6 +41,16 @@ class PeerHub final : public Transport {
   // Whether a node that there is a link to has been silent for so long that others are to be asked
   // first: docs/hedging.md.
   bool suspects(NodeNumber node) const { return suspected_.contains(node); }
+  // What a node has said to know (encode_welcome()), the last time that there was a link to it.
+  std::uint8_t abilities(NodeNumber node) const {
+    const auto found = abilities_.find(node);
+    return found == abilities_.end() ? std::uint8_t{0} : found->second;
+  }
+  // Bytes of frames that have been sent over links to a node.
+  std::uint64_t sent_bytes(NodeNumber node) const {
+    const auto found = sent_bytes_.find(node);
+    return found == sent_bytes_.end() ? 0 : found->second;
+  }
   // Looks who is silent; called every few milliseconds.
   void tick(std::int64_t now_us);
 
@@ -57,6 +67,7 @@ class PeerHub final : public Transport {
   Hello hello() const;
 
   // For PeerLink.
+  void note_sent(NodeNumber node, std::size_t bytes) { sent_bytes_[node] += bytes; }
   void link_begins(PeerLink& link);
   void link_ends(PeerLink& link, const std::string& reason);
   void receive(PeerLink& link, FrameType type, std::string_view body);
@@ -81,6 +92,8 @@ class PeerHub final : public Transport {
   std::set<std::shared_ptr<PeerLink>> handshakes_;
   std::map<NodeNumber, Dial> dials_;
   std::map<NodeNumber, FailureDetector> detectors_;
+  std::map<NodeNumber, std::uint8_t> abilities_;
+  std::map<NodeNumber, std::uint64_t> sent_bytes_;
   std::set<NodeNumber> suspected_;  // as of the last look
   std::int64_t ticked_us_ = 0;
   std::int64_t looked_us_ = 0;

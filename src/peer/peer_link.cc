@@ -202,12 +202,13 @@ void PeerLink::take_handshake_frame(FrameType type, std::string_view body) {
       node_ = hello->node;
       replica_ = hello->replica;
       hello_accepted_ = true;
-      enqueue(FrameType::kWelcome, {});
+      enqueue(FrameType::kWelcome, encode_welcome());
       flush();
       break;
     }
     case FrameType::kWelcome:
       welcome_received_ = true;
+      abilities_ = decode_welcome(body);
       break;
     case FrameType::kRefuse: {
       const Result<std::string> reason = decode_refusal(body);
@@ -278,6 +279,7 @@ void PeerLink::enqueue(FrameType type, std::string body) {
 void PeerLink::flush() {
   if (ended_ || out_.empty() || !sending_.empty()) return;
   sending_.swap(out_);
+  if (in_session_) hub_.note_sent(node_, bytes_of(sending_));
   std::vector<asio::const_buffer> blocks;
   for (const std::string& block : sending_) blocks.push_back(asio::buffer(block));
   asio::async_write(stream_, blocks, [self = shared_from_this()](error_code error, std::size_t) {

@@ -65,6 +65,8 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   NodeNumber node() const { return node_; }
   // Which run of it, once its hello has come.
   ReplicaId replica() const { return replica_; }
+  // What it knows: see encode_welcome().
+  std::uint8_t abilities() const { return abilities_; }
   bool dialed() const { return dialed_ != 0; }
   bool in_session() const { return in_session_; }
   // Bytes that have been queued and not been sent.
@@ -105,6 +107,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   bool in_session_ = false;
   bool hello_accepted_ = false;
   bool welcome_received_ = false;
+  std::uint8_t abilities_ = 0;
   bool refused_ = false;
   bool ended_ = false;
   bool ending_ = false;  // when the queue has been sent

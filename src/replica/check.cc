@@ -387,6 +387,8 @@ void Check::ask(CompareAsk::What what, std::vector<std::uint64_t> hashes, NodeNu
   it.answers.clear();
   it.source = only;
   it.asked_hashes = std::move(hashes);
+  // They answer when they have seen what this node has.
+  core_.send_held(it.partition->id);
   const std::string message = encode_compare_ask(
       {it.question, it.partition->id, what,
        what == CompareAsk::What::kList ? VersionVector() : it.reach, it.asked_hashes});

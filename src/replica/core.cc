@@ -7,7 +7,9 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "engine/causes.h"
 #include "engine/outbox.h"
+#include "lattice/reserved.h"
 #include "replica/group_format.h"
 
 namespace even {
@@ -152,6 +154,20 @@ void ShardCore::note_bounded(const Partition& partition, const Delta& delta) con
   }
 }
 
+std::int64_t ShardCore::delay_of(const Record& record) const {
+  if (record.delta.full) return 0;
+  std::int64_t delay_ms = Partition::kNoDelay;
+  for (const KeyDelta& key : record.delta.keys) {
+    // What a session at CAUSAL has seen, of a write that stands beside it.
+    if (key.key.starts_with(kCausesName)) continue;
+    if (is_reserved(key.key) || key.mentions(LeafKind::kBound)) return 0;
+    const cluster::Keyspace* keyspace = keyspaces->of_key(key.key);
+    if (keyspace == nullptr || keyspace->delay_ms == 0) return 0;
+    delay_ms = std::min(delay_ms, keyspace->delay_ms);
+  }
+  return delay_ms;
+}
+
 Record ShardCore::begin(Partition& partition, std::int64_t now_ms, const WriteIntent& intent) {
   EVEN_CHECK(partition.replayed || EVEN_MUTANT(kServedUnreplayed),
              "a record is made without what the log has");
@@ -179,7 +195,15 @@ Dot ShardCore::commit(Partition& partition, Record& record) {
   }
   const Dot dot = record.dot();
   EVEN_CHECK(partition.state.vector()[self] + 1 == dot.seq, "a record out of order");
+  if (keyspaces->any_delayed()) {
+    partition.open_delay_ms = std::min(partition.open_delay_ms, delay_of(record));
+  }
+  const bool report_due = partition.report_due;
   note_joined(partition, partition.state.join_part(record.delta, record.context));
+  // Of what is held back there is nothing to be said before it is sent.
+  const bool lazy_so_far =
+      partition.open_delay_ms > 0 && partition.open_delay_ms != Partition::kNoDelay;
+  if (lazy_so_far) partition.report_due = report_due;
   note_bounded(partition, record.delta);
   if (partition.open.full()) close(partition);
   return dot;
@@ -196,6 +220,7 @@ Dot ShardCore::commit_alone(Partition& partition, const Record& record, std::siz
   note_joined(partition, partition.state.join_part(record.delta, record.context));
   partition.state.cover(dot);
   ++stats.records_local;
+  if (keyspaces->any_delayed()) lazy.note_prompt(partition.id);
   return dot;
 }
 
@@ -234,6 +259,13 @@ void ShardCore::close(Partition& partition, RecordOrigin origin) {
   if (options.observe) options.observe(bytes, origin);
   partition.state.cover(dot);
   ++stats.records_local;
+  if (partition.open_delay_ms == Partition::kNoDelay) return;
+  const std::int64_t delay_ms = std::exchange(partition.open_delay_ms, Partition::kNoDelay);
+  if (delay_ms > 0 && origin == RecordOrigin::kCommand) {
+    lazy.note(partition.id, dot.seq, delay_ms);
+  } else {
+    lazy.note_prompt(partition.id);
+  }
 }
 
 void ShardCore::fold(Partition& partition) {

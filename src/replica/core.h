@@ -14,6 +14,7 @@
 #include "engine/reserved_keys.h"
 #include "lattice/codec.h"
 #include "replica/feed.h"
+#include "replica/held_records.h"
 #include "replica/log_index.h"
 #include "replica/partition.h"
 #include "replica/shard.h"
@@ -156,6 +157,7 @@ class ShardCore {
       std::make_shared<const cluster::KeyspaceTable>();
   HybridClock hybrid_clock;
   ShardStats stats;
+  LazyRecords lazy;
   std::uint64_t pending_bytes = 0;
   // Called for each record that was joined from a peer.
   std::function<void(const RecordHead&)> on_joined;
@@ -163,6 +165,9 @@ class ShardCore {
   std::function<void(PartitionId, std::string_view key)> on_bounded;
   // Called when another replica has another digest under the same vector.
   std::function<void(PartitionId)> on_differs;
+  // Replication's: somebody waits for what this node has made of the partition, so nothing of it is
+  // held back any more.
+  std::function<void(PartitionId)> send_held;
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
   RowStore* store = nullptr;  // the projection's
@@ -173,6 +178,9 @@ class ShardCore {
 
  private:
   void append(std::string_view bytes, PartitionId partition, const Dot& dot);
+  // How long a record may be held back that a command makes; 0: not at all. kNoDelay: nothing in it
+  // is of any keyspace.
+  std::int64_t delay_of(const Record& record) const;
   Dot commit_alone(Partition& partition, const Record& record, std::size_t bytes);
   void join(Partition& partition, const Record& record);
   void join_state(Partition& partition, const Record& state);

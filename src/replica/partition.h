@@ -3,6 +3,8 @@
 // everything its origin had seen, and never when the state has seen the record itself.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -42,6 +44,9 @@ struct Partition {
   std::int64_t waiting_since_us = 0;
 
   OpenRecord open;  // of this turn
+  // How long that may be held back, by what is in it so far; see docs/delay.md.
+  static constexpr std::int64_t kNoDelay = std::numeric_limits<std::int64_t>::max();
+  std::int64_t open_delay_ms = kNoDelay;
 
   // Earlier runs of this node have rights of bounded counters, which this run has once they are
   // folded: see rights.h.

@@ -15,6 +15,7 @@
 #include "base/mutant.h"
 #include "lattice/version_vector.h"
 #include "log/log.h"
+#include "replica/held_records.h"
 #include "replica/shard.h"
 #include "replica/snapshot_transfer.h"
 
@@ -98,7 +99,10 @@ struct Peer {
   // Of the session; reset when a link comes up.
   bool up = false;
   bool reported = false;  // its complete report has come
+  bool inflates = false;  // it takes compressed records
   LogPosition cursor = 0;
+  // Records behind the cursor that are sent later; they count as sent.
+  HeldRecords held;
   std::int64_t log_retry_us = 0;  // when reading it is tried again; 0: it can be read
   std::uint64_t next_number = 1;
   std::deque<InFlight> in_flight;
@@ -138,9 +142,11 @@ struct Peer {
     return outgoing && outgoing->partition() == partition;
   }
 
-  void begin_session() {
+  void begin_session(bool takes_compressed) {
     up = true;
     reported = false;
+    inflates = takes_compressed;
+    held.clear();
     next_number = 1;
     in_flight.clear();
     bytes_in_flight = 0;

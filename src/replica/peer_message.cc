@@ -2,6 +2,7 @@
 
 #include "base/byte_reader.h"
 #include "base/bytes.h"
+#include "topic/compression.h"
 
 namespace even {
 namespace {
@@ -25,7 +26,12 @@ enum class Kind : std::uint8_t {
   kRights = 16,
   kCompareAsk = 17,
   kCompareAnswer = 18,
+  kCompressed = 19,
 };
+
+// Of the records of one message that are compressed. Longer ones are sent as they are.
+constexpr std::size_t kMostInflated = std::size_t{4} << 20;
+constexpr std::size_t kRecordsHead = 1 + 8;  // kind and number
 
 std::string begin(Kind kind) { return std::string(1, static_cast<char>(kind)); }
 
@@ -97,10 +103,6 @@ Result<PeerMessage> decode_report(ByteReader& in) {
   ReportMessage message;
   message.complete = in.get<std::uint8_t>() != 0;
   message.clock_ms = in.get<std::int64_t>();
-  const std::uint16_t runs = in.get<std::uint16_t>();
-  for (std::uint16_t i = 0; i < runs && in.ok(); ++i) {
-    message.runs.push_back({in.get<std::uint64_t>()});
-  }
   const std::uint32_t partitions = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < partitions && in.ok(); ++i) {
     ReportMessage::Partition& partition = message.partitions.emplace_back();
@@ -115,6 +117,10 @@ Result<PeerMessage> decode_report(ByteReader& in) {
       return fail("malformed report: a vector names no replica");
     }
   }
+  const std::uint16_t runs = !in.ok() || in.at_end() ? 0 : in.get<std::uint16_t>();
+  for (std::uint16_t i = 0; i < runs && in.ok(); ++i) {
+    message.runs.push_back({in.get<std::uint64_t>()});
+  }
   return message;
 }
 
@@ -125,6 +131,28 @@ Result<PeerMessage> decode_records(ByteReader& in) {
     const std::uint32_t size = in.get<std::uint32_t>();
     message.records.push_back(in.bytes(size));
   }
+  return message;
+}
+
+Result<PeerMessage> decode_compressed(ByteReader& in) {
+  const auto number = in.get<std::uint64_t>();
+  const auto size = in.get<std::uint32_t>();
+  const std::string_view frame = in.bytes(in.left());
+  if (!in.ok()) return fail("malformed message: it is cut off");
+  if (size > kMostInflated) {
+    return fail("malformed compressed records: they would be longer than any are");
+  }
+  auto bytes = topic::decompress(topic::Compression::kZstd, frame, size);
+  if (!bytes) return fail("malformed compressed records: " + bytes.error().message);
+  if (bytes->size() != size) return fail("malformed compressed records: of another length");
+  auto inflated = std::make_shared<const std::string>(std::move(*bytes));
+  RecordsMessage message{.number = number, .records = {}, .inflated = inflated};
+  ByteReader records(*inflated);
+  while (records.ok() && !records.at_end()) {
+    const auto length = records.get<std::uint32_t>();
+    message.records.push_back(records.bytes(length));
+  }
+  if (!records.ok()) return fail("malformed compressed records: one is cut off");
   return message;
 }
 
@@ -348,8 +376,6 @@ std::string encode_report(const ReportMessage& message) {
   std::string out = begin(Kind::kReport);
   put_little_endian<std::uint8_t>(out, message.complete ? 1 : 0);
   put_little_endian(out, message.clock_ms);
-  put_little_endian(out, static_cast<std::uint16_t>(message.runs.size()));
-  for (const ReplicaId run : message.runs) put_little_endian(out, run.value);
   put_little_endian<std::uint32_t>(out, static_cast<std::uint32_t>(message.partitions.size()));
   for (const auto& partition : message.partitions) {
     put_little_endian(out, partition.partition);
@@ -357,6 +383,9 @@ std::string encode_report(const ReportMessage& message) {
     put_little_endian(out, static_cast<std::uint8_t>(partition.condition));
     put_vector(out, partition.vector);
   }
+  if (message.runs.empty()) return out;
+  put_little_endian(out, static_cast<std::uint16_t>(message.runs.size()));
+  for (const ReplicaId run : message.runs) put_little_endian(out, run.value);
   return out;
 }
 
@@ -484,18 +513,40 @@ std::string encode_rights(const RightsMessage& message) {
 }
 
 bool is_of_replication(std::string_view message) {
-  return message.empty() ||
-         static_cast<std::uint8_t>(message.front()) < static_cast<std::uint8_t>(Kind::kGroups);
+  if (message.empty()) return true;
+  const auto kind = static_cast<Kind>(message.front());
+  return kind < Kind::kGroups || kind == Kind::kCompressed;
 }
 
 RecordsBuilder::RecordsBuilder(std::uint64_t number) : message_(begin(Kind::kRecords)) {
   put_little_endian(message_, number);
 }
 
+void append_record(std::string& out, std::string_view record) {
+  put_little_endian<std::uint32_t>(out, static_cast<std::uint32_t>(record.size()));
+  out.append(record);
+}
+
 void RecordsBuilder::add(std::string_view record) {
-  put_little_endian<std::uint32_t>(message_, static_cast<std::uint32_t>(record.size()));
-  message_.append(record);
+  append_record(message_, record);
   ++count_;
+}
+
+void RecordsBuilder::add_all(std::string_view records, std::size_t count) {
+  message_.append(records);
+  count_ += count;
+}
+
+std::string RecordsBuilder::take_compressed() {
+  const std::string_view records = std::string_view(message_).substr(kRecordsHead);
+  if (records.size() > kMostInflated) return take();
+  const auto frame = topic::compress(topic::Compression::kZstd, records);
+  if (!frame || frame->size() + sizeof(std::uint32_t) >= records.size()) return take();
+  std::string out = begin(Kind::kCompressed);
+  out.append(message_, 1, kRecordsHead - 1);
+  put_little_endian(out, static_cast<std::uint32_t>(records.size()));
+  out.append(*frame);
+  return out;
 }
 
 GroupsBuilder::GroupsBuilder() : message_(begin(Kind::kGroups)) {}
@@ -559,6 +610,9 @@ Result<PeerMessage> decode_peer_message(std::string_view bytes) {
       break;
     case Kind::kCompareAnswer:
       message = decode_compare_answer(in);
+      break;
+    case Kind::kCompressed:
+      message = decode_compressed(in);
       break;
   }
   if (message && !in.ok()) return fail("malformed message: it is cut off");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,7 +34,7 @@ struct ReportMessage {
   // earlier one afterwards, unless its clock is put back.
   std::int64_t clock_ms = 0;
   // Of each node with which the sender shares a partition, the run that it was last linked with
-  // since its own start: see docs/causality.md.
+  // since its own start: see docs/causality.md. Left out for peers that do not know of it.
   std::vector<ReplicaId> runs;
   std::vector<Partition> partitions;
 };
@@ -42,6 +43,8 @@ struct ReportMessage {
 struct RecordsMessage {
   std::uint64_t number = 0;
   std::vector<std::string_view> records;
+  // Of a message of compressed ones: what they view.
+  std::shared_ptr<const std::string> inflated;
 };
 
 // All messages of records or snapshots up to this number have arrived, or will not.
@@ -204,7 +207,7 @@ using PeerMessage =
                  AnswerMessage, StableMessage, DigestsMessage, HintMessage, HintStateMessage,
                  RightsMessage, CompareAsk, CompareAnswer>;
 
-// Whether it is one of the first six, by its first byte.
+// Whether it is one of the first six, or of compressed records, by its first byte.
 bool is_of_replication(std::string_view message);
 // Whether it is a piece or the progress of a state of a partition from this one on.
 bool is_of_state_from(PartitionId first, std::string_view message);
@@ -225,14 +228,21 @@ std::string encode_rights(const RightsMessage& message);
 std::string encode_compare_ask(const CompareAsk& message);
 std::string encode_compare_answer(const CompareAnswer& message);
 
+// Appends a record as it stands in a RecordsMessage.
+void append_record(std::string& out, std::string_view record);
+
 // Gathers a RecordsMessage without copying records twice.
 class RecordsBuilder {
  public:
   explicit RecordsBuilder(std::uint64_t number);
   void add(std::string_view record);
+  // Several, as append_record() has put them.
+  void add_all(std::string_view records, std::size_t count);
   bool empty() const { return count_ == 0; }
   std::size_t bytes() const { return message_.size(); }
   std::string take() { return std::move(message_); }
+  // As one of compressed records, if that is shorter; for receivers that know it.
+  std::string take_compressed();
 
  private:
   std::string message_;

@@ -1,6 +1,7 @@
 // Any bytes as what a peer says: a sequence of messages, each after two bytes of length, given to a
-// real shard that has some data. An error ends the session, as in the server; nothing a peer sends
-// may end the process or leave the shard inconsistent.
+// real shard that has some data; one that begins with kToCompress stands for the compressed records
+// that the rest of it is, which no chance would hit upon. An error ends the session, as in the
+// server; nothing a peer sends may end the process or leave the shard inconsistent.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -36,6 +37,14 @@ ShardOptions options() {
 void run(Shard& shard, std::initializer_list<std::string_view> words) {
   std::string out;
   shard.execute(*find_command(*words.begin()), Args(words.begin(), words.size()), false, out);
+}
+
+constexpr char kToCompress = '\xff';
+
+std::string compressed(std::string_view records) {
+  RecordsBuilder builder(1);
+  builder.add_all(records, 1);
+  return builder.take_compressed();
 }
 
 void write(Shard& shard) {
@@ -75,8 +84,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       const std::size_t length = static_cast<unsigned char>(input[0]) |
                                  static_cast<std::size_t>(static_cast<unsigned char>(input[1]))
                                      << 8;
-      const std::string_view message = input.substr(2, length);
+      std::string_view message = input.substr(2, length);
       input.remove_prefix(2 + message.size());
+      std::string made;
+      if (message.starts_with(kToCompress)) message = made = compressed(message.substr(1));
       const Result<> received = shard.receive(2, message);
       shard.end_turn();
       check(shard);

@@ -140,7 +140,11 @@ void Quorum::begin(Call call) {
   const std::uint64_t id = next_++;
   Call& begun = calls_.emplace(id, std::move(call)).first->second;
   begun.begun_us = begun.asked_us = core_.clock.monotonic_us();
+  if (begun.here) return hurry(begun);
   if (fewest(begun) >= begun.count) return;  // by what is known
+  if (!begun.learns) {
+    for (const auto& [partition, vector] : begun.reach) core_.send_held(partition);
+  }
   ask_all(id, begun);
   stand_in(id, begun);
 }
@@ -258,6 +262,26 @@ void Quorum::ask(std::uint64_t id, Call& call, NodeNumber node, bool again) {
   transport_.send(node, encode_ask(message));
 }
 
+void Quorum::hurry(const Call& call) {
+  if (!core_.keyspaces->any_delayed()) return;
+  absl::btree_map<NodeNumber, PartitionReach> makers;
+  for (const auto& [partition, vector] : call.reach) {
+    const VersionVector& seen = core_.at(partition).state.vector();
+    for (const VersionVector::Entry& entry : vector.entries()) {
+      const NodeNumber maker = entry.replica.node();
+      if (seen.covers_entry(entry) || !known_.contains(maker)) continue;
+      PartitionReach& about = makers[maker];
+      if (about.empty() || about.back().first != partition) {
+        about.emplace_back(partition, VersionVector());
+      }
+    }
+  }
+  // Of their answers nothing is to be learnt.
+  for (auto& [maker, reach] : makers) {
+    transport_.send(maker, encode_ask({next_++, false, false, false, std::move(reach)}));
+  }
+}
+
 std::size_t Quorum::fewest(Call& call) const {
   if (std::exchange(call.heard, heard_) != heard_) call.fewest = count_fewest(call);
   return call.fewest;
@@ -356,6 +380,10 @@ bool Quorum::look(Asked& asked) {
     return partition->state.vector().covers(wanted.second) || EVEN_MUTANT(kAnswersUnseen);
   };
   if (!std::ranges::all_of(asked.message.reach, is_seen)) return false;
+  // Who hears of what this node has seen, or lacks what it has made, waits for it.
+  for (const auto& [partition, vector] : asked.message.reach) {
+    if (asked.message.learns || vector.empty()) core_.send_held(partition);
+  }
   if (asked.message.learns) {
     for (const auto& [partition, vector] : asked.message.reach) {
       const Partition* own = core_.find(partition);
@@ -429,6 +457,7 @@ void Quorum::tick() {
       if (call.wait.sloppy && fewest(call) < call.count) stand_in_anew(at->first, call);
       if (now_us - call.asked_us >= kAskAgainUs) {
         call.asked_us = now_us;
+        if (call.here) hurry(call);
         for (auto& [node, answered] : call.asked) {
           if (!answered) ask(at->first, call, node, true);
         }

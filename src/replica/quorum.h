@@ -120,6 +120,8 @@ class Quorum {
   // Those that have not been.
   void ask_all(std::uint64_t id, Call& call);
   void ask(std::uint64_t id, Call& call, NodeNumber node, bool again = false);
+  // Asks the makers of what await_here() waits for to hold nothing of it back.
+  void hurry(const Call& call);
   std::size_t count_fewest(const Call& call) const;
   std::size_t fewest(Call& call) const;
   bool is_done(Call& call) const { return fewest(call) >= call.count && has(call); }

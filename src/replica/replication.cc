@@ -37,6 +37,10 @@ constexpr std::uint64_t kLogReadBytes = 64 << 10;
 constexpr std::uint64_t kPumpedBytes = 512 << 10;
 // When more than that has been sent in the end of a turn, no further peer is sent to in it.
 constexpr std::uint64_t kTurnBytes = 2 << 20;
+// Records that are held back for one peer, in all; and how much of a message must have been held
+// for it to be compressed.
+constexpr std::uint64_t kHeldBytes = 1 << 20;
+constexpr std::size_t kCompressedBytes = 256;
 // A peer that was asked for a state has so long until another one is asked.
 constexpr std::int64_t kAskIntervalUs = 5'000'000;
 // How long others have to put right what is wrong here before it is given away as it is.
@@ -58,6 +62,7 @@ Replication::Replication(ShardCore& core, Transport& transport)
       peer->shared[partition->id];
     }
   }
+  core_.send_held = [this](PartitionId partition) { send_held(partition); };
   core_.on_joined = [this](const RecordHead& head) {
     const auto peer = peers_.find(head.dot.replica.node());
     if (peer == peers_.end()) return;
@@ -72,18 +77,22 @@ Replication::Replication(ShardCore& core, Transport& transport)
   };
 }
 
-void Replication::link_up(ReplicaId replica) {
+void Replication::link_up(ReplicaId replica, bool inflates) {
   const auto peer = peers_.find(replica.node());
   if (peer == peers_.end()) return;    // no partition in common
   core_.drop_pending_before(replica);  // before the report that the peer goes by
   peer->second->runs.link(replica);
-  peer->second->begin_session();
+  peer->second->begin_session(inflates);
   peer->second->cursor = core_.log.end();
   send_report(*peer->second, true);
 }
 
 void Replication::link_down(NodeNumber node) {
-  if (const auto peer = peers_.find(node); peer != peers_.end()) peer->second->up = false;
+  const auto peer = peers_.find(node);
+  if (peer == peers_.end()) return;
+  peer->second->up = false;
+  // The next session begins with what the peer then says to have.
+  peer->second->held.clear();
 }
 
 Result<> Replication::receive(NodeNumber node, std::string_view message) {
@@ -288,6 +297,63 @@ void Replication::send(Peer& peer, std::uint64_t number, std::string message) {
   transport_.send(peer.node, std::move(message));
 }
 
+void Replication::send(Peer& peer, RecordsBuilder& batch, std::size_t held) {
+  const bool compressed = peer.inflates && held >= kCompressedBytes;
+  const std::uint64_t number = peer.next_number++;
+  send(peer, number, compressed ? batch.take_compressed() : batch.take());
+}
+
+void Replication::send_held(PartitionId partition) {
+  if (EVEN_MUTANT(kQuestionSendsNothing)) return;
+  // With what this turn has made.
+  Partition* own = core_.find(partition);
+  if (own == nullptr || !core_.keyspaces->any_delayed()) return;
+  core_.close(*own);
+  if (!core_.lazy.empty()) core_.lazy.note_prompt(partition);
+  if (held_due_us_ != HeldRecords::kNever) send_held(absl::btree_set<PartitionId>{partition});
+}
+
+// To all peers: so what one of them may have passed on, in what it has made since, is on its way to
+// the others.
+void Replication::send_held(const absl::btree_set<PartitionId>& partitions) {
+  held_due_us_ = HeldRecords::kNever;
+  for (const PartitionId partition : partitions) core_.at(partition).report_due = true;
+  for (auto& [node, peer] : peers_) {
+    RecordsBuilder batch(peer->next_number);
+    std::size_t held = 0;
+    for (const PartitionId partition : partitions) held += peer->held.move_to(batch, partition);
+    if (!batch.empty()) send(*peer, batch, held);
+    held_due_us_ = std::min(held_due_us_, peer->held.due_us());
+  }
+}
+
+void Replication::send_due() {
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (held_due_us_ > now_us) return;
+  absl::btree_set<PartitionId> due;
+  for (const auto& [node, peer] : peers_) peer->held.add_due(now_us, due);
+  send_held(due);
+}
+
+void Replication::send_all_held() {
+  core_.lazy.clear();
+  absl::btree_set<PartitionId> all;
+  for (const auto& [node, peer] : peers_) peer->held.add_all(all);
+  if (!all.empty()) send_held(all);
+}
+
+void Replication::stop_holding() {
+  holds_ = false;
+  send_all_held();
+}
+
+bool Replication::sending_held() const {
+  return !holds_ && core_.keyspaces->any_delayed() &&
+         std::ranges::any_of(peers_, [](const auto& each) {
+           return each.second->up && !each.second->in_flight.empty();
+         });
+}
+
 void Replication::on_ack(Peer& peer, const AckMessage& message) {
   if (!peer.in_flight.empty() && peer.in_flight.front().number <= message.number) {
     peer.acked_us = core_.clock.monotonic_us();
@@ -331,6 +397,7 @@ bool Replication::begin_snapshot(Peer& peer) {
     peer.durable_first = core_.log.barrier();
     // What comes after it goes from the log.
     peer.shared.at(id).sent.merge(partition.state.vector());
+    peer.held.drop(id);
     return true;
   }
   return false;
@@ -420,6 +487,8 @@ bool Replication::pump_records(Peer& peer) {
   if (peer.cursor >= core_.log.end()) return false;
   if (peer.log_retry_us != 0 && core_.clock.monotonic_us() < peer.log_retry_us) return false;
   RecordsBuilder batch(peer.next_number);
+  std::size_t held = 0;  // of the batch
+  const std::int64_t now_us = core_.lazy.empty() ? 0 : core_.clock.monotonic_us();
   // What this run has not made itself is not passed on before it is durable here: see
   // docs/folding.md. It is passed over, as it mostly comes from its maker; if not, that is a gap.
   const LogPosition durable = core_.log.durable();
@@ -435,6 +504,14 @@ bool Replication::pump_records(Peer& peer) {
         if (head->dot.replica != core_.self && frame >= durable) return;
         if (shared.damaged || shared.sent.covers(head->dot)) return;
         shared.sent.add(head->dot);
+        if (!core_.lazy.empty() && holds_ && head->dot.replica == core_.self) {
+          if (const auto delay_ms = core_.lazy.delay_ms(head->partition, head->dot.seq)) {
+            return peer.held.add(head->partition, head->dot.seq, bytes, now_us, *delay_ms);
+          }
+        }
+        if (!peer.held.empty() && !EVEN_MUTANT(kOvertakesHeld)) {
+          held += peer.held.move_to(batch, head->partition);
+        }
         batch.add(bytes);
       });
   if (!next) {
@@ -447,9 +524,12 @@ bool Replication::pump_records(Peer& peer) {
   }
   peer.log_retry_us = 0;
   peer.cursor = *next;
-  if (!batch.empty()) {
-    const std::uint64_t number = peer.next_number++;
-    send(peer, number, batch.take());
+  if (!batch.empty()) send(peer, batch, held);
+  held_due_us_ = std::min(held_due_us_, peer.held.due_us());
+  if (peer.held.bytes() > kHeldBytes) {
+    absl::btree_set<PartitionId> all;
+    peer.held.add_all(all);
+    send_held(all);
   }
   return true;
 }
@@ -482,6 +562,8 @@ void Replication::end_turn() {
       has_more_ = true;
     }
   }
+  // Who has not come so far has to catch up, and is sent what it lacks as it comes to that.
+  if (!core_.lazy.empty() && core_.log.end() == core_.log.barrier()) core_.lazy.clear();
   LogPosition next = core_.log.end();
   for (const auto& [node, peer] : peers_) {
     if (peer->up) next = std::min(next, peer->cursor);
@@ -563,8 +645,10 @@ void Replication::send_report(Peer& peer, bool complete) {
   ReportMessage report;
   report.complete = complete;
   report.clock_ms = core_.turn_ms();
-  for (const auto& [node, other] : peers_) {
-    if (other->runs.linked) report.runs.push_back(*other->runs.linked);
+  if (peer.inflates) {
+    for (const auto& [node, other] : peers_) {
+      if (other->runs.linked) report.runs.push_back(*other->runs.linked);
+    }
   }
   for (const auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
@@ -584,6 +668,7 @@ void Replication::send_report(Peer& peer, bool complete) {
 
 void Replication::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
+  send_due();
   if (now_us - last_report_us_ >= core_.options.report_interval_ms * 1000) {
     last_report_us_ = now_us;
     look_for_damage(now_us);
@@ -655,6 +740,21 @@ NodeNumber Replication::helper(const Partition& partition) const {
   return again != next ? *again : 0;
 }
 
+VersionVector Replication::due_at(const Peer& peer, const Partition& partition) const {
+  const VersionVector& have = partition.state.vector();
+  auto held = peer.held.first(partition.id);
+  if (!held) held = core_.lazy.first(partition.id);
+  if (!held) return have;
+  VersionVector due;
+  for (const VersionVector::Entry& entry : have.entries()) {
+    VersionVector::Entry bounded = entry;
+    if (entry.replica == core_.self) bounded.seq = std::min<std::uint64_t>(entry.seq, *held - 1);
+    // An entry that folds has at least one record, which nobody holds back.
+    if (bounded.seq > 0) due.add_bits(bounded.replica, VersionVector::bits(bounded));
+  }
+  return due;
+}
+
 void Replication::repair(Peer& peer, std::int64_t now_us) {
   if (!peer.in_flight.empty()) {
     const Peer::InFlight& first = peer.in_flight.front();
@@ -670,8 +770,9 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
   if (!peer.check) {
     Peer::Check check{{}, peer.next_number - 1, core_.log.end(), now_us, UINT64_MAX};
     for (const auto& [id, shared] : peer.shared) {
-      const VersionVector& have = core_.at(id).state.vector();
-      if (!shared.damaged && !shared.acked.covers(have)) check.expected.emplace_back(id, have);
+      if (shared.damaged || shared.acked.covers(core_.at(id).state.vector())) continue;
+      VersionVector have = due_at(peer, core_.at(id));
+      if (!shared.acked.covers(have)) check.expected.emplace_back(id, std::move(have));
     }
     if (!check.expected.empty()) peer.check = std::move(check);
     return;
@@ -697,6 +798,7 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
     Peer::Shared& shared = peer.shared.at(id);
     if (shared.damaged || shared.acked.covers(expected)) continue;
     gap = true;
+    peer.held.drop(id);  // it is read again
     shared.sent = shared.acked;
     shared.relay = true;
     peer.want_snapshot(id, !shared.acked.covers(core_.at(id).floor));
@@ -781,6 +883,7 @@ std::vector<PeerStatus> Replication::status() const {
     status.node = node;
     status.up = peer->up && peer->reported;
     status.bytes_in_flight = peer->bytes_in_flight;
+    status.held_bytes = peer->held.bytes();
     status.snapshot_bytes = peer->incoming.bytes() + (peer->outgoing ? peer->outgoing->bytes() : 0);
     status.delay_histogram = peer->delay_histogram;
     status.delay_sum_seconds = peer->delay_sum_seconds;

@@ -20,7 +20,8 @@ class Replication {
  public:
   Replication(ShardCore& core, Transport& transport);
 
-  void link_up(ReplicaId replica);
+  // `inflates`: it takes compressed records.
+  void link_up(ReplicaId replica, bool inflates);
   void link_down(NodeNumber node);
   Result<> receive(NodeNumber node, std::string_view message);
 
@@ -28,8 +29,18 @@ class Replication {
   void end_turn();
   // Whether there is more to push that waits for nothing but a turn.
   bool has_more() const { return has_more_; }
-  // Reports, repairs, collection of residue, folding.
+  // Reports, repairs, collection of residue, folding, and what has been held back long enough.
   void tick();
+
+  // --- What is held back: see docs/delay.md.
+  // Sends what is held of a partition, to all peers. What has been made of it and is not in the log
+  // yet will not be held.
+  void send_held(PartitionId partition);
+  void send_all_held();
+  // The same; and from now on nothing is held, as the node stops.
+  void stop_holding();
+  // Whether what was held when stop_holding() was called is still on its way.
+  bool sending_held() const;
 
   // Whether every other replica has reported to have seen `reach` of `partition`.
   bool everywhere(PartitionId partition, const VersionVector& reach) const;
@@ -59,6 +70,12 @@ class Replication {
                       const ReportMessage::Partition& theirs);
 
   void send(Peer& peer, std::uint64_t number, std::string message);
+  // `held`: how much of it was held back.
+  void send(Peer& peer, RecordsBuilder& batch, std::size_t held);
+  void send_held(const absl::btree_set<PartitionId>& partitions);
+  void send_due();
+  // What a peer should report to have once all that has been sent has come.
+  VersionVector due_at(const Peer& peer, const Partition& partition) const;
   void send_report(Peer& peer, bool complete);
   void pump(Peer& peer);
   bool pump_snapshot(Peer& peer);
@@ -111,6 +128,8 @@ class Replication {
   std::deque<Mark> marks_;
   std::uint64_t marked_records_ = 0;
   std::uint64_t sent_in_turn_ = 0;  // bytes of records and snapshots
+  bool holds_ = true;
+  std::int64_t held_due_us_ = HeldRecords::kNever;  // of all peers, or earlier
 };
 
 }  // namespace even

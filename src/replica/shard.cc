@@ -135,6 +135,11 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   // As in Redis, not those that ask about a key and not for what it holds.
   if ((command.flags & kReadonly) != 0 && command.group != "server") context.count_reads();
   command.handler(context, args);
+  // Who gets a context here may go with it to another node.
+  if (reach.own().keyspaces->any_delayed() && command.name == "even.siblings") {
+    const PartitionId id = reach.partition_of(args[1]);
+    reach.core_of(id).send_held(id);
+  }
   if (reply.left_out()) return false;
   if (context.refused()) return true;
   ShardCore& core = reach.own();
@@ -348,7 +353,7 @@ struct Shard::Impl {
   std::optional<Context::Lack> lack;  // of the last command
   std::function<void()> released_callback;
   bool replayed = false;  // all of the log; until then, replication and passes have not begun
-  std::map<NodeNumber, ReplicaId> peers_up;  // meanwhile
+  std::map<NodeNumber, std::pair<ReplicaId, bool>> peers_up;  // meanwhile; see link_up()
   std::int64_t last_sync_us = 0;
   std::optional<std::string> warned_error;
   std::uint64_t warned_rescues = 0;
@@ -384,7 +389,9 @@ void Shard::Impl::replay_some() {
 
 void Shard::Impl::begin_service() {
   replayed = true;
-  for (const auto& [node, peer] : std::exchange(peers_up, {})) replication.link_up(peer);
+  for (const auto& [node, peer] : std::exchange(peers_up, {})) {
+    replication.link_up(peer.first, peer.second);
+  }
 }
 
 // Removes segments from the log's beginning that recovery does not read and every other replica has
@@ -819,7 +826,7 @@ void Shard::tick() {
   impl_->projection.evict(impl_->key_eviction.leaves_the_rest());
 }
 
-void Shard::link_up(ReplicaId peer) {
+void Shard::link_up(ReplicaId peer, bool inflates) {
   impl_->core.close_all();
   impl_->groups.link_up(peer);
   impl_->meta.link_up(peer.node());
@@ -831,10 +838,10 @@ void Shard::link_up(ReplicaId peer) {
   impl_->causality.link_up(peer.node());
   // A peer that was told less than the log has would send all of the rest.
   if (!impl_->replayed && !EVEN_MUTANT(kLinkBeforeReplayed)) {
-    impl_->peers_up.insert_or_assign(peer.node(), peer);
+    impl_->peers_up.insert_or_assign(peer.node(), std::pair(peer, inflates));
     return;
   }
-  impl_->replication.link_up(peer);
+  impl_->replication.link_up(peer, inflates);
 }
 void Shard::link_down(NodeNumber peer) {
   impl_->peers_up.erase(peer);
@@ -894,6 +901,7 @@ Result<> Shard::receive(NodeNumber peer, std::string_view message) {
       return outcome;
     }
     if (const auto* ask = std::get_if<CompareAsk>(&*decoded)) {
+      impl_->core.send_held(ask->partition);
       return impl_->check.receive(peer, *ask);
     }
     if (const auto* answer = std::get_if<CompareAnswer>(&*decoded)) {
@@ -954,7 +962,9 @@ Result<std::vector<AbortedTransaction>> Shard::topic_aborted(PartitionId partiti
 void Shard::on_relay(RelayTo callback) { impl_->relay.on_relay(std::move(callback)); }
 void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
   impl_->core.close_all();
+  const bool had_delays = impl_->core.keyspaces->any_delayed();
   impl_->meta.serve(std::move(keyspaces));
+  if (had_delays) impl_->replication.send_all_held();
 }
 void Shard::on_keyspaces(
     std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)> callback) {
@@ -965,8 +975,14 @@ Result<> Shard::found_group(PartitionId group, std::vector<consensus::MemberId> 
   std::ranges::sort(voters);
   return impl_->groups.found(group, std::move(replicas), {.voters = std::move(voters)});
 }
-void Shard::stop_leading() { impl_->groups.stop_leading(); }
-bool Shard::handing_over() const { return impl_->groups.handing_over(); }
+void Shard::stop_leading() {
+  impl_->core.close_all();
+  impl_->replication.stop_holding();
+  impl_->groups.stop_leading();
+}
+bool Shard::handing_over() const {
+  return impl_->groups.handing_over() || impl_->replication.sending_held();
+}
 
 void Shard::store_now(std::move_only_function<void(const Result<>&)> done) {
   impl_->projection.store_now(std::move(done));

@@ -286,6 +286,7 @@ struct PeerStatus {
   std::uint64_t lag_records = 0;  // records of ours that it has not acknowledged
   double lag_seconds = 0;         // age of the oldest of them
   std::uint64_t bytes_in_flight = 0;
+  std::uint64_t held_bytes = 0;      // of records that are held back for it: docs/delay.md
   std::uint64_t snapshot_bytes = 0;  // in memory, of snapshots on their way to it and from it
   // Records of this origin that were joined here, by the time from being made there to being joined
   // here.
@@ -460,7 +461,8 @@ class Shard {
   // A session with a peer's shard began or ended. Messages are opaque here; the handshake (cluster
   // id, version, partition count) has been made by the caller, and tells which run of the peer it
   // is. Nothing that comes from an earlier run may be passed on after that.
-  void link_up(ReplicaId peer);
+  // `inflates`: the peer takes messages of compressed records.
+  void link_up(ReplicaId peer, bool inflates = false);
   void link_down(NodeNumber peer);
   // Bad input is reported as an error, upon which the caller ends the link.
   Result<> receive(NodeNumber peer, std::string_view message);
@@ -509,10 +511,10 @@ class Shard {
   // Begins a group, unless it is there. All its members do the same.
   Result<> found_group(PartitionId group, std::vector<consensus::MemberId> voters,
                        std::vector<NodeNumber> replicas);
-  // Hands the leadership of groups over to whoever can take it, over the next turns, and takes none
-  // any more.
+  // As the node stops: hands the leadership of groups over to whoever can take it, over the next
+  // turns, and takes none any more; and sends what is held back for other nodes.
   void stop_leading();
-  bool handing_over() const;  // whether it is under way
+  bool handing_over() const;  // whether one of these is under way
 
   // Has all that has been executed so far stored, over the next ticks. done(outcome) is called on
   // the shard's thread, unless the shard is destroyed before.

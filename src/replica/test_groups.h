@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -96,6 +97,7 @@ struct GroupNode final : Transport {
   const NodeNumber number;
   const cluster::ClusterMap& map;
   Random random;
+  bool inflates = true;  // it takes compressed records
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;
@@ -162,6 +164,7 @@ struct GroupCluster {
     for (auto& [to, from_and_message] : messages) {
       const auto& [from, message] = from_and_message;
       if (!links.contains({from, to})) continue;
+      if (on_message) on_message(from, to, message);
       const auto received = at(to).shard->receive(from, message);
       EXPECT_TRUE(received) << received.error().message;
     }
@@ -230,7 +233,7 @@ struct GroupCluster {
         if (is_to_be && !links.contains(link)) {
           links.insert(link);
           runs[link] = {a->runs, b->runs};
-          b->shard->link_up(a->replica());
+          b->shard->link_up(a->replica(), a->inflates);
         }
       }
     }
@@ -299,6 +302,8 @@ struct GroupCluster {
   std::set<std::pair<NodeNumber, NodeNumber>> links;
   std::map<std::pair<NodeNumber, NodeNumber>, std::pair<std::uint32_t, std::uint32_t>> runs;
   int steps = 0;
+  // Told of what arrives; none: nobody is.
+  std::function<void(NodeNumber from, NodeNumber to, const std::string& message)> on_message;
   std::vector<std::pair<int, std::shared_ptr<Shard::RelayDone>>> relayed;  // until when
 };
 

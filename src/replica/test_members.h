@@ -76,8 +76,8 @@ struct Members : ::testing::Test {
   Member& c = members[2];
 
   void link(Member& one, Member& other) {
-    one.shard->link_up(other.id());
-    other.shard->link_up(one.id());
+    one.shard->link_up(other.id(), true);
+    other.shard->link_up(one.id(), true);
   }
   void link_all() {
     link(a, b);

@@ -44,6 +44,7 @@ std::int64_t SimClock::wall_ms() const { return kEpochMs + scheduler_.now_us() /
 
 Node::Node(Run& run, const Callbacks& callbacks, NodeNumber node_number, std::uint64_t seed)
     : configured_shards(run.options.shards),
+      inflates(!Random(seed).chance(run.options.earlier_nodes)),
       number(node_number),
       random(seed),
       clock(run.scheduler),
@@ -223,8 +224,8 @@ void Node::serve() {
   // A start makes all durable that it finds.
   if (!write_error()) ended_.clear();
   for (const auto& shard : shards_) shard->begin();
-  if (run_.options.siblings > 0) {
-    for (const auto& shard : shards_) shard->shard().serve(table_with_siblings());
+  if (run_.table) {
+    for (const auto& shard : shards_) shard->shard().serve(run_.table);
   }
   if (run_.options.keyspaces) {
     keyspaces_.assign(shards_.size(), {});
@@ -291,6 +292,16 @@ void Node::spread(const std::shared_ptr<const cluster::KeyspaceTable>& keyspaces
     keyspaces_[id].push_back(keyspaces);
     run_.scheduler.after(run_.around(run_.options.turn_us), [this, id, run_number = run_number_] {
       if (up() && run_number_ == run_number) serve_next(id);
+    });
+  }
+}
+
+void Node::serve_table() {
+  for (ShardId id = 0; id < shards(); ++id) {
+    run_.scheduler.after(run_.around(run_.options.turn_us), [this, id, run_number = run_number_] {
+      if (!up() || run_number_ != run_number) return;
+      shards_[id]->shard().serve(run_.table);
+      shards_[id]->need_turn();
     });
   }
 }
@@ -550,9 +561,9 @@ std::size_t Node::replies_held() const {
   return sum;
 }
 
-void Node::link_up(ReplicaId peer, ShardId shard) {
-  run_.event("n{}: link of shard {} to {} up", number, shard, peer.to_string());
-  shards_[shard]->shard().link_up(peer);
+void Node::link_up(const Node& peer, ShardId shard) {
+  run_.event("n{}: link of shard {} to {} up", number, shard, peer.replica().to_string());
+  shards_[shard]->shard().link_up(peer.replica(), peer.inflates);
   shards_[shard]->need_turn();
 }
 

@@ -99,7 +99,7 @@ class Node {
   void note_clock() { latest_ms_ = std::max(latest_ms_, clock.wall_ms()); }
 
   // The rest is for when it is up.
-  void link_up(ReplicaId peer, ShardId shard);
+  void link_up(const Node& peer, ShardId shard);
   void link_down(NodeNumber peer, ShardId shard);
   ReplicaId replica() const { return replica_; }
   void receive(NodeNumber peer, ShardId shard, const std::string& message);
@@ -122,6 +122,10 @@ class Node {
   void found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,
                    const std::vector<NodeNumber>& replicas);
   void stop_leading();
+  // Each shard looks keys up by the run's table from some time soon on.
+  void serve_table();
+  // Whether it knows compressed records.
+  const bool inflates;
   void execute_strong(StrongRequest request, StrongDone done);
   consensus::MemberId member() const { return member_of(replica_); }
   std::uint64_t run_number() const { return run_number_; }

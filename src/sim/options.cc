@@ -173,6 +173,12 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     // Of 6, 24 and 96 keys.
     o.clean_map_bytes = among(8u * 24, 32u * 24, 128u * 24);
   }
+  if (!o.keyspaces && o.replicas > 1 && random.chance(0.4)) {
+    o.delay_ms = among(2, 20, 200, 2'000, 10'000);
+    o.delay_change_every_us = among(std::int64_t{0}, o.duration_us / 4);
+    o.prompt_types = among(0, 0, 1, 3);
+    o.earlier_nodes = among(0.0, 0.0, 0.3, 1.0);
+  }
   return o;
 }
 
@@ -199,7 +205,8 @@ std::string RunOptions::describe() const {
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
       "crash_when_kept={} topic_retention={}ms topic_bytes={} topic_deletes={} "
       "compacts={} tombstones={}ms dirty={} min_lag={}ms clean_map={} "
-      "falsify_every={}us check={}ms check_keys={}",
+      "falsify_every={}us check={}ms check_keys={} held_back={}ms held_back_changes={}ms "
+      "prompt_types={} earlier_nodes={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
       zero_bytes, background_bytes, clients, pipeline, turn_us, duration_us / 1000,
@@ -215,7 +222,7 @@ std::string RunOptions::describe() const {
       topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
       topic_retention_ms, topic_retention_bytes, topic_deletes, compacts, tombstones_ms,
       dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, check_interval_ms,
-      check_keys);
+      check_keys, delay_ms, delay_change_every_us / 1000, prompt_types, earlier_nodes);
 }
 
 }  // namespace even::sim

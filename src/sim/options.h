@@ -120,6 +120,14 @@ struct RunOptions {
   // Requests at CAUSAL; 0: none.
   std::int64_t causal_every_us = 0;
 
+  // How long records are held back at first, in runs without a metadata group; 0: never. How often
+  // that changes, and of how many types of keys records are not held back. The share of nodes that
+  // know nothing of compressed records.
+  std::int64_t delay_ms = 0;
+  std::int64_t delay_change_every_us = 0;
+  int prompt_types = 0;
+  double earlier_nodes = 0;
+
   // Whether records of the topic go.
   bool trims() const {
     return topic_retention_ms >= 0 || topic_retention_bytes >= 0 || topic_deletes;

@@ -1,5 +1,7 @@
 #include "sim/run.h"
 
+#include "sim/delayed_keyspaces.h"
+
 namespace even::sim {
 namespace {
 
@@ -26,6 +28,7 @@ Run::Run(const RunOptions& run_options, bool print)
       map(cluster_map(run_options)),
       placement(map),
       trace(print),
-      random(run_options.seed) {}
+      random(run_options.seed),
+      table(eventual_table(run_options, 1, run_options.delay_ms)) {}
 
 }  // namespace even::sim

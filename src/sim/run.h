@@ -5,9 +5,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stdexcept>
 #include <string>
 
+#include "cluster/keyspace_table.h"
 #include "cluster/placement.h"
 #include "env/sim_scheduler.h"
 #include "sim/options.h"
@@ -45,6 +47,8 @@ struct Run {
   Oracle oracle{options.policy, options.expiry_wait_ms};
   SiblingContexts contexts;
   bool settling = false;  // faults have ended
+  // The eventual keyspaces of a run without a metadata group; null: there is `default` alone.
+  std::shared_ptr<const cluster::KeyspaceTable> table;
   Outcome outcome;
   // Called when the reply to what made a record has left.
   std::function<void(PartitionId, const Dot&)> acknowledged = [](PartitionId, const Dot&) {};

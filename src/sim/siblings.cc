@@ -19,14 +19,6 @@ const Object* object_of(const PartitionState& state, std::string_view key) {
 
 }  // namespace
 
-std::shared_ptr<const cluster::KeyspaceTable> table_with_siblings() {
-  cluster::Keyspace keyspace;
-  keyspace.name = "siblings";
-  keyspace.prefix = kSiblingPrefix;
-  keyspace.siblings = true;
-  return std::make_shared<const cluster::KeyspaceTable>(1, std::vector{keyspace});
-}
-
 void SiblingContexts::seen(std::string_view key, std::string_view reply) {
   constexpr std::string_view kBegin = "*2\r\n$";
   if (!reply.starts_with(kBegin)) return;

@@ -3,13 +3,11 @@
 #pragma once
 
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cluster/keyspace_table.h"
 #include "engine/command.h"
 #include "env/random.h"
 #include "lattice/partition_state.h"
@@ -17,9 +15,6 @@
 namespace even::sim {
 
 inline constexpr std::string_view kSiblingPrefix = "sib";
-
-// With a keyspace of keys with that prefix.
-std::shared_ptr<const cluster::KeyspaceTable> table_with_siblings();
 
 // All of a run's clients, who tell one another of contexts.
 class SiblingContexts {

@@ -10,6 +10,7 @@
 #include "sim/causal_clients.h"
 #include "sim/checks.h"
 #include "sim/compaction_clients.h"
+#include "sim/delayed_keyspaces.h"
 #include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
 #include "sim/keyspace_tables.h"
@@ -36,6 +37,9 @@ constexpr std::int64_t kElectionUs = 5'000'000;
 constexpr std::int64_t kReadsUs = 15'000'000;
 // How much more often nodes crash upon a version of the keyspaces than upon a write.
 constexpr double kCrashesWhenServing = 10;
+// Who asks for what is held back for the longer time has it within the other one.
+constexpr std::int64_t kHeldForMs = 600'000;
+constexpr std::int64_t kNotWaitedForUs = 2'000'000;
 // How long a leader is cut off at most.
 constexpr std::int64_t kDepositionUs = 3'000'000;
 
@@ -82,6 +86,7 @@ class World {
   void settle();
   void restart_failed();
   void check_replicas(const char* when);
+  void check_delays();
   void check_end(const char* when);
   void check_strong(const char* when);
   bool run_until(std::int64_t patience_us, const std::function<bool()>& done);
@@ -113,6 +118,7 @@ class World {
   std::optional<HintClients> hints_;
   std::optional<SessionClients> sessions_;
   std::optional<CausalClients> causal_;
+  std::optional<DelayedKeyspaces> delays_;
   std::optional<TopicClients> topics_;
   std::optional<TransactionClients> transactions_;
   std::optional<CompactionClients> compactions_;
@@ -128,7 +134,7 @@ World::World(Run& run)
       network_(
           run.options, run.scheduler, run.random,
           {.up = [this](NodeNumber at, NodeNumber peer,
-                        ShardId shard) { node(at).link_up(node(peer).replica(), shard); },
+                        ShardId shard) { node(at).link_up(node(peer), shard); },
            .down = [this](NodeNumber at, NodeNumber peer,
                           ShardId shard) { node(at).link_down(peer, shard); },
            .receive = [this](NodeNumber at, NodeNumber peer, ShardId shard,
@@ -177,6 +183,7 @@ World::World(Run& run)
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.delay_ms > 0) delays_.emplace(run_, nodes_, run_.random.next());
   if (run.options.hint_every_us > 0) hints_.emplace(run_, nodes_, run_.random.next());
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
@@ -432,6 +439,7 @@ void World::schedule_faults() {
     n.rows_damaged = true;
     run_.event("{} rows of n{} are damaged", n.rows.damage(1 + run_.random.below(20)), n.number);
   });
+  every(options.delay_change_every_us, [this] { delays_->change(); });
   every(options.falsify_every_us, [this] {
     if (nodes_[victim_]->up()) nodes_[victim_]->falsify();
   });
@@ -532,6 +540,26 @@ void World::check_replicas(const char* when) {
   if (!run_until(kSettleUs, over)) violated(fmt::format("{}: checks do not come to an end", when));
 }
 
+// At any level above ONE, nothing takes longer where records are held back. What is held is given
+// up in the end with the delay.
+void World::check_delays() {
+  if (!delays_ || run_.options.falsify_every_us > 0) return;
+  const auto pass = [this](std::int64_t us) { (void)run_until(us, [] { return false; }); };
+  delays_->alter(kHeldForMs);
+  pass(100'000);
+  for (PartitionId partition = 0; partition < run_.options.partitions; ++partition) {
+    const auto done = delays_->write(partition);
+    if (!done) continue;
+    pass(static_cast<std::int64_t>(run_.random.below(200'000)));
+    delays_->ask();
+    if (run_until(kNotWaitedForUs, done)) continue;
+    violated(fmt::format("{}: has to wait for what is held back", delays_->what()));
+  }
+  (void)delays_->write(0);
+  delays_->alter(0);
+  settle();
+}
+
 void World::check_end(const char* when) {
   const std::size_t records = run_.oracle.records();
   check_replicas(when);
@@ -590,6 +618,7 @@ void World::play() {
   while (run_.scheduler.step(options.duration_us)) {
   }
   settle();
+  check_delays();
   check_end("in the end");
   check_strong("in the end");
   // What is on the disks is what was in memory.
