@@ -186,8 +186,9 @@ void zcard_command(Context& context, Args args) {
 template <bool kFromHighest>
 void rank_command(Context& context, Args args) {
   const bool with_score = args.size() > 3;
+  // In the words of Redis 7.0, which has no option here.
   if (args.size() > 4 || (with_score && !equals_ignore_case(args[3], "withscore"))) {
-    return context.reply.error(kSyntaxError);
+    return context.reply.error(wrong_arity(kFromHighest ? "zrevrank" : "zrank"));
   }
   SortedSet set;
   if (!find_sorted_set(context, args[1], set)) return;

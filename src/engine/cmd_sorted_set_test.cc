@@ -129,8 +129,9 @@ TEST_F(SortedSetCommands, ARankMayComeWithItsScoreAndAScanWithoutScores) {
   EXPECT_EQ(run({"ZREVRANK", "z", "b", "withscore"}), "*2\r\n:0\r\n" + bulk("2.5"));
   EXPECT_EQ(run({"ZRANK", "z", "none", "WITHSCORE"}), "*-1\r\n");
   EXPECT_EQ(run({"ZRANK", "z", "none"}), "$-1\r\n");
-  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORES"}), "-ERR syntax error\r\n");
-  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORE", "WITHSCORE"}), "-ERR syntax error\r\n");
+  const std::string refusal = "-ERR wrong number of arguments for 'zrank' command\r\n";
+  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORES"}), refusal);
+  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORE", "WITHSCORE"}), refusal);
   EXPECT_EQ(run({"ZSCAN", "z", "0", "NOSCORES"}),
             "*2\r\n" + bulk("0") + "*2\r\n" + bulk("a") + bulk("b"));
   EXPECT_EQ(run({"ZSCAN", "z", "0", "NOVALUES"}), "-ERR syntax error\r\n");
