@@ -12,7 +12,9 @@ class WaitingClientsTest : public testing::Test {
   // One that has tried in vain and waits.
   WaitingClients::Ticket wait(std::vector<std::string> keys, const std::string& name) {
     const auto place = clients.add(std::move(keys), [this, name] { woken.push_back(name); });
-    if (place.tries) EXPECT_FALSE(clients.failed(place.ticket, false));
+    if (place.tries) {
+      EXPECT_FALSE(clients.failed(place.ticket, false));
+    }
     return place.ticket;
   }
   void push(std::string_view key) { clients.note({kListEvents, "rpush", key}); }
