@@ -5,7 +5,7 @@ import threading
 import pytest
 import redis
 
-from even_cluster import connect, until
+from even_cluster import until
 
 
 class Call:
@@ -88,32 +88,6 @@ def test_clients_are_served_in_the_order_in_which_they_wait(make_cluster):
         client.lpush("queue", 5)
         assert calls[5].wait() == ["queue", "5"]
         assert client.exists("queue") == 0
-
-
-def test_the_first_that_waits_is_served_first_though_the_push_comes_with_the_waits(make_cluster):
-    node = make_cluster(nodes=1)["n1"]
-    pusher, first, second = connections = [connect(node) for _ in range(3)]
-
-    def send(connection, *words):
-        connection[0].sendall((" ".join(words) + "\r\n").encode())
-
-    try:
-        for _ in range(20):
-            send(pusher, "SET", "{w}taken", "string")
-            assert pusher[1].readline() == b"+OK\r\n"
-            node.pause()  # all three arrive at once, in this order
-            send(first, "BRPOPLPUSH", "{w}from", "{w}taken", "0")
-            send(second, "BRPOPLPUSH", "{w}from", "{w}to", "0")
-            send(pusher, "LPUSH", "{w}from", "element")
-            node.resume()
-            assert first[1].readline().startswith(b"-WRONGTYPE")
-            assert second[1].readline() + second[1].readline() == b"$7\r\nelement\r\n"
-            assert pusher[1].readline() == b":1\r\n"
-            send(pusher, "DEL", "{w}to")
-            assert pusher[1].readline() == b":1\r\n"
-    finally:
-        for connection, _ in connections:
-            connection.close()
 
 
 def test_a_wait_ends_with_its_timeout_or_when_it_is_told_to(make_cluster):
