@@ -68,7 +68,6 @@ constexpr RecordedParameter kRecorded[] = {
     {"list-max-listpack-size", "-2", Kind::kInteger, INT32_MIN, INT32_MAX},
     {"list-max-ziplist-size", "-2", Kind::kInteger, INT32_MIN, INT32_MAX, "",
      "list-max-listpack-size"},
-    {"locale-collate", "", Kind::kFixed},
     {"logfile", "", Kind::kFixed},
     {"max-new-connections-per-cycle", "10", Kind::kInteger, 1, 1000},
     {"max-new-tls-connections-per-cycle", "1", Kind::kInteger, 1, 1000},
