@@ -1,9 +1,10 @@
-"""Runs the test suite of Redis, unmodified, from outside against one node of Even, and counts.
+"""Runs the test suite of Redis or of Valkey, unmodified, from outside against one node of Even, and counts.
 
-    tests/redis_suite.py REDIS_SOURCE_TREE [FILE...]      e.g. redis-7.0.15 unit/type/string
+    tests/redis_suite.py SOURCE_TREE [FILE...]      e.g. redis-7.0.15 unit/type/string
 
-Each file gets a node of its own, empty. What is not expected to pass, and why, is in redis_suite_exceptions.txt;
-docs/redis-suite.md says how to get the suite, and what came of it. The status is 1 if a test fails that is not listed.
+Each file gets a node of its own, empty. What is not expected to pass, and why, is in redis_suite_exceptions.txt, for
+Valkey in valkey_suite_exceptions.txt too; docs/redis-suite.md says how to get the suites, and what came of them. The
+status is 1 if a test fails that is not listed.
 """
 
 import argparse
@@ -26,12 +27,15 @@ unit/functions unit/bitops unit/bitfield unit/hyperloglog unit/geo unit/sort uni
 unit/auth unit/acl unit/acl-v2 unit/info unit/info-command unit/introspection unit/introspection-2 unit/dump
 unit/latency-monitor unit/querybuf unit/lazyfree unit/slowlog unit/other unit/tls unit/limits unit/maxmemory
 unit/obuf-limits unit/client-eviction unit/tracking unit/pause unit/quit unit/printver unit/networking
-unit/replybufsize
+unit/replybufsize integration/redis-cli integration/valkey-cli
 """.split()
 # What tests need that no server but Redis has: its DEBUG command, replicas that follow it, files that it writes.
 WITHOUT_TAGS = "-needs:debug -needs:repl -needs:save -needs:pfdebug"
-# Tests that need redis-cli and redis-benchmark look for them in the source tree's src.
-PROGRAMS = ["redis-cli", "redis-benchmark", "redis-check-aof", "redis-check-rdb", "redis-server"]
+# Tests send commands over two connections and take it that the first sent is the first executed. That holds, as in Redis,
+# where one thread reads both.
+SHARDS = 1
+# Tests that need a client or redis-benchmark look for them in the source tree's src; Redis's serve Valkey's suite too.
+PROGRAMS = ["cli", "benchmark", "check-aof", "check-rdb", "server"]
 
 
 class Exceptions:
@@ -40,8 +44,12 @@ class Exceptions:
     A `!` before the file: not even to be tried, as it hangs or takes the tests after it with it.
     """
 
-    def __init__(self, path):
+    def __init__(self, paths):
         self.reasons, self.skipped = {}, []
+        for path in paths:
+            self._read(path)
+
+    def _read(self, path):
         reason = None
         for line in path.read_text().splitlines():
             if line.startswith("#"):
@@ -73,8 +81,8 @@ def run_file(tree, file, skips, seconds, log):
     with tempfile.TemporaryDirectory(prefix="even-suite-") as directory:
         port = free_port()
         with open(Path(directory, "evend.log"), "wb") as node_log:
-            node = subprocess.Popen([BIN / "evend", "--port", str(port), "--data", f"{directory}/data"],
-                                    stdout=node_log, stderr=node_log)
+            node = subprocess.Popen([BIN / "evend", "--port", str(port), "--data", f"{directory}/data",
+                                     "--set", f"node.shards={SHARDS}"], stdout=node_log, stderr=node_log)
         try:
             until("the node answers", lambda: subprocess.run(["redis-cli", "-p", str(port), "ping"], text=True,
                                                              capture_output=True).stdout == "PONG\n")
@@ -105,22 +113,24 @@ def run_file(tree, file, skips, seconds, log):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tree", type=Path)
-    parser.add_argument("files", nargs="*", default=FILES)
-    parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir(), "redis-suite-logs"))
+    parser.add_argument("files", nargs="*", help="all, unless some are named")
+    parser.add_argument("--logs", type=Path, help="directory for what the suite and the node say")
     parser.add_argument("--seconds", type=int, default=60, help="without progress, then it counts as hanging")
     args = parser.parse_intermixed_args()
-    args.logs.mkdir(parents=True, exist_ok=True)
+    suite = "valkey" if (args.tree / "tests/support/valkey.tcl").exists() else "redis"
+    logs = args.logs or Path(tempfile.gettempdir(), f"{suite}-suite-logs")
+    logs.mkdir(parents=True, exist_ok=True)
     for program in PROGRAMS:
-        link = args.tree / "src" / program
+        link = args.tree / "src" / f"{suite}-{program}"
         if not link.exists():
-            link.symlink_to(f"/usr/bin/{program}")
-    exceptions = Exceptions(Path(__file__).with_name("redis_suite_exceptions.txt"))
+            link.symlink_to(f"/usr/bin/redis-{program}")
+    exceptions = Exceptions(Path(__file__).with_name(f"{name}_suite_exceptions.txt") for name in dict.fromkeys(["redis", suite]))
 
-    unexpected, total = [], Counter()
+    unexpected, needless, total = [], [], Counter()
     print("| File | passed | failed | excepted | skipped by tag |\n|---|---|---|---|---|")
-    for file in args.files:
+    for file in args.files or [file for file in FILES if (args.tree / f"tests/{file}.tcl").exists()]:
         started = time.monotonic()
-        path = args.logs / (file.replace("/", "-") + ".log")
+        path = logs / (file.replace("/", "-") + ".log")
         with open(path, "wb") as log:
             run_file(args.tree, file, exceptions.skips(file), args.seconds, log)
         counts = Counter()
@@ -128,6 +138,8 @@ def main():
             known = f"{file}: {name}" in exceptions.reasons
             if outcome == "ok":
                 counts["passed"] += 1
+                if known:
+                    needless.append(f"{file}: {name}")
             elif outcome == "ignore":
                 counts["skipped"] += 1
             elif known:
@@ -140,8 +152,10 @@ def main():
         print(f"| {file} | {' | '.join(columns)} |", flush=True)
         print(f"{file}: {time.monotonic() - started:.0f} s", file=sys.stderr)
     print(f"| all | {' | '.join(str(total[column]) for column in ('passed', 'failed', 'excepted', 'skipped'))} |")
+    for test in needless:
+        print(f"passes, but is listed: {test}", file=sys.stderr)
     for test in unexpected:
-        print(test, file=sys.stderr)
+        print(f"fails: {test}", file=sys.stderr)
     return 1 if unexpected else 0
 
 

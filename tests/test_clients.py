@@ -5,6 +5,7 @@ started again while another one is cut off; then it goes on.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -51,6 +52,24 @@ def test_clients_from_npm(cluster, name, restarts):
     assert shutil.which("node") and (CLIENTS / "node_modules").is_dir(), "./dev setup installs what this needs"
     lines = Scenario(cluster, ["node", f"{name}.mjs", *[str(node.port) for node in cluster]]).play()
     assert lines.count("restart n1") == restarts
+
+
+def version(text):
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:2])
+
+
+def test_go_redis(cluster, tmp_path):
+    module = CLIENTS / "go-redis"
+    needed = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)[1]
+    environment = {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    go = shutil.which("go")
+    here = go and subprocess.run([go, "env", "GOVERSION"], env=environment, text=True, capture_output=True).stdout
+    if not here or version(here) < version(needed):
+        pytest.skip(f"needs Go {needed} or newer; there is {here.strip() if here else 'none'}")
+    scenario = tmp_path / "scenario"
+    subprocess.run([go, "build", "-o", scenario, "."], cwd=module, env=environment, check=True)
+    lines = Scenario(cluster, [scenario, *[str(node.port) for node in cluster]]).play()
+    assert lines.count("restart n1") == 1
 
 
 def test_celery_does_all_of_its_tasks(cluster, tmp_path):

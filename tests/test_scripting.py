@@ -36,6 +36,8 @@ def test_a_node_knows_the_scripts_that_it_was_given(cluster):
     sha = first.script_load("return ARGV[1]")
     assert first.script_exists(sha, "0" * 40) == [True, False]
     assert first.evalsha(sha, 0, "x") == "x"
+    assert first.execute_command("SCRIPT", "SHOW", sha.upper()) == "return ARGV[1]"
+    assert "No matching script" in sha_error(first, "SCRIPT", "SHOW", "0" * 40)
     assert first.evalsha(sha.upper(), 0, "x") == "x"
     with pytest.raises(redis.exceptions.NoScriptError):
         second.evalsha(sha, 0, "x")

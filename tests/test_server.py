@@ -78,6 +78,13 @@ def test_what_a_connection_says_of_itself_is_told_in_order(cluster):
     assert replies.count(b" name=first ") == 1 and replies.endswith(b"+OK\r\n")
 
 
+def test_debug_replies_the_error_that_it_is_given(cluster):
+    client = cluster["n1"].client()
+    with pytest.raises(redis.BusyLoadingError, match="fake  message"):
+        client.execute_command("DEBUG", "ERROR", "LOADING fake\r\nmessage")
+    assert client.ping()
+
+
 def test_client_kill_finds_clients_of_every_thread(make_cluster):
     node = make_cluster(nodes=1, options={"node.shards": 3})["n1"]
     with node.client() as client:

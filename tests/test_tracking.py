@@ -266,6 +266,12 @@ def test_broadcasts_opt_in_opt_out_and_no_loop(cluster):
         writer.set("c:1", 1)
         writer.set("b:1", 1)
         assert broadcast.invalidated() == ["b:1"]
+        with writer.pipeline() as transaction:
+            for key in ("a:{t}1", "b:{t}1", "c:{t}1", "a:{t}2"):
+                transaction.set(key, 1)
+            transaction.execute()
+        # A message for each prefix.
+        assert sorted(sorted(broadcast.invalidated()) for _ in range(2)) == [["a:{t}1", "a:{t}2"], ["b:{t}1"]]
     with tracker(cluster["n1"], "OPTIN") as client, cluster["n2"].client() as writer:
         client.call("GET", "k")
         assert client.call("CLIENT", "CACHING", "YES") == "OK"
@@ -486,9 +492,11 @@ def test_pause_holds_up_writes_or_everything_at_one_node(cluster):
         other.send("SET", "k", 1)
         until("it is held up", lambda: "flags=b " in next(line for line in client.call("CLIENT", "LIST").splitlines() if "cmd=get" in line))
         assert client.call("GET", "k") is None
+        assert "\r\nblocked_clients:1\r\n" in client.call("INFO", "clients")
         assert elsewhere.call("SET", "l", 1) == "OK"
         assert client.call("CLIENT", "UNPAUSE") == "OK"
         assert other.read() == "OK"
+        assert "\r\nblocked_clients:0\r\n" in client.call("INFO", "clients")
         assert client.call("GET", "k") == "1"
         assert client.call("CLIENT", "PAUSE", 300) == "OK"
         client.send("GET", "k")

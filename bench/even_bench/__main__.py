@@ -57,6 +57,8 @@ def parser():
     result.add_argument("--evend", action="append", default=[], type=labelled_path, metavar="[LABEL=]PATH",
                         help="with a label: compare this evend, too (may be repeated); without: use it instead of "
                              "build/release/bin/evend")
+    result.add_argument("--valkey", type=labelled_path, metavar="[LABEL=]PATH",
+                        help="compare this valkey-server, too, in the cases that are beside Redis alone")
     result.add_argument("--output", metavar="FILE",
                         help="default: bench/results/DATE-COMMIT.md, with the names of the cases if some are named")
     result.add_argument("--dir", default=tempfile.gettempdir(),
@@ -99,6 +101,10 @@ def contestants(arguments, fail):
     return evens
 
 
+def others(options):
+    return [Redis(options.valkey[0] or "Valkey", options.valkey[1])] if options.valkey else []
+
+
 def for_case(options, case):
     own = copy.copy(options)
     for name in ("rounds", "keys", "requests"):
@@ -112,7 +118,7 @@ def section_of(case, options, evens):
     progress = Progress(case.name)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"even-bench-{case.name}-", dir=options.dir) as directory:
-        run = Run(for_case(options, case), pathlib.Path(directory), Redis(), evens, progress)
+        run = Run(for_case(options, case), pathlib.Path(directory), Redis(), evens, progress, others(options))
         try:
             text = case.measure(run)
         except (BenchError, OSError) as error:

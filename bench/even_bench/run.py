@@ -34,12 +34,13 @@ class Run:
     redis: Redis
     evens: list[Even]
     progress: Progress
+    others: list[Redis] = dataclasses.field(default_factory=list)  # Valkey
     # What was wrong beyond being slow, as data that were lost. It is reported, and the run fails.
     problems: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def contestants(self):
-        return [self.redis, *self.evens]
+        return [self.redis, *self.others, *self.evens]
 
     @property
     def fsync(self):
@@ -49,7 +50,7 @@ class Run:
     @property
     def baselines(self):
         """What the others are compared with: Redis, and the first Even if there are several."""
-        return [self.redis.name] + [even.name for even in self.evens[:1] if len(self.evens) > 1]
+        return [server.name for server in (self.redis, *self.others)] + [even.name for even in self.evens[:1] if len(self.evens) > 1]
 
     def empty(self, contestants):
         """For figures: a list of rounds for each contestant."""

@@ -203,12 +203,15 @@ class Cluster(Nodes):
 
 @dataclasses.dataclass(frozen=True)
 class Redis:
+    """Redis or what has come of it: Valkey is started by the same words."""
+
     name: str = "Redis"
+    program: str | pathlib.Path = "redis-server"
 
     def server(self, directory, fsync):
         port, data = free_port(), directory / "data"
         data.mkdir(parents=True)
-        command = ["redis-server", "--bind", "127.0.0.1", "--port", port, "--dir", data, "--appendonly", "yes"]
+        command = [self.program, "--bind", "127.0.0.1", "--port", port, "--dir", data, "--appendonly", "yes"]
         command += ["--appendfsync", fsync, "--save", "", "--daemonize", "no"]
         return Server(self.name, command, port, directory)
 

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#include <cstdint>
 #include <string>
 
 namespace even {
@@ -29,6 +34,28 @@ TEST(Hash, IsTheSameOnEveryMachine) {
     EXPECT_EQ(hash64(bytes, 7), known.with_seed_7) << known.bytes;
   }
 }
+
+#if defined(__x86_64__)
+// Which parts of the processor's registers are in use, as it says: bit 2 is for the upper halves
+// of vectors.
+std::uint32_t registers_in_use() {
+  std::uint32_t low = 0, high = 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(1));
+  return low;
+}
+
+TEST(Hash, LeavesNoWideVectorsBehindThatSlowDownWhatFollows) {
+  constexpr std::uint32_t kUpperHalves = 1u << 2;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const bool can_tell = __get_cpuid_count(0xd, 1, &a, &b, &c, &d) != 0 && (a & (1u << 2)) != 0;
+  if (!can_tell || !__builtin_cpu_supports("avx")) GTEST_SKIP() << "this processor does not tell";
+  const std::string bytes(100'000, 'x');
+  asm volatile("vzeroupper");
+  const std::uint32_t before = registers_in_use() & kUpperHalves;
+  const std::uint64_t hashes = hash64(bytes) ^ hash64(bytes, 7);
+  EXPECT_EQ(registers_in_use() & kUpperHalves, before) << hashes;
+}
+#endif
 
 }  // namespace
 }  // namespace even

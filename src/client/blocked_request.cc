@@ -133,6 +133,8 @@ void BlockedRequest::take_look(std::string reply) {
 
 bool BlockedRequest::reads_group() const { return request_.command->name == "xreadgroup"; }
 
+bool BlockedRequest::reads_stream() const { return !request_.command->keys.keyword.empty(); }
+
 bool BlockedRequest::moves() const {
   return request_.command->name == "blmove" || request_.command->name == "brpoplpush";
 }
@@ -142,12 +144,12 @@ void BlockedRequest::wait_on(bool not_for_it) {
   if (std::exchange(replaced_, false)) return start();
   if (!ticket_) return wait();
   // Those who read streams do not take from each other: what is not for one may be for the next.
-  const bool reads_stream = !request_.command->keys.keyword.empty();
-  const bool pass_on = not_for_it || reads_stream;
+  const bool pass_on = not_for_it || reads_stream();
   if (thread_.node().waiting_clients.failed(*ticket_, pass_on) || again_) attempt();
 }
 
-// The first attempt was in vain. There may have been something since: once more.
+// The first attempt was in vain. There may have been something since: once more, unless that is for
+// those who wait already.
 void BlockedRequest::wait() {
   std::vector<std::string> keys;
   for_each_key(*request_.command, request_.args,
@@ -158,14 +160,16 @@ void BlockedRequest::wait() {
     });
   };
   using Wait = WaitingClients::Wait;
-  ticket_ = thread_.node().waiting_clients.add(std::move(keys), std::move(wake),
-                                               reads_group() ? Wait::kAnyChange : Wait::kPut);
+  const WaitingClients::Place place = thread_.node().waiting_clients.add(
+      std::move(keys), std::move(wake), reads_group() ? Wait::kAnyChange : Wait::kPut,
+      !reads_stream());
+  ticket_ = place.ticket;
   polls_ = !has_replicas();
   const std::int64_t timeout_ms = blocking_timeout_ms(*request_.command, request_.args);
   if (timeout_ms > 0 && deadline_us_ == 0)
     deadline_us_ = thread_.clock().monotonic_us() + timeout_ms * 1'000;
   on_timer();
-  if (done_ && !trying_) attempt();
+  if (done_ && !trying_ && place.tries) attempt();
 }
 
 bool BlockedRequest::has_replicas() const {

@@ -55,6 +55,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   void take_look(std::string reply);
   void wait_on(bool not_for_it);
   bool reads_group() const;
+  bool reads_stream() const;
   bool moves() const;  // from one list to another
   void woken();
   void wait();

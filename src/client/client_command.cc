@@ -252,6 +252,7 @@ void execute_client(Connection& connection, Args args) {
     return reply.ok();
   }
   if (is("setinfo")) return set_info(connection, args);
+  if (is("capa")) return reply.ok();
   if (is("info")) return reply.verbatim("txt", connection.describe());
   if (is("list")) return list(connection, args);
   if (is("kill")) return kill(connection, args);

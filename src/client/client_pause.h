@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <mutex>
 
@@ -41,6 +42,9 @@ class ClientPause {
     std::lock_guard lock(mutex_);
     if (now_us >= until_us_) mode_ = Mode::kNone;
   }
+
+  // Clients that it holds up, for INFO: told by the threads on which they live.
+  std::atomic<std::size_t> held{0};
 
  private:
   std::atomic<Mode> mode_{Mode::kNone};

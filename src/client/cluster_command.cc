@@ -184,7 +184,7 @@ void execute_cluster(Connection& connection, Args args) {
   const std::string_view name = find_subcommand(*find_command("cluster"), args[1])->name;
   if (name == "help") return reply_help(connection, "CLUSTER");
   if (name == "keyslot") return connection.reply().integer(cluster::key_slot(args[2]));
-  if (name == "myid") {
+  if (name == "myid" || name == "myshardid") {
     const auto& nodes = node.config.cluster.nodes;
     return connection.reply().bulk(
         id_of_node(node, *std::ranges::find(nodes, node.number, &cluster::Node::number)));

@@ -171,13 +171,16 @@ void time(Connection& connection, Args) {
 void debug(Connection& connection, Args args) {
   Reply reply = connection.reply();
   if (equals_ignore_case(args[1], "help") && args.size() == 2) {
-    reply.array(5);
+    reply.array(7);
     reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    reply.simple("ERROR <string>");
+    reply.simple("    Reply this as an error, as tests of client libraries have it.");
     reply.simple("SLEEP <seconds>");
     reply.simple("    Stop the thread of this connection for <seconds>. Decimals allowed.");
     reply.simple("HELP");
     return reply.simple("    Prints this help.");
   }
+  if (equals_ignore_case(args[1], "error") && args.size() == 3) return reply.error(args[2]);
   if (!equals_ignore_case(args[1], "sleep") || args.size() != 3) {
     return connection.reply().error(fmt::format(
         "ERR unknown subcommand or wrong number of arguments for '{}'. Try DEBUG HELP.", args[1]));

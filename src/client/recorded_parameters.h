@@ -16,7 +16,7 @@ struct RecordedParameter {
   enum class Kind : std::uint8_t { kInteger, kMemory, kYesNo, kWord, kText, kFixed };
 
   std::string_view name;
-  std::string_view initial;  // as in Redis 7.0
+  std::string_view initial;  // as in Redis 7.0; of what is newer, in Valkey 8
   Kind kind;
   std::int64_t low = 0, high = INT64_MAX;  // of an integer or a size in bytes
   std::string_view words = {};             // those allowed, with a space between

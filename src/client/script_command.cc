@@ -31,6 +31,12 @@ void exist_scripts(Connection& connection, Args shas) {
   for (const std::string_view sha : shas) reply.integer(scripts.find(sha) != nullptr ? 1 : 0);
 }
 
+void show_script(Connection& connection, std::string_view sha) {
+  const ScriptPointer script = connection.thread().node().scripts.find(sha);
+  script != nullptr ? connection.reply().bulk(script->text)
+                    : connection.reply().error("NOSCRIPT No matching script. Please use EVAL.");
+}
+
 // There is no debugger, which would keep a shard waiting for a person.
 void debug_scripts(Connection& connection, Args args) {
   if (equals_ignore_case(args[2], "no")) return connection.reply().ok();
@@ -50,6 +56,7 @@ void execute_script(Connection& connection, Args args) {
   const auto is = [&](std::string_view name) { return equals_ignore_case(args[1], name); };
   if (is("load")) return load_script(connection, args);
   if (is("exists")) return exist_scripts(connection, args.subspan(2));
+  if (is("show")) return show_script(connection, args[2]);
   if (is("flush")) return flush_scripts(connection, args);
   if (is("debug")) return debug_scripts(connection, args);
   if (is("kill")) {

@@ -139,20 +139,21 @@ void TrackingTable::key_changed(std::string_view stored) {
     }
   }
   if (prefix_count_.load(std::memory_order_relaxed) == 0) return;
-  std::vector<Client> broadcast;
+  std::vector<std::pair<Client, std::size_t>> broadcast;  // with the length of the prefix
   {
     std::shared_lock lock(clients_mutex_);
     for (const auto& [length, count] : lengths_) {
       if (length > key.size()) continue;
       const auto at = prefixes_.find(key.substr(0, length));
       if (at == prefixes_.end()) continue;
-      for (const auto& [id, thread] : at->second) broadcast.push_back({id, thread});
+      for (const auto& [id, thread] : at->second) broadcast.push_back({{id, thread}, length});
     }
   }
-  for (const Client& client : broadcast) {
+  for (const auto& [client, length] : broadcast) {
     tell(client, {.client = client.id,
                   .key = std::string(key),
                   .broadcast = true,
+                  .prefix = std::string(key.substr(0, length)),
                   .own = writer == client.id});
   }
 }

@@ -46,8 +46,9 @@ class TrackingTable final : public KeyChangeObserver {
   struct Invalidation {
     std::uint64_t client = 0;
     std::string key;
-    bool broadcast = false;  // since it has one of the client's prefixes
-    bool own = false;        // the client's own command has changed it
+    bool broadcast = false;  // since it has one of the client's prefixes, which is this:
+    std::string prefix = {};
+    bool own = false;  // the client's own command has changed it
   };
   struct Box {
     bool all = false;  // everything that any client has cached; `some` is empty then

@@ -117,6 +117,8 @@ constexpr Subcommand kClusterSubcommands[] = {
     of_node("info", 2, "State of the cluster", "3.0.0", "nondeterministic_output"),
     of_node("keyslot", 3, "Hash slot of a key", "3.0.0", "", "key:string"),
     of_node("myid", 2, "Id of this node", "3.0.0"),
+    of_node("myshardid", 2, "Id of this node's shard, which has no other", "7.2.0",
+            "nondeterministic_output"),
     of_node("nodes", 2, "The nodes and their slots", "3.0.0", "nondeterministic_output"),
     of_node("shards", 2, "The nodes and their slots", "7.0.0", "nondeterministic_output"),
     of_node("slots", 2, "Ranges of slots and the nodes that keep them", "3.0.0",

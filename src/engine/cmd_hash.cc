@@ -198,7 +198,7 @@ void hrandfield_command(Context& context, Args args) {
 
 void hscan_command(Context& context, Args args) {
   ScanOptions options;
-  options.may_leave_values = true;
+  options.names_only_option = "novalues";
   if (!read_cursor(context, args[2], options.cursor)) return;
   VisibleFields hash;
   if (!find_hash(context, args[1], hash)) return;
@@ -216,7 +216,7 @@ void hscan_command(Context& context, Args args) {
   const std::uint64_t next = scan_elements(hash.all(), options, [&](const HashView::Entry& entry) {
     if (!hash.sees(entry) || !options.matches(entry.name)) return;
     found.push_back(entry.name);
-    if (options.no_values) return;
+    if (options.names_only) return;
     std::string scratch;
     const std::string_view value = entry.scalar.value(scratch);
     found.push_back(value.data() == scratch.data() ? context.keep(scratch) : value);

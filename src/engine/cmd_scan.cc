@@ -62,8 +62,8 @@ bool read_scan_options(Context& context, Args args, std::size_t first, bool with
                        ScanOptions& out) {
   for (std::size_t i = first; i < args.size(); i += 2) {
     const bool more = i + 1 < args.size();
-    if (out.may_leave_values && equals_ignore_case(args[i], "novalues")) {
-      out.no_values = true;
+    if (!out.names_only_option.empty() && equals_ignore_case(args[i], out.names_only_option)) {
+      out.names_only = true;
       --i;  // it has no argument
     } else if (more && equals_ignore_case(args[i], "count")) {
       if (!read_integer(context, args[i + 1], out.count)) return false;

@@ -26,8 +26,9 @@ struct ScanOptions {
   std::string_view type;  // SCAN only; empty for any
   bool has_pattern = false;
   bool has_type = false;
-  bool may_leave_values = false;  // NOVALUES is an option
-  bool no_values = false;
+  // In lower case, the option that leaves out what is not a name: NOVALUES, NOSCORES; or empty.
+  std::string_view names_only_option;
+  bool names_only = false;
 
   bool matches(std::string_view text) const { return !has_pattern || glob_match(pattern, text); }
 };

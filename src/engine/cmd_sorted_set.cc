@@ -185,14 +185,21 @@ void zcard_command(Context& context, Args args) {
 
 template <bool kFromHighest>
 void rank_command(Context& context, Args args) {
+  const bool with_score = args.size() > 3;
+  // In the words of Redis 7.0, which has no option here.
+  if (args.size() > 4 || (with_score && !equals_ignore_case(args[3], "withscore"))) {
+    return context.reply.error(wrong_arity(kFromHighest ? "zrevrank" : "zrank"));
+  }
   SortedSet set;
   if (!find_sorted_set(context, args[1], set)) return;
   const std::optional<double> score = set.score(args[2], context.hash_of(args[2]));
-  if (!score) return context.reply.null();
+  if (!score) return with_score ? context.reply.null_array() : context.reply.null();
   const std::size_t rank = ScoreOrder(set).count_while([&](double other, std::string_view name) {
     return other < *score || (other == *score && name < args[2]);
   });
+  if (with_score) context.reply.array(2);
   context.reply.integer(static_cast<std::int64_t>(kFromHighest ? set.size - 1 - rank : rank));
+  if (with_score) context.reply.real(*score);
 }
 
 void zrandmember_command(Context& context, Args args) {
@@ -238,6 +245,7 @@ std::string scanned_score(double score, bool compact) {
 
 void zscan_command(Context& context, Args args) {
   ScanOptions options;
+  options.names_only_option = "noscores";
   if (!read_cursor(context, args[2], options.cursor)) return;
   SortedSet set;
   if (!find_sorted_set(context, args[1], set)) return;
@@ -253,6 +261,7 @@ void zscan_command(Context& context, Args args) {
   const std::uint64_t next = scan_elements(set.members, options, [&](const HashView::Entry& entry) {
     if (!entry.scalar.live() || !options.matches(entry.name)) return;
     found.push_back(entry.name);
+    if (options.names_only) return;
     found.push_back(context.keep(scanned_score(score_of(entry.scalar), compact)));
   });
   reply_scan(context, next, found);
@@ -335,25 +344,25 @@ constexpr Command kSortedSetCommands[] = {
               .key_spec = "RO"}},
     {.name = "zrank",
      .group = "sorted-set",
-     .arity = 3,
+     .arity = -3,
      .flags = kReadonly | kFast,
      .keys = kFirstWord,
      .handler = rank_command<false>,
      .docs = {.since = "2.0.0",
               .summary = "How many members of a sorted set are before one",
               .complexity = "O(log(N)) where N is the size of the sorted set",
-              .arguments = "key member",
+              .arguments = "key member [WITHSCORE]",
               .key_spec = "RO access"}},
     {.name = "zrevrank",
      .group = "sorted-set",
-     .arity = 3,
+     .arity = -3,
      .flags = kReadonly | kFast,
      .keys = kFirstWord,
      .handler = rank_command<true>,
      .docs = {.since = "2.0.0",
               .summary = "How many members of a sorted set are behind one",
               .complexity = "O(log(N)) where N is the size of the sorted set",
-              .arguments = "key member",
+              .arguments = "key member [WITHSCORE]",
               .key_spec = "RO access"}},
     {.name = "zrandmember",
      .group = "sorted-set",
@@ -377,7 +386,8 @@ constexpr Command kSortedSetCommands[] = {
               .summary = "Walk over the members of a sorted set in steps",
               .complexity =
                   "O(1) for each call, O(N) for all of a scan, where N is the number of elements",
-              .arguments = "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer]",
+              .arguments = "key cursor:integer [MATCH pattern:pattern] [COUNT count:integer] "
+                           "[NOSCORES]",
               .key_spec = "RO access",
               .tips = "nondeterministic_output"}},
 };

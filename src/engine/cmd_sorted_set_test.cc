@@ -123,6 +123,20 @@ TEST_F(SortedSetCommands, InfinityIsAScoreAndWhatIsNoNumberIsNot) {
   EXPECT_EQ(run({"ZRANGE", "z", "0", "-1"}), "*3\r\n" + bulk("b") + bulk("a") + bulk("d"));
 }
 
+TEST_F(SortedSetCommands, ARankMayComeWithItsScoreAndAScanWithoutScores) {
+  run({"ZADD", "z", "1", "a", "2.5", "b"});
+  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORE"}), "*2\r\n:1\r\n" + bulk("2.5"));
+  EXPECT_EQ(run({"ZREVRANK", "z", "b", "withscore"}), "*2\r\n:0\r\n" + bulk("2.5"));
+  EXPECT_EQ(run({"ZRANK", "z", "none", "WITHSCORE"}), "*-1\r\n");
+  EXPECT_EQ(run({"ZRANK", "z", "none"}), "$-1\r\n");
+  const std::string refusal = "-ERR wrong number of arguments for 'zrank' command\r\n";
+  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORES"}), refusal);
+  EXPECT_EQ(run({"ZRANK", "z", "b", "WITHSCORE", "WITHSCORE"}), refusal);
+  EXPECT_EQ(run({"ZSCAN", "z", "0", "NOSCORES"}),
+            "*2\r\n" + bulk("0") + "*2\r\n" + bulk("a") + bulk("b"));
+  EXPECT_EQ(run({"ZSCAN", "z", "0", "NOVALUES"}), "-ERR syntax error\r\n");
+}
+
 TEST_F(SortedSetCommands, TheLastMemberTakesTheExpiryWithIt) {
   for (const auto& removal :
        std::vector<std::vector<std::string_view>>{{"ZREM", "z", "a", "b"},

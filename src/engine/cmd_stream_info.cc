@@ -28,12 +28,13 @@ void reply_named_id(Reply& reply, std::string_view name, StreamId id) {
   reply_id(reply, id);
 }
 
-// Of a stream, "entries-read" and "lag" of a group.
+// Of a stream, "entries-read" and "lag" of a group. As in Redis, a group that has been given
+// nothing yet has no count.
 void reply_progress(Reply& reply, const Stream& stream, const StreamGroup& group) {
   const std::size_t lag = group.lag();
   const std::uint64_t added = stream.added();
   reply.bulk("entries-read");
-  reply.integer(static_cast<std::int64_t>(added - std::min<std::uint64_t>(added, lag)));
+  added > lag ? reply.integer(static_cast<std::int64_t>(added - lag)) : reply.null();
   reply_count(reply, "lag", lag);
 }
 

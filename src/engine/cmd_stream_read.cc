@@ -123,6 +123,8 @@ void xread_command(Context& context, Args args) {
       const auto stream = find_stream(context, options.keys[i]);
       if (!stream) return;
       ids[i] = stream->last_id();
+    } else if (options.ids[i] == "+") {
+      continue;  // the last entry, whatever its id
     } else if (!read_id(context, options.ids[i], 0, ids[i])) {
       return;
     }
@@ -131,9 +133,17 @@ void xread_command(Context& context, Args args) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     const auto stream = find_stream(context, options.keys[i]);
     if (!stream) return;
+    Found found{.key = options.keys[i], .entries = {}};
+    if (options.ids[i] == "+") {
+      stream->all_entries(true, [&found](const StreamEntry& entry) {
+        found.entries.push_back(entry);
+        return false;
+      });
+      if (!found.entries.empty()) all.push_back(std::move(found));
+      continue;
+    }
     const auto first = next_id(ids[i]);
     if (!first) continue;
-    Found found{.key = options.keys[i], .entries = {}};
     stream->entries(*first, StreamId::greatest(), false, [&](const StreamEntry& entry) {
       found.entries.push_back(entry);
       return found.entries.size() < options.count;

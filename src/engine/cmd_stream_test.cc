@@ -1,4 +1,5 @@
 // Streams.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -56,6 +57,38 @@ TEST_F(StreamCommands, ALargeStreamIsWhatASmallOneIs) {
               "*" + std::to_string(expected.size()) + "\r\n" + back);
     ASSERT_EQ(run({"XLEN", "s"}), ":" + std::to_string(expected.size()) + "\r\n");
   }
+}
+
+TEST_F(StreamCommands, AShortStreamIsTrimmedAboutOnlyWhenNothingIsToStay) {
+  for (const char* id : {"1-1", "2-1", "3-1"}) run({"XADD", "s", id, "f", "v"});
+  EXPECT_EQ(run({"XTRIM", "s", "MAXLEN", "~", "1"}), ":0\r\n");
+  EXPECT_EQ(run({"XTRIM", "s", "MINID", "~", "3-1"}), ":0\r\n");
+  EXPECT_EQ(run({"XTRIM", "s", "MAXLEN", "~", "0", "LIMIT", "2"}), ":0\r\n");
+  EXPECT_EQ(run({"XTRIM", "s", "MAXLEN", "~", "0"}), ":3\r\n");
+  EXPECT_EQ(run({"XLEN", "s"}), ":0\r\n");
+}
+
+TEST_F(StreamCommands, AGroupThatHasBeenGivenNothingHasNoCount) {
+  run({"XADD", "s", "1-1", "f", "v"});
+  run({"XGROUP", "CREATE", "s", "g", "0"});
+  EXPECT_THAT(run({"XINFO", "GROUPS", "s"}),
+              testing::HasSubstr(bulk("entries-read") + "$-1\r\n" + bulk("lag") + ":1\r\n"));
+  run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  EXPECT_THAT(run({"XINFO", "GROUPS", "s"}),
+              testing::HasSubstr(bulk("entries-read") + ":1\r\n" + bulk("lag") + ":0\r\n"));
+}
+
+TEST_F(StreamCommands, APlusReadsTheLastEntryThatIsThere) {
+  EXPECT_EQ(run({"XREAD", "STREAMS", "s", "+"}), "*-1\r\n");
+  run({"XADD", "s", "1-1", "f", "a"});
+  run({"XADD", "s", "2-18446744073709551615", "f", "b"});
+  const std::string last = "*1\r\n*2\r\n" + bulk("s") + "*1\r\n*2\r\n" +
+                           bulk("2-18446744073709551615") + "*2\r\n" + bulk("f") + bulk("b");
+  EXPECT_EQ(run({"XREAD", "COUNT", "5", "STREAMS", "s", "+"}), last);
+  run({"XDEL", "s", "2-18446744073709551615"});
+  EXPECT_EQ(
+      run({"XREAD", "STREAMS", "s", "+"}),
+      "*1\r\n*2\r\n" + bulk("s") + "*1\r\n*2\r\n" + bulk("1-1") + "*2\r\n" + bulk("f") + bulk("a"));
 }
 
 TEST_F(StreamCommands, TheLastIdStaysWhenItsEntryGoes) {

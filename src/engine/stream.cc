@@ -237,8 +237,9 @@ std::vector<StreamEntry> trimmed(const Stream& stream, const TrimOptions& option
       return out.size() < most;
     });
   }
-  // Many at once are cheaper than each one.
-  if (options.about && out.size() < kAbout) out.clear();
+  // Many at once are cheaper than each one. All of them are what Redis too takes away as a whole.
+  const bool all = more == 0 && out.size() == length;
+  if (options.about && out.size() < kAbout && !all) out.clear();
   return out;
 }
 

@@ -310,20 +310,23 @@ void ShardThread::deliver_invalidations() {
     for (const auto& [id, client] : clients_) client->invalidate_all();
     return;
   }
-  // Those of broadcasts are told of as one.
-  std::map<std::uint64_t, std::map<std::string, bool>> broadcasts;
+  // Those of broadcasts are told of as one for each of the client's prefixes.
+  std::map<std::pair<std::uint64_t, std::string>, std::map<std::string, bool>> broadcasts;
   for (const TrackingTable::Invalidation& each : box.some) {
     if (each.broadcast) {
       // It has been changed by another client if any of the changes was.
-      const auto [at, is_new] = broadcasts[each.client].try_emplace(each.key, each.own);
+      const auto [at, is_new] =
+          broadcasts[{each.client, each.prefix}].try_emplace(each.key, each.own);
       at->second = at->second && each.own;
       continue;
     }
     const auto client = clients_.find(each.client);
-    if (client != clients_.end()) client->second->invalidate({&each.key, 1}, each.own);
+    // As in Redis, who has turned to broadcasts does not hear of what it had read before.
+    if (client == clients_.end() || client->second->session().tracking.broadcast) continue;
+    client->second->invalidate({&each.key, 1}, each.own);
   }
-  for (const auto& [id, keys] : broadcasts) {
-    const auto client = clients_.find(id);
+  for (const auto& [to, keys] : broadcasts) {
+    const auto client = clients_.find(to.first);
     if (client == clients_.end()) continue;
     std::vector<std::string> of_others, own;
     for (const auto& [key, is_own] : keys) (is_own ? own : of_others).push_back(key);
@@ -339,10 +342,12 @@ void ShardThread::end_pause(std::int64_t now_us) {
   node_.pause.expire(now_us);
   if (paused_.empty()) return;
   // Who is still held up comes back.
-  for (const auto& waiting : std::exchange(paused_, {})) {
+  const auto held = std::exchange(paused_, {});
+  node_.pause.held -= held.size();
+  for (const auto& waiting : held) {
     const auto client = waiting.lock();
     if (!client) continue;
-    node_.pause.any() ? paused_.push_back(waiting) : client->pause_ended();
+    node_.pause.any() ? wait_for_pause(waiting) : client->pause_ended();
   }
 }
 

@@ -206,6 +206,7 @@ class ShardThread {
   // Calls connection->pause_ended() when CLIENT PAUSE does not hold it up any more.
   void wait_for_pause(std::weak_ptr<Connection> connection) {
     paused_.push_back(std::move(connection));
+    ++node_.pause.held;
   }
   // Clients of this thread that watch commands, and a line for them.
   void add_monitor(std::weak_ptr<Connection> client);

@@ -15,15 +15,21 @@ constexpr std::string_view kAdding[] = {"lpush", "rpush", "linsert", "new", "zad
 
 }  // namespace
 
-WaitingClients::Ticket WaitingClients::add(std::vector<std::string> keys,
-                                           std::function<void()> wake, Wait wait) {
+WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::function<void()> wake,
+                                          Wait wait, bool takes) {
   const std::lock_guard lock(mutex_);
   const Ticket ticket = next_++;
-  for (const std::string& key : keys) by_key_[key].insert(ticket);
-  waiters_[ticket] = {.keys = std::move(keys), .wake = std::move(wake), .wait = wait};
+  bool tries = !takes || wait == Wait::kAnyChange;
+  for (const std::string& key : keys) {
+    auto& line = by_key_[key];
+    tries = tries || line.empty() || !waiters_.at(*line.begin()).woken;
+    line.insert(ticket);
+  }
+  waiters_[ticket] = {
+      .keys = std::move(keys), .wake = std::move(wake), .wait = wait, .woken = tries};
   if (wait == Wait::kAnyChange) ++for_any_change_;
   if (size_.fetch_add(1) == 0) wanted_.fetch_or(kAwaited);
-  return ticket;
+  return {.ticket = ticket, .tries = tries};
 }
 
 bool WaitingClients::failed(Ticket ticket, bool pass_on) {
@@ -68,6 +74,16 @@ void WaitingClients::note(const KeyEvent& event) {
   for (const Ticket ticket : line->second) {
     if (Waiter& waiter = waiters_.at(ticket); waiter.wait == Wait::kAnyChange) wake(waiter);
   }
+}
+
+WaitingClients::Keys WaitingClients::keys() const {
+  const std::lock_guard lock(mutex_);
+  Keys out{.all = by_key_.size()};
+  for (const auto& [key, line] : by_key_) {
+    out.for_any_change += std::ranges::any_of(
+        line, [this](Ticket ticket) { return waiters_.at(ticket).wait == Wait::kAnyChange; });
+  }
+  return out;
 }
 
 // The first one whose ticket is beyond `behind`.

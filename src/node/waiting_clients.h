@@ -38,9 +38,16 @@ class WaitingClients {
     kAnyChange,  // until then, or until a key is changed in any other way, for instance deleted
   };
 
-  // One who waits, and is about to try: counts as woken. `wake` is called on any thread, and calls
-  // nothing of this.
-  Ticket add(std::vector<std::string> keys, std::function<void()> wake, Wait wait = Wait::kPut);
+  // One who has tried in vain. `wake` is called on any thread, and calls nothing of this.
+  // `tries`: what it waits for may have been put there since; it is to try once more, and counts as
+  // woken. Not so if it takes what is there and the first in line at each of its keys is trying
+  // just now: what has been put there is for that one, which passes the word on.
+  struct Place {
+    Ticket ticket = 0;
+    bool tries = false;
+  };
+  Place add(std::vector<std::string> keys, std::function<void()> wake, Wait wait = Wait::kPut,
+            bool takes = true);
   // One who was woken has tried in vain, and waits on. True: something has been put there in the
   // meantime, try again. `pass_on`: what is there is not for it, but may be for those behind it.
   bool failed(Ticket ticket, bool pass_on);
@@ -50,6 +57,13 @@ class WaitingClients {
   // Something may have been put anywhere, or is told of elsewhere from now on.
   void wake_all();
 
+  // How many keys somebody waits for; and for how many of these also for them to go.
+  struct Keys {
+    std::size_t all = 0;
+    std::size_t for_any_change = 0;
+  };
+  Keys keys() const;
+
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
  private:
@@ -57,7 +71,7 @@ class WaitingClients {
     std::vector<std::string> keys;
     std::function<void()> wake;
     Wait wait = Wait::kPut;
-    bool woken = true;
+    bool woken = false;
     bool again = false;  // since it was woken
   };
   void wake_first(std::string_view key, Ticket behind);
@@ -66,7 +80,7 @@ class WaitingClients {
   std::atomic<std::uint32_t>& wanted_;
   std::atomic<std::size_t> size_{0};
   std::atomic<std::size_t> for_any_change_{0};  // of these
-  std::mutex mutex_;                            // of what follows
+  mutable std::mutex mutex_;                    // of what follows
   Ticket next_ = 1;
   absl::flat_hash_map<Ticket, Waiter> waiters_;
   absl::flat_hash_map<std::string, absl::btree_set<Ticket>> by_key_;

@@ -11,9 +11,11 @@ class WaitingClientsTest : public testing::Test {
  protected:
   // One that has tried in vain and waits.
   WaitingClients::Ticket wait(std::vector<std::string> keys, const std::string& name) {
-    const auto ticket = clients.add(std::move(keys), [this, name] { woken.push_back(name); });
-    EXPECT_FALSE(clients.failed(ticket, false));
-    return ticket;
+    const auto place = clients.add(std::move(keys), [this, name] { woken.push_back(name); });
+    if (place.tries) {
+      EXPECT_FALSE(clients.failed(place.ticket, false));
+    }
+    return place.ticket;
   }
   void push(std::string_view key) { clients.note({kListEvents, "rpush", key}); }
   std::vector<std::string> take_woken() { return std::exchange(woken, {}); }
@@ -43,9 +45,10 @@ TEST_F(WaitingClientsTest, TheFirstThatWaitsForAKeyIsWokenAndTheNextWhenItLeaves
 TEST_F(WaitingClientsTest, WhoWaitsForAnyChangeIsWokenByWhatTakesAway) {
   wait({"k"}, "a");
   for (const char* name : {"b", "c"}) {
-    const auto ticket = clients.add(
+    const auto place = clients.add(
         {"k"}, [this, name] { woken.push_back(name); }, WaitingClients::Wait::kAnyChange);
-    EXPECT_FALSE(clients.failed(ticket, false));
+    EXPECT_TRUE(place.tries);
+    EXPECT_FALSE(clients.failed(place.ticket, false));
   }
   clients.note({kGenericEvents, "del", "other"});
   EXPECT_EQ(take_woken(), Names{});
@@ -69,6 +72,28 @@ TEST_F(WaitingClientsTest, WhatComesWhileOneTriesIsNotMissed) {
   EXPECT_FALSE(clients.failed(a, false));
   push("k");
   EXPECT_EQ(take_woken(), Names{"a"});
+}
+
+TEST_F(WaitingClientsTest, WhoComesToStandBehindOneThatTriesDoesNotTry) {
+  const auto wake = [this](std::string name) {
+    return [this, name = std::move(name)] { woken.push_back(name); };
+  };
+  const auto a = clients.add({"k"}, wake("a"));
+  EXPECT_TRUE(a.tries);
+  // Something came after a and b had tried in vain and before they were in line: it is a's.
+  EXPECT_FALSE(clients.add({"k"}, wake("b")).tries);
+  EXPECT_TRUE(clients.add({"other", "k"}, wake("c")).tries);
+  EXPECT_TRUE(clients.add({"k"}, wake("reads"), WaitingClients::Wait::kPut, false).tries);
+  clients.remove(a.ticket);
+  EXPECT_EQ(take_woken(), Names{"b"});
+}
+
+TEST_F(WaitingClientsTest, WhoStandsBehindOneThatHasTriedInVainTries) {
+  const auto a = wait({"k"}, "a");
+  push("k");
+  // It is not for a, and nobody was behind it to be told so.
+  EXPECT_FALSE(clients.failed(a, true));
+  EXPECT_TRUE(clients.add({"k"}, [] {}).tries);
 }
 
 TEST_F(WaitingClientsTest, WhatIsNotForOneMayBeForTheNext) {

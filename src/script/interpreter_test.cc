@@ -266,6 +266,7 @@ TEST_F(InterpreterTest, RefusesCommandsThatAreNotForScripts) {
   EXPECT_EQ(eval("return redis.call('TIME')[1]"), "$10\r\n1700000000\r\n");
   eval("redis.log(redis.LOG_WARNING, 'a', 'b')");
   EXPECT_EQ(host.logged, "3a b");
+  EXPECT_EQ(eval("return server.call('TIME')[1]"), "$10\r\n1700000000\r\n");
 }
 
 TEST_F(InterpreterTest, ThrowsWhatTheHostThrowsWhateverTheScriptCatches) {
@@ -278,7 +279,8 @@ TEST_F(InterpreterTest, KeepsGlobalsAndLibrariesAsTheyAre) {
        {"x = 1", "redis.call = 1", "string.rep = 1", "_G.x = 1", "rawset(_G, 'x', 1)",
         "rawset(redis, 'x', 1)", "table.insert(redis, 1)", "setmetatable(_G, {})",
         "setmetatable(string, {})", "function f() end", "table.insert(_G, 1)",
-        "table.sort(redis, function() return true end)"}) {
+        "table.sort(redis, function() return true end)", "server.call = 1",
+        "rawset(server, 'x', 1)"}) {
     EXPECT_THAT(eval(script), HasSubstr("Attempt to modify a readonly table")) << script;
   }
   EXPECT_THAT(eval("return x"),

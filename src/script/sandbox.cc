@@ -406,6 +406,8 @@ void protect_globals(lua_State* lua) {
     protect(lua);
     lua_setglobal(lua, name);
   }
+  lua_getglobal(lua, "redis");
+  lua_setglobal(lua, "server");  // as Valkey calls it too
   // All strings share a metatable (CVE-2025-46818): who asks for it gets nothing to change.
   lua_pushliteral(lua, "");
   lua_getmetatable(lua, -1);

@@ -2,14 +2,16 @@
 history of commands and arguments are left out; and of subcommands only those count that Even has."""
 
 # Newer than Redis 7.0, or Even's own.
-UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch", b"delifeq", b"waitaof", b"hexpire", b"hexpireat", b"hexpiretime", b"hgetdel", b"hgetex",
+UNKNOWN_TO_REDIS = {b"client|setinfo", b"client|no-touch", b"client|capa", b"cluster|myshardid", b"script|show", b"delifeq", b"waitaof", b"hexpire", b"hexpireat", b"hexpiretime", b"hgetdel", b"hgetex",
                     b"hpersist", b"hpexpire", b"hpexpireat", b"hpexpiretime", b"hpttl", b"hsetex", b"httl"}
 # Which have arguments that later versions have added, among others of these names.
 NEWER_DOCS = {b"client|kill", b"client|list"}
 # Which Redis takes within MULTI: docs/databases.md says why.
 NOT_IN_MULTI = {b"swapdb"}
-# The same of arguments: SET ... IFEQ, HSCAN ... NOVALUES.
-NEWER_ARGUMENTS = {b"comparison-value", b"novalues"}
+# The same of arguments: SET ... IFEQ, HSCAN ... NOVALUES, ZSCAN ... NOSCORES, ZRANK ... WITHSCORE.
+NEWER_ARGUMENTS = {b"comparison-value", b"novalues", b"noscores", b"withscore"}
+# Which have more words with those.
+MORE_WORDS = {b"zrank", b"zrevrank"}
 
 
 def canonical(reply, name=None):
@@ -32,6 +34,8 @@ def description(reply, name):
     if name in NOT_IN_MULTI:
         _, words = items[2]
         words.remove(b"+no_multi\r\n")
+    if name in MORE_WORDS:
+        items[1] = items[1].replace(b":-", b":")
     return kind, items
 
 
