@@ -158,6 +158,9 @@ class ShardCore {
   HybridClock hybrid_clock;
   ShardStats stats;
   LazyRecords lazy;
+  // Of which nothing is to be held back beyond this turn: for who has the shard, though not its
+  // links.
+  absl::btree_set<PartitionId> to_be_sent;
   std::uint64_t pending_bytes = 0;
   // Called for each record that was joined from a peer.
   std::function<void(const RecordHead&)> on_joined;

@@ -45,6 +45,9 @@ class LazyRecords {
   }
   void clear() { of_.clear(); }
   bool empty() const { return of_.empty(); }
+  void add_all(absl::btree_set<PartitionId>& out) const {
+    for (const auto& [partition, made] : of_) out.insert(partition);
+  }
 
  private:
   struct Made {

@@ -53,6 +53,13 @@ struct Partition {
   bool rights_wait = false;
 
   bool report_due = false;
+  // Of reports at one time: what all replicas had seen, and what any of them had; see
+  // Replication::collect_residue().
+  struct ResidueCut {
+    VersionVector by_all;
+    VersionVector by_any;
+  };
+  std::optional<ResidueCut> residue_cut;
 
   // Since when it is known to hold what no record has put there, until that has been put right; see
   // docs/repair.md, "What differs".

@@ -157,6 +157,7 @@ Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
       state.sent = theirs.vector;
       state.heard = true;
       state.told.reset();
+      partition->residue_cut.reset();
     } else {
       state.acked.merge(theirs.vector);
       state.sent.merge(theirs.vector);
@@ -186,6 +187,8 @@ Result<> Replication::on_report(Peer& peer, const ReportMessage& report) {
   }
   if (!first) return {};
   peer.reported = true;
+  // It is sent what the log has, also what is held back for others.
+  send_all_held();
   resume_snapshot(peer);
   for (auto& [id, shared] : peer.shared) {
     const Partition& partition = core_.at(id);
@@ -250,12 +253,15 @@ bool Replication::reports_agree(const Partition& partition) const {
 }
 
 VersionVector Replication::everywhere(const Partition& partition) const {
-  if (!reports_agree(partition)) return {};
+  // What was everywhere once, stays so.
+  VersionVector& known = everywhere_[partition.id];
+  if (!reports_agree(partition)) return known;
   VersionVector all = partition.state.vector();
   for (const NodeNumber node : partition.replicas) {
     if (node != core_.options.node) all.meet(peers_.at(node)->shared.at(partition.id).acked);
   }
-  return all;
+  known.merge(all);
+  return known;
 }
 
 const VersionVector* Replication::reported(NodeNumber node, PartitionId partition) const {
@@ -309,8 +315,16 @@ void Replication::send_held(PartitionId partition) {
   Partition* own = core_.find(partition);
   if (own == nullptr || !core_.keyspaces->any_delayed()) return;
   core_.close(*own);
-  if (!core_.lazy.empty()) core_.lazy.note_prompt(partition);
-  if (held_due_us_ != HeldRecords::kNever) send_held(absl::btree_set<PartitionId>{partition});
+  own->report_due = true;
+  let_go(absl::btree_set<PartitionId>{partition});
+}
+
+// Nor is what peers have not been given the chance to be sent held back of these.
+void Replication::let_go(const absl::btree_set<PartitionId>& partitions) {
+  if (!core_.lazy.empty()) {
+    for (const PartitionId partition : partitions) core_.lazy.note_prompt(partition);
+  }
+  if (held_due_us_ != HeldRecords::kNever) send_held(partitions);
 }
 
 // To all peers: so what one of them may have passed on, in what it has made since, is on its way to
@@ -385,6 +399,9 @@ bool Replication::begin_snapshot(Peer& peer) {
     const PartitionId id = *peer.snapshots_wanted.begin();
     peer.snapshots_wanted.erase(id);
     Partition& partition = core_.at(id);
+    // What the state has, the others are to have as well.
+    peer.held.drop(id);
+    let_go({id});
     std::string bytes;
     try {
       if (!may_give_state(partition)) continue;
@@ -397,7 +414,6 @@ bool Replication::begin_snapshot(Peer& peer) {
     peer.durable_first = core_.log.barrier();
     // What comes after it goes from the log.
     peer.shared.at(id).sent.merge(partition.state.vector());
-    peer.held.drop(id);
     return true;
   }
   return false;
@@ -529,13 +545,14 @@ bool Replication::pump_records(Peer& peer) {
   if (peer.held.bytes() > kHeldBytes) {
     absl::btree_set<PartitionId> all;
     peer.held.add_all(all);
-    send_held(all);
+    let_go(all);
   }
   return true;
 }
 
 void Replication::end_turn() {
   sent_in_turn_ = 0;
+  for (const PartitionId partition : std::exchange(core_.to_be_sent, {})) send_held(partition);
   const std::int64_t now_us = core_.clock.monotonic_us();
   if (core_.stats.records_local != marked_records_ &&
       (marks_.empty() || now_us - marks_.back().at_us >= kMarkIntervalUs)) {
@@ -562,8 +579,17 @@ void Replication::end_turn() {
       has_more_ = true;
     }
   }
-  // Who has not come so far has to catch up, and is sent what it lacks as it comes to that.
-  if (!core_.lazy.empty() && core_.log.end() == core_.log.barrier()) core_.lazy.clear();
+  // Who has not come so far has to catch up, and is sent what it lacks as it comes to that. Then
+  // the others get it too.
+  if (!core_.lazy.empty() && core_.log.end() == core_.log.barrier()) {
+    const bool behind = std::ranges::any_of(peers_, [this](const auto& each) {
+      return each.second->up && each.second->reported && each.second->cursor < core_.log.end();
+    });
+    absl::btree_set<PartitionId> made;
+    if (behind) core_.lazy.add_all(made);
+    core_.lazy.clear();
+    if (behind) let_go(made);
+  }
   LogPosition next = core_.log.end();
   for (const auto& [node, peer] : peers_) {
     if (peer->up) next = std::min(next, peer->cursor);
@@ -798,7 +824,8 @@ void Replication::repair(Peer& peer, std::int64_t now_us) {
     Peer::Shared& shared = peer.shared.at(id);
     if (shared.damaged || shared.acked.covers(expected)) continue;
     gap = true;
-    peer.held.drop(id);  // it is read again
+    peer.held.drop(id);  // it is read again, also what is held back for others
+    let_go({id});
     shared.sent = shared.acked;
     shared.relay = true;
     peer.want_snapshot(id, !shared.acked.covers(core_.at(id).floor));
@@ -853,25 +880,34 @@ void Replication::fold_runs() {
   }
 }
 
+// What all replicas had seen when they said so, and all that any of them had seen by then. What one
+// of them made before needs the residue that the others had seen removed, perhaps, and is among it;
+// what it has made since does not. It is waited for before a later report is looked at: of those
+// that come, each may be a little ahead.
 void Replication::collect_residue() {
   for (const auto& partition : core_.partitions()) {
     const VersionVector& seen = partition->state.vector();
-    if (partition->state.residue_keys() == 0) continue;
-    VersionVector stable = seen;
-    bool known = true;
-    for (const NodeNumber node : partition->replicas) {
-      if (node == core_.options.node) continue;
-      const VersionVector& acked = peers_.at(node)->shared.at(partition->id).acked;
-      // A peer that has seen more than this replica might have made something that needs the
-      // residue.
-      known = known && seen.covers(acked);
-      stable.meet(acked);
+    auto& cut = partition->residue_cut;
+    if (partition->state.residue_keys() == 0) {
+      cut.reset();
+      continue;
     }
     if (EVEN_MUTANT(kRemovedPointLost)) {
       partition->state.collect_residue(seen);
-    } else if (known) {
-      partition->state.collect_residue(stable);
+      continue;
     }
+    if (!cut) {
+      cut = {.by_all = seen, .by_any = {}};
+      for (const NodeNumber node : partition->replicas) {
+        if (node == core_.options.node) continue;
+        const VersionVector& acked = peers_.at(node)->shared.at(partition->id).acked;
+        cut->by_all.meet(acked);
+        cut->by_any.merge(acked);
+      }
+    }
+    if (!seen.covers(cut->by_any)) continue;
+    partition->state.collect_residue(cut->by_all);
+    cut.reset();
   }
 }
 

@@ -73,6 +73,7 @@ class Replication {
   // `held`: how much of it was held back.
   void send(Peer& peer, RecordsBuilder& batch, std::size_t held);
   void send_held(const absl::btree_set<PartitionId>& partitions);
+  void let_go(const absl::btree_set<PartitionId>& partitions);
   void send_due();
   // What a peer should report to have once all that has been sent has come.
   VersionVector due_at(const Peer& peer, const Partition& partition) const;
@@ -113,6 +114,7 @@ class Replication {
   Transport& transport_;
   bool has_more_ = false;
   absl::btree_map<NodeNumber, std::unique_ptr<Peer>> peers_;
+  mutable absl::btree_map<PartitionId, VersionVector> everywhere_;
   std::int64_t last_report_us_ = 0;
   std::int64_t last_full_report_us_ = 0;
   std::int64_t last_repair_us_ = 0;
