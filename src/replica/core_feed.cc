@@ -20,8 +20,9 @@ std::size_t ShardCore::fed_keys(std::size_t limit) const {
   for (const auto& partition : partitions_) {
     if (keys > limit) break;
     if (is_strong(partition->id) || !partition->replayed) continue;
-    partition->state.for_each([&](std::string_view key, const Object& object) {
-      if (keys <= limit && object.live() && feed_of(key)) ++keys;
+    partition->state.scan(0, [&](std::uint64_t, std::string_view key, const Object& object) {
+      if (object.live() && feed_of(key)) ++keys;
+      return keys <= limit;
     });
   }
   return keys;

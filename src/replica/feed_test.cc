@@ -319,6 +319,14 @@ TEST_F(FeedTest, NotTooManyKeysAreDeletedAtOnce) {
   EXPECT_THAT(run(node, {"eval", "return redis.call('flushall')", "0"}),
               testing::HasSubstr("OUTBOXFULL more than 10 keys"));
   EXPECT_EQ(run(node, {"get", "e:7"}), "$1\r\nv\r\n");
+  // It is about all keys, too, and deletes none.
+  run(node, {"rpush", "numbers", "7"});
+  const std::vector<std::string_view> sort = {"sort", "numbers", "by", "w*", "get", "e:*"};
+  const Command& by_pattern = find_command("sort")->row_of(*find_command("sort"), sort);
+  ASSERT_EQ(by_pattern.scope, Scope::kAll);
+  std::string sorted;
+  node.shard->execute(by_pattern, sort, false, sorted);
+  EXPECT_EQ(sorted, "*1\r\n$1\r\nv\r\n");
   run(node, {"del", "e:3"});
   EXPECT_EQ(run(node, {"eval", "return redis.call('flushall')", "0"}), "+OK\r\n");
   EXPECT_EQ(run(node, {"get", "e:7"}), "$-1\r\n");

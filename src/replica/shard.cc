@@ -138,7 +138,9 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   // Who gets a context here may go with it to another node.
   if (reach.own().keyspaces->any_delayed() && command.name == "even.siblings") {
     const PartitionId id = reach.partition_of(args[1]);
-    reach.core_of(id).send_held(id);
+    ShardCore& owner = reach.core_of(id);
+    owner.close(owner.at(id));
+    owner.to_be_sent.insert(id);
   }
   if (reply.left_out()) return false;
   if (context.refused()) return true;
@@ -172,6 +174,11 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   return true;
 }
 
+// FLUSHALL and FLUSHDB. SORT may be about all keys too, and names some.
+bool deletes_all(const Command& command) {
+  return command.scope == Scope::kAll && command.keys.none() && may_write(command);
+}
+
 // Why a command about all keys, which deletes some or all of them, would tell too much at once.
 template <typename Cores>
 std::string refusal_of_many_events(const Cores& cores) {
@@ -203,7 +210,7 @@ class ShardScript final : public ScriptHost {
       left = true;
       if (reach_.is_whole()) {
         const std::string why = refusal_of_write(command);
-        return why.empty() && may_write(command) ? refusal_of_many_events(reach_.cores()) : why;
+        return why.empty() && deletes_all(command) ? refusal_of_many_events(reach_.cores()) : why;
       }
       return "ERR Script attempted to execute a command about all keys, of which some are out of "
              "its reach: give the script no keys, or try again";
@@ -504,7 +511,7 @@ std::string Shard::feed_refusal(const Command& command, Args args,
   const ShardCore& core = impl_->core;
   std::string why;
   if (!core.keyspaces->any_eventual_feeds() || !may_write(command)) return why;
-  if (command.scope == Scope::kAll) {
+  if (deletes_all(command)) {
     std::vector<const ShardCore*> cores = {&core};
     for (const Shard* other : others) cores.push_back(&other->impl_->core);
     return refusal_of_many_events(cores);
