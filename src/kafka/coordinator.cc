@@ -6,6 +6,9 @@ namespace even::kafka {
 namespace {
 
 constexpr std::int64_t kIntervalUs = 20'000;
+// Members find another coordinator with their next heartbeat, which clients send every 3 s if
+// nothing else is configured.
+constexpr std::int64_t kComeBackUs = 10'000'000;
 
 }  // namespace
 
@@ -29,10 +32,29 @@ std::vector<std::pair<std::string, const ConsumerGroup*>> Coordinator::groups_of
   return groups;
 }
 
+bool Coordinator::awaits_members(PartitionId partition, std::int64_t now_us) const {
+  const auto since = led_since_us_.find(partition);
+  return since == led_since_us_.end() || now_us - since->second < kComeBackUs;
+}
+
+void Coordinator::note_leadership(std::int64_t now_us) {
+  const cluster::Keyspace* keyspace = thread_.keyspaces().find(kOffsetsKeyspace);
+  if (keyspace == nullptr) return;
+  for (std::uint16_t i = 0; i < keyspace->partitions; ++i) {
+    const auto partition = static_cast<PartitionId>(keyspace->first + i);
+    if (leads(partition)) {
+      led_since_us_.try_emplace(partition, now_us);
+    } else {
+      led_since_us_.erase(partition);
+    }
+  }
+}
+
 void Coordinator::tick(std::int64_t now_us) {
   transactions_.tick(now_us);
-  if (groups_.empty() || now_us < next_us_ || thread_.lease().lent()) return;
+  if (now_us < next_us_ || thread_.lease().lent()) return;
   next_us_ = now_us + kIntervalUs;
+  note_leadership(now_us);
   absl::erase_if(groups_, [&](auto& each) {
     Coordinated& coordinated = each.second;
     if (!leads(coordinated.partition)) {

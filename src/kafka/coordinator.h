@@ -5,6 +5,7 @@
 // On the shard's thread, while it has its shard.
 #pragma once
 
+#include <absl/container/flat_hash_map.h>
 #include <absl/container/node_hash_map.h>
 
 #include <cstdint>
@@ -36,6 +37,9 @@ class Coordinator {
   ConsumerGroup* find(PartitionId partition, const std::string& name);
   // Those of a partition that are known, by their names: whoever has members, and others.
   std::vector<std::pair<std::string, const ConsumerGroup*>> groups_of(PartitionId partition) const;
+  // Whether members that this node does not know of yet may be about to join anew, as it has only
+  // just come to lead their partition.
+  bool awaits_members(PartitionId partition, std::int64_t now_us) const;
   void tick(std::int64_t now_us);
   ProducerIds& producer_ids() { return producer_ids_; }
   Transactions& transactions() { return transactions_; }
@@ -46,9 +50,12 @@ class Coordinator {
     ConsumerGroup group;
   };
   bool leads(PartitionId partition) const;
+  void note_leadership(std::int64_t now_us);
 
   ShardThread& thread_;
   absl::node_hash_map<std::string, Coordinated> groups_;
+  // Partitions of offsets that this node leads, and since when.
+  absl::flat_hash_map<PartitionId, std::int64_t> led_since_us_;
   std::int64_t next_us_ = 0;
   ProducerIds producer_ids_{thread_};
   Transactions transactions_{thread_};

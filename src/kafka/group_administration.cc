@@ -2,6 +2,7 @@
 #include <absl/container/btree_map.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "engine/text.h"
 #include "kafka/apis.h"
@@ -101,16 +102,23 @@ struct ListedAt {
   Listed groups;
 };
 
-// Of a partition that is led here: groups with offsets, and those with members.
+// Of a partition that is led here: groups with offsets, and those with members. While nobody is
+// known to lead it, clients are to ask once more.
 void list_groups(ShardThread& owner, PartitionId partition, Gather<ListedAt>::Reply reply) {
-  if (owner.shard().leader_of(partition) != owner.node().number) return reply({});
+  const auto leader = owner.shard().leader_of(partition);
+  if (leader == 0) return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
+  if (leader != owner.node().number) return reply({});
   execute_at(owner, partition, {"keys", std::string(kOffsetsPrefix) + "*"},
              [&owner, partition, reply = std::move(reply)](const StrongOutcome& outcome) mutable {
                ListedAt listed{error_of(outcome), {}};
-               // Another node leads by now, and is asked too.
-               if (listed.error == ErrorCode::kNotCoordinator) return reply({});
+               // Another node leads by now, and may have been asked before.
+               if (listed.error == ErrorCode::kNotCoordinator) {
+                 listed.error = ErrorCode::kCoordinatorLoadInProgress;
+               }
                if (listed.error != ErrorCode::kNone) return reply(std::move(listed));
                for (const std::string& key : strings_of(outcome.reply)) {
+                 // No client of Kafka has made it, nor could be told.
+                 if (key.size() > std::numeric_limits<std::int16_t>::max()) continue;
                  listed.groups[key.substr(std::string_view(kOffsetsPrefix).size())].first =
                      kEmptyState;
                }
@@ -190,6 +198,9 @@ void handle(const Call& call, const DeleteGroupsRequest& request, Done<DeleteGro
         *gather, call.connection.thread(), i, name, ErrorCode::kNotCoordinator,
         [name](ShardThread& owner, const ConsumerGroup& group, PartitionId partition, auto reply) {
           if (group.has_members()) return reply(ErrorCode::kNonEmptyGroup);
+          if (owner.coordinator().awaits_members(partition, owner.clock().monotonic_us())) {
+            return reply(ErrorCode::kCoordinatorLoadInProgress);
+          }
           execute_at(owner, partition, {"del", key_of_group(name)},
                      [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
                        const ErrorCode error = error_of(outcome);
