@@ -193,7 +193,7 @@ bool BlockedRequest::has_replicas() const {
 void BlockedRequest::on_timer() {
   const std::int64_t now_us = thread_.clock().monotonic_us();
   if (deadline_us_ != 0 && now_us >= deadline_us_) return unblock({});
-  if (polls_ && !trying_ && ticket_) attempt();
+  if (polls_ && !trying_ && ticket_ && thread_.node().waiting_clients.poll(*ticket_)) attempt();
   if (!done_ || (deadline_us_ == 0 && !polls_)) return;
   std::int64_t wait_us = polls_ ? kPollUs : deadline_us_ - now_us;
   if (deadline_us_ != 0) wait_us = std::min(wait_us, deadline_us_ - now_us);

@@ -68,7 +68,17 @@ ShardThread::ShardThread(NodeContext& node, ShardId id)
       outboxes_(node.shards) {}
 
 void ClientTraffic::note_error(std::string_view reply) {
-  const std::string_view code = reply.substr(1, reply.find_first_of(" \r") - 1);
+  std::string_view code = reply.substr(1, reply.find_first_of(" \r") - 1);
+  // Scripts make errors of any text.
+  constexpr std::size_t kMostCodes = 128;
+  constexpr std::size_t kLongest = 32;
+  const auto is_usual = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  if (code.empty() || code.size() > kLongest || !std::ranges::all_of(code, is_usual) ||
+      (errors.size() >= kMostCodes && !errors.contains(code))) {
+    code = "ERR";
+  }
   const auto known = errors.find(code);
   ++(known != errors.end() ? known->second : errors[std::string(code)]);
 }
@@ -342,12 +352,17 @@ void ShardThread::end_pause(std::int64_t now_us) {
   node_.pause.expire(now_us);
   if (paused_.empty()) return;
   // Who is still held up comes back.
-  const auto held = std::exchange(paused_, {});
-  node_.pause.held -= held.size();
+  auto held = std::exchange(paused_, {});
+  const std::size_t before = held.size();
+  if (node_.pause.any()) {
+    std::erase_if(held, [](const auto& waiting) { return waiting.expired(); });
+    node_.pause.held -= before - held.size();
+    paused_ = std::move(held);
+    return;
+  }
+  node_.pause.held -= before;
   for (const auto& waiting : held) {
-    const auto client = waiting.lock();
-    if (!client) continue;
-    node_.pause.any() ? wait_for_pause(waiting) : client->pause_ended();
+    if (const auto client = waiting.lock()) client->pause_ended();
   }
 }
 

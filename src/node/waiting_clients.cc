@@ -32,6 +32,11 @@ WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::fu
   return {.ticket = ticket, .tries = tries};
 }
 
+bool WaitingClients::poll(Ticket ticket) {
+  const std::lock_guard lock(mutex_);
+  return !std::exchange(waiters_.at(ticket).woken, true);
+}
+
 bool WaitingClients::failed(Ticket ticket, bool pass_on) {
   const std::lock_guard lock(mutex_);
   Waiter& waiter = waiters_.at(ticket);

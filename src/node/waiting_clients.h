@@ -48,6 +48,8 @@ class WaitingClients {
   };
   Place add(std::vector<std::string> keys, std::function<void()> wake, Wait wait = Wait::kPut,
             bool takes = true);
+  // One who tries now and then is about to, and counts as woken. False: it has been woken already.
+  bool poll(Ticket ticket);
   // One who was woken has tried in vain, and waits on. True: something has been put there in the
   // meantime, try again. `pass_on`: what is there is not for it, but may be for those behind it.
   bool failed(Ticket ticket, bool pass_on);

@@ -42,6 +42,28 @@ TEST_F(WaitingClientsTest, TheFirstThatWaitsForAKeyIsWokenAndTheNextWhenItLeaves
   EXPECT_EQ(take_woken(), Names{"b"});
 }
 
+TEST_F(WaitingClientsTest, WhoPollsPassesTheWordOnLikeOneWhoWasWoken) {
+  const auto a = wait({"k"}, "a");
+  wait({"k"}, "b");
+  ASSERT_TRUE(clients.poll(a));
+  push("k");
+  push("k");
+  EXPECT_EQ(take_woken(), Names{}) << "a is trying";
+  clients.remove(a);  // it has taken one
+  EXPECT_EQ(take_woken(), Names{"b"});
+}
+
+TEST_F(WaitingClientsTest, WhoHasBeenWokenDoesNotPoll) {
+  const auto a = wait({"k"}, "a");
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"a"});
+  EXPECT_FALSE(clients.poll(a));
+  EXPECT_FALSE(clients.failed(a, false));
+  EXPECT_TRUE(clients.poll(a));
+  push("k");
+  EXPECT_TRUE(clients.failed(a, false)) << "something has come meanwhile";
+}
+
 TEST_F(WaitingClientsTest, WhoWaitsForAnyChangeIsWokenByWhatTakesAway) {
   wait({"k"}, "a");
   for (const char* name : {"b", "c"}) {
