@@ -102,7 +102,10 @@ class Tools:
 
     def _run(self, heap, tool, *arguments):
         command = self._kafka.java(heap, f"org.apache.kafka.tools.{tool}", *arguments)
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        except subprocess.TimeoutExpired:
+            raise BenchError(f"{tool} on {self._target.name} did not end within ten minutes") from None
 
     def _measured(self, records, parse, *command):
         """Runs a tool. Returns what it says, and what it has cost."""
