@@ -104,8 +104,8 @@ void CausalClients::execute(const Request& request) {
              fmt::join(request.partitions, " and "));
   ++run_.outcome.causal_requests;
   Past past = session.past;
-  for (const auto& [partition, vector] : shard.reach_of(request.partitions, false)) {
-    add_past_of(partition, vector, past);
+  for (const PartitionId partition : request.partitions) {
+    add_past_of(partition, request.node.state(partition), past);
   }
   check(request, past);
   if (request.writes) {
@@ -127,13 +127,16 @@ void CausalClients::execute(const Request& request) {
   session.token = encode_session({.seen = reach.all(), .groups = {}});
 }
 
-void CausalClients::add_past_of(PartitionId partition, const VersionVector& seen,
+// A run that is folded may have made more than was left of it.
+void CausalClients::add_past_of(PartitionId partition, const PartitionState& state,
                                 Past& past) const {
   const auto of_partition = written_.find(partition);
   if (of_partition == written_.end()) return;
   for (const auto& [replica, writes] : of_partition->second) {
-    auto end = writes.upper_bound(seen[replica]);
-    if (end != writes.begin()) merge(past, std::prev(end)->second);
+    const auto last = std::find_if(writes.rbegin(), writes.rend(), [&](const auto& write) {
+      return run_.oracle.seen_by(state, partition, {replica, write.first});
+    });
+    if (last != writes.rend()) merge(past, last->second);
   }
 }
 

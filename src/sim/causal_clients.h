@@ -43,7 +43,7 @@ class CausalClients {
   void ask(const Request& request);
   void execute(const Request& request);
   // What comes before what the node shows of the partition.
-  void add_past_of(PartitionId partition, const VersionVector& seen, Past& past) const;
+  void add_past_of(PartitionId partition, const PartitionState& state, Past& past) const;
   void check(const Request& request, const Past& past) const;
 
   Run& run_;
