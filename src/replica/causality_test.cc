@@ -63,5 +63,20 @@ TEST_F(Everywhere, IsNotWhatAReplicaHadInALifeThatOthersKnowToBeOver) {
   EXPECT_TRUE(is_everywhere(c, dot));
 }
 
+// Whom c's next life asks, has it.
+TEST_F(Everywhere, StaysSoWhoeverIsAway) {
+  link_all();
+  converse();
+  b.run({"set", "k", "v"});
+  const Dot dot{b.id(), 1};
+  ASSERT_TRUE(is_everywhere(a, dot));
+  c.stop();
+  for (Member* other : {&a, &b}) other->shard->link_down(c.number);
+  restart(b);  // it knows of no run of c any more
+  EXPECT_TRUE(is_everywhere(a, dot));
+  b.run({"set", "k", "w"});
+  EXPECT_FALSE(is_everywhere(a, {b.id(), 1}));
+}
+
 }  // namespace
 }  // namespace even::test
