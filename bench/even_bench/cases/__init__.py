@@ -1,13 +1,14 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, catch_up, lag, large_values, larger_than_memory, memory, restart, restart_flood, steady
-from . import strong, throughput, topics, types
+from . import amplification, catch_up, lag, large_values, larger_than_memory, levels, memory, restart, restart_flood
+from . import steady, strong, throughput, topics, types
 
 CASES = {
     case.name: case
     for case in [
         *throughput.CASES,
         *types.CASES,
+        levels.CASE,
         strong.CASE,
         topics.CASE,
         lag.CASE,

@@ -126,18 +126,22 @@ def prepared(run, system, target):
     raise BenchError(f"{target.name} does not take all keys: {problem}")
 
 
-def create_keyspace(cluster, partitions, limit=30):
-    """A new cluster refuses it until all nodes are members of its metadata group."""
+def retried_until_all_are_members(cluster, client, *words, limit=30):
+    """EVEN.KEYSPACE: a new cluster refuses it until all nodes are members of its metadata group."""
     begun = time.monotonic()
+    while True:
+        try:
+            return client.call(*words)
+        except resp.ErrorReply as error:
+            if time.monotonic() > begun + limit:
+                raise BenchError(f"{cluster.name} does not create a keyspace: {error}") from error
+        time.sleep(0.05)
+
+
+def create_keyspace(cluster, partitions):
     with resp.Client(cluster.port) as client:
-        while True:
-            try:
-                return client.call("EVEN.KEYSPACE", "CREATE", "bench", "PREFIX", PREFIX, "MODE", "STRONG",
-                                   "REPLICAS", len(cluster.nodes), "PARTITIONS", partitions)
-            except resp.ErrorReply as error:
-                if time.monotonic() > begun + limit:
-                    raise BenchError(f"{cluster.name} does not create a keyspace: {error}") from error
-            time.sleep(0.05)
+        retried_until_all_are_members(cluster, client, "EVEN.KEYSPACE", "CREATE", "bench", "PREFIX", PREFIX, "MODE", "STRONG",
+                                      "REPLICAS", len(cluster.nodes), "PARTITIONS", partitions)
 
 
 def measured(run, number, system, target, taken):
