@@ -250,6 +250,27 @@ def test_a_static_member_that_comes_back_has_what_it_had(cluster, program):
     check_delivery(members, sent)
 
 
+def runs(values):
+    """The numbers that were squared, as "first..last" where each is the next of its partition."""
+    out = []
+    for number in (int(value.split()[0]) for value in values):
+        if out and number == out[-1][1] + 2:
+            out[-1][1] = number
+        else:
+            out.append([number, number])
+    return ", ".join(f"{first}..{last}" for first, last in out)
+
+
+def account(cluster, target, partition, values, workers):
+    """Of output that is wrong: what is there, and what those who wrote it have to say."""
+    lines = [f"partition {partition}, committed: {runs(values)}",
+             f"now: {runs(read(cluster, target, partition))}",
+             f"uncommitted too: {runs(read(cluster, target, partition, 'read_uncommitted'))}"]
+    for worker in workers:
+        lines += [f"-- {worker.name}", ", ".join(worker.lines), *worker.log.read_text(errors="replace").splitlines()[-400:]]
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize("client", ALL)
 def test_what_is_transformed_in_transactions_comes_out_once(cluster, program, client):
     source, target, group = f"{client}-numbers", f"{client}-squares", f"{client}-transform"
@@ -279,7 +300,8 @@ def test_what_is_transformed_in_transactions_comes_out_once(cluster, program, cl
         wanted = [f"{number} {number * number}" for number in range(partition, sent, 2)]
         values = until("the last transaction", lambda: len(got := read(cluster, target, partition)) >= len(wanted) and got,
                        60)
-        assert values == wanted
+        if values != wanted:
+            pytest.fail(account(cluster, target, partition, values, workers))
     for worker in workers[1:]:
         worker.end()
 
