@@ -60,6 +60,13 @@ void describe_parts(const Object& object, bool with_tables, KeyDelta& out) {
   describe_bounded(object, out);
 }
 
+// Of an object's parts: anything that is no string. Cheap, where each collection's view is not.
+template <typename Compound>
+bool has_collection(const Compound& all) {
+  return !(all.set.empty() && all.hash.empty() && all.sorted_set.empty() && all.list.empty() &&
+           all.stream.empty() && all.field_expiries.empty());
+}
+
 }  // namespace
 
 Object::~Object() {
@@ -91,24 +98,25 @@ HashView Object::fields(LeafKind kind) const {
 bool Object::empty() const {
   if (!is_compound()) return cell_.empty();
   const Compound& all = *compound();
-  return all.string.empty() && all.set.empty() && all.hash.empty() && all.sorted_set.empty() &&
-         all.list.empty() && all.stream.empty() && all.field_expiries.empty() && !all.expiry &&
-         !all.bounded;
+  return all.string.empty() && !has_collection(all) && !all.expiry && !all.bounded;
 }
 
 ObjectType Object::type() const {
   if (is_scalar()) return cell_.live() ? ObjectType::kString : ObjectType::kNone;
-  if (stream().live() > 0) return ObjectType::kStream;
-  if (list().live() > 0) return ObjectType::kList;
-  if (sorted_set().live() > 0) return ObjectType::kSortedSet;
-  if (hash().live() > 0) return ObjectType::kHash;
-  if (set()) return ObjectType::kSet;
+  if (!is_compound() || has_collection(*compound())) {
+    if (stream().live() > 0) return ObjectType::kStream;
+    if (list().live() > 0) return ObjectType::kList;
+    if (sorted_set().live() > 0) return ObjectType::kSortedSet;
+    if (hash().live() > 0) return ObjectType::kHash;
+    if (set()) return ObjectType::kSet;
+  }
   return all_bounded() != nullptr || plain_string().live() ? ObjectType::kString
                                                            : ObjectType::kNone;
 }
 
 bool Object::in_type_conflict() const {
   if (!is_compound()) return false;
+  if (!has_collection(*compound())) return plain_string().live() && all_bounded() != nullptr;
   return int{stream().live() > 0} + int{list().live() > 0} + int{sorted_set().live() > 0} +
              int{hash().live() > 0} + int{set().size() > 0} + int{plain_string().live()} +
              int{all_bounded() != nullptr} >

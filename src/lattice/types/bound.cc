@@ -1,5 +1,6 @@
 #include "lattice/types/bound.h"
 
+#include <cstring>
 #include <limits>
 
 #include "base/byte_reader.h"
@@ -11,6 +12,7 @@ namespace even {
 namespace {
 
 constexpr std::uint8_t kMaxBit = 1;
+constexpr std::size_t kHeadBytes = 17;
 constexpr std::size_t kGiftBytes = 16;
 constexpr std::size_t kEntryBytes = 34;
 
@@ -93,22 +95,35 @@ void BoundedNumber::join(const BoundedNumber& theirs) {
 
 std::string encode_bounded(const BoundedNumber& number) {
   std::string out;
-  out.reserve(17 + number.entries.size() * (kEntryBytes + 2 * kGiftBytes));
-  put_little_endian<std::uint8_t>(out, number.is_max ? kMaxBit : 0);
-  put_little_endian(out, number.limit);
-  put_little_endian(out, number.base);
+  encode_bounded(number, out);
+  return out;
+}
+
+void encode_bounded(const BoundedNumber& number, std::string& out) {
+  std::size_t size = kHeadBytes;
   for (const BoundEntry& entry : number.entries) {
-    put_little_endian(out, entry.replica.value);
-    put_little_endian(out, entry.seq);
-    put_little_endian(out, entry.sum);
-    put_little_endian(out, entry.moved);
-    put_little_endian(out, static_cast<std::uint16_t>(entry.gifts.size()));
+    size += kEntryBytes + entry.gifts.size() * kGiftBytes;
+  }
+  out.resize(size);
+  char* at = out.data();
+  const auto put = [&at](auto value) {
+    std::memcpy(at, &value, sizeof value);
+    at += sizeof value;
+  };
+  put(number.is_max ? kMaxBit : std::uint8_t{0});
+  put(number.limit);
+  put(number.base);
+  for (const BoundEntry& entry : number.entries) {
+    put(entry.replica.value);
+    put(entry.seq);
+    put(entry.sum);
+    put(entry.moved);
+    put(static_cast<std::uint16_t>(entry.gifts.size()));
     for (const BoundEntry::Gift& gift : entry.gifts) {
-      put_little_endian(out, gift.to.value);
-      put_little_endian(out, gift.amount);
+      put(gift.to.value);
+      put(gift.amount);
     }
   }
-  return out;
 }
 
 bool decode_bounded(std::string_view bytes, BoundedNumber& out) {
@@ -148,7 +163,7 @@ BoundedCounter::BoundedCounter(const SiblingView& view)
 
 void BoundedCounter::join(const BoundedNumber& theirs) {
   number.join(theirs);
-  bytes = encode_bounded(number);
+  encode_bounded(number, bytes);
 }
 
 std::int64_t BoundedCounter::value() const { return nearest(number.value()); }

@@ -13,6 +13,7 @@
 // At rest and in deltas it is bytes (docs/formats/record.md), which are the same for equal content.
 #pragma once
 
+#include <absl/container/inlined_vector.h>
 #include <absl/numeric/int128.h>
 
 #include <algorithm>
@@ -35,10 +36,10 @@ struct BoundEntry {
   };
 
   ReplicaId replica;
-  std::uint64_t seq = 0;   // as of this record of it
-  std::int64_t sum = 0;    // it has added so much in all
-  std::int64_t moved = 0;  // it has moved the bound so far in all
-  std::vector<Gift> gifts;
+  std::uint64_t seq = 0;               // as of this record of it
+  std::int64_t sum = 0;                // it has added so much in all
+  std::int64_t moved = 0;              // it has moved the bound so far in all
+  absl::InlinedVector<Gift, 2> gifts;  // ascending runs
 
   void give(ReplicaId to, std::uint64_t amount);
   bool operator==(const BoundEntry&) const = default;
@@ -49,7 +50,7 @@ struct BoundedNumber {
   bool is_max = false;     // the bound is the highest value; else the lowest
   std::int64_t limit = 0;  // as it was made, as is the next
   std::int64_t base = 0;
-  std::vector<BoundEntry> entries;  // ascending replicas
+  absl::InlinedVector<BoundEntry, 1> entries;  // ascending replicas
 
   const BoundEntry* find(ReplicaId replica) const;
   absl::int128 value() const;
@@ -62,6 +63,7 @@ struct BoundedNumber {
 };
 
 std::string encode_bounded(const BoundedNumber& number);
+void encode_bounded(const BoundedNumber& number, std::string& out);
 // Safe for any bytes; false if they are none.
 bool decode_bounded(std::string_view bytes, BoundedNumber& out);
 
