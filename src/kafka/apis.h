@@ -49,6 +49,9 @@ void handle(const Call& call, const DeleteTopicsRequest& request, Done<DeleteTop
 void handle(const Call& call, const ProduceRequest& request, Done<ProduceResponse> done);
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done);
 void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done);
+// In epochs.cc.
+void handle(const Call& call, const OffsetForLeaderEpochRequest& request,
+            Done<OffsetForLeaderEpochResponse> done);
 
 // In topic_configs.cc.
 void handle(const Call& call, const DescribeConfigsRequest& request,

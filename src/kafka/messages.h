@@ -497,6 +497,68 @@ struct ListOffsetsResponse {
   }
 };
 
+struct OffsetForLeaderEpochRequest {
+  struct Topic {
+    struct Partition {
+      std::int32_t partition = 0;
+      std::int32_t current_leader_epoch = -1;
+      std::int32_t leader_epoch = -1;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("partition", m.partition);
+        c("current_leader_epoch", m.current_leader_epoch, since(2));
+        c("leader_epoch", m.leader_epoch);
+      }
+    };
+    std::string name;
+    std::vector<Partition> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::int32_t replica_id = -2;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("replica_id", m.replica_id, since(3));
+    c("topics", m.topics);
+  }
+};
+
+struct OffsetForLeaderEpochResponse {
+  struct Topic {
+    struct Partition {
+      std::int16_t error_code = 0;
+      std::int32_t partition = 0;
+      std::int32_t leader_epoch = -1;
+      std::int64_t end_offset = -1;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("error_code", m.error_code);
+        c("partition", m.partition);
+        c("leader_epoch", m.leader_epoch, since(1));
+        c("end_offset", m.end_offset);
+      }
+    };
+    std::string name;
+    std::vector<Partition> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::int32_t throttle_time_ms = 0;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms, since(2));
+    c("topics", m.topics);
+  }
+};
+
 struct FindCoordinatorRequest {
   std::string key;
   std::int8_t key_type = 0;

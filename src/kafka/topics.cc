@@ -41,7 +41,10 @@ MetadataResponse::Topic describe(const cluster::Keyspace& topic, const cluster::
         std::ranges::lower_bound(statuses, id, {}, [](const auto& each) { return each.first; });
     const bool known = found != statuses.end() && found->first == id;
     partition.leader_id = known ? found->second.leader : replicas.front();
-    partition.leader_epoch = known ? static_cast<std::int32_t>(found->second.term) : -1;
+    // That of the leader who is named. A term in which nobody is known to lead may never have a
+    // leader, and clients would not look back from it.
+    const bool led = known && partition.leader_id != 0;
+    partition.leader_epoch = led ? static_cast<std::int32_t>(found->second.term) : -1;
     if (partition.leader_id != 0) continue;
     partition.leader_id = -1;
     partition.error_code = code(ErrorCode::kLeaderNotAvailable);
