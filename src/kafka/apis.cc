@@ -109,6 +109,7 @@ constexpr Api kApis[] = {
     api<AlterConfigsRequest, AlterConfigsResponse>(33, "AlterConfigs", 0, 1),
     api<SaslAuthenticateRequest, SaslAuthenticateResponse>(kSaslAuthenticateKey, "SaslAuthenticate",
                                                            0, 1),
+    api<CreatePartitionsRequest, CreatePartitionsResponse>(37, "CreatePartitions", 0, 1),
     api<DeleteGroupsRequest, DeleteGroupsResponse>(42, "DeleteGroups", 0, 2, 2),
     api<IncrementalAlterConfigsRequest, AlterConfigsResponse>(44, "IncrementalAlterConfigs", 0, 0),
 };

@@ -78,6 +78,8 @@ TEST(Messages, EveryOneComesBackInEveryVersion) {
   check_round_trips<OffsetForLeaderEpochResponse>(0, 3);
   check_round_trips<CreateTopicsRequest>(2, 4);
   check_round_trips<CreateTopicsResponse>(2, 4);
+  check_round_trips<CreatePartitionsRequest>(0, 1);
+  check_round_trips<CreatePartitionsResponse>(0, 1);
   check_round_trips<DeleteTopicsRequest>(1, 3);
   check_round_trips<DeleteTopicsResponse>(1, 3);
   check_round_trips<ProduceRequest>(0, 8);
