@@ -191,7 +191,11 @@ std::vector<Relay::Waiting> Relay::read(PartitionId source, const Object& outbox
     // By what the event says, not by how many partitions there are by now: whoever else relays it,
     // or has done so, takes it to the same one. This node may not know of that yet.
     const bool told = wanted.partitions > 0 && wanted.life == topic->first;
-    const std::uint16_t partitions = told ? wanted.partitions : topic->partitions;
+    std::uint16_t partitions = told ? wanted.partitions : topic->partitions;
+    if (EVEN_MUTANT(kRelayByPresentPartitions)) {
+      partitions =
+          cluster::partitions_in(cluster::ranges_of(core_.keyspaces->topics(), wanted.name));
+    }
     event.target = cluster::partition_of_topic(core_.keyspaces->topics(), wanted.name,
                                                topic::partition_of(*decoded, source, partitions));
   });
