@@ -17,7 +17,7 @@ namespace even::kafka {
 namespace {
 
 // A topic of the table, to look at from other threads, too.
-struct Described {
+struct NumberedTopic {
   cluster::Keyspace topic;
   std::vector<PartitionId> partitions;  // by their numbers
 };
@@ -33,7 +33,7 @@ MetadataResponse::Topic unknown_topic(const std::string& name) {
 
 // As this node knows it: who is no member of a partition's group takes it that its preferred node
 // leads.
-MetadataResponse::Topic describe(const Described& topic, const cluster::ClusterMap& map,
+MetadataResponse::Topic describe(const NumberedTopic& topic, const cluster::ClusterMap& map,
                                  const Statuses& statuses) {
   MetadataResponse::Topic out;
   out.name = topic.topic.name;
@@ -86,7 +86,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
   response.cluster_id = map.id;
   response.controller_id = node.number;
 
-  std::vector<Described> topics;
+  std::vector<NumberedTopic> topics;
   const auto add = [&](const cluster::Keyspace& topic) {
     topics.push_back(
         {topic, cluster::partitions_of_topic(thread.keyspaces().topics(), topic.name)});
@@ -115,7 +115,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
   }
   if (topics.empty()) return done(std::move(response));
 
-  const auto shared = std::make_shared<const std::vector<Described>>(std::move(topics));
+  const auto shared = std::make_shared<const std::vector<NumberedTopic>>(std::move(topics));
   // Its owner: what comes from other threads must not be the last to hold it.
   struct Work {
     MetadataResponse response;
@@ -127,7 +127,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
       node,
       [shared](ShardThread& owner) {
         Statuses statuses;
-        for (const Described& topic : *shared) {
+        for (const NumberedTopic& topic : *shared) {
           for (const PartitionId id : topic.partitions) {
             const auto status = owner.shard().topic(id);
             if (status) statuses.emplace_back(id, *status);
@@ -147,7 +147,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
           statuses.insert(statuses.end(), each.begin(), each.end());
         }
         std::ranges::sort(statuses, {}, [](const auto& each) { return each.first; });
-        for (const Described& topic : *shared) {
+        for (const NumberedTopic& topic : *shared) {
           work->response.topics.push_back(describe(topic, map, statuses));
         }
         work->done(std::move(work->response));
