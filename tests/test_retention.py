@@ -213,7 +213,8 @@ def test_limits_of_redis_clients(cluster):
         assert client.execute_command("EVEN.TOPIC", "ALTER", "t", "BYTES", -1)
         assert (info()["retention"], info()["bytes"]) == (60000, -1)
         for words, error in ((("ALTER", "t", "BYTES", "x"), "BYTES is a number"),
-                             (("ALTER", "t", "PARTITIONS", 3), "cannot be altered"),
+                             (("ALTER", "t", "REPLICAS", 2), "cannot be altered"),
+                             (("ALTER", "t", "PARTITIONS", 1), "can be given more"),
                              (("ALTER", "u", "BYTES", 3), "no topic"),
                              (("CREATE", "u", "CLEANUP", "SOMETIMES"), "CLEANUP"),
                              (("CREATE", "u", "RETENTION", "-5"), "RETENTION is a number")):

@@ -232,6 +232,7 @@ def test_a_user_has_the_topics_that_its_commands_have(limited):
     # Administration of topics.
     admin = admin_api.AdminClient(config)
     for futures in (admin.create_topics([admin_api.NewTopic("new", 1, 3)]), admin.delete_topics(["orders"]),
+                    admin.create_partitions([admin_api.NewPartitions("orders", 5)]),
                     admin.describe_configs([admin_api.ConfigResource("topic", "orders")]),
                     admin.alter_configs([admin_api.ConfigResource("topic", "orders", set_config={"retention.ms": "1"})])):
         with pytest.raises(kafka.KafkaException) as raised:
@@ -267,6 +268,8 @@ def test_a_user_has_the_topics_that_its_commands_have(limited):
     frames = Frames(leader_of(limited, "secrets"))
     frames.log_in("alice", SECRET)
     assert fetch(frames, "secrets", 0)[0] == refused
+    epoch = frames.ask(23, 1, struct.pack(">ih", 1, 7) + b"secrets" + struct.pack(">iii", 1, 0, 0))
+    assert struct.unpack(">hiiq", epoch[4 + 9 + 4:]) == (refused, 0, -1, -1)
     produce = struct.pack(">hhi", -1, 1, 1000) + struct.pack(">ih", 1, 7) + b"secrets" + struct.pack(">iii", 1, 0, -1)
     assert struct.unpack(">h", frames.ask(0, 3, produce)[4 + 9 + 4 + 4:][:2])[0] == refused
     noted = [dict(zip(each[::2], each[1::2])) if isinstance(each, list) else each for node in ("n1", "n2", "n3")

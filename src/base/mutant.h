@@ -150,7 +150,8 @@
     "what is everywhere is taken from reports of runs that others know to be "                     \
     "over")                                                                                        \
   X(kQuestionSendsNothing, "who is asked holds back what the one who asks waits for")              \
-  X(kOvertakesHeld, "a record is sent before what is held back of its partition")
+  X(kOvertakesHeld, "a record is sent before what is held back of its partition")                  \
+  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -243,12 +243,11 @@ Result<TopicView> look_at(TopicNodes& nodes, const std::string& name) {
   return view;
 }
 
-// --- create, list, describe
+// --- create, alter, list, describe
 
-int create_topic(const TopicOptions& options) {
-  auto nodes = nodes_of(options);
-  if (!nodes) return complain_of_topic(nodes.error().message);
-  std::vector<std::string> words = {"EVEN.TOPIC", "CREATE", options.name};
+// As words of EVEN.TOPIC CREATE and ALTER; the error says what is wrong.
+Result<std::vector<std::string>> setting_words(const TopicOptions& options) {
+  std::vector<std::string> words;
   const auto add = [&words](std::string option, std::int64_t value) {
     words.push_back(std::move(option));
     words.push_back(std::to_string(value));
@@ -257,22 +256,40 @@ int create_topic(const TopicOptions& options) {
   if (options.replicas > 0) add("REPLICAS", options.replicas);
   if (!options.retention.empty()) {
     const auto time = parse_time(options.retention);
-    if (!time) return complain_of_topic("--retention is a time such as 7d, 12h or 500ms", 2);
+    if (!time) return fail("--retention is a time such as 7d, 12h or 500ms");
     add("RETENTION", *time);
   }
   if (!options.bytes.empty()) {
     const auto bytes = parse_size(options.bytes);
-    if (!bytes) return complain_of_topic("--bytes is a size such as 10GiB or 500MB", 2);
+    if (!bytes) return fail("--bytes is a size such as 10GiB or 500MB");
     add("BYTES", static_cast<std::int64_t>(*bytes));
   }
   if (!options.cleanup.empty()) {
     words.push_back("CLEANUP");
     words.push_back(options.cleanup);
   }
+  return words;
+}
+
+int change_topic(const TopicOptions& options, std::string_view how, std::string_view done) {
+  auto nodes = nodes_of(options);
+  if (!nodes) return complain_of_topic(nodes.error().message);
+  const auto settings = setting_words(options);
+  if (!settings) return complain_of_topic(settings.error().message, 2);
+  std::vector<std::string> words = {"EVEN.TOPIC", std::string(how), options.name};
+  words.insert(words.end(), settings->begin(), settings->end());
   const auto reply = nodes->ask_any(words);
   if (!reply) return complain_of_topic(reply.error().message);
-  fmt::print("topic {} created\n", options.name);
+  fmt::print("topic {} {}\n", options.name, done);
   return 0;
+}
+
+int create_topic(const TopicOptions& options) { return change_topic(options, "CREATE", "created"); }
+
+int alter_topic(const TopicOptions& options) {
+  const auto settings = setting_words(options);
+  if (settings && settings->empty()) return complain_of_topic("nothing is to be altered", 2);
+  return change_topic(options, "ALTER", "altered");
 }
 
 int list_topics(const TopicOptions& options) {
@@ -590,7 +607,7 @@ int show_lag(const TopicOptions& options) {
 void add_topic(CLI::App& app, int& exit_code) {
   CLI::App* topic = app.add_subcommand(
       "topic",
-      "Create, list and describe topics; produce and consume records; show lags of groups");
+      "Create, alter, list and describe topics; produce and consume records; show lags of groups");
   topic->require_subcommand(1);
   const auto add = [&](const char* name, const char* what, bool of_topic,
                        int (*run)(const TopicOptions&)) {
@@ -616,16 +633,30 @@ void add_topic(CLI::App& app, int& exit_code) {
       ->add_option("--replicas", of_create->replicas,
                    "How many nodes keep each of them (default: as the cluster's)")
       ->check(CLI::PositiveNumber);
-  create->add_option("--retention", of_create->retention,
-                     "How long records stay at least: 7d, 12h, 30m, 20s, 500ms; default: for good");
-  create->add_option("--bytes", of_create->bytes,
-                     "Of how many bytes the latest records of a partition stay at least: 10GiB, "
-                     "500MiB; default: all");
-  create
-      ->add_option("--cleanup", of_create->cleanup,
-                   "delete (default): records go by --retention and --bytes; compact: of each key "
-                   "the latest record stays; or compact,delete")
-      ->check(CLI::IsMember({"delete", "compact", "compact,delete"}));
+  const auto add_limits = [](CLI::App* command, const std::shared_ptr<TopicOptions>& options,
+                             const char* otherwise) {
+    command->add_option(
+        "--retention", options->retention,
+        fmt::format("How long records stay at least: 7d, 12h, 30m, 20s, 500ms{}", otherwise));
+    command->add_option("--bytes", options->bytes,
+                        fmt::format("Of how many bytes the latest records of a partition stay at "
+                                    "least: 10GiB, 500MiB{}",
+                                    *otherwise == '\0' ? "" : "; default: all"));
+    command
+        ->add_option("--cleanup", options->cleanup,
+                     "delete: records go by --retention and --bytes; compact: of each key "
+                     "the latest record stays; or compact,delete")
+        ->check(CLI::IsMember({"delete", "compact", "compact,delete"}));
+  };
+  add_limits(create, of_create, "; default: for good");
+  const auto [alter, of_alter] = add(
+      "alter", "Change how much of a topic stays, or give it more partitions", true, alter_topic);
+  alter
+      ->add_option("--partitions", of_alter->partitions,
+                   "How many partitions it is to have, which is more than it has; keys go to other "
+                   "ones from then on")
+      ->check(CLI::PositiveNumber);
+  add_limits(alter, of_alter, "");
   add("list", "List the topics", false, list_topics);
   add("describe", "Show a topic and its partitions: leaders, offsets, sizes", true, describe_topic);
   const auto [produce, of_produce] =

@@ -5,9 +5,11 @@
 
 #include "client/connection_commands.h"
 #include "client/events_of_transaction.h"
+#include "cluster/topic_ranges.h"
 #include "engine/outbox.h"
 #include "engine/text.h"
 #include "topic/event.h"
+#include "topic/event_topic.h"
 
 namespace even {
 namespace {
@@ -66,13 +68,14 @@ void execute_emit(Connection& connection, Args args) {
   ShardThread& thread = connection.thread();
   const Result<topic::Event> event = read_event(thread, args);
   if (!event) return connection.reply().error(event.error().message);
-  const cluster::Keyspace& topic = *thread.keyspaces().find_topic(event->topic);
-  const auto any = static_cast<PartitionId>(thread.random().below(topic.partitions));
-  const std::uint16_t number = topic::partition_of(*event, any, topic.partitions);
+  const auto partitions = cluster::partitions_of_topic(thread.keyspaces().topics(), event->topic);
+  const auto count = static_cast<std::uint16_t>(partitions.size());
+  const auto any = static_cast<PartitionId>(thread.random().below(count));
+  const std::uint16_t number = topic::partition_of(*event, any, count);
   const topic::TimedEvent timed{*event, thread.clock().wall_ms()};
   const std::vector<std::string> words = {
       std::string(kAppendCommand), topic::make_batch(std::span(&timed, 1)), {}};
-  thread.topics().append_events(static_cast<PartitionId>(topic.first + number), words,
+  thread.topics().append_events(partitions[number], words,
                                 [weak = connection.weak_from_this(), slot = connection.open_slot(),
                                  number, command = connection.last_command()](std::string reply) {
                                   const auto client = weak.lock();
@@ -85,8 +88,15 @@ void execute_emit(Connection& connection, Args args) {
 
 Result<OwnedRequest> queued_event(ShardThread& thread, Args args, bool resp3,
                                   const ClientLabel& client) {
-  const Result<topic::Event> event = read_event(thread, args);
+  Result<topic::Event> event = read_event(thread, args);
   if (!event) return std::unexpected(event.error());
+  const auto ranges = cluster::ranges_of(thread.keyspaces().topics(), event->topic);
+  std::string target;
+  if (ranges.size() > 1) {
+    target =
+        topic::event_topic_text({event->topic, cluster::partitions_in(ranges), ranges[0]->first});
+    event->topic = target;
+  }
   const std::string encoded = event->encode();
   // Its key is not known before EXEC.
   const std::string_view words[] = {kOutboxCommand.name, {}, encoded};

@@ -10,6 +10,7 @@
 
 #include "client/connection_commands.h"
 #include "cluster/placement.h"
+#include "cluster/topic_ranges.h"
 #include "engine/text.h"
 #include "topic/record_batch.h"
 #include "topic/record_reader.h"
@@ -286,16 +287,18 @@ void execute_fetch(Connection& connection, Args args) {
         "ERR there is no topic '{}': EVEN.TOPIC LIST names all", args[1].substr(0, 64)));
   }
   std::int64_t partition = 0;
-  if (!parse_strict_integer(args[2], partition) || partition < 0 ||
-      partition >= topic->partitions) {
+  const auto topics = connection.thread().keyspaces().topics();
+  const auto id = parse_strict_integer(args[2], partition)
+                      ? cluster::partition_of_topic(topics, topic->name, partition)
+                      : std::nullopt;
+  if (!id) {
     return connection.reply().error(
-        fmt::format("ERR '{}' has the partitions 0 to {}", topic->name, topic->partitions - 1));
+        fmt::format("ERR '{}' has the partitions 0 to {}", topic->name,
+                    cluster::partitions_in(cluster::ranges_of(topics, topic->name)) - 1));
   }
   const auto words = read_fetch_words(args);
   if (!words) return connection.reply().error(words.error().message);
-  std::make_shared<RecordFetch>(connection, static_cast<PartitionId>(topic->first + partition),
-                                *words)
-      ->start();
+  std::make_shared<RecordFetch>(connection, *id, *words)->start();
 }
 
 }  // namespace even

@@ -12,6 +12,7 @@
 #include "engine/cmd_meta.h"
 #include "engine/databases.h"
 #include "engine/text.h"
+#include "topic/event_topic.h"
 
 namespace even {
 namespace {
@@ -488,7 +489,7 @@ void info(Connection& connection, Args args) {
   text("sloppy", keyspace->sloppy ? "yes" : "no");
   text("conflict", keyspace->siblings ? "siblings" : "lww");
   number("delay", keyspace->delay_ms);
-  text("feed", keyspace->feed);
+  text("feed", topic::read_event_topic(keyspace->feed).name);
 }
 
 void help(Connection& connection, Args) { reply_help(connection, "EVEN.KEYSPACE"); }

@@ -8,6 +8,8 @@
 
 #include "client/connection_commands.h"
 #include "cluster/placement.h"
+#include "cluster/topic_ranges.h"
+#include "engine/cmd_meta.h"
 #include "engine/text.h"
 #include "node/table_change.h"
 
@@ -93,22 +95,29 @@ void reply_no_topic(Connection& connection, std::string_view name) {
 }
 
 void alter(Connection& connection, Args args) {
-  const cluster::Keyspace* found = connection.thread().keyspaces().find_topic(args[2]);
+  ShardThread& thread = connection.thread();
+  const cluster::Keyspace* found = thread.keyspaces().find_topic(args[2]);
   if (found == nullptr) return reply_no_topic(connection, args[2]);
   cluster::Keyspace topic = *found;
+  std::vector<std::string> words = {std::string(kMetaCommand), "ALTERTOPIC", topic.name};
   for (std::size_t i = 3; i < args.size(); i += 2) {
     Reply reply = connection.reply();
     if (i + 1 == args.size()) {
       return reply.error(fmt::format("ERR a value must follow '{}'", args[i].substr(0, 64)));
     }
-    const auto wrong = set_limit(args, i, topic);
-    if (!wrong) {
+    if (equals_ignore_case(args[i], "partitions")) {
+      const auto number = read_number("PARTITIONS", args[i + 1], cluster::kSlots);
+      if (!number) return reply.error(number.error().message);
+    } else if (const auto wrong = set_limit(args, i, topic); !wrong) {
       return reply.error(
           fmt::format("ERR '{}' cannot be altered. Try EVEN.TOPIC HELP.", args[i].substr(0, 64)));
+    } else if (!wrong->empty()) {
+      return reply.error(*wrong);
     }
-    if (!wrong->empty()) return reply.error(*wrong);
+    words.emplace_back(args[i]);
+    words.emplace_back(args[i + 1]);
   }
-  alter_topic(connection.thread(), topic, reply_to(connection));
+  change_table(thread, std::move(words), "topics", reply_to(connection));
 }
 
 void drop(Connection& connection, Args args) {
@@ -116,10 +125,13 @@ void drop(Connection& connection, Args args) {
 }
 
 void list(Connection& connection, Args) {
-  const auto topics = connection.thread().keyspaces().topics();
+  std::vector<std::string_view> names;
+  for (const cluster::Keyspace& topic : connection.thread().keyspaces().topics()) {
+    if (!cluster::is_added_range(topic)) names.push_back(topic.name);
+  }
   Reply reply = connection.reply();
-  reply.array(topics.size());
-  for (const cluster::Keyspace& topic : topics) reply.bulk(topic.name);
+  reply.array(names.size());
+  for (const std::string_view name : names) reply.bulk(name);
 }
 
 using Statuses = std::vector<std::pair<PartitionId, TopicStatus>>;
@@ -128,21 +140,23 @@ void info(Connection& connection, Args args) {
   const cluster::Keyspace* found = connection.thread().keyspaces().find_topic(args[2]);
   if (found == nullptr) return reply_no_topic(connection, args[2]);
   const cluster::Keyspace topic = *found;
-  const auto ask = [topic](ShardThread& thread) {
+  const auto partitions =
+      cluster::partitions_of_topic(connection.thread().keyspaces().topics(), topic.name);
+  const auto ask = [partitions](ShardThread& thread) {
     Statuses statuses;
-    for (std::uint16_t i = 0; i < topic.partitions; ++i) {
-      const auto id = static_cast<PartitionId>(topic.first + i);
+    for (const PartitionId id : partitions) {
       if (const auto status = thread.shard().topic(id)) statuses.emplace_back(id, *status);
     }
     return statuses;
   };
   reply_gathered<Statuses>(
       connection, ask,
-      [topic, &map = connection.thread().node().config.cluster](
+      [topic, partitions, &map = connection.thread().node().config.cluster](
           Reply& reply, const std::vector<Statuses>& threads) {
         Statuses all;
         for (const Statuses& statuses : threads)
           all.insert(all.end(), statuses.begin(), statuses.end());
+        // Ids ascend with the numbers.
         std::ranges::sort(all, {}, [](const auto& each) { return each.first; });
         const std::vector<std::string> cleanup = cluster::cleanup_words(topic.cleanup);
         reply.map(6 + cleanup.size() / 2);
@@ -151,7 +165,7 @@ void info(Connection& connection, Args args) {
         reply.bulk("replicas");
         reply.integer(topic.replicas);
         reply.bulk("partitions");
-        reply.integer(topic.partitions);
+        reply.integer(static_cast<std::int64_t>(partitions.size()));
         reply.bulk("retention");
         reply.integer(topic.retention_ms.value_or(-1));
         reply.bulk("bytes");
@@ -167,7 +181,7 @@ void info(Connection& connection, Args args) {
           const cluster::Node* leader = map.find(status.leader);
           reply.map(8);
           reply.bulk("partition");
-          reply.integer(id - topic.first);
+          reply.integer(std::ranges::find(partitions, id) - partitions.begin());
           reply.bulk("group");
           reply.integer(id);
           reply.bulk("leader");

@@ -9,6 +9,7 @@
 
 #include "base/messagepack.h"
 #include "cluster/placement.h"
+#include "cluster/topic_ranges.h"
 
 namespace even::cluster {
 namespace {
@@ -315,7 +316,8 @@ const Keyspace* KeyspaceTable::find(std::string_view name) const {
 
 const Keyspace* KeyspaceTable::find_topic(std::string_view name) const {
   const auto found = std::ranges::lower_bound(topics_, name, {}, &Keyspace::name);
-  return found == topics_.end() || found->name != name ? nullptr : &*found;
+  const bool is_topic = found != topics_.end() && found->name == name && !is_added_range(*found);
+  return is_topic ? &*found : nullptr;
 }
 
 const Keyspace* KeyspaceTable::of_key(std::string_view key) const {

@@ -67,9 +67,10 @@ constexpr Subcommand kTopicSubcommands[] = {
      .arity = -5,
      .flags = kAdmin | kNoScript,
      .docs = {.since = "0.1.0",
-              .summary = "Changes how much of a topic stays",
+              .summary = "Changes how much of a topic stays, or gives it more partitions",
               .complexity = "O(1)",
-              .arguments = "name limit(RETENTION milliseconds:integer|BYTES bytes:integer|"
+              .arguments = "name change(PARTITIONS partitions:integer|"
+                           "RETENTION milliseconds:integer|BYTES bytes:integer|"
                            "CLEANUP cleanup:string|TOMBSTONES milliseconds:integer|"
                            "DIRTY ratio:double|MINLAG milliseconds:integer|"
                            "MAXLAG milliseconds:integer)..."}},

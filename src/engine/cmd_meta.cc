@@ -8,12 +8,14 @@
 #include "base/hash.h"
 #include "base/mutant.h"
 #include "cluster/cluster_map.h"
+#include "cluster/topic_ranges.h"
 #include "engine/acl.h"
 #include "engine/databases.h"
 #include "engine/function_name.h"
 #include "engine/library.h"
 #include "engine/text.h"
 #include "lattice/reserved.h"
+#include "topic/event_topic.h"
 
 namespace even {
 namespace {
@@ -90,6 +92,7 @@ MetaState read_state(const PartitionState& state) {
     }
   });
   std::ranges::sort(out.lines);
+  std::ranges::sort(out.topics, {}, &cluster::Keyspace::name);
   return out;
 }
 
@@ -160,9 +163,18 @@ std::string begin_feed(cluster::Keyspace& keyspace, const MetaState& state, std:
   if (keyspace.feed.empty() && keyspace.feed_snapshot) {
     return fmt::format("ERR SNAPSHOT is of a feed: the keyspace '{}' has none", keyspace.name);
   }
-  if (!keyspace.feed.empty() && find(state.topics, keyspace.feed) == nullptr) {
+  const std::string name(topic::read_event_topic(keyspace.feed).name);
+  const auto ranges = cluster::ranges_of(state.topics, name);
+  if (!keyspace.feed.empty() && ranges.empty()) {
     return fmt::format("ERR there is no topic '{}': EVEN.TOPIC CREATE makes one",
-                       keyspace.feed.substr(0, 249));
+                       name.substr(0, 249));
+  }
+  // A life of a feed keeps to the partitions that its topic has now, and so to the order of each
+  // key.
+  keyspace.feed = name;
+  if (ranges.size() > 1) {
+    keyspace.feed =
+        topic::event_topic_text({name, cluster::partitions_in(ranges), ranges[0]->first});
   }
   // By the clock, too: after a restore from a backup there may be partitions that know of later
   // versions than the table's.
@@ -342,15 +354,46 @@ bool read_limit(std::string_view text, std::optional<std::int64_t>& out) {
   return true;
 }
 
+// Founded like those of a new topic: an id is given out once. The error says why not.
+Result<cluster::Keyspace> added_partitions(const MetaState& state,
+                                           std::span<const cluster::Keyspace* const> ranges,
+                                           std::string_view wanted) {
+  std::uint32_t number = 0;
+  if (!read_number(wanted, number)) return fail(std::string(kSyntaxError));
+  const std::uint32_t had = cluster::partitions_in(ranges);
+  if (number <= had || number > cluster::kSlots) {
+    return fail(fmt::format("ERR the topic '{}' has {} partitions: it can be given more, up to {}",
+                            ranges[0]->name, had, cluster::kSlots));
+  }
+  if (state.next + (number - had) > kMostPartitions) {
+    return fail(fmt::format(
+        "ERR too many partitions: {} are in use or have been, which leaves {} of {}", state.next,
+        kMostPartitions - std::min(state.next, kMostPartitions), kMostPartitions));
+  }
+  cluster::Keyspace row = *ranges[0];
+  row.name = cluster::added_range_name(ranges[0]->name, ranges.size());
+  row.first = static_cast<PartitionId>(state.next);
+  row.partitions = static_cast<std::uint16_t>(number - had);
+  row.lines = state.lines;
+  return row;
+}
+
 void alter_topic(Context& context, Args args) {
   if (args.size() < 5 || args.size() % 2 == 0) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
-  const cluster::Keyspace* found = find(state.topics, args[2]);
-  if (found == nullptr) {
+  const auto ranges = cluster::ranges_of(state.topics, args[2]);
+  if (ranges.empty()) {
     return context.reply.error(fmt::format("ERR there is no topic '{}'", args[2].substr(0, 249)));
   }
-  cluster::Keyspace topic = *found;
+  cluster::Keyspace topic = *ranges[0];
+  std::optional<cluster::Keyspace> added;
   for (std::size_t i = 3; i < args.size(); i += 2) {
+    if (equals_ignore_case(args[i], "partitions")) {
+      auto row = added_partitions(state, ranges, args[i + 1]);
+      if (!row) return context.reply.error(row.error().message);
+      added = std::move(*row);
+      continue;
+    }
     const bool known = equals_ignore_case(args[i], "retention")
                            ? read_limit(args[i + 1], topic.retention_ms)
                        : equals_ignore_case(args[i], "bytes")
@@ -358,24 +401,41 @@ void alter_topic(Context& context, Args args) {
                            : cluster::set_cleanup(topic.cleanup, args[i], args[i + 1]) == "";
     if (!known) return context.reply.error(kSyntaxError);
   }
-  put(context, topic_key_of(topic.name), cluster::encode(topic));
+  // Of each range, what the topic's settings are.
+  const auto put_range = [&](cluster::Keyspace row) {
+    row.retention_ms = topic.retention_ms;
+    row.retention_bytes = topic.retention_bytes;
+    row.cleanup = topic.cleanup;
+    put(context, topic_key_of(row.name), cluster::encode(row));
+  };
+  for (const cluster::Keyspace* range : ranges) put_range(*range);
+  if (added) {
+    put(context, kNextKey, std::to_string(std::uint32_t{added->first} + added->partitions));
+    put_range(std::move(*added));
+  }
   count_change(context, state);
 }
 
 void drop_topic(Context& context, Args args) {
   if (args.size() != 3) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
-  if (find(state.topics, args[2]) == nullptr) {
+  const auto ranges = cluster::ranges_of(state.topics, args[2]);
+  if (ranges.empty()) {
     return context.reply.error(fmt::format("ERR there is no topic '{}'", args[2].substr(0, 249)));
   }
-  const auto fed = std::ranges::find(state.keyspaces, args[2], &cluster::Keyspace::feed);
+  const auto fed =
+      std::ranges::find(state.keyspaces, args[2], [](const cluster::Keyspace& keyspace) {
+        return topic::read_event_topic(keyspace.feed).name;
+      });
   if (fed != state.keyspaces.end()) {
     return context.reply.error(fmt::format(
         "ERR the topic '{}' has the change feed of the keyspace '{}': EVEN.KEYSPACE ALTER {} FEED "
         "NONE ends that",
-        fed->feed, fed->name, fed->name));
+        args[2], fed->name, fed->name));
   }
-  context.write(context.keep(topic_key_of(args[2]))).remove();
+  for (const cluster::Keyspace* range : ranges) {
+    context.write(context.keep(topic_key_of(range->name))).remove();
+  }
   count_change(context, state);
 }
 

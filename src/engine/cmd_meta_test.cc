@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "cluster/topic_ranges.h"
 #include "engine/acl.h"
 #include "engine/library.h"
 #include "engine/test_keyspace.h"
@@ -155,6 +156,73 @@ TEST_F(MetaCommands, IdsOfProducersAreGivenOutOnce) {
   EXPECT_EQ(run({kMetaCommand, "PRODUCERS", "1"}), ":1006\r\n");
 }
 
+TEST_F(MetaCommands, ATopicIsGivenPartitions) {
+  join_all();
+  Keyspace topic = strong("orders", "", 4);
+  topic.topic = true;
+  EXPECT_EQ(create(topic), ":1\r\n");
+  topic.name = "other";
+  EXPECT_EQ(create(topic), ":2\r\n");
+  const auto numbered = [this](const char* name) {
+    return cluster::partitions_of_topic(table().topics(), name);
+  };
+  using Ids = std::vector<PartitionId>;
+  EXPECT_EQ(numbered("orders"), (Ids{257, 258, 259, 260}));
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", "6", "BYTES", "9"}), ":3\r\n");
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", "7"}), ":4\r\n");
+  EXPECT_EQ(numbered("orders"), (Ids{257, 258, 259, 260, 265, 266, 267}));
+  EXPECT_EQ(numbered("other"), (Ids{261, 262, 263, 264}));
+  for (const char* wrong : {"7", "6", "0", "16385", "70000"}) {
+    EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", wrong}),
+                HasSubstr("can be given more"))
+        << wrong;
+  }
+  for (const char* wrong : {"", "x", "-8"}) {
+    EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", wrong}),
+                HasSubstr("syntax"))
+        << wrong;
+  }
+  EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders/1", "PARTITIONS", "9"}),
+              HasSubstr("no topic"));
+  // What holds for the topic holds for all of them, whoever founds them.
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "orders", "RETENTION", "5"}), ":5\r\n");
+  for (const PartitionId id : numbered("orders")) {
+    EXPECT_EQ(table().of_partition(id)->retention_bytes, 9);
+    EXPECT_EQ(table().of_partition(id)->retention_ms, 5);
+    EXPECT_EQ(table().of_partition(id)->lines.size(), 3u);
+  }
+  EXPECT_THAT(run({kMetaCommand, "DROPTOPIC", "orders/1"}), HasSubstr("no topic"));
+  EXPECT_EQ(run({kMetaCommand, "DROPTOPIC", "orders"}), ":6\r\n");
+  EXPECT_EQ(table().topics().size(), 1u);
+  EXPECT_TRUE(table().was_dropped(267));
+  // Ids are given out once.
+  topic.name = "orders";
+  EXPECT_EQ(create(topic), ":7\r\n");
+  EXPECT_EQ(numbered("orders"), (Ids{268, 269, 270, 271}));
+}
+
+TEST_F(MetaCommands, AFeedKeepsToThePartitionsThatItsTopicHasWhenItBegins) {
+  join_all();
+  Keyspace topic = strong("t", "", 2);
+  topic.topic = true;
+  EXPECT_EQ(create(topic), ":1\r\n");
+  Keyspace shop = strong("shop", "s:");
+  shop.feed = "t";
+  EXPECT_EQ(create(shop), ":2\r\n");
+  EXPECT_EQ(table().find("shop")->feed, "t");
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "t", "PARTITIONS", "3"}), ":3\r\n");
+  EXPECT_EQ(table().find("shop")->feed, "t");
+  EXPECT_EQ(run({kMetaCommand, "ALTER", "shop", "FEED", "t"}), ":4\r\n");
+  EXPECT_EQ(table().find("shop")->feed, "t/3/257");
+  EXPECT_EQ(run({kMetaCommand, "ALTERTOPIC", "t", "PARTITIONS", "5"}), ":5\r\n");
+  EXPECT_EQ(run({kMetaCommand, "ALTER", "shop", "SNAPSHOT", "YES"}), ":6\r\n");
+  EXPECT_EQ(table().find("shop")->feed, "t/5/257");
+  EXPECT_THAT(run({kMetaCommand, "DROPTOPIC", "t"}), HasSubstr("has the change feed of"));
+  EXPECT_EQ(run({kMetaCommand, "ALTER", "shop", "FEED", "NONE"}), ":7\r\n");
+  EXPECT_EQ(table().find("shop")->feed, "");
+  EXPECT_EQ(run({kMetaCommand, "DROPTOPIC", "t"}), ":8\r\n");
+}
+
 TEST_F(MetaCommands, TopicsAreRowsBesideKeyspaces) {
   join_all();
   Keyspace topic = strong("orders", "", 4);
@@ -180,7 +248,8 @@ TEST_F(MetaCommands, TopicsAreRowsBesideKeyspaces) {
   for (const char* wrong : {"-2", "x", ""}) {
     EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "BYTES", wrong}), HasSubstr("syntax"));
   }
-  EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", "3"}), HasSubstr("syntax"));
+  EXPECT_THAT(run({kMetaCommand, "ALTERTOPIC", "orders", "PARTITIONS", "3"}),
+              HasSubstr("has 4 partitions: it can be given more"));
   EXPECT_THAT(run({kMetaCommand, "DROPTOPIC", "other"}), HasSubstr("no topic 'other'"));
   EXPECT_EQ(run({kMetaCommand, "DROPTOPIC", "orders"}), ":5\r\n");
   EXPECT_TRUE(table().topics().empty());

@@ -45,10 +45,15 @@ std::optional<std::string> describe_request(std::string_view frame);
 void handle(const Call& call, const MetadataRequest& request, Done<MetadataResponse> done);
 void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTopicsResponse> done);
 void handle(const Call& call, const DeleteTopicsRequest& request, Done<DeleteTopicsResponse> done);
+void handle(const Call& call, const CreatePartitionsRequest& request,
+            Done<CreatePartitionsResponse> done);
 // In records.cc.
 void handle(const Call& call, const ProduceRequest& request, Done<ProduceResponse> done);
 void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> done);
 void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffsetsResponse> done);
+// In epochs.cc.
+void handle(const Call& call, const OffsetForLeaderEpochRequest& request,
+            Done<OffsetForLeaderEpochResponse> done);
 
 // In topic_configs.cc.
 void handle(const Call& call, const DescribeConfigsRequest& request,

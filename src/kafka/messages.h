@@ -240,6 +240,57 @@ struct DeleteTopicsResponse {
   }
 };
 
+struct CreatePartitionsRequest {
+  struct Topic {
+    struct Assignment {
+      std::vector<std::int32_t> broker_ids;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("broker_ids", m.broker_ids);
+      }
+    };
+    std::string name;
+    std::int32_t count = 0;
+    std::optional<std::vector<Assignment>> assignments;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("count", m.count);
+      c("assignments", m.assignments);
+    }
+  };
+  std::vector<Topic> topics;
+  std::int32_t timeout_ms = 0;
+  bool validate_only = false;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("topics", m.topics);
+    c("timeout_ms", m.timeout_ms);
+    c("validate_only", m.validate_only);
+  }
+};
+
+struct CreatePartitionsResponse {
+  struct Result {
+    std::string name;
+    std::int16_t error_code = 0;
+    std::optional<std::string> error_message;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("error_code", m.error_code);
+      c("error_message", m.error_message);
+    }
+  };
+  std::int32_t throttle_time_ms = 0;
+  std::vector<Result> results;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms);
+    c("results", m.results);
+  }
+};
+
 struct ProduceRequest {
   struct Topic {
     struct Partition {
@@ -478,6 +529,68 @@ struct ListOffsetsResponse {
         c("timestamp", m.timestamp);
         c("offset", m.offset);
         c("leader_epoch", m.leader_epoch, since(4));
+      }
+    };
+    std::string name;
+    std::vector<Partition> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::int32_t throttle_time_ms = 0;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("throttle_time_ms", m.throttle_time_ms, since(2));
+    c("topics", m.topics);
+  }
+};
+
+struct OffsetForLeaderEpochRequest {
+  struct Topic {
+    struct Partition {
+      std::int32_t partition = 0;
+      std::int32_t current_leader_epoch = -1;
+      std::int32_t leader_epoch = -1;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("partition", m.partition);
+        c("current_leader_epoch", m.current_leader_epoch, since(2));
+        c("leader_epoch", m.leader_epoch);
+      }
+    };
+    std::string name;
+    std::vector<Partition> partitions;
+    template <typename Codec, typename Self>
+    static void fields(Codec& c, Self& m) {
+      c("name", m.name);
+      c("partitions", m.partitions);
+    }
+  };
+  std::int32_t replica_id = -2;
+  std::vector<Topic> topics;
+  template <typename Codec, typename Self>
+  static void fields(Codec& c, Self& m) {
+    c("replica_id", m.replica_id, since(3));
+    c("topics", m.topics);
+  }
+};
+
+struct OffsetForLeaderEpochResponse {
+  struct Topic {
+    struct Partition {
+      std::int16_t error_code = 0;
+      std::int32_t partition = 0;
+      std::int32_t leader_epoch = -1;
+      std::int64_t end_offset = -1;
+      template <typename Codec, typename Self>
+      static void fields(Codec& c, Self& m) {
+        c("error_code", m.error_code);
+        c("partition", m.partition);
+        c("leader_epoch", m.leader_epoch, since(1));
+        c("end_offset", m.end_offset);
       }
     };
     std::string name;

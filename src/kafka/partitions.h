@@ -1,9 +1,12 @@
 // Asks the threads that have partitions of topics, and gathers what they answer.
 #pragma once
 
+#include <absl/container/flat_hash_set.h>
+
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,6 +22,26 @@ std::string host_of(const cluster::Node& node, const Connection& client);
 // Of a topic by its name and the number in it; none if there is no such partition.
 std::optional<PartitionId> find_partition(const ShardThread& thread, std::string_view topic,
                                           std::int32_t partition);
+
+// What all partitions of a request are asked, one after the other.
+template <typename Topics, typename Visit>
+void for_each_partition(const Topics& topics, Visit visit) {
+  std::size_t place = 0;
+  for (const auto& topic : topics) {
+    for (const auto& partition : topic.partitions) visit(topic, partition, place++);
+  }
+}
+
+// Whether a partition is named twice: work and memory are for each time.
+template <typename Topics, typename Number>
+bool repeats(const Topics& topics, Number number) {
+  absl::flat_hash_set<std::pair<std::string_view, std::int32_t>> seen;
+  bool any = false;
+  for_each_partition(topics, [&](const auto& topic, const auto& partition, std::size_t) {
+    any = !seen.emplace(topic.name, number(partition)).second || any;
+  });
+  return any;
+}
 
 // Kept by the connection until it is done. On the connection's thread, but for Reply.
 template <typename Result>

@@ -5,6 +5,7 @@
 
 #include "kafka/apis.h"
 #include "kafka/coordinator.h"
+#include "kafka/epochs.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "kafka/rights.h"
@@ -23,26 +24,6 @@ constexpr std::int32_t kMostPartitionBytes = 16 << 20;
 constexpr std::int64_t kLatest = -1;
 constexpr std::int64_t kEarliest = -2;
 constexpr int kFirstOfBatches = 3;  // versions of Produce before it send the older formats
-
-// What all partitions of a request are asked, one after the other.
-template <typename Topics, typename Visit>
-void for_each_partition(const Topics& topics, Visit visit) {
-  std::size_t place = 0;
-  for (const auto& topic : topics) {
-    for (const auto& partition : topic.partitions) visit(topic, partition, place++);
-  }
-}
-
-// Whether a partition is named twice: work and memory are for each time.
-template <typename Topics, typename Number>
-bool repeats(const Topics& topics, Number number) {
-  absl::flat_hash_set<std::pair<std::string_view, std::int32_t>> seen;
-  bool any = false;
-  for_each_partition(topics, [&](const auto& topic, const auto& partition, std::size_t) {
-    any = !seen.emplace(topic.name, number(partition)).second || any;
-  });
-  return any;
-}
 
 // --- Produce
 
@@ -212,15 +193,6 @@ std::int64_t cut_off(std::string& batches, std::int64_t end) {
   }
   batches.resize(at);
   return next;
-}
-
-// Of a leader that knows itself to be one in `term`, what a client says that it expects.
-ErrorCode check_epoch(std::int32_t epoch, consensus::Term term) {
-  if (epoch < 0) return ErrorCode::kNone;
-  const auto ours = static_cast<std::int32_t>(term);
-  return epoch < ours   ? ErrorCode::kFencedLeaderEpoch
-         : epoch > ours ? ErrorCode::kUnknownLeaderEpoch
-                        : ErrorCode::kNone;
 }
 
 class FetchWork : public std::enable_shared_from_this<FetchWork> {
@@ -508,28 +480,38 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
         if (!id) return gather->take(place, {ErrorCode::kUnknownTopicOrPartition});
         gather->ask(thread, *id, place,
                     [id = *id, time = partition.timestamp, epoch = partition.current_leader_epoch,
-                     committed = request.isolation_level == kReadCommitted](ShardThread& owner,
-                                                                            auto reply) {
+                     committed = request.isolation_level == kReadCommitted](
+                        ShardThread& owner, Gather<Found>::Reply reply) mutable {
                       const auto status = owner.shard().topic(id);
                       if (!status || !status->leads)
                         return reply({ErrorCode::kNotLeaderOrFollower});
                       Found found;
                       found.error = check_epoch(epoch, status->term);
                       if (found.error != ErrorCode::kNone) return reply(found);
-                      found.epoch = static_cast<std::int32_t>(status->term);
-                      if (time == kLatest || time == kEarliest) {
-                        const std::int64_t end = committed ? status->stable : status->end;
-                        found.offset = time == kLatest ? end : status->start;
+                      if (time == kLatest) {
+                        found.offset = committed ? status->stable : status->end;
+                        found.epoch = static_cast<std::int32_t>(status->term);
                         return reply(found);
                       }
-                      const auto at = owner.shard().topic_at_time(id, time);
-                      if (!at) {
-                        found.error = ErrorCode::kKafkaStorageError;
-                      } else if (*at) {
+                      if (time == kEarliest) {
+                        found.offset = status->start;
+                      } else {
+                        const auto at = owner.shard().topic_at_time(id, time);
+                        if (!at) return reply({ErrorCode::kKafkaStorageError});
+                        if (!*at) return reply(found);
                         found.offset = (*at)->first;
                         found.timestamp = (*at)->second;
                       }
-                      reply(found);
+                      find_epoch_at(owner, id, found.offset,
+                                    [found, reply = std::move(reply)](EpochEnd its) mutable {
+                                      // What has gone just now had one.
+                                      const bool gone = its.error == ErrorCode::kOffsetOutOfRange;
+                                      if (its.error != ErrorCode::kNone && !gone) {
+                                        return reply({its.error});
+                                      }
+                                      found.epoch = its.epoch;
+                                      reply(found);
+                                    });
                     });
       });
   gather->asked();

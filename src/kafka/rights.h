@@ -17,7 +17,7 @@ bool may_produce_somewhere(Connection& client);
 bool may_fetch(Connection& client, std::string_view topic);
 bool may_create(Connection& client, std::string_view topic);
 bool may_drop(Connection& client, std::string_view topic);
-// To change how much of it stays, and to delete records.
+// To change how much of it stays, to delete records, and to give it more partitions.
 bool may_alter(Connection& client, std::string_view topic);
 // To see its settings.
 bool may_inspect(Connection& client, std::string_view topic);

@@ -1,8 +1,10 @@
-// Metadata, CreateTopics and DeleteTopics: which topics there are, and where.
+// Metadata, CreateTopics, CreatePartitions and DeleteTopics: which topics there are, and where.
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
 #include "cluster/placement.h"
+#include "cluster/topic_ranges.h"
+#include "engine/cmd_meta.h"
 #include "kafka/apis.h"
 #include "kafka/error.h"
 #include "kafka/partitions.h"
@@ -14,6 +16,11 @@
 namespace even::kafka {
 namespace {
 
+// A topic of the table, to look at from other threads, too.
+struct NumberedTopic {
+  cluster::Keyspace topic;
+  std::vector<PartitionId> partitions;  // by their numbers
+};
 using Statuses = std::vector<std::pair<PartitionId, TopicStatus>>;
 
 MetadataResponse::Topic unknown_topic(const std::string& name) {
@@ -26,22 +33,24 @@ MetadataResponse::Topic unknown_topic(const std::string& name) {
 
 // As this node knows it: who is no member of a partition's group takes it that its preferred node
 // leads.
-MetadataResponse::Topic describe(const cluster::Keyspace& topic, const cluster::ClusterMap& map,
+MetadataResponse::Topic describe(const NumberedTopic& topic, const cluster::ClusterMap& map,
                                  const Statuses& statuses) {
   MetadataResponse::Topic out;
-  out.name = topic.name;
-  for (std::uint16_t i = 0; i < topic.partitions; ++i) {
-    const auto id = static_cast<PartitionId>(topic.first + i);
-    const std::vector<NodeNumber> replicas = cluster::replicas_of(map, topic, id);
+  out.name = topic.topic.name;
+  for (const PartitionId id : topic.partitions) {
+    const std::vector<NodeNumber> replicas = cluster::replicas_of(map, topic.topic, id);
     auto& partition = out.partitions.emplace_back();
-    partition.partition_index = i;
+    partition.partition_index = static_cast<std::int32_t>(out.partitions.size()) - 1;
     partition.replica_nodes.assign(replicas.begin(), replicas.end());
     partition.isr_nodes = partition.replica_nodes;
     const auto found =
         std::ranges::lower_bound(statuses, id, {}, [](const auto& each) { return each.first; });
     const bool known = found != statuses.end() && found->first == id;
     partition.leader_id = known ? found->second.leader : replicas.front();
-    partition.leader_epoch = known ? static_cast<std::int32_t>(found->second.term) : -1;
+    // That of the leader who is named. A term in which nobody is known to lead may never have a
+    // leader, and clients would not look back from it.
+    const bool led = known && partition.leader_id != 0;
+    partition.leader_epoch = led ? static_cast<std::int32_t>(found->second.term) : -1;
     if (partition.leader_id != 0) continue;
     partition.leader_id = -1;
     partition.error_code = code(ErrorCode::kLeaderNotAvailable);
@@ -53,9 +62,7 @@ MetadataResponse::Topic describe(const cluster::Keyspace& topic, const cluster::
 
 std::optional<PartitionId> find_partition(const ShardThread& thread, std::string_view topic,
                                           std::int32_t partition) {
-  const cluster::Keyspace* found = thread.keyspaces().find_topic(topic);
-  if (found == nullptr || partition < 0 || partition >= found->partitions) return std::nullopt;
-  return static_cast<PartitionId>(found->first + partition);
+  return cluster::partition_of_topic(thread.keyspaces().topics(), topic, partition);
 }
 
 std::string host_of(const cluster::Node& node, const Connection& client) {
@@ -79,11 +86,16 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
   response.cluster_id = map.id;
   response.controller_id = node.number;
 
-  std::vector<cluster::Keyspace> topics;
+  std::vector<NumberedTopic> topics;
+  const auto add = [&](const cluster::Keyspace& topic) {
+    topics.push_back(
+        {topic, cluster::partitions_of_topic(thread.keyspaces().topics(), topic.name)});
+  };
   const bool all = !request.topics || (call.version == 0 && request.topics->empty());
   if (all) {
     for (const cluster::Keyspace& topic : thread.keyspaces().topics()) {
-      if (may_know(call.connection, topic.name)) topics.push_back(topic);
+      if (cluster::is_added_range(topic)) continue;
+      if (may_know(call.connection, topic.name)) add(topic);
     }
   } else {
     absl::flat_hash_set<std::string_view> seen;
@@ -95,7 +107,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
         refused.error_code = code(ErrorCode::kTopicAuthorizationFailed);
         refused.name = wanted.name;
       } else if (const auto* found = thread.keyspaces().find_topic(wanted.name)) {
-        topics.push_back(*found);
+        add(*found);
       } else {
         response.topics.push_back(unknown_topic(wanted.name));
       }
@@ -103,7 +115,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
   }
   if (topics.empty()) return done(std::move(response));
 
-  const auto shared = std::make_shared<const std::vector<cluster::Keyspace>>(std::move(topics));
+  const auto shared = std::make_shared<const std::vector<NumberedTopic>>(std::move(topics));
   // Its owner: what comes from other threads must not be the last to hold it.
   struct Work {
     MetadataResponse response;
@@ -115,9 +127,8 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
       node,
       [shared](ShardThread& owner) {
         Statuses statuses;
-        for (const cluster::Keyspace& topic : *shared) {
-          for (std::uint16_t i = 0; i < topic.partitions; ++i) {
-            const auto id = static_cast<PartitionId>(topic.first + i);
+        for (const NumberedTopic& topic : *shared) {
+          for (const PartitionId id : topic.partitions) {
             const auto status = owner.shard().topic(id);
             if (status) statuses.emplace_back(id, *status);
           }
@@ -136,7 +147,7 @@ void handle(const Call& call, const MetadataRequest& request, Done<MetadataRespo
           statuses.insert(statuses.end(), each.begin(), each.end());
         }
         std::ranges::sort(statuses, {}, [](const auto& each) { return each.first; });
-        for (const cluster::Keyspace& topic : *shared) {
+        for (const NumberedTopic& topic : *shared) {
           work->response.topics.push_back(describe(topic, map, statuses));
         }
         work->done(std::move(work->response));
@@ -242,6 +253,79 @@ void handle(const Call& call, const CreateTopicsRequest& request, Done<CreateTop
       const ErrorCode error = error_of(reply);
       created.error_code = code(error);
       if (error != ErrorCode::kNone) created.error_message = text_of(reply);
+      changes->finish_one();
+    });
+  }
+  changes->finish_one();
+}
+
+namespace {
+
+// As Kafka's ReplicationControlManager: a topic gets more, where the cluster wants them.
+ErrorCode check(const CreatePartitionsRequest::Topic& wanted, std::int32_t partitions,
+                std::string& message) {
+  if (partitions == 0) {
+    message = "there is no such topic";
+    return ErrorCode::kUnknownTopicOrPartition;
+  }
+  if (wanted.count <= partitions) {
+    message = wanted.count == partitions
+                  ? fmt::format("the topic has {} partitions already", partitions)
+                  : fmt::format("the topic has {} partitions, which cannot become {}", partitions,
+                                wanted.count);
+    return ErrorCode::kInvalidPartitions;
+  }
+  if (wanted.count > cluster::kSlots) {
+    message = fmt::format("a topic has 1 to {} partitions", cluster::kSlots);
+    return ErrorCode::kInvalidPartitions;
+  }
+  if (wanted.assignments) {
+    message = "partitions are assigned to nodes by the cluster: leave assignments out";
+    return ErrorCode::kInvalidReplicaAssignment;
+  }
+  return ErrorCode::kNone;
+}
+
+}  // namespace
+
+void handle(const Call& call, const CreatePartitionsRequest& request,
+            Done<CreatePartitionsResponse> done) {
+  ShardThread& thread = call.connection.thread();
+  auto changes = std::make_shared<Changes<CreatePartitionsResponse>>();
+  changes->done = std::move(done);
+  changes->missing = request.topics.size() + 1;
+  absl::flat_hash_map<std::string_view, int> times;
+  for (const auto& topic : request.topics) {
+    changes->response.results.emplace_back().name = topic.name;
+    ++times[topic.name];
+  }
+  for (std::size_t i = 0; i < request.topics.size(); ++i) {
+    const auto& topic = request.topics[i];
+    auto& out = changes->response.results[i];
+    std::string message;
+    ErrorCode fault = ErrorCode::kTopicAuthorizationFailed;
+    if (!may_alter(call.connection, topic.name)) {
+      message = "the user may not execute EVEN.TOPIC ALTER of it";
+    } else if (times[topic.name] > 1) {
+      fault = ErrorCode::kInvalidRequest;
+      message = "the topic is named twice";
+    } else {
+      const auto ranges = cluster::ranges_of(thread.keyspaces().topics(), topic.name);
+      fault = check(topic, cluster::partitions_in(ranges), message);
+    }
+    if (fault != ErrorCode::kNone || request.validate_only) {
+      out.error_code = code(fault);
+      if (!message.empty()) out.error_message = std::move(message);
+      changes->finish_one();
+      continue;
+    }
+    std::vector<std::string> words = {std::string(kMetaCommand), "ALTERTOPIC", topic.name,
+                                      "PARTITIONS", std::to_string(topic.count)};
+    change_table(thread, std::move(words), "topics", [changes, i](const std::string& reply) {
+      auto& result = changes->response.results[i];
+      const ErrorCode error = error_of(reply);
+      result.error_code = code(error);
+      if (error != ErrorCode::kNone) result.error_message = text_of(reply);
       changes->finish_one();
     });
   }

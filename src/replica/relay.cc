@@ -5,7 +5,9 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "cluster/topic_ranges.h"
 #include "topic/event.h"
+#include "topic/event_topic.h"
 
 namespace even {
 namespace {
@@ -183,10 +185,19 @@ std::vector<Relay::Waiting> Relay::read(PartitionId source, const Object& outbox
     const auto decoded = topic::Event::decode(waiting->event);
     if (!decoded) return;
     event.bytes = decoded->bytes();
-    const cluster::Keyspace* topic = core_.keyspaces->find_topic(decoded->topic);
+    const topic::EventTopic wanted = topic::read_event_topic(decoded->topic);
+    const cluster::Keyspace* topic = core_.keyspaces->find_topic(wanted.name);
     if (topic == nullptr) return;
-    event.target = static_cast<PartitionId>(
-        topic->first + topic::partition_of(*decoded, source, topic->partitions));
+    // By what the event says, not by how many partitions there are by now: whoever else relays it,
+    // or has done so, takes it to the same one. This node may not know of that yet.
+    const bool told = wanted.partitions > 0 && wanted.life == topic->first;
+    std::uint16_t partitions = told ? wanted.partitions : topic->partitions;
+    if (EVEN_MUTANT(kRelayByPresentPartitions)) {
+      partitions =
+          cluster::partitions_in(cluster::ranges_of(core_.keyspaces->topics(), wanted.name));
+    }
+    event.target = cluster::partition_of_topic(core_.keyspaces->topics(), wanted.name,
+                                               topic::partition_of(*decoded, source, partitions));
   });
   core_.stats.events_read += events.size();
   std::ranges::sort(events, {}, &Waiting::id);

@@ -6,6 +6,7 @@
 #include "replica/test_groups.h"
 #include "replica/topic_producers.h"
 #include "topic/event.h"
+#include "topic/event_topic.h"
 #include "topic/record_batch.h"
 #include "topic/test_batch.h"
 
@@ -53,10 +54,10 @@ class RelayTest : public testing::Test {
   }
 
   // SET and an event, in one entry.
-  void emit_strong(const std::string& value) {
+  void emit_strong(const std::string& value, std::string_view topic = "t") {
     const std::string reply = cluster_.run_transaction(
         kStrongPartition,
-        {{"set", "o:1", value}, {"even.outbox", std::string(kOutboxKey), event_of(value)}});
+        {{"set", "o:1", value}, {"even.outbox", std::string(kOutboxKey), event_of(value, topic)}});
     ASSERT_EQ(reply, "*2\r\n+OK\r\n+OK\r\n");
   }
   // The same in one record of partition 0, at a node.
@@ -74,12 +75,12 @@ class RelayTest : public testing::Test {
   }
 
   // The values of the topic's records, as a node has them.
-  std::vector<std::string> records(GroupNode& node) {
-    const auto status = node.shard->topic(kEventTopic);
+  std::vector<std::string> records(GroupNode& node, PartitionId partition = kEventTopic) {
+    const auto status = node.shard->topic(partition);
     std::vector<std::string> values;
     for (std::int64_t offset = 0; status && offset < status->end;) {
       auto bytes = std::make_shared<std::optional<Result<std::string>>>();
-      node.shard->read_topic(kEventTopic, offset, 1 << 20,
+      node.shard->read_topic(partition, offset, 1 << 20,
                              [bytes](Result<std::string> given) { *bytes = std::move(given); });
       cluster_.run_until([&] { return bytes->has_value(); });
       if (!*bytes || !**bytes) {
@@ -158,6 +159,52 @@ class RelayTest : public testing::Test {
   GroupCluster cluster_{3};
   const ReservedKeys keys_{kOutboxKey, 1};
 };
+
+TEST_F(RelayTest, AnEventGoesWhereItSaysWhateverItsTopicHasBeenGivenSince) {
+  const auto grow = [this](std::uint32_t partitions) {
+    const std::string number = std::to_string(partitions);
+    const std::vector<std::string> words = {"even.meta", "ALTERTOPIC", "t", "PARTITIONS", number};
+    ASSERT_TRUE(cluster_.run_strong(kMetaGroup, words).starts_with(':'));
+  };
+  constexpr PartitionId kFirstAdded = 4;
+  const auto id_of = [](std::uint16_t number) {
+    return number == 0 ? kEventTopic : static_cast<PartitionId>(kFirstAdded + number - 1);
+  };
+  const auto number_among = [](std::uint16_t partitions) {
+    return topic::partition_of({.topic = "t", .key = "k", .value = "", .headers = {}}, 0,
+                               partitions);
+  };
+  grow(4);
+  ASSERT_TRUE(cluster_.run_until([&] { return cluster_.leader(id_of(3)) != nullptr; }, 20'000));
+  const auto there = [&](std::uint16_t number, const std::string& value) {
+    return cluster_.run_until(
+        [&] {
+          GroupNode* node = cluster_.leader(id_of(number));
+          return node != nullptr && std::ranges::count(records(*node, id_of(number)), value) == 1;
+        },
+        20'000);
+  };
+  emit_strong("before");  // by who knew of one partition
+  EXPECT_TRUE(there(0, "before"));
+  emit_strong("after", "t/4/2");
+  EXPECT_TRUE(there(number_among(4), "after"));
+  emit_strong("of another life", "t/4/9");
+  EXPECT_TRUE(there(0, "of another life"));
+  // By who knows of more than this one.
+  std::uint16_t more = 5;
+  while (number_among(more) < 4) ++more;
+  emit_strong("later", topic::event_topic_text({"t", more, kEventTopic}));
+  emit_strong("meanwhile", "t/4/2");
+  EXPECT_TRUE(there(number_among(4), "meanwhile"));
+  GroupNode* leader = cluster_.leader(kStrongPartition);
+  ASSERT_NE(leader, nullptr);
+  EXPECT_TRUE(cluster_.run_until([&] { return waiting(*leader) == 1; }, 20'000));
+  cluster_.run(3'000);
+  EXPECT_EQ(waiting(*leader), 1u);
+  grow(more);
+  EXPECT_TRUE(there(number_among(more), "later"));
+  EXPECT_TRUE(cluster_.run_until([&] { return waiting(*leader) == 0; }, 20'000));
+}
 
 TEST_F(RelayTest, EventsOfAStrongPartitionGetToTheirTopicInOrder) {
   for (const std::string& value : numbers(0, 20)) emit_strong(value);

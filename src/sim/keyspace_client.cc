@@ -61,7 +61,9 @@ std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::write() {
   const PartitionId group = groups[random_.below(groups.size())];
   const auto first_other =
       static_cast<PartitionId>(first_group(run_.options) + run_.options.groups);
-  if (group < first_other || group == tables_.topic() || group == tables_.compacted()) {
+  const auto of_topic = tables_.topic_partitions();
+  if (group < first_other || group == tables_.compacted() ||
+      std::ranges::find(of_topic, group) != of_topic.end()) {
     return nullptr;
   }
   auto request = std::make_shared<Request>();

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "cluster/topic_ranges.h"
 #include "engine/cmd_meta.h"
+#include "topic/event_topic.h"
 
 namespace even::sim {
 namespace {
@@ -155,6 +157,17 @@ std::optional<PartitionId> KeyspaceTables::topic() const {
   return topic == nullptr ? std::nullopt : std::optional(topic->first);
 }
 
+std::vector<PartitionId> KeyspaceTables::topic_partitions() const {
+  if (newest() == nullptr) return {};
+  return cluster::partitions_of_topic(newest()->topics(), "events");
+}
+
+std::string KeyspaceTables::event_topic(bool before) const {
+  const std::vector<PartitionId> all = topic_partitions();
+  if (before || all.size() <= 1) return "events";
+  return topic::event_topic_text({"events", static_cast<std::uint16_t>(all.size()), all[0]});
+}
+
 std::optional<PartitionId> KeyspaceTables::compacted() const {
   const Keyspace* topic = newest() == nullptr ? nullptr : newest()->find_topic("compacted");
   return topic == nullptr ? std::nullopt : std::optional(topic->first);
@@ -163,7 +176,7 @@ std::optional<PartitionId> KeyspaceTables::compacted() const {
 std::vector<PartitionId> KeyspaceTables::groups() const {
   std::vector<PartitionId> all{meta_partition(run_.options.partitions)};
   if (newest() == nullptr) return all;
-  if (const auto events = topic()) all.push_back(*events);
+  for (const PartitionId events : topic_partitions()) all.push_back(events);
   if (const auto keys = compacted()) all.push_back(*keys);
   for (const Keyspace& keyspace : newest()->keyspaces()) {
     for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {

@@ -51,8 +51,12 @@ class KeyspaceTables {
   void founded(const Node& node, PartitionId group);
 
   // Of the newest table.
-  // The partition of the topic, if there is one.
+  // The first partition of the topic, if there is one.
   std::optional<PartitionId> topic() const;
+  // That one, and those that the topic has been given, by their numbers.
+  std::vector<PartitionId> topic_partitions() const;
+  // The topic as an event that is made now says it, or as one did before it was given any.
+  std::string event_topic(bool before) const;
   std::optional<PartitionId> compacted() const;
   bool has(std::string_view name) const;
   std::vector<PartitionId> groups() const;

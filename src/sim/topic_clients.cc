@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/cmd_meta.h"
 #include "topic/event.h"
 #include "topic/marker.h"
 #include "topic/record_batch.h"
@@ -20,6 +21,8 @@ constexpr std::int64_t kAskAgainUs = 10'000;
 constexpr std::int64_t kHopToNodeUs = 200;
 constexpr std::int64_t kConsumeEveryUs = 5'000;
 constexpr std::int64_t kDeleteEveryUs = 500'000;
+constexpr std::int64_t kGrowEveryUs = 1'500'000;
+constexpr std::size_t kMostTopicPartitions = 5;
 constexpr std::int64_t kAgreementUs = 10'000'000;
 // The changes that events come with: fields of these hashes.
 constexpr std::string_view kStrongChanges = "strong:base:changes";
@@ -84,6 +87,7 @@ void TopicClients::begin() {
   }
   run_.scheduler.after(run_.around(run_.options.topic_every_us), [this] { emit(); });
   run_.scheduler.after(run_.around(kConsumeEveryUs), [this] { consume(); });
+  if (grows_) run_.scheduler.after(run_.around(kGrowEveryUs), [this] { grow(); });
   if (run_.options.topic_deletes) {
     run_.scheduler.after(run_.around(kDeleteEveryUs), [this] { delete_records(); });
   }
@@ -197,25 +201,52 @@ void TopicClients::send(std::size_t p) {
 
 void TopicClients::consume() {
   run_.scheduler.after(run_.around(kConsumeEveryUs), [this] { consume(); });
-  if (!tables_.topic()) return;
+  const auto partitions = tables_.topic_partitions();
+  if (partitions.empty()) return;
+  const auto partition = static_cast<std::size_t>(random_.below(partitions.size()));
   Node& node = *nodes_[any_node() - 1u];
   if (!node.up()) return;
-  Shard& shard = node.hosting(*tables_.topic()).shard();
-  const auto status = shard.topic(*tables_.topic());
-  if (!status || status->end <= next_offset_) return;
-  if (status->start > next_offset_) {
+  Shard& shard = node.hosting(partitions[partition]).shard();
+  const auto status = shard.topic(partitions[partition]);
+  std::int64_t& next = next_offsets_[partition];
+  if (!status || status->end <= next) return;
+  if (status->start > next) {
     missed_ = true;
-    next_offset_ = status->start;
+    next = status->start;
     if (status->end == status->start) return;
   }
-  shard.read_topic(*tables_.topic(), next_offset_, 1 << 16,
-                   [this, from = next_offset_, number = node.number](Result<std::string> bytes) {
+  shard.read_topic(partitions[partition], next, 1 << 16,
+                   [this, partition, from = next, number = node.number](Result<std::string> bytes) {
                      // What cannot be read now is asked for again, elsewhere.
-                     if (bytes) next_offset_ = std::max(next_offset_, take(number, *bytes, from));
+                     if (!bytes) return;
+                     std::int64_t& next = next_offsets_[partition];
+                     next = std::max(next, take(number, partition, *bytes, from));
                    });
 }
 
-std::int64_t TopicClients::take(NodeNumber node, std::string_view bytes, std::int64_t offset) {
+// Nodes hear of it one after the other, while events of before and after are on their way.
+void TopicClients::grow() {
+  if (run_.settling) return;
+  run_.scheduler.after(run_.around(kGrowEveryUs), [this] { grow(); });
+  const std::size_t had = tables_.topic_partitions().size();
+  if (had == 0 || had >= kMostTopicPartitions) return;
+  auto asked = std::make_shared<Asked>();
+  asked->group = meta_partition(run_.options.partitions);
+  asked->commands = {{std::string(kMetaCommand), "ALTERTOPIC", "events", "PARTITIONS",
+                      std::to_string(had + 1 + random_.below(2))}};
+  for (const auto& words : asked->commands) asked->views.emplace_back(words.begin(), words.end());
+  asked->until_us = run_.scheduler.now_us() + kTransactionPatienceUs;
+  ++under_way_;
+  asked->done = [this](const std::string& reply) {
+    --under_way_;
+    run_.event("the topic is given partitions: {}", reply);
+  };
+  run_.scheduler.after(2 * kTransactionPatienceUs, [this, asked] { finish(asked, {}); });
+  ask(std::move(asked), any_node());
+}
+
+std::int64_t TopicClients::take(NodeNumber node, std::size_t partition, std::string_view bytes,
+                                std::int64_t offset) {
   while (!bytes.empty()) {
     const auto size = 12 + get_big_endian<std::uint32_t>(bytes.data() + 8);
     const std::string_view batch = bytes.substr(0, size);
@@ -233,11 +264,11 @@ std::int64_t TopicClients::take(NodeNumber node, std::string_view bytes, std::in
     std::vector<std::string> values;
     append_values(batch.substr(topic::kBatchHeadBytes), values);
     for (std::size_t i = 0; i < values.size(); ++i) {
-      const auto [known, first] =
-          values_at_.try_emplace(head->base_offset + static_cast<std::int64_t>(i), values[i]);
+      const auto [known, first] = values_at_.try_emplace(
+          {partition, head->base_offset + static_cast<std::int64_t>(i)}, values[i]);
       if (known->second == values[i]) continue;
-      violated(fmt::format("n{}: offset {} is that of {}, and was that of {}", node, known->first,
-                           values[i], known->second));
+      violated(fmt::format("n{}: offset {} of {} is that of {}, and was that of {}", node,
+                           known->first.second, partition, values[i], known->second));
     }
   }
   return offset;
@@ -247,11 +278,13 @@ std::int64_t TopicClients::take(NodeNumber node, std::string_view bytes, std::in
 void TopicClients::delete_records() {
   if (run_.settling) return;
   run_.scheduler.after(run_.around(kDeleteEveryUs), [this] { delete_records(); });
-  if (!tables_.topic()) return;
+  const auto partitions = tables_.topic_partitions();
+  if (partitions.empty()) return;
+  const auto partition = static_cast<std::size_t>(random_.below(partitions.size()));
   auto asked = std::make_shared<Asked>();
-  asked->group = *tables_.topic();
-  asked->trim_to = static_cast<std::int64_t>(
-      random_.below(static_cast<std::uint64_t>(next_offset_) + (random_.chance(0.1) ? 5 : 1)));
+  asked->group = partitions[partition];
+  asked->trim_to = static_cast<std::int64_t>(random_.below(
+      static_cast<std::uint64_t>(next_offsets_[partition]) + (random_.chance(0.1) ? 5 : 1)));
   asked->until_us = run_.scheduler.now_us() + kTransactionPatienceUs;
   ++under_way_;
   asked->done = [this](const std::string&) { --under_way_; };
@@ -261,8 +294,10 @@ void TopicClients::delete_records() {
 
 // --- Events
 
-std::string TopicClients::event_of(const std::string& value) const {
-  return topic::Event{.topic = "events", .key = value, .value = value, .headers = {}}.encode();
+// By who knows of all partitions, or has not heard of any that were added.
+std::string TopicClients::event_of(const std::string& value) {
+  const std::string topic = tables_.event_topic(grows_ && random_.chance(0.3));
+  return topic::Event{.topic = topic, .key = value, .value = value, .headers = {}}.encode();
 }
 
 void TopicClients::emit() {
@@ -364,8 +399,8 @@ bool TopicClients::idle() const {
 }
 
 // All that it has, from the start on.
-void TopicClients::read_all(Node& node) {
-  const PartitionId topic = *tables_.topic();
+void TopicClients::read_all(Node& node, std::size_t partition) {
+  const PartitionId topic = tables_.topic_partitions()[partition];
   Shard& shard = node.hosting(topic).shard();
   const auto status = shard.topic(topic);
   if (!status) return;
@@ -384,13 +419,12 @@ void TopicClients::read_all(Node& node) {
       violated(fmt::format("n{}: records from {} on cannot be read: {}", node.number, offset,
                            *bytes ? (**bytes).error().message : "no answer"));
     }
-    offset = take(node.number, ***bytes, offset);
+    offset = take(node.number, partition, ***bytes, offset);
   }
 }
 
 // On where the log begins and ends. Leaders go on letting records go by age.
-void TopicClients::await_agreement(const char* when) {
-  const PartitionId topic = *tables_.topic();
+void TopicClients::await_agreement(const char* when, PartitionId topic) {
   std::string differ;
   const auto agree = [&] {
     std::optional<TopicStatus> known;
@@ -436,7 +470,7 @@ bool TopicClients::has_change(PartitionId partition, const Dot& dot) const {
 // A producer's values are numbered.
 void TopicClients::check_order() const {
   std::map<std::string, std::uint64_t> next;
-  for (const auto& [offset, value] : values_at_) {
+  for (const auto& [at, value] : values_at_) {
     const std::size_t colon = value.find(':');
     if (!value.starts_with('p') || colon == std::string::npos) continue;
     const std::string producer = value.substr(0, colon);
@@ -474,10 +508,13 @@ void TopicClients::check_feed(const char* when, const std::set<std::string>& the
 
 void TopicClients::check(const char* when) {
   if (!tables_.topic()) return;
-  await_agreement(when);
-  for (const auto& node : nodes_) read_all(*node);
+  const auto partitions = tables_.topic_partitions();
+  for (std::size_t i = 0; i < partitions.size(); ++i) {
+    await_agreement(when, partitions[i]);
+    for (const auto& node : nodes_) read_all(*node, i);
+  }
   std::set<std::string> there;
-  for (const auto& [offset, value] : values_at_) {
+  for (const auto& [at, value] : values_at_) {
     if (there.insert(value).second) continue;
     // Made-up keys (Check::falsify) have all the same content and the same dot.
     if (run_.options.falsify_every_us > 0 && value.starts_with("rfalse/")) continue;

@@ -33,6 +33,7 @@ class TopicClients {
         tables_(tables),
         groups_(groups),
         random_(seed),
+        grows_(random_.chance(kGrows)),
         outboxes_(kOutboxKey, run.options.partitions) {}
 
   void begin();
@@ -46,6 +47,7 @@ class TopicClients {
   void check(const char* when);
 
  private:
+  static constexpr double kGrows = 0.3;  // of runs
   // A request that follows a group's leader until somebody has an answer, or for too long.
   struct Asked {
     PartitionId group = 0;
@@ -70,8 +72,11 @@ class TopicClients {
   void send(std::size_t producer);
   void consume();
   void delete_records();
-  // Whole batches, the first of which has this offset; the offset behind them.
-  std::int64_t take(NodeNumber node, std::string_view bytes, std::int64_t offset);
+  // The topic is given more partitions.
+  void grow();
+  // Of a partition whole batches, the first of which has this offset; the offset behind them.
+  std::int64_t take(NodeNumber node, std::size_t partition, std::string_view bytes,
+                    std::int64_t offset);
   void emit();
   void emit_strong();
   void emit_eventual();
@@ -80,11 +85,11 @@ class TopicClients {
   std::string fed_key(PartitionId partition, const std::string& value) const;
   bool feeds_are_quiet() const;
   void check_feed(const char* when, const std::set<std::string>& there) const;
-  std::string event_of(const std::string& value) const;
+  std::string event_of(const std::string& value);
   NodeNumber any_node() { return static_cast<NodeNumber>(1 + random_.below(nodes_.size())); }
   std::size_t waiting() const;
-  void read_all(Node& node);
-  void await_agreement(const char* when);
+  void read_all(Node& node, std::size_t partition);
+  void await_agreement(const char* when, PartitionId topic);
   std::set<std::string> strong_changes() const;
   bool has_change(PartitionId partition, const Dot& dot) const;
   void check_order() const;
@@ -94,13 +99,15 @@ class TopicClients {
   const KeyspaceTables& tables_;
   const StrongGroups& groups_;
   Random random_;
+  const bool grows_;
   const ReservedKeys outboxes_;
   std::vector<Producer> producers_;
   std::size_t under_way_ = 0;
-  std::uint64_t values_ = 0;                       // that were emitted
-  std::set<std::string> acknowledged_;             // that must be there
-  std::map<std::int64_t, std::string> values_at_;  // by offset, as far as they have been read
-  std::int64_t next_offset_ = 0;                   // that the consumer wants
+  std::uint64_t values_ = 0;            // that were emitted
+  std::set<std::string> acknowledged_;  // that must be there
+  // By the number of the partition and the offset, as far as they have been read.
+  std::map<std::pair<std::size_t, std::int64_t>, std::string> values_at_;
+  std::map<std::size_t, std::int64_t> next_offsets_;  // that the consumer wants, by partition
   bool missed_ = false;  // it was too late for some, or they were deleted before it came
   // Events of eventual partitions, by the records of their changes.
   std::map<std::string, std::pair<PartitionId, Dot>> emitted_;

@@ -8,6 +8,8 @@ import java.util.concurrent.ExecutionException;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.CreatePartitionsOptions;
+import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
@@ -19,6 +21,8 @@ import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.GroupIdNotFoundException;
 import org.apache.kafka.common.errors.GroupNotEmptyException;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
+import org.apache.kafka.common.errors.InvalidPartitionsException;
+import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 
@@ -59,6 +63,18 @@ final class Administer {
           && described.partitions().stream().allMatch(each -> each.replicas().size() == 3 && each.leader() != null);
     });
     refused(UnknownTopicOrPartitionException.class, admin.describeTopics(List.of("other")).allTopicNames());
+
+    admin.createPartitions(Map.of(NAME, NewPartitions.increaseTo(4)), new CreatePartitionsOptions().validateOnly(true)).all().get();
+    refused(InvalidPartitionsException.class, admin.createPartitions(Map.of(NAME, NewPartitions.increaseTo(2))).all());
+    refused(InvalidReplicaAssignmentException.class,
+        admin.createPartitions(Map.of(NAME, NewPartitions.increaseTo(3, List.of(List.of(1, 2, 3))))).all());
+    refused(UnknownTopicOrPartitionException.class, admin.createPartitions(Map.of("other", NewPartitions.increaseTo(2))).all());
+    admin.createPartitions(Map.of(NAME, NewPartitions.increaseTo(3))).all().get();
+    until("its third partition", () -> {
+      var described = admin.describeTopics(List.of(NAME)).allTopicNames().get().get(NAME);
+      return described.partitions().size() == 3
+          && described.partitions().stream().allMatch(each -> each.replicas().size() == 3 && each.leader() != null);
+    });
 
     var resource = new ConfigResource(ConfigResource.Type.TOPIC, NAME);
     expect(retention(admin, resource).equals("3600000"), "as it was created");
