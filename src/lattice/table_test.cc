@@ -6,6 +6,10 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/hash.h"
 #include "lattice/types/collection.h"
@@ -13,28 +17,50 @@
 namespace even {
 namespace {
 
-// A set with these members, all of them cold.
-class Source final : public ElementSource {
+// What is stored of a set with these members.
+class Rows {
  public:
-  explicit Source(int members) {
+  explicit Rows(int members) : members_(static_cast<std::size_t>(members)) {
+    names_.reserve(members_);  // rows refer to them
     for (int i = 0; i < members; ++i) {
       const std::string& name = names_.emplace_back("m" + std::to_string(i));
-      LeafDelta& leaf = rows_[hash64(name)].emplace_back();
+      LeafDelta& leaf = by_hash[hash64(name)].emplace_back();
       leaf.kind = LeafKind::kMember;
+      leaf.field = name;
       leaf.siblings.push_back({{ReplicaId::make(1, 1), 1}, {}, {}, 0});
     }
-    for (const std::string& name : names_) rows_[hash64(name)][0].field = name;
-    table.make_cold(static_cast<std::size_t>(members));
+  }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+
+  std::size_t members() const { return members_; }
+
+  std::map<std::uint64_t, std::vector<LeafDelta>> by_hash;
+
+ private:
+  const std::size_t members_;
+  std::vector<std::string> names_;
+};
+
+// A set, all members of which are cold.
+class Source final : public ElementSource {
+ public:
+  explicit Source(int members) : Source(std::make_shared<const Rows>(members)) {}
+  explicit Source(std::shared_ptr<const Rows> rows) : rows_(std::move(rows)) {
+    table.make_cold(rows_->members());
     table.attach(*this, "key", 0, LeafKind::kMember);
   }
   void load_element(const TableName&, std::uint64_t hash,
                     const VisitElements& visit) const override {
     ++loads;
-    if (const auto row = rows_.find(hash); row != rows_.end()) visit(hash, row->second);
+    if (const auto row = rows_->by_hash.find(hash); row != rows_->by_hash.end()) {
+      visit(hash, row->second);
+    }
   }
   void scan_elements(const TableName&, std::uint64_t first, std::uint64_t last,
                      const VisitElements& visit) const override {
-    for (auto row = rows_.lower_bound(first); row != rows_.end() && row->first <= last; ++row) {
+    const auto& rows = rows_->by_hash;
+    for (auto row = rows.lower_bound(first); row != rows.end() && row->first <= last; ++row) {
       ++scanned;
       if (!visit(row->first, row->second)) return;
     }
@@ -55,8 +81,7 @@ class Source final : public ElementSource {
   mutable int scanned = 0;
 
  private:
-  std::vector<std::string> names_;
-  std::map<std::uint64_t, std::vector<LeafDelta>> rows_;
+  const std::shared_ptr<const Rows> rows_;
 };
 
 TEST(Table, AnElementIsReadOnceAndSoIsThatThereIsNone) {
@@ -122,8 +147,9 @@ TEST(Table, RandomChoicesAreUniformWhateverIsInMemory) {
   constexpr int kDraws = 50'000;
   std::map<std::string, int> drawn;
   Random random(1);
+  const auto rows = std::make_shared<const Rows>(kMembers);
   for (int i = 0; i < kDraws; ++i) {
-    Source source(kMembers);
+    Source source(rows);
     for (int j = 0; j < kMembers / 2; ++j) source.contains("m" + std::to_string(j));
     ++drawn[std::string(source.table.random(random)->key())];
   }

@@ -5,7 +5,9 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
@@ -27,21 +29,16 @@ class Copy {
 
   // Before the element that is at `place`, or behind all. Counts as one record.
   std::string insert(std::size_t place, const std::string& value) {
-    const std::vector<std::string> all = positions();
-    const std::string left = place == 0 ? "" : all[place - 1];
-    const std::string right = place == all.size() ? "" : all[place];
-    const std::string made = position_between(left, right, {replica_, ++number_});
-    EXPECT_TRUE(is_position(made)) << position_text(made);
-    EXPECT_FALSE(items_.contains(made));
-    items_[made] = value;
-    return made;
+    return insert(std::next(items_.begin(), static_cast<std::ptrdiff_t>(place)), value);
   }
-  std::string push_back(const std::string& value) { return insert(items_.size(), value); }
-  std::string push_front(const std::string& value) { return insert(0, value); }
+  std::string push_back(const std::string& value) { return insert(items_.end(), value); }
+  std::string push_front(const std::string& value) { return insert(items_.begin(), value); }
   void erase(const std::string& position) { items_.erase(position); }
   void take(const Copy& other) { items_.insert(other.items_.begin(), other.items_.end()); }
+  void take(const std::string& position, const std::string& value) { items_[position] = value; }
 
   std::size_t size() const { return items_.size(); }
+  bool operator==(const Copy& other) const { return items_ == other.items_; }
   std::vector<std::string> positions() const {
     std::vector<std::string> all;
     for (const auto& [position, value] : items_) all.push_back(position);
@@ -59,9 +56,21 @@ class Copy {
   }
 
  private:
+  using Items = std::map<std::string, std::string>;
+
+  std::string insert(Items::const_iterator next, const std::string& value) {
+    const std::string left = next == items_.begin() ? "" : std::prev(next)->first;
+    const std::string right = next == items_.end() ? "" : next->first;
+    const std::string made = position_between(left, right, {replica_, ++number_});
+    EXPECT_TRUE(is_position(made)) << position_text(made);
+    EXPECT_FALSE(items_.contains(made));
+    items_.emplace_hint(next, made, value);
+    return made;
+  }
+
   ReplicaId replica_;
   std::uint64_t number_ = 0;
-  std::map<std::string, std::string> items_;
+  Items items_;
 };
 
 TEST(Position, OfOneReplicaStaysInOneSegmentAtBothEnds) {
@@ -81,11 +90,12 @@ TEST(Position, StaysShortHoweverThreeReplicasTakeTurns) {
     for (int i = 0; i < 900; ++i) {
       Copy& by = i % 3 == 0 ? two : i % 2 == 0 ? three : one;
       const std::string value(1, static_cast<char>('a' + i % 26));
-      front ? by.push_front(value) : by.push_back(value);
+      const std::string made = front ? by.push_front(value) : by.push_back(value);
       expected = front ? value + expected : expected + value;
-      for (Copy* copy : {&one, &two, &three}) copy->take(by);
+      for (Copy* copy : {&one, &two, &three}) copy->take(made, value);
     }
     EXPECT_EQ(one.text(), expected);
+    EXPECT_TRUE(two == one && three == one);
     EXPECT_LE(one.longest(), 3 * (kSegment + 3));
   }
 }
