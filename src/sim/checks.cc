@@ -72,6 +72,43 @@ void check_folded(const Nodes& nodes, const Node& node, const PartitionStatus& p
   }
 }
 
+// What a node takes for seen by all replicas of a partition, each of them that is complete has
+// seen: else what comes after it could be shown there at CAUSAL without it. See docs/causality.md.
+void check_everywhere(const Run& run, const Nodes& nodes, PartitionId partition, const Node& knows,
+                      Node& replica) {
+  const PartitionId ids[] = {partition};
+  if (!replica.hosting(partition).shard().is_complete(ids)) return;
+  const VersionVector& seen = replica.state(partition).vector();
+  for (const auto& maker : nodes) {
+    // What nobody has any more cannot be waited for.
+    if (!maker->up() || !run.placement.holds(maker->number, partition)) continue;
+    for (const VersionVector::Entry& entry : maker->state(partition).vector().entries()) {
+      if (seen.covers_entry(entry)) continue;
+      const Dot lacking{entry.replica, seen[entry.replica] + 1};
+      if (lacking.seq > entry.seq || !knows.knows_everywhere(partition, lacking)) continue;
+      violated(
+          fmt::format("n{} takes {} of partition {} for seen everywhere; n{} is complete without "
+                      "it, and n{} has it",
+                      knows.number, lacking.to_string(), partition, replica.number, maker->number));
+    }
+  }
+}
+
+void check_everywhere(const Run& run, const Nodes& nodes) {
+  // See CausalClients::check().
+  if (run.options.restore > 0 && run.options.fsync != FsyncPolicy::kAlways) return;
+  for (PartitionId partition = 0; partition < run.options.partitions; ++partition) {
+    for (const auto& replica : nodes) {
+      if (!replica->up() || replica->replaying()) continue;
+      if (!run.placement.holds(replica->number, partition)) continue;
+      for (const auto& knows : nodes) {
+        if (!knows->up() || knows == replica) continue;
+        check_everywhere(run, nodes, partition, *knows, *replica);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool checked) {
@@ -82,6 +119,7 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
   const auto turn = static_cast<std::size_t>(run.scheduler.now_us() / kTurnUs) % nodes.size();
   check_digests(run, nodes, falsified && !checked ? nodes[victim].get() : nullptr,
                 checked ? nullptr : nodes[turn].get());
+  if (run.options.causal_every_us > 0) check_everywhere(run, nodes);
   for (const auto& n : nodes) {
     if (n->digest_mismatches() > 0 && !falsified)
       violated(fmt::format("n{} reported a digest mismatch", n->number));

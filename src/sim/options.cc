@@ -173,11 +173,27 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     // Of 6, 24 and 96 keys.
     o.clean_map_bytes = among(8u * 24, 32u * 24, 128u * 24);
   }
-  if (!o.keyspaces && o.replicas > 1 && random.chance(0.4)) {
+  if (o.replicas > 1 && random.chance(0.4)) {
     o.delay_ms = among(2, 20, 200, 2'000, 10'000);
     o.delay_change_every_us = among(std::int64_t{0}, o.duration_us / 4);
     o.prompt_types = among(0, 0, 1, 3);
     o.earlier_nodes = among(0.0, 0.0, 0.3, 1.0);
+    if (o.keyspaces) o.earlier_nodes = 0;  // no delay is given where there are some
+  }
+  // What comes to the victim as a state it can pass on as one only, which must not be false.
+  if (o.falsify_every_us > 0 && random.chance(0.5)) {
+    o.retain_bytes = 4u << 10;
+    o.segment_bytes = 2u << 10;
+  }
+  // The log goes with what the store has; and who has lost its disk is given a checkpoint then.
+  if (o.trims()) {
+    o.pass_bytes = std::min<std::uint64_t>(o.pass_bytes, among(512u, 4u << 10));
+    if (o.wipe > 0) o.crash_every_us = std::min<std::int64_t>(o.crash_every_us, 700'000);
+  }
+  // Not gone by the end, so that they can be missed.
+  if (o.compacts && random.chance(0.3)) o.tombstones_ms = 600'000;
+  if (o.wipe > 0 && o.replicas >= 3 && o.causal_every_us > 0) {
+    o.lose_unheard_every_us = among(0, 500'000, 500'000);
   }
   return o;
 }
@@ -196,7 +212,8 @@ std::string RunOptions::describe() const {
       "listing={} "
       "failing_commit={} "
       "evict={} "
-      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
+      "backup_every={}ms restore={} kill={} lose_unheard_every={}ms damage_every={}ms "
+      "failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
       "groups={} keyspaces={} group_replicas={} strong_clients={} strong_think={}us "
       "strong_patience={}ms "
@@ -214,8 +231,8 @@ std::string RunOptions::describe() const {
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
       expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit, evict,
-      backup_every_us / 1000, restore, kill, damage_every_us / 1000, failing_read,
-      to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
+      backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000, damage_every_us / 1000,
+      failing_read, to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
       replay_batch_bytes, crash_in_replay, groups, keyspaces, group_replicas, strong_clients,
       strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
       depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,

@@ -42,6 +42,9 @@ constexpr std::int64_t kHeldForMs = 600'000;
 constexpr std::int64_t kNotWaitedForUs = 2'000'000;
 // How long a leader is cut off at most.
 constexpr std::int64_t kDepositionUs = 3'000'000;
+// How long who has lost its disk may take to be complete; and how long it is alone then.
+constexpr std::int64_t kCompletionUs = 3'000'000;
+constexpr std::int64_t kAloneUs = 500'000;
 
 struct Client {
   NodeNumber node;
@@ -77,6 +80,17 @@ class World {
   void depose(PartitionId group);
   void follow(Deposition deposition);
   void crash();
+  // See lose_unheard().
+  struct UnheardLoss {
+    PartitionId partition;
+    Node* lost;
+    Node* maker;
+    Node* third;
+    std::int64_t until_us;  // at the latest
+  };
+  void lose_unheard();
+  void lose(UnheardLoss loss);
+  void follow(UnheardLoss loss);
   void restart();
   void restart_at_once(Node& n);
   void crash_at_once(Node& n, double chance);
@@ -124,6 +138,7 @@ class World {
   std::optional<CompactionClients> compactions_;
   std::vector<Client> clients_;
   bool deposing_ = false;   // one at a time
+  bool losing_ = false;     // the same
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
 };
@@ -183,7 +198,14 @@ World::World(Run& run)
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
-  if (run.options.delay_ms > 0) delays_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.delay_ms > 0) {
+    delays_.emplace(run_, nodes_, run_.random.next());
+    if (run.options.keyspaces) {
+      delays_->on_alter = [this](std::int64_t delay_ms) {
+        strong_->keyspaces->alter_delays(delay_ms);
+      };
+    }
+  }
   if (run.options.hint_every_us > 0) hints_.emplace(run_, nodes_, run_.random.next());
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
@@ -322,6 +344,68 @@ void World::crash() {
   });
 }
 
+// A node loses its disk with a record that only its maker has besides. It hears that it is complete
+// from a third replica, which has never had that either, and is cut off; only then the maker hears
+// of the third, which has the record by now, while what it last heard of the other is of before.
+void World::lose_unheard() {
+  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
+  const auto all = run_.placement.replicas(partition);
+  if (all.size() < 3 || losing_) return;
+  const std::size_t first = run_.random.below(all.size());
+  const auto at = [&](std::size_t i) { return &node(all[(first + i) % all.size()]); };
+  UnheardLoss loss{partition, at(0), at(1), at(2), 0};
+  if (!loss.lost->up() || !loss.maker->up() || !loss.third->up()) return;
+  if (strong_ && !strong_->groups.may_lose_disk(loss.lost->number)) return;
+  losing_ = true;
+  for (const auto& other : nodes_) {
+    // Nor from others.
+    if (other.get() == loss.maker || other.get() == loss.lost) continue;
+    network_.cut(loss.maker->number, other->number);
+    network_.cut(loss.lost->number, other->number);
+  }
+  std::string key;
+  do {
+    key = fmt::format("unheard:{}", run_.random.below(1'000'000));
+  } while (run_.placement.partition_of(key) != partition);
+  const std::string_view words[] = {"SET", key, "v"};
+  (void)loss.maker->change(partition, words);
+  run_.scheduler.after(run_.around(2 * run_.options.delay_us + 50'000),
+                       [this, loss] { lose(loss); });
+}
+
+void World::lose(UnheardLoss loss) {
+  if (run_.settling) return;
+  loss.lost->crash(Loss::kDisk);
+  cut(loss.maker->number, Cut::kBoth);
+  for (const auto& other : nodes_) {
+    if (other.get() != loss.maker && other.get() != loss.lost) {
+      network_.heal(loss.lost->number, other->number);
+    }
+  }
+  restart_at_once(*loss.lost);
+  loss.until_us = run_.scheduler.now_us() + kCompletionUs;
+  follow(loss);
+}
+
+void World::follow(UnheardLoss loss) {
+  if (run_.settling) return;
+  const PartitionId ids[] = {loss.partition};
+  const bool complete =
+      loss.lost->up() && loss.lost->hosting(loss.partition).shard().is_complete(ids);
+  if (!complete && run_.scheduler.now_us() < loss.until_us) {
+    run_.scheduler.after(run_.around(10'000), [this, loss] { follow(loss); });
+    return;
+  }
+  run_.event("n{} is {}complete without n{}", loss.lost->number, complete ? "" : "not ",
+             loss.maker->number);
+  heal(loss.maker->number);
+  cut(loss.lost->number, Cut::kBoth);
+  run_.scheduler.after(run_.around(kAloneUs), [this, loss] {
+    losing_ = false;
+    heal(loss.lost->number);
+  });
+}
+
 // Runs that are short, and many.
 void World::restart() {
   Node& n = unsafe_node();
@@ -419,6 +503,7 @@ void World::schedule_faults() {
   });
   every(options.crash_every_us, [this] { crash(); });
   every(options.restart_every_us, [this] { restart(); });
+  every(options.lose_unheard_every_us, [this] { lose_unheard(); });
   every(options.reshard_every_us, [this] { change_shards(); });
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();
@@ -547,6 +632,11 @@ void World::check_delays() {
   const auto pass = [this](std::int64_t us) { (void)run_until(us, [] { return false; }); };
   delays_->alter(kHeldForMs);
   pass(100'000);
+  if (run_.options.keyspaces && !run_until(kElectionUs, [&] {
+        return strong_->keyspaces->idle() && strong_->tables.agreed();
+      })) {
+    violated("the delay of keyspaces does not change" + strong_->progress());
+  }
   for (PartitionId partition = 0; partition < run_.options.partitions; ++partition) {
     const auto done = delays_->write(partition);
     if (!done) continue;
