@@ -126,7 +126,7 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
     if (n->found_wrong() > 0 && (!falsified || n != nodes[victim]))
       violated(fmt::format("n{} has found wrong what is right", n->number));
     // Impossible unless disks are lost: see docs/folding.md.
-    if (n->ends_exceeded() > 0 && run.options.wipe == 0 && run.options.restore == 0)
+    if (n->ends_exceeded() > 0 && !run.options.loses_disks())
       violated(fmt::format("n{} has more of a run than the record that folds it", n->number));
   }
   faults.failing_read = failing_read;
@@ -134,7 +134,7 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
 
 bool converged(const Run& run, const Nodes& nodes) {
   // Where disks are lost, something may be held that depends on what nobody has any more.
-  const bool all_handed_over = run.options.wipe == 0 && run.options.restore == 0;
+  const bool all_handed_over = !run.options.loses_disks();
   const bool all_joined = all_handed_over || run.options.hint_every_us == 0;
   std::map<PartitionId, VersionVector> vectors;
   for (const auto& n : nodes) {

@@ -180,10 +180,10 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.earlier_nodes = among(0.0, 0.0, 0.3, 1.0);
     if (o.keyspaces) o.earlier_nodes = 0;  // no delay is given where there are some
   }
-  // What comes to the victim as a state it can pass on as one only, which must not be false.
-  if (o.falsify_every_us > 0 && random.chance(0.5)) {
+  if (o.falsify_every_us > 0 && o.groups == 0 && random.chance(0.5)) {
     o.retain_bytes = 4u << 10;
     o.segment_bytes = 2u << 10;
+    o.lose_beside_every_us = o.duration_us / 6;
   }
   // The log goes with what the store has; and who has lost its disk is given a checkpoint then.
   if (o.trims()) {
@@ -222,7 +222,8 @@ std::string RunOptions::describe() const {
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
       "crash_when_kept={} topic_retention={}ms topic_bytes={} topic_deletes={} "
       "compacts={} tombstones={}ms dirty={} min_lag={}ms clean_map={} "
-      "falsify_every={}us check={}ms check_keys={} held_back={}ms held_back_changes={}ms "
+      "falsify_every={}us lose_beside_every={}ms check={}ms check_keys={} held_back={}ms "
+      "held_back_changes={}ms "
       "prompt_types={} earlier_nodes={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
@@ -238,8 +239,9 @@ std::string RunOptions::describe() const {
       depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
       topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
       topic_retention_ms, topic_retention_bytes, topic_deletes, compacts, tombstones_ms,
-      dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, check_interval_ms,
-      check_keys, delay_ms, delay_change_every_us / 1000, prompt_types, earlier_nodes);
+      dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, lose_beside_every_us / 1000,
+      check_interval_ms, check_keys, delay_ms, delay_change_every_us / 1000, prompt_types,
+      earlier_nodes);
 }
 
 }  // namespace even::sim

@@ -70,6 +70,9 @@ struct RunOptions {
   // The mean interval at which keys of the victim are made to differ unknown to anybody. Then
   // nobody reads there who would notice. Who falls behind what its log keeps asks it for its state.
   std::int64_t falsify_every_us = 0;
+  // Then disks of others are lost, and once the victim's, before anything is false: what it has
+  // been given as a state it can pass on as one only. 0: never.
+  std::int64_t lose_beside_every_us = 0;
   std::int64_t check_interval_ms = 0;
   std::size_t check_keys = 256;  // at one turn, and in one list
   double evict = 0;              // chance that memory is over its limit when it is looked at
@@ -130,6 +133,7 @@ struct RunOptions {
   int prompt_types = 0;
   double earlier_nodes = 0;
 
+  bool loses_disks() const { return wipe > 0 || restore > 0 || lose_beside_every_us > 0; }
   // Whether records of the topic go.
   bool trims() const {
     return topic_retention_ms >= 0 || topic_retention_bytes >= 0 || topic_deletes;

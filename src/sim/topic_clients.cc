@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "replica/topic_log.h"
 #include "topic/event.h"
 #include "topic/marker.h"
 #include "topic/record_batch.h"
@@ -202,7 +203,9 @@ void TopicClients::consume() {
   if (!node.up()) return;
   Shard& shard = node.hosting(*tables_.topic()).shard();
   const auto status = shard.topic(*tables_.topic());
-  if (!status || status->end <= next_offset_) return;
+  if (!status) return;
+  check_start(node, *status);
+  if (status->end <= next_offset_) return;
   if (status->start > next_offset_) {
     missed_ = true;
     next_offset_ = status->start;
@@ -213,6 +216,14 @@ void TopicClients::consume() {
                      // What cannot be read now is asked for again, elsewhere.
                      if (bytes) next_offset_ = std::max(next_offset_, take(number, *bytes, from));
                    });
+}
+
+// Only who has just been given a state may have more of the log behind it than has gone.
+void TopicClients::check_start(const Node& node, const TopicStatus& status) const {
+  const std::uint64_t start = node.state(*tables_.topic()).vector()[kTopicStart];
+  if (!status.leads || status.start == static_cast<std::int64_t>(start)) return;
+  violated(fmt::format("n{} leads the topic from {} on, which begins at {}", node.number,
+                       status.start, start));
 }
 
 std::int64_t TopicClients::take(NodeNumber node, std::string_view bytes, std::int64_t offset) {

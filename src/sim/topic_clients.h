@@ -69,6 +69,7 @@ class TopicClients {
   void produce(std::size_t producer);
   void send(std::size_t producer);
   void consume();
+  void check_start(const Node& node, const TopicStatus& status) const;
   void delete_records();
   // Whole batches, the first of which has this offset; the offset behind them.
   std::int64_t take(NodeNumber node, std::string_view bytes, std::int64_t offset);

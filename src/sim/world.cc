@@ -80,6 +80,7 @@ class World {
   void depose(PartitionId group);
   void follow(Deposition deposition);
   void crash();
+  void lose_beside();
   // See lose_unheard().
   struct UnheardLoss {
     PartitionId partition;
@@ -103,6 +104,7 @@ class World {
   void check_delays();
   void check_end(const char* when);
   void check_strong(const char* when);
+  void check_loss();
   bool run_until(std::int64_t patience_us, const std::function<bool()>& done);
 
   // What strong partitions take.
@@ -137,8 +139,9 @@ class World {
   std::optional<TransactionClients> transactions_;
   std::optional<CompactionClients> compactions_;
   std::vector<Client> clients_;
-  bool deposing_ = false;   // one at a time
-  bool losing_ = false;     // the same
+  bool deposing_ = false;  // one at a time
+  bool losing_ = false;    // the same
+  bool may_falsify_ = false;
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
 };
@@ -344,6 +347,28 @@ void World::crash() {
   });
 }
 
+// The victim's disk first, then those of others: but only where one that is neither has all that
+// the victim has. Who is wrong and alone in something gives it only after ten minutes, as it is.
+void World::lose_beside() {
+  Node& victim = *nodes_[victim_];
+  Node& lost = may_falsify_ ? any_node() : victim;
+  if (!victim.up() || !lost.up() || (may_falsify_ && &lost == &victim)) return;
+  if (strong_ && !strong_->groups.may_lose_disk(lost.number)) return;
+  for (const PartitionStatus& held : victim.partitions()) {
+    if (held.partition >= run_.options.partitions) continue;
+    const auto replicas = run_.placement.replicas(held.partition);
+    const bool kept = std::ranges::any_of(replicas, [&](NodeNumber number) {
+      const Node& other = node(number);
+      return &other != &victim && &other != &lost && other.up() &&
+             other.state(held.partition).vector().covers(held.vector);
+    });
+    if (!kept) return;
+  }
+  lost.crash(Loss::kDisk);
+  restart_at_once(lost);
+  may_falsify_ = true;
+}
+
 // A node loses its disk with a record that only its maker has besides. It hears that it is complete
 // from a third replica, which has never had that either, and is cut off; only then the maker hears
 // of the third, which has the record by now, while what it last heard of the other is of before.
@@ -525,8 +550,10 @@ void World::schedule_faults() {
     run_.event("{} rows of n{} are damaged", n.rows.damage(1 + run_.random.below(20)), n.number);
   });
   every(options.delay_change_every_us, [this] { delays_->change(); });
+  may_falsify_ = options.lose_beside_every_us == 0;
+  every(options.lose_beside_every_us, [this] { lose_beside(); });
   every(options.falsify_every_us, [this] {
-    if (nodes_[victim_]->up()) nodes_[victim_]->falsify();
+    if (may_falsify_ && nodes_[victim_]->up()) nodes_[victim_]->falsify();
   });
   every(50'000, [this] { check_running(run_, nodes_, victim_); });
 }
@@ -660,6 +687,20 @@ void World::check_end(const char* when) {
   check_content(run_, nodes_, when);
 }
 
+// Of topics whose logs have gone in part, who has lost its disk is given what comes before the
+// rest, by members that have it from their stores since they were restarted.
+void World::check_loss() {
+  if (!run_.options.trims() || run_.options.wipe == 0) return;
+  for (const auto& n : nodes_) {
+    if (!strong_->groups.may_lose_disk(n->number)) continue;
+    n->crash(Loss::kDisk);
+    n->start();
+    settle();
+    check_end("after the loss of a disk");
+    check_strong("after the loss of a disk");
+  }
+}
+
 void World::play() {
   const RunOptions& options = run_.options;
   victim_ = run_.random.below(nodes_.size());
@@ -718,6 +759,7 @@ void World::play() {
   settle();
   check_end("after a restart");
   check_strong("after a restart");
+  check_loss();
   if (strong_) strong_->clients.check();
   for (const auto& n : nodes_) n->count();
   run_.outcome.records = run_.oracle.records();
