@@ -149,7 +149,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.crash_every_us == 0) o.crash_every_us = 400'000;
     if (o.partition_every_us == 0) o.partition_every_us = 300'000;
   }
-  if (o.topic_every_us > 0 && random.chance(0.5)) {
+  if (o.topic_every_us > 0 && random.chance(0.6)) {
     o.topic_retention_ms = among(-1, 500, 2'000);
     o.topic_retention_bytes = among(-1, 2 << 10, 20 << 10);
     o.topic_deletes = random.chance(0.2);
@@ -192,8 +192,18 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   // Not gone by the end, so that they can be missed.
   if (o.compacts && random.chance(0.3)) o.tombstones_ms = 600'000;
-  if (o.wipe > 0 && o.replicas >= 3 && o.causal_every_us > 0) {
-    o.lose_unheard_every_us = among(0, 500'000, 500'000);
+  // It takes peace elsewhere, and seconds.
+  const bool may_lose =
+      o.damage_every_us == 0 && o.quorum_every_us == 0 && o.falsify_every_us == 0 && o.groups == 0;
+  if (may_lose && o.pipeline == 1 && o.replicas >= 3 && o.causal_every_us > 0) {
+    o.lose_unheard_every_us = 300'000;
+    o.reshard_every_us = 0;
+    o.causal_every_us = std::min<std::int64_t>(o.causal_every_us, 5'000);
+    o.duration_us = std::max<std::int64_t>(o.duration_us, 3'000'000);
+    o.clients = std::min(o.clients, 3);
+    o.crash_every_us *= 3;
+    o.restart_every_us *= 30;
+    o.partition_every_us *= 3;
   }
   return o;
 }

@@ -133,7 +133,9 @@ struct RunOptions {
   int prompt_types = 0;
   double earlier_nodes = 0;
 
-  bool loses_disks() const { return wipe > 0 || restore > 0 || lose_beside_every_us > 0; }
+  bool loses_disks() const {
+    return wipe > 0 || restore > 0 || lose_beside_every_us > 0 || lose_unheard_every_us > 0;
+  }
   // Whether records of the topic go.
   bool trims() const {
     return topic_retention_ms >= 0 || topic_retention_bytes >= 0 || topic_deletes;
