@@ -394,7 +394,8 @@ void World::lose_unheard() {
   } while (run_.placement.partition_of(key) != partition);
   const std::string_view words[] = {"SET", key, "v"};
   (void)loss.maker->change(partition, words);
-  run_.scheduler.after(run_.around(2 * run_.options.delay_us + 50'000),
+  // It reports it before.
+  run_.scheduler.after(4 * run_.options.delay_us + 50'000 + run_.around(10'000),
                        [this, loss] { lose(loss); });
 }
 
