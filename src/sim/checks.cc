@@ -72,6 +72,43 @@ void check_folded(const Nodes& nodes, const Node& node, const PartitionStatus& p
   }
 }
 
+// What a node takes for seen by all replicas of a partition, each of them that is complete has
+// seen: else what comes after it could be shown there at CAUSAL without it. See docs/causality.md.
+void check_everywhere(const Run& run, const Nodes& nodes, PartitionId partition, const Node& knows,
+                      Node& replica) {
+  const PartitionId ids[] = {partition};
+  if (!replica.hosting(partition).shard().is_complete(ids)) return;
+  const VersionVector& seen = replica.state(partition).vector();
+  for (const auto& maker : nodes) {
+    // What nobody has any more cannot be waited for.
+    if (!maker->up() || !run.placement.holds(maker->number, partition)) continue;
+    for (const VersionVector::Entry& entry : maker->state(partition).vector().entries()) {
+      if (seen.covers_entry(entry)) continue;
+      const Dot lacking{entry.replica, seen[entry.replica] + 1};
+      if (lacking.seq > entry.seq || !knows.knows_everywhere(partition, lacking)) continue;
+      violated(
+          fmt::format("n{} takes {} of partition {} for seen everywhere; n{} is complete without "
+                      "it, and n{} has it",
+                      knows.number, lacking.to_string(), partition, replica.number, maker->number));
+    }
+  }
+}
+
+void check_everywhere(const Run& run, const Nodes& nodes) {
+  // See CausalClients::check().
+  if (run.options.restore > 0 && run.options.fsync != FsyncPolicy::kAlways) return;
+  for (PartitionId partition = 0; partition < run.options.partitions; ++partition) {
+    for (const auto& replica : nodes) {
+      if (!replica->up() || replica->replaying()) continue;
+      if (!run.placement.holds(replica->number, partition)) continue;
+      for (const auto& knows : nodes) {
+        if (!knows->up() || knows == replica) continue;
+        check_everywhere(run, nodes, partition, *knows, *replica);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool checked) {
@@ -82,13 +119,14 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
   const auto turn = static_cast<std::size_t>(run.scheduler.now_us() / kTurnUs) % nodes.size();
   check_digests(run, nodes, falsified && !checked ? nodes[victim].get() : nullptr,
                 checked ? nullptr : nodes[turn].get());
+  if (run.options.causal_every_us > 0) check_everywhere(run, nodes);
   for (const auto& n : nodes) {
     if (n->digest_mismatches() > 0 && !falsified)
       violated(fmt::format("n{} reported a digest mismatch", n->number));
     if (n->found_wrong() > 0 && (!falsified || n != nodes[victim]))
       violated(fmt::format("n{} has found wrong what is right", n->number));
     // Impossible unless disks are lost: see docs/folding.md.
-    if (n->ends_exceeded() > 0 && run.options.wipe == 0 && run.options.restore == 0)
+    if (n->ends_exceeded() > 0 && !run.options.loses_disks())
       violated(fmt::format("n{} has more of a run than the record that folds it", n->number));
   }
   faults.failing_read = failing_read;
@@ -96,7 +134,7 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
 
 bool converged(const Run& run, const Nodes& nodes) {
   // Where disks are lost, something may be held that depends on what nobody has any more.
-  const bool all_handed_over = run.options.wipe == 0 && run.options.restore == 0;
+  const bool all_handed_over = !run.options.loses_disks();
   const bool all_joined = all_handed_over || run.options.hint_every_us == 0;
   std::map<PartitionId, VersionVector> vectors;
   for (const auto& n : nodes) {

@@ -35,7 +35,8 @@ std::shared_ptr<const cluster::KeyspaceTable> eventual_table(const RunOptions& o
 }
 
 void DelayedKeyspaces::alter(std::int64_t delay_ms) {
-  run_.event("records are held back for {} ms", delay_ms);
+  run_.event("records are to be held back for {} ms", delay_ms);
+  if (on_alter) return on_alter(delay_ms);
   run_.table = eventual_table(run_.options, run_.table->version() + 1, delay_ms);
   for (const auto& node : nodes_) {
     if (node->up()) node->serve_table();

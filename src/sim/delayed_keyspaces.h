@@ -1,6 +1,5 @@
-// Eventual keyspaces of runs without a metadata group, whose records are held back in some of them
-// (docs/delay.md): how they change, and that nobody waits for what is held back who asked for more
-// than ONE.
+// Eventual keyspaces whose records are held back in some runs (docs/delay.md): how they change, and
+// that nobody waits for what is held back who asked for more than ONE.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@
 
 namespace even::sim {
 
-// Null: there is none but `default`.
+// Of runs without a metadata group. Null: there is none but `default`.
 std::shared_ptr<const cluster::KeyspaceTable> eventual_table(const RunOptions& options,
                                                              std::uint64_t version,
                                                              std::int64_t delay_ms);
@@ -26,6 +25,8 @@ class DelayedKeyspaces {
   DelayedKeyspaces(Run& run, const Nodes& nodes, std::uint64_t seed)
       : run_(run), nodes_(nodes), random_(seed) {}
 
+  // What has the metadata group do that, in runs with one.
+  std::function<void(std::int64_t delay_ms)> on_alter;
   // Every node that is up comes to it in its own time.
   void alter(std::int64_t delay_ms);
   // To another one, or to none and back.

@@ -21,8 +21,12 @@ bool damaged(const Node& node, PartitionId partition) {
 
 HintClients::HintClients(Run& run, const Nodes& nodes, std::uint64_t seed)
     : run_(run), nodes_(nodes), random_(seed) {
-  run_.hint_counted = [this](PartitionId partition, NodeNumber holder,
-                             const VersionVector& vector) { counted(partition, holder, vector); };
+  run_.hint_counted = [this](PartitionId partition, NodeNumber giver, NodeNumber holder,
+                             const VersionVector& vector) {
+    counted(partition, holder, vector);
+    // What is lost by the one or the other then has been given away too early.
+    on_kept(random_.chance(0.5) ? giver : holder);
+  };
 }
 
 void HintClients::begin() {
@@ -56,7 +60,6 @@ void HintClients::counted(PartitionId partition, NodeNumber holder, const Versio
   Kept kept{partition, holder, vector, {}};
   for (const auto& node : nodes_) kept.lines[node->number] = node->replica().first_of_line();
   kept_.push_back(std::move(kept));
-  on_kept(holder);
 }
 
 bool HintClients::has_line(NodeNumber node, const Kept& kept) const {

@@ -17,7 +17,7 @@ class HintClients {
   // The references outlive this.
   HintClients(Run& run, const Nodes& nodes, std::uint64_t seed);
 
-  // Called when a node has said that it keeps something.
+  // Called when a node has said that it keeps something, with it or with who has given it that.
   std::function<void(NodeNumber)> on_kept = [](NodeNumber) {};
 
   void begin();

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/cmd_meta.h"
@@ -36,7 +37,37 @@ void KeyspaceClient::act() {
   if (!has_compacted_) return send(create(compacted_topic(run_.options)));
   // Not at once: there are to be keys before.
   if (!has_feed_ && (run_.settling || random_.chance(0.2))) return send(create(fed_keyspace()));
-  run_.settling ? void() : send(next());
+  if (const auto index = undelayed()) return send(delay(*index));
+  if (!run_.settling) return send(next());
+  stopped_ = true;
+}
+
+void KeyspaceClient::alter_delays(std::int64_t delay_ms) {
+  delay_ms_ = delay_ms;
+  if (std::exchange(stopped_, false)) rest(kThinkUs);
+}
+
+std::optional<std::size_t> KeyspaceClient::undelayed() const {
+  const auto found =
+      std::ranges::find_if(delays_, [this](std::int64_t each) { return each != delay_ms_; });
+  if (found == delays_.end()) return std::nullopt;
+  return static_cast<std::size_t>(found - delays_.begin());
+}
+
+std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::delay(std::size_t index) {
+  auto keyspace = lazy_keyspace(index, delay_ms_);
+  std::shared_ptr<Request> request;
+  if (delays_[index] == kNoDelay) {
+    request = create(std::move(keyspace));
+  } else {
+    request = std::make_shared<Request>();
+    request->group = meta_partition(run_.options.partitions);
+    request->words = {std::string(kMetaCommand), "alter", keyspace.name, "delay",
+                      std::to_string(delay_ms_)};
+  }
+  request->lazy = index;
+  request->delay_ms = delay_ms_;
+  return request;
 }
 
 std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::create(cluster::Keyspace keyspace) {
@@ -156,6 +187,9 @@ void KeyspaceClient::replied(const std::string& reply) {
   }
   if (request_->name == "fed" && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
     has_feed_ = true;
+  }
+  if (request_->lazy && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
+    delays_[*request_->lazy] = there_already ? kUnknownDelay : request_->delay_ms;
   }
   if (request_->of_topic && (parsed->kind == StrongReply::Kind::kInteger || there_already)) {
     (request_->compacts ? has_compacted_ : has_topic_) = true;

@@ -25,15 +25,19 @@ class KeyspaceClient {
         random_(seed),
         has_topic_(run.options.topic_every_us == 0),
         has_feed_(run.options.topic_every_us == 0),
-        has_compacted_(!run.options.compacts) {}
+        has_compacted_(!run.options.compacts),
+        delay_ms_(run.options.delay_ms),
+        delays_(lazy_keyspaces(run.options), kNoDelay) {}
 
   // First creates the base keyspace, and the topic where there is one, with faults or without.
   void begin();
   // Faults have ended, and it does nothing any more.
   bool idle() const {
     return has_base_ && has_topic_ && has_feed_ && has_compacted_ && run_.settling &&
-           request_ == nullptr;
+           request_ == nullptr && !undelayed();
   }
+  // From now on records of the lazy keyspaces are to be held back for so long.
+  void alter_delays(std::int64_t delay_ms);
 
  private:
   struct Request {
@@ -45,13 +49,20 @@ class KeyspaceClient {
     std::optional<std::string> prefix;
     bool of_topic = false;
     bool compacts = false;
+    std::optional<std::size_t> lazy;  // which of the lazy ones it is about
+    std::int64_t delay_ms = 0;
   };
+  static constexpr std::int64_t kNoDelay = -1;       // there is no such keyspace yet
+  static constexpr std::int64_t kUnknownDelay = -2;  // another request has created it
 
   void act();
   void rest(std::int64_t mean_us);
   std::shared_ptr<Request> next();
   std::shared_ptr<Request> create(cluster::Keyspace keyspace);
   std::shared_ptr<Request> write();
+  // Which lazy keyspace has another delay than it should.
+  std::optional<std::size_t> undelayed() const;
+  std::shared_ptr<Request> delay(std::size_t index);
   void send(std::shared_ptr<Request> request);
   void ask(NodeNumber node);
   void ask_later();
@@ -73,6 +84,9 @@ class KeyspaceClient {
   bool has_topic_ = false;  // or there is to be none
   bool has_feed_ = false;   // the same
   bool has_compacted_ = false;
+  std::int64_t delay_ms_;             // that lazy keyspaces are to have
+  std::vector<std::int64_t> delays_;  // that they have
+  bool stopped_ = false;              // nothing was left to be done
 };
 
 }  // namespace even::sim

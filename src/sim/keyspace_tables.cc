@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "cluster/topic_ranges.h"
 #include "engine/cmd_meta.h"
@@ -67,6 +68,23 @@ Keyspace fed_keyspace() {
   keyspace.replicas = 1;
   keyspace.feed = "events";
   keyspace.feed_snapshot = true;
+  return keyspace;
+}
+
+// The first one is of the probes of delayed_keyspaces.h.
+constexpr const char* kLazyPrefixes[] = {"lazy:", "lst", "num", "set", "map"};
+
+std::size_t lazy_keyspaces(const RunOptions& options) {
+  if (!options.keyspaces || options.delay_ms == 0) return 0;
+  return std::size(kLazyPrefixes) - static_cast<std::size_t>(options.prompt_types);
+}
+
+Keyspace lazy_keyspace(std::size_t index, std::int64_t delay_ms) {
+  Keyspace keyspace;
+  keyspace.name = fmt::format("lazy{}", index);
+  keyspace.prefix = kLazyPrefixes[index];
+  keyspace.replicas = 1;
+  keyspace.delay_ms = delay_ms;
   return keyspace;
 }
 

@@ -27,6 +27,9 @@ cluster::Keyspace events_topic(const RunOptions& options);
 cluster::Keyspace compacted_topic(const RunOptions& options);
 // The eventual keyspace whose changes are told to it, those before it was created too.
 cluster::Keyspace fed_keyspace();
+// Those whose records are held back, for so long, in runs with a metadata group.
+std::size_t lazy_keyspaces(const RunOptions& options);
+cluster::Keyspace lazy_keyspace(std::size_t index, std::int64_t delay_ms);
 // Ids of partitions of keyspaces begin here, behind the metadata group.
 inline PartitionId first_group(const RunOptions& options) {
   return static_cast<PartitionId>(options.partitions + 1);

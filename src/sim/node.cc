@@ -92,7 +92,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.owners = static_cast<std::size_t>(options.replicas);
   o.hint_max_bytes = options.hint_max_bytes;
   o.hint_counted = [this](PartitionId partition, NodeNumber holder, const VersionVector& seen) {
-    if (run_.hint_counted) run_.hint_counted(partition, holder, seen);
+    if (run_.hint_counted) run_.hint_counted(partition, number, holder, seen);
   };
   o.cluster_id = "sim";
   if (options.keyspaces) o.map = run_.map;
@@ -110,7 +110,9 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.replay_bytes = options.replay_bytes;
   o.replay_batch_bytes = options.replay_batch_bytes;
   o.replay_slice_us = 0;  // one batch at a time
-  o.retain_bytes = options.retain_bytes;
+  // Who has alone what its log has not, and is wrong, can neither be put right nor give it.
+  constexpr std::uint64_t kAll = std::uint64_t{1} << 30;
+  o.retain_bytes = run_.oracle.is_falsified(number) ? kAll : options.retain_bytes;
   o.group_log_bytes = options.group_log_bytes;
   o.retain_interval_us = 100'000;
   o.clean_interval_us = 5'000;
@@ -284,6 +286,12 @@ std::optional<Dot> Node::write(PartitionId partition, Args change, const Partiti
   run_.event("n{}: {} in partition {} -> {}", number, fmt::join(change, " "), partition, reply);
   host.need_turn();
   return made_.size() == 1 ? std::optional(made_.front().second) : std::nullopt;
+}
+
+bool Node::knows_everywhere(PartitionId partition, const Dot& dot) const {
+  VersionVector vector;
+  vector.add(dot);
+  return stable_->beyond(partition, vector).empty();
 }
 
 // Each shard's thread comes to it in its own time.

@@ -117,6 +117,9 @@ class Node {
   // written.
   std::optional<Dot> write(PartitionId partition, Args change, const PartitionReach& session);
 
+  // Whether it goes by it that all replicas of a partition have seen this record.
+  bool knows_everywhere(PartitionId partition, const Dot& dot) const;
+
   // Of strong partitions; none when it is down.
   std::vector<GroupStatus> groups() const;
   void found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,

@@ -149,7 +149,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.crash_every_us == 0) o.crash_every_us = 400'000;
     if (o.partition_every_us == 0) o.partition_every_us = 300'000;
   }
-  if (o.topic_every_us > 0 && random.chance(0.5)) {
+  if (o.topic_every_us > 0 && random.chance(0.6)) {
     o.topic_retention_ms = among(-1, 500, 2'000);
     o.topic_retention_bytes = among(-1, 2 << 10, 20 << 10);
     o.topic_deletes = random.chance(0.2);
@@ -173,11 +173,37 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     // Of 6, 24 and 96 keys.
     o.clean_map_bytes = among(8u * 24, 32u * 24, 128u * 24);
   }
-  if (!o.keyspaces && o.replicas > 1 && random.chance(0.4)) {
+  if (o.replicas > 1 && random.chance(0.4)) {
     o.delay_ms = among(2, 20, 200, 2'000, 10'000);
     o.delay_change_every_us = among(std::int64_t{0}, o.duration_us / 4);
     o.prompt_types = among(0, 0, 1, 3);
     o.earlier_nodes = among(0.0, 0.0, 0.3, 1.0);
+    if (o.keyspaces) o.earlier_nodes = 0;  // no delay is given where there are some
+  }
+  if (o.falsify_every_us > 0 && o.groups == 0 && random.chance(0.5)) {
+    o.retain_bytes = 4u << 10;
+    o.segment_bytes = 2u << 10;
+    o.lose_beside_every_us = o.duration_us / 6;
+  }
+  // The log goes with what the store has; and who has lost its disk is given a checkpoint then.
+  if (o.trims()) {
+    o.pass_bytes = std::min<std::uint64_t>(o.pass_bytes, among(512u, 4u << 10));
+    if (o.wipe > 0) o.crash_every_us = std::min<std::int64_t>(o.crash_every_us, 700'000);
+  }
+  // Not gone by the end, so that they can be missed.
+  if (o.compacts && random.chance(0.3)) o.tombstones_ms = 600'000;
+  // It takes peace elsewhere, and seconds.
+  const bool may_lose =
+      o.damage_every_us == 0 && o.quorum_every_us == 0 && o.falsify_every_us == 0 && o.groups == 0;
+  if (may_lose && o.pipeline == 1 && o.replicas >= 3 && o.causal_every_us > 0) {
+    o.lose_unheard_every_us = 300'000;
+    o.reshard_every_us = 0;
+    o.causal_every_us = std::min<std::int64_t>(o.causal_every_us, 5'000);
+    o.duration_us = std::max<std::int64_t>(o.duration_us, 3'000'000);
+    o.clients = std::min(o.clients, 3);
+    o.crash_every_us *= 3;
+    o.restart_every_us *= 30;
+    o.partition_every_us *= 3;
   }
   return o;
 }
@@ -196,7 +222,8 @@ std::string RunOptions::describe() const {
       "listing={} "
       "failing_commit={} "
       "evict={} "
-      "backup_every={}ms restore={} kill={} damage_every={}ms failing_read={} policy={} "
+      "backup_every={}ms restore={} kill={} lose_unheard_every={}ms damage_every={}ms "
+      "failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
       "groups={} keyspaces={} group_replicas={} strong_clients={} strong_think={}us "
       "strong_patience={}ms "
@@ -205,7 +232,8 @@ std::string RunOptions::describe() const {
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
       "crash_when_kept={} topic_retention={}ms topic_bytes={} topic_deletes={} "
       "compacts={} tombstones={}ms dirty={} min_lag={}ms clean_map={} "
-      "falsify_every={}us check={}ms check_keys={} held_back={}ms held_back_changes={}ms "
+      "falsify_every={}us lose_beside_every={}ms check={}ms check_keys={} held_back={}ms "
+      "held_back_changes={}ms "
       "prompt_types={} earlier_nodes={}",
       nodes, replicas, partitions, shards, kPolicies[static_cast<int>(fsync)], segment_bytes,
       tail_bytes, pass_bytes, retain_bytes, window_bytes, piece_bytes, quick_sync_us, sync_us,
@@ -214,15 +242,16 @@ std::string RunOptions::describe() const {
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
       expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit, evict,
-      backup_every_us / 1000, restore, kill, damage_every_us / 1000, failing_read,
-      to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
+      backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000, damage_every_us / 1000,
+      failing_read, to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
       replay_batch_bytes, crash_in_replay, groups, keyspaces, group_replicas, strong_clients,
       strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
       depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
       topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
       topic_retention_ms, topic_retention_bytes, topic_deletes, compacts, tombstones_ms,
-      dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, check_interval_ms,
-      check_keys, delay_ms, delay_change_every_us / 1000, prompt_types, earlier_nodes);
+      dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, lose_beside_every_us / 1000,
+      check_interval_ms, check_keys, delay_ms, delay_change_every_us / 1000, prompt_types,
+      earlier_nodes);
 }
 
 }  // namespace even::sim

@@ -52,6 +52,8 @@ struct RunOptions {
   std::int64_t clock_jump_every_us = 0;
   std::int64_t disk_full_every_us = 0;
   double wipe = 0;  // chance that a crash takes the disk with it
+  // A disk is lost with what only one other replica has of a partition besides.
+  std::int64_t lose_unheard_every_us = 0;
   std::int64_t backup_every_us = 0;
   double kill = 0;     // chance that a crash is of the process alone, not of the machine
   double restore = 0;  // chance that a crash takes the disk with it, and a backup is restored
@@ -65,9 +67,12 @@ struct RunOptions {
   // cannot be read this time.
   std::int64_t damage_every_us = 0;
   double failing_read = 0;
-  // The mean interval at which keys of the victim are made to differ unknown to anybody. Then no
-  // other replica takes over its state, and nobody reads there who would notice.
+  // The mean interval at which keys of the victim are made to differ unknown to anybody. Then
+  // nobody reads there who would notice. Who falls behind what its log keeps asks it for its state.
   std::int64_t falsify_every_us = 0;
+  // Then disks of others are lost, and once the victim's, before anything is false: what it has
+  // been given as a state it can pass on as one only. 0: never.
+  std::int64_t lose_beside_every_us = 0;
   std::int64_t check_interval_ms = 0;
   std::size_t check_keys = 256;  // at one turn, and in one list
   double evict = 0;              // chance that memory is over its limit when it is looked at
@@ -114,20 +119,23 @@ struct RunOptions {
   // Writes that are to go on while owners are away; 0: none.
   std::int64_t hint_every_us = 0;
   std::uint64_t hint_max_bytes = 64 << 20;
-  double crash_when_kept = 0;  // chance, of the node that has said that it keeps one
+  double crash_when_kept = 0;  // chance, of the node that keeps one, or has given it
   // Requests of sessions, and bounded reads; 0: none.
   std::int64_t session_every_us = 0;
   // Requests at CAUSAL; 0: none.
   std::int64_t causal_every_us = 0;
 
-  // How long records are held back at first, in runs without a metadata group; 0: never. How often
-  // that changes, and of how many types of keys records are not held back. The share of nodes that
-  // know nothing of compressed records.
+  // How long records are held back at first; 0: never. How often that changes, and of how many
+  // types of keys records are not held back. The share of nodes that know nothing of compressed
+  // records.
   std::int64_t delay_ms = 0;
   std::int64_t delay_change_every_us = 0;
   int prompt_types = 0;
   double earlier_nodes = 0;
 
+  bool loses_disks() const {
+    return wipe > 0 || restore > 0 || lose_beside_every_us > 0 || lose_unheard_every_us > 0;
+  }
   // Whether records of the topic go.
   bool trims() const {
     return topic_retention_ms >= 0 || topic_retention_bytes >= 0 || topic_deletes;

@@ -37,6 +37,7 @@ class Oracle {
 
   // This node's keys are made to differ: what it purges is by an expiry that nobody gave.
   void falsified(NodeNumber node) { falsified_ = node; }
+  bool is_falsified(NodeNumber node) const { return falsified_ == node; }
   // Somebody has held something else of it for a while.
   void falsified(std::string_view key) { falsified_keys_.emplace(key); }
   bool was_falsified(std::string_view key) const { return falsified_keys_.contains(key); }

@@ -52,8 +52,9 @@ struct Run {
   Outcome outcome;
   // Called when the reply to what made a record has left.
   std::function<void(PartitionId, const Dot&)> acknowledged = [](PartitionId, const Dot&) {};
-  // Called when a node counts for its hints; none: nobody asks.
-  std::function<void(PartitionId, NodeNumber, const VersionVector&)> hint_counted;
+  // Called when a node counts for its hints, with who has given it them; none: nobody asks.
+  std::function<void(PartitionId, NodeNumber giver, NodeNumber holder, const VersionVector&)>
+      hint_counted;
 };
 
 }  // namespace even::sim

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/cmd_meta.h"
+#include "replica/topic_log.h"
 #include "topic/event.h"
 #include "topic/marker.h"
 #include "topic/record_batch.h"
@@ -208,8 +209,10 @@ void TopicClients::consume() {
   if (!node.up()) return;
   Shard& shard = node.hosting(partitions[partition]).shard();
   const auto status = shard.topic(partitions[partition]);
+  if (!status) return;
+  check_start(node, partitions[partition], *status);
   std::int64_t& next = next_offsets_[partition];
-  if (!status || status->end <= next) return;
+  if (status->end <= next) return;
   if (status->start > next) {
     missed_ = true;
     next = status->start;
@@ -222,6 +225,15 @@ void TopicClients::consume() {
                      std::int64_t& next = next_offsets_[partition];
                      next = std::max(next, take(number, partition, *bytes, from));
                    });
+}
+
+// Only who has just been given a state may have more of the log behind it than has gone.
+void TopicClients::check_start(const Node& node, PartitionId partition,
+                               const TopicStatus& status) const {
+  const std::uint64_t start = node.state(partition).vector()[kTopicStart];
+  if (!status.leads || status.start == static_cast<std::int64_t>(start)) return;
+  violated(fmt::format("n{} leads the topic from {} on, which begins at {}", node.number,
+                       status.start, start));
 }
 
 // Nodes hear of it one after the other, while events of before and after are on their way.

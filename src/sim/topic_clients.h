@@ -71,6 +71,7 @@ class TopicClients {
   void produce(std::size_t producer);
   void send(std::size_t producer);
   void consume();
+  void check_start(const Node& node, PartitionId partition, const TopicStatus& status) const;
   void delete_records();
   // The topic is given more partitions.
   void grow();

@@ -42,6 +42,9 @@ constexpr std::int64_t kHeldForMs = 600'000;
 constexpr std::int64_t kNotWaitedForUs = 2'000'000;
 // How long a leader is cut off at most.
 constexpr std::int64_t kDepositionUs = 3'000'000;
+// How long who has lost its disk may take to be complete; and how long it is alone then.
+constexpr std::int64_t kCompletionUs = 3'000'000;
+constexpr std::int64_t kAloneUs = 500'000;
 
 struct Client {
   NodeNumber node;
@@ -77,6 +80,18 @@ class World {
   void depose(PartitionId group);
   void follow(Deposition deposition);
   void crash();
+  void lose_beside();
+  // See lose_unheard().
+  struct UnheardLoss {
+    PartitionId partition;
+    Node* lost;
+    Node* maker;
+    Node* third;
+    std::int64_t until_us;  // at the latest
+  };
+  void lose_unheard();
+  void lose(UnheardLoss loss);
+  void follow(UnheardLoss loss);
   void restart();
   void restart_at_once(Node& n);
   void crash_at_once(Node& n, double chance);
@@ -89,6 +104,7 @@ class World {
   void check_delays();
   void check_end(const char* when);
   void check_strong(const char* when);
+  void check_loss();
   bool run_until(std::int64_t patience_us, const std::function<bool()>& done);
 
   // What strong partitions take.
@@ -123,7 +139,9 @@ class World {
   std::optional<TransactionClients> transactions_;
   std::optional<CompactionClients> compactions_;
   std::vector<Client> clients_;
-  bool deposing_ = false;   // one at a time
+  bool deposing_ = false;  // one at a time
+  bool losing_ = false;    // the same
+  bool may_falsify_ = false;
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
 };
@@ -183,7 +201,14 @@ World::World(Run& run)
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
-  if (run.options.delay_ms > 0) delays_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.delay_ms > 0) {
+    delays_.emplace(run_, nodes_, run_.random.next());
+    if (run.options.keyspaces) {
+      delays_->on_alter = [this](std::int64_t delay_ms) {
+        strong_->keyspaces->alter_delays(delay_ms);
+      };
+    }
+  }
   if (run.options.hint_every_us > 0) hints_.emplace(run_, nodes_, run_.random.next());
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
@@ -322,6 +347,91 @@ void World::crash() {
   });
 }
 
+// The victim's disk first, then those of others: but only where one that is neither has all that
+// the victim has. Who is wrong and alone in something gives it only after ten minutes, as it is.
+void World::lose_beside() {
+  Node& victim = *nodes_[victim_];
+  Node& lost = may_falsify_ ? any_node() : victim;
+  if (!victim.up() || !lost.up() || (may_falsify_ && &lost == &victim)) return;
+  if (strong_ && !strong_->groups.may_lose_disk(lost.number)) return;
+  for (const PartitionStatus& held : victim.partitions()) {
+    if (held.partition >= run_.options.partitions) continue;
+    const auto replicas = run_.placement.replicas(held.partition);
+    const bool kept = std::ranges::any_of(replicas, [&](NodeNumber number) {
+      const Node& other = node(number);
+      return &other != &victim && &other != &lost && other.up() &&
+             other.state(held.partition).vector().covers(held.vector);
+    });
+    if (!kept) return;
+  }
+  lost.crash(Loss::kDisk);
+  restart_at_once(lost);
+  may_falsify_ = true;
+}
+
+// A node loses its disk with a record that only its maker has besides. It hears that it is complete
+// from a third replica, which has never had that either, and is cut off; only then the maker hears
+// of the third, which has the record by now, while what it last heard of the other is of before.
+void World::lose_unheard() {
+  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
+  const auto all = run_.placement.replicas(partition);
+  if (all.size() < 3 || losing_) return;
+  const std::size_t first = run_.random.below(all.size());
+  const auto at = [&](std::size_t i) { return &node(all[(first + i) % all.size()]); };
+  UnheardLoss loss{partition, at(0), at(1), at(2), 0};
+  if (!loss.lost->up() || !loss.maker->up() || !loss.third->up()) return;
+  if (strong_ && !strong_->groups.may_lose_disk(loss.lost->number)) return;
+  losing_ = true;
+  for (const auto& other : nodes_) {
+    // Nor from others.
+    if (other.get() == loss.maker || other.get() == loss.lost) continue;
+    network_.cut(loss.maker->number, other->number);
+    network_.cut(loss.lost->number, other->number);
+  }
+  std::string key;
+  do {
+    key = fmt::format("unheard:{}", run_.random.below(1'000'000));
+  } while (run_.placement.partition_of(key) != partition);
+  const std::string_view words[] = {"SET", key, "v"};
+  (void)loss.maker->change(partition, words);
+  // It reports it before.
+  run_.scheduler.after(4 * run_.options.delay_us + 50'000 + run_.around(10'000),
+                       [this, loss] { lose(loss); });
+}
+
+void World::lose(UnheardLoss loss) {
+  if (run_.settling) return;
+  loss.lost->crash(Loss::kDisk);
+  cut(loss.maker->number, Cut::kBoth);
+  for (const auto& other : nodes_) {
+    if (other.get() != loss.maker && other.get() != loss.lost) {
+      network_.heal(loss.lost->number, other->number);
+    }
+  }
+  restart_at_once(*loss.lost);
+  loss.until_us = run_.scheduler.now_us() + kCompletionUs;
+  follow(loss);
+}
+
+void World::follow(UnheardLoss loss) {
+  if (run_.settling) return;
+  const PartitionId ids[] = {loss.partition};
+  const bool complete =
+      loss.lost->up() && loss.lost->hosting(loss.partition).shard().is_complete(ids);
+  if (!complete && run_.scheduler.now_us() < loss.until_us) {
+    run_.scheduler.after(run_.around(10'000), [this, loss] { follow(loss); });
+    return;
+  }
+  run_.event("n{} is {}complete without n{}", loss.lost->number, complete ? "" : "not ",
+             loss.maker->number);
+  heal(loss.maker->number);
+  cut(loss.lost->number, Cut::kBoth);
+  run_.scheduler.after(run_.around(kAloneUs), [this, loss] {
+    losing_ = false;
+    heal(loss.lost->number);
+  });
+}
+
 // Runs that are short, and many.
 void World::restart() {
   Node& n = unsafe_node();
@@ -419,6 +529,7 @@ void World::schedule_faults() {
   });
   every(options.crash_every_us, [this] { crash(); });
   every(options.restart_every_us, [this] { restart(); });
+  every(options.lose_unheard_every_us, [this] { lose_unheard(); });
   every(options.reshard_every_us, [this] { change_shards(); });
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();
@@ -440,8 +551,10 @@ void World::schedule_faults() {
     run_.event("{} rows of n{} are damaged", n.rows.damage(1 + run_.random.below(20)), n.number);
   });
   every(options.delay_change_every_us, [this] { delays_->change(); });
+  may_falsify_ = options.lose_beside_every_us == 0;
+  every(options.lose_beside_every_us, [this] { lose_beside(); });
   every(options.falsify_every_us, [this] {
-    if (nodes_[victim_]->up()) nodes_[victim_]->falsify();
+    if (may_falsify_ && nodes_[victim_]->up()) nodes_[victim_]->falsify();
   });
   every(50'000, [this] { check_running(run_, nodes_, victim_); });
 }
@@ -547,6 +660,11 @@ void World::check_delays() {
   const auto pass = [this](std::int64_t us) { (void)run_until(us, [] { return false; }); };
   delays_->alter(kHeldForMs);
   pass(100'000);
+  if (run_.options.keyspaces && !run_until(kElectionUs, [&] {
+        return strong_->keyspaces->idle() && strong_->tables.agreed();
+      })) {
+    violated("the delay of keyspaces does not change" + strong_->progress());
+  }
   for (PartitionId partition = 0; partition < run_.options.partitions; ++partition) {
     const auto done = delays_->write(partition);
     if (!done) continue;
@@ -568,6 +686,20 @@ void World::check_end(const char* when) {
   if (hints_) hints_->check();
   check_running(run_, nodes_, victim_, true);
   check_content(run_, nodes_, when);
+}
+
+// Of topics whose logs have gone in part, who has lost its disk is given what comes before the
+// rest, by members that have it from their stores since they were restarted.
+void World::check_loss() {
+  if (!run_.options.trims() || run_.options.wipe == 0) return;
+  for (const auto& n : nodes_) {
+    if (!strong_->groups.may_lose_disk(n->number)) continue;
+    n->crash(Loss::kDisk);
+    n->start();
+    settle();
+    check_end("after the loss of a disk");
+    check_strong("after the loss of a disk");
+  }
 }
 
 void World::play() {
@@ -628,6 +760,7 @@ void World::play() {
   settle();
   check_end("after a restart");
   check_strong("after a restart");
+  check_loss();
   if (strong_) strong_->clients.check();
   for (const auto& n : nodes_) n->count();
   run_.outcome.records = run_.oracle.records();
