@@ -149,7 +149,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.crash_every_us == 0) o.crash_every_us = 400'000;
     if (o.partition_every_us == 0) o.partition_every_us = 300'000;
   }
-  if (o.topic_every_us > 0 && random.chance(0.6)) {
+  if (o.topic_every_us > 0 && random.chance(0.5)) {
     o.topic_retention_ms = among(-1, 500, 2'000);
     o.topic_retention_bytes = among(-1, 2 << 10, 20 << 10);
     o.topic_deletes = random.chance(0.2);
@@ -204,6 +204,21 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.crash_every_us *= 3;
     o.restart_every_us *= 30;
     o.partition_every_us *= 3;
+  }
+  // A transaction takes a dozen answers: some runs are left in peace for as long as that.
+  if (o.topic_every_us > 0 && !o.trims() && random.chance(0.6)) {
+    o.topic_every_us = among(2'000, 5'000);
+    o.duration_us = 6'000'000;
+    o.delay_us = among(50, 500, 5'000);
+    o.crash_every_us = among(700'000, 2'000'000);
+    o.partition_every_us = among(0, 2'000'000);
+    o.cut_us = 500'000;
+    o.depose_every_us = o.group_replicas > 1 ? among(0, 300'000) : 0;
+    o.restart_every_us = o.disk_full_every_us = 0;
+    o.failing_sync = 0;
+    o.crash_when_answered = among(0.0, 0.002);
+    o.strong_clients = 4;
+    o.strong_think_us = 20'000;
   }
   return o;
 }
