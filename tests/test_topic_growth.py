@@ -14,15 +14,21 @@ from test_emit import Writer, create_strong, metric  # noqa: E402
 from test_feeds import admin, create_keyspace, drained, follows  # noqa: E402
 from test_topics import Produced, consume, create, leader_of, partition_at, servers  # noqa: E402
 
-UNKNOWN_TOPIC, INVALID_PARTITIONS, INVALID_ASSIGNMENT, INVALID_REQUEST = 3, 37, 39, 42
+UNKNOWN_TOPIC, UNSUPPORTED_VERSION, INVALID_PARTITIONS, INVALID_ASSIGNMENT, INVALID_REQUEST = 3, 35, 37, 39, 42
 
 
 @pytest.fixture
 def cluster(tmp_path):
     cluster = Cluster(tmp_path, partitions=16)
     cluster.start()
+    linked(cluster)
     yield cluster
     cluster.kill()
+
+
+def linked(cluster):
+    """All nodes have heard from one another."""
+    until("links", lambda: all(peer["link"] == "up" for node in cluster.running for peer in node.status()["peers"]))
 
 
 def partitions_of(node, topic):
@@ -47,6 +53,27 @@ def grow(client, topic, number, validate_only=False, **options):
         return 0
     except kafka.KafkaException as error:
         return error.args[0].code()
+
+
+def test_partitions_are_given_once_all_nodes_have_said_that_they_know_of_them(cluster):
+    """One of an earlier version would execute the change differently."""
+    create(cluster, "t", 1)
+    leader_of(cluster, "t")
+    cluster["n3"].kill9()
+    for name in ("n1", "n2"):
+        cluster[name].stop()
+        cluster[name].start()
+    leader_of(cluster, "t")
+    with cluster["n1"].client() as redis_client:
+        with pytest.raises(redis.ResponseError, match="^UNAVAILABLE nothing was done: .* n3 has not said so"):
+            redis_client.execute_command("EVEN.TOPIC", "ALTER", "t", "PARTITIONS", 2)
+        redis_client.execute_command("EVEN.TOPIC", "ALTER", "t", "RETENTION", 60_000)
+    client = kafka.admin.AdminClient({"bootstrap.servers": servers(cluster)})
+    assert grow(client, "t", 2) == UNSUPPORTED_VERSION
+    cluster["n3"].start()
+    linked(cluster)
+    assert grow(client, "t", 2) == 0
+    known_by_all(cluster, "t", 2)
 
 
 def test_a_topic_is_given_partitions_and_clients_see_them(cluster):

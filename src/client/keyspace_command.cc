@@ -12,6 +12,8 @@
 #include "engine/cmd_meta.h"
 #include "engine/databases.h"
 #include "engine/text.h"
+#include "node/table_change.h"
+#include "peer/peer_hello.h"
 #include "topic/event_topic.h"
 
 namespace even {
@@ -134,19 +136,9 @@ Result<Wanted> read_options(Args args, std::size_t first) {
   return wanted;
 }
 
-// The metadata group executes words, and a node of an earlier version would not know this one: see
-// docs/delay.md.
+// A node of an earlier version would not know this one: see docs/delay.md.
 Result<> check_delay(const cluster::Keyspace& keyspace, ShardThread& thread) {
-  if (keyspace.delay_ms == 0) return {};
-  for (const cluster::Node& node : thread.node().config.cluster.nodes) {
-    if (node.number == thread.node().number || node.peer_port == 0) continue;
-    if ((thread.peers().abilities(node.number) & kInflatesRecords) != 0) continue;
-    return fail(fmt::format(
-        "UNAVAILABLE nothing was done: DELAY needs nodes that all know it, and {} has not said so "
-        "since this node was started: it cannot be reached, or is of an earlier version",
-        node.name));
-  }
-  return {};
+  return keyspace.delay_ms == 0 ? Result<>() : all_know(thread, kInflatesRecords, "DELAY");
 }
 
 // Whether the mode can have the levels.

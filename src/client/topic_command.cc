@@ -12,6 +12,7 @@
 #include "engine/cmd_meta.h"
 #include "engine/text.h"
 #include "node/table_change.h"
+#include "peer/peer_hello.h"
 
 namespace even {
 namespace {
@@ -108,6 +109,8 @@ void alter(Connection& connection, Args args) {
     if (equals_ignore_case(args[i], "partitions")) {
       const auto number = read_number("PARTITIONS", args[i + 1], cluster::kSlots);
       if (!number) return reply.error(number.error().message);
+      const Result<> known = all_know(thread, kGrowsTopics, "PARTITIONS of a topic");
+      if (!known) return reply.error(known.error().message);
     } else if (const auto wrong = set_limit(args, i, topic); !wrong) {
       return reply.error(
           fmt::format("ERR '{}' cannot be altered. Try EVEN.TOPIC HELP.", args[i].substr(0, 64)));

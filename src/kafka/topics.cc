@@ -12,6 +12,7 @@
 #include "kafka/topic_config.h"
 #include "node/gather.h"
 #include "node/table_change.h"
+#include "peer/peer_hello.h"
 
 namespace even::kafka {
 namespace {
@@ -294,6 +295,7 @@ void handle(const Call& call, const CreatePartitionsRequest& request,
   auto changes = std::make_shared<Changes<CreatePartitionsResponse>>();
   changes->done = std::move(done);
   changes->missing = request.topics.size() + 1;
+  const Result<> known = all_know(thread, kGrowsTopics, "CreatePartitions");
   absl::flat_hash_map<std::string_view, int> times;
   for (const auto& topic : request.topics) {
     changes->response.results.emplace_back().name = topic.name;
@@ -312,6 +314,10 @@ void handle(const Call& call, const CreatePartitionsRequest& request,
     } else {
       const auto ranges = cluster::ranges_of(thread.keyspaces().topics(), topic.name);
       fault = check(topic, cluster::partitions_in(ranges), message);
+      if (fault == ErrorCode::kNone && !known) {
+        fault = ErrorCode::kUnsupportedVersion;
+        message = known.error().message;
+      }
     }
     if (fault != ErrorCode::kNone || request.validate_only) {
       out.error_code = code(fault);

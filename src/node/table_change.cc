@@ -96,6 +96,18 @@ void change_table(ShardThread& thread, std::vector<std::string> words, std::stri
   std::make_shared<Change>(thread, std::move(words), what, std::move(done))->submit();
 }
 
+Result<> all_know(ShardThread& thread, std::uint8_t ability, std::string_view what) {
+  for (const cluster::Node& node : thread.node().config.cluster.nodes) {
+    if (node.number == thread.node().number || node.peer_port == 0) continue;
+    if ((thread.peers().abilities(node.number) & ability) != 0) continue;
+    return fail(fmt::format(
+        "UNAVAILABLE nothing was done: {} needs nodes that all know it, and {} has not said so "
+        "since this node was started: it cannot be reached, or is of an earlier version",
+        what, node.name));
+  }
+  return {};
+}
+
 void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done) {
   std::vector<std::string> words = {std::string(kMetaCommand),
                                     "ALTERTOPIC",

@@ -2,10 +2,13 @@
 // (engine/cmd_meta.h), and then until the nodes in reach serve by what has come of it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/result.h"
 #include "cluster/keyspace_table.h"
 
 namespace even {
@@ -19,6 +22,10 @@ void create_in_table(ShardThread& thread, const cluster::Keyspace& keyspace, Tab
 // Any other entry that replies a version; `what`: is said to have been changed, where that is so.
 void change_table(ShardThread& thread, std::vector<std::string> words, std::string_view what,
                   TableChanged done);
+// An entry is words that every member executes. Whether all nodes of the configuration know these:
+// have said that they have the ability (peer/peer_hello.h) since this node was started. If not, the
+// error is a reply that refuses `what`.
+Result<> all_know(ShardThread& thread, std::uint8_t ability, std::string_view what);
 // The topic's limits become these.
 void alter_topic(ShardThread& thread, const cluster::Keyspace& topic, TableChanged done);
 void drop_topic(ShardThread& thread, const std::string& name, TableChanged done);

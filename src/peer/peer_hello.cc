@@ -93,7 +93,9 @@ Result<Hello> decode_hello(std::string_view bytes) {
   });
 }
 
-std::string encode_welcome() { return std::string(1, static_cast<char>(kInflatesRecords)); }
+std::string encode_welcome() {
+  return std::string(1, static_cast<char>(kInflatesRecords | kGrowsTopics));
+}
 
 // More than a byte is of later versions.
 std::uint8_t decode_welcome(std::string_view bytes) {
