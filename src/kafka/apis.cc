@@ -82,7 +82,7 @@ constexpr Api kApis[] = {
     api<ProduceRequest, ProduceResponse>(0, "Produce", 0, 8),
     api<FetchRequest, FetchResponse>(1, "Fetch", 4, 11),
     api<ListOffsetsRequest, ListOffsetsResponse>(2, "ListOffsets", 1, 5),
-    api<MetadataRequest, MetadataResponse>(3, "Metadata", 0, 9, 9),
+    api<MetadataRequest, MetadataResponse>(3, "Metadata", 0, 8),
     api<OffsetCommitRequest, OffsetCommitResponse>(8, "OffsetCommit", 2, 7),
     api<OffsetFetchRequest, OffsetFetchResponse>(9, "OffsetFetch", 1, 7, 6),
     api<FindCoordinatorRequest, FindCoordinatorResponse>(10, "FindCoordinator", 0, 2),

@@ -72,8 +72,8 @@ void check_round_trips(int first, int last, int first_flexible = 100) {
 TEST(Messages, EveryOneComesBackInEveryVersion) {
   check_round_trips<ApiVersionsRequest>(0, 4, 3);
   check_round_trips<ApiVersionsResponse>(0, 4, 3);
-  check_round_trips<MetadataRequest>(0, 9, 9);
-  check_round_trips<MetadataResponse>(0, 9, 9);
+  check_round_trips<MetadataRequest>(0, 8);
+  check_round_trips<MetadataResponse>(0, 8);
   check_round_trips<OffsetForLeaderEpochRequest>(0, 3);
   check_round_trips<OffsetForLeaderEpochResponse>(0, 3);
   check_round_trips<CreateTopicsRequest>(2, 4);
@@ -226,7 +226,7 @@ TEST(Messages, TheSeedsOfTheFuzzTargetAreRequests) {
 TEST(Messages, UnknownRequestsAndVersionsAreNotRead) {
   EXPECT_EQ(describe_request(""), std::nullopt);
   EXPECT_EQ(describe_request("\x03\xe8\x00\x00\x00\x00\x00\x00\xff\xff"s), std::nullopt);
-  EXPECT_EQ(describe_request("\x00\x03\x00\x0a\x00\x00\x00\x07\xff\xff\x00"s), std::nullopt);
+  EXPECT_EQ(describe_request("\x00\x03\x00\x09\x00\x00\x00\x07\xff\xff\x00"s), std::nullopt);
 }
 
 }  // namespace
