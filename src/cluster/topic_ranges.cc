@@ -38,7 +38,9 @@ std::vector<const Keyspace*> ranges_of(std::span<const Keyspace> topics, std::st
   prefix.push_back(kRangeSeparator);
   for (auto row = std::ranges::lower_bound(topics, prefix, {}, &Keyspace::name);
        row != topics.end() && row->name.starts_with(prefix); ++row) {
-    ranges.push_back(&*row);
+    // Ids ascend: what is before the topic's own is left of an earlier one, which was dropped by
+    // nodes that did not know of such rows.
+    if (row->first > created->first) ranges.push_back(&*row);
   }
   // Ids are given out in ascending order; names are ordered as texts.
   std::ranges::sort(ranges, {}, &Keyspace::first);

@@ -44,6 +44,15 @@ TEST(TopicRanges, PartitionsAreNumberedInTheOrderInWhichTheyWereAdded) {
   EXPECT_THAT(partitions_of_topic(table.topics(), "order"), IsEmpty());
 }
 
+// As nodes of an earlier version leave it, which drop the topic's own row alone.
+TEST(TopicRanges, WhatIsLeftOfADroppedTopicIsNoneOfTheNextOne) {
+  const KeyspaceTable table{
+      1, {range("t", 500, 2), range("t/1", 410, 2), range("t/2", 510, 1)}, 600};
+  EXPECT_THAT(partitions_of_topic(table.topics(), "t"), ElementsAre(500, 501, 510));
+  EXPECT_EQ(partition_of_topic(table.topics(), "t", 1), 501);
+  EXPECT_EQ(partition_of_topic(table.topics(), "t", 2), 510);
+}
+
 TEST(TopicRanges, RowsOfRangesAreNoTopics) {
   const KeyspaceTable table = grown();
   EXPECT_EQ(table.find_topic("orders/1"), nullptr);

@@ -187,7 +187,9 @@ std::vector<Relay::Waiting> Relay::read(PartitionId source, const Object& outbox
     event.bytes = decoded->bytes();
     const topic::EventTopic wanted = topic::read_event_topic(decoded->topic);
     const cluster::Keyspace* topic = core_.keyspaces->find_topic(wanted.name);
-    if (topic == nullptr) return;
+    // It may be of a topic of which this node does not know yet.
+    const bool is_later = topic != nullptr && wanted.partitions > 0 && wanted.life > topic->first;
+    if (topic == nullptr || is_later) return;
     // By what the event says, not by how many partitions there are by now: whoever else relays it,
     // or has done so, takes it to the same one. This node may not know of that yet.
     const bool told = wanted.partitions > 0 && wanted.life == topic->first;
