@@ -259,9 +259,11 @@ Result<std::vector<std::string>> setting_words(const TopicOptions& options) {
     if (!time) return fail("--retention is a time such as 7d, 12h or 500ms");
     add("RETENTION", *time);
   }
-  if (!options.bytes.empty()) {
+  if (options.bytes == "none") {
+    add("BYTES", -1);
+  } else if (!options.bytes.empty()) {
     const auto bytes = parse_size(options.bytes);
-    if (!bytes) return fail("--bytes is a size such as 10GiB or 500MB");
+    if (!bytes) return fail("--bytes is a size such as 10GiB or 500MB, or none");
     add("BYTES", static_cast<std::int64_t>(*bytes));
   }
   if (!options.cleanup.empty()) {

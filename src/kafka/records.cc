@@ -504,9 +504,8 @@ void handle(const Call& call, const ListOffsetsRequest& request, Done<ListOffset
                       }
                       find_epoch_at(owner, id, found.offset,
                                     [found, reply = std::move(reply)](EpochEnd its) mutable {
-                                      // What has gone just now had one.
-                                      const bool gone = its.error == ErrorCode::kOffsetOutOfRange;
-                                      if (its.error != ErrorCode::kNone && !gone) {
+                                      // The offset holds, be it known who wrote there or not.
+                                      if (its.error == ErrorCode::kNotLeaderOrFollower) {
                                         return reply({its.error});
                                       }
                                       found.epoch = its.epoch;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 
+#include "cluster/topic_ranges.h"
 #include "engine/acl.h"
 #include "engine/outbox.h"
 #include "node/shard_thread.h"
@@ -373,7 +374,9 @@ std::vector<NodeNumber> StrongRequests::members(PartitionId group) const {
 
 std::string StrongRequests::keyspace_of(PartitionId group) const {
   const cluster::Keyspace* keyspace = thread_.keyspaces().of_partition(group);
-  return keyspace != nullptr ? keyspace->name : "meta";
+  if (keyspace == nullptr) return "meta";
+  return cluster::is_added_range(*keyspace) ? std::string(cluster::topic_of_range(*keyspace))
+                                            : keyspace->name;
 }
 
 std::string StrongRequests::name(NodeNumber node) const {
