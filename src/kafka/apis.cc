@@ -16,7 +16,8 @@ constexpr std::int16_t kApiVersionsKey = 18;
 constexpr std::int16_t kSaslAuthenticateKey = 36;
 constexpr int kNoneFlexible = 1'000;
 
-void handle(const Call&, const ApiVersionsRequest&, Done<ApiVersionsResponse> done) {
+void handle(const Call& call, const ApiVersionsRequest& request, Done<ApiVersionsResponse> done) {
+  call.connection.set_software(request.client_software_name);
   done({.api_keys = api_versions()});
 }
 

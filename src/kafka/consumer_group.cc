@@ -11,6 +11,10 @@ namespace {
 // there is once, not one by one. Kafka: group.initial.rebalance.delay.ms, 3 s.
 constexpr std::int64_t kFirstWaitUs = 500'000;
 
+constexpr std::int64_t kStrangerUs = 30'000'000;
+constexpr std::size_t kMostStrangers = 1'000;
+constexpr std::size_t kLongestStranger = 256;  // bytes; ids that were given out are shorter
+
 // What a consumer says of itself begins with a version and the topics that it subscribes to. Behind
 // them is what may differ each time it joins: what it has, of which generation, and what its
 // assignor remembers. Source: ConsumerProtocolSubscription of Kafka's clients.
@@ -68,6 +72,24 @@ ErrorCode ConsumerGroup::check(const std::string& member_id, std::int32_t genera
   return generation == generation_ ? ErrorCode::kNone : ErrorCode::kIllegalGeneration;
 }
 
+void ConsumerGroup::begin_behind(std::int32_t generation) {
+  if (generation_ == 0) generation_ = generation;
+}
+
+// Whoever comes back under an id that is not known may have what others have been given since. Upon
+// kUnknownMemberId clients join under a new id; but franz-go 1.22 does not give up what it had when
+// it is told so here, nor does it look for what others have committed of that meanwhile. (Java's
+// client did the same before KAFKA-12983.) It does upon this other error, and asks again.
+ErrorCode ConsumerGroup::refuse_stranger(std::int64_t now_us, const Join& join) {
+  const bool told_before = strangers_.erase(join.member_id) > 0;
+  if (!join.forgets_late || told_before || strangers_.size() >= kMostStrangers ||
+      join.member_id.size() > kLongestStranger) {
+    return ErrorCode::kUnknownMemberId;
+  }
+  strangers_[join.member_id] = now_us + kStrangerUs;
+  return ErrorCode::kRebalanceInProgress;
+}
+
 void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   const auto refuse = [&](ErrorCode error) { done({.error = error, .member_id = join.member_id}); };
   const bool is_new = join.member_id.empty();
@@ -76,6 +98,9 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   }
   if (!is_new) {
     const ErrorCode fenced = fence(join.instance, join.member_id);
+    if (fenced == ErrorCode::kUnknownMemberId) {
+      return refuse(refuse_stranger(now_us, join));
+    }
     if (fenced != ErrorCode::kNone) return refuse(fenced);
     // A member has its name for good, or none: `instances_` says whose each is.
     const auto found = members_.find(join.member_id);
@@ -89,7 +114,7 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   }
   const std::string& id = is_new ? join.new_id : join.member_id;
   const bool known = members_.contains(id);
-  if (!is_new && !known && !pending_.contains(id)) return refuse(ErrorCode::kUnknownMemberId);
+  if (!is_new && !known && !pending_.contains(id)) return refuse(refuse_stranger(now_us, join));
   if (!fits(join)) return refuse(ErrorCode::kInconsistentGroupProtocol);
   pending_.erase(id);
   if (members_.empty()) protocol_type_ = join.protocol_type;
@@ -344,6 +369,7 @@ void ConsumerGroup::remove(std::int64_t now_us, Members::iterator member) {
 
 void ConsumerGroup::tick(std::int64_t now_us) {
   absl::erase_if(pending_, [&](const auto& each) { return now_us >= each.second; });
+  absl::erase_if(strangers_, [&](const auto& each) { return now_us >= each.second; });
   for (bool again = true; again;) {
     again = false;
     for (auto at = members_.begin(); at != members_.end(); ++at) {
@@ -376,6 +402,7 @@ void ConsumerGroup::give_up() {
   members_.clear();
   instances_.clear();
   pending_.clear();
+  strangers_.clear();
   state_ = State::kEmpty;
   leader_.clear();
 }

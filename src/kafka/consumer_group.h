@@ -37,6 +37,7 @@ class ConsumerGroup {
     std::int64_t session_us = 0;      // without a sign of life, until it is taken for gone
     std::int64_t rebalance_us = 0;    // that others wait for it when members join anew
     bool asks_first = false;          // it joins once more with the id that it is given
+    bool forgets_late = false;        // see refuse_stranger()
     std::optional<std::string> instance = std::nullopt;  // of a static member
     std::string client_id = {};                          // for people, as the host
     std::string client_host = {};
@@ -72,6 +73,9 @@ class ConsumerGroup {
   using OnJoined = std::move_only_function<void(Joined)>;
   using OnSynced = std::move_only_function<void(Synced)>;
 
+  // Its generations begin behind this one, if none has been yet. They never go back, wherever the
+  // group is coordinated: clients tell by them whose claim to a partition is the later one.
+  void begin_behind(std::int32_t generation);
   void join(std::int64_t now_us, const Join& join, OnJoined done);
   // `assignments`: of the leader, by member.
   void sync(std::int64_t now_us, const std::string& member_id, std::int32_t generation,
@@ -92,7 +96,7 @@ class ConsumerGroup {
   Description describe() const;
   bool has_members() const { return !members_.empty(); }
   // Nobody is in it or about to be.
-  bool empty() const { return members_.empty() && pending_.empty(); }
+  bool empty() const { return members_.empty() && pending_.empty() && strangers_.empty(); }
   std::int32_t generation() const { return generation_; }
 
  private:
@@ -116,6 +120,8 @@ class ConsumerGroup {
   };
   using Members = absl::btree_map<std::string, Member>;
 
+  // To somebody who joins under an id that nobody has here.
+  ErrorCode refuse_stranger(std::int64_t now_us, const Join& join);
   bool fits(const Join& join) const;
   void renew(std::int64_t now_us, const Join& join, Member& member);
   bool all_can(const std::string& protocol) const;
@@ -137,8 +143,10 @@ class ConsumerGroup {
   Members members_;
   absl::btree_map<std::string, std::string> instances_;  // of static members, their ids
   absl::btree_map<std::string, std::int64_t> pending_;   // ids given out, until when
-  std::int64_t wait_from_us_ = 0;                        // kJoining: no sooner than this
-  std::int64_t wait_until_us_ = 0;                       // no longer
+  // Ids that nobody has here, which were told so once, until when.
+  absl::btree_map<std::string, std::int64_t> strangers_;
+  std::int64_t wait_from_us_ = 0;   // kJoining: no sooner than this
+  std::int64_t wait_until_us_ = 0;  // no longer
 };
 
 }  // namespace even::kafka

@@ -183,6 +183,29 @@ TEST_F(ConsumerGroupTest, AMemberMayHaveToAskWithTheIdThatItIsGiven) {
   join.member_id = "b";
   group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
   EXPECT_EQ(told.error, ErrorCode::kUnknownMemberId);
+  // And one that would keep what it had is told something else before.
+  join.forgets_late = true;
+  for (const ErrorCode error : {ErrorCode::kRebalanceInProgress, ErrorCode::kUnknownMemberId,
+                                ErrorCode::kRebalanceInProgress}) {
+    group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
+    EXPECT_EQ(told.error, error);
+  }
+  EXPECT_EQ(group_.leave(now_us_, "a"), ErrorCode::kNone);
+  EXPECT_FALSE(group_.empty());
+  pass(60 * kSecondUs);
+  EXPECT_TRUE(group_.empty());
+}
+
+TEST_F(ConsumerGroupTest, GenerationsBeginBehindThoseOfTheCoordinatorBefore) {
+  group_.begin_behind(7 << 16);
+  join("a");
+  pass(kSecondUs);
+  EXPECT_EQ(joined_.at("a").generation, (7 << 16) + 1);
+  group_.begin_behind(9 << 16);
+  join("b");
+  join("a", "", false);
+  pass(kSecondUs);
+  EXPECT_EQ(joined_.at("a").generation, (7 << 16) + 2);
 }
 
 TEST_F(ConsumerGroupTest, OffsetsWithoutMembershipAreForGroupsWithoutMembers) {

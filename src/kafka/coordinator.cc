@@ -1,5 +1,7 @@
 #include "kafka/coordinator.h"
 
+#include <algorithm>
+
 #include "node/shard_thread.h"
 
 namespace even::kafka {
@@ -30,6 +32,15 @@ std::vector<std::pair<std::string, const ConsumerGroup*>> Coordinator::groups_of
     if (coordinated.partition == partition) groups.emplace_back(name, &coordinated.group);
   }
   return groups;
+}
+
+std::int32_t Coordinator::generation_before(PartitionId partition) const {
+  constexpr int kGenerationBits = 16;
+  constexpr consensus::Term kTermMask = 0x7fff;
+  const std::vector<GroupStatus> groups = thread_.shard().groups();
+  const auto found = std::ranges::find(groups, partition, &GroupStatus::group);
+  if (found == groups.end()) return 0;
+  return static_cast<std::int32_t>((found->term & kTermMask) << kGenerationBits);
 }
 
 bool Coordinator::awaits_members(PartitionId partition, std::int64_t now_us) const {

@@ -37,6 +37,9 @@ class Coordinator {
   ConsumerGroup* find(PartitionId partition, const std::string& name);
   // Those of a partition that are known, by their names: whoever has members, and others.
   std::vector<std::pair<std::string, const ConsumerGroup*>> groups_of(PartitionId partition) const;
+  // Behind which the generations of a group are to begin that is coordinated here from now on:
+  // above all that it has had where its partition was led before.
+  std::int32_t generation_before(PartitionId partition) const;
   // Whether members that this node does not know of yet may be about to join anew, as it has only
   // just come to lead their partition.
   bool awaits_members(PartitionId partition, std::int64_t now_us) const;

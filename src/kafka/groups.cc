@@ -17,6 +17,8 @@ namespace {
 constexpr std::uint16_t kOffsetsPartitions = 16;
 constexpr std::uint16_t kTransactionsPartitions = 16;
 constexpr std::int8_t kOfTransactions = 1;  // a key's type
+// What franz-go calls itself.
+constexpr std::string_view kFranzGo = "kgo";
 // Kafka: group.min.session.timeout.ms and its like.
 constexpr std::int32_t kLeastSessionMs = 6'000;
 constexpr std::int32_t kMostSessionMs = 1'800'000;
@@ -160,11 +162,16 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
       1, kMostSessionMs));
   join.asks_first = call.version >= kAsksFirst;
   join.instance = request.group_instance_id;
+  join.forgets_late = call.connection.software() == kFranzGo;
   join.client_id = call.client_id;
   join.client_host = call.connection.remote_host();
   ask_coordinator<ConsumerGroup::Joined>(
       call, request.group_id, {.error = ErrorCode::kNotCoordinator},
-      [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
+      [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId partition,
+                               auto reply) {
+        if (group.generation() == 0) {
+          group.begin_behind(owner.coordinator().generation_before(partition));
+        }
         group.join(owner.clock().monotonic_us(), join,
                    [reply = std::move(reply)](ConsumerGroup::Joined joined) mutable {
                      reply(std::move(joined));
