@@ -207,7 +207,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   // A transaction takes a dozen answers: some runs are left in peace for as long as that.
   if (o.topic_every_us > 0 && !o.trims() && random.chance(0.6)) {
-    o.topic_every_us = among(2'000, 5'000);
+    o.topic_every_us = among(20'000, 50'000);
     o.duration_us = 6'000'000;
     o.delay_us = among(50, 500, 5'000);
     o.crash_every_us = among(700'000, 2'000'000);
