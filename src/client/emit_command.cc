@@ -68,14 +68,14 @@ void execute_emit(Connection& connection, Args args) {
   ShardThread& thread = connection.thread();
   const Result<topic::Event> event = read_event(thread, args);
   if (!event) return connection.reply().error(event.error().message);
-  const auto partitions = cluster::partitions_of_topic(thread.keyspaces().topics(), event->topic);
-  const auto count = static_cast<std::uint16_t>(partitions.size());
+  const auto topics = thread.keyspaces().topics();
+  const std::uint16_t count = cluster::partitions_in(cluster::ranges_of(topics, event->topic));
   const auto any = static_cast<PartitionId>(thread.random().below(count));
   const std::uint16_t number = topic::partition_of(*event, any, count);
   const topic::TimedEvent timed{*event, thread.clock().wall_ms()};
   const std::vector<std::string> words = {
       std::string(kAppendCommand), topic::make_batch(std::span(&timed, 1)), {}};
-  thread.topics().append_events(partitions[number], words,
+  thread.topics().append_events(*cluster::partition_of_topic(topics, event->topic, number), words,
                                 [weak = connection.weak_from_this(), slot = connection.open_slot(),
                                  number, command = connection.last_command()](std::string reply) {
                                   const auto client = weak.lock();

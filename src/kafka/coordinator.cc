@@ -35,6 +35,7 @@ std::vector<std::pair<std::string, const ConsumerGroup*>> Coordinator::groups_of
 }
 
 std::int32_t Coordinator::generation_before(PartitionId partition) const {
+  // Terms are taken for 15 bits: after 32,768 of them generations begin low again.
   constexpr int kGenerationBits = 16;
   constexpr consensus::Term kTermMask = 0x7fff;
   const std::vector<GroupStatus> groups = thread_.shard().groups();
