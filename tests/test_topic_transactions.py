@@ -120,6 +120,34 @@ def settled(cluster, group):
     until("the coordinator stays", same, 90)
 
 
+def test_flushing_all_keys_takes_nothing_of_what_clients_of_topics_have_committed(cluster):
+    create(cluster, "t")
+    create(cluster, "in")
+    redis = cluster["n1"].client()
+    redis.execute_command("EVEN.KEYSPACE", "CREATE", "s", "PREFIX", "s:", "MODE", "STRONG")
+    until("the keyspace serves", lambda: redis.set("s:k", "v"), 60)
+    redis.set("e", "v")
+    producer = transactional(cluster)
+    done = kafka.TopicPartition("in", 0, 20)
+    consumer = kafka.Consumer({"bootstrap.servers": servers(cluster), "group.id": "g", "enable.auto.commit": False})
+    producer.begin_transaction()
+    producer.produce("t", "first", partition=0)
+    producer.send_offsets_to_transaction([done], consumer.consumer_group_metadata(), 30)
+    commit(producer)
+    producer.begin_transaction()
+    producer.produce("t", "second", partition=0)
+    producer.flush(30)
+    for command in ("FLUSHDB", "FLUSHALL"):
+        assert redis.execute_command(command)
+        assert redis.dbsize() == 0 and redis.keys("*") == [] and list(redis.scan_iter()) == []
+        assert redis.randomkey() is None
+    assert redis.get("s:k") is None and redis.get("e") is None
+    commit(producer)
+    assert read(cluster, "t") == ["first", "second"]
+    assert retried(consumer.committed, [kafka.TopicPartition("in", 0)], 30)[0].offset == 20
+    consumer.close()
+
+
 def test_what_is_committed_is_read_and_what_is_aborted_is_not(cluster):
     create(cluster, "t", 2)
     producer = transactional(cluster)

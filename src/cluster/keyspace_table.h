@@ -68,6 +68,9 @@ struct Keyspace {
   Level read;
   Level write;
   std::int64_t deadline_ms = 5'000;  // for a request, until it is given up
+  // Even's own, which holds what clients of topics have entrusted to it. Its keys are no clients',
+  // and commands about all keys are not about them.
+  bool internal() const { return name.starts_with("__"); }
   // Of an eventual one: other nodes stand in for replicas that are away (docs/hints.md).
   bool sloppy = false;
   // Of an eventual one: values of strings that are written at the same time are all kept, until

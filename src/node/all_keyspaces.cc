@@ -80,7 +80,7 @@ struct Router::AllKeyspaces {
 std::vector<PartitionId> Router::groups_with_keys(std::string_view key_prefix) const {
   std::vector<PartitionId> groups;
   for (const cluster::Keyspace& keyspace : thread_.keyspaces().keyspaces()) {
-    if (!keyspace.strong || !may_have(keyspace.prefix, key_prefix)) continue;
+    if (!keyspace.strong || keyspace.internal() || !may_have(keyspace.prefix, key_prefix)) continue;
     for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {
       groups.push_back(static_cast<PartitionId>(keyspace.first + i));
     }
