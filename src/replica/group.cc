@@ -165,21 +165,24 @@ void Group::be_topic(const GroupBase::Topic& origin) {
 void Group::restore(const GroupBase& base) {
   // Of this life, and older than what a pass has stored since it came into the log. A keyspace's is
   // gone back to, and all behind it replayed; of a topic that has been done for good, changes of
-  // the configuration included.
-  if (topic_ && base.index < log_.before()) return;
+  // the configuration included. Entries behind it come again for both.
+  if (topic_ && base.index < log_.before())
+    return log_.set_base(log_.before(), *log_.term(log_.before()));
   if (base.topic) be_topic(*base.topic);
   log_.set_base(base.index, base.term);
   configuration_ = base.configuration;
 }
 
-Result<> Group::restore(const Entry& entry) {
+void Group::restore(const Entry& entry) {
   note_purge(entry);
-  if (log_.put(entry)) return {};
-  return fail(fmt::format("group {}: its log has entry {} behind entry {}", id(), entry.index,
-                          log_.last_index()));
+  log_.replay(entry);
 }
 
 Result<> Group::start() {
+  if (const auto missing = log_.missing()) {
+    return fail(
+        fmt::format("group {}: its log lacks entry {}, and has later ones", id(), *missing));
+  }
   // A group begins with nothing at this index.
   if (log_.before() == kFirstIndex && !partition_.rows->closed()) {
     partition_.state.cover(Dot{kGroupIndex, kFirstIndex});
@@ -225,8 +228,8 @@ void Group::found(consensus::Configuration configuration, bool topic) {
 
 // What of the entries had been committed is not known, and no longer matters. Members that they
 // speak of are none any more.
-Result<> Group::refound(const GroupBase& base, consensus::Term term,
-                        const std::vector<Entry>& entries) {
+void Group::refound(const GroupBase& base, consensus::Term term,
+                    const std::vector<Entry>& entries) {
   configuration_ = {};
   consensus::insert(configuration_.voters, self_);
   const Index last = entries.empty() ? base.index : entries.back().index;
@@ -235,18 +238,17 @@ Result<> Group::refound(const GroupBase& base, consensus::Term term,
   begin(base.index, base.term);
   for (Entry entry : entries) {
     if (entry.kind != EntryKind::kNormal) entry = {entry.term, entry.index, EntryKind::kEmpty, {}};
-    if (const auto restored = restore(entry); !restored) return restored;
+    restore(entry);
     core_.log.append(entry.bytes(),
                      [&](std::string& out) { encode_group_entry(id(), entry, out); });
   }
-  if (base.topic) return {};
+  if (base.topic) return;
   GroupProposal life;
   life.kind = GroupProposal::Kind::kNewLife;
   life.instant_ms = now_ms();
   const Entry entry{hard_state_.term, last + 1, EntryKind::kNormal, {encode_proposal(life)}};
-  if (const auto restored = restore(entry); !restored) return restored;
+  restore(entry);
   core_.log.append(entry.bytes(), [&](std::string& out) { encode_group_entry(id(), entry, out); });
-  return {};
 }
 
 void Group::begin(Index index, consensus::Term term) {

@@ -50,15 +50,15 @@ class Group {
   // --- Recovery. What the shard's log has of the group, in its order; then start().
   void restore(const GroupBase& base);
   void restore(const consensus::HardState& state) { hard_state_ = state; }
-  Result<> restore(const consensus::Entry& entry);
+  void restore(const consensus::Entry& entry);
   Result<> start();
   // In place of these, for a group that begins: logs its base. All its voters do the same. `topic`:
   // it is that of a topic's partition.
   void found(consensus::Configuration configuration, bool topic);
   // In place of these, for a group that begins anew with what a former life of this node had: the
   // partition's state, as of `base`, and the entries behind it. This member alone votes in it.
-  Result<> refound(const GroupBase& base, consensus::Term term,
-                   const std::vector<consensus::Entry>& entries);
+  void refound(const GroupBase& base, consensus::Term term,
+               const std::vector<consensus::Entry>& entries);
 
   // --- A turn.
   void execute(StrongRequest request, StrongDone done);

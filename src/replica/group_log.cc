@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/mutant.h"
 
 namespace even {
 
@@ -33,14 +34,17 @@ bool GroupLog::entries(Index from, Index to, std::size_t max_bytes,
 }
 
 void GroupLog::set_base(Index index, Term base_term) {
-  if (term(index) != base_term) {
-    entries_.clear();
-    bytes_ = 0;
-    before_ = index;
-    before_term_ = base_term;
-    return;
+  cut(0);
+  missing_.reset();
+  before_ = index;
+  before_term_ = base_term;
+}
+
+void GroupLog::cut(Index from) {
+  while (!entries_.empty() && last_index() >= from) {
+    bytes_ -= entries_.back().bytes();
+    entries_.pop_back();
   }
-  trim(index, 0);
 }
 
 bool GroupLog::put(const Entry& entry) {
@@ -48,14 +52,23 @@ bool GroupLog::put(const Entry& entry) {
   if (entry.index > last_index() + 1) return false;
   if (entry.index <= last_index()) {
     if (at(entry.index).term == entry.term) return true;
-    while (last_index() >= entry.index) {
-      bytes_ -= entries_.back().bytes();
-      entries_.pop_back();
-    }
+    cut(entry.index);
   }
   entries_.push_back(entry);
   bytes_ += entry.bytes();
   return true;
+}
+
+void GroupLog::replay(const Entry& entry) {
+  if (!EVEN_MUTANT(kReplayKeepsReplaced) || entry.index > before_) cut(entry.index);
+  if (missing_ && entry.index <= *missing_) missing_.reset();
+  if (entry.index <= before_) return;  // it has been applied
+  if (entry.index > last_index() + 1) {
+    if (!missing_) missing_ = last_index() + 1;
+    return;
+  }
+  entries_.push_back(entry);
+  bytes_ += entry.bytes();
 }
 
 void GroupLog::trim(Index index, std::uint64_t bytes) {

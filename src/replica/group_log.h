@@ -58,20 +58,34 @@ class GroupLog final : public consensus::LogReader {
   const consensus::Entry& at(Index index) const { return entries_[index - before_ - 1]; }
   std::uint64_t bytes() const { return bytes_; }
 
-  // The log begins behind this entry. What follows it stays if the entry is in the log.
+  // The log begins behind this entry, in place of everything.
   void set_base(Index index, Term term);
   // Appends the entry. One that is there already changes nothing; if another one is in its place,
   // that and what follows it goes. False, and nothing is done, if it would leave a gap.
   bool put(const consensus::Entry& entry);
+
+  // Of recovery, which begins with what a pass has stored and comes upon what was logged while it
+  // was under way, some of it older: entries that have been replaced since, behind others that were
+  // replaced before. An entry was the last one when it was logged; so everything behind it goes,
+  // and one that cannot follow yet is passed over.
+  void replay(const consensus::Entry& entry);
+  // The first entry that is missing before one that was passed over, and that nothing before it has
+  // replaced since. Some at the end of recovery: the log is damaged.
+  std::optional<Index> missing() const { return missing_; }
+
   // Lets go of the oldest entries up to `index` while they have more than `bytes`.
   void trim(Index index, std::uint64_t bytes);
 
  private:
+  // Everything from this entry on goes.
+  void cut(Index from);
+
   const StoredEntries* stored_ = nullptr;
   Index before_ = 0;
   Term before_term_ = 0;
   std::deque<consensus::Entry> entries_;
   std::uint64_t bytes_ = 0;
+  std::optional<Index> missing_;
 };
 
 }  // namespace even

@@ -122,7 +122,10 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
     return {};
   }
   const auto& entry = std::get<GroupEntry>(*decoded);
-  if (Group* group = find(entry.group)) return group->restore(entry.entry);
+  if (Group* group = find(entry.group)) {
+    group->restore(entry.entry);
+    return {};
+  }
   const auto former = former_.find(entry.group);
   if (stored && former != former_.end()) former->second.entries.push_back(entry.entry);
   return {};
@@ -192,10 +195,9 @@ Result<> Groups::refound(PartitionId id, std::vector<NodeNumber> replicas) {
   partition->replicas = std::move(replicas);
   auto& group = groups_[id];
   group = std::make_unique<Group>(core_, *partition, self());
-  auto begun = group->refound(former.base, former.term, former.entries);
+  group->refound(former.base, former.term, former.entries);
   former_.erase(found);
-  if (begun) begun = group->start();
-  if (!begun) {
+  if (const auto begun = group->start(); !begun) {
     groups_.erase(id);
     return begun;
   }
@@ -396,10 +398,15 @@ bool Groups::complete() {
   return core_.log.barrier() != before;
 }
 
+bool Groups::keeps_log() const {
+  return forgotten_ ||
+         std::ranges::any_of(groups_, [](const auto& entry) { return entry.second->halted(); });
+}
+
 std::optional<std::string> Groups::row(PartitionId id) const {
   if (forgotten_ || former_.contains(id)) return std::nullopt;
   Group* group = find(id);
-  if (group != nullptr && group->halted()) return std::nullopt;  // the log has to keep it
+  if (group != nullptr && group->halted()) return std::nullopt;  // see keeps_log()
   if (group == nullptr || EVEN_MUTANT(kGroupNotStored)) return std::string();
   group->begin_pass();
   return group->row();

@@ -80,6 +80,8 @@ class Groups {
   // What a pass of the store stores of a group: empty if it is not here; none if the store is to
   // keep what it has.
   std::optional<std::string> row(PartitionId id) const;
+  // Whether something that a group needs is in the shard's log only, and in no state.
+  bool keeps_log() const;
   // Of the topics among them, what a pass stores behind all else; see Projection::take_topics().
   bool take_topic_rows(RowBatch& out);
   // Checkpoints of topics, behind what is stored of hints.

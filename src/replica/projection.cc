@@ -58,7 +58,9 @@ Result<std::optional<LogPosition>> Projection::recover() {
   return *position;
 }
 
-bool Projection::any_closed() const {
+// What the log has of a closed partition is not in its state, and must stay until it is.
+bool Projection::holds_position() const {
+  if (keeps_log_ && keeps_log_()) return true;
   return std::ranges::any_of(core_.all_partitions(),
                              [](const Partition* partition) { return partition->rows->closed(); });
 }
@@ -68,7 +70,7 @@ bool Projection::all_stored() const {
   // A pass may have taken what came into the log behind its position. Then nothing has changed
   // since, and yet a start would ask for the log from that position on.
   if (store_all_ && !EVEN_MUTANT(kPositionBehind) && position_ < core_.log.barrier() &&
-      !any_closed() && !holds_position_)
+      !holds_position())
     return false;
   if (hints_.changed && hints_.changed()) return false;
   if (also_stores_ && also_stores_()) return false;
@@ -128,8 +130,7 @@ void Projection::begin() {
   served_ = std::exchange(asked_, {});
   next_ = 0;
   begun_ = core_.log.end();
-  // What the log has of a closed partition is not in its state, and must stay until it is.
-  next_position_ = any_closed() || holds_position_ ? position_ : begun_;
+  if (EVEN_MUTANT(kPositionDecidedEarly)) next_position_ = holds_position() ? position_ : begun_;
   group_rows_.clear();
 }
 
@@ -157,6 +158,8 @@ void Projection::take() {
     ++next_;
     if (core_.clock.monotonic_us() - started_us > kSliceUs && at + 1 != partitions.end()) return;
   }
+  // Not when the pass began: what could be read then may have turned out not to be since.
+  if (!EVEN_MUTANT(kPositionDecidedEarly)) next_position_ = holds_position() ? position_ : begun_;
   RowBatch rows;
   write_position(core_.options.shard, next_position_, rows);
   if (hints_.take) hints_.take(rows);

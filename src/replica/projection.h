@@ -55,8 +55,8 @@ class Projection {
 
   // The log before this is not needed for recovery.
   LogPosition position() const { return position_; }
-  // From now on it does not move: what is stored lacks something that only the log has.
-  void hold_position() { holds_position_ = true; }
+  // It does not move while this is so: what is stored lacks something that only the log has.
+  void hold_position_while(std::function<bool()> callback) { keeps_log_ = std::move(callback); }
   void set_position(LogPosition position) { position_ = next_position_ = begun_ = position; }
   // What of a strong partition's group is stored with the state that a pass takes of it; empty:
   // what is stored of it goes; none: that stays.
@@ -113,7 +113,7 @@ class Projection {
 
   void attach(Partition& partition);
   bool due() const;
-  bool any_closed() const;
+  bool holds_position() const;
   // The error says which partition is damaged, and how.
   Result<> undamaged() const;
   void begin();
@@ -128,7 +128,6 @@ class Projection {
   bool any_cold_ = false;
   bool requested_ = false;
   bool store_all_ = false;
-  bool holds_position_ = false;
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
   LogPosition begun_ = 0;          // end of the log when that began
@@ -138,6 +137,7 @@ class Projection {
   // Taken with the strong partitions; they are stored behind all others.
   std::vector<std::pair<PartitionId, std::string>> group_rows_;
   OnTake on_take_;
+  std::function<bool()> keeps_log_;
   TakeTopics take_topics_;
   std::function<void(RowBatch&)> take_checkpoints_;
   HintRows hints_;

@@ -295,6 +295,7 @@ struct Shard::Impl {
     });
     core.on_repaired = [this] { projection.request_pass(); };
     projection.on_take([this](PartitionId group) { return groups.row(group); });
+    projection.hold_position_while([this] { return groups.keeps_log(); });
     projection.take_topics([this](RowBatch& rows) { return groups.take_topic_rows(rows); });
     projection.take_checkpoints([this](RowBatch& rows) { groups.take_checkpoint_rows(rows); });
     groups.on_trimmable = [this] { projection.request_pass(); };
@@ -375,7 +376,6 @@ Result<> Shard::Impl::recover(const std::function<void(std::uint64_t, std::uint6
   if (!from) return std::unexpected(from.error());
   groups.restore(store);
   hint_store.restore(store);
-  if (groups.forgotten()) projection.hold_position();
   if (const auto scanned = recovery.scan(*from, progress); !scanned) return scanned;
   if (const auto started = groups.start(); !started) return started;
   meta.start();

@@ -51,6 +51,7 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   o.bounded = among(0.0, 0.0, 0.05, 0.3);
   o.large = among(0.0, 0.03, 0.03);
   o.failing_commit = among(0.0, 0.0, 0.1);
+  o.store_behind = among(0.0, 0.0, 0.05, 0.3);
   o.evict = among(0.0, 0.1, 0.9);
   o.zero_bytes = among(512u, 4u << 10, 16u << 10);
   o.backup_every_us = among(0, 200'000, 500'000);
@@ -235,7 +236,7 @@ std::string RunOptions::describe() const {
       "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} bounded={} siblings={} "
       "large={} "
       "listing={} "
-      "failing_commit={} "
+      "failing_commit={} store_behind={} "
       "evict={} "
       "backup_every={}ms restore={} kill={} lose_unheard_every={}ms damage_every={}ms "
       "failing_read={} policy={} "
@@ -256,17 +257,17 @@ std::string RunOptions::describe() const {
       harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit, evict,
-      backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000, damage_every_us / 1000,
-      failing_read, to_string(policy), reshard_every_us / 1000, crash_in_resharding, replay_bytes,
-      replay_batch_bytes, crash_in_replay, groups, keyspaces, group_replicas, strong_clients,
-      strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
-      depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
-      topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
-      topic_retention_ms, topic_retention_bytes, topic_deletes, compacts, tombstones_ms,
-      dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us, lose_beside_every_us / 1000,
-      check_interval_ms, check_keys, delay_ms, delay_change_every_us / 1000, prompt_types,
-      earlier_nodes);
+      expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit,
+      store_behind, evict, backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000,
+      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
+      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
+      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
+      group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
+      session_every_us, topic_every_us, causal_every_us, hint_every_us, hint_max_bytes,
+      crash_when_kept, topic_retention_ms, topic_retention_bytes, topic_deletes, compacts,
+      tombstones_ms, dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us,
+      lose_beside_every_us / 1000, check_interval_ms, check_keys, delay_ms,
+      delay_change_every_us / 1000, prompt_types, earlier_nodes);
 }
 
 }  // namespace even::sim

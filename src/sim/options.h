@@ -62,6 +62,7 @@ struct RunOptions {
   double crash_in_replay = 0;      // chance, at each tick while a log is replayed
   double failing_sync = 0;
   double failing_commit = 0;  // of the store
+  double store_behind = 0;    // see StoreFaults::behind
   // Of the store of one node, the victim, whose replicas then are neither wiped nor crash: what
   // they have seen is what it is repaired from. Damage as a mean interval; the chance that a row
   // cannot be read this time.

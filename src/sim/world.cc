@@ -566,6 +566,7 @@ void World::settle() {
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
     n->disk.faults.failing_sync = n->rows.faults.failing_commit = n->rows.faults.failing_read = 0;
+    n->rows.faults.behind = 0;
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
     }
@@ -710,6 +711,7 @@ void World::play() {
     n->disk.faults.failing_sync = options.failing_sync;
     n->disk.faults.sync_us = options.sync_us;
     n->rows.faults.failing_commit = options.failing_commit;
+    n->rows.faults.behind = options.store_behind;
     if (n->number == victim_ + 1) n->rows.faults.failing_read = options.failing_read;
     if (options.skew_ms > 0) {
       const auto skew = run_.random.below(static_cast<std::uint64_t>(2 * options.skew_ms));

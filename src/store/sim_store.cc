@@ -91,6 +91,8 @@ class SimShardStore final : public RowStore {
       last_row_ = row;
     }
     pass_.push_back(std::move(changes));
+    if (store_.random_.chance(store_.faults.behind))
+      behind_until_us_ = store_.scheduler_.now_us() + store_.about(store_.faults.behind_us);
   }
 
   void commit(std::function<void(Result<>)> done) override {
@@ -136,6 +138,7 @@ class SimShardStore final : public RowStore {
   }
 
   std::size_t backlog() const override {
+    if (store_.scheduler_.now_us() < behind_until_us_) return SIZE_MAX;
     std::size_t bytes = 0;
     for (const RowBatch& changes : committing_ ? *committing_ : pass_) bytes += changes.bytes();
     return bytes;
@@ -155,6 +158,7 @@ class SimShardStore final : public RowStore {
   const std::uint64_t crashes_;
   const std::shared_ptr<void> alive_ = std::make_shared<char>();
   SimStore::Pass pass_;
+  std::int64_t behind_until_us_ = 0;
   std::optional<std::string> last_row_;
   std::shared_ptr<SimStore::Pass> committing_;
 };

@@ -19,10 +19,12 @@ namespace even::sim {
 struct StoreFaults {
   std::int64_t commit_us = 3000;  // typical duration of a commit
   double slow_commit = 0.01;      // chance that it takes a hundred times as long
-  double failing_commit = 0;      // chance that it fails, with nothing changed before a crash
-  std::int64_t fetch_us = 200;    // typical duration of a fetch
-  bool full = false;              // commits fail
-  double failing_read = 0;        // chance that a row, or all of a scan, cannot be read
+  double behind = 0;  // chance after each part of a pass that no more is taken for a while
+  std::int64_t behind_us = 1'000'000;  // typical duration of that
+  double failing_commit = 0;           // chance that it fails, with nothing changed before a crash
+  std::int64_t fetch_us = 200;         // typical duration of a fetch
+  bool full = false;                   // commits fail
+  double failing_read = 0;             // chance that a row, or all of a scan, cannot be read
 };
 
 class SimStore {
