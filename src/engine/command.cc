@@ -186,7 +186,7 @@ std::size_t place_of_store_key(const Command& command, Args args) {
   return place;
 }
 
-NamedElements named_elements(const Command& command, Args args) {
+NamedElements elements_by_rule(const Command& command, Args args) {
   std::size_t first = static_cast<std::size_t>(command.keys.first) + 1;
   switch (command.elements) {
     case Elements::kUnknown:

@@ -212,7 +212,11 @@ struct NamedElements {
   std::size_t step = 1;
   bool fresh = false;  // kFresh
 };
-NamedElements named_elements(const Command& command, Args args);
+NamedElements elements_by_rule(const Command& command, Args args);
+inline NamedElements named_elements(const Command& command, Args args) {
+  if (command.elements == Elements::kUnknown) return {};  // most of them
+  return elements_by_rule(command, args);
+}
 
 // What a command will look at, as far as its words tell: a key, and elements of what that holds.
 struct Need {

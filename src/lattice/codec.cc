@@ -21,9 +21,35 @@ constexpr std::size_t kKeyHeader = 2;  // key, full; then leaves
 constexpr std::uint8_t kFull = 1;
 constexpr std::uint8_t kOwnFolds = 2;  // the context's entry of the record's origin folds
 
-struct StringBuffer {
-  std::string& out;
-  void write(const char* data, std::size_t size) { out.append(data, size); }
+// Appends to a string, which has all of it when this is destroyed: a record is packed in many
+// pieces of a few bytes, which are gathered here as each append() costs more than they do.
+class StringBuffer {
+ public:
+  explicit StringBuffer(std::string& out) : out_(out) {}
+  StringBuffer(const StringBuffer&) = delete;
+  StringBuffer& operator=(const StringBuffer&) = delete;
+  ~StringBuffer() { flush(); }
+
+  // Inline, as most sizes are known where it is called.
+  [[gnu::always_inline]] void write(const char* data, std::size_t size) {
+    if (size > sizeof gathered_ - size_) return write_through(data, size);
+    std::memcpy(gathered_ + size_, data, size);
+    size_ += size;
+  }
+
+ private:
+  [[gnu::noinline]] void write_through(const char* data, std::size_t size) {
+    flush();
+    out_.append(data, size);
+  }
+  void flush() {
+    out_.append(gathered_, size_);
+    size_ = 0;
+  }
+
+  std::string& out_;
+  std::size_t size_ = 0;
+  char gathered_[128];
 };
 using Packer = msgpack::packer<StringBuffer>;
 
@@ -309,15 +335,22 @@ void get_body(const msgpack::object& object, Record& out) {
 
 namespace {
 
-// All before the keys, of which there are `keys`.
-void pack_front(const Record& record, bool full, std::size_t keys, std::string& out) {
-  const Dot own = record.dot();
-  put_little_endian(out, record.partition);
-  put_little_endian(out, own.replica.value);
-  put_little_endian(out, own.seq | (record.folds ? VersionVector::kFoldsBit : 0));
-  put_little_endian(out, record.time.value);
+// In little-endian order, as put_little_endian().
+template <typename T>
+void put(StringBuffer& buffer, T value) {
+  buffer.write(reinterpret_cast<const char*>(&value), sizeof value);
+}
 
-  StringBuffer buffer{out};
+// All before the keys, of which there are `keys`. Flattened, as what a packer writes are constants
+// of one to nine bytes, each a call where it is not inlined.
+[[gnu::flatten]] void pack_front(const Record& record, bool full, std::size_t keys,
+                                 std::string& out) {
+  const Dot own = record.dot();
+  StringBuffer buffer(out);
+  put(buffer, record.partition);
+  put(buffer, own.replica.value);
+  put(buffer, own.seq | (record.folds ? VersionVector::kFoldsBit : 0));
+  put(buffer, record.time.value);
   Packer packer(buffer);
   packer.pack_array(3);
   const std::size_t others = record.context.entries().size() - (own.seq != 0 ? 1 : 0);
@@ -336,7 +369,7 @@ void pack_front(const Record& record, bool full, std::size_t keys, std::string& 
   packer.pack_array(static_cast<std::uint32_t>(keys));
 }
 
-void pack_key(Packer& packer, const KeyDelta& key, const Dot& own, Hlc time) {
+[[gnu::flatten]] void pack_key(Packer& packer, const KeyDelta& key, const Dot& own, Hlc time) {
   packer.pack_array(static_cast<std::uint32_t>(kKeyHeader + key.leaves.size()));
   pack_bytes(packer, key.key);
   key.full ? packer.pack_true() : packer.pack_false();
@@ -357,7 +390,7 @@ std::size_t array_header_bytes(std::size_t size) { return size < 16 ? 1 : size <
 
 void encode_record(const Record& record, std::string& out) {
   pack_front(record, record.delta.full, record.delta.keys.size(), out);
-  StringBuffer buffer{out};
+  StringBuffer buffer(out);
   Packer packer(buffer);
   for (const KeyDelta& key : record.delta.keys) pack_key(packer, key, record.dot(), record.time);
 }
@@ -368,23 +401,27 @@ void RecordBuilder::add(const KeyDelta& key, const Dot& dot, Hlc time) {
   if (const std::size_t values = bytes_of_values(key); values >= kKeptCapacity) {
     keys_.reserve(keys_.size() + values + key.key.size() + kKeptCapacity / 2);
   }
-  StringBuffer buffer{keys_};
-  Packer packer(buffer);
   if (!key.full && last_leaves_ > 0 &&
       std::string_view(keys_).substr(last_key_, last_key_bytes_) == key.key) {
     std::string header;
-    StringBuffer header_buffer{header};
     const std::size_t before = array_header_bytes(kKeyHeader + last_leaves_);
     last_leaves_ += key.leaves.size();
-    Packer(header_buffer).pack_array(static_cast<std::uint32_t>(kKeyHeader + last_leaves_));
+    {
+      StringBuffer header_buffer(header);
+      Packer(header_buffer).pack_array(static_cast<std::uint32_t>(kKeyHeader + last_leaves_));
+    }
     keys_.replace(last_, before, header);
     last_key_ += header.size() - before;
+    StringBuffer buffer(keys_);
+    Packer packer(buffer);
     for (const LeafDelta& leaf : key.leaves) pack_leaf(packer, leaf, dot, time);
     return;
   }
   ++count_;
   last_ = keys_.size();
   last_leaves_ = key.full ? 0 : key.leaves.size();
+  StringBuffer buffer(keys_);
+  Packer packer(buffer);
   pack_key(packer, key, dot, time);
   last_key_bytes_ = key.key.size();
   const std::size_t bin_header = last_key_bytes_ < 256 ? 2 : last_key_bytes_ < 65536 ? 3 : 5;
@@ -401,7 +438,7 @@ void RecordBuilder::finish(const Record& head, bool full, std::string& out) {
 }
 
 void encode_leaves(std::span<const LeafDelta> leaves, std::string& out) {
-  StringBuffer buffer{out};
+  StringBuffer buffer(out);
   Packer packer(buffer);
   packer.pack_array(static_cast<std::uint32_t>(leaves.size()));
   for (const LeafDelta& leaf : leaves) pack_leaf(packer, leaf, {}, {});

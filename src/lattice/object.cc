@@ -148,9 +148,8 @@ std::optional<std::int64_t> Object::expires_at_ms() const {
   return best->at_ms;
 }
 
-std::optional<std::int64_t> Object::first_field_expiry_ms() const {
+std::optional<std::int64_t> Object::first_of_field_expiries() const {
   const HashView expiries = field_expiries();
-  if (!expiries) return std::nullopt;
   if (expiries.table() != nullptr) return expiries.table()->first_ms();
   std::optional<std::int64_t> first;
   expiries.for_each([&first](std::string_view, const ScalarView& expiry) {
@@ -271,24 +270,28 @@ std::string Object::form() const {
 }
 
 void Object::prefetch_bucket(std::uint64_t field_hash) const {
+  if (only_string()) return;
   set().prefetch_bucket(field_hash);
   hash().prefetch_bucket(field_hash);
   sorted_set().prefetch_bucket(field_hash);
 }
 
 void Object::prefetch_node(std::uint64_t field_hash) const {
+  if (only_string()) return;
   set().prefetch_node(field_hash);
   hash().prefetch_node(field_hash);
   sorted_set().prefetch_node(field_hash);
 }
 
 void Object::prefetch_next(std::uint64_t field_hash) const {
+  if (only_string()) return;
   set().prefetch_next(field_hash);
   hash().prefetch_next(field_hash);
   sorted_set().prefetch_next(field_hash);
 }
 
 void Object::prefetch_value(std::uint64_t field_hash) const {
+  if (only_string()) return;
   hash().prefetch_value(field_hash);
   sorted_set().prefetch_value(field_hash);
 }
@@ -379,6 +382,7 @@ void remove_all(const Object* object, KeyDelta& out) {
     remove_scalar(scalar, add_leaf(out, kind, field));
   };
   remove(LeafKind::kString, {}, object->plain_string());
+  if (object->only_string()) return;
   for (const LeafKind kind : kFieldKinds) {
     bool counters = true;
     object->with_table(kind, [&](const auto& fields) { counters = fields.summary.counters > 0; });

@@ -47,6 +47,9 @@ class Object {
   ObjectType type() const;
   bool live() const { return type() != ObjectType::kNone; }
   bool empty() const;
+  // Nothing but a plain string without expiry, or nothing: what most keys are, and what nothing
+  // else has to be looked for in.
+  bool only_string() const { return is_scalar(); }
   // More than one type has content.
   bool in_type_conflict() const;
   // As far as it is in memory.
@@ -107,7 +110,11 @@ class Object {
   }
 
   // No expiry of a field is before this instant; nothing when there is none.
-  std::optional<std::int64_t> first_field_expiry_ms() const;
+  std::optional<std::int64_t> first_field_expiry_ms() const {
+    if (is_compound() ? compound()->field_expiries.empty() : !is(LeafKind::kFieldExpiry))
+      return std::nullopt;
+    return first_of_field_expiries();
+  }
   // Calls visit(field, at_ms) for the expiries of fields, there to a reader or not, that have come
   // by `until_ms`, until it returns false. In order of instants where there are many of them.
   template <typename Visit>
@@ -265,6 +272,7 @@ class Object {
     }
   }
 
+  std::optional<std::int64_t> first_of_field_expiries() const;
   bool all_fields_lapsed(std::int64_t now_ms) const;
   // How many expiries of fields have come, in logarithmic time where there are many of them.
   std::size_t lapsed_field_expiries(std::int64_t until_ms) const;

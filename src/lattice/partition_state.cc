@@ -289,6 +289,11 @@ void PartitionState::join_key(const KeyDelta& delta, const VersionVector& contex
 void PartitionState::remove_unmentioned(Object& object, std::uint64_t key_hash,
                                         const KeyDelta& delta, const VersionVector& context,
                                         JoinStats& stats) {
+  if (object.only_string()) {
+    if (!object.empty() && !delta.mentions(LeafKind::kString))
+      join_leaf(object, key_hash, absent_leaf(LeafKind::kString, {}), true, context, stats);
+    return;
+  }
   for (const LeafKind kind : kElementKinds) {
     bool all = false;
     object.with_table(kind, [&](const auto& table) { all = table.summary.removed_by(context); });
@@ -402,16 +407,18 @@ bool PartitionState::free_removed(std::size_t& limit) {
 
 void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf,
                                bool full, const VersionVector& context, JoinStats& stats) {
+  if (leaf.kind == LeafKind::kString) {
+    object.change_string([&](ScalarCell& cell) {
+      join_scalar(cell.view(), leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context,
+                  stats, [&cell](auto&& next) { cell.assign(std::forward<decltype(next)>(next)); });
+    });
+    return;
+  }
   const bool was_table = object.has_table(leaf.kind);
   const std::uint64_t digest = digest_;
   switch (leaf.kind) {
     case LeafKind::kString:
-      object.change_string([&](ScalarCell& cell) {
-        join_scalar(cell.view(), leaf_seed(key_hash, LeafKind::kString, 0), leaf, full, context,
-                    stats,
-                    [&cell](auto&& next) { cell.assign(std::forward<decltype(next)>(next)); });
-      });
-      return;
+      return;  // above
     case LeafKind::kMember:
       if (!object.set() && leaf.siblings.empty()) return;
       object.change_set([&, member = leaf.field_hash()](SetCell& set) {

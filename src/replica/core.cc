@@ -146,9 +146,10 @@ void ShardCore::join(Partition& partition, const Record& record) {
 }
 
 void ShardCore::note_bounded(const Partition& partition, const Delta& delta) const {
+  if (!on_bounded) return;
   // Beside the counter there can be an expiry.
   for (const KeyDelta& key : delta.keys) {
-    if (key.leaves.size() <= 2 && key.mentions(LeafKind::kBound) && on_bounded) {
+    if (key.leaves.size() <= 2 && key.mentions(LeafKind::kBound)) {
       on_bounded(partition.id, key.key);
     }
   }

@@ -38,7 +38,7 @@ class Reach : public Keyspace {
  public:
   Reach(ShardCore& own, std::span<ShardCore* const> others, std::span<const PartitionId> within,
         std::int64_t now_ms)
-      : now_ms_(now_ms), cores_{&own}, ids_(within) {
+      : now_ms_(now_ms), own_(own), cores_{&own}, ids_(within) {
     cores_.insert(cores_.end(), others.begin(), others.end());
     if (!within.empty()) return;
     if (others.empty()) {
@@ -52,10 +52,8 @@ class Reach : public Keyspace {
     ids_ = gathered_;
   }
 
-  PartitionId partition_of(std::string_view key) const override {
-    return cores_[0]->partition_of(key);
-  }
-  PartitionId partition_count() const override { return cores_[0]->options.partition_count; }
+  PartitionId partition_of(std::string_view key) const override { return own_.partition_of(key); }
+  PartitionId partition_count() const override { return own_.options.partition_count; }
   std::span<const PartitionId> partitions() const override { return ids_; }
   const PartitionState& state(PartitionId id) const override {
     return core_of(id).replayed(id).state;
@@ -85,12 +83,17 @@ class Reach : public Keyspace {
     core_of(record.partition).at(record.partition).state.prepare(record.delta, record.context);
   }
 
-  ShardCore& own() const { return *cores_[0]; }
+  ShardCore& own() const { return own_; }
   std::span<ShardCore* const> cores() const { return cores_; }
   std::int64_t now_ms() const { return now_ms_; }
   bool holds(PartitionId id) const {
     return std::ranges::any_of(
         cores_, [id](const ShardCore* core) { return !core->is_strong(id) && core->find(id); });
+  }
+  // Whether there may be change feeds of what can be reached.
+  bool any_feeds() const {
+    return std::ranges::any_of(
+        cores_, [](const ShardCore* core) { return core->keyspaces->any_eventual_feeds(); });
   }
   // Whether all there is can be reached.
   bool is_whole() const { return ids_.size() == partition_count(); }
@@ -108,10 +111,11 @@ class Reach : public Keyspace {
     for (const ShardCore* core : cores_) {
       if (core->log.error()) return core->log.error();
     }
-    return cores_[0]->log.error();
+    return own_.log.error();
   }
 
   ShardCore& core_of(PartitionId id) const {
+    if (cores_.size() == 1) return own_;  // which checks that it has it
     for (ShardCore* core : cores_) {
       if (core->find(id) != nullptr) return *core;
     }
@@ -120,7 +124,8 @@ class Reach : public Keyspace {
 
  private:
   const std::int64_t now_ms_;  // one instant for a command and its records
-  absl::InlinedVector<ShardCore*, 4> cores_;
+  ShardCore& own_;
+  absl::InlinedVector<ShardCore*, 4> cores_;  // it, and the others
   std::vector<PartitionId> gathered_;
   std::span<const PartitionId> ids_;
 };
@@ -150,12 +155,12 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
   for (auto& write : context.writes()) reach.prepare(write.record);
   // What their change feeds are told, by record; there may be none. It reads, so it comes before.
   absl::InlinedVector<std::unique_ptr<FeedChanges>, 2> told;
-  for (auto& write : context.writes()) {
-    const ShardCore& owner = reach.core_of(write.record.partition);
-    const Partition& partition = owner.at(write.record.partition);
-    told.push_back(owner.keyspaces->any_eventual_feeds()
-                       ? owner.changes_of(partition, write.record, context.now_ms)
-                       : nullptr);
+  if (reach.any_feeds()) {
+    for (auto& write : context.writes()) {
+      const ShardCore& owner = reach.core_of(write.record.partition);
+      const Partition& partition = owner.at(write.record.partition);
+      told.push_back(owner.changes_of(partition, write.record, context.now_ms));
+    }
   }
   std::size_t place = 0;
   for (auto& write : context.writes()) {
@@ -163,7 +168,7 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     Partition& partition = owner.at(write.record.partition);
     std::optional<KeyEvents> events;
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
-    const FeedChanges* changes = told[place++].get();
+    const FeedChanges* changes = told.empty() ? nullptr : told[place++].get();
     const Dot dot = owner.commit(partition, write.record);
     if (changes != nullptr)
       owner.tell(partition, *changes, dot, write.record.time, command.name, context.now_ms);
@@ -448,7 +453,7 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   ShardCore& core = impl_->core;
   impl_->lack.reset();
   Reply reply(out, resp3);
-  if (!feeds_asked_) {
+  if (core.keyspaces->any_eventual_feeds() && !feeds_asked_) {
     if (const std::string refusal = feed_refusal(command, args, others); !refusal.empty()) {
       reply.error(refusal);
       return released();
