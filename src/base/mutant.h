@@ -151,9 +151,7 @@
     "over")                                                                                        \
   X(kQuestionSendsNothing, "who is asked holds back what the one who asks waits for")              \
   X(kOvertakesHeld, "a record is sent before what is held back of its partition")                  \
-  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")          \
-  X(kReplayKeepsReplaced, "recovery keeps entries that a replaced one had come before")            \
-  X(kPositionDecidedEarly, "whether the log may go is decided when a pass begins")
+  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -183,6 +183,7 @@ Result<> Group::start() {
     return fail(
         fmt::format("group {}: its log lacks entry {}, and has later ones", id(), *missing));
   }
+  if (!log_.ascends()) return fail(fmt::format("group {}: terms go down in its log", id()));
   // A group begins with nothing at this index.
   if (log_.before() == kFirstIndex && !partition_.rows->closed()) {
     partition_.state.cover(Dot{kGroupIndex, kFirstIndex});

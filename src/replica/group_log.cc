@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "base/mutant.h"
 
 namespace even {
 
@@ -60,7 +59,7 @@ bool GroupLog::put(const Entry& entry) {
 }
 
 void GroupLog::replay(const Entry& entry) {
-  if (!EVEN_MUTANT(kReplayKeepsReplaced) || entry.index > before_) cut(entry.index);
+  cut(entry.index);
   if (missing_ && entry.index <= *missing_) missing_.reset();
   if (entry.index <= before_) return;  // it has been applied
   if (entry.index > last_index() + 1) {
@@ -69,6 +68,13 @@ void GroupLog::replay(const Entry& entry) {
   }
   entries_.push_back(entry);
   bytes_ += entry.bytes();
+}
+
+bool GroupLog::ascends() const {
+  Term least = before_term_;
+  return std::ranges::all_of(entries_, [&least](const Entry& entry) {
+    return std::exchange(least, entry.term) <= entry.term;
+  });
 }
 
 void GroupLog::trim(Index index, std::uint64_t bytes) {

@@ -72,6 +72,8 @@ class GroupLog final : public consensus::LogReader {
   // The first entry that is missing before one that was passed over, and that nothing before it has
   // replaced since. Some at the end of recovery: the log is damaged.
   std::optional<Index> missing() const { return missing_; }
+  // Whether terms never go down, as those of no log do.
+  bool ascends() const;
 
   // Lets go of the oldest entries up to `index` while they have more than `bytes`.
   void trim(Index index, std::uint64_t bytes);

@@ -130,7 +130,6 @@ void Projection::begin() {
   served_ = std::exchange(asked_, {});
   next_ = 0;
   begun_ = core_.log.end();
-  if (EVEN_MUTANT(kPositionDecidedEarly)) next_position_ = holds_position() ? position_ : begun_;
   group_rows_.clear();
 }
 
@@ -159,7 +158,7 @@ void Projection::take() {
     if (core_.clock.monotonic_us() - started_us > kSliceUs && at + 1 != partitions.end()) return;
   }
   // Not when the pass began: what could be read then may have turned out not to be since.
-  if (!EVEN_MUTANT(kPositionDecidedEarly)) next_position_ = holds_position() ? position_ : begun_;
+  next_position_ = holds_position() ? position_ : begun_;
   RowBatch rows;
   write_position(core_.options.shard, next_position_, rows);
   if (hints_.take) hints_.take(rows);

@@ -139,6 +139,10 @@ class Node {
   }
   std::vector<PartitionStatus> partitions() const;
   const PartitionState& state(PartitionId partition) const;
+  // Of the store of the partition's shard, in this run.
+  std::uint64_t passes(PartitionId partition) const {
+    return shards_[shard_of_partition(partition, shards())]->shard().store_stats().passes;
+  }
   bool write_error() const;
   std::uint64_t digest_mismatches() const;
   // Checks of what it holds: has all of it checked, whether that goes on or anything is left, and

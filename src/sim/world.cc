@@ -79,6 +79,7 @@ class World {
   };
   void depose(PartitionId group);
   void follow(Deposition deposition);
+  void crash_behind_pass(NodeNumber number, PartitionId group, std::uint64_t passes);
   void crash();
   void lose_beside();
   // See lose_unheard().
@@ -324,12 +325,30 @@ void World::follow(Deposition deposition) {
   run_.event("n{} is connected again", deposition.leader.node);
   heal(deposition.leader.node);
   deposing_ = false;
+  const Node& former = node(deposition.leader.node);
+  // What it had logged is replaced while a pass of its store is under way.
+  if (run_.options.store_behind > 0 && run_.options.damage_every_us == 0 && former.up() &&
+      run_.random.chance(0.7)) {
+    crash_behind_pass(former.number, deposition.group, former.passes(deposition.group) + 1);
+  }
   // Its successor in its turn, which may bring it back.
   if (deposed && run_.random.chance(0.5)) {
     run_.scheduler.after(run_.around(150'000), [this, group = deposition.group] {
       if (!run_.settling) depose(group);
     });
   }
+}
+
+// As soon as so many passes of this run of the node have been stored, and no later one.
+void World::crash_behind_pass(NodeNumber number, PartitionId group, std::uint64_t passes) {
+  Node& n = node(number);
+  if (run_.settling || !n.up() || n.passes(group) > passes) return;
+  if (n.passes(group) < passes) {
+    run_.scheduler.after(2'000, [=, this] { crash_behind_pass(number, group, passes); });
+    return;
+  }
+  n.crash(run_.random.chance(0.5) ? Loss::kProcess : Loss::kPower);
+  restart_at_once(n);
 }
 
 void World::crash() {
