@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "lattice/golden.h"
 #include "topic/crc32c.h"
 
 namespace even::kafka {
@@ -80,6 +81,12 @@ TEST(GroupRecordTest, HasTheBytesOfItsVersion) {
   std::string bytes = body;
   put_little_endian(bytes, topic::crc32c(body));
   EXPECT_EQ(record.encode(), bytes);
+}
+
+TEST(GroupRecordTest, IsASeedOfItsFuzzTarget) {
+  const std::string bytes = a_record().encode();
+  test::expect_seed("group_record_fuzz", "record", bytes);
+  test::expect_seed("group_record_fuzz", "body", bytes.substr(0, bytes.size() - 4));
 }
 
 TEST(GroupRecordTest, IsRefusedWithAnyBitChanged) {
