@@ -221,10 +221,10 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.strong_think_us = 20'000;
   }
   // A generation takes a second; and others have to come to lead while it is begun.
-  if (o.groups > 0 && o.group_replicas > 1 && !o.keyspaces && random.chance(0.5)) {
+  if (o.groups > 0 && o.group_replicas > 1 && !o.keyspaces) {
     o.consumers = true;
     o.duration_us = std::max<std::int64_t>(o.duration_us, 8'000'000);
-    if (random.chance(0.6)) {
+    if (random.chance(0.5)) {
       o.depose_every_us = among(300'000, 1'000'000);
       o.crash_every_us = among(1'000'000, 3'000'000);
       o.restart_every_us = among(0, 2'000'000);
