@@ -20,14 +20,14 @@ constexpr std::int64_t kRebalanceUs = 600'000;
 constexpr std::int64_t kJoinPatienceUs = 2'500'000;
 constexpr std::int64_t kAnswerPatienceUs = 500'000;
 constexpr std::int64_t kPollUs = 40'000;
-constexpr std::int64_t kAgainUs = 30'000;
+constexpr std::int64_t kLookAnewUs = 30'000;
 constexpr std::int64_t kAwayUs = 300'000;
 constexpr std::int64_t kEndsUs = 3'000'000;
 constexpr const char* kGroupName = "g";
 const std::string kConsumedKey = "strong:base:consumed";
 const std::string kRecordsKey("\0even:members", 13);
 
-std::int64_t number_of(std::string_view text) {
+std::int64_t integer_of(std::string_view text) {
   std::int64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
   return number;
@@ -151,7 +151,7 @@ void Consumers::refused(const MemberPointer& member, std::optional<Error> error,
   if (!error || *error == Error::kNotCoordinator || *error == Error::kCoordinatorNotAvailable ||
       *error == Error::kRequestTimedOut) {
     if (error) member->coordinator = any_node();
-    run_.scheduler.after(run_.around(kAgainUs), [member, again = std::move(again)] {
+    run_.scheduler.after(run_.around(kLookAnewUs), [member, again = std::move(again)] {
       if (!member->over) again();
     });
     return;
@@ -274,7 +274,7 @@ void Consumers::assigned(const MemberPointer& member, const std::string& assignm
   latest_ = std::max(latest_, member->generation);
   member->positions.clear();
   for (std::size_t at = 0; at < assignment.size(); at = assignment.find(' ', at) + 1) {
-    const auto partition = static_cast<int>(number_of(std::string_view(assignment).substr(at)));
+    const auto partition = static_cast<int>(integer_of(std::string_view(assignment).substr(at)));
     member->positions[partition] = 0;
     const auto [owner, is_first] =
         owners_.emplace(std::pair{member->generation, partition}, member->number);
@@ -291,7 +291,7 @@ void Consumers::assigned(const MemberPointer& member, const std::string& assignm
 void Consumers::look_at_record(std::int32_t generation) {
   const auto leader = groups_.leader(partition());
   if (!leader) {
-    run_.scheduler.after(kAgainUs, [this, generation] { look_at_record(generation); });
+    run_.scheduler.after(kLookAnewUs, [this, generation] { look_at_record(generation); });
     return;
   }
   auto words = std::make_shared<std::vector<std::string>>(
@@ -300,7 +300,7 @@ void Consumers::look_at_record(std::int32_t generation) {
   auto answered = std::make_shared<bool>(false);
   const auto again = [this, answered, generation] {
     if (std::exchange(*answered, true)) return;
-    run_.scheduler.after(kAgainUs, [this, generation] { look_at_record(generation); });
+    run_.scheduler.after(kLookAnewUs, [this, generation] { look_at_record(generation); });
   };
   run_.scheduler.after(kJoinPatienceUs, again);
   StrongRequest request;
@@ -333,7 +333,7 @@ void Consumers::find_positions(const MemberPointer& member) {
                        std::map<int, std::int64_t> found;
                        const auto words = kafka::strings_of(outcome.reply);
                        for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
-                         found[static_cast<int>(number_of(words[i]))] = number_of(words[i + 1]);
+                         found[static_cast<int>(integer_of(words[i]))] = integer_of(words[i + 1]);
                        }
                        answer(std::move(found));
                      });
@@ -473,7 +473,7 @@ void Consumers::check(const char* when) {
   }
   for (const auto& [partition, offset] : committed_) {
     const auto found = field(kConsumedKey, std::to_string(partition));
-    if (number_of(found.value_or("0")) >= offset) continue;
+    if (integer_of(found.value_or("0")) >= offset) continue;
     violated(fmt::format("{}: of partition {}, {} was committed, and {} is there", when, partition,
                          offset, found.value_or("nothing")));
   }
