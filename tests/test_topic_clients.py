@@ -19,7 +19,7 @@ from even_cluster import PATIENCE, ROOT, Cluster, until
 kafka = pytest.importorskip("confluent_kafka")
 
 from test_topic_transactions import read, settled  # noqa: E402
-from test_topics import consume, create, leader_of, servers  # noqa: E402
+from test_topics import consume, coordinator_of, create, leader_of, servers  # noqa: E402
 
 CLIENTS = ROOT / "tests/clients"
 BUILT = ROOT / "build/clients"
@@ -288,7 +288,11 @@ def test_what_is_transformed_in_transactions_comes_out_once(cluster, program, cl
     some_more(producer)
     workers[0].kill9()
     workers.append(program("worker-0-again", client, "transform", *arguments, f"{client}-0"))
+    # While partitions are shared out anew, the node dies that coordinates it.
+    coordinator = coordinator_of(cluster, group)
+    coordinator.kill9()
     some_more(producer)
+    coordinator.start()
     kill_leader(cluster, source, 1)
     some_more(producer)
     producer.end()
