@@ -10,6 +10,7 @@ import redis
 from even_cluster import HOST, Cluster, until
 
 kafka = pytest.importorskip("confluent_kafka")
+from confluent_kafka.admin import AdminClient  # noqa: E402
 
 
 @pytest.fixture
@@ -359,6 +360,7 @@ class Member:
                                         "auto.offset.reset": "earliest", "session.timeout.ms": 6000,
                                         "enable.auto.commit": False, **options})
         self.assigned = None
+        self.changes = 0
         self.values = []
         self.stopping = False
         self.consumer.subscribe([topic], on_assign=lambda _, partitions: self.note(partitions),
@@ -368,6 +370,7 @@ class Member:
 
     def note(self, partitions):
         self.assigned = {partition.partition for partition in partitions}
+        self.changes += 1
 
     def run(self):
         while not self.stopping:
@@ -441,10 +444,130 @@ def test_a_coordinators_death_loses_no_offset(cluster):
     assert len(member.values) <= 202, "what was committed is not read again"
 
 
+def coordinator_of(cluster, group):
+    """The node that coordinates a group, as a node says that does."""
+    def found():
+        for node in cluster.running:
+            # FindCoordinator
+            answer, = exchange(node, request(10, 0, struct.pack(">h", len(group)) + group.encode()))
+            _, error, number = struct.unpack(">ihi", answer[:10])
+            if error == 0 and cluster[f"n{number}"].running:
+                return f"n{number}"
+        return None
+    return cluster[until(f"a coordinator of {group}", found)]
+
+
+def described(cluster, group):
+    """Of a group: its state, and of each member its id and what it is assigned, in bytes."""
+    def found():
+        try:
+            groups = AdminClient({"bootstrap.servers": servers(cluster)}).list_groups(group, timeout=10)
+        except kafka.KafkaException:
+            return None  # nobody leads it for now
+        if len(groups) != 1 or groups[0].error is not None:
+            return None
+        return groups[0].state, {member.id: member.assignment for member in groups[0].members}
+    return until(f"what {group} is", found, 60)
+
+
+def test_a_coordinators_death_moves_no_member(cluster):
+    """Whichever node coordinates is killed, in turn: nobody is told of a rebalance, and no record comes twice or never."""
+    create(cluster, "t", 4)
+    leader_of(cluster, "t")
+    produced = Produced(cluster)
+    options = {"session.timeout.ms": 30000, "heartbeat.interval.ms": 500}
+    members = [Member(cluster, "g", "t", **options) for _ in range(2)]
+    until("both have partitions, all together",
+          lambda: all(m.assigned for m in members) and not members[0].assigned & members[1].assigned
+          and members[0].assigned | members[1].assigned == {0, 1, 2, 3}, 60)
+    state, before = described(cluster, "g")
+    assert state == "Stable" and len(before) == 2 and all(before.values())
+    changes = [each.changes for each in members]
+
+    sent = 0
+    for _ in range(3):
+        coordinator = coordinator_of(cluster, "g")
+        coordinator.kill9()
+        for i in range(sent, sent + 200):
+            produced.send("t", f"{i}", key=f"{i}")
+        sent += 200
+        produced.flush()
+        until("all records", lambda: len(members[0].values) + len(members[1].values) >= sent, 90)
+        assert coordinator_of(cluster, "g") is not coordinator
+        # Members are as they were, and heartbeats of the same generation go on.
+        assert described(cluster, "g") == ("Stable", before)
+        coordinator.start()
+        leader_of(cluster, "t")
+    assert [each.changes for each in members] == changes, "nobody was told of a rebalance"
+    for member in members:
+        member.stop()
+    assert sorted(members[0].values + members[1].values, key=int) == [str(i) for i in range(sent)]
+    # Nor is anything lost that was committed, or committed anew when the coordinator was gone.
+    offsets = until("all is committed", lambda: committed(cluster, "g"))
+    assert sum(offsets.values()) >= sent - 8
+
+
+def committed(cluster, group):
+    """The offsets of a group, by topic and partition."""
+    with cluster.running[0].client() as client:
+        return {place: int(value.split()[0]) for place, value in client.hgetall(f"__consumer_groups:{group}").items()}
+
+
+def test_static_members_keep_their_places_where_the_coordinator_dies(cluster):
+    create(cluster, "t", 4)
+    leader_of(cluster, "t")
+    members = {name: StaticMember(cluster, name, "t") for name in ("A", "B")}
+    try:
+        until("the partitions are shared out", lambda: all(m.assigned for m in members.values()) and
+              sorted(members["A"].assigned + members["B"].assigned) == [0, 1, 2, 3], 60)
+        had = members["B"].assigned
+        changes = members["A"].changes
+        members.pop("B").stop()  # it does not leave
+        coordinator = coordinator_of(cluster, "static")
+        coordinator.kill9()
+        members["B"] = StaticMember(cluster, "B", "t")
+        until("it has partitions again", lambda: members["B"].assigned, 90)
+        assert members["B"].assigned == had
+        # And again, with the id that it has been given by the successor.
+        state, known = described(cluster, "static")
+        assert state == "Stable" and len(known) == 2 and all(known.values())
+        coordinator.start()
+        leader_of(cluster, "t")
+        coordinator_of(cluster, "static").kill9()
+        assert described(cluster, "static") == (state, known)
+        assert members["A"].changes == changes and members["A"].assigned
+        assert members["B"].assigned == had
+        produced = Produced(cluster)
+        for i in range(40):
+            produced.send("t", f"v{i}", key=f"k{i}")
+        produced.flush()
+        until("all is consumed", lambda: len(members["A"].seen) + len(members["B"].seen) == 40, 60)
+    finally:
+        for member in members.values():
+            member.stop()
+
+
+def test_who_is_gone_with_the_coordinator_is_out_after_its_session(cluster):
+    create(cluster, "t", 4)
+    leader_of(cluster, "t")
+    members = {name: StaticMember(cluster, name, "t", **{"session.timeout.ms": 8000}) for name in ("A", "B")}
+    try:
+        until("the partitions are shared out", lambda: all(m.assigned for m in members.values()) and
+              sorted(members["A"].assigned + members["B"].assigned) == [0, 1, 2, 3], 60)
+        members.pop("B").stop()  # it does not leave
+        coordinator_of(cluster, "static").kill9()
+        assert len(described(cluster, "static")[1]) == 2
+        until("the other has all partitions", lambda: members["A"].assigned == [0, 1, 2, 3], 60)
+        assert len(described(cluster, "static")[1]) == 1
+    finally:
+        for member in members.values():
+            member.stop()
+
+
 class StaticMember:
     """A static member of a group, polled by a thread, and what it has been assigned."""
 
-    def __init__(self, cluster, instance, topic):
+    def __init__(self, cluster, instance, topic, **options):
         self.assigned = None
         self.changes = 0
         self.error = None
@@ -453,7 +576,7 @@ class StaticMember:
         self.consumer = kafka.Consumer({
             "bootstrap.servers": servers(cluster), "group.id": "static", "group.instance.id": instance,
             "auto.offset.reset": "earliest", "session.timeout.ms": 30000, "heartbeat.interval.ms": 500,
-            "enable.auto.commit": False})
+            "enable.auto.commit": False, **options})
         self.consumer.subscribe([topic], on_assign=self._changed, on_revoke=self._revoked)
         self.thread = threading.Thread(target=self._run)
         self.thread.start()

@@ -151,7 +151,11 @@
     "over")                                                                                        \
   X(kQuestionSendsNothing, "who is asked holds back what the one who asks waits for")              \
   X(kOvertakesHeld, "a record is sent before what is held back of its partition")                  \
-  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")
+  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")          \
+  X(kAssignedBeforeDurable, "members are told what they are assigned before that is stored")       \
+  X(kMembersOfOtherTerms, "a coordinator that leads again goes on with members that it knew")      \
+  X(kGenerationsFromRecord, "a coordinator begins generations behind what is stored, no more")     \
+  X(kHeartbeatUnconfirmed, "a coordinator answers members without a look whether it leads still")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -6,7 +6,7 @@
 
 #include "base/check.h"
 #include "kafka/connection.h"
-#include "kafka/error.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 namespace {
@@ -16,8 +16,7 @@ constexpr std::int16_t kApiVersionsKey = 18;
 constexpr std::int16_t kSaslAuthenticateKey = 36;
 constexpr int kNoneFlexible = 1'000;
 
-void handle(const Call& call, const ApiVersionsRequest& request, Done<ApiVersionsResponse> done) {
-  call.connection.set_software(request.client_software_name);
+void handle(const Call&, const ApiVersionsRequest&, Done<ApiVersionsResponse> done) {
   done({.api_keys = api_versions()});
 }
 

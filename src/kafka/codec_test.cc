@@ -1,5 +1,3 @@
-#include "kafka/codec.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,6 +6,7 @@
 
 #include "kafka/apis.h"
 #include "kafka/messages.h"
+#include "topic/kafka_codec.h"
 
 namespace even::kafka {
 namespace {

@@ -37,9 +37,6 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   const std::string& local_host() const { return local_host_; }
   // Where the client is.
   const std::string& remote_host() const { return remote_host_; }
-  // The name of the client's library, as it says in ApiVersions; empty: it has not said.
-  const std::string& software() const { return software_; }
-  void set_software(std::string_view name) { software_ = name.substr(0, 64); }
 
   // --- Its user. Until it has one, a client may log in and ask for versions, no more.
   bool logged_in() const { return login_.has_value(); }
@@ -81,7 +78,6 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   Stream stream_;
   std::string remote_text_;
   std::string remote_host_;
-  std::string software_;
   std::string local_text_;
   std::string local_host_;
 

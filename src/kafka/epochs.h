@@ -8,7 +8,7 @@
 
 #include "base/ids.h"
 #include "consensus/entry.h"
-#include "kafka/error.h"
+#include "topic/kafka_error.h"
 
 namespace even {
 class ShardThread;

@@ -104,10 +104,7 @@ struct ListedAt {
 
 // Of a partition that is led here: groups with offsets, and those with members. While nobody is
 // known to lead it, clients are to ask once more.
-void list_groups(ShardThread& owner, PartitionId partition, Gather<ListedAt>::Reply reply) {
-  const auto leader = owner.shard().leader_of(partition);
-  if (leader == 0) return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
-  if (leader != owner.node().number) return reply({});
+void list_loaded_groups(ShardThread& owner, PartitionId partition, Gather<ListedAt>::Reply reply) {
   execute_at(owner, partition, {"keys", std::string(kOffsetsPrefix) + "*"},
              [&owner, partition, reply = std::move(reply)](const StrongOutcome& outcome) mutable {
                ListedAt listed{error_of(outcome), {}};
@@ -122,13 +119,24 @@ void list_groups(ShardThread& owner, PartitionId partition, Gather<ListedAt>::Re
                  listed.groups[key.substr(std::string_view(kOffsetsPrefix).size())].first =
                      kEmptyState;
                }
-               for (const auto& [name, group] : owner.coordinator().groups_of(partition)) {
+               for (const auto& [name, group] : owner.coordinator().groups().groups_of(partition)) {
                  if (!group->has_members()) continue;
                  const auto description = group->describe();
                  listed.groups[name] = {std::string(description.state), description.protocol_type};
                }
                reply(std::move(listed));
              });
+}
+
+void list_groups(ShardThread& owner, PartitionId partition, Gather<ListedAt>::Reply reply) {
+  const auto leader = owner.shard().leader_of(partition);
+  if (leader == 0) return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
+  if (leader != owner.node().number) return reply({});
+  owner.coordinator().groups().when_loaded(
+      partition, [&owner, partition, reply = std::move(reply)](bool led) mutable {
+        if (!led) return reply({ErrorCode::kCoordinatorLoadInProgress, {}});
+        list_loaded_groups(owner, partition, std::move(reply));
+      });
 }
 
 // As Kafka compares them.
@@ -198,9 +206,6 @@ void handle(const Call& call, const DeleteGroupsRequest& request, Done<DeleteGro
         *gather, call.connection.thread(), i, name, ErrorCode::kNotCoordinator,
         [name](ShardThread& owner, const ConsumerGroup& group, PartitionId partition, auto reply) {
           if (group.has_members()) return reply(ErrorCode::kNonEmptyGroup);
-          if (owner.coordinator().awaits_members(partition, owner.clock().monotonic_us())) {
-            return reply(ErrorCode::kCoordinatorLoadInProgress);
-          }
           execute_at(owner, partition, {"del", key_of_group(name)},
                      [reply = std::move(reply)](const StrongOutcome& outcome) mutable {
                        const ErrorCode error = error_of(outcome);

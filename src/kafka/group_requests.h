@@ -10,8 +10,8 @@
 
 #include "kafka/apis.h"
 #include "kafka/coordinator.h"
-#include "kafka/error.h"
 #include "kafka/partitions.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 
@@ -20,8 +20,8 @@ inline std::string key_of_group(const std::string& group) { return kOffsetsPrefi
 // None: there is no place for offsets yet.
 std::optional<PartitionId> partition_of_group(ShardThread& thread, const std::string& group);
 
-// Calls task(owner, coordinated group, partition, reply) on the thread of the group's partition, or
-// answers `otherwise` where that is not led here.
+// Calls task(owner, coordinated group, partition, reply) on the thread of the group's partition,
+// once its groups are loaded, or answers `otherwise` where that is not led here.
 template <typename Result, typename Task>
 void ask_coordinator_of(Gather<Result>& gather, ShardThread& thread, std::size_t place,
                         const std::string& name, Result otherwise, Task task) {
@@ -30,9 +30,13 @@ void ask_coordinator_of(Gather<Result>& gather, ShardThread& thread, std::size_t
   gather.ask(thread, *partition, place,
              [name, partition = *partition, otherwise = std::move(otherwise),
               task = std::move(task)](ShardThread& owner, auto reply) mutable {
-               ConsumerGroup* group = owner.coordinator().find(partition, name);
-               if (group == nullptr) return reply(std::move(otherwise));
-               task(owner, *group, partition, std::move(reply));
+               owner.coordinator().groups().with(
+                   partition, name,
+                   [&owner, partition, otherwise = std::move(otherwise), task = std::move(task),
+                    reply = std::move(reply)](ConsumerGroup* group) mutable {
+                     if (group == nullptr) return reply(std::move(otherwise));
+                     task(owner, *group, partition, std::move(reply));
+                   });
              });
 }
 
@@ -70,9 +74,5 @@ void execute_at(ShardThread& owner, PartitionId partition, std::vector<std::stri
                                  finish(std::move(outcome));
                                });
 }
-
-ErrorCode error_of(const StrongOutcome& outcome);
-// The strings of a reply that is an array of them.
-std::vector<std::string> strings_of(std::string_view reply);
 
 }  // namespace even::kafka

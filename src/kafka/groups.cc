@@ -17,8 +17,6 @@ namespace {
 constexpr std::uint16_t kOffsetsPartitions = 16;
 constexpr std::uint16_t kTransactionsPartitions = 16;
 constexpr std::int8_t kOfTransactions = 1;  // a key's type
-// What franz-go calls itself.
-constexpr std::string_view kFranzGo = "kgo";
 // Kafka: group.min.session.timeout.ms and its like.
 constexpr std::int32_t kLeastSessionMs = 6'000;
 constexpr std::int32_t kMostSessionMs = 1'800'000;
@@ -31,39 +29,6 @@ std::int64_t to_us(std::int32_t ms) { return std::int64_t{ms} * 1'000; }
 std::optional<PartitionId> partition_of_group(ShardThread& thread, const std::string& group) {
   if (thread.keyspaces().find(kOffsetsKeyspace) == nullptr) return std::nullopt;
   return thread.keyspaces().partition_of(key_of_group(group), thread.node().placement.partitions());
-}
-
-ErrorCode error_of(const StrongOutcome& outcome) {
-  switch (outcome.kind) {
-    case StrongOutcome::Kind::kReply:
-      return outcome.reply.starts_with('-') ? ErrorCode::kUnknownServerError : ErrorCode::kNone;
-    case StrongOutcome::Kind::kElsewhere:
-      return ErrorCode::kNotCoordinator;
-    case StrongOutcome::Kind::kUnknown:
-      return ErrorCode::kRequestTimedOut;
-    default:
-      return ErrorCode::kCoordinatorNotAvailable;
-  }
-}
-
-// "*2\r\n$1\r\na\r\n$1\r\nb\r\n"
-std::vector<std::string> strings_of(std::string_view reply) {
-  std::vector<std::string> strings;
-  const auto number = [&reply](char kind) {
-    std::int64_t value = -1;
-    const std::size_t end = reply.find("\r\n");
-    if (end == std::string_view::npos || !reply.starts_with(kind)) return value;
-    std::from_chars(reply.data() + 1, reply.data() + end, value);
-    reply.remove_prefix(end + 2);
-    return value;
-  };
-  for (std::int64_t left = number('*'); left > 0; --left) {
-    const std::int64_t size = number('$');
-    if (size < 0 || static_cast<std::uint64_t>(size) + 2 > reply.size()) break;
-    strings.emplace_back(reply.substr(0, static_cast<std::size_t>(size)));
-    reply.remove_prefix(static_cast<std::size_t>(size) + 2);
-  }
-  return strings;
 }
 
 // --- Where
@@ -162,16 +127,11 @@ void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupRes
       1, kMostSessionMs));
   join.asks_first = call.version >= kAsksFirst;
   join.instance = request.group_instance_id;
-  join.forgets_late = call.connection.software() == kFranzGo;
   join.client_id = call.client_id;
   join.client_host = call.connection.remote_host();
   ask_coordinator<ConsumerGroup::Joined>(
       call, request.group_id, {.error = ErrorCode::kNotCoordinator},
-      [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId partition,
-                               auto reply) {
-        if (group.generation() == 0) {
-          group.begin_behind(owner.coordinator().generation_before(partition));
-        }
+      [join = std::move(join)](ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
         group.join(owner.clock().monotonic_us(), join,
                    [reply = std::move(reply)](ConsumerGroup::Joined joined) mutable {
                      reply(std::move(joined));
@@ -207,13 +167,21 @@ void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupRes
       call, request.group_id, {.error = ErrorCode::kNotCoordinator},
       [member = request.member_id, instance = request.group_instance_id,
        generation = request.generation_id, assignments = std::move(assignments)](
-          ShardThread& owner, ConsumerGroup& group, PartitionId, auto reply) {
+          ShardThread& owner, ConsumerGroup& group, PartitionId partition, auto reply) {
         const ErrorCode fenced = group.fence(instance, member);
         if (fenced != ErrorCode::kNone) return reply({.error = fenced});
-        group.sync(owner.clock().monotonic_us(), member, generation, assignments,
-                   [reply = std::move(reply)](ConsumerGroup::Synced synced) mutable {
-                     reply(std::move(synced));
-                   });
+        group.sync(
+            owner.clock().monotonic_us(), member, generation, assignments,
+            [&owner, partition, reply = std::move(reply)](ConsumerGroup::Synced synced) mutable {
+              if (synced.error != ErrorCode::kNone) return reply(std::move(synced));
+              // It may have been asked for again, long after it was stored.
+              owner.coordinator().groups().confirm(
+                  partition,
+                  [reply = std::move(reply), synced = std::move(synced)](ErrorCode error) mutable {
+                    if (error != ErrorCode::kNone) synced = {.error = error};
+                    reply(std::move(synced));
+                  });
+            });
       },
       [done = std::move(done)](ConsumerGroup::Synced synced) mutable {
         done({.error_code = code(synced.error),
@@ -228,12 +196,16 @@ void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatRes
   ask_coordinator<ErrorCode>(
       call, request.group_id, ErrorCode::kNotCoordinator,
       [member = request.member_id, instance = request.group_instance_id,
-       generation = request.generation_id](ShardThread& owner, ConsumerGroup& group, PartitionId,
-                                           auto reply) {
-        const ErrorCode fenced = group.fence(instance, member);
-        reply(fenced != ErrorCode::kNone
-                  ? fenced
-                  : group.heartbeat(owner.clock().monotonic_us(), member, generation));
+       generation = request.generation_id](ShardThread& owner, ConsumerGroup& group,
+                                           PartitionId partition, auto reply) {
+        ErrorCode error = group.fence(instance, member);
+        if (error == ErrorCode::kNone) {
+          error = group.heartbeat(owner.clock().monotonic_us(), member, generation);
+        }
+        if (error != ErrorCode::kNone) return reply(error);
+        // Who has been succeeded without knowing must not keep a member that is none any more.
+        owner.coordinator().groups().confirm(
+            partition, [reply = std::move(reply)](ErrorCode error) mutable { reply(error); });
       },
       [done = std::move(done)](ErrorCode error) mutable { done({.error_code = code(error)}); });
 }
@@ -396,7 +368,7 @@ void handle(const Call& call, const TxnOffsetCommitRequest& request,
         auto refusal = std::make_shared<ErrorCode>(ErrorCode::kNone);
         auto may = [&owner, partition, group_id, member, instance, generation, refusal] {
           if (generation < 0 && member.empty()) return true;
-          ConsumerGroup* group = owner.coordinator().find(partition, group_id);
+          ConsumerGroup* group = owner.coordinator().groups().find(partition, group_id);
           *refusal = group == nullptr ? ErrorCode::kNotCoordinator : group->fence(instance, member);
           if (*refusal == ErrorCode::kNone) {
             *refusal = group->may_commit(owner.clock().monotonic_us(), member, generation);

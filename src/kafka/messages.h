@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "kafka/codec.h"
+#include "topic/kafka_codec.h"
 
 namespace even::kafka {
 

@@ -6,9 +6,9 @@
 #include "kafka/apis.h"
 #include "kafka/connection.h"
 #include "kafka/coordinator.h"
-#include "kafka/error.h"
 #include "kafka/rights.h"
 #include "node/shard_thread.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 namespace {

@@ -6,9 +6,9 @@
 #include "kafka/apis.h"
 #include "kafka/coordinator.h"
 #include "kafka/epochs.h"
-#include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "kafka/rights.h"
+#include "topic/kafka_error.h"
 #include "topic/keyed_records.h"
 #include "topic/record_batch.h"
 

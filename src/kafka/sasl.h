@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/scram.h"
-#include "kafka/error.h"
 #include "node/login.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 

@@ -1,7 +1,7 @@
 // SaslHandshake and SaslAuthenticate: see sasl.h.
 #include "kafka/apis.h"
 #include "kafka/connection.h"
-#include "kafka/error.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 

@@ -7,11 +7,11 @@
 #include <charconv>
 
 #include "kafka/apis.h"
-#include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "kafka/rights.h"
 #include "kafka/topic_config.h"
 #include "node/table_change.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 namespace {

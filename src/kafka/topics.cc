@@ -6,13 +6,13 @@
 #include "cluster/topic_ranges.h"
 #include "engine/cmd_meta.h"
 #include "kafka/apis.h"
-#include "kafka/error.h"
 #include "kafka/partitions.h"
 #include "kafka/rights.h"
 #include "kafka/topic_config.h"
 #include "node/gather.h"
 #include "node/table_change.h"
 #include "peer/peer_hello.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 namespace {

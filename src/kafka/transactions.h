@@ -10,9 +10,9 @@
 #include <string_view>
 
 #include "base/ids.h"
-#include "kafka/error.h"
 #include "kafka/verification.h"
 #include "replica/transaction_coordinator.h"
+#include "topic/kafka_error.h"
 
 namespace even {
 class ShardThread;

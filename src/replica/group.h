@@ -117,6 +117,7 @@ class Group {
   const consensus::Raft& raft() const { return *raft_; }
   bool leads() const { return raft_->role() == consensus::Role::kLeader; }
   NodeNumber leader() const { return node_of(raft_->leader()); }
+  consensus::Term term() const { return raft_->term(); }
   consensus::Index applied() const { return partition_.state.vector()[kGroupIndex]; }
   std::int64_t clock_ms() const {
     return static_cast<std::int64_t>(partition_.state.vector()[kGroupClock]);

@@ -943,6 +943,11 @@ std::optional<NodeNumber> Shard::leader_of(PartitionId id) const {
   if (group->halted() && group->leads()) return 0;
   return group->leader();
 }
+std::optional<consensus::Term> Shard::term_led(PartitionId id) const {
+  const Group* group = impl_->groups.find(id);
+  if (group == nullptr || group->halted() || !group->leads()) return std::nullopt;
+  return group->term();
+}
 void Shard::on_topic(std::function<void(PartitionId)> callback) {
   impl_->groups.on_topic = std::move(callback);
 }

@@ -475,6 +475,8 @@ class Shard {
   std::vector<GroupStatus> groups() const;
   // Which node leads a group, as far as is known here: 0 if none is; none if it is not here.
   std::optional<NodeNumber> leader_of(PartitionId group) const;
+  // The term in which this node leads a group, as far as it knows; none: it does not.
+  std::optional<consensus::Term> term_led(PartitionId group) const;
 
   // --- Partitions of topics: see docs/topics.md. Records are appended by execute_strong().
 

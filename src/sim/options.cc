@@ -221,6 +221,20 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.strong_clients = 4;
     o.strong_think_us = 20'000;
   }
+  // A generation takes a second; and others have to come to lead while it is begun.
+  if (o.groups > 0 && o.group_replicas > 1 && !o.keyspaces) {
+    o.consumers = true;
+    o.duration_us = std::max<std::int64_t>(o.duration_us, 8'000'000);
+    if (random.chance(0.5)) {
+      o.depose_every_us = among(300'000, 1'000'000);
+      o.crash_every_us = among(1'000'000, 3'000'000);
+      o.restart_every_us = among(0, 2'000'000);
+      o.partition_every_us = among(0, 2'000'000);
+      o.cut_us = among(500'000, 1'000'000);
+      o.failing_sync = o.disk_full_every_us = 0;
+      o.strong_clients = 2;
+    }
+  }
   return o;
 }
 
@@ -241,7 +255,7 @@ std::string RunOptions::describe() const {
       "backup_every={}ms restore={} kill={} lose_unheard_every={}ms damage_every={}ms "
       "failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
-      "groups={} keyspaces={} group_replicas={} strong_clients={} strong_think={}us "
+      "groups={} keyspaces={} consumers={} group_replicas={} strong_clients={} strong_think={}us "
       "strong_patience={}ms "
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
@@ -261,8 +275,8 @@ std::string RunOptions::describe() const {
       store_behind, evict, backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000,
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
-      group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000, strong_patient,
-      group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
+      consumers, group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000,
+      strong_patient, group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
       session_every_us, topic_every_us, causal_every_us, hint_every_us, hint_max_bytes,
       crash_when_kept, topic_retention_ms, topic_retention_bytes, topic_deletes, compacts,
       tombstones_ms, dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us,

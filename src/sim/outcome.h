@@ -35,6 +35,7 @@ struct Outcome {
   std::uint64_t records_produced = 0;  // batches that a topic has acknowledged
   std::uint64_t compactions = 0;       // rounds over partitions of topics
   std::uint64_t transactions = 0;      // of topics, that were ended
+  std::uint64_t assignments = 0;       // to members of a consumer group
   std::uint64_t fed_changes = 0;       // of a keyspace with a change feed, or before it had one
   std::uint64_t events_emitted = 0;    // in eventual partitions
   std::uint64_t session_requests = 0;  // executed

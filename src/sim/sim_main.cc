@@ -62,6 +62,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
     sum.causal_requests += outcome.causal_requests;
     sum.bounded_reads += outcome.bounded_reads;
     sum.transactions += outcome.transactions;
+    sum.assignments += outcome.assignments;
     sum.compactions += outcome.compactions;
     sum.simulated_seconds += outcome.simulated_seconds;
     if (outcome.violation) {
@@ -82,7 +83,8 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
       "commands during replay; {} replies of groups with {} leaders, {} operations in histories, "
       "{} undecided keys; {} reads and {} writes of quorums, {} sloppy writes with {} hints that "
       "counted, {} requests of sessions, {} causal, {} "
-      "bounded reads, {} transactions of topics, {} compactions; {:.0f} s of simulated time in "
+      "bounded reads, {} transactions of topics, {} assignments to consumers, {} compactions; "
+      "{:.0f} s of simulated time in "
       "{:.1f} "
       "s\n",
       count, first, failures, sum.operations, sum.records, sum.crashes, sum.snapshots, sum.resumed,
@@ -90,7 +92,7 @@ int run_seeds(std::uint64_t first, std::uint64_t count, bool stop_at_failure) {
       sum.while_replaying, sum.strong_replies, sum.leaders, sum.strong_checked, sum.undecided_keys,
       sum.quorum_reads, sum.quorum_writes, sum.sloppy_writes, sum.hints_counted,
       sum.session_requests, sum.causal_requests, sum.bounded_reads, sum.transactions,
-      sum.compactions, sum.simulated_seconds, seconds_since(start));
+      sum.assignments, sum.compactions, sum.simulated_seconds, seconds_since(start));
   return failures == 0 ? 0 : 1;
 }
 

@@ -10,6 +10,7 @@
 #include "sim/causal_clients.h"
 #include "sim/checks.h"
 #include "sim/compaction_clients.h"
+#include "sim/consumers.h"
 #include "sim/delayed_keyspaces.h"
 #include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
@@ -138,6 +139,7 @@ class World {
   std::optional<DelayedKeyspaces> delays_;
   std::optional<TopicClients> topics_;
   std::optional<TransactionClients> transactions_;
+  std::optional<Consumers> consumers_;
   std::optional<CompactionClients> compactions_;
   std::vector<Client> clients_;
   bool deposing_ = false;  // one at a time
@@ -196,6 +198,9 @@ World::World(Run& run)
     if (!run.options.trims()) {
       transactions_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
     }
+  }
+  if (run.options.consumers) {
+    consumers_.emplace(run_, nodes_, strong_->groups, run_.random.next());
   }
   if (run.options.compacts) {
     compactions_.emplace(run_, nodes_, strong_->tables, run_.random.next());
@@ -606,6 +611,7 @@ void World::settle() {
     const bool failed = std::ranges::any_of(nodes_, [](const auto& n) { return n->write_error(); });
     const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle()) ||
                        (transactions_ && !transactions_->idle()) ||
+                       (consumers_ && !consumers_->idle()) ||
                        (compactions_ && !compactions_->idle());
     if (failed || waits || !converged(run_, nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
@@ -656,6 +662,7 @@ void World::check_strong(const char* when) {
   }
   if (topics_) topics_->check(when);
   if (transactions_) transactions_->check(when);
+  if (consumers_) consumers_->check(when);
   if (compactions_) compactions_->check(when);
 }
 
@@ -766,6 +773,7 @@ void World::play() {
   if (causal_) causal_->begin();
   if (topics_) topics_->begin();
   if (transactions_) transactions_->begin();
+  if (consumers_) consumers_->begin();
   if (compactions_) compactions_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {

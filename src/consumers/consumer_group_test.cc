@@ -1,4 +1,4 @@
-#include "kafka/consumer_group.h"
+#include "consumers/consumer_group.h"
 
 #include <gtest/gtest.h>
 
@@ -35,6 +35,21 @@ class ConsumerGroupTest : public testing::Test {
     synced_.erase(id);
     group_.sync(now_us_, id, generation, assignments,
                 [this, id](Synced synced) { synced_[id] = std::move(synced); });
+    if (durable_) store_all();
+  }
+  std::uint64_t store(std::string record) {
+    records_.push_back(std::move(record));
+    return records_.size();
+  }
+  // What is to be stored is, in the order in which it was asked for.
+  void store_all(ErrorCode error = ErrorCode::kNone) {
+    while (stored_ < records_.size()) group_.stored(now_us_, ++stored_, error);
+  }
+  // Its successor is another coordinator, which has what was stored last.
+  void succeed(ConsumerGroup& successor) {
+    const auto record = GroupRecord::decode(records_.at(stored_ - 1));
+    ASSERT_TRUE(record);
+    successor.restore(now_us_, *record);
   }
   ErrorCode heartbeat(const std::string& id, std::int32_t generation) {
     return group_.heartbeat(now_us_, id, generation);
@@ -55,7 +70,10 @@ class ConsumerGroupTest : public testing::Test {
     ASSERT_EQ(synced_.at("b").assignment, "1");
   }
 
-  ConsumerGroup group_;
+  ConsumerGroup group_{[this](std::string record) { return store(std::move(record)); }};
+  std::vector<std::string> records_;  // empty: it was deleted
+  std::size_t stored_ = 0;            // of these
+  bool durable_ = true;               // at once
   std::int64_t now_us_ = 1;
   std::map<std::string, Joined> joined_;
   std::map<std::string, Synced> synced_;
@@ -183,16 +201,7 @@ TEST_F(ConsumerGroupTest, AMemberMayHaveToAskWithTheIdThatItIsGiven) {
   join.member_id = "b";
   group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
   EXPECT_EQ(told.error, ErrorCode::kUnknownMemberId);
-  // And one that would keep what it had is told something else before.
-  join.forgets_late = true;
-  for (const ErrorCode error : {ErrorCode::kRebalanceInProgress, ErrorCode::kUnknownMemberId,
-                                ErrorCode::kRebalanceInProgress}) {
-    group_.join(now_us_, join, [&](Joined joined) { told = std::move(joined); });
-    EXPECT_EQ(told.error, error);
-  }
   EXPECT_EQ(group_.leave(now_us_, "a"), ErrorCode::kNone);
-  EXPECT_FALSE(group_.empty());
-  pass(60 * kSecondUs);
   EXPECT_TRUE(group_.empty());
 }
 
@@ -201,7 +210,6 @@ TEST_F(ConsumerGroupTest, GenerationsBeginBehindThoseOfTheCoordinatorBefore) {
   join("a");
   pass(kSecondUs);
   EXPECT_EQ(joined_.at("a").generation, (7 << 16) + 1);
-  group_.begin_behind(9 << 16);
   join("b");
   join("a", "", false);
   pass(kSecondUs);
@@ -252,6 +260,168 @@ TEST_F(ConsumerGroupTest, WhoWaitsIsToldWhenItIsCoordinatedElsewhere) {
   EXPECT_EQ(heartbeat("b", 1), ErrorCode::kUnknownMemberId);
 }
 
+// --- What is stored, and a coordinator that goes on with it
+
+TEST_F(ConsumerGroupTest, NobodyIsToldWhatItIsAssignedBeforeThatIsStored) {
+  durable_ = false;
+  join("a");
+  join("b");
+  pass(kSecondUs);
+  sync("b", 1);
+  sync("a", 1, {{"a", "0"}, {"b", "1"}});
+  EXPECT_TRUE(synced_.empty());
+  EXPECT_EQ(group_.describe().state, "CompletingRebalance");
+  EXPECT_EQ(group_.may_commit(now_us_, "a", 1), ErrorCode::kRebalanceInProgress);
+  // A leader that asks again does not assign again.
+  ASSERT_EQ(records_.size(), 1u);
+  sync("a", 1, {{"a", "1"}, {"b", "0"}});
+  EXPECT_EQ(synced_.at("a").error, ErrorCode::kRebalanceInProgress);  // to who asked before
+  synced_.clear();
+  EXPECT_EQ(records_.size(), 1u);
+  // Nor is it taken for one that says nothing.
+  for (int i = 0; i < 40; ++i) {
+    pass(kSecondUs);
+    ASSERT_EQ(heartbeat("b", 1), ErrorCode::kNone);
+  }
+  store_all();
+  EXPECT_EQ(synced_.at("a").assignment, "0");
+  EXPECT_EQ(synced_.at("b").assignment, "1");
+  EXPECT_EQ(group_.describe().state, "Stable");
+}
+
+TEST_F(ConsumerGroupTest, AllJoinAnewIfWhatIsAssignedCannotBeStored) {
+  durable_ = false;
+  join("a");
+  join("b");
+  pass(kSecondUs);
+  sync("b", 1);
+  sync("a", 1, {{"a", "0"}, {"b", "1"}});
+  store_all(ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_EQ(synced_.at("a").error, ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_EQ(synced_.at("b").error, ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_EQ(heartbeat("a", 1), ErrorCode::kRebalanceInProgress);
+  durable_ = true;
+  join("a", "", false);
+  join("b", "", false);
+  EXPECT_EQ(joined_.at("a").generation, 2);
+  sync("a", 2, {{"a", "all"}});
+  EXPECT_EQ(synced_.at("a").assignment, "all");
+}
+
+TEST_F(ConsumerGroupTest, WhatIsStoredWhenAllJoinAnewAlreadyIsToldToNobody) {
+  durable_ = false;
+  join("a");
+  pass(kSecondUs);
+  sync("a", 1, {{"a", "all"}});
+  join("b");
+  EXPECT_EQ(synced_.at("a").error, ErrorCode::kRebalanceInProgress);
+  synced_.clear();
+  store_all();
+  EXPECT_TRUE(synced_.empty());
+  EXPECT_EQ(group_.describe().state, "PreparingRebalance");
+  join("a", "", false);
+  EXPECT_EQ(joined_.at("a").generation, 2);
+  sync("a", 2, {{"a", "0"}, {"b", "1"}});
+  EXPECT_TRUE(synced_.empty());
+}
+
+TEST_F(ConsumerGroupTest, ARecordThatIsTooLargeIsAnError) {
+  join("a", std::string(kMostRecordBytes, 'x'));
+  pass(kSecondUs);
+  sync("a", 1, {{"a", "all"}});
+  EXPECT_EQ(synced_.at("a").error, ErrorCode::kUnknownServerError);
+  EXPECT_TRUE(records_.empty());
+  EXPECT_EQ(heartbeat("a", 1), ErrorCode::kRebalanceInProgress);
+}
+
+TEST_F(ConsumerGroupTest, ASuccessorGoesOnWithWhatWasStored) {
+  make_stable();
+  ConsumerGroup successor([](std::string) { return 1; });
+  successor.begin_behind(7 << 16);
+  succeed(successor);
+  EXPECT_EQ(successor.heartbeat(now_us_, "a", 1), ErrorCode::kNone);
+  EXPECT_EQ(successor.may_commit(now_us_, "b", 1), ErrorCode::kNone);
+  EXPECT_EQ(successor.may_commit(now_us_, "b", 0), ErrorCode::kIllegalGeneration);
+  EXPECT_EQ(successor.may_commit(now_us_, "", -1), ErrorCode::kUnknownMemberId);
+  const auto before = group_.describe();
+  const auto after = successor.describe();
+  EXPECT_EQ(after.state, "Stable");
+  EXPECT_EQ(after.protocol, before.protocol);
+  ASSERT_EQ(after.members.size(), before.members.size());
+  for (std::size_t i = 0; i < after.members.size(); ++i) {
+    EXPECT_EQ(after.members[i].id, before.members[i].id);
+    EXPECT_EQ(after.members[i].client_id, before.members[i].client_id);
+    EXPECT_EQ(after.members[i].client_host, before.members[i].client_host);
+    EXPECT_EQ(after.members[i].metadata, before.members[i].metadata);
+    EXPECT_EQ(after.members[i].assignment, before.members[i].assignment);
+  }
+  // Who asks again for what it is assigned gets it; who joins again without news has its place.
+  Synced synced;
+  successor.sync(now_us_, "b", 1, {}, [&](Synced given) { synced = std::move(given); });
+  EXPECT_EQ(synced.assignment, "1");
+  Joined joined;
+  successor.join(now_us_,
+                 {.member_id = "b",
+                  .protocol_type = "consumer",
+                  .protocols = {{"range", "of b"}},
+                  .session_us = 10 * kSecondUs,
+                  .rebalance_us = 30 * kSecondUs},
+                 [&](Joined given) { joined = std::move(given); });
+  EXPECT_EQ(joined.generation, 1);
+  EXPECT_EQ(joined.leader, "a");
+  // Whoever was to be of the next generation is not known, and that has another number.
+  EXPECT_EQ(successor.heartbeat(now_us_, "c", 2), ErrorCode::kUnknownMemberId);
+  EXPECT_EQ(successor.heartbeat(now_us_, "a", 2), ErrorCode::kIllegalGeneration);
+  EXPECT_EQ(successor.leave(now_us_, "a"), ErrorCode::kNone);
+  successor.join(now_us_,
+                 {.member_id = "b",
+                  .protocol_type = "consumer",
+                  .protocols = {{"range", "of b"}},
+                  .session_us = 10 * kSecondUs,
+                  .rebalance_us = 30 * kSecondUs},
+                 [&](Joined given) { joined = std::move(given); });
+  EXPECT_EQ(joined.generation, (7 << 16) + 1);
+}
+
+TEST_F(ConsumerGroupTest, WhoHasGoneMeanwhileIsOutWithItsSession) {
+  make_stable();
+  pass(9 * kSecondUs);
+  EXPECT_EQ(heartbeat("a", 1), ErrorCode::kNone);
+  // Another node's clock.
+  now_us_ += 1'000 * kSecondUs;
+  ConsumerGroup successor([](std::string) { return 1; });
+  succeed(successor);
+  for (int i = 0; i < 9; ++i) {
+    now_us_ += kSecondUs;
+    successor.tick(now_us_);
+    ASSERT_EQ(successor.heartbeat(now_us_, "a", 1), ErrorCode::kNone) << i;
+  }
+  now_us_ += kSecondUs;
+  successor.tick(now_us_);
+  EXPECT_EQ(successor.heartbeat(now_us_, "a", 1), ErrorCode::kRebalanceInProgress);
+  EXPECT_EQ(successor.heartbeat(now_us_, "b", 1), ErrorCode::kUnknownMemberId);
+}
+
+TEST_F(ConsumerGroupTest, WithTheLastMemberTheRecordGoes) {
+  make_stable();
+  EXPECT_EQ(group_.leave(now_us_, "a"), ErrorCode::kNone);
+  EXPECT_EQ(records_.size(), 1u);
+  EXPECT_EQ(group_.leave(now_us_, "b"), ErrorCode::kNone);
+  ASSERT_EQ(records_.size(), 2u);
+  EXPECT_EQ(records_.back(), "");
+  // There is none where nobody was assigned anything.
+  join("c");
+  EXPECT_EQ(group_.leave(now_us_, "c"), ErrorCode::kNone);
+  EXPECT_EQ(records_.size(), 2u);
+}
+
+TEST_F(ConsumerGroupTest, GenerationsBeginAnewBehindTheLargest) {
+  group_.begin_behind(INT32_MAX);
+  join("a");
+  pass(kSecondUs);
+  EXPECT_EQ(joined_.at("a").generation, 1);
+}
+
 // --- Static members
 
 class StaticMembersTest : public ConsumerGroupTest {
@@ -270,6 +440,7 @@ class StaticMembersTest : public ConsumerGroupTest {
     const std::string name = id.empty() ? new_id : id;
     joined_.erase(name);
     group_.join(now_us_, join, [this, name](Joined joined) { joined_[name] = std::move(joined); });
+    if (durable_) store_all();
   }
   void make_static() {
     join_as("A", "a1");
@@ -408,6 +579,59 @@ TEST_F(StaticMembersTest, WhenAllAreAwayTheGroupWaitsForTheirSessions) {
   EXPECT_FALSE(group_.empty());
   pass(2 * kSecondUs);
   EXPECT_TRUE(group_.empty());
+}
+
+TEST_F(StaticMembersTest, WhoTakesItsPlaceAgainIsToldWhenThatIsStored) {
+  make_static();
+  durable_ = false;
+  join_as("B", "b2");
+  EXPECT_FALSE(joined_.contains("b2"));
+  // Who comes again while it waits is the one.
+  join_as("B", "b3");
+  EXPECT_EQ(joined_.at("b2").error, ErrorCode::kFencedInstanceId);
+  EXPECT_FALSE(joined_.contains("b3"));
+  pass(20 * kSecondUs);
+  EXPECT_EQ(group_.fence("B", "b3"), ErrorCode::kNone);
+}
+
+TEST_F(StaticMembersTest, WhoTakesItsPlaceAgainIsWhatASuccessorKnows) {
+  make_static();
+  durable_ = false;
+  join_as("A", "a2");
+  store_all();
+  EXPECT_EQ(joined_.at("a2").generation, 1);
+  EXPECT_EQ(joined_.at("a2").leader, "a1");
+  ConsumerGroup successor([](std::string) { return 1; });
+  succeed(successor);
+  EXPECT_EQ(successor.fence("A", "a1"), ErrorCode::kFencedInstanceId);
+  EXPECT_EQ(successor.fence("A", "a2"), ErrorCode::kNone);
+  EXPECT_EQ(successor.heartbeat(now_us_, "a2", 1), ErrorCode::kNone);
+  Synced synced;
+  successor.sync(now_us_, "a2", 1, {}, [&](Synced given) { synced = std::move(given); });
+  EXPECT_EQ(synced.assignment, "0");
+}
+
+TEST_F(StaticMembersTest, WhoseReturnCannotBeStoredHasAllJoinAnew) {
+  make_static();
+  durable_ = false;
+  join_as("B", "b2");
+  store_all(ErrorCode::kCoordinatorNotAvailable);
+  EXPECT_FALSE(joined_.contains("b2"));
+  EXPECT_EQ(heartbeat("a1", 1), ErrorCode::kRebalanceInProgress);
+  join_as("A", "", "a1");
+  EXPECT_EQ(joined_.at("b2").generation, 2);
+  EXPECT_EQ(joined_.at("a1").generation, 2);
+}
+
+TEST_F(StaticMembersTest, WhoWaitsToTakeItsPlaceAgainJoinsWithTheOthers) {
+  make_static();
+  durable_ = false;
+  join_as("B", "b2");
+  join("c");
+  store_all();
+  EXPECT_FALSE(joined_.contains("b2"));
+  join_as("A", "", "a1");
+  EXPECT_EQ(joined_.at("b2").generation, 2);
 }
 
 TEST_F(StaticMembersTest, OneIsTakenOutByItsInstance) {

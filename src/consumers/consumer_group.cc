@@ -1,8 +1,11 @@
-#include "kafka/consumer_group.h"
+#include "consumers/consumer_group.h"
 
 #include <algorithm>
+#include <limits>
 
-#include "kafka/codec.h"
+#include "base/check.h"
+#include "base/mutant.h"
+#include "topic/kafka_codec.h"
 
 namespace even::kafka {
 namespace {
@@ -10,10 +13,7 @@ namespace {
 // That a group without members waits for more, so that those that are started together share what
 // there is once, not one by one. Kafka: group.initial.rebalance.delay.ms, 3 s.
 constexpr std::int64_t kFirstWaitUs = 500'000;
-
-constexpr std::int64_t kStrangerUs = 30'000'000;
-constexpr std::size_t kMostStrangers = 1'000;
-constexpr std::size_t kLongestStranger = 256;  // bytes; ids that were given out are shorter
+constexpr std::int64_t kUsPerMs = 1'000;
 
 // What a consumer says of itself begins with a version and the topics that it subscribes to. Behind
 // them is what may differ each time it joins: what it has, of which generation, and what its
@@ -72,22 +72,52 @@ ErrorCode ConsumerGroup::check(const std::string& member_id, std::int32_t genera
   return generation == generation_ ? ErrorCode::kNone : ErrorCode::kIllegalGeneration;
 }
 
-void ConsumerGroup::begin_behind(std::int32_t generation) {
-  if (generation_ == 0) generation_ = generation;
+void ConsumerGroup::begin_behind(std::int32_t generation) { floor_ = std::max(floor_, generation); }
+
+void ConsumerGroup::restore(std::int64_t now_us, const GroupRecord& record) {
+  EVEN_CHECK(members_.empty() && generation_ == 0, "what was stored comes first");
+  generation_ = record.generation;
+  protocol_type_ = record.protocol_type;
+  protocol_ = record.protocol;
+  leader_ = record.leader;
+  for (const auto& stored : record.members) {
+    Member& member = members_[stored.id];
+    for (const auto& protocol : stored.protocols) {
+      member.protocols.push_back({protocol.name, std::string(protocol.metadata.bytes())});
+    }
+    member.session_us = std::int64_t{stored.session_ms} * kUsPerMs;
+    member.rebalance_us = std::int64_t{stored.rebalance_ms} * kUsPerMs;
+    member.seen_us = now_us;
+    member.instance = stored.instance;
+    member.client_id = stored.client_id;
+    member.client_host = stored.client_host;
+    member.assignment = stored.assignment.bytes();
+    if (stored.instance) instances_[*stored.instance] = stored.id;
+  }
+  state_ = State::kStable;
+  has_record_ = true;
 }
 
-// Whoever comes back under an id that is not known may have what others have been given since. Upon
-// kUnknownMemberId clients join under a new id; but franz-go 1.22 does not give up what it had when
-// it is told so here, nor does it look for what others have committed of that meanwhile. (Java's
-// client did the same before KAFKA-12983.) It does upon this other error, and asks again.
-ErrorCode ConsumerGroup::refuse_stranger(std::int64_t now_us, const Join& join) {
-  const bool told_before = strangers_.erase(join.member_id) > 0;
-  if (!join.forgets_late || told_before || strangers_.size() >= kMostStrangers ||
-      join.member_id.size() > kLongestStranger) {
-    return ErrorCode::kUnknownMemberId;
+std::string ConsumerGroup::record() const {
+  GroupRecord record{.generation = generation_,
+                     .protocol_type = protocol_type_,
+                     .protocol = protocol_,
+                     .leader = leader_,
+                     .members = {}};
+  for (const auto& [id, member] : members_) {
+    auto& stored = record.members.emplace_back();
+    stored.id = id;
+    stored.instance = member.instance;
+    stored.client_id = member.client_id;
+    stored.client_host = member.client_host;
+    stored.session_ms = static_cast<std::int32_t>(member.session_us / kUsPerMs);
+    stored.rebalance_ms = static_cast<std::int32_t>(member.rebalance_us / kUsPerMs);
+    for (const Protocol& protocol : member.protocols) {
+      stored.protocols.push_back({protocol.name, Blob::of(protocol.metadata)});
+    }
+    stored.assignment = Blob::of(member.assignment);
   }
-  strangers_[join.member_id] = now_us + kStrangerUs;
-  return ErrorCode::kRebalanceInProgress;
+  return record.encode();
 }
 
 void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
@@ -98,9 +128,6 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   }
   if (!is_new) {
     const ErrorCode fenced = fence(join.instance, join.member_id);
-    if (fenced == ErrorCode::kUnknownMemberId) {
-      return refuse(refuse_stranger(now_us, join));
-    }
     if (fenced != ErrorCode::kNone) return refuse(fenced);
     // A member has its name for good, or none: `instances_` says whose each is.
     const auto found = members_.find(join.member_id);
@@ -114,7 +141,7 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   }
   const std::string& id = is_new ? join.new_id : join.member_id;
   const bool known = members_.contains(id);
-  if (!is_new && !known && !pending_.contains(id)) return refuse(refuse_stranger(now_us, join));
+  if (!is_new && !known && !pending_.contains(id)) return refuse(ErrorCode::kUnknownMemberId);
   if (!fits(join)) return refuse(ErrorCode::kInconsistentGroupProtocol);
   pending_.erase(id);
   if (members_.empty()) protocol_type_ = join.protocol_type;
@@ -128,6 +155,7 @@ void ConsumerGroup::join(std::int64_t now_us, const Join& join, OnJoined done) {
   renew(now_us, join, member);
   if (member.joining) member.joining({.error = ErrorCode::kUnknownMemberId, .member_id = id});
   member.joining = std::move(done);
+  member.replacing = 0;
   if (leader_.empty()) leader_ = id;
   // Who joins again without news has not had the answer; the leader does to have all join anew.
   const bool begins = changed || (state_ == State::kStable && id == leader_);
@@ -167,11 +195,14 @@ void ConsumerGroup::replace(std::int64_t now_us, const Join& join, OnJoined done
   // Under its former id: a leader that is back has nothing to share out.
   const std::string leader = leader_;
   if (leader_ == before) leader_ = id;
-  if (state_ == State::kStable && !changed) {
-    return done(
-        {.generation = generation_, .protocol = protocol_, .leader = leader, .member_id = id});
-  }
   member.joining = std::move(done);
+  member.replacing = 0;
+  if (state_ == State::kStable && !changed) {
+    // Else a successor of this coordinator would know it by its former id, which has been fenced.
+    member.leader_told = leader;
+    member.replacing = store_(record());
+    return;
+  }
   if (state_ != State::kJoining) begin_joining(now_us);
   end_joining_if_all(now_us);
 }
@@ -190,6 +221,9 @@ void ConsumerGroup::begin_joining(std::int64_t now_us) {
     OnSynced syncing = std::exchange(member.syncing, {});
     syncing({.error = ErrorCode::kRebalanceInProgress});
   }
+  // Whatever is being stored, nobody waits for it any more: who takes its place again joins anew.
+  storing_ = 0;
+  for (auto& [id, member] : members_) member.replacing = 0;
   wait_from_us_ = state_ == State::kEmpty ? now_us + kFirstWaitUs : now_us;
   wait_until_us_ = now_us + std::max(patience_us(), kFirstWaitUs);
   state_ = State::kJoining;
@@ -219,11 +253,13 @@ void ConsumerGroup::end_joining(std::int64_t now_us) {
     wait_until_us_ = now_us + std::max(patience_us(), kFirstWaitUs);
     return;
   }
-  ++generation_;
+  generation_ = std::max(generation_, floor_);
+  generation_ = generation_ == std::numeric_limits<std::int32_t>::max() ? 1 : generation_ + 1;
   if (members_.empty()) {
     state_ = State::kEmpty;
     leader_.clear();
     protocol_.clear();
+    if (std::exchange(has_record_, false)) store_({});
     return;
   }
   const auto leader = members_.find(leader_);
@@ -276,19 +312,65 @@ void ConsumerGroup::sync(std::int64_t now_us, const std::string& member_id, std:
   if (state_ == State::kStable) return done({.assignment = member.assignment});
   if (member.syncing) member.syncing({.error = ErrorCode::kRebalanceInProgress});
   member.syncing = std::move(done);
-  if (member_id != leader_) return;
+  if (member_id != leader_ || storing_ != 0) return;
   for (const auto& [id, assignment] : assignments) {
     if (const auto found = members_.find(id); found != members_.end()) {
       found->second.assignment = assignment;
     }
   }
-  state_ = State::kStable;
-  for (auto& [id, each] : members_) {
-    if (!each.syncing) continue;
-    each.seen_us = now_us;
-    OnSynced syncing = std::exchange(each.syncing, {});
-    syncing({.assignment = each.assignment});
+  store_assignments(now_us);
+}
+
+void ConsumerGroup::store_assignments(std::int64_t now_us) {
+  std::string bytes = record();
+  // As Kafka answers if the record is larger than its topic's records may be.
+  if (bytes.size() > kMostRecordBytes) {
+    return fail_assignments(now_us, ErrorCode::kUnknownServerError);
   }
+  has_record_ = true;
+  storing_ = store_(std::move(bytes));
+  if (EVEN_MUTANT(kAssignedBeforeDurable)) stored(now_us, storing_, ErrorCode::kNone);
+}
+
+// All join anew: what was assigned may be durable some time, but nobody has been told.
+void ConsumerGroup::fail_assignments(std::int64_t now_us, ErrorCode error) {
+  for (auto& [id, member] : members_) {
+    if (!member.syncing) continue;
+    member.seen_us = now_us;
+    OnSynced syncing = std::exchange(member.syncing, {});
+    syncing({.error = error});
+  }
+  begin_joining(now_us);
+}
+
+void ConsumerGroup::stored(std::int64_t now_us, std::uint64_t number, ErrorCode error) {
+  if (state_ == State::kSyncing && number == storing_) {
+    if (error != ErrorCode::kNone) return fail_assignments(now_us, error);
+    storing_ = 0;
+    state_ = State::kStable;
+    for (auto& [id, member] : members_) {
+      if (!member.syncing) continue;
+      member.seen_us = now_us;
+      OnSynced syncing = std::exchange(member.syncing, {});
+      syncing({.assignment = member.assignment});
+    }
+    return;
+  }
+  const auto replacing = std::ranges::find_if(
+      members_, [number](const auto& each) { return each.second.replacing == number; });
+  if (replacing == members_.end()) return;
+  auto& [id, member] = *replacing;
+  if (error != ErrorCode::kNone) {
+    begin_joining(now_us);
+    return end_joining_if_all(now_us);
+  }
+  member.replacing = 0;
+  member.seen_us = now_us;
+  OnJoined done = std::exchange(member.joining, {});
+  done({.generation = generation_,
+        .protocol = protocol_,
+        .leader = member.leader_told,
+        .member_id = id});
 }
 
 ErrorCode ConsumerGroup::heartbeat(std::int64_t now_us, const std::string& member_id,
@@ -369,7 +451,6 @@ void ConsumerGroup::remove(std::int64_t now_us, Members::iterator member) {
 
 void ConsumerGroup::tick(std::int64_t now_us) {
   absl::erase_if(pending_, [&](const auto& each) { return now_us >= each.second; });
-  absl::erase_if(strangers_, [&](const auto& each) { return now_us >= each.second; });
   for (bool again = true; again;) {
     again = false;
     for (auto at = members_.begin(); at != members_.end(); ++at) {
@@ -383,7 +464,7 @@ void ConsumerGroup::tick(std::int64_t now_us) {
       break;
     }
   }
-  if (state_ == State::kSyncing && now_us >= wait_until_us_) {
+  if (state_ == State::kSyncing && storing_ == 0 && now_us >= wait_until_us_) {
     // The leader has said nothing.
     if (const auto leader = members_.find(leader_); leader != members_.end()) {
       remove(now_us, leader);
@@ -402,7 +483,7 @@ void ConsumerGroup::give_up() {
   members_.clear();
   instances_.clear();
   pending_.clear();
-  strangers_.clear();
+  storing_ = 0;
   state_ = State::kEmpty;
   leader_.clear();
 }

@@ -3,10 +3,13 @@
 // (the leader) shares the partitions out, and any change of the members begins anew.
 // A static member, which names an instance of its own choice, is the same when it comes back within
 // its session: nobody joins anew then, and whoever was it before is fenced.
+// What members were assigned is told to none of them before it is stored, so that a successor of
+// the coordinator goes on where it was: see docs/topics.md, "Members".
 // Source: https://kafka.apache.org/protocol, KIP-62, KIP-345, KIP-394.
 //
 // Deterministic: time comes with each call, in microseconds of a monotonic clock; random numbers
-// from who makes it. Answers are given by calls of what was handed in, at once or in a later call.
+// from who makes it. Answers are given by calls of what was handed in, at once or in a later call;
+// they must not call back.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -18,7 +21,8 @@
 #include <string>
 #include <vector>
 
-#include "kafka/error.h"
+#include "consumers/group_record.h"
+#include "topic/kafka_error.h"
 
 namespace even::kafka {
 
@@ -37,7 +41,6 @@ class ConsumerGroup {
     std::int64_t session_us = 0;      // without a sign of life, until it is taken for gone
     std::int64_t rebalance_us = 0;    // that others wait for it when members join anew
     bool asks_first = false;          // it joins once more with the id that it is given
-    bool forgets_late = false;        // see refuse_stranger()
     std::optional<std::string> instance = std::nullopt;  // of a static member
     std::string client_id = {};                          // for people, as the host
     std::string client_host = {};
@@ -73,9 +76,20 @@ class ConsumerGroup {
   using OnJoined = std::move_only_function<void(Joined)>;
   using OnSynced = std::move_only_function<void(Synced)>;
 
-  // Its generations begin behind this one, if none has been yet. They never go back, wherever the
-  // group is coordinated: clients tell by them whose claim to a partition is the later one.
+  // Has a record stored, or, if it is empty, what was stored before deleted: behind whatever it was
+  // asked for before. Never calls back at once; returns by which number stored() tells of it, which
+  // no other has, also of another group of that name.
+  using Store = std::function<std::uint64_t(std::string record)>;
+
+  explicit ConsumerGroup(Store store) : store_(std::move(store)) {}
+
+  // Generations that begin from now on are above this one. They never go back, wherever the group
+  // is coordinated: clients tell by them whose claim to a partition is the later one.
   void begin_behind(std::int32_t generation);
+  // What was stored of it, before anything else: all are members, and their sessions begin now.
+  void restore(std::int64_t now_us, const GroupRecord& record);
+  // A record is durable; or, with an error, it may be some time, or never.
+  void stored(std::int64_t now_us, std::uint64_t number, ErrorCode error);
   void join(std::int64_t now_us, const Join& join, OnJoined done);
   // `assignments`: of the leader, by member.
   void sync(std::int64_t now_us, const std::string& member_id, std::int32_t generation,
@@ -96,7 +110,7 @@ class ConsumerGroup {
   Description describe() const;
   bool has_members() const { return !members_.empty(); }
   // Nobody is in it or about to be.
-  bool empty() const { return members_.empty() && pending_.empty() && strangers_.empty(); }
+  bool empty() const { return members_.empty() && pending_.empty(); }
   std::int32_t generation() const { return generation_; }
 
  private:
@@ -115,13 +129,14 @@ class ConsumerGroup {
     std::string client_id;
     std::string client_host;
     std::string assignment;
-    OnJoined joining;  // waits for all to have joined
+    OnJoined joining;  // waits for all to have joined, or for `replacing`
     OnSynced syncing;
+    // The record by which a static member takes its place again, while that is not durable; else 0.
+    std::uint64_t replacing = 0;
+    std::string leader_told;  // it is told then
   };
   using Members = absl::btree_map<std::string, Member>;
 
-  // To somebody who joins under an id that nobody has here.
-  ErrorCode refuse_stranger(std::int64_t now_us, const Join& join);
   bool fits(const Join& join) const;
   void renew(std::int64_t now_us, const Join& join, Member& member);
   bool all_can(const std::string& protocol) const;
@@ -133,6 +148,9 @@ class ConsumerGroup {
   void end_joining(std::int64_t now_us);
   void end_joining_if_all(std::int64_t now_us);
   void answer(const std::string& id, Member& member);
+  std::string record() const;
+  void store_assignments(std::int64_t now_us);
+  void fail_assignments(std::int64_t now_us, ErrorCode error);
   void remove(std::int64_t now_us, Members::iterator member);
 
   State state_ = State::kEmpty;
@@ -143,10 +161,12 @@ class ConsumerGroup {
   Members members_;
   absl::btree_map<std::string, std::string> instances_;  // of static members, their ids
   absl::btree_map<std::string, std::int64_t> pending_;   // ids given out, until when
-  // Ids that nobody has here, which were told so once, until when.
-  absl::btree_map<std::string, std::int64_t> strangers_;
+  Store store_;
+  std::int32_t floor_ = 0;     // generations to come are above it
+  bool has_record_ = false;    // or may have, some time
+  std::uint64_t storing_ = 0;  // kSyncing: the record of what the leader has assigned; 0: none yet
   std::int64_t wait_from_us_ = 0;   // kJoining: no sooner than this
-  std::int64_t wait_until_us_ = 0;  // no longer
+  std::int64_t wait_until_us_ = 0;  // no longer; nor does kSyncing wait for the leader
 };
 
 }  // namespace even::kafka
