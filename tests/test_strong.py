@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from even_cluster import BIN, PATIENCE, free_ports_of_local_cluster, until
+from even_cluster import BIN, PATIENCE, connect, free_ports_of_local_cluster, until
 
 
 def create(cluster, name="orders", prefix="o:", *options, mode="STRONG"):
@@ -422,6 +422,121 @@ def test_what_is_asked_for_once_happens_once(cluster):
             client.execute_command("EVEN.ONCE", "x", "INCR", "eventual")
         with Refusal("PX of EVEN.ONCE"):
             client.execute_command("EVEN.ONCE", "x", "PX", 0, "INCR", "o:count")
+
+
+class Alone:
+    """Has keys to itself, at one node, and counts on them by calls that are made once each. What it sees must be its own
+    doing: then no call was executed twice, and none that was executed was said not to have been."""
+
+    def __init__(self, node, number):
+        self.node, self.keys = node, [f"o:{{{node}-{number}-{i}}}" for i in range(4)]
+        self.ended = False
+        self.answered = 0
+
+    def run(self):
+        calls = 0
+        with self.node.client(single_connection_client=True) as client:
+            held = {key: 0 for key in self.keys}
+            while not self.ended:
+                for key in self.keys:
+                    calls += 1
+                    held[key] = self.count(client, key, held[key], f"{key} {calls}", watched=calls % 2 == 0)
+        return held
+
+    def count(self, client, key, held, call, watched):
+        try:
+            if watched:
+                client.execute_command("WATCH", key)
+                client.execute_command("MULTI")
+                client.execute_command("INCR", key)
+                reply = client.execute_command("EVEN.ONCE", call, "EXEC")
+                assert reply is not None, f"{call}: nobody else writes what it watches"
+                reply = reply[0]
+            else:
+                reply = client.execute_command("EVEN.ONCE", call, "PX", 1, "INCR", key)
+        except redis.ResponseError as error:
+            client.execute_command("DISCARD" if "MULTI" in str(error) else "UNWATCH")
+            now = int(until(f"{key} can be read", lambda: self.read(client, key)))
+            uncertain = getattr(error, "status_code", None) == "UNCERTAIN" or str(error).startswith("UNCERTAIN")
+            assert held <= now <= held + uncertain, f"{call}: {error}, and {held} has become {now}"
+            return now
+        assert reply == held + 1, f"{call} replied {reply} where {held} was"
+        self.answered += 1
+        return reply
+
+    @staticmethod
+    def read(client, key):
+        try:
+            return client.get(key) or "0"
+        except redis.ResponseError:
+            return None
+
+
+def test_what_nodes_repeat_is_executed_once_and_never_said_not_to_be(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    until_led(cluster)
+    (group,) = leaders(cluster.nodes[0])
+
+    def stop_leader():
+        leader = cluster[until_led(cluster)[group]]
+        others = [node for node in cluster if node is not leader]
+        leader.pause()
+        until("another one leads", lambda: all(leaders(node)[group] not in (None, leader.name) for node in others))
+        leader.resume()
+
+    clients = [Alone(node, number) for node in cluster for number in range(3)]
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        runs = [pool.submit(client.run) for client in clients]
+        try:
+            for _ in range(4):
+                before = [client.answered for client in clients]
+                until("all clients go on", lambda: all(client.answered > count + 20 or run.done()
+                                                       for client, count, run in zip(clients, before, runs)))
+                stop_leader()
+        finally:
+            for client in clients:
+                client.ended = True
+        for run in runs:
+            run.result()
+
+
+def test_what_is_refused_when_it_is_repeated_is_not_said_to_be_undone(make_cluster):
+    """The leader takes no more while what it has sent is on its way for longer than a node waits before it repeats."""
+    cluster = make_cluster(options={"node.shards": 1})
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    (leader,) = {cluster[name] for name in until_led(cluster).values()}
+    others = [node.name for node in cluster if node is not leader]
+    # Little by little: a leader that hears nothing for 600 ms gives up.
+    for delay in range(100, 1_300, 100):
+        for name in others:
+            cluster.link(leader.name, name, "DELAY", delay)
+        with leader.client() as client:
+            client.set("o:before", delay)
+    connections = []
+
+    def send(*words):
+        connection, stream = connect(leader)
+        connections.append(connection)
+        parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+        connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
+        return stream
+
+    for i in range(15):
+        send("SET", f"o:big{i}", b"x" * 1_000_000)
+    once = send("EVEN.ONCE", "call", "INCR", "o:count")
+    for size in (1_000_000, 100_000, 10_000, 1_000, 100, 10):
+        for i in range(11):
+            send("SET", f"o:small{i}", b"x" * size)
+    reply = once.readline().decode()
+    for name in others:
+        cluster.link(leader.name, name, "UP")
+    for connection in connections:
+        connection.close()
+    if reply.startswith("-UNCERTAIN"):
+        return
+    assert reply == ":1\r\n"
+    with leader.client() as client:
+        assert client.get("o:count") == "1"
 
 
 def test_a_node_without_a_replica_asks_one(make_cluster):

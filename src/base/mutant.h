@@ -151,7 +151,10 @@
     "over")                                                                                        \
   X(kQuestionSendsNothing, "who is asked holds back what the one who asks waits for")              \
   X(kOvertakesHeld, "a record is sent before what is held back of its partition")                  \
-  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")
+  X(kRelayByPresentPartitions, "events go by how many partitions their topic has by now")          \
+  X(kOnceBehindWatched, "what is watched is compared before an id of EVEN.ONCE is looked up")      \
+  X(kRefusalOfRepetition, "a repeated request is refused though it may have been executed")        \
+  X(kOnceNoLongerThanAsked, "an id is forgotten while its request may still be repeated")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \
