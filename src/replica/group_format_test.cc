@@ -497,7 +497,7 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
                   [](std::string_view bytes) { return encoded(*decode_group_log_entry(bytes)); });
   const std::string proposed =
       test::expect_golden("group-proposals-v1.bin", with_lengths(proposals()), "the groups' log");
-  expect_readable(proposed, 3,
+  expect_readable(proposed, 4,
                   [](std::string_view bytes) { return encode_proposal(*decode_proposal(bytes)); });
   std::vector<std::string> messages;
   for (const Message& message : {heartbeat(), append(), refusal(), snapshot()}) {
