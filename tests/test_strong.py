@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from even_cluster import BIN, PATIENCE, connect, free_ports_of_local_cluster, until
+from even_cluster import BIN, PATIENCE, free_ports_of_local_cluster, until
 
 
 def create(cluster, name="orders", prefix="o:", *options, mode="STRONG"):
@@ -509,45 +509,6 @@ def test_what_nodes_repeat_is_executed_once_and_never_said_not_to_be(cluster):
                 client.ended = True
         for run in runs:
             run.result()
-
-
-def test_what_is_refused_when_it_is_repeated_is_not_said_to_be_undone(make_cluster):
-    """The leader takes no more while what it has sent is on its way for longer than a node waits before it repeats."""
-    cluster = make_cluster(options={"node.shards": 1})
-    create(cluster, "orders", "o:", "PARTITIONS", 1)
-    (leader,) = {cluster[name] for name in until_led(cluster).values()}
-    others = [node.name for node in cluster if node is not leader]
-    # Little by little: a leader that hears nothing for 600 ms gives up.
-    for delay in range(100, 1_300, 100):
-        for name in others:
-            cluster.link(leader.name, name, "DELAY", delay)
-        with leader.client() as client:
-            client.set("o:before", delay)
-    connections = []
-
-    def send(*words):
-        connection, stream = connect(leader)
-        connections.append(connection)
-        parts = [word if isinstance(word, bytes) else str(word).encode() for word in words]
-        connection.sendall(b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part) for part in parts))
-        return stream
-
-    for i in range(15):
-        send("SET", f"o:big{i}", b"x" * 1_000_000)
-    once = send("EVEN.ONCE", "call", "INCR", "o:count")
-    for size in (1_000_000, 100_000, 10_000, 1_000, 100, 10):
-        for i in range(11):
-            send("SET", f"o:small{i}", b"x" * size)
-    reply = once.readline().decode()
-    for name in others:
-        cluster.link(leader.name, name, "UP")
-    for connection in connections:
-        connection.close()
-    if reply.startswith("-UNCERTAIN"):
-        return
-    assert reply == ":1\r\n"
-    with leader.client() as client:
-        assert client.get("o:count") == "1"
 
 
 def test_a_node_without_a_replica_asks_one(make_cluster):
