@@ -91,7 +91,8 @@ def test_every_key_may_be_drawn(cluster):
 
 
 def test_what_groups_remember_is_no_key_and_outlives_flushall(cluster):
-    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    # An id is kept for a deadline longer than was asked for, and 5 s.
+    create(cluster, "orders", "o:", "PARTITIONS", 1, "DEADLINE", 2000)
     with cluster["n1"].client() as client:
         client.set("e", 1)
         for i in range(3):

@@ -424,6 +424,93 @@ def test_what_is_asked_for_once_happens_once(cluster):
             client.execute_command("EVEN.ONCE", "x", "PX", 0, "INCR", "o:count")
 
 
+class Alone:
+    """Has keys to itself, at one node, and counts on them by calls that it makes once each, or again if they are uncertain.
+    What it sees must be its own doing: then no call was executed twice, and none that was executed was said not to be."""
+
+    def __init__(self, node, number):
+        self.node, self.keys = node, [f"o:{{{node}-{number}-{i}}}" for i in range(4)]
+        self.ended = False
+        self.answered = 0
+
+    def run(self):
+        calls = 0
+        with self.node.client(single_connection_client=True) as client:
+            held = {key: 0 for key in self.keys}
+            while not self.ended:
+                for key in self.keys:
+                    calls += 1
+                    held[key] = self.count(client, key, held[key], f"{key} {calls}", watched=calls % 2 == 0)
+        return held
+
+    def count(self, client, key, held, call, watched):
+        uncertain = []
+
+        def replied():
+            try:
+                return self.ask(client, key, call, watched)
+            except redis.ResponseError as error:
+                text = f"{getattr(error, 'status_code', '')}{error}"
+                client.execute_command("UNWATCH")
+                if "UNCERTAIN" in text:
+                    uncertain.append(text)
+                elif not uncertain:
+                    now = int(until(f"{key} can be read", lambda: self.read(client, key)))
+                    assert now == held, f"{call}: {text}, but {held} has become {now}"
+                return None
+
+        reply = until(f"{call} is answered", replied, seconds=60)
+        assert reply == held + 1, f"{call} replied {reply} where {held} was"
+        self.answered += 1
+        return reply
+
+    @staticmethod
+    def ask(client, key, call, watched):
+        if not watched:
+            return client.execute_command("EVEN.ONCE", call, "PX", 1, "INCR", key)
+        client.execute_command("WATCH", key)
+        client.execute_command("MULTI")
+        client.execute_command("INCR", key)
+        reply = client.execute_command("EVEN.ONCE", call, "EXEC")
+        assert reply is not None, f"{call}: nobody else writes what it watches"
+        return reply[0]
+
+    @staticmethod
+    def read(client, key):
+        try:
+            return client.get(key) or "0"
+        except redis.ResponseError:
+            return None
+
+
+def test_what_nodes_repeat_is_executed_once_and_never_said_not_to_be(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    until_led(cluster)
+    (group,) = leaders(cluster.nodes[0])
+
+    def stop_leader():
+        leader = cluster[until_led(cluster)[group]]
+        others = [node for node in cluster if node is not leader]
+        leader.pause()
+        until("another one leads", lambda: all(leaders(node)[group] not in (None, leader.name) for node in others))
+        leader.resume()
+
+    clients = [Alone(node, number) for node in cluster for number in range(3)]
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
+        runs = [pool.submit(client.run) for client in clients]
+        try:
+            for _ in range(4):
+                before = [client.answered for client in clients]
+                until("all clients go on", lambda: all(client.answered > count + 20 or run.done()
+                                                       for client, count, run in zip(clients, before, runs)))
+                stop_leader()
+        finally:
+            for client in clients:
+                client.ended = True
+        for run in runs:
+            run.result()
+
+
 def test_a_node_without_a_replica_asks_one(make_cluster):
     cluster = make_cluster(nodes=5, options={"node.shards": 1})
     create(cluster, "orders", "o:", "PARTITIONS", 8)

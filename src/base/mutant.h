@@ -155,7 +155,10 @@
   X(kAssignedBeforeDurable, "members are told what they are assigned before that is stored")       \
   X(kMembersOfOtherTerms, "a coordinator that leads again goes on with members that it knew")      \
   X(kGenerationsFromRecord, "a coordinator begins generations behind what is stored, no more")     \
-  X(kHeartbeatUnconfirmed, "a coordinator answers members without a look whether it leads still")
+  X(kHeartbeatUnconfirmed, "a coordinator answers members without a look whether it leads still")  \
+  X(kOnceBehindWatched, "what is watched is compared before an id of EVEN.ONCE is looked up")      \
+  X(kRefusalOfRepetition, "a repeated request is refused though it may have been executed")        \
+  X(kOnceNoLongerThanAsked, "an id is forgotten while its request may still be repeated")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

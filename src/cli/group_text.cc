@@ -66,6 +66,7 @@ std::string proposal_text(std::string_view bytes) {
   std::string out = proposal->transaction ? "transaction " + instant : instant;
   if (!proposal->once.empty()) {
     out += fmt::format(" once {} in {} ms", quoted(proposal->once), proposal->once_ms);
+    if (proposal->once_first) out += " first";
   }
   for (const auto& watched : proposal->watched) {
     out += fmt::format(" if {} is {}", words_text(watched.words), quoted(watched.reply));

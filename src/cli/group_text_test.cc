@@ -27,9 +27,10 @@ TEST(GroupText, ShowsTheCommandsOfAnEntryAndWhatTheyDependOn) {
   proposal.watched = {{{"GET", "k"}, "$-1\r\n"}};
   proposal.once = "id";
   proposal.once_ms = 1000;
+  proposal.once_first = true;
   EXPECT_EQ(text(consensus::EntryKind::kNormal, encode_proposal(proposal)),
             "group 300 entry 17 of term 4 transaction 2023-11-14T22:13:20.000Z once \"id\" in 1000 "
-            R"(ms if "GET" "k" is "$-1\r\n" "SET" "k" "v"; "INCR" "n")");
+            R"(ms first if "GET" "k" is "$-1\r\n" "SET" "k" "v"; "INCR" "n")");
   GroupProposal purge;
   purge.kind = GroupProposal::Kind::kPurge;
   purge.instant_ms = kInstant;

@@ -18,6 +18,8 @@
 #include "kafka/coordinator.h"
 #include "net/turn.h"
 #include "node/shard_options.h"
+#include "node/table_change.h"
+#include "peer/peer_hello.h"
 
 namespace even {
 namespace {
@@ -129,6 +131,7 @@ Result<> ShardThread::recover() {
   options.key_changes = &node_.tracking;
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
   options.scripts = &node_.scripts;
+  options.once_first_known = [this] { return all_know(*this, kLooksUpFirst, {}).has_value(); };
   options.publish = [this](std::string_view channel, std::string_view message, bool sharded) {
     const SubscriptionKind kind =
         sharded ? SubscriptionKind::kShardChannel : SubscriptionKind::kChannel;

@@ -20,6 +20,8 @@ constexpr std::size_t kMostTurns = 3;
 // stopped, and somebody else lead.
 constexpr std::int64_t kRepeatUs = 500'000;
 constexpr std::int64_t kScanUs = 20'000;
+// What has been refused once it was repeated is repeated after so long.
+constexpr std::int64_t kRefusedUs = 100'000;
 constexpr std::int64_t kServedUs = 5'000'000;
 constexpr std::size_t kMostBytes = 1'000'000'000;  // below the limit of a frame; see peer_link.cc
 // The first nodes by number are the metadata group's voters.
@@ -67,7 +69,7 @@ StrongRequest StrongRequests::Call::request() const {
                     .resp3 = from.resp3,
                     .transaction = from.is_transaction(),
                     .once = call.once,
-                    .once_ms = call.once_ms,
+                    .once_ms = call.once.empty() ? 0 : kept_ms(call.once_ms, call.deadline_ms),
                     .read = call.level.read,
                     .bound_ms = call.level.bound_ms,
                     .after = std::max(call.after, call.lane->seen),
@@ -111,6 +113,10 @@ void StrongRequests::attempt(Calls::iterator at) {
   Call& call = *at->second;
   const StrongLane& lane = *call.call.lane;
   if (!lane.may_go(call)) return;  // until those in its way have been answered, or scan()
+  if (thread_.clock().monotonic_us() < call.again_us) {
+    any_waits_ = true;
+    return;
+  }
   if (lane.is_behind(call)) {
     const NodeNumber node = lane.asked_ahead_of(call);
     if (node == thread_.node().number) return ask_here(at);
@@ -152,8 +158,9 @@ void StrongRequests::ask_node(Calls::iterator at, NodeNumber node) {
   at = renumber(at, node);
   std::string bytes = encode_strong_request(at->first, at->second->request());
   if (bytes.size() > kMostBytes) {
-    return finish(at, "-ERR the request is too long to be sent to another node (1 GB)\r\n", 0,
-                  false);
+    at->second->out = false;
+    return take_refusal(at,
+                        "-ERR the request is too long to be sent to another node (1 GB)\r\n");
   }
   thread_.peers().send(node, FrameType::kStrongRequest, std::move(bytes));
 }
@@ -167,10 +174,12 @@ void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome 
     case StrongOutcome::Kind::kReply:
       return finish(at, std::move(outcome.reply), outcome.index, true);
     case StrongOutcome::Kind::kRefused:
-      return finish(at, std::move(outcome.reply), 0, false);
+      return take_refusal(at, std::move(outcome.reply));
     case StrongOutcome::Kind::kUnknown:
       call.unknown = true;
-      if (!call.repeatable) return give_up(at);
+      if (next_of(outcome.kind, call.unknown, call.repeatable) == StrongNext::kUncertain) {
+        return give_up(at);
+      }
       break;
     case StrongOutcome::Kind::kStale:
       // The leader is as fresh as can be.
@@ -186,6 +195,19 @@ void StrongRequests::take(std::uint64_t attempt, NodeNumber from, StrongOutcome 
   advance(call.call.lane);
 }
 
+void StrongRequests::take_refusal(Calls::iterator at, std::string reply) {
+  Call& call = *at->second;
+  const bool unknown = call.writes && call.unknown;
+  if (next_of(StrongOutcome::Kind::kRefused, unknown, call.repeatable) == StrongNext::kAnswered) {
+    return finish(at, std::move(reply), 0, false);
+  }
+  if (call.call.lane->is_passed(call)) return give_up(at);
+  // Where the earlier attempt was may be where it is refused: who leads is asked anew.
+  call.leader = 0;
+  call.again_us = thread_.clock().monotonic_us() + kRefusedUs;
+  any_waits_ = true;
+}
+
 void StrongRequests::advance(std::shared_ptr<StrongLane> lane) {
   for (const std::size_t before = lane->turns().size(); StrongTurn * turn : lane->turns()) {
     if (turn->out) continue;
@@ -194,7 +216,7 @@ void StrongRequests::advance(std::shared_ptr<StrongLane> lane) {
     const NodeNumber to = lane->is_behind(call) ? lane->asked_ahead_of(call) : call.leader;
     // Not the shard from here, which may be in the middle of something. Else in a tick.
     if (to == 0 || call.turns == kMostTurns || to == thread_.node().number ||
-        !thread_.peers().up(to)) {
+        !thread_.peers().up(to) || thread_.clock().monotonic_us() < call.again_us) {
       any_waits_ = true;
       return;
     }

@@ -43,7 +43,7 @@ struct StrongCall {
   ReadLevel level;
   consensus::Index after = 0;
   std::string once;
-  std::int64_t once_ms = 0;
+  std::int64_t once_ms = 0;  // how long clients may repeat it; the call itself needs no more
   std::int64_t deadline_ms = 5'000;
   std::shared_ptr<StrongLane> lane;  // of the client and the group; none: one of its own
 };
@@ -79,6 +79,7 @@ class StrongRequests {
     StrongSink sink;
     std::int64_t deadline_us = 0;
     std::int64_t asked_us = 0;
+    std::int64_t again_us = 0;  // not to be asked again before: it has been refused
     bool too_stale = false;  // no member that was asked was fresh enough
     NodeNumber leader = 0;   // who was named last
     std::size_t turns = 0;   // to other nodes, in a row
@@ -98,6 +99,8 @@ class StrongRequests {
   void ask_node(Calls::iterator at, NodeNumber node);
   Calls::iterator renumber(Calls::iterator at, NodeNumber asked);
   void take(std::uint64_t attempt, NodeNumber from, StrongOutcome outcome);
+  // This attempt did nothing and will not. If an earlier one may have, the call goes on.
+  void take_refusal(Calls::iterator at, std::string reply);
   // `executed`: perhaps.
   void finish(Calls::iterator at, std::string reply, consensus::Index index, bool executed);
   void scan(std::int64_t now_us);

@@ -47,6 +47,7 @@ Result<Hello> decode_hello(std::string_view bytes);
 // Those send an empty one, and do not look at what it has.
 inline constexpr std::uint8_t kInflatesRecords = 1;  // messages of compressed records
 inline constexpr std::uint8_t kGrowsTopics = 2;      // partitions that topics are given later
+inline constexpr std::uint8_t kLooksUpFirst = 4;     // GroupProposal::once_first
 std::string encode_welcome();
 std::uint8_t decode_welcome(std::string_view bytes);
 

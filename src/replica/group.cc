@@ -137,6 +137,13 @@ bool has_no_fixed_reply(const Command& command) {
          command.name != "spop";
 }
 
+// What EXEC replies when nothing was done.
+std::string null_array(bool resp3) {
+  std::string none;
+  Reply(none, resp3).null_array();
+  return none;
+}
+
 StrongOutcome refused(std::string error) {
   return {StrongOutcome::Kind::kRefused, "-" + std::move(error) + "\r\n"};
 }
@@ -352,6 +359,10 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
         "ERR EVEN.ONCE cannot keep the reply of {}, which has no fixed order or content",
         command->name)));
   }
+  // Whatever would be in the way of it: it has been executed already, and that stays so.
+  if (auto kept = reply_before(request.once)) {
+    return done({StrongOutcome::Kind::kReply, std::move(*kept), 0, applied()});
+  }
   if (core_.log.error()) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
@@ -383,6 +394,7 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
 #endif
     proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
   }
+  proposal.once_first = !proposal.watched.empty() && !proposal.once.empty() && may_look_up_first();
   if (!request.batch.empty() || appends(request)) {
     if (!topic_) return done(refused("ERR records go into topics only"));
     proposal.commands.clear();
@@ -940,19 +952,23 @@ std::string Group::apply(const GroupProposal& proposal, bool resp3) {
     begin_life(now_ms);
     return "+OK\r\n";
   }
-  for (const GroupProposal::Watched& watched : proposal.watched) {
+  const bool once_first = proposal.once_first && !EVEN_MUTANT(kOnceBehindWatched);
+  if (!once_first && differs(proposal, now_ms, random)) return null_array(resp3);
+  std::vector<Args> commands(proposal.commands.begin(), proposal.commands.end());
+  if (proposal.once.empty()) return run(commands, proposal.transaction, resp3, now_ms, random);
+  std::string reply = run_once(proposal, commands, random);
+  if (!once_first) return reply;
+  partition_.state.cover(Dot{kGroupOnceFirst, 1});
+  return reply == null_array(false) ? null_array(resp3) : reply;
+}
+
+bool Group::differs(const GroupProposal& proposal, std::int64_t now_ms, Random& random) {
+  return std::ranges::any_of(proposal.watched, [&](const GroupProposal::Watched& watched) {
     std::string seen;
     Reply reply(seen, false);
     run(watched.words, reply, now_ms, random);
-    if (seen != watched.reply) {
-      std::string none;
-      Reply(none, resp3).null_array();
-      return none;
-    }
-  }
-  std::vector<Args> commands(proposal.commands.begin(), proposal.commands.end());
-  if (!proposal.once.empty()) return run_once(proposal, commands, random);
-  return run(commands, proposal.transaction, resp3, now_ms, random);
+    return seen != watched.reply;
+  });
 }
 
 std::string Group::run(std::span<const Args> commands, bool transaction, bool resp3,
@@ -1092,18 +1108,18 @@ void Group::commit(Context& context, std::string_view command) {
 std::string Group::run_once(const GroupProposal& proposal, std::span<const Args> commands,
                             Random& random) {
   const std::int64_t now_ms = std::max(proposal.instant_ms, clock_ms());
+  auto kept = kept_reply(proposal.once, now_ms, random);
+  if (kept && !EVEN_MUTANT(kOnceForgotten)) return std::move(*kept);
+  // That nothing was done is remembered as well: it may have been said already when a repetition
+  // comes, by which time what is watched may be again what it was.
+  const bool differs = proposal.once_first && !EVEN_MUTANT(kOnceBehindWatched) &&
+                       this->differs(proposal, now_ms, random);
+  std::string reply =
+      differs ? null_array(false) : run(commands, proposal.transaction, false, now_ms, random);
   const std::string key = std::string(kOncePrefix).append(proposal.once);
   GroupKeyspace keyspace(partition_, now_ms);
   std::string unused;
   Reply no_reply(unused, false);
-  {
-    const Context context(keyspace, no_reply, random, now_ms);
-    const Object* object = context.find(key);
-    std::string scratch;
-    if (object != nullptr && !EVEN_MUTANT(kOnceForgotten))
-      return std::string(object->string().value(scratch));
-  }
-  std::string reply = run(commands, proposal.transaction, false, now_ms, random);
   Context context(keyspace, no_reply, random, now_ms);
   const Object* before = partition_.state.find(key, hash64(key));  // one that has expired, perhaps
   if (remembered_ && (before == nullptr || !before->live())) ++*remembered_;
@@ -1112,6 +1128,36 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
   writer.expire_at(now_ms + proposal.once_ms);
   commit(context, {});
   return reply;
+}
+
+std::optional<std::string> Group::kept_reply(std::string_view id, std::int64_t now_ms,
+                                             Random& random) {
+  const std::string key = std::string(kOncePrefix).append(id);
+  GroupKeyspace keyspace(partition_, now_ms);
+  std::string unused;
+  Reply no_reply(unused, false);
+  const Context context(keyspace, no_reply, random, now_ms);
+  const Object* object = context.find(key);
+  if (object == nullptr) return std::nullopt;
+  std::string scratch;
+  return std::string(object->string().value(scratch));
+}
+
+// As far as this member has applied; what it has lost sight of is in no reply.
+std::optional<std::string> Group::reply_before(std::string_view id) {
+  if (id.empty() || EVEN_MUTANT(kOnceForgotten)) return std::nullopt;
+  Random random(0);
+  try {
+    return kept_reply(id, clock_ms(), random);
+  } catch (const Unreadable&) {
+    return std::nullopt;
+  }
+}
+
+// In a group that has one, all members know them already, also those that cannot be asked now.
+bool Group::may_look_up_first() const {
+  const auto& known = core_.options.once_first_known;
+  return partition_.state.vector()[kGroupOnceFirst] != 0 || !known || known();
 }
 
 // Each has an expiry, by which they are found, once; a long look where many keys have one.

@@ -35,6 +35,8 @@ inline constexpr ReplicaId kGroupIndex = ReplicaId::make(0xffff, 1, 2);
 inline constexpr ReplicaId kGroupClock = ReplicaId::make(0xffff, 1, 3);
 // The same: the life of the keyspace's change feed that the partition follows (docs/feeds.md).
 inline constexpr ReplicaId kGroupFeed = ReplicaId::make(0xffff, 1, 10);
+// The same: 1 once an entry has been applied that had GroupProposal::once_first.
+inline constexpr ReplicaId kGroupOnceFirst = ReplicaId::make(0xffff, 1, 12);
 
 class Group {
  public:
@@ -221,8 +223,16 @@ class Group {
   std::string run(std::span<const Args> commands, bool transaction, bool resp3, std::int64_t now_ms,
                   Random& random);
   void run(Args words, Reply& reply, std::int64_t now_ms, Random& random);
+  // Whether something that is watched replies something else by now.
+  bool differs(const GroupProposal& proposal, std::int64_t now_ms, Random& random);
   std::string run_once(const GroupProposal& proposal, std::span<const Args> commands,
                        Random& random);
+  // The reply that is kept of this id of EVEN.ONCE; none: none is. May throw Unreadable.
+  std::optional<std::string> kept_reply(std::string_view id, std::int64_t now_ms, Random& random);
+  // The same, before anything is proposed; empty id: none.
+  std::optional<std::string> reply_before(std::string_view id);
+  // Whether entries may have GroupProposal::once_first.
+  bool may_look_up_first() const;
   // Keys of EVEN.ONCE that count as visible.
   std::size_t remembered();
   void begin_life(std::int64_t now_ms);

@@ -58,7 +58,8 @@ enum ProposalPart : std::uint8_t {
   kWatched = 1 << 1,
   kOnce = 1 << 2,
   kCompacted = 1 << 3,  // of a batch
-  kAllProposalParts = (1 << 4) - 1,
+  kOnceFirst = 1 << 4,  // with kWatched and kOnce
+  kAllProposalParts = (1 << 5) - 1,
 };
 // Of a proposal to trim.
 enum TrimParts : std::uint8_t { kWithCheckpoint = 1 << 0, kWithPurge = 1 << 1 };
@@ -507,6 +508,7 @@ std::string encode_proposal(const GroupProposal& proposal) {
   put_little_endian(out, static_cast<std::uint8_t>((proposal.transaction ? kTransaction : 0) |
                                                    (proposal.watched.empty() ? 0 : kWatched) |
                                                    (proposal.once.empty() ? 0 : kOnce) |
+                                                   (proposal.once_first ? kOnceFirst : 0) |
                                                    (proposal.compacted ? kCompacted : 0)));
   put_little_endian(out, proposal.instant_ms);
   put_little_endian(out, proposal.seed);
@@ -583,6 +585,10 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
     return proposal;
   }
   if ((parts & kCompacted) != 0) return fail("malformed proposal: compacted, and no batch");
+  proposal.once_first = (parts & kOnceFirst) != 0;
+  if (proposal.once_first && (~parts & (kWatched | kOnce)) != 0) {
+    return fail("malformed proposal: looks an id up first, and has none, or no watches");
+  }
   Result<> got = get_commands(in, proposal.commands);
   if (got && (parts & kWatched) != 0) got = get_watched(in, proposal.watched);
   if (got && (parts & kOnce) != 0) got = get_once(in, proposal);

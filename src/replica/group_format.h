@@ -119,6 +119,9 @@ struct GroupProposal {
   // EVEN.ONCE: executed if no entry of this name is remembered. Empty: without.
   std::string_view once;
   std::int64_t once_ms = 0;  // how long it is remembered
+  // Of one with an id and watches: the id is looked up before these are compared, and remembered
+  // even if they differ. Nodes of before do not know this.
+  bool once_first = false;
   std::string_view events;   // kEvents: what its records are: topic::EventIds
   std::string_view batch;    // kBatch, kEvents: one, of Kafka's version 2; unchecked
   // kBatch, kEvents: compaction has been at it, which makes no difference to the group's state.

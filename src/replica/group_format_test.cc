@@ -162,6 +162,8 @@ void any_proposal(OwnedProposal& owned) {
   }
   proposal.once = owned.once;
   if (!owned.once.empty()) proposal.once_ms = *rc::gen::inRange<std::int64_t>(0, INT64_MAX);
+  proposal.once_first =
+      !owned.once.empty() && !owned.watched.empty() && *rc::gen::arbitrary<bool>();
 }
 
 void expect_equal(const GroupProposal& a, const GroupProposal& b) {
@@ -177,6 +179,7 @@ void expect_equal(const GroupProposal& a, const GroupProposal& b) {
   }
   RC_ASSERT(a.once == b.once);
   RC_ASSERT(a.once_ms == b.once_ms);
+  RC_ASSERT(a.once_first == b.once_first);
 }
 
 std::string encoded(const GroupLogEntry& entry) {
@@ -430,7 +433,10 @@ std::vector<std::string> proposals() {
   GroupProposal purge;
   purge.kind = GroupProposal::Kind::kPurge;
   purge.instant_ms = 1'700'000'000'000;
-  return {encode_proposal(one), encode_proposal(transaction), encode_proposal(purge)};
+  GroupProposal first = transaction;
+  first.once_first = true;
+  return {encode_proposal(one), encode_proposal(transaction), encode_proposal(purge),
+          encode_proposal(first)};
 }
 
 std::string with_lengths(const std::vector<std::string>& parts) {
@@ -491,7 +497,7 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
                   [](std::string_view bytes) { return encoded(*decode_group_log_entry(bytes)); });
   const std::string proposed =
       test::expect_golden("group-proposals-v1.bin", with_lengths(proposals()), "the groups' log");
-  expect_readable(proposed, 3,
+  expect_readable(proposed, 4,
                   [](std::string_view bytes) { return encode_proposal(*decode_proposal(bytes)); });
   std::vector<std::string> messages;
   for (const Message& message : {heartbeat(), append(), refusal(), snapshot()}) {
@@ -639,7 +645,8 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 16))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 32))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 16))), HasSubstr("looks an id up"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;
   two.commands = {{"INCR", "a"}, {"INCR", "b"}};

@@ -203,6 +203,121 @@ TEST(Group, OnceIsOnce) {
   EXPECT_EQ(once("a"), ":3\r\n");
 }
 
+// An optimistic transaction on `n`, as the leader is asked to execute it, and what comes of it.
+struct OnceTried {
+  std::vector<std::string_view> watched{"get", "n"};
+  std::vector<std::string_view> words{"incr", "n"};
+  std::optional<StrongOutcome> outcome;
+};
+std::shared_ptr<OnceTried> try_once(GroupNode& leader, std::string_view id, std::string_view seen,
+                                    bool resp3 = false) {
+  auto tried = std::make_shared<OnceTried>();
+  StrongRequest request;
+  request.group = kGroup;
+  request.resp3 = resp3;
+  request.transaction = true;
+  request.once = id;
+  request.once_ms = 5'000;
+  if (!seen.empty()) request.watched.push_back({tried->watched, seen});
+  request.commands.emplace_back(tried->words);
+  leader.shard->execute_strong(std::move(request),
+                               [tried](StrongOutcome given) { tried->outcome = std::move(given); });
+  return tried;
+}
+std::string reply_of(GroupCluster& cluster, const std::shared_ptr<OnceTried>& tried) {
+  cluster.run_until([&] { return tried->outcome.has_value(); });
+  return tried->outcome ? tried->outcome->reply : "no outcome";
+}
+
+TEST(Group, AnIdIsLookedUpBeforeWhatIsWatchedIsCompared) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
+  GroupNode& leader = *cluster.leader(kGroup);
+  // Both are in the log before either is executed.
+  const auto first = try_once(leader, "a", "$1\r\n5\r\n");
+  const auto again = try_once(leader, "a", "$1\r\n5\r\n");
+  EXPECT_EQ(reply_of(cluster, first), "*1\r\n:6\r\n");
+  EXPECT_EQ(reply_of(cluster, again), "*1\r\n:6\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "a", "$1\r\n5\r\n")), "*1\r\n:6\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "b", "$1\r\n5\r\n")), "*-1\r\n");
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "n"}), "$1\r\n6\r\n");
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
+TEST(Group, ThatWhatIsWatchedHadChangedIsRememberedUnderItsId) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "6"}), "+OK\r\n");
+  GroupNode& leader = *cluster.leader(kGroup);
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "a", "$1\r\n5\r\n")), "*-1\r\n");
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "a", "$1\r\n5\r\n")), "*-1\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "b", "$1\r\n4\r\n", /*resp3=*/true)), "_\r\n");
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "n"}), "$1\r\n5\r\n");
+}
+
+// Entries are executed as nodes of before execute them, until all know better; then for good.
+TEST(Group, IdsAreLookedUpFirstOnceAllNodesKnowThat) {
+  GroupCluster cluster(3);
+  bool known = false;
+  for (const auto& node : cluster.nodes) {
+    node->crash();
+    node->once_first_known = [&known] { return known; };
+    node->start();
+  }
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
+  const auto twice = [&](std::string_view id, std::string_view seen) {
+    GroupNode& leader = *cluster.leader(kGroup);
+    const auto first = try_once(leader, id, seen);
+    const auto again = try_once(leader, id, seen);
+    return reply_of(cluster, first) + reply_of(cluster, again);
+  };
+  EXPECT_EQ(twice("a", "$1\r\n5\r\n"), "*1\r\n:6\r\n*-1\r\n");
+  EXPECT_EQ(cluster.at(1).shard->state(kGroup)->vector()[kGroupOnceFirst], 0u);
+  known = true;
+  EXPECT_EQ(twice("b", "$1\r\n6\r\n"), "*1\r\n:7\r\n*1\r\n:7\r\n");
+  known = false;  // one cannot be asked after a restart
+  cluster.run(300);
+  for (const auto& node : cluster.nodes) node->crash();
+  for (const auto& node : cluster.nodes) node->start();
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != nullptr; }));
+  ASSERT_EQ(cluster.run_strong(kGroup, {"get", "n"}), "$1\r\n7\r\n");
+  EXPECT_EQ(twice("c", "$1\r\n7\r\n"), "*1\r\n:8\r\n*1\r\n:8\r\n");
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
+TEST(Group, WhatHasBeenExecutedUnderItsIdIsNotRefused) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
+  GroupNode& leader = *cluster.leader(kGroup);
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "a", {})), "*1\r\n:6\r\n");
+  for (const auto& node : cluster.nodes) {
+    if (node.get() != &leader) cluster.cuts.insert({leader.number, node->number});
+  }
+  // So much waits to be executed that nothing more is taken.
+  const std::string value(1 << 20, 'x');
+  const std::vector<std::string_view> words{"set", "k", value};
+  bool full = false;
+  for (int i = 0; i < 20 && !full; ++i) {
+    StrongRequest request;
+    request.group = kGroup;
+    request.commands.emplace_back(words);
+    leader.shard->execute_strong(std::move(request), [&full](const StrongOutcome& outcome) {
+      full = full || outcome.kind == StrongOutcome::Kind::kRefused;
+    });
+  }
+  ASSERT_TRUE(full);
+  const auto again = try_once(leader, "a", {});
+  ASSERT_TRUE(again->outcome);
+  EXPECT_EQ(again->outcome->kind, StrongOutcome::Kind::kReply);
+  EXPECT_EQ(again->outcome->reply, "*1\r\n:6\r\n");
+}
+
 TEST(Group, ANodeThatLostItsDiskLearnsBeforeItVotes) {
   GroupCluster cluster(3);
   found(cluster);

@@ -155,6 +155,8 @@ struct ShardOptions {
   std::uint64_t retain_bytes = std::uint64_t{1} << 30;
   // For the metadata group if it has none: what session tokens are sealed with. Empty: none.
   std::string session_key;
+  // Whether all nodes are known to execute entries with GroupProposal::once_first; null: they do.
+  std::function<bool()> once_first_known;
   // The scripts that the node knows, and what they publish and log. No cache: the shard has its
   // own.
   ScriptCache* scripts = nullptr;

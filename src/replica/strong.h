@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/mutant.h"
 #include "consensus/entry.h"
 #include "engine/command.h"
 
@@ -38,8 +39,8 @@ struct StrongRequest {
     std::string_view reply;  // in RESP2
   };
   std::vector<Watched> watched;
-  std::string_view once;  // EVEN.ONCE's id; empty: without
-  std::int64_t once_ms = 0;
+  std::string_view once;     // EVEN.ONCE's id; empty: without
+  std::int64_t once_ms = 0;  // how long the group keeps it: kept_ms()
   // In place of commands: a batch of records for a topic's partition, checked. The reply is the
   // offset of its first record, ":7". Not for other nodes: whoever asks goes to the leader.
   std::string_view batch;
@@ -67,6 +68,42 @@ struct StrongOutcome {
   NodeNumber leader = 0;       // kElsewhere
   consensus::Index index = 0;  // kReply: what has been applied of the group
 };
+
+// What an attempt at a request means for the request, which may have been tried before.
+enum class StrongNext : std::uint8_t {
+  kAnswered,   // its outcome is the request's
+  kAgain,      // it is to be tried again, as long as there is time
+  kUncertain,  // what has become of the request is not known and will not be
+};
+// `unknown`: it is a write, and nobody knows what has become of an earlier attempt. Then a refusal
+// says nothing of the request: this attempt has done nothing, but the earlier one may have been
+// executed, or will be. `repeatable`: executing both does no harm.
+inline StrongNext next_of(StrongOutcome::Kind kind, bool unknown, bool repeatable) {
+  switch (kind) {
+    case StrongOutcome::Kind::kReply:
+      return StrongNext::kAnswered;
+    case StrongOutcome::Kind::kRefused:
+      return unknown && !EVEN_MUTANT(kRefusalOfRepetition) ? StrongNext::kAgain
+                                                           : StrongNext::kAnswered;
+    case StrongOutcome::Kind::kUnknown:
+      return repeatable ? StrongNext::kAgain : StrongNext::kUncertain;
+    case StrongOutcome::Kind::kElsewhere:
+    case StrongOutcome::Kind::kStale:
+      break;
+  }
+  return StrongNext::kAgain;
+}
+
+// By so much the clocks of a group's leaders may differ, one after the other, and what has been
+// sent may be late, before a request that is repeated is executed twice: see kept_ms().
+inline constexpr std::int64_t kOnceMarginMs = 5'000;
+// How long a group keeps an id of EVEN.ONCE that is to be remembered for `once_ms`: who repeats the
+// request does so until its deadline.
+inline std::int64_t kept_ms(std::int64_t once_ms, std::int64_t deadline_ms) {
+  if (EVEN_MUTANT(kOnceNoLongerThanAsked)) return once_ms;
+  return once_ms + deadline_ms + kOnceMarginMs;
+}
+
 // Called once, on the shard's thread, in this turn or a later one: of what was proposed, when it is
 // known what has become of it, however long that takes.
 using StrongDone = std::move_only_function<void(StrongOutcome)>;

@@ -60,6 +60,7 @@ struct GroupNode final : Transport {
     options.piece_bytes = piece_bytes;
     options.group_log_bytes = group_log_bytes;
     options.clean_map_bytes = clean_map_bytes;
+    options.once_first_known = once_first_known;
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
     options.wanted_key_events = &wanted_key_events;
     options.key_event = [this](const KeyEvent& event) { key_events.emplace_back(event.key); };
@@ -98,6 +99,7 @@ struct GroupNode final : Transport {
   const cluster::ClusterMap& map;
   Random random;
   bool inflates = true;  // it takes compressed records
+  std::function<bool()> once_first_known;
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;

@@ -18,6 +18,9 @@ constexpr double kStrongScripted = 0.2;  // share of the commands that are execu
 constexpr std::int64_t kPatientUs = 3'000'000;
 // Long after any clock.
 constexpr std::int64_t kOnceMs = std::int64_t{30} * 24 * 3'600'000;
+constexpr std::int64_t kShortOnceMs = 1;
+// No request is asked for again for longer: each repetition takes up to twice the patience.
+constexpr std::int64_t kDeadlineMs = 2 * kPatientUs / 1000 * (1 + kRepetitions);
 
 }  // namespace
 
@@ -121,11 +124,21 @@ StrongRequest StrongClients::request_of(const Request& request, Client& client) 
     out.watched.push_back({Args(request.watched), operation.watched_reply});
   }
   out.once = operation.once;
-  if (!out.once.empty()) out.once_ms = kOnceMs;
+  if (!out.once.empty()) out.once_ms = once_ms(operation);
   out.read = operation.level;
   out.bound_ms = operation.bound_ms;
   out.after = client.session.index[operation.group];
   return out;
+}
+
+// Ids go by the clocks of leaders, which may differ by no more than the margin.
+std::int64_t StrongClients::once_ms(const StrongOperation& operation) const {
+  const auto& options = run_.options;
+  const bool one_time = 2 * options.skew_ms < kOnceMarginMs / 2 &&
+                        options.clock_jump_every_us == 0 &&
+                        options.strong_patience_us <= kPatientUs;
+  if (!operation.soon_forgotten || !one_time) return kept_ms(kOnceMs, kDeadlineMs);
+  return kept_ms(kShortOnceMs, kDeadlineMs);
 }
 
 void StrongClients::ask(std::size_t c, std::uint64_t number, NodeNumber to) {
@@ -176,9 +189,18 @@ void StrongClients::answered(std::size_t c, std::uint64_t number, const StrongOu
       if (outcome.leader == 0 || random_.chance(0.05)) return ask_later(c, number);
       client.leaders[operation.group] = outcome.leader;
       return ask(c, number, outcome.leader);
-    case StrongOutcome::Kind::kRefused:
+    case StrongOutcome::Kind::kRefused: {
       --client.unanswered;
-      return ask_later(c, number);
+      const bool repeatable = operation.reads() || !operation.once.empty();
+      const bool unknown = !operation.reads() && client.unanswered > 0;
+      if (operation.reads() || next_of(outcome.kind, unknown, repeatable) == StrongNext::kAgain) {
+        return ask_later(c, number);
+      }
+      run_.event("strong client {}: {} is refused: {}", c, number, outcome.reply);
+      history_.refused(operation, request->asked);
+      client.request.reset();
+      return rest(c);
+    }
     case StrongOutcome::Kind::kStale:
       --client.unanswered;
       return lose(c);

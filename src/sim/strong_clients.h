@@ -1,6 +1,8 @@
 // Clients of strong partitions. Each has one request under way: it asks a node, follows the leader,
 // and gives up after a while; then it is not known what has become of the request, and another
-// process takes the client's place. Requests with an id are asked for again.
+// process takes the client's place. Requests with an id are asked for again. What nodes do for
+// their clients (node/strong_requests.h) is done here in their place, by the same rules: next_of()
+// and kept_ms(). A write that is refused has not been executed, as far as the client knows.
 #pragma once
 
 #include <cstdint>
@@ -65,6 +67,8 @@ class StrongClients {
   StrongRequest request_of(const Request& request, Client& client) const;
   NodeNumber any_replica(PartitionId group);
   NodeNumber first_to_ask(const Client& client, PartitionId group);
+  // How long the id of a request is kept.
+  std::int64_t once_ms(const StrongOperation& operation) const;
   // Until a request is given up.
   std::int64_t patience_us();
   bool is_present(const Client& client, std::uint64_t number) const {

@@ -37,6 +37,7 @@ struct StrongOperation {
   std::optional<Words> watched;
   std::string watched_reply;
   std::string once;
+  bool soon_forgotten = false;  // its id is to be remembered for a moment only
   // Of reads.
   StrongRead level = StrongRead::kLinearizable;
   std::int64_t bound_ms = 0;

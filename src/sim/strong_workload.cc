@@ -75,6 +75,12 @@ void StrongWorkload::draw_level(StrongOperation& operation) {
   }
 }
 
+void StrongWorkload::draw_once(StrongOperation& operation, double probability) {
+  if (!random_.chance(probability)) return;
+  operation.once = unique();
+  operation.soon_forgotten = random_.chance(0.5);
+}
+
 StrongOperation StrongWorkload::next() {
   const PartitionId group = groups_[random_.below(groups_.size())];
   const std::uint64_t choice = random_.below(16);
@@ -126,6 +132,7 @@ StrongOperation StrongWorkload::on_register(PartitionId group) {
     operation.watched_reply = bulk_reply(known->second);
     operation.commands = {{"SET", key, operation.value}};
     operation.old_value = known->second;
+    draw_once(operation, 0.7);
     return operation;
   }
   operation.kind = Kind::kCas;
@@ -143,7 +150,7 @@ StrongOperation StrongWorkload::on_counter(PartitionId group) {
   operation.kind = Kind::kAdd;
   operation.by = static_cast<std::int64_t>(1 + random_.below(3));
   operation.commands = {{"INCRBY", operation.key, std::to_string(operation.by)}};
-  if (random_.chance(0.5)) operation.once = unique();
+  draw_once(operation, 0.5);
   return operation;
 }
 
@@ -156,7 +163,7 @@ StrongOperation StrongWorkload::on_pair(PartitionId group) {
   operation.kind = Kind::kAddBoth;
   operation.by = 1;
   operation.commands = {{"INCR", operation.key}, {"INCR", other(operation.key)}};
-  if (random_.chance(0.3)) operation.once = unique();
+  draw_once(operation, 0.3);
   return operation;
 }
 

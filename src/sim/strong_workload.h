@@ -31,6 +31,7 @@ class StrongWorkload {
   std::string unique() { return "v" + std::to_string(next_value_++); }
   std::string small(std::uint64_t bound) { return std::to_string(random_.below(bound)); }
   void draw_level(StrongOperation& operation);
+  void draw_once(StrongOperation& operation, double probability);
   StrongOperation on_register(PartitionId group);
   StrongOperation on_counter(PartitionId group);
   StrongOperation on_pair(PartitionId group);
