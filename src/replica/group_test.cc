@@ -12,6 +12,7 @@ namespace {
 
 using test::GroupCluster;
 using test::GroupNode;
+using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -125,6 +126,34 @@ TEST(Group, RestartsKeepWhatWasAcknowledged) {
   EXPECT_EQ(cluster.run_strong(kGroup, {"get", "n"}), "$3\r\n" + std::to_string(written) + "\r\n");
   cluster.run(500);
   expect_equal_states(cluster);
+}
+
+TEST(Group, TheLogStaysWhereAGroupHaltsDuringAPassOfTheStore) {
+  GroupCluster cluster(1);
+  found(cluster);
+  GroupNode& node = cluster.at(1);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"set", "k", "1"}), "+OK\r\n");
+  node.shard->store_changes();
+  ASSERT_TRUE(cluster.run_until([&] { return node.shard->all_stored(); }));
+  node.crash();
+  node.start();
+  EXPECT_EQ(cluster.run_strong(kGroup, {"set", "other", "1"}), "+OK\r\n");
+
+  // A pass begins, and has come as far as the partition before the group's.
+  const std::vector<std::string_view> words{"set", "eventual", "1"};
+  std::string reply;
+  node.shard->execute(*find_command(words[0]), words, false, reply);
+  cluster.run(10);
+  const StoreStats before = node.shard->store_stats();
+  node.rows.faults.behind = 1;
+  node.shard->store_changes();
+  cluster.run(20);
+  node.rows.damage_all();
+  (void)cluster.ask(node, kGroup, {{"incr", "k"}}, StrongRead::kLinearizable, 100);
+  ASSERT_THAT(node.warnings, Contains(HasSubstr("executes nothing more on this node")));
+  ASSERT_EQ(node.shard->store_stats().passes, before.passes);
+  ASSERT_TRUE(cluster.run_until([&] { return node.shard->store_stats().passes > before.passes; }));
+  EXPECT_GE(node.shard->store_stats().lag_bytes, before.lag_bytes);
 }
 
 TEST(Group, AMemberThatIsFarBehindGetsASnapshot) {
