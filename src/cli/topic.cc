@@ -26,6 +26,7 @@
 #include "cli/login.h"
 #include "cli/resp_pipe.h"
 #include "cli/resp_value.h"
+#include "cluster/keyspace_table.h"
 #include "net/tls.h"
 #include "node/config.h"
 
@@ -37,7 +38,7 @@ constexpr std::size_t kUnderWay = 256;  // records whose acknowledgement has not
 constexpr std::int64_t kRecordsAtOnce = 500;
 constexpr std::int64_t kFollowMs = 500;  // that a node waits for new records
 // As Kafka's coordinators keep offsets: docs/topics.md, "Consumer groups".
-constexpr std::string_view kOffsetsName = "__consumer_groups";
+constexpr std::string_view kOffsetsName = cluster::kOffsetsKeyspace;
 
 struct TopicOptions {
   std::string dir = ".even";

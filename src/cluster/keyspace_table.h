@@ -54,6 +54,11 @@ std::string ratio_text(std::uint32_t millionths);
 // All of it, in these words.
 std::vector<std::string> cleanup_words(const Cleanup& cleanup);
 
+// What consumer groups have committed and who is in them; what is known of transactional ids. See
+// docs/topics.md.
+inline constexpr const char* kOffsetsKeyspace = "__consumer_groups";
+inline constexpr const char* kTransactionsKeyspace = "__transactions";
+
 struct Keyspace {
   std::string name;
   std::string prefix;
@@ -70,7 +75,7 @@ struct Keyspace {
   std::int64_t deadline_ms = 5'000;  // for a request, until it is given up
   // Even's own, which holds what clients of topics have entrusted to it. Its keys are no clients',
   // and commands about all keys are not about them.
-  bool internal() const { return name.starts_with("__"); }
+  bool internal() const { return name == kOffsetsKeyspace || name == kTransactionsKeyspace; }
   // Of an eventual one: other nodes stand in for replicas that are away (docs/hints.md).
   bool sloppy = false;
   // Of an eventual one: values of strings that are written at the same time are all kept, until

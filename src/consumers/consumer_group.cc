@@ -259,7 +259,7 @@ void ConsumerGroup::end_joining(std::int64_t now_us) {
     state_ = State::kEmpty;
     leader_.clear();
     protocol_.clear();
-    if (std::exchange(has_record_, false)) store_({});
+    delete_record();
     return;
   }
   const auto leader = members_.find(leader_);
@@ -328,6 +328,7 @@ void ConsumerGroup::store_assignments(std::int64_t now_us) {
     return fail_assignments(now_us, ErrorCode::kUnknownServerError);
   }
   has_record_ = true;
+  deleting_ = 0;
   storing_ = store_(std::move(bytes));
   if (EVEN_MUTANT(kAssignedBeforeDurable)) stored(now_us, storing_, ErrorCode::kNone);
 }
@@ -343,7 +344,16 @@ void ConsumerGroup::fail_assignments(std::int64_t now_us, ErrorCode error) {
   begin_joining(now_us);
 }
 
+void ConsumerGroup::delete_record() {
+  if (has_record_ && deleting_ == 0) deleting_ = store_({});
+}
+
 void ConsumerGroup::stored(std::int64_t now_us, std::uint64_t number, ErrorCode error) {
+  if (number == deleting_) {
+    deleting_ = 0;  // tick() tries again what has failed
+    if (error == ErrorCode::kNone) has_record_ = false;
+    return;
+  }
   if (state_ == State::kSyncing && number == storing_) {
     if (error != ErrorCode::kNone) return fail_assignments(now_us, error);
     storing_ = 0;
@@ -471,6 +481,7 @@ void ConsumerGroup::tick(std::int64_t now_us) {
     }
   }
   end_joining_if_all(now_us);
+  if (state_ == State::kEmpty) delete_record();
 }
 
 void ConsumerGroup::give_up() {

@@ -111,6 +111,8 @@ class ConsumerGroup {
   bool has_members() const { return !members_.empty(); }
   // Nobody is in it or about to be.
   bool empty() const { return members_.empty() && pending_.empty(); }
+  // Whether nothing is left of it, here or stored.
+  bool over() const { return empty() && !has_record_; }
   std::int32_t generation() const { return generation_; }
 
  private:
@@ -147,6 +149,7 @@ class ConsumerGroup {
   std::int64_t patience_us() const;
   void end_joining(std::int64_t now_us);
   void end_joining_if_all(std::int64_t now_us);
+  void delete_record();
   void answer(const std::string& id, Member& member);
   std::string record() const;
   void store_assignments(std::int64_t now_us);
@@ -162,9 +165,10 @@ class ConsumerGroup {
   absl::btree_map<std::string, std::string> instances_;  // of static members, their ids
   absl::btree_map<std::string, std::int64_t> pending_;   // ids given out, until when
   Store store_;
-  std::int32_t floor_ = 0;     // generations to come are above it
-  bool has_record_ = false;    // or may have, some time
-  std::uint64_t storing_ = 0;  // kSyncing: the record of what the leader has assigned; 0: none yet
+  std::int32_t floor_ = 0;      // generations to come are above it
+  bool has_record_ = false;     // or may have, some time
+  std::uint64_t deleting_ = 0;  // kEmpty: that there is no record any more; 0: that is not stored
+  std::uint64_t storing_ = 0;   // kSyncing: the record of what the leader has assigned; 0: none yet
   std::int64_t wait_from_us_ = 0;   // kJoining: no sooner than this
   std::int64_t wait_until_us_ = 0;  // no longer; nor does kSyncing wait for the leader
 };

@@ -24,6 +24,9 @@ std::int32_t generation_before(consensus::Term term) {
   return static_cast<std::int32_t>((term & kTermMask) << kGenerationBits);
 }
 
+// A part of what is stored is damaged here. Trying again gives nothing else.
+bool unreadable(const StrongOutcome& outcome) { return outcome.reply.starts_with("-IOERR"); }
+
 }  // namespace
 
 ErrorCode error_of(const StrongOutcome& outcome) {
@@ -91,7 +94,7 @@ void GroupCoordinator::drop(PartitionId partition) {
   const std::unique_ptr<Led> led = std::move(found->second);
   led_.erase(found);
   for (auto& [name, group] : led->groups) group.give_up();
-  for (auto& task : led->waiting) task(false);
+  for (auto& task : std::exchange(led->waiting, {})) task(false);
 }
 
 // --- Loading
@@ -107,6 +110,13 @@ void GroupCoordinator::load(PartitionId partition, Led& led) {
         if (weak.expired()) return;
         Led* led = loading(partition, attempt);
         if (led == nullptr) return;
+        if (unreadable(outcome)) {
+          world_.warn(fmt::format(
+              "partition {}: what is stored of members of consumer groups cannot be read, all join "
+              "anew: {}",
+              partition, outcome.reply.substr(1)));
+          return loaded(*led);
+        }
         if (error_of(outcome) != ErrorCode::kNone) {
           led->attempt = 0;  // to be tried again
           return;
@@ -135,7 +145,8 @@ GroupCoordinator::Led* GroupCoordinator::loading(PartitionId partition, std::uin
 void GroupCoordinator::take_record(PartitionId partition, Led& led, const std::string& name,
                                    const StrongOutcome& outcome) {
   std::optional<std::string> bytes;
-  if (outcome.kind != StrongOutcome::Kind::kReply || !take_string_reply(outcome.reply, bytes)) {
+  if (!unreadable(outcome) &&
+      (outcome.kind != StrongOutcome::Kind::kReply || !take_string_reply(outcome.reply, bytes))) {
     led.attempt = 0;
     return;
   }
@@ -258,7 +269,7 @@ void GroupCoordinator::tick() {
     for (auto at = led->groups.begin(); at != led->groups.end();) {
       ConsumerGroup& group = at->second;
       group.tick(world_.now_us());
-      if (!group.empty()) {
+      if (!group.over()) {
         ++at;
         continue;
       }

@@ -36,6 +36,11 @@ class CoordinatingNode final : public GroupWorld {
     request.commands.emplace_back(words->views);
     // What is refused is so at once.
     auto given = std::make_shared<std::optional<StrongOutcome>>();
+    if (refused.first == words->words[0]) {
+      *given = StrongOutcome{StrongOutcome::Kind::kRefused, refused.second, 0, 0};
+      asked_.emplace_back(std::move(given), std::move(done));
+      return;
+    }
     node_.shard->execute_strong(std::move(request),
                                 [words, given](StrongOutcome outcome) { *given = outcome; });
     asked_.emplace_back(std::move(given), std::move(done));
@@ -56,6 +61,7 @@ class CoordinatingNode final : public GroupWorld {
   GroupNode& node() { return node_; }
 
   std::vector<std::string> warnings;
+  std::pair<std::string, std::string> refused;  // commands of this name, with this reply
 
  private:
   GroupCluster& cluster_;
@@ -113,6 +119,15 @@ class GroupCoordinatorTest : public testing::Test {
       return node != nullptr && at_[node->number - 1u] != nullptr;
     }));
     return *at_[node->number - 1u];
+  }
+  void start_all() {
+    for (const auto& node : cluster_.nodes) {
+      if (node->up()) continue;
+      node->start();
+      at_[node->number - 1u] = std::make_unique<CoordinatingNode>(cluster_, *node);
+    }
+    for (const auto& node : at_) node->refused = {};
+    run(2'000);
   }
   void kill(CoordinatingNode& node) {
     GroupNode& its = node.node();
@@ -435,6 +450,38 @@ TEST_F(GroupCoordinatorTest, WhatCannotBeReadOfAGroupDoesNotKeepTheOthers) {
   expect_as_before(successor, generation);
   ASSERT_EQ(successor.warnings.size(), 1u);
   EXPECT_THAT(successor.warnings[0], HasSubstr("'damaged'"));
+}
+
+TEST_F(GroupCoordinatorTest, WhereTheStateIsDamagedNobodyWaitsAndAllJoinAnew) {
+  for (const char* command : {"hkeys", "hget"}) {
+    const std::int32_t generation = make_stable(leader());
+    for (const auto& node : at_) {
+      if (node) node->refused = {command, "-IOERR group 2: a part of it cannot be read\r\n"};
+    }
+    kill(leader());
+    CoordinatingNode& successor = leader();
+    EXPECT_EQ(heartbeat(successor, "a", generation), ErrorCode::kUnknownMemberId);
+    EXPECT_GT(make_stable(successor), generation);
+    ASSERT_EQ(successor.warnings.size(), 1u);
+    EXPECT_THAT(successor.warnings[0], HasSubstr("cannot be read"));
+    successor.warnings.clear();
+    start_all();
+  }
+}
+
+TEST_F(GroupCoordinatorTest, ARecordWhoseDeletionIsRefusedGoesLater) {
+  CoordinatingNode& node = leader();
+  const std::int32_t generation = make_stable(node);
+  node.refused = {"hdel", "-UNAVAILABLE writes are refused: the disk is full\r\n"};
+  EXPECT_EQ(leave(node, "a"), ErrorCode::kNone);
+  EXPECT_EQ(leave(node, "b"), ErrorCode::kNone);
+  run(100);
+  node.refused = {};
+  const std::string members("\0even:members", 13);
+  EXPECT_TRUE(run_until(
+      [&] { return cluster_.run_strong(kOffsetsGroup, {"exists", members}) == ":0\r\n"; }));
+  // Numbers do not come again.
+  EXPECT_GT(make_stable(node), generation);
 }
 
 TEST_F(GroupCoordinatorTest, WhoWaitsAtANodeThatComesToLeadNoMoreIsToldSo) {

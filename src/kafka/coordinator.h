@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "cluster/keyspace_table.h"
 #include "consumers/group_coordinator.h"
 #include "kafka/producer_ids.h"
 #include "kafka/transactions.h"
@@ -21,7 +22,7 @@ namespace even::kafka {
 
 // The strong keyspace of their offsets: a hash for each group, under this prefix and its name; a
 // field "topic/partition" for each offset, "offset epoch metadata".
-inline constexpr const char* kOffsetsKeyspace = "__consumer_groups";
+using cluster::kOffsetsKeyspace;
 inline constexpr const char* kOffsetsPrefix = "__consumer_groups:";
 
 class Coordinator final : private GroupWorld {

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/ids.h"
+#include "cluster/keyspace_table.h"
 #include "kafka/verification.h"
 #include "replica/transaction_coordinator.h"
 #include "topic/kafka_error.h"
@@ -22,7 +23,7 @@ namespace even::kafka {
 
 // The strong keyspace of their rows, and the prefix of a row's key, which goes on with the
 // transactional id.
-inline constexpr const char* kTransactionsKeyspace = "__transactions";
+using cluster::kTransactionsKeyspace;
 inline constexpr const char* kTransactionsPrefix = "__transactions:";
 
 ErrorCode transaction_error_code(topic::TransactionError error);

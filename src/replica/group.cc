@@ -361,6 +361,7 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   }
   // Whatever would be in the way of it: it has been executed already, and that stays so.
   if (auto kept = reply_before(request.once)) {
+    if (*kept == null_array(false)) *kept = null_array(request.resp3);
     return done({StrongOutcome::Kind::kReply, std::move(*kept), 0, applied()});
   }
   if (core_.log.error()) {

@@ -284,6 +284,7 @@ TEST(Group, ThatWhatIsWatchedHadChangedIsRememberedUnderItsId) {
   ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
   EXPECT_EQ(reply_of(cluster, try_once(leader, "a", "$1\r\n5\r\n")), "*-1\r\n");
   EXPECT_EQ(reply_of(cluster, try_once(leader, "b", "$1\r\n4\r\n", /*resp3=*/true)), "_\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "b", "$1\r\n4\r\n", /*resp3=*/true)), "_\r\n");
   EXPECT_EQ(cluster.run_strong(kGroup, {"get", "n"}), "$1\r\n5\r\n");
 }
 
