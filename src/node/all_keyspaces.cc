@@ -77,10 +77,13 @@ struct Router::AllKeyspaces {
   std::size_t missing = 0;
 };
 
-std::vector<PartitionId> Router::groups_with_keys(std::string_view key_prefix) const {
+std::vector<PartitionId> Router::groups_with_keys(std::string_view key_prefix,
+                                                  bool internal) const {
   std::vector<PartitionId> groups;
   for (const cluster::Keyspace& keyspace : thread_.keyspaces().keyspaces()) {
-    if (!keyspace.strong || keyspace.internal() || !may_have(keyspace.prefix, key_prefix)) continue;
+    if (!keyspace.strong || (keyspace.internal() && !internal) ||
+        !may_have(keyspace.prefix, key_prefix))
+      continue;
     for (std::uint32_t i = 0; i < keyspace.partitions; ++i) {
       groups.push_back(static_cast<PartitionId>(keyspace.first + i));
     }
@@ -138,12 +141,13 @@ void Router::run_in_all_keyspaces(OwnedRequest request, ReplySink sink) {
   all->sink = std::move(sink);
   const OwnedRequest& asked = all->request;
   const Split split = asked.command->split;
-  all->groups = groups_with_keys(split == Split::kConcatenate ? literal_prefix(asked.args[1])
-                                                              : std::string_view());
+  const bool deletes = split == Split::kOk;
+  all->groups = groups_with_keys(
+      split == Split::kConcatenate ? literal_prefix(asked.args[1]) : std::string_view(), !deletes);
   if (split == Split::kAny) {
     return ask_all(all, true, words_for_size(asked), [this, all] { draw_key(all); });
   }
-  if (split == Split::kOk) return flush_all_keyspaces(std::move(all));
+  if (deletes) return flush_all_keyspaces(std::move(all));
   ask_all(all, true, asked.args,
           [all, split] { all->sink(merge_replies(split, 0, all->replies)); });
 }
@@ -209,7 +213,7 @@ void Router::flush_all_keyspaces(std::shared_ptr<AllKeyspaces> all) {
 // cursor names: so a keyspace that is created meanwhile comes last, and one that is dropped is
 // passed over. Members of a group have its keys in one order.
 void Router::scan_all_keyspaces(OwnedRequest request, ReplySink sink) {
-  const std::vector<PartitionId> groups = groups_with_keys({});
+  const std::vector<PartitionId> groups = groups_with_keys({}, true);
   const std::optional<PartitionId> at = scan_partition_of(request.args[1]);
   const auto group = std::ranges::lower_bound(groups, at.value_or(0));
   if (!at || *at < thread_.node().placement.partitions() || group == groups.end()) {

@@ -108,7 +108,7 @@ class Router {
   void ask_all(std::shared_ptr<AllKeyspaces> all, bool with_default, Args words,
                std::move_only_function<void()> done);
   // Those of strong keyspaces in which keys can begin so, ascending.
-  std::vector<PartitionId> groups_with_keys(std::string_view key_prefix) const;
+  std::vector<PartitionId> groups_with_keys(std::string_view key_prefix, bool internal) const;
   void run_split(OwnedRequest request, ReplySink sink);
   // Of scope kAll, over several nodes.
   void run_everywhere(OwnedRequest request, ReplySink sink);
