@@ -73,8 +73,8 @@ struct Keyspace {
   Level read;
   Level write;
   std::int64_t deadline_ms = 5'000;  // for a request, until it is given up
-  // Even's own, which holds what clients of topics have entrusted to it. Its keys are no clients',
-  // and commands about all keys are not about them.
+  // Even's own, which holds what clients of topics have entrusted to it. Commands that delete all
+  // keys do not delete its.
   bool internal() const { return name == kOffsetsKeyspace || name == kTransactionsKeyspace; }
   // Of an eventual one: other nodes stand in for replicas that are away (docs/hints.md).
   bool sloppy = false;

@@ -55,7 +55,8 @@ using Packer = msgpack::packer<StringBuffer>;
 
 void pack_bytes(Packer& packer, std::string_view bytes) {
   packer.pack_bin(static_cast<std::uint32_t>(bytes.size()));
-  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
+  // Views of nothing may be null.
+  if (!bytes.empty()) packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
 }
 
 void pack_number(Packer& packer, std::int64_t value) { packer.pack_int64(value); }
