@@ -457,6 +457,19 @@ def coordinator_of(cluster, group):
     return cluster[until(f"a coordinator of {group}", found)]
 
 
+def test_whoever_asks_first_is_told_of_a_coordinator(cluster):
+    """Not that there is none at the moment: librdkafka 2.0 asks for 200 ms, and then lets its caller wait for good."""
+    def ask(name, key_type):  # FindCoordinator
+        answer, = exchange(cluster["n1"], request(10, 1, struct.pack(">h", len(name)) + name + struct.pack(">b", key_type)))
+        return struct.unpack(">h", answer[8:10])[0]
+    assert ask(b"g", 0) == 0
+    assert ask(b"tx", 1) == 0
+    # Without a majority there is none, and that is said.
+    cluster["n2"].kill9()
+    cluster["n3"].kill9()
+    until("there is no coordinator", lambda: ask(b"g", 0) == 15, 60)
+
+
 def described(cluster, group):
     """Of a group: its state, and of each member its id and what it is assigned, in bytes."""
     def found():

@@ -82,9 +82,11 @@ void handle(const Call& call, const SaslAuthenticateRequest& request,
 void handle(const Call& call, const InitProducerIdRequest& request,
             Done<InitProducerIdResponse> done);
 
-// In groups.cc.
+// In find_coordinator.cc.
 void handle(const Call& call, const FindCoordinatorRequest& request,
             Done<FindCoordinatorResponse> done);
+
+// In groups.cc.
 void handle(const Call& call, const JoinGroupRequest& request, Done<JoinGroupResponse> done);
 void handle(const Call& call, const SyncGroupRequest& request, Done<SyncGroupResponse> done);
 void handle(const Call& call, const HeartbeatRequest& request, Done<HeartbeatResponse> done);

@@ -1,22 +1,17 @@
-// Consumer groups: FindCoordinator, the members' joining, and offsets.
+// Consumer groups: the members' joining, and offsets.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <charconv>
 
-#include "cluster/placement.h"
 #include "kafka/apis.h"
 #include "kafka/group_requests.h"
 #include "kafka/rights.h"
-#include "node/table_change.h"
 
 namespace even::kafka {
 namespace {
 
-constexpr std::uint16_t kOffsetsPartitions = 16;
-constexpr std::uint16_t kTransactionsPartitions = 16;
-constexpr std::int8_t kOfTransactions = 1;  // a key's type
 // Kafka: group.min.session.timeout.ms and its like.
 constexpr std::int32_t kLeastSessionMs = 6'000;
 constexpr std::int32_t kMostSessionMs = 1'800'000;
@@ -29,72 +24,6 @@ std::int64_t to_us(std::int32_t ms) { return std::int64_t{ms} * 1'000; }
 std::optional<PartitionId> partition_of_group(ShardThread& thread, const std::string& group) {
   if (thread.keyspaces().find(kOffsetsKeyspace) == nullptr) return std::nullopt;
   return thread.keyspaces().partition_of(key_of_group(group), thread.node().placement.partitions());
-}
-
-// --- Where
-
-void handle(const Call& call, const FindCoordinatorRequest& request,
-            Done<FindCoordinatorResponse> done) {
-  ShardThread& thread = call.connection.thread();
-  const auto refuse = [&](ErrorCode error, std::string message) {
-    done({.error_code = code(error), .error_message = std::move(message)});
-  };
-  const bool of_transactions = request.key_type == kOfTransactions;
-  if (request.key_type != 0 && !of_transactions) {
-    return refuse(ErrorCode::kInvalidRequest, "there are coordinators of groups and transactions");
-  }
-  if (request.key.empty()) {
-    return of_transactions ? refuse(ErrorCode::kInvalidRequest, "a transactional id has a name")
-                           : refuse(ErrorCode::kInvalidGroupId, "a group has a name");
-  }
-  if (of_transactions ? !may_use_transactional_id(call.connection, request.key)
-                      : !may_look_at_group(call.connection, request.key)) {
-    return refuse(of_transactions ? ErrorCode::kTransactionalIdAuthorizationFailed
-                                  : ErrorCode::kGroupAuthorizationFailed,
-                  "the user may not use it");
-  }
-  std::optional<PartitionId> partition;
-  if (!of_transactions) {
-    partition = partition_of_group(thread, request.key);
-  } else if (const auto row = thread.coordinator().transactions().row_of(request.key)) {
-    partition = row->group;
-  }
-  if (!partition) {
-    // The first one ever: clients ask again until it is there.
-    cluster::Keyspace keyspace;
-    keyspace.name = of_transactions ? kTransactionsKeyspace : kOffsetsKeyspace;
-    keyspace.prefix = of_transactions ? kTransactionsPrefix : kOffsetsPrefix;
-    keyspace.strong = true;
-    keyspace.partitions = of_transactions ? kTransactionsPartitions : kOffsetsPartitions;
-    keyspace.replicas = thread.node().config.cluster.replicas;
-    keyspace.read = keyspace.write = {cluster::Level::Kind::kLinearizable};
-    create_in_table(thread, keyspace, [](const std::string&) {});
-    return refuse(ErrorCode::kCoordinatorNotAvailable,
-                  "the keyspace that it is about is being made");
-  }
-  auto gather = Gather<NodeNumber>::begin(
-      call.connection, 1,
-      [&map = thread.node().config.cluster, client = call.connection.weak_from_this(),
-       done = std::move(done)](const std::vector<std::optional<NodeNumber>>& leader) mutable {
-        const cluster::Node* node = map.find(*leader[0]);
-        const auto connection = client.lock();
-        if (!connection) return;
-        if (node == nullptr || node->kafka_port == 0) {
-          return done({.error_code = code(ErrorCode::kCoordinatorNotAvailable),
-                       .error_message = "there is no coordinator at the moment"});
-        }
-        done({.node_id = node->number,
-              .host = host_of(*node, *connection),
-              .port = node->kafka_port});
-      });
-  gather->ask(thread, *partition, 0, [partition = *partition](ShardThread& owner, auto reply) {
-    if (const auto leader = owner.shard().leader_of(partition)) return reply(*leader);
-    // Who is no member takes it that the preferred node leads.
-    const cluster::Keyspace* keyspace = owner.keyspaces().of_partition(partition);
-    if (keyspace == nullptr) return reply(0);
-    reply(cluster::replicas_of(owner.node().config.cluster, *keyspace, partition).front());
-  });
-  gather->asked();
 }
 
 // --- Members
