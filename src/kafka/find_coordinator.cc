@@ -20,7 +20,7 @@ constexpr std::int8_t kOfTransactions = 1;  // a key's type
 // nor tells who waits for it.
 constexpr std::int64_t kPatienceUs = 3'000'000;
 constexpr std::int64_t kMakeAgainUs = 1'000'000;
-constexpr std::chrono::milliseconds kLookAgain{25};
+constexpr std::chrono::milliseconds kSearchAgain{25};
 
 // Looks for a coordinator until there is one. Kept by the connection meanwhile.
 class Search : public std::enable_shared_from_this<Search> {
@@ -100,7 +100,7 @@ class Search : public std::enable_shared_from_this<Search> {
       return finish(
           {.error_code = code(ErrorCode::kCoordinatorNotAvailable), .error_message = why});
     }
-    timer_.expires_after(kLookAgain);
+    timer_.expires_after(kSearchAgain);
     timer_.async_wait([weak = weak_from_this()](error_code error) {
       const auto self = weak.lock();
       if (!error && self) self->look();
