@@ -47,6 +47,29 @@ def test_a_key_of_one_database_is_not_one_of_another_at_any_node(cluster):
             assert size_of_each(client) == {"db0": 2, "db15": 2}
 
 
+def test_a_client_s_key_is_none_of_those_that_the_database_keeps_for_itself(cluster):
+    names = ["\0even:outbox", "\0even:causes", "\0once:x", "\0db:\1k"]
+    for prefix in ("", "o:"):  # of the second, no keyspace
+        for number in (0, 1):
+            with of(cluster["n1"], number) as client:
+                for i, name in enumerate(names):
+                    assert client.hset(prefix + name, "f", i) == 1
+                assert client.eval("return redis.call('HGET', KEYS[1], 'f')", 1, prefix + names[1]) == "1"
+                with client.pipeline() as pipeline:
+                    pipeline.hget(prefix + names[2], "f")
+                    pipeline.hget(prefix + names[3], "f")
+                    assert pipeline.execute() == ["2", "3"]
+    cluster.wait_converged()
+    for node in cluster:
+        for number in (0, 1):
+            with of(node, number) as client:
+                assert sorted(client.keys("*")) == sorted(names + ["o:" + name for name in names])
+                assert client.dbsize() == 2 * len(names)
+    with of(cluster["n2"], 0) as client:
+        assert client.delete(*names) == len(names)
+        assert client.flushdb() and client.dbsize() == 0
+
+
 def test_a_key_moves_with_all_that_it_holds_and_its_expiry(cluster):
     a, b = of(cluster["n1"], 0), of(cluster["n2"], 3)
     a.hset("h", mapping={f"f{i}": i for i in range(300)})

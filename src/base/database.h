@@ -2,9 +2,10 @@
 // (docs/databases.md).
 //
 // A key of stored database 0 is stored as it is; one of any other, and one of 0 that would look
-// like such, behind a header: kDatabaseMark and the database's number, a byte. So every pair of
-// stored database and key has one stored name, and no two have the same. What is told of where a
-// key lives (slot, keyspace) is told of the key as its user writes it.
+// like such or like one of the database itself (base/reserved.h), behind a header: kDatabaseMark
+// and the database's number, a byte. So every pair of stored database and key has one stored name,
+// no two have the same, and no key of a client is one of the database itself. What is told of where
+// a key lives (slot, keyspace) is told of the key as its user writes it.
 #pragma once
 
 #include <array>
@@ -14,6 +15,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "base/reserved.h"
 
 namespace even {
 
@@ -42,9 +45,14 @@ constexpr std::string_view user_key(std::string_view stored) {
 constexpr std::array<char, kDatabaseHeader> database_header(DatabaseNumber stored_database) {
   return {'\0', 'd', 'b', ':', static_cast<char>(stored_database)};
 }
+// Whether a client's key looks like a stored name that is not its own.
+constexpr bool looks_stored(std::string_view key) {
+  return !key.empty() && key.front() == '\0' &&
+         (key.starts_with(kDatabaseMark) || is_reserved(key) || key.starts_with(kOncePrefix));
+}
 // Whether the stored name of a key is another one than the key.
 constexpr bool needs_header(DatabaseNumber stored_database, std::string_view key) {
-  return stored_database != 0 || has_database_mark(key);
+  return stored_database != 0 || looks_stored(key);
 }
 inline std::string stored_key(DatabaseNumber stored_database, std::string_view key) {
   std::string out;

@@ -14,7 +14,9 @@ TEST(Database, EveryPairOfDatabaseAndKeyHasItsOwnNameFromWhichBothCanBeTold) {
                                    std::string("\0", 1),
                                    std::string("\0db", 3),
                                    std::string("\0db:", 4),
-                                   std::string("\0db:\x10x", 6)};
+                                   std::string("\0db:\x10x", 6),
+                                   std::string("\0even:x", 7),
+                                   std::string("\0once:x", 7)};
   // Those that look like names of other databases, and names of these.
   for (DatabaseNumber i = 0; i < kDatabases; ++i) {
     keys.push_back(stored_key(i, "k"));
@@ -27,6 +29,7 @@ TEST(Database, EveryPairOfDatabaseAndKeyHasItsOwnNameFromWhichBothCanBeTold) {
       const std::string name = stored_key(i, key);
       EXPECT_TRUE(names.insert(name).second);
       EXPECT_EQ(database_of(name), i);
+      EXPECT_FALSE(is_reserved(name) || name.starts_with(kOncePrefix));
       EXPECT_EQ(user_key(name), key);
     }
   }

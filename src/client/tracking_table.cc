@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/database.h"
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 
 namespace even {
 namespace {

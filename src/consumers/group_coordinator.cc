@@ -5,8 +5,8 @@
 #include <charconv>
 
 #include "base/mutant.h"
+#include "base/reserved.h"
 #include "consumers/group_record.h"
-#include "lattice/reserved.h"
 #include "replica/transaction_coordinator.h"
 
 namespace even::kafka {

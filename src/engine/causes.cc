@@ -1,7 +1,7 @@
 #include "engine/causes.h"
 
+#include "base/reserved.h"
 #include "engine/context.h"
-#include "lattice/reserved.h"
 
 namespace even {
 namespace {

@@ -4,10 +4,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/reserved.h"
 #include "cluster/placement.h"
 #include "engine/command.h"
 #include "engine/text.h"
-#include "lattice/reserved.h"
 
 namespace even {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "base/reserved.h"
 #include "cluster/cluster_map.h"
 #include "cluster/topic_ranges.h"
 #include "engine/acl.h"
@@ -14,7 +15,6 @@
 #include "engine/function_name.h"
 #include "engine/library.h"
 #include "engine/text.h"
-#include "lattice/reserved.h"
 #include "topic/event_topic.h"
 
 namespace even {

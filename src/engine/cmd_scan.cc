@@ -8,10 +8,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "base/reserved.h"
 #include "engine/command.h"
 #include "engine/databases.h"
 #include "engine/text.h"
-#include "lattice/reserved.h"
 
 namespace even {
 

@@ -8,7 +8,7 @@
 
 #include "base/check.h"
 #include "base/mutant.h"
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 #include "lattice/types/position.h"
 
 namespace even {

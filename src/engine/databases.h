@@ -22,10 +22,10 @@ inline bool needs_stored_words(const Command& command, Args args, DatabaseNumber
   if (stored_database != 0 || command.across_databases) return true;
   if (command.keys.one()) {  // most of them
     const auto place = static_cast<std::size_t>(command.keys.first);
-    return place != 0 && has_database_mark(args[place]);
+    return place != 0 && looks_stored(args[place]);
   }
   bool any = false;
-  for_each_key(command, args, [&any](std::string_view key) { any |= has_database_mark(key); });
+  for_each_key(command, args, [&any](std::string_view key) { any |= looks_stored(key); });
   return any;
 }
 

@@ -9,8 +9,8 @@
 
 #include "base/hash.h"
 #include "base/ids.h"
+#include "base/reserved.h"
 #include "lattice/partition_state.h"
-#include "lattice/reserved.h"
 
 namespace even {
 

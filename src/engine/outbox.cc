@@ -4,8 +4,8 @@
 
 #include "base/byte_reader.h"
 #include "base/bytes.h"
+#include "base/reserved.h"
 #include "cluster/placement.h"
-#include "lattice/reserved.h"
 
 namespace even {
 namespace {

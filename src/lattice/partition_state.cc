@@ -11,7 +11,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 
 namespace even {
 namespace {

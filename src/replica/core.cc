@@ -7,9 +7,9 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mutant.h"
+#include "base/reserved.h"
 #include "engine/causes.h"
 #include "engine/outbox.h"
-#include "lattice/reserved.h"
 #include "replica/group_format.h"
 
 namespace even {

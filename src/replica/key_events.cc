@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 #include "lattice/types/stream_field.h"
 
 namespace even {

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "base/mutant.h"
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 #include "replica/slices.h"
 
 namespace even {

@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/mutant.h"
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 #include "replica/strong.h"
 #include "replica/topic_transactions.h"
 

@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/check.h"
+#include "base/reserved.h"
 #include "engine/outbox.h"
-#include "lattice/reserved.h"
 #include "sim/scripted.h"
 #include "store/partition_rows.h"
 

@@ -7,7 +7,7 @@
 #include <map>
 #include <optional>
 
-#include "lattice/reserved.h"
+#include "base/reserved.h"
 #include "lattice/types/hyper_log_log.h"
 #include "lattice/types/position.h"
 #include "lattice/types/stream_field.h"
