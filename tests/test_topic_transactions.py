@@ -136,6 +136,25 @@ def test_flushing_all_keys_takes_nothing_of_what_clients_of_topics_have_committe
     consumer.close()
 
 
+def test_a_row_is_written_by_transactions_only(cluster):
+    """Without it nobody would end what a transaction has open, and readers would wait at it for ever."""
+    create(cluster, "t")
+    producer = transactional(cluster)
+    producer.begin_transaction()
+    producer.produce("t", "first", partition=0)
+    producer.flush(30)
+    redis = cluster["n1"].client(single_connection_client=True)
+    row = "__transactions:tx"
+    assert redis.strlen(row)
+    for words in (("DEL", row), ("SET", row, "x"), ("EXPIRE", row, 1), ("EVAL", "return redis.call('DEL', KEYS[1])", 1, row)):
+        with pytest.raises(Exception, match="by transactions of topics only"):
+            redis.execute_command(*words)
+    with redis.pipeline() as pipeline, pytest.raises(Exception, match="by transactions of topics only"):
+        pipeline.delete(row).execute()
+    commit(producer)
+    assert read(cluster, "t") == ["first"]
+
+
 def test_what_is_committed_is_read_and_what_is_aborted_is_not(cluster):
     create(cluster, "t", 2)
     producer = transactional(cluster)

@@ -332,6 +332,12 @@ bool Router::carry_scripts(OwnedRequest& request, ReplySink& sink) {
 void Router::run_strong(PartitionId group, OwnedRequest request, ReplySink sink) {
   if (!carry_scripts(request, sink)) return;
   const cluster::Keyspace& keyspace = *thread_.keyspaces().of_partition(group);
+  // Without its row nobody would end a transaction that partitions of topics have open.
+  if (keyspace.name == cluster::kTransactionsKeyspace && request.writes()) {
+    return sink(
+        "-ERR keys of the keyspace '__transactions' are written by transactions of topics "
+        "only\r\n");
+  }
   StrongCall call{.group = group, .writes = request.writes(), .deadline_ms = keyspace.deadline_ms};
   std::shared_ptr<GroupsOfClient> groups;
   // WATCH and EXEC are about what holds everywhere.
