@@ -104,6 +104,7 @@ constexpr Command kMoveCommands[] = {
      .flags = kWrite | kDenyOom,
      .keys = {.first = 1, .last = 2, .step = 1},
      .handler = lmove_command,
+     .moves = true,
      .docs = {.since = "6.2.0",
               .summary = "Move an element from an end of a list to an end of another one",
               .complexity = "O(log(N))",
@@ -115,6 +116,7 @@ constexpr Command kMoveCommands[] = {
      .flags = kWrite | kDenyOom,
      .keys = {.first = 1, .last = 2, .step = 1},
      .handler = rpoplpush_command,
+     .moves = true,
      .docs = {.since = "1.2.0",
               .summary = "Move the last element of a list to the beginning of another one",
               .complexity = "O(log(N))",
@@ -162,6 +164,7 @@ constexpr Command kMoveCommands[] = {
      .flags = kWrite | kDenyOom | kNoScript | kBlocking,
      .keys = {.first = 1, .last = 2, .step = 1},
      .handler = blmove_command,
+     .moves = true,
      .docs = {.since = "6.2.0",
               .summary = "Move an element from an end of a list to an end of another one, or wait "
                          "for one",
@@ -175,6 +178,7 @@ constexpr Command kMoveCommands[] = {
      .flags = kWrite | kDenyOom | kNoScript | kBlocking,
      .keys = {.first = 1, .last = 2, .step = 1},
      .handler = brpoplpush_command,
+     .moves = true,
      .docs = {.since = "2.2.0",
               .summary = "Move the last element of a list to the beginning of another one, or wait "
                          "for one",

@@ -241,6 +241,7 @@ constexpr Command kSetAlgebraCommands[] = {
      .flags = kWrite | kFast,
      .keys = {.first = 1, .last = 2, .step = 1},
      .handler = smove_command,
+     .moves = true,
      .docs = {.since = "1.0.0",
               .summary = "Move a member from one set to another",
               .complexity = "O(1)",

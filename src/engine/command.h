@@ -139,6 +139,8 @@ struct Command {
   Lists lists = Lists::kNothing;
   // Runs a script, whose commands are found while it runs (src/script): it has no handler.
   bool script = false;
+  // What it gives to its second key it takes from its first.
+  bool moves = false;
   CommandDocs docs;
   // Where some requests touch other things than most: the row by which one is executed.
   const Command& (*row_of)(const Command& command, Args args) = nullptr;

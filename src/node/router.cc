@@ -127,7 +127,9 @@ struct Router::Across {
   OwnedRequest request;
   ReplySink sink;
   std::string reply;
-  std::size_t unreleased = 0;  // shards whose logs the reply still waits for
+  LogPosition position = 0;     // which the home's log must have reached
+  std::vector<ShardId> givers;  // kept until the others' logs have what was taken from these
+  std::size_t unreleased = 0;   // shards whose logs are waited for
 };
 
 // The replies of several nodes on their way to becoming one.
@@ -622,17 +624,32 @@ void Router::execute_across(std::unique_ptr<Across> across) {
     if (shard != thread_.id()) others.push_back(&thread_.node().threads[shard]->shard());
   }
   const OwnedRequest& request = across->request;
-  const LogPosition position = thread_.execute(request, across->reply, others);
-  --across_;
-  across->unreleased = across->shards.size();
-  const std::shared_ptr<Across> shared = std::move(across);
+  across->position = thread_.execute(request, across->reply, others);
+  std::vector<ShardId> others_first;
+  for (const ShardId shard : across->shards) {
+    const bool gave = thread_.node().threads[shard]->shard().take_given_away();
+    (gave ? across->givers : others_first).push_back(shard);
+  }
+  if (others_first.empty()) others_first.swap(across->givers);  // each gave something to another
+  give_back(std::move(across), others_first);
+}
+
+void Router::give_back(std::shared_ptr<Across> across, const std::vector<ShardId>& shards) {
+  across->unreleased = shards.size();
   // Runs on this thread, once for each shard.
-  auto released = [shared](const ShardThread::ReleaseError& error) {
-    if (error) shared->reply = error_reply(*error);
-    if (--shared->unreleased == 0) shared->sink(std::move(shared->reply));
+  auto released = [this, across](const ShardThread::ReleaseError& error) {
+    if (error) across->reply = error_reply(*error);
+    if (--across->unreleased > 0) return;
+    if (!across->givers.empty()) return give_back(across, std::exchange(across->givers, {}));
+    --across_;
+    across->sink(std::move(across->reply));
   };
-  for (ShardId shard : shared->shards) {
-    if (shard == thread_.id()) continue;
+  bool home = false;
+  for (const ShardId shard : shards) {
+    if (shard == thread_.id()) {
+      home = true;
+      continue;
+    }
     thread_.send_to(shard, [from = thread_.id(), released](ShardThread& owner) {
       owner.hold_until(owner.shard().barrier(),
                        [&owner, from, released](const ShardThread::ReleaseError& error) {
@@ -641,7 +658,8 @@ void Router::execute_across(std::unique_ptr<Across> across) {
       owner.lease().give_back();
     });
   }
-  thread_.hold_until(position, released);
+  if (!home) return;
+  thread_.hold_until(across->position, released);
   thread_.lease().give_back();
 }
 

@@ -82,6 +82,8 @@ class Router {
   void run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink);
   void borrow_next(std::unique_ptr<Across> across);
   void execute_across(std::unique_ptr<Across> across);
+  // Some of its shards; the givers when these have released what they were given.
+  void give_back(std::shared_ptr<Across> across, const std::vector<ShardId>& shards);
   void run_within(OwnedRequest request, ReplySink sink);
   // Of scope kAll, about partitions of this node: one of them is asked after the other, and others
   // do not wait for all of it.

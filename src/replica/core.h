@@ -161,6 +161,8 @@ class ShardCore {
   // Of which nothing is to be held back beyond this turn: for who has the shard, though not its
   // links.
   absl::btree_set<PartitionId> to_be_sent;
+  // What another shard has been given was taken away here, which is not written yet.
+  bool given_away = false;
   std::uint64_t pending_bytes = 0;
   // Called for each record that was joined from a peer.
   std::function<void(const RecordHead&)> on_joined;

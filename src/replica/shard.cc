@@ -162,6 +162,11 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
       told.push_back(owner.changes_of(partition, write.record, context.now_ms));
     }
   }
+  ShardCore* giver = nullptr;
+  if (command.moves && reach.cores().size() > 1) {
+    giver = &reach.core_of(reach.partition_of(args[1]));
+    if (giver == &reach.core_of(reach.partition_of(args[2]))) giver = nullptr;
+  }
   std::size_t place = 0;
   for (auto& write : context.writes()) {
     ShardCore& owner = reach.core_of(write.record.partition);
@@ -170,6 +175,7 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
     const FeedChanges* changes = told.empty() ? nullptr : told[place++].get();
     const Dot dot = owner.commit(partition, write.record);
+    if (giver != nullptr) giver->given_away = true;
     if (changes != nullptr)
       owner.tell(partition, *changes, dot, write.record.time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
@@ -508,6 +514,8 @@ LogPosition Shard::execute(const Command& command, Args args, bool resp3, std::s
   }
   return released();
 }
+
+bool Shard::take_given_away() { return std::exchange(impl_->core.given_away, false); }
 
 bool Shard::has_feed(std::string_view key) const { return impl_->core.feed_of(key).has_value(); }
 

@@ -439,6 +439,11 @@ class Shard {
   // How far the log is synced.
   LogPosition durable() const;
 
+  // Whether, since this was last asked, something was taken away here and given to another shard.
+  // It must not end its turn before that one has released what it was given: else neither log might
+  // have it after a crash.
+  bool take_given_away();
+
   // Writes, syncs, pushes; see above. When the log cannot be written the changes of the turn stay
   // in memory only and write_error() says why.
   void end_turn();

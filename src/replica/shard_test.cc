@@ -2,12 +2,14 @@
 // covers with whole clusters is not repeated here.
 #include "replica/shard.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <deque>
 
 #include "base/hash.h"
+#include "cluster/placement.h"
 #include "lattice/codec.h"
 #include "lattice/golden.h"
 #include "log/test_log.h"
@@ -106,6 +108,79 @@ void expect_equal(const Shard& a, const Shard& b) {
     EXPECT_EQ(a.state(id)->vector(), b.state(id)->vector());
     EXPECT_EQ(a.state(id)->digest(), b.state(id)->digest());
   }
+}
+
+// Two shards of one node, each with a log of its own and one partition.
+struct TwoShards : ::testing::Test {
+  struct One {
+    One(World& w, ShardId id)
+        : random(id),
+          disk(w.scheduler, random),
+          rows(w.scheduler, random),
+          store(rows.shard_store()),
+          shard(of(id), w.clock, random, disk, *store, out) {
+      EXPECT_TRUE(shard.recover());
+    }
+    static ShardOptions of(ShardId id) {
+      ShardOptions result = options(1);
+      result.shard = id;
+      result.shards = 2;
+      result.partitions = {{id, {1}}};
+      return result;
+    }
+    Random random;
+    sim::SimDisk disk;
+    sim::SimStore rows;
+    std::unique_ptr<RowStore> store;
+    SentMessages out;
+    Shard shard;
+  };
+
+  // A key of a shard.
+  std::string key(ShardId id, const std::string& name) {
+    for (int i = 0;; ++i) {
+      std::string key = fmt::format("{}{}", name, i);
+      if (cluster::key_partition(key, 2) == id) return key;
+    }
+  }
+  std::string run(const std::vector<std::string>& words) {
+    std::string reply;
+    Shard* const others[] = {&b.shard};
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    a.shard.execute(*find_command(args[0]), args, false, reply, others);
+    return reply;
+  }
+
+  World world;
+  One a{world, 0};
+  One b{world, 1};
+};
+
+// Else a crash between the turns of the two might leave what was moved in neither log.
+TEST_F(TwoShards, WhoHasGivenSomethingToAnotherShardIsKnown) {
+  const auto moved = [this](const std::vector<std::string>& words) {
+    run(words);
+    return std::pair(a.shard.take_given_away(), b.shard.take_given_away());
+  };
+  constexpr std::pair kNeither(false, false), kFirst(true, false), kSecond(false, true);
+  const std::string in_a = key(0, "a"), also_in_a = key(0, "x"), in_b = key(1, "b");
+  EXPECT_EQ(moved({"mset", in_a, "1", in_b, "2"}), kNeither);
+  EXPECT_EQ(moved({"rename", in_a, in_b}), kFirst);
+  EXPECT_EQ(moved({"rename", in_a, in_b}), kNeither);  // which is no more
+  EXPECT_EQ(moved({"renamenx", in_b, in_a}), kSecond);
+  EXPECT_EQ(moved({"rename", in_a, also_in_a}), kNeither);
+  EXPECT_EQ(moved({"del", also_in_a}), kNeither);
+  EXPECT_EQ(moved({"rpush", in_a, "1", "2", "3"}), kNeither);
+  EXPECT_EQ(moved({"lmove", in_a, in_b, "left", "right"}), kFirst);
+  EXPECT_EQ(moved({"rpoplpush", in_b, in_a}), kSecond);
+  EXPECT_EQ(moved({"blmove", in_a, in_b, "left", "right", "0"}), kFirst);
+  EXPECT_EQ(moved({"brpoplpush", in_b, in_a, "0"}), kSecond);
+  EXPECT_EQ(moved({"del", in_a, in_b}), kNeither);
+  EXPECT_EQ(moved({"sadd", in_b, "m", "n"}), kNeither);
+  EXPECT_EQ(moved({"smove", in_b, in_a, "m"}), kSecond);
+  EXPECT_EQ(moved({"smove", in_b, in_a, "m"}), kNeither);
+  EXPECT_EQ(moved({"eval", "return redis.call('rename', KEYS[1], KEYS[2])", "2", in_a, in_b}),
+            kFirst);
 }
 
 struct Pair : ::testing::Test {
