@@ -67,6 +67,26 @@ def test_a_user_is_one_at_all_nodes(cluster):
     assert listed[0] == listed[1] == listed[2] and "secret" not in str(listed)
 
 
+def test_what_emits_events_writes_and_what_fetches_them_reads(cluster):
+    first = cluster.nodes[0]
+    set_user(first, "alice", "on", ">secret", "~*", "+@all", "-@write", "-@admin", "-@dangerous")
+    with alice(first, single_connection_client=True) as client:
+        refused(lambda: client.set("k", 1), "'set'")
+        refused(lambda: client.execute_command("EVEN.EMIT", "t", "k", "v"), "'even.emit'")
+        client.execute_command("MULTI")
+        refused(lambda: client.execute_command("EVEN.EMIT", "t", "k", "v"), "'even.emit'")
+    set_user(first, "alice", "-@read")
+    with alice(first) as client:
+        refused(lambda: client.execute_command("EVEN.FETCH", "t", 0, 0), "'even.fetch'")
+
+
+def test_the_value_of_set_is_none_of_its_options(cluster):
+    set_user(cluster.nodes[0], "alice", "on", ">secret", "%W~k", "+set")
+    with alice(cluster.nodes[0]) as client:
+        assert client.set("k", "get")
+        refused(lambda: client.execute_command("SET", "k", "x", "GET"), "access one of the keys")
+
+
 def test_users_outlive_restarts(cluster):
     first, second, third = cluster.nodes
     set_user(first, "alice", "on", ">secret", "allkeys", "+@all", "-flushall")

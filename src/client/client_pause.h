@@ -16,8 +16,8 @@ namespace even {
 
 // Whether it waits while writes are paused: what may write, and what Redis's replicas hear of.
 constexpr bool is_paused_as_write(const Command& command) {
-  return may_write(command) || command.name == "publish" || command.name == "spublish" ||
-         command.name == "pfcount";
+  return may_write(command) || command.name == "even.emit" || command.name == "publish" ||
+         command.name == "spublish" || command.name == "pfcount";
 }
 
 class ClientPause {

@@ -113,6 +113,7 @@ constexpr Command kKeyspaceCommands[] = {
      .group = "generic",
      .arity = -4,
      .flags = kDenyOom | kNoScript | kFast,
+     .acl = "@write",
      .scope = Scope::kConnection,
      .docs = {.since = "0.1.0",
               .summary = "Append a record to a topic; in a transaction, together with what that "
@@ -124,6 +125,7 @@ constexpr Command kKeyspaceCommands[] = {
      .group = "generic",
      .arity = -4,
      .flags = kNoMulti | kNoScript,
+     .acl = "@read",
      .scope = Scope::kConnection,
      .docs = {.since = "0.1.0",
               .summary = "Records of a topic's partition from an offset on",

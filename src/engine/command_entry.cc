@@ -11,12 +11,13 @@ namespace {
 
 // What a request does to its key, of a command whose options change that.
 std::string_view flags_by_options(const Command& command, Args args) {
-  const Args options = args.subspan(2);
+  const bool is_set = command.name == "set";
+  const Args options = args.subspan(is_set ? 3 : 2);
   const auto has = [options](std::string_view name) {
     return std::ranges::any_of(
         options, [name](std::string_view word) { return equals_ignore_case(word, name); });
   };
-  if (command.name == "set") return has("get") ? "RW access update" : "OW update";
+  if (is_set) return has("get") ? "RW access update" : "OW update";
   return has("set") || has("incrby") ? "RW access update" : "RO access";  // of BITFIELD
 }
 
