@@ -71,6 +71,15 @@ def test_a_client_is_woken_by_a_push_on_any_node_by_a_transaction_and_by_a_recor
         call = waiting(a, "BLMPOP", 0, 1, "l", "RIGHT", "COUNT", 5)
         there.rpush("l", 1, 2, 3)
         assert call.wait() == ["l", ["3", "2", "1"]]
+        # It comes under this name by having had another one, in the place of something of another type.
+        for i, words in enumerate((("RENAME", "{r}list", "{r}q"), ("SORT", "{r}list", "ALPHA", "STORE", "{r}q"),
+                                   ("COPY", "{r}list", "{r}q", "REPLACE"))):
+            here.delete("{r}list", "{r}q")
+            here.rpush("{r}list", f"job {i}")
+            call = waiting(a, "BLPOP", "{r}q", 20)
+            here.set("{r}q", "of another type")
+            here.execute_command(*words)
+            assert call.wait() == ["{r}q", f"job {i}"]
         assert blocked(here) == 0
 
 

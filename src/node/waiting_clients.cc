@@ -7,11 +7,13 @@ namespace even {
 namespace {
 
 // After which there may be something to take that was not there before.
-constexpr std::string_view kAdding[] = {"lpush", "rpush", "linsert", "new", "zadd", "zincr",
-                                        "zunionstore", "zinterstore", "zdiffstore", "zrangestore",
-                                        "xadd",
-                                        // What waits for a group that is no more is told so.
-                                        "xgroup-destroy", "xgroup-setid"};
+constexpr std::string_view kAdding[] = {
+    "lpush", "rpush", "linsert", "new", "zadd", "zincr", "zunionstore", "zinterstore", "zdiffstore",
+    "zrangestore", "xadd",
+    // One that was there under another name, or elsewhere.
+    "rename_to", "copy_to", "move_to", "restore", "sortstore", "geosearchstore", "georadiusstore",
+    // What waits for a group that is no more is told so.
+    "xgroup-destroy", "xgroup-setid"};
 
 }  // namespace
 
