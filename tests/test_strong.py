@@ -3,6 +3,7 @@
 import concurrent.futures
 import subprocess
 import threading
+import time
 
 import pytest
 import redis
@@ -424,6 +425,21 @@ def test_what_is_asked_for_once_happens_once(cluster):
             client.execute_command("EVEN.ONCE", "x", "PX", 0, "INCR", "o:count")
 
 
+def test_nobody_is_given_the_reply_that_another_user_got_once(cluster):
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    node = cluster["n1"]
+    with node.client() as admin:
+        for name in ("alice", "bob"):
+            assert until("the user", lambda: admin.execute_command("ACL", "SETUSER", name, "on", ">pw", "~o:" + name, "+@all"))
+        assert admin.execute_command("EVEN.ONCE", "1", "GETSET", "o:payroll", "first") is None
+        assert admin.execute_command("EVEN.ONCE", "2", "GETSET", "o:payroll", "second") == "first"
+        for _ in range(2):
+            for name in ("alice", "bob"):
+                with node.client(username=name, password="pw") as client:
+                    assert client.execute_command("EVEN.ONCE", "2", "INCR", "o:" + name) == 1
+        assert admin.execute_command("EVEN.ONCE", "2", "GETSET", "o:payroll", "third") == "first"
+
+
 class Alone:
     """Has keys to itself, at one node, and counts on them by calls that it makes once each, or again if they are uncertain.
     What it sees must be its own doing: then no call was executed twice, and none that was executed was said not to be."""
@@ -563,3 +579,50 @@ def test_what_clients_see_is_linearizable_while_nodes_and_links_fail(tmp_path, w
         assert "Groups: n1 leads" in even("status", "--dir", directory).stdout
     finally:
         assert even("down", "--dir", directory).returncode == 0
+
+
+def test_keys_that_a_new_keyspace_hides_nevertheless_are_said(cluster):
+    create(cluster, "first", "first:", "PARTITIONS", 1)
+
+    def write(node, prefix, acknowledged, stop, begin, delay):
+        with node.client() as client:
+            client.ping()
+            begin.wait()
+            time.sleep(delay)
+            while not stop.is_set():
+                key = f"{prefix}{node.name}:{len(acknowledged)}"
+                try:
+                    client.set(key, "v")
+                except redis.RedisError:
+                    continue
+                acknowledged.append(key)
+
+    hidden = False
+    for i in range(30):
+        stop, begin, written = threading.Event(), threading.Event(), {"n2": [], "n3": []}
+        writers = [threading.Thread(target=write, args=(cluster[name], f"z{i}:", keys, stop, begin, i % 6 * 0.002))
+                   for name, keys in written.items()]
+        with cluster["n1"].client() as client:
+            client.ping()
+            for writer in writers:
+                writer.start()
+            begin.set()
+            try:
+                reply = client.execute_command("EVEN.KEYSPACE", "CREATE", f"z{i}", "PREFIX", f"z{i}:", "MODE", "STRONG", "PARTITIONS", 1)
+            except redis.ResponseError as error:
+                reply = str(error)
+            finally:
+                stop.set()
+                for writer in writers:
+                    writer.join()
+            if "keys under the prefix" in reply:
+                continue
+            gone = [key for keys in written.values() for key in keys if not client.exists(key)]
+            assert not gone or "PARTIAL" in reply, (reply, gone)
+            if gone and not hidden:
+                hidden = True
+                assert f" {len(gone)} keys" in reply
+                client.execute_command("EVEN.KEYSPACE", "DROP", f"z{i}", "FORCE")
+                until("they are there again", lambda: all(client.exists(key) for key in gone))
+                break
+    assert hidden, "in no round was anything hidden"

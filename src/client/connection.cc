@@ -549,7 +549,15 @@ Connection::Block Connection::execute_inner(const Command& command, Args args, b
     reply().error(inner.error().message);
     return Block::kNone;
   }
+  own_once(options.once);
   return execute_request(find_command(*inner), *inner, nullptr, rejected, &options);
+}
+
+// An id of EVEN.ONCE is its user's: nobody is given the reply that another user got. As it is for
+// the default user, who had all of them before.
+void Connection::own_once(std::string& id) const {
+  if (id.empty() || (session_.user_name() == kDefaultUser && id.front() != '\0')) return;
+  id = std::string(1, '\0').append(session_.user_name()).append(1, '\0').append(id);
 }
 
 std::unique_ptr<RequestOptions> Connection::options_of(bool writes, bool strong,

@@ -191,6 +191,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   // `options`: of EVEN.WITH and EVEN.ONCE, which stood before it; null: none did.
   Block execute_request(const Command* command, Args args, const Lookup* lookup, bool& rejected,
                         RequestOptions* options = nullptr);
+  void own_once(std::string& id) const;
   Block execute_inner(const Command& command, Args args, bool& rejected, RequestOptions& options);
   Block execute_keys(const Command& command, Args args, const Lookup* lookup,
                      RequestOptions* options);
