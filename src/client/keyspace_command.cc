@@ -259,6 +259,8 @@ class Change : public std::enable_shared_from_this<Change> {
   void submit(std::vector<std::string> words);
   void submit_again();
   void applied(const std::string& reply);
+  // All serve by the keyspace that has been created: counts what it hides nevertheless.
+  void look_for_hidden();
 
   const std::weak_ptr<Connection> connection_;
   ShardThread& thread_;
@@ -267,6 +269,7 @@ class Change : public std::enable_shared_from_this<Change> {
   const std::uint64_t slot_;
   const std::int64_t deadline_us_;
   std::vector<std::string> words_;  // of the entry
+  std::string hidden_;              // pattern of the keys that a new strong keyspace would hide
 };
 
 void Change::count_in_default(Args words, Counted done) {
@@ -332,12 +335,32 @@ void Change::applied(const std::string& reply) {
   if (!version) return finish(reply);
   thread_.strong().await_served(
       *version, [self = shared_from_this()](const std::vector<std::string>& missing) {
-        if (missing.empty()) return self->finish("+OK\r\n");
+        if (missing.empty()) {
+          return self->hidden_.empty() ? self->finish("+OK\r\n") : self->look_for_hidden();
+        }
         self->finish(error_reply(fmt::format(
             "PARTIAL the keyspaces have been changed, but {} can be reached and does not serve by "
             "that yet",
             fmt::join(missing, ", "))));
       });
+}
+
+void Change::look_for_hidden() {
+  // What others have written until they served by it is here a moment later.
+  auto timer = std::make_shared<asio::steady_timer>(thread_.io(), kAgain);
+  timer->async_wait([self = shared_from_this(), timer](error_code error) {
+    if (error) return;
+    const std::string_view keys[] = {"keys", self->hidden_, database_word(kAnyDatabase)};
+    self->count_in_default(keys, [self](const Result<std::uint64_t>& count) {
+      if (!count) return self->finish(count.error().message);
+      if (*count == 0) return self->finish("+OK\r\n");
+      self->finish(error_reply(
+          fmt::format("PARTIAL the keyspace has been created, but {} keys that were written "
+                      "meanwhile under its "
+                      "prefix are hidden by it: they are there again when it is dropped",
+                      *count)));
+    });
+  });
 }
 
 void Change::create(const cluster::Keyspace& keyspace) {
@@ -360,6 +383,7 @@ void Change::create(const cluster::Keyspace& keyspace) {
       words.push_back(std::to_string(each.number));
       words.push_back(each.name);
     }
+    if (keyspace.strong) self->hidden_ = pattern_of(keyspace.prefix);
     self->submit(std::move(words));
   };
   const cluster::Keyspace* around = thread_.keyspaces().of_key(keyspace.prefix);
