@@ -52,8 +52,12 @@ constexpr Note kConcurrent[] = {
     {"delifeq", "Compares with what this node sees; then as `DEL`."},
     {"expire", kLastExpiry},
     {"expireat", kLastExpiry},
-    {"flushall", "As `DEL` of every key that this node sees."},
-    {"flushdb", "As `DEL` of every key that this node sees."},
+    {"flushall",
+     "As `DEL` of every key that this node sees, but for those of `__consumer_groups` and "
+     "`__transactions`."},
+    {"flushdb",
+     "As `DEL` of every key that this node sees, but for those of `__consumer_groups` and "
+     "`__transactions`."},
     {"geoadd", kLastWrite},
     {"georadius", "With STORE: as `DEL` and the writing of the result."},
     {"georadiusbymember", "With STORE: as `DEL` and the writing of the result."},
