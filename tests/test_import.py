@@ -317,3 +317,42 @@ def test_a_live_server_under_writes_is_followed_and_gone_on_with(make_server, cl
     assert "going on with the import" in output and "begins anew" not in output
     keys = server.client().dbsize()
     assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
+
+
+def follow(tmp_path, server, node):
+    """An import that follows, once it does."""
+    process = subprocess.Popen(importing(tmp_path, f"{HOST}:{server.port}", node, "--follow"),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    mark = f"mark:{time.time_ns()}"
+    server.client().set(mark, "v")
+    with node.client() as client:
+        until("what is written comes", lambda: client.exists(mark), seconds=60)
+    return process
+
+
+def end(process, code, how=signal.SIGTERM):
+    process.send_signal(how)
+    output = process.communicate(timeout=60 * PATIENCE)[0]
+    assert process.returncode == code, output
+    return output
+
+
+def test_commands_are_carried_out_once_however_the_comparison_ends(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    server.client().set("k", "v")
+    process = follow(tmp_path, server, cluster["n1"])
+    with cluster["n1"].client() as node:
+        for i in range(100):
+            server.client().incr("counter")
+        until("all increments came", lambda: node.get("counter") == "100")
+        node.set("k", "differs")
+        assert "1 differ" in end(process, 1)
+        assert node.get("counter") == "100"
+        assert "1 differ" in run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]), 1)
+        assert node.get("counter") == "100"
+        node.set("k", "v")
+        keys = server.client().dbsize()
+        output = run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]))
+        assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
+        assert node.get("counter") == "100" and node.keys("even-import:*") == []
+    assert not (tmp_path / "state").exists()

@@ -190,8 +190,10 @@ class Importer {
   // Until SIGINT or SIGTERM has come. Errors say what is wrong.
   Result<> take_files(const std::vector<std::string>& files);
   Result<> take_source(const ServerAddress& address);
-  // All is here: nothing is to be gone on with.
+  // Nothing is to be gone on with.
   Result<> forget_place();
+  // A key of the target says how far commands have come.
+  Result<bool> has_place() const;
   bool stopped() const { return g_stop != 0; }
   void summarize() const;
   std::uint64_t keys() const { return keys_; }
@@ -463,6 +465,14 @@ Result<> Importer::forget_place() {
   const auto reply = pipe.call({"DEL", state_.place_key});
   if (!reply) return std::unexpected(reply.error());
   return {};
+}
+
+Result<bool> Importer::has_place() const {
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, target_address_); !up) return std::unexpected(up.error());
+  const auto reply = pipe.call({"EXISTS", state_.place_key});
+  if (!reply) return std::unexpected(reply.error());
+  return *reply == ":1\r\n";
 }
 
 Result<std::size_t> Importer::take_commands(std::string_view bytes) {
@@ -816,10 +826,9 @@ int run(const Options& options) {
   if (importer.stopped()) {
     return complain("stopped before all was here; run the same command again to go on");
   }
-  if (const Result<> forgotten = importer.forget_place(); !forgotten) {
-    return complain(forgotten.error().message);
-  }
   if (!options.no_compare) {
+    const Result<bool> has_place = importer.has_place();
+    if (!has_place) return complain(has_place.error().message);
     Result<Comparison> compared =
         is_file ? compare_file(
                       files.front(),
@@ -833,16 +842,23 @@ int run(const Options& options) {
       return complain("the comparison: " + compared.error().message);
     } else {
       fmt::print("{} keys compared, {} differ; the target has {} keys\n", compared->keys,
-                 compared->different.size(), compared->target_keys);
+                 compared->different.size(), compared->target_keys - (*has_place ? 1 : 0));
       for (std::size_t i = 0; i < std::min<std::size_t>(compared->different.size(), 10); ++i) {
         fmt::print("  {}\n", compared->different[i]);
       }
       if (!compared->different.empty()) return 1;
     }
   }
+  // First what another run would go on by: without the place it would carry out all commands again.
+  const fs::path directory(options.state);
+  fs::remove(directory / "progress.json", error);
+  if (error) return complain(fmt::format("{}: {}", options.state, error.message()));
+  if (const Result<> forgotten = importer.forget_place(); !forgotten) {
+    return complain(forgotten.error().message);
+  }
   // Nothing but its own.
-  for (const char* name : {"progress.json", "progress.json.new", "dump.rdb", "stream.aof"}) {
-    fs::remove(fs::path(options.state) / name, error);
+  for (const char* name : {"progress.json.new", "dump.rdb", "stream.aof"}) {
+    fs::remove(directory / name, error);
   }
   if (fs::is_empty(options.state, error)) fs::remove(options.state, error);
   return importer.left_out().empty() || options.database ? 0 : 1;
