@@ -356,3 +356,16 @@ def test_commands_are_carried_out_once_however_the_comparison_ends(make_server, 
         assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
         assert node.get("counter") == "100" and node.keys("even-import:*") == []
     assert not (tmp_path / "state").exists()
+
+
+def test_an_import_that_goes_on_ends_once_what_was_written_meanwhile_is_here(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    end(follow(tmp_path, server, cluster["n1"]), -signal.SIGKILL, signal.SIGKILL)
+    with server.client().pipeline(transaction=False) as pipeline:
+        for i in range(20_000):
+            pipeline.rpush("late", "x" * 100)
+        pipeline.execute()
+    output = run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"], "--no-compare"))
+    assert "begins anew" not in output
+    with cluster["n1"].client() as node:
+        assert node.llen("late") == 20_000

@@ -653,14 +653,21 @@ Result<> Importer::take_source(const ServerAddress& address) {
                options_.follow ? "following the source until SIGINT or SIGTERM"
                                : "taking in what was written meanwhile");
   }
-  // The stream, as it comes. Without --follow until it has come to an end once.
+  // The stream, as it comes: to where its end was when the dump was here, or at SIGTERM.
+  std::optional<std::uint64_t> end;
   std::ifstream in(stream, std::ios::binary);
   std::string bytes;
   bool stopping = false;
   for (;;) {
-    if (stopped() && !stopping) {  // what has been received yet is carried out
+    if (stopped()) {
+      if (stopping) return note(true);
       stopping = true;
       g_stop = 0;
+    }
+    if ((stopping || !options_.follow) && !end) {
+      const Result<std::uint64_t> now = stream_end(address);
+      if (!now) return fail(fmt::format("the source: {}", now.error().message));
+      end = *now;
     }
     const std::uint64_t received = link.received();
     const std::uint64_t begin = position_ + bytes.size();
@@ -679,9 +686,9 @@ Result<> Importer::take_source(const ServerAddress& address) {
     if (!taken) return std::unexpected(taken.error());
     bytes.erase(0, *taken);
     state_.stream = link.place();
+    const bool ended = end && !in_multi_ && state_.stream.offset + position_ >= *end;
+    if (const Result<> noted = note(ended); !noted || ended) return noted;
     const bool idle = *taken == 0 && position_ + bytes.size() >= link.received();
-    if (const Result<> noted = note(idle && (stopping || !options_.follow)); !noted) return noted;
-    if (idle && (stopping || !options_.follow)) return {};
     if (const std::string why = link.error(); !why.empty() && idle) {
       return fail(fmt::format("the source: {}. Run the same command again to go on", why));
     }

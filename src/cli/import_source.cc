@@ -57,6 +57,22 @@ Result<> log_in(RespPipe& pipe, const ServerAddress& address) {
   return {};
 }
 
+Result<std::uint64_t> stream_end(const ServerAddress& source) {
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, source); !up) return std::unexpected(up.error());
+  const auto reply = pipe.call({"INFO", "replication"});
+  if (!reply) return std::unexpected(reply.error());
+  constexpr std::string_view kField = "\nmaster_repl_offset:";
+  const std::size_t at = reply->find(kField);
+  std::uint64_t offset = 0;
+  if (at == std::string::npos ||
+      std::from_chars(reply->data() + at + kField.size(), reply->data() + reply->size(), offset)
+              .ec != std::errc()) {
+    return fail("INFO does not tell where its stream is (master_repl_offset)");
+  }
+  return offset;
+}
+
 ReplicaLink::~ReplicaLink() {
   ending_ = true;
   if (thread_.joinable()) thread_.join();

@@ -22,6 +22,8 @@ struct ServerAddress {
 };
 
 Result<> log_in(RespPipe& pipe, const ServerAddress& address);
+// Where the end of its stream is now: an offset as that of StreamPlace.
+Result<std::uint64_t> stream_end(const ServerAddress& source);
 
 // Where it is in the stream of a source.
 struct StreamPlace {
