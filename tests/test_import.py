@@ -369,3 +369,30 @@ def test_an_import_that_goes_on_ends_once_what_was_written_meanwhile_is_here(mak
     assert "begins anew" not in output
     with cluster["n1"].client() as node:
         assert node.llen("late") == 20_000
+
+
+def test_a_command_that_is_refused_among_others_is_never_passed_over(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    process = follow(tmp_path, server, cluster["n1"])
+    with cluster["n1"].client() as node:
+        node.set("q", "in the way")
+        with server.client().pipeline() as transaction:
+            transaction.rpush("q", "job1", "job2").incr("n").execute()
+        output = process.communicate(timeout=60 * PATIENCE)[0]
+        assert process.returncode == 1 and "WRONGTYPE" in output and "begin anew" in output
+        assert node.keys("even-import:*") == []
+        node.delete("q")
+        server.client().rpush("q", "job3")
+        command = importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"])
+        assert "WRONGTYPE" in run(command, 1) and not node.exists("q")
+        shutil.rmtree(tmp_path / "state")
+        run(command)
+        assert node.lrange("q", 0, -1) == ["job1", "job2", "job3"] and node.get("n") == "1"
+
+
+def test_a_refusal_of_all_is_gone_on_with(make_server, cluster, tmp_path):
+    file = tmp_path / "file.aof"
+    file.write_bytes(b"*2\r\n$4\r\nINCR\r\n$1\r\nc\r\n*1\r\n$4\r\nWHAT\r\n")
+    for _ in range(2):
+        output = run(importing(tmp_path, file, cluster["n1"]), 1)
+        assert "the target refuses a command" in output and "begin anew" not in output

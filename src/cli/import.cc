@@ -133,6 +133,8 @@ struct State {
   StreamPlace stream;
   // The key of the target that says how far commands have come: see Importer::flush().
   std::string place_key;
+  // Why it cannot be gone on with; empty: it can.
+  std::string broken;
 
   static std::optional<State> load(const std::string& name) {
     std::ifstream in(name);
@@ -147,6 +149,7 @@ struct State {
       out.keys = {json.at("offset"), json.at("key_database")};
       out.keys_done = json.at("keys_done");
       out.place_key = json.at("place_key");
+      out.broken = json.value("broken", "");
       out.stream = {json.at("replication"), json.at("stream_offset"), json.at("stream_bytes")};
       return out;
     } catch (const nlohmann::json::exception&) {
@@ -162,6 +165,7 @@ struct State {
                                  {"key_database", keys.database},
                                  {"keys_done", keys_done},
                                  {"place_key", place_key},
+                                 {"broken", broken},
                                  {"replication", stream.replication},
                                  {"stream_offset", stream.offset},
                                  {"stream_bytes", stream.bytes}};
@@ -194,6 +198,9 @@ class Importer {
   Result<> forget_place();
   // A key of the target says how far commands have come.
   Result<bool> has_place() const;
+  // A command was refused in the midst of others that were carried out: another run must not go on
+  // behind them as if it had been, too. Returns what is to be said.
+  std::string break_off(const std::string& why);
   bool stopped() const { return g_stop != 0; }
   void summarize() const;
   std::uint64_t keys() const { return keys_; }
@@ -301,7 +308,8 @@ Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& 
   std::size_t count = 0;
   const auto flush = [&] {
     const std::uint64_t database = *options_.target_of(key.database);
-    if (done && count > 0 && !target_.execute_together(database, key.key, commands, count)) {
+    if (done && count > 0 &&
+        !target_.execute_together(database, key.key, commands, count, ImportTarget::Repeat::kMay)) {
       done = fail(target_.error());
     }
     commands.clear();
@@ -435,7 +443,8 @@ Result<> Importer::flush(std::uint64_t upto) {
   select_gathered(0);
   const std::string_view words[] = {"SET", state_.place_key, place};
   append_command(gathered_, words);
-  const bool sent = target_.execute_together(0, {}, gathered_, gathered_commands_ + 1);
+  const bool sent = target_.execute_together(0, {}, gathered_, gathered_commands_ + 1,
+                                             ImportTarget::Repeat::kMayNot);
   gathered_.clear();
   gathered_commands_ = 0;
   if (!sent) return fail(target_.error());
@@ -473,6 +482,15 @@ Result<bool> Importer::has_place() const {
   const auto reply = pipe.call({"EXISTS", state_.place_key});
   if (!reply) return std::unexpected(reply.error());
   return *reply == ":1\r\n";
+}
+
+std::string Importer::break_off(const std::string& why) {
+  state_.broken = why;
+  if (const Result<> saved = state_.save(options_.state + "/progress.json"); !saved) {
+    return fmt::format("{}. That could not be noted: {}", why, saved.error().message);
+  }
+  static_cast<void>(forget_place());  // of no use any more, and no harm
+  return why;
 }
 
 Result<std::size_t> Importer::take_commands(std::string_view bytes) {
@@ -771,6 +789,13 @@ Result<Comparison> compare_sources(const ServerAddress& source, const Options& o
   return all;
 }
 
+std::string broken_off(const std::string& why, const Options& options) {
+  return fmt::format(
+      "{}. Commands behind it were carried out, so this import cannot be gone on with: remove the "
+      "cause, remove {}, and begin anew",
+      why, options.state);
+}
+
 int run(const Options& options) {
   const auto target_address = parse_address(options.to);
   if (!target_address) return complain(fmt::format("--to '{}' is no HOST:PORT", options.to));
@@ -802,6 +827,7 @@ int run(const Options& options) {
           fmt::format("{} is of an import from {} to {}: remove it, or give another one (--state)",
                       options.state, known->source, known->target));
     }
+    if (!known->broken.empty()) return complain(broken_off(known->broken, options));
     state = std::move(*known);
     fmt::print(stderr, "going on with the import that {} tells of\n", options.state);
   }
@@ -826,6 +852,9 @@ int run(const Options& options) {
   std::signal(SIGTERM, stop);
   Importer importer(options, target, to, std::move(state));
   const Result<> taken = is_file ? importer.take_files(files) : importer.take_source(address);
+  if (!taken && target.broken()) {
+    return complain(broken_off(importer.break_off(taken.error().message), options));
+  }
   if (!taken) {
     return complain(taken.error().message + ". What has been done is noted in " + options.state);
   }
