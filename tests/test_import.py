@@ -396,3 +396,39 @@ def test_a_refusal_of_all_is_gone_on_with(make_server, cluster, tmp_path):
     for _ in range(2):
         output = run(importing(tmp_path, file, cluster["n1"]), 1)
         assert "the target refuses a command" in output and "begin anew" not in output
+
+
+def library(name, value):
+    return f"#!lua name={name}\nredis.register_function('{name}_f', function() return {value} end)"
+
+
+def test_libraries_of_functions(make_server, cluster, tmp_path):
+    server = make_server("--appendonly", "yes", "--repl-backlog-size", "64mb")
+    server.client().set("k", "v")
+    server.client().function_load(library("one", 1))
+    server.client().save()
+    with cluster["n1"].client() as node:
+        output = run(importing(tmp_path, server.directory / "dump.rdb", cluster["n1"]))
+        assert "LEFT OUT" not in output and node.fcall("one_f", 0) == 1
+        process = follow(tmp_path, server, cluster["n1"])
+        server.client().function_load(library("one", 11), replace=True)
+        server.client().function_load(library("two", 2))
+        server.client().function_load(library("gone", 2))
+        server.client().function_delete("gone")
+        server.client().function_restore(server.client().function_dump(), "REPLACE")
+        server.client().set("last", "v")
+        until("the last write comes", lambda: node.exists("last"))
+        end(process, 0)
+        assert node.fcall("one_f", 0) == 11 and node.fcall("two_f", 0) == 2
+        assert sorted(library[1] for library in node.function_list()) == ["one", "two"]
+        # One that cannot be here is told of, in another run that goes on as well.
+        node.function_delete("one")
+        node.function_load("#!lua name=other\nredis.register_function('one_f', function() return 5 end)")
+        output = run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]), 1)
+        assert "LEFT OUT: 1 libraries of functions" in output and "0 differ" in output
+        for name in ("other", "two"):
+            node.function_delete(name)
+        node.flushall()
+        run(importing(tmp_path, server.directory / "appendonlydir", cluster["n1"]))
+        assert node.fcall("one_f", 0) == 11 and node.fcall("two_f", 0) == 2
+        node.execute_command("FUNCTION", "FLUSH")

@@ -50,6 +50,8 @@ constexpr std::chrono::milliseconds kPause{20};
 // Of the source's commands, in one transaction here.
 constexpr std::size_t kMostTogether = 500;
 constexpr std::size_t kMostBytesTogether = 64 << 10;
+constexpr int kFunctionAttempts = 60;
+constexpr std::chrono::milliseconds kBetweenFunctions{500};
 // Of a stream that never had an entry: what makes it, for a moment.
 constexpr std::string_view kNoGroup = "even-import";
 
@@ -133,6 +135,7 @@ struct State {
   StreamPlace stream;
   // The key of the target that says how far commands have come: see Importer::flush().
   std::string place_key;
+  std::uint64_t functions_left_out = 0;
   // Why it cannot be gone on with; empty: it can.
   std::string broken;
 
@@ -149,6 +152,7 @@ struct State {
       out.keys = {json.at("offset"), json.at("key_database")};
       out.keys_done = json.at("keys_done");
       out.place_key = json.at("place_key");
+      out.functions_left_out = json.value("functions_left_out", std::uint64_t{0});
       out.broken = json.value("broken", "");
       out.stream = {json.at("replication"), json.at("stream_offset"), json.at("stream_bytes")};
       return out;
@@ -165,6 +169,7 @@ struct State {
                                  {"key_database", keys.database},
                                  {"keys_done", keys_done},
                                  {"place_key", place_key},
+                                 {"functions_left_out", functions_left_out},
                                  {"broken", broken},
                                  {"replication", stream.replication},
                                  {"stream_offset", stream.offset},
@@ -204,12 +209,17 @@ class Importer {
   bool stopped() const { return g_stop != 0; }
   void summarize() const;
   std::uint64_t keys() const { return keys_; }
-  const std::map<std::uint64_t, std::uint64_t>& left_out() const { return left_out_; }
+  // Nothing that was to be imported was left out.
+  bool complete() const {
+    return (left_out_.empty() || options_.database) && state_.functions_left_out == 0;
+  }
 
  private:
   // The keys of an RDB file, from where the state is; then what it ended at.
   Result<std::uint64_t> take_keys(std::string_view bytes);
   Result<> take_key(const rdb::FileKey& key);
+  // FUNCTION with a subcommand, which may be carried out again. Refused, it is left out.
+  Result<> take_function(std::vector<std::string_view> words);
   Result<> take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream);
   // Commands, from there on; returns how many bytes were whole ones.
   Result<std::size_t> take_commands(std::string_view bytes);
@@ -231,8 +241,8 @@ class Importer {
   std::uint64_t keys_ = 0;
   std::uint64_t expired_ = 0;
   std::uint64_t commands_ = 0;
-  std::uint64_t functions_ = 0;
-  std::uint64_t behind_ = 0;  // bytes of the stream
+  std::size_t libraries_ = 0;  // of the file, that were passed
+  std::uint64_t behind_ = 0;   // bytes of the stream
   // Of commands: where they are taken from, in bytes, and which database they are about.
   std::uint64_t command_file_ = 0;
   std::uint64_t position_ = 0;
@@ -299,6 +309,39 @@ Result<> Importer::take_key(const rdb::FileKey& key) {
   const std::string payload =
       rdb::payload_of(std::string(1, static_cast<char>(key.type)).append(key.content));
   return execute(key, {"RESTORE", key.key, at, payload, "REPLACE", "ABSTTL"});
+}
+
+// Libraries are of no database and in no transaction. That a change is carried out again must make
+// no difference.
+Result<> Importer::take_function(std::vector<std::string_view> words) {
+  const auto is = [&](std::string_view name) {
+    return words.size() > 1 && equals_ignore_case(words[1], name);
+  };
+  if (is("load") && words.size() == 3) words.insert(words.begin() + 2, "REPLACE");
+  if (is("restore") && !(words.size() > 3 && equals_ignore_case(words[3], "flush"))) {
+    words.resize(3);
+    words.push_back("REPLACE");
+  }
+  std::string why;
+  for (int attempt = 0; attempt < kFunctionAttempts && !stopped(); ++attempt) {
+    RespPipe pipe;
+    if (const auto up = log_in(pipe, target_address_); !up) return up;
+    std::string bytes;
+    append_command(bytes, words);
+    if (const auto sent = pipe.send(bytes); !sent) return sent;
+    const auto reply = pipe.reply();
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->starts_with('-')) return {};
+    why = reply->substr(1, reply->size() - 3);
+    if (is("delete") && why.ends_with("Library not found")) return {};
+    // Libraries are a majority's: there may be none for a moment.
+    if (!ImportTarget::passes(*reply)) break;
+    std::this_thread::sleep_for(kBetweenFunctions);
+  }
+  if (stopped()) return fail("stopped");
+  fmt::print(stderr, "functions: the target refuses a {}: {}\n", words[1], why);
+  ++state_.functions_left_out;
+  return {};
 }
 
 Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream) {
@@ -413,6 +456,12 @@ Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
   for (;;) {
     const Result<bool> more = reader.next(key);
     if (!more) return std::unexpected(more.error());
+    for (; libraries_ < reader.functions().size(); ++libraries_) {
+      const std::string& code = reader.functions()[libraries_];
+      if (const Result<> taken = take_function({{"FUNCTION", "LOAD", "REPLACE", code}}); !taken) {
+        return std::unexpected(taken.error());
+      }
+    }
     if (!*more) break;
     if (const Result<> taken = take_key(key); !taken) return std::unexpected(taken.error());
     state_.keys = reader.place();
@@ -421,7 +470,6 @@ Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
     if (stopped()) break;
   }
   if (const Result<> noted = note(true); !noted) return std::unexpected(noted.error());
-  functions_ = reader.functions();
   all_bytes_ = 0;
   return reader.end();
 }
@@ -517,7 +565,8 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
     if (name == "ping" || name == "replconf" || name == "publish" || name == "spublish") continue;
     if (name == "function") {
-      ++functions_;
+      const Result<> done = take_function({words.begin(), words.end()});
+      if (!done) return std::unexpected(done.error());
       continue;
     }
     if (name == "multi" || name == "exec") {
@@ -723,7 +772,10 @@ void Importer::summarize() const {
   for (const auto& [database, count] : left_out_) {
     fmt::print("LEFT OUT: {} keys or commands of database {} (--database)\n", count, database);
   }
-  if (functions_ > 0) fmt::print("LEFT OUT: {} libraries of functions\n", functions_);
+  if (state_.functions_left_out > 0) {
+    fmt::print("LEFT OUT: {} libraries of functions, or changes of them\n",
+               state_.functions_left_out);
+  }
 }
 
 // The files of an append-only directory, in their order, or the one file.
@@ -897,7 +949,7 @@ int run(const Options& options) {
     fs::remove(directory / name, error);
   }
   if (fs::is_empty(options.state, error)) fs::remove(options.state, error);
-  return importer.left_out().empty() || options.database ? 0 : 1;
+  return importer.complete() ? 0 : 1;
 }
 
 }  // namespace

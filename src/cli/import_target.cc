@@ -15,8 +15,9 @@ namespace {
 constexpr std::chrono::milliseconds kPause{100};
 constexpr int kMostAttempts = 600;
 
-// What will pass: the command has done nothing.
-bool passes(std::string_view reply) {
+}  // namespace
+
+bool ImportTarget::passes(std::string_view reply) {
   return std::ranges::any_of(
       std::initializer_list<std::string_view>{"-TRYAGAIN", "-LOADING", "-BUSY", "-CLUSTERDOWN",
                                               "-UNAVAILABLE"},
@@ -24,8 +25,6 @@ bool passes(std::string_view reply) {
         return first == word;
       });
 }
-
-}  // namespace
 
 ImportTarget::~ImportTarget() {
   {

@@ -27,14 +27,16 @@ class ImportTarget {
       : address_(std::move(address)), connections_(connections) {}
   ~ImportTarget();
 
+  // A refusal that will pass: the command has done nothing.
+  static bool passes(std::string_view reply);
   Result<> connect();
   // Sends it by and by, to be executed in that database. `key` decides over which connection.
   // False: the import has failed, and error() says why.
   bool execute(std::uint64_t database, std::string_view key,
                std::span<const std::string_view> words);
   // The same of a transaction: encoded commands, so many. It may select others; then the last one
-  // that it selects is 0. Of one
-  // that may not be repeated, broken() says whether some was refused while the rest was done.
+  // that it selects is 0. Of one that may not be repeated, broken() says whether some was refused
+  // while the rest was done.
   enum class Repeat : std::uint8_t { kMay, kMayNot };
   bool execute_together(std::uint64_t database, std::string_view key, std::string_view commands,
                         std::size_t count, Repeat repeat);
