@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "cli/import_expiry.h"
 #include "cli/record_text.h"
 #include "rdb/file.h"
 
@@ -79,6 +80,25 @@ struct Held {
   bool operator==(const Held&) const = default;
 };
 
+// What the target will hold once its expiries are settled.
+void settle(Held& held) {
+  const std::int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                                  std::chrono::system_clock::now().time_since_epoch())
+                                  .count();
+  std::int64_t at_ms = 0;
+  std::from_chars(held.expiry.data() + 1, held.expiry.data() + held.expiry.size(), at_ms);
+  if (const auto real = kHeldKey.held(at_ms)) {
+    held.expiry = fmt::format(":{}", *real);
+    if (*real <= now_ms) held = {.type = "+none", .expiry = ":-2"};
+  }
+  if (!held.value || held.value->expiries_ms.empty()) return;
+  for (std::int64_t& field_ms : held.value->expiries_ms) {
+    field_ms = kHeldField.held(field_ms).value_or(field_ms);
+  }
+  held.value = sorted(std::move(*held.value));
+  if (held.value->items.empty()) held = {.type = "+none", .expiry = ":-2"};
+}
+
 // Of some keys.
 Result<std::vector<Held>> look(RespPipe& pipe, const std::vector<std::string>& keys) {
   std::vector<Held> all(keys.size());
@@ -119,6 +139,12 @@ Result<std::vector<Held>> look(RespPipe& pipe, const std::vector<std::string>& k
     auto value = rdb::read_value(content, budget);
     if (value) held.value = sorted(std::move(*value));
   }
+  return all;
+}
+
+Result<std::vector<Held>> look_settled(RespPipe& pipe, const std::vector<std::string>& keys) {
+  auto all = look(pipe, keys);
+  if (all) std::ranges::for_each(*all, settle);
   return all;
 }
 
@@ -168,26 +194,6 @@ Result<> use_database(RespPipe& pipe, std::uint64_t database) {
   return {};
 }
 
-// The keys that SCAN replies, and its cursor.
-Result<std::string> read_scan(std::string_view reply, std::vector<std::string>& keys) {
-  std::vector<std::string> texts;
-  while (!reply.empty()) {
-    const std::size_t end = reply.find("\r\n");
-    if (end == std::string_view::npos) return fail("a reply to SCAN that makes no sense");
-    const char kind = reply.front();
-    std::size_t size = 0;
-    std::from_chars(reply.data() + 1, reply.data() + end, size);
-    reply.remove_prefix(end + 2);
-    if (kind == '*') continue;
-    if (kind != '$' || reply.size() < size + 2) return fail("a reply to SCAN that makes no sense");
-    texts.emplace_back(reply.substr(0, size));
-    reply.remove_prefix(size + 2);
-  }
-  if (texts.empty()) return fail("a reply to SCAN that makes no sense");
-  keys.assign(texts.begin() + 1, texts.end());
-  return texts.front();
-}
-
 }  // namespace
 
 Result<Comparison> compare_source(const ServerAddress& source, DatabasePair database,
@@ -211,7 +217,7 @@ Result<Comparison> compare_source(const ServerAddress& source, DatabasePair data
     if (!next) return std::unexpected(next.error());
     cursor = *next;
     const auto there = look(theirs, keys);
-    const auto here = look(ours, keys);
+    const auto here = look_settled(ours, keys);
     if (!there) return std::unexpected(there.error());
     if (!here) return std::unexpected(here.error());
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -229,7 +235,7 @@ Result<Comparison> compare_source(const ServerAddress& source, DatabasePair data
           doubtful.begin() +
               static_cast<std::ptrdiff_t>(std::min(from + kKeysAtOnce, doubtful.size())));
       const auto there = look(theirs, keys);
-      const auto here = look(ours, keys);
+      const auto here = look_settled(ours, keys);
       if (!there) return std::unexpected(there.error());
       if (!here) return std::unexpected(here.error());
       for (std::size_t i = 0; i < keys.size(); ++i) {
