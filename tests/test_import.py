@@ -243,7 +243,7 @@ def test_what_cannot_be_imported_is_told(make_server, cluster, tmp_path):
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
     assert "there is no file" in run(importing(tmp_path, tmp_path / "missing", cluster["n1"]), 1)
     assert "cannot connect" in run(importing(tmp_path, f"{HOST}:1", cluster["n1"]), 1)
-    assert "--follow is for a live source" in run(importing(tmp_path, file, cluster["n1"], "--follow"), 1)
+    assert "--follow and --finish are for a live source" in run(importing(tmp_path, file, cluster["n1"], "--follow"), 1)
 
 
 def test_an_append_only_directory(make_server, cluster, tmp_path):
@@ -377,11 +377,13 @@ def test_a_command_that_is_refused_among_others_is_never_passed_over(make_server
     process = follow(tmp_path, server, cluster["n1"])
     with cluster["n1"].client() as node:
         node.set("q", "in the way")
+        server.client().set("expires", "v", px=9_000_000)
         with server.client().pipeline() as transaction:
             transaction.rpush("q", "job1", "job2").incr("n").execute()
         output = process.communicate(timeout=60 * PATIENCE)[0]
         assert process.returncode == 1 and "WRONGTYPE" in output and "begin anew" in output
         assert node.keys("even-import:*") == []
+        assert node.pexpiretime("expires") == server.client().pexpiretime("expires")
         node.delete("q")
         server.client().rpush("q", "job3")
         command = importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"])
@@ -564,3 +566,11 @@ def test_expiries_of_an_append_only_file_are_those_of_its_end(cluster, tmp_path)
         assert node.hgetall("h1") == {"prolonged": "2", "never": "3"} and node.hgetall("h2") == {"keeps": "1", "prolonged": "2"}
         assert node.execute_command("HPEXPIRETIME", "h1", "FIELDS", 2, "prolonged", "never") == [later, never]
         assert node.execute_command("HPEXPIRETIME", "h2", "FIELDS", 2, "keeps", "prolonged") == [later, later]
+
+
+def test_a_transaction_without_an_end_takes_nothing_with_it(cluster, tmp_path):
+    file = tmp_path / "file.aof"
+    file.write_bytes(commands(("INCR", "a"), ("SELECT", 3), ("INCR", "b"), ("MULTI",), ("SELECT", 0), ("INCR", "a"), ("INCR", "c")))
+    assert "its last transaction has no end" in run(importing(tmp_path, file, cluster["n1"]))
+    with cluster["n1"].client() as node, redis.Redis(HOST, cluster["n1"].port, db=3) as third:
+        assert node.get("a") == "1" and node.dbsize() == 1 and third.get("b") == b"1"

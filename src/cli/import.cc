@@ -259,6 +259,9 @@ class Importer {
   // Sends the commands that have been gathered, as one transaction that also says how far that is:
   // an INCR must not be carried out again, nor be left out, however this ends.
   Result<> flush(std::uint64_t upto);
+  // At the end of all: of a transaction that has no end nothing is carried out, and of what is
+  // before it, all. False: there was none.
+  Result<bool> drop_transaction();
   // Where that is, as the target says.
   Result<> find_place();
   Result<> execute(const rdb::FileKey& key, std::initializer_list<std::string_view> words);
@@ -283,6 +286,10 @@ class Importer {
   std::uint64_t gathered_database_ = 0;  // of the target, at the end of what is gathered
   std::string gathered_;
   std::size_t gathered_commands_ = 0;
+  struct {
+    std::size_t bytes = 0, commands = 0;
+    std::uint64_t database = 0;
+  } before_multi_;         // of what is gathered
   bool in_multi_ = false;  // of the source
   steady_clock::time_point began_ = steady_clock::now();
   steady_clock::time_point next_note_ = began_ + kBetweenNotes;
@@ -332,7 +339,8 @@ std::string Importer::unsettled() const {
       ". EXPIRIES ARE NOT SET YET: what came with one does not expire before the import has come "
       "to "
       "its end{}",
-      state_.stream.replication.empty() ? "" : "; if the source is gone for good, use --finish");
+      state_.stream.replication.empty() ? ""
+                                        : "; --finish sets them without asking the source again");
 }
 
 Result<> Importer::settle() {
@@ -570,6 +578,15 @@ Result<> Importer::flush(std::uint64_t upto) {
   return {};
 }
 
+Result<bool> Importer::drop_transaction() {
+  if (!std::exchange(in_multi_, false)) return false;
+  gathered_.resize(before_multi_.bytes);
+  gathered_commands_ = before_multi_.commands;
+  gathered_database_ = before_multi_.database;
+  if (const Result<> sent = flush(position_); !sent) return std::unexpected(sent.error());
+  return true;
+}
+
 Result<> Importer::find_place() {
   RespPipe pipe;
   if (const auto up = log_in(pipe, target_address_); !up) return up;
@@ -657,6 +674,7 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
     }
     if (name == "multi" || name == "exec") {
       in_multi_ = name == "multi";
+      if (in_multi_) before_multi_ = {gathered_.size(), gathered_commands_, gathered_database_};
       continue;
     }
     if (name == "select" && words.size() == 2) {
@@ -752,6 +770,12 @@ Result<> Importer::take_files(const std::vector<std::string>& files) {
     const Result<std::size_t> taken = take_commands(file->bytes().substr(from + position_));
     if (!taken) return of_file(taken.error());
     if (stopped()) return note(true);
+    const Result<bool> dropped = drop_transaction();
+    if (!dropped) return of_file(dropped.error());
+    if (*dropped) {
+      fmt::print(stderr, "{}: its last transaction has no end, and is left out\n",
+                 files[state_.file]);
+    }
     if (from + position_ < file->bytes().size()) {
       fmt::print(stderr,
                  "{}: its last {} bytes are no whole command: the server stopped while it wrote "
@@ -880,6 +904,9 @@ Result<> Importer::take_received() {
   if (stream->bytes().size() < position_) return fail("the stream has become shorter");
   const Result<std::size_t> taken = take_commands(stream->bytes().substr(position_));
   if (!taken) return std::unexpected(taken.error());
+  if (const Result<bool> dropped = drop_transaction(); !dropped) {
+    return std::unexpected(dropped.error());
+  }
   return note(true);
 }
 
