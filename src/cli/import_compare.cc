@@ -31,14 +31,18 @@ std::optional<std::string_view> bulk(std::string_view reply) {
   return reply.substr(begin, reply.size() - begin - 2);
 }
 
+std::int64_t wall_clock_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 // With what has no order put into one.
 rdb::Value sorted(rdb::Value value) {
   if (value.type == rdb::Type::kSet) std::ranges::sort(value.items);
   if (value.type == rdb::Type::kHash) {
     std::map<std::string, std::pair<std::string, std::int64_t>> fields;
-    const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-    const std::int64_t now_ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
+    const std::int64_t now_ms = wall_clock_ms();
     for (std::size_t i = 0; i + 1 < value.items.size(); i += 2) {
       const std::int64_t at_ms =
           value.expiries_ms.empty() ? rdb::kNoExpiry : value.expiries_ms[i / 2];
@@ -76,21 +80,17 @@ struct Held {
   std::string expiry;  // as PEXPIRETIME replies
   std::optional<rdb::Value> value;
   std::string stream;  // of a stream: as XRANGE replies
-
-  bool operator==(const Held&) const = default;
 };
 
-// What the target will hold once its expiries are settled.
-void settle(Held& held) {
-  const std::int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                  std::chrono::system_clock::now().time_since_epoch())
-                                  .count();
+std::int64_t expiry_ms(const Held& held) {
   std::int64_t at_ms = 0;
   std::from_chars(held.expiry.data() + 1, held.expiry.data() + held.expiry.size(), at_ms);
-  if (const auto real = kHeldKey.held(at_ms)) {
-    held.expiry = fmt::format(":{}", *real);
-    if (*real <= now_ms) held = {.type = "+none", .expiry = ":-2"};
-  }
+  return at_ms;
+}
+
+// What the target will hold once its expiries are settled; a key that is then to go is still there.
+void settle(Held& held) {
+  if (const auto real = kHeldKey.held(expiry_ms(held))) held.expiry = fmt::format(":{}", *real);
   if (!held.value || held.value->expiries_ms.empty()) return;
   for (std::int64_t& field_ms : held.value->expiries_ms) {
     field_ms = kHeldField.held(field_ms).value_or(field_ms);
@@ -164,6 +164,8 @@ std::string as_xrange(const rdb::StreamValue& stream) {
 }
 
 std::string_view what_differs(const Held& source, const Held& target) {
+  const bool gone = source.type == "+none" && expiry_ms(target) > 0;
+  if (gone && expiry_ms(target) <= wall_clock_ms()) return "";
   if (source.type != target.type) return target.type == "+none" ? "it is missing" : "its type";
   if (source.value != target.value || source.stream != target.stream) return "its value";
   return source.expiry != target.expiry ? "its expiry" : "";
@@ -221,7 +223,7 @@ Result<Comparison> compare_source(const ServerAddress& source, DatabasePair data
     if (!there) return std::unexpected(there.error());
     if (!here) return std::unexpected(here.error());
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if ((*there)[i] != (*here)[i]) doubtful.push_back(keys[i]);
+      if (!what_differs((*there)[i], (*here)[i]).empty()) doubtful.push_back(keys[i]);
     }
     out.keys += keys.size();
   } while (cursor != "0");
@@ -278,10 +280,7 @@ Result<Comparison> compare_file(const std::string& file, const TargetDatabase& t
       const auto* value = std::get_if<rdb::Value>(&wanted[i].value);
       std::string_view why;
       if (held.type == "+none") {
-        const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                             std::chrono::system_clock::now().time_since_epoch())
-                             .count();
-        const bool expired = wanted[i].expires_at_ms && *wanted[i].expires_at_ms <= now;
+        const bool expired = wanted[i].expires_at_ms && *wanted[i].expires_at_ms <= wall_clock_ms();
         why = expired ? "" : "it is missing";
       } else if (value == nullptr) {
         const auto& stream = std::get<rdb::StreamValue>(wanted[i].value);
