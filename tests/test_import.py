@@ -1,5 +1,6 @@
 """even import: from RDB files, append-only files and a live redis-server, into one node and three."""
 
+import json
 import os
 import random
 import shutil
@@ -242,7 +243,7 @@ def test_what_cannot_be_imported_is_told(make_server, cluster, tmp_path):
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
     assert "there is no file" in run(importing(tmp_path, tmp_path / "missing", cluster["n1"]), 1)
     assert "cannot connect" in run(importing(tmp_path, f"{HOST}:1", cluster["n1"]), 1)
-    assert "--follow is for a live source" in run(importing(tmp_path, file, cluster["n1"], "--follow"), 1)
+    assert "--follow and --finish are for a live source" in run(importing(tmp_path, file, cluster["n1"], "--follow"), 1)
 
 
 def test_an_append_only_directory(make_server, cluster, tmp_path):
@@ -317,3 +318,259 @@ def test_a_live_server_under_writes_is_followed_and_gone_on_with(make_server, cl
     assert "going on with the import" in output and "begins anew" not in output
     keys = server.client().dbsize()
     assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
+
+
+def follow(tmp_path, server, node):
+    """An import that follows, once it does."""
+    process = subprocess.Popen(importing(tmp_path, f"{HOST}:{server.port}", node, "--follow"),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    mark = f"mark:{time.time_ns()}"
+    server.client().set(mark, "v")
+    with node.client() as client:
+        until("what is written comes", lambda: client.exists(mark), seconds=60)
+    return process
+
+
+def end(process, code, how=signal.SIGTERM):
+    process.send_signal(how)
+    output = process.communicate(timeout=60 * PATIENCE)[0]
+    assert process.returncode == code, output
+    return output
+
+
+def test_commands_are_carried_out_once_however_the_comparison_ends(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    server.client().set("k", "v")
+    process = follow(tmp_path, server, cluster["n1"])
+    with cluster["n1"].client() as node:
+        for i in range(100):
+            server.client().incr("counter")
+        until("all increments came", lambda: node.get("counter") == "100")
+        node.set("k", "differs")
+        assert "1 differ" in end(process, 1)
+        assert node.get("counter") == "100"
+        assert "1 differ" in run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]), 1)
+        assert node.get("counter") == "100"
+        node.set("k", "v")
+        keys = server.client().dbsize()
+        output = run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]))
+        assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
+        assert node.get("counter") == "100" and node.keys("even-import:*") == []
+    assert not (tmp_path / "state").exists()
+
+
+def test_an_import_that_goes_on_ends_once_what_was_written_meanwhile_is_here(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    end(follow(tmp_path, server, cluster["n1"]), -signal.SIGKILL, signal.SIGKILL)
+    with server.client().pipeline(transaction=False) as pipeline:
+        for i in range(20_000):
+            pipeline.rpush("late", "x" * 100)
+        pipeline.execute()
+    output = run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"], "--no-compare"))
+    assert "begins anew" not in output
+    with cluster["n1"].client() as node:
+        assert node.llen("late") == 20_000
+
+
+def test_a_command_that_is_refused_among_others_is_never_passed_over(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    process = follow(tmp_path, server, cluster["n1"])
+    with cluster["n1"].client() as node:
+        node.set("q", "in the way")
+        server.client().set("expires", "v", px=9_000_000)
+        with server.client().pipeline() as transaction:
+            transaction.rpush("q", "job1", "job2").incr("n").execute()
+        output = process.communicate(timeout=60 * PATIENCE)[0]
+        assert process.returncode == 1 and "WRONGTYPE" in output and "begin anew" in output
+        assert node.keys("even-import:*") == []
+        assert node.pexpiretime("expires") == server.client().pexpiretime("expires")
+        node.delete("q")
+        server.client().rpush("q", "job3")
+        command = importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"])
+        assert "WRONGTYPE" in run(command, 1) and not node.exists("q")
+        shutil.rmtree(tmp_path / "state")
+        run(command)
+        assert node.lrange("q", 0, -1) == ["job1", "job2", "job3"] and node.get("n") == "1"
+
+
+def test_a_refusal_of_all_is_gone_on_with(make_server, cluster, tmp_path):
+    file = tmp_path / "file.aof"
+    file.write_bytes(b"*2\r\n$4\r\nINCR\r\n$1\r\nc\r\n*1\r\n$4\r\nWHAT\r\n")
+    for _ in range(2):
+        output = run(importing(tmp_path, file, cluster["n1"]), 1)
+        assert "the target refuses a command" in output and "begin anew" not in output
+
+
+def library(name, value):
+    return f"#!lua name={name}\nredis.register_function('{name}_f', function() return {value} end)"
+
+
+def test_libraries_of_functions(make_server, cluster, tmp_path):
+    server = make_server("--appendonly", "yes", "--repl-backlog-size", "64mb")
+    server.client().set("k", "v")
+    server.client().function_load(library("one", 1))
+    server.client().save()
+    with cluster["n1"].client() as node:
+        output = run(importing(tmp_path, server.directory / "dump.rdb", cluster["n1"]))
+        assert "LEFT OUT" not in output and node.fcall("one_f", 0) == 1
+        process = follow(tmp_path, server, cluster["n1"])
+        server.client().function_load(library("one", 11), replace=True)
+        server.client().function_load(library("two", 2))
+        server.client().function_load(library("gone", 2))
+        server.client().function_delete("gone")
+        server.client().function_restore(server.client().function_dump(), "REPLACE")
+        server.client().set("last", "v")
+        until("the last write comes", lambda: node.exists("last"))
+        end(process, 0)
+        assert node.fcall("one_f", 0) == 11 and node.fcall("two_f", 0) == 2
+        assert sorted(library[1] for library in node.function_list()) == ["one", "two"]
+        # One that cannot be here is told of, in another run that goes on as well.
+        node.function_delete("one")
+        node.function_load("#!lua name=other\nredis.register_function('one_f', function() return 5 end)")
+        output = run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]), 1)
+        assert "LEFT OUT: 1 libraries of functions" in output and "0 differ" in output
+        for name in ("other", "two"):
+            node.function_delete(name)
+        node.flushall()
+        run(importing(tmp_path, server.directory / "appendonlydir", cluster["n1"]))
+        assert node.fcall("one_f", 0) == 11 and node.fcall("two_f", 0) == 2
+        node.execute_command("FUNCTION", "FLUSH")
+
+
+HELD = 2**60  # what a key that is to expire has instead, while commands may follow
+
+
+def test_what_the_source_prolongs_meanwhile_does_not_expire(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    source = server.client(decode_responses=True)
+    brief = int(6000 * PATIENCE)
+    source.set("of-dump", "v", px=brief)
+    source.set("counter", 7, px=brief)
+    source.rpush("list", "a")
+    source.pexpire("list", brief)
+    source.xadd("stream", {"a": 1})
+    source.pexpire("stream", brief)
+    source.set("stays", "v", px=8_000_000)
+    source.set("goes", "v", px=brief)
+    process = follow(tmp_path, server, cluster["n1"])
+    with cluster["n1"].client() as node:
+        source.set("of-stream", "v", px=brief)
+        source.set("renamed", "v", px=brief)
+        source.rename("renamed", "new")
+        source.set("persisted", "v", ex=10)
+        source.persist("persisted")
+        source.set("last", "v")
+        until("all that came", lambda: node.exists("last"))
+        process.send_signal(signal.SIGSTOP)
+        prolonged = ["of-dump", "counter", "list", "stream", "of-stream", "new"]
+        for key in prolonged:
+            assert source.pexpire(key, 9_000_000), key
+        source.incr("counter")
+        until("it has expired there", lambda: not source.exists("goes"))
+        assert node.exists(*prolonged) == len(prolonged)
+        assert all(node.pexpiretime(key) > HELD for key in [*prolonged, "stays", "goes"])
+        process.send_signal(signal.SIGCONT)
+        until("what was written meanwhile comes", lambda: node.get("counter") == "8")
+        output = end(process, 0)
+        keys = source.dbsize()
+        assert f"{keys} keys compared, 0 differ; the target has {keys} keys" in output
+        for key in [*prolonged, "stays", "persisted"]:
+            assert node.pexpiretime(key) == source.pexpiretime(key), key
+        assert node.pexpiretime("persisted") == -1
+        # Without --follow, of a key that has just been written.
+        source.set("brief", "v", px=600_000)
+        run(importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"]))
+        assert node.pexpiretime("brief") == source.pexpiretime("brief")
+
+
+def test_expiries_are_set_by_a_later_run_whatever_becomes_of_the_source(make_server, cluster, tmp_path):
+    server = make_server("--repl-backlog-size", "64mb")
+    source = server.client(decode_responses=True)
+    source.set("k", "v", px=9_000_000)
+    source.set("soon", "v", px=1)
+    command = importing(tmp_path, f"{HOST}:{server.port}", cluster["n1"])
+    assert "nothing was received yet" in run([*command, "--finish"], 1)
+    process = follow(tmp_path, server, cluster["n1"])
+    with cluster["n1"].client() as node:
+        end(process, -signal.SIGKILL, signal.SIGKILL)
+        assert node.pexpiretime("k") > HELD
+        # What differs is not the end.
+        node.set("extra", "here")
+        source.set("extra", "there", px=8_000_000)
+        process = follow(tmp_path, server, cluster["n1"])
+        source.set("of-stream", "v", px=7_000_000)
+        source.set("expires", "v", px=1000)
+        until("the last one comes", lambda: node.exists("expires"))
+        node.set("extra", "other")
+        output = end(process, 1)
+        assert "1 differ" in output and "EXPIRIES ARE NOT SET" in output
+        assert node.pexpiretime("of-stream") > HELD and node.get("extra") == "other"
+        state = (tmp_path / "state" / "progress.json").read_text()
+        expected = {key: source.pexpiretime(key) for key in ("k", "of-stream")}
+        time.sleep(1)
+        server.stop()
+        output = run(command, 1)
+        assert "EXPIRIES ARE NOT SET" in output and "--finish" in output and node.pexpiretime("k") > HELD
+        # It was stopped while it set them.
+        kept = shutil.copytree(tmp_path / "state", tmp_path / "kept")
+        (tmp_path / "state" / "progress.json").write_text(state.replace('"settling": false', '"settling": true'))
+        run(command)
+        assert {key: node.pexpiretime(key) for key in expected} == expected
+        assert not node.exists("expires") and node.keys("even-import:*") == [] and not (tmp_path / "state").exists()
+        node.flushall()
+        # The same from what was received.
+        progress = json.loads((kept / "progress.json").read_text())
+        progress["keys_done"], progress["offset"] = False, 0
+        (kept / "progress.json").write_text(json.dumps(progress))
+        kept.rename(tmp_path / "state")
+        output = run([*command, "--finish"])
+        assert "Not compared" in output and not node.exists("soon", "expires")
+        assert {key: node.pexpiretime(key) for key in expected} == expected
+        assert not (tmp_path / "state").exists()
+
+
+def commands(*lines):
+    out = b""
+    for line in lines:
+        words = [word if isinstance(word, bytes) else str(word).encode() for word in line]
+        out += b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    return out
+
+
+def test_expiries_of_an_append_only_file_are_those_of_its_end(cluster, tmp_path):
+    now = int(time.time() * 1000)
+    past, later = now - 5000, now + 5_000_000
+    with cluster["n1"].client(decode_responses=False) as node:
+        node.hset("h", mapping={"keeps": 1, "prolonged": 2, "never": 3})
+        node.execute_command("HPEXPIREAT", "h", later, "FIELDS", 2, "keeps", "prolonged")
+        hash_, never = node.dump("h"), 2**46 - 1
+        node.flushall()
+    file = tmp_path / "file.aof"
+    prolong = [("PEXPIREAT", key, later) for key in ("a", "b", "c", "d", "e", "h2")]
+    file.write_bytes(b"REDIS0012" + hash_[:1] + b"\x02h1" + hash_[1:-10] + b"\xff" + bytes(8) + commands(
+        ("SET", "a", "px", "PXAT", past), ("SET", "b", "1", "exat", past // 1000), ("INCR", "b"), ("SET", "c", "1"), ("PEXPIREAT", "c", past),
+        ("EXPIREAT", "c", past // 1000), ("SET", "d", "1"), ("SET", "e", "v", "PXAT", past),
+        ("RESTORE", "h2", past, hash_, "ABSTTL"), ("HPEXPIREAT", "h1", past, "FIELDS", 1, "prolonged"), ("HPEXPIREAT", "h1", later, "FIELDS", 1, "prolonged"),
+        ("HPEXPIREAT", "h1", past, "FIELDS", 1, "keeps"), ("HPEXPIREAT", "h1", never, "FIELDS", 1, "never"),
+        ("HPEXPIREAT", "h2", past, "NX", "FIELDS", 1, "never"), ("GETEX", "a", "PXAT", past),
+        ("SET", "gone", "v", "PXAT", past), ("SETEX", "setex", 500, "v"), ("PSETEX", "psetex", 500_000, "v"), ("EXPIRE", "d", 500), ("PEXPIRE", "d", 1),
+        *prolong, ("SET", "far", "v", "PXAT", 2**63 - 1), ("SET", "kept", "v", "PXAT", past), ("SET", "kept", "w", "KEEPTTL"), ("COPY", "a", "copy")))
+    output = run(importing(tmp_path, file, cluster["n1"]))
+    assert "Not compared" in output
+    with cluster["n1"].client() as node:
+        assert sorted(node.keys()) == sorted(["a", "b", "c", "d", "e", "h1", "h2", "setex", "psetex", "far", "copy"])
+        assert {node.pexpiretime(key) for key in ("a", "b", "c", "d", "e", "h2", "copy")} == {later}
+        assert node.get("a") == "px" and node.get("b") == "2"
+        assert node.pexpiretime("far") == 2**63 - 1 and node.pexpiretime("h1") == -1
+        assert 0 < node.ttl("setex") <= 500 and 0 < node.pttl("psetex") <= 500_000
+        assert node.hgetall("h1") == {"prolonged": "2", "never": "3"} and node.hgetall("h2") == {"keeps": "1", "prolonged": "2"}
+        assert node.execute_command("HPEXPIRETIME", "h1", "FIELDS", 2, "prolonged", "never") == [later, never]
+        assert node.execute_command("HPEXPIRETIME", "h2", "FIELDS", 2, "keeps", "prolonged") == [later, later]
+
+
+def test_a_transaction_without_an_end_takes_nothing_with_it(cluster, tmp_path):
+    file = tmp_path / "file.aof"
+    file.write_bytes(commands(("INCR", "a"), ("SELECT", 3), ("INCR", "b"), ("MULTI",), ("SELECT", 0), ("INCR", "a"), ("INCR", "c")))
+    assert "its last transaction has no end" in run(importing(tmp_path, file, cluster["n1"]))
+    with cluster["n1"].client() as node, redis.Redis(HOST, cluster["n1"].port, db=3) as third:
+        assert node.get("a") == "1" and node.dbsize() == 1 and third.get("b") == b"1"

@@ -31,6 +31,7 @@
 #include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/import_compare.h"
+#include "cli/import_expiry.h"
 #include "cli/import_source.h"
 #include "cli/import_target.h"
 #include "engine/text.h"
@@ -50,6 +51,8 @@ constexpr std::chrono::milliseconds kPause{20};
 // Of the source's commands, in one transaction here.
 constexpr std::size_t kMostTogether = 500;
 constexpr std::size_t kMostBytesTogether = 64 << 10;
+constexpr int kFunctionAttempts = 60;
+constexpr std::chrono::milliseconds kBetweenFunctions{500};
 // Of a stream that never had an entry: what makes it, for a moment.
 constexpr std::string_view kNoGroup = "even-import";
 
@@ -69,6 +72,7 @@ struct Options {
   }
   int connections = 4;
   bool follow = false;
+  bool finish = false;
   bool no_compare = false;
   std::string state = "even-import";
 };
@@ -133,6 +137,16 @@ struct State {
   StreamPlace stream;
   // The key of the target that says how far commands have come: see Importer::flush().
   std::string place_key;
+  std::map<std::uint64_t, std::uint64_t> left_out;  // keys and commands, by database
+  std::uint64_t functions_left_out = 0;
+  // Expiries are held (import_expiry.h): commands follow. Whether there are any yet.
+  bool holds = false;
+  bool keys_held = false;
+  bool fields_held = false;
+  // All else is done.
+  bool settling = false;
+  // Why it cannot be gone on with; empty: it can.
+  std::string broken;
 
   static std::optional<State> load(const std::string& name) {
     std::ifstream in(name);
@@ -147,6 +161,13 @@ struct State {
       out.keys = {json.at("offset"), json.at("key_database")};
       out.keys_done = json.at("keys_done");
       out.place_key = json.at("place_key");
+      out.left_out = json.value("left_out", out.left_out);
+      out.holds = json.value("holds", false);
+      out.keys_held = json.value("keys_held", false);
+      out.fields_held = json.value("fields_held", false);
+      out.settling = json.value("settling", false);
+      out.functions_left_out = json.value("functions_left_out", std::uint64_t{0});
+      out.broken = json.value("broken", "");
       out.stream = {json.at("replication"), json.at("stream_offset"), json.at("stream_bytes")};
       return out;
     } catch (const nlohmann::json::exception&) {
@@ -162,6 +183,13 @@ struct State {
                                  {"key_database", keys.database},
                                  {"keys_done", keys_done},
                                  {"place_key", place_key},
+                                 {"left_out", left_out},
+                                 {"functions_left_out", functions_left_out},
+                                 {"holds", holds},
+                                 {"keys_held", keys_held},
+                                 {"fields_held", fields_held},
+                                 {"settling", settling},
+                                 {"broken", broken},
                                  {"replication", stream.replication},
                                  {"stream_offset", stream.offset},
                                  {"stream_bytes", stream.bytes}};
@@ -190,23 +218,50 @@ class Importer {
   // Until SIGINT or SIGTERM has come. Errors say what is wrong.
   Result<> take_files(const std::vector<std::string>& files);
   Result<> take_source(const ServerAddress& address);
-  // All is here: nothing is to be gone on with.
+  // What was received of a source that is not asked any more.
+  Result<> take_received();
+  // Sets the expiries that are held, when nothing follows any more. Another run then does not go
+  // back to before this.
+  Result<> settle();
+  bool is_settling() const { return state_.settling; }
+  // What is to be said of expiries that are held where an import ends before that.
+  std::string unsettled() const;
+  // Nothing is to be gone on with.
   Result<> forget_place();
+  // False: something differs. Shows what.
+  Result<bool> report(const Comparison& compared) const;
+  // A command was refused in the midst of others that were carried out: another run must not go on
+  // behind them as if it had been, too. Returns what is to be said.
+  std::string break_off(const std::string& why);
   bool stopped() const { return g_stop != 0; }
   void summarize() const;
   std::uint64_t keys() const { return keys_; }
-  const std::map<std::uint64_t, std::uint64_t>& left_out() const { return left_out_; }
+  // Nothing that was to be imported was left out.
+  bool complete() const {
+    return (state_.left_out.empty() || options_.database) && state_.functions_left_out == 0;
+  }
 
  private:
+  bool has_held() const { return state_.keys_held || state_.fields_held; }
+  // A key of the target says how far commands have come.
+  Result<bool> has_place() const;
   // The keys of an RDB file, from where the state is; then what it ended at.
   Result<std::uint64_t> take_keys(std::string_view bytes);
   Result<> take_key(const rdb::FileKey& key);
-  Result<> take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream);
+  // FUNCTION with a subcommand, which may be carried out again. Refused, it is left out.
+  Result<> take_function(std::vector<std::string_view> words);
+  Result<> take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream,
+                       std::optional<std::int64_t> expires_at_ms);
+  // Before what is held is sent: the settling must not be forgotten.
+  Result<> note_held(bool keys, bool fields);
   // Commands, from there on; returns how many bytes were whole ones.
   Result<std::size_t> take_commands(std::string_view bytes);
   // Sends the commands that have been gathered, as one transaction that also says how far that is:
   // an INCR must not be carried out again, nor be left out, however this ends.
   Result<> flush(std::uint64_t upto);
+  // At the end of all: of a transaction that has no end nothing is carried out, and of what is
+  // before it, all. False: there was none.
+  Result<bool> drop_transaction();
   // Where that is, as the target says.
   Result<> find_place();
   Result<> execute(const rdb::FileKey& key, std::initializer_list<std::string_view> words);
@@ -222,8 +277,8 @@ class Importer {
   std::uint64_t keys_ = 0;
   std::uint64_t expired_ = 0;
   std::uint64_t commands_ = 0;
-  std::uint64_t functions_ = 0;
-  std::uint64_t behind_ = 0;  // bytes of the stream
+  std::size_t libraries_ = 0;  // of the file, that were passed
+  std::uint64_t behind_ = 0;   // bytes of the stream
   // Of commands: where they are taken from, in bytes, and which database they are about.
   std::uint64_t command_file_ = 0;
   std::uint64_t position_ = 0;
@@ -231,8 +286,11 @@ class Importer {
   std::uint64_t gathered_database_ = 0;  // of the target, at the end of what is gathered
   std::string gathered_;
   std::size_t gathered_commands_ = 0;
-  bool in_multi_ = false;                            // of the source
-  std::map<std::uint64_t, std::uint64_t> left_out_;  // keys and commands, by database
+  struct {
+    std::size_t bytes = 0, commands = 0;
+    std::uint64_t database = 0;
+  } before_multi_;         // of what is gathered
+  bool in_multi_ = false;  // of the source
   steady_clock::time_point began_ = steady_clock::now();
   steady_clock::time_point next_note_ = began_ + kBetweenNotes;
   steady_clock::time_point next_line_ = began_ + std::chrono::seconds(2);
@@ -268,38 +326,111 @@ Result<> Importer::note(bool now) {
   return state_.save(options_.state + "/progress.json");
 }
 
+Result<> Importer::note_held(bool keys, bool fields) {
+  if ((!keys || state_.keys_held) && (!fields || state_.fields_held)) return {};
+  state_.keys_held = state_.keys_held || keys;
+  state_.fields_held = state_.fields_held || fields;
+  return note(true);
+}
+
+std::string Importer::unsettled() const {
+  if (!has_held()) return "";
+  return fmt::format(
+      ". EXPIRIES ARE NOT SET YET: what came with one does not expire before the import has come "
+      "to "
+      "its end{}",
+      state_.stream.replication.empty() ? ""
+                                        : "; --finish sets them without asking the source again");
+}
+
+Result<> Importer::settle() {
+  if (!has_held()) return {};
+  state_.settling = true;
+  if (const Result<> saved = state_.save(options_.state + "/progress.json"); !saved) return saved;
+  fmt::print(stderr, "setting the expiries\n");
+  return settle_expiries(target_address_, options_.database ? 1 : kDatabases, state_.fields_held,
+                         [] { return g_stop != 0; });
+}
+
 Result<> Importer::take_key(const rdb::FileKey& key) {
   if (!options_.target_of(key.database)) {
-    ++left_out_[key.database];
+    ++state_.left_out[key.database];
     return {};
   }
-  if (key.expires_at_ms && *key.expires_at_ms <= wall_ms()) {
+  std::optional<std::int64_t> at_ms = key.expires_at_ms;
+  if (at_ms && !state_.holds && *at_ms <= wall_ms()) {
     ++expired_;
     return {};
   }
   ++keys_;
-  const std::string at = std::to_string(key.expires_at_ms.value_or(0));
-  if (const auto* stream = std::get_if<rdb::StreamValue>(&key.value)) {
-    return take_stream(key, *stream);
+  if (at_ms && state_.holds) {
+    at_ms = kHeldKey.hold(*at_ms);
+    if (const Result<> noted = note_held(true, false); !noted) return noted;
   }
+  if (const auto* stream = std::get_if<rdb::StreamValue>(&key.value)) {
+    return take_stream(key, *stream, at_ms);
+  }
+  const std::string at = std::to_string(at_ms.value_or(0));
   const auto& value = std::get<rdb::Value>(key.value);
   if (value.type == rdb::Type::kString) {
-    return key.expires_at_ms ? execute(key, {"SET", key.key, value.items[0], "PXAT", at})
-                             : execute(key, {"SET", key.key, value.items[0]});
+    return at_ms ? execute(key, {"SET", key.key, value.items[0], "PXAT", at})
+                 : execute(key, {"SET", key.key, value.items[0]});
   }
-  const std::string payload =
-      rdb::payload_of(std::string(1, static_cast<char>(key.type)).append(key.content));
+  std::string payload;
+  if (state_.holds && !value.expiries_ms.empty()) {
+    if (const Result<> noted = note_held(false, true); !noted) return noted;
+    rdb::Value held = value;
+    hold_expiries(held);
+    payload = rdb::write_payload(held);
+  } else {
+    payload = rdb::payload_of(std::string(1, static_cast<char>(key.type)).append(key.content));
+  }
   return execute(key, {"RESTORE", key.key, at, payload, "REPLACE", "ABSTTL"});
 }
 
-Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream) {
+// Libraries are of no database and in no transaction. That a change is carried out again must make
+// no difference.
+Result<> Importer::take_function(std::vector<std::string_view> words) {
+  const auto is = [&](std::string_view name) {
+    return words.size() > 1 && equals_ignore_case(words[1], name);
+  };
+  if (is("load") && words.size() == 3) words.insert(words.begin() + 2, "REPLACE");
+  if (is("restore") && !(words.size() > 3 && equals_ignore_case(words[3], "flush"))) {
+    words.resize(3);
+    words.push_back("REPLACE");
+  }
+  std::string why;
+  for (int attempt = 0; attempt < kFunctionAttempts && !stopped(); ++attempt) {
+    RespPipe pipe;
+    if (const auto up = log_in(pipe, target_address_); !up) return up;
+    std::string bytes;
+    append_command(bytes, words);
+    if (const auto sent = pipe.send(bytes); !sent) return sent;
+    const auto reply = pipe.reply();
+    if (!reply) return std::unexpected(reply.error());
+    if (!reply->starts_with('-')) return {};
+    why = reply->substr(1, reply->size() - 3);
+    if (is("delete") && why.ends_with("Library not found")) return {};
+    // Libraries are a majority's: there may be none for a moment.
+    if (!ImportTarget::passes(*reply)) break;
+    std::this_thread::sleep_for(kBetweenFunctions);
+  }
+  if (stopped()) return fail("stopped");
+  fmt::print(stderr, "functions: the target refuses a {}: {}\n", words[1], why);
+  ++state_.functions_left_out;
+  return {};
+}
+
+Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& stream,
+                               std::optional<std::int64_t> expires_at_ms) {
   // In transactions: an XADD cannot be carried out again.
   Result<> done;
   std::string commands;
   std::size_t count = 0;
   const auto flush = [&] {
     const std::uint64_t database = *options_.target_of(key.database);
-    if (done && count > 0 && !target_.execute_together(database, key.key, commands, count)) {
+    if (done && count > 0 &&
+        !target_.execute_together(database, key.key, commands, count, ImportTarget::Repeat::kMay)) {
       done = fail(target_.error());
     }
     commands.clear();
@@ -364,8 +495,8 @@ Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& 
     const std::string most_deleted = stream.max_deleted.text();
     send({"XSETID", key.key, last, "ENTRIESADDED", added, "MAXDELETEDID", most_deleted});
   }
-  if (key.expires_at_ms) {
-    const std::string at = std::to_string(*key.expires_at_ms);
+  if (expires_at_ms) {
+    const std::string at = std::to_string(*expires_at_ms);
     send({"PEXPIREAT", key.key, at});
   }
   flush();
@@ -373,26 +504,27 @@ Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& 
 }
 
 // Before anything of it is written: with an append-only file's commands behind it, by reading it.
-Result<> check_file(std::string_view bytes) {
+// Returns where the keys end.
+Result<std::uint64_t> check_file(std::string_view bytes) {
   if (bytes.size() > sizeof(std::uint64_t)) {
     const std::string_view content = bytes.substr(0, bytes.size() - sizeof(std::uint64_t));
     const auto checksum = get_little_endian<std::uint64_t>(bytes.data() + content.size());
-    if (checksum != 0 && rdb::crc64(content) == checksum) return {};
+    if (checksum != 0 && rdb::crc64(content) == checksum) return bytes.size();
   }
   rdb::FileReader reader(bytes, kValueBytes);
-  if (const Result<> begun = reader.begin(); !begun) return begun;
+  if (const Result<> begun = reader.begin(); !begun) return std::unexpected(begun.error());
   for (rdb::FileKey key;;) {
     const Result<bool> more = reader.next(key);
     if (!more) return fail(more.error().message + ". Nothing was written");
-    if (!*more) return {};
+    if (!*more) return reader.end();
   }
 }
 
 Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
   if (state_.keys.offset == 0) {
-    if (const Result<> checked = check_file(bytes); !checked) {
-      return std::unexpected(checked.error());
-    }
+    const Result<std::uint64_t> end = check_file(bytes);
+    if (!end) return end;
+    state_.holds = state_.holds || *end < bytes.size();
   }
   rdb::FileReader reader(bytes, kValueBytes);
   const Result<> begun = state_.keys.offset > 0 ? reader.begin(state_.keys) : reader.begin();
@@ -403,6 +535,12 @@ Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
   for (;;) {
     const Result<bool> more = reader.next(key);
     if (!more) return std::unexpected(more.error());
+    for (; libraries_ < reader.functions().size(); ++libraries_) {
+      const std::string& code = reader.functions()[libraries_];
+      if (const Result<> taken = take_function({{"FUNCTION", "LOAD", "REPLACE", code}}); !taken) {
+        return std::unexpected(taken.error());
+      }
+    }
     if (!*more) break;
     if (const Result<> taken = take_key(key); !taken) return std::unexpected(taken.error());
     state_.keys = reader.place();
@@ -411,7 +549,6 @@ Result<std::uint64_t> Importer::take_keys(std::string_view bytes) {
     if (stopped()) break;
   }
   if (const Result<> noted = note(true); !noted) return std::unexpected(noted.error());
-  functions_ = reader.functions();
   all_bytes_ = 0;
   return reader.end();
 }
@@ -433,11 +570,21 @@ Result<> Importer::flush(std::uint64_t upto) {
   select_gathered(0);
   const std::string_view words[] = {"SET", state_.place_key, place};
   append_command(gathered_, words);
-  const bool sent = target_.execute_together(0, {}, gathered_, gathered_commands_ + 1);
+  const bool sent = target_.execute_together(0, {}, gathered_, gathered_commands_ + 1,
+                                             ImportTarget::Repeat::kMayNot);
   gathered_.clear();
   gathered_commands_ = 0;
   if (!sent) return fail(target_.error());
   return {};
+}
+
+Result<bool> Importer::drop_transaction() {
+  if (!std::exchange(in_multi_, false)) return false;
+  gathered_.resize(before_multi_.bytes);
+  gathered_commands_ = before_multi_.commands;
+  gathered_database_ = before_multi_.database;
+  if (const Result<> sent = flush(position_); !sent) return std::unexpected(sent.error());
+  return true;
 }
 
 Result<> Importer::find_place() {
@@ -465,6 +612,38 @@ Result<> Importer::forget_place() {
   return {};
 }
 
+Result<bool> Importer::report(const Comparison& compared) const {
+  const Result<bool> place = has_place();
+  if (!place) return place;
+  fmt::print("{} keys compared, {} differ; the target has {} keys\n", compared.keys,
+             compared.different.size(), compared.target_keys - (*place ? 1 : 0));
+  for (std::size_t i = 0; i < std::min<std::size_t>(compared.different.size(), 10); ++i) {
+    fmt::print("  {}\n", compared.different[i]);
+  }
+  return compared.different.empty();
+}
+
+Result<bool> Importer::has_place() const {
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, target_address_); !up) return std::unexpected(up.error());
+  const auto reply = pipe.call({"EXISTS", state_.place_key});
+  if (!reply) return std::unexpected(reply.error());
+  return *reply == ":1\r\n";
+}
+
+std::string Importer::break_off(const std::string& why) {
+  state_.broken = why;
+  if (const Result<> saved = state_.save(options_.state + "/progress.json"); !saved) {
+    return fmt::format("{}. That could not be noted: {}", why, saved.error().message);
+  }
+  if (has_held()) {
+    static_cast<void>(settle_expiries(target_address_, options_.database ? 1 : kDatabases,
+                                      state_.fields_held, [] { return g_stop != 0; }));
+  }
+  static_cast<void>(forget_place());  // of no use any more, and no harm
+  return why;
+}
+
 Result<std::size_t> Importer::take_commands(std::string_view bytes) {
   std::size_t taken = 0;
   RespParser parser;
@@ -489,11 +668,13 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
     std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::tolower(c); });
     if (name == "ping" || name == "replconf" || name == "publish" || name == "spublish") continue;
     if (name == "function") {
-      ++functions_;
+      const Result<> done = take_function({words.begin(), words.end()});
+      if (!done) return std::unexpected(done.error());
       continue;
     }
     if (name == "multi" || name == "exec") {
       in_multi_ = name == "multi";
+      if (in_multi_) before_multi_ = {gathered_.size(), gathered_commands_, gathered_database_};
       continue;
     }
     if (name == "select" && words.size() == 2) {
@@ -530,12 +711,12 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
           database_, to, name));
     }
     if (!target_database) {
-      ++left_out_[database_];
+      ++state_.left_out[database_];
       continue;
     }
     select_gathered(*target_database);
     if (to != database_ && !arrives) {
-      ++left_out_[to];
+      ++state_.left_out[to];
       if (!moves) continue;
       const std::string_view gone[] = {"DEL", words[1]};  // it is gone from here
       append_command(gathered_, gone);
@@ -543,7 +724,16 @@ Result<std::size_t> Importer::take_commands(std::string_view bytes) {
       continue;
     }
     ++commands_;
-    append_command(gathered_, words);
+    const auto held = state_.holds ? hold_expiries(words, wall_ms()) : std::nullopt;
+    if (held) {
+      if (const Result<> noted = note_held(held->keys, held->fields); !noted) {
+        return std::unexpected(noted.error());
+      }
+      append_command(gathered_,
+                     std::vector<std::string_view>(held->words.begin(), held->words.end()));
+    } else {
+      append_command(gathered_, words);
+    }
     ++gathered_commands_;
     if (gathered_commands_ >= kMostTogether || gathered_.size() >= kMostBytesTogether) {
       if (const Result<> sent = flush(position_ + taken); !sent) {
@@ -562,6 +752,7 @@ Result<> Importer::take_files(const std::vector<std::string>& files) {
   for (; state_.file < files.size(); ++state_.file) {
     const Result<Mapped> file = Mapped::open(files[state_.file]);
     if (!file) return std::unexpected(file.error());
+    if (files.size() > 1 || !file->bytes().starts_with("REDIS")) state_.holds = true;
     const auto of_file = [&](const Error& error) {
       return fail(fmt::format("{}: {}", files[state_.file], error.message));
     };
@@ -579,6 +770,12 @@ Result<> Importer::take_files(const std::vector<std::string>& files) {
     const Result<std::size_t> taken = take_commands(file->bytes().substr(from + position_));
     if (!taken) return of_file(taken.error());
     if (stopped()) return note(true);
+    const Result<bool> dropped = drop_transaction();
+    if (!dropped) return of_file(dropped.error());
+    if (*dropped) {
+      fmt::print(stderr, "{}: its last transaction has no end, and is left out\n",
+                 files[state_.file]);
+    }
     if (from + position_ < file->bytes().size()) {
       fmt::print(stderr,
                  "{}: its last {} bytes are no whole command: the server stopped while it wrote "
@@ -598,6 +795,7 @@ Result<> Importer::take_source(const ServerAddress& address) {
   bool anew = false;
   auto next_line = steady_clock::now() + std::chrono::seconds(2);
   const bool went_on = !state_.stream.replication.empty();
+  state_.holds = true;
   if (const Result<> found = find_place(); !found) return found;
   if (went_on) {  // all that was received is there, in order
     std::error_code error;
@@ -643,14 +841,21 @@ Result<> Importer::take_source(const ServerAddress& address) {
                options_.follow ? "following the source until SIGINT or SIGTERM"
                                : "taking in what was written meanwhile");
   }
-  // The stream, as it comes. Without --follow until it has come to an end once.
+  // The stream, as it comes: to where its end was when the dump was here, or at SIGTERM.
+  std::optional<std::uint64_t> end;
   std::ifstream in(stream, std::ios::binary);
   std::string bytes;
   bool stopping = false;
   for (;;) {
-    if (stopped() && !stopping) {  // what has been received yet is carried out
+    if (stopped()) {
+      if (stopping) return note(true);
       stopping = true;
       g_stop = 0;
+    }
+    if ((stopping || !options_.follow) && !end) {
+      const Result<std::uint64_t> now = stream_end(address);
+      if (!now) return fail(fmt::format("the source: {}", now.error().message));
+      end = *now;
     }
     const std::uint64_t received = link.received();
     const std::uint64_t begin = position_ + bytes.size();
@@ -669,14 +874,40 @@ Result<> Importer::take_source(const ServerAddress& address) {
     if (!taken) return std::unexpected(taken.error());
     bytes.erase(0, *taken);
     state_.stream = link.place();
+    const bool ended = end && !in_multi_ && state_.stream.offset + position_ >= *end;
+    if (const Result<> noted = note(ended); !noted || ended) return noted;
     const bool idle = *taken == 0 && position_ + bytes.size() >= link.received();
-    if (const Result<> noted = note(idle && (stopping || !options_.follow)); !noted) return noted;
-    if (idle && (stopping || !options_.follow)) return {};
     if (const std::string why = link.error(); !why.empty() && idle) {
       return fail(fmt::format("the source: {}. Run the same command again to go on", why));
     }
-    if (idle) std::this_thread::sleep_for(kPause);
+    if (!idle) continue;
+    // What waits for more to be sent with need not.
+    if (const Result<> sent = target_.finish(); !sent) return sent;
+    std::this_thread::sleep_for(kPause);
   }
+}
+
+Result<> Importer::take_received() {
+  if (const Result<> found = find_place(); !found) return found;
+  state_.holds = true;
+  if (!state_.keys_done) {
+    const Result<Mapped> file = Mapped::open(options_.state + "/dump.rdb");
+    if (!file) return std::unexpected(file.error());
+    const Result<std::uint64_t> end = take_keys(file->bytes());
+    if (!end) return fail(fmt::format("the dump: {}", end.error().message));
+    if (stopped()) return {};
+    state_.keys_done = true;
+  }
+  if (const Result<> noted = note(true); !noted) return noted;
+  const Result<Mapped> stream = Mapped::open(options_.state + "/stream.aof");
+  if (!stream) return std::unexpected(stream.error());
+  if (stream->bytes().size() < position_) return fail("the stream has become shorter");
+  const Result<std::size_t> taken = take_commands(stream->bytes().substr(position_));
+  if (!taken) return std::unexpected(taken.error());
+  if (const Result<bool> dropped = drop_transaction(); !dropped) {
+    return std::unexpected(dropped.error());
+  }
+  return note(true);
 }
 
 void Importer::summarize() const {
@@ -685,10 +916,13 @@ void Importer::summarize() const {
              static_cast<double>(keys_) / std::max(seconds, 1e-3));
   if (expired_ > 0) fmt::print(", {} had expired", expired_);
   fmt::print("\n");
-  for (const auto& [database, count] : left_out_) {
+  for (const auto& [database, count] : state_.left_out) {
     fmt::print("LEFT OUT: {} keys or commands of database {} (--database)\n", count, database);
   }
-  if (functions_ > 0) fmt::print("LEFT OUT: {} libraries of functions\n", functions_);
+  if (state_.functions_left_out > 0) {
+    fmt::print("LEFT OUT: {} libraries of functions, or changes of them\n",
+               state_.functions_left_out);
+  }
 }
 
 // The files of an append-only directory, in their order, or the one file.
@@ -754,6 +988,13 @@ Result<Comparison> compare_sources(const ServerAddress& source, const Options& o
   return all;
 }
 
+std::string broken_off(const std::string& why, const Options& options) {
+  return fmt::format(
+      "{}. Commands behind it were carried out, so this import cannot be gone on with: remove the "
+      "cause, remove {}, and begin anew",
+      why, options.state);
+}
+
 int run(const Options& options) {
   const auto target_address = parse_address(options.to);
   if (!target_address) return complain(fmt::format("--to '{}' is no HOST:PORT", options.to));
@@ -761,7 +1002,9 @@ int run(const Options& options) {
   ServerAddress address;
   std::vector<std::string> files;
   if (is_file) {
-    if (options.follow) return complain("--follow is for a live source: HOST:PORT");
+    if (options.follow || options.finish) {
+      return complain("--follow and --finish are for a live source: HOST:PORT");
+    }
     auto found = files_of(options.source);
     if (!found) return complain(found.error().message);
     files = std::move(*found);
@@ -785,8 +1028,13 @@ int run(const Options& options) {
           fmt::format("{} is of an import from {} to {}: remove it, or give another one (--state)",
                       options.state, known->source, known->target));
     }
+    if (!known->broken.empty()) return complain(broken_off(known->broken, options));
     state = std::move(*known);
     fmt::print(stderr, "going on with the import that {} tells of\n", options.state);
+  }
+  if (options.finish && state.stream.replication.empty()) {
+    return complain(
+        fmt::format("--finish: nothing was received yet that {} tells of", options.state));
   }
   state.source = what;
   state.target = options.to;
@@ -808,44 +1056,60 @@ int run(const Options& options) {
   std::signal(SIGINT, stop);
   std::signal(SIGTERM, stop);
   Importer importer(options, target, to, std::move(state));
-  const Result<> taken = is_file ? importer.take_files(files) : importer.take_source(address);
-  if (!taken) {
-    return complain(taken.error().message + ". What has been done is noted in " + options.state);
+  if (!importer.is_settling()) {
+    const Result<> taken = options.finish ? importer.take_received()
+                           : is_file      ? importer.take_files(files)
+                                          : importer.take_source(address);
+    if (!taken && target.broken()) {
+      return complain(broken_off(importer.break_off(taken.error().message), options));
+    }
+    if (!taken) {
+      return complain(fmt::format("{}. What has been done is noted in {}{}", taken.error().message,
+                                  options.state, importer.unsettled()));
+    }
+    importer.summarize();
+    if (importer.stopped()) {
+      return complain("stopped before all was here; run the same command again to go on" +
+                      importer.unsettled());
+    }
+    if (options.finish) {
+      fmt::print("Not compared: the source was not asked\n");
+    } else if (!options.no_compare) {
+      Result<Comparison> compared =
+          is_file ? compare_file(
+                        files.front(),
+                        [&](std::uint64_t source) { return options.target_of(source); }, to)
+                  : compare_sources(address, options, to);
+      // Commands behind the keys have changed them.
+      if (is_file && (files.size() > 1 || !compared)) {
+        fmt::print("Not compared: only what one RDB file holds can be{}\n",
+                   compared ? "" : " (" + compared.error().message + ")");
+      } else if (!compared) {
+        return complain("the comparison: " + compared.error().message + importer.unsettled());
+      } else if (const Result<bool> same = importer.report(*compared); !same) {
+        return complain(same.error().message + importer.unsettled());
+      } else if (!*same) {
+        if (is_file) return 1;
+        return complain("run the same command again to go on" + importer.unsettled());
+      }
+    }
   }
-  importer.summarize();
-  if (importer.stopped()) {
-    return complain("stopped before all was here; run the same command again to go on");
+  if (const Result<> settled = importer.settle(); !settled) {
+    return complain(fmt::format("{}; run the same command again", settled.error().message));
   }
+  // First what another run would go on by: without the place it would carry out all commands again.
+  const fs::path directory(options.state);
+  fs::remove(directory / "progress.json", error);
+  if (error) return complain(fmt::format("{}: {}", options.state, error.message()));
   if (const Result<> forgotten = importer.forget_place(); !forgotten) {
     return complain(forgotten.error().message);
   }
-  if (!options.no_compare) {
-    Result<Comparison> compared =
-        is_file ? compare_file(
-                      files.front(),
-                      [&](std::uint64_t source) { return options.target_of(source); }, to)
-                : compare_sources(address, options, to);
-    // Commands behind the keys have changed them.
-    if (is_file && (files.size() > 1 || !compared)) {
-      fmt::print("Not compared: only what one RDB file holds can be{}\n",
-                 compared ? "" : " (" + compared.error().message + ")");
-    } else if (!compared) {
-      return complain("the comparison: " + compared.error().message);
-    } else {
-      fmt::print("{} keys compared, {} differ; the target has {} keys\n", compared->keys,
-                 compared->different.size(), compared->target_keys);
-      for (std::size_t i = 0; i < std::min<std::size_t>(compared->different.size(), 10); ++i) {
-        fmt::print("  {}\n", compared->different[i]);
-      }
-      if (!compared->different.empty()) return 1;
-    }
-  }
   // Nothing but its own.
-  for (const char* name : {"progress.json", "progress.json.new", "dump.rdb", "stream.aof"}) {
-    fs::remove(fs::path(options.state) / name, error);
+  for (const char* name : {"progress.json.new", "dump.rdb", "stream.aof"}) {
+    fs::remove(directory / name, error);
   }
   if (fs::is_empty(options.state, error)) fs::remove(options.state, error);
-  return importer.left_out().empty() || options.database ? 0 : 1;
+  return importer.complete() ? 0 : 1;
 }
 
 }  // namespace
@@ -867,6 +1131,9 @@ void add_import(CLI::App& app, int& exit_code) {
   command->add_flag("--follow", options->follow,
                     "Of a live server: go on with what is written there until SIGINT or SIGTERM; "
                     "else the end comes when all that was written meanwhile is here, too");
+  command->add_flag("--finish", options->finish,
+                    "Of a live server: do not ask it any more. Go on with what was received of it "
+                    "before, set the expiries, and end, without a comparison");
   command->add_option("--from-user", options->from_user, "User at the source")->type_name("NAME");
   command->add_option("--from-password", options->from_password, "Password at the source")
       ->envname("EVEN_IMPORT_FROM_PASSWORD")

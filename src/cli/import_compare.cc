@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "cli/import_expiry.h"
 #include "cli/record_text.h"
 #include "rdb/file.h"
 
@@ -30,14 +31,18 @@ std::optional<std::string_view> bulk(std::string_view reply) {
   return reply.substr(begin, reply.size() - begin - 2);
 }
 
+std::int64_t wall_clock_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
 // With what has no order put into one.
 rdb::Value sorted(rdb::Value value) {
   if (value.type == rdb::Type::kSet) std::ranges::sort(value.items);
   if (value.type == rdb::Type::kHash) {
     std::map<std::string, std::pair<std::string, std::int64_t>> fields;
-    const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
-    const std::int64_t now_ms =
-        std::chrono::duration_cast<std::chrono::milliseconds>(since_1970).count();
+    const std::int64_t now_ms = wall_clock_ms();
     for (std::size_t i = 0; i + 1 < value.items.size(); i += 2) {
       const std::int64_t at_ms =
           value.expiries_ms.empty() ? rdb::kNoExpiry : value.expiries_ms[i / 2];
@@ -75,9 +80,24 @@ struct Held {
   std::string expiry;  // as PEXPIRETIME replies
   std::optional<rdb::Value> value;
   std::string stream;  // of a stream: as XRANGE replies
-
-  bool operator==(const Held&) const = default;
 };
+
+std::int64_t expiry_ms(const Held& held) {
+  std::int64_t at_ms = 0;
+  std::from_chars(held.expiry.data() + 1, held.expiry.data() + held.expiry.size(), at_ms);
+  return at_ms;
+}
+
+// What the target will hold once its expiries are settled; a key that is then to go is still there.
+void settle(Held& held) {
+  if (const auto real = kHeldKey.held(expiry_ms(held))) held.expiry = fmt::format(":{}", *real);
+  if (!held.value || held.value->expiries_ms.empty()) return;
+  for (std::int64_t& field_ms : held.value->expiries_ms) {
+    field_ms = kHeldField.held(field_ms).value_or(field_ms);
+  }
+  held.value = sorted(std::move(*held.value));
+  if (held.value->items.empty()) held = {.type = "+none", .expiry = ":-2"};
+}
 
 // Of some keys.
 Result<std::vector<Held>> look(RespPipe& pipe, const std::vector<std::string>& keys) {
@@ -122,6 +142,12 @@ Result<std::vector<Held>> look(RespPipe& pipe, const std::vector<std::string>& k
   return all;
 }
 
+Result<std::vector<Held>> look_settled(RespPipe& pipe, const std::vector<std::string>& keys) {
+  auto all = look(pipe, keys);
+  if (all) std::ranges::for_each(*all, settle);
+  return all;
+}
+
 // As XRANGE replies it.
 std::string as_xrange(const rdb::StreamValue& stream) {
   std::string reply = fmt::format("*{}\r\n", stream.entries.size());
@@ -138,6 +164,8 @@ std::string as_xrange(const rdb::StreamValue& stream) {
 }
 
 std::string_view what_differs(const Held& source, const Held& target) {
+  const bool gone = source.type == "+none" && expiry_ms(target) > 0;
+  if (gone && expiry_ms(target) <= wall_clock_ms()) return "";
   if (source.type != target.type) return target.type == "+none" ? "it is missing" : "its type";
   if (source.value != target.value || source.stream != target.stream) return "its value";
   return source.expiry != target.expiry ? "its expiry" : "";
@@ -168,26 +196,6 @@ Result<> use_database(RespPipe& pipe, std::uint64_t database) {
   return {};
 }
 
-// The keys that SCAN replies, and its cursor.
-Result<std::string> read_scan(std::string_view reply, std::vector<std::string>& keys) {
-  std::vector<std::string> texts;
-  while (!reply.empty()) {
-    const std::size_t end = reply.find("\r\n");
-    if (end == std::string_view::npos) return fail("a reply to SCAN that makes no sense");
-    const char kind = reply.front();
-    std::size_t size = 0;
-    std::from_chars(reply.data() + 1, reply.data() + end, size);
-    reply.remove_prefix(end + 2);
-    if (kind == '*') continue;
-    if (kind != '$' || reply.size() < size + 2) return fail("a reply to SCAN that makes no sense");
-    texts.emplace_back(reply.substr(0, size));
-    reply.remove_prefix(size + 2);
-  }
-  if (texts.empty()) return fail("a reply to SCAN that makes no sense");
-  keys.assign(texts.begin() + 1, texts.end());
-  return texts.front();
-}
-
 }  // namespace
 
 Result<Comparison> compare_source(const ServerAddress& source, DatabasePair database,
@@ -211,11 +219,11 @@ Result<Comparison> compare_source(const ServerAddress& source, DatabasePair data
     if (!next) return std::unexpected(next.error());
     cursor = *next;
     const auto there = look(theirs, keys);
-    const auto here = look(ours, keys);
+    const auto here = look_settled(ours, keys);
     if (!there) return std::unexpected(there.error());
     if (!here) return std::unexpected(here.error());
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if ((*there)[i] != (*here)[i]) doubtful.push_back(keys[i]);
+      if (!what_differs((*there)[i], (*here)[i]).empty()) doubtful.push_back(keys[i]);
     }
     out.keys += keys.size();
   } while (cursor != "0");
@@ -229,7 +237,7 @@ Result<Comparison> compare_source(const ServerAddress& source, DatabasePair data
           doubtful.begin() +
               static_cast<std::ptrdiff_t>(std::min(from + kKeysAtOnce, doubtful.size())));
       const auto there = look(theirs, keys);
-      const auto here = look(ours, keys);
+      const auto here = look_settled(ours, keys);
       if (!there) return std::unexpected(there.error());
       if (!here) return std::unexpected(here.error());
       for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -272,10 +280,7 @@ Result<Comparison> compare_file(const std::string& file, const TargetDatabase& t
       const auto* value = std::get_if<rdb::Value>(&wanted[i].value);
       std::string_view why;
       if (held.type == "+none") {
-        const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                             std::chrono::system_clock::now().time_since_epoch())
-                             .count();
-        const bool expired = wanted[i].expires_at_ms && *wanted[i].expires_at_ms <= now;
+        const bool expired = wanted[i].expires_at_ms && *wanted[i].expires_at_ms <= wall_clock_ms();
         why = expired ? "" : "it is missing";
       } else if (value == nullptr) {
         const auto& stream = std::get<rdb::StreamValue>(wanted[i].value);

@@ -26,6 +26,7 @@ struct DatabasePair {
 
 // Each key of the source's database, which may not have one of this number, its value and its
 // expiry; those that differ are looked at again some times, as the source may be written to.
+// Expiries that the target holds (import_expiry.h) count as what they will be.
 Result<Comparison> compare_source(const ServerAddress& source, DatabasePair database,
                                   const ServerAddress& target);
 // The same of an RDB file that has nothing behind its keys, of the databases that are to be at the

@@ -57,6 +57,41 @@ Result<> log_in(RespPipe& pipe, const ServerAddress& address) {
   return {};
 }
 
+Result<std::uint64_t> stream_end(const ServerAddress& source) {
+  RespPipe pipe;
+  if (const auto up = log_in(pipe, source); !up) return std::unexpected(up.error());
+  const auto reply = pipe.call({"INFO", "replication"});
+  if (!reply) return std::unexpected(reply.error());
+  constexpr std::string_view kField = "\nmaster_repl_offset:";
+  const std::size_t at = reply->find(kField);
+  std::uint64_t offset = 0;
+  if (at == std::string::npos ||
+      std::from_chars(reply->data() + at + kField.size(), reply->data() + reply->size(), offset)
+              .ec != std::errc()) {
+    return fail("INFO does not tell where its stream is (master_repl_offset)");
+  }
+  return offset;
+}
+
+Result<std::string> read_scan(std::string_view reply, std::vector<std::string>& keys) {
+  std::vector<std::string> texts;
+  while (!reply.empty()) {
+    const std::size_t end = reply.find("\r\n");
+    if (end == std::string_view::npos) return fail("a reply to SCAN that makes no sense");
+    const char kind = reply.front();
+    std::size_t size = 0;
+    std::from_chars(reply.data() + 1, reply.data() + end, size);
+    reply.remove_prefix(end + 2);
+    if (kind == '*') continue;
+    if (kind != '$' || reply.size() < size + 2) return fail("a reply to SCAN that makes no sense");
+    texts.emplace_back(reply.substr(0, size));
+    reply.remove_prefix(size + 2);
+  }
+  if (texts.empty()) return fail("a reply to SCAN that makes no sense");
+  keys.assign(texts.begin() + 1, texts.end());
+  return texts.front();
+}
+
 ReplicaLink::~ReplicaLink() {
   ending_ = true;
   if (thread_.joinable()) thread_.join();

@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/resp_pipe.h"
@@ -22,6 +24,10 @@ struct ServerAddress {
 };
 
 Result<> log_in(RespPipe& pipe, const ServerAddress& address);
+// The keys that SCAN replies, and its cursor.
+Result<std::string> read_scan(std::string_view reply, std::vector<std::string>& keys);
+// Where the end of its stream is now: an offset as that of StreamPlace.
+Result<std::uint64_t> stream_end(const ServerAddress& source);
 
 // Where it is in the stream of a source.
 struct StreamPlace {

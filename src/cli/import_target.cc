@@ -15,8 +15,9 @@ namespace {
 constexpr std::chrono::milliseconds kPause{100};
 constexpr int kMostAttempts = 600;
 
-// What will pass: the command has done nothing.
-bool passes(std::string_view reply) {
+}  // namespace
+
+bool ImportTarget::passes(std::string_view reply) {
   return std::ranges::any_of(
       std::initializer_list<std::string_view>{"-TRYAGAIN", "-LOADING", "-BUSY", "-CLUSTERDOWN",
                                               "-UNAVAILABLE"},
@@ -24,8 +25,6 @@ bool passes(std::string_view reply) {
         return first == word;
       });
 }
-
-}  // namespace
 
 ImportTarget::~ImportTarget() {
   {
@@ -49,18 +48,19 @@ Result<> ImportTarget::connect() {
 }
 
 // A unit may be sent again, behind others: so it does not count on what has been selected before.
-bool ImportTarget::add(std::uint64_t database, std::string_view key, std::size_t replies,
-                       bool transaction, auto append) {
+bool ImportTarget::add(std::uint64_t database, std::string_view key, Batch::Unit unit,
+                       auto append) {
   Lane& lane = *lanes_[hash64(key) % lanes_.size()];
   lane.selects = lane.selects || database != 0;
   if (lane.selects) {
     const std::string number = std::to_string(database);
     const std::string_view select[] = {"SELECT", number};
     append_command(lane.gathered.bytes, select);
-    ++replies;
+    ++unit.replies;
   }
   append(lane.gathered.bytes);
-  lane.gathered.units.push_back({lane.gathered.bytes.size(), replies, transaction});
+  unit.end = lane.gathered.bytes.size();
+  lane.gathered.units.push_back(unit);
   if (lane.gathered.bytes.size() >= kBatchBytes) hand_over(lane);
   const std::lock_guard lock(mutex_);
   return error_.empty();
@@ -68,13 +68,13 @@ bool ImportTarget::add(std::uint64_t database, std::string_view key, std::size_t
 
 bool ImportTarget::execute(std::uint64_t database, std::string_view key,
                            std::span<const std::string_view> words) {
-  return add(database, key, 1, false,
-             [words](std::string& bytes) { append_command(bytes, words); });
+  return add(database, key, {}, [words](std::string& bytes) { append_command(bytes, words); });
 }
 
 bool ImportTarget::execute_together(std::uint64_t database, std::string_view key,
-                                    std::string_view commands, std::size_t count) {
-  return add(database, key, count + 2, true, [commands](std::string& bytes) {
+                                    std::string_view commands, std::size_t count, Repeat repeat) {
+  const Batch::Unit unit{.replies = count + 2, .transaction = true, .repeat = repeat};
+  return add(database, key, unit, [commands](std::string& bytes) {
     const std::string_view begin[] = {"MULTI"};
     const std::string_view end[] = {"EXEC"};
     append_command(bytes, begin);
@@ -109,6 +109,11 @@ std::string ImportTarget::error() const {
   return error_;
 }
 
+bool ImportTarget::broken() const {
+  const std::lock_guard lock(mutex_);
+  return broken_;
+}
+
 void ImportTarget::run(Lane& lane) {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -136,15 +141,16 @@ Result<std::optional<ImportTarget::Refusal>> ImportTarget::read_unit(Lane& lane,
   for (std::size_t i = 0; i < unit.replies; ++i) {
     const Result<std::string_view> reply = lane.pipe.reply();
     if (!reply) return std::unexpected(reply.error());
-    const auto refuse = [&refused](std::string_view error, bool may_pass) {
-      if (!refused) refused = {std::string(error.substr(1, error.size() - 3)), may_pass};
+    const auto refuse = [&refused](std::string_view error, bool may_pass, bool rest_done) {
+      if (refused) return;
+      refused = {std::string(error.substr(1, error.size() - 3)), may_pass, rest_done};
     };
-    if (reply->starts_with('-')) refuse(*reply, passes(*reply));
+    if (reply->starts_with('-')) refuse(*reply, passes(*reply), false);
     if (!unit.transaction || !reply->starts_with('*')) continue;
     for (std::string_view rest = reply->substr(reply->find('\n') + 1); !rest.empty();) {
       const std::size_t size = reply_length(rest);
       if (size == 0) break;
-      if (rest.starts_with('-')) refuse(rest.substr(0, size), false);
+      if (rest.starts_with('-')) refuse(rest.substr(0, size), false, true);
       rest.remove_prefix(size);
     }
   }
@@ -176,6 +182,10 @@ Result<> ImportTarget::send(Lane& lane, const Batch& batch) {
         const std::size_t start = i == 0 ? 0 : batch.units[i - 1].end;
         std::string command(
             bytes.substr(start, std::min<std::size_t>(batch.units[i].end - start, 200)));
+        if ((*refused)->rest_done && batch.units[i].repeat == Repeat::kMayNot) {
+          const std::lock_guard lock(mutex_);
+          broken_ = true;
+        }
         std::ranges::replace_if(command, [](char c) { return c < ' ' || c > '~'; }, ' ');
         return fail(
             fmt::format("the target refuses a command: {} ({})", (*refused)->reply, command));

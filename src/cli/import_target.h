@@ -27,18 +27,23 @@ class ImportTarget {
       : address_(std::move(address)), connections_(connections) {}
   ~ImportTarget();
 
+  // A refusal that will pass: the command has done nothing.
+  static bool passes(std::string_view reply);
   Result<> connect();
   // Sends it by and by, to be executed in that database. `key` decides over which connection.
   // False: the import has failed, and error() says why.
   bool execute(std::uint64_t database, std::string_view key,
                std::span<const std::string_view> words);
   // The same of a transaction: encoded commands, so many. It may select others; then the last one
-  // that it selects is 0.
+  // that it selects is 0. Of one that may not be repeated, broken() says whether some was refused
+  // while the rest was done.
+  enum class Repeat : std::uint8_t { kMay, kMayNot };
   bool execute_together(std::uint64_t database, std::string_view key, std::string_view commands,
-                        std::size_t count);
+                        std::size_t count, Repeat repeat);
   // Waits until all of that has been answered.
   Result<> finish();
   std::string error() const;
+  bool broken() const;
 
  private:
   static constexpr std::size_t kBatchBytes = 128 << 10;
@@ -50,6 +55,7 @@ class ImportTarget {
       std::size_t end = 0;  // of its bytes
       std::size_t replies = 1;
       bool transaction = false;
+      Repeat repeat = Repeat::kMay;
     };
     std::vector<Unit> units;  // that are sent again as a whole
   };
@@ -62,13 +68,13 @@ class ImportTarget {
     std::thread thread;
   };
 
-  bool add(std::uint64_t database, std::string_view key, std::size_t replies, bool transaction,
-           auto append);
+  bool add(std::uint64_t database, std::string_view key, Batch::Unit unit, auto append);
   void run(Lane& lane);
   // Of one unit: what refuses it, if anything does, and whether that will pass.
   struct Refusal {
     std::string reply;
     bool passes = false;
+    bool rest_done = false;  // of the transaction that it was in
   };
   static Result<std::optional<Refusal>> read_unit(Lane& lane, const Batch::Unit& unit);
   Result<> send(Lane& lane, const Batch& batch);
@@ -80,6 +86,7 @@ class ImportTarget {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::string error_;
+  bool broken_ = false;
   bool ending_ = false;
 };
 

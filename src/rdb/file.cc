@@ -101,7 +101,7 @@ Result<bool> FileReader::next(FileKey& out) {
         break;
       case kFunction2:
         good = good && read_string(in, budget, text);
-        ++functions_;
+        if (good) functions_.push_back(std::move(text));
         break;
       case kFunctionPreview:
       case kModuleAux:

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "rdb/stream_value.h"
@@ -43,8 +44,9 @@ class FileReader {
   // is not known is an error.
   Result<bool> next(FileKey& out);
   Place place() const { return place_; }
-  // Of the file's functions (FUNCTION), which are passed over.
-  std::uint64_t functions() const { return functions_; }
+  // The code of the libraries of functions (FUNCTION) that have been passed. They are before the
+  // keys.
+  const std::vector<std::string>& functions() const { return functions_; }
   // Once next() has said that there are no more: where the file ends, or an append-only file that
   // has it for its beginning goes on.
   std::uint64_t end() const { return place_.offset; }
@@ -57,7 +59,7 @@ class FileReader {
   const std::uint64_t value_bytes_;
   Place place_;
   unsigned version_ = 0;
-  std::uint64_t functions_ = 0;
+  std::vector<std::string> functions_;
 };
 
 }  // namespace even::rdb
