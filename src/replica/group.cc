@@ -628,6 +628,14 @@ void Group::durable(LogPosition position, const Send& send) {
   }
 }
 
+bool Group::may_wait(const consensus::Message& message) {
+  using consensus::MessageKind;
+  if (message.kind == MessageKind::kAppendRequest) return message.entries.empty();
+  if (message.kind != MessageKind::kAppendResponse || message.reject) return false;
+  const Acknowledged now{message.to, message.term, message.index};
+  return now == std::exchange(acknowledged_, now);
+}
+
 // The state comes first: by itself it does no harm, since what it has applied is passed over.
 void Group::install(const consensus::Snapshot& snapshot) {
   core_.take_group_state(partition_, snapshot.data.view());

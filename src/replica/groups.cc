@@ -317,19 +317,19 @@ void Groups::tell_digests() {
   for (const auto& [node, message] : messages) transport_.send(node, encode_digests(message));
 }
 
-void Groups::send(const consensus::Message& message, PartitionId group) {
+void Groups::send(const consensus::Message& message, Group& group) {
+  const bool waits = group.may_wait(message);
   const NodeNumber node = node_of(message.to);
   const auto linked = members_.find(node);
   if (linked == members_.end() || linked->second != message.to) {
-    if (Group* sender = find(group); sender != nullptr && message.snapshot) {
-      sender->unreachable(message.to);
-    }
+    if (message.snapshot) group.unreachable(message.to);
     return;
   }
-  GroupsBuilder& builder = outgoing_[node];
-  builder.add(named(message, group));
-  if (builder.bytes() >= kMessageBytes) {
-    transport_.send(node, builder.take());
+  Outgoing& outgoing = outgoing_[node];
+  outgoing.messages.add(named(message, group.id()));
+  outgoing.waits = outgoing.waits && waits;
+  if (outgoing.messages.bytes() >= kMessageBytes) {
+    transport_.send(node, outgoing.messages.take());
     outgoing_.erase(node);
   }
 }
@@ -348,11 +348,20 @@ GroupMessage Groups::named(const consensus::Message& message, PartitionId id) {
   return out;
 }
 
+// All to a node keep their order.
 void Groups::flush() {
-  for (auto& [node, builder] : outgoing_) {
-    if (!builder.empty()) transport_.send(node, builder.take());
+  absl::erase_if(outgoing_, [this](auto& each) {
+    if (each.second.waits) return false;
+    transport_.send(each.first, each.second.messages.take());
+    return true;
+  });
+}
+
+void Groups::end_turn() {
+  for (auto& [node, outgoing] : outgoing_) {
+    if (transport_.sends_to(node)) outgoing.waits = false;
   }
-  outgoing_.clear();
+  flush();
 }
 
 // --- Turns
@@ -366,14 +375,14 @@ void Groups::gather() {
   for (const PartitionId id : std::exchange(touched_, {})) {
     Group* group = find(id);
     if (group == nullptr || !group->has_ready()) continue;
-    group->collect([&](const consensus::Message& message) { send(message, id); });
+    group->collect([&](const consensus::Message& message) { send(message, *group); });
     if (find(id) != group) continue;
     wait_for_log(*group);
     if (group->topic() != nullptr && on_topic) on_topic(id);
   }
-  if (outgoing_.empty()) return;
   flush();
-  transport_.flush();
+  // Others are to have it while this node syncs its own; all else leaves in the end of the turn.
+  if (!waiting_.empty()) transport_.flush();
 }
 
 void Groups::wait_for_log(const Group& group) {
@@ -389,7 +398,7 @@ bool Groups::complete() {
   for (const PartitionId id : std::exchange(waiting_, {})) {
     Group* group = find(id);
     if (group == nullptr) continue;
-    group->durable(durable, [&](const consensus::Message& message) { send(message, id); });
+    group->durable(durable, [&](const consensus::Message& message) { send(message, *group); });
     wait_for_log(*group);
     if (group->has_ready()) touch(*group);
   }
@@ -443,6 +452,7 @@ void Groups::end_pass(bool stored) {
 
 void Groups::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
+  for (auto& [node, outgoing] : outgoing_) outgoing.waits = false;
   if (groups_.empty()) return;
   states_.tick([this](NodeNumber node, MemberId member) { return member_at(node) == member; });
   encode_more();

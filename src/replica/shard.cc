@@ -677,6 +677,7 @@ void Shard::end_turn() {
   impl_->hints.end_turn();
   impl_->unless_unreadable([this] { impl_->rights.end_turn(); });
   impl_->check.end_turn();
+  impl_->groups.end_turn();
 }
 
 bool Shard::has_more() const {
