@@ -66,6 +66,7 @@ enum TrimParts : std::uint8_t { kWithCheckpoint = 1 << 0, kWithPurge = 1 << 1 };
 
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kEntryBytes = 8 + 8 + 1 + kLengthBytes;  // without data
+constexpr std::size_t kProposalBytes = 64;                     // about, without words and batch
 
 void put_bytes(std::string& out, std::string_view bytes) {
   EVEN_CHECK(bytes.size() <= UINT32_MAX, "what is written has a length of 32 bits");
@@ -504,6 +505,11 @@ Result<std::vector<GroupMessage>> decode_group_messages(std::string_view bytes) 
 
 std::string encode_proposal(const GroupProposal& proposal) {
   std::string out;
+  std::size_t size = kProposalBytes + proposal.batch.size() + proposal.events.size();
+  for (const GroupProposal::Words& words : proposal.commands) {
+    for (const std::string_view word : words) size += kLengthBytes + word.size();
+  }
+  out.reserve(size);
   put_little_endian(out, static_cast<std::uint8_t>(proposal.kind));
   put_little_endian(out, static_cast<std::uint8_t>((proposal.transaction ? kTransaction : 0) |
                                                    (proposal.watched.empty() ? 0 : kWatched) |

@@ -103,6 +103,8 @@ class Groups {
   bool handing_over() const;
 
  private:
+  Group& put(PartitionId id, std::unique_ptr<Group> group);
+  void remove(PartitionId id);
   void send(const consensus::Message& message, Group& group);
   void flush();
   void follow_disk();
@@ -120,6 +122,7 @@ class Groups {
   Transport& transport_;
   GroupStates states_;
   absl::btree_map<PartitionId, std::unique_ptr<Group>> groups_;
+  std::vector<Group*> by_id_;         // the same
   std::vector<PartitionId> touched_;  // have something to gather, maybe
   std::vector<PartitionId> waiting_;  // for the log
   absl::btree_map<NodeNumber, consensus::MemberId> members_;
