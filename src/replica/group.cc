@@ -353,8 +353,9 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   }
 #endif
   for (const Args words : request.commands) {
+    if (request.once.empty()) break;
     const Command* command = find_command(words);
-    if (request.once.empty() || command == nullptr || !has_no_fixed_reply(*command)) continue;
+    if (command == nullptr || !has_no_fixed_reply(*command)) continue;
     return done(refused(fmt::format(
         "ERR EVEN.ONCE cannot keep the reply of {}, which has no fixed order or content",
         command->name)));
