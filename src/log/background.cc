@@ -12,7 +12,8 @@
 
 namespace even {
 
-Result<> Log::start_flush() {
+Result<> Log::start_flush(bool synced) {
+  synced_ = synced;
   // Only here: what barrier() has told of a record that is appended later in a turn holds for the
   // frame that was being gathered then.
   if (frame_.size() >= options_.background_bytes) set_aside();

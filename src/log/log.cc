@@ -215,7 +215,8 @@ Result<> Log::flush() {
   }
   if (auto reserved = reserve(); !reserved) return {};
   error_ = std::move(roll_error);
-  if (options_.fsync == FsyncPolicy::kAlways && frame_bytes > 0 && frame_bytes < kLargeFrameBytes) {
+  const bool synced = options_.fsync == FsyncPolicy::kAlways || synced_;
+  if (synced && frame_bytes > 0 && frame_bytes < kLargeFrameBytes) {
     file_->zero_ahead(round_up(kSegmentHeaderBytes + segments_.back().bytes, options_.zero_bytes));
   }
   return {};

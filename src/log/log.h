@@ -42,9 +42,9 @@ struct LogOptions {
   // another thread and to hear of its end takes two switches of threads, which cost as much. 0:
   // never.
   std::int64_t quick_sync_us = 500;
-  // With FsyncPolicy::kAlways, how much of the segment is filled with zeroes at once, ahead of its
-  // frames: the sync of a frame that takes their place need not wait for the file system's journal
-  // to note a new size or new blocks.
+  // Of frames that are synced one by one, how much of the segment is filled with zeroes at once,
+  // ahead of them: the sync of a frame that takes their place need not wait for the file system's
+  // journal to note a new size or new blocks.
   std::uint64_t zero_bytes = 256 << 10;
   // A frame that has so many bytes at a start_flush() gets no more records, and is written by
   // another thread.
@@ -102,7 +102,8 @@ class Log {
   // The same without waiting for what takes long: a long frame is written, and a new segment is
   // begun, while the caller goes on, and what is gathered by then waits for its end. on_progress is
   // called then; the next start_flush() goes on. What has failed is mended by it as by flush().
-  Result<> start_flush();
+  // `synced`: the caller is going to sync what is written, as if by FsyncPolicy::kAlways.
+  Result<> start_flush(bool synced = false);
   // Starts a sync of everything written, unless one is under way, in which case another follows it.
   // on_progress is called after each. With `in_place`, the caller waits for it if it is likely to
   // be quick, as the last one was.
@@ -206,6 +207,7 @@ class Log {
   std::deque<std::shared_ptr<std::string>> unwritten_;
   std::uint64_t unwritten_bytes_ = 0;
   bool writing_ = false;  // the first of them is being written by the disk
+  bool synced_ = false;   // what is written is synced at once, whatever the policy: start_flush()
   std::shared_ptr<Roll> roll_;
   LogPosition end_ = 0;
   LogPosition durable_ = 0;

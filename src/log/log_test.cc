@@ -98,6 +98,21 @@ TEST(Log, SmallFramesThatAreSyncedEachTakeThePlaceOfZeroes) {
   EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + unsynced.log->end());
 }
 
+TEST(Log, WhatIsToBeSyncedAtOnceGoesOverZeroesWhateverThePolicy) {
+  World world;
+  OpenLog log(world, {.zero_bytes = kZeroBytes});
+  const auto write = [&log](bool synced) {
+    log.log->append("a frame");
+    return log.log->start_flush(synced);
+  };
+  ASSERT_TRUE(write(false));
+  EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + log.log->end());
+  ASSERT_TRUE(write(true));
+  EXPECT_EQ(world.content(kFirstSegment).size(), kZeroBytes);
+  while (log.log->end() + kSegmentHeaderBytes <= kZeroBytes) ASSERT_TRUE(write(false));
+  EXPECT_EQ(world.content(kFirstSegment).size(), kSegmentHeaderBytes + log.log->end());
+}
+
 TEST(Log, ASegmentGivesItsZeroesBackWhenTheNextOneBegins) {
   World world;
   const LogOptions options{

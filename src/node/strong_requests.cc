@@ -122,7 +122,8 @@ void StrongRequests::attempt(Calls::iterator at) {
     if (node == thread_.node().number) return ask_here(at);
     if (thread_.peers().up(node)) return ask_node(at, node);
   } else if (thread_.shard().has_group(call.call.group)) {
-    return ask_here(at);
+    const NodeNumber leader = call.any_member ? NodeNumber{0} : leader_elsewhere(call.call.group);
+    return leader == 0 ? ask_here(at) : ask_node(at, leader);
   } else {
     const std::vector<NodeNumber> nodes = members(call.call.group);
     for (std::size_t i = 0; i < nodes.size(); ++i) {
@@ -131,6 +132,14 @@ void StrongRequests::attempt(Calls::iterator at) {
     }
   }
   any_waits_ = true;
+}
+
+// Who leads the group as far as this node's member of it knows, which would only say so; 0: this
+// node, or nobody that can be asked.
+NodeNumber StrongRequests::leader_elsewhere(PartitionId group) const {
+  if (thread_.lease().lent()) return 0;
+  const NodeNumber leader = thread_.shard().leader_of(group).value_or(0);
+  return leader != thread_.node().number && thread_.peers().up(leader) ? leader : NodeNumber{0};
 }
 
 StrongRequests::Calls::iterator StrongRequests::renumber(Calls::iterator at, NodeNumber asked) {
@@ -159,8 +168,7 @@ void StrongRequests::ask_node(Calls::iterator at, NodeNumber node) {
   std::string bytes = encode_strong_request(at->first, at->second->request());
   if (bytes.size() > kMostBytes) {
     at->second->out = false;
-    return take_refusal(at,
-                        "-ERR the request is too long to be sent to another node (1 GB)\r\n");
+    return take_refusal(at, "-ERR the request is too long to be sent to another node (1 GB)\r\n");
   }
   thread_.peers().send(node, FrameType::kStrongRequest, std::move(bytes));
 }

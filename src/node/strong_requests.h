@@ -80,9 +80,9 @@ class StrongRequests {
     std::int64_t deadline_us = 0;
     std::int64_t asked_us = 0;
     std::int64_t again_us = 0;  // not to be asked again before: it has been refused
-    bool too_stale = false;  // no member that was asked was fresh enough
-    NodeNumber leader = 0;   // who was named last
-    std::size_t turns = 0;   // to other nodes, in a row
+    bool too_stale = false;     // no member that was asked was fresh enough
+    NodeNumber leader = 0;      // who was named last
+    std::size_t turns = 0;      // to other nodes, in a row
     std::size_t candidate = 0;
     StrongRequest request() const;
   };
@@ -95,6 +95,7 @@ class StrongRequests {
   void advance(std::shared_ptr<StrongLane> lane);
   // The same of what has waited for others of its lane, in a turn of its own.
   void advance_later(std::shared_ptr<StrongLane> lane);
+  NodeNumber leader_elsewhere(PartitionId group) const;
   void ask_here(Calls::iterator at);
   void ask_node(Calls::iterator at, NodeNumber node);
   Calls::iterator renumber(Calls::iterator at, NodeNumber asked);

@@ -159,6 +159,11 @@ std::size_t PeerHub::send_to_all(FrameType type, std::string_view body, std::siz
   return full;
 }
 
+bool PeerHub::sends_to(NodeNumber node) const {
+  const auto found = links_.find(node);
+  return found != links_.end() && found->second->has_queued();
+}
+
 void PeerHub::flush() {
   for (auto& [node, link] : links_) link->flush();
 }

@@ -62,6 +62,7 @@ class PeerHub final : public Transport {
   std::size_t send_to_all(FrameType type, std::string_view body, std::size_t most);
   // Sends what the turn has queued.
   void flush() override;
+  bool sends_to(NodeNumber node) const override;
 
   ShardThread& thread() { return thread_; }
   Hello hello() const;

@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
@@ -24,6 +25,8 @@ constexpr std::size_t kMaxFrame = std::size_t{1} << 31;
 constexpr std::size_t kMaxQueue = std::size_t{512} << 20;
 constexpr std::size_t kKeptCapacity = 1 << 20;
 constexpr std::size_t kLongBody = 64 << 10;  // is not copied
+constexpr std::size_t kKeptQueue = 2 * kLongBody;
+constexpr std::size_t kBlocksAtOnce = 8;
 constexpr std::string_view kPreambleMagic{"EVENP\0", 6};
 
 void detect_dead_peers(Socket& socket) {
@@ -273,15 +276,45 @@ void PeerLink::enqueue(FrameType type, std::string body) {
     });
     return;
   }
+  if (out_.empty()) out_.push_back(std::exchange(spare_, {}));
   append_frame(out_, type, std::move(body));
+}
+
+// What the kernel takes without waiting; that is all, as a rule, and then there is no handler to
+// run. Of an error, whoever sends the rest learns.
+std::size_t PeerLink::send_at_once() {
+  if (!in_session_ || ending_ || stream_.is_tls()) return 0;
+  iovec blocks[kBlocksAtOnce];
+  msghdr message{};
+  message.msg_iov = blocks;
+  for (const std::string& block : sending_) {
+    if (message.msg_iovlen == kBlocksAtOnce) break;
+    blocks[message.msg_iovlen++] = {const_cast<char*>(block.data()), block.size()};
+  }
+  const ssize_t sent =
+      ::sendmsg(stream_.socket().native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  return static_cast<std::size_t>(std::max<ssize_t>(sent, 0));
 }
 
 void PeerLink::flush() {
   if (ended_ || out_.empty() || !sending_.empty()) return;
   sending_.swap(out_);
-  if (in_session_) hub_.note_sent(node_, bytes_of(sending_));
+  const std::size_t bytes = bytes_of(sending_);
+  if (in_session_) hub_.note_sent(node_, bytes);
+  std::size_t sent = send_at_once();
+  if (sent == bytes) {
+    if (sending_.front().capacity() <= kKeptQueue) {
+      spare_.swap(sending_.front());
+      spare_.clear();
+    }
+    return sending_.clear();
+  }
   std::vector<asio::const_buffer> blocks;
-  for (const std::string& block : sending_) blocks.push_back(asio::buffer(block));
+  for (const std::string& block : sending_) {
+    const std::size_t skipped = std::min(sent, block.size());
+    sent -= skipped;
+    if (skipped < block.size()) blocks.push_back(asio::buffer(block) + skipped);
+  }
   asio::async_write(stream_, blocks, [self = shared_from_this()](error_code error, std::size_t) {
     if (self->ended_) return;
     if (error) return self->end(error.message());

@@ -69,6 +69,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   std::uint8_t abilities() const { return abilities_; }
   bool dialed() const { return dialed_ != 0; }
   bool in_session() const { return in_session_; }
+  bool has_queued() const { return !out_.empty(); }
   // Bytes that have been queued and not been sent.
   std::size_t waiting() const;
   // The other side (or this one) does not accept the link, as opposed to not being reachable.
@@ -92,6 +93,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   void take_session_frame(FrameType type, std::string_view body);
   void refuse(const std::string& reason);
   void enqueue(FrameType type, std::string body);
+  std::size_t send_at_once();
   // False: the frame is lost or will come later.
   bool passes_faults(LinkFault::Direction LinkFault::* direction, std::deque<Delayed>& queue,
                      FrameType type, std::string_view body);
@@ -120,6 +122,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
   // Frames, short ones together, long ones in two blocks: up to the body, and the body.
   std::vector<std::string> out_;
   std::vector<std::string> sending_;
+  std::string spare_;  // empty, with memory for what is queued next
 
   std::deque<Delayed> delayed_in_;
   std::deque<Delayed> delayed_out_;

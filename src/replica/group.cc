@@ -353,8 +353,9 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
   }
 #endif
   for (const Args words : request.commands) {
+    if (request.once.empty()) break;
     const Command* command = find_command(words);
-    if (request.once.empty() || command == nullptr || !has_no_fixed_reply(*command)) continue;
+    if (command == nullptr || !has_no_fixed_reply(*command)) continue;
     return done(refused(fmt::format(
         "ERR EVEN.ONCE cannot keep the reply of {}, which has no fixed order or content",
         command->name)));
@@ -626,6 +627,14 @@ void Group::durable(LogPosition position, const Send& send) {
     raft_->written(write.id);
     for (auto& message : write.messages) send(std::move(message));
   }
+}
+
+bool Group::may_wait(const consensus::Message& message) {
+  using consensus::MessageKind;
+  if (message.kind == MessageKind::kAppendRequest) return message.entries.empty();
+  if (message.kind != MessageKind::kAppendResponse || message.reject) return false;
+  const Acknowledged now{message.to, message.term, message.index};
+  return now == std::exchange(acknowledged_, now);
 }
 
 // The state comes first: by itself it does no harm, since what it has applied is passed over.

@@ -73,6 +73,9 @@ class Group {
   void collect(const Send& send);
   // The log is durable up to here.
   void durable(LogPosition position, const Send& send);
+  // Whether nobody waits for the message, which is about to be sent: it says no more than what is
+  // committed, as the next entries do, or answers that.
+  bool may_wait(const consensus::Message& message);
   // Until what has been written is durable, something waits.
   bool waits_for_log() const { return !writes_.empty(); }
 
@@ -296,6 +299,14 @@ class Group {
   bool halted_ = false;
   std::optional<std::size_t> remembered_;  // live keys of EVEN.ONCE; none: not counted yet
 
+  // What was acknowledged last.
+  struct Acknowledged {
+    consensus::MemberId leader = consensus::kNoMember;
+    consensus::Term term = 0;
+    consensus::Index index = 0;
+    bool operator==(const Acknowledged&) const = default;
+  };
+  Acknowledged acknowledged_;
   std::deque<Write> writes_;        // that are not durable, in their order
   std::deque<Proposal> proposals_;  // of this member, by index
   std::vector<Read> new_reads_;     // that ask for an index in the end of the turn

@@ -1,5 +1,6 @@
 #include "replica/group_format.h"
 
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -66,6 +67,24 @@ enum TrimParts : std::uint8_t { kWithCheckpoint = 1 << 0, kWithPurge = 1 << 1 };
 
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kEntryBytes = 8 + 8 + 1 + kLengthBytes;  // without data
+constexpr std::size_t kProposalBytes = 64;                     // about, without words and batch
+
+// A few numbers, which are appended together.
+class Numbers {
+ public:
+  template <typename T>
+  void put(T value) {
+    std::memcpy(end_, &value, sizeof value);
+    end_ += sizeof value;
+  }
+  void append_to(std::string& out) const {
+    out.append(bytes_, static_cast<std::size_t>(end_ - bytes_));
+  }
+
+ private:
+  char bytes_[96];  // more than any head takes
+  char* end_ = bytes_;
+};
 
 void put_bytes(std::string& out, std::string_view bytes) {
   EVEN_CHECK(bytes.size() <= UINT32_MAX, "what is written has a length of 32 bits");
@@ -90,10 +109,10 @@ bool possible(std::uint64_t number) { return number <= kMaxNumber; }
 
 // --- Entries and configurations
 
-void put_entry_head(const Entry& entry, std::string& out) {
-  put_little_endian(out, entry.term);
-  put_little_endian(out, entry.index);
-  put_little_endian(out, static_cast<std::uint8_t>(entry.kind));
+void put_entry_head(const Entry& entry, Numbers& out) {
+  out.put(entry.term);
+  out.put(entry.index);
+  out.put(static_cast<std::uint8_t>(entry.kind));
 }
 
 // Without data. None if there can be no such entry.
@@ -380,7 +399,9 @@ bool is_group_log_entry(std::string_view bytes) { return bytes.starts_with(kMark
 
 void encode_group_entry(PartitionId group, const Entry& entry, std::string& out) {
   begin(LogKind::kEntry, group, out);
-  put_entry_head(entry, out);
+  Numbers head;
+  put_entry_head(entry, head);
+  head.append_to(out);
   out.append(entry.data.view());
 }
 
@@ -463,20 +484,26 @@ Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes) {
 void encode_group_message(const GroupMessage& group_message, std::string& out) {
   const Message& message = group_message.message;
   const std::uint16_t parts = parts_of(group_message);
-  put_little_endian(out, group_message.group);
-  put_little_endian(out, static_cast<std::uint8_t>(message.kind));
-  put_little_endian(out, parts);
-  put_little_endian(out, message.from);
-  put_little_endian(out, message.to);
+  Numbers head;
+  head.put(group_message.group);
+  head.put(static_cast<std::uint8_t>(message.kind));
+  head.put(parts);
+  head.put(message.from);
+  head.put(message.to);
   for (const std::uint64_t number : {message.term, message.log_term, message.index, message.commit,
                                      message.hint, message.context}) {
-    if (number != 0) put_little_endian(out, number);
+    if (number != 0) head.put(number);
   }
+  head.append_to(out);
   if (!message.entries.empty()) {
     put_count(out, message.entries.size());
     for (const Entry& entry : message.entries) {
-      put_entry_head(entry, out);
-      put_bytes(out, entry.data.view());
+      EVEN_CHECK(entry.data.size() <= UINT32_MAX, "what is written has a length of 32 bits");
+      Numbers numbers;
+      put_entry_head(entry, numbers);
+      numbers.put(static_cast<std::uint32_t>(entry.data.size()));
+      numbers.append_to(out);
+      out.append(entry.data.view());
     }
   }
   if (message.snapshot) {
@@ -504,6 +531,11 @@ Result<std::vector<GroupMessage>> decode_group_messages(std::string_view bytes) 
 
 std::string encode_proposal(const GroupProposal& proposal) {
   std::string out;
+  std::size_t size = kProposalBytes + proposal.batch.size() + proposal.events.size();
+  for (const GroupProposal::Words& words : proposal.commands) {
+    for (const std::string_view word : words) size += kLengthBytes + word.size();
+  }
+  out.reserve(size);
   put_little_endian(out, static_cast<std::uint8_t>(proposal.kind));
   put_little_endian(out, static_cast<std::uint8_t>((proposal.transaction ? kTransaction : 0) |
                                                    (proposal.watched.empty() ? 0 : kWatched) |

@@ -67,6 +67,42 @@ TEST(Group, MembersExecuteTheSame) {
   expect_equal_states(cluster);
 }
 
+// Whether it is about to send something of a group.
+bool tells_groups(const GroupNode& node) {
+  return std::ranges::any_of(node.sent, [](const auto& sent) {
+    const auto message = decode_peer_message(sent.second);
+    return message && std::holds_alternative<GroupsMessage>(*message);
+  });
+}
+
+TEST(Group, ThatSomethingIsCommittedIsToldWithOtherMessagesOrAtTheNextTick) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"incr", "n"}), ":1\r\n");
+  GroupNode* leader = cluster.leader(kGroup);
+  GroupNode& other = cluster.at(static_cast<NodeNumber>(leader->number % 3 + 1));
+  const auto lag = [&] {
+    return cluster.status(leader->number, kGroup)->applied -
+           cluster.status(other.number, kGroup)->applied;
+  };
+  for (const bool anything_else : {false, true}) {
+    cluster.run(20);
+    ASSERT_EQ(lag(), 0u);
+    leader->sends = anything_else;
+    ASSERT_TRUE(cluster.ask(*leader, kGroup, {{"incr", "n"}}));
+    EXPECT_EQ(tells_groups(*leader), anything_else);
+    EXPECT_EQ(lag(), 1u);
+    if (anything_else) {
+      cluster.step();
+      EXPECT_EQ(lag(), 0u);
+      // Nor does anybody wait for the answer to that.
+      EXPECT_FALSE(tells_groups(other));
+    }
+    cluster.run(6);
+    EXPECT_EQ(lag(), 0u);
+  }
+}
+
 TEST(Group, WithoutAMajorityAnswersNothing) {
   GroupCluster cluster(3);
   found(cluster);

@@ -50,9 +50,17 @@ Groups::Groups(ShardCore& core, Transport& transport)
   };
 }
 
-Group* Groups::find(PartitionId id) const {
-  const auto found = groups_.find(id);
-  return found == groups_.end() ? nullptr : found->second.get();
+Group* Groups::find(PartitionId id) const { return id < by_id_.size() ? by_id_[id] : nullptr; }
+
+Group& Groups::put(PartitionId id, std::unique_ptr<Group> group) {
+  if (by_id_.size() <= id) by_id_.resize(id + std::size_t{1});
+  by_id_[id] = group.get();
+  return *(groups_[id] = std::move(group));
+}
+
+void Groups::remove(PartitionId id) {
+  if (id < by_id_.size()) by_id_[id] = nullptr;
+  groups_.erase(id);
 }
 
 // --- Recovery
@@ -70,6 +78,7 @@ void Groups::restore(RowStore& store) {
       });
   if (restored) return;
   forgotten_ = restored.error().message;
+  by_id_.clear();
   groups_.clear();
   core_.warn(fmt::format(
       "what groups of strong keyspaces need cannot be read ({}): this node takes no part in them. "
@@ -86,13 +95,13 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
     // Of another life of the directory: others have to add this one, which begins with nothing,
     // unless they have nothing either.
     if (base->self != self()) {
-      groups_.erase(base->group);
+      remove(base->group);
       if (stored) former_[base->group] = {*base, 0, {}};
       return {};
     }
     former_.erase(base->group);
-    auto& group = groups_[base->group];
-    if (!group) {
+    Group* group = find(base->group);
+    if (group == nullptr) {
       Partition* partition = core_.find(base->group);
       if (partition == nullptr) partition = &core_.add_strong(base->group, {});
       // A pass stores a state together with the group's row: without that it is of another life,
@@ -100,7 +109,7 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
       const VersionVector& vector = partition->state.vector();
       const bool is_of_base = stored || (base->index > 0 && vector[kGroupIndex] == base->index);
       if (!is_of_base && !vector.empty()) core_.forget_rows(*partition);
-      group = std::make_unique<Group>(core_, *partition, self());
+      group = &put(base->group, std::make_unique<Group>(core_, *partition, self()));
     }
     group->restore(*base);
     return {};
@@ -108,7 +117,7 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
   if (const auto* end = std::get_if<GroupEnd>(&*decoded)) {
     const Group* group = find(end->group);
     if (group != nullptr && group->topic() != nullptr) ended_topics_.push_back(end->group);
-    groups_.erase(end->group);
+    remove(end->group);
     former_.erase(end->group);
     return {};
   }
@@ -149,8 +158,7 @@ Result<> Groups::found(PartitionId id, std::vector<NodeNumber> replicas,
   }
   Partition* partition = core_.find(id);
   if (partition == nullptr) partition = &core_.add_strong(id, std::move(replicas));
-  auto& group = groups_[id];
-  group = std::make_unique<Group>(core_, *partition, self());
+  Group* const group = &put(id, std::make_unique<Group>(core_, *partition, self()));
   former_.erase(id);
   // What the store may have is of another life of the group: see also restore().
   if (!partition->state.vector().empty() || partition->damaged()) core_.forget_rows(*partition);
@@ -193,12 +201,11 @@ Result<> Groups::refound(PartitionId id, std::vector<NodeNumber> replicas) {
         id, partition->rows->damage().value_or("it is not as of what it says")));
   }
   partition->replicas = std::move(replicas);
-  auto& group = groups_[id];
-  group = std::make_unique<Group>(core_, *partition, self());
+  Group* const group = &put(id, std::make_unique<Group>(core_, *partition, self()));
   group->refound(former.base, former.term, former.entries);
   former_.erase(found);
   if (const auto begun = group->start(); !begun) {
-    groups_.erase(id);
+    remove(id);
     return begun;
   }
   touch(*group);
@@ -217,7 +224,7 @@ void Groups::end(PartitionId id) {
   core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
   core_.forget_rows(group->partition());
   if (group->topic() != nullptr) ended_topics_.push_back(id);
-  groups_.erase(id);
+  remove(id);
 }
 
 // --- Links
@@ -317,19 +324,19 @@ void Groups::tell_digests() {
   for (const auto& [node, message] : messages) transport_.send(node, encode_digests(message));
 }
 
-void Groups::send(const consensus::Message& message, PartitionId group) {
+void Groups::send(const consensus::Message& message, Group& group) {
+  const bool waits = group.may_wait(message);
   const NodeNumber node = node_of(message.to);
   const auto linked = members_.find(node);
   if (linked == members_.end() || linked->second != message.to) {
-    if (Group* sender = find(group); sender != nullptr && message.snapshot) {
-      sender->unreachable(message.to);
-    }
+    if (message.snapshot) group.unreachable(message.to);
     return;
   }
-  GroupsBuilder& builder = outgoing_[node];
-  builder.add(named(message, group));
-  if (builder.bytes() >= kMessageBytes) {
-    transport_.send(node, builder.take());
+  Outgoing& outgoing = outgoing_[node];
+  outgoing.messages.add(named(message, group.id()));
+  outgoing.waits = outgoing.waits && waits;
+  if (outgoing.messages.bytes() >= kMessageBytes) {
+    transport_.send(node, outgoing.messages.take());
     outgoing_.erase(node);
   }
 }
@@ -348,11 +355,20 @@ GroupMessage Groups::named(const consensus::Message& message, PartitionId id) {
   return out;
 }
 
+// All to a node keep their order.
 void Groups::flush() {
-  for (auto& [node, builder] : outgoing_) {
-    if (!builder.empty()) transport_.send(node, builder.take());
+  absl::erase_if(outgoing_, [this](auto& each) {
+    if (each.second.waits) return false;
+    transport_.send(each.first, each.second.messages.take());
+    return true;
+  });
+}
+
+void Groups::end_turn() {
+  for (auto& [node, outgoing] : outgoing_) {
+    if (transport_.sends_to(node)) outgoing.waits = false;
   }
-  outgoing_.clear();
+  flush();
 }
 
 // --- Turns
@@ -366,14 +382,14 @@ void Groups::gather() {
   for (const PartitionId id : std::exchange(touched_, {})) {
     Group* group = find(id);
     if (group == nullptr || !group->has_ready()) continue;
-    group->collect([&](const consensus::Message& message) { send(message, id); });
+    group->collect([&](const consensus::Message& message) { send(message, *group); });
     if (find(id) != group) continue;
     wait_for_log(*group);
     if (group->topic() != nullptr && on_topic) on_topic(id);
   }
-  if (outgoing_.empty()) return;
   flush();
-  transport_.flush();
+  // Others are to have it while this node syncs its own; all else leaves in the end of the turn.
+  if (!waiting_.empty()) transport_.flush();
 }
 
 void Groups::wait_for_log(const Group& group) {
@@ -389,7 +405,7 @@ bool Groups::complete() {
   for (const PartitionId id : std::exchange(waiting_, {})) {
     Group* group = find(id);
     if (group == nullptr) continue;
-    group->durable(durable, [&](const consensus::Message& message) { send(message, id); });
+    group->durable(durable, [&](const consensus::Message& message) { send(message, *group); });
     wait_for_log(*group);
     if (group->has_ready()) touch(*group);
   }
@@ -443,6 +459,7 @@ void Groups::end_pass(bool stored) {
 
 void Groups::tick() {
   const std::int64_t now_us = core_.clock.monotonic_us();
+  for (auto& [node, outgoing] : outgoing_) outgoing.waits = false;
   if (groups_.empty()) return;
   states_.tick([this](NodeNumber node, MemberId member) { return member_at(node) == member; });
   encode_more();

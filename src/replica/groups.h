@@ -74,6 +74,9 @@ class Groups {
   void gather();
   // Goes on with what the log has made durable. Whether that has put more into the log's buffer.
   bool complete();
+  // The turn ends: messages that nobody waits for go with what is sent anyway (Group::may_wait()).
+  // The next tick sends them in any case.
+  void end_turn();
   // Whether what was written has to be synced, for a group.
   bool sync_wanted() const { return !waiting_.empty(); }
   bool has_more() const { return !touched_.empty(); }
@@ -100,7 +103,9 @@ class Groups {
   bool handing_over() const;
 
  private:
-  void send(const consensus::Message& message, PartitionId group);
+  Group& put(PartitionId id, std::unique_ptr<Group> group);
+  void remove(PartitionId id);
+  void send(const consensus::Message& message, Group& group);
   void flush();
   void follow_disk();
   void prefer_leaders();
@@ -117,10 +122,15 @@ class Groups {
   Transport& transport_;
   GroupStates states_;
   absl::btree_map<PartitionId, std::unique_ptr<Group>> groups_;
+  std::vector<Group*> by_id_;         // the same
   std::vector<PartitionId> touched_;  // have something to gather, maybe
   std::vector<PartitionId> waiting_;  // for the log
   absl::btree_map<NodeNumber, consensus::MemberId> members_;
-  absl::btree_map<NodeNumber, GroupsBuilder> outgoing_;
+  struct Outgoing {
+    GroupsBuilder messages;
+    bool waits = true;  // nobody waits for any of them
+  };
+  absl::btree_map<NodeNumber, Outgoing> outgoing_;
   std::int64_t last_tick_us_ = 0;
   std::int64_t last_preferred_us_ = 0;
   std::int64_t last_maintained_us_ = 0;

@@ -549,7 +549,8 @@ std::string RecordsBuilder::take_compressed() {
   return out;
 }
 
-GroupsBuilder::GroupsBuilder() : message_(begin(Kind::kGroups)) {}
+// A message with an entry or two has room.
+GroupsBuilder::GroupsBuilder() : message_(begin(Kind::kGroups)) { message_.reserve(512); }
 
 void GroupsBuilder::add(const GroupMessage& message) { encode_group_message(message, message_); }
 

@@ -663,7 +663,9 @@ void Shard::end_turn() {
   impl_->has_more = false;
   impl_->unless_unreadable([this] { impl_->has_more = impl_->core.join_ready(); });
   impl_->groups.gather();
-  if (const auto flushed = core.log.start_flush(); !flushed || core.log.error()) {
+  const bool sync_all = core.options.log.fsync == FsyncPolicy::kAlways;
+  const bool sync_groups = impl_->groups.sync_wanted();
+  if (const auto flushed = core.log.start_flush(sync_groups); !flushed || core.log.error()) {
     if (core.log.error() != impl_->warned_error)
       core.warn("writes are refused: " + *core.log.error());
   }
@@ -673,9 +675,8 @@ void Shard::end_turn() {
     core.warn("what had not been synced of the log has been written anew and is safe, because " +
               core.log.last_distrust());
   }
-  const bool sync_all = core.options.log.fsync == FsyncPolicy::kAlways;
-  const bool sync_now = sync_all || impl_->groups.sync_wanted() || impl_->meta.sync_wanted() ||
-                        impl_->relay.sync_wanted();
+  const bool sync_now =
+      sync_all || sync_groups || impl_->meta.sync_wanted() || impl_->relay.sync_wanted();
   if (sync_now && core.log.sync_needed()) core.log.sync(true);
   // What is durable may let groups write more.
   if (impl_->groups.complete()) impl_->has_more = true;
@@ -684,6 +685,7 @@ void Shard::end_turn() {
   impl_->hints.end_turn();
   impl_->unless_unreadable([this] { impl_->rights.end_turn(); });
   impl_->check.end_turn();
+  impl_->groups.end_turn();
 }
 
 bool Shard::has_more() const {

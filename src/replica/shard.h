@@ -60,6 +60,8 @@ class Transport {
   virtual void send(NodeNumber peer, std::string message) = 0;
   // What has been given to send() leaves now, where it would wait for the end of the turn.
   virtual void flush() {}
+  // Whether something is about to leave for this node, with which more goes at no cost.
+  virtual bool sends_to(NodeNumber) const { return false; }
 };
 
 // What made a record: a client's command; the sweep, which purges what has expired, or gives it up

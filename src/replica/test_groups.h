@@ -31,6 +31,7 @@ struct GroupNode final : Transport {
   void send(NodeNumber to, std::string message) override {
     sent.emplace_back(to, std::move(message));
   }
+  bool sends_to(NodeNumber) const override { return sends; }
   ReplicaId replica() const { return ReplicaId::make(number, runs, line); }
 
   void start() {
@@ -99,6 +100,7 @@ struct GroupNode final : Transport {
   const cluster::ClusterMap& map;
   Random random;
   bool inflates = true;  // it takes compressed records
+  bool sends = false;    // to every node something else is about to leave
   std::function<bool()> once_first_known;
   std::uint32_t runs = 0;
   std::uint16_t line = 7;

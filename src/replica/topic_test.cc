@@ -260,6 +260,7 @@ TEST_F(TopicTest, TimesAreFoundInMemoryAndInTheStore) {
 
 TEST_F(TopicTest, WhatIsDroppedGoesFromTheStore) {
   for (int i = 0; i < 10; ++i) append(2);
+  ASSERT_TRUE(cluster_.run_until([&] { return have_all(20); }));
   const auto rows = [&](GroupNode& node) {
     return std::ranges::count_if(
         node.rows.rows(), [](const auto& row) { return !topic_row_group(row.first).empty(); });
