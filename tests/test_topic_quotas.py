@@ -446,7 +446,8 @@ def test_a_producer_with_a_quota_is_slowed_and_loses_nothing_others_are_not(clus
     until("it is slowed after the restart", lambda: again.producer.poll(0.05) is not None and any(
         metrics(node, "even_kafka_produce_throttled_requests_total").get(("", "slow"), 0) > 0 for node in cluster.running), 60)
     again.producer.purge()
-    assert all(metrics(node, "even_kafka_produce_throttled_requests_total")[("", "<default>")] == 0 for node in cluster.running)
+    assert all(metrics(node, "even_kafka_produce_throttled_requests_total")[("", "<default>")] == 0
+               for node in cluster.running)
 
 
 def test_a_consumer_with_a_quota_is_slowed_and_misses_nothing_others_are_not(cluster):
