@@ -243,6 +243,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"even.consistency", execute_consistency},
       {"even.groups", execute_groups},
       {"even.keyspace", execute_keyspace},
+      {"even.quota", execute_quota},
       {"even.session", execute_session},
       {"even.topic", execute_topic},
       {"even.emit", execute_emit},
@@ -278,6 +279,13 @@ void reply_unknown_subcommand(Connection& connection, std::string_view container
 void reply_help(Connection& connection, std::string_view container) {
   Reply reply = connection.reply();
   even::reply_help(reply, *find_command(container));
+}
+
+TableChanged reply_when_changed(Connection& connection) {
+  return [weak = connection.weak_from_this(), slot = connection.open_slot(),
+          command = connection.last_command()](std::string reply) {
+    if (const auto client = weak.lock()) client->complete(slot, std::move(reply), command);
+  };
 }
 
 }  // namespace even

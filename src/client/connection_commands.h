@@ -13,6 +13,7 @@
 #include "engine/command.h"
 #include "node/gather.h"
 #include "node/report.h"
+#include "node/table_change.h"
 
 namespace even {
 
@@ -33,6 +34,7 @@ void execute_of_cluster(Connection& connection, Args args);  // READONLY and its
 void execute_consistency(Connection& connection, Args args);
 void execute_groups(Connection& connection, Args args);
 void execute_keyspace(Connection& connection, Args args);
+void execute_quota(Connection& connection, Args args);
 void execute_session(Connection& connection, Args args);
 void execute_topic(Connection& connection, Args args);
 // In emit_command.cc.
@@ -91,6 +93,9 @@ void reply_unknown_subcommand(Connection& connection, std::string_view container
                               std::string_view subcommand);
 // The reply of HELP, from the command table.
 void reply_help(Connection& connection, std::string_view container);
+
+// Takes the outcome of a change of the table to the client.
+TableChanged reply_when_changed(Connection& connection);
 
 // Asks all threads, then replies with what format(reply, answers) writes.
 template <typename Answer, typename Ask, typename Format>

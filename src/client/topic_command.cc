@@ -17,14 +17,6 @@
 namespace even {
 namespace {
 
-// Takes the outcome of a change to the client.
-TableChanged reply_to(Connection& connection) {
-  return [weak = connection.weak_from_this(), slot = connection.open_slot(),
-          command = connection.last_command()](std::string reply) {
-    if (const auto client = weak.lock()) client->complete(slot, std::move(reply), command);
-  };
-}
-
 Result<std::uint16_t> read_number(std::string_view option, std::string_view word,
                                   std::int64_t most) {
   std::int64_t number = 0;
@@ -87,7 +79,7 @@ void create(Connection& connection, Args args) {
   topic.retention_ms = limits.retention_ms;
   topic.retention_bytes = limits.retention_bytes;
   topic.cleanup = limits.cleanup;
-  create_in_table(connection.thread(), topic, reply_to(connection));
+  create_in_table(connection.thread(), topic, reply_when_changed(connection));
 }
 
 void reply_no_topic(Connection& connection, std::string_view name) {
@@ -120,11 +112,11 @@ void alter(Connection& connection, Args args) {
     words.emplace_back(args[i]);
     words.emplace_back(args[i + 1]);
   }
-  change_table(thread, std::move(words), "topics", reply_to(connection));
+  change_table(thread, std::move(words), "topics", reply_when_changed(connection));
 }
 
 void drop(Connection& connection, Args args) {
-  drop_topic(connection.thread(), std::string(args[2]), reply_to(connection));
+  drop_topic(connection.thread(), std::string(args[2]), reply_when_changed(connection));
 }
 
 void list(Connection& connection, Args) {

@@ -275,15 +275,17 @@ Result<Keyspace> decode_keyspace(std::string_view bytes) {
 
 KeyspaceTable::KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces,
                              std::uint32_t next, std::string session_key, Definitions users,
-                             Definitions libraries, DatabaseMap databases)
+                             Definitions libraries, DatabaseMap databases, Definitions quotas)
     : version_(version),
       next_(next),
       session_key_(std::move(session_key)),
       users_(std::move(users)),
       libraries_(std::move(libraries)),
-      databases_(databases) {
+      databases_(databases),
+      quotas_(std::move(quotas)) {
   std::ranges::sort(users_);
   std::ranges::sort(libraries_);
+  std::ranges::sort(quotas_);
   for (Keyspace& keyspace : keyspaces) {
     (keyspace.topic ? topics_ : keyspaces_).push_back(std::move(keyspace));
   }

@@ -5,8 +5,9 @@
 // in the table.
 //
 // Beside them the table has what else all nodes are to know: users and what they may do, by their
-// definitions (engine/acl.h), libraries of functions, by their text (docs/scripting.md), and which
-// database is which (docs/databases.md).
+// definitions (engine/acl.h), libraries of functions, by their text (docs/scripting.md), which
+// database is which (docs/databases.md), and quotas of clients of topics, as texts
+// (client_quota.h).
 //
 // Topics are rows of the same table, with names of their own: what holds for the partitions of a
 // strong keyspace holds for theirs, but no key is in them (docs/topics.md).
@@ -115,7 +116,7 @@ class KeyspaceTable {
   // `next`: partitions of strong keyspaces, former ones included, have ids below it.
   KeyspaceTable(std::uint64_t version, std::vector<Keyspace> keyspaces, std::uint32_t next = 0,
                 std::string session_key = {}, Definitions users = {}, Definitions libraries = {},
-                DatabaseMap databases = {});
+                DatabaseMap databases = {}, Definitions quotas = {});
 
   std::uint64_t version() const { return version_; }
   std::span<const Keyspace> keyspaces() const { return keyspaces_; }  // by name
@@ -142,6 +143,7 @@ class KeyspaceTable {
   const Definitions& libraries() const { return libraries_; }
   // What SWAPDB has made of the databases.
   DatabaseMap databases() const { return databases_; }
+  const Definitions& quotas() const { return quotas_; }
   // Whether it was of a keyspace that has been dropped.
   bool was_dropped(PartitionId partition) const {
     return partition < next_ && of_partition(partition) == nullptr;
@@ -165,6 +167,7 @@ class KeyspaceTable {
   Definitions users_;
   Definitions libraries_;
   DatabaseMap databases_;
+  Definitions quotas_;
   bool any_strong_ = false;
   bool any_levels_ = false;
   bool any_siblings_ = false;

@@ -99,6 +99,46 @@ constexpr Subcommand kTopicSubcommands[] = {
      .docs = {.since = "0.1.0", .summary = "Prints this help", .complexity = "O(1)"}},
 };
 
+constexpr Subcommand kQuotaSubcommands[] = {
+    {.name = "set",
+     .arity = -5,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary =
+                  "Limits how many bytes a second clients of topics produce and consume; NONE "
+                  "lifts a limit",
+              .complexity = "O(N) where N is the number of quotas",
+              .arguments = "entity(USER user-name:string|USER-DEFAULTS|CLIENT client-id:string|"
+                           "CLIENT-DEFAULTS)... "
+                           "rate(PRODUCER bytes:integer|CONSUMER bytes:integer)..."}},
+    {.name = "del",
+     .arity = -3,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "Lifts what was set for just these",
+              .complexity = "O(N) where N is the number of quotas",
+              .arguments = "entity(USER user-name:string|USER-DEFAULTS|CLIENT client-id:string|"
+                           "CLIENT-DEFAULTS)..."}},
+    {.name = "get",
+     .arity = -3,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "What was set for just these",
+              .complexity = "O(N) where N is the number of quotas",
+              .arguments = "entity(USER user-name:string|USER-DEFAULTS|CLIENT client-id:string|"
+                           "CLIENT-DEFAULTS)..."}},
+    {.name = "list",
+     .arity = 2,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "0.1.0",
+              .summary = "All quotas, each as the words that set it",
+              .complexity = "O(N)"}},
+    {.name = "help",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .docs = {.since = "0.1.0", .summary = "Prints this help", .complexity = "O(1)"}},
+};
+
 constexpr Command kKeyspaceCommands[] = {
     {.name = "even.consistency",
      .group = "connection",
@@ -160,6 +200,15 @@ constexpr Command kKeyspaceCommands[] = {
                          "repetition gets the first reply",
               .complexity = "That of the command",
               .arguments = "id [PX milliseconds:integer] command argument..."}},
+    {.name = "even.quota",
+     .group = "server",
+     .arity = -2,
+     .flags = kNoMulti,
+     .scope = Scope::kConnection,
+     .subcommands = kQuotaSubcommands,
+     .docs = {.since = "0.1.0",
+              .summary = "Quotas of clients of Kafka's protocol",
+              .complexity = "Depends on the subcommand"}},
     {.name = "even.session",
      .group = "connection",
      .arity = -1,

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "base/hash.h"
 #include "base/mutant.h"
 #include "base/reserved.h"
+#include "cluster/client_quota.h"
 #include "cluster/cluster_map.h"
 #include "cluster/topic_ranges.h"
 #include "engine/acl.h"
@@ -25,6 +27,7 @@ constexpr std::string_view kTopicPrefix = "topic:";
 constexpr std::string_view kNodePrefix = "node:";
 constexpr std::string_view kUserPrefix = "user:";
 constexpr std::string_view kLibraryPrefix = "library:";
+constexpr std::string_view kQuotaPrefix = "quota:";
 constexpr std::string_view kNextKey = "next";
 constexpr std::string_view kVersionKey = "version";
 constexpr std::string_view kProducersKey = "producers";
@@ -63,6 +66,7 @@ struct MetaState {
   cluster::Definitions users;
   cluster::Definitions libraries;
   DatabaseMap databases;
+  cluster::Definitions quotas;
 };
 
 MetaState read_state(const PartitionState& state) {
@@ -89,6 +93,8 @@ MetaState read_state(const PartitionState& state) {
       out.session_key = value;
     } else if (key == kDatabasesKey) {
       out.databases = DatabaseMap::parse(value).value_or(DatabaseMap());
+    } else if (key.starts_with(kQuotaPrefix)) {
+      out.quotas.emplace_back(key.substr(kQuotaPrefix.size()), value);
     }
   });
   std::ranges::sort(out.lines);
@@ -596,6 +602,56 @@ void swap_databases(Context& context, Args args) {
   count_change(context, state);
 }
 
+// --- Quotas
+
+std::string quota_key_of(std::string_view entity) {
+  return std::string(kQuotaPrefix) + std::string(entity);
+}
+
+void set_quotas(Context& context, Args args) {
+  Reply& reply = context.reply;
+  if (args.size() % 3 != 2) return reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  std::map<std::string, cluster::ClientQuota> quotas;
+  for (const auto& [entity, text] : state.quotas) {
+    quotas.emplace(entity, cluster::parse_client_quota(text).value_or(cluster::ClientQuota()));
+  }
+  std::set<std::string_view> changed;
+  for (std::size_t i = 2; i < args.size(); i += 3) {
+    const auto entity = cluster::parse_quota_entity(args[i]);
+    if (!entity) return reply.error("ERR " + entity.error().message);
+    const auto kind = cluster::find_quota_kind(args[i + 1]);
+    if (!kind) {
+      return reply.error(fmt::format("ERR there is no quota '{}'", args[i + 1].substr(0, 64)));
+    }
+    std::optional<std::int64_t> rate;
+    if (!args[i + 2].empty() && (!read_number(args[i + 2], rate.emplace()) || *rate < 1)) {
+      return reply.error(kSyntaxError);
+    }
+    quotas[std::string(args[i])].rate(*kind) = rate;
+    changed.insert(args[i]);
+  }
+  std::size_t bytes = 0;
+  for (const auto& [entity, quota] : quotas) {
+    if (!quota.empty()) bytes += entity.size() + cluster::to_text(quota).size();
+  }
+  if (bytes > kMostQuotaBytes) {
+    return reply.error(fmt::format(
+        "ERR the quotas would take more than {} bytes together: delete some", kMostQuotaBytes));
+  }
+  for (const std::string_view entity : changed) {
+    const cluster::ClientQuota& quota = quotas.find(std::string(entity))->second;
+    if (!quota.empty()) {
+      put(context, quota_key_of(entity), cluster::to_text(quota));
+    } else if (std::ranges::find(state.quotas, entity,
+                                 &std::pair<std::string, std::string>::first) !=
+               state.quotas.end()) {
+      context.write(context.keep(quota_key_of(entity))).remove();
+    }
+  }
+  count_change(context, state);
+}
+
 }  // namespace
 
 void meta_command(Context& context, Args args) {
@@ -613,7 +669,8 @@ void meta_command(Context& context, Args args) {
       {"loadusers", load_users},
       {"setlibraries", set_libraries},
       {"dellibrary", delete_library},
-      {"swapdb", swap_databases}};
+      {"swapdb", swap_databases},
+      {"setquotas", set_quotas}};
   for (const auto& [name, execute] : kCommands) {
     if (args.size() > 1 && equals_ignore_case(args[1], name)) return execute(context, args);
   }
@@ -625,7 +682,7 @@ cluster::KeyspaceTable keyspaces_of(const PartitionState& state) {
   std::ranges::move(read.topics, std::back_inserter(read.keyspaces));
   return cluster::KeyspaceTable(read.version, std::move(read.keyspaces), read.next,
                                 std::move(read.session_key), std::move(read.users),
-                                std::move(read.libraries), read.databases);
+                                std::move(read.libraries), read.databases, std::move(read.quotas));
 }
 
 }  // namespace even

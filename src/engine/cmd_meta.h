@@ -16,6 +16,7 @@
 //   even.meta SETLIBRARIES NEW|REPLACE|FLUSH [name library]...
 //   even.meta DELLIBRARY name
 //   even.meta SWAPDB database database
+//   even.meta SETQUOTAS [entity name rate]...
 //
 // `keyspace`: cluster::encode(), with neither `first` nor `lines`, which the execution gives out;
 // `free`: the lowest id that a partition may get; then the nodes of the cluster map, which must
@@ -27,11 +28,14 @@
 // needs, whose salt whoever proposes it has drawn. LOADUSERS puts these in the place of all; what
 // SCRAM needs stays with passwords that a user keeps. SETLIBRARIES adds
 // libraries of functions (library.h) to those that there are: none may have a name that is taken,
-// it takes the place of that one, or all others go; no function may be in two of them.
+// it takes the place of that one, or all others go; no function may be in two of them. SETQUOTAS
+// sets quotas (cluster/client_quota.h), by whom each is for, its name and the bytes a second;
+// empty: there is none any more.
 //
 // The keys: "keyspace:<name>", "topic:<name>", "node:<number>" (the line), "next" (a partition's
 // id), "producers" (the next id of one), "version", "session key", "user:<name>" (a definition, see
-// acl.h) and "databases" (DatabaseMap::text() of base/database.h; none: each is its own).
+// acl.h), "quota:<entity>" (those of an entity) and "databases" (DatabaseMap::text() of
+// base/database.h; none: each is its own).
 #pragma once
 
 #include <string_view>
@@ -49,6 +53,8 @@ inline constexpr std::string_view kSessionKeyKey = "session key";
 inline constexpr std::size_t kMostLibraryBytes = std::size_t{16} << 20;
 // Of the definitions of all users together.
 inline constexpr std::size_t kMostUserBytes = std::size_t{4} << 20;
+// Of all quotas together, as texts.
+inline constexpr std::size_t kMostQuotaBytes = std::size_t{4} << 20;
 // That one entry gives out.
 inline constexpr std::int64_t kMostProducerIds = 1'000'000;
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "cluster/topic_ranges.h"
 #include "engine/acl.h"
 #include "engine/library.h"
@@ -311,6 +313,47 @@ TEST_F(MetaCommands, UsersHaveALimit) {
   EXPECT_EQ(run({kMetaCommand, "SETUSER", "a", "", long_pattern}), ":1\r\n");
   EXPECT_EQ(run({kMetaCommand, "SETUSER", "a", "", "resetkeys", long_pattern}), ":2\r\n");
   EXPECT_THAT(run({kMetaCommand, "SETUSER", "b", "", long_pattern}), HasSubstr("delete some"));
+}
+
+TEST_F(MetaCommands, QuotasAreSetByNameAndLiftedByNothing) {
+  using Rows = cluster::Definitions;
+  EXPECT_EQ(run({kMetaCommand, "SETQUOTAS", "user=bob", "producer_byte_rate", "7", "client-id",
+                 "consumer_byte_rate", "9", "user=bob", "consumer_byte_rate", "8"}),
+            ":1\r\n");
+  EXPECT_EQ(table().quotas(), (Rows{{"client-id", "consumer_byte_rate=9"},
+                                    {"user=bob", "producer_byte_rate=7&consumer_byte_rate=8"}}));
+  // What is not named stays.
+  EXPECT_EQ(run({kMetaCommand, "SETQUOTAS", "user=bob", "consumer_byte_rate", "5"}), ":2\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETQUOTAS", "user=bob", "producer_byte_rate", ""}), ":3\r\n");
+  EXPECT_EQ(table().quotas()[1].second, "consumer_byte_rate=5");
+  EXPECT_EQ(run({kMetaCommand, "SETQUOTAS", "user=bob", "consumer_byte_rate", "", "user=eve",
+                 "consumer_byte_rate", ""}),
+            ":4\r\n");
+  EXPECT_EQ(table().quotas(), (Rows{{"client-id", "consumer_byte_rate=9"}}));
+  // All of an entry, or nothing.
+  for (const auto& [entity, name, rate] : {std::array{"user=", "producer_byte_rate", "1"},
+                                           {"ip=::1", "producer_byte_rate", "1"},
+                                           {"user=a", "request_percentage", "1"},
+                                           {"user=a", "producer_byte_rate", "0"},
+                                           {"user=a", "producer_byte_rate", "1.5"},
+                                           {"user=a", "producer_byte_rate", "-3"}}) {
+    EXPECT_THAT(run({kMetaCommand, "SETQUOTAS", "client-id", "consumer_byte_rate", "1", entity,
+                     name, rate}),
+                HasSubstr("-ERR"))
+        << entity << name << rate;
+  }
+  EXPECT_THAT(run({kMetaCommand, "SETQUOTAS", "client-id", "consumer_byte_rate"}),
+              HasSubstr("syntax"));
+  EXPECT_EQ(table().quotas(), (Rows{{"client-id", "consumer_byte_rate=9"}}));
+  EXPECT_EQ(table().version(), 4u);
+}
+
+TEST_F(MetaCommands, QuotasHaveABound) {
+  const std::string name(kMostQuotaBytes, 'x');
+  EXPECT_THAT(run({kMetaCommand, "SETQUOTAS", "user=" + name, "producer_byte_rate", "7"}),
+              HasSubstr("delete some"));
+  // Nothing is left of it.
+  EXPECT_EQ(run({kMetaCommand, "SETQUOTAS", "user=" + name, "producer_byte_rate", ""}), ":1\r\n");
 }
 
 TEST_F(MetaCommands, NoFunctionIsInTwoLibraries) {

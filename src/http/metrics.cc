@@ -11,6 +11,7 @@
 #include "base/version.h"
 #include "http/consistency_report.h"
 #include "http/metric_writer.h"
+#include "kafka/quotas.h"
 #include "node/backup_runner.h"
 #include "node/statistics.h"
 
@@ -456,6 +457,51 @@ void write_groups(MetricWriter& writer, std::span<const ThreadReport> reports) {
       sum(reports, [](const ThreadReport& report) { return report.stats.feed_snapshots; }));
 }
 
+// As Kafka labels it.
+std::string label_of(const cluster::QuotaName& name) {
+  using Kind = cluster::QuotaName::Kind;
+  if (name.kind == Kind::kDefault) return "<default>";
+  if (name.kind == Kind::kAbsent) return "";
+  // Clients choose it; a label is UTF-8.
+  std::string out;
+  for (const char c : name.name) {
+    const bool plain = c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '%';
+    out += plain ? std::string(1, c) : fmt::format("%{:02x}", static_cast<unsigned char>(c));
+  }
+  return out;
+}
+
+void write_quotas(MetricWriter& writer, const kafka::Quotas& quotas) {
+  using cluster::QuotaKind;
+  const std::vector<kafka::Quotas::Row> rows = quotas.rows();
+  const auto family = [&](QuotaKind kind, std::string_view name, std::string_view help, auto get) {
+    writer.family(name, "counter", help);
+    for (const kafka::Quotas::Row& row : rows) {
+      if (row.kind != kind) continue;
+      writer.value(fmt::format("user=\"{}\",client_id=\"{}\"", label_of(row.entity.user),
+                               label_of(row.entity.client_id)),
+                   get(*row.counters));
+    }
+  };
+  const auto bytes = [](const kafka::QuotaCounters& of) { return of.bytes.load(); };
+  const auto throttled = [](const kafka::QuotaCounters& of) { return of.throttled.load(); };
+  const auto seconds = [](const kafka::QuotaCounters& of) {
+    return static_cast<double>(of.throttled_us.load()) * 1e-6;
+  };
+  family(QuotaKind::kProduce, "even_kafka_produce_bytes_total",
+         "Bytes of requests of producers that have this quota.", bytes);
+  family(QuotaKind::kProduce, "even_kafka_produce_throttled_requests_total",
+         "Of these requests, those that were over it.", throttled);
+  family(QuotaKind::kProduce, "even_kafka_produce_throttle_time_seconds_total",
+         "How long the producers were to wait for that, in all.", seconds);
+  family(QuotaKind::kFetch, "even_kafka_fetch_bytes_total",
+         "Bytes of answers to consumers that have this quota.", bytes);
+  family(QuotaKind::kFetch, "even_kafka_fetch_throttled_requests_total",
+         "Requests of these consumers that were over it.", throttled);
+  family(QuotaKind::kFetch, "even_kafka_fetch_throttle_time_seconds_total",
+         "How long the consumers were to wait for that, in all.", seconds);
+}
+
 }  // namespace
 
 std::string render_metrics(const NodeContext& node, std::span<const ThreadReport> reports) {
@@ -485,6 +531,7 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
   write_backups(writer, node.backups->status());
   write_peers(writer, node, reports);
   write_groups(writer, reports);
+  write_quotas(writer, *node.kafka_quotas);
   return writer.take() + render_consistency_metrics(node, reports);
 }
 

@@ -112,6 +112,9 @@ constexpr Api kApis[] = {
     api<CreatePartitionsRequest, CreatePartitionsResponse>(37, "CreatePartitions", 0, 1),
     api<DeleteGroupsRequest, DeleteGroupsResponse>(42, "DeleteGroups", 0, 2, 2),
     api<IncrementalAlterConfigsRequest, AlterConfigsResponse>(44, "IncrementalAlterConfigs", 0, 0),
+    api<DescribeClientQuotasRequest, DescribeClientQuotasResponse>(48, "DescribeClientQuotas", 0, 1,
+                                                                   1),
+    api<AlterClientQuotasRequest, AlterClientQuotasResponse>(49, "AlterClientQuotas", 0, 1, 1),
 };
 
 const Api* find_api(std::int16_t key) {

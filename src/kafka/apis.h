@@ -11,6 +11,7 @@
 #include "kafka/config_messages.h"
 #include "kafka/group_messages.h"
 #include "kafka/messages.h"
+#include "kafka/quota_messages.h"
 #include "kafka/sasl_messages.h"
 
 namespace even::kafka {
@@ -63,6 +64,12 @@ void handle(const Call& call, const IncrementalAlterConfigsRequest& request,
             Done<AlterConfigsResponse> done);
 void handle(const Call& call, const DeleteRecordsRequest& request,
             Done<DeleteRecordsResponse> done);
+// In client_quotas.cc.
+void handle(const Call& call, const DescribeClientQuotasRequest& request,
+            Done<DescribeClientQuotasResponse> done);
+void handle(const Call& call, const AlterClientQuotasRequest& request,
+            Done<AlterClientQuotasResponse> done);
+
 // In transactions.cc.
 void give_transactional_id(const Call& call, const InitProducerIdRequest& request,
                            Done<InitProducerIdResponse> done);

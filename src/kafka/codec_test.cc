@@ -26,7 +26,7 @@ class Filler {
     ++count_;
     if constexpr (std::is_same_v<T, bool>) {
       value = true;
-    } else if constexpr (std::is_integral_v<T>) {
+    } else if constexpr (std::is_arithmetic_v<T>) {
       value = static_cast<T>(count_);
     } else if constexpr (std::is_same_v<T, std::string>) {
       value = "text " + std::to_string(count_);
@@ -117,6 +117,10 @@ TEST(Messages, EveryOneComesBackInEveryVersion) {
   check_round_trips<ListGroupsResponse>(0, 5, 3);
   check_round_trips<DeleteGroupsRequest>(0, 2, 2);
   check_round_trips<DeleteGroupsResponse>(0, 2, 2);
+  check_round_trips<DescribeClientQuotasRequest>(0, 1, 1);
+  check_round_trips<DescribeClientQuotasResponse>(0, 1, 1);
+  check_round_trips<AlterClientQuotasRequest>(0, 1, 1);
+  check_round_trips<AlterClientQuotasResponse>(0, 1, 1);
 }
 
 TEST(Messages, NullsComeBack) {
@@ -184,6 +188,20 @@ TEST(Messages, TheBytesAreKafkas) {
       "\x00\x00\x00\x0c"
       "\0user\0pencil"s;
   EXPECT_EQ(describe_request(token), "SaslAuthenticate v1 {auth_bytes: 12 bytes}");
+
+  const std::string quotas =
+      "\x00\x31"          // AlterClientQuotas
+      "\x00\x00"          // version 0
+      "\x00\x00\x00\x03"  // correlation id
+      "\xff\xff"          // no client id
+      "\x00\x00\x00\x01"  // one entry
+      "\x00\x00\x00\x01"  // of one part
+      "\x00\x04user\xff\xff"
+      "\x00\x00\x00\x01"  // one quota
+      "\x00\x01k\x40\x8f\x44\x00\x00\x00\x00\x00\x01\x00"s;
+  EXPECT_EQ(describe_request(quotas),
+            "AlterClientQuotas v0 {entries: [{entity: [{entity_type: user, entity_name: null}], "
+            "ops: [{key: k, value: 1000.5, remove: true}]}], validate_only: false}");
 
   std::string answer;
   write_message(SaslAuthenticateResponse{.error_code = 58, .error_message = "no"}, 0, answer);

@@ -27,7 +27,8 @@ Connection::Connection(ShardThread& thread, Socket socket)
     : thread_(thread),
       stream_(std::move(socket), thread.node().tls.get()->kafka.get()),
       login_(default_login(thread)),
-      login_timer_(thread.io()) {
+      login_timer_(thread.io()),
+      mute_timer_(thread.io()) {
   error_code error;
   const tcp::endpoint remote = stream_.socket().remote_endpoint(error);
   if (!error) {
@@ -75,12 +76,13 @@ void Connection::close() {
   thread_.remove_kafka_client(this);
   if (std::exchange(closed_, true)) return;
   login_timer_.cancel();
+  mute_timer_.cancel();
   stream_.close();
   work_.clear();
 }
 
 void Connection::read() {
-  if (closed_ || closing_ || reading_ || slots_.size() >= kMostRequests ||
+  if (closed_ || closing_ || reading_ || muted() || slots_.size() >= kMostRequests ||
       bytes_under_way_ + writing_.size() >= kMostBytes) {
     return;
   }
@@ -120,13 +122,21 @@ void Connection::read_body(std::size_t size) {
                      [self, body, next = weak.lock()](error_code error, std::size_t) {
                        if (error || self->closed_) return self->close();
                        if (body->bytes.size() < body->size) return (*next)();
-                       self->reading_ = false;
-                       auto frame = std::make_shared<const std::string>(std::move(body->bytes));
-                       if (!self->serve(std::move(frame))) return self->close();
-                       self->read();
+                       self->take(std::make_shared<const std::string>(std::move(body->bytes)));
                      });
   };
   (*next)();
+}
+
+void Connection::take(std::shared_ptr<const std::string> frame) {
+  // It was on its way when another one's answer muted the connection.
+  if (muted()) {
+    held_back_ = std::move(frame);
+    return;
+  }
+  reading_ = false;
+  if (!serve(std::move(frame))) return close();
+  read();
 }
 
 bool Connection::serve(std::shared_ptr<const std::string> frame) {
@@ -178,6 +188,63 @@ void Connection::write() {
                     });
 }
 
+// --- Its quotas
+
+QuotaMeter* Connection::quota(cluster::QuotaKind kind, std::string_view client_id) {
+  Quotas& all = *thread_.node().kafka_quotas;
+  const std::uint64_t version = all.version();
+  if (version == 0) return nullptr;
+  KnownQuota& known = quotas_[static_cast<std::size_t>(kind)];
+  if (known.version != version || known.client_id != client_id) {
+    const std::string_view user =
+        login_ && login_->user != nullptr ? std::string_view(login_->user->name()) : kDefaultUser;
+    known = {version, std::string(client_id),
+             all.find(kind, user, client_id, thread_.clock().monotonic_us())};
+  }
+  return known.meter.get();
+}
+
+void Connection::charge(cluster::QuotaKind kind, std::string_view client_id, std::size_t bytes) {
+  QuotaMeter* meter = quota(kind, client_id);
+  if (meter != nullptr) mute(meter->charge(bytes, thread_.clock().monotonic_us()));
+}
+
+bool Connection::hold_back(cluster::QuotaKind kind, std::string_view client_id) {
+  QuotaMeter* meter = quota(kind, client_id);
+  if (meter == nullptr) return false;
+  const std::int64_t wait_us = meter->hold_back(thread_.clock().monotonic_us());
+  mute(wait_us);
+  return wait_us > 0;
+}
+
+std::int64_t Connection::portion(cluster::QuotaKind kind, std::string_view client_id) {
+  const QuotaMeter* meter = quota(kind, client_id);
+  return meter == nullptr ? INT64_MAX : meter->bucket().portion(thread_.clock().monotonic_us());
+}
+
+std::int32_t Connection::throttle_time_ms() const {
+  if (!muted()) return 0;
+  const std::int64_t left_us = muted_until_us_ - thread_.clock().monotonic_us();
+  return static_cast<std::int32_t>(std::max<std::int64_t>(left_us + 999, 0) / 1'000);
+}
+
+void Connection::mute(std::int64_t wait_us) {
+  const std::int64_t until_us = thread_.clock().monotonic_us() + wait_us;
+  if (closed_ || wait_us == 0 || until_us <= muted_until_us_) return;
+  muted_until_us_ = until_us;
+  mute_timer_.expires_after(std::chrono::microseconds(wait_us));
+  mute_timer_.async_wait([weak = weak_from_this()](error_code error) {
+    const auto self = weak.lock();
+    if (error || !self || self->closed_) return;
+    // It may have been set anew when this was about to be called.
+    const std::int64_t until_us = std::exchange(self->muted_until_us_, 0);
+    self->mute(std::max<std::int64_t>(until_us - self->thread_.clock().monotonic_us(), 0));
+    if (self->muted()) return;
+    if (self->held_back_) return self->take(std::exchange(self->held_back_, nullptr));
+    self->read();
+  });
+}
+
 // --- Its user
 
 std::optional<Login> Connection::log_in(std::string_view name, std::string_view password) {
@@ -205,6 +272,7 @@ std::optional<Sasl::Step> Connection::take_login(std::string_view token) {
     closing_ = true;
   } else if (step.login) {
     login_ = step.login;
+    quotas_ = {};
     by_sasl_ = true;
     raw_tokens_ = false;
   }

@@ -17,6 +17,7 @@
 #include <string>
 
 #include "engine/acl.h"
+#include "kafka/quotas.h"
 #include "kafka/sasl.h"
 #include "net/stream.h"
 #include "node/shard_thread.h"
@@ -50,6 +51,16 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   // Takes a token of it, if it is the time for one. Afterwards, if it failed, answers leave, and
   // nothing more is read.
   std::optional<Sasl::Step> take_login(std::string_view token);
+  // --- Its quotas. Bytes have been taken by who says to be `client_id`: if that is more than a
+  // quota allows, nothing more is read for so long.
+  void charge(cluster::QuotaKind kind, std::string_view client_id, std::size_t bytes);
+  // Whether something that was taken has still to be paid for; nothing more is read until it is.
+  bool hold_back(cluster::QuotaKind kind, std::string_view client_id);
+  // What one request should take at most, as far as quotas say.
+  std::int64_t portion(cluster::QuotaKind kind, std::string_view client_id);
+  // For how long nothing more is read, in milliseconds, rounded up.
+  std::int32_t throttle_time_ms() const;
+
   // Work under way, until it is released.
   void keep(std::shared_ptr<void> work) { work_.insert(std::move(work)); }
   void release(const std::shared_ptr<void>& work) { work_.erase(work); }
@@ -68,8 +79,18 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   void await_login();
   bool serve_token(std::string_view token);
 
+  struct KnownQuota {
+    std::uint64_t version = 0;  // of the node's quotas; 0: none of them
+    std::string client_id;
+    std::shared_ptr<QuotaMeter> meter;
+  };
+  QuotaMeter* quota(cluster::QuotaKind kind, std::string_view client_id);
+  void mute(std::int64_t wait_us);
+  bool muted() const { return muted_until_us_ != 0; }
+
   void read();
   void read_body(std::size_t size);
+  void take(std::shared_ptr<const std::string> frame);
   bool serve(std::shared_ptr<const std::string> frame);
   void answered();
   void write();
@@ -87,6 +108,11 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
   bool raw_tokens_ = false;  // the next frame is one
   Sasl sasl_{*this};
   asio::steady_timer login_timer_;
+
+  std::array<KnownQuota, cluster::kQuotaKinds> quotas_;
+  asio::steady_timer mute_timer_;
+  std::int64_t muted_until_us_ = 0;               // monotonic; 0: it is not
+  std::shared_ptr<const std::string> held_back_;  // a frame that was read meanwhile
 
   bool closed_ = false;
   bool closing_ = false;  // when what there is to write has been written

@@ -88,6 +88,7 @@ ErrorCode fault_of(const Blob& records, int version, bool in_transaction, bool k
 
 void handle(const Call& call, const ProduceRequest& request, Done<ProduceResponse> done) {
   ShardThread& thread = call.connection.thread();
+  call.connection.charge(cluster::QuotaKind::kProduce, call.client_id, call.frame->size());
   ProduceResponse response;
   std::size_t count = 0;
   for (const auto& topic : request.topics) {
@@ -104,9 +105,13 @@ void handle(const Call& call, const ProduceRequest& request, Done<ProduceRespons
   auto timer = std::make_shared<asio::steady_timer>(thread.io());
   auto gather = Gather<Appended>::begin(
       call.connection, count,
-      [response = std::move(response), done = std::move(done),
-       timer](std::vector<std::optional<Appended>> results) mutable {
+      [response = std::move(response), done = std::move(done), timer,
+       client =
+           call.connection.weak_from_this()](std::vector<std::optional<Appended>> results) mutable {
         timer->cancel();
+        if (const auto connection = client.lock()) {
+          response.throttle_time_ms = connection->throttle_time_ms();
+        }
         std::size_t place = 0;
         for (auto& topic : response.responses) {
           for (auto& partition : topic.partitions) {
@@ -200,7 +205,11 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
   FetchWork(const Call& call, const FetchRequest& request, Done<FetchResponse> done)
       : connection_(call.connection.weak_from_this()),
         thread_(call.connection.thread()),
+        client_id_(call.client_id),
         request_(request),
+        most_bytes_(static_cast<std::int32_t>(std::min<std::int64_t>(
+            std::max(request.max_bytes, 0),
+            call.connection.portion(cluster::QuotaKind::kFetch, client_id_)))),
         done_(std::move(done)),
         timer_(thread_.io()) {
     for_each_partition(request_.topics,
@@ -255,7 +264,7 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
   std::size_t bytes_of(const FetchRequest::Topic::Partition& partition) const {
     // All together may have max_bytes; they are asked beside each other.
     const std::int32_t share =
-        std::max<std::int32_t>(request_.max_bytes / static_cast<std::int32_t>(awaits_.size()), 1);
+        std::max<std::int32_t>(most_bytes_ / static_cast<std::int32_t>(awaits_.size()), 1);
     return static_cast<std::size_t>(
         std::max(std::min({partition.partition_max_bytes, share, kMostPartitionBytes}), 1));
   }
@@ -353,15 +362,33 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
       failed = failed || results_[i]->error != ErrorCode::kNone;
       if (results_[i]->awaits) awaits_[i] = true;
     }
-    if (over_ || failed || results_.empty() || bytes >= request_.min_bytes) return answer();
+    const std::int32_t enough = std::min(request_.min_bytes, most_bytes_);
+    if (over_ || failed || results_.empty() || bytes >= enough) return answer();
     if (woken_) read();
   }
 
   void answer() {
     if (std::exchange(answered_, true)) return;
     timer_.cancel();
-    refuse_what_may_not_be_read();
+    const auto self = shared_from_this();
+    const auto connection = connection_.lock();
+    if (!connection) return;
     FetchResponse response;
+    // What has been read by then costs nothing: the client asks for it again.
+    const bool held_back = connection->hold_back(cluster::QuotaKind::kFetch, client_id_);
+    if (!held_back) {
+      const std::size_t bytes = fill(response);
+      connection->charge(cluster::QuotaKind::kFetch, client_id_, bytes);
+    }
+    response.throttle_time_ms = connection->throttle_time_ms();
+    connection->release(self);
+    done_(std::move(response));
+  }
+
+  // What it has in bytes, about.
+  std::size_t fill(FetchResponse& response) {
+    constexpr std::size_t kAround = 64;  // of a partition, beside its records
+    refuse_what_may_not_be_read();
     std::size_t place = 0;
     std::size_t bytes = 0;
     for (const auto& topic : request_.topics) {
@@ -384,16 +411,13 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
         }
         // Beyond what it may be as a whole, only the first partition gets its one batch.
         const bool fits =
-            bytes == 0 || bytes + result.records.size() <=
-                              static_cast<std::size_t>(std::max(request_.max_bytes, 0));
+            bytes == 0 || bytes + result.records.size() <= static_cast<std::size_t>(most_bytes_);
         if (!fits) result.records.clear();
         bytes += result.records.size();
         each.records = Blob::of(std::move(result.records));
       }
     }
-    const auto self = shared_from_this();
-    if (const auto connection = connection_.lock()) connection->release(self);
-    done_(std::move(response));
+    return bytes + place * kAround;
   }
 
   // The user's rights may have been taken away while it waited.
@@ -409,7 +433,9 @@ class FetchWork : public std::enable_shared_from_this<FetchWork> {
 
   const std::weak_ptr<Connection> connection_;
   ShardThread& thread_;
+  const std::string client_id_;
   const FetchRequest request_;
+  const std::int32_t most_bytes_;  // of an answer, beyond its first batch
   Done<FetchResponse> done_;
   asio::steady_timer timer_;
   bool over_ = false;  // no more is waited for
@@ -429,6 +455,9 @@ void handle(const Call& call, const FetchRequest& request, Done<FetchResponse> d
   // There are no sessions: a client that asks for one is given none and says all each time.
   if (request.session_id != 0) {
     return done({.error_code = code(ErrorCode::kFetchSessionIdNotFound)});
+  }
+  if (call.connection.hold_back(cluster::QuotaKind::kFetch, call.client_id)) {
+    return done({.throttle_time_ms = call.connection.throttle_time_ms()});
   }
   std::make_shared<FetchWork>(call, request, std::move(done))->start();
 }

@@ -75,6 +75,12 @@ bool may_join_group(Connection& client, std::string_view group) {
   return may(client, {"hset", std::string(kOffsetsPrefix).append(group), "field", "value"});
 }
 
+bool may_see_quotas(Connection& client) { return may(client, {"even.quota", "list"}); }
+
+bool may_set_quotas(Connection& client) {
+  return may(client, {"even.quota", "set", "user", "name", "producer", "1"});
+}
+
 bool may_use_transactional_id(Connection& client, std::string_view id) {
   return may(client, {"set", std::string(kTransactionsPrefix).append(id), "value"});
 }

@@ -31,6 +31,9 @@ bool may_look_at_group(Connection& client, std::string_view group);
 bool may_know_group(Connection& client, std::string_view group);
 bool may_delete_group(Connection& client, std::string_view group);
 bool may_join_group(Connection& client, std::string_view group);
+// Who may do so for any client may for all.
+bool may_see_quotas(Connection& client);
+bool may_set_quotas(Connection& client);
 bool may_use_transactional_id(Connection& client, std::string_view id);
 
 }  // namespace even::kafka

@@ -7,6 +7,7 @@
 
 #include "client/session_token.h"
 #include "engine/outbox.h"
+#include "kafka/quotas.h"
 #include "node/backup_runner.h"
 #include "node/shard_thread.h"
 
@@ -37,6 +38,7 @@ NodeContext::NodeContext(Config given, ShardId shard_count, TlsContexts tls_cont
       subscriptions(shards),
       cache_shares(std::make_unique<CacheShares>(shards)),
       stable(std::make_unique<StableReach>(placement.partitions())),
+      kafka_quotas(std::make_unique<kafka::Quotas>()),
       backups(std::make_unique<BackupRunner>(*this)),
       served(std::make_unique<std::atomic<std::uint64_t>[]>(shards)) {
   shard_of.resize(placement.partitions());

@@ -40,6 +40,9 @@ namespace even {
 
 class BackupRunner;
 class ShardThread;
+namespace kafka {
+class Quotas;
+}  // namespace kafka
 
 // What is done before a node ends. Whatever was acknowledged is in the log, and safe, in any case.
 struct StopRequest {
@@ -81,6 +84,7 @@ struct NodeContext {
   ClientPause pause;
   const std::unique_ptr<CacheShares> cache_shares;
   const std::unique_ptr<StableReach> stable;
+  const std::unique_ptr<kafka::Quotas> kafka_quotas;
   SlowLog slow_log;
   AclLog acl_log;
   LatencyMonitor latency;

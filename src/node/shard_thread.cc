@@ -16,6 +16,7 @@
 #include "env/volatile_cache_disk.h"
 #include "kafka/connection.h"
 #include "kafka/coordinator.h"
+#include "kafka/quotas.h"
 #include "net/turn.h"
 #include "node/shard_options.h"
 #include "node/table_change.h"
@@ -182,7 +183,7 @@ Result<> ShardThread::recover() {
     shard_->on_keyspaces([this, known = std::make_shared<const AclUsers>(),
                           definitions = cluster::Definitions(),
                           libraries = std::make_shared<const LibraryTable>(),
-                          codes = cluster::Definitions()](
+                          codes = cluster::Definitions(), quotas = cluster::Definitions()](
                              const std::shared_ptr<const cluster::KeyspaceTable>& table) mutable {
       if (table->users() != definitions) {
         definitions = table->users();
@@ -195,6 +196,10 @@ Result<> ShardThread::recover() {
       if (table->libraries() != codes) {
         codes = table->libraries();
         libraries = std::make_shared<const LibraryTable>(codes);
+      }
+      if (table->quotas() != quotas) {
+        quotas = table->quotas();
+        node_.kafka_quotas->set(quotas);
       }
       // At one instant for all threads; those who wait are told by each.
       node_.databases.store(table->databases());

@@ -94,7 +94,8 @@ Result<Hello> decode_hello(std::string_view bytes) {
 }
 
 std::string encode_welcome() {
-  return std::string(1, static_cast<char>(kInflatesRecords | kGrowsTopics | kLooksUpFirst));
+  return std::string(
+      1, static_cast<char>(kInflatesRecords | kGrowsTopics | kLooksUpFirst | kKnowsQuotas));
 }
 
 // More than a byte is of later versions.

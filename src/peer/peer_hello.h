@@ -48,6 +48,7 @@ Result<Hello> decode_hello(std::string_view bytes);
 inline constexpr std::uint8_t kInflatesRecords = 1;  // messages of compressed records
 inline constexpr std::uint8_t kGrowsTopics = 2;      // partitions that topics are given later
 inline constexpr std::uint8_t kLooksUpFirst = 4;     // GroupProposal::once_first
+inline constexpr std::uint8_t kKnowsQuotas = 8;      // entries that set quotas
 std::string encode_welcome();
 std::uint8_t decode_welcome(std::string_view bytes);
 

@@ -58,7 +58,8 @@ TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
 }
 
 TEST(PeerHello, AWelcomeSaysWhatItsSenderKnows) {
-  EXPECT_EQ(decode_welcome(encode_welcome()), kInflatesRecords | kGrowsTopics | kLooksUpFirst);
+  EXPECT_EQ(decode_welcome(encode_welcome()),
+            kInflatesRecords | kGrowsTopics | kLooksUpFirst | kKnowsQuotas);
   EXPECT_EQ(decode_welcome(""), 0);  // of an earlier version
   EXPECT_EQ(decode_welcome("\x03more"), 3);
 }

@@ -17,6 +17,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -81,6 +82,8 @@ class Reader {
       value = integer<std::int8_t>() != 0;
     } else if constexpr (std::is_integral_v<T>) {
       value = integer<T>();
+    } else if constexpr (std::is_same_v<T, double>) {
+      value = std::bit_cast<double>(integer<std::uint64_t>());
     } else if constexpr (std::is_same_v<T, std::string>) {
       std::optional<std::string_view> text = bytes(length<std::int16_t>());
       if (!text) return fail();
@@ -190,6 +193,8 @@ class Writer {
       put_big_endian<std::int8_t>(out_, value ? 1 : 0);
     } else if constexpr (std::is_integral_v<T>) {
       put_big_endian(out_, value);
+    } else if constexpr (std::is_same_v<T, double>) {
+      put_big_endian(out_, std::bit_cast<std::uint64_t>(value));
     } else if constexpr (std::is_same_v<T, std::string>) {
       length<std::int16_t>(static_cast<std::int64_t>(value.size()));
       out_ += value;
@@ -245,7 +250,7 @@ class Printer {
   }
   template <typename T>
   void print(const T& value) {
-    if constexpr (std::is_integral_v<T>) {
+    if constexpr (std::is_arithmetic_v<T>) {
       out_ += fmt::format("{}", value);
     } else if constexpr (std::is_same_v<T, std::string>) {
       out_ += value;

@@ -1,5 +1,6 @@
 package even;
 
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -23,13 +24,18 @@ import org.apache.kafka.common.errors.GroupNotEmptyException;
 import org.apache.kafka.common.errors.InvalidConfigurationException;
 import org.apache.kafka.common.errors.InvalidPartitionsException;
 import org.apache.kafka.common.errors.InvalidReplicaAssignmentException;
+import org.apache.kafka.common.errors.InvalidRequestException;
 import org.apache.kafka.common.errors.TopicExistsException;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 
 /**
- * What AdminClient is asked for most: topics, their settings and offsets, consumer groups. Administer SERVERS GROUP TOPIC:
- * the group has one member, whose client id is "member", that consumes both partitions of the topic. Says "kill" and waits
- * for the end of standard input in the middle, so that a node can be killed, and "done" at the end.
+ * What AdminClient is asked for most: topics, their settings and offsets, consumer groups, quotas. Administer SERVERS GROUP
+ * TOPIC: the group has one member, whose client id is "member", that consumes both partitions of the topic. Says "kill" and
+ * waits for the end of standard input in the middle, so that a node can be killed, and "done" at the end.
  */
 final class Administer {
   private static final String NAME = "administered";
@@ -46,6 +52,7 @@ final class Administer {
       while (!ending.get()) Thread.sleep(20);
       topics(admin);
       groups(admin, group, topic);
+      quotas(admin);
     }
     Control.say("done");
   }
@@ -124,6 +131,26 @@ final class Administer {
     admin.deleteConsumerGroups(List.of("idle")).all().get();
     refused(GroupIdNotFoundException.class, admin.deleteConsumerGroups(List.of("idle")).all());
     expect(admin.listConsumerGroupOffsets("idle").partitionsToOffsetAndMetadata().get().isEmpty(), "gone");
+  }
+
+  private static void quotas(Admin admin) throws Exception {
+    var user = new ClientQuotaEntity(Map.of(ClientQuotaEntity.USER, "administered"));
+    var defaults = new HashMap<String, String>();
+    defaults.put(ClientQuotaEntity.USER, "administered");
+    defaults.put(ClientQuotaEntity.CLIENT_ID, null);
+    var clients = new ClientQuotaEntity(defaults);
+    admin.alterClientQuotas(List.of(
+        new ClientQuotaAlteration(user, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 1048576.0))),
+        new ClientQuotaAlteration(clients, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", 2097152.0))))).all().get();
+    var ofUser = ClientQuotaFilter.contains(List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.USER, "administered")));
+    until("its quotas", () -> admin.describeClientQuotas(ofUser).entities().get().equals(
+        Map.of(user, Map.of("producer_byte_rate", 1048576.0), clients, Map.of("consumer_byte_rate", 2097152.0))));
+    refused(InvalidRequestException.class, admin.alterClientQuotas(List.of(
+        new ClientQuotaAlteration(user, List.of(new ClientQuotaAlteration.Op("request_percentage", 50.0))))).all());
+    admin.alterClientQuotas(List.of(
+        new ClientQuotaAlteration(user, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", null))),
+        new ClientQuotaAlteration(clients, List.of(new ClientQuotaAlteration.Op("consumer_byte_rate", null))))).all().get();
+    until("they are lifted", () -> admin.describeClientQuotas(ClientQuotaFilter.all()).entities().get().isEmpty());
   }
 
   private static void expect(boolean holds, String what) {
