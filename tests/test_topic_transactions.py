@@ -106,6 +106,20 @@ def coordinator_of(cluster, name, key_type=1):
     return until(f"a coordinator of {name}", found, 60)
 
 
+def settled(cluster, group):
+    """Waits until a group has had the same coordinator for some seconds: leadership of its keyspace, which has just
+    been created, may move to the preferred nodes, and members of the group then join anew."""
+    found, since = None, time.monotonic()
+
+    def same():
+        nonlocal found, since
+        now = coordinator_of(cluster, group, 0)
+        if now is not found:
+            found, since = now, time.monotonic()
+        return time.monotonic() - since > 5
+    until("the coordinator stays", same, 90)
+
+
 def test_flushing_all_keys_takes_nothing_of_what_clients_of_topics_have_committed(cluster):
     create(cluster, "t")
     create(cluster, "in")
