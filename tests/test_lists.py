@@ -1,5 +1,9 @@
 """Lists of whole clusters: what is left of concurrent changes, of a restart and eviction, and strong keyspaces."""
 
+import random
+import threading
+
+import pytest
 import redis
 
 from even_cluster import until
@@ -144,3 +148,40 @@ def served(client):
         return client.llen("q:jobs") == 0
     except redis.ResponseError:
         return False
+
+
+@pytest.mark.parametrize("fsync", ["everysec", "always"])
+def test_many_clients_move_between_shards_in_all_directions(make_cluster, fsync):
+    """Each move is executed over two shards, and keeps both until what was moved is in the log where it went."""
+    node, = make_cluster(nodes=1, replicas=1, options={"log.fsync": fsync, "node.shards": 3})
+    lists, elements, clients, moves = 12, 5, 8, 150
+    with node.client() as client:
+        for i in range(lists):
+            client.rpush(f"list {i}", *(f"{i}:{j}" for j in range(elements)))
+            client.sadd(f"set {i}", *(f"{i}:{j}" for j in range(elements)))
+    failures = []
+
+    def move(number):
+        chosen = random.Random(number)
+        with node.client(socket_timeout=30) as client:
+            for k in range(moves):
+                a, b = chosen.sample(range(lists), 2)
+                try:
+                    client.lmove(f"list {a}", f"list {b}", "LEFT", "RIGHT")
+                    client.smove(f"set {a}", f"set {b}", chosen.choice([*client.smembers(f"set {a}"), "none"]))
+                    client.set(f"key {number} {k % 5}", k)
+                    client.rename(f"key {number} {k % 5}", f"key {number} {5 + k % 7}")
+                except redis.RedisError as error:
+                    failures.append(error)
+                    return
+    threads = [threading.Thread(target=move, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    expected = sorted(f"{i}:{j}" for i in range(lists) for j in range(elements))
+    with node.client() as client:
+        assert sorted(value for i in range(lists) for value in client.lrange(f"list {i}", 0, -1)) == expected
+        assert sorted(value for i in range(lists) for value in client.smembers(f"set {i}")) == expected
+    node.stop()

@@ -20,6 +20,31 @@ TEST(Lease, AFreeShardIsLentAtOnceAndToOneBorrowerAtATime) {
   EXPECT_FALSE(lease.lent());
 }
 
+TEST(Lease, WhoIsDoneWithAShardKeepsItFromTheNextBorrowerButNotFromTurnsOfItsOwner) {
+  Lease lease;
+  EXPECT_FALSE(lease.in_use());
+  lease.request([] {});
+  EXPECT_TRUE(lease.in_use());
+  bool second = false;
+  lease.request([&second] { second = true; });
+  int completed = 0;
+  lease.when_unused([&completed] { ++completed; });
+  EXPECT_EQ(completed, 0);
+  lease.end_use();
+  EXPECT_EQ(completed, 1);
+  lease.when_unused([&completed] { ++completed; });
+  EXPECT_EQ(completed, 2);
+  EXPECT_FALSE(lease.in_use());
+  EXPECT_TRUE(lease.lent());
+  EXPECT_FALSE(second);
+  lease.give_back();
+  EXPECT_TRUE(second);
+  EXPECT_TRUE(lease.in_use());
+  lease.when_unused([&completed] { ++completed; });
+  lease.give_back();
+  EXPECT_EQ(completed, 3);
+}
+
 TEST(Lease, TheOwnersWorkWaitsForTheReturnAndRunsBeforeTheNextBorrower) {
   Lease lease;
   std::string events;

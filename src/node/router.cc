@@ -127,9 +127,8 @@ struct Router::Across {
   OwnedRequest request;
   ReplySink sink;
   std::string reply;
-  LogPosition position = 0;     // which the home's log must have reached
-  std::vector<ShardId> givers;  // kept until the others' logs have what was taken from these
-  std::size_t unreleased = 0;   // shards whose logs are waited for
+  LogPosition position = 0;    // which the home's log must have reached
+  std::size_t unreleased = 0;  // shards whose logs are waited for
 };
 
 // The replies of several nodes on their way to becoming one.
@@ -625,24 +624,37 @@ void Router::execute_across(std::unique_ptr<Across> across) {
   }
   const OwnedRequest& request = across->request;
   across->position = thread_.execute(request, across->reply, others);
-  std::vector<ShardId> others_first;
+  std::vector<ShardId> receivers;
+  bool any_gave = false;
   for (const ShardId shard : across->shards) {
     const bool gave = thread_.node().threads[shard]->shard().take_given_away();
-    (gave ? across->givers : others_first).push_back(shard);
+    any_gave = any_gave || gave;
+    if (!gave) receivers.push_back(shard);
   }
-  if (others_first.empty()) others_first.swap(across->givers);  // each gave something to another
-  give_back(std::move(across), others_first);
+  if (!any_gave || receivers.empty()) return give_back(std::move(across));
+  // All are kept until the logs of the others have what the givers' must not have lost before.
+  await_released(std::move(across), receivers, false,
+                 [this](std::shared_ptr<Across> across) { give_back(std::move(across)); });
 }
 
-void Router::give_back(std::shared_ptr<Across> across, const std::vector<ShardId>& shards) {
-  across->unreleased = shards.size();
-  // Runs on this thread, once for each shard.
-  auto released = [this, across](const ShardThread::ReleaseError& error) {
-    if (error) across->reply = error_reply(*error);
-    if (--across->unreleased > 0) return;
-    if (!across->givers.empty()) return give_back(across, std::exchange(across->givers, {}));
+void Router::give_back(std::shared_ptr<Across> across) {
+  const std::vector<ShardId>& shards = across->shards;
+  await_released(std::move(across), shards, true, [this](const std::shared_ptr<Across>& across) {
     --across_;
     across->sink(std::move(across->reply));
+  });
+}
+
+void Router::await_released(std::shared_ptr<Across> across, const std::vector<ShardId>& shards,
+                            bool give_back, std::function<void(std::shared_ptr<Across>)> done) {
+  across->unreleased = shards.size();
+  // Runs on this thread, once for each shard.
+  auto released = [across, done = std::move(done)](const ShardThread::ReleaseError& error) {
+    if (error) across->reply = error_reply(*error);
+    if (--across->unreleased == 0) done(across);
+  };
+  const auto let_go = [give_back](ShardThread& owner) {
+    give_back ? owner.lease().give_back() : owner.lease().end_use();
   };
   bool home = false;
   for (const ShardId shard : shards) {
@@ -650,17 +662,17 @@ void Router::give_back(std::shared_ptr<Across> across, const std::vector<ShardId
       home = true;
       continue;
     }
-    thread_.send_to(shard, [from = thread_.id(), released](ShardThread& owner) {
+    thread_.send_to(shard, [from = thread_.id(), released, let_go](ShardThread& owner) {
       owner.hold_until(owner.shard().barrier(),
                        [&owner, from, released](const ShardThread::ReleaseError& error) {
                          owner.send_to(from, [released, error](ShardThread&) { released(error); });
                        });
-      owner.lease().give_back();
+      let_go(owner);
     });
   }
   if (!home) return;
   thread_.hold_until(across->position, released);
-  thread_.lease().give_back();
+  let_go(thread_);
 }
 
 NodeNumber Router::node_for(PartitionId partition) const {

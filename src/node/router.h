@@ -82,8 +82,12 @@ class Router {
   void run_across(std::vector<ShardId> shards, OwnedRequest request, ReplySink sink);
   void borrow_next(std::unique_ptr<Across> across);
   void execute_across(std::unique_ptr<Across> across);
-  // Some of its shards; the givers when these have released what they were given.
-  void give_back(std::shared_ptr<Across> across, const std::vector<ShardId>& shards);
+  // Gives all back, and replies when all have released what was written.
+  void give_back(std::shared_ptr<Across> across);
+  // done() when these shards have released what was written; they are given back, or no more in
+  // use.
+  void await_released(std::shared_ptr<Across> across, const std::vector<ShardId>& shards,
+                      bool give_back, std::function<void(std::shared_ptr<Across>)> done);
   void run_within(OwnedRequest request, ReplySink sink);
   // Of scope kAll, about partitions of this node: one of them is asked after the other, and others
   // do not wait for all of it.

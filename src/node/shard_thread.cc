@@ -106,11 +106,15 @@ Result<> ShardThread::join() {
 void ShardThread::post(Task task) { asio::post(io_, std::move(task)); }
 
 Result<> ShardThread::recover() {
-  // Completions reach the shard on its own thread and never while it is lent.
+  // Completions reach the shard on its own thread and never while it is lent; those of the log
+  // while its borrower waits for them.
+  const auto post_of_log = [this](std::function<void()> task) {
+    post([this, task = std::move(task)]() mutable { lease_.when_unused(std::move(task)); });
+  };
   const auto post_to_shard = [this](std::function<void()> task) {
     post([this, task = std::move(task)]() mutable { lease_.when_free(std::move(task)); });
   };
-  auto disk = PosixDisk::open(node_.config.node.data, post_to_shard);
+  auto disk = PosixDisk::open(node_.config.node.data, post_of_log);
   if (!disk) return std::unexpected(disk.error());
   disk_ = std::move(*disk);
   if (node_.config.faults.lose_unsynced_writes) {
@@ -118,7 +122,7 @@ Result<> ShardThread::recover() {
         std::move(disk_), [this](std::int64_t us, std::function<void()> task) {
           auto timer = std::make_shared<asio::steady_timer>(io_, std::chrono::microseconds(us));
           timer->async_wait([this, timer, task = std::move(task)](error_code) mutable {
-            lease_.when_free(std::move(task));
+            lease_.when_unused(std::move(task));
           });
         });
   }
@@ -306,7 +310,7 @@ void ShardThread::replay() {
 }
 
 void ShardThread::end_turn() {
-  if (!lease_.lent()) {
+  if (!lease_.in_use()) {
     shard_->end_turn();
     released_ = shard_->released();
     release_error_ = shard_->release_error();
