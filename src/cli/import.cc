@@ -337,8 +337,7 @@ std::string Importer::unsettled() const {
   if (!has_held()) return "";
   return fmt::format(
       ". EXPIRIES ARE NOT SET YET: what came with one does not expire before the import has come "
-      "to "
-      "its end{}",
+      "to its end{}",
       state_.stream.replication.empty() ? ""
                                         : "; --finish sets them without asking the source again");
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <limits>
@@ -30,7 +29,7 @@ struct Unit {
 
 std::string lower(std::string_view word) {
   std::string out(word);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::ranges::transform(out, out.begin(), to_lower);
   return out;
 }
 

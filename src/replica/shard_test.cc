@@ -37,13 +37,14 @@ ShardOptions options(NodeNumber node) {
 }
 
 struct Node {
-  Node(World& w, NodeNumber node)
+  Node(World& w, NodeNumber node) : Node(w, node, options(node)) {}
+  Node(World& w, std::uint64_t seed, ShardOptions of_shard)
       : world(w),
-        random(node),
+        random(seed),
         disk(w.scheduler, random),
         rows(w.scheduler, random),
         store(rows.shard_store()),
-        shard(options(node), w.clock, random, disk, *store, out) {
+        shard(std::move(of_shard), w.clock, random, disk, *store, out) {
     EXPECT_TRUE(shard.recover());
   }
   std::string run(std::initializer_list<std::string_view> words) {
@@ -112,29 +113,13 @@ void expect_equal(const Shard& a, const Shard& b) {
 
 // Two shards of one node, each with a log of its own and one partition.
 struct TwoShards : ::testing::Test {
-  struct One {
-    One(World& w, ShardId id)
-        : random(id),
-          disk(w.scheduler, random),
-          rows(w.scheduler, random),
-          store(rows.shard_store()),
-          shard(of(id), w.clock, random, disk, *store, out) {
-      EXPECT_TRUE(shard.recover());
-    }
-    static ShardOptions of(ShardId id) {
-      ShardOptions result = options(1);
-      result.shard = id;
-      result.shards = 2;
-      result.partitions = {{id, {1}}};
-      return result;
-    }
-    Random random;
-    sim::SimDisk disk;
-    sim::SimStore rows;
-    std::unique_ptr<RowStore> store;
-    SentMessages out;
-    Shard shard;
-  };
+  static ShardOptions of(ShardId id) {
+    ShardOptions result = options(1);
+    result.shard = id;
+    result.shards = 2;
+    result.partitions = {{id, {1}}};
+    return result;
+  }
 
   // A key of a shard.
   std::string key(ShardId id, const std::string& name) {
@@ -152,8 +137,8 @@ struct TwoShards : ::testing::Test {
   }
 
   World world;
-  One a{world, 0};
-  One b{world, 1};
+  Node a{world, 0, of(0)};
+  Node b{world, 1, of(1)};
 };
 
 // Else a crash between the turns of the two might leave what was moved in neither log.
