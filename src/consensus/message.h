@@ -24,6 +24,12 @@ enum class MessageKind : std::uint8_t {
   kReadResponse,       // index to be applied before the read with this context; or reject
 };
 
+// Whether it answers a request of the log or of an election, which only members are sent.
+constexpr bool answers(MessageKind kind) {
+  return kind == MessageKind::kPreVoteResponse || kind == MessageKind::kVoteResponse ||
+         kind == MessageKind::kAppendResponse || kind == MessageKind::kHeartbeatResponse;
+}
+
 // Plain data. Fields that a kind does not name are 0.
 struct Message {
   MessageKind kind = MessageKind::kHeartbeatRequest;

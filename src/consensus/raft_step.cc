@@ -15,11 +15,6 @@ bool from_leader(MessageKind kind) {
          kind == MessageKind::kSnapshotRequest;
 }
 
-bool answers(MessageKind kind) {
-  return kind == MessageKind::kPreVoteResponse || kind == MessageKind::kVoteResponse ||
-         kind == MessageKind::kAppendResponse || kind == MessageKind::kHeartbeatResponse;
-}
-
 Result<> check_entries(const Message& message) {
   Index index = message.index;
   Term term = message.log_term;
@@ -52,6 +47,8 @@ Result<> check_snapshot(const Message& message) {
 
 Result<> Raft::step(Message message) {
   if (Result<> checked = check(message); !checked) return checked;
+  // Whom we have asked may be a member no longer: the change that made it one has been replaced.
+  if (answers(message.kind) && membership_.progress.find(message.from) == nullptr) return {};
   if (!about_reads(message.kind) && !settle_term(message)) return {};
   return dispatch(message);
 }
@@ -66,9 +63,6 @@ Result<> Raft::check(const Message& message) const {
   for (const std::uint64_t number :
        {message.term, message.log_term, message.index, message.commit, message.hint}) {
     if (number > kMaxNumber) return fail("a term or an index is too large");
-  }
-  if (answers(message.kind) && membership_.progress.find(message.from) == nullptr) {
-    return fail(fmt::format("an answer from {}, which is not a member", message.from));
   }
   if (!message.entries.empty() && message.kind != MessageKind::kAppendRequest) {
     return fail("entries in a message that has none");

@@ -299,8 +299,10 @@ class Interaction {
 
   void deliver(Node& to, Item& item) {
     if (item.message) {
-      const bool stranger = to.raft->progress().find(item.message->from) == nullptr;
-      if (!to.raft->step(std::move(*item.message))) happened_.strangers += stranger ? 1 : 0;
+      if (answers(item.message->kind) && to.raft->progress().find(item.message->from) == nullptr) {
+        ++happened_.strangers;
+      }
+      (void)to.raft->step(std::move(*item.message));
     } else if (item.proposal) {
       propose_change(to.id, *item.proposal);
     } else if (item.written != 0) {
