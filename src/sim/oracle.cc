@@ -478,6 +478,18 @@ bool Oracle::seen_by(const PartitionState& state, PartitionId partition, const D
   });
 }
 
+std::vector<const Made*> Oracle::ever_made(PartitionId partition, std::string_view key) const {
+  std::vector<const Made*> out;
+  for (const auto& [id, made] : records_) {
+    const Delta& delta = made->record.delta;
+    if (id.first != partition) continue;
+    const bool mentions = std::ranges::any_of(
+        delta.keys, [key](const KeyDelta& mentioned) { return mentioned.key == key; });
+    if (delta.full || mentions) out.push_back(made.get());
+  }
+  return out;
+}
+
 Result<> Oracle::check(PartitionId partition, const PartitionState& state) const {
   for (const auto& [owner, dot] : acknowledged_) {
     if (owner != partition || forgiven_.contains(dot.replica) || seen_by(state, partition, dot))
@@ -524,7 +536,9 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
     std::map<Leaf, std::size_t> live_increments;
     std::vector<MadeItem> items;
     StreamFacts stream;
-    if (only_expiring(policy_) && !deleted_with_expiry_only(records, key)) {
+    // Whoever deleted it may have known of records that were lost since.
+    if (only_expiring(policy_) && !deleted_with_expiry_only(records, key) &&
+        !deleted_with_expiry_only(ever_made(partition, key), key)) {
       return fail(fmt::format("partition {}, key '{}': {} deleted it, which had no expiry",
                               partition, shown, to_string(policy_)));
     }

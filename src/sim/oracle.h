@@ -73,6 +73,8 @@ class Oracle {
   // Whether the state has seen the record. One beyond the end of a run that has been folded is
   // void, although the vector covers it.
   bool seen_by(const PartitionState& state, PartitionId partition, const Dot& dot) const;
+  // All records that mention the key, those that have been lost as well.
+  std::vector<const Made*> ever_made(PartitionId partition, std::string_view key) const;
 
   std::size_t records() const { return records_.size(); }
 
