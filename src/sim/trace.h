@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -19,9 +20,11 @@ class Trace {
 
   template <typename... Args>
   void event(std::int64_t now_us, fmt::format_string<Args...> format, Args&&... args) {
-    const std::string line = fmt::format(format, std::forward<Args>(args)...);
+    std::string line = fmt::format(format, std::forward<Args>(args)...);
     hash_ = hash_mix(hash64(line, hash_), static_cast<std::uint64_t>(now_us));
-    if (print_) std::printf("%12.6f %s\n", static_cast<double>(now_us) / 1e6, line.c_str());
+    if (!print_) return;
+    std::ranges::replace(line, '\0', '~');  // of names that are not for clients
+    std::printf("%12.6f %s\n", static_cast<double>(now_us) / 1e6, line.c_str());
   }
   std::uint64_t hash() const { return hash_; }
 
