@@ -27,15 +27,18 @@ unit/functions unit/bitops unit/bitfield unit/hyperloglog unit/geo unit/sort uni
 unit/auth unit/acl unit/acl-v2 unit/info unit/info-command unit/introspection unit/introspection-2 unit/dump
 unit/latency-monitor unit/querybuf unit/lazyfree unit/slowlog unit/other unit/tls unit/limits unit/maxmemory
 unit/obuf-limits unit/client-eviction unit/tracking unit/pause unit/quit unit/printver unit/networking
-unit/replybufsize integration/redis-cli integration/valkey-cli
+unit/replybufsize unit/commandlog unit/hashexpire unit/fuzzer integration/redis-cli integration/valkey-cli
 """.split()
-# What tests need that no server but Redis has: its DEBUG command, replicas that follow it, files that it writes.
-WITHOUT_TAGS = "-needs:debug -needs:repl -needs:save -needs:pfdebug"
+# What tests need that no server but Redis has: its DEBUG command, replicas that follow it, files that it writes. And that it
+# listens elsewhere when CONFIG SET says so.
+WITHOUT_TAGS = "-needs:debug -needs:repl -needs:save -needs:pfdebug -ipv6"
 # Tests send commands over two connections and take it that the first sent is the first executed. That holds, as in Redis,
 # where one thread reads both.
 SHARDS = 1
-# Tests that need a client or redis-benchmark look for them in the source tree's src; Redis's serve Valkey's suite too.
-PROGRAMS = ["cli", "benchmark", "check-aof", "check-rdb", "server"]
+# Tests that need a client or redis-benchmark look for them in the source tree's src; Redis's serve Valkey's suite too. The
+# server is not started, but has to be there.
+PROGRAMS = {program: Path(f"/usr/bin/redis-{program}") for program in ["cli", "benchmark", "check-aof", "check-rdb"]}
+PROGRAMS["server"] = BIN.resolve() / "evend"
 
 
 class Exceptions:
@@ -120,10 +123,11 @@ def main():
     suite = "valkey" if (args.tree / "tests/support/valkey.tcl").exists() else "redis"
     logs = args.logs or Path(tempfile.gettempdir(), f"{suite}-suite-logs")
     logs.mkdir(parents=True, exist_ok=True)
-    for program in PROGRAMS:
-        link = args.tree / "src" / f"{suite}-{program}"
+    for name, program in PROGRAMS.items():
+        link = args.tree / "src" / f"{suite}-{name}"
         if not link.exists():
-            link.symlink_to(f"/usr/bin/redis-{program}")
+            link.unlink(missing_ok=True)  # of a build that is gone
+            link.symlink_to(program)
     exceptions = Exceptions(Path(__file__).with_name(f"{name}_suite_exceptions.txt") for name in dict.fromkeys(["redis", suite]))
 
     unexpected, needless, total = [], [], Counter()

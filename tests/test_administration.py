@@ -195,6 +195,7 @@ def test_every_container_has_help_and_errors_show_the_syntax(make_cluster):
             lines = client.execute_command(f"{name} HELP")
             assert lines[0] == f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
             assert lines[-2:] == ["HELP", "    Prints this help."]
+        assert client.execute_command("MODULE LIST") == [] and "LIST" in client.execute_command("MODULE", "HELP")
         assert "SLEEP <seconds>" in client.execute_command("DEBUG", "HELP")
         with pytest.raises(redis.ResponseError, match=r"'even.fault\|link' command: EVEN.FAULT LINK <node> \(DOWN\|UP\|"):
             client.execute_command("EVEN.FAULT", "LINK", "n2")

@@ -5,7 +5,7 @@ import threading
 import pytest
 import redis
 
-from even_cluster import until
+from even_cluster import connect, until
 
 
 class Call:
@@ -97,6 +97,28 @@ def test_clients_are_served_in_the_order_in_which_they_wait(make_cluster):
         client.lpush("queue", 5)
         assert calls[5].wait() == ["queue", "5"]
         assert client.exists("queue") == 0
+
+
+def test_who_asks_for_what_has_just_come_stands_behind_those_who_wait(make_cluster):
+    node = make_cluster(nodes=1, options={"node.shards": 1})["n1"]
+    for number in range(20):
+        first = waiting(node, "BLPOP", "queue", 0)
+        connection, replies = connect(node)
+        with connection, replies:
+            connection.sendall(b"LPUSH queue %d\r\nBLPOP queue 0\r\n" % number)
+            assert replies.readline() == b":1\r\n"
+            assert first.wait() == ["queue", str(number)]
+            with node.client() as client:
+                assert client.rpush("queue", "next") == 1
+            assert [replies.readline() for _ in range(5)][4] == b"next\r\n"
+    # What is wrong with a request is said all the same, once those before it have been served.
+    first = waiting(node, "BLPOP", "queue", 0)
+    connection, replies = connect(node)
+    with connection, replies:
+        connection.sendall(b"LPUSH queue x\r\nBLPOP queue never\r\n")
+        assert replies.readline() == b":1\r\n"
+        assert replies.readline() == b"-ERR timeout is not a float or out of range\r\n"
+        assert first.wait() == ["queue", "x"]
 
 
 def test_a_wait_ends_with_its_timeout_or_when_it_is_told_to(make_cluster):

@@ -243,7 +243,12 @@ def test_hsetex(hash_of):
     assert h.hmget("a", "n") == ["there", "fresh"] and h.httl(fields="a n") == [60, 60]
     assert h.hsetex("PXAT", 1, "FIELDS", 2, "a", "gone", "never", "was") == 1
     assert h.hmget("a", "never") == [None, None]
+    assert h.hsetex("NX", "FIELDS", 1, "x", 1) == 0 and h.hsetex("XX", "FNX", "FIELDS", 1, "x", 1) == 1
+    h.client.delete(h.key)
+    assert h.hsetex("XX", "FIELDS", 1, "x", 1) == 0 and h.hsetex("EX", 100, "NX", "FIELDS", 1, "x", 1) == 1
+    assert h.httl(fields="x") == [100]
     for words, text in ((("EX", 1, "PX", 1, "FIELDS", 1, "a", 1), "Only one of EX, PX, EXAT, PXAT or KEEPTTL"),
+                        (("NX", "XX", "FIELDS", 1, "a", 1), "Only one of XX or NX"),
                         (("FXX", "FNX", "FIELDS", 1, "a", 1), "Only one of FXX or FNX"),
                         (("BAD", "FIELDS", 1, "a", 1), "unknown argument: BAD"),
                         (("FIELDS", 0, "a", 1), "invalid number of fields"),

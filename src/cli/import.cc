@@ -473,8 +473,8 @@ Result<> Importer::take_stream(const rdb::FileKey& key, const rdb::StreamValue& 
     const std::string delivered = group.last_delivered.text();
     const std::string read = std::to_string(group.entries_read);
     send({"XGROUP", "CREATE", key.key, group.name, delivered, "ENTRIESREAD", read});
-    for (const std::string& consumer : group.consumers) {
-      send({"XGROUP", "CREATECONSUMER", key.key, group.name, consumer});
+    for (const rdb::StreamValue::Consumer& consumer : group.consumers) {
+      send({"XGROUP", "CREATECONSUMER", key.key, group.name, consumer.name});
     }
     for (const rdb::StreamValue::Pending& pending : group.pending) {
       if (pending.consumer.empty()) continue;

@@ -99,9 +99,10 @@ std::optional<HeldCommand> hold_restore(Words words, std::int64_t now_ms) {
     out->keys = true;
   }
   rdb::Budget budget(kValueBytes);
-  if (auto value = rdb::read_payload(words[3], budget); value && hold_expiries(*value)) {
-    out->words[3] = rdb::write_payload(*value);
-    out->fields = true;
+  if (auto any = rdb::read_payload(words[3], budget)) {
+    auto* value = std::get_if<rdb::Value>(&*any);
+    out->fields = value != nullptr && hold_expiries(*value);
+    if (out->fields) out->words[3] = rdb::write_payload(*any);
   }
   return out->keys || out->fields ? std::move(out) : std::nullopt;
 }

@@ -40,7 +40,18 @@ void BlockedRequest::start() {
   const bool settles =
       request_.command->name == "xread" && !keys.empty() &&
       std::ranges::find(Args(request_.args).last(keys.size()), last) != Args(request_.args).end();
-  settles ? settle_last_ids() : attempt();
+  if (settles) return settle_last_ids();
+  // What is there may be for those who wait already.
+  const WaitingClients& others = thread_.node().waiting_clients;
+  if (!reads_stream() && others.size() > 0 && others.all_trying(key_names())) return wait();
+  attempt();
+}
+
+std::vector<std::string> BlockedRequest::key_names() const {
+  std::vector<std::string> out;
+  for_each_key(*request_.command, request_.args,
+               [&out](std::string_view key) { out.emplace_back(key); });
+  return out;
 }
 
 void BlockedRequest::settle_last_ids() {
@@ -94,8 +105,9 @@ void BlockedRequest::submit(const Command& command, std::span<const std::string_
 void BlockedRequest::take(std::string reply) {
   trying_ = false;
   if (!done_) return;
+  const bool first = !std::exchange(tried_, true);
   // What came to be there while it waits is of another type: it is not for it.
-  const bool not_for_it = ticket_ && reply.starts_with("-WRONGTYPE");
+  const bool not_for_it = ticket_ && !first && reply.starts_with("-WRONGTYPE");
   if (ticket_ && reads_group()) {
     if (not_for_it) return finish(std::string(kStreamGone));
     if (reply.starts_with("-NOGROUP")) {
@@ -148,12 +160,9 @@ void BlockedRequest::wait_on(bool not_for_it) {
   if (thread_.node().waiting_clients.failed(*ticket_, pass_on) || again_) attempt();
 }
 
-// The first attempt was in vain. There may have been something since: once more, unless that is for
-// those who wait already.
+// The first attempt was in vain, or there was none. There may have been something since: once more,
+// unless that is for those who wait already.
 void BlockedRequest::wait() {
-  std::vector<std::string> keys;
-  for_each_key(*request_.command, request_.args,
-               [&keys](std::string_view key) { keys.emplace_back(key); });
   auto wake = [&thread = thread_, weak = weak_from_this()] {
     thread.post([weak] {
       if (const auto self = weak.lock()) self->woken();
@@ -161,8 +170,8 @@ void BlockedRequest::wait() {
   };
   using Wait = WaitingClients::Wait;
   const WaitingClients::Place place = thread_.node().waiting_clients.add(
-      std::move(keys), std::move(wake), reads_group() ? Wait::kAnyChange : Wait::kPut,
-      !reads_stream());
+      key_names(), std::move(wake), reads_group() ? Wait::kAnyChange : Wait::kPut, !reads_stream(),
+      tried_);
   ticket_ = place.ticket;
   polls_ = !has_replicas();
   const std::int64_t timeout_ms = blocking_timeout_ms(*request_.command, request_.args);

@@ -57,6 +57,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   bool reads_group() const;
   bool reads_stream() const;
   bool moves() const;  // from one list to another
+  std::vector<std::string> key_names() const;
   void woken();
   void wait();
   void on_timer();
@@ -73,6 +74,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   std::optional<WaitingClients::Ticket> ticket_;
   bool polls_ = false;
   bool trying_ = false;
+  bool tried_ = false;
   bool replaced_ = false;            // since the attempt under way began
   bool again_ = false;               // since the attempt under way began
   std::string refusal_;              // whose meaning is being looked for

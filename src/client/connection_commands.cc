@@ -192,7 +192,12 @@ void debug(Connection& connection, Args args) {
   reply.ok();
 }
 
-// Clients that ask are to talk to this node as to a single one.
+// Clients ask for it to see which commands there are.
+void module_command(Connection& connection, Args args) {
+  if (equals_ignore_case(args[1], "help")) return reply_help(connection, "MODULE");
+  connection.reply().array(0);
+}
+
 // OBJECT HELP; what is about keys has rows of its own.
 void object(Connection& connection, Args) { reply_help(connection, "OBJECT"); }
 void xgroup(Connection& connection, Args) { reply_help(connection, "XGROUP"); }
@@ -225,6 +230,7 @@ const absl::flat_hash_map<std::string_view, Execute>& table() {
       {"readwrite", execute_of_cluster},
       {"asking", execute_of_cluster},
       {"object", object},
+      {"module", module_command},
       {"xgroup", xgroup},
       {"xinfo", xinfo},
       {"lastsave", execute_lastsave},

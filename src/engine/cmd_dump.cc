@@ -5,6 +5,7 @@
 #include "engine/command.h"
 #include "engine/list.h"
 #include "engine/sorted_set.h"
+#include "engine/stream_dump.h"
 #include "engine/text.h"
 #include "rdb/value.h"
 
@@ -51,7 +52,7 @@ rdb::Value dumped(const Object& object, std::int64_t now_ms) {
       order.visit(0, order.size(), false, [&add](const ListItem& item) { add(item.value()); });
       break;
     }
-    case ObjectType::kStream:  // refused by DUMP
+    case ObjectType::kStream:  // see dump_command
     case ObjectType::kNone:
       break;
   }
@@ -62,7 +63,12 @@ void dump_command(Context& context, Args args) {
   const Object* object = context.find(args[1]);
   if (object == nullptr) return context.reply.null();
   if (object->type() == ObjectType::kStream) {
-    return context.reply.error("ERR DUMP of a stream is not possible yet");
+    auto stream = dumped_stream(*object);
+    if (stream) return context.reply.bulk(rdb::write_payload(*std::move(stream)));
+    return context.reply.error("ERR the stream has two entries with the id " +
+                               stream.error().to_string() +
+                               ", which were added at the same time on two nodes: DUMP's form has "
+                               "one entry for each id");
   }
   context.reply.bulk(rdb::write_payload(dumped(*object, context.now_ms)));
 }
@@ -179,7 +185,11 @@ void restore_command(Context& context, Args args) {
   }
   KeyWriter& writer = context.write(args[1]);
   writer.remove();
-  write_restored(context, writer, std::move(*value));
+  if (const auto* stream = std::get_if<rdb::StreamValue>(&*value)) {
+    write_restored_stream(context, args[1], *stream);
+  } else {
+    write_restored(context, writer, std::get<rdb::Value>(std::move(*value)));
+  }
   if (ttl > 0) writer.expire_at(at_ms);
 }
 

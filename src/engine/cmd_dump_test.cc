@@ -2,10 +2,14 @@
 // tested in rdb/value_test.cc.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/command_fixture.h"
 
 namespace even {
 namespace {
+
+using testing::StartsWith;
 
 class DumpCommands : public CommandFixture {
  protected:
@@ -40,6 +44,58 @@ TEST_F(DumpCommands, WhatIsRestoredIsWhatWasDumped) {
   run({"RESTORE", "copy", "0", dump("hash"), "REPLACE"});
   EXPECT_EQ(run({"HMGET", "copy", "f0", "f199", "count"}),
             run({"HMGET", "hash", "f0", "f199", "count"}));
+}
+
+TEST_F(DumpCommands, AStreamIsRestoredWithItsGroups) {
+  for (int i = 1; i <= 250; ++i) {
+    const std::string id = "1-" + std::to_string(i);
+    run({"XADD", "s", id, "field", "v" + id, i % 7 == 0 ? "other" : "same", std::to_string(i)});
+  }
+  run({"XADD", "s", "18446744073709551615-3", "alone", std::string(5000, 'x')});
+  run({"XGROUP", "CREATE", "s", "g", "0"});
+  run({"XREADGROUP", "GROUP", "g", "c", "COUNT", "120", "STREAMS", "s", ">"});
+  run({"XREADGROUP", "GROUP", "g", "d", "COUNT", "3", "STREAMS", "s", ">"});
+  run({"XGROUP", "CREATECONSUMER", "s", "g", "idle"});
+  run({"XGROUP", "CREATE", "s", "new", "$"});
+  run({"XACK", "s", "g", "1-2"});
+  run({"XDEL", "s", "1-3", "18446744073709551615-3"});
+  run({"XSETID", "s", "18446744073709551615-9", "ENTRIESADDED", "300", "MAXDELETEDID", "8-0"});
+  const std::string payload = dump("s");
+  keyspace.now_ms += 1000;
+  EXPECT_EQ(run({"RESTORE", "copy", "0", payload}), "+OK\r\n");
+  for (const std::vector<std::string_view>& words :
+       std::vector<std::vector<std::string_view>>{{"XRANGE", "s", "-", "+"},
+                                                  {"XINFO", "STREAM", "s", "FULL", "COUNT", "0"},
+                                                  {"XINFO", "GROUPS", "s"},
+                                                  {"XINFO", "CONSUMERS", "s", "g"},
+                                                  {"XPENDING", "s", "g"},
+                                                  {"XPENDING", "s", "g", "-", "+", "1000"}}) {
+    std::vector<std::string_view> of_copy = words;
+    *std::ranges::find(of_copy, "s") = "copy";
+    EXPECT_EQ(keyspace.run(Args(of_copy)), keyspace.run(Args(words))) << words[0] << words[1];
+  }
+  EXPECT_EQ(dump("copy"), payload);
+  // It goes on where it was.
+  EXPECT_EQ(run({"XACK", "copy", "g", "1-1", "1-3"}), ":2\r\n");
+  EXPECT_EQ(run({"XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "copy", ">"}),
+            "*1\r\n*2\r\n$4\r\ncopy\r\n*1\r\n*2\r\n$5\r\n1-124\r\n*4\r\n"
+            "$5\r\nfield\r\n$6\r\nv1-124\r\n$4\r\nsame\r\n$3\r\n124\r\n");
+  EXPECT_THAT(run({"XADD", "copy", "18446744073709551615-9", "f", "v"}), StartsWith("-ERR"));
+  EXPECT_EQ(run({"XADD", "copy", "18446744073709551615-10", "f", "v"}),
+            bulk("18446744073709551615-10"));
+}
+
+TEST_F(DumpCommands, AStreamWithoutEntriesIsRestored) {
+  run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  EXPECT_EQ(run({"RESTORE", "copy", "0", dump("s")}), "+OK\r\n");
+  EXPECT_EQ(run({"TYPE", "copy"}), "+stream\r\n");
+  EXPECT_EQ(run({"XINFO", "STREAM", "copy"}), run({"XINFO", "STREAM", "s"}));
+  EXPECT_EQ(run({"XINFO", "GROUPS", "copy"}), run({"XINFO", "GROUPS", "s"}));
+  run({"XADD", "s", "5-1", "f", "v"});
+  run({"XGROUP", "DESTROY", "s", "g"});
+  run({"XDEL", "s", "5-1"});
+  EXPECT_EQ(run({"RESTORE", "copy", "0", dump("s"), "REPLACE"}), "+OK\r\n");
+  EXPECT_EQ(run({"XINFO", "STREAM", "copy"}), run({"XINFO", "STREAM", "s"}));
 }
 
 TEST_F(DumpCommands, AKeyExpiresWhenItIsToldTo) {

@@ -301,10 +301,12 @@ struct SetOptions {
   std::optional<std::int64_t> at_ms;
   bool if_all_there = false;   // FXX
   bool if_none_there = false;  // FNX
+  bool if_key = false;         // XX
+  bool if_no_key = false;      // NX
   Args pairs;
 };
 
-// Of HSETEX. False after an error.
+// Of HSETEX; NX and XX, about the key, are Valkey's. False after an error.
 bool read_set_options(Context& context, Args args, SetOptions& out) {
   const auto refuse = [&](std::string_view why) {
     context.reply.error(why);
@@ -340,6 +342,11 @@ bool read_set_options(Context& context, Args args, SetOptions& out) {
         return refuse("ERR Only one of FXX or FNX arguments can be specified");
       }
       (equals_ignore_case(args[i], "fxx") ? out.if_all_there : out.if_none_there) = true;
+    } else if (equals_ignore_case(args[i], "xx") || equals_ignore_case(args[i], "nx")) {
+      if (out.if_key || out.if_no_key) {
+        return refuse("ERR Only one of XX or NX arguments can be specified");
+      }
+      (equals_ignore_case(args[i], "xx") ? out.if_key : out.if_no_key) = true;
     } else {
       return refuse("ERR unknown argument: " + std::string(args[i].substr(0, args[i].find('\0'))));
     }
@@ -352,6 +359,8 @@ void hsetex_command(Context& context, Args args) {
   if (!read_set_options(context, args, options)) return;
   ExpiringHash hash;
   if (!hash.find(context, args[1])) return;
+  const bool has_key = context.find(args[1]) != nullptr;
+  if (has_key ? options.if_no_key : options.if_key) return context.reply.integer(0);
   for (std::size_t i = 0; i < options.pairs.size(); i += 2) {
     const bool there = hash.value(options.pairs[i]).has_value();
     if ((options.if_all_there && !there) || (options.if_none_there && there)) {
@@ -517,7 +526,7 @@ constexpr Command kFieldExpiryCommands[] = {
      .docs = {.since = "8.0.0",
               .summary = "Set fields of a hash that expire",
               .complexity = kOfEach,
-              .arguments = "key [condition(FNX|FXX)] "
+              .arguments = "key [key-condition(NX|XX)] [condition(FNX|FXX)] "
                            "[expiration(EX seconds:integer|PX milliseconds:integer|"
                            "EXAT unix-time-seconds:unix-time|"
                            "PXAT unix-time-milliseconds:unix-time|KEEPTTL)] "

@@ -114,7 +114,28 @@ constexpr Subcommand kLatencySubcommands[] = {
      .flags = kLoading | kStale,
      .docs = {.since = "2.8.13", .summary = "Prints this help", .complexity = "O(1)"}},
 };
+constexpr Subcommand kModuleSubcommands[] = {
+    {.name = "list",
+     .arity = 2,
+     .flags = kAdmin | kNoScript,
+     .docs = {.since = "4.0.0",
+              .summary = "The modules that are loaded, of which there are none",
+              .complexity = "O(1)",
+              .tips = "nondeterministic_output_order"}},
+    {.name = "help",
+     .arity = 2,
+     .flags = kLoading | kStale,
+     .docs = {.since = "5.0.0", .summary = "Prints this help", .complexity = "O(1)"}},
+};
 constexpr Command kServerCommands[] = {
+    {.name = "module",
+     .group = "server",
+     .arity = -2,
+     .scope = Scope::kConnection,
+     .subcommands = kModuleSubcommands,
+     .docs = {.since = "4.0.0",
+              .summary = "Modules, which Even does not load",
+              .complexity = "Depends on the subcommand"}},
     {.name = "latency",
      .group = "server",
      .arity = -2,

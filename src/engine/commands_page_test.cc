@@ -160,6 +160,7 @@ constexpr Note kDifferent[] = {
     {"lastsave", "Time of the last backup, or of the start."},
     {"latency", "Of the turns of threads; the events are `command` and `fast-command`."},
     {"lolwut", "Another picture."},
+    {"module", "`LIST` is empty; there is no `LOAD`."},
     {"monitor", "Of this node's clients; not the calls of scripts."},
     {"object", "No IDLETIME: no time of use is kept."},
     {"readonly", "Accepted, without effect: every node serves every key."},
@@ -238,7 +239,6 @@ constexpr Note kMeaningless[] = {
      "Partitions move between nodes by themselves. Another server is no replica: keys would be "
      "withheld on all nodes until it has answered, or be lost. Copy by `DUMP` and `RESTORE`; "
      "`even import` takes a whole Redis over."},
-    {"module", "There are no modules."},
     {"pfdebug", "About Redis's form in memory."},
     {"pfselftest", "About Redis's form in memory."},
     {"psync", "Redis's own replication."},

@@ -17,18 +17,31 @@ constexpr std::string_view kAdding[] = {
 
 }  // namespace
 
+bool WaitingClients::first_tries(std::string_view key) const {
+  const auto line = by_key_.find(std::string(key));
+  return line != by_key_.end() && waiters_.at(*line->second.begin()).woken;
+}
+
+bool WaitingClients::all_trying(const std::vector<std::string>& keys) const {
+  const std::lock_guard lock(mutex_);
+  return std::ranges::all_of(keys, [this](const std::string& key) { return first_tries(key); });
+}
+
 WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::function<void()> wake,
-                                          Wait wait, bool takes) {
+                                          Wait wait, bool takes, bool tried) {
   const std::lock_guard lock(mutex_);
   const Ticket ticket = next_++;
-  bool tries = !takes || wait == Wait::kAnyChange;
-  for (const std::string& key : keys) {
-    auto& line = by_key_[key];
-    tries = tries || line.empty() || !waiters_.at(*line.begin()).woken;
-    line.insert(ticket);
-  }
-  waiters_[ticket] = {
-      .keys = std::move(keys), .wake = std::move(wake), .wait = wait, .woken = tries};
+  const bool tries =
+      !takes || wait == Wait::kAnyChange ||
+      !std::ranges::all_of(keys, [this](const std::string& key) { return first_tries(key); });
+  for (const std::string& key : keys) by_key_[key].insert(ticket);
+  const bool untried = !tries && !tried;
+  untried_ += untried ? 1 : 0;
+  waiters_[ticket] = {.keys = std::move(keys),
+                      .wake = std::move(wake),
+                      .wait = wait,
+                      .woken = tries,
+                      .untried = untried};
   if (wait == Wait::kAnyChange) ++for_any_change_;
   if (size_.fetch_add(1) == 0) wanted_.fetch_or(kAwaited);
   return {.ticket = ticket, .tries = tries};
@@ -36,7 +49,9 @@ WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::fu
 
 bool WaitingClients::poll(Ticket ticket) {
   const std::lock_guard lock(mutex_);
-  return !std::exchange(waiters_.at(ticket).woken, true);
+  Waiter& waiter = waiters_.at(ticket);
+  note_tried(waiter);
+  return !std::exchange(waiter.woken, true);
 }
 
 bool WaitingClients::failed(Ticket ticket, bool pass_on) {
@@ -44,6 +59,9 @@ bool WaitingClients::failed(Ticket ticket, bool pass_on) {
   Waiter& waiter = waiters_.at(ticket);
   if (pass_on) {
     for (const std::string& key : waiter.keys) wake_first(key, ticket);
+  }
+  if (untried_ > 0) {
+    for (const std::string& key : waiter.keys) wake_untried(key, ticket);
   }
   if (std::exchange(waiter.again, false)) return true;
   waiter.woken = false;
@@ -54,6 +72,7 @@ void WaitingClients::remove(Ticket ticket) {
   const std::lock_guard lock(mutex_);
   const auto found = waiters_.find(ticket);
   if (found == waiters_.end()) return;
+  note_tried(found->second);
   const Waiter waiter = std::move(found->second);
   waiters_.erase(found);
   if (waiter.wait == Wait::kAnyChange) --for_any_change_;
@@ -102,6 +121,19 @@ void WaitingClients::wake_first(std::string_view key, Ticket behind) {
   wake(waiters_.at(*first));
 }
 
+// Who waits for a first try behind one that has tried in vain.
+void WaitingClients::wake_untried(std::string_view key, Ticket behind) {
+  const auto line = by_key_.find(std::string(key));
+  if (line == by_key_.end()) return;
+  for (auto at = line->second.upper_bound(behind); at != line->second.end(); ++at) {
+    if (Waiter& waiter = waiters_.at(*at); waiter.untried) wake(waiter);
+  }
+}
+
+void WaitingClients::note_tried(Waiter& waiter) {
+  untried_ -= std::exchange(waiter.untried, false) ? 1 : 0;
+}
+
 void WaitingClients::wake_all() {
   if (size_.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard lock(mutex_);
@@ -109,6 +141,7 @@ void WaitingClients::wake_all() {
 }
 
 void WaitingClients::wake(Waiter& waiter) {
+  note_tried(waiter);
   if (std::exchange(waiter.woken, true)) {
     waiter.again = true;
   } else {

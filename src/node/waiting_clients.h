@@ -38,16 +38,21 @@ class WaitingClients {
     kAnyChange,  // until then, or until a key is changed in any other way, for instance deleted
   };
 
-  // One who has tried in vain. `wake` is called on any thread, and calls nothing of this.
-  // `tries`: what it waits for may have been put there since; it is to try once more, and counts as
-  // woken. Not so if it takes what is there and the first in line at each of its keys is trying
-  // just now: what has been put there is for that one, which passes the word on.
+  // Whether the first in line at each of these keys is trying just now: what is there is for that
+  // one, and who comes waits without having tried.
+  bool all_trying(const std::vector<std::string>& keys) const;
+
+  // One who has tried in vain, or not `tried` yet. `wake` is called on any thread, and calls
+  // nothing of this. `tries`: what it waits for may have been put there since; it is to try once
+  // more, and counts as woken. Not so if it takes what is there and the first in line at each of
+  // its keys is trying just now: what has been put there is for that one, which passes the word on;
+  // to one who has not tried yet also if it has tried in vain.
   struct Place {
     Ticket ticket = 0;
     bool tries = false;
   };
   Place add(std::vector<std::string> keys, std::function<void()> wake, Wait wait = Wait::kPut,
-            bool takes = true);
+            bool takes = true, bool tried = true);
   // One who tries now and then is about to, and counts as woken. False: it has been woken already.
   bool poll(Ticket ticket);
   // One who was woken has tried in vain, and waits on. True: something has been put there in the
@@ -74,16 +79,21 @@ class WaitingClients {
     std::function<void()> wake;
     Wait wait = Wait::kPut;
     bool woken = false;
-    bool again = false;  // since it was woken
+    bool again = false;    // since it was woken
+    bool untried = false;  // it waits for its first try
   };
+  bool first_tries(std::string_view key) const;
   void wake_first(std::string_view key, Ticket behind);
-  static void wake(Waiter& waiter);
+  void wake_untried(std::string_view key, Ticket behind);
+  void wake(Waiter& waiter);
+  void note_tried(Waiter& waiter);
 
   std::atomic<std::uint32_t>& wanted_;
   std::atomic<std::size_t> size_{0};
   std::atomic<std::size_t> for_any_change_{0};  // of these
   mutable std::mutex mutex_;                    // of what follows
   Ticket next_ = 1;
+  std::size_t untried_ = 0;
   absl::flat_hash_map<Ticket, Waiter> waiters_;
   absl::flat_hash_map<std::string, absl::btree_set<Ticket>> by_key_;
 };

@@ -110,6 +110,34 @@ TEST_F(WaitingClientsTest, WhoComesToStandBehindOneThatTriesDoesNotTry) {
   EXPECT_EQ(take_woken(), Names{"b"});
 }
 
+TEST_F(WaitingClientsTest, WhoHasNotTriedYetDoesSoAtTheLatestWhenThoseBeforeHaveTriedInVain) {
+  const auto add_untried = [this](std::string name) {
+    return clients
+        .add(
+            {"k"}, [this, name] { woken.push_back(name); }, WaitingClients::Wait::kPut, true, false)
+        .tries;
+  };
+  EXPECT_FALSE(clients.all_trying({"k"}));
+  const auto a = wait({"k"}, "a");
+  EXPECT_FALSE(clients.all_trying({"k"}));
+  const auto b = wait({"k"}, "b");
+  push("k");
+  EXPECT_TRUE(clients.all_trying({"k"}));
+  EXPECT_FALSE(clients.all_trying({"k", "other"}));
+  EXPECT_FALSE(add_untried("c"));
+  EXPECT_FALSE(add_untried("d"));
+  EXPECT_EQ(take_woken(), Names{"a"});
+  EXPECT_FALSE(clients.failed(a, false));
+  EXPECT_EQ(take_woken(), (Names{"c", "d"}));
+  // Only once.
+  push("k");
+  EXPECT_EQ(take_woken(), Names{"a"});
+  clients.remove(a);
+  EXPECT_EQ(take_woken(), Names{"b"});
+  EXPECT_FALSE(clients.failed(b, false));
+  EXPECT_EQ(take_woken(), Names{});
+}
+
 TEST_F(WaitingClientsTest, WhoStandsBehindOneThatHasTriedInVainTries) {
   const auto a = wait({"k"}, "a");
   push("k");

@@ -6,11 +6,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "base/result.h"
-#include "rdb/stream_value.h"
 #include "rdb/value.h"
 
 namespace even::rdb {
@@ -22,7 +20,7 @@ struct FileKey {
   // As they stand in the file: together, a payload's value.
   std::uint8_t type = 0;
   std::string_view content;
-  std::variant<Value, StreamValue> value;
+  AnyValue value;
 };
 
 class FileReader {

@@ -45,13 +45,11 @@ TEST(RdbFile, ReadsWhatRedisHasWritten) {
     ASSERT_TRUE(more) << more.error().message;
     if (!*more) break;
     // A value as it stands there is a payload's.
-    if (std::holds_alternative<Value>(key.value)) {
-      Budget budget(kBytes);
-      const auto again = read_payload(
-          payload_of(std::string(1, static_cast<char>(key.type)).append(key.content)), budget);
-      ASSERT_TRUE(again) << key.key;
-      EXPECT_EQ(*again, std::get<Value>(key.value)) << key.key;
-    }
+    Budget budget(kBytes);
+    const auto again = read_payload(
+        payload_of(std::string(1, static_cast<char>(key.type)).append(key.content)), budget);
+    ASSERT_TRUE(again) << key.key;
+    EXPECT_TRUE(*again == key.value) << key.key;
     keys.emplace(key.key, key);
   }
   EXPECT_EQ(reader.end(), bytes.size());
@@ -82,11 +80,58 @@ TEST(RdbFile, ReadsWhatRedisHasWritten) {
   const StreamValue::Group& group = stream.groups[0];
   EXPECT_EQ(group.name, "group");
   EXPECT_EQ(group.last_delivered.text(), "1-2");
-  EXPECT_THAT(group.consumers, ElementsAre("consumer"));
+  ASSERT_EQ(group.consumers.size(), 1u);
+  EXPECT_EQ(group.consumers[0].name, "consumer");
   ASSERT_EQ(group.pending.size(), 1u);
   EXPECT_EQ(group.pending[0].id.text(), "1-2");
   EXPECT_EQ(group.pending[0].consumer, "consumer");
   EXPECT_EQ(group.pending[0].deliveries, 1u);
+}
+
+TEST(RdbFile, AStreamIsReadAgainAsItWasWritten) {
+  StreamValue stream;
+  for (std::uint64_t i = 1; i <= 250; ++i) {
+    std::vector<std::string> fields{"field", std::to_string(i), "text", std::string(i, 'x')};
+    if (i % 9 == 0) fields.resize(2);
+    if (i % 11 == 0) fields[0] = "other";
+    stream.entries.push_back({{i / 3 + 1, i}, std::move(fields)});
+  }
+  stream.entries.push_back({{UINT64_MAX, 0}, {"", ""}});  // further away than a number may be
+  stream.last = {UINT64_MAX, UINT64_MAX};
+  stream.max_deleted = {3, 5};
+  stream.added = 400;
+  stream.groups.push_back({"none", {}, -1, {}, {}});
+  stream.groups.push_back({"some",
+                           {84, 250},
+                           250,
+                           {{"a", 1'700'000'000'000}, {"idle", -1}, {"123", 5}},
+                           {{{1, 1}, 1'700'000'000'000, 3, "a"}, {{2, 3}, 0, 0, "123"}}});
+  const std::string payload = write_payload(stream);
+  Budget budget(kBytes);
+  const auto again = read_payload(payload, budget);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(std::get<StreamValue>(*again) == stream);
+  // What stands there twice.
+  const auto refused = [](StreamValue value) {
+    Budget any(kBytes);
+    return read_payload(write_payload(value), any) == std::unexpected(PayloadError::kFormat);
+  };
+  StreamValue wrong = stream;
+  wrong.groups[0].name = "some";
+  EXPECT_TRUE(refused(wrong));
+  wrong = stream;
+  wrong.groups[1].consumers[1].name = "a";
+  EXPECT_TRUE(refused(wrong));
+  wrong = stream;
+  wrong.groups[1].pending[1].id = {1, 1};
+  EXPECT_TRUE(refused(wrong));
+  wrong = stream;
+  wrong.entries[1].id = wrong.entries[0].id;
+  EXPECT_TRUE(refused(wrong));
+  wrong = {};
+  wrong.entries.push_back({{}, {"f", "v"}});
+  wrong.added = 1;
+  EXPECT_TRUE(refused(wrong));
 }
 
 TEST(RdbFile, GoesOnBehindAnyKey) {

@@ -1,9 +1,15 @@
 #include "rdb/length.h"
 
+#include <limits>
+
+#include "base/bytes.h"
 #include "rdb/lzf.h"
+#include "rdb/packed.h"
 
 namespace even::rdb {
 namespace {
+
+constexpr std::size_t kLongestUncompressed = 20;
 
 std::uint64_t big_endian(ByteReader& in, std::size_t bytes) {
   std::uint64_t out = 0;
@@ -28,6 +34,12 @@ bool read_rest(unsigned first, ByteReader& in, std::uint64_t& length) {
       return false;
   }
   return in.ok();
+}
+
+template <typename Number>
+bool fits_in(std::int64_t number) {
+  return number >= std::numeric_limits<Number>::min() &&
+         number <= std::numeric_limits<Number>::max();
 }
 
 }  // namespace
@@ -67,6 +79,54 @@ bool read_string(ByteReader& in, Budget& budget, std::string& text) {
     }
   }
   return false;
+}
+
+void put_length(std::string& out, std::uint64_t length) {
+  const auto big_endian = [&out](std::uint64_t number, int bytes) {
+    for (int i = bytes; i-- > 0;) out += static_cast<char>(number >> 8 * i & 0xff);
+  };
+  if (length < 64) {
+    out += static_cast<char>(length);
+  } else if (length < 16384) {
+    big_endian(length | 0x4000, 2);
+  } else if (length <= 0xffffffff) {
+    out += '\x80';
+    big_endian(length, 4);
+  } else {
+    out += '\x81';
+    big_endian(length, 8);
+  }
+}
+
+void put_string(std::string& out, std::string_view text) {
+  constexpr std::size_t kLongestInteger = 11;
+  const auto special = [&out](SpecialForm form) { out += special_byte(form); };
+  std::int64_t number;
+  if (text.size() <= kLongestInteger && parse_canonical(text, number) &&
+      fits_in<std::int32_t>(number)) {
+    if (fits_in<std::int8_t>(number)) {
+      special(SpecialForm::kInt8);
+      return put_little_endian(out, static_cast<std::int8_t>(number));
+    }
+    if (fits_in<std::int16_t>(number)) {
+      special(SpecialForm::kInt16);
+      return put_little_endian(out, static_cast<std::int16_t>(number));
+    }
+    special(SpecialForm::kInt32);
+    return put_little_endian(out, static_cast<std::int32_t>(number));
+  }
+  if (text.size() > kLongestUncompressed) {
+    const std::string compressed = compress_lzf(text, text.size() - 4);
+    if (!compressed.empty()) {
+      special(SpecialForm::kLzf);
+      put_length(out, compressed.size());
+      put_length(out, text.size());
+      out += compressed;
+      return;
+    }
+  }
+  put_length(out, text.size());
+  out.append(text);
 }
 
 }  // namespace even::rdb

@@ -23,5 +23,8 @@ constexpr char special_byte(SpecialForm form) {
 // These read from the front of what they are given. False: it is none, or cut off.
 bool read_length(ByteReader& in, std::uint64_t& length);
 bool read_string(ByteReader& in, Budget& budget, std::string& text);
+// As Redis 7.0 writes them: numbers as such, long strings compressed.
+void put_length(std::string& out, std::uint64_t length);
+void put_string(std::string& out, std::string_view text);
 
 }  // namespace even::rdb

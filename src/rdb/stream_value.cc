@@ -1,9 +1,12 @@
 #include "rdb/stream_value.h"
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <optional>
+#include <span>
 
+#include "base/bytes.h"
 #include "rdb/length.h"
 #include "rdb/packed.h"
 
@@ -16,6 +19,9 @@ constexpr std::uint8_t kListpacks3 = 21;  // 7.2
 // Flags of an entry in a listpack.
 constexpr std::int64_t kDeleted = 1;
 constexpr std::int64_t kSameFields = 2;
+// What Redis puts into one listpack at most, by its default configuration.
+constexpr std::size_t kMostInNode = 100;
+constexpr std::size_t kMostNodeBytes = 4096;
 
 std::uint64_t big_endian(std::string_view bytes) {
   std::uint64_t out = 0;
@@ -111,7 +117,7 @@ class StreamReader {
       if (!number()) return false;  // how many elements it has, to go backwards by
       if ((*flags & kDeleted) != 0) continue;
       if (entry.fields.empty()) return false;
-      if (!out.entries.empty() && entry.id <= out.entries.back().id) return false;
+      if (entry.id <= (out.entries.empty() ? StreamId() : out.entries.back().id)) return false;
       out.entries.push_back(std::move(entry));
     }
     return true;
@@ -129,11 +135,13 @@ class StreamReader {
 
   bool read_groups(std::uint8_t type, StreamValue& out) {
     std::uint64_t groups = 0;
+    absl::flat_hash_set<std::string> names;
     if (!count(4, groups)) return false;
     for (; groups > 0; --groups) {
       if (!budget_.take_element()) return false;
       StreamValue::Group& group = out.groups.emplace_back();
       if (!read_string(in_, budget_, group.name) || !id(group.last_delivered)) return false;
+      if (!names.insert(group.name).second) return false;
       std::uint64_t read = 0;
       if (type != kListpacks) {
         if (!read_length(in_, read)) return false;
@@ -160,16 +168,18 @@ class StreamReader {
   bool read_consumers(std::uint8_t type, StreamValue::Group& group) {
     absl::flat_hash_map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> places;
     for (std::size_t i = 0; i < group.pending.size(); ++i) {
-      places.emplace(std::pair(group.pending[i].id.ms, group.pending[i].id.seq), i);
+      const StreamId id = group.pending[i].id;
+      if (!places.emplace(std::pair(id.ms, id.seq), i).second) return false;
     }
+    absl::flat_hash_set<std::string> names;
     std::uint64_t consumers = 0;
     if (!count(10, consumers)) return false;
     for (; consumers > 0; --consumers) {
       if (!budget_.take_element()) return false;
-      std::string& name = group.consumers.emplace_back();
-      if (!read_string(in_, budget_, name)) return false;
-      in_.get<std::int64_t>();                           // when it was seen last
-      if (type == kListpacks3) in_.get<std::int64_t>();  // and when it did something
+      auto& [name, seen_ms] = group.consumers.emplace_back();
+      if (!read_string(in_, budget_, name) || !names.insert(name).second) return false;
+      seen_ms = in_.get<std::int64_t>();
+      if (type == kListpacks3) in_.get<std::int64_t>();  // when it did something
       std::uint64_t pending = 0;
       if (!count(16, pending)) return false;
       for (; pending > 0; --pending) {
@@ -187,6 +197,88 @@ class StreamReader {
   Budget& budget_;
 };
 
+// Of entries, those that come into one listpack with the first.
+std::span<const StreamValue::Entry> node_of(std::span<const StreamValue::Entry> entries) {
+  std::size_t bytes = 0;
+  std::size_t count = 0;
+  for (const StreamValue::Entry& entry : entries.first(std::min(entries.size(), kMostInNode))) {
+    for (const std::string& word : entry.fields) bytes += word.size();
+    if (count > 0 && bytes >= kMostNodeBytes) break;
+    ++count;
+  }
+  return entries.first(count);
+}
+
+bool same_names(const StreamValue::Entry& entry, const StreamValue::Entry& other) {
+  if (entry.fields.size() != other.fields.size()) return false;
+  for (std::size_t i = 0; i < entry.fields.size(); i += 2) {
+    if (entry.fields[i] != other.fields[i]) return false;
+  }
+  return true;
+}
+
+void put_raw_id(std::string& out, StreamId id) {
+  put_big_endian(out, id.ms);
+  put_big_endian(out, id.seq);
+}
+
+void put_id(std::string& out, StreamId id) {
+  put_length(out, id.ms);
+  put_length(out, id.seq);
+}
+
+void put_node(std::string& out, std::span<const StreamValue::Entry> entries) {
+  const StreamValue::Entry& master = entries.front();
+  const std::size_t fields = master.fields.size() / 2;
+  ListpackWriter packed;
+  const auto number = [&packed](std::uint64_t value) {
+    packed.add(std::to_string(static_cast<std::int64_t>(value)));
+  };
+  number(entries.size());
+  number(0);  // deleted ones
+  number(fields);
+  for (std::size_t i = 0; i < fields; ++i) packed.add(master.fields[2 * i]);
+  number(0);
+  for (const StreamValue::Entry& entry : entries) {
+    const bool same = same_names(entry, master);
+    const std::size_t own = entry.fields.size() / 2;
+    number(same ? kSameFields : 0);
+    number(entry.id.ms - master.id.ms);
+    number(entry.id.seq - master.id.seq);
+    if (!same) number(own);
+    for (std::size_t i = same ? 1 : 0; i < entry.fields.size(); i += same ? 2 : 1) {
+      packed.add(entry.fields[i]);
+    }
+    number(same ? own + 3 : 2 * own + 4);  // how many elements it has
+  }
+  std::string id;
+  put_raw_id(id, master.id);
+  put_string(out, id);
+  put_string(out, packed.finish());
+}
+
+void put_group(std::string& out, const StreamValue::Group& group) {
+  put_string(out, group.name);
+  put_id(out, group.last_delivered);
+  put_length(out, static_cast<std::uint64_t>(group.entries_read));
+  put_length(out, group.pending.size());
+  absl::flat_hash_map<std::string_view, std::vector<StreamId>> by_consumer;
+  for (const StreamValue::Pending& pending : group.pending) {
+    put_raw_id(out, pending.id);
+    put_little_endian(out, pending.delivered_ms);
+    put_length(out, pending.deliveries);
+    by_consumer[pending.consumer].push_back(pending.id);
+  }
+  put_length(out, group.consumers.size());
+  for (const StreamValue::Consumer& consumer : group.consumers) {
+    put_string(out, consumer.name);
+    put_little_endian(out, consumer.seen_ms);
+    const std::vector<StreamId>& ids = by_consumer[consumer.name];
+    put_length(out, ids.size());
+    for (const StreamId id : ids) put_raw_id(out, id);
+  }
+}
+
 }  // namespace
 
 bool is_stream_type(std::uint8_t type) {
@@ -198,6 +290,27 @@ Result<StreamValue> read_stream(std::uint8_t type, std::string_view& content, Bu
   Result<StreamValue> value = reader.read(type);
   if (value) content.remove_prefix(content.size() - reader.left());
   return value;
+}
+
+std::string write_stream(const StreamValue& value) {
+  std::string nodes;
+  std::size_t count = 0;
+  for (std::span<const StreamValue::Entry> left = value.entries; !left.empty(); ++count) {
+    const auto node = node_of(left);
+    put_node(nodes, node);
+    left = left.subspan(node.size());
+  }
+  std::string out(1, static_cast<char>(kListpacks2));
+  put_length(out, count);
+  out += nodes;
+  put_length(out, value.entries.size());
+  put_id(out, value.last);
+  put_id(out, value.entries.empty() ? StreamId() : value.entries.front().id);
+  put_id(out, value.max_deleted);
+  put_length(out, value.added);
+  put_length(out, value.groups.size());
+  for (const StreamValue::Group& group : value.groups) put_group(out, group);
+  return out;
 }
 
 }  // namespace even::rdb

@@ -53,7 +53,6 @@ constexpr std::size_t kMostIntset = 512;
 constexpr std::size_t kMostListpackFields = 512;
 constexpr std::size_t kMostListpackScores = 128;
 constexpr std::size_t kLongestInListpack = 64;
-constexpr std::size_t kLongestUncompressed = 20;
 
 constexpr std::int64_t kLastExpiryMs = (std::int64_t{1} << 48) - 1;
 
@@ -279,60 +278,6 @@ class ValueReader {
 
 // --- Writing.
 
-void put_length(std::string& out, std::uint64_t length) {
-  const auto big_endian = [&out](std::uint64_t number, int bytes) {
-    for (int i = bytes; i-- > 0;) out += static_cast<char>(number >> 8 * i & 0xff);
-  };
-  if (length < 64) {
-    out += static_cast<char>(length);
-  } else if (length < 16384) {
-    big_endian(length | 0x4000, 2);
-  } else if (length <= 0xffffffff) {
-    out += '\x80';
-    big_endian(length, 4);
-  } else {
-    out += '\x81';
-    big_endian(length, 8);
-  }
-}
-
-template <typename Number>
-bool fits_in(std::int64_t number) {
-  return number >= std::numeric_limits<Number>::min() &&
-         number <= std::numeric_limits<Number>::max();
-}
-
-void put_string(std::string& out, std::string_view text) {
-  constexpr std::size_t kLongestInteger = 11;
-  const auto special = [&out](SpecialForm form) { out += special_byte(form); };
-  std::int64_t number;
-  if (text.size() <= kLongestInteger && parse_canonical(text, number) &&
-      fits_in<std::int32_t>(number)) {
-    if (fits_in<std::int8_t>(number)) {
-      special(SpecialForm::kInt8);
-      return put_little_endian(out, static_cast<std::int8_t>(number));
-    }
-    if (fits_in<std::int16_t>(number)) {
-      special(SpecialForm::kInt16);
-      return put_little_endian(out, static_cast<std::int16_t>(number));
-    }
-    special(SpecialForm::kInt32);
-    return put_little_endian(out, static_cast<std::int32_t>(number));
-  }
-  if (text.size() > kLongestUncompressed) {
-    const std::string compressed = compress_lzf(text, text.size() - 4);
-    if (!compressed.empty()) {
-      special(SpecialForm::kLzf);
-      put_length(out, compressed.size());
-      put_length(out, text.size());
-      out += compressed;
-      return;
-    }
-  }
-  put_length(out, text.size());
-  out.append(text);
-}
-
 std::string score_in_text(double score) {
   constexpr double kExact = 4503599627370496;  // 2^52
   char buffer[40];
@@ -444,6 +389,14 @@ void write_scores(const Value& value, std::string& out) {
   }
 }
 
+// With its byte of type before it.
+Result<AnyValue> read_any(std::string_view& bytes, Budget& budget) {
+  const auto type = static_cast<std::uint8_t>(bytes.empty() ? '\0' : bytes.front());
+  if (!is_stream_type(type)) return read_value(bytes, budget);
+  bytes.remove_prefix(1);
+  return read_stream(type, bytes, budget);
+}
+
 }  // namespace
 
 Result<Value> read_value(std::uint8_t type, std::string_view& content, Budget& budget) {
@@ -481,7 +434,7 @@ std::string write_value(const Value& value) {
   return out;
 }
 
-std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget) {
+std::expected<AnyValue, PayloadError> read_payload(std::string_view payload, Budget& budget) {
   constexpr std::size_t kFooter = sizeof(std::uint16_t) + sizeof(std::uint64_t);
   if (payload.size() < kFooter) return std::unexpected(PayloadError::kVersionOrChecksum);
   std::string_view content = payload.substr(0, payload.size() - kFooter);
@@ -492,13 +445,15 @@ std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget
   if (version > kLastVersion || crc64(covered) != checksum) {
     return std::unexpected(PayloadError::kVersionOrChecksum);
   }
-  Result<Value> value = read_value(content, budget);
+  Result<AnyValue> value = read_any(content, budget);
   if (budget.exceeded()) return std::unexpected(PayloadError::kMemory);
   if (!value || !content.empty()) return std::unexpected(PayloadError::kFormat);
   return std::move(*value);
 }
 
-std::string write_payload(const Value& value) {
+std::string write_payload(const AnyValue& any) {
+  if (const auto* stream = std::get_if<StreamValue>(&any)) return payload_of(write_stream(*stream));
+  const auto& value = std::get<Value>(any);
   return payload_of(write_value(value), value.expiries_ms.empty() ? kVersion : kLastVersion);
 }
 

@@ -1,8 +1,8 @@
 // Values in the form of Redis's RDB files: what stands there behind a key, and what DUMP and
 // RESTORE carry. Redis's rdb.c, listpack.c, ziplist.c and intset.c define the forms; all that
 // Redis 3.2 to 7.4 write of strings, lists, sets, hashes and sorted sets are read, and those of 7.0
-// are written; of hashes with fields that expire, which it has not, those of 7.4. Streams and
-// modules' values are not known.
+// are written; of hashes with fields that expire, which it has not, those of 7.4. Streams are in
+// stream_value.h; modules' values are not known.
 //
 // The bytes come from anywhere: nothing in them is believed before it has been checked, and of what
 // they can fill no more memory is taken than a budget allows.
@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/result.h"
 #include "rdb/budget.h"
 #include "rdb/length.h"
+#include "rdb/stream_value.h"
 
 namespace even::rdb {
 
@@ -39,6 +41,7 @@ struct Value {
 
   bool operator==(const Value&) const = default;
 };
+using AnyValue = std::variant<Value, StreamValue>;
 
 // A value with its byte of type before it, as in a file; taken from the front of `bytes`.
 // Elements and what is decompressed are taken from the budget; bytes that stand there as they are,
@@ -51,8 +54,8 @@ std::string write_value(const Value& value);
 
 // The payload of DUMP: a value, the version of the format and a checksum.
 enum class PayloadError : std::uint8_t { kVersionOrChecksum, kFormat, kMemory };
-std::expected<Value, PayloadError> read_payload(std::string_view payload, Budget& budget);
-std::string write_payload(const Value& value);
+std::expected<AnyValue, PayloadError> read_payload(std::string_view payload, Budget& budget);
+std::string write_payload(const AnyValue& value);
 // Of a value with its byte of type before it.
 std::string payload_of(std::string value, std::uint16_t version = kVersion);
 

@@ -34,7 +34,9 @@ Budget ample() { return Budget(1 << 30); }
 
 std::expected<Value, PayloadError> read_payload(std::string_view payload) {
   Budget budget = ample();
-  return rdb::read_payload(payload, budget);
+  const auto value = rdb::read_payload(payload, budget);
+  if (!value) return std::unexpected(value.error());
+  return std::get<Value>(*value);
 }
 
 // Sets and sorted sets in the order of their names.
@@ -398,7 +400,7 @@ TEST(RdbValue, NoMoreIsReadThanTheBudgetAllows) {
     Budget enough(elements * Budget::kElement + bytes);
     const auto value = rdb::read_payload(payload, enough);
     ASSERT_TRUE(value.has_value());
-    EXPECT_EQ(value->items.size(), elements);
+    EXPECT_EQ(std::get<Value>(*value).items.size(), elements);
     EXPECT_FALSE(enough.take(1));  // all of it was needed
     Budget less(elements * Budget::kElement + bytes - 1);
     EXPECT_EQ(rdb::read_payload(payload, less).error(), PayloadError::kMemory);

@@ -22,6 +22,11 @@ SORTED_KEYS = [b"z1", b"z2", b"z3"]
 LIST_KEYS = [b"l1", b"l2", b"l3"]
 STREAM_KEYS = [b"x1", b"x2", b"x3"]
 GROUPS = [b"g1", b"g2", b""]
+# What Redis 7.0 replied to DUMP of a stream: with deleted entries, of which one is pending, and a group.
+STREAM_PAYLOAD = bytes.fromhex(
+    "13011000000000000000010000000000000001404e4e0000001f00030101010201816102816202000102010001000101010201050102010001010103010401050101010001020101018163020501060102010601dfff0203018568656c6c6f060501ff"
+    "0307000101010304010267310103030200000000000000010000000000000001397e3120a20100000100000000000000010000000000000003397e3120a20100000101026331397e3120a20100000200000000000000010000000000000001000000000000"
+    "000100000000000000030a0005b755770dc630a3")
 BIT_KEYS = [b"b1", b"b2", b"b3"]
 HLL_KEYS = [b"h1", b"h2", b"h3"]
 GEO_KEYS = [b"g1", b"g2"]
@@ -512,6 +517,7 @@ class Generator:
             lambda: [b"XCLAIM"] + of_group() + [rng.choice([b"0", b"0", b"0", b"x"])] + self.some(self.id) + rng.choice([[], [], [b"FORCE"], [b"JUSTID"], [b"RETRYCOUNT", b"3"], [b"TIME", b"5"], [b"IDLE", b"x"], [b"LASTID", b"9-9"], [b"bogus"]]),
             lambda: [b"XAUTOCLAIM"] + of_group() + [b"0", self.pick(lambda: b"0", self.range_end)()] + rng.choice([[], [b"COUNT", b"2"], [b"COUNT", b"0"], [b"JUSTID"], [b"bogus"]]),
             lambda: [b"XINFO", rng.choice([b"CONSUMERS", b"STREAM", b"bogus"]), b"nosuch"] + rng.choice([[], [b"g1"]]),
+            lambda: [b"DUMP", rng.choice(STREAM_KEYS)], lambda: [b"RESTORE", rng.choice(STREAM_KEYS), b"0", STREAM_PAYLOAD] + rng.choice([[], [b"REPLACE"]]),
             lambda: [b"TYPE", self.stream_key()], lambda: [b"OBJECT", b"ENCODING", rng.choice(STREAM_KEYS)], lambda: [b"EXPIRE", rng.choice(STREAM_KEYS), b"5000"], lambda: [b"TTL", rng.choice(STREAM_KEYS)],
             lambda: [b"DEL", rng.choice(STREAM_KEYS)] if rng.random() < 0.5 else [b"EXISTS", rng.choice(STREAM_KEYS)])()
 
