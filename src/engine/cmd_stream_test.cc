@@ -153,6 +153,37 @@ TEST_F(TwoStreams, EntriesOfTwoNodesAreAllThereInOneOrderUnderIdsOfTheirOwn) {
   EXPECT_EQ(ids.size(), 80u);
 }
 
+TEST_F(TwoStreams, AnIdIsBehindAllThatAreThereWhoeverHasAddedOrRemovedThem) {
+  const auto last_id = [this] { return one.run({"EVEN.LASTID", "s"}); };
+  // Of a small stream, then of one that has an index.
+  for (const int more : {0, 200}) {
+    for (int i = 1; i <= more; ++i) {
+      one.run({"XADD", "s", std::to_string(20 + i) + "-0", "f", "v"});
+    }
+    const std::string low = std::to_string(more * 10 + 1005) + "-0";
+    const std::string high = std::to_string(more * 10 + 1009) + "-0";
+    // The greatest id is of the first writer, then of the second.
+    one.run({"XADD", "s", high, "f", "v"});
+    two.run({"XADD", "s", low, "f", "v"});
+    exchange();
+    EXPECT_EQ(last_id(), "*1\r\n" + bulk(high));
+    EXPECT_TRUE(two.run({"XADD", "s", high, "f", "v"}).starts_with("-ERR The ID specified"));
+    const std::string higher = std::to_string(more * 10 + 1010) + "-0";
+    two.run({"XADD", "s", higher, "f", "v"});
+    exchange();
+    EXPECT_EQ(last_id(), "*1\r\n" + bulk(higher));
+    EXPECT_TRUE(one.run({"XADD", "s", higher, "f", "v"}).starts_with("-ERR The ID specified"));
+    // It stays when its entry goes, and so when all entries do.
+    two.run({"XDEL", "s", higher});
+    exchange();
+    EXPECT_EQ(last_id(), "*1\r\n" + bulk(higher));
+    two.run({"XTRIM", "s", "MAXLEN", "0"});
+    exchange();
+    EXPECT_EQ(last_id(), "*1\r\n" + bulk(higher));
+    EXPECT_TRUE(one.run({"XADD", "s", higher, "f", "v"}).starts_with("-ERR The ID specified"));
+  }
+}
+
 TEST_F(TwoStreams, AGroupIsGivenWhatArrivesLateUnderALowerId) {
   one.run({"XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"});
   exchange();

@@ -103,6 +103,21 @@ void KeyWriter::write_scalar(LeafDelta& out, const ScalarView& now, std::string_
   out.siblings.push_back({dot_, record_.time, value, 0});
 }
 
+// Where it belongs in memory is a cache miss or two, which the steps until then wait for.
+void KeyWriter::set_register(LeafKind kind, std::string_view field, std::string_view value) {
+  LeafDelta& out = leaf(kind, field);
+  if (stored_ != nullptr) {
+    stored_->prefetch_bucket(out.known_hash);
+    unsought_ = true;
+  }
+  write_scalar(out, {}, value);
+}
+
+void KeyWriter::look_ahead() const {
+  if (!unsought_) return;
+  for (const LeafDelta& leaf : delta().leaves) stored_->prefetch_node(leaf.known_hash);
+}
+
 template <typename Number>
 void KeyWriter::add_increment(const CounterView<Number>& counter, CounterDeltas<Number>& out,
                               Number by, bool anew) {
@@ -299,13 +314,13 @@ bool KeyWriter::remove_element_scalar(LeafKind kind, std::string_view field) {
 }
 
 bool KeyWriter::field_has_lapsed(const LeafDelta& field) const {
-  if (stored_ == nullptr || !stored_->field_expiries()) return false;
+  if (stored_ == nullptr || !stored_->first_field_expiry_ms()) return false;
   const ScalarView expiry = stored_->field_expiries().find(field.field, field.field_hash());
   return expiry.live() && instant_of(expiry) <= context_.now_ms;
 }
 
 void KeyWriter::forget_field_expiry(std::string_view field) {
-  const bool stored = stored_ != nullptr && !delta().full && stored_->field_expiries() &&
+  const bool stored = stored_ != nullptr && !delta().full && stored_->first_field_expiry_ms() &&
                       !stored_->field_expiries().find(field).empty();
   if (stored) {
     leaf(LeafKind::kFieldExpiry, field).siblings.clear();
@@ -388,18 +403,24 @@ std::optional<double> KeyWriter::score(std::string_view member) {
 std::string_view KeyWriter::insert_item(std::string_view left, std::string_view right,
                                         std::string_view value) {
   const std::string& position = positions_.emplace_back(position_between(left, right, dot_));
-  set_scalar(LeafKind::kItem, position, value);
+  set_register(LeafKind::kItem, position, value);
   return position;
 }
 void KeyWriter::set_item(std::string_view position, std::string_view value) {
-  set_scalar(LeafKind::kItem, position, value);
+  set_register(LeafKind::kItem, position, value);
 }
 void KeyWriter::remove_item(std::string_view position) {
-  remove_element_scalar(LeafKind::kItem, position);
+  bool fresh = false;
+  leaf(LeafKind::kItem, position, &fresh);
+  if (!fresh) {
+    remove_element_scalar(LeafKind::kItem, position);
+  } else if (!delta().full) {
+    note_removed();
+  }
 }
 
 void KeyWriter::set_stream_field(std::string_view name, std::string_view value) {
-  set_scalar(LeafKind::kEntry, name, value);
+  set_register(LeafKind::kEntry, name, value);
 }
 bool KeyWriter::remove_stream_field(std::string_view name) {
   return remove_element_scalar(LeafKind::kEntry, name);

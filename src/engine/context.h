@@ -105,8 +105,13 @@ class KeyWriter {
   void expire_at(std::int64_t at_ms);
   void persist();
 
+  // For the executor, before it commits: asks for the memory where elements will be put that have
+  // not been looked for.
+  void look_ahead() const;
+
  private:
   KeyDelta& delta() { return record_.delta.keys[place_]; }
+  const KeyDelta& delta() const { return record_.delta.keys[place_]; }
   // Null when it has not been mentioned.
   LeafDelta* find_leaf(LeafKind kind, std::string_view field);
   // `fresh` comes back as whether the leaf has not been mentioned before.
@@ -115,6 +120,8 @@ class KeyWriter {
   bool present(const LeafDelta& leaf, bool fresh, bool stored);
   bool stored_member(const LeafDelta& member) const;
   bool set_scalar(LeafKind kind, std::string_view field, std::string_view value);
+  // Of a kind without counters: what there is needs no look.
+  void set_register(LeafKind kind, std::string_view field, std::string_view value);
   bool remove_element_scalar(LeafKind kind, std::string_view field);
   void write_scalar(LeafDelta& out, const ScalarView& now, std::string_view value);
   template <typename Number>
@@ -145,6 +152,7 @@ class KeyWriter {
   Context& context_;
   const Dot dot_;
   const std::size_t place_;  // among the delta's keys
+  bool unsought_ = false;    // an element has been written without a look for it
   std::size_t removed_ = 0;  // how often an element that the key had was removed
   StableList<ScoreBytes> scores_;
   StableList<std::string> positions_;

@@ -45,7 +45,14 @@ class ListOrder {
 
   std::size_t size() const { return index_ != nullptr ? index_->size() : sorted_.size(); }
   ListItem at(std::size_t index) const;  // index < size()
-  ListItem edge(bool left) const { return at(left ? 0 : size() - 1); }
+  ListItem edge(bool left) const {
+    if (index_ == nullptr) return left ? sorted_.front() : sorted_.back();
+    const ScoreIndex::Entry& entry = index_->edge(left);
+    return {entry.name(), entry.member->value};
+  }
+  // For who takes the element at an end: asks for the memory that the next ones will be found with,
+  // one step nearer each time that this is called.
+  void look_ahead(bool left) const;
   // Calls visit(item) for `count` elements from index `first` on, all of which there are, until it
   // returns false if it returns bool.
   template <typename Visit>
@@ -70,6 +77,7 @@ class ListOrder {
   }
 
  private:
+  const HashTable* table_ = nullptr;  // of a large one, as is the next
   const ScoreIndex* index_ = nullptr;
   absl::InlinedVector<ListItem, 16> sorted_;
 };

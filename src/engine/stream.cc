@@ -112,12 +112,32 @@ Stream::Runs Stream::runs(StreamId first, StreamId last) const {
   return out;
 }
 
+std::string_view Stream::last_name() const {
+  if (size_ == 0) return {};
+  return index_ != nullptr ? index_->edge(false).name() : sorted_.back().first;
+}
+
+std::string_view Stream::last_name_before(std::string_view name) const {
+  if (index_ != nullptr) {
+    const ScoreIndex::Entry* entry = index_->last_before(0, name);
+    return entry == nullptr ? std::string_view() : entry->name();
+  }
+  const std::size_t rank = rank_of(name);
+  return rank == 0 ? std::string_view() : std::string_view(sorted_[rank - 1].first);
+}
+
+// The last entry of each writer, from the last one on; before the entries are the marks of this
+// kind.
 StreamId Stream::last_id() const {
-  StreamId last = greatest(kStreamLast).value_or(StreamId());
-  all_entries(true, [&last](const StreamEntry& entry) {
-    last = std::max(last, entry.id);
-    return false;
-  });
+  StreamId last;
+  std::string_view name = last_name();
+  while (name.starts_with(kStreamEntry)) {
+    const auto field = parse_stream_field(name);
+    last = std::max(last, field->id);
+    // The prefix of all names of this writer's entries.
+    name = last_name_before(name.substr(0, 1 + sizeof field->writer.value));
+  }
+  if (name.starts_with(kStreamLast)) last = std::max(last, parse_stream_field(name)->id);
   return last;
 }
 
@@ -217,9 +237,9 @@ bool read_range_end(Context& context, std::string_view text, bool is_start, Stre
 std::vector<StreamEntry> trimmed(const Stream& stream, const TrimOptions& options,
                                  std::size_t more) {
   std::vector<StreamEntry> out;
+  if (options.by == TrimOptions::By::kNothing) return out;
   const std::size_t length = stream.length();
   std::size_t most = length;
-  if (options.by == TrimOptions::By::kNothing) return out;
   if (options.by == TrimOptions::By::kLength) {
     if (length + more <= options.length) return out;
     most =

@@ -101,6 +101,9 @@ class Stream {
   // How many fields have a lesser name.
   std::size_t rank_of(std::string_view name) const;
   std::pair<std::string_view, std::string_view> at(std::size_t rank) const;  // name, value
+  // The names of the last field, and of the last one with a lesser name; empty when there is none.
+  std::string_view last_name() const;
+  std::string_view last_name_before(std::string_view name) const;
   // Until visit(name, value) returns false.
   template <typename Visit>
   void walk(std::size_t first, std::size_t end, Visit visit) const {

@@ -73,6 +73,8 @@ struct LeafDelta {
   CounterDeltas<Real> reals;
 
   std::uint64_t field_hash() const { return known_hash != 0 ? known_hash : hash64(field); }
+  // Whether it says nothing but that what its maker had seen is gone.
+  bool removes() const { return siblings.empty() && integers.empty() && reals.empty() && !partial; }
 };
 
 struct KeyDelta {

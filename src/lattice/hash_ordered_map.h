@@ -138,12 +138,13 @@ class HashOrderedMap {
   // The value of `key`, made when absent.
   Value& get(std::string_view key, std::uint64_t hash) { return get_node(key, hash).value; }
   Node& get_node(std::string_view key, std::uint64_t hash) {
-    if (Node* found = find_node(key, hash)) return *found;
-    if (size_ >= buckets_.size()) resize(buckets_.empty() ? 1 : buckets_.size() * 2);
-    Node** link = &buckets_[bucket(hash)];
-    while (*link != nullptr &&
-           ((*link)->hash_ < hash || ((*link)->hash_ == hash && (*link)->key() < key))) {
-      link = &(*link)->next_;
+    Node** link = buckets_.empty() ? nullptr : place_of(key, hash);
+    if (link != nullptr && *link != nullptr && (*link)->hash_ == hash && (*link)->key() == key) {
+      return **link;
+    }
+    if (size_ >= buckets_.size()) {
+      resize(buckets_.empty() ? 1 : buckets_.size() * 2);
+      link = place_of(key, hash);
     }
     Node* node = new (::operator new(Node::bytes_for(key))) Node(hash, key);
     node->next_ = *link;
@@ -312,6 +313,15 @@ class HashOrderedMap {
   }
 
  private:
+  // The link to the entry, or to where it belongs.
+  Node** place_of(std::string_view key, std::uint64_t hash) {
+    Node** link = &buckets_[bucket(hash)];
+    while (*link != nullptr &&
+           ((*link)->hash_ < hash || ((*link)->hash_ == hash && (*link)->key() < key))) {
+      link = &(*link)->next_;
+    }
+    return link;
+  }
   static void prefetch_node(const Node* node) {
     if (node == nullptr) return;
     const char* bytes = reinterpret_cast<const char*>(node);

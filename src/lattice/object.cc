@@ -103,6 +103,8 @@ bool Object::empty() const {
 
 ObjectType Object::type() const {
   if (is_scalar()) return cell_.live() ? ObjectType::kString : ObjectType::kNone;
+  if (is_set()) return ObjectType::kSet;
+  if (is_fields()) return type_of_fields();
   if (!is_compound() || has_collection(*compound())) {
     if (stream().live() > 0) return ObjectType::kStream;
     if (list().live() > 0) return ObjectType::kList;
@@ -112,6 +114,23 @@ ObjectType Object::type() const {
   }
   return all_bounded() != nullptr || plain_string().live() ? ObjectType::kString
                                                            : ObjectType::kNone;
+}
+
+// Of what is a hash or its like, and nothing else.
+ObjectType Object::type_of_fields() const {
+  if (HashCell::view(cell_.pointer_).live() == 0) return ObjectType::kNone;
+  switch (cell_.size_) {
+    case mark(LeafKind::kField):
+      return ObjectType::kHash;
+    case mark(LeafKind::kScore):
+      return ObjectType::kSortedSet;
+    case mark(LeafKind::kItem):
+      return ObjectType::kList;
+    case mark(LeafKind::kEntry):
+      return ObjectType::kStream;
+    default:
+      return ObjectType::kNone;
+  }
 }
 
 bool Object::in_type_conflict() const {
@@ -269,31 +288,33 @@ std::string Object::form() const {
   return forms;
 }
 
+// What commands that name their elements are on.
+template <typename Visit>
+void Object::with_likely_collection(Visit visit) const {
+  if (is_set()) return visit(SetCell::view(cell_.pointer_));
+  if (is_fields()) return visit(HashCell::view(cell_.pointer_));
+  if (!is_compound()) return;
+  visit(set());
+  visit(hash());
+  visit(sorted_set());
+}
+
 void Object::prefetch_bucket(std::uint64_t field_hash) const {
-  if (only_string()) return;
-  set().prefetch_bucket(field_hash);
-  hash().prefetch_bucket(field_hash);
-  sorted_set().prefetch_bucket(field_hash);
+  with_likely_collection([field_hash](const auto& view) { view.prefetch_bucket(field_hash); });
 }
 
 void Object::prefetch_node(std::uint64_t field_hash) const {
-  if (only_string()) return;
-  set().prefetch_node(field_hash);
-  hash().prefetch_node(field_hash);
-  sorted_set().prefetch_node(field_hash);
+  with_likely_collection([field_hash](const auto& view) { view.prefetch_node(field_hash); });
 }
 
 void Object::prefetch_next(std::uint64_t field_hash) const {
-  if (only_string()) return;
-  set().prefetch_next(field_hash);
-  hash().prefetch_next(field_hash);
-  sorted_set().prefetch_next(field_hash);
+  with_likely_collection([field_hash](const auto& view) { view.prefetch_next(field_hash); });
 }
 
 void Object::prefetch_value(std::uint64_t field_hash) const {
-  if (only_string()) return;
-  hash().prefetch_value(field_hash);
-  sorted_set().prefetch_value(field_hash);
+  with_likely_collection([field_hash](const auto& view) {
+    if constexpr (requires { view.prefetch_value(field_hash); }) view.prefetch_value(field_hash);
+  });
 }
 
 Object Object::take_table(LeafKind kind) {

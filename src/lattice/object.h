@@ -272,6 +272,9 @@ class Object {
     }
   }
 
+  ObjectType type_of_fields() const;
+  template <typename Visit>
+  void with_likely_collection(Visit visit) const;
   std::optional<std::int64_t> first_of_field_expiries() const;
   bool all_fields_lapsed(std::int64_t now_ms) const;
   // How many expiries of fields have come, in logarithmic time where there are many of them.

@@ -381,7 +381,10 @@ void PartitionState::note_tables(Object& object, std::uint64_t key_hash, LeafKin
       return note_first(kind, table, std::nullopt);
     }
     VersionVector& seen = table.summary.seen;
-    for (const SiblingView& sibling : joined->siblings) seen.add(sibling.dot);
+    // The commands of a turn share one.
+    for (const SiblingView& sibling : joined->siblings) {
+      if (!seen.covers(sibling.dot)) seen.add(sibling.dot);
+    }
     if (seen.entries().size() > vector_.entries().size()) seen.fold_as(vector_);
   });
   if (is_table == was_table || stored_ == nullptr) return;
@@ -489,6 +492,9 @@ void PartitionState::join_scalar(const ScalarView& now, std::uint64_t seed, cons
     tally.join(leaf.integers[0]);
     digest_ += scalar_hash(seed, tally);
     return store(tally);
+  }
+  if (leaf.removes() && now.only_value() != nullptr && context.covers(now.only_value()->dot)) {
+    return store(Scalar());
   }
   Scalar scalar = now.copy();
   const std::size_t siblings = scalar.siblings.size();

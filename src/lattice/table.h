@@ -171,7 +171,7 @@ class Table {
   Cell& get(std::string_view name, std::uint64_t hash) { return elements_.get(name, hash); }
   void erase(std::string_view name, std::uint64_t hash) { elements_.erase(name, hash); }
 
-  // Calls change(cell), which returns whether there is still an element. What is cold must have
+  // Calls change(node), which returns whether there is still an element. What is cold must have
   // been brought in. Returns whether the element was not dirty before.
   template <typename Change>
   bool update(std::string_view name, std::uint64_t hash, Change change) {
@@ -181,7 +181,7 @@ class Table {
     const bool was_there = elements_.size() == before;
     const bool was_dirty = node.dirty();
     node.set_dirty(true);
-    const bool is_there = change(node.value);
+    const bool is_there = change(node);
     if (!is_there) elements_.erase(name, hash);
     if (was_there != is_there) is_there ? note_added(hash) : note_removed(hash);
     return !was_dirty && (was_there || is_there);

@@ -73,7 +73,7 @@ class Source final : public ElementSource {
   // As if a join had removed it.
   void remove(std::string_view member) {
     table.load(hash64(member));
-    table.update(member, hash64(member), [](MemberCell&) { return false; });
+    table.update(member, hash64(member), [](SetTable::Node&) { return false; });
   }
 
   SetTable table;
@@ -163,7 +163,7 @@ TEST(Table, RandomChoicesAreUniformWhateverIsInMemory) {
 TEST(Table, EvictionSparesWhatIsUsedOrChangedAndGoesOnWhereItStopped) {
   Source source(1000);
   source.table.load_all();
-  source.table.update("m3", hash64("m3"), [](MemberCell&) { return true; });
+  source.table.update("m3", hash64("m3"), [](SetTable::Node&) { return true; });
   std::size_t evicted = 0;
   int rounds = 0;
   for (bool at_end = false; !at_end; ++rounds) {

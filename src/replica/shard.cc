@@ -174,6 +174,7 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     std::optional<KeyEvents> events;
     if (core.wants_key_events()) events.emplace(partition.state, write.record, context.now_ms);
     const FeedChanges* changes = told.empty() ? nullptr : told[place++].get();
+    for (const KeyWriter& writer : write.writers) writer.look_ahead();
     const Dot dot = owner.commit(partition, write.record);
     if (giver != nullptr) giver->given_away = true;
     if (changes != nullptr)

@@ -131,10 +131,15 @@ struct HashTable : Table<ScalarCell> {
 
 template <typename Change>
 bool HashTable::update(std::string_view name, std::uint64_t hash, Change change) {
-  if (index_ == nullptr) return Table::update(name, hash, change);
+  if (index_ == nullptr) {
+    return Table::update(name, hash, [&](Node& node) { return change(node.value); });
+  }
   std::optional<double> before;
   std::optional<double> after;
-  const bool dirtied = Table::update(name, hash, [&](ScalarCell& cell) {
+  const Node* changed = nullptr;
+  const bool dirtied = Table::update(name, hash, [&](Node& node) {
+    ScalarCell& cell = node.value;
+    changed = &node;
     before = score_of_live(cell);
     const bool is_there = change(cell);
     after = score_of_live(cell);
@@ -142,7 +147,7 @@ bool HashTable::update(std::string_view name, std::uint64_t hash, Change change)
     if (before && !same(before, after)) index_->erase(*before, name);
     return is_there;
   });
-  if (after && !same(before, after)) index_->insert({*after, in_memory().find_node(name, hash)});
+  if (after && !same(before, after)) index_->insert({*after, changed});
   return dirtied;
 }
 
@@ -351,7 +356,7 @@ class SetCell {
   bool update(std::string_view member, std::uint64_t hash, Change change) {
     if (table() != nullptr) {
       const bool dirtied = table()->update(
-          member, hash, [&](MemberCell& cell) { return change_cell(cell, change); });
+          member, hash, [&](SetTable::Node& node) { return change_cell(node.value, change); });
       drop_if_empty();
       return dirtied;
     }

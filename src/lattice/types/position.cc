@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -28,21 +30,26 @@ struct Width {
 constexpr Width kWidths[] = {{1, 6, 0x80},  {2, 13, 0xc0}, {3, 20, 0xe0}, {4, 27, 0xf0},
                              {5, 34, 0xf8}, {6, 41, 0xfc}, {7, 48, 0xfe}, {9, 64, 0xff}};
 
-// A negative one has the bytes of its complement, each complemented.
-void put_integer(std::int64_t value, std::string& out) {
-  const bool negative = value < 0;
-  const auto magnitude = static_cast<std::uint64_t>(negative ? ~value : value);
+constexpr std::size_t kMostIntegerBytes = 9;
+
+// A negative one has the bytes of its complement, each complemented. Returns where it ends.
+char* put_integer(std::int64_t value, char* out) {
+  const std::uint64_t sign = value < 0 ? ~std::uint64_t{0} : 0;
+  const std::uint64_t magnitude = static_cast<std::uint64_t>(value) ^ sign;
   const Width* width = kWidths;
   while (width->bits < 64 && magnitude >> width->bits != 0) ++width;
-  const std::size_t begin = out.size();
-  const bool whole = width->bits == 64;  // the first byte has no room for any of it
-  if (whole) out.push_back(static_cast<char>(width->mark));
-  for (unsigned i = width->bytes - (whole ? 1 : 0); i > 0; --i) {
-    out.push_back(static_cast<char>(magnitude >> (8 * (i - 1))));
+  std::uint8_t mark = width->mark;
+  unsigned left = width->bytes;
+  if (width->bits == 64) {  // the first byte has no room for any of it
+    *out++ = static_cast<char>(mark ^ sign);
+    mark = 0;
+    --left;
   }
-  if (!whole) out[begin] = static_cast<char>(out[begin] | static_cast<char>(width->mark));
-  if (!negative) return;
-  for (std::size_t i = begin; i < out.size(); ++i) out[i] = static_cast<char>(~out[i]);
+  for (; left > 0; --left, mark = 0) {
+    const std::uint64_t byte = magnitude >> (8 * (left - 1)) | mark;
+    *out++ = static_cast<char>(byte ^ sign);
+  }
+  return out;
 }
 
 // Moves `at` behind the integer; nothing when there is none.
@@ -104,11 +111,15 @@ class Path {
 };
 
 void put_segment(const Segment& segment, char behind, std::string& out) {
-  if (EVEN_MUTANT(kRunsInterleave)) put_integer(segment.index, out);
-  put_big_endian(out, segment.replica.value);
-  put_integer(segment.number, out);
-  if (!EVEN_MUTANT(kRunsInterleave)) put_integer(segment.index, out);
-  out.push_back(behind);
+  char bytes[sizeof(std::uint64_t) + 2 * kMostIntegerBytes + 1];
+  char* end = bytes;
+  if (EVEN_MUTANT(kRunsInterleave)) end = put_integer(segment.index, end);
+  const std::uint64_t replica = std::byteswap(segment.replica.value);
+  std::memcpy(end, &replica, sizeof replica);
+  end = put_integer(segment.number, end + sizeof replica);
+  if (!EVEN_MUTANT(kRunsInterleave)) end = put_integer(segment.index, end);
+  *end++ = behind;
+  out.append(bytes, static_cast<std::size_t>(end - bytes));
 }
 
 Segment last_segment(std::string_view position) {

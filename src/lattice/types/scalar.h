@@ -72,6 +72,9 @@ class ScalarView {
     return std::get_if<CounterEntry<std::int64_t>>(&form_);
   }
 
+  // The same when that is one value.
+  const SiblingView* only_value() const { return std::get_if<SiblingView>(&form_); }
+
   // The register's winner, if there is one.
   std::optional<SiblingView> winner() const;
   // What a reader sees: the winner with the live increments added; or, of several values that are

@@ -14,7 +14,7 @@ constexpr std::size_t filled(std::size_t most) { return most - most / 8; }
 
 }  // namespace
 
-ScoreIndex::ScoreIndex(std::vector<Entry> entries) {
+ScoreIndex::ScoreIndex(std::vector<Entry> entries) : size_(entries.size()) {
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return less(a.score, a.name(), b); });
   // Pieces of about the same size, so that none is too small.
@@ -48,7 +48,42 @@ ScoreIndex::ScoreIndex(std::vector<Entry> entries) {
 
 ScoreIndex::~ScoreIndex() { free_below(root_); }
 
-std::size_t ScoreIndex::size() const { return size_of(root_); }
+const ScoreIndex::Leaf* ScoreIndex::leaf_at(bool beginning) const {
+  const Tree* tree = root_;
+  while (!tree->is_leaf) {
+    const auto* inner = static_cast<const Inner*>(tree);
+    tree = inner->children[beginning ? 0 : inner->used - 1];
+  }
+  return static_cast<const Leaf*>(tree);
+}
+
+const ScoreIndex::Entry& ScoreIndex::edge(bool first) const {
+  const Leaf* leaf = leaf_at(first);
+  return leaf->entries[first ? 0 : leaf->used - 1];
+}
+
+const ScoreIndex::Entry* ScoreIndex::near_edge(bool first, std::size_t distance) const {
+  const Leaf* leaf = leaf_at(first);
+  if (distance >= leaf->used) return nullptr;
+  return &leaf->entries[first ? distance : leaf->used - 1 - distance];
+}
+
+const ScoreIndex::Entry* ScoreIndex::last_before(double score, std::string_view name) const {
+  const auto before = [&](const Entry& entry) {
+    return entry.score < score || (entry.score == score && entry.name() < name);
+  };
+  if (size_ == 0 || !before(first_of(root_))) return nullptr;
+  // The first entry below what is chosen is before it, so there is one.
+  const Tree* tree = root_;
+  while (!tree->is_leaf) {
+    const auto* inner = static_cast<const Inner*>(tree);
+    const auto fits = [&](std::size_t i) { return before(inner->firsts[i]); };
+    tree = inner->children[partition_point(inner->used, fits) - 1];
+  }
+  const auto* leaf = static_cast<const Leaf*>(tree);
+  return leaf->entries +
+         partition_point(leaf->used, [&](std::size_t i) { return before(leaf->entries[i]); }) - 1;
+}
 
 ScoreIndex::Leaf* ScoreIndex::new_leaf() {
   auto* leaf = new Leaf;
@@ -165,8 +200,21 @@ void ScoreIndex::move_to_back(Tree* from, Tree* to, std::size_t count) {
   to->used = static_cast<std::uint16_t>(to->used + count);
 }
 
+// Most of what lists and streams are given belongs to an end of them: there the way down needs no
+// comparisons.
+ScoreIndex::At ScoreIndex::place_of(const Entry& entry) const {
+  if (size_ == 0) return At::kEnd;
+  if (less(entry.score, entry.name(), first_of(root_))) return At::kBeginning;
+  if (!root_->is_leaf) {
+    const auto* inner = static_cast<const Inner*>(root_);
+    if (less(entry.score, entry.name(), inner->firsts[inner->used - 1])) return At::kAnywhere;
+  }
+  return less(entry.score, entry.name(), edge(false)) ? At::kAnywhere : At::kEnd;
+}
+
 void ScoreIndex::insert(const Entry& entry) {
-  Tree* behind = insert_below(root_, entry, true);
+  Tree* behind = insert_below(root_, entry, place_of(entry));
+  ++size_;
   if (behind == nullptr) return;
   Inner* above = new_inner();
   insert_child(*above, 0, root_);
@@ -174,15 +222,19 @@ void ScoreIndex::insert(const Entry& entry) {
   root_ = above;
 }
 
-// `at_end`: nothing of the index is behind `tree`.
-ScoreIndex::Tree* ScoreIndex::insert_below(Tree* tree, const Entry& entry, bool at_end) {
-  if (tree->is_leaf) return insert_into_leaf(static_cast<Leaf&>(*tree), entry, at_end);
+ScoreIndex::Tree* ScoreIndex::insert_below(Tree* tree, const Entry& entry, At at) {
+  if (tree->is_leaf) return insert_into_leaf(static_cast<Leaf&>(*tree), entry, at);
   auto& inner = static_cast<Inner&>(*tree);
-  const std::size_t child = child_for(inner, entry.score, entry.name());
-  at_end = at_end && child + 1 == inner.used;
-  Tree* behind = insert_below(inner.children[child], entry, at_end);
+  const std::size_t child = at == At::kBeginning ? 0
+                            : at == At::kEnd     ? inner.used - std::size_t{1}
+                                                 : child_for(inner, entry.score, entry.name());
+  Tree* behind = insert_below(inner.children[child], entry, at);
+  if (behind == nullptr) {
+    ++inner.sizes[child];
+    inner.firsts[child] = first_of(inner.children[child]);
+    return nullptr;
+  }
   set_child(inner, child, inner.children[child]);
-  if (behind == nullptr) return nullptr;
   if (inner.used < kChildren) {
     insert_child(inner, child + 1, behind);
     return nullptr;
@@ -197,36 +249,42 @@ ScoreIndex::Tree* ScoreIndex::insert_below(Tree* tree, const Entry& entry, bool 
   return split;
 }
 
-ScoreIndex::Tree* ScoreIndex::insert_into_leaf(Leaf& leaf, const Entry& entry, bool at_end) {
-  const auto from = [&](std::size_t i) {
-    return !less(entry.score, entry.name(), leaf.entries[i]);
-  };
-  const std::size_t at = leaf.used == 0 || !from(0)         ? 0
-                         : from(leaf.used - std::size_t{1}) ? leaf.used
-                                                            : partition_point(leaf.used, from);
+ScoreIndex::Tree* ScoreIndex::insert_into_leaf(Leaf& leaf, const Entry& entry, At at) {
   const auto put = [&entry](Leaf& into, std::size_t place) {
     std::move_backward(into.entries + place, into.entries + into.used,
                        into.entries + into.used + 1);
     into.entries[place] = entry;
     ++into.used;
   };
+  const std::size_t place = at == At::kBeginning ? 0
+                            : at == At::kEnd
+                                ? leaf.used
+                                : partition_point(leaf.used, [&](std::size_t i) {
+                                    return !less(entry.score, entry.name(), leaf.entries[i]);
+                                  });
   if (leaf.used < kLeafEntries) {
-    put(leaf, at);
+    put(leaf, place);
     return nullptr;
   }
   Leaf* split = new_leaf();
-  // What grows at its end, as with scores that are times, is left full.
-  if (at_end && at == leaf.used) {
+  // What grows at an end, as with scores that are times, is left full.
+  if (at == At::kEnd) {
     put(*split, 0);
     return split;
   }
+  if (at == At::kBeginning) {
+    move_to_front(&leaf, split, kLeafEntries);
+    put(leaf, 0);
+    return split;
+  }
   move_to_front(&leaf, split, kLeafEntries / 2);
-  at <= leaf.used ? put(leaf, at) : put(*split, at - leaf.used);
+  place <= leaf.used ? put(leaf, place) : put(*split, place - leaf.used);
   return split;
 }
 
 void ScoreIndex::erase(double score, std::string_view name) {
   erase_below(root_, score, name);
+  --size_;
   while (!root_->is_leaf && root_->used == 1) {
     Tree* only = static_cast<Inner*>(root_)->children[0];
     free(root_);
@@ -237,8 +295,16 @@ void ScoreIndex::erase(double score, std::string_view name) {
 void ScoreIndex::erase_below(Tree* tree, double score, std::string_view name) {
   if (tree->is_leaf) {
     auto& leaf = static_cast<Leaf&>(*tree);
-    const std::size_t behind = partition_point(
-        leaf.used, [&](std::size_t i) { return !less(score, name, leaf.entries[i]); });
+    const auto is = [&](const Entry& entry) {
+      return entry.score == score && entry.name() == name;
+    };
+    // Most goes from an end.
+    const std::size_t behind = leaf.used > 0 && is(leaf.entries[leaf.used - 1]) ? leaf.used
+                               : leaf.used > 0 && is(leaf.entries[0])
+                                   ? 1
+                                   : partition_point(leaf.used, [&](std::size_t i) {
+                                       return !less(score, name, leaf.entries[i]);
+                                     });
     EVEN_CHECK(behind > 0 && leaf.entries[behind - 1].name() == name, "what is erased is there");
     std::move(leaf.entries + behind, leaf.entries + leaf.used, leaf.entries + behind - 1);
     --leaf.used;
@@ -248,7 +314,8 @@ void ScoreIndex::erase_below(Tree* tree, double score, std::string_view name) {
   const std::size_t child = child_for(inner, score, name);
   Tree* below = inner.children[child];
   erase_below(below, score, name);
-  if (below->used > 0) set_child(inner, child, below);
+  --inner.sizes[child];
+  if (below->used > 0) inner.firsts[child] = first_of(below);
   const std::size_t least = below->is_leaf ? kLeafEntries / 2 : kChildren / 2;
   if (below->used < least) fill_up(inner, child);
 }

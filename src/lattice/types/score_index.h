@@ -38,7 +38,13 @@ class ScoreIndex {
   ScoreIndex& operator=(const ScoreIndex&) = delete;
   ~ScoreIndex();
 
-  std::size_t size() const;
+  std::size_t size() const { return size_; }
+  // Of an index with entries: the one at its beginning, or at its end.
+  const Entry& edge(bool first) const;
+  // The one so many entries from there, as far as it lies near it in memory; else null.
+  const Entry* near_edge(bool first, std::size_t distance) const;
+  // The last entry with a lesser score, or the same and a lesser name; null when there is none.
+  const Entry* last_before(double score, std::string_view name) const;
   // What is not there is inserted; what is there, erased.
   void insert(const Entry& entry);
   void erase(double score, std::string_view name);
@@ -138,6 +144,7 @@ class ScoreIndex {
     return score < than.score || (score == than.score && name < than.name());
   }
   static std::size_t size_of(const Tree* tree);
+  const Leaf* leaf_at(bool beginning) const;
   static const Entry& first_of(const Tree* tree);
   static std::size_t child_for(const Inner& inner, double score, std::string_view name);
 
@@ -145,9 +152,12 @@ class ScoreIndex {
   Inner* new_inner();
   void free(Tree* tree);
   void free_below(Tree* tree);
+  // Where in all of the index an entry belongs, as far as that is known.
+  enum class At : std::uint8_t { kBeginning, kEnd, kAnywhere };
+  At place_of(const Entry& entry) const;
   // Return what has been split off behind `tree`; null: nothing.
-  Tree* insert_below(Tree* tree, const Entry& entry, bool at_end);
-  Tree* insert_into_leaf(Leaf& leaf, const Entry& entry, bool at_end);
+  Tree* insert_below(Tree* tree, const Entry& entry, At at);
+  Tree* insert_into_leaf(Leaf& leaf, const Entry& entry, At at);
   void erase_below(Tree* tree, double score, std::string_view name);
   void fill_up(Inner& inner, std::size_t child);
   static void set_child(Inner& inner, std::size_t at, Tree* tree);
@@ -157,6 +167,7 @@ class ScoreIndex {
   static void move_to_back(Tree* from, Tree* to, std::size_t count);
 
   Tree* root_;
+  std::size_t size_ = 0;
   std::size_t bytes_ = 0;
   mutable bool used_ = true;
 };

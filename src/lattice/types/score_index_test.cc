@@ -47,7 +47,21 @@ std::vector<std::pair<double, std::string>> listed(const ScoreIndex& index, std:
 
 void expect_same(const ScoreIndex& index, const ScoreModel& model) {
   ASSERT_EQ(index.size(), model.size());
+  EXPECT_EQ(index.last_before(-1, "m"), nullptr);
   if (model.empty()) return;
+  const auto place_of = [](const ScoreIndex::Entry& entry) {
+    return std::pair(entry.score, std::string(entry.name()));
+  };
+  EXPECT_EQ(place_of(index.edge(true)), *model.begin());
+  EXPECT_EQ(place_of(index.edge(false)), *model.rbegin());
+  for (const bool first : {true, false}) {
+    EXPECT_EQ(index.near_edge(first, 0), &index.edge(first));
+    const auto* next = index.near_edge(first, 1);
+    if (next == nullptr) continue;
+    EXPECT_EQ(place_of(*next), first ? *std::next(model.begin()) : *std::next(model.rbegin()));
+  }
+  EXPECT_EQ(index.near_edge(true, model.size()), nullptr);
+  EXPECT_EQ(place_of(*index.last_before(1e9, "")), *model.rbegin());
   EXPECT_EQ(listed(index, 0, model.size(), false), std::vector(model.begin(), model.end()));
   EXPECT_EQ(listed(index, model.size() - 1, model.size(), true),
             std::vector(model.rbegin(), model.rend()));
@@ -57,6 +71,11 @@ void expect_same(const ScoreIndex& index, const ScoreModel& model) {
     const auto before = [&place](double s, std::string_view n) { return std::pair(s, n) < place; };
     ASSERT_EQ(index.count_while(before), rank);
     ASSERT_EQ(listed(index, rank, 1, false).at(0).second, name);
+    const auto* before_it = index.last_before(score, name);
+    ASSERT_EQ(before_it == nullptr, rank == 0);
+    if (rank > 0) {
+      ASSERT_EQ(place_of(*before_it), *std::prev(model.find({score, name})));
+    }
     ++rank;
   }
 }
@@ -108,6 +127,20 @@ TEST(ScoreIndex, GrowsAtItsEndWithFullLeaves) {
   ScoreModel model;
   ScoreIndex index = members.make(model);
   for (int i = 0; i < 20000; ++i) {
+    const std::string name = "m" + std::to_string(i);
+    index.insert({static_cast<double>(i), members.node(name)});
+    model.emplace(i, name);
+  }
+  expect_same(index, model);
+  EXPECT_LT(index.footprint().bytes, model.size() * 19);
+}
+
+// As a list does to which is pushed from the left.
+TEST(ScoreIndex, GrowsAtItsBeginningWithFullLeaves) {
+  Members members;
+  ScoreModel model;
+  ScoreIndex index = members.make(model);
+  for (int i = 20000; i > 0; --i) {
     const std::string name = "m" + std::to_string(i);
     index.insert({static_cast<double>(i), members.node(name)});
     model.emplace(i, name);

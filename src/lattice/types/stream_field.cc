@@ -69,7 +69,14 @@ bool take_group(std::string_view& rest, StreamField& out) {
 
 }  // namespace
 
-std::string StreamId::to_string() const { return fmt::format("{}-{}", ms, seq); }
+std::string StreamId::to_string() const {
+  const fmt::format_int first(ms);
+  const fmt::format_int second(seq);
+  std::string out;
+  out.reserve(first.size() + 1 + second.size());
+  out.append(first.data(), first.size()).push_back('-');
+  return out.append(second.data(), second.size());
+}
 
 std::string id_bytes(StreamId id) {
   std::string out;
@@ -89,7 +96,9 @@ std::string stream_mark(char kind, StreamId id) {
 }
 
 std::string stream_entry(ReplicaId writer, StreamId id) {
-  std::string out(1, kStreamEntry);
+  std::string out;
+  out.reserve(1 + sizeof writer.value + kIdBytes);
+  out.push_back(kStreamEntry);
   put_big_endian(out, writer.value);
   put_id(id, out);
   return out;
