@@ -32,6 +32,11 @@ bool removes(const Mention& other, LeafKind kind, const Dot& value) {
   if (kind == LeafKind::kExpiry && other.origin == RecordOrigin::kGiveUp && other.leaf == nullptr) {
     return false;
   }
+  // The same of a field: its expiry is left to the purge.
+  if (kind == LeafKind::kFieldExpiry && other.origin == RecordOrigin::kGiveUp &&
+      other.leaf != nullptr) {
+    return false;
+  }
   if (other.leaf == nullptr) return true;
   return !other.leaf->partial && !contains_dot(other.leaf->siblings, value);
 }
@@ -166,6 +171,7 @@ struct StreamFacts {
   std::set<std::pair<ReplicaId, StreamId>> there;
   std::set<std::tuple<std::string, ReplicaId, StreamId>> given;
   std::map<std::pair<std::string, ReplicaId>, StreamId> delivered;
+  std::set<std::string> groups;  // that there are
 
   void add(std::string_view name, bool was_made, bool is_there) {
     const auto field = parse_stream_field(name);
@@ -175,6 +181,8 @@ struct StreamFacts {
       // A node that has lost the end of its log may make an id again.
       if (was_made) made[field->id].insert(field->writer.node());
       if (is_there) there.emplace(field->writer, field->id);
+    } else if (field->part == kGroupBase && is_there) {
+      groups.insert(group);
     } else if (field->part == kGroupPending) {
       given.emplace(group, field->writer, field->id);
     } else if (field->part == kGroupDelivered && is_there) {
@@ -194,6 +202,17 @@ struct StreamFacts {
           return fmt::format("group {} has never been given {} of {}, but is at {}", group,
                              id.to_string(), writer.to_string(), last.to_string());
         }
+      }
+    }
+    return {};
+  }
+  // The same, when all groups have been read to the end.
+  std::string what_is_passed_over() const {
+    for (const std::string& group : groups) {
+      for (const auto& [writer, id] : there) {
+        if (given.contains({group, writer, id})) continue;
+        return fmt::format("group {} is at the end, and has never been given {} of {}", group,
+                           id.to_string(), writer.to_string());
       }
     }
     return {};
@@ -575,6 +594,11 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
 
     if (const std::string wrong = stream.what_is_wrong(); !wrong.empty()) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, shown, wrong));
+    }
+    if (drained_.contains(key)) {
+      if (const std::string passed_over = stream.what_is_passed_over(); !passed_over.empty()) {
+        return fail(fmt::format("partition {}, key '{}': {}", partition, shown, passed_over));
+      }
     }
     if (const std::string mixed = interleaved(items); !mixed.empty()) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, shown, mixed));
