@@ -89,7 +89,7 @@ struct RunOptions {
   double bounded = 0;                  // share of commands on bounded counters
   // A node spends what it has of one, loses that it did, and does so again, alone.
   std::int64_t spend_again_every_us = 0;
-  double sessions = 0;                 // share of commands on keys that are refreshed
+  double sessions = 0;  // share of commands on keys that are refreshed
 
   // Strong partitions, beside the others.
   int groups = 0;

@@ -180,6 +180,7 @@ class World {
   std::vector<Client> clients_;
   bool deposing_ = false;  // one at a time
   bool losing_ = false;    // the same
+  NodeNumber keeper_ = 0;  // that keeps something while its maker is away; 0: none
   bool may_falsify_ = false;
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
@@ -202,6 +203,8 @@ World::World(Run& run)
     run_.event("n{} -> n{}, shard {}: {} bytes, {:016x}", from, to, shard, message.size(),
                hash64(message));
     network_.send(from, to, shard, std::move(message));
+    // What it has handed over it has still to keep.
+    if (from == keeper_) run_.scheduler.after(1, [this] { hints_->check(); });
   };
   callbacks_.started = [this](Node& n) {
     if (strong_) strong_->groups.started(n);
@@ -539,6 +542,7 @@ void World::follow(const StandIn& standing) {
       network_.heal(back.number, n->number);
       network_.heal(n->number, back.number);
     }
+    keeper_ = *hints_->holder_of(partition, made);
     StandIn next = standing;
     next.kept = true;
     next.until_us = run_.scheduler.now_us() + kStandInUs;
@@ -555,6 +559,7 @@ void World::follow(const StandIn& standing) {
   run_.event("n{} and n{} are back, what was kept is {}handed over", maker->number, back.number,
              handed_over ? "" : "not ");
   hints_->check();
+  keeper_ = 0;
   heal(maker->number);
   for (const Node* other : others) heal(other->number);
   losing_ = false;
@@ -575,11 +580,9 @@ void World::spend_again() {
   (void)spender.execute(kNobody, {{"SET", key, "60"}, {}});
   (void)spender.execute(kNobody, {{"EVEN.BOUND", key, "MIN", "0"}, {}});
   const bool synced_at_once = run_.options.fsync == FsyncPolicy::kAlways;
-  run_.scheduler.after(
-      synced_at_once ? kRightsDurableUs : 1'000'000 + kRightsDurableUs,
-      [this, spending = Spending{&spender, key, partition, spender.run_number(), 0}] {
-        spend(spending);
-      });
+  run_.scheduler.after(synced_at_once ? kRightsDurableUs : 1'000'000 + kRightsDurableUs,
+                       [this, spending = Spending{&spender, key, partition, spender.run_number(),
+                                                  0}] { spend(spending); });
 }
 
 void World::spend(const Spending& spending) {
@@ -764,10 +767,12 @@ void World::schedule_faults() {
 void World::settle() {
   run_.settling = true;
   run_.event("faults end");
+  keeper_ = 0;
   network_.become_reliable();
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
     n->disk.faults.failing_sync = n->rows.faults.failing_commit = n->rows.faults.failing_read = 0;
+    n->disk.faults.sync_us = run_.options.sync_us;
     n->rows.faults.behind = 0;
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
