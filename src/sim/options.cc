@@ -259,11 +259,6 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.reshard_every_us > 0) o.reshard_every_us = 2'000'000;
     o.failing_sync = 0;
   }
-  // The states that are given then are encoded in many steps, between which much is executed.
-  if (o.depose_every_us > 0 && random.chance(0.5)) {
-    o.piece_bytes = 32;
-    o.turn_us = among(2'000, 10'000);
-  }
   return o;
 }
 

@@ -124,6 +124,7 @@ class World {
     PartitionId partition;
     std::uint64_t run_number;
     std::int64_t until_us;  // at the latest
+    Dot spent = {};         // the last record of that
   };
   void spend_again();
   void spend(const Spending& spending);
@@ -594,7 +595,10 @@ void World::spend(const Spending& spending) {
   }
   spender.disk.faults.sync_us = 2 * kSpentUnsyncedUs;
   spend_all(spender, spending.key);
+  const ReplicaId replica = spender.replica();
+  const VersionVector& seen = spender.state(spending.partition).vector();
   Spending next = spending;
+  next.spent = {replica, seen[replica]};
   next.until_us = run_.scheduler.now_us() + kSpentUnsyncedUs;
   follow(next);
 }
@@ -613,9 +617,7 @@ void World::follow(const Spending& spending) {
   const bool heard = same_run && std::ranges::any_of(nodes_, [&](const auto& n) {
                        return n.get() != &spender && n->up() &&
                               run_.placement.holds(n->number, spending.partition) &&
-                              n->state(spending.partition)
-                                  .vector()
-                                  .covers(spender.state(spending.partition).vector());
+                              n->state(spending.partition).vector().covers(spending.spent);
                      });
   if (same_run && !heard && run_.scheduler.now_us() < spending.until_us) {
     return run_.scheduler.after(1'000, [this, spending] { follow(spending); });
