@@ -170,8 +170,10 @@ struct StreamFacts {
   std::map<StreamId, std::set<NodeNumber>> made;  // by which nodes
   std::set<std::pair<ReplicaId, StreamId>> there;
   std::set<std::tuple<std::string, ReplicaId, StreamId>> given;
-  std::map<std::pair<std::string, ReplicaId>, StreamId> delivered;
-  std::set<std::string> groups;  // that there are
+  // By group, life and writer. A mark may outlive the group, where that is deleted while it is
+  // read at another node; of a later life of the group it says nothing.
+  std::map<std::tuple<std::string, std::uint64_t, ReplicaId>, StreamId> delivered;
+  std::set<std::pair<std::string, std::uint64_t>> lives;  // of groups, that there are
 
   void add(std::string_view name, bool was_made, bool is_there) {
     const auto field = parse_stream_field(name);
@@ -182,11 +184,11 @@ struct StreamFacts {
       if (was_made) made[field->id].insert(field->writer.node());
       if (is_there) there.emplace(field->writer, field->id);
     } else if (field->part == kGroupBase && is_there) {
-      groups.insert(group);
+      lives.emplace(group, field->life);
     } else if (field->part == kGroupPending) {
       given.emplace(group, field->writer, field->id);
     } else if (field->part == kGroupDelivered && is_there) {
-      StreamId& last = delivered[{group, field->writer}];
+      StreamId& last = delivered[{group, field->life, field->writer}];
       last = std::max(last, field->id);
     }
   }
@@ -196,7 +198,8 @@ struct StreamFacts {
       if (nodes.size() > 1) return fmt::format("two nodes have made the id {}", id.to_string());
     }
     for (const auto& [of, last] : delivered) {
-      const auto& [group, writer] = of;
+      const auto& [group, life, writer] = of;
+      if (!lives.contains({group, life})) continue;
       for (const auto& [entry_writer, id] : there) {
         if (entry_writer == writer && id <= last && !given.contains({group, writer, id})) {
           return fmt::format("group {} has never been given {} of {}, but is at {}", group,
@@ -208,7 +211,7 @@ struct StreamFacts {
   }
   // The same, when all groups have been read to the end.
   std::string what_is_passed_over() const {
-    for (const std::string& group : groups) {
+    for (const auto& [group, life] : lives) {
       for (const auto& [writer, id] : there) {
         if (given.contains({group, writer, id})) continue;
         return fmt::format("group {} is at the end, and has never been given {} of {}", group,
