@@ -33,7 +33,6 @@ void HintClients::begin() {
   run_.scheduler.after(run_.around(run_.options.hint_every_us), [this] { act(); });
 }
 
-// What the node has made of the partition so far becomes that of a majority, others standing in.
 void HintClients::act() {
   if (run_.settling) return;
   begin();
@@ -42,10 +41,13 @@ void HintClients::act() {
       static_cast<PartitionId>(random_.below(static_cast<std::uint64_t>(run_.options.partitions)));
   const auto owners = run_.placement.replicas(partition);
   Node& node = *nodes_[owners[random_.below(owners.size())] - 1u];
-  if (!node.up()) return;
+  if (node.up()) write(partition, node);
+}
+
+void HintClients::write(PartitionId partition, Node& node) {
   Shard& shard = node.hosting(partition).shard();
   const PartitionReach made = shard.reach_of({&partition, 1}, true);
-  const std::size_t others = owners.size() / 2;
+  const std::size_t others = run_.placement.replicas(partition).size() / 2;
   shard.await_seen(made, others,
                    {.deadline_us = node.clock.monotonic_us() + kHintDeadlineUs, .sloppy = true},
                    [this, others](std::size_t answered) {
@@ -60,6 +62,13 @@ void HintClients::counted(PartitionId partition, NodeNumber holder, const Versio
   Kept kept{partition, holder, vector, {}};
   for (const auto& node : nodes_) kept.lines[node->number] = node->replica().first_of_line();
   kept_.push_back(std::move(kept));
+}
+
+std::optional<NodeNumber> HintClients::holder_of(PartitionId partition, const Dot& dot) const {
+  for (const Kept& kept : kept_) {
+    if (kept.partition == partition && kept.vector.covers(dot)) return kept.holder;
+  }
+  return std::nullopt;
 }
 
 bool HintClients::has_line(NodeNumber node, const Kept& kept) const {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "sim/checks.h"
@@ -21,6 +22,10 @@ class HintClients {
   std::function<void(NodeNumber)> on_kept = [](NodeNumber) {};
 
   void begin();
+  // What the node has made of the partition so far becomes that of a majority, others standing in.
+  void write(PartitionId partition, Node& node);
+  // A node that has said that it keeps this record; none: none has, or all owners have it.
+  std::optional<NodeNumber> holder_of(PartitionId partition, const Dot& dot) const;
   // Of what is known now, nothing may have been lost.
   void check();
 

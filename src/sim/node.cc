@@ -253,7 +253,7 @@ std::optional<Dot> Node::emit(PartitionId partition, Args change, Args emission)
   made_.clear();
   ++run_.outcome.operations;
   std::string reply;
-  shard.execute(*find_command(change[0]), change, false, reply);
+  shard.execute(*find_command(change), change, false, reply);
   shard.execute(kOutboxCommand, emission, false, reply);
   run_.event("n{}: {} and an event in partition {} -> {}", number, fmt::join(change, " "),
              partition, reply);
@@ -269,7 +269,7 @@ std::optional<Dot> Node::change(PartitionId partition, Args change) {
   made_.clear();
   ++run_.outcome.operations;
   std::string reply;
-  shard.execute(*find_command(change[0]), change, false, reply);
+  shard.execute(*find_command(change), change, false, reply);
   run_.event("n{}: {} in partition {} -> {}", number, fmt::join(change, " "), partition, reply);
   host.need_turn();
   return made_.empty() ? std::nullopt : std::optional(made_.back().second);
@@ -282,7 +282,7 @@ std::optional<Dot> Node::write(PartitionId partition, Args change, const Partiti
   made_.clear();
   ++run_.outcome.operations;
   std::string reply;
-  shard.execute(*find_command(change[0]), change, false, reply);
+  shard.execute(*find_command(change), change, false, reply);
   run_.event("n{}: {} in partition {} -> {}", number, fmt::join(change, " "), partition, reply);
   host.need_turn();
   return made_.size() == 1 ? std::optional(made_.front().second) : std::nullopt;
@@ -653,7 +653,7 @@ bool Node::execute(int client, Operation operation) {
     operation.words[2] = run_.contexts.any(operation.words[1], run_.random);
   }
   const std::vector<std::string_view> args(operation.words.begin(), operation.words.end());
-  const Command* command = find_command(args[0]);
+  const Command* command = find_command(args);
   EVEN_CHECK(command != nullptr, operation.words[0]);
   // Routing to a node that holds the keys is the server's; here such commands are skipped.
   const std::vector<ShardId> ids = shards_of(*command, args);
@@ -691,7 +691,7 @@ bool Node::execute(int client, Operation operation) {
   if (!script.empty()) {
     const std::vector<std::string_view> words(script.begin(), script.end());
     const Command* as_user = find_as_user_command(words);
-    barrier = shard.execute(as_user != nullptr ? *as_user : *find_command(words[0]), words, false,
+    barrier = shard.execute(as_user != nullptr ? *as_user : *find_command(words), words, false,
                             reply->text, others);
   } else {
     barrier = shard.execute(*command, args, false, reply->text, others);

@@ -235,6 +235,30 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
       o.strong_clients = 2;
     }
   }
+  // They take some peace elsewhere.
+  if (o.hint_every_us > 0 && o.damage_every_us == 0 && !o.keyspaces && random.chance(0.8)) {
+    o.stand_in_every_us = 200'000;
+    o.pipeline = 1;
+    o.duration_us = std::max<std::int64_t>(o.duration_us, 4'000'000);
+    o.hint_every_us = 5'000;
+    o.clients = std::min(o.clients, 3);
+    o.crash_every_us *= 5;
+    o.restart_every_us *= 30;
+    o.partition_every_us *= 5;
+    if (o.reshard_every_us > 0) o.reshard_every_us = 2'000'000;
+  }
+  const bool may_spend_again = o.replicas > 1 && o.bounded > 0 && o.fsync != FsyncPolicy::kNo &&
+                               o.damage_every_us == 0 && o.groups == 0;
+  if (may_spend_again && random.chance(0.5)) {
+    o.spend_again_every_us = 200'000;
+    o.duration_us = std::max<std::int64_t>(o.duration_us, 4'000'000);
+    o.clients = std::min(o.clients, 3);
+    o.pipeline = 1;
+    o.crash_every_us *= 3;
+    o.restart_every_us *= 30;
+    if (o.reshard_every_us > 0) o.reshard_every_us = 2'000'000;
+    o.failing_sync = 0;
+  }
   return o;
 }
 
@@ -247,7 +271,8 @@ std::string RunOptions::describe() const {
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms cut={}ms "
       "crash_every={}ms restart_every={}ms "
       "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
-      "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} bounded={} siblings={} "
+      "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} bounded={} "
+      "spend_again_every={}ms siblings={} "
       "large={} "
       "listing={} "
       "failing_commit={} store_behind={} "
@@ -260,7 +285,7 @@ std::string RunOptions::describe() const {
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
       "session_every={}us topic_every={}us causal_every={}us hint_every={}us hint_max={} "
-      "crash_when_kept={} topic_retention={}ms topic_bytes={} topic_deletes={} "
+      "crash_when_kept={} stand_in_every={}ms topic_retention={}ms topic_bytes={} topic_deletes={} "
       "compacts={} tombstones={}ms dirty={} min_lag={}ms clean_map={} "
       "falsify_every={}us lose_beside_every={}ms check={}ms check_keys={} held_back={}ms "
       "held_back_changes={}ms "
@@ -271,14 +296,15 @@ std::string RunOptions::describe() const {
       harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
       disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_wait_ms, sessions, bounded, siblings, large, listing_step, failing_commit,
-      store_behind, evict, backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000,
-      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
-      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
-      consumers, group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000,
-      strong_patient, group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
-      session_every_us, topic_every_us, causal_every_us, hint_every_us, hint_max_bytes,
-      crash_when_kept, topic_retention_ms, topic_retention_bytes, topic_deletes, compacts,
+      expiry_wait_ms, sessions, bounded, spend_again_every_us / 1000, siblings, large, listing_step,
+      failing_commit, store_behind, evict, backup_every_us / 1000, restore, kill,
+      lose_unheard_every_us / 1000, damage_every_us / 1000, failing_read, to_string(policy),
+      reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
+      crash_in_replay, groups, keyspaces, consumers, group_replicas, strong_clients,
+      strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
+      depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
+      topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
+      stand_in_every_us / 1000, topic_retention_ms, topic_retention_bytes, topic_deletes, compacts,
       tombstones_ms, dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us,
       lose_beside_every_us / 1000, check_interval_ms, check_keys, delay_ms,
       delay_change_every_us / 1000, prompt_types, earlier_nodes);

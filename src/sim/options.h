@@ -87,7 +87,9 @@ struct RunOptions {
   std::int64_t expiry_wait_ms = 1000;  // how long an expired key waits for word of its replicas
   double siblings = 0;                 // share of commands in a keyspace that keeps siblings
   double bounded = 0;                  // share of commands on bounded counters
-  double sessions = 0;                 // share of commands on keys that are refreshed
+  // A node spends what it has of one, loses that it did, and does so again, alone.
+  std::int64_t spend_again_every_us = 0;
+  double sessions = 0;  // share of commands on keys that are refreshed
 
   // Strong partitions, beside the others.
   int groups = 0;
@@ -123,6 +125,8 @@ struct RunOptions {
   std::int64_t hint_every_us = 0;
   std::uint64_t hint_max_bytes = 64 << 20;
   double crash_when_kept = 0;  // chance, of the node that keeps one, or has given it
+  // A write is made while all other owners are away, and its maker is when they are back.
+  std::int64_t stand_in_every_us = 0;
   // Requests of sessions, and bounded reads; 0: none.
   std::int64_t session_every_us = 0;
   // Requests at CAUSAL; 0: none.

@@ -32,6 +32,11 @@ bool removes(const Mention& other, LeafKind kind, const Dot& value) {
   if (kind == LeafKind::kExpiry && other.origin == RecordOrigin::kGiveUp && other.leaf == nullptr) {
     return false;
   }
+  // The same of a field: its expiry is left to the purge.
+  if (kind == LeafKind::kFieldExpiry && other.origin == RecordOrigin::kGiveUp &&
+      other.leaf != nullptr) {
+    return false;
+  }
   if (other.leaf == nullptr) return true;
   return !other.leaf->partial && !contains_dot(other.leaf->siblings, value);
 }
@@ -165,7 +170,10 @@ struct StreamFacts {
   std::map<StreamId, std::set<NodeNumber>> made;  // by which nodes
   std::set<std::pair<ReplicaId, StreamId>> there;
   std::set<std::tuple<std::string, ReplicaId, StreamId>> given;
-  std::map<std::pair<std::string, ReplicaId>, StreamId> delivered;
+  // By group, life and writer. A mark may outlive the group, where that is deleted while it is
+  // read at another node; of a later life of the group it says nothing.
+  std::map<std::tuple<std::string, std::uint64_t, ReplicaId>, StreamId> delivered;
+  std::set<std::pair<std::string, std::uint64_t>> lives;  // of groups, that there are
 
   void add(std::string_view name, bool was_made, bool is_there) {
     const auto field = parse_stream_field(name);
@@ -175,10 +183,12 @@ struct StreamFacts {
       // A node that has lost the end of its log may make an id again.
       if (was_made) made[field->id].insert(field->writer.node());
       if (is_there) there.emplace(field->writer, field->id);
+    } else if (field->part == kGroupBase && is_there) {
+      lives.emplace(group, field->life);
     } else if (field->part == kGroupPending) {
       given.emplace(group, field->writer, field->id);
     } else if (field->part == kGroupDelivered && is_there) {
-      StreamId& last = delivered[{group, field->writer}];
+      StreamId& last = delivered[{group, field->life, field->writer}];
       last = std::max(last, field->id);
     }
   }
@@ -188,12 +198,24 @@ struct StreamFacts {
       if (nodes.size() > 1) return fmt::format("two nodes have made the id {}", id.to_string());
     }
     for (const auto& [of, last] : delivered) {
-      const auto& [group, writer] = of;
+      const auto& [group, life, writer] = of;
+      if (!lives.contains({group, life})) continue;
       for (const auto& [entry_writer, id] : there) {
         if (entry_writer == writer && id <= last && !given.contains({group, writer, id})) {
           return fmt::format("group {} has never been given {} of {}, but is at {}", group,
                              id.to_string(), writer.to_string(), last.to_string());
         }
+      }
+    }
+    return {};
+  }
+  // The same, when all groups have been read to the end.
+  std::string what_is_passed_over() const {
+    for (const auto& [group, life] : lives) {
+      for (const auto& [writer, id] : there) {
+        if (given.contains({group, writer, id})) continue;
+        return fmt::format("group {} is at the end, and has never been given {} of {}", group,
+                           id.to_string(), writer.to_string());
       }
     }
     return {};
@@ -589,6 +611,11 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
 
     if (const std::string wrong = stream.what_is_wrong(); !wrong.empty()) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, shown, wrong));
+    }
+    if (drained_.contains(key)) {
+      if (const std::string passed_over = stream.what_is_passed_over(); !passed_over.empty()) {
+        return fail(fmt::format("partition {}, key '{}': {}", partition, shown, passed_over));
+      }
     }
     if (const std::string mixed = interleaved(items); !mixed.empty()) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, shown, mixed));

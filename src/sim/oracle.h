@@ -53,6 +53,8 @@ class Oracle {
   void acknowledged(PartitionId partition, const Dot& dot) {
     acknowledged_.insert({partition, dot});
   }
+  // All groups of this stream have been read to its end; nothing is appended any more.
+  void drained(std::string_view key) { drained_.emplace(key); }
   // What this node run made or acknowledged may be lost: its disk was wiped, or it crashed under a
   // lazy fsync.
   void forgive(ReplicaId replica) { forgiven_.insert(replica); }
@@ -96,6 +98,7 @@ class Oracle {
   std::set<ReplicaId> forgiven_;
   NodeNumber falsified_ = 0;  // 0: none
   std::set<std::string, std::less<>> falsified_keys_;
+  std::set<std::string, std::less<>> drained_;
   RecordDecoder decoder_;
 };
 

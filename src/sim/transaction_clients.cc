@@ -21,6 +21,7 @@ constexpr std::int64_t kNoLeaderUs = 10'000;
 constexpr std::int32_t kTimeoutMs = 3'000;
 constexpr std::int64_t kGoesOnUs = 4'000'000;
 constexpr std::int64_t kLateUs = 200'000;
+constexpr std::int64_t kVeryLateUs = 800'000;
 constexpr std::string_view kOffsetField = "events/0";
 
 std::string row_key(std::string_view id) {
@@ -87,8 +88,9 @@ class TransactionClients::Host final : public TransactionWorld {
       return;
     }
     // A marker may be under way for long, and another one with the same content be told before.
-    if (request.commands[0][0] == kAppendCommand && all_.random_.chance(0.2)) {
-      all_.run_.scheduler.after(all_.run_.around(kLateUs), [this, again = request] {
+    if (request.commands[0][0] == kAppendCommand && all_.random_.chance(0.5)) {
+      const std::int64_t late_us = all_.random_.chance(0.5) ? kLateUs : kVeryLateUs;
+      all_.run_.scheduler.after(all_.run_.around(late_us), [this, again = request] {
         all_.ask(again, [](const std::string&) {});
       });
     }

@@ -486,8 +486,9 @@ Operation Workload::list() {
 // passed over is still there in the end.
 Operation Workload::stream() {
   const bool stays = random_.chance(0.5);
-  const std::string k = stays ? fmt::format("stay{}", random_.below(2)) : key("stm");
-  const std::string group = random_.chance(0.7) ? "g" : "h";
+  const std::string k =
+      stays ? std::string(kLastingStreams[random_.below(std::size(kLastingStreams))]) : key("stm");
+  const std::string group(kStreamGroups[random_.chance(0.7) ? 0 : 1]);
   switch (stays ? 4 + random_.below(8) : random_.below(16)) {
     case 0:
     case 1:

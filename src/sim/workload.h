@@ -27,6 +27,10 @@ struct Operation {
 // Of keys of bounded counters.
 inline constexpr std::string_view kBoundedPrefix = "bnd";
 
+// Streams that are never trimmed, nor deleted, and the groups that streams have.
+inline constexpr std::string_view kLastingStreams[] = {"stay0", "stay1"};
+inline constexpr std::string_view kStreamGroups[] = {"g", "h"};
+
 class Workload {
  public:
   Workload(const RunOptions& options, Random& random) : options_(options), random_(random) {}

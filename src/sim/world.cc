@@ -47,6 +47,18 @@ constexpr std::int64_t kDepositionUs = 3'000'000;
 constexpr std::int64_t kCompletionUs = 3'000'000;
 constexpr std::int64_t kAloneUs = 500'000;
 
+// How long others stand in for owners that are away, and until what they keep is handed over.
+constexpr std::int64_t kStandInUs = 2'500'000;
+// Who has the owners in reach again hands over what they lack after about so long.
+constexpr std::int64_t kHandedOverUs = 380'000;
+constexpr std::int64_t kHandingOverUs = 150'000;
+// For rights to be on the disk, and to be shared out.
+constexpr std::int64_t kRightsDurableUs = 100'000;
+constexpr std::int64_t kSpentUnsyncedUs = 500'000;
+constexpr int kSpentAtMost = 40;
+
+constexpr int kNobody = -1;  // the client of what is executed for its effect
+
 struct Client {
   NodeNumber node;
   int waiting = 0;  // replies due
@@ -94,6 +106,30 @@ class World {
   void lose_unheard();
   void lose(UnheardLoss loss);
   void follow(UnheardLoss loss);
+  // See stand_in().
+  struct StandIn {
+    PartitionId partition;
+    Node* maker;
+    std::vector<Node*> others;  // owners
+    Dot made;
+    std::int64_t until_us;  // at the latest
+    bool kept = false;
+  };
+  void stand_in();
+  void follow(const StandIn& standing);
+  // See spend_again().
+  struct Spending {
+    Node* spender;
+    std::string key;
+    PartitionId partition;
+    std::uint64_t run_number;
+    std::int64_t until_us;  // at the latest
+    Dot spent = {};         // the last record of that
+  };
+  void spend_again();
+  void spend(const Spending& spending);
+  void follow(const Spending& spending);
+  void spend_all(Node& spender, const std::string& key);
   void restart();
   void restart_at_once(Node& n);
   void crash_at_once(Node& n, double chance);
@@ -106,6 +142,7 @@ class World {
   void check_delays();
   void check_end(const char* when);
   void check_strong(const char* when);
+  void drain_streams();
   void check_loss();
   bool run_until(std::int64_t patience_us, const std::function<bool()>& done);
 
@@ -144,6 +181,7 @@ class World {
   std::vector<Client> clients_;
   bool deposing_ = false;  // one at a time
   bool losing_ = false;    // the same
+  NodeNumber keeper_ = 0;  // that keeps something while its maker is away; 0: none
   bool may_falsify_ = false;
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
@@ -166,6 +204,8 @@ World::World(Run& run)
     run_.event("n{} -> n{}, shard {}: {} bytes, {:016x}", from, to, shard, message.size(),
                hash64(message));
     network_.send(from, to, shard, std::move(message));
+    // What it has handed over it has still to keep.
+    if (from == keeper_) run_.scheduler.after(1, [this] { hints_->check(); });
   };
   callbacks_.started = [this](Node& n) {
     if (strong_) strong_->groups.started(n);
@@ -248,6 +288,7 @@ void World::act(int c) {
 }
 
 void World::replied(int c) {
+  if (c == kNobody) return;
   if (--clients_[static_cast<std::size_t>(c)].waiting > 0) return;
   run_.scheduler.after(run_.around(2'000), [this, c] { act(c); });
 }
@@ -456,6 +497,146 @@ void World::follow(UnheardLoss loss) {
   });
 }
 
+// A write is made while all other owners are away: others stand in for them. When one of these has
+// said that it keeps it, the maker goes away, and one owner comes back, which can have the write by
+// the hint alone; or the maker comes back at about the time at which that is handed over.
+void World::stand_in() {
+  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
+  const auto owners = run_.placement.replicas(partition);
+  if (losing_) return;
+  const std::size_t first = run_.random.below(owners.size());
+  StandIn standing{partition, &node(owners[first]), {}, {}, 0};
+  for (const NodeNumber owner : owners) {
+    if (owner != owners[first]) standing.others.push_back(&node(owner));
+  }
+  const bool all_up = std::ranges::all_of(nodes_, [](const auto& n) { return n->up(); });
+  if (!all_up || standing.maker->replaying()) return;
+  std::string key;
+  do {
+    key = fmt::format("kept:{}", run_.random.below(1'000'000));
+  } while (run_.placement.partition_of(key) != partition);
+  losing_ = true;
+  for (const Node* other : standing.others) cut(other->number, Cut::kBoth);
+  const std::string_view words[] = {"SET", key, "v"};
+  const auto made = standing.maker->change(partition, words);
+  standing.until_us = run_.scheduler.now_us() + kStandInUs;
+  if (made) {
+    standing.made = *made;
+    hints_->write(partition, *standing.maker);
+    return follow(standing);
+  }
+  standing.until_us = 0;
+  follow(standing);
+}
+
+void World::follow(const StandIn& standing) {
+  if (run_.settling) return;
+  const auto& [partition, maker, others, made, until_us, kept] = standing;
+  const bool over = run_.scheduler.now_us() >= until_us;
+  Node& back = *others.front();
+  if (!kept && !over && hints_->holder_of(partition, made)) {
+    run_.event("n{} is kept for, and n{} away", back.number, maker->number);
+    cut(maker->number, Cut::kBoth);
+    for (const auto& n : nodes_) {
+      const bool away = n.get() == maker || std::ranges::find(others, n.get()) != others.end();
+      if (away) continue;
+      network_.heal(back.number, n->number);
+      network_.heal(n->number, back.number);
+    }
+    keeper_ = *hints_->holder_of(partition, made);
+    StandIn next = standing;
+    next.kept = true;
+    next.until_us = run_.scheduler.now_us() + kStandInUs;
+    if (run_.random.chance(0.6)) {
+      next.until_us = run_.scheduler.now_us() + kHandedOverUs +
+                      static_cast<std::int64_t>(run_.random.below(kHandingOverUs));
+    }
+    return run_.scheduler.after(1'000, [this, next] { follow(next); });
+  }
+  const bool handed_over = kept && back.up() && back.state(partition).vector().covers(made);
+  if (!over && !handed_over) {
+    return run_.scheduler.after(kept ? 1'000 : 10'000, [this, standing] { follow(standing); });
+  }
+  run_.event("n{} and n{} are back, what was kept is {}handed over", maker->number, back.number,
+             handed_over ? "" : "not ");
+  hints_->check();
+  keeper_ = 0;
+  heal(maker->number);
+  for (const Node* other : others) heal(other->number);
+  losing_ = false;
+}
+
+// A node has rights of a counter, durably; it spends them, and crashes when others have heard of
+// that and it is not on its disk. The next run of it is alone, and does as it may.
+void World::spend_again() {
+  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
+  const auto replicas = run_.placement.replicas(partition);
+  Node& spender = node(replicas[run_.random.below(replicas.size())]);
+  if (losing_ || !spender.up() || spender.write_error() || spender.replaying()) return;
+  std::string key;
+  do {
+    key = fmt::format("{}:{}", kBoundedPrefix, run_.random.below(1'000'000));
+  } while (run_.placement.partition_of(key) != partition);
+  losing_ = true;
+  (void)spender.execute(kNobody, {{"SET", key, "60"}, {}});
+  (void)spender.execute(kNobody, {{"EVEN.BOUND", key, "MIN", "0"}, {}});
+  const bool synced_at_once = run_.options.fsync == FsyncPolicy::kAlways;
+  run_.scheduler.after(synced_at_once ? kRightsDurableUs : 1'000'000 + kRightsDurableUs,
+                       [this, spending = Spending{&spender, key, partition, spender.run_number(),
+                                                  0}] { spend(spending); });
+}
+
+void World::spend(const Spending& spending) {
+  if (run_.settling) return;
+  Node& spender = *spending.spender;
+  if (!spender.up() || spender.run_number() != spending.run_number) {
+    losing_ = false;
+    return;
+  }
+  spender.disk.faults.sync_us = 2 * kSpentUnsyncedUs;
+  spend_all(spender, spending.key);
+  const ReplicaId replica = spender.replica();
+  const VersionVector& seen = spender.state(spending.partition).vector();
+  Spending next = spending;
+  next.spent = {replica, seen[replica]};
+  next.until_us = run_.scheduler.now_us() + kSpentUnsyncedUs;
+  follow(next);
+}
+
+void World::spend_all(Node& spender, const std::string& key) {
+  for (int i = 0; i < kSpentAtMost; ++i) {
+    (void)spender.execute(kNobody,
+                          {{"DECR", key}, Operation::Increment{LeafKind::kString, key, "", -1}});
+  }
+}
+
+void World::follow(const Spending& spending) {
+  if (run_.settling) return;
+  Node& spender = *spending.spender;
+  const bool same_run = spender.up() && spender.run_number() == spending.run_number;
+  const bool heard = same_run && std::ranges::any_of(nodes_, [&](const auto& n) {
+                       return n.get() != &spender && n->up() &&
+                              run_.placement.holds(n->number, spending.partition) &&
+                              n->state(spending.partition).vector().covers(spending.spent);
+                     });
+  if (same_run && !heard && run_.scheduler.now_us() < spending.until_us) {
+    return run_.scheduler.after(1'000, [this, spending] { follow(spending); });
+  }
+  spender.disk.faults.sync_us = run_.options.sync_us;
+  losing_ = false;
+  if (!heard) return;
+  losing_ = true;
+  run_.event("n{} shall not know what it has spent", spender.number);
+  spender.crash(Loss::kPower);
+  cut(spender.number, Cut::kBoth);
+  spender.start();
+  run_.scheduler.after(kAloneUs / 2, [this, spending] {
+    losing_ = false;
+    heal(spending.spender->number);
+    if (!run_.settling && spending.spender->up()) spend_all(*spending.spender, spending.key);
+  });
+}
+
 // Runs that are short, and many.
 void World::restart() {
   Node& n = unsafe_node();
@@ -554,6 +735,8 @@ void World::schedule_faults() {
   every(options.crash_every_us, [this] { crash(); });
   every(options.restart_every_us, [this] { restart(); });
   every(options.lose_unheard_every_us, [this] { lose_unheard(); });
+  every(options.stand_in_every_us, [this] { stand_in(); });
+  every(options.spend_again_every_us, [this] { spend_again(); });
   every(options.reshard_every_us, [this] { change_shards(); });
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();
@@ -586,10 +769,12 @@ void World::schedule_faults() {
 void World::settle() {
   run_.settling = true;
   run_.event("faults end");
+  keeper_ = 0;
   network_.become_reliable();
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
     n->disk.faults.failing_sync = n->rows.faults.failing_commit = n->rows.faults.failing_read = 0;
+    n->disk.faults.sync_us = run_.options.sync_us;
     n->rows.faults.behind = 0;
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
@@ -715,6 +900,22 @@ void World::check_end(const char* when) {
   check_content(run_, nodes_, when);
 }
 
+// Whatever comes late is given to a group; so in the end it has been given everything.
+void World::drain_streams() {
+  if (run_.options.falsify_every_us > 0) return;
+  for (const std::string_view stream : kLastingStreams) {
+    const PartitionId partition = run_.placement.partition_of(stream);
+    const auto replicas = run_.placement.replicas(partition);
+    Node& reader = node(replicas[run_.random.below(replicas.size())]);
+    for (const std::string_view group : kStreamGroups) {
+      const std::string_view words[] = {"XREADGROUP", "GROUP", group, "last",
+                                        "STREAMS",    stream,  ">"};
+      (void)reader.change(partition, words);
+    }
+    run_.oracle.drained(stream);
+  }
+}
+
 // Of topics whose logs have gone in part, who has lost its disk is given what comes before the
 // rest, by members that have it from their stores since they were restarted.
 void World::check_loss() {
@@ -782,6 +983,7 @@ void World::play() {
   check_delays();
   check_end("in the end");
   check_strong("in the end");
+  drain_streams();
   // What is on the disks is what was in memory.
   if (options.reshard_every_us > 0 && run_.random.chance(0.5)) shards_ = other_number_of_shards();
   for (const auto& n : nodes_) n->stop();
