@@ -106,14 +106,15 @@ TEST(RdbFile, AStreamIsReadAgainAsItWasWritten) {
                            250,
                            {{"a", 1'700'000'000'000}, {"idle", -1}, {"123", 5}},
                            {{{1, 1}, 1'700'000'000'000, 3, "a"}, {{2, 3}, 0, 0, "123"}}});
+  constexpr std::uint64_t kEnough = 16 * kBytes;
   const std::string payload = write_payload(stream);
-  Budget budget(kBytes);
+  Budget budget(kEnough);
   const auto again = read_payload(payload, budget);
   ASSERT_TRUE(again);
   EXPECT_TRUE(std::get<StreamValue>(*again) == stream);
   // What stands there twice.
   const auto refused = [](StreamValue value) {
-    Budget any(kBytes);
+    Budget any(kEnough);
     return read_payload(write_payload(value), any) == std::unexpected(PayloadError::kFormat);
   };
   StreamValue wrong = stream;
