@@ -49,8 +49,12 @@ std::optional<std::string> field_of(const Object* object, std::string_view field
 
 }  // namespace
 
-Feeds::Feeds(ShardCore& core, Groups& groups, const Relay& relay)
-    : core_(core), groups_(groups), relay_(relay), keys_(kFeedKey, core.options.partition_count) {}
+Feeds::Feeds(ShardCore& core, Groups& groups, const Relay& relay, const Replication& replication)
+    : core_(core),
+      groups_(groups),
+      relay_(relay),
+      replication_(replication),
+      keys_(kFeedKey, core.options.partition_count) {}
 
 void Feeds::tick() {
   const cluster::KeyspaceTable& table = *core_.keyspaces;
@@ -124,7 +128,12 @@ std::size_t Feeds::waiting(const Partition& partition) const {
 void Feeds::look(Partition& partition, const cluster::Keyspace& keyspace, Life& life) {
   const std::uint64_t epoch = keyspace.feed_epoch;
   const std::string own = follow_field(epoch, core_.self.node());
-  if (!field_of(find(partition), own)) follow(partition, epoch);
+  if (!field_of(find(partition), own)) {
+    // What an earlier run has made and lost in a crash, others may still give it: that was not
+    // told.
+    if (!replication_.earlier_runs_are_over(partition)) return;
+    follow(partition, epoch);
+  }
   const auto cursor = field_of(find(partition), cursor_field(epoch));
   if (cursor == kDone) {
     life.done = true;

@@ -16,13 +16,14 @@
 #include "replica/core.h"
 #include "replica/groups.h"
 #include "replica/relay.h"
+#include "replica/replication.h"
 
 namespace even {
 
 class Feeds {
  public:
   // The references outlive this.
-  Feeds(ShardCore& core, Groups& groups, const Relay& relay);
+  Feeds(ShardCore& core, Groups& groups, const Relay& relay, const Replication& replication);
 
   // All records are closed. Throws Unreadable in the end, if there was any.
   void tick();
@@ -39,7 +40,8 @@ class Feeds {
   void follow(Partition& partition, std::uint64_t epoch);
   // Since when the first of its replicas has told its changes; none: not all of them do.
   std::optional<Hlc> followed_since(const Partition& partition, std::uint64_t epoch) const;
-  // `since`: the time of the events, which is before that of any change that is told.
+  // `since`: the time of the events, which is before that of any change that is told and has not
+  // been seen here.
   void step(Partition& partition, const cluster::Keyspace& keyspace, std::uint64_t first,
             Hlc since);
   void look(Group& group);
@@ -50,6 +52,7 @@ class Feeds {
   ShardCore& core_;
   Groups& groups_;
   const Relay& relay_;
+  const Replication& replication_;
   const ReservedKeys keys_;
   absl::btree_map<std::pair<std::uint64_t, PartitionId>, Life> lives_;
   absl::btree_map<PartitionId, std::int64_t> proposed_us_;  // by group; until it is answered

@@ -858,13 +858,18 @@ bool Replication::may_fold(const Partition& partition) const {
   const bool folds = std::ranges::any_of(
       seen.entries(), [self](const auto& entry) { return entry.replica == self && entry.folds; });
   if (!seen.names_before(self) && (folds || !partition.rights_wait)) return false;
+  return earlier_runs_are_over(partition);
+}
+
+bool Replication::earlier_runs_are_over(const Partition& partition) const {
   return std::ranges::all_of(partition.replicas, [&](NodeNumber node) {
     if (node == core_.options.node || EVEN_MUTANT(kFoldsUnheard)) return true;
     const Peer& peer = *peers_.at(node);
     const Peer::Shared& shared = peer.shared.at(partition.id);
     if (!shared.heard || shared.damaged) return false;
     // As this process has heard it, whatever session it was in.
-    return EVEN_MUTANT(kFoldsAsItHas) || shared.acked.agrees_before(self, seen);
+    return EVEN_MUTANT(kFoldsAsItHas) ||
+           shared.acked.agrees_before(core_.self, partition.state.vector());
   });
 }
 

@@ -56,6 +56,9 @@ class Replication {
   // A segment was removed; peers that stood in it go on at the log's new beginning.
   void log_trimmed();
   std::vector<PeerStatus> status() const;
+  // Whether all replicas of the partition have told this run that they have the same of this node's
+  // earlier runs as it has. None will ever have more of them: see docs/folding.md.
+  bool earlier_runs_are_over(const Partition& partition) const;
 
  private:
   Result<> on_report(Peer& peer, const ReportMessage& report);
@@ -100,7 +103,7 @@ class Replication {
   void collect_residue();
   // Folds earlier runs of this node, in a few partitions at a time.
   void fold_runs();
-  // Whether all replicas have the same of them, and will never have more.
+  // Whether its earlier runs are over, and it is of use to say so.
   bool may_fold(const Partition& partition) const;
   // Whether all of the log up to `position` is durable; if not, sees to it that it will be.
   bool durable(LogPosition position);

@@ -296,7 +296,7 @@ struct Shard::Impl {
         hints(core, replication, transport, hint_store),
         quorum(core, transport, hints, hint_store, [this] { return released(); }),
         relay(core, groups),
-        feeds(core, groups, relay),
+        feeds(core, groups, relay, replication),
         causality(core, transport, replication, quorum),
         rights(core, transport),
         check(core, transport) {
