@@ -97,17 +97,19 @@ void write_restored_stream(Context& context, std::string_view key, const rdb::St
   if (value.added > value.entries.size()) {
     set(std::string(1, kStreamAdded), number_text(value.added));
   }
+  // Times that cannot be are taken for the earliest one.
+  const auto time = [](std::int64_t ms) {
+    return number_text(static_cast<std::uint64_t>(std::max<std::int64_t>(ms, -1)));
+  };
   for (const rdb::StreamValue::Group& group : value.groups) {
     set(group_base(group.name, life), id_bytes(state_id(group.last_delivered)));
     for (const rdb::StreamValue::Consumer& consumer : group.consumers) {
-      set(group_consumer(group.name, life, consumer.name),
-          number_text(static_cast<std::uint64_t>(consumer.seen_ms)));
+      set(group_consumer(group.name, life, consumer.name), time(consumer.seen_ms));
     }
     for (const rdb::StreamValue::Pending& pending : group.pending) {
       if (pending.consumer.empty()) continue;  // nobody could acknowledge it
       set(group_pending(group.name, state_id(pending.id), maker, life),
-          number_text(static_cast<std::uint64_t>(pending.delivered_ms)) +
-              number_text(pending.deliveries) + pending.consumer);
+          time(pending.delivered_ms) + number_text(pending.deliveries) + pending.consumer);
     }
   }
 }

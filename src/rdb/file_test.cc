@@ -7,6 +7,9 @@
 #include <map>
 #include <sstream>
 
+#include "rdb/length.h"
+#include "rdb/packed.h"
+
 namespace even::rdb {
 namespace {
 
@@ -86,6 +89,51 @@ TEST(RdbFile, ReadsWhatRedisHasWritten) {
   EXPECT_EQ(group.pending[0].id.text(), "1-2");
   EXPECT_EQ(group.pending[0].consumer, "consumer");
   EXPECT_EQ(group.pending[0].deliveries, 1u);
+}
+
+// What stands there once and is copied for each entry counts as often.
+TEST(RdbFile, AStreamTakesNoMoreMemoryThanThereMayBe) {
+  const std::string name(100'000, 'n');
+  constexpr std::uint64_t kEntries = 200;
+  // One listpack, all of whose entries have the field of the first.
+  ListpackWriter packed;
+  for (const std::uint64_t number : {kEntries, std::uint64_t{0}, std::uint64_t{1}}) {
+    packed.add(std::to_string(number));
+  }
+  packed.add(name);
+  packed.add("0");
+  for (std::uint64_t i = 0; i < kEntries; ++i) {
+    for (const auto& word : {std::string("2"), std::string("0"), std::to_string(i)}) {
+      packed.add(word);
+    }
+    packed.add("v");
+    packed.add("4");
+  }
+  std::string entries(1, 19);
+  put_length(entries, 1);
+  put_string(entries, std::string(7, '\0') + '\1' + std::string(8, '\0'));
+  put_string(entries, packed.finish());
+  for (const std::uint64_t number : {kEntries, std::uint64_t{1}, kEntries - 1}) {
+    put_length(entries, number);
+  }
+  for (int i = 0; i < 4; ++i) put_length(entries, 0);  // the first, and the greatest deleted one
+  put_length(entries, kEntries);
+  put_length(entries, 0);  // groups
+
+  StreamValue pending;
+  pending.last = {9, 9};
+  pending.groups.push_back({"g", {1, 1}, 0, {{name, 0}}, {}});
+  for (std::uint64_t i = 1; i <= kEntries; ++i) {
+    pending.groups[0].pending.push_back({{1, i}, 0, 1, name});
+  }
+  for (const std::string& payload : {payload_of(entries, 10), write_payload(pending)}) {
+    Budget little(10 * kBytes);
+    const auto refused = read_payload(payload, little);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error(), PayloadError::kMemory);
+    Budget enough(100 * kBytes);
+    EXPECT_TRUE(read_payload(payload, enough));
+  }
 }
 
 TEST(RdbFile, AStreamIsReadAgainAsItWasWritten) {

@@ -111,6 +111,8 @@ class StreamReader {
       if (pairs * (same ? 1 : 2) > elements.size() - at) return false;
       for (std::size_t i = 0; i < pairs; ++i) {
         if (!budget_.take_element()) return false;
+        // Each entry has its own copy of the names that are there once.
+        if (same && !budget_.take(elements[names + i].size())) return false;
         entry.fields.push_back(same ? elements[names + i] : elements[at++]);
         entry.fields.push_back(elements[at++]);
       }
@@ -187,6 +189,7 @@ class StreamReader {
         if (!raw_id(id)) return false;
         const auto place = places.find({id.ms, id.seq});
         if (place == places.end()) return false;
+        if (!budget_.take(name.size())) return false;
         group.pending[place->second].consumer = name;
       }
     }
