@@ -204,12 +204,6 @@ void xreadgroup_command(Context& context, Args args) {
   if (!read_options(context, args, true, options)) return;
   std::vector<std::optional<StreamId>> ids(options.ids.size());
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (options.ids[i] == "$") {
-      return context.reply.error(
-          "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history "
-          "of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ "
-          "ID would just return an empty result set.");
-    }
     // All of the keys and groups are looked at before anything is read.
     const auto stream = find_stream(context, options.keys[i]);
     if (!stream) return;
@@ -219,6 +213,12 @@ void xreadgroup_command(Context& context, Args args) {
           .append("' or consumer group '")
           .append(quotable(options.group));
       return context.reply.error(error.append("' in XREADGROUP with GROUP option"));
+    }
+    if (options.ids[i] == "$") {
+      return context.reply.error(
+          "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history "
+          "of this consumer by specifying a proper ID, or use the > ID to get new messages. The $ "
+          "ID would just return an empty result set.");
     }
     if (options.ids[i] == ">") continue;
     if (!read_id(context, options.ids[i], 0, ids[i].emplace())) return;
