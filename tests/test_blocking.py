@@ -99,6 +99,27 @@ def test_clients_are_served_in_the_order_in_which_they_wait(make_cluster):
         assert client.exists("queue") == 0
 
 
+def test_a_request_that_cannot_be_is_told_so_while_others_wait(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    waiting(node, "BLPOP", "somewhere", 0)
+    for words in (("BLMPOP", 0, 0, "k", "LEFT"), ("BZMPOP", 0, "abc", "k", "MIN"), ("BLMPOP", 0, 9, "k", "LEFT")):
+        with node.client(socket_timeout=10) as client, pytest.raises(redis.ResponseError):
+            client.execute_command(*words)
+
+
+def test_who_moves_elements_waits_where_they_come_from_alone(make_cluster):
+    node = make_cluster(nodes=1)["n1"]
+    workers = [waiting(node, "BRPOPLPUSH", "{q}jobs", "{q}done", 0, clients=i + 1) for i in range(2)]
+    reader = waiting(node, "BLPOP", "{q}done", 0, clients=3)
+    with node.client() as client:
+        client.lpush("{q}done", "by hand")
+        assert reader.wait() == ["{q}done", "by hand"]
+        reader = waiting(node, "BLPOP", "{q}done", 0, clients=3)
+        client.lpush("{q}jobs", "job")
+        assert workers[0].wait() == "job"
+        assert reader.wait() == ["{q}done", "job"]
+
+
 def test_who_asks_for_what_has_just_come_stands_behind_those_who_wait(make_cluster):
     node = make_cluster(nodes=1, options={"node.shards": 1})["n1"]
     for number in range(20):

@@ -35,6 +35,7 @@ BlockedRequest::BlockedRequest(ShardThread& thread, OwnedRequest request,
 BlockedRequest::~BlockedRequest() { end(); }
 
 void BlockedRequest::start() {
+  tried_ = false;
   const std::string_view last = "$";
   const Args keys = counted_keys(*request_.command, request_.args);
   const bool settles =
@@ -48,6 +49,7 @@ void BlockedRequest::start() {
 }
 
 std::vector<std::string> BlockedRequest::key_names() const {
+  if (moves()) return {std::string(request_.args[1])};
   std::vector<std::string> out;
   for_each_key(*request_.command, request_.args,
                [&out](std::string_view key) { out.emplace_back(key); });

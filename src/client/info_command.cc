@@ -73,7 +73,7 @@ void clients_section(const Facts& facts, std::string& out) {
       "connected_clients:{}\r\nmaxclients:{}\r\nblocked_clients:{}\r\n"
       "tracking_clients:{}\r\ntotal_blocking_keys:{}\r\ntotal_blocking_keys_on_nokey:{}\r\n",
       facts.node.connected_clients.load(), facts.node.options.max_clients.load(),
-      facts.node.waiting_clients.size() + facts.node.pause.held.load(),
+      facts.node.waiting_clients.settled() + facts.node.pause.held.load(),
       facts.node.tracking.clients(), waited_for.all, waited_for.for_any_change);
 }
 

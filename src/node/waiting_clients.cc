@@ -24,7 +24,8 @@ bool WaitingClients::first_tries(std::string_view key) const {
 
 bool WaitingClients::all_trying(const std::vector<std::string>& keys) const {
   const std::lock_guard lock(mutex_);
-  return std::ranges::all_of(keys, [this](const std::string& key) { return first_tries(key); });
+  return !keys.empty() &&
+         std::ranges::all_of(keys, [this](const std::string& key) { return first_tries(key); });
 }
 
 WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::function<void()> wake,
@@ -32,16 +33,19 @@ WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::fu
   const std::lock_guard lock(mutex_);
   const Ticket ticket = next_++;
   const bool tries =
-      !takes || wait == Wait::kAnyChange ||
+      !takes || wait == Wait::kAnyChange || keys.empty() ||
       !std::ranges::all_of(keys, [this](const std::string& key) { return first_tries(key); });
   for (const std::string& key : keys) by_key_[key].insert(ticket);
   const bool untried = !tries && !tried;
   untried_ += untried ? 1 : 0;
+  const bool settled = !tries && !untried;
+  settled_ += settled ? 1 : 0;
   waiters_[ticket] = {.keys = std::move(keys),
                       .wake = std::move(wake),
                       .wait = wait,
                       .woken = tries,
-                      .untried = untried};
+                      .untried = untried,
+                      .settled = settled};
   if (wait == Wait::kAnyChange) ++for_any_change_;
   if (size_.fetch_add(1) == 0) wanted_.fetch_or(kAwaited);
   return {.ticket = ticket, .tries = tries};
@@ -65,6 +69,7 @@ bool WaitingClients::failed(Ticket ticket, bool pass_on) {
   }
   if (std::exchange(waiter.again, false)) return true;
   waiter.woken = false;
+  settled_ += std::exchange(waiter.settled, true) ? 0 : 1;
   return false;
 }
 
@@ -76,6 +81,7 @@ void WaitingClients::remove(Ticket ticket) {
   const Waiter waiter = std::move(found->second);
   waiters_.erase(found);
   if (waiter.wait == Wait::kAnyChange) --for_any_change_;
+  settled_ -= waiter.settled ? 1 : 0;
   if (size_.fetch_sub(1) == 1) wanted_.fetch_and(~kAwaited);
   for (const std::string& key : waiter.keys) {
     const auto line = by_key_.find(std::string(key));
@@ -110,6 +116,11 @@ WaitingClients::Keys WaitingClients::keys() const {
         line, [this](Ticket ticket) { return waiters_.at(ticket).wait == Wait::kAnyChange; });
   }
   return out;
+}
+
+std::size_t WaitingClients::settled() const {
+  const std::lock_guard lock(mutex_);
+  return settled_;
 }
 
 // The first one whose ticket is beyond `behind`.

@@ -39,7 +39,8 @@ class WaitingClients {
   };
 
   // Whether the first in line at each of these keys is trying just now: what is there is for that
-  // one, and who comes waits without having tried.
+  // one, and who comes waits without having tried. Not so of no keys, as a request has whose number
+  // of keys is wrong: it is to be told.
   bool all_trying(const std::vector<std::string>& keys) const;
 
   // One who has tried in vain, or not `tried` yet. `wake` is called on any thread, and calls
@@ -70,6 +71,9 @@ class WaitingClients {
     std::size_t for_any_change = 0;
   };
   Keys keys() const;
+  // How many of them have looked since they stand in line, and found nothing: whatever comes from
+  // now on is for them in their order. The others are about to look for the first time.
+  std::size_t settled() const;
 
   std::size_t size() const { return size_.load(std::memory_order_relaxed); }
 
@@ -81,6 +85,7 @@ class WaitingClients {
     bool woken = false;
     bool again = false;    // since it was woken
     bool untried = false;  // it waits for its first try
+    bool settled = false;
   };
   bool first_tries(std::string_view key) const;
   void wake_first(std::string_view key, Ticket behind);
@@ -94,6 +99,7 @@ class WaitingClients {
   mutable std::mutex mutex_;                    // of what follows
   Ticket next_ = 1;
   std::size_t untried_ = 0;
+  std::size_t settled_ = 0;
   absl::flat_hash_map<Ticket, Waiter> waiters_;
   absl::flat_hash_map<std::string, absl::btree_set<Ticket>> by_key_;
 };

@@ -53,6 +53,27 @@ TEST_F(WaitingClientsTest, WhoPollsPassesTheWordOnLikeOneWhoWasWoken) {
   EXPECT_EQ(take_woken(), Names{"b"});
 }
 
+TEST_F(WaitingClientsTest, WhoIsAboutToLookForTheFirstTimeIsNotSettled) {
+  const auto add = [&](bool tried) {
+    return clients.add({"k"}, [] {}, WaitingClients::Wait::kPut, true, tried);
+  };
+  const auto first = add(true);
+  ASSERT_TRUE(first.tries);
+  const auto second = add(false);
+  EXPECT_FALSE(second.tries);
+  const auto third = add(true);
+  EXPECT_FALSE(third.tries);
+  EXPECT_EQ(clients.settled(), 1U) << "the third";
+  EXPECT_FALSE(clients.failed(first.ticket, false));
+  EXPECT_EQ(clients.settled(), 2U);
+  EXPECT_FALSE(clients.failed(second.ticket, false));
+  EXPECT_EQ(clients.settled(), 3U);
+  push("k");
+  EXPECT_EQ(clients.settled(), 3U) << "woken";
+  for (const auto& place : {first, second, third}) clients.remove(place.ticket);
+  EXPECT_EQ(clients.settled(), 0U);
+}
+
 TEST_F(WaitingClientsTest, WhoHasBeenWokenDoesNotPoll) {
   const auto a = wait({"k"}, "a");
   push("k");
