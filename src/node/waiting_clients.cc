@@ -38,7 +38,7 @@ WaitingClients::Place WaitingClients::add(std::vector<std::string> keys, std::fu
   for (const std::string& key : keys) by_key_[key].insert(ticket);
   const bool untried = !tries && !tried;
   untried_ += untried ? 1 : 0;
-  const bool settled = !tries && !untried;
+  const bool settled = !tries && tried;
   settled_ += settled ? 1 : 0;
   waiters_[ticket] = {.keys = std::move(keys),
                       .wake = std::move(wake),
