@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -47,6 +48,7 @@ class Keeper {
 
   Expectation expect(std::size_t bytes, std::size_t count) {
     const std::lock_guard lock(mutex_);
+    if (expected_.empty() && renewed(bytes) >= count) return 0;
     expected_.push_back({bytes, count});
     wake();
     return done_ + expected_.size();
@@ -80,7 +82,7 @@ class Keeper {
   }
 
  private:
-  struct Expected {
+  struct Wanted {
     std::size_t bytes;
     std::size_t count;
   };
@@ -92,6 +94,18 @@ class Keeper {
 
   static bool fits(const Block& block, std::size_t bytes) {
     return block.bytes >= bytes && block.bytes - bytes <= bytes / 4;
+  }
+
+  // How many blocks there are that fit; they are kept from now on.
+  std::size_t renewed(std::size_t bytes) {
+    const auto now = Clock::now();
+    std::size_t count = 0;
+    for (Block& block : std::span(blocks_).first(count_)) {
+      if (!fits(block, bytes)) continue;
+      block.since = now;
+      ++count;
+    }
+    return count;
   }
 
   bool add(void* block, std::size_t bytes) {
@@ -129,12 +143,11 @@ class Keeper {
   // False: nothing is expected.
   bool make_expected(std::unique_lock<std::mutex>& lock) {
     if (expected_.empty()) return false;
-    const Expected expected = expected_.front();
-    const auto there = static_cast<std::size_t>(
-        std::count_if(blocks_.begin(), blocks_.begin() + static_cast<std::ptrdiff_t>(count_),
-                      [&](const Block& block) { return fits(block, expected.bytes); }));
-    for (std::size_t i = there; i < expected.count && make_one(expected.bytes, lock); ++i) {
+    const Wanted wanted = expected_.front();
+    for (std::size_t i = renewed(wanted.bytes); i < wanted.count && make_one(wanted.bytes, lock);
+         ++i) {
     }
+    renewed(wanted.bytes);  // making them may have taken longer than blocks are kept
     expected_.pop_front();
     ++done_;
     return true;
@@ -173,7 +186,7 @@ class Keeper {
   std::size_t count_ = 0;
   std::size_t bytes_ = 0;
   std::size_t limit_ = kDefaultLimit;
-  std::deque<Expected> expected_;
+  std::deque<Wanted> expected_;
   Expectation done_ = 0;
   bool started_ = false;
 };
@@ -194,6 +207,18 @@ Expectation expect(std::size_t bytes, std::size_t count) {
 }
 
 bool ready(Expectation expectation) { return expectation == 0 || keeper().ready(expectation); }
+
+void Expected::expect(std::size_t bytes, std::size_t count) {
+  bytes_ = bytes;
+  latest_ = long_blocks::expect(bytes, count);
+  again_ = false;
+}
+
+bool Expected::there(std::size_t count) {
+  if (!ready(latest_)) return false;
+  if (*this && !std::exchange(again_, true)) latest_ = long_blocks::expect(bytes_, count);
+  return ready(latest_);
+}
 
 void* allocate(std::size_t bytes) noexcept {
   if (void* kept = keeper().take(bytes)) return kept;

@@ -22,13 +22,31 @@ inline constexpr std::size_t kDefaultLimit = 512 << 20;
 void set_limit(std::size_t bytes);
 
 // `count` blocks for `bytes` each will be needed soon, those that are kept included: as many are
-// made ready as the limit allows, none of fewer than kLeast bytes. Returns what to ask ready() for.
+// made ready as the limit allows, none of fewer than kLeast bytes. Returns what to ask ready() for,
+// 0 if they are there.
 using Expectation = std::uint64_t;
 Expectation expect(std::size_t bytes, std::size_t count);
 
 // Whether all is done that will be; of 0 it is. Soon after at the latest: it takes no longer than
 // to touch them.
 bool ready(Expectation expectation);
+
+// The blocks that one long message will need, from when its length is known until it is there: what
+// comes slowly takes longer than blocks are kept.
+class Expected {
+ public:
+  void expect(std::size_t bytes, std::size_t count);
+  explicit operator bool() const { return bytes_ != 0; }
+  // The message is there, and will need `count` of them: those that have gone meanwhile are made
+  // again, once. False: not yet; ask again when latest() is ready.
+  bool there(std::size_t count);
+  Expectation latest() const { return latest_; }
+
+ private:
+  std::size_t bytes_ = 0;
+  Expectation latest_ = 0;
+  bool again_ = false;
+};
 
 // A block that has room for `bytes`, at least kLeast: one that is kept and not much longer, else a
 // fresh one. Null: there is no memory.

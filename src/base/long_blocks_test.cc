@@ -70,5 +70,27 @@ TEST_F(LongBlocks, AreKeptUpToALimitAndForAWhile) {
   wait_until_kept(0);  // soon
 }
 
+TEST_F(LongBlocks, AreMadeAgainWhereTheMessageTookLonger) {
+  Expected expected;
+  EXPECT_FALSE(expected);
+  expected.expect(kBytes, 3);
+  EXPECT_TRUE(expected);
+  wait_until_ready(expected.latest());
+  wait_until_kept(0);
+  while (!expected.there(2)) std::this_thread::yield();
+  EXPECT_GE(kept_bytes(), 2 * kBytes);
+  EXPECT_LT(kept_bytes(), 3 * kBytes);
+  // Once: what others take meanwhile is not made for ever.
+  wait_until_kept(0);
+  EXPECT_TRUE(expected.there(2));
+}
+
+TEST_F(LongBlocks, AreThereAtOnceWhereNothingIsExpected) {
+  EXPECT_TRUE(Expected().there(1));
+  Expected short_ones;
+  short_ones.expect(kLeast - 1, 5);
+  EXPECT_TRUE(short_ones.there(5));
+}
+
 }  // namespace
 }  // namespace even::long_blocks

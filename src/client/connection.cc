@@ -167,10 +167,12 @@ void Connection::on_plain_readable() {
     const std::size_t room = std::max<std::size_t>(thread_.read_buffer().size(),
                                                    std::min({missing, before, kMostPlainBytes}));
     // Each time that the buffer grows, it is copied: seldom, but to no more than a fair multiple of
-    // what is there.
+    // what is there. What it grows to in the end is twice what it was or more: a string that is to
+    // grow by less doubles, into a block that was not expected.
     if (missing > 0 && input_.capacity() < before + room) {
-      const std::size_t grown = before + std::min(missing, 3 * before) + room;
-      if (grown >= long_blocks::kLeast && await_pages()) return;
+      const std::size_t grown = before + (missing <= 7 * before ? missing : 3 * before) + room;
+      if (grown >= long_blocks::kLeast && !long_blocks::ready(pages_.latest()))
+        return await_pages();
       input_.reserve(grown);
     }
     input_.resize_and_overwrite(before + room, [&](char* data, std::size_t) {
@@ -190,23 +192,25 @@ void Connection::on_plain_readable() {
 
 // Once some of a long request is there, memory for all of it is made ready while the rest comes.
 void Connection::expect_long_request() {
-  if (pages_ != 0 || input_.size() < kMostPlainBytes) return;
-  // This buffer, a frame of the log and what is kept; and a message to another node, of which there
-  // is one at a time.
-  const std::size_t blocks = thread_.node().config.cluster.nodes.size() > 1 ? 5 : 4;
-  pages_ = long_blocks::expect(parser_.needed(), blocks);
+  if (!pages_ && input_.size() >= kMostPlainBytes) {
+    pages_.expect(parser_.needed(), 1 + blocks_to_execute());
+  }
 }
 
-bool Connection::await_pages() {
-  if (long_blocks::ready(pages_)) return false;
+// Beside the buffer it is received in: a frame of the log and what is kept; and a message to
+// another node, of which there is one at a time.
+std::size_t Connection::blocks_to_execute() const {
+  return thread_.node().config.cluster.nodes.size() > 1 ? 4 : 3;
+}
+
+void Connection::await_pages() {
   block_ = Block::kPages;
   if (std::exchange(reading_, false) && !tls_) {
     thread_.poller().watch(plain_, session_.id, reading_, writing_);
   }
-  thread_.when_ready(pages_, [weak = weak_from_this()] {
+  thread_.when_ready(pages_.latest(), [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->unblock(Block::kPages);
   });
-  return true;
 }
 
 // `fresh` has just been received; when it is empty, what has been is in input_ already.
@@ -218,9 +222,11 @@ void Connection::take(std::string_view fresh) {
   } else {
     input_.append(fresh);
     expect_long_request();
-    if (input_.size() >= parser_.needed() && await_pages()) return;
+    if (input_.size() >= parser_.needed() && !pages_.there(blocks_to_execute())) {
+      return await_pages();
+    }
     const std::size_t used = execute_all(input_);
-    if (used > 0) pages_ = 0;
+    if (used > 0) pages_ = {};
     if (used == input_.size()) {
       input_.clear();
       if (input_.capacity() > kKeptCapacity) input_.shrink_to_fit();

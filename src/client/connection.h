@@ -171,10 +171,11 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   void read();
   void on_plain_readable();
   void take(std::string_view fresh);
-  // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
   void expect_long_request();
-  // True: it goes on when they are there.
-  bool await_pages();
+  std::size_t blocks_to_execute() const;
+  // Goes on when they are there.
+  void await_pages();
+  // Executes the complete requests at the front of `bytes`; returns how many bytes they took.
   std::size_t execute_all(std::string_view bytes);
   // The same of a batch's requests.
   std::size_t execute_batch(const RequestBatch& batch);
@@ -274,7 +275,7 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   RespParser parser_;
   // Received and not executed. Empty most of the time: reads go through the thread's buffer.
   std::string input_;
-  long_blocks::Expectation pages_ = 0;  // for a long request at its front
+  long_blocks::Expected pages_;  // for a long request at its front
   std::string tls_input_;
   ReplyQueue replies_;
   std::string tls_output_;       // being written

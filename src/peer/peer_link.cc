@@ -27,6 +27,8 @@ constexpr std::size_t kKeptCapacity = 1 << 20;
 constexpr std::size_t kLongBody = 64 << 10;  // is not copied
 constexpr std::size_t kKeptQueue = 2 * kLongBody;
 constexpr std::size_t kBlocksAtOnce = 8;
+// For a long one: a frame of the log and what is kept.
+constexpr std::size_t kBlocksToTake = 3;
 constexpr std::string_view kPreambleMagic{"EVENP\0", 6};
 
 void detect_dead_peers(Socket& socket) {
@@ -141,7 +143,7 @@ void PeerLink::take_and_read() {
   const bool taken = take_frames();
   if (ended_) return;
   if (taken) return read();
-  hub_.thread().when_ready(pages_, [self = shared_from_this()] {
+  hub_.thread().when_ready(pages_.latest(), [self = shared_from_this()] {
     if (!self->ended_) self->take_and_read();
   });
 }
@@ -159,12 +161,12 @@ bool PeerLink::take_frames() {
       if (in_.capacity() - in_begin_ < length + 4 + chunk_.size()) {
         in_.erase(0, std::exchange(in_begin_, 0));
         in_.reserve(length + 4 + chunk_.size());
-        pages_ = long_blocks::expect(length, 3);  // a frame of the log and what is kept
+        pages_.expect(length, kBlocksToTake);
       }
       break;
     }
-    if (!long_blocks::ready(pages_)) return false;
-    pages_ = 0;
+    if (!pages_.there(kBlocksToTake)) return false;
+    pages_ = {};
     const auto type = static_cast<FrameType>(in_[in_begin_ + 4]);
     const std::string_view body(in_.data() + in_begin_ + kHeaderBytes, length - 1);
     in_begin_ += length + 4;

@@ -117,7 +117,7 @@ class PeerLink : public std::enable_shared_from_this<PeerLink> {
 
   std::string in_;
   std::size_t in_begin_ = 0;
-  long_blocks::Expectation pages_ = 0;  // for a long frame at its front
+  long_blocks::Expected pages_;  // for a long frame at its front
   std::array<char, 64 * 1024> chunk_;
   // Frames, short ones together, long ones in two blocks: up to the body, and the body.
   std::vector<std::string> out_;
