@@ -109,11 +109,19 @@ std::optional<StreamId> least_behind(StreamId last, std::uint64_t ms, NodeNumber
   return StreamId{ms, count << 16 | node};
 }
 
-std::optional<StreamId> new_id(const EntryOptions& options, StreamId last, std::int64_t now_ms,
+// The id that stands for a moment at a node: greater than those of all that the node had seen then,
+// also of what has been deleted since. Other nodes may have groups that have read that.
+StreamId id_at(Hlc time, NodeNumber node) {
+  return {static_cast<std::uint64_t>(time.wall_ms()), std::uint64_t{time.logical()} << 16 | node};
+}
+
+// `now`: the least id that this moment may have.
+std::optional<StreamId> new_id(const EntryOptions& options, StreamId last, StreamId now,
                                NodeNumber node) {
   if (options.given_seq) return options.id > last ? std::optional(options.id) : std::nullopt;
   if (options.given_ms) return least_behind(last, options.id.ms, node);
-  const std::uint64_t ms = std::max(last.ms, static_cast<std::uint64_t>(now_ms));
+  if (node != 0 && now > last && !EVEN_MUTANT(kIdsOfSeveralNodes)) return now;
+  const std::uint64_t ms = std::max(last.ms, now.ms);
   const auto id = least_behind(last, ms, node);
   return id || ms == UINT64_MAX ? id : least_behind(last, ms + 1, node);
 }
@@ -140,9 +148,14 @@ void xadd_command(Context& context, Args args) {
   if (options.given_seq ? options.id <= last : options.given_ms && options.id.ms < last.ms) {
     return context.reply.error(kNotBehind);
   }
-  const ReplicaId maker =
-      context.shared(args[1]) ? context.write(args[1]).dot().replica : ReplicaId();
-  const auto id = new_id(options, last, context.now_ms, maker.node());
+  ReplicaId maker;
+  StreamId now{static_cast<std::uint64_t>(context.now_ms), 0};
+  if (context.shared(args[1])) {
+    const KeyWriter& writer = context.write(args[1]);
+    maker = writer.dot().replica;
+    now = id_at(writer.time(), maker.node());
+  }
+  const auto id = new_id(options, last, now, maker.node());
   if (!id) return context.reply.error(kNotBehind);
   const TrimOptions& trim = options.trim;
   const bool at_once =  // it is trimmed away itself

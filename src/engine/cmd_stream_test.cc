@@ -184,6 +184,28 @@ TEST_F(TwoStreams, AnIdIsBehindAllThatAreThereWhoeverHasAddedOrRemovedThem) {
   }
 }
 
+TEST_F(TwoStreams, AnIdIsBehindThoseOfBeforeADeletionWhoseClocksWereAhead) {
+  one.run({"XADD", "s", "*", "f", "v"});
+  exchange();
+  two.now_ms += 300;
+  two.run({"XADD", "s", "*", "f", "v"});
+  exchange();
+  one.run({"XADD", "s", "*", "f", "before"});
+  // A group of a later life at one node, that reads what the other one has appended and deletes.
+  two.run({"DEL", "s"});
+  two.run({"XGROUP", "CREATE", "s", "g", "0", "MKSTREAM"});
+  two.merge(one);
+  const auto read = [this] {
+    return two.run({"XREADGROUP", "GROUP", "g", "c", "STREAMS", "s", ">"});
+  };
+  EXPECT_NE(read().find("before"), std::string::npos);
+  one.run({"DEL", "s"});
+  one.now_ms -= 100;
+  one.run({"XADD", "s", "*", "f", "behind"});
+  exchange();
+  EXPECT_NE(read().find("behind"), std::string::npos);
+}
+
 TEST_F(TwoStreams, AGroupIsGivenWhatArrivesLateUnderALowerId) {
   one.run({"XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"});
   exchange();

@@ -88,6 +88,7 @@ class TestKeyspace final : public Keyspace {
   }
 
   void merge(const TestKeyspace& other) {
+    clock_.observe(other.clock_.last(), now_ms);
     for (std::size_t i = 0; i < states_.size(); ++i) {
       states_[i].join(other.states_[i].describe(), other.states_[i].vector());
     }

@@ -167,33 +167,71 @@ std::vector<std::pair<const Made*, const LeafDelta*>> expiries_of(
 // What is known of a stream: the entries that have been made, those that are there, what each group
 // has been given, and up to where it believes to have been. See docs/streams.md.
 struct StreamFacts {
-  std::map<StreamId, std::set<NodeNumber>> made;  // by which nodes
+  std::map<StreamId, std::set<NodeNumber>> made;                    // by which nodes
+  std::map<ReplicaId, std::map<std::uint64_t, StreamId>> in_order;  // the same, as they were made
   std::set<std::pair<ReplicaId, StreamId>> there;
   std::set<std::tuple<std::string, ReplicaId, StreamId>> given;
+  // By group and life, which records have begun it; and the marks that records have made. A group
+  // that is copied begins with marks: what it has been given and acknowledged is not in the copy.
+  std::map<std::pair<std::string, std::uint64_t>, std::set<Dot>> begun;
+  struct MarkMade {
+    std::string group;
+    std::uint64_t life;
+    ReplicaId writer;
+    StreamId id;
+  };
+  std::vector<std::pair<Dot, MarkMade>> marks_made;
   // By group, life and writer. A mark may outlive the group, where that is deleted while it is
   // read at another node; of a later life of the group it says nothing.
   std::map<std::tuple<std::string, std::uint64_t, ReplicaId>, StreamId> delivered;
   std::set<std::pair<std::string, std::uint64_t>> lives;  // of groups, that there are
 
-  void add(std::string_view name, bool was_made, bool is_there) {
+  // `makers`: the records that have made it.
+  void add(std::string_view name, const std::vector<Dot>& makers, bool is_there) {
     const auto field = parse_stream_field(name);
     if (!field) return;
     const std::string group(field->group);
     if (field->kind == kStreamEntry) {
       // A node that has lost the end of its log may make an id again.
-      if (was_made) made[field->id].insert(field->writer.node());
+      if (!makers.empty()) made[field->id].insert(field->writer.node());
+      for (const Dot& maker : makers) {
+        if (maker.replica == field->writer) in_order[maker.replica][maker.seq] = field->id;
+      }
       if (is_there) there.emplace(field->writer, field->id);
-    } else if (field->part == kGroupBase && is_there) {
-      lives.emplace(group, field->life);
+    } else if (field->part == kGroupBase) {
+      begun[{group, field->life}].insert(makers.begin(), makers.end());
+      if (is_there) lives.emplace(group, field->life);
     } else if (field->part == kGroupPending) {
       given.emplace(group, field->writer, field->id);
-    } else if (field->part == kGroupDelivered && is_there) {
+    } else if (field->part == kGroupDelivered) {
+      for (const Dot& maker : makers) {
+        marks_made.push_back({maker, {group, field->life, field->writer, field->id}});
+      }
+      if (!is_there) return;
       StreamId& last = delivered[{group, field->life, field->writer}];
       last = std::max(last, field->id);
     }
   }
-  // Empty: nothing is wrong.
-  std::string what_is_wrong() const {
+  bool was_given(const std::string& group, ReplicaId writer, StreamId id) const {
+    return given.contains({group, writer, id}) ||
+           std::ranges::any_of(marks_made, [&](const auto& made) {
+             const auto& [maker, mark] = made;
+             const auto of = begun.find({mark.group, mark.life});
+             return mark.group == group && mark.writer == writer && id <= mark.id &&
+                    of != begun.end() && of->second.contains(maker);
+           });
+  }
+  // Whether its writer had made a greater one before.
+  bool went_back(ReplicaId writer, StreamId id) const {
+    const auto all = in_order.find(writer);
+    if (all == in_order.end()) return false;
+    for (const auto& [seq, before] : all->second) {
+      if (before >= id) return before > id;
+    }
+    return false;
+  }
+  // `may_go_back`: over a deletion, where clocks differ by too much. Empty: nothing is wrong.
+  std::string what_is_wrong(bool may_go_back) const {
     for (const auto& [id, nodes] : made) {
       if (nodes.size() > 1) return fmt::format("two nodes have made the id {}", id.to_string());
     }
@@ -201,7 +239,8 @@ struct StreamFacts {
       const auto& [group, life, writer] = of;
       if (!lives.contains({group, life})) continue;
       for (const auto& [entry_writer, id] : there) {
-        if (entry_writer == writer && id <= last && !given.contains({group, writer, id})) {
+        if (entry_writer == writer && id <= last && !was_given(group, writer, id) &&
+            !(may_go_back && went_back(writer, id))) {
           return fmt::format("group {} has never been given {} of {}, but is at {}", group,
                              id.to_string(), writer.to_string(), last.to_string());
         }
@@ -210,10 +249,10 @@ struct StreamFacts {
     return {};
   }
   // The same, when all groups have been read to the end.
-  std::string what_is_passed_over() const {
+  std::string what_is_passed_over(bool may_go_back) const {
     for (const auto& [group, life] : lives) {
       for (const auto& [writer, id] : there) {
-        if (given.contains({group, writer, id})) continue;
+        if (was_given(group, writer, id) || (may_go_back && went_back(writer, id))) continue;
         return fmt::format("group {} is at the end, and has never been given {} of {}", group,
                            id.to_string(), writer.to_string());
       }
@@ -601,19 +640,23 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         }
       }
       if (leaf.first == LeafKind::kEntry) {
-        const bool was_made = std::ranges::any_of(mentions, [](const Mention& mention) {
-          return mention.leaf != nullptr &&
-                 contains_dot(mention.leaf->siblings, mention.record->dot());
-        });
-        stream.add(leaf.second, was_made, !values[leaf].empty());
+        std::vector<Dot> makers;
+        for (const Mention& mention : mentions) {
+          const Dot dot = mention.record->dot();
+          if (mention.leaf != nullptr && contains_dot(mention.leaf->siblings, dot)) {
+            makers.push_back(dot);
+          }
+        }
+        stream.add(leaf.second, makers, !values[leaf].empty());
       }
     }
 
-    if (const std::string wrong = stream.what_is_wrong(); !wrong.empty()) {
+    if (const std::string wrong = stream.what_is_wrong(!near_clocks_); !wrong.empty()) {
       return fail(fmt::format("partition {}, key '{}': {}", partition, shown, wrong));
     }
     if (drained_.contains(key)) {
-      if (const std::string passed_over = stream.what_is_passed_over(); !passed_over.empty()) {
+      if (const std::string passed_over = stream.what_is_passed_over(!near_clocks_);
+          !passed_over.empty()) {
         return fail(fmt::format("partition {}, key '{}': {}", partition, shown, passed_over));
       }
     }

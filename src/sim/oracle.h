@@ -31,9 +31,10 @@ struct Made {
 
 class Oracle {
  public:
-  // `policy`, `expiry_wait_ms`: of all nodes.
-  Oracle(CachePolicy policy, std::int64_t expiry_wait_ms)
-      : policy_(policy), expiry_wait_ms_(expiry_wait_ms) {}
+  // `policy`, `expiry_wait_ms`: of all nodes. `near_clocks`: they differ by no more than the hybrid
+  // clock follows.
+  Oracle(CachePolicy policy, std::int64_t expiry_wait_ms, bool near_clocks)
+      : policy_(policy), expiry_wait_ms_(expiry_wait_ms), near_clocks_(near_clocks) {}
 
   // This node's keys are made to differ: what it purges is by an expiry that nobody gave.
   void falsified(NodeNumber node) { falsified_ = node; }
@@ -91,6 +92,7 @@ class Oracle {
 
   const CachePolicy policy_;
   const std::int64_t expiry_wait_ms_;
+  const bool near_clocks_;
   std::map<PartitionId, std::vector<const Record*>> foldings_;
   std::map<Id, std::unique_ptr<Made>> records_;
   std::map<IncrementId, double> increments_;
