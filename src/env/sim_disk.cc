@@ -4,6 +4,11 @@
 #include <utility>
 
 namespace even::sim {
+namespace {
+
+constexpr std::int64_t kSlowSyncUs = 1'000'000;  // about the longest
+
+}  // namespace
 
 class SimFile : public AppendFile {
  public:
@@ -97,7 +102,8 @@ class SimFile : public AppendFile {
 std::int64_t SimDisk::duration() {
   std::int64_t us =
       faults.sync_us / 2 + static_cast<std::int64_t>(random_.below(faults.sync_us + 1));
-  if (random_.chance(faults.slow_sync)) us *= 100;
+  // Runs end within some seconds of the last fault, also where all syncs are slow.
+  if (random_.chance(faults.slow_sync)) us = std::max(us, std::min(100 * us, kSlowSyncUs));
   return us;
 }
 
