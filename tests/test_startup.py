@@ -97,7 +97,9 @@ def test_even_status_asks_nodes_over_tls(make_cluster, tmp_path):
         subprocess.run(["openssl", *arguments], cwd=tmp_path, check=True, capture_output=True)
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=ca")
     openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "n.key", "-out", "n.csr", "-subj", "/CN=node")
-    openssl("x509", "-req", "-in", "n.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "n.crt")
+    (tmp_path / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:node.example\n")
+    openssl("x509", "-req", "-in", "n.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", "n.crt",
+            "-extfile", "names")
     openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "o.key", "-out", "other.crt", "-subj", "/CN=other")
     cert, key, ca, other = (tmp_path / name for name in ("n.crt", "n.key", "ca.crt", "other.crt"))
 
@@ -115,7 +117,19 @@ def test_even_status_asks_nodes_over_tls(make_cluster, tmp_path):
         until("the node answers", lambda: status("--node", at, "--ca", ca).returncode == 0)
         result = status("--node", at)
         assert result.returncode == 1 and "takes TLS, give --ca FILE" in result.stdout
-        assert "certificate verify failed" in status("--node", at, "--ca", other).stdout
+        assert "the server's certificate: unable to get local issuer certificate" in status("--node", at, "--ca", other).stdout
+        # Whose certificate it is matters as well: by address, by name, and by the name that is said.
+        by_name = f"localhost:{one.http_port}"
+        result = status("--node", by_name, "--ca", ca)
+        assert result.returncode == 1 and "hostname mismatch" in result.stdout and "--tls-name" in result.stdout
+        assert status("--node", by_name, "--ca", ca, "--tls-name", "node.example").returncode == 0
+        assert status("--node", by_name, "--ca", ca, "--tls-name", HOST).returncode == 0
+        result = status("--node", at, "--ca", ca, "--tls-name", "other.example")
+        assert result.returncode == 1 and "hostname mismatch" in result.stdout
+        result = status("--node", at, "--ca", ca, "--tls-name", "127.0.0.2")
+        assert result.returncode == 1 and "IP address mismatch" in result.stdout
+        # The common name does not count.
+        assert "hostname mismatch" in status("--node", at, "--ca", ca, "--tls-name", "node").stdout
         result = status("--config", one.config)
         assert result.returncode == 2 and f"{one.config}:" in result.stderr and "--ca FILE" in result.stderr
         assert status("--config", one.config, "--ca", ca).returncode == 0

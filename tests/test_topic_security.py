@@ -560,7 +560,7 @@ def test_tls_without_users_and_with_certificates_of_clients(make, files):
     refused_list({"bootstrap.servers": servers(cluster)})
 
 
-def test_even_topic_logs_in_over_tls(make, files):
+def test_even_topic_logs_in_over_tls(make, files, tmp_path):
     cluster = make(options={"client.password": MASTER, **{f"tls.client_{name}": path for name, path in files.items()}})
     nodes = [word for node in cluster for word in ("--node", f"{HOST}:{node.port}")]
     tls = ["--ca", files["ca"], "--cert", files["cert"], "--key", files["key"]]
@@ -577,3 +577,11 @@ def test_even_topic_logs_in_over_tls(make, files):
     assert "NOAUTH" in even("list", *tls).stderr
     assert "WRONGPASS" in even("list", *tls, "--password", "wrong").stderr
     assert even("list", "--password", MASTER).returncode != 0
+    # Whose certificate it is matters, and over connections of either kind (`even backup`).
+    refused = even("list", *tls, "--password", MASTER, "--tls-name", "other.example")
+    assert refused.returncode != 0 and "hostname mismatch" in refused.stderr
+    assert even("list", *tls, "--password", MASTER, "--tls-name", "localhost").returncode == 0
+    for name, outcome in (("other.example", 1), ("localhost", 0)):
+        backup = subprocess.run([BIN / "even", "backup", tmp_path / "backup", "--host", HOST, "--port", str(cluster["n1"].port), *tls,
+                                 "--password", MASTER, "--tls-name", name], capture_output=True, text=True, timeout=120)
+        assert backup.returncode == outcome and ("hostname mismatch" in backup.stderr) == bool(outcome), backup.stderr

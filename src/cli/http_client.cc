@@ -6,6 +6,7 @@
 #include <boost/beast/http.hpp>
 
 #include "net/stream.h"
+#include "net/tls.h"
 
 namespace even::cli {
 namespace {
@@ -27,6 +28,7 @@ class Request {
   }
 
   void start(const std::string& host, uint16_t port, const std::string& path) {
+    host_ = host;
     request_ = {http::verb::get, path, 11};
     request_.set(http::field::host, host);
     request_.set(http::field::connection, "close");
@@ -52,7 +54,9 @@ class Request {
     if (sent_ && hung_up && !stream_.is_tls()) {
       return fail("it hangs up without an answer; if its HTTP port takes TLS, give --ca FILE");
     }
-    return fail((in_handshake_ ? "TLS handshake: " : "") + failure_.message());
+    if (!in_handshake_) return fail(failure_.message());
+    const std::string problem = certificate_problem(stream_.tls());
+    return fail("TLS handshake: " + (problem.empty() ? failure_.message() : problem));
   }
 
  private:
@@ -64,6 +68,7 @@ class Request {
   void connected() {
     if (!stream_.is_tls()) return send();
     in_handshake_ = true;
+    expect_host(stream_.tls(), host_);
     stream_.async_handshake(false, [this](error_code error) {
       if (!go_on(error)) return;
       in_handshake_ = false;
@@ -85,6 +90,7 @@ class Request {
   boost::beast::flat_buffer buffer_;
   http::request<http::empty_body> request_;
   http::response_parser<http::string_body> parser_;
+  std::string host_;
   error_code failure_;
   bool in_handshake_ = false;
   bool sent_ = false;

@@ -13,7 +13,7 @@ std::vector<std::string> Login::auth() const {
 
 Result<TlsContext> Login::tls_context() const {
   if (tls.ca.empty()) return TlsContext();
-  return load_dialing_tls(tls);
+  return load_dialing_tls(tls, tls_name);
 }
 
 void add_login_options(CLI::App& command, Login& login) {
@@ -23,10 +23,11 @@ void add_login_options(CLI::App& command, Login& login) {
                   "Password to log in with; other users of the machine do not see the variable")
       ->type_name("PASSWORD")
       ->envname("EVEN_PASSWORD");
-  add_tls_options(command, login.tls, "tls.client_ca");
+  add_tls_options(command, login.tls, login.tls_name, "tls.client_ca");
 }
 
-void add_tls_options(CLI::App& command, TlsFiles& tls, const std::string& asked_for_by) {
+void add_tls_options(CLI::App& command, TlsFiles& tls, std::string& tls_name,
+                     const std::string& asked_for_by) {
   command
       .add_option("--ca", tls.ca,
                   "Speak TLS: the authority that signed the nodes' certificates (PEM)")
@@ -37,6 +38,10 @@ void add_tls_options(CLI::App& command, TlsFiles& tls, const std::string& asked_
                                           asked_for_by + "); with --key")
                           ->type_name("FILE");
   CLI::Option* key = command.add_option("--key", tls.key, "Key of --cert")->type_name("FILE");
+  command
+      .add_option("--tls-name", tls_name,
+                  "Host that the nodes' certificates must be for, if not the one connected to")
+      ->type_name("NAME");
   cert->needs(key);
   key->needs(cert);
 }

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "net/stream.h"
+#include "net/tls.h"
 #include "resp/resp_merge.h"
 
 namespace even::cli {
@@ -67,6 +68,7 @@ class RespClient::Connection {
       : resolver_(io_.get_executor()), stream_(Socket(io_.get_executor()), tls) {}
 
   Result<> connect(const std::string& host, std::uint16_t port, std::chrono::milliseconds timeout) {
+    if (stream_.is_tls()) expect_host(stream_.tls(), host);
     resolver_.async_resolve(host, std::to_string(port), [this](error_code error, auto endpoints) {
       if (!go_on(error)) return;
       asio::async_connect(stream_.socket(), endpoints,
@@ -100,6 +102,10 @@ class RespClient::Connection {
     const bool hung_up = failure_ == asio::error::eof || failure_ == asio::error::connection_reset;
     if (hung_up && !stream_.is_tls() && !has_answered_) {
       return fail("it hangs up; if its port for clients takes TLS, give --ca FILE");
+    }
+    if (const std::string problem = stream_.is_tls() ? certificate_problem(stream_.tls()) : "";
+        !problem.empty()) {
+      return fail("TLS handshake: " + problem);
     }
     if (hung_up) return fail("it hung up");
     return fail(failure_.message());

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <memory>
 
+#include "net/tls.h"
 #include "resp/resp_merge.h"
 
 namespace even::cli {
@@ -53,12 +54,13 @@ ssize_t receive_any(int socket, char* data, std::size_t size) {
 // OpenSSL between two buffers: what it writes by itself raises SIGPIPE.
 class RespPipe::Tls {
  public:
-  Tls(SSL_CTX* context, int socket)
+  Tls(SSL_CTX* context, int socket, const std::string& host)
       : socket_(socket),
         ssl_(::SSL_new(context), &::SSL_free),
         in_(::BIO_new(::BIO_s_mem())),
         out_(::BIO_new(::BIO_s_mem())) {
     ::SSL_set_bio(ssl_.get(), in_, out_);  // which owns them from now on
+    expect_host(ssl_.get(), host);
   }
 
   Result<> shake_hands() {
@@ -103,8 +105,7 @@ class RespPipe::Tls {
 
  private:
   std::string reason() const {
-    const long verified = ::SSL_get_verify_result(ssl_.get());
-    if (verified != X509_V_OK) return ::X509_verify_cert_error_string(verified);
+    if (std::string problem = certificate_problem(ssl_.get()); !problem.empty()) return problem;
     const char* text = ::ERR_reason_error_string(::ERR_get_error());
     return text == nullptr ? "it broke off" : text;
   }
@@ -155,7 +156,7 @@ Result<> RespPipe::connect(const std::string& host, std::uint16_t port, int pati
     set_patience(socket_, 5);
     if (::connect(socket_, each->ai_addr, each->ai_addrlen) == 0) {
       set_patience(socket_, patience_s);
-      return shake_hands();
+      return shake_hands(host);
     }
     const int error = errno;
     close();
@@ -164,9 +165,9 @@ Result<> RespPipe::connect(const std::string& host, std::uint16_t port, int pati
   return failed(fmt::format("cannot connect to {}:{}", host, port));
 }
 
-Result<> RespPipe::shake_hands() {
+Result<> RespPipe::shake_hands(const std::string& host) {
   if (context_ == nullptr) return {};
-  tls_ = std::make_unique<Tls>(context_->native_handle(), socket_);
+  tls_ = std::make_unique<Tls>(context_->native_handle(), socket_, host);
   return tls_->shake_hands();
 }
 

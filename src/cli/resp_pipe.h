@@ -41,7 +41,7 @@ class RespPipe {
  private:
   class Tls;
 
-  Result<> shake_hands();
+  Result<> shake_hands(const std::string& host);
   // As ::recv() does it, but goes on when it is interrupted.
   ssize_t receive_some(char* data, std::size_t size);
 

@@ -30,6 +30,7 @@ struct Options {
   std::vector<std::string> addresses;  // HOST:PORT
   std::string config;                  // of evend; in place of the two above
   TlsFiles tls;                        // with a CA, HTTPS is spoken
+  std::string tls_name;
   bool consistency = false;
 };
 
@@ -126,7 +127,7 @@ int run(Options options) {
   }
   TlsContext tls;
   if (!options.tls.ca.empty()) {
-    Result<TlsContext> loaded = load_dialing_tls(options.tls);
+    Result<TlsContext> loaded = load_dialing_tls(options.tls, options.tls_name);
     if (!loaded) return complain(loaded.error().message, 2);
     tls = std::move(*loaded);
   }
@@ -157,7 +158,7 @@ void add_status(CLI::App& app, int& exit_code) {
       ->type_name("FILE")
       ->excludes(dir)
       ->excludes(node);
-  add_tls_options(*command, options->tls, "tls.http_ca");
+  add_tls_options(*command, options->tls, options->tls_name, "tls.http_ca");
   command->add_flag("--consistency", options->consistency,
                     "Show instead what each level of consistency has cost and given in the last "
                     "minute, and who has given up what");

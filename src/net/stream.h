@@ -46,6 +46,8 @@ class Stream {
   executor_type get_executor() { return socket_.get_executor(); }
   Socket& socket() { return socket_; }
   bool is_tls() const { return tls_.has_value(); }
+  // Null: it is not TLS.
+  SSL* tls() { return tls_ ? tls_->native_handle() : nullptr; }
 
   // Only with TLS.
   template <typename Handler>
