@@ -378,3 +378,22 @@ def test_keys_of_strong_keyspaces_have_events_at_every_member(cluster):
             client.set("o:1", "cancelled", nx=True)
         for pubsub in listeners:
             assert events(pubsub, 3) == [("set", "o:1"), ("expire", "o:1"), ("expired", "o:1")]
+
+
+def test_what_is_published_within_exec_comes_in_the_protocol_that_exec_leaves(make_cluster):
+    node = make_cluster(nodes=1, replicas=1).nodes[0]
+    message = b"$7\r\nmessage\r\n$1\r\nc\r\n$1\r\n%b\r\n"
+    connection, stream = connect(node)
+    with connection:
+        connection.sendall(b"HELLO 3\r\nSUBSCRIBE c\r\nMULTI\r\nPUBLISH c x\r\nHELLO 2\r\nPUBLISH c y\r\nEXEC\r\n")
+        got = b""
+        while not got.endswith(message % b"y"):
+            got += stream.readline()
+        assert got.endswith(b":1\r\n*3\r\n" + message % b"x" + b"*3\r\n" + message % b"y"), got
+    connection, stream = connect(node)
+    with connection:
+        connection.sendall(b"MULTI\r\nSUBSCRIBE c\r\nPUBLISH c x\r\nHELLO 3\r\nEXEC\r\n")
+        got = b""
+        while not got.endswith(message % b"x"):
+            got += stream.readline()
+        assert got.endswith(b">3\r\n" + message % b"x"), got

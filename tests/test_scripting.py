@@ -229,6 +229,41 @@ def test_a_script_that_runs_away_is_killed_and_others_are_told(make_cluster, sha
     assert all(client.get("k") is None for client in others)
 
 
+def test_a_watch_that_was_refused_is_not_taken_for_one_that_holds(make_cluster):
+    node = make_cluster(nodes=1, replicas=1, options={"node.shards": 1}).nodes[0]
+    admin = node.client()
+    admin.config_set("busy-reply-threshold", 50)
+    watching, unwatching, nested = (node.client().connection_pool.get_connection("_") for _ in range(3))
+
+    def ask(connection, *words):
+        connection.send_command(*words)
+        try:
+            return connection.read_response()
+        except redis.ResponseError as error:
+            return str(error)
+
+    assert ask(nested, "MULTI") == "OK"
+    thread = threading.Thread(target=lambda: sha_error(node.client(socket_timeout=None), "EVAL", "while true do end", 0))
+    thread.start()
+    until("it is busy", lambda: "busy running a script" in str(ask(unwatching, "GET", "k")))
+    assert "busy running a script" in ask(watching, "WATCH", "k")
+    assert "busy running a script" in ask(unwatching, "WATCH", "k")
+    assert ask(unwatching, "UNWATCH") == "OK"
+    assert "WATCH inside MULTI" in ask(nested, "WATCH", "k")
+    assert node.client().script_kill()
+    thread.join(20)
+    for connection in (watching, unwatching):
+        assert ask(connection, "MULTI") == "OK"
+    for connection in (watching, unwatching, nested):
+        assert ask(connection, "APPEND", "k", "x") == "QUEUED"
+    assert ask(watching, "EXEC") is None
+    assert admin.get("k") is None
+    assert ask(unwatching, "EXEC") == [1]
+    assert ask(nested, "EXEC") == [2], "as in Redis"
+    # It has been for that one EXEC.
+    assert ask(watching, "MULTI") == "OK" and ask(watching, "APPEND", "k", "x") == "QUEUED" and ask(watching, "EXEC") == [3]
+
+
 def test_a_script_that_has_written_is_not_killed(make_cluster):
     node = make_cluster(nodes=1, replicas=1, options={"node.shards": 1}).nodes[0]
     client, other = node.client(socket_timeout=None), node.client()

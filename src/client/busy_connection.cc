@@ -24,7 +24,7 @@ bool allowed_while_busy(const Command& command, Args args) {
   if (command.name == "script" || command.name == "function")
     return args.size() == 2 && equals_ignore_case(args[1], "kill");
   return command.name == "auth" || command.name == "hello" || command.name == "quit" ||
-         is_of_transaction(command);
+         command.name == "unwatch" || is_of_transaction(command);
 }
 
 }  // namespace
@@ -83,6 +83,13 @@ void Connection::execute_while_busy(const Command* command, Args args) {
   const bool queued =
       transaction_.open() && !is_of_transaction(*command) && command->name != "quit";
   if (queued || !allowed_while_busy(*command, args)) {
+  if (command->name == "watch") {
+    if (transaction_.open()) return reply().error("ERR WATCH inside MULTI is not allowed");
+    // Its keys cannot be looked at. What stands behind it counts on it, and may be executed.
+    transaction_.watch_failed();
+    replies_.tail() += kBusyReply;
+    return;
+  }
     transaction_.fail();
     replies_.tail() += kBusyReply;
     return;

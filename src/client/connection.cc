@@ -1043,6 +1043,7 @@ Connection::Block Connection::execute_watch(const Command& command, Args args) {
     reply().error("ERR more keys are watched than client.query_buffer_bytes allows: UNWATCH");
     return Block::kNone;
   }
+    transaction_.watch_failed();
   waiting_for_slots_ = true;
   const std::uint64_t slot = open_slot();
   // In RESP2 throughout: what is compared must not depend on HELLO.
@@ -1052,7 +1053,10 @@ Connection::Block Connection::execute_watch(const Command& command, Args args) {
                            databases = database().map](std::string reply) mutable {
                             const auto self = weak.lock();
                             if (!self) return;
-                            if (!reply.starts_with('-')) {
+                            if (reply.starts_with('-')) {
+                              // Who has sent MULTI and EXEC behind it counts on it.
+                              self->transaction_.watch_failed();
+                            } else {
                               self->transaction_.watch(std::move(watch), std::move(reply),
                                                        databases);
                               reply = "+OK\r\n";
@@ -1075,7 +1079,8 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     return Block::kNone;
   }
   const DatabaseMap databases = database().map;
-  const bool swapped = transaction_.databases_swapped(databases);
+  // What was watched may be other keys now, or is not watched.
+  const bool dirty = transaction_.databases_swapped(databases) || transaction_.lacks_watch();
   Transaction::Execution execution =
       transaction_.take(OwnedRequest::copy(command, args, session_.resp3, label()));
   if (session_.limited) {
@@ -1099,7 +1104,7 @@ Connection::Block Connection::execute_exec(const Command& command, Args args,
     }
     show_to_monitors(command, args, session_.database);
   }
-  if (swapped) {  // what was watched may be other keys now
+  if (dirty) {
     reply().null_array();
     return Block::kNone;
   }

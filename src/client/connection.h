@@ -247,7 +247,8 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   std::vector<std::string> uncertain_keys(const Command& command, Args args, const Route& route,
                                           const RequestOptions* options) const;
   void send_invalidation(std::optional<std::span<const std::string>> keys);
-  void receive_push(std::string_view bytes);
+  // Empty in RESP2: that has no such message.
+  void receive_push(std::string_view in_resp2, std::string_view in_resp3);
   // CLIENT PAUSE holds it up.
   bool is_paused(const Command& command) const;
   void unblock(Block block);
@@ -281,8 +282,18 @@ class Connection final : public Subscriber, public std::enable_shared_from_this<
   std::string tls_output_;       // being written
   std::size_t reply_begin_ = 0;  // of the reply to the request that is being executed, in its block
   bool in_exec_ = false;         // the replies of EXEC are being put together
-  std::string held_pushes_;      // until they are
-  bool pushes_wait_ = false;     // among the replies
+  // Until they are: in the form of both protocols, as one of them may be HELLO's.
+  struct HeldPushes {
+    std::string resp2, resp3;
+    void add(std::string_view in_resp2, std::string_view in_resp3) {
+      resp2 += in_resp2;
+      resp3 += in_resp3;
+    }
+    std::size_t size() const { return std::max(resp2.size(), resp3.size()); }
+    const std::string& in(bool is_resp3) const { return is_resp3 ? resp3 : resp2; }
+  };
+  HeldPushes held_pushes_;
+  bool pushes_wait_ = false;  // among the replies
   SoftLimit soft_limit_;
   // Requests that others are at, and their bytes.
   std::size_t pending_ = 0;

@@ -37,14 +37,10 @@ void Connection::receive(MessageFrame& frame) {
   const OutputLimit& limit = thread_.node().options.output_limit(ClientClass::kPubsub);
   // It will be closed in the end of the turn.
   if (limit.exceeded_by(replies_.size() + held_pushes_.size())) return;
-  const std::string& bytes = frame.in(session_.resp3);
   pushes_wait_ = true;
-  if (in_exec_) {
-    held_pushes_ += bytes;
-    return;
-  }
+  if (in_exec_) return held_pushes_.add(frame.in(false), frame.in(true));
   replies_.begin_reply();
-  replies_.tail() += bytes;
+  replies_.tail() += frame.in(session_.resp3);
   mark_pushes();
 }
 
@@ -54,10 +50,10 @@ void Connection::mark_pushes() {
 }
 
 void Connection::release_pushes() {
-  if (held_pushes_.empty()) return;
+  if (held_pushes_.size() == 0) return;
+  const HeldPushes held = std::exchange(held_pushes_, {});
   replies_.begin_reply();
-  replies_.tail() += held_pushes_;
-  std::string().swap(held_pushes_);
+  replies_.tail() += held.in(session_.resp3);
 }
 
 bool Connection::close_if_slow() {

@@ -28,6 +28,27 @@ bool has_replica(ShardThread& thread, std::string_view key) {
   return std::ranges::find(members, node.number) != members.end();
 }
 
+// None: of all keys.
+std::string invalidation(std::optional<std::span<const std::string>> keys, bool resp3) {
+  std::string bytes;
+  Reply message(bytes, resp3);
+  if (resp3) {
+    message.push(2);
+    message.bulk("invalidate");
+  } else {
+    message.array(3);
+    message.bulk("message");
+    message.bulk(kInvalidationChannel);
+  }
+  if (keys) {
+    message.array(keys->size());
+    for (const std::string& key : *keys) message.bulk(key);
+  } else {
+    message.null();
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void Connection::remember_keys(const Command& command, Args args) {
@@ -103,24 +124,9 @@ void Connection::send_invalidation(std::optional<std::span<const std::string>> k
 void Connection::receive_invalidation(std::optional<std::span<const std::string>> keys,
                                       bool redirected) {
   // RESP2 has messages for subscribers only.
-  if (!session_.resp3 && !(redirected && subscribed())) return;
-  std::string bytes;
-  Reply message(bytes, session_.resp3);
-  if (session_.resp3) {
-    message.push(2);
-    message.bulk("invalidate");
-  } else {
-    message.array(3);
-    message.bulk("message");
-    message.bulk(kInvalidationChannel);
-  }
-  if (keys) {
-    message.array(keys->size());
-    for (const std::string& key : *keys) message.bulk(key);
-  } else {
-    message.null();
-  }
-  receive_push(bytes);
+  const bool in_resp2 = redirected && subscribed();
+  if (!session_.resp3 && !in_resp2) return;
+  receive_push(in_resp2 ? invalidation(keys, false) : std::string(), invalidation(keys, true));
 }
 
 void Connection::redirection_broken() {
@@ -133,10 +139,10 @@ void Connection::redirection_broken() {
   message.push(2);
   message.bulk("tracking-redir-broken");
   message.integer(static_cast<std::int64_t>(tracking.redirect));
-  receive_push(bytes);
+  receive_push({}, bytes);
 }
 
-void Connection::receive_push(std::string_view bytes) {
+void Connection::receive_push(std::string_view in_resp2, std::string_view in_resp3) {
   if (closing_ || closed_) return;
   note_dirty();
   const OutputLimit& limit = thread_.node().options.output_limit(
@@ -145,10 +151,8 @@ void Connection::receive_push(std::string_view bytes) {
   if (limit.exceeded_by(replies_.size() + held_pushes_.size())) return;
   pushes_wait_ = true;
   // The replies of EXEC have no place of their own yet, and may be of before.
-  if (in_exec_ || executing_) {
-    held_pushes_ += bytes;
-    return;
-  }
+  if (in_exec_ || executing_) return held_pushes_.add(in_resp2, in_resp3);
+  const std::string_view bytes = session_.resp3 ? in_resp3 : in_resp2;
   // It may wait for ever, and what it has cached is not to be kept for so long.
   if (blocked_request_ != nullptr) return replies_.put_ahead(bytes);
   replies_.begin_reply();

@@ -87,7 +87,7 @@ void Connection::receive_line(const std::string& line) {
   // It will be closed in the end of the turn.
   if (limit.exceeded_by(replies_.size() + held_pushes_.size())) return;
   if (in_batch_ || in_exec_) {  // behind the reply under way
-    held_pushes_ += line;
+    held_pushes_.add(line, line);
     return;
   }
   replies_.begin_reply();

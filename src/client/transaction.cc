@@ -24,6 +24,7 @@ void Transaction::watch(OwnedRequest watch, std::string reply, DatabaseMap datab
 void Transaction::unwatch() {
   for (const OwnedRequest& watch : watched_) bytes_ -= watch.memory();
   watched_.clear();
+  watch_failed_ = false;
 }
 
 Transaction::Execution Transaction::take(OwnedRequest exec) {

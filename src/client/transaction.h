@@ -47,6 +47,9 @@ class Transaction {
   // `watch` has been executed, with this reply, while the databases were these.
   void watch(OwnedRequest watch, std::string reply, DatabaseMap databases);
   void unwatch();
+  // Something was to be watched and is not: EXEC does nothing, as if it had changed.
+  void watch_failed() { watch_failed_ = true; }
+  bool lacks_watch() const { return watch_failed_; }
   // Whether the databases are others than when something was watched first: SWAPDB has put others
   // in the place of those that were.
   bool databases_swapped(DatabaseMap now) const {
@@ -70,6 +73,7 @@ class Transaction {
   DatabaseNumber database_ = 0;
   DatabaseMap watched_databases_;
   bool watched_over_swap_ = false;  // not all by that map
+  bool watch_failed_ = false;
   std::size_t bytes_ = 0;
   std::vector<OwnedRequest> queued_;
   std::vector<OwnedRequest> watched_;
