@@ -12,6 +12,7 @@
 #include "engine/cmd_meta.h"
 #include "engine/text.h"
 #include "node/table_change.h"
+#include "peer/peer_hello.h"
 
 namespace even {
 namespace {
@@ -59,6 +60,14 @@ std::string line_of(const AclUser& user) {
 
 // Has the users changed; `reply`: when they are.
 void change_users(Connection& connection, std::vector<std::string> words, std::string reply) {
+  // Else nodes of an earlier version would come to something else.
+  if (words[0] != "DELUSER" && all_know(connection.thread(), kMarksUsers, {})) {
+    if (words[0] == "SETUSER") {
+      words.emplace_back(kCreatedRule);
+    } else {
+      for (std::size_t i = 2; i < words.size(); i += 2) words[i].append(" ").append(kCreatedRule);
+    }
+  }
   words.insert(words.begin(), std::string(kMetaCommand));
   const std::uint64_t slot = connection.open_slot();
   change_table(connection.thread(), std::move(words), "users",
@@ -102,7 +111,7 @@ void set_user(Connection& connection, Args args) {
   std::vector<std::string> words = {"SETUSER", std::string(name),
                                     name == kDefaultUser ? user.stored() : std::string()};
   for (const std::string& rule : *rules) {
-    Result<> applied = is_scram_rule(rule) ? fail("Syntax error") : user.apply(rule);
+    Result<> applied = is_inner_rule(rule) ? fail("Syntax error") : user.apply(rule);
     if (!applied) {
       return connection.reply().error(
           fmt::format("ERR Error in ACL SETUSER modifier '{}': {}", rule, applied.error().message));

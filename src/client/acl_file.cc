@@ -25,7 +25,7 @@ Result<std::pair<std::string, std::string>> parse_line(std::string_view line) {
   if (!rules) return std::unexpected(rules.error());
   AclUser user{std::string(words[1])};
   for (const std::string& rule : *rules) {
-    Result<> applied = is_scram_rule(rule) ? fail("Syntax error") : user.apply(rule);
+    Result<> applied = is_inner_rule(rule) ? fail("Syntax error") : user.apply(rule);
     if (!applied) {
       return fail(fmt::format("{}", applied.error().message));
     }

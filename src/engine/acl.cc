@@ -6,6 +6,7 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/check.h"
 #include "engine/glob.h"
@@ -19,6 +20,7 @@ constexpr std::string_view kUnknownName = "Unknown command or category name in A
 constexpr std::size_t kHashDigits = 64;
 // No rule of Redis begins so.
 constexpr char kScramRule = '$';
+constexpr char kCreatedMark = kCreatedRule[0];
 
 bool has_spaces(std::string_view text) {
   return std::ranges::any_of(
@@ -165,7 +167,7 @@ std::string AclDenial::reply_to_dry_run() const {
 
 // --- Rules of a selector
 
-Result<> AclSelector::apply(std::string_view rule) {
+Result<> AclSelector::apply(std::string_view rule, UnknownNames unknown) {
   const auto is = [rule](std::string_view name) { return equals_ignore_case(rule, name); };
   if (is("allkeys") || rule == "~*") {
     all_keys_ = true;
@@ -187,10 +189,12 @@ Result<> AclSelector::apply(std::string_view rule) {
     return add_key_pattern(rule);
   } else if (rule.starts_with('&')) {
     return add_channel(rule.substr(1));
-  } else if (rule.starts_with("+@") || rule.starts_with("-@")) {
-    return change_category(rule.substr(2), rule[0] == '+');
   } else if (rule.starts_with('+') || rule.starts_with('-')) {
-    return change_command(rule.substr(1), rule[0] == '+');
+    const bool allowed = rule[0] == '+';
+    Result<> changed = rule.substr(1).starts_with('@') ? change_category(rule.substr(2), allowed)
+                                                       : change_command(rule.substr(1), allowed);
+    if (changed || unknown == UnknownNames::kRefused) return changed;
+    note_rule(allowed, in_lower_case(rule.substr(1)));
   } else {
     return fail(std::string(kSyntax));
   }
@@ -278,7 +282,10 @@ Result<> AclSelector::change_command(std::string_view name, bool allowed) {
       return fail("Allowing first-arg of a subcommand is not supported");
     }
     if (bar + 1 == name.size()) return fail(std::string(kSyntax));
-    if (container->command.subcommands.empty()) return allow_first_word(name);
+    if (container->command.subcommands.empty()) {
+      allow_first_word(name);
+      return {};
+    }
   }
   const std::optional<CommandEntry> entry = find_command_entry(name);
   if (!entry) return fail(std::string(kUnknownName));
@@ -288,15 +295,13 @@ Result<> AclSelector::change_command(std::string_view name, bool allowed) {
 }
 
 // "+select|0": of a command without subcommands, requests whose first word behind it is this one.
-Result<> AclSelector::allow_first_word(std::string_view name) {
+void AclSelector::allow_first_word(std::string_view name) {
   const std::size_t bar = name.rfind('|');
   const Command& command = *find_command(name.substr(0, bar));
   std::vector<std::string>& words = first_words_[entry_ids().of({command})];
   const std::string word = in_lower_case(name.substr(bar + 1));
-  if (std::ranges::find(words, word) != words.end()) return {};
-  words.push_back(word);
-  command_rules_.push_back(fmt::format("+{}|{}", command.name, word));
-  return {};
+  if (std::ranges::find(words, word) == words.end()) words.push_back(word);
+  note_rule(true, fmt::format("{}|{}", command.name, word));
 }
 
 Result<> AclSelector::change_category(std::string_view name, bool allowed) {
@@ -478,6 +483,10 @@ std::string AclUser::describe(Secrets secrets) const {
   for (const scram::Credentials& each : scram_) {
     if (secrets == Secrets::kAll) out.append(" ").append(1, kScramRule).append(each.encode());
   }
+  if (secrets == Secrets::kAll && created_ != 0) {
+    out.append(" ").append(kCreatedRule);
+    if (!is_new()) out += fmt::format("{}", created_);
+  }
   for (std::size_t i = 0; i < selectors_.size(); ++i) {
     const std::string selector = selectors_[i].describe();
     out += i == 0 ? " " + selector : fmt::format(" ({})", selector);
@@ -498,29 +507,30 @@ AclUser AclUser::with_all_rights(std::string name, std::string_view password) {
   return user;
 }
 
-Result<AclUser> AclUser::parse(std::string_view name, std::string_view definition) {
+Result<AclUser> AclUser::parse(std::string_view name, std::string_view definition,
+                               UnknownNames unknown) {
   AclUser user{std::string(name)};
   const std::vector<std::string_view> words = split_words(definition);
   const Result<std::vector<std::string>> rules = merge_selectors(words);
   if (!rules) return std::unexpected(rules.error());
   for (const std::string& rule : *rules) {
-    if (Result<> applied = user.apply(rule); !applied) {
+    if (Result<> applied = user.apply(rule, unknown); !applied) {
       return fail(fmt::format("'{}': {}", without_password(rule), applied.error().message));
     }
   }
   return user;
 }
 
-Result<> AclUser::apply(std::string_view rule) {
+Result<> AclUser::apply(std::string_view rule, UnknownNames unknown) {
   if (rule.empty()) return {};
   Result<> applied;
   bool known = true;
   if (rule.starts_with('(')) {
-    applied = rule.ends_with(')') ? add_selector(rule.substr(1, rule.size() - 2))
+    applied = rule.ends_with(')') ? add_selector(rule.substr(1, rule.size() - 2), unknown)
                                   : fail(std::string(kSyntax));
   } else {
     applied = apply_to_user(rule, known);
-    if (!known) applied = selectors_[0].apply(rule);
+    if (!known) applied = selectors_[0].apply(rule, unknown);
   }
   may_all_ = std::ranges::any_of(selectors_, &AclSelector::may_all);
   return applied;
@@ -539,7 +549,13 @@ Result<> AclUser::apply_to_user(std::string_view rule, bool& known) {
     no_password_ = false;
     passwords_.clear();
     scram_.clear();
-  } else if (is_scram_rule(rule)) {
+  } else if (first == kCreatedMark) {
+    created_ = kNow;
+    const char* end = rule.data() + rule.size();
+    if (rule.size() > 1 && std::from_chars(rule.data() + 1, end, created_).ptr != end) {
+      return fail(std::string(kSyntax));
+    }
+  } else if (first == kScramRule) {
     auto credentials = scram::Credentials::decode(rule.substr(1));
     if (!credentials ||
         std::ranges::find(passwords_, credentials->password_hash) == passwords_.end()) {
@@ -583,10 +599,10 @@ Result<> AclUser::apply_to_user(std::string_view rule, bool& known) {
   return {};
 }
 
-Result<> AclUser::add_selector(std::string_view rules) {
+Result<> AclUser::add_selector(std::string_view rules, UnknownNames unknown) {
   AclSelector selector;
   for (const std::string_view rule : split_words(rules)) {
-    if (Result<> applied = selector.apply(rule); !applied) return applied;
+    if (Result<> applied = selector.apply(rule, unknown); !applied) return applied;
   }
   selectors_.push_back(std::move(selector));
   return {};
@@ -595,6 +611,7 @@ Result<> AclUser::add_selector(std::string_view rules) {
 void AclUser::reset() {
   AclUser fresh(std::move(name_));
   fresh.sanitize_ = Sanitize::kYes;
+  fresh.created_ = created_;
   *this = std::move(fresh);
 }
 
@@ -660,7 +677,9 @@ Result<std::string> scram_rule(const AclUser& user, std::string_view password) {
   return kScramRule + scram::derive_credentials(password_hash(password), password, salt).encode();
 }
 
-bool is_scram_rule(std::string_view rule) { return rule.starts_with(kScramRule); }
+bool is_inner_rule(std::string_view rule) {
+  return rule.starts_with(kScramRule) || rule.starts_with(kCreatedMark);
+}
 
 std::optional<std::vector<std::string>> commands_of_category(std::string_view name) {
   const std::string_view category = known_category(name);

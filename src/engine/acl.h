@@ -42,12 +42,16 @@ struct AclDenial {
   std::string reply_to_dry_run() const;
 };
 
+// What becomes of a rule about a command or a category of a name that this version does not have.
+// It may be kept, without effect: what is left of rules is then the same text in all versions.
+enum class UnknownNames : std::uint8_t { kRefused, kKept };
+
 // One set of commands, keys and channels. A request is allowed by a user if one of the user's
 // selectors allows all of it.
 class AclSelector {
  public:
   // One rule, as "+get" or "~key*". The error says what is wrong with it.
-  Result<> apply(std::string_view rule);
+  Result<> apply(std::string_view rule, UnknownNames unknown = UnknownNames::kRefused);
   // What a request is refused for; nothing: it is allowed.
   std::optional<AclDenial> check(const CommandEntry& entry, const Command& row, Args args) const;
   // Whether it allows the command, and reading any key.
@@ -75,7 +79,7 @@ class AclSelector {
   Result<> add_key_pattern(std::string_view rule);
   Result<> add_channel(std::string_view pattern);
   Result<> change_command(std::string_view name, bool allowed);
-  Result<> allow_first_word(std::string_view name);
+  void allow_first_word(std::string_view name);
   Result<> change_category(std::string_view category, bool allowed);
   void set_all_commands(bool allowed);
   void set(const CommandEntry& entry, bool allowed);
@@ -100,14 +104,21 @@ class AclUser {
   // Who may do everything; an empty password: without one.
   static AclUser with_all_rights(std::string name, std::string_view password);
   // From what rights(), definition() or stored() has written.
-  static Result<AclUser> parse(std::string_view name, std::string_view definition);
+  static Result<AclUser> parse(std::string_view name, std::string_view definition,
+                               UnknownNames unknown = UnknownNames::kRefused);
 
-  // One rule; one that begins with "(" is all of a selector. Beside those of ACL SETUSER there is
-  // scram_rule(), which no client may give.
-  Result<> apply(std::string_view rule);
+  // One rule; one that begins with "(" is all of a selector. Beside those of ACL SETUSER there are
+  // scram_rule() and kCreatedRule, which no client may give: is_inner_rule().
+  Result<> apply(std::string_view rule, UnknownNames unknown = UnknownNames::kRefused);
 
   const std::string& name() const { return name_; }
   bool enabled() const { return enabled_; }
+  // The version of the cluster's table that has brought it; 0: that is not known. Two users of one
+  // name and different ones are not the same.
+  std::uint64_t created() const { return created_; }
+  // Whether rules have it created now (kCreatedRule): then that is to be settled.
+  bool is_new() const { return created_ == kNow; }
+  void set_created(std::uint64_t version) { created_ = version; }
   bool needs_no_password() const { return no_password_; }
   const std::vector<std::string>& password_hashes() const { return passwords_; }
   bool password_matches(std::string_view password) const;
@@ -136,10 +147,13 @@ class AclUser {
   enum class Secrets : std::uint8_t { kNone, kHashes, kAll };
   std::string describe(Secrets secrets) const;
   Result<> apply_to_user(std::string_view rule, bool& known);
-  Result<> add_selector(std::string_view rules);
+  Result<> add_selector(std::string_view rules, UnknownNames unknown);
   void reset();
 
+  static constexpr std::uint64_t kNow = std::uint64_t(-1);
+
   std::string name_;
+  std::uint64_t created_ = 0;
   bool enabled_ = false;
   bool no_password_ = false;
   enum class Sanitize : std::uint8_t { kUnsaid, kYes, kNo };
@@ -162,6 +176,14 @@ class AclUsers {
   // Definitions by name. Of those that cannot be read, `unreadable` has the names; they are users
   // that may do nothing.
   explicit AclUsers(std::span<const std::pair<std::string, std::string>> definitions);
+  // Those of a node that does not know who there is, for this reason: nobody may log in.
+  static AclUsers unknown(std::string why) {
+    AclUsers users;
+    users.why_unknown_ = std::move(why);
+    return users;
+  }
+  // Empty: they are known.
+  const std::string& why_unknown() const { return why_unknown_; }
 
   AclUserPointer find(std::string_view name) const;
   const std::map<std::string, AclUserPointer, std::less<>>& all() const { return users_; }
@@ -170,6 +192,7 @@ class AclUsers {
  private:
   std::map<std::string, AclUserPointer, std::less<>> users_;
   std::vector<std::string> unreadable_;
+  std::string why_unknown_;
 };
 
 bool valid_user_name(std::string_view name);
@@ -181,7 +204,11 @@ std::string without_password(std::string_view rule);
 // user can log in with SCRAM as well. All passwords of a user share its salt, since a client is
 // told that before it is known which of them it has. Error: there are no random numbers.
 Result<std::string> scram_rule(const AclUser& user, std::string_view password);
-bool is_scram_rule(std::string_view rule);
+// Among the rules of a user, or of what is kept of it: it is created by the change that has it,
+// unless there is one of its name already.
+inline constexpr std::string_view kCreatedRule = "^";
+// Whether it is one of those that no client may give.
+bool is_inner_rule(std::string_view rule);
 // Commands, without a "@", of a category; nothing: there is none of this name.
 std::optional<std::vector<std::string>> commands_of_category(std::string_view category);
 

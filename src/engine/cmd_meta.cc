@@ -457,6 +457,17 @@ std::size_t bytes_of_definitions(const cluster::Definitions& users) {
   return bytes;
 }
 
+// What a user's row has: of all versions, whoever executes the entry comes to the same text. That
+// of a name which this one does not know has no effect here is up to who serves by it.
+Result<AclUser> read_user(std::string_view name, std::string_view definition) {
+  return AclUser::parse(name, definition, UnknownNames::kKept);
+}
+
+// `before`: that there has been; null: none of that name.
+void settle_created(AclUser& user, const AclUser* before, const MetaState& state) {
+  if (user.is_new()) user.set_created(before != nullptr ? before->created() : state.version + 1);
+}
+
 void refuse_too_many(Context& context) {
   context.reply.error(fmt::format(
       "ERR the users would take more than {} bytes together: delete some", kMostUserBytes));
@@ -469,17 +480,19 @@ void set_user(Context& context, Args args) {
   const auto known =
       std::ranges::find(state.users, name, &std::pair<std::string, std::string>::first);
   const std::string_view before = known != state.users.end() ? known->second : args[3];
-  Result<AclUser> user = before.empty() ? AclUser(std::string(name)) : AclUser::parse(name, before);
+  Result<AclUser> user = before.empty() ? AclUser(std::string(name)) : read_user(name, before);
   if (!user) {
     return context.reply.error(
         fmt::format("ERR the user cannot be read: {}", user.error().message));
   }
+  const AclUser former = *user;
   for (const std::string_view rule : args.subspan(4)) {
-    if (Result<> applied = user->apply(rule); !applied) {
+    if (Result<> applied = user->apply(rule, UnknownNames::kKept); !applied) {
       return context.reply.error(
           fmt::format("ERR Error in ACL SETUSER modifier '{}': {}", rule, applied.error().message));
     }
   }
+  settle_created(*user, known != state.users.end() ? &former : nullptr, state);
   std::string definition = user->stored();
   const std::size_t freed = known != state.users.end() ? known->second.size() : 0;
   if (bytes_of_definitions(state.users) - freed + name.size() + definition.size() >
@@ -506,16 +519,19 @@ void load_users(Context& context, Args args) {
   const MetaState state = state_of(context);
   cluster::Definitions users;
   for (std::size_t i = 2; i < args.size(); i += 2) {
-    Result<AclUser> user = AclUser::parse(args[i], args[i + 1]);
+    Result<AclUser> user = read_user(args[i], args[i + 1]);
     if (!user) {
       return context.reply.error(fmt::format("ERR user {}: {}", args[i], user.error().message));
     }
     const auto known =
         std::ranges::find(state.users, args[i], &std::pair<std::string, std::string>::first);
+    std::optional<AclUser> before;
     if (known != state.users.end()) {
-      // Files have hashes of passwords only.
-      if (const auto before = AclUser::parse(args[i], known->second)) user->keep_scram_of(*before);
+      if (auto read = read_user(args[i], known->second)) before = std::move(*read);
     }
+    // Files have hashes of passwords only.
+    if (before) user->keep_scram_of(*before);
+    settle_created(*user, before ? &*before : nullptr, state);
     users.emplace_back(args[i], user->stored());
   }
   if (bytes_of_definitions(users) > kMostUserBytes) return refuse_too_many(context);

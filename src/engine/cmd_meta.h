@@ -25,7 +25,10 @@
 // others the version of the table that they lead to. SETUSER applies rules of ACL SETUSER to the
 // user, or, if there is none, to `base`, a definition, or one that may do nothing if that is empty;
 // passwords are in it as hashes, and as what SCRAM
-// needs, whose salt whoever proposes it has drawn. LOADUSERS puts these in the place of all; what
+// needs, whose salt whoever proposes it has drawn. Rules about commands and categories that the
+// executing version does not know are kept as they are, so that all versions come to the same; who
+// proposes them has to know them. With kCreatedRule (acl.h) a user that is new gets the version of
+// the table that has brought it. LOADUSERS puts these in the place of all; what
 // SCRAM needs stays with passwords that a user keeps. SETLIBRARIES adds
 // libraries of functions (library.h) to those that there are: none may have a name that is taken,
 // it takes the place of that one, or all others go; no function may be in two of them. SETQUOTAS

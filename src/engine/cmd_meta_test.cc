@@ -267,8 +267,8 @@ TEST_F(MetaCommands, UsersAreMadeChangedAndDeleted) {
       << "the base is for a user that there is not";
   EXPECT_EQ(run({kMetaCommand, "SETUSER", "default", "on nopass ~* &* +@all", "-set"}), ":3\r\n");
   EXPECT_EQ(table().users()[1].second, "on nopass ~* &* +@all -set");
-  EXPECT_THAT(run({kMetaCommand, "SETUSER", "alice", "", "+nosuch"}),
-              HasSubstr("Error in ACL SETUSER modifier '+nosuch'"));
+  EXPECT_THAT(run({kMetaCommand, "SETUSER", "alice", "", "nosuch"}),
+              HasSubstr("Error in ACL SETUSER modifier 'nosuch'"));
   EXPECT_EQ(table().version(), 3u);
   EXPECT_EQ(run({kMetaCommand, "DELUSER", "alice", "nobody"}), ":4\r\n");
   EXPECT_EQ(table().users().size(), 1u);
@@ -277,13 +277,58 @@ TEST_F(MetaCommands, UsersAreMadeChangedAndDeleted) {
 TEST_F(MetaCommands, UsersOfAFileTakeThePlaceOfAll) {
   EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on"}), ":1\r\n");
   EXPECT_EQ(run({kMetaCommand, "SETUSER", "bob", "", "on"}), ":2\r\n");
-  EXPECT_THAT(run({kMetaCommand, "LOADUSERS", "carol", "on +nosuch"}), HasSubstr("carol"));
+  EXPECT_THAT(run({kMetaCommand, "LOADUSERS", "carol", "on nosuch"}), HasSubstr("carol"));
   EXPECT_EQ(table().users().size(), 2u);
   EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "bob", "off resetchannels -@all", "carol",
                  "on resetchannels -@all"}),
             ":3\r\n");
   EXPECT_EQ(table().users(), (cluster::Definitions{{"bob", "off resetchannels -@all"},
                                                    {"carol", "on resetchannels -@all"}}));
+}
+
+// Else members of two versions, one of which has the command, would go on with two states.
+TEST_F(MetaCommands, RulesOfALaterVersionAreKeptAsText) {
+  const auto rules_of_alice = [this] { return table().users()[0].second; };
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", "+get", "+Later|First", "+@coming",
+                 "(~x +later)"}),
+            ":1\r\n");
+  EXPECT_EQ(rules_of_alice(),
+            "on resetchannels -@all +get +later|first +@coming (~x resetchannels -@all +later)");
+  // As it is with those that are known.
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "clearselectors", "+set", "+later|first"}),
+            ":2\r\n");
+  EXPECT_EQ(rules_of_alice(), "on resetchannels -@all +get +@coming +set +later|first");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "-later", "+@coming"}), ":3\r\n");
+  EXPECT_EQ(rules_of_alice(), "on resetchannels -@all +get +set -later +@coming");
+  EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "alice", "on +later", "bob", "on +get"}), ":4\r\n");
+  EXPECT_EQ(rules_of_alice(), "on resetchannels -@all +later");
+  const AclUsers served(table().users());
+  EXPECT_EQ(served.unreadable(), std::vector<std::string>{"alice"}) << "it may do nothing here";
+}
+
+TEST_F(MetaCommands, AUserThatIsMadeAnewIsAnother) {
+  const auto created = [this](std::string_view name) {
+    return AclUsers(table().users()).find(name)->created();
+  };
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", kCreatedRule}), ":1\r\n");
+  EXPECT_EQ(created("alice"), 1u);
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "reset", "+get", kCreatedRule}), ":2\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "+set"}), ":3\r\n");
+  EXPECT_EQ(created("alice"), 1u);
+  EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "alice", "on ^", "bob", "on ^", "carol", "on"}),
+            ":4\r\n");
+  EXPECT_EQ(created("alice"), 1u);
+  EXPECT_EQ(created("bob"), 4u);
+  EXPECT_EQ(created("carol"), 0u) << "whoever proposed that does not mark users";
+  EXPECT_EQ(run({kMetaCommand, "DELUSER", "alice"}), ":5\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", kCreatedRule}), ":6\r\n");
+  EXPECT_EQ(created("alice"), 6u);
+  // Of one whose making was not noted that stays so.
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "carol", "", "+get", kCreatedRule}), ":7\r\n");
+  EXPECT_EQ(created("carol"), 0u);
+  const AclUserPointer alice = AclUsers(table().users()).find("alice");
+  EXPECT_EQ(alice->definition(), "on resetchannels -@all") << "nobody is shown it";
+  EXPECT_EQ(alice->rights(), "on resetchannels -@all");
 }
 
 TEST_F(MetaCommands, WhatScramNeedsStaysWithThePassword) {
