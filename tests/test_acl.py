@@ -1,5 +1,7 @@
 """Users and what they may do, from clients: on all nodes, in all ways that a command takes, and over restarts."""
 
+import hashlib
+import shutil
 import stat
 
 import pytest
@@ -282,3 +284,128 @@ def test_passwords_are_in_no_log(cluster):
         node.start(wait=False)
     for node in cluster.nodes:
         node.wait_ready()
+
+
+def test_a_user_that_is_made_anew_is_not_the_one_that_was_deleted(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "alice", "on", ">secret", "allkeys", "+@all")
+    set_user(first, "bob", "on", ">secret", "allkeys", "+@all")
+    with alice(third, single_connection_client=True) as old, third.client(username="bob", password="secret", single_connection_client=True) as bob:
+        assert old.ping() and bob.ping()
+        cluster.isolate("n3")
+        with first.client() as admin:
+            assert until("alice is deleted", lambda: tried(admin, "ACL", "DELUSER", "alice")) == 1
+            set_user(first, "alice", "on", ">another", "allkeys", "+@all")
+            set_user(first, "bob", "reset", "on", ">another", "+ping")
+        cluster.rejoin("n3")
+        until("n3 has learned of it", lambda: "another" in password_of(third, "alice"))
+        with pytest.raises(redis.ConnectionError):
+            old.connection.send_command("PING")
+            old.connection.read_response()
+        # Who has only been changed stays.
+        assert bob.ping()
+        refused(lambda: bob.get("x"), "'get'")
+    assert third.client(username="alice", password="another").ping()
+
+
+def password_of(node, name):
+    """Which of those that the tests give."""
+    hashes = {hashlib.sha256(word.encode()).hexdigest(): word for word in ("secret", "another")}
+    with node.client() as client:
+        user = client.acl_getuser(name)
+    return [hashes[each] for each in user["passwords"]] if user else []
+
+
+def test_a_node_that_cannot_read_its_users_lets_nobody_in(make_cluster):
+    cluster = make_cluster(nodes=1, replicas=1)
+    node = cluster.nodes[0]
+    set_user(node, "alice", "on", ">secret", "allkeys", "+@all")
+    set_user(node, "default", "off")
+    node.stop()
+    assert damage(node) > 0
+    node.start(wait=False)
+    until("it says so", lambda: "does not know the cluster's users" in node.log.read_text())
+    until("it takes clients", lambda: answers(node))
+    for words in (("GET", "k"), ("AUTH", "x"), ("AUTH", "alice", "secret"), ("AUTH", "default", ""), ("HELLO", "3"),
+                  ("HELLO", "3", "AUTH", "alice", "secret"), ("ACL", "LIST")):
+        with node.client(single_connection_client=True) as client:
+            refused(lambda: client.execute_command(*words), "UNAVAILABLE", "does not know the cluster's users", "cannot be read")
+    code, text = node.http("/readyz")
+    assert code == 503 and "users" in text
+    assert node.metric("even_users_known") == 0
+    # The way back in, with what the node has.
+    node.kill9()
+    node.start(wait=False, arguments=("--set", "client.override_default=true", "--set", "client.password=rescue"))
+    until("it takes clients", lambda: answers(node))
+    for options in ({}, {"password": "wrong"}):
+        with pytest.raises(NOT_LOGGED_IN):
+            node.client(**options).ping()
+    assert node.client(password="rescue").ping()
+    refused(lambda: node.client(single_connection_client=True).execute_command("AUTH", "alice", "secret"), "UNAVAILABLE")
+
+
+def answers(node):
+    try:
+        with node.client() as client:
+            client.ping()
+    except NOT_LOGGED_IN:
+        return True
+    except redis.ConnectionError:
+        return False
+    return True
+
+
+def damage(node):
+    """In the first block of all files of rows; returns of how many files."""
+    files = list((node.data / "store").glob("*.sst"))
+    for path in files:
+        content = bytearray(path.read_bytes())
+        content[100] ^= 0x10
+        path.write_bytes(content)
+    return len(files)
+
+
+def test_a_node_with_an_empty_directory_lets_nobody_in_until_it_knows_the_users(cluster):
+    first, second, third = cluster.nodes
+    set_user(first, "default", "resetpass", ">master")
+    third.stop()
+    shutil.rmtree(third.data)
+    third.data.mkdir()
+    second.kill9()
+    # There is no majority that could give it anything.
+    third.start(wait=False)
+    until("it has heard of the others' group", lambda: "does not know the cluster's users" in third.log.read_text())
+    for words in (("GET", "k"), ("AUTH", "master")):
+        refused(lambda: third.client(single_connection_client=True).execute_command(*words), "UNAVAILABLE")
+    second.start(wait=False)
+    until("it knows them", lambda: third.http("/readyz")[0] == 200, 60)
+    with pytest.raises(NOT_LOGGED_IN):
+        third.client().get("k")
+    assert third.client(password="master").ping()
+
+
+def test_who_has_locked_everybody_out_gets_back_in_by_the_configuration(make_cluster):
+    cluster = make_cluster()
+    first, second, third = cluster.nodes
+    set_user(first, "default", "off")
+    for node in cluster.nodes:
+        with pytest.raises(NOT_LOGGED_IN):
+            node.client().ping()
+    second.stop()
+    second.start(arguments=("--set", "client.override_default=true", "--set", "client.password=rescue"))
+    with pytest.raises(NOT_LOGGED_IN):
+        second.client().ping()
+    with second.client(password="rescue") as admin:
+        # What the cluster has stays as it is, and is shown.
+        assert until("the users are known", lambda: [line for line in admin.acl_list() if line.startswith("user default off")])
+        assert until("it is set", lambda: tried(admin, "ACL", "SETUSER", "default", "on", "resetpass", ">master")) == "OK"
+        assert admin.set("k", "v")
+        with pytest.raises(NOT_LOGGED_IN):
+            second.client(password="master").ping()
+    for node in (first, third):
+        assert node.client(password="master").ping()
+        with pytest.raises(NOT_LOGGED_IN):
+            node.client(password="rescue").ping()
+    second.stop()
+    second.start()
+    assert second.client(password="master").get("k") == "v"

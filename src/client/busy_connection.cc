@@ -6,6 +6,7 @@
 #include "client/connection.h"
 #include "client/connection_commands.h"
 #include "engine/text.h"
+#include "node/login.h"
 #include "node/shard_thread.h"
 
 namespace even {
@@ -75,14 +76,13 @@ void Connection::execute_while_busy(const Command* command, Args args) {
   if (command == nullptr) return refuse(unknown_command(args));
   if (const std::string error = check_arity(*command, args); !error.empty()) return refuse(error);
   if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
-    return refuse("NOAUTH Authentication required.");
+    return refuse(refusal_of_strangers(thread_));
   }
   if (session_.limited) {
     if (const std::optional<AclDenial> denial = denied(args)) return refuse(denial->reply());
   }
   const bool queued =
       transaction_.open() && !is_of_transaction(*command) && command->name != "quit";
-  if (queued || !allowed_while_busy(*command, args)) {
   if (command->name == "watch") {
     if (transaction_.open()) return reply().error("ERR WATCH inside MULTI is not allowed");
     // Its keys cannot be looked at. What stands behind it counts on it, and may be executed.
@@ -90,6 +90,7 @@ void Connection::execute_while_busy(const Command* command, Args args) {
     replies_.tail() += kBusyReply;
     return;
   }
+  if (queued || !allowed_while_busy(*command, args)) {
     transaction_.fail();
     replies_.tail() += kBusyReply;
     return;

@@ -436,7 +436,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   }
   if (!session_.authenticated && (command->flags & kNoAuth) == 0) {
     ++entry.rejected;
-    reply().error("NOAUTH Authentication required.");
+    reply().error(refusal_of_strangers(thread_));
     return Block::kNone;
   }
   if (session_.limited) [[unlikely]] {
@@ -904,13 +904,16 @@ void Connection::execute_blocking(const Command& command, Args args, const Comma
 
 void Connection::become_default_user() {
   session_.authenticated = default_login(thread_).has_value();
-  session_.become(thread_.users().find(kDefaultUser));
+  session_.become(find_user(thread_, kDefaultUser));
 }
 
 void Connection::users_changed() {
   if (closed_) return;
-  const AclUserPointer user = thread_.users().find(session_.user_name());
-  if (user == nullptr && session_.user_name() != kDefaultUser) {
+  if (const std::string why = why_no_login(thread_, session_.user_name()); !why.empty()) {
+    return close(why);
+  }
+  const AclUserPointer user = find_user(thread_, session_.user_name());
+  if (is_gone(session_.user, user)) {
     spdlog::info("client {} ({}): its user '{}' has been deleted", session_.id, session_.address,
                  session_.user_name());
     // The one who has deleted it is told that it has.
@@ -1040,10 +1043,10 @@ Connection::Block Connection::execute_watch(const Command& command, Args args) {
   const std::size_t limit =
       thread_.node().options.query_buffer_bytes.load(std::memory_order_relaxed);
   if (transaction_.bytes() > limit) {
+    transaction_.watch_failed();
     reply().error("ERR more keys are watched than client.query_buffer_bytes allows: UNWATCH");
     return Block::kNone;
   }
-    transaction_.watch_failed();
   waiting_for_slots_ = true;
   const std::uint64_t slot = open_slot();
   // In RESP2 throughout: what is compared must not depend on HELLO.

@@ -41,6 +41,10 @@ bool authenticate(Connection& connection, std::string_view what, std::string_vie
                   std::string_view password) {
   std::optional<Login> login = log_in(connection.thread(), user, password);
   if (!login) {
+    if (const std::string why = why_no_login(connection.thread(), user); !why.empty()) {
+      connection.reply().error(why);
+      return false;
+    }
     connection.note_denial(AclDenial::Reason::kAuth, what, user);
     connection.reply().error("WRONGPASS invalid username-password pair or user is disabled.");
     return false;
@@ -52,10 +56,10 @@ bool authenticate(Connection& connection, std::string_view what, std::string_vie
 
 void auth(Connection& connection, Args args) {
   if (args.size() > 3) return connection.reply().error(kSyntaxError);
-  const AclUserPointer first = connection.thread().users().find(kDefaultUser);
+  const AclUserPointer first = find_user(connection.thread(), kDefaultUser);
   const bool needs_none = first == nullptr ? !connection.thread().node().options.has_password()
                                            : first->needs_no_password();
-  if (args.size() == 2 && needs_none) {
+  if (args.size() == 2 && needs_none && why_no_login(connection.thread()).empty()) {
     return connection.reply().error(
         "ERR AUTH <password> called without any password configured for the default user. Are you "
         "sure your configuration is correct?");
@@ -93,6 +97,9 @@ void hello(Connection& connection, Args args) {
   }
   if (user != nullptr && !authenticate(connection, args[0], *user, *password)) return;
   if (!session.authenticated) {
+    if (const std::string why = why_no_login(connection.thread()); !why.empty()) {
+      return connection.reply().error(why);
+    }
     return connection.reply().error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO "
         "AUTH <user> <pass> option can be used to authenticate the client and select the RESP "

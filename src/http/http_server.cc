@@ -96,6 +96,11 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
                    fmt::format("not ready: {} of {} bytes of the log recovered\n",
                                node_.recovered_bytes.load(), node_.bytes_to_recover.load()));
     }
+    if (!node_.users_known) {
+      return reply(http::status::service_unavailable, "text/plain",
+                   "not ready: it does not know the cluster's users, so nobody can log in; its log "
+                   "says why\n");
+    }
     with_reports(false, [this](std::vector<ThreadReport> reports) {
       for (const ThreadReport& report : reports) {
         if (!report.write_error) continue;

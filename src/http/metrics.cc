@@ -511,6 +511,9 @@ std::string render_metrics(const NodeContext& node, std::span<const ThreadReport
                            version(), json_escape(node.config.cluster.id)),
                1);
   writer.single("even_ready", "gauge", "1 when the node serves clients.", node.ready ? 1 : 0);
+  writer.single("even_users_known", "gauge",
+                "1 when the node knows the cluster's users; else nobody can log in.",
+                node.users_known ? 1 : 0);
   writer.single("even_shards", "gauge", "Shard threads.", node.shards);
   writer.single(
       "even_start_time_seconds", "gauge", "When the process started, Unix time.",
@@ -560,7 +563,7 @@ std::string render_status(const NodeContext& node, std::span<const ThreadReport>
       "\"peers\":[",
       node.config.node.name, node.number,
       reports.empty() ? "" : reports.front().replica.to_string(),
-      node.ready &&
+      node.ready && node.users_known &&
           std::ranges::none_of(
               reports, [](const ThreadReport& report) { return report.write_error.has_value(); }),
       version(), sum(reports, [](const ThreadReport& r) { return r.keys; }), node.shards,

@@ -247,6 +247,10 @@ void Connection::mute(std::int64_t wait_us) {
 
 // --- Its user
 
+std::string Connection::why_no_login(std::string_view name) {
+  return even::why_no_login(thread_, name);
+}
+
 std::optional<Login> Connection::log_in(std::string_view name, std::string_view password) {
   return even::log_in(thread_, name, password);
 }
@@ -308,8 +312,12 @@ void Connection::users_changed() {
   if (closed_ || !login_) return;
   const std::string name =
       login_->user == nullptr ? std::string(kDefaultUser) : login_->user->name();
-  AclUserPointer user = thread_.users().find(name);
-  if (user == nullptr && name != kDefaultUser) {
+  if (const std::string why = why_no_login(name); !why.empty()) {
+    spdlog::info("kafka port: {}: {}", remote_text_, why);
+    return close();
+  }
+  AclUserPointer user = find_user(thread_, name);
+  if (is_gone(login_->user, user)) {
     spdlog::info("kafka port: {}: its user '{}' has been deleted", remote_text_, name);
     return close();
   }

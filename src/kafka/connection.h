@@ -73,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection>, private Sasl
     std::size_t bytes = 0;  // of both, as far as they are there
   };
 
+  std::string why_no_login(std::string_view name) override;
   std::optional<Login> log_in(std::string_view name, std::string_view password) override;
   std::optional<ScramLogin> find_scram(std::string_view name) override;
   void note_denial(AclDenial::Reason reason, std::string_view object, std::string_view user) const;

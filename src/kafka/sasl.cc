@@ -48,6 +48,7 @@ Sasl::Step Sasl::take(std::string_view token) {
 
 // Whether there is such a user is not told.
 Sasl::Step Sasl::refuse(std::string user, std::string why) const {
+  if (why.empty()) why = users_.why_no_login(user);
   if (why.empty()) {
     why = *mechanism_ == Mechanism::kPlain
               ? "wrong user or password, or the user is disabled"

@@ -18,6 +18,8 @@ namespace even::kafka {
 class SaslUsers {
  public:
   virtual ~SaslUsers() = default;
+  // Why nobody can log in under this name; empty: the password decides.
+  virtual std::string why_no_login(std::string_view /*name*/) { return {}; }
   virtual std::optional<Login> log_in(std::string_view name, std::string_view password) = 0;
   virtual std::optional<ScramLogin> find_scram(std::string_view name) = 0;
 };

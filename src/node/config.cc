@@ -141,6 +141,7 @@ const std::vector<Option>& options() {
       EVEN_OPTION("client.bind", set_addresses(c.client.bind, v)),
       EVEN_OPTION("client.port", set_port(c.client.port, v)),
       EVEN_OPTION("client.password", set_string(c.client.password, v)),
+      EVEN_OPTION("client.override_default", set_bool(c.client.override_default, v)),
       EVEN_OPTION("client.acl_file", set_string(c.client.acl_file, v)),
       EVEN_OPTION("client.max_clients",
                   set_integer(c.client.max_clients, v, 1, 1'000'000, " clients")),
@@ -484,6 +485,11 @@ void Loader::check() {
                    "faults.lose_unsynced_writes: is for tests, which set faults.enabled as well");
   }
   const ClientConfig& client = config_.client;
+  if (client.override_default && client.password.empty()) {
+    complain_about({"client.override_default"},
+                   "client.override_default: gives the user default all rights and "
+                   "client.password: set that as well");
+  }
   const uint64_t least = client.max_request_bytes + kRequestOverhead;
   if (client.query_buffer_bytes < least) {
     complain_about({"client.query_buffer_bytes", "client.max_request_bytes"},

@@ -53,6 +53,8 @@ struct ClientConfig {
   uint16_t port = 6379;
   // Asked of every client (AUTH); empty: none.
   std::string password;
+  // The user `default` is one with all rights and this password, whatever the cluster says.
+  bool override_default = false;
   // What ACL LOAD reads users from, and ACL SAVE writes them to; empty: none.
   std::string acl_file;
   uint32_t max_clients = 10'000;

@@ -76,6 +76,7 @@ void expect_same(const Config& a, const Config& b) {
   EXPECT_EQ(a.client.bind, b.client.bind);
   EXPECT_EQ(a.client.port, b.client.port);
   EXPECT_EQ(a.client.password, b.client.password);
+  EXPECT_EQ(a.client.override_default, b.client.override_default);
   EXPECT_EQ(a.client.acl_file, b.client.acl_file);
   EXPECT_EQ(a.client.max_clients, b.client.max_clients);
   EXPECT_EQ(a.client.max_request_bytes, b.client.max_request_bytes);
@@ -226,6 +227,15 @@ TEST(Config, OverridesNeedNoQuotesAroundStrings) {
   EXPECT_THAT(config->client.bind, ElementsAre("0.0.0.0"));
   EXPECT_EQ(config->log.segment_bytes, 8u << 20);
   EXPECT_EQ(config->node.name, "x");
+}
+
+// Else whoever it is could do everything.
+TEST(Config, TheDefaultUserIsNotOverriddenWithoutAPassword) {
+  EXPECT_THAT(error_of(load_set({"client.override_default=true"})),
+              HasSubstr("client.override_default: gives the user default all rights"));
+  auto config = load_set({"client.override_default=true", "client.password=x"});
+  ASSERT_TRUE(config) << error_of(config);
+  EXPECT_TRUE(config->client.override_default);
 }
 
 TEST(Config, OverridesMayGiveTheNodesInline) {

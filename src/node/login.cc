@@ -1,5 +1,7 @@
 #include "node/login.h"
 
+#include <fmt/format.h>
+
 #include "node/node_context.h"
 #include "node/shard_thread.h"
 
@@ -18,10 +20,40 @@ ScramLogin decoy(const ShardThread& thread, std::string_view name) {
   return {{}, {std::move(none)}};
 }
 
+bool overrides(const ShardThread& thread, std::string_view name) {
+  return name == kDefaultUser && thread.node().config.client.override_default;
+}
+
 }  // namespace
 
+AclUserPointer find_user(const ShardThread& thread, std::string_view name) {
+  if (overrides(thread, name)) return nullptr;
+  return thread.users().find(name);
+}
+
+bool is_gone(const AclUserPointer& before, const AclUserPointer& now) {
+  if (before == nullptr) return false;
+  if (now == nullptr) return before->name() != kDefaultUser;
+  // Who has been made anew under a name that was free again is somebody else.
+  return before->created() != now->created();
+}
+
+std::string why_no_login(const ShardThread& thread, std::string_view name) {
+  const std::string& why = thread.users().why_unknown();
+  if (why.empty() || overrides(thread, name)) return {};
+  return fmt::format(
+      "UNAVAILABLE nobody can log in at this node, as it does not know the cluster's users: {}",
+      why);
+}
+
+std::string refusal_of_strangers(const ShardThread& thread) {
+  std::string why = why_no_login(thread);
+  return why.empty() ? "NOAUTH Authentication required." : why;
+}
+
 std::optional<Login> default_login(const ShardThread& thread) {
-  AclUserPointer user = thread.users().find(kDefaultUser);
+  if (!why_no_login(thread).empty()) return std::nullopt;
+  AclUserPointer user = find_user(thread, kDefaultUser);
   const bool open = user == nullptr ? !thread.node().options.has_password()
                                     : user->enabled() && user->needs_no_password();
   if (!open) return std::nullopt;
@@ -30,8 +62,9 @@ std::optional<Login> default_login(const ShardThread& thread) {
 
 std::optional<Login> log_in(const ShardThread& thread, std::string_view name,
                             std::string_view password) {
+  if (!why_no_login(thread, name).empty()) return std::nullopt;
   const RuntimeOptions& options = thread.node().options;
-  AclUserPointer known = thread.users().find(name);
+  AclUserPointer known = find_user(thread, name);
   const bool good =
       known == nullptr
           ? name == kDefaultUser && (!options.has_password() || options.password_matches(password))
@@ -41,7 +74,8 @@ std::optional<Login> log_in(const ShardThread& thread, std::string_view name,
 }
 
 ScramLogin find_scram_login(const ShardThread& thread, std::string_view name) {
-  AclUserPointer known = thread.users().find(name);
+  if (!why_no_login(thread, name).empty()) return decoy(thread, name);
+  AclUserPointer known = find_user(thread, name);
   ScramLogin found{{known}, {}};
   if (known == nullptr) {
     auto credentials =

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,18 @@ class ShardThread;
 struct Login {
   AclUserPointer user;
 };
+
+// The user of this name by whom this node serves. Null: there is none, or it is `default` and as
+// the configuration says.
+AclUserPointer find_user(const ShardThread& thread, std::string_view name);
+// Why nobody can log in under this name whatever the password, as an error without its "-"; empty:
+// the password decides.
+std::string why_no_login(const ShardThread& thread, std::string_view name = kDefaultUser);
+// What who has not logged in is told of anything else, as an error without its "-".
+std::string refusal_of_strangers(const ShardThread& thread);
+
+// Of who has logged in as `before`: whether that user is there no more. `now`: that of its name.
+bool is_gone(const AclUserPointer& before, const AclUserPointer& now);
 
 // Who has not logged in yet; none: who has not may do nothing.
 std::optional<Login> default_login(const ShardThread& thread);

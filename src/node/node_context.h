@@ -100,6 +100,8 @@ struct NodeContext {
   // has changed that, whether there is no client.password.
   enum class DefaultUser : std::uint8_t { kUnchanged, kOpen, kClosed };
   std::atomic<DefaultUser> default_user{DefaultUser::kUnchanged};
+  // Whether this node knows who its users are. It is not ready while it does not: nobody is let in.
+  std::atomic<bool> users_known{true};
   // Has the node end, soon. Set before the threads are started.
   std::function<void(StopRequest)> stop;
   StatisticsReset statistics;

@@ -184,33 +184,47 @@ Result<> ShardThread::recover() {
   const PartitionId meta = meta_partition(node_.placement.partitions());
   if (shard_of_partition(meta, node_.shards) == id_) {
     // Before any client is given to a thread, which is posted as well, once all have recovered.
-    shard_->on_keyspaces([this, known = std::make_shared<const AclUsers>(),
-                          definitions = cluster::Definitions(),
-                          libraries = std::make_shared<const LibraryTable>(),
-                          codes = cluster::Definitions(), quotas = cluster::Definitions()](
-                             const std::shared_ptr<const cluster::KeyspaceTable>& table) mutable {
-      if (table->users() != definitions) {
-        definitions = table->users();
-        known = std::make_shared<const AclUsers>(definitions);
-        for (const std::string& name : known->unreadable()) {
-          spdlog::error(
-              "the rules of user '{}' are not known to this version: it may do nothing here", name);
-        }
-      }
-      if (table->libraries() != codes) {
-        codes = table->libraries();
-        libraries = std::make_shared<const LibraryTable>(codes);
-      }
-      if (table->quotas() != quotas) {
-        quotas = table->quotas();
-        node_.kafka_quotas->set(quotas);
-      }
-      // At one instant for all threads; those who wait are told by each.
-      node_.databases.store(table->databases());
+    const auto serve_table =
+        [this, known = std::make_shared<const AclUsers>(), definitions = cluster::Definitions(),
+         libraries = std::make_shared<const LibraryTable>(), codes = cluster::Definitions(),
+         quotas = cluster::Definitions()](
+            const std::shared_ptr<const cluster::KeyspaceTable>& table) mutable {
+          if (!users_->why_unknown().empty()) {
+            spdlog::info("the cluster's users are known: clients can log in");
+          }
+          if (table->users() != definitions) {
+            definitions = table->users();
+            known = std::make_shared<const AclUsers>(definitions);
+            for (const std::string& name : known->unreadable()) {
+              spdlog::error(
+                  "the rules of user '{}' are not known to this version: it may do nothing here",
+                  name);
+            }
+          }
+          if (table->libraries() != codes) {
+            codes = table->libraries();
+            libraries = std::make_shared<const LibraryTable>(codes);
+          }
+          if (table->quotas() != quotas) {
+            quotas = table->quotas();
+            node_.kafka_quotas->set(quotas);
+          }
+          // At one instant for all threads; those who wait are told by each.
+          node_.databases.store(table->databases());
+          for (const auto& thread : node_.threads) {
+            thread->post([&target = *thread, table, users = known, libraries] {
+              target.serve(table, users, libraries);
+            });
+          }
+        };
+    // Whether there are users is not known then, nor who they are: the configuration's `default`
+    // would let anybody in whom the cluster has shut out.
+    shard_->on_keyspaces(serve_table, [this](const std::string& why) {
+      spdlog::error("nobody can log in at this node, as it does not know the cluster's users: {}",
+                    why);
+      const auto users = std::make_shared<const AclUsers>(AclUsers::unknown(why));
       for (const auto& thread : node_.threads) {
-        thread->post([&target = *thread, table, users = known, libraries] {
-          target.serve(table, users, libraries);
-        });
+        thread->post([&target = *thread, users] { target.serve_users(users); });
       }
     });
   }
@@ -221,9 +235,11 @@ Result<> ShardThread::recover() {
 void ShardThread::serve_users(std::shared_ptr<const AclUsers> users) {
   if (users == users_) return;
   users_ = std::move(users);
+  node_.users_known = users_->why_unknown().empty();
   using DefaultUser = NodeContext::DefaultUser;
-  const AclUserPointer user = users_->find(kDefaultUser);
-  node_.default_user = user == nullptr                                ? DefaultUser::kUnchanged
+  const AclUserPointer user = find_user(*this, kDefaultUser);
+  node_.default_user = !why_no_login(*this).empty()                   ? DefaultUser::kClosed
+                       : user == nullptr                              ? DefaultUser::kUnchanged
                        : user->enabled() && user->needs_no_password() ? DefaultUser::kOpen
                                                                       : DefaultUser::kClosed;
   std::vector<std::shared_ptr<Connection>> clients;

@@ -557,5 +557,103 @@ TEST(MetaGroup, ANodeWithAnEmptyDiskJoinsAndFoundsNoOther) {
   EXPECT_THAT(lost.warnings, ::testing::IsEmpty());
 }
 
+// Whoever takes "not known" for "there is nothing" lets in whom the cluster has shut out.
+TEST(MetaGroup, IsNotUnknownInAClusterThatHasFoundedNone) {
+  for (const int nodes : {1, 3, 7}) {
+    GroupCluster cluster(nodes);
+    const auto none_is_in_doubt = [&] {
+      cluster.step();
+      for (const auto& node : cluster.nodes) {
+        if (!node->unknown.empty()) return false;
+      }
+      return true;
+    };
+    for (int i = 0; i < 3'000; ++i) ASSERT_TRUE(none_is_in_doubt()) << nodes << " nodes, " << i;
+    ASSERT_NE(cluster.leader(kMeta), nullptr);
+  }
+  GroupCluster alone(3);
+  alone.cuts = {{1, 2}, {1, 3}, {2, 3}};
+  alone.run(3'000);
+  for (const auto& node : alone.nodes) EXPECT_EQ(node->unknown, "");
+}
+
+TEST(MetaGroup, IsUnknownToANodeWithAnEmptyDiskUntilItHasBeenGivenIt) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);
+  GroupNode& lost = cluster.at(3);
+  lost.wipe();
+  cluster.at(2).crash();
+  cluster.run(100);
+  lost.start();
+  // There is no majority that could give it anything.
+  cluster.run(2'000);
+  EXPECT_THAT(lost.unknown, HasSubstr("given nothing of the metadata group"));
+  cluster.at(2).start();
+  EXPECT_TRUE(cluster.run_until([&] { return lost.unknown.empty(); }));
+  // From now on it has what it has, alone too.
+  for (const NodeNumber other : {1, 2}) cluster.at(other).crash();
+  lost.crash();
+  lost.start();
+  cluster.run(2'000);
+  EXPECT_EQ(lost.unknown, "");
+}
+
+TEST(MetaGroup, IsUnknownToAMemberThatHasNotBeenGivenItWhenItIsStartedAgain) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);
+  GroupNode& lost = cluster.at(3);
+  lost.wipe();
+  lost.start();
+  // It has begun its member, and nothing reaches it any more.
+  ASSERT_TRUE(cluster.run_until([&] { return lost.shard->has_group(kMeta); }));
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(100);
+  ASSERT_EQ(cluster.status(3, kMeta)->applied, 0u);
+  lost.crash();
+  lost.start();
+  cluster.run(1'000);
+  EXPECT_THAT(lost.unknown, HasSubstr("given nothing of the metadata group"));
+  cluster.cuts.clear();
+  EXPECT_TRUE(cluster.run_until([&] { return lost.unknown.empty(); }));
+}
+
+TEST(MetaGroup, IsUnknownToANodeThatCannotReadIt) {
+  GroupCluster cluster(1);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);
+  GroupNode& node = cluster.at(1);
+  node.shard->store_changes();
+  ASSERT_TRUE(cluster.run_until([&] { return node.shard->all_stored(); }));
+  const auto whole = node.rows.rows();
+  // A row of the group's state, of what groups need besides, or of neither.
+  std::set<std::string> reasons;
+  for (int i = 0; i < 100; ++i) {
+    node.crash();
+    node.rows.restore(whole);
+    node.rows.damage(1);
+    node.start();
+    cluster.run(20);
+    reasons.insert(node.unknown);
+  }
+  EXPECT_THAT(reasons, Contains(HasSubstr("what it has of the metadata group cannot be read")));
+  EXPECT_THAT(reasons, Contains(HasSubstr("what it needs to take part")));
+}
+
+TEST(MetaGroup, IsUnknownToANodeThatHasHeardOfAFormerLifeOfIt) {
+  GroupCluster cluster(3);
+  cluster.cuts = {{1, 2}, {1, 3}, {2, 3}};
+  cluster.run(100);
+  GroupNode& node = cluster.at(1);
+  EXPECT_EQ(node.unknown, "");
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(100);
+  EXPECT_EQ(node.unknown, "");
+  ASSERT_TRUE(node.shard->receive(
+      2, encode_meta({.founded = false, .voters = {}, .former = {.term = 3, .index = 77}})));
+  EXPECT_THAT(node.unknown, HasSubstr("given nothing of the metadata group"));
+}
+
 }  // namespace
 }  // namespace even

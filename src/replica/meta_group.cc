@@ -55,8 +55,14 @@ void MetaGroup::watch() {
   changed_ = true;
 }
 
-void MetaGroup::on_keyspaces(Callback callback) {
+void MetaGroup::on_keyspaces(Callback callback, Unknown unknown) {
   callback_ = std::move(callback);
+  unknown_ = std::move(unknown);
+  publish_what_was_known();
+  tell_if_unknown();
+}
+
+void MetaGroup::publish_what_was_known() {
   if (!is_here()) return;
   if (group() != nullptr) return publish();
   // Until it is known what has become of it: keys are looked up by what was known.
@@ -72,9 +78,39 @@ void MetaGroup::publish() {
   try {
     callback_(
         std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state)));
+    published_ = true;
   } catch (const Unreadable& error) {
+    unreadable_ = error.what();
     core_.warn(fmt::format("the keyspaces cannot be read: {}", error.what()));
   }
+}
+
+// Once there has been a table, the node goes on by that. A cluster in which nobody has heard of a
+// metadata group has none: what is in it is known, nothing.
+std::string MetaGroup::why_unknown() const {
+  if (published_) return {};
+  if (groups_.forgotten()) {
+    return "what it needs to take part in the metadata group cannot be read";
+  }
+  if (group() != nullptr) {
+    if (group()->halted()) return "what it has of the metadata group cannot be read";
+    if (group()->applied() > 0) return unreadable_;
+  } else if (groups_.former(id_).index != 0) {
+    return unreadable_.empty() ? "what was restored of the metadata group cannot be read"
+                               : unreadable_;
+  } else if (!elsewhere_) {
+    return {};
+  }
+  if (told_of_founding_) return {};
+  return "it has been given nothing of the metadata group yet";
+}
+
+void MetaGroup::tell_if_unknown() {
+  if (!unknown_) return;
+  std::string why = why_unknown();
+  if (why.empty() || why == told_unknown_) return;
+  told_unknown_ = std::move(why);
+  unknown_(told_unknown_);
 }
 
 // --- Founding
@@ -108,10 +144,15 @@ Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
   }
   // The founder says whom it has founded it with. Who is not among them has to be added, and begins
   // when a member writes to it: that there is a member does not say that there will be a leader.
-  if (!message.founded || !consensus::contains(message.voters, groups_.self())) return {};
-  consensus::Configuration configuration;
-  configuration.voters = message.voters;
-  join(std::move(configuration));
+  elsewhere_ = elsewhere_ || message.founded || message.former.index != 0;
+  // Who founds it anew, with what there was, is its only voter.
+  told_of_founding_ = told_of_founding_ || (message.founded && message.voters.size() > 1);
+  if (message.founded && consensus::contains(message.voters, groups_.self())) {
+    consensus::Configuration configuration;
+    configuration.voters = message.voters;
+    join(std::move(configuration));
+  }
+  tell_if_unknown();
   return {};
 }
 
@@ -185,6 +226,7 @@ void MetaGroup::tick() {
   refounding_.tick();
   if (!is_here()) return;
   if (group() == nullptr) return try_to_found();
+  tell_if_unknown();
   tell_of_founding();
   register_nodes();
   if (!changed_) return;

@@ -22,13 +22,15 @@ namespace even {
 class MetaGroup {
  public:
   using Callback = std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)>;
+  using Unknown = std::function<void(const std::string& why)>;
 
   // The references outlive this.
   MetaGroup(ShardCore& core, Groups& groups, Transport& transport);
 
   // The groups have been recovered.
   void start();
-  void on_keyspaces(Callback callback);
+  // See Shard::on_keyspaces().
+  void on_keyspaces(Callback callback, Unknown unknown);
   // Keys are looked up by this from now on; groups of it begin that this shard is to have.
   void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);
 
@@ -57,7 +59,10 @@ class MetaGroup {
   void join(consensus::Configuration configuration);
   void begin(consensus::Configuration configuration);
   void watch();
+  void publish_what_was_known();
   void publish();
+  std::string why_unknown() const;
+  void tell_if_unknown();
   void register_nodes();
   void propose(const std::vector<std::string_view>& words);
   void begin_groups_of(const cluster::Keyspace& keyspace);
@@ -78,6 +83,13 @@ class MetaGroup {
   std::vector<consensus::MemberId> untold_;
   LogPosition tell_from_ = 0;
   Callback callback_;
+  Unknown unknown_;
+  std::string told_unknown_;  // the last reason
+  bool published_ = false;    // there has been a table
+  std::string unreadable_;    // why there was none, when there was to be one
+  bool elsewhere_ = false;    // some node has a member, or had one in a former life
+  // The founder has told this node of it: nothing had been written there by then.
+  bool told_of_founding_ = false;
   bool changed_ = false;  // something has been applied that was not published
   // Once the log is durable up to here, that it has been applied is not forgotten: who has looked
   // keys up by a table looks them up by that, or a later one, after a crash too.

@@ -995,8 +995,9 @@ void Shard::serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces) {
   if (had_delays) impl_->replication.send_all_held();
 }
 void Shard::on_keyspaces(
-    std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)> callback) {
-  impl_->meta.on_keyspaces(std::move(callback));
+    std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)> callback,
+    std::function<void(const std::string& why)> unknown) {
+  impl_->meta.on_keyspaces(std::move(callback), std::move(unknown));
 }
 Result<> Shard::found_group(PartitionId group, std::vector<consensus::MemberId> voters,
                             std::vector<NodeNumber> replicas) {

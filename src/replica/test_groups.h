@@ -69,9 +69,13 @@ struct GroupNode final : Transport {
     shard = std::make_unique<Shard>(options, world.clock, random, disk, *store, *this);
     const auto recovered = shard->recover();
     ASSERT_TRUE(recovered) << recovered.error().message;
-    shard->on_keyspaces([this](std::shared_ptr<const cluster::KeyspaceTable> table) {
-      pending_table = std::move(table);
-    });
+    unknown.clear();
+    shard->on_keyspaces(
+        [this](std::shared_ptr<const cluster::KeyspaceTable> table) {
+          pending_table = std::move(table);
+          unknown.clear();
+        },
+        [this](const std::string& why) { unknown = why; });
     shard->on_relay(
         [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
           relaying.push_back({group, words, std::move(done)});
@@ -119,6 +123,7 @@ struct GroupNode final : Transport {
   std::unique_ptr<RowStore> store;
   std::unique_ptr<Shard> shard;
   std::shared_ptr<const cluster::KeyspaceTable> pending_table;
+  std::string unknown;  // why there is none, though there may be one
   std::deque<std::pair<NodeNumber, std::string>> sent;
   std::vector<std::string> warnings;
   std::atomic<std::uint32_t> wanted_key_events = 0;
