@@ -626,3 +626,92 @@ def test_keys_that_a_new_keyspace_hides_nevertheless_are_said(cluster):
                 until("they are there again", lambda: all(client.exists(key) for key in gone))
                 break
     assert hidden, "in no round was anything hidden"
+
+
+def test_dropping_an_empty_keyspace_loses_no_write_that_was_acknowledged(cluster):
+    """Writers at all nodes, while the keyspace is dropped and created again and again."""
+    create(cluster, "first", "first:", "PARTITIONS", 1)
+    stop = threading.Event()
+    failures = []
+    acknowledged = [[] for _ in range(3)]
+
+    def write(worker):
+        try:
+            with cluster.nodes[worker].client(socket_timeout=20) as client:
+                i = 0
+                while not stop.is_set():
+                    i += 1
+                    try:
+                        client.set(f"y:{worker}:{i}", i)
+                    except redis.ResponseError as error:
+                        assert str(error).startswith(("UNAVAILABLE", "UNCERTAIN", "TRYAGAIN")), error
+                        continue
+                    acknowledged[worker].append(f"y:{worker}:{i}")
+                    time.sleep(0.001 * (i % 5))
+        except Exception as error:  # pylint: disable=broad-except
+            failures.append(error)
+
+    dropped = refused = 0
+    with cluster["n1"].client(socket_timeout=20) as client:
+        for i in range(20):
+            stop.clear()
+            for each in acknowledged:
+                each.clear()
+            create(cluster, "y", "y:", "PARTITIONS", 2, "DEADLINE", 10000)
+            until_led(cluster, "y")
+            writers = [threading.Thread(target=write, args=(worker,)) for worker in range(3)]
+            threading.Timer(0.002 * (i % 8), lambda begun=writers: [writer.start() for writer in begun]).start()
+            try:
+                client.execute_command("EVEN.KEYSPACE", "DROP", "y")
+                reply = "OK"
+            except redis.ResponseError as error:
+                reply = str(error)
+            until("the writers have begun", lambda begun=writers: all(writer.ident for writer in begun))
+            stop.set()
+            for writer in writers:
+                writer.join()
+            assert not failures, failures
+            assert reply == "OK" or "keys: EVEN.KEYSPACE DROP y FORCE" in reply, reply
+            lost = [key for keys in acknowledged for key in keys if not client.exists(key)]
+            assert not lost, (reply, lost)
+            dropped += reply == "OK"
+            refused += reply != "OK"
+            if reply != "OK":
+                client.set("y:after", 1)  # what was refused meanwhile is taken again
+                client.execute_command("EVEN.KEYSPACE", "DROP", "y", "FORCE")
+            for key in client.scan_iter("y:*"):
+                client.delete(key)
+    assert dropped and refused, (dropped, refused)
+
+
+def test_a_keyspace_whose_drop_was_interrupted_takes_writes_again(cluster):
+    """Who coordinates the drop dies when all groups are closed, before the metadata group hears of it."""
+    create(cluster, "orders", "o:", "PARTITIONS", 4)
+    until_led(cluster)
+    for peer in ("n2", "n3"):
+        cluster.link("n1", peer, "DELAY", 100)
+    with cluster["n1"].client(socket_timeout=60) as dropper, cluster["n2"].client(socket_timeout=20) as client:
+        connection = dropper.connection_pool.get_connection("_")
+        connection.send_command("EVEN.KEYSPACE", "DROP", "orders")
+
+        def refused():
+            """Why writes are refused, of whatever group; a write that makes no key."""
+            for i in range(16):
+                try:
+                    client.delete(f"o:{i}")
+                except redis.ResponseError as error:
+                    assert str(error).startswith(("UNAVAILABLE", "UNCERTAIN")), error
+                    return str(error)
+            return ""
+        until("it is being dropped", lambda: "the keyspace is being dropped" in refused())
+        cluster["n1"].kill9()
+        until("writes are taken again", lambda: not refused(), seconds=90)
+        assert keyspace(cluster["n2"], "LIST") == ["default", "orders"]
+        client.set("o:k", 1)
+    cluster["n1"].start()
+    until_led(cluster)
+    with Refusal("has 1 keys"):
+        keyspace(cluster["n1"], "DROP", "orders")
+    with cluster["n3"].client() as client:
+        client.delete("o:k")
+    assert keyspace(cluster["n1"], "DROP", "orders") == "OK"

@@ -12,6 +12,7 @@
 #include "engine/cmd_meta.h"
 #include "engine/databases.h"
 #include "engine/text.h"
+#include "node/keyspace_closing.h"
 #include "node/table_change.h"
 #include "peer/peer_hello.h"
 #include "topic/event_topic.h"
@@ -259,6 +260,9 @@ class Change : public std::enable_shared_from_this<Change> {
   void submit(std::vector<std::string> words);
   void submit_again();
   void applied(const std::string& reply);
+  // The keyspace has been found without keys.
+  void close_and_drop(const cluster::Keyspace& keyspace);
+  void refuse_keys(const std::string& name, std::uint64_t keys);
   // All serve by the keyspace that has been created: counts what it hides nevertheless.
   void look_for_hidden();
 
@@ -270,6 +274,9 @@ class Change : public std::enable_shared_from_this<Change> {
   const std::int64_t deadline_us_;
   std::vector<std::string> words_;  // of the entry
   std::string hidden_;              // pattern of the keys that a new strong keyspace would hide
+  // That is closed, to be dropped.
+  std::optional<cluster::Keyspace> closed_;
+  std::uint64_t attempt_ = 0;
 };
 
 void Change::count_in_default(Args words, Counted done) {
@@ -331,6 +338,11 @@ void Change::applied(const std::string& reply) {
   // Nodes that have just been started join within a moment.
   if (reply.starts_with("-TRYAGAIN ") && thread_.clock().monotonic_us() < deadline_us_) {
     return submit_again();
+  }
+  if (!version && closed_ && !reply.starts_with("-UNCERTAIN ")) {
+    // It is certain that it is not dropped.
+    return open_keyspace(thread_, *closed_, attempt_,
+                         [self = shared_from_this(), reply] { self->finish(reply); });
   }
   if (!version) return finish(reply);
   thread_.strong().await_served(
@@ -399,22 +411,38 @@ void Change::alter(Args args) {
   submit(std::move(words));
 }
 
+void Change::refuse_keys(const std::string& name, std::uint64_t keys) {
+  finish(error_reply(
+      fmt::format("ERR the keyspace '{}' has {} keys: EVEN.KEYSPACE DROP {} FORCE gives them up",
+                  name, keys, name)));
+}
+
+void Change::close_and_drop(const cluster::Keyspace& keyspace) {
+  close_keyspace(thread_, keyspace,
+                 [self = shared_from_this(), keyspace](const Result<ClosedKeyspace>& closed) {
+                   if (!closed) return self->finish(closed.error().message);
+                   if (closed->keys > 0) return self->refuse_keys(keyspace.name, closed->keys);
+                   self->closed_ = keyspace;
+                   self->attempt_ = closed->attempt;
+                   self->submit({std::string(kMetaCommand), "DROP", keyspace.name,
+                                 std::to_string(closed->attempt)});
+                 });
+}
+
 void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool force) {
-  auto drop = [self = shared_from_this(),
-               name = std::string(name)](const Result<std::uint64_t>& count) {
-    if (!count) return self->finish(count.error().message);
-    if (*count > 0) {
-      return self->finish(error_reply(fmt::format(
-          "ERR the keyspace '{}' has {} keys: EVEN.KEYSPACE DROP {} FORCE gives them up", name,
-          *count, name)));
-    }
-    self->submit({std::string(kMetaCommand), "DROP", name});
-  };
-  // Those of an eventual one lie among those of `default`, and stay.
-  if (force || keyspace == nullptr || !keyspace->strong) return drop(0);
+  // Keys of an eventual one lie among those of `default`, and stay.
+  if (force || keyspace == nullptr || !keyspace->strong) {
+    return submit({std::string(kMetaCommand), "DROP", std::string(name)});
+  }
+  // Who has many keys is not closed for nothing.
   const std::string pattern = pattern_of(keyspace->prefix);
   const std::string_view keys[] = {"keys", pattern, database_word(kAnyDatabase)};
-  count_in_groups(*keyspace, keys, std::move(drop));
+  count_in_groups(
+      *keyspace, keys,
+      [self = shared_from_this(), keyspace = *keyspace](const Result<std::uint64_t>& count) {
+        if (!count) return self->finish(count.error().message);
+        *count > 0 ? self->refuse_keys(keyspace.name, *count) : self->close_and_drop(keyspace);
+      });
 }
 
 // --- The subcommands.
@@ -458,8 +486,13 @@ void alter(Connection& connection, Args args) {
 void drop(Connection& connection, Args args) {
   const bool force = args.size() == 4 && equals_ignore_case(args[3], "force");
   if (args.size() > 3 && !force) return connection.reply().error(kSyntaxError);
-  std::make_shared<Change>(connection)
-      ->drop(connection.thread().keyspaces().find(args[2]), args[2], force);
+  const cluster::Keyspace* keyspace = connection.thread().keyspaces().find(args[2]);
+  if (!force && keyspace != nullptr && keyspace->strong) {
+    const Result<> known =
+        all_know(connection.thread(), kClosesGroups, "DROP of a strong keyspace without FORCE");
+    if (!known) return connection.reply().error(known.error().message);
+  }
+  std::make_shared<Change>(connection)->drop(keyspace, args[2], force);
 }
 
 void list(Connection& connection, Args) {

@@ -28,6 +28,7 @@ constexpr std::string_view kNodePrefix = "node:";
 constexpr std::string_view kUserPrefix = "user:";
 constexpr std::string_view kLibraryPrefix = "library:";
 constexpr std::string_view kQuotaPrefix = "quota:";
+constexpr std::string_view kClosingPrefix = "closing:";
 constexpr std::string_view kNextKey = "next";
 constexpr std::string_view kVersionKey = "version";
 constexpr std::string_view kProducersKey = "producers";
@@ -319,13 +320,72 @@ void alter(Context& context, Args args) {
   count_change(context, state);
 }
 
-void drop(Context& context, Args args) {
+// --- Dropping
+
+std::string closing_key_of(std::string_view name) {
+  return std::string(kClosingPrefix) + std::string(name);
+}
+
+// The last attempt at dropping the keyspace; 0: there was none. Of one that has been ended, a
+// number that nobody has.
+std::uint64_t attempt_at(Context& context, std::string_view name) {
+  const Object* object = context.find(context.keep(closing_key_of(name)));
+  std::string scratch;
+  return object == nullptr ? 0 : number_of<std::uint64_t>(object->string().value(scratch));
+}
+
+void close_keyspace(Context& context, Args args) {
   if (args.size() != 3) return context.reply.error(kSyntaxError);
+  const MetaState state = state_of(context);
+  const cluster::Keyspace* found = find(state, args[2]);
+  if (found == nullptr || !found->strong) {
+    return context.reply.error(
+        fmt::format("ERR there is no strong keyspace '{}'", args[2].substr(0, 64)));
+  }
+  // By the clock, too: after a restore from a backup there may be groups that know of later ones.
+  const std::uint64_t attempt =
+      std::max({state.version + 1, attempt_at(context, args[2]) + 1,
+                static_cast<std::uint64_t>(std::max<std::int64_t>(context.now_ms, 0))});
+  put(context, closing_key_of(args[2]), std::to_string(attempt));
+  context.reply.integer(static_cast<std::int64_t>(attempt));
+}
+
+void open_keyspace(Context& context, Args args) {
+  PartitionId first = 0;
+  std::uint64_t attempt = 0;
+  if (args.size() != 5 || !read_number(args[3], first) || !read_number(args[4], attempt)) {
+    return context.reply.error(kSyntaxError);
+  }
+  const MetaState state = state_of(context);
+  const cluster::Keyspace* found = find(state, args[2]);
+  if (found == nullptr || found->first != first) {
+    return context.reply.error(
+        fmt::format("ERR the keyspace '{}' has been dropped", args[2].substr(0, 64)));
+  }
+  if (attempt_at(context, args[2]) == attempt) {
+    put(context, closing_key_of(args[2]), std::to_string(attempt + 1));
+  }
+  context.reply.ok();
+}
+
+void drop(Context& context, Args args) {
+  std::uint64_t attempt = 0;
+  if (args.size() < 3 || args.size() > 4 || (args.size() == 4 && !read_number(args[3], attempt))) {
+    return context.reply.error(kSyntaxError);
+  }
   const MetaState state = state_of(context);
   const cluster::Keyspace* found = find(state, args[2]);
   if (found == nullptr) {
     return context.reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
   }
+  const std::uint64_t last = attempt_at(context, args[2]);
+  if (args.size() == 4 && attempt != last) {
+    return context.reply.error(fmt::format(
+        "UNAVAILABLE nothing was done: dropping the keyspace '{}' took too long, or somebody else "
+        "has begun to drop it meanwhile: try again",
+        args[2].substr(0, 64)));
+  }
+  if (last != 0) context.write(context.keep(closing_key_of(args[2]))).remove();
   if (EVEN_MUTANT(kMetaIdsReused)) put(context, kNextKey, std::to_string(found->first));
   context.write(context.keep(key_of(args[2]))).remove();
   count_change(context, state);
@@ -676,6 +736,8 @@ void meta_command(Context& context, Args args) {
       {"create", create},
       {"alter", alter},
       {"drop", drop},
+      {"close", close_keyspace},
+      {"open", open_keyspace},
       {"altertopic", alter_topic},
       {"droptopic", drop_topic},
       {"key", key},

@@ -136,6 +136,41 @@ TEST_F(MetaCommands, WhatIsDroppedIsGoneAndItsNameFree) {
   EXPECT_EQ(table().find("orders")->first, 273);
 }
 
+TEST_F(MetaCommands, AnAttemptAtDroppingHoldsUntilItIsEndedOrAnotherBegins) {
+  join_all();
+  EXPECT_EQ(create(strong("orders", "o:")), ":1\r\n");
+  EXPECT_EQ(create({.name = "cache", .prefix = "c:", .replicas = 3}), ":2\r\n");
+  EXPECT_THAT(run({kMetaCommand, "CLOSE", "cache"}), HasSubstr("no strong keyspace 'cache'"));
+  EXPECT_THAT(run({kMetaCommand, "CLOSE", "others"}), HasSubstr("no strong keyspace 'others'"));
+  const auto close = [this] {
+    const std::string reply = run({kMetaCommand, "CLOSE", "orders"});
+    return reply.substr(1, reply.size() - 3);
+  };
+  const auto drop = [this](std::string_view attempt) {
+    return run({kMetaCommand, "DROP", "orders", attempt});
+  };
+  EXPECT_THAT(drop("1"), HasSubstr("UNAVAILABLE nothing was done"));
+  const std::string first = close();
+  const std::string second = close();
+  EXPECT_LT(std::stoull(first), std::stoull(second));
+  EXPECT_THAT(drop(first), HasSubstr("UNAVAILABLE nothing was done"));
+  // Only by whom it is about, and of the keyspace that it is about.
+  EXPECT_EQ(run({kMetaCommand, "OPEN", "orders", "257", first}), "+OK\r\n");
+  EXPECT_THAT(run({kMetaCommand, "OPEN", "orders", "258", second}), HasSubstr("has been dropped"));
+  EXPECT_EQ(run({kMetaCommand, "OPEN", "orders", "257", second}), "+OK\r\n");
+  EXPECT_THAT(drop(second), HasSubstr("UNAVAILABLE nothing was done"));
+  const std::string third = close();
+  EXPECT_LT(std::stoull(second), std::stoull(third));
+  EXPECT_EQ(table().version(), 2u);
+  EXPECT_EQ(drop(third), ":3\r\n");
+  EXPECT_EQ(table().find("orders"), nullptr);
+  EXPECT_THAT(run({kMetaCommand, "OPEN", "orders", "257", third}), HasSubstr("has been dropped"));
+  // One of that name that is created later is another.
+  EXPECT_EQ(create(strong("orders", "o:")), ":4\r\n");
+  EXPECT_THAT(drop(third), HasSubstr("UNAVAILABLE nothing was done"));
+  EXPECT_EQ(run({kMetaCommand, "DROP", "orders"}), ":5\r\n");
+}
+
 TEST_F(MetaCommands, TheFirstKeyOfTokensStays) {
   using namespace std::string_literals;
   const std::string first = "\0\r\n12\xff"s;

@@ -18,6 +18,7 @@
 #include "kafka/coordinator.h"
 #include "kafka/quotas.h"
 #include "net/turn.h"
+#include "node/keyspace_closing.h"
 #include "node/shard_options.h"
 #include "node/table_change.h"
 #include "peer/peer_hello.h"
@@ -136,6 +137,10 @@ Result<> ShardThread::recover() {
   options.key_changes = &node_.tracking;
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
   options.scripts = &node_.scripts;
+  // Not from here: the shard is in the middle of a tick.
+  options.left_closed = [this](PartitionId group, std::uint64_t attempt) {
+    post([this, group, attempt] { open_group_left_closed(*this, group, attempt); });
+  };
   options.once_first_known = [this] { return all_know(*this, kLooksUpFirst, {}).has_value(); };
   options.publish = [this](std::string_view channel, std::string_view message, bool sharded) {
     const SubscriptionKind kind =

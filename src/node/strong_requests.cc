@@ -31,6 +31,7 @@ using Kind = cluster::Level::Kind;
 
 // What nodes ask each other for, and no client does.
 bool is_inner(Args words) {
+  if (is_closing_command(words)) return true;
   if (const Command* script = find_as_user_command(words)) {
     return check_arity(*script, words).empty();
   }

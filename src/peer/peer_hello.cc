@@ -95,7 +95,7 @@ Result<Hello> decode_hello(std::string_view bytes) {
 
 std::string encode_welcome() {
   return std::string(1, static_cast<char>(kInflatesRecords | kGrowsTopics | kLooksUpFirst |
-                                          kKnowsQuotas | kMarksUsers));
+                                          kKnowsQuotas | kMarksUsers | kClosesGroups));
 }
 
 // More than a byte is of later versions.

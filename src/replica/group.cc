@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 
 #include "base/bytes.h"
@@ -49,6 +50,12 @@ constexpr std::int64_t kMakesWayUs = 5'000'000;
 // Of one in so many entries the digest is kept, and of so many of these.
 constexpr Index kCheckpointEntries = 256;
 constexpr std::size_t kCheckpoints = 64;
+// A group that has been closed for so long has been left so; and so often it is told again.
+constexpr std::int64_t kLeftClosedUs = 20'000'000;
+constexpr std::int64_t kToldAgainUs = 5'000'000;
+constexpr std::string_view kClosed =
+    "UNAVAILABLE nothing was done: the keyspace is being dropped (EVEN.KEYSPACE DROP) and takes no "
+    "writes until that is done or given up";
 // Where the log of a group begins that is founded.
 constexpr Index kFirstIndex = 1;
 // Keys that one entry purges.
@@ -128,6 +135,17 @@ bool writes(const StrongRequest& request) {
     const Command* command = find_command(words);
     return command == nullptr || may_write(*command);
   });
+}
+
+// Whether a command of an entry may write keys, or events, of clients.
+bool may_write_keys(Args words) {
+  if (words.empty() || is_closing_command(words) || words[0] == kFeedCommandName ||
+      words[0] == kFeedStepCommandName || words[0] == kRelayedCommandName) {
+    return false;
+  }
+  if (emits(words) || find_as_user_command(words) != nullptr) return true;
+  const Command* command = find_command(words);
+  return command != nullptr && may_write(*command);
 }
 
 // Whether the members of a group may come to different replies by the same state. What SPOP draws
@@ -365,6 +383,9 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
     if (*kept == null_array(false)) *kept = null_array(request.resp3);
     return done({StrongOutcome::Kind::kReply, std::move(*kept), 0, applied()});
   }
+  if (closed_for() && std::ranges::any_of(request.commands, may_write_keys)) {
+    return done(refused(std::string(kClosed)));
+  }
   if (core_.log.error()) {
     return done(refused("UNAVAILABLE writes are refused: " + *core_.log.error()));
   }
@@ -498,6 +519,7 @@ void Group::tick() {
   give_up_snapshots();
   keep_snapshot();
   compare_awaited();
+  tell_of_closing();
 }
 
 void Group::give_up_reads() {
@@ -854,14 +876,21 @@ void Group::apply(const Entry& entry) {
   const bool is_own = !proposals_.empty() && proposals_.front().index == entry.index &&
                       proposals_.front().term == entry.term;
   std::string reply;
+  auto outcome = StrongOutcome::Kind::kReply;
   if (entry.kind == EntryKind::kNormal) {
     const auto proposal = decode_proposal(entry.data.view());
     // One that cannot be read is one everywhere, and changes nothing anywhere.
     if (proposal) {
-      reply = holds_batch(proposal->kind) ? append(*proposal, entry.index)
-              : proposal->kind == GroupProposal::Kind::kTrim
-                  ? apply_trim(*proposal, entry)
-                  : apply(*proposal, is_own && proposals_.front().resp3);
+      Random random(proposal->seed);
+      if (comes_too_late(*proposal, random)) {
+        outcome = StrongOutcome::Kind::kRefused;
+        reply = fmt::format("-{}\r\n", kClosed);
+      } else {
+        reply = holds_batch(proposal->kind) ? append(*proposal, entry.index)
+                : proposal->kind == GroupProposal::Kind::kTrim
+                    ? apply_trim(*proposal, entry)
+                    : apply(*proposal, is_own && proposals_.front().resp3);
+      }
       partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                   std::max(proposal->instant_ms, clock_ms()), 1))});
     } else {
@@ -880,7 +909,7 @@ void Group::apply(const Entry& entry) {
       ++core_.stats.proposals_answered;
       core_.stats.proposal_seconds +=
           static_cast<double>(core_.clock.monotonic_us() - proposal.since_us) / 1e6;
-      proposal.done({StrongOutcome::Kind::kReply, std::move(reply), 0, entry.index});
+      proposal.done({outcome, std::move(reply), 0, entry.index});
     } else {
       refuse(proposal.done);
     }
@@ -1064,6 +1093,7 @@ void Group::run(Args words, Reply& reply, std::int64_t now_ms, Random& random) {
     words[0] == kFeedCommandName ? set_feed(words, now_ms) : step_feed(words, now_ms);
     return reply.ok();
   }
+  if (is_closing_command(words)) return change_closing(words, reply, now_ms);
   Handler handler = meta_command;
   std::string_view name;  // of a command that events are told of
   if (id() != meta_partition(core_.options.partition_count)) {
@@ -1162,6 +1192,58 @@ std::optional<std::string> Group::reply_before(std::string_view id) {
   } catch (const Unreadable&) {
     return std::nullopt;
   }
+}
+
+// --- Dropping the keyspace: see docs/groups.md.
+
+void Group::change_closing(Args words, Reply& reply, std::int64_t now_ms) {
+  std::uint64_t attempt = 0;
+  const std::string_view number = words[1];
+  const auto [stop, error] = std::from_chars(number.data(), number.data() + number.size(), attempt);
+  if (error != std::errc() || stop != number.data() + number.size() || attempt == 0 ||
+      attempt > kMostTime / 2) {
+    return reply.error("ERR no attempt at dropping a keyspace");
+  }
+  const std::uint64_t mark = partition_.state.vector()[kGroupClosing];
+  const std::uint64_t closed = 2 * attempt + 1;
+  if (words[0] == kOpenCommand) {
+    if (mark <= closed) partition_.state.cover(Dot{kGroupClosing, closed + 1});
+    return reply.ok();
+  }
+  if (mark > closed) return reply.error("TRYAGAIN the attempt at dropping the keyspace is over");
+  const Object* outbox = partition_.state.find(kOutboxKey, hash64(kOutboxKey));
+  if (outbox != nullptr && outbox->hash().live() > 0) {
+    return reply.error(fmt::format("TRYAGAIN {} events of the keyspace wait to be told in topics",
+                                   outbox->hash().live()));
+  }
+  // Of all databases; one by one, so that nothing counts but what the entry says.
+  const GroupKeyspace keyspace(partition_, now_ms);
+  std::int64_t keys = 0;
+  partition_.state.for_each([&](std::string_view key, const Object& object) {
+    keys += object.live() && !object.expired(now_ms) && !keyspace.hides(key) ? 1 : 0;
+  });
+  if (keys == 0) partition_.state.cover(Dot{kGroupClosing, closed});
+  reply.integer(keys);
+}
+
+// What has been executed under its id already is to be said.
+bool Group::comes_too_late(const GroupProposal& proposal, Random& random) {
+  if (!closed_for() || proposal.kind != GroupProposal::Kind::kCommands ||
+      !std::ranges::any_of(proposal.commands, may_write_keys)) {
+    return false;
+  }
+  return proposal.once.empty() ||
+         !kept_reply(proposal.once, std::max(proposal.instant_ms, clock_ms()), random);
+}
+
+void Group::tell_of_closing() {
+  const auto attempt = closed_for();
+  if (!attempt || !leads() || halted_) return closing_.reset();
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (!closing_ || closing_->attempt != *attempt) closing_ = {*attempt, now_us + kLeftClosedUs};
+  if (now_us < closing_->tell_at_us) return;
+  closing_->tell_at_us = now_us + kToldAgainUs;
+  if (core_.options.left_closed) core_.options.left_closed(id(), *attempt);
 }
 
 // In a group that has one, all members know them already, also those that cannot be asked now.

@@ -37,6 +37,9 @@ inline constexpr ReplicaId kGroupClock = ReplicaId::make(0xffff, 1, 3);
 inline constexpr ReplicaId kGroupFeed = ReplicaId::make(0xffff, 1, 10);
 // The same: 1 once an entry has been applied that had GroupProposal::once_first.
 inline constexpr ReplicaId kGroupOnceFirst = ReplicaId::make(0xffff, 1, 12);
+// The same: twice the number of the last attempt at dropping the keyspace that the group has heard
+// of, and 1 if it is closed for it, or 2 if the attempt is over.
+inline constexpr ReplicaId kGroupClosing = ReplicaId::make(0xffff, 1, 13);
 
 class Group {
  public:
@@ -130,6 +133,11 @@ class Group {
   // Something of it could not be read, so that it can apply nothing more.
   bool halted() const { return halted_; }
   GroupStatus status() const;
+  // The attempt at dropping its keyspace for which it is closed; none: it takes writes.
+  std::optional<std::uint64_t> closed_for() const {
+    const std::uint64_t mark = partition_.state.vector()[kGroupClosing];
+    return mark % 2 == 1 ? std::optional(mark / 2) : std::nullopt;
+  }
   // Null: it is not of a topic.
   const TopicLog* topic() const { return topic_.get(); }
   TopicLog* topic() { return topic_.get(); }
@@ -234,6 +242,12 @@ class Group {
   std::optional<std::string> kept_reply(std::string_view id, std::int64_t now_ms, Random& random);
   // The same, before anything is proposed; empty id: none.
   std::optional<std::string> reply_before(std::string_view id);
+  // An entry that is_closing_command().
+  void change_closing(Args words, Reply& reply, std::int64_t now_ms);
+  // Whether the entry is behind the one that has closed the group, and may write keys.
+  bool comes_too_late(const GroupProposal& proposal, Random& random);
+  // Tells of a group that has been left closed.
+  void tell_of_closing();
   // Whether entries may have GroupProposal::once_first.
   bool may_look_up_first() const;
   // Keys of EVEN.ONCE that count as visible.
@@ -348,6 +362,12 @@ class Group {
   };
   std::optional<Awaited> awaited_;  // until that has been applied here
   bool diverged_ = false;
+  // Of a leader: since when it has seen the group closed for this attempt, or has told of that.
+  struct Closing {
+    std::uint64_t attempt = 0;
+    std::int64_t tell_at_us = 0;
+  };
+  std::optional<Closing> closing_;
 };
 
 // Between two ticks of the core.

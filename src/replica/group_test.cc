@@ -356,6 +356,102 @@ TEST(Group, IdsAreLookedUpFirstOnceAllNodesKnowThat) {
   expect_equal_states(cluster);
 }
 
+TEST(Group, ThatHasNoKeysIsClosedAndTakesNoWritesUntilItIsOpened) {
+  GroupCluster cluster(3);
+  found(cluster);
+  const auto run = [&](const std::vector<std::string>& words) {
+    GroupNode* leader = cluster.leader(kGroup);
+    if (leader == nullptr) return std::string("no leader");
+    const auto outcome = cluster.ask(*leader, kGroup, {words});
+    return outcome ? outcome->reply : std::string("no outcome");
+  };
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != nullptr; }));
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "k", "v"}), "+OK\r\n");
+  ASSERT_EQ(run({"set", "e", "v", "px", "100"}), "+OK\r\n");
+  EXPECT_EQ(run({"even.close", "5"}), ":2\r\n");
+  EXPECT_EQ(run({"del", "k"}), ":1\r\n");
+  cluster.run(300);
+  EXPECT_EQ(run({"even.close", "5"}), ":0\r\n");
+  EXPECT_EQ(run({"even.close", "5"}), ":0\r\n");
+  const auto refused = StartsWith("-UNAVAILABLE nothing was done: the keyspace is being dropped");
+  EXPECT_THAT(run({"set", "k", "w"}), refused);
+  EXPECT_THAT(run({"eval", "redis.call('set', KEYS[1], 'w')", "1", "k"}), refused);
+  EXPECT_THAT(cluster.ask(*cluster.leader(kGroup), kGroup, {{"get", "k"}, {"incr", "k"}})->reply,
+              refused);
+  EXPECT_EQ(run({"get", "k"}), "$-1\r\n");
+  // Members that come to lead, and those that come back, know it.
+  for (const auto& node : cluster.nodes) node->crash();
+  for (const auto& node : cluster.nodes) node->start();
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != nullptr; }));
+  EXPECT_THAT(run({"set", "k", "w"}), refused);
+  // What is over stays over.
+  EXPECT_EQ(run({"even.open", "4"}), "+OK\r\n");
+  EXPECT_THAT(run({"set", "k", "w"}), refused);
+  EXPECT_EQ(run({"even.open", "5"}), "+OK\r\n");
+  EXPECT_THAT(run({"even.close", "5"}), StartsWith("-TRYAGAIN"));
+  EXPECT_EQ(run({"set", "k", "w"}), "+OK\r\n");
+  EXPECT_EQ(run({"even.close", "6"}), ":1\r\n");
+  EXPECT_THAT(run({"even.close", "6x"}), StartsWith("-ERR"));
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
+// What the leader has proposed when the group is closed is behind that in its log.
+TEST(Group, WhatComesBehindItsClosingInTheLogIsRefusedAndNotRememberedAsDone) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
+  ASSERT_EQ(cluster.run_strong(kGroup, {"del", "n"}), ":1\r\n");
+  GroupNode& leader = *cluster.leader(kGroup);
+  const auto before = try_once(leader, "a", {});
+  ASSERT_EQ(reply_of(cluster, before), "*1\r\n:1\r\n");
+  ASSERT_EQ(cluster.run_strong(kGroup, {"del", "n"}), ":1\r\n");
+  std::optional<StrongOutcome> closed;
+  const std::vector<std::string_view> words{"even.close", "7"};
+  StrongRequest request;
+  request.group = kGroup;
+  request.commands.emplace_back(words);
+  leader.shard->execute_strong(std::move(request),
+                               [&closed](StrongOutcome given) { closed = std::move(given); });
+  const auto behind = try_once(leader, "b", {});
+  EXPECT_THAT(reply_of(cluster, behind), StartsWith("-UNAVAILABLE nothing was done"));
+  EXPECT_EQ(behind->outcome->kind, StrongOutcome::Kind::kRefused);
+  ASSERT_TRUE(closed);
+  EXPECT_EQ(closed->reply, ":0\r\n");
+  // What had been executed under its id is said still.
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "a", {})), "*1\r\n:1\r\n");
+  ASSERT_EQ(cluster.run_strong(kGroup, {"even.open", "7"}), "+OK\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(leader, "b", {})), "*1\r\n:1\r\n");
+}
+
+TEST(Group, WhoseLeaderFindsItClosedForLongIsToldOf) {
+  GroupCluster cluster(3);
+  found(cluster);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != nullptr; }));
+  ASSERT_EQ(cluster.run_strong(kGroup, {"even.close", "9"}), ":0\r\n");
+  const auto told = [&cluster] {
+    std::vector<std::pair<PartitionId, std::uint64_t>> all;
+    for (const auto& node : cluster.nodes) {
+      all.insert(all.end(), node->left_closed.begin(), node->left_closed.end());
+    }
+    return all;
+  };
+  cluster.run(19'000);
+  EXPECT_TRUE(told().empty());
+  // Who leads from now on begins to count.
+  cluster.leader(kGroup)->crash();
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kGroup) != nullptr; }));
+  cluster.run(19'000);
+  EXPECT_TRUE(told().empty());
+  cluster.run(2'000);
+  EXPECT_THAT(told(), testing::ElementsAre(std::pair(kGroup, std::uint64_t{9})));
+  cluster.run(5'000);
+  EXPECT_EQ(told().size(), 2u);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"even.open", "9"}), "+OK\r\n");
+  cluster.run(30'000);
+  EXPECT_EQ(told().size(), 2u);
+}
+
 TEST(Group, WhatHasBeenExecutedUnderItsIdIsNotRefused) {
   GroupCluster cluster(3);
   found(cluster);

@@ -159,6 +159,10 @@ struct ShardOptions {
   std::string session_key;
   // Whether all nodes are known to execute entries with GroupProposal::once_first; null: they do.
   std::function<bool()> once_first_known;
+  // Of a group that this shard's member leads and that has been closed for long: whoever closed it
+  // may be gone. Called again every now and then, until it is open. See docs/groups.md, "Dropping a
+  // keyspace".
+  std::function<void(PartitionId group, std::uint64_t attempt)> left_closed;
   // The scripts that the node knows, and what they publish and log. No cache: the shard has its
   // own.
   ScriptCache* scripts = nullptr;

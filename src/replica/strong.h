@@ -28,6 +28,17 @@ enum class StrongRead : std::uint8_t {
 // The reply is ":7", the offset of the first record, or as topic_producers.h has it.
 inline constexpr std::string_view kAppendCommand = "even.append";
 
+// In place of a command, alone in a request, with the number of an attempt at dropping the
+// keyspace (docs/groups.md, "Dropping a keyspace"). The first closes the group, which from then on
+// refuses what may write keys, and replies ":0", or the number of keys that there are, and closes
+// nothing. The second ends the attempt, and opens the group if it is closed for it or for an
+// earlier one.
+inline constexpr std::string_view kCloseCommand = "even.close";
+inline constexpr std::string_view kOpenCommand = "even.open";
+inline bool is_closing_command(Args words) {
+  return words.size() == 2 && (words[0] == kCloseCommand || words[0] == kOpenCommand);
+}
+
 // The words stay valid until done() is called.
 struct StrongRequest {
   PartitionId group = 0;

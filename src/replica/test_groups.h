@@ -62,6 +62,9 @@ struct GroupNode final : Transport {
     options.group_log_bytes = group_log_bytes;
     options.clean_map_bytes = clean_map_bytes;
     options.once_first_known = once_first_known;
+    options.left_closed = [this](PartitionId group, std::uint64_t attempt) {
+      left_closed.emplace_back(group, attempt);
+    };
     options.warn = [this](const std::string& text) { warnings.push_back(text); };
     options.wanted_key_events = &wanted_key_events;
     options.key_event = [this](const KeyEvent& event) { key_events.emplace_back(event.key); };
@@ -126,6 +129,7 @@ struct GroupNode final : Transport {
   std::string unknown;  // why there is none, though there may be one
   std::deque<std::pair<NodeNumber, std::string>> sent;
   std::vector<std::string> warnings;
+  std::vector<std::pair<PartitionId, std::uint64_t>> left_closed;
   std::atomic<std::uint32_t> wanted_key_events = 0;
   std::vector<std::string> key_events;  // the keys of those that there were
   // Batches of events that are to be led to a group.
