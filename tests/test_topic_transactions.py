@@ -165,6 +165,9 @@ def test_a_row_is_written_by_transactions_only(cluster):
             redis.execute_command(*words)
     with redis.pipeline() as pipeline, pytest.raises(Exception, match="by transactions of topics only"):
         pipeline.delete(row).execute()
+    for words in (["FORCE"], []):
+        with pytest.raises(Exception, match="nobody would end the transactions"):
+            redis.execute_command("EVEN.KEYSPACE", "DROP", "__transactions", *words)
     commit(producer)
     assert read(cluster, "t") == ["first"]
 

@@ -412,6 +412,12 @@ void Change::alter(Args args) {
 }
 
 void Change::refuse_keys(const std::string& name, std::uint64_t keys) {
+  if (name == cluster::kTransactionsKeyspace) {
+    return finish(error_reply(
+        fmt::format("ERR the keyspace '{}' has {} keys, without which nobody would end the "
+                    "transactions of topics",
+                    name, keys)));
+  }
   finish(error_reply(
       fmt::format("ERR the keyspace '{}' has {} keys: EVEN.KEYSPACE DROP {} FORCE gives them up",
                   name, keys, name)));
@@ -487,6 +493,13 @@ void drop(Connection& connection, Args args) {
   const bool force = args.size() == 4 && equals_ignore_case(args[3], "force");
   if (args.size() > 3 && !force) return connection.reply().error(kSyntaxError);
   const cluster::Keyspace* keyspace = connection.thread().keyspaces().find(args[2]);
+  if (force && args[2] == cluster::kTransactionsKeyspace) {
+    return connection.reply().error(
+        "ERR the keyspace '__transactions' cannot be given up while it has keys: nobody would end "
+        "the transactions that it has open, and readers of their topics would wait for ever. "
+        "Without FORCE it is dropped when it has none: those of an id go seven days after its last "
+        "transaction");
+  }
   if (!force && keyspace != nullptr && keyspace->strong) {
     const Result<> known =
         all_know(connection.thread(), kClosesGroups, "DROP of a strong keyspace without FORCE");
