@@ -444,6 +444,42 @@ def test_a_coordinators_death_loses_no_offset(cluster):
     assert len(member.values) <= 202, "what was committed is not read again"
 
 
+def test_an_idempotent_producer_goes_on_when_its_topic_is_made_again(cluster):
+    create(cluster, "t")
+    leader_of(cluster, "t")
+    produced = Produced(cluster, **{"enable.idempotence": True, "linger.ms": 0, "batch.num.messages": 5})
+    stop = threading.Event()
+    sent = 0
+
+    def send():
+        nonlocal sent
+        while not stop.is_set():
+            produced.send("t", f"{sent}")
+            sent += 1
+            if sent % 20 == 0:
+                produced.producer.poll(0.001)
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for _ in range(3):
+            before = len(produced.offsets)
+            until("records are acknowledged", lambda: produced.errors or len(produced.offsets) > before + 500, 60)
+            with cluster["n1"].client() as client:
+                assert client.execute_command("EVEN.TOPIC", "DROP", "t") == "OK"
+            create(cluster, "t")
+        before = len(produced.offsets)
+        until("records of the new topic are acknowledged",
+              lambda: produced.errors or len(produced.offsets) > before + 500, 60)
+    finally:
+        stop.set()
+        sender.join()
+    produced.flush()
+    assert not produced.errors, produced.errors[:3]
+    # What is not in the former topics is in this one, each once and in its order.
+    values = [int(value) for _, value in consume(cluster, "t")]
+    assert values == list(range(values[0], sent)), (values[:3], values[-3:], len(values), sent)
+
+
 def coordinator_of(cluster, group):
     """The node that coordinates a group, as a node says that does."""
     def found():

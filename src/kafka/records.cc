@@ -38,6 +38,7 @@ constexpr std::pair<std::string_view, ErrorCode> kRefusals[] = {
     {"-OUT_OF_ORDER_SEQUENCE_NUMBER ", ErrorCode::kOutOfOrderSequenceNumber},
     {"-INVALID_PRODUCER_EPOCH ", ErrorCode::kInvalidProducerEpoch},
     {"-UNKNOWN_PRODUCER_ID ", ErrorCode::kUnknownProducerId},
+    {"-TRYAGAIN ", ErrorCode::kNotEnoughReplicas},
     {"-INVALID_TXN_STATE ", ErrorCode::kInvalidTxnState},
     {"-INVALID_PRODUCER_ID_MAPPING ", ErrorCode::kInvalidProducerIdMapping},
 };

@@ -50,7 +50,8 @@ inline constexpr std::uint8_t kGrowsTopics = 2;      // partitions that topics a
 inline constexpr std::uint8_t kLooksUpFirst = 4;     // GroupProposal::once_first
 inline constexpr std::uint8_t kKnowsQuotas = 8;      // entries that set quotas
 inline constexpr std::uint8_t kMarksUsers = 16;      // kCreatedRule of acl.h
-inline constexpr std::uint8_t kClosesGroups = 32;    // entries by which keyspaces are dropped
+// Entries by which keyspaces are dropped, GroupProposal::any_sequence and ::once_words.
+inline constexpr std::uint8_t kClosesGroups = 32;
 std::string encode_welcome();
 std::uint8_t decode_welcome(std::string_view bytes);
 

@@ -50,6 +50,10 @@ constexpr std::int64_t kMakesWayUs = 5'000'000;
 // Of one in so many entries the digest is kept, and of so many of these.
 constexpr Index kCheckpointEntries = 256;
 constexpr std::size_t kCheckpoints = 64;
+// Producers that are not known, which a leader remembers; and for how long it waits for what one has
+// sent first.
+constexpr std::size_t kMostUnknown = 10'000;
+constexpr std::int64_t kUnknownUs = 10'000'000;
 // A group that has been closed for so long has been left so; and so often it is told again.
 constexpr std::int64_t kLeftClosedUs = 20'000'000;
 constexpr std::int64_t kToldAgainUs = 5'000'000;
@@ -119,7 +123,7 @@ std::optional<std::string> known_events(const Partition& partition, const GroupP
   Reply no_reply(unused, false);
   Context context(keyspace, no_reply, random, now_ms);
   try {
-    auto refusal = refuse_batch(context, *head, proposal.events, 0);
+    auto refusal = refuse_batch(context, *head, proposal.events, 0, false);
     return refusal && refusal->starts_with('+') ? std::move(refusal) : std::nullopt;
   } catch (const Unreadable&) {
     return std::nullopt;
@@ -430,6 +434,8 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
         return done({StrongOutcome::Kind::kReply, std::move(*known), 0, applied()});
       }
     }
+    proposal.any_sequence =
+        proposal.kind == GroupProposal::Kind::kBatch && is_tried_again(proposal.batch);
   }
   if (request.trim_to && !topic_) return done(refused("ERR records are in topics only"));
   ++core_.stats.proposals;
@@ -520,6 +526,7 @@ void Group::tick() {
   keep_snapshot();
   compare_awaited();
   tell_of_closing();
+  if (!leads()) unknown_.clear();
 }
 
 void Group::give_up_reads() {
@@ -890,6 +897,9 @@ void Group::apply(const Entry& entry) {
                 : proposal->kind == GroupProposal::Kind::kTrim
                     ? apply_trim(*proposal, entry)
                     : apply(*proposal, is_own && proposals_.front().resp3);
+        if (is_own && proposal->kind == GroupProposal::Kind::kBatch) {
+          note_unknown_producer(*proposal, reply);
+        }
       }
       partition_.state.cover(Dot{kGroupClock, static_cast<std::uint64_t>(std::max<std::int64_t>(
                                                   std::max(proposal->instant_ms, clock_ms()), 1))});
@@ -932,7 +942,9 @@ std::string Group::append(const GroupProposal& proposal, Index index) {
     Context context(keyspace, no_reply, random, now_ms);
     const auto offset = static_cast<std::int64_t>(base);
     auto refusal = head->control() ? end_transaction(context, proposal.batch, offset)
-                                   : refuse_batch(context, *head, proposal.events, offset);
+                                   : refuse_batch(context, *head, proposal.events, offset,
+                                                  proposal.any_sequence);
+    if (proposal.any_sequence) partition_.state.cover(Dot{kGroupAnySequence, 1});
     if (refusal) return std::move(*refusal);
     commit(context, {});
   }
@@ -947,6 +959,36 @@ std::string Group::append(const GroupProposal& proposal, Index index) {
   topic_->applied(
       {index, static_cast<std::int64_t>(base), head->offsets(), static_cast<std::int64_t>(latest)});
   return fmt::format(":{}\r\n", base);
+}
+
+// Of a producer of whom nothing is remembered nothing is there, as far as it has sent anything
+// within a day: its topic has been dropped and created again, or its records have long gone. So it
+// may begin with what it has sent first. But another batch of it, ahead of this one, may have been
+// refused before this node led, and it is to come first; so both are to come again, which they do
+// in their order.
+void Group::note_unknown_producer(const GroupProposal& proposal, std::string& reply) {
+  if (reply != kUnknownProducer || !remembers_all_producers(partition_.state) ||
+      !all_know(kGroupAnySequence, core_.options.any_sequence_known)) {
+    return;
+  }
+  const auto head = topic::read_head(proposal.batch);
+  if (!head) return;
+  const std::int64_t now_us = core_.clock.monotonic_us();
+  if (unknown_.size() >= kMostUnknown && !unknown_.contains(head->producer_id)) unknown_.clear();
+  const auto [at, added] = unknown_.try_emplace(head->producer_id);
+  Unknown& first = at->second;
+  if (added || first.epoch != head->producer_epoch || head->base_sequence < first.sequence ||
+      now_us - first.since_us > kUnknownUs) {
+    first = {head->producer_epoch, head->base_sequence, now_us};
+  }
+  reply = "-TRYAGAIN nothing is remembered of this producer: it begins with what comes again first\r\n";
+}
+
+bool Group::is_tried_again(std::string_view batch) const {
+  const auto head = topic::read_head(batch);
+  const auto first = head ? unknown_.find(head->producer_id) : unknown_.end();
+  return first != unknown_.end() && first->second.epoch == head->producer_epoch &&
+         first->second.sequence == head->base_sequence;
 }
 
 void Group::write_segments(std::int64_t start, std::int64_t now_ms, std::uint64_t seed) {
@@ -1248,8 +1290,7 @@ void Group::tell_of_closing() {
 
 // In a group that has one, all members know them already, also those that cannot be asked now.
 bool Group::may_look_up_first() const {
-  const auto& known = core_.options.once_first_known;
-  return partition_.state.vector()[kGroupOnceFirst] != 0 || !known || known();
+  return all_know(kGroupOnceFirst, core_.options.once_first_known);
 }
 
 // Each has an expiry, by which they are found, once; a long look where many keys have one.

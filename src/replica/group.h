@@ -37,6 +37,8 @@ inline constexpr ReplicaId kGroupClock = ReplicaId::make(0xffff, 1, 3);
 inline constexpr ReplicaId kGroupFeed = ReplicaId::make(0xffff, 1, 10);
 // The same: 1 once an entry has been applied that had GroupProposal::once_first.
 inline constexpr ReplicaId kGroupOnceFirst = ReplicaId::make(0xffff, 1, 12);
+// The same: 1 once an entry has been applied that had GroupProposal::any_sequence.
+inline constexpr ReplicaId kGroupAnySequence = ReplicaId::make(0xffff, 1, 14);
 // The same: twice the number of the last attempt at dropping the keyspace that the group has heard
 // of, and 1 if it is closed for it, or 2 if the attempt is over.
 inline constexpr ReplicaId kGroupClosing = ReplicaId::make(0xffff, 1, 13);
@@ -242,6 +244,15 @@ class Group {
   std::optional<std::string> kept_reply(std::string_view id, std::int64_t now_ms, Random& random);
   // The same, before anything is proposed; empty id: none.
   std::optional<std::string> reply_before(std::string_view id);
+  // Of a leader: a producer that is not remembered has been refused. Says so in another way if it is
+  // to try again.
+  void note_unknown_producer(const GroupProposal& proposal, std::string& reply);
+  // Whether a batch is what such a producer has tried again.
+  bool is_tried_again(std::string_view batch) const;
+  // Whether all nodes know what came to be together with such entries, or one is in the group.
+  bool all_know(ReplicaId mark, const std::function<bool()>& known) const {
+    return partition_.state.vector()[mark] != 0 || !known || known();
+  }
   // An entry that is_closing_command().
   void change_closing(Args words, Reply& reply, std::int64_t now_ms);
   // Whether the entry is behind the one that has closed the group, and may write keys.
@@ -362,6 +373,14 @@ class Group {
   };
   std::optional<Awaited> awaited_;  // until that has been applied here
   bool diverged_ = false;
+  // Of a leader: producers of whom nothing is remembered, by their ids, and the first batch that they
+  // have been refused with.
+  struct Unknown {
+    std::int16_t epoch = 0;
+    std::int32_t sequence = 0;
+    std::int64_t since_us = 0;
+  };
+  std::map<std::int64_t, Unknown> unknown_;
   // Of a leader: since when it has seen the group closed for this attempt, or has told of that.
   struct Closing {
     std::uint64_t attempt = 0;

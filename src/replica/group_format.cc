@@ -60,7 +60,8 @@ enum ProposalPart : std::uint8_t {
   kOnce = 1 << 2,
   kCompacted = 1 << 3,  // of a batch
   kOnceFirst = 1 << 4,  // with kWatched and kOnce
-  kAllProposalParts = (1 << 5) - 1,
+  kAnySequence = 1 << 5,  // of a batch of records
+  kAllProposalParts = (1 << 6) - 1,
 };
 // Of a proposal to trim.
 enum TrimParts : std::uint8_t { kWithCheckpoint = 1 << 0, kWithPurge = 1 << 1 };
@@ -541,6 +542,7 @@ std::string encode_proposal(const GroupProposal& proposal) {
                                                    (proposal.watched.empty() ? 0 : kWatched) |
                                                    (proposal.once.empty() ? 0 : kOnce) |
                                                    (proposal.once_first ? kOnceFirst : 0) |
+                                                   (proposal.any_sequence ? kAnySequence : 0) |
                                                    (proposal.compacted ? kCompacted : 0)));
   put_little_endian(out, proposal.instant_ms);
   put_little_endian(out, proposal.seed);
@@ -591,8 +593,12 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   proposal.instant_ms = in.get<std::int64_t>();
   proposal.seed = in.get<std::uint64_t>();
   if (holds_batch(proposal.kind)) {
-    if ((parts & ~kCompacted) != 0) return fail("malformed proposal: a batch, and parts");
-    if (parts != 0) {
+    proposal.any_sequence = (parts & kAnySequence) != 0;
+    if ((parts & ~(kCompacted | kAnySequence)) != 0 ||
+        (proposal.any_sequence && proposal.kind != GroupProposal::Kind::kBatch)) {
+      return fail("malformed proposal: a batch, and parts");
+    }
+    if ((parts & kCompacted) != 0) {
       auto& compacted = proposal.compacted.emplace();
       compacted.bytes = in.get<std::uint32_t>();
       compacted.horizon_ms = in.get<std::int64_t>();
@@ -616,7 +622,9 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
     proposal.checkpoint = (with & kWithCheckpoint) != 0;
     return proposal;
   }
-  if ((parts & kCompacted) != 0) return fail("malformed proposal: compacted, and no batch");
+  if ((parts & (kCompacted | kAnySequence)) != 0) {
+    return fail("malformed proposal: a part of a batch, and no batch");
+  }
   proposal.once_first = (parts & kOnceFirst) != 0;
   if (proposal.once_first && (~parts & (kWatched | kOnce)) != 0) {
     return fail("malformed proposal: looks an id up first, and has none, or no watches");

@@ -435,8 +435,12 @@ std::vector<std::string> proposals() {
   purge.instant_ms = 1'700'000'000'000;
   GroupProposal first = transaction;
   first.once_first = true;
+  GroupProposal batch;
+  batch.kind = GroupProposal::Kind::kBatch;
+  batch.any_sequence = true;
+  batch.batch = "batch";
   return {encode_proposal(one), encode_proposal(transaction), encode_proposal(purge),
-          encode_proposal(first)};
+          encode_proposal(first), encode_proposal(batch)};
 }
 
 std::string with_lengths(const std::vector<std::string>& parts) {
@@ -497,7 +501,7 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
                   [](std::string_view bytes) { return encoded(*decode_group_log_entry(bytes)); });
   const std::string proposed =
       test::expect_golden("group-proposals-v1.bin", with_lengths(proposals()), "the groups' log");
-  expect_readable(proposed, 4,
+  expect_readable(proposed, 5,
                   [](std::string_view bytes) { return encode_proposal(*decode_proposal(bytes)); });
   std::vector<std::string> messages;
   for (const Message& message : {heartbeat(), append(), refusal(), snapshot()}) {
@@ -645,7 +649,8 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 32))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 64))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 32))), HasSubstr("part of a batch"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 16))), HasSubstr("looks an id up"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;

@@ -62,6 +62,7 @@ struct GroupNode final : Transport {
     options.group_log_bytes = group_log_bytes;
     options.clean_map_bytes = clean_map_bytes;
     options.once_first_known = once_first_known;
+    options.any_sequence_known = any_sequence_known;
     options.left_closed = [this](PartitionId group, std::uint64_t attempt) {
       left_closed.emplace_back(group, attempt);
     };
@@ -109,6 +110,7 @@ struct GroupNode final : Transport {
   bool inflates = true;  // it takes compressed records
   bool sends = false;    // to every node something else is about to leave
   std::function<bool()> once_first_known;
+  std::function<bool()> any_sequence_known;
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;

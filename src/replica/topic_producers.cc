@@ -27,7 +27,7 @@ std::optional<std::string> value_of(const Context& context, std::string_view key
 }
 
 std::optional<std::string> refuse_of_producer(Context& context, const topic::BatchHead& head,
-                                              std::int64_t base) {
+                                              std::int64_t base, bool any_sequence) {
   std::string name(kProducerPrefix);
   put_big_endian(name, head.producer_id);
   const std::string_view key = context.keep(std::move(name));
@@ -36,7 +36,7 @@ std::optional<std::string> refuse_of_producer(Context& context, const topic::Bat
   if (stored) known = ProducerState::decode(*stored);
   const ProducerState::Checked checked = EVEN_MUTANT(kSequenceNotChecked)
                                              ? ProducerState::Checked{}
-                                             : ProducerState::check(known, head);
+                                             : ProducerState::check(known, head, any_sequence);
   switch (checked.verdict) {
     case ProducerState::Verdict::kNext:
       break;
@@ -47,7 +47,7 @@ std::optional<std::string> refuse_of_producer(Context& context, const topic::Bat
     case ProducerState::Verdict::kOldEpoch:
       return "-INVALID_PRODUCER_EPOCH the producer has a later epoch\r\n";
     case ProducerState::Verdict::kUnknown:
-      return "-UNKNOWN_PRODUCER_ID nothing is remembered of this producer\r\n";
+      return std::string(kUnknownProducer);
   }
   if (!known) {
     known.emplace();
@@ -96,6 +96,10 @@ std::optional<std::string> refuse_of_events(Context& context, const topic::Batch
 
 }  // namespace
 
+bool remembers_all_producers(const PartitionState& state) {
+  return state.keys_with_expiry() < kMostProducers;
+}
+
 void forget_a_producer(Context& context) {
   const PartitionState& state = context.keyspace().state(context.keyspace().partitions().front());
   if (state.keys_with_expiry() < kMostProducers) return;
@@ -106,11 +110,14 @@ void forget_a_producer(Context& context) {
 }
 
 std::optional<std::string> refuse_batch(Context& context, const topic::BatchHead& head,
-                                        std::string_view events, std::int64_t base) {
+                                        std::string_view events, std::int64_t base,
+                                        bool any_sequence) {
   if (!events.empty()) return refuse_of_events(context, head, events);
   if (head.producer_id < 0) return std::nullopt;
   if (auto refusal = refuse_by_transaction(context, head)) return refusal;
-  if (auto refusal = refuse_of_producer(context, head, base)) return refusal;
+  const PartitionState& state = context.keyspace().state(context.keyspace().partitions().front());
+  any_sequence = any_sequence && remembers_all_producers(state);
+  if (auto refusal = refuse_of_producer(context, head, base, any_sequence)) return refusal;
   note_transaction(context, head, base);
   return std::nullopt;
 }

@@ -27,9 +27,18 @@ inline constexpr std::size_t kMostProducers = 65'536;
 //   ":7"     it is there already, from this offset on
 //   "-OUT_OF_ORDER_SEQUENCE_NUMBER ..." and others: Kafka's names
 //   "+0110"  of a batch of events: some (1) are there already, and none has been appended
-// The state of the context's keyspace has been told of what has lapsed.
+// `any_sequence`: of a producer of whom nothing is remembered it may be any batch, unless too many
+// are remembered. The state of the context's keyspace has been told of what has lapsed.
 std::optional<std::string> refuse_batch(Context& context, const topic::BatchHead& head,
-                                        std::string_view events, std::int64_t base);
+                                        std::string_view events, std::int64_t base,
+                                        bool any_sequence);
+inline constexpr std::string_view kUnknownProducer =
+    "-UNKNOWN_PRODUCER_ID nothing is remembered of this producer\r\n";
+
+// Whether whoever is not remembered has sent nothing for kProducerExpiryMs: none of those who have
+// has had to go for others since. For whoever goes is the one that would expire next, so that of as
+// many as are remembered then some stay until it would have expired.
+bool remembers_all_producers(const PartitionState& state);
 
 // Makes room for another key that expires, if there are too many.
 void forget_a_producer(Context& context);

@@ -307,7 +307,7 @@ TEST_F(TopicTest, ProducersAreRememberedByEveryMemberAndByTheStore) {
         make_batch(values, {.producer_id = 5, .producer_epoch = epoch, .base_sequence = sequence}));
   };
   using testing::StartsWith;
-  EXPECT_THAT(send(3, 1), StartsWith("-UNKNOWN_PRODUCER_ID "));
+  EXPECT_THAT(send(3, 1), StartsWith("-TRYAGAIN "));
   EXPECT_EQ(send(0, 2), ":0\r\n");
   EXPECT_EQ(append(1), 2);
   EXPECT_EQ(send(0, 2), ":0\r\n");
@@ -365,8 +365,47 @@ TEST_F(TopicTest, AProducerIsForgottenByTheEntriesTime) {
   };
   EXPECT_EQ(send(0), ":0\r\n");
   cluster_.world.clock.offset_ms += kProducerExpiryMs + 1'000;
-  EXPECT_THAT(send(1), testing::StartsWith("-UNKNOWN_PRODUCER_ID "));
+  EXPECT_THAT(send(1), testing::StartsWith("-TRYAGAIN "));
   EXPECT_EQ(send(0), ":1\r\n");
+}
+
+TEST_F(TopicTest, AProducerThatIsNotKnownBeginsWithTheFirstThatItTriesAgain) {
+  bool known = false;
+  for (auto& node : cluster_.nodes) {
+    node->crash();
+    node->any_sequence_known = [&known] { return known; };
+    node->start();
+  }
+  const auto send = [&](std::int64_t producer, std::int32_t sequence) {
+    return produce(
+        cluster_, kTopic,
+        make_batch({"v"},
+                   {.producer_id = producer, .producer_epoch = 0, .base_sequence = sequence}));
+  };
+  using testing::StartsWith;
+  // Nodes of before would execute it otherwise.
+  EXPECT_THAT(send(5, 57), StartsWith("-UNKNOWN_PRODUCER_ID "));
+  EXPECT_THAT(send(5, 57), StartsWith("-UNKNOWN_PRODUCER_ID "));
+  known = true;
+  EXPECT_THAT(send(5, 57), StartsWith("-TRYAGAIN "));
+  EXPECT_THAT(send(5, 58), StartsWith("-TRYAGAIN "));
+  EXPECT_THAT(send(5, 58), StartsWith("-TRYAGAIN "));
+  EXPECT_EQ(send(5, 57), ":0\r\n");
+  EXPECT_EQ(send(5, 57), ":0\r\n");
+  EXPECT_EQ(send(5, 58), ":1\r\n");
+  EXPECT_THAT(send(5, 60), StartsWith("-OUT_OF_ORDER_SEQUENCE_NUMBER "));
+  // What was sent ahead and comes later is waited for.
+  EXPECT_THAT(send(6, 1), StartsWith("-TRYAGAIN "));
+  EXPECT_EQ(send(6, 0), ":2\r\n");
+  EXPECT_EQ(send(6, 1), ":3\r\n");
+  // What never comes again is not waited for for ever; and it goes on where nodes cannot be asked.
+  known = false;
+  EXPECT_THAT(send(7, 3), StartsWith("-TRYAGAIN "));
+  EXPECT_THAT(send(7, 4), StartsWith("-TRYAGAIN "));
+  cluster_.run(11'000);
+  EXPECT_THAT(send(7, 4), StartsWith("-TRYAGAIN "));
+  EXPECT_EQ(send(7, 4), ":4\r\n");
+  ASSERT_TRUE(cluster_.run_until([&] { return have_all(5); }));
 }
 
 TEST_F(TopicTest, RecordsGoIntoTopicsOnly) {

@@ -21,9 +21,9 @@ std::int32_t last_sequence(const BatchHead& batch) {
 }  // namespace
 
 ProducerState::Checked ProducerState::check(const std::optional<ProducerState>& known,
-                                            const BatchHead& batch) {
+                                            const BatchHead& batch, bool any_sequence) {
   if (!known || known->batches_.empty()) {
-    return {batch.base_sequence == 0 ? Verdict::kNext : Verdict::kUnknown};
+    return {batch.base_sequence == 0 || any_sequence ? Verdict::kNext : Verdict::kUnknown};
   }
   if (batch.producer_epoch < known->epoch_) return {Verdict::kOldEpoch};
   if (batch.producer_epoch > known->epoch_) {

@@ -1,7 +1,6 @@
 // What a topic's partition remembers of an idempotent producer, and what follows for the next batch
 // of it. The rules are Kafka's: https://kafka.apache.org/documentation/#semantics, KIP-98
-// ("Producer state"), KIP-360; kept to the letter where a producer is not known any more: see
-// Verdict.
+// ("Producer state"), KIP-360; where a producer is not known, or not any more, see Verdict.
 //
 // A value, on any thread. Decoding is safe for any input.
 #pragma once
@@ -24,7 +23,7 @@ class ProducerState {
     kOutOfOrder,  // something before it is missing, or it is older than what is remembered
     kOldEpoch,
     // Nothing is remembered of the producer, and it does not begin. Kafka takes such a batch in,
-    // since 2.5; but it may be there already.
+    // since 2.5; here it is up to the leader (docs/topics.md, "Producers").
     kUnknown,
   };
   struct Checked {
@@ -32,8 +31,10 @@ class ProducerState {
     std::int64_t base = -1;  // kDuplicate: the offset that it got
   };
 
-  // `known`: none if nothing is remembered. Of a batch that has a producer.
-  static Checked check(const std::optional<ProducerState>& known, const BatchHead& batch);
+  // `known`: none if nothing is remembered; then, if `any_sequence`, the producer begins with this
+  // batch. Of a batch that has a producer.
+  static Checked check(const std::optional<ProducerState>& known, const BatchHead& batch,
+                       bool any_sequence = false);
   // A batch that was kNext has got this offset.
   void note(const BatchHead& batch, std::int64_t base);
 

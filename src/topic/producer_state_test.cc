@@ -64,7 +64,10 @@ TEST_F(ProducerStateTest, AnEpochBeginsWithZeroAndEndsThoseBefore) {
 
 TEST_F(ProducerStateTest, WhoIsNotKnownBeginsOrIsRefused) {
   EXPECT_EQ(verdict(batch_of(5, 1)), Verdict::kUnknown);
+  EXPECT_EQ(ProducerState::check(std::nullopt, batch_of(5, 1), true).verdict, Verdict::kNext);
   take(batch_of(0, 1), 0);
+  // Who is known goes on where it was, whatever is said.
+  EXPECT_EQ(ProducerState::check(state_, batch_of(5, 1), true).verdict, Verdict::kOutOfOrder);
 }
 
 TEST_F(ProducerStateTest, SequenceNumbersGoOnWithZero) {
