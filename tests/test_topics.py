@@ -493,7 +493,24 @@ def coordinator_of(cluster, group):
     return cluster[until(f"a coordinator of {group}", found)]
 
 
-def test_whoever_asks_first_is_told_of_a_coordinator(cluster):
+def test_no_coordinator_is_made_that_would_hide_keys(cluster):
+    def ask(name, key_type):  # FindCoordinator
+        answer, = exchange(cluster["n1"], request(10, 1, struct.pack(">h", len(name)) + name + struct.pack(">b", key_type)))
+        return struct.unpack(">h", answer[8:10])[0]
+    # No keys are hidden by the keyspaces that are made for it.
+    keys = ["__consumer_groups:mine", "__transactions:mine"]
+    with cluster["n2"].client() as client:
+        for key, name, key_type in zip(keys, (b"g", b"tx"), (0, 1)):
+            client.set(key, "v")
+            assert ask(name, key_type) == 15
+            assert client.get(key) == "v"
+            assert client.execute_command("EVEN.KEYSPACE", "LIST") == ["default"]
+        client.delete(*keys)
+    until("there is one of groups", lambda: ask(b"g", 0) == 0, 30)
+    until("there is one of transactions", lambda: ask(b"tx", 1) == 0, 30)
+
+
+def test_whoever_asks_for_a_coordinator_first_is_told_of_one(cluster):
     """Not that there is none at the moment: librdkafka 2.0 asks for 200 ms, and then lets its caller wait for good."""
     def ask(name, key_type):  # FindCoordinator
         answer, = exchange(cluster["n1"], request(10, 1, struct.pack(">h", len(name)) + name + struct.pack(">b", key_type)))

@@ -13,6 +13,7 @@
 #include "engine/databases.h"
 #include "engine/text.h"
 #include "node/keyspace_closing.h"
+#include "node/keyspace_keys.h"
 #include "node/table_change.h"
 #include "peer/peer_hello.h"
 #include "topic/event_topic.h"
@@ -215,16 +216,6 @@ Result<cluster::Keyspace> keyspace_to_create(Args args, const cluster::ClusterMa
   return std::move(keyspace);
 }
 
-// The same pattern finds what begins with `prefix`.
-std::string pattern_of(std::string_view prefix) {
-  std::string pattern;
-  for (const char c : prefix) {
-    if (std::string_view("*?[]\\^-").contains(c)) pattern += '\\';
-    pattern += c;
-  }
-  return pattern + '*';
-}
-
 // --- A change under way.
 
 class Change : public std::enable_shared_from_this<Change> {
@@ -248,14 +239,6 @@ class Change : public std::enable_shared_from_this<Change> {
   }
 
  private:
-  using Counted = std::move_only_function<void(Result<std::uint64_t>)>;
-
-  OwnedRequest request(Args words) const {
-    return OwnedRequest::copy(*find_command(words), words, false, {address_, name_});
-  }
-  // Of all groups of a strong keyspace.
-  void count_in_groups(const cluster::Keyspace& keyspace, Args words, Counted done);
-  void count_in_default(Args words, Counted done);
   // To the metadata group; then until all serve by it.
   void submit(std::vector<std::string> words);
   void submit_again();
@@ -273,44 +256,11 @@ class Change : public std::enable_shared_from_this<Change> {
   const std::uint64_t slot_;
   const std::int64_t deadline_us_;
   std::vector<std::string> words_;  // of the entry
-  std::string hidden_;              // pattern of the keys that a new strong keyspace would hide
+  std::string hidden_;              // prefix of the keys that a new strong keyspace would hide
   // That is closed, to be dropped.
   std::optional<cluster::Keyspace> closed_;
   std::uint64_t attempt_ = 0;
 };
-
-void Change::count_in_default(Args words, Counted done) {
-  OwnedRequest asked = request(words);
-  asked.of_default = true;
-  thread_.router().submit(std::move(asked), [done = std::move(done)](std::string reply) mutable {
-    done(counted(reply));
-  });
-}
-
-void Change::count_in_groups(const cluster::Keyspace& keyspace, Args words, Counted done) {
-  struct Counting {
-    std::uint64_t sum = 0;
-    std::size_t missing = 0;
-    std::optional<Error> error;
-    Counted done;
-  };
-  auto counting = std::make_shared<Counting>();
-  counting->missing = keyspace.partitions;
-  counting->done = std::move(done);
-  for (std::uint16_t i = 0; i < keyspace.partitions; ++i) {
-    StrongCall call{.request = request(words),
-                    .group = static_cast<PartitionId>(keyspace.first + i),
-                    .deadline_ms = keyspace.deadline_ms};
-    thread_.strong().submit(std::move(call), [counting](const std::string& reply, std::uint64_t) {
-      const Result<std::uint64_t> count = counted(reply);
-      count ? counting->sum += *count : counting->sum;
-      if (!count) counting->error = count.error();
-      if (--counting->missing > 0) return;
-      counting->done(counting->error ? Result<std::uint64_t>(std::unexpected(*counting->error))
-                                     : counting->sum);
-    });
-  }
-}
 
 void Change::submit(std::vector<std::string> words) {
   words_ = std::move(words);
@@ -362,8 +312,7 @@ void Change::look_for_hidden() {
   auto timer = std::make_shared<asio::steady_timer>(thread_.io(), kAgain);
   timer->async_wait([self = shared_from_this(), timer](error_code error) {
     if (error) return;
-    const std::string_view keys[] = {"keys", self->hidden_, database_word(kAnyDatabase)};
-    self->count_in_default(keys, [self](const Result<std::uint64_t>& count) {
+    count_eventual_keys(self->thread_, self->hidden_, [self](const Result<std::uint64_t>& count) {
       if (!count) return self->finish(count.error().message);
       if (*count == 0) return self->finish("+OK\r\n");
       self->finish(error_reply(
@@ -377,8 +326,6 @@ void Change::look_for_hidden() {
 
 void Change::create(const cluster::Keyspace& keyspace) {
   // Those that the keyspace takes over are where keys with its prefix are now.
-  const std::string pattern = pattern_of(keyspace.prefix);
-  const std::string_view keys[] = {"keys", pattern, database_word(kAnyDatabase)};
   auto create = [self = shared_from_this(), keyspace](const Result<std::uint64_t>& count) {
     if (!count) return self->finish(count.error().message);
     if (*count > 0) {
@@ -395,14 +342,10 @@ void Change::create(const cluster::Keyspace& keyspace) {
       words.push_back(std::to_string(each.number));
       words.push_back(each.name);
     }
-    if (keyspace.strong) self->hidden_ = pattern_of(keyspace.prefix);
+    if (keyspace.strong) self->hidden_ = keyspace.prefix;
     self->submit(std::move(words));
   };
-  const cluster::Keyspace* around = thread_.keyspaces().of_key(keyspace.prefix);
-  if (around != nullptr && around->strong && around->prefix != keyspace.prefix) {
-    return count_in_groups(*around, keys, std::move(create));
-  }
-  count_in_default(keys, std::move(create));
+  count_keys_to_hide(thread_, keyspace.prefix, std::move(create));
 }
 
 void Change::alter(Args args) {
@@ -441,10 +384,8 @@ void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool
     return submit({std::string(kMetaCommand), "DROP", std::string(name)});
   }
   // Who has many keys is not closed for nothing.
-  const std::string pattern = pattern_of(keyspace->prefix);
-  const std::string_view keys[] = {"keys", pattern, database_word(kAnyDatabase)};
-  count_in_groups(
-      *keyspace, keys,
+  count_keys_in_groups(
+      thread_, *keyspace, keyspace->prefix,
       [self = shared_from_this(), keyspace = *keyspace](const Result<std::uint64_t>& count) {
         if (!count) return self->finish(count.error().message);
         *count > 0 ? self->refuse_keys(keyspace.name, *count) : self->close_and_drop(keyspace);

@@ -33,6 +33,13 @@ class Coordinator final : private GroupWorld {
   GroupCoordinator& groups() { return groups_; }
   ProducerIds& producer_ids() { return producer_ids_; }
   Transactions& transactions() { return transactions_; }
+  // Of a keyspace that the first client has made: not to be tried again before, and why it cannot
+  // be made; empty: nothing is known to be in its way.
+  struct Making {
+    std::int64_t again_us = 0;
+    std::string refusal;
+  };
+  Making& making(bool of_transactions) { return making_[of_transactions ? 1 : 0]; }
 
  private:
   std::vector<PartitionId> partitions() override;
@@ -44,6 +51,7 @@ class Coordinator final : private GroupWorld {
   ShardThread& thread_;
   GroupCoordinator groups_{*this};
   std::int64_t next_us_ = 0;
+  Making making_[2];
   ProducerIds producer_ids_{thread_};
   Transactions transactions_{thread_};
 };

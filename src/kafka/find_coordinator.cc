@@ -1,4 +1,7 @@
 // FindCoordinator.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 
@@ -6,6 +9,7 @@
 #include "kafka/apis.h"
 #include "kafka/group_requests.h"
 #include "kafka/rights.h"
+#include "node/keyspace_keys.h"
 #include "node/table_change.h"
 
 namespace even::kafka {
@@ -20,6 +24,8 @@ constexpr std::int8_t kOfTransactions = 1;  // a key's type
 // nor tells who waits for it.
 constexpr std::int64_t kPatienceUs = 3'000'000;
 constexpr std::int64_t kMakeAgainUs = 1'000'000;
+// It is looked through all keys, so not more often where there is something in the way.
+constexpr std::int64_t kInTheWayUs = 10'000'000;
 constexpr std::chrono::milliseconds kSearchAgain{25};
 
 // Looks for a coordinator until there is one. Kept by the connection meanwhile.
@@ -47,6 +53,11 @@ class Search : public std::enable_shared_from_this<Search> {
     const std::optional<PartitionId> partition = partition_of_key();
     if (!partition) {
       make_keyspace();
+      const std::string& refusal = making().refusal;
+      if (!refusal.empty()) {
+        return finish(
+            {.error_code = code(ErrorCode::kCoordinatorNotAvailable), .error_message = refusal});
+      }
       return look_again("the keyspace that it is about is being made");
     }
     auto gather = Gather<NodeNumber>::begin(
@@ -71,10 +82,14 @@ class Search : public std::enable_shared_from_this<Search> {
     return row ? std::optional(row->group) : std::nullopt;
   }
 
-  // The first client ever has it made.
+  Coordinator::Making& making() {
+    return connection_.thread().coordinator().making(of_transactions_);
+  }
+
+  // The first client ever has it made, unless that would hide keys.
   void make_keyspace() {
-    if (now_us() < make_at_us_) return;
-    make_at_us_ = now_us() + kMakeAgainUs;
+    if (now_us() < making().again_us) return;
+    making().again_us = now_us() + kMakeAgainUs;
     ShardThread& thread = connection_.thread();
     cluster::Keyspace keyspace;
     keyspace.name = of_transactions_ ? kTransactionsKeyspace : kOffsetsKeyspace;
@@ -83,7 +98,34 @@ class Search : public std::enable_shared_from_this<Search> {
     keyspace.partitions = of_transactions_ ? kTransactionsPartitions : kOffsetsPartitions;
     keyspace.replicas = thread.node().config.cluster.replicas;
     keyspace.read = keyspace.write = {cluster::Level::Kind::kLinearizable};
-    create_in_table(thread, keyspace, [](const std::string&) {});
+    count_keys_to_hide(
+        thread, keyspace.prefix,
+        [&thread, keyspace, of_transactions = of_transactions_](const Result<std::uint64_t>& keys) {
+          Coordinator::Making& making = thread.coordinator().making(of_transactions);
+          making.refusal.clear();
+          if (!keys) return;  // not at the moment
+          if (*keys == 0) return create(thread, keyspace);
+          making.again_us = thread.clock().monotonic_us() + kInTheWayUs;
+          making.refusal = fmt::format(
+              "there are {} keys under the prefix '{}' already, which the keyspace '{}' would "
+              "hide: delete or rename them",
+              *keys, keyspace.prefix, keyspace.name);
+          spdlog::warn("a client of topics has no coordinator: {}", making.refusal);
+        });
+  }
+
+  // Counts once more: others may have written keys meanwhile.
+  static void create(ShardThread& thread, const cluster::Keyspace& keyspace) {
+    create_in_table(thread, keyspace, [&thread, keyspace](const std::string& reply) {
+      if (!reply.starts_with('+')) return;
+      count_eventual_keys(thread, keyspace.prefix, [keyspace](const Result<std::uint64_t>& keys) {
+        if (!keys || *keys == 0) return;
+        spdlog::warn(
+            "the keyspace '{}' has been created for topics, but {} keys that were written "
+            "meanwhile under its prefix are hidden by it",
+            keyspace.name, *keys);
+      });
+    });
   }
 
   void take(NodeNumber leader) {
@@ -119,7 +161,6 @@ class Search : public std::enable_shared_from_this<Search> {
   Done<FindCoordinatorResponse> done_;
   asio::steady_timer timer_;
   const std::int64_t until_us_;
-  std::int64_t make_at_us_ = 0;
 };
 
 }  // namespace
