@@ -174,11 +174,16 @@ def test_who_moves_to_a_key_of_another_type_is_told_when_there_is_something_to_m
 @pytest.mark.parametrize("change, error", [
     (["DEL", "s"], "UNBLOCKED the stream key no longer exists"),
     (["SET", "s", "v"], "UNBLOCKED the stream key no longer exists"),
+    (["FLUSHALL"], "UNBLOCKED the stream key no longer exists"),
+    (["FLUSHDB"], "UNBLOCKED the stream key no longer exists"),
     (["XGROUP", "DESTROY", "s", "g"], "NOGROUP|consumer group this client was blocked on no longer exists"),
 ])
 def test_a_group_s_readers_are_told_when_what_they_wait_for_is_no_more(make_cluster, change, error):
     node = make_cluster(nodes=1)["n1"]
     with node.client() as client:
+        # What a node has to hear of when it starts makes all look again who wait.
+        until("it has the key of sessions", lambda: client.execute_command("EVEN.SESSION"))
+        client.execute_command("EVEN.KEYSPACE", "CREATE", "other", "PREFIX", "other:")
         client.xgroup_create("s", "g", id="$", mkstream=True)
         words = ["XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "s", ">"]
         calls = [waiting(node, *words, clients=count) for count in (1, 2)]

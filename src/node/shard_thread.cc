@@ -134,6 +134,7 @@ Result<> ShardThread::recover() {
     node_.waiting_clients.note(event);
     publisher_.note(event);
   };
+  options.keys_flushed = [this] { node_.waiting_clients.wake_for_any_change(); };
   options.key_changes = &node_.tracking;
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
   options.scripts = &node_.scripts;

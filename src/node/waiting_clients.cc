@@ -151,6 +151,14 @@ void WaitingClients::wake_all() {
   for (auto& [ticket, waiter] : waiters_) wake(waiter);
 }
 
+void WaitingClients::wake_for_any_change() {
+  if (for_any_change_.load(std::memory_order_relaxed) == 0) return;
+  const std::lock_guard lock(mutex_);
+  for (auto& [ticket, waiter] : waiters_) {
+    if (waiter.wait == Wait::kAnyChange) wake(waiter);
+  }
+}
+
 void WaitingClients::wake(Waiter& waiter) {
   note_tried(waiter);
   if (std::exchange(waiter.woken, true)) {

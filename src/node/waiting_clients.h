@@ -62,6 +62,8 @@ class WaitingClients {
   void remove(Ticket ticket);
   // Of the shards' threads.
   void note(const KeyEvent& event);
+  // Any key may have gone: of those who wait for that.
+  void wake_for_any_change();
   // Something may have been put anywhere, or is told of elsewhere from now on.
   void wake_all();
 

@@ -250,6 +250,11 @@ void ShardCore::write(Partition& partition, decltype(Delta::keys) keys, RecordOr
                  options.key_event);
 }
 
+void ShardCore::report(const KeyEvents& events, std::string_view command) {
+  events.report(command, KeyEvents::Cause::kChange, options.key_event);
+  if (events.are_silent(command) && options.keys_flushed) options.keys_flushed();
+}
+
 void ShardCore::close(Partition& partition, RecordOrigin origin) {
   if (partition.open.empty()) return;
   Dot dot;
@@ -358,7 +363,7 @@ void ShardCore::join_taken(Partition& partition, const Record& record, std::stri
       EVEN_MUTANT(kFeedByReceivers) ? changes_of(partition, record, turn_ms()) : nullptr;
   join(partition, record);
   if (changes) tell(partition, *changes, dot, record.time, "join", turn_ms());
-  if (events) events->report({}, KeyEvents::Cause::kChange, options.key_event);
+  if (events) report(*events, {});
   ++stats.records_joined;
   if (on_joined) on_joined({partition.id, dot, record.time});
   if (partition.waiting.empty()) return;

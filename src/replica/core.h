@@ -75,6 +75,8 @@ class ShardCore {
   // Put open records in the log's buffer and their dots in the vectors. Must precede everything
   // that looks at a vector, and the end of the turn. `origin`: for ShardOptions::observe.
   void close(Partition& partition, RecordOrigin origin = RecordOrigin::kCommand);
+  // Tells what a change has done to keys; `command`: of a client, or empty.
+  void report(const KeyEvents& events, std::string_view command);
   void close_all();
   // Makes a record that folds this replica's earlier runs of its line, which all replicas have all
   // of; see docs/folding.md.

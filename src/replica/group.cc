@@ -1180,7 +1180,7 @@ void Group::commit(Context& context, std::string_view command) {
       tell(*changes, write.record.dot(), command, context.now_ms);
     }
     if (events) {
-      events->report(command, KeyEvents::Cause::kChange, core_.options.key_event);
+      core_.report(*events, command);
     }
   }
 }

@@ -262,7 +262,8 @@ std::string key_events_text(std::uint32_t flags) {
 
 KeyEvents::KeyEvents(const PartitionState& state, const Record& record, std::int64_t now_ms)
     : state_(state), now_ms_(now_ms) {
-  if (record.delta.full) return;  // Redis tells nothing of FLUSHALL either
+  flushes_ = record.delta.full;
+  if (flushes_) return;  // Redis tells nothing of FLUSHALL either
   for (const KeyDelta& delta : record.delta.keys) {
     if (is_reserved(delta.key)) continue;
     Change& change = changes_.emplace_back();

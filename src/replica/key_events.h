@@ -58,6 +58,8 @@ class KeyEvents {
   KeyEvents(const PartitionState& state, const Record& record, std::int64_t now_ms);
   // `command`: its name, in lower case, or nothing.
   void report(std::string_view command, Cause cause, const KeyEventSink& sink) const;
+  // Whether keys may have gone that no event tells of: by FLUSHALL or FLUSHDB.
+  bool are_silent(std::string_view command) const { return flushes_ || command == "flushdb"; }
 
  private:
   struct Change {
@@ -72,6 +74,7 @@ class KeyEvents {
 
   const PartitionState& state_;
   const std::int64_t now_ms_;
+  bool flushes_ = false;
   std::vector<Change> changes_;
 };
 

@@ -180,7 +180,7 @@ bool run(Reach& reach, const Command& command, Args args, Context& context, cons
     if (changes != nullptr)
       owner.tell(partition, *changes, dot, write.record.time, command.name, context.now_ms);
     // To this thread, whose the shard is for now.
-    if (events) events->report(command.name, KeyEvents::Cause::kChange, core.options.key_event);
+    if (events) core.report(*events, command.name);
     if (core.options.committed) core.options.committed(partition.id, dot);
   }
   return true;

@@ -146,6 +146,8 @@ struct ShardOptions {
   // what comes as the whole state of a partition.
   const std::atomic<std::uint32_t>* wanted_key_events = nullptr;
   KeyEventSink key_event;
+  // Told that keys may have gone without an event, by FLUSHALL or FLUSHDB, where events are wanted.
+  std::function<void()> keys_flushed;
   // Told of every change of a key that readers may see, in all partitions; null: nobody is. On the
   // thread that has the shard.
   KeyChangeObserver* key_changes = nullptr;
