@@ -156,6 +156,27 @@ def test_a_wait_ends_with_its_timeout_or_when_it_is_told_to(make_cluster):
         assert client.execute_command("CLIENT", "UNBLOCK", call.id) == 0
 
 
+@pytest.mark.parametrize("words, put, taken", [
+    (["BLPOP", "k1", "k2", 0], ["RPUSH", "k2", "a"], ["k2", "a"]),
+    (["BLMPOP", 0, 3, "k1", "k2", "k3", "LEFT", "COUNT", 2], ["RPUSH", "k2", "a"], ["k2", ["a"]]),
+    (["BZPOPMIN", "k1", "k2", 0], ["ZADD", "k2", 1, "a"], ["k2", "a", "1"]),
+    (["XREAD", "BLOCK", 0, "STREAMS", "k1", "k2", "0", "0"], ["XADD", "k2", "1-1", "f", "v"],
+     [["k2", [["1-1", ["f", "v"]]]]]),
+])
+def test_a_key_of_another_type_is_said_at_once_and_is_in_nobody_s_way_who_waits(make_cluster, words, put, taken):
+    """As in Redis 7.0: of those who wait already, each is served by the key that something is put at."""
+    node = make_cluster(nodes=1)["n1"]
+    with node.client() as client:
+        call = waiting(node, *words)
+        client.set("k1", "a string")
+        assert not call.done.is_set()
+        client.execute_command(*put)
+        assert call.wait() == taken
+        client.delete("k2")
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+            Call(node, *words).wait()
+
+
 def test_who_moves_to_a_key_of_another_type_is_told_when_there_is_something_to_move(make_cluster):
     node = make_cluster(nodes=1)["n1"]
     with node.client() as client:

@@ -121,7 +121,44 @@ void BlockedRequest::take(std::string reply) {
   }
   if (not_for_it && moves()) return look({"TYPE", request_.args[1]}, std::move(reply));
   if (!takes_nothing(reply) && !not_for_it) return finish(std::move(reply));
+  // There may be something at another key. Redis looks at those alone that something was put at.
+  if (not_for_it && !moves() && !last_ && key_names().size() > 1) {
+    key_ = 0;
+    return attempt_key();
+  }
   wait_on(not_for_it);
+}
+
+void BlockedRequest::attempt_key() {
+  trying_ = true;
+  submit(*request_.command, words_of_key(key_), &BlockedRequest::take_of_key);
+}
+
+void BlockedRequest::take_of_key(std::string reply) {
+  trying_ = false;
+  if (!done_) return;
+  if (!takes_nothing(reply) && !reply.starts_with("-WRONGTYPE")) return finish(std::move(reply));
+  if (!last_ && !replaced_ && ++key_ < key_names().size()) return attempt_key();
+  wait_on(true);
+}
+
+// BLPOP k... timeout; BLMPOP timeout n k... LEFT; XREAD ... STREAMS k... id...
+std::vector<std::string_view> BlockedRequest::words_of_key(std::size_t key) const {
+  const Args words = request_.args;
+  Args keys = counted_keys(*request_.command, words);
+  const bool counts = !keys.empty() && !reads_stream();
+  if (keys.empty()) keys = words.subspan(1, words.size() - 2);
+  const auto first = static_cast<std::size_t>(keys.data() - words.data());
+  std::vector<std::string_view> out(words.begin(), words.begin() + first - (counts ? 1 : 0));
+  if (counts) out.emplace_back("1");
+  out.push_back(keys[key]);
+  const Args rest = words.subspan(first + keys.size());
+  if (reads_stream()) {
+    out.push_back(rest[key]);
+  } else {
+    out.insert(out.end(), rest.begin(), rest.end());
+  }
+  return out;
 }
 
 // Of a refusal it depends on the keys what it means for one who waits.

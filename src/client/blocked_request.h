@@ -51,6 +51,10 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
               void (BlockedRequest::*take)(std::string reply));
   void take_last_ids(std::string reply);
   void take(std::string reply);
+  // Of several keys, one alone: another one is of a type that it is not for.
+  void attempt_key();
+  void take_of_key(std::string reply);
+  std::vector<std::string_view> words_of_key(std::size_t key) const;
   void look(const std::vector<std::string_view>& words, std::string refusal);
   void take_look(std::string reply);
   void wait_on(bool not_for_it);
@@ -77,6 +81,7 @@ class BlockedRequest : public std::enable_shared_from_this<BlockedRequest> {
   bool tried_ = false;
   bool replaced_ = false;            // since the attempt under way began
   bool again_ = false;               // since the attempt under way began
+  std::size_t key_ = 0;              // that is tried alone
   std::string refusal_;              // whose meaning is being looked for
   std::optional<std::string> last_;  // the reply if that takes nothing
 };
