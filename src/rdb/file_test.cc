@@ -7,6 +7,8 @@
 #include <map>
 #include <sstream>
 
+#include "base/bytes.h"
+#include "rdb/crc64.h"
 #include "rdb/length.h"
 #include "rdb/packed.h"
 
@@ -181,6 +183,26 @@ TEST(RdbFile, AStreamIsReadAgainAsItWasWritten) {
   wrong.entries.push_back({{}, {"f", "v"}});
   wrong.added = 1;
   EXPECT_TRUE(refused(wrong));
+}
+
+// Redis 7.0 refuses it, too.
+TEST(RdbFile, AnEntryIsPendingForOneConsumer) {
+  StreamValue value;
+  value.last = {2, 1};
+  value.groups.push_back({"g", {2, 1}, 0, {{"a", 0}, {"b", 0}}, {}});
+  value.groups[0].pending.push_back({{1, 1}, 0, 1, "a"});
+  value.groups[0].pending.push_back({{2, 1}, 0, 1, "b"});
+  std::string payload = write_payload(value);
+  Budget budget(16 * kBytes);
+  ASSERT_TRUE(read_payload(payload, budget));
+  // What b has is the first one, as well.
+  std::string first, second;
+  for (const std::uint64_t number : {1, 1}) put_big_endian(first, number);
+  for (const std::uint64_t number : {2, 1}) put_big_endian(second, number);
+  payload.replace(payload.rfind(second), second.size(), first);
+  payload.resize(payload.size() - 8);
+  put_little_endian(payload, crc64(payload));
+  EXPECT_EQ(read_payload(payload, budget), std::unexpected(PayloadError::kFormat));
 }
 
 TEST(RdbFile, GoesOnBehindAnyKey) {

@@ -173,6 +173,7 @@ class StreamReader {
       const StreamId id = group.pending[i].id;
       if (!places.emplace(std::pair(id.ms, id.seq), i).second) return false;
     }
+    std::vector<bool> given(group.pending.size());
     absl::flat_hash_set<std::string> names;
     std::uint64_t consumers = 0;
     if (!count(10, consumers)) return false;
@@ -188,7 +189,8 @@ class StreamReader {
         StreamId id;
         if (!raw_id(id)) return false;
         const auto place = places.find({id.ms, id.seq});
-        if (place == places.end()) return false;
+        if (place == places.end() || given[place->second]) return false;
+        given[place->second] = true;
         if (!budget_.take(name.size())) return false;
         group.pending[place->second].consumer = name;
       }
