@@ -421,6 +421,10 @@ def test_what_is_asked_for_once_happens_once(cluster):
         assert client.get("o:count") == "2"
         with Refusal("EVEN.ONCE is for keys of strong keyspaces"):
             client.execute_command("EVEN.ONCE", "x", "INCR", "eventual")
+        for words in (["INCRBY", "o:count", 1], ["INCR", "o:{count}2"]):
+            with Refusal("id has been used with another command"):
+                client.execute_command("EVEN.ONCE", "order 17", *words)
+        assert client.get("o:count") == "2"
         with Refusal("PX of EVEN.ONCE"):
             client.execute_command("EVEN.ONCE", "x", "PX", 0, "INCR", "o:count")
 
@@ -437,7 +441,7 @@ def test_nobody_is_given_the_reply_that_another_user_got_once(cluster):
             for name in ("alice", "bob"):
                 with node.client(username=name, password="pw") as client:
                     assert client.execute_command("EVEN.ONCE", "2", "INCR", "o:" + name) == 1
-        assert admin.execute_command("EVEN.ONCE", "2", "GETSET", "o:payroll", "third") == "first"
+        assert admin.execute_command("EVEN.ONCE", "2", "GETSET", "o:payroll", "second") == "first"
 
 
 class Alone:

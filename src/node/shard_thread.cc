@@ -139,6 +139,7 @@ Result<> ShardThread::recover() {
   options.state_taken = [this] { node_.waiting_clients.wake_all(); };
   options.scripts = &node_.scripts;
   options.any_sequence_known = [this] { return all_know(*this, kClosesGroups, {}).has_value(); };
+  options.once_words_known = options.any_sequence_known;
   // Not from here: the shard is in the middle of a tick.
   options.left_closed = [this](PartitionId group, std::uint64_t attempt) {
     post([this, group, attempt] { open_group_left_closed(*this, group, attempt); });

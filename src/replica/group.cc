@@ -7,6 +7,7 @@
 #include <charconv>
 #include <limits>
 
+#include "base/byte_reader.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
@@ -50,8 +51,8 @@ constexpr std::int64_t kMakesWayUs = 5'000'000;
 // Of one in so many entries the digest is kept, and of so many of these.
 constexpr Index kCheckpointEntries = 256;
 constexpr std::size_t kCheckpoints = 64;
-// Producers that are not known, which a leader remembers; and for how long it waits for what one has
-// sent first.
+// Producers that are not known, which a leader remembers; and for how long it waits for what one
+// has sent first.
 constexpr std::size_t kMostUnknown = 10'000;
 constexpr std::int64_t kUnknownUs = 10'000'000;
 // A group that has been closed for so long has been left so; and so often it is told again.
@@ -150,6 +151,32 @@ bool may_write_keys(Args words) {
   if (emits(words) || find_as_user_command(words) != nullptr) return true;
   const Command* command = find_command(words);
   return command != nullptr && may_write(*command);
+}
+
+// What a reply is kept with that knows what was asked: this, and what_is_asked(). No reply begins
+// so.
+constexpr char kOfWords = '\x01';
+constexpr std::string_view kOtherWords =
+    "-ERR EVEN.ONCE nothing was done: the id has been used with another command, whose reply is "
+    "kept. Take another id for each request\r\n";
+
+// The commands of a request under EVEN.ONCE, as a number. 0: this is not compared: a script, whose
+// words are not its client's alone; a transaction that has watched something, since what it does
+// depends on that, and is another thing after it has taken effect.
+std::uint64_t what_is_asked(const auto& commands, bool transaction, bool watched) {
+  if (watched) return 0;
+  std::uint64_t hash = transaction ? 2 : 1;
+  for (const auto& words : commands) {
+    const Args args(words);
+    const Command* command = find_command(args);
+    if (find_as_user_command(args) != nullptr || (command != nullptr && command->script)) return 0;
+    hash = hash_mix(hash, args.size());
+    for (std::size_t i = 0; i < args.size(); ++i) {
+      // Whichever way its name is written.
+      hash = hash_mix(hash, hash64(i == 0 && command != nullptr ? command->name : args[i]));
+    }
+  }
+  return std::max<std::uint64_t>(hash, 1);
 }
 
 // Whether the members of a group may come to different replies by the same state. What SPOP draws
@@ -383,7 +410,7 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
         command->name)));
   }
   // Whatever would be in the way of it: it has been executed already, and that stays so.
-  if (auto kept = reply_before(request.once)) {
+  if (auto kept = reply_before(request)) {
     if (*kept == null_array(false)) *kept = null_array(request.resp3);
     return done({StrongOutcome::Kind::kReply, std::move(*kept), 0, applied()});
   }
@@ -421,6 +448,8 @@ void Group::propose(const StrongRequest& request, StrongDone done) {
 #endif
     proposal.watched.push_back({{watched.words.begin(), watched.words.end()}, watched.reply});
   }
+  proposal.once_words =
+      !proposal.once.empty() && all_know(kGroupOnceWords, core_.options.once_words_known);
   proposal.once_first = !proposal.watched.empty() && !proposal.once.empty() && may_look_up_first();
   if (!request.batch.empty() || appends(request)) {
     if (!topic_) return done(refused("ERR records go into topics only"));
@@ -981,7 +1010,8 @@ void Group::note_unknown_producer(const GroupProposal& proposal, std::string& re
       now_us - first.since_us > kUnknownUs) {
     first = {head->producer_epoch, head->base_sequence, now_us};
   }
-  reply = "-TRYAGAIN nothing is remembered of this producer: it begins with what comes again first\r\n";
+  reply =
+      "-TRYAGAIN nothing is remembered of this producer: it begins with what comes again first\r\n";
 }
 
 bool Group::is_tried_again(std::string_view batch) const {
@@ -1190,7 +1220,9 @@ void Group::commit(Context& context, std::string_view command) {
 std::string Group::run_once(const GroupProposal& proposal, std::span<const Args> commands,
                             Random& random) {
   const std::int64_t now_ms = std::max(proposal.instant_ms, clock_ms());
-  auto kept = kept_reply(proposal.once, now_ms, random);
+  const std::uint64_t asked =
+      what_is_asked(commands, proposal.transaction, !proposal.watched.empty());
+  auto kept = kept_reply(proposal.once, asked, now_ms, random);
   if (kept && !EVEN_MUTANT(kOnceForgotten)) return std::move(*kept);
   // That nothing was done is remembered as well: it may have been said already when a repetition
   // comes, by which time what is watched may be again what it was.
@@ -1206,14 +1238,21 @@ std::string Group::run_once(const GroupProposal& proposal, std::span<const Args>
   const Object* before = partition_.state.find(key, hash64(key));  // one that has expired, perhaps
   if (remembered_ && (before == nullptr || !before->live())) ++*remembered_;
   KeyWriter& writer = context.write(key);
-  writer.set_string(reply, false);
+  std::string value;
+  if (proposal.once_words) {
+    partition_.state.cover(Dot{kGroupOnceWords, 1});
+    value.push_back(kOfWords);
+    put_little_endian(value, asked);
+  }
+  value += reply;
+  writer.set_string(context.keep(std::move(value)), false);
   writer.expire_at(now_ms + proposal.once_ms);
   commit(context, {});
   return reply;
 }
 
-std::optional<std::string> Group::kept_reply(std::string_view id, std::int64_t now_ms,
-                                             Random& random) {
+std::optional<std::string> Group::kept_reply(std::string_view id, std::uint64_t words,
+                                             std::int64_t now_ms, Random& random) {
   const std::string key = std::string(kOncePrefix).append(id);
   GroupKeyspace keyspace(partition_, now_ms);
   std::string unused;
@@ -1222,15 +1261,22 @@ std::optional<std::string> Group::kept_reply(std::string_view id, std::int64_t n
   const Object* object = context.find(key);
   if (object == nullptr) return std::nullopt;
   std::string scratch;
-  return std::string(object->string().value(scratch));
+  std::string_view value = object->string().value(scratch);
+  if (!value.starts_with(kOfWords)) return std::string(value);
+  ByteReader in(value.substr(1));
+  const auto before = in.get<std::uint64_t>();
+  if (before != 0 && words != 0 && before != words) return std::string(kOtherWords);
+  return std::string(in.bytes(in.left()));
 }
 
 // As far as this member has applied; what it has lost sight of is in no reply.
-std::optional<std::string> Group::reply_before(std::string_view id) {
-  if (id.empty() || EVEN_MUTANT(kOnceForgotten)) return std::nullopt;
+std::optional<std::string> Group::reply_before(const StrongRequest& request) {
+  if (request.once.empty() || EVEN_MUTANT(kOnceForgotten)) return std::nullopt;
   Random random(0);
+  const std::uint64_t asked =
+      what_is_asked(request.commands, request.transaction, !request.watched.empty());
   try {
-    return kept_reply(id, clock_ms(), random);
+    return kept_reply(request.once, asked, clock_ms(), random);
   } catch (const Unreadable&) {
     return std::nullopt;
   }
@@ -1275,7 +1321,7 @@ bool Group::comes_too_late(const GroupProposal& proposal, Random& random) {
     return false;
   }
   return proposal.once.empty() ||
-         !kept_reply(proposal.once, std::max(proposal.instant_ms, clock_ms()), random);
+         !kept_reply(proposal.once, 0, std::max(proposal.instant_ms, clock_ms()), random);
 }
 
 void Group::tell_of_closing() {

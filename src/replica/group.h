@@ -39,6 +39,8 @@ inline constexpr ReplicaId kGroupFeed = ReplicaId::make(0xffff, 1, 10);
 inline constexpr ReplicaId kGroupOnceFirst = ReplicaId::make(0xffff, 1, 12);
 // The same: 1 once an entry has been applied that had GroupProposal::any_sequence.
 inline constexpr ReplicaId kGroupAnySequence = ReplicaId::make(0xffff, 1, 14);
+// The same of GroupProposal::once_words.
+inline constexpr ReplicaId kGroupOnceWords = ReplicaId::make(0xffff, 1, 15);
 // The same: twice the number of the last attempt at dropping the keyspace that the group has heard
 // of, and 1 if it is closed for it, or 2 if the attempt is over.
 inline constexpr ReplicaId kGroupClosing = ReplicaId::make(0xffff, 1, 13);
@@ -240,12 +242,14 @@ class Group {
   bool differs(const GroupProposal& proposal, std::int64_t now_ms, Random& random);
   std::string run_once(const GroupProposal& proposal, std::span<const Args> commands,
                        Random& random);
-  // The reply that is kept of this id of EVEN.ONCE; none: none is. May throw Unreadable.
-  std::optional<std::string> kept_reply(std::string_view id, std::int64_t now_ms, Random& random);
+  // The reply that is kept of this id of EVEN.ONCE; none: none is. `words`: what_is_asked() now; if
+  // it was something else then, an error. May throw Unreadable.
+  std::optional<std::string> kept_reply(std::string_view id, std::uint64_t words,
+                                        std::int64_t now_ms, Random& random);
   // The same, before anything is proposed; empty id: none.
-  std::optional<std::string> reply_before(std::string_view id);
-  // Of a leader: a producer that is not remembered has been refused. Says so in another way if it is
-  // to try again.
+  std::optional<std::string> reply_before(const StrongRequest& request);
+  // Of a leader: a producer that is not remembered has been refused. Says so in another way if it
+  // is to try again.
   void note_unknown_producer(const GroupProposal& proposal, std::string& reply);
   // Whether a batch is what such a producer has tried again.
   bool is_tried_again(std::string_view batch) const;
@@ -373,8 +377,8 @@ class Group {
   };
   std::optional<Awaited> awaited_;  // until that has been applied here
   bool diverged_ = false;
-  // Of a leader: producers of whom nothing is remembered, by their ids, and the first batch that they
-  // have been refused with.
+  // Of a leader: producers of whom nothing is remembered, by their ids, and the first batch that
+  // they have been refused with.
   struct Unknown {
     std::int16_t epoch = 0;
     std::int32_t sequence = 0;

@@ -58,10 +58,11 @@ enum ProposalPart : std::uint8_t {
   kTransaction = 1 << 0,
   kWatched = 1 << 1,
   kOnce = 1 << 2,
-  kCompacted = 1 << 3,  // of a batch
-  kOnceFirst = 1 << 4,  // with kWatched and kOnce
+  kCompacted = 1 << 3,    // of a batch
+  kOnceFirst = 1 << 4,    // with kWatched and kOnce
   kAnySequence = 1 << 5,  // of a batch of records
-  kAllProposalParts = (1 << 6) - 1,
+  kOnceWords = 1 << 6,    // with kOnce
+  kAllProposalParts = (1 << 7) - 1,
 };
 // Of a proposal to trim.
 enum TrimParts : std::uint8_t { kWithCheckpoint = 1 << 0, kWithPurge = 1 << 1 };
@@ -538,12 +539,12 @@ std::string encode_proposal(const GroupProposal& proposal) {
   }
   out.reserve(size);
   put_little_endian(out, static_cast<std::uint8_t>(proposal.kind));
-  put_little_endian(out, static_cast<std::uint8_t>((proposal.transaction ? kTransaction : 0) |
-                                                   (proposal.watched.empty() ? 0 : kWatched) |
-                                                   (proposal.once.empty() ? 0 : kOnce) |
-                                                   (proposal.once_first ? kOnceFirst : 0) |
-                                                   (proposal.any_sequence ? kAnySequence : 0) |
-                                                   (proposal.compacted ? kCompacted : 0)));
+  put_little_endian(
+      out, static_cast<std::uint8_t>(
+               (proposal.transaction ? kTransaction : 0) |
+               (proposal.watched.empty() ? 0 : kWatched) | (proposal.once.empty() ? 0 : kOnce) |
+               (proposal.once_first ? kOnceFirst : 0) | (proposal.any_sequence ? kAnySequence : 0) |
+               (proposal.once_words ? kOnceWords : 0) | (proposal.compacted ? kCompacted : 0)));
   put_little_endian(out, proposal.instant_ms);
   put_little_endian(out, proposal.seed);
   if (holds_batch(proposal.kind)) {
@@ -628,6 +629,10 @@ Result<GroupProposal> decode_proposal(std::string_view bytes) {
   proposal.once_first = (parts & kOnceFirst) != 0;
   if (proposal.once_first && (~parts & (kWatched | kOnce)) != 0) {
     return fail("malformed proposal: looks an id up first, and has none, or no watches");
+  }
+  proposal.once_words = (parts & kOnceWords) != 0;
+  if (proposal.once_words && (parts & kOnce) == 0) {
+    return fail("malformed proposal: words of an id, and no id");
   }
   Result<> got = get_commands(in, proposal.commands);
   if (got && (parts & kWatched) != 0) got = get_watched(in, proposal.watched);

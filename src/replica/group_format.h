@@ -122,11 +122,14 @@ struct GroupProposal {
   // Of one with an id and watches: the id is looked up before these are compared, and remembered
   // even if they differ. Nodes of before do not know this.
   bool once_first = false;
+  // Of one with an id: what the commands are is remembered with it. Nodes of before do not know
+  // this.
+  bool once_words = false;
   // kBatch: a producer of whom nothing is remembered begins with this batch, whatever its number.
   // Nodes of before do not know this.
   bool any_sequence = false;
-  std::string_view events;   // kEvents: what its records are: topic::EventIds
-  std::string_view batch;    // kBatch, kEvents: one, of Kafka's version 2; unchecked
+  std::string_view events;  // kEvents: what its records are: topic::EventIds
+  std::string_view batch;   // kBatch, kEvents: one, of Kafka's version 2; unchecked
   // kBatch, kEvents: compaction has been at it, which makes no difference to the group's state.
   struct Compacted {
     std::uint32_t bytes = 0;  // of the batch as it was appended

@@ -164,6 +164,7 @@ void any_proposal(OwnedProposal& owned) {
   if (!owned.once.empty()) proposal.once_ms = *rc::gen::inRange<std::int64_t>(0, INT64_MAX);
   proposal.once_first =
       !owned.once.empty() && !owned.watched.empty() && *rc::gen::arbitrary<bool>();
+  proposal.once_words = !owned.once.empty() && *rc::gen::arbitrary<bool>();
 }
 
 void expect_equal(const GroupProposal& a, const GroupProposal& b) {
@@ -180,6 +181,7 @@ void expect_equal(const GroupProposal& a, const GroupProposal& b) {
   RC_ASSERT(a.once == b.once);
   RC_ASSERT(a.once_ms == b.once_ms);
   RC_ASSERT(a.once_first == b.once_first);
+  RC_ASSERT(a.once_words == b.once_words);
 }
 
 std::string encoded(const GroupLogEntry& entry) {
@@ -439,8 +441,12 @@ std::vector<std::string> proposals() {
   batch.kind = GroupProposal::Kind::kBatch;
   batch.any_sequence = true;
   batch.batch = "batch";
-  return {encode_proposal(one), encode_proposal(transaction), encode_proposal(purge),
-          encode_proposal(first), encode_proposal(batch)};
+  GroupProposal once = one;
+  once.once = "id";
+  once.once_ms = 60'000;
+  once.once_words = true;
+  return {encode_proposal(one),   encode_proposal(transaction), encode_proposal(purge),
+          encode_proposal(first), encode_proposal(batch),       encode_proposal(once)};
 }
 
 std::string with_lengths(const std::vector<std::string>& parts) {
@@ -501,7 +507,7 @@ TEST(GroupFormat, TheFormatsHaveNotChanged) {
                   [](std::string_view bytes) { return encoded(*decode_group_log_entry(bytes)); });
   const std::string proposed =
       test::expect_golden("group-proposals-v1.bin", with_lengths(proposals()), "the groups' log");
-  expect_readable(proposed, 5,
+  expect_readable(proposed, 6,
                   [](std::string_view bytes) { return encode_proposal(*decode_proposal(bytes)); });
   std::vector<std::string> messages;
   for (const Message& message : {heartbeat(), append(), refusal(), snapshot()}) {
@@ -649,8 +655,12 @@ TEST(GroupFormat, TakesNoMemoryForCountsAndLengthsThatCannotBe) {
 TEST(GroupFormat, RefusesProposalsThatCannotBe) {
   const std::string one = proposals()[0];
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 6))), HasSubstr("unknown kind"));
-  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 64))), HasSubstr("unknown part"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 128))), HasSubstr("unknown part"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 32))), HasSubstr("part of a batch"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 64))), HasSubstr("words of an id"));
+  const std::string batch = proposals()[4];
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(batch, 1, 64))), HasSubstr("a batch, and"));
+  EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(batch, 0, 3))), HasSubstr("a batch, and"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 1, 16))), HasSubstr("looks an id up"));
   EXPECT_THAT(why(decode_proposal(with<std::uint8_t>(one, 0, 1))), HasSubstr("there are none"));
   GroupProposal two;

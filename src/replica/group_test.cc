@@ -294,6 +294,69 @@ std::string reply_of(GroupCluster& cluster, const std::shared_ptr<OnceTried>& tr
   return tried->outcome ? tried->outcome->reply : "no outcome";
 }
 
+TEST(Group, AnIdThatComesAgainWithAnotherCommandIsRefused) {
+  GroupCluster cluster(3);
+  bool known = false;
+  for (const auto& node : cluster.nodes) {
+    node->crash();
+    node->once_words_known = [&known] { return known; };
+    node->start();
+  }
+  found(cluster);
+  ASSERT_EQ(cluster.run_strong(kGroup, {"set", "n", "5"}), "+OK\r\n");
+  using Words = std::vector<std::string_view>;
+  // Both are in the log before either is executed, or one after the other.
+  const auto ask = [&](std::string_view id, Words first, Words second, bool together) {
+    GroupNode& leader = *cluster.leader(kGroup);
+    struct Asked {
+      Words words;
+      std::optional<StrongOutcome> outcome;
+    };
+    std::string replies;
+    std::vector<std::shared_ptr<Asked>> all;
+    const auto hear = [&] {
+      for (const auto& asked : std::exchange(all, {})) {
+        cluster.run_until([&] { return asked->outcome.has_value(); });
+        replies += asked->outcome ? asked->outcome->reply : "no outcome";
+      }
+    };
+    for (const Words& words : {first, second}) {
+      auto& asked = all.emplace_back(std::make_shared<Asked>(words));
+      StrongRequest request;
+      request.group = kGroup;
+      request.once = id;
+      request.once_ms = 60'000;
+      request.commands.emplace_back(asked->words);
+      leader.shard->execute_strong(
+          std::move(request), [asked](StrongOutcome given) { asked->outcome = std::move(given); });
+      if (!together) hear();
+    }
+    hear();
+    return replies;
+  };
+  const std::string refused =
+      "-ERR EVEN.ONCE nothing was done: the id has been used with another command, whose reply is "
+      "kept. Take another id for each request\r\n";
+  EXPECT_EQ(ask("a", {"incr", "n"}, {"incrby", "n", "1"}, true), ":6\r\n:6\r\n");
+  known = true;
+  for (const bool together : {false, true}) {
+    const std::string id = together ? "c" : "b";
+    const std::string count = together ? ":8\r\n" : ":7\r\n";
+    EXPECT_EQ(ask(id, {"incr", "n"}, {"INCR", "n"}, together), count + count);
+    EXPECT_EQ(ask(id, {"incrby", "n", "1"}, {"incr", "m"}, together), refused + refused);
+    EXPECT_EQ(ask(id, {"incr", "n"}, {"INCR", "n"}, together), count + count);
+  }
+  known = false;
+  EXPECT_EQ(ask("d", {"incr", "n"}, {"incrby", "n", "1"}, true), ":9\r\n" + refused);
+  EXPECT_EQ(cluster.run_strong(kGroup, {"get", "m"}), "$-1\r\n");
+  // What has watched something may be another thing the second time.
+  EXPECT_EQ(reply_of(cluster, try_once(*cluster.leader(kGroup), "e", "$1\r\n9\r\n")),
+            "*1\r\n:10\r\n");
+  EXPECT_EQ(reply_of(cluster, try_once(*cluster.leader(kGroup), "e", {})), "*1\r\n:10\r\n");
+  cluster.run(300);
+  expect_equal_states(cluster);
+}
+
 TEST(Group, AnIdIsLookedUpBeforeWhatIsWatchedIsCompared) {
   GroupCluster cluster(3);
   found(cluster);

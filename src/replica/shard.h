@@ -161,8 +161,9 @@ struct ShardOptions {
   std::string session_key;
   // Whether all nodes are known to execute entries with GroupProposal::once_first; null: they do.
   std::function<bool()> once_first_known;
-  // The same of GroupProposal::any_sequence.
+  // The same of GroupProposal::any_sequence, and of ::once_words.
   std::function<bool()> any_sequence_known;
+  std::function<bool()> once_words_known;
   // Of a group that this shard's member leads and that has been closed for long: whoever closed it
   // may be gone. Called again every now and then, until it is open. See docs/groups.md, "Dropping a
   // keyspace".

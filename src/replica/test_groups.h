@@ -63,6 +63,7 @@ struct GroupNode final : Transport {
     options.clean_map_bytes = clean_map_bytes;
     options.once_first_known = once_first_known;
     options.any_sequence_known = any_sequence_known;
+    options.once_words_known = once_words_known;
     options.left_closed = [this](PartitionId group, std::uint64_t attempt) {
       left_closed.emplace_back(group, attempt);
     };
@@ -111,6 +112,7 @@ struct GroupNode final : Transport {
   bool sends = false;    // to every node something else is about to leave
   std::function<bool()> once_first_known;
   std::function<bool()> any_sequence_known;
+  std::function<bool()> once_words_known;
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;
