@@ -9,21 +9,26 @@
 #include "base/check.h"
 #include "sim/causal_clients.h"
 #include "sim/checks.h"
+#include "sim/cluster.h"
 #include "sim/compaction_clients.h"
 #include "sim/consumers.h"
 #include "sim/delayed_keyspaces.h"
+#include "sim/depositions.h"
 #include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
 #include "sim/keyspace_tables.h"
 #include "sim/network.h"
 #include "sim/node.h"
 #include "sim/quorum_clients.h"
+#include "sim/repeated_spending.h"
 #include "sim/run.h"
 #include "sim/session_clients.h"
+#include "sim/stand_ins.h"
 #include "sim/strong_clients.h"
 #include "sim/strong_groups.h"
 #include "sim/topic_clients.h"
 #include "sim/transaction_clients.h"
+#include "sim/unheard_losses.h"
 #include "sim/workload.h"
 
 namespace even::sim {
@@ -41,24 +46,6 @@ constexpr double kCrashesWhenServing = 10;
 // Who asks for what is held back for the longer time has it within the other one.
 constexpr std::int64_t kHeldForMs = 600'000;
 constexpr std::int64_t kNotWaitedForUs = 2'000'000;
-// How long a leader is cut off at most.
-constexpr std::int64_t kDepositionUs = 3'000'000;
-// How long who has lost its disk may take to be complete; and how long it is alone then.
-constexpr std::int64_t kCompletionUs = 3'000'000;
-constexpr std::int64_t kAloneUs = 500'000;
-
-// How long others stand in for owners that are away, and until what they keep is handed over.
-constexpr std::int64_t kStandInUs = 2'500'000;
-// Who has the owners in reach again hands over what they lack after about so long.
-constexpr std::int64_t kHandedOverUs = 380'000;
-constexpr std::int64_t kHandingOverUs = 150'000;
-// For rights to be on the disk, and to be shared out.
-constexpr std::int64_t kRightsDurableUs = 100'000;
-constexpr std::int64_t kSpentUnsyncedUs = 500'000;
-constexpr int kSpentAtMost = 40;
-
-constexpr int kNobody = -1;  // the client of what is executed for its effect
-
 struct Client {
   NodeNumber node;
   int waiting = 0;  // replies due
@@ -80,58 +67,9 @@ class World {
   void lose_replies(const Node& node);
   void schedule_faults();
   void cut_off();
-  // Cuts a node off from all others, or only what comes from them, or goes to them.
-  enum class Cut { kBoth, kInward, kOutward };
-  void cut(NodeNumber lonely, Cut direction);
-  void heal(NodeNumber lonely);
-  struct Deposition {
-    PartitionId group;
-    StrongGroups::Leader leader;                  // that is cut off
-    std::int64_t until_us;                        // at the latest
-    std::optional<consensus::Index> until_index;  // that its successor has committed
-  };
-  void depose(PartitionId group);
-  void follow(Deposition deposition);
-  void crash_behind_pass(NodeNumber number, PartitionId group, std::uint64_t passes);
   void crash();
   void lose_beside();
-  // See lose_unheard().
-  struct UnheardLoss {
-    PartitionId partition;
-    Node* lost;
-    Node* maker;
-    Node* third;
-    std::int64_t until_us;  // at the latest
-  };
-  void lose_unheard();
-  void lose(UnheardLoss loss);
-  void follow(UnheardLoss loss);
-  // See stand_in().
-  struct StandIn {
-    PartitionId partition;
-    Node* maker;
-    std::vector<Node*> others;  // owners
-    Dot made;
-    std::int64_t until_us;  // at the latest
-    bool kept = false;
-  };
-  void stand_in();
-  void follow(const StandIn& standing);
-  // See spend_again().
-  struct Spending {
-    Node* spender;
-    std::string key;
-    PartitionId partition;
-    std::uint64_t run_number;
-    std::int64_t until_us;  // at the latest
-    Dot spent = {};         // the last record of that
-  };
-  void spend_again();
-  void spend(const Spending& spending);
-  void follow(const Spending& spending);
-  void spend_all(Node& spender, const std::string& key);
   void restart();
-  void restart_at_once(Node& n);
   void crash_at_once(Node& n, double chance);
   ShardId other_number_of_shards();
   void change_shards();
@@ -168,9 +106,14 @@ class World {
   Network network_;
   Node::Callbacks callbacks_;
   Nodes nodes_;
+  Cluster cluster_{run_, network_, nodes_};
+  Depositions depositions_{cluster_};
+  UnheardLosses unheard_losses_{cluster_};
+  RepeatedSpending repeated_spending_{cluster_};
   std::optional<Strong> strong_;
   std::optional<QuorumClients> quorums_;
   std::optional<HintClients> hints_;
+  std::optional<StandIns> stand_ins_;
   std::optional<SessionClients> sessions_;
   std::optional<CausalClients> causal_;
   std::optional<DelayedKeyspaces> delays_;
@@ -179,9 +122,6 @@ class World {
   std::optional<Consumers> consumers_;
   std::optional<CompactionClients> compactions_;
   std::vector<Client> clients_;
-  bool deposing_ = false;  // one at a time
-  bool losing_ = false;    // the same
-  NodeNumber keeper_ = 0;  // that keeps something while its maker is away; 0: none
   bool may_falsify_ = false;
   ShardId shards_;          // that each node is to have
   std::size_t victim_ = 0;  // whose store is damaged
@@ -204,8 +144,7 @@ World::World(Run& run)
     run_.event("n{} -> n{}, shard {}: {} bytes, {:016x}", from, to, shard, message.size(),
                hash64(message));
     network_.send(from, to, shard, std::move(message));
-    // What it has handed over it has still to keep.
-    if (from == keeper_) run_.scheduler.after(1, [this] { hints_->check(); });
+    if (stand_ins_) stand_ins_->sent_by(from);
   };
   callbacks_.started = [this](Node& n) {
     if (strong_) strong_->groups.started(n);
@@ -231,7 +170,10 @@ World::World(Run& run)
     nodes_.push_back(
         std::make_unique<Node>(run_, callbacks_, static_cast<NodeNumber>(n), run_.random.next()));
   }
-  if (run.options.groups > 0) strong_.emplace(run_, nodes_);
+  if (run.options.groups > 0) {
+    strong_.emplace(run_, nodes_);
+    cluster_.groups = &strong_->groups;
+  }
   if (run.options.topic_every_us > 0) {
     topics_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
     // They look at all that there ever was.
@@ -255,7 +197,10 @@ World::World(Run& run)
       };
     }
   }
-  if (run.options.hint_every_us > 0) hints_.emplace(run_, nodes_, run_.random.next());
+  if (run.options.hint_every_us > 0) {
+    hints_.emplace(run_, nodes_, run_.random.next());
+    stand_ins_.emplace(cluster_, *hints_);
+  }
   if (run.options.session_every_us > 0) {
     sessions_.emplace(run_, nodes_, run_.random.next());
     run_.acknowledged = [this](PartitionId partition, const Dot& dot) {
@@ -315,86 +260,7 @@ void World::cut_off() {
     if (!one_way || inward) network_.cut(other->number, lonely);
     if (!one_way || !inward) network_.cut(lonely, other->number);
   }
-  run_.scheduler.after(duration, [this, lonely] { heal(lonely); });
-}
-
-void World::cut(NodeNumber lonely, Cut direction) {
-  for (const auto& other : nodes_) {
-    if (other->number == lonely) continue;
-    if (direction != Cut::kOutward) network_.cut(other->number, lonely);
-    if (direction != Cut::kInward) network_.cut(lonely, other->number);
-  }
-}
-
-void World::heal(NodeNumber lonely) {
-  for (const auto& other : nodes_) {
-    if (other->number == lonely) continue;
-    network_.heal(other->number, lonely);
-    network_.heal(lonely, other->number);
-  }
-}
-
-// Cuts the leader of a group off until there is another one, which has sometimes committed some
-// entries: so it comes back with entries that nobody else has, or that others have committed
-// without it, while its clients still wait for them.
-void World::depose(PartitionId group) {
-  const auto leader = strong_->groups.leader(group);
-  if (!leader || std::exchange(deposing_, true)) return;
-  const Cut direction = run_.random.chance(0.3)   ? Cut::kBoth
-                        : run_.random.chance(0.8) ? Cut::kInward
-                                                  : Cut::kOutward;
-  run_.event("n{} is cut off{}, as it leads group {} in term {}", leader->node,
-             direction == Cut::kBoth     ? ""
-             : direction == Cut::kInward ? " (inward)"
-                                         : " (outward)",
-             group, leader->term);
-  cut(leader->node, direction);
-  follow({.group = group,
-          .leader = *leader,
-          .until_us = run_.scheduler.now_us() + kDepositionUs,
-          .until_index = {}});
-}
-
-void World::follow(Deposition deposition) {
-  if (run_.settling) return;
-  const auto now = strong_->groups.leader(deposition.group);
-  const bool deposed = now && now->term > deposition.leader.term;
-  if (deposed && !deposition.until_index) {
-    deposition.until_index =
-        now->committed + (run_.random.chance(0.25) ? 0 : 5 + run_.random.below(30));
-  }
-  if ((!deposed || now->committed < *deposition.until_index) &&
-      run_.scheduler.now_us() < deposition.until_us) {
-    run_.scheduler.after(run_.around(10'000), [this, deposition] { follow(deposition); });
-    return;
-  }
-  run_.event("n{} is connected again", deposition.leader.node);
-  heal(deposition.leader.node);
-  deposing_ = false;
-  const Node& former = node(deposition.leader.node);
-  // What it had logged is replaced while a pass of its store is under way.
-  if (run_.options.store_behind > 0 && run_.options.damage_every_us == 0 && former.up() &&
-      run_.random.chance(0.7)) {
-    crash_behind_pass(former.number, deposition.group, former.passes(deposition.group) + 1);
-  }
-  // Its successor in its turn, which may bring it back.
-  if (deposed && run_.random.chance(0.5)) {
-    run_.scheduler.after(run_.around(150'000), [this, group = deposition.group] {
-      if (!run_.settling) depose(group);
-    });
-  }
-}
-
-// As soon as so many passes of this run of the node have been stored, and no later one.
-void World::crash_behind_pass(NodeNumber number, PartitionId group, std::uint64_t passes) {
-  Node& n = node(number);
-  if (run_.settling || !n.up() || n.passes(group) > passes) return;
-  if (n.passes(group) < passes) {
-    run_.scheduler.after(2'000, [=, this] { crash_behind_pass(number, group, passes); });
-    return;
-  }
-  n.crash(run_.random.chance(0.5) ? Loss::kProcess : Loss::kPower);
-  restart_at_once(n);
+  run_.scheduler.after(duration, [this, lonely] { cluster_.heal(lonely); });
 }
 
 void World::crash() {
@@ -405,7 +271,7 @@ void World::crash() {
               : run_.random.chance(run_.options.kill)    ? Loss::kProcess
                                                          : Loss::kPower;
   const bool loses_disk = loss == Loss::kDisk || loss == Loss::kToBackup;
-  if (loses_disk && strong_ && !strong_->groups.may_lose_disk(n.number)) loss = Loss::kPower;
+  if (loses_disk && !cluster_.may_lose_disk(n.number)) loss = Loss::kPower;
   n.crash(loss);
   run_.scheduler.after(run_.around(300'000), [&n] {
     if (n.down()) n.start();
@@ -418,7 +284,7 @@ void World::lose_beside() {
   Node& victim = *nodes_[victim_];
   Node& lost = may_falsify_ ? any_node() : victim;
   if (!victim.up() || !lost.up() || (may_falsify_ && &lost == &victim)) return;
-  if (strong_ && !strong_->groups.may_lose_disk(lost.number)) return;
+  if (!cluster_.may_lose_disk(lost.number)) return;
   for (const PartitionStatus& held : victim.partitions()) {
     if (held.partition >= run_.options.partitions) continue;
     const auto replicas = run_.placement.replicas(held.partition);
@@ -430,211 +296,8 @@ void World::lose_beside() {
     if (!kept) return;
   }
   lost.crash(Loss::kDisk);
-  restart_at_once(lost);
+  cluster_.restart_at_once(lost);
   may_falsify_ = true;
-}
-
-// A node loses its disk with a record that only its maker has besides. It hears that it is complete
-// from a third replica, which has never had that either, and is cut off; only then the maker hears
-// of the third, which has the record by now, while what it last heard of the other is of before.
-void World::lose_unheard() {
-  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
-  const auto all = run_.placement.replicas(partition);
-  if (all.size() < 3 || losing_) return;
-  const std::size_t first = run_.random.below(all.size());
-  const auto at = [&](std::size_t i) { return &node(all[(first + i) % all.size()]); };
-  UnheardLoss loss{partition, at(0), at(1), at(2), 0};
-  if (!loss.lost->up() || !loss.maker->up() || !loss.third->up()) return;
-  if (strong_ && !strong_->groups.may_lose_disk(loss.lost->number)) return;
-  losing_ = true;
-  for (const auto& other : nodes_) {
-    // Nor from others.
-    if (other.get() == loss.maker || other.get() == loss.lost) continue;
-    network_.cut(loss.maker->number, other->number);
-    network_.cut(loss.lost->number, other->number);
-  }
-  std::string key;
-  do {
-    key = fmt::format("unheard:{}", run_.random.below(1'000'000));
-  } while (run_.placement.partition_of(key) != partition);
-  const std::string_view words[] = {"SET", key, "v"};
-  (void)loss.maker->change(partition, words);
-  // It reports it before.
-  run_.scheduler.after(4 * run_.options.delay_us + 50'000 + run_.around(10'000),
-                       [this, loss] { lose(loss); });
-}
-
-void World::lose(UnheardLoss loss) {
-  if (run_.settling) return;
-  loss.lost->crash(Loss::kDisk);
-  cut(loss.maker->number, Cut::kBoth);
-  for (const auto& other : nodes_) {
-    if (other.get() != loss.maker && other.get() != loss.lost) {
-      network_.heal(loss.lost->number, other->number);
-    }
-  }
-  restart_at_once(*loss.lost);
-  loss.until_us = run_.scheduler.now_us() + kCompletionUs;
-  follow(loss);
-}
-
-void World::follow(UnheardLoss loss) {
-  if (run_.settling) return;
-  const PartitionId ids[] = {loss.partition};
-  const bool complete =
-      loss.lost->up() && loss.lost->hosting(loss.partition).shard().is_complete(ids);
-  if (!complete && run_.scheduler.now_us() < loss.until_us) {
-    run_.scheduler.after(run_.around(10'000), [this, loss] { follow(loss); });
-    return;
-  }
-  run_.event("n{} is {}complete without n{}", loss.lost->number, complete ? "" : "not ",
-             loss.maker->number);
-  heal(loss.maker->number);
-  cut(loss.lost->number, Cut::kBoth);
-  run_.scheduler.after(run_.around(kAloneUs), [this, loss] {
-    losing_ = false;
-    heal(loss.lost->number);
-  });
-}
-
-// A write is made while all other owners are away: others stand in for them. When one of these has
-// said that it keeps it, the maker goes away, and one owner comes back, which can have the write by
-// the hint alone; or the maker comes back at about the time at which that is handed over.
-void World::stand_in() {
-  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
-  const auto owners = run_.placement.replicas(partition);
-  if (losing_) return;
-  const std::size_t first = run_.random.below(owners.size());
-  StandIn standing{partition, &node(owners[first]), {}, {}, 0};
-  for (const NodeNumber owner : owners) {
-    if (owner != owners[first]) standing.others.push_back(&node(owner));
-  }
-  const bool all_up = std::ranges::all_of(nodes_, [](const auto& n) { return n->up(); });
-  if (!all_up || standing.maker->replaying()) return;
-  std::string key;
-  do {
-    key = fmt::format("kept:{}", run_.random.below(1'000'000));
-  } while (run_.placement.partition_of(key) != partition);
-  losing_ = true;
-  for (const Node* other : standing.others) cut(other->number, Cut::kBoth);
-  const std::string_view words[] = {"SET", key, "v"};
-  const auto made = standing.maker->change(partition, words);
-  standing.until_us = run_.scheduler.now_us() + kStandInUs;
-  if (made) {
-    standing.made = *made;
-    hints_->write(partition, *standing.maker);
-    return follow(standing);
-  }
-  standing.until_us = 0;
-  follow(standing);
-}
-
-void World::follow(const StandIn& standing) {
-  if (run_.settling) return;
-  const auto& [partition, maker, others, made, until_us, kept] = standing;
-  const bool over = run_.scheduler.now_us() >= until_us;
-  Node& back = *others.front();
-  if (!kept && !over && hints_->holder_of(partition, made)) {
-    run_.event("n{} is kept for, and n{} away", back.number, maker->number);
-    cut(maker->number, Cut::kBoth);
-    for (const auto& n : nodes_) {
-      const bool away = n.get() == maker || std::ranges::find(others, n.get()) != others.end();
-      if (away) continue;
-      network_.heal(back.number, n->number);
-      network_.heal(n->number, back.number);
-    }
-    keeper_ = *hints_->holder_of(partition, made);
-    StandIn next = standing;
-    next.kept = true;
-    next.until_us = run_.scheduler.now_us() + kStandInUs;
-    if (run_.random.chance(0.6)) {
-      next.until_us = run_.scheduler.now_us() + kHandedOverUs +
-                      static_cast<std::int64_t>(run_.random.below(kHandingOverUs));
-    }
-    return run_.scheduler.after(1'000, [this, next] { follow(next); });
-  }
-  const bool handed_over = kept && back.up() && back.state(partition).vector().covers(made);
-  if (!over && !handed_over) {
-    return run_.scheduler.after(kept ? 1'000 : 10'000, [this, standing] { follow(standing); });
-  }
-  run_.event("n{} and n{} are back, what was kept is {}handed over", maker->number, back.number,
-             handed_over ? "" : "not ");
-  hints_->check();
-  keeper_ = 0;
-  heal(maker->number);
-  for (const Node* other : others) heal(other->number);
-  losing_ = false;
-}
-
-// A node has rights of a counter, durably; it spends them, and crashes when others have heard of
-// that and it is not on its disk. The next run of it is alone, and does as it may.
-void World::spend_again() {
-  const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
-  const auto replicas = run_.placement.replicas(partition);
-  Node& spender = node(replicas[run_.random.below(replicas.size())]);
-  if (losing_ || !spender.up() || spender.write_error() || spender.replaying()) return;
-  std::string key;
-  do {
-    key = fmt::format("{}:{}", kBoundedPrefix, run_.random.below(1'000'000));
-  } while (run_.placement.partition_of(key) != partition);
-  losing_ = true;
-  (void)spender.execute(kNobody, {{"SET", key, "60"}, {}});
-  (void)spender.execute(kNobody, {{"EVEN.BOUND", key, "MIN", "0"}, {}});
-  const bool synced_at_once = run_.options.fsync == FsyncPolicy::kAlways;
-  run_.scheduler.after(synced_at_once ? kRightsDurableUs : 1'000'000 + kRightsDurableUs,
-                       [this, spending = Spending{&spender, key, partition, spender.run_number(),
-                                                  0}] { spend(spending); });
-}
-
-void World::spend(const Spending& spending) {
-  if (run_.settling) return;
-  Node& spender = *spending.spender;
-  if (!spender.up() || spender.run_number() != spending.run_number) {
-    losing_ = false;
-    return;
-  }
-  spender.disk.faults.sync_us = 2 * kSpentUnsyncedUs;
-  spend_all(spender, spending.key);
-  const ReplicaId replica = spender.replica();
-  const VersionVector& seen = spender.state(spending.partition).vector();
-  Spending next = spending;
-  next.spent = {replica, seen[replica]};
-  next.until_us = run_.scheduler.now_us() + kSpentUnsyncedUs;
-  follow(next);
-}
-
-void World::spend_all(Node& spender, const std::string& key) {
-  for (int i = 0; i < kSpentAtMost; ++i) {
-    (void)spender.execute(kNobody,
-                          {{"DECR", key}, Operation::Increment{LeafKind::kString, key, "", -1}});
-  }
-}
-
-void World::follow(const Spending& spending) {
-  if (run_.settling) return;
-  Node& spender = *spending.spender;
-  const bool same_run = spender.up() && spender.run_number() == spending.run_number;
-  const bool heard = same_run && std::ranges::any_of(nodes_, [&](const auto& n) {
-                       return n.get() != &spender && n->up() &&
-                              run_.placement.holds(n->number, spending.partition) &&
-                              n->state(spending.partition).vector().covers(spending.spent);
-                     });
-  if (same_run && !heard && run_.scheduler.now_us() < spending.until_us) {
-    return run_.scheduler.after(1'000, [this, spending] { follow(spending); });
-  }
-  spender.disk.faults.sync_us = run_.options.sync_us;
-  losing_ = false;
-  if (!heard) return;
-  losing_ = true;
-  run_.event("n{} shall not know what it has spent", spender.number);
-  spender.crash(Loss::kPower);
-  cut(spender.number, Cut::kBoth);
-  spender.start();
-  run_.scheduler.after(kAloneUs / 2, [this, spending] {
-    losing_ = false;
-    heal(spending.spender->number);
-    if (!run_.settling && spending.spender->up()) spend_all(*spending.spender, spending.key);
-  });
 }
 
 // Runs that are short, and many.
@@ -659,13 +322,7 @@ void World::restart() {
   } else {
     n.crash(run_.random.chance(run_.options.kill) ? Loss::kProcess : Loss::kPower);
   }
-  restart_at_once(n);
-}
-
-void World::restart_at_once(Node& n) {
-  run_.scheduler.after(run_.around(5'000), [&n] {
-    if (n.down()) n.start();
-  });
+  cluster_.restart_at_once(n);
 }
 
 // What it has just said, or begun to go by, has to be on its disk.
@@ -674,7 +331,7 @@ void World::crash_at_once(Node& n, double chance) {
   run_.scheduler.after(run_.around(100), [this, &n, run_number = n.run_number()] {
     if (run_.settling || !n.up() || n.run_number() != run_number) return;
     n.crash(Loss::kPower);
-    restart_at_once(n);
+    cluster_.restart_at_once(n);
   });
 }
 
@@ -728,15 +385,12 @@ void World::schedule_faults() {
   };
 
   if (nodes_.size() > 1) every(options.partition_every_us, [this] { cut_off(); });
-  every(options.depose_every_us, [this] {
-    const auto& groups = strong_->groups.groups();
-    depose(groups[run_.random.below(groups.size())]);
-  });
+  every(options.depose_every_us, [this] { depositions_.depose(); });
   every(options.crash_every_us, [this] { crash(); });
   every(options.restart_every_us, [this] { restart(); });
-  every(options.lose_unheard_every_us, [this] { lose_unheard(); });
-  every(options.stand_in_every_us, [this] { stand_in(); });
-  every(options.spend_again_every_us, [this] { spend_again(); });
+  every(options.lose_unheard_every_us, [this] { unheard_losses_.begin(); });
+  every(options.stand_in_every_us, [this] { stand_ins_->begin(); });
+  every(options.spend_again_every_us, [this] { repeated_spending_.begin(); });
   every(options.reshard_every_us, [this] { change_shards(); });
   every(options.clock_jump_every_us, [this] {
     Node& n = any_node();
@@ -769,7 +423,7 @@ void World::schedule_faults() {
 void World::settle() {
   run_.settling = true;
   run_.event("faults end");
-  keeper_ = 0;
+  if (stand_ins_) stand_ins_->end();
   network_.become_reliable();
   for (const auto& n : nodes_) {
     n->disk.faults.full = n->rows.faults.full = false;
