@@ -44,6 +44,8 @@ class Resharding {
   // few milliseconds, until it returns true: shards may be started. After an error all that is left
   // to do is to begin anew, from what the directory then says.
   Result<bool> step();
+  // That the directory is noted to have by now.
+  ShardId shards() const { return identity_.shards; }
 
  private:
   // What step() does next.

@@ -17,6 +17,8 @@ constexpr std::int64_t kCoordinatorTickUs = 20'000;
 constexpr std::int64_t kCoordinatorHopUs = 300;
 constexpr std::int64_t kSessionUs = 700'000;
 constexpr std::int64_t kRebalanceUs = 600'000;
+// A generation begins before a coordinator that is cut off notices that.
+constexpr std::int64_t kShortRebalanceUs = 120'000;
 constexpr std::int64_t kJoinPatienceUs = 2'500'000;
 constexpr std::int64_t kAnswerPatienceUs = 500'000;
 constexpr std::int64_t kPollUs = 40'000;
@@ -90,7 +92,11 @@ class Consumers::Host final : public kafka::GroupWorld {
 };
 
 Consumers::Consumers(Run& run, const Nodes& nodes, const StrongGroups& groups, std::uint64_t seed)
-    : run_(run), nodes_(nodes), groups_(groups), random_(seed) {}
+    : run_(run),
+      nodes_(nodes),
+      groups_(groups),
+      random_(seed),
+      rebalance_us_(random_.chance(0.5) ? kShortRebalanceUs : kRebalanceUs) {}
 Consumers::~Consumers() = default;
 
 void Consumers::begin() {
@@ -194,14 +200,14 @@ void Consumers::join(const MemberPointer& member) {
   numbers_[new_id] = member->number;
   ask<Group::Joined>(
       member, kJoinPatienceUs,
-      [member, new_id](Host& host, Group& group, const Answer<Group::Joined>& answer) {
+      [this, member, new_id](Host& host, Group& group, const Answer<Group::Joined>& answer) {
         group.join(host.now_us(),
                    {.member_id = member->id,
                     .new_id = new_id,
                     .protocol_type = "consumer",
                     .protocols = {{"range", "topics"}},
                     .session_us = kSessionUs,
-                    .rebalance_us = kRebalanceUs,
+                    .rebalance_us = rebalance_us_,
                     .instance = member->instance},
                    answer);
       },

@@ -83,6 +83,7 @@ class Consumers {
   const Nodes& nodes_;
   const StrongGroups& groups_;
   Random random_;
+  const std::int64_t rebalance_us_;
   mutable std::optional<std::int64_t> ends_us_;
   std::vector<std::unique_ptr<Host>> hosts_;
   std::size_t at_work_ = 0;

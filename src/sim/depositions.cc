@@ -18,7 +18,8 @@ void Depositions::depose() {
 void Depositions::depose(PartitionId group) {
   const auto leader = cluster_.groups->leader(group);
   if (!leader || std::exchange(deposing_, true)) return;
-  const Cluster::Cut direction = run_.random.chance(0.3)   ? Cluster::Cut::kBoth
+  const double away = run_.options.consumers ? 0.45 : 0.3;
+  const Cluster::Cut direction = run_.random.chance(away)  ? Cluster::Cut::kBoth
                                  : run_.random.chance(0.8) ? Cluster::Cut::kInward
                                                            : Cluster::Cut::kOutward;
   run_.event("n{} is cut off{}, as it leads group {} in term {}", leader->node,

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::int64_t kEpochMs = 1'700'000'000'000;
 constexpr std::int64_t kReshardingStepUs = 1'000;
+// How much more often nodes crash when the new number of shards has been noted than before.
+constexpr double kCrashesWhenNoted = 3;
 // Longer than a turn, in which there is one time.
 constexpr std::int64_t kTurnUs = 20'000;
 
@@ -164,7 +166,8 @@ void Node::start() {
           .inform = note,
           .warn = note},
       *found, configured_shards);
-  if (found->shards != configured_shards) ++run_.outcome.reshardings;
+  changes_shards_ = found->shards != configured_shards;
+  if (changes_shards_) ++run_.outcome.reshardings;
   settle_shards(run_number_);
 }
 
@@ -174,7 +177,10 @@ void Node::settle_shards(std::uint64_t run_number) {
   const auto done = resharding_->step();
   if (!done) return start_failed(done.error().message);
   if (*done) return serve();
-  if (!run_.settling && random.chance(run_.options.crash_in_resharding)) {
+  // What the former shards have left is removed only then; the next start may find some of it.
+  const bool noted = changes_shards_ && resharding_->shards() == configured_shards;
+  const double chance = run_.options.crash_in_resharding * (noted ? kCrashesWhenNoted : 1);
+  if (!run_.settling && random.chance(chance)) {
     crash(random.chance(0.5) ? Loss::kProcess : Loss::kPower);
     // The operator may have changed his mind.
     if (random.chance(0.5)) configured_shards = static_cast<ShardId>(1 + random.below(kMostShards));

@@ -199,6 +199,7 @@ class Node {
   HostedShard::Callbacks shard_callbacks_;
   std::uint64_t run_number_ = 0;            // counts starts
   bool began_settling_ = false;             // when it was started, faults had ended
+  bool changes_shards_ = false;             // their number, in this start
   std::unique_ptr<Resharding> resharding_;  // while it starts
   std::optional<CacheShares> cache_shares_;
   std::optional<StableReach> stable_;

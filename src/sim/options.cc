@@ -157,12 +157,18 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   o.check_interval_ms = among(0, 100, 1'000, 5'000);
   o.check_keys = among(1, 4, 256);
-  if (o.replicas >= 3 && random.chance(0.25)) {
+  if (o.replicas >= 3 && random.chance(o.groups == 0 ? 0.35 : 0.2)) {
     o.falsify_every_us = among(20'000, 100'000, 500'000);
     o.retain_bytes = std::uint64_t{1} << 30;
     o.wipe = o.restore = o.failing_read = o.bounded = o.siblings = 0;
     o.damage_every_us = o.reshard_every_us = o.backup_every_us = 0;
     o.quorum_every_us = o.session_every_us = o.causal_every_us = o.hint_every_us = 0;
+    // What differs is compared while answers are long on their way.
+    if (o.groups == 0 && random.chance(0.6)) {
+      o.delay_us = among(5'000, 30'000);
+      o.falsify_every_us = among(20'000, 100'000);
+      o.check_interval_ms = among(0, 100);
+    }
   }
   if (o.topic_every_us > 0 && random.chance(0.7)) {
     o.compacts = true;
@@ -184,7 +190,13 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   if (o.falsify_every_us > 0 && o.groups == 0 && random.chance(0.5)) {
     o.retain_bytes = 4u << 10;
     o.segment_bytes = 2u << 10;
-    o.lose_beside_every_us = o.duration_us / 6;
+    // It is wrong nearly always, then, and has time to be asked.
+    o.falsify_every_us = 20'000;
+    if (o.pipeline > 1) {
+      o.pipeline = 1;
+      o.duration_us = 2'000'000;
+    }
+    o.lose_beside_every_us = o.duration_us / 8;
   }
   // The log goes with what the store has; and who has lost its disk is given a checkpoint then.
   if (o.trims()) {
@@ -232,7 +244,15 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
       o.partition_every_us = among(0, 2'000'000);
       o.cut_us = among(500'000, 1'000'000);
       o.failing_sync = o.disk_full_every_us = 0;
-      o.strong_clients = 2;
+      // Some wait at the leader that was deposed, while others bring its successor past what that
+      // keeps in its log. States are encoded a few keys at a time then, between writes.
+      o.strong_clients = 8;
+      o.strong_think_us = 20'000;
+      o.strong_patience_us = 300'000;
+      o.strong_patient = 0.5;
+      o.group_log_bytes = 400;
+      o.piece_bytes = 30;
+      o.turn_us = std::max<std::int64_t>(o.turn_us, 2'000);
     }
   }
   // They take some peace elsewhere.
