@@ -228,8 +228,12 @@ Result<> ShardThread::recover() {
     // Whether there are users is not known then, nor who they are: the configuration's `default`
     // would let anybody in whom the cluster has shut out.
     shard_->on_keyspaces(serve_table, [this](const std::string& why) {
-      spdlog::error("nobody can log in at this node, as it does not know the cluster's users: {}",
-                    why);
+      if (why.empty()) {
+        spdlog::info("the cluster has no users, say nodes that know: clients can log in");
+      } else {
+        spdlog::error("nobody can log in at this node, as it does not know the cluster's users: {}",
+                      why);
+      }
       const auto users = std::make_shared<const AclUsers>(AclUsers::unknown(why));
       for (const auto& thread : node_.threads) {
         thread->post([&target = *thread, users] { target.serve_users(users); });

@@ -739,6 +739,7 @@ TEST(MetaGroup, IsNotUnknownInAClusterThatHasFoundedNone) {
 TEST(MetaGroup, IsUnknownToANodeWithAnEmptyDiskUntilItHasBeenGivenIt) {
   GroupCluster cluster(3);
   ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  ASSERT_THAT(cluster.run_strong(kMeta, {"even.meta", "setuser", "a", "", "on"}), StartsWith(":"));
   cluster.run(2'000);
   GroupNode& lost = cluster.at(3);
   lost.wipe();
@@ -756,6 +757,39 @@ TEST(MetaGroup, IsUnknownToANodeWithAnEmptyDiskUntilItHasBeenGivenIt) {
   lost.start();
   cluster.run(2'000);
   EXPECT_EQ(lost.unknown, "");
+}
+
+// Nor can a majority be had any more: what it serves does not need one.
+TEST(MetaGroup, IsNotMissedByANodeWithAnEmptyDiskWhereNobodyHasUsers) {
+  GroupCluster cluster(2);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  cluster.run(2'000);
+  GroupNode& lost = cluster.at(2);
+  lost.wipe();
+  lost.start();
+  cluster.run(2'000);
+  ASSERT_FALSE(lost.shard->has_group(kMeta));
+  EXPECT_EQ(lost.unknown, "");
+}
+
+TEST(MetaGroup, IsUnknownOnceAnybodyHasSaidThatThereAreUsers) {
+  GroupCluster cluster(3);
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(100);
+  GroupNode& node = cluster.at(1);
+  using Users = MetaMessage::Users;
+  const auto hear = [&](Users users) {
+    ASSERT_TRUE(node.shard->receive(
+        2, encode_meta({.founded = true, .users = users, .voters = {}, .former = {}})));
+  };
+  hear(Users::kUnsaid);  // of an earlier version, or before it knows
+  EXPECT_THAT(node.unknown, HasSubstr("given nothing of the metadata group"));
+  hear(Users::kNone);
+  EXPECT_EQ(node.unknown, "");
+  hear(Users::kSome);
+  EXPECT_THAT(node.unknown, HasSubstr("given nothing of the metadata group"));
+  hear(Users::kNone);  // who has not heard of them yet
+  EXPECT_THAT(node.unknown, HasSubstr("given nothing of the metadata group"));
 }
 
 TEST(MetaGroup, IsUnknownToAMemberThatHasNotBeenGivenItWhenItIsStartedAgain) {

@@ -76,9 +76,12 @@ void MetaGroup::publish() {
   // A member that has just been added has nothing yet, where something may have been known before.
   if (!callback_ || (group() != nullptr && (group()->halted() || group()->applied() == 0))) return;
   try {
-    callback_(
-        std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state)));
+    auto table =
+        std::make_shared<const cluster::KeyspaceTable>(keyspaces_of(core_.replayed(id_).state));
+    const Users users = table->users().empty() ? Users::kNone : Users::kSome;
+    callback_(std::move(table));
     published_ = true;
+    if (std::exchange(users_, users) != users && group() != nullptr) tell_all();
   } catch (const Unreadable& error) {
     unreadable_ = error.what();
     core_.warn(fmt::format("the keyspaces cannot be read: {}", error.what()));
@@ -86,9 +89,12 @@ void MetaGroup::publish() {
 }
 
 // Once there has been a table, the node goes on by that. A cluster in which nobody has heard of a
-// metadata group has none: what is in it is known, nothing.
+// metadata group has none: what is in it is known, nothing. So are the users where nodes that have
+// a table say that it has none: a cluster of two need not have a majority to serve whoever comes.
 std::string MetaGroup::why_unknown() const {
   if (published_) return {};
+  // It lets in whom these let in: whoever it is, as its configuration says.
+  if (heard_of_none_ && !heard_of_users_) return {};
   if (groups_.forgotten()) {
     return "what it needs to take part in the metadata group cannot be read";
   }
@@ -106,9 +112,9 @@ std::string MetaGroup::why_unknown() const {
 }
 
 void MetaGroup::tell_if_unknown() {
-  if (!unknown_) return;
+  if (!unknown_ || published_) return;
   std::string why = why_unknown();
-  if (why.empty() || why == told_unknown_) return;
+  if (why == told_unknown_) return;
   told_unknown_ = std::move(why);
   unknown_(told_unknown_);
 }
@@ -118,9 +124,10 @@ void MetaGroup::tell_if_unknown() {
 void MetaGroup::tell(NodeNumber node) {
   // What is not durable yet is neither there nor is it not.
   if (!is_here() || !untold_.empty()) return;
-  transport_.send(
-      node,
-      encode_meta({.founded = group() != nullptr, .voters = {}, .former = groups_.former(id_)}));
+  transport_.send(node, encode_meta({.founded = group() != nullptr,
+                                     .users = group() != nullptr ? users_ : Users::kUnsaid,
+                                     .voters = {},
+                                     .former = groups_.former(id_)}));
 }
 
 void MetaGroup::tell_all() {
@@ -134,7 +141,12 @@ void MetaGroup::link_up(NodeNumber node) {
 }
 
 Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
-  if (groups_.forgotten()) return {};
+  heard_of_users_ = heard_of_users_ || message.users == Users::kSome;
+  heard_of_none_ = heard_of_none_ || message.users == Users::kNone;
+  if (groups_.forgotten()) {
+    tell_if_unknown();
+    return {};
+  }
   if (!is_here()) return fail("a message about the metadata group, which this shard does not have");
   said_[node] = {message.founded, message.former};
   if (group() != nullptr) {

@@ -86,8 +86,13 @@ class MetaGroup {
   Unknown unknown_;
   std::string told_unknown_;  // the last reason
   bool published_ = false;    // there has been a table
-  std::string unreadable_;    // why there was none, when there was to be one
-  bool elsewhere_ = false;    // some node has a member, or had one in a former life
+  using Users = MetaMessage::Users;
+  Users users_ = Users::kUnsaid;  // by the table
+  // What nodes that have the group have said: some may not have heard of users yet.
+  bool heard_of_users_ = false;
+  bool heard_of_none_ = false;
+  std::string unreadable_;  // why there was none, when there was to be one
+  bool elsewhere_ = false;  // some node has a member, or had one in a former life
   // The founder has told this node of it: nothing had been written there by then.
   bool told_of_founding_ = false;
   bool changed_ = false;  // something has been applied that was not published

@@ -210,9 +210,17 @@ Result<PeerMessage> decode_groups(ByteReader& in) {
   return GroupsMessage{std::move(*messages)};
 }
 
+// With the lowest bit, which earlier versions have alone.
+constexpr std::uint8_t kHasNoUsers = 2;
+constexpr std::uint8_t kHasUsers = 4;
+
 Result<PeerMessage> decode_meta(ByteReader& in) {
   MetaMessage message;
-  message.founded = in.get<std::uint8_t>() != 0;
+  const auto bits = in.get<std::uint8_t>();
+  message.founded = bits != 0;
+  message.users = (bits & kHasUsers) != 0     ? MetaMessage::Users::kSome
+                  : (bits & kHasNoUsers) != 0 ? MetaMessage::Users::kNone
+                                              : MetaMessage::Users::kUnsaid;
   const std::uint8_t voters = in.get<std::uint8_t>();
   for (std::uint8_t i = 0; i < voters && in.ok(); ++i) {
     const auto member = in.get<std::uint64_t>();
@@ -422,7 +430,10 @@ std::string encode_progress(const SnapshotProgress& message) {
 
 std::string encode_meta(const MetaMessage& message) {
   std::string out = begin(Kind::kMeta);
-  put_little_endian<std::uint8_t>(out, message.founded ? 1 : 0);
+  std::uint8_t bits = message.founded ? 1 : 0;
+  if (message.users == MetaMessage::Users::kNone) bits |= kHasNoUsers;
+  if (message.users == MetaMessage::Users::kSome) bits |= kHasUsers;
+  put_little_endian(out, bits);
   put_little_endian(out, static_cast<std::uint8_t>(message.voters.size()));
   for (const consensus::MemberId member : message.voters) put_little_endian(out, member);
   put_former(out, message.former);

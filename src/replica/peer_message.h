@@ -106,6 +106,9 @@ inline constexpr FormerState kHasMember{UINT64_MAX, UINT64_MAX};
 // which voters; or what it has of one from a former life.
 struct MetaMessage {
   bool founded = false;
+  // Of the cluster, by the sender's table, if it has one.
+  enum class Users : std::uint8_t { kUnsaid, kNone, kSome };
+  Users users = Users::kUnsaid;
   consensus::Members voters;
   FormerState former;
 };

@@ -527,8 +527,9 @@ class Shard {
   void serve(std::shared_ptr<const cluster::KeyspaceTable> keyspaces);
   // Called with the keyspaces as this node knows them, at once and when they have changed. Of the
   // shard that has the metadata group. `unknown`: called instead while there is, or may be, a table
-  // that this node does not know, with the reason ("this node does not know it: ..."). In a cluster
-  // that has not founded the group yet neither is.
+  // with users that this node does not know, with the reason ("this node does not know it: ...");
+  // with none when other nodes have said that there are no users. In a cluster that has not founded
+  // the group yet neither is.
   void on_keyspaces(std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)> callback,
                     std::function<void(const std::string& why)> unknown = {});
   // Begins a group, unless it is there. All its members do the same.
