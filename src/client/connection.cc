@@ -912,6 +912,7 @@ void Connection::users_changed() {
   if (const std::string why = why_no_login(thread_, session_.user_name()); !why.empty()) {
     return close(why);
   }
+  if (!session_.authenticated) return become_default_user();  // who may need no password now
   const AclUserPointer user = find_user(thread_, session_.user_name());
   if (is_gone(session_.user, user)) {
     spdlog::info("client {} ({}): its user '{}' has been deleted", session_.id, session_.address,

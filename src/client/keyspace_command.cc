@@ -441,7 +441,12 @@ void drop(Connection& connection, Args args) {
         "Without FORCE it is dropped when it has none: those of an id go seven days after its last "
         "transaction");
   }
-  if (!force && keyspace != nullptr && keyspace->strong) {
+  // This node may have not heard of it yet: then it would be dropped whatever is in it.
+  if (!force && keyspace == nullptr) {
+    return connection.reply().error(
+        fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
+  }
+  if (!force && keyspace->strong) {
     const Result<> known =
         all_know(connection.thread(), kClosesGroups, "DROP of a strong keyspace without FORCE");
     if (!known) return connection.reply().error(known.error().message);

@@ -592,6 +592,8 @@ void load_users(Context& context, Args args) {
     // Files have hashes of passwords only.
     if (before) user->keep_scram_of(*before);
     settle_created(*user, before ? &*before : nullptr, state);
+    // Whoever has been asked may not know that all know of marks: it is the same user nevertheless.
+    if (before && user->created() == 0) user->set_created(before->created());
     users.emplace_back(args[i], user->stored());
   }
   if (bytes_of_definitions(users) > kMostUserBytes) return refuse_too_many(context);

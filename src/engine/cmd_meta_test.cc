@@ -355,11 +355,13 @@ TEST_F(MetaCommands, AUserThatIsMadeAnewIsAnother) {
   EXPECT_EQ(created("alice"), 1u);
   EXPECT_EQ(created("bob"), 4u);
   EXPECT_EQ(created("carol"), 0u) << "whoever proposed that does not mark users";
-  EXPECT_EQ(run({kMetaCommand, "DELUSER", "alice"}), ":5\r\n");
-  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", kCreatedRule}), ":6\r\n");
-  EXPECT_EQ(created("alice"), 6u);
+  EXPECT_EQ(run({kMetaCommand, "LOADUSERS", "alice", "on", "bob", "on", "carol", "on"}), ":5\r\n");
+  EXPECT_EQ(created("bob"), 4u) << "it is the same whoever proposes that";
+  EXPECT_EQ(run({kMetaCommand, "DELUSER", "alice"}), ":6\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "alice", "", "on", kCreatedRule}), ":7\r\n");
+  EXPECT_EQ(created("alice"), 7u);
   // Of one whose making was not noted that stays so.
-  EXPECT_EQ(run({kMetaCommand, "SETUSER", "carol", "", "+get", kCreatedRule}), ":7\r\n");
+  EXPECT_EQ(run({kMetaCommand, "SETUSER", "carol", "", "+get", kCreatedRule}), ":8\r\n");
   EXPECT_EQ(created("carol"), 0u);
   const AclUserPointer alice = AclUsers(table().users()).find("alice");
   EXPECT_EQ(alice->definition(), "on resetchannels -@all") << "nobody is shown it";

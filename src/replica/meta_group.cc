@@ -124,10 +124,13 @@ void MetaGroup::tell_if_unknown() {
 void MetaGroup::tell(NodeNumber node) {
   // What is not durable yet is neither there nor is it not.
   if (!is_here() || !untold_.empty()) return;
-  transport_.send(node, encode_meta({.founded = group() != nullptr,
-                                     .users = group() != nullptr ? users_ : Users::kUnsaid,
-                                     .voters = {},
-                                     .former = groups_.former(id_)}));
+  transport_.send(
+      node, encode_meta({.founded = group() != nullptr,
+                         .users = group() == nullptr                              ? Users::kUnsaid
+                                  : told_of_founding_ && users_ == Users::kUnsaid ? Users::kNone
+                                                                                  : users_,
+                         .voters = {},
+                         .former = groups_.former(id_)}));
 }
 
 void MetaGroup::tell_all() {
