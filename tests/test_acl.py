@@ -7,7 +7,7 @@ import stat
 import pytest
 import redis
 
-from even_cluster import until
+from even_cluster import connect, until
 
 
 # As the library has it of NOAUTH and of WRONGPASS.
@@ -230,6 +230,19 @@ def test_the_default_user_has_the_password_of_the_configuration_until_it_is_chan
     with pytest.raises(NOT_LOGGED_IN):
         node.client(password="configured").ping()
     assert node.client(password="fourth").ping()
+
+
+def test_who_has_not_logged_in_is_who_default_lets_in_now(make_cluster):
+    node = make_cluster(nodes=1, replicas=1, options={"client.password": "configured"}).nodes[0]
+    stranger, replies = connect(node)
+    with node.client(password="configured") as admin, stranger:
+        def asks():
+            stranger.sendall(b"PING\r\n")
+            return replies.readline()
+
+        assert asks().startswith(b"-NOAUTH")
+        assert until("it is set", lambda: tried(admin, "ACL", "SETUSER", "default", "nopass"))
+        until("who was connected is let in", lambda: asks() == b"+PONG\r\n")
 
 
 def test_users_are_saved_to_a_file_and_loaded_from_it(make_cluster, tmp_path):
