@@ -917,8 +917,7 @@ void Group::apply(const Entry& entry) {
     const auto proposal = decode_proposal(entry.data.view());
     // One that cannot be read is one everywhere, and changes nothing anywhere.
     if (proposal) {
-      Random random(proposal->seed);
-      if (comes_too_late(*proposal, random)) {
+      if (comes_too_late(*proposal)) {
         outcome = StrongOutcome::Kind::kRefused;
         reply = fmt::format("-{}\r\n", kClosed);
       } else {
@@ -1315,11 +1314,12 @@ void Group::change_closing(Args words, Reply& reply, std::int64_t now_ms) {
 }
 
 // What has been executed under its id already is to be said.
-bool Group::comes_too_late(const GroupProposal& proposal, Random& random) {
+bool Group::comes_too_late(const GroupProposal& proposal) {
   if (!closed_for() || proposal.kind != GroupProposal::Kind::kCommands ||
       !std::ranges::any_of(proposal.commands, may_write_keys)) {
     return false;
   }
+  Random random(proposal.seed);
   return proposal.once.empty() ||
          !kept_reply(proposal.once, 0, std::max(proposal.instant_ms, clock_ms()), random);
 }

@@ -260,7 +260,7 @@ class Group {
   // An entry that is_closing_command().
   void change_closing(Args words, Reply& reply, std::int64_t now_ms);
   // Whether the entry is behind the one that has closed the group, and may write keys.
-  bool comes_too_late(const GroupProposal& proposal, Random& random);
+  bool comes_too_late(const GroupProposal& proposal);
   // Tells of a group that has been left closed.
   void tell_of_closing();
   // Whether entries may have GroupProposal::once_first.
