@@ -264,10 +264,12 @@ class Cluster:
                 self.link(name, other.name, "DOWN")
 
     def rejoin(self, name):
+        """A node that is not running has no faults when it is started."""
         for other in self.nodes:
             if other.name != name:
-                self.link(other.name, name, "UP")
                 self.link(name, other.name, "UP")
+                if other.running:
+                    self.link(other.name, name, "UP")
 
     def differences(self):
         """Partitions on whose vectors the running nodes differ now: {partition: {node: vector}}.

@@ -688,35 +688,53 @@ def test_dropping_an_empty_keyspace_loses_no_write_that_was_acknowledged(cluster
     assert dropped and refused, (dropped, refused)
 
 
-@pytest.mark.xfail(strict=False, reason="failed once of three runs beside other tests, which has not been looked into yet")
 def test_a_keyspace_whose_drop_was_interrupted_takes_writes_again(cluster):
-    """Who coordinates the drop dies when all groups are closed, before the metadata group hears of it."""
+    """Who coordinates the drop dies when three of four groups are closed, and it waits for an event of the fourth one,
+    whose topic it cannot reach."""
     create(cluster, "orders", "o:", "PARTITIONS", 4)
-    until_led(cluster)
-    for peer in ("n2", "n3"):
-        cluster.link("n1", peer, "DELAY", 100)
-    with cluster["n1"].client(socket_timeout=60) as dropper, cluster["n2"].client(socket_timeout=20) as client:
+    with cluster["n1"].client() as client:
+        assert client.execute_command("EVEN.TOPIC", "CREATE", "t", "PARTITIONS", 1, "REPLICAS", 1) == "OK"
+    owner = until("the topic", lambda: next((node.name for node in cluster if leaders(node, "t")), None))
+    coordinator, other = (node for node in cluster if node.name != owner)
+    cluster.isolate(owner)
+    until("all groups are led by nodes that are not cut off",
+          lambda: {group["leader"] for group in groups(other).values()} <= {coordinator.name, other.name})
+
+    def refused(client):
+        """Why writes are refused, of whatever group; a write that makes no key."""
+        for i in range(16):
+            try:
+                client.delete(f"o:{i}")
+            except redis.ResponseError as error:
+                assert str(error).startswith(("UNAVAILABLE", "UNCERTAIN")), error
+                return str(error)
+        return ""
+
+    with coordinator.client(socket_timeout=60) as dropper, other.client(socket_timeout=20) as client:
+        with client.pipeline(transaction=True) as transaction:
+            transaction.set("o:paid", 1)
+            transaction.execute_command("EVEN.EMIT", "t", "k", "paid")
+            transaction.delete("o:paid")
+            transaction.execute()
         connection = dropper.connection_pool.get_connection("_")
         connection.send_command("EVEN.KEYSPACE", "DROP", "orders")
 
-        def refused():
-            """Why writes are refused, of whatever group; a write that makes no key."""
-            for i in range(16):
-                try:
-                    client.delete(f"o:{i}")
-                except redis.ResponseError as error:
-                    assert str(error).startswith(("UNAVAILABLE", "UNCERTAIN")), error
-                    return str(error)
-            return ""
-        until("it is being dropped", lambda: "the keyspace is being dropped" in refused())
-        cluster["n1"].kill9()
-        until("writes are taken again", lambda: not refused(), seconds=90)
-        assert keyspace(cluster["n2"], "LIST") == ["default", "orders"]
+        def closed():
+            if connection.can_read(0):  # It has waited for long enough: once more.
+                with Refusal("events of the keyspace wait to be told in topics"):
+                    raise connection.read_response()
+                connection.send_command("EVEN.KEYSPACE", "DROP", "orders")
+            return "the keyspace is being dropped" in refused(client)
+        until("groups are closed", closed)
+        coordinator.kill9()
+        cluster.rejoin(owner)
+        until("writes are taken again", lambda: not refused(client), seconds=90)
+        assert keyspace(other, "LIST") == ["default", "orders"]
         client.set("o:k", 1)
-    cluster["n1"].start()
+    coordinator.start()
     until_led(cluster)
     with Refusal("has 1 keys"):
-        keyspace(cluster["n1"], "DROP", "orders")
-    with cluster["n3"].client() as client:
+        keyspace(coordinator, "DROP", "orders")
+    with cluster[owner].client() as client:
         client.delete("o:k")
-    assert keyspace(cluster["n1"], "DROP", "orders") == "OK"
+    assert keyspace(coordinator, "DROP", "orders") == "OK"
