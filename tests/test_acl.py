@@ -422,3 +422,25 @@ def test_who_has_locked_everybody_out_gets_back_in_by_the_configuration(make_clu
     second.stop()
     second.start()
     assert second.client(password="master").get("k") == "v"
+
+
+def test_a_node_with_an_empty_directory_lets_nobody_in_before_it_has_heard_of_another(make_cluster):
+    cluster = make_cluster(nodes=2)
+    alone, other = cluster.nodes
+    for node in cluster:
+        node.kill9()
+    shutil.rmtree(alone.data)
+    alone.data.mkdir()
+    alone.start(wait=False)
+
+    def answer():
+        try:
+            with alone.client() as client:
+                return client.set("k", 1)
+        except redis.ConnectionError:
+            return None
+        except redis.ResponseError as error:
+            return str(error)
+    assert "it has heard of no other node yet" in str(until("an answer", answer))
+    other.start()
+    assert until("it lets clients in", lambda: answer() is True)

@@ -22,6 +22,7 @@
 #include "node/shard_options.h"
 #include "node/table_change.h"
 #include "peer/peer_hello.h"
+#include "replica/meta_group.h"
 
 namespace even {
 namespace {
@@ -229,7 +230,9 @@ Result<> ShardThread::recover() {
     // would let anybody in whom the cluster has shut out.
     shard_->on_keyspaces(serve_table, [this](const std::string& why) {
       if (why.empty()) {
-        spdlog::info("the cluster has no users, say nodes that know: clients can log in");
+        spdlog::info("no node that this one has heard of knows of users: clients can log in");
+      } else if (why == MetaGroup::kHeardOfNobody) {
+        spdlog::info("clients are let in when another node has said whether there are users");
       } else {
         spdlog::error("nobody can log in at this node, as it does not know the cluster's users: {}",
                       why);

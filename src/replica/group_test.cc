@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "lattice/codec.h"
+#include "replica/meta_group.h"
 #include "replica/peer_message.h"
 #include "replica/test_groups.h"
 
@@ -720,6 +721,7 @@ TEST(MetaGroup, ANodeWithAnEmptyDiskJoinsAndFoundsNoOther) {
 TEST(MetaGroup, IsNotUnknownInAClusterThatHasFoundedNone) {
   for (const int nodes : {1, 3, 7}) {
     GroupCluster cluster(nodes);
+    cluster.run(100);  // they have heard of each other
     const auto none_is_in_doubt = [&] {
       cluster.step();
       for (const auto& node : cluster.nodes) {
@@ -730,10 +732,21 @@ TEST(MetaGroup, IsNotUnknownInAClusterThatHasFoundedNone) {
     for (int i = 0; i < 3'000; ++i) ASSERT_TRUE(none_is_in_doubt()) << nodes << " nodes, " << i;
     ASSERT_NE(cluster.leader(kMeta), nullptr);
   }
-  GroupCluster alone(3);
-  alone.cuts = {{1, 2}, {1, 3}, {2, 3}};
-  alone.run(3'000);
-  for (const auto& node : alone.nodes) EXPECT_EQ(node->unknown, "");
+}
+
+// Another one might know of users.
+TEST(MetaGroup, IsUnknownToANodeThatHasNothingUntilItHasHeardOfAnotherOrWaitedForLong) {
+  GroupCluster cluster(3);
+  cluster.cuts = {{1, 2}, {1, 3}, {2, 3}};
+  cluster.run(4'000);
+  for (const auto& node : cluster.nodes) EXPECT_EQ(node->unknown, MetaGroup::kHeardOfNobody);
+  cluster.cuts = {{1, 3}, {2, 3}};
+  cluster.run(500);
+  EXPECT_EQ(cluster.at(1).unknown, "");
+  EXPECT_EQ(cluster.at(2).unknown, "");
+  EXPECT_EQ(cluster.at(3).unknown, MetaGroup::kHeardOfNobody);
+  cluster.run(1'500);
+  EXPECT_EQ(cluster.at(3).unknown, "");
 }
 
 TEST(MetaGroup, IsUnknownToANodeWithAnEmptyDiskUntilItHasBeenGivenIt) {
@@ -839,7 +852,7 @@ TEST(MetaGroup, IsUnknownToANodeThatHasHeardOfAFormerLifeOfIt) {
   cluster.cuts = {{1, 2}, {1, 3}, {2, 3}};
   cluster.run(100);
   GroupNode& node = cluster.at(1);
-  EXPECT_EQ(node.unknown, "");
+  EXPECT_EQ(node.unknown, MetaGroup::kHeardOfNobody);
   cluster.cuts = {{1, 3}, {2, 3}};
   cluster.run(100);
   EXPECT_EQ(node.unknown, "");

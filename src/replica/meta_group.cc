@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kVoters = 5;
 constexpr std::int64_t kRegisterIntervalUs = 500'000;
+// How long a node that has nothing of the group waits to hear what another one has of it.
+constexpr std::int64_t kAloneUs = 5'000'000;
 
 }  // namespace
 
@@ -21,6 +23,7 @@ MetaGroup::MetaGroup(ShardCore& core, Groups& groups, Transport& transport)
       groups_(groups),
       transport_(transport),
       id_(meta_partition(core.options.partition_count)),
+      alone_until_us_(core.clock.monotonic_us() + kAloneUs),
       refounding_(core, groups, transport) {
   groups_.on_called = [this](PartitionId id) {
     if (id != id_) return refounding_.called(id);
@@ -105,7 +108,9 @@ std::string MetaGroup::why_unknown() const {
     return unreadable_.empty() ? "what was restored of the metadata group cannot be read"
                                : unreadable_;
   } else if (!elsewhere_) {
-    return {};
+    const bool may_hear = !heard_ && nodes_.size() > 1;
+    return std::string(may_hear && core_.clock.monotonic_us() < alone_until_us_ ? kHeardOfNobody
+                                                                                : "");
   }
   if (told_of_founding_) return {};
   return "it has been given nothing of the metadata group yet";
@@ -144,6 +149,7 @@ void MetaGroup::link_up(NodeNumber node) {
 }
 
 Result<> MetaGroup::receive(NodeNumber node, const MetaMessage& message) {
+  heard_ = true;
   heard_of_users_ = heard_of_users_ || message.users == Users::kSome;
   heard_of_none_ = heard_of_none_ || message.users == Users::kNone;
   if (groups_.forgotten()) {
@@ -240,8 +246,8 @@ void MetaGroup::tell_of_founding() {
 void MetaGroup::tick() {
   refounding_.tick();
   if (!is_here()) return;
-  if (group() == nullptr) return try_to_found();
   tell_if_unknown();
+  if (group() == nullptr) return try_to_found();
   tell_of_founding();
   register_nodes();
   if (!changed_) return;

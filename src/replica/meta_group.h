@@ -23,6 +23,8 @@ class MetaGroup {
  public:
   using Callback = std::function<void(std::shared_ptr<const cluster::KeyspaceTable>)>;
   using Unknown = std::function<void(const std::string& why)>;
+  // Why the users are unknown to a node that has just been started with an empty directory.
+  static constexpr std::string_view kHeardOfNobody = "it has heard of no other node yet";
 
   // The references outlive this.
   MetaGroup(ShardCore& core, Groups& groups, Transport& transport);
@@ -71,8 +73,9 @@ class MetaGroup {
   Groups& groups_;
   Transport& transport_;
   const PartitionId id_;
-  std::vector<NodeNumber> nodes_;   // of the cluster, ascending
-  std::vector<NodeNumber> voters_;  // the first of them
+  const std::int64_t alone_until_us_;  // then it serves though it has heard of no other node
+  std::vector<NodeNumber> nodes_;      // of the cluster, ascending
+  std::vector<NodeNumber> voters_;     // the first of them
   struct Said {
     bool founded = false;
     FormerState former;
@@ -92,6 +95,7 @@ class MetaGroup {
   bool heard_of_users_ = false;
   bool heard_of_none_ = false;
   std::string unreadable_;  // why there was none, when there was to be one
+  bool heard_ = false;      // of any other node
   bool elsewhere_ = false;  // some node has a member, or had one in a former life
   // The founder has told this node of it: nothing had been written there by then.
   bool told_of_founding_ = false;
