@@ -305,8 +305,8 @@ class Even:
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=60)
         return (done.stderr or done.stdout).strip() or "it gives no reason" if done.returncode else None
 
-    def cluster(self, directory, fsync, nodes=3):
-        """Each node with one shard: they share the cores of one machine."""
+    def cluster(self, directory, fsync, nodes=3, replicas=None):
+        """Each node with one shard: they share the cores of one machine. `replicas` of each key; None: at all nodes."""
         ports = [(free_port(), free_port(), free_port(), free_port()) for _ in range(nodes)]
         entries = "".join(
             f'\n[[cluster.node]]\nname = "n{i}"\nnumber = {i}\nhost = "127.0.0.1"\n'
@@ -320,7 +320,7 @@ class Even:
             config = home / "even.toml"
             config.write_text(
                 f'[node]\nname = "n{i}"\ndata = "{home}/data"\nshards = 1\n[client]\nport = {client}\n[peer]\nport = {peer}\n'
-                f'[http]\nport = {http}\n[kafka]\nport = {kafka}\n[cluster]\nid = "bench"\nreplicas = {nodes}\n{entries}'
+                f'[http]\nport = {http}\n[kafka]\nport = {kafka}\n[cluster]\nid = "bench"\nreplicas = {replicas or nodes}\n{entries}'
             )
             servers.append(Server(f"n{i}", self._command(fsync) + ["--config", config], client, home))
         return Cluster(self.name, servers, [http for _, _, http, _ in ports], [kafka for *_, kafka in ports])

@@ -1,7 +1,7 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, catch_up, lag, large_values, larger_than_memory, levels, memory, restart, restart_flood
-from . import steady, strong, throughput, topics, types
+from . import amplification, catch_up, check, lag, large_values, larger_than_memory, levels, memory, restart
+from . import restart_flood, steady, strong, throughput, topics, types
 
 CASES = {
     case.name: case
@@ -13,6 +13,7 @@ CASES = {
         topics.CASE,
         lag.CASE,
         catch_up.CASE,
+        check.CASE,
         memory.CASE,
         restart.CASE,
         restart_flood.CASE,
