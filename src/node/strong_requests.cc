@@ -114,6 +114,7 @@ void StrongRequests::attempt(Calls::iterator at) {
   Call& call = *at->second;
   const StrongLane& lane = *call.call.lane;
   if (!lane.may_go(call)) return;  // until those in its way have been answered, or scan()
+  if (is_dropped(call.call.group)) return give_up(at);
   if (thread_.clock().monotonic_us() < call.again_us) {
     any_waits_ = true;
     return;
@@ -352,13 +353,25 @@ void StrongRequests::give_up(Calls::iterator at) {
 }
 
 std::string StrongRequests::uncertain(const Call& call) const {
+  if (is_dropped(call.call.group)) {
+    return "-UNCERTAIN the keyspace has just been dropped, with what this has done, if "
+           "anything\r\n";
+  }
   return fmt::format(
       "-UNCERTAIN keyspace '{}': what was sent to the leader of group {} has not been confirmed: "
       "it may take effect, or not. Under EVEN.ONCE it can be repeated safely\r\n",
       keyspace_of(call.call.group), call.call.group);
 }
 
+bool StrongRequests::is_dropped(PartitionId group) const {
+  return group != meta_partition(thread_.node().placement.partitions()) &&
+         thread_.keyspaces().was_dropped(group);
+}
+
 std::string StrongRequests::unavailable(const Call& call) const {
+  if (is_dropped(call.call.group)) {
+    return "-UNAVAILABLE nothing was done: the keyspace has just been dropped\r\n";
+  }
   if (call.call.lane->is_passed(call)) {
     return fmt::format(
         "-UNAVAILABLE keyspace '{}': the leader of group {} has changed, and a later request of "

@@ -109,6 +109,7 @@ class StrongRequests {
   std::string uncertain(const Call& call) const;
   std::string unavailable(const Call& call) const;
   std::vector<NodeNumber> members(PartitionId group) const;
+  bool is_dropped(PartitionId group) const;  // its keyspace, as far as this thread knows
 
   std::string name(NodeNumber node) const;
 
