@@ -176,7 +176,7 @@ void info(Connection& connection, Args args) {
           const cluster::Node* leader = map.find(status.leader);
           reply.map(8);
           reply.bulk("partition");
-          reply.integer(std::ranges::find(partitions, id) - partitions.begin());
+          reply.integer(std::ranges::lower_bound(partitions, id) - partitions.begin());
           reply.bulk("group");
           reply.integer(id);
           reply.bulk("leader");
