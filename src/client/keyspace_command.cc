@@ -374,14 +374,17 @@ void Change::close_and_drop(const cluster::Keyspace& keyspace) {
                    self->closed_ = keyspace;
                    self->attempt_ = closed->attempt;
                    self->submit({std::string(kMetaCommand), "DROP", keyspace.name,
-                                 std::to_string(closed->attempt)});
+                                 std::to_string(closed->attempt), std::to_string(keyspace.first)});
                  });
 }
 
 void Change::drop(const cluster::Keyspace* keyspace, std::string_view name, bool force) {
-  // Keys of an eventual one lie among those of `default`, and stay.
-  if (force || keyspace == nullptr || !keyspace->strong) {
-    return submit({std::string(kMetaCommand), "DROP", std::string(name)});
+  if (force) return submit({std::string(kMetaCommand), "DROP", std::string(name)});
+  // Keys of an eventual one lie among those of `default`, and stay. A strong one may have been made
+  // in its place, of which this node has not heard.
+  if (!keyspace->strong) {
+    return submit({std::string(kMetaCommand), "DROP", std::string(name), "0",
+                   std::to_string(keyspace->first)});
   }
   // Who has many keys is not closed for nothing.
   count_keys_in_groups(
@@ -446,9 +449,8 @@ void drop(Connection& connection, Args args) {
     return connection.reply().error(
         fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
   }
-  if (!force && keyspace->strong) {
-    const Result<> known =
-        all_know(connection.thread(), kClosesGroups, "DROP of a strong keyspace without FORCE");
+  if (!force) {
+    const Result<> known = all_know(connection.thread(), kMeansKeyspaces, "DROP without FORCE");
     if (!known) return connection.reply().error(known.error().message);
   }
   std::make_shared<Change>(connection)->drop(keyspace, args[2], force);

@@ -334,14 +334,29 @@ std::uint64_t attempt_at(Context& context, std::string_view name) {
   return object == nullptr ? 0 : number_of<std::uint64_t>(object->string().value(scratch));
 }
 
+// Whether it is the one that was meant, by its first partition: who asks may know an earlier one of
+// the same name. Earlier versions do not say which they mean.
+bool is_meant(const cluster::Keyspace& keyspace, Args args, std::size_t at) {
+  PartitionId first = 0;
+  return args.size() <= at || (read_number(args[at], first) && keyspace.first == first);
+}
+
+void refuse_other(Context& context, std::string_view name) {
+  context.reply.error(
+      fmt::format("UNAVAILABLE nothing was done: the keyspace '{}' is another one than that which "
+                  "the node that was asked knows: try again",
+                  name.substr(0, 64)));
+}
+
 void close_keyspace(Context& context, Args args) {
-  if (args.size() != 3) return context.reply.error(kSyntaxError);
+  if (args.size() < 3 || args.size() > 4) return context.reply.error(kSyntaxError);
   const MetaState state = state_of(context);
   const cluster::Keyspace* found = find(state, args[2]);
   if (found == nullptr || !found->strong) {
     return context.reply.error(
         fmt::format("ERR there is no strong keyspace '{}'", args[2].substr(0, 64)));
   }
+  if (!is_meant(*found, args, 3)) return refuse_other(context, args[2]);
   // By the clock, too: after a restore from a backup there may be groups that know of later ones.
   const std::uint64_t attempt =
       std::max({state.version + 1, attempt_at(context, args[2]) + 1,
@@ -370,7 +385,7 @@ void open_keyspace(Context& context, Args args) {
 
 void drop(Context& context, Args args) {
   std::uint64_t attempt = 0;
-  if (args.size() < 3 || args.size() > 4 || (args.size() == 4 && !read_number(args[3], attempt))) {
+  if (args.size() < 3 || args.size() > 5 || (args.size() > 3 && !read_number(args[3], attempt))) {
     return context.reply.error(kSyntaxError);
   }
   const MetaState state = state_of(context);
@@ -378,8 +393,9 @@ void drop(Context& context, Args args) {
   if (found == nullptr) {
     return context.reply.error(fmt::format("ERR there is no keyspace '{}'", args[2].substr(0, 64)));
   }
+  if (!is_meant(*found, args, 4)) return refuse_other(context, args[2]);
   const std::uint64_t last = attempt_at(context, args[2]);
-  if (args.size() == 4 && attempt != last) {
+  if (args.size() > 3 && attempt != last) {
     return context.reply.error(fmt::format(
         "UNAVAILABLE nothing was done: dropping the keyspace '{}' took too long, or somebody else "
         "has begun to drop it meanwhile: try again",

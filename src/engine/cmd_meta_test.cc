@@ -143,11 +143,11 @@ TEST_F(MetaCommands, AnAttemptAtDroppingHoldsUntilItIsEndedOrAnotherBegins) {
   EXPECT_THAT(run({kMetaCommand, "CLOSE", "cache"}), HasSubstr("no strong keyspace 'cache'"));
   EXPECT_THAT(run({kMetaCommand, "CLOSE", "others"}), HasSubstr("no strong keyspace 'others'"));
   const auto close = [this] {
-    const std::string reply = run({kMetaCommand, "CLOSE", "orders"});
+    const std::string reply = run({kMetaCommand, "CLOSE", "orders", "257"});
     return reply.substr(1, reply.size() - 3);
   };
   const auto drop = [this](std::string_view attempt) {
-    return run({kMetaCommand, "DROP", "orders", attempt});
+    return run({kMetaCommand, "DROP", "orders", attempt, "257"});
   };
   EXPECT_THAT(drop("1"), HasSubstr("UNAVAILABLE nothing was done"));
   const std::string first = close();
@@ -169,6 +169,26 @@ TEST_F(MetaCommands, AnAttemptAtDroppingHoldsUntilItIsEndedOrAnotherBegins) {
   EXPECT_EQ(create(strong("orders", "o:")), ":4\r\n");
   EXPECT_THAT(drop(third), HasSubstr("UNAVAILABLE nothing was done"));
   EXPECT_EQ(run({kMetaCommand, "DROP", "orders"}), ":5\r\n");
+}
+
+// A node that has not heard of it yet would drop what it has not looked into.
+TEST_F(MetaCommands, WhoKnowsAnEarlierKeyspaceOfTheNameDropsNoOther) {
+  join_all();
+  const cluster::Keyspace eventual{.name = "orders", .prefix = "o:", .replicas = 3};
+  EXPECT_EQ(create(eventual), ":1\r\n");
+  EXPECT_EQ(run({kMetaCommand, "DROP", "orders"}), ":2\r\n");
+  EXPECT_EQ(create(strong("orders", "o:")), ":3\r\n");
+  const PartitionId first = table().find("orders")->first;
+  EXPECT_NE(first, 0);
+  const auto is_another =
+      HasSubstr("UNAVAILABLE nothing was done: the keyspace 'orders' is another");
+  EXPECT_THAT(run({kMetaCommand, "DROP", "orders", "0", "0"}), is_another);
+  EXPECT_THAT(run({kMetaCommand, "CLOSE", "orders", "1"}), is_another);
+  EXPECT_THAT(run({kMetaCommand, "CLOSE", "orders", "x"}), is_another);
+  EXPECT_EQ(run({kMetaCommand, "DROP", "orders", "0", std::to_string(first)}), ":4\r\n");
+  EXPECT_EQ(create(eventual), ":5\r\n");
+  EXPECT_THAT(run({kMetaCommand, "DROP", "orders", "0", std::to_string(first)}), is_another);
+  EXPECT_EQ(run({kMetaCommand, "DROP", "orders", "0", "0"}), ":6\r\n");
 }
 
 TEST_F(MetaCommands, TheFirstKeyOfTokensStays) {

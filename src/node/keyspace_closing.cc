@@ -76,12 +76,13 @@ class Closing : public std::enable_shared_from_this<Closing> {
         until_us_(thread.clock().monotonic_us() + kEventsUs) {}
 
   void begin() {
-    enter_in_meta(thread_, {"CLOSE", keyspace_.name}, [self = shared_from_this()](auto reply) {
-      const auto attempt = number_in(reply);
-      if (!attempt) return self->done_(fail(reply));
-      self->attempt_ = *attempt;
-      self->close();
-    });
+    enter_in_meta(thread_, {"CLOSE", keyspace_.name, std::to_string(keyspace_.first)},
+                  [self = shared_from_this()](auto reply) {
+                    const auto attempt = number_in(reply);
+                    if (!attempt) return self->done_(fail(reply));
+                    self->attempt_ = *attempt;
+                    self->close();
+                  });
   }
 
  private:

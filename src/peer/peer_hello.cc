@@ -94,8 +94,9 @@ Result<Hello> decode_hello(std::string_view bytes) {
 }
 
 std::string encode_welcome() {
-  return std::string(1, static_cast<char>(kInflatesRecords | kGrowsTopics | kLooksUpFirst |
-                                          kKnowsQuotas | kMarksUsers | kClosesGroups));
+  return std::string(
+      1, static_cast<char>(kInflatesRecords | kGrowsTopics | kLooksUpFirst | kKnowsQuotas |
+                           kMarksUsers | kClosesGroups | kMeansKeyspaces));
 }
 
 // More than a byte is of later versions.

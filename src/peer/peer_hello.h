@@ -52,6 +52,7 @@ inline constexpr std::uint8_t kKnowsQuotas = 8;      // entries that set quotas
 inline constexpr std::uint8_t kMarksUsers = 16;      // kCreatedRule of acl.h
 // Entries by which keyspaces are dropped, GroupProposal::any_sequence and ::once_words.
 inline constexpr std::uint8_t kClosesGroups = 32;
+inline constexpr std::uint8_t kMeansKeyspaces = 64;  // that these say which keyspace they mean
 std::string encode_welcome();
 std::uint8_t decode_welcome(std::string_view bytes);
 

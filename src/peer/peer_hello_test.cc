@@ -60,7 +60,7 @@ TEST(PeerHello, OfAnotherProtocolVersionOnlyTheVersionIsRead) {
 TEST(PeerHello, AWelcomeSaysWhatItsSenderKnows) {
   EXPECT_EQ(decode_welcome(encode_welcome()),
             kInflatesRecords | kGrowsTopics | kLooksUpFirst | kKnowsQuotas | kMarksUsers |
-                kClosesGroups);
+                kClosesGroups | kMeansKeyspaces);
   EXPECT_EQ(decode_welcome(""), 0);  // of an earlier version
   EXPECT_EQ(decode_welcome("\x03more"), 3);
 }
