@@ -55,4 +55,18 @@ std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
   return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
 }
 
+struct Hash64::State {
+  alignas(64) XXH3_state_t xxh3;
+};
+
+Hash64::Hash64() : state_(std::make_unique<State>()) { XXH3_64bits_reset(&state_->xxh3); }
+Hash64::Hash64(Hash64&&) noexcept = default;
+Hash64::~Hash64() = default;
+
+void Hash64::add(std::string_view bytes) {
+  XXH3_64bits_update(&state_->xxh3, bytes.data(), bytes.size());
+}
+
+std::uint64_t Hash64::value() const { return XXH3_64bits_digest(&state_->xxh3); }
+
 }  // namespace even

@@ -3,12 +3,27 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 namespace even {
 
 std::uint64_t hash64(std::string_view bytes);
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed);
+
+// hash64() of bytes that come one after the other.
+class Hash64 {
+ public:
+  Hash64();
+  Hash64(Hash64&&) noexcept;
+  ~Hash64();
+  void add(std::string_view bytes);
+  std::uint64_t value() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // Mixes two 64-bit values into one; not commutative.
 constexpr std::uint64_t hash_mix(std::uint64_t a, std::uint64_t b) {

@@ -32,6 +32,11 @@ TEST(Hash, IsTheSameOnEveryMachine) {
     for (std::size_t i = 0; i < known.bytes; ++i) bytes += static_cast<char>(i * 31 + i / 256);
     EXPECT_EQ(hash64(bytes), known.plain) << known.bytes;
     EXPECT_EQ(hash64(bytes, 7), known.with_seed_7) << known.bytes;
+    for (const std::size_t step : {1u, 7u, 256u, 5000u}) {
+      Hash64 hash;
+      for (std::size_t at = 0; at < bytes.size(); at += step) hash.add(bytes.substr(at, step));
+      EXPECT_EQ(hash.value(), known.plain) << known.bytes << " by " << step;
+    }
   }
 }
 

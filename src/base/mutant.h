@@ -89,6 +89,8 @@
   X(kUnknownTakenForRefused, "what a snapshot has overtaken counts as not executed")               \
   X(kGroupStateTorn, "a group's state is sent with changes that came while it was encoded")        \
   X(kGroupDigestsMixed, "digests of a group are compared that are of different entries")           \
+  X(kStagedCounts, "what has come of a group's state counts before all of it is there")            \
+  X(kStagedUnstored, "a group's state is taken over before all of its rows are in the store")      \
   X(kMetaFoundedUnheard, "the metadata group is founded without hearing that nobody has it")       \
   X(kMetaFormerMemberFounds, "who has lost its disk founds a group as the member that it was")     \
   X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")          \

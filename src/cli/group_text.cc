@@ -128,8 +128,11 @@ std::string group_text(const GroupLogEntry& entry) {
                  },
                  [](const GroupBase& b) {
                    return fmt::format("group {} base{}: entry {} of term {}, as {}{}{}{}{}",
-                                      b.group, b.topic ? " of a topic" : "", b.index, b.term,
-                                      member_text(b.self),
+                                      b.group,
+                                      b.topic    ? " of a topic"
+                                      : b.staged ? " of a state that was taken over"
+                                                 : "",
+                                      b.index, b.term, member_text(b.self),
                                       members_text("voters", b.configuration.voters),
                                       members_text("outgoing", b.configuration.outgoing),
                                       members_text("learners", b.configuration.learners),

@@ -89,6 +89,10 @@ TEST(GroupText, ShowsStatesBasesAndEnds) {
             "group 300 base: entry 16 of term 4, as 1/00c0, voters 1/00c0, outgoing 1/00c0 2/ffee, "
             "learners next 2/ffee");
   EXPECT_EQ(group_text(GroupEnd{kGroup}), "group 300 left");
+  base = {.group = kGroup, .self = kOne, .index = 16, .term = 4, .configuration = {}};
+  base.staged = GroupBase::Staged{5, "summary"};
+  EXPECT_EQ(group_text(base),
+            "group 300 base of a state that was taken over: entry 16 of term 4, as 1/00c0");
 }
 
 }  // namespace

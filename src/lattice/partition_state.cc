@@ -405,7 +405,7 @@ bool PartitionState::free_removed(std::size_t& limit) {
     if (more) return true;
     removed_.pop_back();
   }
-  return false;
+  return former_.free_some(limit);
 }
 
 void PartitionState::join_leaf(Object& object, std::uint64_t key_hash, const LeafDelta& leaf,

@@ -273,8 +273,15 @@ class PartitionState final : private ElementSource {
   // restore_expiry() say what the store holds.
   void attach(StoredObjects& stored, const Summary& summary);
   void restore_expiry(const Changes::Expiry& entry, const StoredExpiry& of);
-  // Becomes new, as before attach(); what is being read for it is not to be taken in any more.
+  // Becomes new, as before attach(); what is being read for it is not to be taken in any more. The
+  // memory of its objects is left to free_removed().
   void forget();
+  // As attach(), on a new state, in place of which `stored` has what `other` has: all of it is cold
+  // here, and changed. What `other` knows of expiries is taken from it.
+  void attach(StoredObjects& stored, PartitionState& other);
+  // Lets go of everything in memory. All of it is stored.
+  void cool();
+  Summary summary() const;
 
   // Also when no object has changed, but the vector.
   bool changed() const { return changed_ || !changes_.empty(); }
@@ -443,7 +450,8 @@ class PartitionState final : private ElementSource {
   mutable Generation new_residue_{1, {}, {}};
   Readers readers_;
   KeyChangeObserver* observer_ = nullptr;
-  std::vector<Object> removed_;  // tables whose memory is to be freed
+  std::vector<Object> removed_;    // tables whose memory is to be freed
+  HashOrderedMap<Object> former_;  // the same of objects of a state that has been forgotten
 };
 
 }  // namespace even

@@ -31,13 +31,45 @@ void PartitionState::attach(StoredObjects& stored, const Summary& summary) {
   }
 }
 
+void PartitionState::attach(StoredObjects& stored, PartitionState& other) {
+  EVEN_CHECK(other.objects_.empty() && other.changes_.empty(), "what is taken over is stored");
+  attach(stored, other.summary());
+  const auto take = [](ExpiryIndex& to, ExpiryIndex& from) { to = std::exchange(from, {}); };
+  take(expiries_, other.expiries_);
+  take(lapsed_, other.lapsed_);
+  take(leftovers_, other.leftovers_);
+  take(field_expiries_, other.field_expiries_);
+  fields_lapsed_ms_ = other.fields_lapsed_ms_;
+  changed_ = true;
+}
+
+void PartitionState::cool() {
+  EVEN_CHECK(changes_.empty() && readers_.all.empty(),
+             "what leaves memory is stored, and nobody reads it");
+  cold_ += objects_.size() - gone_;
+  gone_ = 0;
+  objects_.clear();
+  partial_ = false;
+  absent_.clear();
+  old_residue_ = {0, {}, {}};
+  new_residue_ = {1, {}, {}};
+  ++epoch_;
+}
+
+PartitionState::Summary PartitionState::summary() const {
+  return {vector_, digest_, object_count(), live_keys_,
+          databases_ ? *databases_ : DatabaseCounts()};
+}
+
 void PartitionState::forget() {
   const std::uint64_t epoch = epoch_ + 1;
   const UseCounts counts = use_counts_;
   KeyChangeObserver* const observer = observer_;
   if (is_observed()) observer->all_changed();
+  HashOrderedMap<Object> former = std::move(objects_);
   std::destroy_at(this);
   std::construct_at(this);
+  former_ = std::move(former);
   epoch_ = epoch;
   use_counts_ = counts;
   observer_ = observer;
@@ -106,8 +138,7 @@ Changes PartitionState::take_changes(ChangeVisitor& visitor, Summary& summary) {
       }
     }
   }
-  summary = {vector_, digest_, object_count(), live_keys_,
-             databases_ ? *databases_ : DatabaseCounts()};
+  summary = this->summary();
   return taken;
 }
 

@@ -11,6 +11,7 @@
 #include "engine/causes.h"
 #include "engine/outbox.h"
 #include "replica/group_format.h"
+#include "replica/staged_state.h"
 
 namespace even {
 namespace {
@@ -543,6 +544,29 @@ void ShardCore::forget_rows(Partition& partition) {
   partition.state.forget();
   partition.rows->replace(self.run());
   partition.state.attach(*partition.rows, {});
+}
+
+void ShardCore::take_staged(Partition& partition, StagedState& staged) {
+  partition.taken.reset();
+  partition.state.forget();
+  partition.rows->adopt(staged.generation());
+  partition.state.attach(*partition.rows, staged.state());
+  partition.suspect_since_us.reset();
+  if (options.state_taken) options.state_taken();
+}
+
+Result<> ShardCore::take_staged(Partition& partition, std::uint64_t generation,
+                                std::string_view summary) {
+  const auto decoded = PartitionRows::decode_summary(summary);
+  if (!decoded) return std::unexpected(decoded.error());
+  replay_nothing(partition);
+  partition.taken.reset();
+  partition.state.forget();
+  partition.rows->adopt(generation);
+  attach_rows(partition, *decoded);
+  // A change, which the next pass stores.
+  if (!partition.rows->closed()) partition.state.cover(decoded->vector);
+  return {};
 }
 
 // The partition becomes this state, joined to nothing.

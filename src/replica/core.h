@@ -22,6 +22,8 @@
 
 namespace even {
 
+class StagedState;
+
 class ShardCore {
  public:
   ShardCore(ShardOptions options, Clock& clock, Random& random, Disk& disk);
@@ -98,6 +100,11 @@ class ShardCore {
   // The state of a strong partition as another member has it, encoded and checked, takes the place
   // of what is here.
   void take_group_state(Partition& partition, std::string_view bytes);
+  // The same of one whose rows are all in the store; it is not logged.
+  void take_staged(Partition& partition, StagedState& staged);
+  // The same at a start, of what the log says of one; what is kept to be replayed from before goes.
+  // What cannot be read of it is damage of the partition.
+  Result<> take_staged(Partition& partition, std::uint64_t generation, std::string_view summary);
   // The group whose state is encoded or given to a member at present, if any, and when somebody was
   // last about it.
   struct GivenState {
@@ -178,10 +185,18 @@ class ShardCore {
   // Called when a damaged partition has been made anew.
   std::function<void()> on_repaired;
   RowStore* store = nullptr;  // the projection's
-  // The projection's: gives a new partition its rows.
+  // The projection's: has the store take in rows that no pass has to do with, which fill() appends
+  // in their order; done() is called as that of RowStore::commit(). False: not now.
+  std::function<bool(const std::function<void(RowBatch&)>& fill,
+                     std::function<void(const Result<>&)> done)>
+      stage_rows;
+  // The projection's: gives a new partition its rows; and fills a new state with what these have.
   std::function<void(Partition&)> give_rows;
+  std::function<void(Partition&, const PartitionState::Summary&)> attach_rows;
   // Recovery's: replays what is left of a partition.
   std::function<void(Partition&)> replay_now;
+  // And drops what it has kept of it so far.
+  std::function<void(Partition&)> replay_nothing;
 
  private:
   void append(std::string_view bytes, PartitionId partition, const Dot& dot);

@@ -41,6 +41,8 @@ constexpr std::uint32_t kSnapshotTicks = 200;
 constexpr std::size_t kEncodedAtOnce = 256 << 10;
 // It is looked again whether a state that was too large still is.
 constexpr std::int64_t kTooLargeUs = 60'000'000;
+// Of a state that is given, if the node's memory has room for that beside the partition.
+constexpr std::uint64_t kMostGivenBytes = std::uint64_t{16} << 30;
 // A state of more objects is taken for one that is encoded in steps.
 constexpr std::size_t kFewObjects = 1'000;
 // While a snapshot is given to members, the log may have so many times what it is to have, and as
@@ -129,6 +131,12 @@ std::optional<std::string> known_events(const Partition& partition, const GroupP
   } catch (const Unreadable&) {
     return std::nullopt;
   }
+}
+
+// Of a state that is given: it is held in memory beside the partition.
+std::uint64_t most_given_bytes(const ShardOptions& options) {
+  const std::uint64_t memory = options.max_memory ? options.max_memory() : 0;
+  return memory == 0 ? kMostGivenBytes : std::clamp(memory / 2, kMostStateBytes, kMostGivenBytes);
 }
 
 bool writes(const StrongRequest& request) {
@@ -315,7 +323,7 @@ void Group::begin(Index index, consensus::Term term) {
 }
 
 GroupBase Group::base_at(Index index, consensus::Term term) const {
-  GroupBase base{id(), self_, index, term, configuration_, {}};
+  GroupBase base{id(), self_, index, term, configuration_, {}, {}};
   if (topic_) base.topic = topic_->origin();
   return base;
 }
@@ -643,6 +651,7 @@ void Group::collect(const Send& send) {
       asking_.erase(asked);
     }
   }
+  staged_.reset();  // the core did not take it
   answer_reads();
 }
 
@@ -695,9 +704,19 @@ bool Group::may_wait(const consensus::Message& message) {
   return now == std::exchange(acknowledged_, now);
 }
 
-// The state comes first: by itself it does no harm, since what it has applied is passed over.
+// Of a state that has been staged, the base alone says that its rows count from now on. Another
+// state comes before its base: by itself it does no harm, since what it has applied is passed over.
 void Group::install(const consensus::Snapshot& snapshot) {
-  core_.take_group_state(partition_, snapshot.data.view());
+  const std::shared_ptr<StagedState> staged = std::exchange(staged_, nullptr);
+  std::optional<GroupBase::Staged> rows;
+  if (snapshot.data.empty()) {
+    EVEN_CHECK(staged && staged->index() == snapshot.index && staged->whole() && staged->fits(),
+               "a snapshot without data has been staged");
+    core_.take_staged(partition_, *staged);
+    rows = {staged->generation(), PartitionRows::encode(partition_.state.summary())};
+  } else {
+    core_.take_group_state(partition_, snapshot.data.view());
+  }
   remembered_.reset();
   checkpoints_.clear();
   forget_snapshots();
@@ -715,6 +734,7 @@ void Group::install(const consensus::Snapshot& snapshot) {
     core_.log.append(256, [&](std::string& out) {
       GroupBase base = base_at(snapshot.index, snapshot.term);
       base.configuration = snapshot.configuration;
+      base.staged = std::move(rows);
       encode_group_base(base, out);
     });
   }
@@ -754,9 +774,11 @@ consensus::SnapshotPointer Group::encode_some() {
   const bool at_once = encoder.bytes() == 0;
   const bool more =
       encoder.step(std::min<std::size_t>(kEncodedAtOnce, 4 * core_.options.piece_bytes));
-  if (encoder.bytes() > kMostStateBytes) {
-    core_.warn(fmt::format(
-        "group {}: its state is too large to be given to another member (2 GiB at most)", id()));
+  if (const std::uint64_t most = most_given_bytes(core_.options); encoder.bytes() > most) {
+    core_.warn(
+        fmt::format("group {}: its state is too large to be given to another member ({} GiB at most"
+                    ", as all of it is held in memory meanwhile)",
+                    id(), most >> 30));
     encoding_.reset();
     too_large_us_ = core_.clock.monotonic_us();
     return nullptr;
@@ -770,11 +792,15 @@ consensus::SnapshotPointer Group::encode_some() {
     return nullptr;
   }
   auto snapshot = std::make_shared<consensus::Snapshot>(std::move(encoding_->snapshot));
-  snapshot->data = encoder.take();
+  const std::uint64_t checksum = encoder.checksum();
+  auto bytes = std::make_shared<StateBytes>(encoder.take());
   encoding_.reset();
-  if (at_once && snapshot->data.size() <= core_.options.piece_bytes) return snapshot;
+  if (at_once && bytes->size() <= core_.options.piece_bytes) {
+    snapshot->data = bytes->take_whole();
+    return snapshot;
+  }
   if (!take_turn()) return nullptr;
-  sent_ = {snapshot, hash64(snapshot->data.view())};
+  sent_ = {snapshot, std::move(bytes), checksum};
   return snapshot;
 }
 
@@ -817,7 +843,7 @@ void Group::keep_snapshot() {
 std::optional<Index> Group::pinned() {
   if (!sent_ && !encoding_) return std::nullopt;
   const Index index = sent_ ? sent_->snapshot->index : encoding_->snapshot.index;
-  const std::uint64_t bytes = sent_ ? sent_->snapshot->data.size() : encoding_->encoder.bytes();
+  const std::uint64_t bytes = sent_ ? sent_->bytes->size() : encoding_->encoder.bytes();
   if (log_.bytes() <= kPinnedLogs * kept_bytes_ + bytes) return index;
   forget_snapshots();
   // Who waits for it is given another.
@@ -829,7 +855,7 @@ std::optional<Index> Group::pinned() {
 
 std::optional<GroupMessage::State> Group::name_of(const consensus::Snapshot& snapshot) const {
   if (!sent_ || sent_->snapshot.get() != &snapshot) return std::nullopt;
-  return GroupMessage::State{snapshot.data.size(), sent_->checksum};
+  return GroupMessage::State{sent_->bytes->size(), sent_->checksum};
 }
 
 bool Group::lacks(const consensus::Snapshot& snapshot) const {
@@ -837,13 +863,13 @@ bool Group::lacks(const consensus::Snapshot& snapshot) const {
          !raft_->log().matches(snapshot.index, snapshot.term);
 }
 
-consensus::Payload Group::state_named(const SnapshotName& name, MemberId asker) {
-  if (sent_ && name.total == sent_->snapshot->data.size() && name.checksum == sent_->checksum) {
-    if (take_turn()) return sent_->snapshot->data;
+std::shared_ptr<const StateBytes> Group::state_named(const SnapshotName& name, MemberId asker) {
+  if (sent_ && name.total == sent_->bytes->size() && name.checksum == sent_->checksum) {
+    if (take_turn()) return sent_->bytes;
     forget_snapshots();
   }
   if (leads()) raft_->report_snapshot(asker, false);
-  return {};
+  return nullptr;
 }
 
 // --- Digests

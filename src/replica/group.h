@@ -20,6 +20,7 @@
 #include "replica/group_format.h"
 #include "replica/group_log.h"
 #include "replica/peer_message.h"
+#include "replica/staged_state.h"
 #include "replica/state_encoder.h"
 #include "replica/strong.h"
 #include "replica/topic_log.h"
@@ -58,6 +59,10 @@ class Group {
 
   // --- Recovery. What the shard's log has of the group, in its order; then start().
   void restore(const GroupBase& base);
+  // Up to which entry the store has its partition's state: what the log says of an earlier one has
+  // been done.
+  void note_stored(consensus::Index index) { stored_ = index; }
+  consensus::Index stored() const { return stored_; }
   void restore(const consensus::HardState& state) { hard_state_ = state; }
   void restore(const consensus::Entry& entry);
   Result<> start();
@@ -108,8 +113,12 @@ class Group {
   std::optional<GroupMessage::State> name_of(const consensus::Snapshot& snapshot) const;
   // Whether it has something that is lacking here.
   bool lacks(const consensus::Snapshot& snapshot) const;
-  // That state, if it is at hand. If not, the member `asker` is told of another.
-  consensus::Payload state_named(const SnapshotName& name, consensus::MemberId asker);
+  // The state of a snapshot without data, which the next step() is about. It is taken over if the
+  // core takes the snapshot.
+  void offer(std::shared_ptr<StagedState> staged) { staged_ = std::move(staged); }
+  // That state, if it is at hand. If not (null), the member `asker` is told of another.
+  std::shared_ptr<const StateBytes> state_named(const SnapshotName& name,
+                                                consensus::MemberId asker);
 
   // --- Digests: what members compare. See docs/groups.md, "Digests".
   // Of a leader, what the others are to compare theirs with, unless they have been told.
@@ -359,10 +368,13 @@ class Group {
   std::optional<Encoding> encoding_;
   std::optional<std::int64_t> too_large_us_;  // when it was found to be
   struct Sent {
-    consensus::SnapshotPointer snapshot;
+    consensus::SnapshotPointer snapshot;  // without data
+    std::shared_ptr<const StateBytes> bytes;
     std::uint64_t checksum = 0;
   };
   std::optional<Sent> sent_;
+  std::shared_ptr<StagedState> staged_;
+  consensus::Index stored_ = 0;  // of recovery
 
   struct Checkpoint {
     consensus::Index index = 0;

@@ -35,7 +35,8 @@ enum class LogKind : std::uint8_t {
   kBase = 3,
   kEnd = 4,
   kTopicBase = 5,
-  kTrimmedBase = 6
+  kTrimmedBase = 6,
+  kStagedBase = 7
 };
 
 // Which parts of a message follow: those that are not 0, or empty.
@@ -209,6 +210,16 @@ Result<GroupLogEntry> decode_base(PartitionId group, ByteReader& in) {
     return fail("a base of a group is of no possible member, index or term");
   }
   base.configuration = std::move(*configuration);
+  return base;
+}
+
+Result<GroupLogEntry> decode_staged_base(PartitionId group, ByteReader& in) {
+  GroupBase::Staged staged;
+  staged.generation = in.get<std::uint64_t>();
+  staged.summary = in.bytes(in.get<std::uint32_t>());
+  if (in.ok() && staged.generation == 0) return fail("a base of a group names no rows");
+  auto base = decode_base(group, in);
+  if (base) std::get<GroupBase>(*base).staged = std::move(staged);
   return base;
 }
 
@@ -416,10 +427,16 @@ void encode_group_state(const GroupState& state, std::string& out) {
 
 void encode_group_base(const GroupBase& base, std::string& out) {
   const bool trimmed = base.topic && base.topic->first != GroupBase::Topic().first;
-  begin(trimmed      ? LogKind::kTrimmedBase
-        : base.topic ? LogKind::kTopicBase
-                     : LogKind::kBase,
+  begin(trimmed       ? LogKind::kTrimmedBase
+        : base.topic  ? LogKind::kTopicBase
+        : base.staged ? LogKind::kStagedBase
+                      : LogKind::kBase,
         base.group, out);
+  if (base.staged) {
+    put_little_endian(out, base.staged->generation);
+    put_little_endian(out, static_cast<std::uint32_t>(base.staged->summary.size()));
+    out += base.staged->summary;
+  }
   if (trimmed) {
     put_little_endian(out, base.topic->first);
     put_little_endian(out, base.topic->first_term);
@@ -469,6 +486,9 @@ Result<GroupLogEntry> decode_group_log_entry(std::string_view bytes) {
       break;
     case LogKind::kBase:
       entry = decode_base(group, in);
+      break;
+    case LogKind::kStagedBase:
+      entry = decode_staged_base(group, in);
       break;
     case LogKind::kTopicBase:
     case LogKind::kTrimmedBase:

@@ -51,6 +51,14 @@ struct GroupBase {
     bool operator==(const Topic&) const = default;
   };
   std::optional<Topic> topic;
+  // Of a state that has been taken over as rows of the store: of which generation these are, and
+  // the summary that makes them the partition (store/partition_rows.h).
+  struct Staged {
+    std::uint64_t generation = 0;
+    std::string summary;
+    bool operator==(const Staged&) const = default;
+  };
+  std::optional<Staged> staged;  // never together with `topic`
 };
 // The state of a topic's partition as of an entry behind which its log may begin.
 struct TopicCheckpoint {

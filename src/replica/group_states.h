@@ -6,22 +6,26 @@
 // state. So a member goes on where it was after a link has broken, from whoever has that state.
 //
 // Invariant: a member takes a state over whole, when all that it is named by is true of it, or not
-// at all. What has come of one is in memory only, and nothing is said of it.
+// at all. What has come of one is in memory, or in rows of the store that do not count
+// (staged_state.h), and nothing is said of it.
 #pragma once
 
 #include <absl/container/btree_map.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "base/ids.h"
 #include "replica/core.h"
 #include "replica/group_format.h"
 #include "replica/peer_message.h"
+#include "replica/staged_state.h"
+#include "replica/state_encoder.h"
 
 namespace even {
 
-// A state is taken over as one entry of the log.
+// Of a state that is taken over as one entry of the log.
 inline constexpr std::uint64_t kMostStateBytes = std::uint64_t{2} << 30;
 
 class GroupStates {
@@ -30,12 +34,15 @@ class GroupStates {
   GroupStates(ShardCore& core, Transport& transport) : core_(core), transport_(transport) {}
 
   // Sends the next of what a node has asked for.
-  void send(const SnapshotProgress& asked, const consensus::Payload& state, NodeNumber node);
+  void send(const SnapshotProgress& asked, const StateBytes& state, NodeNumber node);
 
   // A state that is needed here has been named. Its bytes are asked for; when all are there,
-  // on_whole() is called with the message, which has them then.
-  void await(NodeNumber node, const GroupMessage& message);
-  std::function<void(NodeNumber node, consensus::Message message, PartitionId group)> on_whole;
+  // on_whole() is called with the message, which has them then, or with what has been staged.
+  // `into`: the partition in whose place it is staged; null: it is kept in memory.
+  void await(NodeNumber node, const GroupMessage& message, Partition* into);
+  std::function<void(NodeNumber node, consensus::Message message, PartitionId group,
+                     std::shared_ptr<StagedState> staged)>
+      on_whole;
   void receive(NodeNumber node, const SnapshotPiece& piece);
   // Of one group; it is not needed any more.
   void forget(PartitionId group) { incoming_.erase(group); }
@@ -47,13 +54,19 @@ class GroupStates {
     NodeNumber node = 0;
     consensus::Message message;
     SnapshotName name;
-    std::string bytes;         // from the beginning, without a gap
-    std::uint64_t enough = 0;  // when so much is there, the next is asked for
+    std::string bytes;                    // from the beginning, without a gap
+    std::shared_ptr<StagedState> staged;  // these, where it is staged
+    std::uint64_t enough = 0;             // when so much is there, the next is asked for
     std::int64_t asked_us = 0;
     std::int64_t moved_us = 0;
+    std::uint64_t have() const { return staged ? staged->received() : bytes.size(); }
   };
   void ask(Incoming& incoming);
+  void ask_for_more(Incoming& incoming);
   bool verify(Incoming& incoming);
+  void refuse(Incoming& incoming, const std::string& why);
+  void stage_more(Incoming& incoming);
+  void end(Incoming& incoming);
 
   ShardCore& core_;
   Transport& transport_;

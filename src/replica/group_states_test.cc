@@ -136,6 +136,106 @@ TEST(GroupStates, WhatHasComeOfOneIsGoneAfterACrash) {
   test.expect_equal();
 }
 
+// Nothing is said of what has come, and nobody can tell before the one entry of the log is there.
+TEST(GroupStates, AreTheFormerOrTheNewAfterACrashAtAnyTime) {
+  int former = 0;
+  int taken_over = 0;
+  for (int crash_ms = 5; taken_over < 3 && crash_ms < 2'000; crash_ms += crash_ms / 4 + 1) {
+    OneBehind test;
+    test.away->pass_bytes = crash_ms % 2 == 0 ? 2'000 : 128 << 20;
+    test.away->start();
+    test.cluster.run(crash_ms);
+    test.away->crash();
+    for (const auto& node : test.cluster.nodes) {
+      if (node.get() != test.away) test.cluster.cuts.insert({node->number, test.away->number});
+    }
+    test.away->start();
+    test.cluster.run(20);
+    const PartitionState& state = *test.away->shard->state(kMovedGroup);
+    EXPECT_EQ(state.digest(), state.recompute_digest()) << crash_ms;
+    if (test.applied(*test.away) > kMovedKeys) {
+      EXPECT_EQ(state.live_keys(), kMovedKeys + 1u) << crash_ms;
+      ++taken_over;
+    } else {
+      EXPECT_LE(state.live_keys(), 1u) << crash_ms;
+      ++former;
+    }
+    test.cluster.cuts.clear();
+    ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 20'000)) << crash_ms;
+    test.expect_equal();
+  }
+  EXPECT_GE(former, 5);
+  EXPECT_EQ(taken_over, 3);
+}
+
+// Rows of what has been taken over are changed by passes; a later start must not go back to what
+// the log says of the beginning.
+TEST(GroupStates, AreNotTakenOverAgainWhenTheStoreHasMore) {
+  OneBehind test;
+  test.away->start();
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 20'000));
+  for (int round = 1; round <= 3; ++round) {
+    test.write(round);
+    ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 20'000));
+    std::optional<Result<>> stored;
+    if (round == 2) {
+      test.away->shard->store_now([&](const Result<>& outcome) { stored = outcome; });
+      ASSERT_TRUE(test.cluster.run_until([&] { return stored.has_value(); }));
+    }
+    test.away->crash();
+    test.away->start();
+    test.cluster.run(200);
+    test.expect_equal();
+  }
+}
+
+TEST(GroupStates, TakeABoundedAmountOfMemoryWhileTheStoreStandsStill) {
+  OneBehind test;
+  test.away->start();
+  test.away->rows.faults.commit_us = 20'000'000;
+  test.cluster.run(6'000);
+  EXPECT_FALSE(test.caught_up());
+  // Of more than 80. What is asked for by others comes by messages.
+  EXPECT_LT(test.pieces(), 45u);
+  test.away->rows.faults.commit_us = 3'000;
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 60'000));
+  test.expect_equal();
+}
+
+TEST(GroupStates, AreGoneOnWithWhenTheStoreHasFailed) {
+  OneBehind test;
+  test.away->rows.faults.full = true;
+  test.away->start();
+  test.cluster.run(3'000);
+  EXPECT_FALSE(test.caught_up());
+  EXPECT_THAT(test.away->warnings, Contains(HasSubstr("a state of group 2 could not be stored")));
+  const std::uint64_t before = test.pieces();
+  test.away->rows.faults.full = false;
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 20'000));
+  EXPECT_LT(test.pieces(), before + kMovedKeys * 400 / 1'000 * 5 / 4) << "not from the beginning";
+  test.expect_equal();
+}
+
+TEST(GroupStates, AreWithoutTheFormerInTheStoreAfterAPass) {
+  OneBehind test;
+  test.away->start();
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.pieces() >= 60; }, 20'000));
+  // Leaves rows that do not count.
+  test.away->crash();
+  test.away->start();
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 20'000));
+  std::optional<Result<>> stored;
+  test.away->shard->store_now([&](const Result<>& outcome) { stored = outcome; });
+  ASSERT_TRUE(test.cluster.run_until([&] { return stored.has_value(); }));
+  EXPECT_TRUE(*stored);
+  // Of the group: rows of keys, all of one generation, and one summary. The store may keep what it
+  // was told to forget, so it is asked for what it reads.
+  test.away->crash();
+  test.away->start();
+  test.cluster.run(200);
+  test.expect_equal();
+}
+
 TEST(GroupStates, AreGivenUpForLaterOnesWhenTooMuchIsWrittenMeanwhile) {
   OneBehind test;
   test.away->start();

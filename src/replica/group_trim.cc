@@ -184,13 +184,16 @@ consensus::SnapshotPointer Group::topic_snapshot() {
         fmt::format("group {}: a member cannot be given a state: {}", id(), state.error().message));
     return nullptr;
   }
-  snapshot->data = std::move(*state);
 #ifdef EVEN_MUTANTS
-  if (EVEN_MUTANT(kCheckpointTooLate)) snapshot->data = late_state(origin.first);
+  if (EVEN_MUTANT(kCheckpointTooLate)) *state = late_state(origin.first);
 #endif
-  if (snapshot->data.size() <= core_.options.piece_bytes) return snapshot;
+  if (state->size() <= core_.options.piece_bytes) {
+    snapshot->data = std::move(*state);
+    return snapshot;
+  }
   if (!take_turn()) return nullptr;
-  sent_ = {snapshot, hash64(snapshot->data.view())};
+  const std::uint64_t checksum = hash64(*state);
+  sent_ = {snapshot, std::make_shared<StateBytes>(std::move(*state)), checksum};
   return snapshot;
 }
 

@@ -45,8 +45,9 @@ bool is_state_of(PartitionId group, const consensus::Snapshot& snapshot) {
 
 Groups::Groups(ShardCore& core, Transport& transport)
     : core_(core), transport_(transport), states_(core, transport) {
-  states_.on_whole = [this](NodeNumber node, consensus::Message message, PartitionId id) {
-    take_state(node, std::move(message), id);
+  states_.on_whole = [this](NodeNumber node, consensus::Message message, PartitionId id,
+                            std::shared_ptr<StagedState> staged) {
+    take_state(node, std::move(message), id, std::move(staged));
   };
 }
 
@@ -110,6 +111,12 @@ Result<> Groups::restore(std::string_view log_entry, bool stored) {
       const bool is_of_base = stored || (base->index > 0 && vector[kGroupIndex] == base->index);
       if (!is_of_base && !vector.empty()) core_.forget_rows(*partition);
       group = &put(base->group, std::make_unique<Group>(core_, *partition, self()));
+    }
+    if (stored) group->note_stored(base->index);
+    if (base->staged && base->index > group->stored()) {
+      const auto& [generation, summary] = *base->staged;
+      const auto taken = core_.take_staged(group->partition(), generation, summary);
+      if (!taken) return taken;
     }
     group->restore(*base);
     return {};
@@ -268,7 +275,8 @@ Result<> Groups::receive(NodeNumber node, const GroupsMessage& messages) {
       if (group == nullptr) continue;  // it may not have begun here yet
     }
     if (received.state && group->lacks(*message.snapshot)) {
-      states_.await(node, received);
+      // Of a topic, what is kept of it is the bytes.
+      states_.await(node, received, group->topic() == nullptr ? &group->partition() : nullptr);
       continue;
     }
     if (message.snapshot && !received.state && !is_state_of(received.group, *message.snapshot)) {
@@ -287,16 +295,21 @@ void Groups::receive(NodeNumber node, const SnapshotPiece& piece) {
 void Groups::receive(NodeNumber node, const SnapshotProgress& asked) {
   Group* group = find(asked.name.partition);
   if (group == nullptr) return;
-  const consensus::Payload state = group->state_named(asked.name, member_at(node));
-  if (state.empty()) return touch(*group);
-  states_.send(asked, state, node);
+  const auto state = group->state_named(asked.name, member_at(node));
+  if (state == nullptr) return touch(*group);
+  states_.send(asked, *state, node);
 }
 
 // All of it has come.
-void Groups::take_state(NodeNumber node, consensus::Message message, PartitionId id) {
+void Groups::take_state(NodeNumber node, consensus::Message message, PartitionId id,
+                        std::shared_ptr<StagedState> staged) {
   Group* group = find(id);
   if (group == nullptr || message.from != member_at(node) || message.to != self()) return;
-  if (!is_state_of(id, *message.snapshot)) {
+  if (staged) {
+    // Another has taken the place of what it was to take the place of.
+    if (!staged->fits()) return;
+    group->offer(std::move(staged));
+  } else if (!is_state_of(id, *message.snapshot)) {
     return core_.warn(fmt::format("group {}: a snapshot that is not what it says", id));
   }
   if (const auto stepped = group->step(std::move(message)); !stepped) {
@@ -332,6 +345,10 @@ void Groups::send(const consensus::Message& message, Group& group) {
     if (message.snapshot) group.unreachable(message.to);
     return;
   }
+  // It has been given up since.
+  if (message.snapshot && message.snapshot->data.empty() && !group.name_of(*message.snapshot)) {
+    return group.unreachable(message.to);
+  }
   Outgoing& outgoing = outgoing_[node];
   outgoing.messages.add(named(message, group.id()));
   outgoing.waits = outgoing.waits && waits;
@@ -348,10 +365,6 @@ GroupMessage Groups::named(const consensus::Message& message, PartitionId id) {
   ++core_.stats.group_snapshots_sent;
   const Group* group = find(id);
   if (group != nullptr) out.state = group->name_of(*message.snapshot);
-  if (!out.state) return out;
-  auto without_data = std::make_shared<consensus::Snapshot>(*message.snapshot);
-  without_data->data = {};
-  out.message.snapshot = std::move(without_data);
   return out;
 }
 

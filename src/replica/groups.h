@@ -111,7 +111,8 @@ class Groups {
   void prefer_leaders();
   void maintain(Group& group);
   void wait_for_log(const Group& group);
-  void take_state(NodeNumber node, consensus::Message message, PartitionId id);
+  void take_state(NodeNumber node, consensus::Message message, PartitionId id,
+                  std::shared_ptr<StagedState> staged);
   void retain_topics();
   std::vector<TopicCleaner::Candidate> topics_to_clean() const;
   void tell_digests();

@@ -34,12 +34,23 @@ Projection::Projection(ShardCore& core, RowStore& store) : core_(core), store_(s
     partition.rows = std::make_unique<PartitionRows>(partition.id, store_);
     attach(partition);
   };
+  core_.attach_rows = [this](Partition& partition, const PartitionState::Summary& summary) {
+    attach(partition, summary);
+  };
+  core_.stage_rows = [this](const std::function<void(RowBatch&)>& fill,
+                            std::function<void(const Result<>&)> done) {
+    return stage_rows(fill, std::move(done));
+  };
 }
 
 void Projection::attach(Partition& partition) {
   const auto summary = partition.rows->summary();
   if (!summary) return partition.close(summary.error().message);
-  partition.state.attach(*partition.rows, summary->value_or(PartitionState::Summary{}));
+  attach(partition, summary->value_or(PartitionState::Summary{}));
+}
+
+void Projection::attach(Partition& partition, const PartitionState::Summary& summary) {
+  partition.state.attach(*partition.rows, summary);
   const auto expiries =
       partition.rows->expiries([&](const Changes::Expiry& entry, const StoredExpiry& of) {
         partition.state.restore_expiry(entry, of);
@@ -127,10 +138,30 @@ std::int64_t Projection::pause_us() const {
 
 void Projection::begin() {
   stage_ = Stage::kTaking;
+  staged_last_ = false;
   served_ = std::exchange(asked_, {});
   next_ = 0;
   begun_ = core_.log.end();
   group_rows_.clear();
+}
+
+// By turns with passes, where these are due one after the other.
+bool Projection::stage_rows(const std::function<void(RowBatch&)>& fill,
+                            std::function<void(const Result<>&)> done) {
+  if (stage_ != Stage::kIdle || store_all_ || store_.backlog() > kMaxBacklog) return false;
+  if (staged_last_ && due() && core_.clock.monotonic_us() >= retry_us_ && !all_stored()) {
+    return false;
+  }
+  staged_last_ = true;
+  stage_ = Stage::kStaging;
+  RowBatch rows;
+  fill(rows);
+  store_.write(std::move(rows));
+  store_.commit([this, done = std::move(done)](const Result<>& outcome) {
+    stage_ = Stage::kIdle;
+    done(outcome);
+  });
+  return true;
 }
 
 // Rows of one partition are one state, that at one moment.

@@ -38,7 +38,7 @@ class Projection {
   void store_now(Stored done) { asked_.push_back(std::move(done)); }
   // Makes passes until nothing is left to store and nothing of the log is needed any more.
   void store_all() { store_all_ = true; }
-  bool pass_under_way() const { return stage_ != Stage::kIdle; }
+  bool pass_under_way() const { return stage_ != Stage::kIdle && stage_ != Stage::kStaging; }
   // See Shard::pause_us().
   std::int64_t pause_us() const;
   // Nothing is left that a pass would store. After store_all(), that goes for the position, too.
@@ -100,6 +100,7 @@ class Projection {
     kTopics,      // rows of topics' logs are
     kSyncing,     // waits for the log
     kCommitting,  // waits for the store
+    kStaging,     // no pass: the store takes in rows that do not count yet
   };
   // What fetch() was asked for, in one partition.
   struct Fetch {
@@ -112,6 +113,9 @@ class Projection {
   void fetch_elements(const std::vector<Fetch>& fetches, std::function<void()> done);
 
   void attach(Partition& partition);
+  void attach(Partition& partition, const PartitionState::Summary& summary);
+  bool stage_rows(const std::function<void(RowBatch&)>& fill,
+                  std::function<void(const Result<>&)> done);
   bool due() const;
   bool holds_position() const;
   // The error says which partition is damaged, and how.
@@ -128,6 +132,7 @@ class Projection {
   bool any_cold_ = false;
   bool requested_ = false;
   bool store_all_ = false;
+  bool staged_last_ = false;  // since the last pass began
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
   LogPosition begun_ = 0;          // end of the log when that began

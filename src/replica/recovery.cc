@@ -29,6 +29,7 @@ void closing_unreadable(Partition& partition, Work work) {
 
 Recovery::Recovery(ShardCore& core) : core_(core), in_log_(core.options.partition_count) {
   core_.replay_now = [this](Partition& partition) { replay(partition); };
+  core_.replay_nothing = [this](Partition& partition) { forget_records(in_log(partition)); };
 }
 
 Result<> Recovery::scan(const std::optional<LogPosition>& from,

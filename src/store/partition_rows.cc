@@ -349,7 +349,11 @@ Result<std::optional<PartitionState::Summary>> PartitionRows::summary() {
   if (!*value) value = store_.get(partition_row(partition_, kSummary));
   if (!value) return std::unexpected(value.error());
   if (!*value) return std::nullopt;
-  ByteReader reader(**value);
+  return decode_summary(**value);
+}
+
+Result<PartitionState::Summary> PartitionRows::decode_summary(std::string_view bytes) {
+  ByteReader reader(bytes);
   const auto version = reader.get<std::uint8_t>();
   if (version != kVersion && version != kVersionWithDatabases) {
     return fail(
@@ -513,9 +517,24 @@ void PartitionRows::scan_wanted(std::uint64_t first,
   }
 }
 
+Changes PartitionRows::write_objects(PartitionState& state, RowBatch& out) const {
+  RowWriter writer({partition_, next_generation_.value_or(generation_)}, out);
+  PartitionState::Summary summary;
+  return state.take_changes(writer, summary);
+}
+
+void PartitionRows::forget_before(std::uint64_t generation, RowBatch& out) const {
+  // Which one counts is not known.
+  if (closed_) return;
+  const std::uint64_t first = next_generation_.value_or(generation_) + 1;
+  if (first >= generation) return;
+  out.forget(section_row({partition_, first}, kExpiries),
+             section_row({partition_, generation}, kExpiries));
+}
+
 Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const {
   const RowSet rows{partition_, next_generation_.value_or(generation_)};
-  if (next_generation_) {
+  if (next_generation_ || adopted_) {
     // Of all generations: which there are may be unreadable.
     out.forget(partition_row(partition_, kExpiries), partition_row(partition_, kLater));
     out.forget(partition_row(partition_, kLater), section_row(rows, kExpiries));
@@ -524,6 +543,11 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
   RowWriter writer(rows, out);
   PartitionState::Summary summary;
   Changes taken = state.take_changes(writer, summary);
+  out.put(summary_row(rows), encode(summary));
+  return taken;
+}
+
+std::string PartitionRows::encode(const PartitionState::Summary& summary) {
   std::string value;
   const std::span<const DatabaseCounts::Count> databases = summary.databases.of;
   const auto counted = std::ranges::count_if(databases, [](const auto& it) { return it.keys > 0; });
@@ -546,13 +570,13 @@ Changes PartitionRows::write_changes(PartitionState& state, RowBatch& out) const
     put_little_endian(
         value, EVEN_MUTANT(kFoldNotStored) ? std::uint64_t{entry.seq} : VersionVector::bits(entry));
   }
-  out.put(summary_row(rows), value);
-  return taken;
+  return value;
 }
 
 void PartitionRows::stored() {
   generation_ = next_generation_.value_or(generation_);
   next_generation_.reset();
+  adopted_ = false;
 }
 
 void PartitionRows::note_damage(const std::string& damage) {
@@ -567,9 +591,16 @@ void PartitionRows::close(const std::string& damage) {
 void PartitionRows::replace(std::uint32_t run) {
   damage_.reset();
   closed_ = false;
-  if (!EVEN_MUTANT(kRepairKeepsRows))
-    next_generation_ =
-        std::max(std::uint64_t{run} << 32, next_generation_.value_or(generation_) + 1);
+  if (!EVEN_MUTANT(kRepairKeepsRows)) next_generation_ = newest_ = later_than_all(run);
+  adopted_ = false;
+}
+
+void PartitionRows::adopt(std::uint64_t generation) {
+  damage_.reset();
+  closed_ = false;
+  generation_ = generation;
+  next_generation_.reset();
+  adopted_ = true;
 }
 
 void PartitionRows::admit(const PartitionState& state, std::uint64_t hash,

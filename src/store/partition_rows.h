@@ -4,8 +4,13 @@
 // Rows that cannot be read are damage, which is noted until the rows are replaced: the state is
 // made anew from elsewhere and written under another generation of rows. So nothing ever has to be
 // read, or found by name, in order to be rid of it. See docs/repair.md.
+//
+// Rows of a generation without a summary mean nothing. So another state is written beside the one
+// that counts, as rows of a generation of its own, over as many passes as it takes; then adopt()
+// makes it the one that counts. See docs/groups.md, "Snapshots".
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -24,6 +29,9 @@ class PartitionRows final : public StoredObjects {
  public:
   // `store` must outlive this.
   PartitionRows(PartitionId partition, RowStore& store) : partition_(partition), store_(store) {}
+  // Of a generation that does not count, and of which there is nothing yet.
+  PartitionRows(PartitionId partition, RowStore& store, std::uint64_t generation)
+      : partition_(partition), store_(store), generation_(generation), newest_(generation) {}
 
   // What the store holds of the partition; nothing when it holds nothing.
   Result<std::optional<PartitionState::Summary>> summary();
@@ -41,6 +49,8 @@ class PartitionRows final : public StoredObjects {
 
   // Appends the rows that changed in `state` to `out`, ascending, its summary last.
   Changes write_changes(PartitionState& state, RowBatch& out) const;
+  // The same without the summary.
+  Changes write_objects(PartitionState& state, RowBatch& out) const;
   // What write_changes() appended last has been stored.
   void stored();
 
@@ -57,6 +67,18 @@ class PartitionRows final : public StoredObjects {
   // when this was called before: it names the new rows, also when it cannot be read what the old
   // ones are.
   void replace(std::uint32_t run);
+  // Begins a generation beside the one that counts. `run` as for replace().
+  std::uint64_t begin_generation(std::uint32_t run) { return newest_ = later_than_all(run); }
+  // Whether none has been begun since, by this or replace().
+  bool is_newest(std::uint64_t generation) const { return newest_ == generation; }
+  // Has the store forget what is left of generations before this one that do not count.
+  void forget_before(std::uint64_t generation, RowBatch& out) const;
+  // This generation counts from now on, all of whose rows are stored but the summary; the next
+  // changes that are written make it so in the store.
+  void adopt(std::uint64_t generation);
+  // A summary as write_changes() has it.
+  static std::string encode(const PartitionState::Summary& summary);
+  static Result<PartitionState::Summary> decode_summary(std::string_view bytes);
 
   // The row with the objects of a hash, and that with the elements of a hash of a table, to be read
   // ahead of time; and what makes use of their content, unless it is malformed.
@@ -71,6 +93,10 @@ class PartitionRows final : public StoredObjects {
   std::uint64_t rows_read() const { return rows_read_; }
 
  private:
+  std::uint64_t later_than_all(std::uint32_t run) const {
+    const std::uint64_t last = std::max(newest_, next_generation_.value_or(generation_));
+    return std::max(std::uint64_t{run} << 32, last + 1);
+  }
   // Reads, and notes as damage what cannot be read.
   template <typename Read>
   void noting_damage(Read read);
@@ -82,6 +108,8 @@ class PartitionRows final : public StoredObjects {
   RowStore& store_;
   std::uint64_t generation_ = 0;                  // of the rows that are read; 0 before any repair
   std::optional<std::uint64_t> next_generation_;  // from replace() to stored()
+  bool adopted_ = false;                          // from adopt() to stored()
+  std::uint64_t newest_ = 0;                      // that has been begun since this was made
   bool closed_ = false;
   std::optional<std::string> damage_;
   std::uint64_t rows_read_ = 0;
