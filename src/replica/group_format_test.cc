@@ -303,6 +303,22 @@ GroupBase topic_base() {
   return base;
 }
 
+TEST(GroupFormat, ABaseOfAStateThatWasTakenOverNamesItsRows) {
+  GroupBase base{.group = 300, .self = kOne, .index = 16, .term = 4, .configuration = {}};
+  base.configuration = {.voters = {kOne, kTwo}};
+  base.staged = GroupBase::Staged{.generation = 5, .summary = "summary"};
+  const std::string bytes = encoded(base);
+  const auto decoded = decode_group_log_entry(bytes);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(std::get<GroupBase>(*decoded), base);
+  EXPECT_EQ(std::get<GroupBase>(*decoded).staged, base.staged);
+  for (std::size_t size = 5; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_group_log_entry(bytes.substr(0, size))) << size;
+  }
+  base.staged->generation = 0;
+  EXPECT_FALSE(decode_group_log_entry(encoded(base)));
+}
+
 TEST(GroupFormat, ABaseOfATopicSaysHowItBegan) {
   const GroupBase base = topic_base();
   const std::string bytes = encoded(base);
@@ -579,7 +595,7 @@ TEST(GroupFormat, RefusesEntriesOfTheLogThatCannotBe) {
   EXPECT_THAT(why(decode_group_log_entry("\x95")), HasSubstr("not an entry of a group"));
   EXPECT_FALSE(is_group_log_entry(""));
   const std::vector<std::string> entries = log_entries();
-  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 7))),
+  EXPECT_THAT(why(decode_group_log_entry(with<std::uint8_t>(entries[3], 2, 8))),
               HasSubstr("unknown kind"));
   constexpr std::size_t kBody = 5;
   const std::string& entry = entries[0];

@@ -17,8 +17,11 @@ namespace {
 constexpr std::size_t kDecodedAtOnce = 32 << 10;
 // Of rows that become one file of the store, and of what has come and is not decoded yet, in
 // pieces.
-constexpr std::size_t kStoredPieces = 16;
+constexpr std::size_t kStoredPieces = 8;
 constexpr std::size_t kWaitingPieces = 4;
+// No more rows than that become one file: to hand them to the store, and to free them, takes a few
+// milliseconds each.
+constexpr std::size_t kStoredRows = 8'192;
 constexpr std::int64_t kRetryUs = 1'000'000;
 
 }  // namespace
@@ -70,7 +73,10 @@ Result<> StagedState::go_on() {
   const std::int64_t started_us = core_.clock.monotonic_us();
   const std::size_t enough = kStoredPieces * core_.options.piece_bytes;
   const std::size_t at_once = std::min<std::size_t>(kDecodedAtOnce, core_.options.piece_bytes);
-  while (!dry_ && gathered_bytes_ < enough) {
+  const auto is_enough = [&] {
+    return gathered_bytes_ >= enough || gathered_.size() >= kStoredRows;
+  };
+  while (!dry_ && !is_enough()) {
     auto part = stream_.next(at_once);
     if (!part) return std::unexpected(part.error());
     dry_ = !part->has_value();
@@ -82,7 +88,7 @@ Result<> StagedState::go_on() {
     if (const auto verified = verify(); !verified) return verified;
     decoded_ = true;
   }
-  if (decoded_ || gathered_bytes_ >= enough) store();
+  if (decoded_ || is_enough()) store();
   return {};
 }
 
