@@ -30,9 +30,11 @@ class SimFile : public AppendFile {
               std::function<void(Result<>)> done) override {
     put(std::string_view(*bytes).substr(0, disk_.random_.below(bytes->size() + 1)));
     append_ = std::make_shared<Append>(std::move(bytes), std::move(done));
-    disk_.scheduler_.after(disk_.duration(), [this, weak = std::weak_ptr(append_)] {
-      const auto append = weak.lock();
-      if (append) append->done(finish_append());
+    disk_.scheduler_.after(disk_.duration(), [&disk = disk_, this, weak = std::weak_ptr(append_)] {
+      disk.tell([this, weak] {
+        const auto append = weak.lock();
+        if (append) append->done(finish_append());
+      });
     });
   }
 
@@ -65,7 +67,9 @@ class SimFile : public AppendFile {
         duration, [this, alive = std::weak_ptr<bool>(alive_), upto = content_->bytes, fails,
                    done = std::move(done)]() mutable {
           if (alive.expired()) return;
-          done(finish_sync(std::move(upto), fails));
+          disk_.tell([alive, done = std::move(done), synced = finish_sync(std::move(upto), fails)] {
+            if (!alive.expired()) done(synced);
+          });
         });
   }
 
@@ -255,7 +259,9 @@ void SimDisk::sync_directory(std::function<void(Result<>)> done) {
                      history_.begin() + static_cast<std::ptrdiff_t>(state - first_state_));
       first_state_ = state;
     }
-    done({});
+    tell([this, crashes, done] {
+      if (crashes_ == crashes) done({});
+    });
   });
 }
 

@@ -5,6 +5,7 @@
 // what was not durable before can perhaps still be read, but no later sync makes it durable.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -29,6 +30,8 @@ class SimDisk : public Disk {
 
   DiskFaults faults;
   std::uint64_t bytes_read = 0;
+  // How a process is told of what has been done, at once unless it is stopped.
+  std::function<void(std::function<void()> told)> tell = [](const auto& told) { told(); };
 
   // The machine loses power. Files opened before are dead: their syncs never complete.
   void crash();

@@ -52,7 +52,7 @@ void CausalClients::act() {
   std::vector<PartitionId> partitions{static_cast<PartitionId>(random_.below(count))};
   const auto replicas = run_.placement.replicas(partitions[0]);
   Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
-  if (!node.up()) return;
+  if (!node.serves()) return;
   // A read of two, where one shard has both.
   const auto other = static_cast<PartitionId>(random_.below(count));
   const bool writes = random_.chance(0.4);

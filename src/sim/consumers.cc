@@ -55,6 +55,8 @@ class Consumers::Host final : public kafka::GroupWorld {
     return coordinator_.get();
   }
 
+  Process& process() { return node_.process; }
+
   std::vector<PartitionId> partitions() override { return {all_.partition()}; }
   std::optional<consensus::Term> term_led(PartitionId partition) override {
     if (!node_.up() || node_.run_number() != run_) return std::nullopt;
@@ -74,7 +76,8 @@ class Consumers::Host final : public kafka::GroupWorld {
     node_.execute_strong(std::move(request), [this, asked, run = run_](StrongOutcome outcome) {
       // Not in the middle of the node's turn.
       all_.run_.scheduler.after(1, [this, asked, run, outcome = std::move(outcome)] {
-        if (node_.up() && node_.run_number() == run) asked->done(outcome);
+        if (!node_.up() || node_.run_number() != run) return;
+        node_.process.execute_for_client([asked, outcome] { asked->done(outcome); });
       });
     });
   }
@@ -116,7 +119,8 @@ bool Consumers::ending() const {
 void Consumers::tick() {
   run_.scheduler.after(kCoordinatorTickUs, [this] { tick(); });
   for (const auto& host : hosts_) {
-    if (auto* coordinator = host->coordinator()) coordinator->tick();
+    auto* coordinator = host->coordinator();
+    if (coordinator != nullptr && !host->process().stopped()) coordinator->tick();
   }
 }
 
@@ -141,16 +145,19 @@ void Consumers::ask(const MemberPointer& member, std::int64_t patience_us,
   run_.scheduler.after(patience_us, [this, member, attempt, next] {
     if (member->over || member->attempt != attempt) return;
     ++member->attempt;
-    member->coordinator = any_node();
+    // It may just be slow.
+    if (random_.chance(0.5)) member->coordinator = any_node();
     next(std::nullopt);
   });
   run_.scheduler.after(hop(), [this, to = member->coordinator, request, otherwise, answer] {
     Host& host = *hosts_[to - 1u];
-    auto* coordinator = host.coordinator();
-    if (coordinator == nullptr) return answer(otherwise);
-    coordinator->with(partition(), kGroupName, [&host, request, otherwise, answer](Group* group) {
-      if (group == nullptr) return answer(otherwise);
-      request(host, *group, answer);
+    if (host.coordinator() == nullptr) return answer(otherwise);
+    host.process().execute_for_client([this, &host, request, otherwise, answer] {
+      host.coordinator()->with(partition(), kGroupName,
+                               [&host, request, otherwise, answer](Group* group) {
+                                 if (group == nullptr) return answer(otherwise);
+                                 request(host, *group, answer);
+                               });
     });
   });
 }

@@ -41,7 +41,7 @@ void HintClients::act() {
       static_cast<PartitionId>(random_.below(static_cast<std::uint64_t>(run_.options.partitions)));
   const auto owners = run_.placement.replicas(partition);
   Node& node = *nodes_[owners[random_.below(owners.size())] - 1u];
-  if (node.up()) write(partition, node);
+  if (node.serves()) write(partition, node);
 }
 
 void HintClients::write(PartitionId partition, Node& node) {

@@ -22,10 +22,12 @@ std::vector<std::string_view> sorted_lines(std::string_view reply) {
 
 }  // namespace
 
-HostedShard::HostedShard(Run& run, const Callbacks& callbacks, ShardOptions options, Random& random,
-                         Clock& clock, Disk& disk, SimStore& rows)
+HostedShard::HostedShard(Run& run, const Callbacks& callbacks, Process& process,
+                         ShardOptions options, Random& random, Clock& clock, Disk& disk,
+                         SimStore& rows)
     : run_(run),
       callbacks_(callbacks),
+      process_(process),
       random_(random),
       id_(options.shard),
       store_(rows.shard_store()),
@@ -45,14 +47,14 @@ void HostedShard::tick() {
   for (int i = 0; i < kStepsWhileSettling && run_.settling; ++i) (void)shard_.replay_some();
   need_turn();
   callbacks_.ticked(*this);
-  after(kTickUs, [this] { tick(); });
+  after(kTickUs, Own::kTick, [this] { tick(); });
 }
 
 void HostedShard::need_turn() {
   if (turn_scheduled_) return;
   turn_scheduled_ = true;
   const auto turn_us = static_cast<std::uint64_t>(run_.options.turn_us);
-  after(1 + static_cast<std::int64_t>(random_.below(turn_us)), [this] {
+  after(1 + static_cast<std::int64_t>(random_.below(turn_us)), Own::kTurn, [this] {
     turn_scheduled_ = false;
     shard_.end_turn();
     release();
@@ -67,7 +69,7 @@ void HostedShard::hold(LogPosition barrier, std::shared_ptr<WaitingReply> reply)
 
 void HostedShard::follow(std::shared_ptr<Listing> listing, std::string expected) {
   if (listing->step()) {
-    return after(run_.around(kListingStepUs),
+    return after(run_.around(kListingStepUs), Own::kListing,
                  [this, listing, expected = std::move(expected)] { follow(listing, expected); });
   }
   const std::string reply = listing->take_reply();

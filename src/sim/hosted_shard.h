@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "replica/shard.h"
+#include "sim/process.h"
 #include "sim/run.h"
 #include "store/sim_store.h"
 
@@ -35,8 +36,8 @@ class HostedShard final : public Transport {
   };
 
   // What is referred to must outlive this.
-  HostedShard(Run& run, const Callbacks& callbacks, ShardOptions options, Random& random,
-              Clock& clock, Disk& disk, SimStore& rows);
+  HostedShard(Run& run, const Callbacks& callbacks, Process& process, ShardOptions options,
+              Random& random, Clock& clock, Disk& disk, SimStore& rows);
 
   Shard& shard() { return shard_; }
   const Shard& shard() const { return shard_; }
@@ -66,16 +67,25 @@ class HostedShard final : public Transport {
   }
   void tick();
   void release();
+  // What a shard comes to by itself, each in a place of its own.
+  enum class Own : std::uint8_t { kTick, kTurn, kListing, kCount };
   // An event that does not happen if this is gone by then.
   template <typename Event>
-  void after(std::int64_t us, Event event) {
-    run_.scheduler.after(us, [alive = std::weak_ptr(alive_), event = std::move(event)] {
-      if (!alive.expired()) event();
-    });
+  void after(std::int64_t us, Own own, Event event) {
+    const Process::Place place{Process::Place::Kind::kTimer,
+                               std::uint64_t{id_} * static_cast<std::uint64_t>(Own::kCount) +
+                                   static_cast<std::uint64_t>(own)};
+    run_.scheduler.after(
+        us, [&process = process_, place, alive = std::weak_ptr(alive_), event = std::move(event)] {
+          process.execute(place, [alive, event] {
+            if (!alive.expired()) event();
+          });
+        });
   }
 
   Run& run_;
   const Callbacks& callbacks_;
+  Process& process_;
   Random& random_;
   const ShardId id_;
   const std::unique_ptr<RowStore> store_;

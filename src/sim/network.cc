@@ -76,13 +76,13 @@ void Network::disconnect(NodeNumber a, NodeNumber b, bool if_cut) {
   }
 }
 
-void Network::node_stopped(NodeNumber node) {
+void Network::end_sessions(NodeNumber node) {
   for (auto& [pair, state] : pairs_) {
     if (pair.first == node || pair.second == node) disconnect(pair.first, pair.second);
   }
 }
 
-void Network::node_started(NodeNumber node) {
+void Network::begin_sessions(NodeNumber node) {
   for (auto& [pair, state] : pairs_) {
     if (pair.first == node || pair.second == node) connect(pair.first, pair.second);
   }

@@ -22,15 +22,16 @@ class Network {
     std::function<void(NodeNumber at, NodeNumber peer, ShardId)> down;
     std::function<void(NodeNumber at, NodeNumber peer, ShardId, const std::string& message)>
         receive;
-    std::function<ShardId(NodeNumber)> shards;  // 0: the node is down
+    std::function<ShardId(NodeNumber)> shards;  // 0: the node is down, or begins no session
   };
 
   Network(const RunOptions& options, Scheduler& scheduler, Random& random, Callbacks callbacks);
 
   void send(NodeNumber from, NodeNumber to, ShardId shard, std::string message);
-  // The node is about to stop, or has started: its sessions end, new ones begin.
-  void node_stopped(NodeNumber node);
-  void node_started(NodeNumber node);
+  // Its sessions end, as it is about to stop, or those it has them with take it for gone.
+  void end_sessions(NodeNumber node);
+  // It takes sessions from now on: new ones begin, where there are none.
+  void begin_sessions(NodeNumber node);
   // Nothing passes from `from` to `to` any more; sessions end after a while if it stays so.
   void cut(NodeNumber from, NodeNumber to);
   // Undoes a cut. A session of which it has swallowed something ends: TCP would not go on either.

@@ -40,6 +40,11 @@ const char* describe(Loss loss) {
 constexpr std::uint64_t kDecodedForEach = 2;
 constexpr double kNodeScripted = 0.05;  // share of the commands that are executed by scripts
 
+// Where a shard is told of tables of keyspaces; other timers are those of hosted_shard.h.
+Process::Place told_place(ShardId shard) {
+  return {Process::Place::Kind::kTimer, (std::uint64_t{1} << 32) + shard};
+}
+
 }  // namespace
 
 std::int64_t SimClock::wall_ms() const { return kEpochMs + scheduler_.now_us() / 1000 + skew_ms; }
@@ -50,10 +55,14 @@ Node::Node(Run& run, const Callbacks& callbacks, NodeNumber node_number, std::ui
       number(node_number),
       random(seed),
       clock(run.scheduler),
+      process(run.scheduler, random),
       disk(run.scheduler, random),
       rows(run.scheduler, random),
       run_(run),
       callbacks_(callbacks) {
+  constexpr auto kDisk = Process::Place::Kind::kDisk;
+  disk.tell = [this](std::function<void()> told) { process.execute({kDisk, 0}, std::move(told)); };
+  rows.go_on = [this](std::function<void()> step) { process.execute({kDisk, 1}, std::move(step)); };
   shard_callbacks_.send = [this](ShardId shard, NodeNumber to, std::string message) {
     callbacks_.send(number, to, shard, std::move(message));
   };
@@ -132,7 +141,9 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.others_hold = run_.options.replicas < run_.options.nodes;
   o.observe = [this](std::string_view bytes, RecordOrigin origin) {
     note_clock();
-    const auto made = run_.oracle.made(bytes, origin, clock.least_turn_ms(kTurnUs), latest_ms_);
+    // A process that was stopped goes on with the turn that it was in.
+    const std::int64_t least_ms = clock.least_turn_ms(kTurnUs) - process.slept_us(kTurnUs) / 1000;
+    const auto made = run_.oracle.made(bytes, origin, least_ms, latest_ms_);
     if (!made) violated(made.error().message);
     if (origin != RecordOrigin::kCommand) return;
     const auto head = decode_record_head(bytes);
@@ -219,8 +230,9 @@ void Node::serve() {
   stable_.emplace(static_cast<PartitionId>(run_.options.partitions));
   std::vector<std::unique_ptr<HostedShard>> recovered;
   for (ShardId id = 0; id < configured_shards; ++id) {
-    recovered.push_back(std::make_unique<HostedShard>(
-        run_, shard_callbacks_, shard_options(id, configured_shards), random, clock, disk, rows));
+    recovered.push_back(std::make_unique<HostedShard>(run_, shard_callbacks_, process,
+                                                      shard_options(id, configured_shards), random,
+                                                      clock, disk, rows));
     if (const auto done = recovered.back()->recover(); !done) {
       violated(fmt::format("n{} does not recover: {}", number, done.error().message));
     }
@@ -243,10 +255,18 @@ void Node::serve() {
   }
   if (run_.options.topic_every_us > 0) {
     for (const auto& shard : shards_) {
-      shard->shard().on_relay(
-          [this](PartitionId group, const std::vector<std::string>& words, Shard::RelayDone done) {
-            callbacks_.relay(group, words, std::move(done));
-          });
+      shard->shard().on_relay([this](PartitionId group, const std::vector<std::string>& words,
+                                     Shard::RelayDone done) {
+        callbacks_.relay(
+            group, words,
+            [this, run_number = run_number_, done = std::move(done)](std::string reply) mutable {
+              if (!up() || run_number_ != run_number) return;
+              process.execute_for_client(
+                  [done = std::move(done), reply = std::move(reply)]() mutable {
+                    done(std::move(reply));
+                  });
+            });
+      });
     }
   }
   callbacks_.started(*this);
@@ -305,7 +325,8 @@ void Node::spread(const std::shared_ptr<const cluster::KeyspaceTable>& keyspaces
   for (ShardId id = 0; id < shards(); ++id) {
     keyspaces_[id].push_back(keyspaces);
     run_.scheduler.after(run_.around(run_.options.turn_us), [this, id, run_number = run_number_] {
-      if (up() && run_number_ == run_number) serve_next(id);
+      if (!up() || run_number_ != run_number) return;
+      process.execute(told_place(id), [this, id] { serve_next(id); });
     });
   }
 }
@@ -314,8 +335,10 @@ void Node::serve_table() {
   for (ShardId id = 0; id < shards(); ++id) {
     run_.scheduler.after(run_.around(run_.options.turn_us), [this, id, run_number = run_number_] {
       if (!up() || run_number_ != run_number) return;
-      shards_[id]->shard().serve(run_.table);
-      shards_[id]->need_turn();
+      process.execute(told_place(id), [this, id] {
+        shards_[id]->shard().serve(run_.table);
+        shards_[id]->need_turn();
+      });
     });
   }
 }
@@ -356,6 +379,7 @@ void Node::crash(Loss loss) {
   run_.event("n{} crashes{}{}", number, up() ? "" : " while it starts", describe(loss));
   forgive(loss);
   count();
+  process.end();
   callbacks_.stopping(*this);
   shards_.clear();
   resharding_.reset();
@@ -379,7 +403,19 @@ void Node::crash(Loss loss) {
   callbacks_.stopped(*this);
 }
 
+void Node::stop_process() {
+  run_.event("n{}'s process is stopped", number);
+  process.stop();
+}
+
+void Node::continue_process() {
+  run_.event("n{}'s process goes on", number);
+  process.go_on();
+  callbacks_.went_on(*this);
+}
+
 void Node::stop() {
+  if (process.stopped()) return crash(Loss::kProcess);
   for (const auto& shard : shards_) {
     const auto closed = shard->shard().close();
     if (!closed && run_.settling) violated("a clean stop failed: " + closed.error().message);
@@ -389,7 +425,7 @@ void Node::stop() {
 
 // What was executed before it begins is in a backup.
 void Node::back_up() {
-  if (!up()) return;
+  if (!serves()) return;
   struct Progress {
     std::vector<PartitionStatus> before;
     std::size_t missing;
@@ -457,12 +493,14 @@ std::vector<GroupStatus> Node::groups() const {
 
 void Node::found_group(PartitionId group, const std::vector<consensus::MemberId>& voters,
                        const std::vector<NodeNumber>& replicas) {
-  HostedShard& shard = *shards_[shard_of_partition(group, shards())];
-  if (const auto founded = shard.shard().found_group(group, voters, replicas); !founded) {
-    violated(
-        fmt::format("n{} does not found group {}: {}", number, group, founded.error().message));
-  }
-  shard.need_turn();
+  process.execute_for_client([=, this] {
+    HostedShard& shard = *shards_[shard_of_partition(group, shards())];
+    if (const auto founded = shard.shard().found_group(group, voters, replicas); !founded) {
+      violated(
+          fmt::format("n{} does not found group {}: {}", number, group, founded.error().message));
+    }
+    shard.need_turn();
+  });
 }
 
 void Node::stop_leading() {
@@ -473,10 +511,13 @@ void Node::stop_leading() {
 }
 
 void Node::execute_strong(StrongRequest request, StrongDone done) {
-  ++run_.outcome.operations;
-  HostedShard& shard = *shards_[shard_of_partition(request.group, shards())];
-  shard.shard().execute_strong(std::move(request), std::move(done));
-  shard.need_turn();
+  process.execute_for_client(
+      [this, request = std::move(request), done = std::move(done)]() mutable {
+        ++run_.outcome.operations;
+        HostedShard& shard = *shards_[shard_of_partition(request.group, shards())];
+        shard.shard().execute_strong(std::move(request), std::move(done));
+        shard.need_turn();
+      });
 }
 
 std::vector<PartitionStatus> Node::partitions() const {
@@ -575,9 +616,9 @@ std::size_t Node::replies_held() const {
   return sum;
 }
 
-void Node::link_up(const Node& peer, ShardId shard) {
-  run_.event("n{}: link of shard {} to {} up", number, shard, peer.replica().to_string());
-  shards_[shard]->shard().link_up(peer.replica(), peer.inflates);
+void Node::link_up(const Hello& peer, ShardId shard) {
+  run_.event("n{}: link of shard {} to {} up", number, shard, peer.replica.to_string());
+  shards_[shard]->shard().link_up(peer.replica, peer.inflates);
   shards_[shard]->need_turn();
 }
 

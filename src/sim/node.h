@@ -18,6 +18,7 @@
 #include "replica/group_format.h"
 #include "replica/resharding.h"
 #include "sim/hosted_shard.h"
+#include "sim/process.h"
 #include "sim/run.h"
 #include "sim/workload.h"
 #include "store/sim_store.h"
@@ -61,6 +62,7 @@ class Node {
     // From a shard to the same shard of another node.
     std::function<void(NodeNumber from, NodeNumber to, ShardId shard, std::string message)> send;
     std::function<void(Node&)> started;
+    std::function<void(Node&)> went_on;   // its process was stopped
     std::function<void(Node&)> stopping;  // its sessions end
     std::function<void(Node&)> stopped;   // its replies will not come
     std::function<void(int client)> replied;
@@ -76,8 +78,9 @@ class Node {
   // `callbacks` must outlive the node, as `run` must.
   Node(Run& run, const Callbacks& callbacks, NodeNumber node_number, std::uint64_t seed);
 
-  // Whether it serves; if not, it may be starting.
+  // Whether it has a process that serves, unless that is stopped; if not, it may be starting.
   bool up() const { return !shards_.empty(); }
+  bool serves() const { return up() && !process.stopped(); }
   bool down() const { return !up() && !resharding_; }
   // While it is up.
   ShardId shards() const { return static_cast<ShardId>(shards_.size()); }
@@ -90,8 +93,12 @@ class Node {
   void start();
   // Nothing, when it is down.
   void crash(Loss loss);
-  // Makes all durable that its disk takes, and stops. It is up.
+  // Makes all durable that its disk takes, and stops; a process that is stopped is killed. It is
+  // up.
   void stop();
+  // See process.h. It is up.
+  void stop_process();
+  void continue_process();
   void back_up();
 
   // Others may have been told what its clock shows: what it makes afterwards may be too late for
@@ -99,7 +106,13 @@ class Node {
   void note_clock() { latest_ms_ = std::max(latest_ms_, clock.wall_ms()); }
 
   // The rest is for when it is up.
-  void link_up(const Node& peer, ShardId shard);
+  // What it says of itself to whom it has a new link with.
+  struct Hello {
+    ReplicaId replica;
+    bool inflates;
+  };
+  Hello hello() const { return {replica_, inflates}; }
+  void link_up(const Hello& peer, ShardId shard);
   void link_down(NodeNumber peer, ShardId shard);
   ReplicaId replica() const { return replica_; }
   void receive(NodeNumber peer, ShardId shard, const std::string& message);
@@ -165,6 +178,7 @@ class Node {
   const NodeNumber number;
   Random random;
   SimClock clock;
+  Process process;
   SimDisk disk;
   SimStore rows;
   std::int64_t failed_since_us = 0;  // or later, while faults end

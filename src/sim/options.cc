@@ -279,6 +279,12 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.reshard_every_us > 0) o.reshard_every_us = 2'000'000;
     o.failing_sync = 0;
   }
+  const bool may_succeed = o.groups > 0 && o.group_replicas > 1;  // another leader
+  if (random.chance(may_succeed ? 0.5 : 0.25)) {
+    o.pause_us = among(2'000, 50'000, 500'000, 3'000'000);
+    o.pause_every_us = std::max<std::int64_t>(o.pause_us, among(100'000, 500'000, 1'500'000));
+    if (may_succeed) o.pause_every_us = std::max<std::int64_t>(o.pause_every_us, 500'000);
+  }
   return o;
 }
 
@@ -290,7 +296,8 @@ std::string RunOptions::describe() const {
       "turn={}us "
       "duration={}ms network={} loss={} duplication={} delay={}us partition_every={}ms cut={}ms "
       "crash_every={}ms restart_every={}ms "
-      "clock_jump_every={}ms disk_full_every={}ms wipe={} failing_sync={} skew={}ms "
+      "clock_jump_every={}ms pause_every={}ms pause={}ms disk_full_every={}ms wipe={} "
+      "failing_sync={} skew={}ms "
       "type_confusion={} expiry={} keys={} expiry_wait={}ms sessions={} bounded={} "
       "spend_again_every={}ms siblings={} "
       "large={} "
@@ -315,18 +322,18 @@ std::string RunOptions::describe() const {
       zero_bytes, background_bytes, clients, pipeline, turn_us, duration_us / 1000,
       harsh ? "harsh" : "plain", loss, duplication, delay_us, partition_every_us / 1000,
       cut_us / 1000, crash_every_us / 1000, restart_every_us / 1000, clock_jump_every_us / 1000,
-      disk_full_every_us / 1000, wipe, failing_sync, skew_ms, type_confusion, expiry, keys,
-      expiry_wait_ms, sessions, bounded, spend_again_every_us / 1000, siblings, large, listing_step,
-      failing_commit, store_behind, evict, backup_every_us / 1000, restore, kill,
-      lose_unheard_every_us / 1000, damage_every_us / 1000, failing_read, to_string(policy),
-      reshard_every_us / 1000, crash_in_resharding, replay_bytes, replay_batch_bytes,
-      crash_in_replay, groups, keyspaces, consumers, group_replicas, strong_clients,
-      strong_think_us, strong_patience_us / 1000, strong_patient, group_log_bytes,
-      depose_every_us / 1000, crash_when_answered, quorum_every_us, session_every_us,
-      topic_every_us, causal_every_us, hint_every_us, hint_max_bytes, crash_when_kept,
-      stand_in_every_us / 1000, topic_retention_ms, topic_retention_bytes, topic_deletes, compacts,
-      tombstones_ms, dirty_millionths, min_lag_ms, clean_map_bytes, falsify_every_us,
-      lose_beside_every_us / 1000, check_interval_ms, check_keys, delay_ms,
+      pause_every_us / 1000, pause_us / 1000, disk_full_every_us / 1000, wipe, failing_sync,
+      skew_ms, type_confusion, expiry, keys, expiry_wait_ms, sessions, bounded,
+      spend_again_every_us / 1000, siblings, large, listing_step, failing_commit, store_behind,
+      evict, backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000,
+      damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
+      crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
+      consumers, group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000,
+      strong_patient, group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
+      session_every_us, topic_every_us, causal_every_us, hint_every_us, hint_max_bytes,
+      crash_when_kept, stand_in_every_us / 1000, topic_retention_ms, topic_retention_bytes,
+      topic_deletes, compacts, tombstones_ms, dirty_millionths, min_lag_ms, clean_map_bytes,
+      falsify_every_us, lose_beside_every_us / 1000, check_interval_ms, check_keys, delay_ms,
       delay_change_every_us / 1000, prompt_types, earlier_nodes);
 }
 

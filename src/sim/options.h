@@ -50,6 +50,8 @@ struct RunOptions {
   std::int64_t crash_every_us = 0;
   std::int64_t restart_every_us = 0;  // crashes after which the node is soon up again
   std::int64_t clock_jump_every_us = 0;
+  std::int64_t pause_every_us = 0;  // a process is stopped for a while
+  std::int64_t pause_us = 0;        // for how long, on the average
   std::int64_t disk_full_every_us = 0;
   double wipe = 0;  // chance that a crash takes the disk with it
   // A disk is lost with what only one other replica has of a partition besides.

@@ -21,14 +21,15 @@ void QuorumClients::act() {
   const auto replicas = run_.placement.replicas(partition);
   Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
   if (!node.up()) return;
-  const bool majority = random_.chance(0.5);
-  const std::size_t all = replicas.size() - 1;
-  if (random_.chance(0.5)) {
-    write(node, partition, majority ? replicas.size() / 2 : all);
-  } else {
-    read(node, partition, majority ? replicas.size() / 2 : 0);
-  }
-  shard(node, partition).need_turn();
+  node.process.execute_for_client([this, &node, partition, replicas = replicas.size()] {
+    const bool majority = random_.chance(0.5);
+    if (random_.chance(0.5)) {
+      write(node, partition, majority ? replicas / 2 : replicas - 1);
+    } else {
+      read(node, partition, majority ? replicas / 2 : 0);
+    }
+    shard(node, partition).need_turn();
+  });
 }
 
 void QuorumClients::started(Node& node) {

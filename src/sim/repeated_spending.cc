@@ -19,7 +19,8 @@ void RepeatedSpending::begin() {
   const auto partition = static_cast<PartitionId>(run_.random.below(run_.options.partitions));
   const auto replicas = run_.placement.replicas(partition);
   Node& spender = cluster_.node(replicas[run_.random.below(replicas.size())]);
-  if (cluster_.occupied || !spender.up() || spender.write_error() || spender.replaying()) return;
+  if (cluster_.occupied || !spender.serves() || spender.write_error() || spender.replaying())
+    return;
   const std::string key = cluster_.any_key(kBoundedPrefix, partition);
   cluster_.occupied = true;
   (void)spender.execute(kNobody, {{"SET", key, "60"}, {}});
@@ -33,7 +34,7 @@ void RepeatedSpending::begin() {
 void RepeatedSpending::spend(const Spending& spending) {
   if (run_.settling) return;
   Node& spender = *spending.spender;
-  if (!spender.up() || spender.run_number() != spending.run_number) {
+  if (!spender.serves() || spender.run_number() != spending.run_number) {
     cluster_.occupied = false;
     return;
   }
@@ -77,7 +78,7 @@ void RepeatedSpending::follow(const Spending& spending) {
   run_.scheduler.after(kSpenderAloneUs, [this, spending] {
     cluster_.occupied = false;
     cluster_.heal(spending.spender->number);
-    if (!run_.settling && spending.spender->up()) spend_all(*spending.spender, spending.key);
+    if (!run_.settling && spending.spender->serves()) spend_all(*spending.spender, spending.key);
   });
 }
 

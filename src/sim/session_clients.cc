@@ -34,14 +34,19 @@ void SessionClients::act() {
       static_cast<PartitionId>(random_.below(static_cast<std::uint64_t>(run_.options.partitions)));
   Node* node = any_replica(partition);
   if (node == nullptr) return;
+  node->process.execute_for_client([this, node, partition] { ask(*node, partition); });
+}
+
+void SessionClients::ask(Node& node, PartitionId partition) {
+  if (run_.settling) return;
   // What is made durable may be lost with disks, and what is not, with power.
   if (run_.options.quorum_every_us > 0 && random_.chance(0.3)) {
     constexpr std::int64_t kBoundsUs[] = {0, 1'000, 10'000, kMostBoundUs};
-    return read_bounded(*node, partition, kBoundsUs[random_.below(std::size(kBoundsUs))]);
+    return read_bounded(node, partition, kBoundsUs[random_.below(std::size(kBoundsUs))]);
   }
   Session& session = sessions_[random_.below(sessions_.size())];
   if (run_.scheduler.now_us() < session.patience_us) return;
-  ask(session, *node, partition, random_.chance(0.5));
+  ask(session, node, partition, random_.chance(0.5));
 }
 
 void SessionClients::ask(Session& session, Node& node, PartitionId partition, bool writes) {

@@ -41,6 +41,7 @@ class SessionClients {
 
   void act();
   Node* any_replica(PartitionId partition);
+  void ask(Node& node, PartitionId partition);
   void ask(Session& session, Node& node, PartitionId partition, bool writes);
   void execute(Session& session, Node& node, PartitionId partition, bool writes);
   void read_bounded(Node& node, PartitionId partition, std::int64_t bound_us);

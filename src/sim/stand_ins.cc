@@ -27,7 +27,8 @@ void StandIns::begin() {
   for (const NodeNumber owner : owners) {
     if (owner != owners[first]) standing.others.push_back(&cluster_.node(owner));
   }
-  const bool all_up = std::ranges::all_of(cluster_.nodes, [](const auto& n) { return n->up(); });
+  const bool all_up =
+      std::ranges::all_of(cluster_.nodes, [](const auto& n) { return n->serves(); });
   if (!all_up || standing.maker->replaying()) return;
   const std::string key = cluster_.any_key("kept", partition);
   cluster_.occupied = true;

@@ -206,7 +206,7 @@ void TopicClients::consume() {
   if (partitions.empty()) return;
   const auto partition = static_cast<std::size_t>(random_.below(partitions.size()));
   Node& node = *nodes_[any_node() - 1u];
-  if (!node.up()) return;
+  if (!node.serves()) return;
   Shard& shard = node.hosting(partitions[partition]).shard();
   const auto status = shard.topic(partitions[partition]);
   if (!status) return;
@@ -343,7 +343,7 @@ void TopicClients::emit_eventual() {
   const auto partition = static_cast<PartitionId>(random_.below(run_.options.partitions));
   const auto replicas = run_.placement.replicas(partition);
   Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
-  if (!node.up()) return;
+  if (!node.serves()) return;
   const std::string value = fmt::format("e{}", values_++);
   const std::string_view outbox = outboxes_.of(partition);
   const std::string key = changes_key(outbox);
@@ -360,7 +360,7 @@ void TopicClients::change_fed() {
   const auto partition = static_cast<PartitionId>(random_.below(run_.options.partitions));
   const auto replicas = run_.placement.replicas(partition);
   Node& node = *nodes_[replicas[random_.below(replicas.size())] - 1u];
-  if (!node.up()) return;
+  if (!node.serves()) return;
   const std::string value = fmt::format("f{}", values_++);
   const std::string key = fed_key(partition, value);
   const bool fed = node.hosting(partition).shard().has_feed(key);

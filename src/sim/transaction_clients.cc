@@ -457,7 +457,7 @@ void TransactionClients::look() {
   if (!tables_.topic()) return;
   const PartitionId topic = *tables_.topic();
   Node& node = *nodes_[any_node() - 1u];
-  if (!node.up()) return;
+  if (!node.serves()) return;
   Shard& shard = node.hosting(topic).shard();
   const auto status = shard.topic(topic);
   if (!status || !status->leads || looked_upto_ >= status->stable) return;

@@ -16,7 +16,7 @@ void UnheardLosses::begin() {
   const std::size_t first = run_.random.below(all.size());
   const auto at = [&](std::size_t i) { return &cluster_.node(all[(first + i) % all.size()]); };
   UnheardLoss loss{partition, at(0), at(1), at(2), 0};
-  if (!loss.lost->up() || !loss.maker->up() || !loss.third->up()) return;
+  if (!loss.lost->serves() || !loss.maker->serves() || !loss.third->serves()) return;
   if (!cluster_.may_lose_disk(loss.lost->number)) return;
   cluster_.occupied = true;
   for (const auto& other : cluster_.nodes) {

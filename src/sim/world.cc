@@ -19,6 +19,7 @@
 #include "sim/keyspace_tables.h"
 #include "sim/network.h"
 #include "sim/node.h"
+#include "sim/pauses.h"
 #include "sim/quorum_clients.h"
 #include "sim/repeated_spending.h"
 #include "sim/run.h"
@@ -61,8 +62,10 @@ class World {
   Node& any_node() { return *nodes_[run_.random.below(nodes_.size())]; }
   // One that may lose what it has seen.
   Node& unsafe_node() { return run_.options.damage_every_us > 0 ? *nodes_[victim_] : any_node(); }
+  void at_link(NodeNumber at, NodeNumber peer, ShardId shard, Process::Work work);
   void receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message);
   void act(int client);
+  void execute(int client, Node& n);
   void replied(int client);
   void lose_replies(const Node& node);
   void schedule_faults();
@@ -108,6 +111,7 @@ class World {
   Nodes nodes_;
   Cluster cluster_{run_, network_, nodes_};
   Depositions depositions_{cluster_};
+  Pauses pauses_{cluster_};
   UnheardLosses unheard_losses_{cluster_};
   RepeatedSpending repeated_spending_{cluster_};
   std::optional<Strong> strong_;
@@ -132,13 +136,24 @@ World::World(Run& run)
       workload_(run.options, run.random),
       network_(
           run.options, run.scheduler, run.random,
-          {.up = [this](NodeNumber at, NodeNumber peer,
-                        ShardId shard) { node(at).link_up(node(peer), shard); },
-           .down = [this](NodeNumber at, NodeNumber peer,
-                          ShardId shard) { node(at).link_down(peer, shard); },
-           .receive = [this](NodeNumber at, NodeNumber peer, ShardId shard,
-                             const std::string& message) { receive(at, peer, shard, message); },
-           .shards = [this](NodeNumber n) { return node(n).shards(); }}),
+          {.up =
+               [this](NodeNumber at, NodeNumber peer, ShardId shard) {
+                 at_link(at, peer, shard, [this, at, shard, hello = node(peer).hello()] {
+                   node(at).link_up(hello, shard);
+                 });
+               },
+           .down =
+               [this](NodeNumber at, NodeNumber peer, ShardId shard) {
+                 at_link(at, peer, shard,
+                         [this, at, peer, shard] { node(at).link_down(peer, shard); });
+               },
+           .receive =
+               [this](NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message) {
+                 at_link(at, peer, shard,
+                         [this, at, peer, shard, message] { receive(at, peer, shard, message); });
+               },
+           .shards =
+               [this](NodeNumber n) { return node(n).serves() ? node(n).shards() : ShardId{0}; }}),
       shards_(run.options.shards) {
   callbacks_.send = [this](NodeNumber from, NodeNumber to, ShardId shard, std::string message) {
     run_.event("n{} -> n{}, shard {}: {} bytes, {:016x}", from, to, shard, message.size(),
@@ -148,9 +163,10 @@ World::World(Run& run)
   };
   callbacks_.started = [this](Node& n) {
     if (strong_) strong_->groups.started(n);
-    network_.node_started(n.number);
+    network_.begin_sessions(n.number);
     if (quorums_) quorums_->started(n);
   };
+  callbacks_.went_on = [this](Node& n) { network_.begin_sessions(n.number); };
   callbacks_.turned = [this](const Node& n, const HostedShard& shard) {
     strong_->groups.check(n, shard);
   };
@@ -163,7 +179,7 @@ World::World(Run& run)
                             Shard::RelayDone done) {
     topics_->relay(group, std::move(words), std::move(done));
   };
-  callbacks_.stopping = [this](const Node& n) { network_.node_stopped(n.number); };
+  callbacks_.stopping = [this](const Node& n) { network_.end_sessions(n.number); };
   callbacks_.stopped = [this](const Node& n) { lose_replies(n); };
   callbacks_.replied = [this](int client) { replied(client); };
   for (int n = 1; n <= run.options.nodes; ++n) {
@@ -209,6 +225,13 @@ World::World(Run& run)
   }
 }
 
+// What comes over one link is taken in in its order.
+void World::at_link(NodeNumber at, NodeNumber peer, ShardId shard, Process::Work work) {
+  node(at).process.execute(
+      {Process::Place::Kind::kPeer, std::uint64_t{peer} << 16 | std::uint64_t{shard}},
+      std::move(work));
+}
+
 void World::receive(NodeNumber at, NodeNumber peer, ShardId shard, const std::string& message) {
   node(at).receive(peer, shard, message);
   // At once, for the trace to end where it went wrong. Where keys are falsified there are many.
@@ -225,6 +248,15 @@ void World::act(int c) {
     run_.scheduler.after(run_.around(20'000), [this, c] { act(c); });
     return;
   }
+  // Not read by a process that is stopped; see lose_replies() if that does not go on.
+  client.waiting = 1;
+  n.process.execute_for_client([this, c, &n] { execute(c, n); });
+}
+
+void World::execute(int c, Node& n) {
+  Client& client = clients_[static_cast<std::size_t>(c)];
+  client.waiting = 0;
+  if (run_.settling) return;
   for (int i = 0; i < run_.options.pipeline; ++i) {
     if (n.execute(c, workload_.next(n.clock.wall_ms()))) ++client.waiting;
   }
@@ -304,7 +336,7 @@ void World::lose_beside() {
 void World::restart() {
   Node& n = unsafe_node();
   if (!n.up()) return;
-  if (strong_ && run_.random.chance(0.2)) {
+  if (strong_ && run_.random.chance(0.2) && n.serves()) {
     // As the server stops: its leaderships go first.
     n.stop_leading();
     return run_.scheduler.after(run_.around(100'000), [this, &n, run_number = n.run_number()] {
@@ -386,6 +418,7 @@ void World::schedule_faults() {
 
   if (nodes_.size() > 1) every(options.partition_every_us, [this] { cut_off(); });
   every(options.depose_every_us, [this] { depositions_.depose(); });
+  every(options.pause_every_us, [this] { pauses_.begin(); });
   every(options.crash_every_us, [this] { crash(); });
   every(options.restart_every_us, [this] { restart(); });
   every(options.lose_unheard_every_us, [this] { unheard_losses_.begin(); });
@@ -433,6 +466,9 @@ void World::settle() {
     for (const auto& m : nodes_) {
       if (n != m) network_.heal(n->number, m->number);
     }
+  }
+  for (const auto& n : nodes_) {
+    if (n->process.stopped()) n->continue_process();
   }
   start_all();
   const std::int64_t deadline = run_.scheduler.now_us() + kSettleUs;

@@ -148,10 +148,11 @@ class SimShardStore final : public RowStore {
   // Runs `event` unless the handle is gone or the machine has crashed by then.
   template <typename Event>
   void after(std::int64_t us, Event event) {
-    store_.scheduler_.after(
-        us, [this, alive = std::weak_ptr<void>(alive_), event = std::move(event)]() mutable {
-          if (!alive.expired() && crashes_ == store_.crashes_) event();
-        });
+    auto step = [this, alive = std::weak_ptr<void>(alive_),
+                 event = std::make_shared<Event>(std::move(event))] {
+      if (!alive.expired() && crashes_ == store_.crashes_) (*event)();
+    };
+    store_.scheduler_.after(us, [&store = store_, step = std::move(step)] { store.go_on(step); });
   }
 
   SimStore& store_;

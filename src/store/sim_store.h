@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -32,6 +33,9 @@ class SimStore {
   SimStore(Scheduler& scheduler, Random& random) : scheduler_(scheduler), random_(random) {}
 
   StoreFaults faults;
+  // How the process goes on with what it has begun here, at once unless it is stopped: it is the
+  // process itself that commits and reads.
+  std::function<void(std::function<void()> step)> go_on = [](const auto& step) { step(); };
 
   std::unique_ptr<RowStore> shard_store();
 
