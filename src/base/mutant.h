@@ -160,7 +160,12 @@
   X(kHeartbeatUnconfirmed, "a coordinator answers members without a look whether it leads still")  \
   X(kOnceBehindWatched, "what is watched is compared before an id of EVEN.ONCE is looked up")      \
   X(kRefusalOfRepetition, "a repeated request is refused though it may have been executed")        \
-  X(kOnceNoLongerThanAsked, "an id is forgotten while its request may still be repeated")
+  X(kOnceNoLongerThanAsked, "an id is forgotten while its request may still be repeated")          \
+  X(kWritesBehindClosing, "what was proposed before a group is closed is executed behind that")    \
+  X(kEmptyNotClosed, "a group says that it has no keys, and goes on taking writes")                \
+  X(kLeftClosed, "a leader does not tell of a group that has been left closed")                    \
+  X(kDroppedByEarlierAttempt, "a keyspace is dropped by an attempt that is not the last")          \
+  X(kFeedFollowsUnheard, "a feed is followed before it is known what earlier runs have made")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

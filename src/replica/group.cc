@@ -1335,13 +1335,16 @@ void Group::change_closing(Args words, Reply& reply, std::int64_t now_ms) {
   partition_.state.for_each([&](std::string_view key, const Object& object) {
     keys += object.live() && !object.expired(now_ms) && !keyspace.hides(key) ? 1 : 0;
   });
-  if (keys == 0) partition_.state.cover(Dot{kGroupClosing, closed});
+  if (keys == 0 && !EVEN_MUTANT(kEmptyNotClosed)) {
+    partition_.state.cover(Dot{kGroupClosing, closed});
+  }
   reply.integer(keys);
 }
 
 // What has been executed under its id already is to be said.
 bool Group::comes_too_late(const GroupProposal& proposal) {
-  if (!closed_for() || proposal.kind != GroupProposal::Kind::kCommands ||
+  if (!closed_for() || EVEN_MUTANT(kWritesBehindClosing) ||
+      proposal.kind != GroupProposal::Kind::kCommands ||
       !std::ranges::any_of(proposal.commands, may_write_keys)) {
     return false;
   }
@@ -1357,7 +1360,9 @@ void Group::tell_of_closing() {
   if (!closing_ || closing_->attempt != *attempt) closing_ = {*attempt, now_us + kLeftClosedUs};
   if (now_us < closing_->tell_at_us) return;
   closing_->tell_at_us = now_us + kToldAgainUs;
-  if (core_.options.left_closed) core_.options.left_closed(id(), *attempt);
+  if (core_.options.left_closed && !EVEN_MUTANT(kLeftClosed)) {
+    core_.options.left_closed(id(), *attempt);
+  }
 }
 
 // In a group that has one, all members know them already, also those that cannot be asked now.

@@ -109,6 +109,18 @@ void check_everywhere(const Run& run, const Nodes& nodes) {
   }
 }
 
+// What the victim puts right has been made false.
+void check_findings(const Run& run, Node& victim) {
+  for (ShardId id = 0; id < victim.shards(); ++id) {
+    const PartitionId held = id;  // of the shard
+    for (const CheckFinding& finding : victim.hosting(held).shard().check_status().findings) {
+      if (run.oracle.was_falsified(finding.key)) continue;
+      violated(fmt::format("n{} has found '{}' wrong, which nobody has made so", victim.number,
+                           finding.key));
+    }
+  }
+}
+
 }  // namespace
 
 void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool checked) {
@@ -129,6 +141,7 @@ void check_running(const Run& run, const Nodes& nodes, std::size_t victim, bool 
     if (n->ends_exceeded() > 0 && !run.options.loses_disks())
       violated(fmt::format("n{} has more of a run than the record that folds it", n->number));
   }
+  if (falsified) check_findings(run, *nodes[victim]);
   faults.failing_read = failing_read;
 }
 

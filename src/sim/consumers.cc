@@ -146,7 +146,7 @@ void Consumers::ask(const MemberPointer& member, std::int64_t patience_us,
     if (member->over || member->attempt != attempt) return;
     ++member->attempt;
     // It may just be slow.
-    if (random_.chance(0.5)) member->coordinator = any_node();
+    if (random_.chance(0.3)) member->coordinator = any_node();
     next(std::nullopt);
   });
   run_.scheduler.after(hop(), [this, to = member->coordinator, request, otherwise, answer] {

@@ -7,6 +7,10 @@ namespace {
 
 // How long a leader is cut off at most.
 constexpr std::int64_t kDepositionUs = 3'000'000;
+// Until its successor is cut off: before that has come as far as what the former has proposed, or
+// when it is well behind that.
+constexpr std::int64_t kAtOnceUs = 10'000;
+constexpr std::int64_t kInItsTurnUs = 150'000;
 
 }  // namespace
 
@@ -40,7 +44,7 @@ void Depositions::follow(Deposition deposition) {
   const bool deposed = now && now->term > deposition.leader.term;
   if (deposed && !deposition.until_index) {
     deposition.until_index =
-        now->committed + (run_.random.chance(0.25) ? 0 : 5 + run_.random.below(30));
+        now->committed + (run_.random.chance(0.4) ? 0 : 5 + run_.random.below(30));
   }
   if ((!deposed || now->committed < *deposition.until_index) &&
       run_.scheduler.now_us() < deposition.until_us) {
@@ -58,7 +62,8 @@ void Depositions::follow(Deposition deposition) {
   }
   // Its successor in its turn, which may bring it back.
   if (deposed && run_.random.chance(0.5)) {
-    run_.scheduler.after(run_.around(150'000), [this, group = deposition.group] {
+    const std::int64_t after_us = run_.random.chance(0.5) ? kAtOnceUs : kInItsTurnUs;
+    run_.scheduler.after(run_.around(after_us), [this, group = deposition.group] {
       if (!run_.settling) depose(group);
     });
   }

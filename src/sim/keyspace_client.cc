@@ -93,6 +93,11 @@ std::shared_ptr<KeyspaceClient::Request> KeyspaceClient::write() {
   const auto first_other =
       static_cast<PartitionId>(first_group(run_.options) + run_.options.groups);
   const auto of_topic = tables_.topic_partitions();
+  const cluster::Keyspace* closing = tables_.find("closing");  // see keyspace_closings.h
+  if (closing != nullptr && group >= closing->first &&
+      group < closing->first + closing->partitions) {
+    return nullptr;
+  }
   if (group < first_other || group == tables_.compacted() ||
       std::ranges::find(of_topic, group) != of_topic.end()) {
     return nullptr;

@@ -62,6 +62,10 @@ class KeyspaceTables {
   std::string event_topic(bool before) const;
   std::optional<PartitionId> compacted() const;
   bool has(std::string_view name) const;
+  // In the newest table; null: there is none.
+  const cluster::Keyspace* find(std::string_view name) const {
+    return newest() == nullptr ? nullptr : newest()->find(name);
+  }
   std::vector<PartitionId> groups() const;
   // Whether all shards serve the newest table, and nodes have the groups that it says, no others.
   bool agreed() const;

@@ -153,6 +153,7 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
     made_.emplace_back(partition, dot);
     asked_for_.emplace(partition, dot);
   };
+  if (options.closings) o.left_closed = callbacks_.left_closed;
   o.warn = [this](const std::string& text) { run_.event("n{} warns: {}", number, text); };
   return o;
 }

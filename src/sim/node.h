@@ -71,6 +71,8 @@ class Node {
         serving;
     // A batch of events is to be led to a topic: Shard::on_relay().
     std::function<void(PartitionId, std::vector<std::string>, Shard::RelayDone)> relay;
+    // See ShardOptions::left_closed.
+    std::function<void(PartitionId group, std::uint64_t attempt)> left_closed;
     // In a shard of it a turn has ended.
     std::function<void(Node&, HostedShard&)> turned;
   };

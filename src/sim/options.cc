@@ -279,8 +279,34 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     if (o.reshard_every_us > 0) o.reshard_every_us = 2'000'000;
     o.failing_sync = 0;
   }
+  o.closings = o.keyspaces && random.chance(0.5);
+  if (o.closings) {
+    o.duration_us = 6'000'000;
+    o.delay_us = std::min<std::int64_t>(o.delay_us, 5'000);
+    o.crash_every_us *= 2;
+    o.restart_every_us *= 10;
+  }
+  // Answers to a comparison are of before a change only where that is late.
+  if (o.falsify_every_us > 0 && o.groups == 0 && random.chance(0.5)) {
+    o.harsh = true;
+    o.loss = 0.1;
+    o.delay_us = among(5'000, 30'000);
+    o.keys = among(2, 8);
+    o.check_keys = 256;
+    o.check_interval_ms = 100;
+    o.falsify_every_us = 20'000;
+  }
   const bool may_succeed = o.groups > 0 && o.group_replicas > 1;  // another leader
-  if (random.chance(may_succeed ? 0.5 : 0.25)) {
+  // States are encoded a few keys at a time, between many writes.
+  if (may_succeed && o.group_log_bytes <= 4u << 10 && random.chance(0.3)) {
+    o.group_log_bytes = 400;
+    o.piece_bytes = 30;
+    o.turn_us = 10'000;
+    o.strong_clients = 16;
+    o.strong_think_us = 1'000;
+    o.delay_us = std::min<std::int64_t>(o.delay_us, 5'000);
+  }
+  if (random.chance(o.consumers ? 0.8 : may_succeed ? 0.5 : 0.25)) {
     o.pause_us = among(2'000, 50'000, 500'000, 3'000'000);
     o.pause_every_us = std::max<std::int64_t>(o.pause_us, among(100'000, 500'000, 1'500'000));
     if (may_succeed) o.pause_every_us = std::max<std::int64_t>(o.pause_every_us, 500'000);
@@ -307,7 +333,8 @@ std::string RunOptions::describe() const {
       "backup_every={}ms restore={} kill={} lose_unheard_every={}ms damage_every={}ms "
       "failing_read={} policy={} "
       "reshard_every={}ms crash_in_resharding={} replay={} replay_batch={} crash_in_replay={} "
-      "groups={} keyspaces={} consumers={} group_replicas={} strong_clients={} strong_think={}us "
+      "groups={} keyspaces={} closings={} consumers={} group_replicas={} strong_clients={} "
+      "strong_think={}us "
       "strong_patience={}ms "
       "strong_patient={} "
       "group_log={} depose_every={}ms crash_when_answered={} quorum_every={}us "
@@ -328,13 +355,13 @@ std::string RunOptions::describe() const {
       evict, backup_every_us / 1000, restore, kill, lose_unheard_every_us / 1000,
       damage_every_us / 1000, failing_read, to_string(policy), reshard_every_us / 1000,
       crash_in_resharding, replay_bytes, replay_batch_bytes, crash_in_replay, groups, keyspaces,
-      consumers, group_replicas, strong_clients, strong_think_us, strong_patience_us / 1000,
-      strong_patient, group_log_bytes, depose_every_us / 1000, crash_when_answered, quorum_every_us,
-      session_every_us, topic_every_us, causal_every_us, hint_every_us, hint_max_bytes,
-      crash_when_kept, stand_in_every_us / 1000, topic_retention_ms, topic_retention_bytes,
-      topic_deletes, compacts, tombstones_ms, dirty_millionths, min_lag_ms, clean_map_bytes,
-      falsify_every_us, lose_beside_every_us / 1000, check_interval_ms, check_keys, delay_ms,
-      delay_change_every_us / 1000, prompt_types, earlier_nodes);
+      closings, consumers, group_replicas, strong_clients, strong_think_us,
+      strong_patience_us / 1000, strong_patient, group_log_bytes, depose_every_us / 1000,
+      crash_when_answered, quorum_every_us, session_every_us, topic_every_us, causal_every_us,
+      hint_every_us, hint_max_bytes, crash_when_kept, stand_in_every_us / 1000, topic_retention_ms,
+      topic_retention_bytes, topic_deletes, compacts, tombstones_ms, dirty_millionths, min_lag_ms,
+      clean_map_bytes, falsify_every_us, lose_beside_every_us / 1000, check_interval_ms, check_keys,
+      delay_ms, delay_change_every_us / 1000, prompt_types, earlier_nodes);
 }
 
 }  // namespace even::sim

@@ -105,6 +105,7 @@ struct RunOptions {
   double strong_patient = 0;                  // share of those that wait for seconds
   std::int64_t depose_every_us = 0;           // a leader is cut off until there is another
 
+  bool closings = false;   // a keyspace is dropped again and again that has to be empty
   bool consumers = false;  // members of a consumer group, which is coordinated where a group is led
 
   // Batches and events for a topic, which there is with keyspaces; 0: none.

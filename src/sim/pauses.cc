@@ -7,11 +7,11 @@ namespace {
 
 // The longest of any kind; and that of a leader that waits for its successor.
 constexpr std::int64_t kLongestUs = 10'000'000;
-constexpr std::int64_t kSuccessionUs = 4'000'000;
+constexpr std::int64_t kSuccessionUs = 6'000'000;
 constexpr std::int64_t kLookUs = 10'000;
 // For what others agree on when they have a leader again, as the members of a consumer group.
-constexpr std::int64_t kLongerUs = 1'000'000;
-constexpr std::int64_t kInItsTurnUs = 100'000;
+constexpr std::int64_t kLongerUs = 2'000'000;
+constexpr std::int64_t kSuccessorUs = 50'000;
 // Mostly the kernel goes on to acknowledge what comes, and no link ends.
 constexpr double kLinksEnd = 0.3;
 
@@ -24,7 +24,9 @@ bool Pauses::all_serve() const {
 void Pauses::begin() {
   if (cluster_.groups != nullptr && all_serve() && run_.random.chance(0.5)) {
     const auto& groups = cluster_.groups->groups();
-    return succeed(groups[run_.random.below(groups.size())]);
+    // Who leads the last one coordinates consumers.
+    const bool coordinates = run_.options.consumers && run_.random.chance(0.7);
+    return succeed(coordinates ? groups.back() : groups[run_.random.below(groups.size())]);
   }
   Node& node = *cluster_.nodes[run_.random.below(cluster_.nodes.size())];
   const std::int64_t length_us = std::min(run_.around(run_.options.pause_us), kLongestUs);
@@ -67,7 +69,7 @@ void Pauses::follow(Pause pause) {
   if (pause.leader) {
     const auto now = cluster_.groups->leader(pause.group);
     if (now && now->term > pause.leader->term && !pause.until_index) {
-      pause.until_index = now->committed + run_.random.below(20);
+      pause.until_index = now->committed + (run_.random.chance(0.4) ? 0 : run_.random.below(20));
     }
     if (pause.until_index && now && now->committed >= *pause.until_index) {
       pause.leader.reset();
@@ -84,7 +86,7 @@ void Pauses::go_on(const Pause& pause) {
   pause.node->continue_process();
   // Its successor in its turn, which may bring it back.
   if (!pause.until_index || !run_.random.chance(0.5)) return;
-  run_.scheduler.after(run_.around(kInItsTurnUs), [this, group = pause.group] { succeed(group); });
+  run_.scheduler.after(run_.around(kSuccessorUs), [this, group = pause.group] { succeed(group); });
 }
 
 }  // namespace even::sim

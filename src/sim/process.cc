@@ -30,7 +30,7 @@ void Process::go_on() {
   first_.reset();
   const std::uint64_t chosen = random_.below(8);
   if (chosen < 4) first_ = static_cast<Place::Kind>(chosen);
-  if (chosen == 4) first_ = Place::Kind::kClient;
+  if (chosen == 4 || chosen == 5) first_ = Place::Kind::kClient;
   drain(++run_);
 }
 

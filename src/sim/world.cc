@@ -16,6 +16,7 @@
 #include "sim/depositions.h"
 #include "sim/hint_clients.h"
 #include "sim/keyspace_client.h"
+#include "sim/keyspace_closings.h"
 #include "sim/keyspace_tables.h"
 #include "sim/network.h"
 #include "sim/node.h"
@@ -125,6 +126,7 @@ class World {
   std::optional<TransactionClients> transactions_;
   std::optional<Consumers> consumers_;
   std::optional<CompactionClients> compactions_;
+  std::optional<KeyspaceClosings> closings_;
   std::vector<Client> clients_;
   bool may_falsify_ = false;
   ShardId shards_;          // that each node is to have
@@ -179,6 +181,9 @@ World::World(Run& run)
                             Shard::RelayDone done) {
     topics_->relay(group, std::move(words), std::move(done));
   };
+  callbacks_.left_closed = [this](PartitionId group, std::uint64_t attempt) {
+    closings_->left_closed(group, attempt);
+  };
   callbacks_.stopping = [this](const Node& n) { network_.end_sessions(n.number); };
   callbacks_.stopped = [this](const Node& n) { lose_replies(n); };
   callbacks_.replied = [this](int client) { replied(client); };
@@ -202,6 +207,9 @@ World::World(Run& run)
   }
   if (run.options.compacts) {
     compactions_.emplace(run_, nodes_, strong_->tables, run_.random.next());
+  }
+  if (run.options.closings) {
+    closings_.emplace(run_, nodes_, strong_->tables, run_.random.next());
   }
   if (run.options.quorum_every_us > 0) quorums_.emplace(run_, nodes_, run_.random.next());
   if (run.options.causal_every_us > 0) causal_.emplace(run_, nodes_, run_.random.next());
@@ -487,7 +495,7 @@ void World::settle() {
     const bool waits = (strong_ && !strong_->idle()) || (topics_ && !topics_->idle()) ||
                        (transactions_ && !transactions_->idle()) ||
                        (consumers_ && !consumers_->idle()) ||
-                       (compactions_ && !compactions_->idle());
+                       (compactions_ && !compactions_->idle()) || (closings_ && !closings_->idle());
     if (failed || waits || !converged(run_, nodes_) || run_.oracle.records() != records) {
       quiet_since = run_.scheduler.now_us();
     }
@@ -666,6 +674,7 @@ void World::play() {
   if (transactions_) transactions_->begin();
   if (consumers_) consumers_->begin();
   if (compactions_) compactions_->begin();
+  if (closings_) closings_->begin();
   schedule_faults();
   while (run_.scheduler.step(options.duration_us)) {
   }
