@@ -10,16 +10,16 @@
 namespace even::sim {
 namespace {
 
-constexpr int kDroppers = 2;
+constexpr int kDroppers = 3;
 constexpr int kClosingWriters = 2;
-constexpr std::int64_t kDropEveryUs = 60'000;
+constexpr std::int64_t kDropEveryUs = 40'000;
 constexpr std::int64_t kSlowUs = 30'000;
 constexpr std::int64_t kWriteEveryUs = 400'000;
 constexpr std::int64_t kStaysUs = 5'000;
 constexpr std::int64_t kJustThenUs = 3'000;
 constexpr std::int64_t kClosingHopUs = 200;
 constexpr std::int64_t kClosingAgainUs = 10'000;
-constexpr std::int64_t kClosingPatienceUs = 700'000;
+constexpr std::int64_t kClosingPatienceUs = 250'000;
 constexpr std::int64_t kEndLookUs = 100'000;
 // What is left closed is opened after 20 s.
 constexpr std::int64_t kOpenAgainUs = 45'000'000;

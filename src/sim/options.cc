@@ -281,10 +281,12 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
   }
   o.closings = o.keyspaces && random.chance(0.5);
   if (o.closings) {
-    o.duration_us = 6'000'000;
+    o.duration_us = 10'000'000;
     o.delay_us = std::min<std::int64_t>(o.delay_us, 5'000);
-    o.crash_every_us *= 2;
+    o.crash_every_us *= 3;
     o.restart_every_us *= 10;
+    o.partition_every_us *= 3;
+    o.depose_every_us *= 3;
   }
   // Answers to a comparison are of before a change only where that is late.
   if (o.falsify_every_us > 0 && o.groups == 0 && random.chance(0.5)) {
@@ -310,6 +312,16 @@ RunOptions RunOptions::draw(std::uint64_t seed) {
     o.pause_us = among(2'000, 50'000, 500'000, 3'000'000);
     o.pause_every_us = std::max<std::int64_t>(o.pause_us, among(100'000, 500'000, 1'500'000));
     if (may_succeed) o.pause_every_us = std::max<std::int64_t>(o.pause_every_us, 500'000);
+  }
+  // A generation takes seconds that a coordinator misses: peace for all others.
+  if (o.consumers && random.chance(0.35)) {
+    o.pause_us = 500'000;
+    o.pause_every_us = 1'500'000;
+    o.duration_us = 12'000'000;
+    o.crash_every_us = o.restart_every_us = o.partition_every_us = o.depose_every_us = 0;
+    o.disk_full_every_us = o.clock_jump_every_us = 0;
+    o.failing_sync = o.loss = o.crash_when_answered = 0;
+    o.delay_us = std::min<std::int64_t>(o.delay_us, 5'000);
   }
   return o;
 }
