@@ -163,9 +163,7 @@
   X(kOnceNoLongerThanAsked, "an id is forgotten while its request may still be repeated")          \
   X(kWritesBehindClosing, "what was proposed before a group is closed is executed behind that")    \
   X(kEmptyNotClosed, "a group says that it has no keys, and goes on taking writes")                \
-  X(kLeftClosed, "a leader does not tell of a group that has been left closed")                    \
-  X(kDroppedByEarlierAttempt, "a keyspace is dropped by an attempt that is not the last")          \
-  X(kFeedFollowsUnheard, "a feed is followed before it is known what earlier runs have made")
+  X(kLeftClosed, "a leader does not tell of a group that has been left closed")
 
 // Those in the consensus core, which `consensus-mutants` enables: see docs/consensus.md.
 #define EVEN_CONSENSUS_MUTANT_LIST(X)                                                           \

@@ -395,7 +395,7 @@ void drop(Context& context, Args args) {
   }
   if (!is_meant(*found, args, 4)) return refuse_other(context, args[2]);
   const std::uint64_t last = attempt_at(context, args[2]);
-  if (args.size() > 3 && attempt != last && !EVEN_MUTANT(kDroppedByEarlierAttempt)) {
+  if (args.size() > 3 && attempt != last) {
     return context.reply.error(fmt::format(
         "UNAVAILABLE nothing was done: dropping the keyspace '{}' took too long, or somebody else "
         "has begun to drop it meanwhile: try again",

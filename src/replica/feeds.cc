@@ -131,8 +131,7 @@ void Feeds::look(Partition& partition, const cluster::Keyspace& keyspace, Life& 
   if (!field_of(find(partition), own)) {
     // What an earlier run has made and lost in a crash, others may still give it: that was not
     // told.
-    const bool over = replication_.earlier_runs_are_over(partition);
-    if (!over && !EVEN_MUTANT(kFeedFollowsUnheard)) return;
+    if (!replication_.earlier_runs_are_over(partition)) return;
     follow(partition, epoch);
   }
   const auto cursor = field_of(find(partition), cursor_field(epoch));
