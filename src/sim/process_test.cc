@@ -66,7 +66,7 @@ TEST_F(Stopped, ProcessComesToClientsAndPeersInAnyOrder) {
     process.execute_for_client([this] { done.emplace_back("client"); });
     process.go_on();
     pass(10'000);
-    ASSERT_EQ(done.size(), 2);
+    ASSERT_EQ(done.size(), 2u);
     (done.front() == "peer" ? peers_first : clients_first) = true;
   }
   EXPECT_TRUE(clients_first);
