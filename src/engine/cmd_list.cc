@@ -40,7 +40,7 @@ void lpop_command(Context& context, Args args) {
   if (list.size == 0) return counted ? context.reply.null_array() : context.reply.null();
   const std::size_t taken = std::min(static_cast<std::size_t>(count), list.size);
   if (counted) context.reply.array(taken);
-  if (taken > 0) pop_items(context, args[1], ListOrder(list), kLeft, taken);
+  if (taken > 0) pop_items(context, args[1], list, kLeft, taken);
 }
 
 void llen_command(Context& context, Args args) {

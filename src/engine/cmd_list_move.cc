@@ -25,7 +25,7 @@ void move_item(Context& context, std::string_view from, std::string_view to, boo
   if (source.size == 0) return context.reply.null();
   List target;
   if (!find_list(context, to, target)) return;
-  const ListItem item = ListOrder(source).edge(from_left);
+  const ListItem item = end_of(source, from_left);
   // Written first: where both are the same list and this was its only element, the key stays.
   const std::string_view value[] = {item.value()};
   push_items(context, to, target, to_left, value);
@@ -56,7 +56,7 @@ void take_from_first(Context& context, const MultiPop& what) {
     context.reply.array(2);
     context.reply.key(key);
     context.reply.array(taken);
-    return pop_items(context, key, ListOrder(list), what.first_end, taken);
+    return pop_items(context, key, list, what.first_end, taken);
   }
   context.reply.null_array();
 }
@@ -75,7 +75,7 @@ void blocking_lpop_command(Context& context, Args args) {
     if (list.size == 0) continue;
     context.reply.array(2);
     context.reply.key(key);
-    return pop_items(context, key, ListOrder(list), kLeft, 1);
+    return pop_items(context, key, list, kLeft, 1);
   }
   context.reply.null_array();
 }

@@ -48,9 +48,19 @@ void ListOrder::look_ahead(bool left) const {
   if (const auto* next = entry(8)) prefetch(next->member);
 }
 
+ListItem end_of(const List& list, bool left) {
+  if (list.items.table() != nullptr) return ListOrder(list).edge(left);
+  std::optional<ListItem> end;
+  list.items.for_each([&](std::string_view position, const ScalarView& scalar) {
+    if (end && (position < end->position()) != left) return;
+    if (scalar.live()) end.emplace(position, scalar.winner()->value);
+  });
+  return *end;
+}
+
 void push_items(Context& context, std::string_view key, const List& list, bool left, Args values) {
   std::string_view edge;
-  if (list.size > 0) edge = ListOrder(list).edge(left).position();
+  if (list.size > 0) edge = end_of(list, left).position();
   KeyWriter& writer = context.write(key);
   for (const std::string_view value : values) {
     edge = left ? writer.insert_item({}, edge, value) : writer.insert_item(edge, {}, value);
@@ -68,14 +78,15 @@ void remove_items(Context& context, std::string_view key, const ListOrder& order
   if (all) writer.persist();
 }
 
-void pop_items(Context& context, std::string_view key, const ListOrder& order, bool left,
+void pop_items(Context& context, std::string_view key, const List& list, bool left,
                std::size_t count) {
-  if (count == 1 && order.size() > 1) {
-    const ListItem item = order.edge(left);
-    order.look_ahead(left);
+  if (count == 1 && list.size > 1) {
+    const ListItem item = end_of(list, left);
+    if (list.items.table() != nullptr) ListOrder(list).look_ahead(left);
     context.reply.bulk(item.value());
     return context.write(key).remove_item(item.position());
   }
+  const ListOrder order(list);
   order.visit(left ? 0 : order.size() - 1, count, !left,
               [&context](const ListItem& item) { context.reply.bulk(item.value()); });
   remove_items(context, key, order, left ? 0 : order.size() - count, count);

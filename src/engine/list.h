@@ -82,6 +82,9 @@ class ListOrder {
   absl::InlinedVector<ListItem, 16> sorted_;
 };
 
+// The element at an end of a list that has any. A small one need not be sorted for it.
+ListItem end_of(const List& list, bool left);
+
 // Appends values at an end of a list; each becomes the outermost.
 void push_items(Context& context, std::string_view key, const List& list, bool left, Args values);
 // Removes these elements of a list, which has as many or more.
@@ -89,7 +92,7 @@ void remove_items(Context& context, std::string_view key, const ListOrder& order
                   std::size_t count);
 // Replies with `count` elements from an end of a list, of which there are as many or more, and
 // removes them.
-void pop_items(Context& context, std::string_view key, const ListOrder& order, bool left,
+void pop_items(Context& context, std::string_view key, const List& list, bool left,
                std::size_t count);
 
 }  // namespace even

@@ -80,6 +80,8 @@ PackedElements::Reader::Reader(const PackedElements& elements)
 bool PackedElements::Reader::next() {
   if (at == end) return false;
   begin = at;
+  dot_before = dot;
+  time_before = time;
   const auto flags = static_cast<std::uint8_t>(*at++);
   element.kind = static_cast<PackedElement::Kind>(flags & kKindBits);
   element.name = get_bytes(at);
@@ -107,8 +109,32 @@ bool PackedElements::Reader::next() {
   return true;
 }
 
+bool PackedElements::Reader::find(std::string_view name) {
+  while (next()) {
+    if (element.name == name) return true;
+  }
+  return false;
+}
+
 // Appends elements to a buffer that is large enough.
 struct PackedElements::Writer {
+  // What a reader has not come to yet: anew until it follows on the same as before, and then as it
+  // is. False when there is not enough room.
+  bool put_rest(Reader& reader, const char* limit) {
+    const auto room = [&] { return static_cast<std::size_t>(limit - out); };
+    while (dot != reader.dot || time != reader.time) {
+      if (!reader.next()) return true;
+      const PackedElement& next = reader.element;
+      if (next.name.size() + next.value.size() + kMostBesideNameAndValue > room()) return false;
+      put(next);
+    }
+    const auto rest = static_cast<std::size_t>(reader.end - reader.at);
+    if (rest > room()) return false;
+    std::memcpy(out, reader.at, rest);
+    out += rest;
+    return true;
+  }
+
   void put(const PackedElement& element) {
     const bool timed = element.kind == PackedElement::kValue;
     const bool same_replica = element.dot.replica == dot.replica;
@@ -146,10 +172,7 @@ struct PackedElements::Writer {
 
 std::optional<PackedElement> PackedElements::find(std::string_view name) const {
   Reader reader(*this);
-  while (reader.next()) {
-    if (reader.element.name == name) return reader.element;
-  }
-  return std::nullopt;
+  return reader.find(name) ? std::optional(reader.element) : std::nullopt;
 }
 
 PackedElement PackedElements::at(std::size_t index) const {
@@ -194,13 +217,10 @@ bool PackedElements::put(const PackedElement& element) {
   if (room > kMaxBytes) return false;
   Header now = block_ == nullptr ? Header{} : header();
 
-  // All elements but that of this name, which is met on the way.
   Reader reader(*this);
-  bool found = false;
-  while (!found && reader.next()) found = reader.element.name == element.name;
   char buffer[2 * kMaxBytes];
   Writer writer{buffer};
-  if (!found) {
+  if (!reader.find(element.name)) {
     if (now.count == kMaxElements) return false;
     writer.dot = reader.dot;
     writer.time = reader.time;
@@ -219,26 +239,17 @@ bool PackedElements::put(const PackedElement& element) {
     return true;
   }
 
-  // The block up to the element as it is, the element, and the rest written anew.
+  // The block up to the element as it is, the element, and the rest.
   const char* const elements = block_ + sizeof(Header);
   const bool was_live = reader.element.live();
   const auto before = static_cast<std::size_t>(reader.begin - elements);
   if (before + room > sizeof buffer) return false;
   std::memcpy(buffer, elements, before);
   writer.out += before;
-  Reader prefix(*this);
-  while (prefix.at != reader.begin) prefix.next();
-  writer.dot = prefix.dot;
-  writer.time = prefix.time;
+  writer.dot = reader.dot_before;
+  writer.time = reader.time_before;
   writer.put(element);
-  while (reader.next()) {
-    const auto written = static_cast<std::size_t>(writer.out - buffer);
-    const PackedElement& next = reader.element;
-    if (written + next.name.size() + next.value.size() + kMostBesideNameAndValue > sizeof buffer) {
-      return false;
-    }
-    writer.put(next);
-  }
+  if (!writer.put_rest(reader, buffer + sizeof buffer)) return false;
   const auto bytes = static_cast<std::size_t>(writer.out - buffer);
   if (bytes > kMaxBytes) return false;
   char* block = static_cast<char*>(::operator new(capacity(bytes)));
@@ -251,23 +262,18 @@ bool PackedElements::put(const PackedElement& element) {
 }
 
 void PackedElements::erase(std::string_view name) {
-  if (block_ == nullptr) return;
-  Header now = header();
-  char buffer[2 * kMaxBytes];
-  Writer writer{buffer};
   Reader reader(*this);
-  bool found = false;
-  while (reader.next()) {
-    if (reader.element.name == name) {
-      found = true;
-      --now.count;
-      now.live = static_cast<std::uint16_t>(now.live - reader.element.live());
-    } else {
-      writer.put(reader.element);
-    }
-  }
-  if (!found) return;
+  if (!reader.find(name)) return;
+  Header now = header();
+  --now.count;
+  now.live = static_cast<std::uint16_t>(now.live - reader.element.live());
   if (now.count == 0) return release();
+  const char* const elements = block_ + sizeof(Header);
+  const auto before = static_cast<std::size_t>(reader.begin - elements);
+  char buffer[2 * kMaxBytes];
+  std::memcpy(buffer, elements, before);
+  Writer writer{buffer + before, reader.dot_before, reader.time_before};
+  EVEN_CHECK(writer.put_rest(reader, buffer + sizeof buffer), "fewer elements take more room");
   const auto bytes = static_cast<std::size_t>(writer.out - buffer);
   char* block = static_cast<char*>(::operator new(capacity(bytes)));
   now.bytes = static_cast<std::uint32_t>(bytes);

@@ -94,12 +94,15 @@ class PackedElements {
   struct Reader {
     explicit Reader(const PackedElements& elements);
     bool next();
+    bool find(std::string_view name);  // the next one of this name
     const char* at;
     const char* end;
     const char* begin = nullptr;  // of `element`
     PackedElement element;
     Dot dot;  // of the last element that had one written out
     Hlc time;
+    Dot dot_before;  // the same before `element`
+    Hlc time_before;
   };
   struct Writer;
 
