@@ -3,6 +3,7 @@
 // unheard_losses.h, stand_ins.h and repeated_spending.h.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,7 +33,11 @@ struct Cluster {
   Network& network;
   const std::vector<std::unique_ptr<Node>>& nodes;
   const StrongGroups* groups = nullptr;  // null: there are none
-  bool occupied = false;                 // by a schedule that takes peace from others of its kind
+  // The latest generation that consumers have; none: there are no consumers.
+  std::function<std::int32_t()> generation;
+  // Has clients of a group ask a node for several writes at once.
+  std::function<void(PartitionId group, NodeNumber node)> burst;
+  bool occupied = false;  // by a schedule that takes peace from others of its kind
 };
 
 }  // namespace even::sim

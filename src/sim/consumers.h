@@ -28,6 +28,8 @@ class Consumers {
   void begin();
   // Faults have ended, and nobody is in the group any more.
   bool idle() const;
+  // The latest generation that somebody was assigned something in.
+  std::int32_t latest() const { return latest_; }
   // In the end, when the cluster is quiet. Throws Violation.
   void check(const char* when);
 

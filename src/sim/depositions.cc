@@ -32,6 +32,8 @@ void Depositions::depose(PartitionId group) {
                                                   : " (outward)",
              group, leader->term);
   cluster_.cut(leader->node, direction);
+  // What nobody else has: its successor goes by other entries in these places.
+  if (run_.random.chance(0.5)) cluster_.burst(group, leader->node);
   follow({.group = group,
           .leader = *leader,
           .until_us = run_.scheduler.now_us() + kDepositionUs,

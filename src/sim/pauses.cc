@@ -9,8 +9,9 @@ namespace {
 constexpr std::int64_t kLongestUs = 10'000'000;
 constexpr std::int64_t kSuccessionUs = 6'000'000;
 constexpr std::int64_t kLookUs = 10'000;
-// For what others agree on when they have a leader again, as the members of a consumer group.
 constexpr std::int64_t kLongerUs = 2'000'000;
+// Who does not know of a later generation asks on.
+constexpr std::int64_t kAskOnUs = 400'000;
 constexpr std::int64_t kSuccessorUs = 50'000;
 // Mostly the kernel goes on to acknowledge what comes, and no link ends.
 constexpr double kLinksEnd = 0.3;
@@ -36,11 +37,13 @@ void Pauses::begin() {
 void Pauses::succeed(PartitionId group) {
   const auto leader = cluster_.groups->leader(group);
   if (!leader || run_.settling || !all_serve()) return;
-  begin(cluster_.node(leader->node),
-        {.until_us = run_.scheduler.now_us() + kSuccessionUs,
-         .group = group,
-         .leader = leader,
-         .longer_us = run_.random.chance(0.5) ? 0 : run_.around(kLongerUs)});
+  Pause pause{.until_us = run_.scheduler.now_us() + kSuccessionUs,
+              .group = group,
+              .leader = leader,
+              .longer_us = run_.random.chance(0.5) ? 0 : run_.around(kLongerUs)};
+  const bool coordinates = cluster_.generation && group == cluster_.groups->groups().back();
+  if (coordinates && run_.random.chance(0.7)) pause.generation = cluster_.generation();
+  begin(cluster_.node(leader->node), pause);
 }
 
 void Pauses::begin(Node& node, Pause pause) {
@@ -66,13 +69,21 @@ bool Pauses::is_over(const Pause& pause) const {
 void Pauses::follow(Pause pause) {
   if (is_over(pause)) return;
   const std::int64_t now_us = run_.scheduler.now_us();
-  if (pause.leader) {
+  if (pause.generation) {
+    if (cluster_.generation() > *pause.generation) {
+      pause.generation.reset();
+      pause.leader.reset();
+      pause.until_us = std::min(pause.until_us, now_us + run_.around(kAskOnUs));
+    }
+  } else if (pause.leader) {
     const auto now = cluster_.groups->leader(pause.group);
     if (now && now->term > pause.leader->term && !pause.until_index) {
       pause.until_index = now->committed + (run_.random.chance(0.4) ? 0 : run_.random.below(20));
     }
     if (pause.until_index && now && now->committed >= *pause.until_index) {
       pause.leader.reset();
+      // It does not know yet that it does not lead any more.
+      if (run_.random.chance(0.3)) cluster_.burst(pause.group, pause.node->number);
       pause.until_us = std::min(pause.until_us, now_us + pause.longer_us);
     }
   }

@@ -1,6 +1,7 @@
 // Processes that are stopped for a while and go on, see process.h: at any time, for a moment or for
-// long; and, of leaders of groups, until another one leads and has committed something, while what
-// clients go on to ask the former waits in its sockets.
+// long; and, of leaders of groups, until another one leads and has committed something, or has
+// begun another generation of consumers, while what clients go on to ask the former waits in its
+// sockets.
 #pragma once
 
 #include <cstdint>
@@ -18,14 +19,16 @@ class Pauses {
 
  private:
   struct Pause {
-    Node* node;
-    std::uint64_t number;   // of the node's stops
-    std::int64_t until_us;  // at the latest
+    Node* node = nullptr;
+    std::uint64_t number = 0;   // of the node's stops
+    std::int64_t until_us = 0;  // at the latest
     // Of a leader:
     PartitionId group = 0;
     std::optional<StrongGroups::Leader> leader;   // while it has no successor
     std::optional<consensus::Index> until_index;  // that its successor has committed
     std::int64_t longer_us = 0;                   // than until then
+    // Of the coordinator of consumers: the latest generation, until there is a later one.
+    std::optional<std::int32_t> generation;
   };
   void begin(Node& node, Pause pause);
   void succeed(PartitionId group);

@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kHopUs = 200;
 constexpr std::int64_t kAgainUs = 10'000;  // until a leader may be known
 constexpr int kRepetitions = 3;
+constexpr std::size_t kBurst = 8;
 constexpr double kStrongScripted = 0.2;  // share of the commands that are executed by scripts
 // Of requests that wait until a leader that was deposed comes back.
 constexpr std::int64_t kPatientUs = 3'000'000;
@@ -31,12 +32,21 @@ StrongClients::StrongClients(Run& run, const std::vector<std::unique_ptr<Node>>&
       groups_(groups),
       random_(seed),
       workload_(groups.groups(), random_),
-      clients_(static_cast<std::size_t>(run.options.strong_clients)) {}
+      at_work_(static_cast<std::size_t>(run.options.strong_clients)),
+      clients_(at_work_ + kBurst) {}
 
 void StrongClients::begin() {
   for (std::size_t c = 0; c < clients_.size(); ++c) {
     clients_[c].process = ++processes_;
-    run_.scheduler.after(around(2'000), [this, c] { act(c); });
+    if (c < at_work_) run_.scheduler.after(around(2'000), [this, c] { act(c); });
+  }
+}
+
+void StrongClients::burst(PartitionId group, NodeNumber node) {
+  for (std::size_t c = at_work_; c < clients_.size(); ++c) {
+    if (clients_[c].request != nullptr || run_.settling) continue;
+    StrongOperation operation = workload_.next(group);
+    if (!operation.reads()) send(c, std::move(operation), node);
   }
 }
 
@@ -88,7 +98,7 @@ void StrongClients::act(std::size_t c) {
   if (!run_.settling) send(c, workload_.next());
 }
 
-void StrongClients::send(std::size_t c, StrongOperation operation) {
+void StrongClients::send(std::size_t c, StrongOperation operation, NodeNumber node) {
   Client& client = clients_[c];
   const auto request = std::make_shared<Request>();
   request->operation = std::move(operation);
@@ -110,7 +120,7 @@ void StrongClients::send(std::size_t c, StrongOperation operation) {
   client.repetitions = request->operation.once.empty() ? 0 : kRepetitions;
   run_.event("strong client {}: {} at group {}, {}", c, number, request->operation.group,
              fmt::join(request->operation.commands.front(), " "));
-  ask(c, number, first_to_ask(client, request->operation.group));
+  ask(c, number, node != 0 ? node : first_to_ask(client, request->operation.group));
   run_.scheduler.after(patience_us(), [this, c, number] { give_up(c, number); });
 }
 
@@ -241,6 +251,7 @@ void StrongClients::lose(std::size_t c) {
 
 void StrongClients::rest(std::size_t c) {
   const bool waits = clients_[c].queue.empty();
+  if (waits && c >= at_work_) return;
   run_.scheduler.after(waits ? around(run_.options.strong_think_us) : 1, [this, c] { act(c); });
 }
 

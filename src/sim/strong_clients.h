@@ -30,6 +30,8 @@ class StrongClients {
   std::function<void(NodeNumber)> on_written;
 
   void begin();
+  // Asks a node for several writes at once, each by a client that has nothing else to do.
+  void burst(PartitionId group, NodeNumber node);
   // Faults have ended: nothing is asked for any more but what read_all() does.
   bool idle() const;
   // Has all groups read, linearizably; idle() when that is done.
@@ -57,7 +59,8 @@ class StrongClients {
   };
 
   void act(std::size_t client);
-  void send(std::size_t client, StrongOperation operation);
+  // Asks this node first; 0: whichever the client takes for the leader.
+  void send(std::size_t client, StrongOperation operation, NodeNumber node = 0);
   void ask(std::size_t client, std::uint64_t number, NodeNumber node);
   void ask_later(std::size_t client, std::uint64_t number);
   void answered(std::size_t client, std::uint64_t number, const StrongOutcome& outcome);
@@ -85,6 +88,7 @@ class StrongClients {
   Random random_;
   StrongWorkload workload_;
   StrongHistory history_;
+  const std::size_t at_work_;  // of the clients; those behind them send what comes in bursts
   std::vector<Client> clients_;
   std::int64_t processes_ = 0;
 };

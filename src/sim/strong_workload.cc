@@ -81,8 +81,7 @@ void StrongWorkload::draw_once(StrongOperation& operation, double probability) {
   operation.soon_forgotten = random_.chance(0.5);
 }
 
-StrongOperation StrongWorkload::next() {
-  const PartitionId group = groups_[random_.below(groups_.size())];
+StrongOperation StrongWorkload::next(PartitionId group) {
   const std::uint64_t choice = random_.below(16);
   if (choice < 5) return on_register(group);
   if (choice < 7) return on_counter(group);

@@ -19,7 +19,8 @@ class StrongWorkload {
   StrongWorkload(std::vector<PartitionId> groups, Random& random)
       : groups_(std::move(groups)), random_(random) {}
 
-  StrongOperation next();
+  StrongOperation next() { return next(groups_[random_.below(groups_.size())]); }
+  StrongOperation next(PartitionId group);
   // Linearizable reads of the keys that were used last.
   std::vector<StrongOperation> reads(PartitionId group) const;
   // A client has seen this value of a register, or written it.

@@ -194,6 +194,9 @@ World::World(Run& run)
   if (run.options.groups > 0) {
     strong_.emplace(run_, nodes_);
     cluster_.groups = &strong_->groups;
+    cluster_.burst = [this](PartitionId group, NodeNumber node) {
+      strong_->clients.burst(group, node);
+    };
   }
   if (run.options.topic_every_us > 0) {
     topics_.emplace(run_, nodes_, strong_->tables, strong_->groups, run_.random.next());
@@ -204,6 +207,7 @@ World::World(Run& run)
   }
   if (run.options.consumers) {
     consumers_.emplace(run_, nodes_, strong_->groups, run_.random.next());
+    cluster_.generation = [this] { return consumers_->latest(); };
   }
   if (run.options.compacts) {
     compactions_.emplace(run_, nodes_, strong_->tables, run_.random.next());
