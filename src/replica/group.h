@@ -116,6 +116,7 @@ class Group {
   // The state of a snapshot without data, which the next step() is about. It is taken over if the
   // core takes the snapshot.
   void offer(std::shared_ptr<StagedState> staged) { staged_ = std::move(staged); }
+  bool has_offer() const { return staged_ != nullptr; }
   // That state, if it is at hand. If not (null), the member `asker` is told of another.
   std::shared_ptr<const StateBytes> state_named(const SnapshotName& name,
                                                 consensus::MemberId asker);

@@ -70,6 +70,7 @@ void GroupStates::ask(Incoming& incoming) {
 // If what was asked for has come, and there is room for more.
 void GroupStates::ask_for_more(Incoming& incoming) {
   if (incoming.have() < incoming.enough) return;
+  if (core_.clock.monotonic_us() < incoming.again_us) return;
   if (incoming.staged ? incoming.staged->wants_more() : incoming.have() < incoming.name.total) {
     ask(incoming);
   }
@@ -119,6 +120,7 @@ void GroupStates::refuse(Incoming& incoming, const std::string& why) {
                   incoming.name.partition, incoming.node, incoming.name.total, why));
   incoming.bytes.clear();
   incoming.enough = 0;
+  incoming.again_us = core_.clock.monotonic_us() + kAskAnewUs;
 }
 
 void GroupStates::stage_more(Incoming& incoming) {

@@ -59,6 +59,7 @@ class GroupStates {
     std::uint64_t enough = 0;             // when so much is there, the next is asked for
     std::int64_t asked_us = 0;
     std::int64_t moved_us = 0;
+    std::int64_t again_us = 0;  // not to be asked for before: it has been refused
     std::uint64_t have() const { return staged ? staged->received() : bytes.size(); }
   };
   void ask(Incoming& incoming);

@@ -230,6 +230,7 @@ void Groups::end(PartitionId id) {
   states_.forget(id);
   core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
   core_.forget_rows(group->partition());
+  group->partition().state.cover(VersionVector{});  // a change, so that a pass removes its rows
   if (group->topic() != nullptr) ended_topics_.push_back(id);
   remove(id);
 }
@@ -275,6 +276,7 @@ Result<> Groups::receive(NodeNumber node, const GroupsMessage& messages) {
       if (group == nullptr) continue;  // it may not have begun here yet
     }
     if (received.state && group->lacks(*message.snapshot)) {
+      if (group->has_offer()) continue;  // it is about to have another, and is told again
       // Of a topic, what is kept of it is the bytes.
       states_.await(node, received, group->topic() == nullptr ? &group->partition() : nullptr);
       continue;

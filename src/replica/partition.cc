@@ -6,6 +6,7 @@ namespace even {
 
 void Partition::close(const std::string& damage) {
   rows->close(damage);
+  taken.reset();  // what a pass has taken is no longer of this state
   seen_before = state.vector();
   state.forget();
   // As if it held something that is in the store only: so everybody comes upon the damage.

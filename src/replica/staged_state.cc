@@ -14,6 +14,7 @@ namespace even {
 namespace {
 
 // Of encoded keys, between two looks at the clock; but no more than a piece.
+constexpr const char* kOther = "it is not of this group, or not as of the entry that was named";
 constexpr std::size_t kDecodedAtOnce = 32 << 10;
 // Of rows that become one file of the store, and of what has come and is not decoded yet, in
 // pieces.
@@ -94,7 +95,7 @@ Result<> StagedState::go_on() {
 
 Result<> StagedState::take_part(Record& part) {
   if (part.partition != partition_.id || part.context[kGroupIndex] != index_) {
-    return fail("it is not of this group, or not as of the entry that was named");
+    return fail(kOther);
   }
   // They are some of the keys, not all that there are.
   part.delta.full = false;
@@ -133,6 +134,9 @@ void StagedState::gather() {
 Result<> StagedState::verify() const {
   if (hash_.value() != name_.checksum) return fail("it does not match its checksum");
   if (!stream_.at_end() || stream_.held() > 0) return fail("it is cut off");
+  // Where there are keys each part has been looked at.
+  const std::optional<Record>& head = stream_.head();
+  if (head->partition != partition_.id || head->context[kGroupIndex] != index_) return fail(kOther);
   return {};
 }
 
