@@ -1,6 +1,7 @@
 """Strong keyspaces of whole clusters: what every node says, and what is left of it when nodes and links fail."""
 
 import concurrent.futures
+import shutil
 import subprocess
 import threading
 import time
@@ -739,3 +740,46 @@ def test_a_keyspace_whose_drop_was_interrupted_takes_writes_again(cluster):
     with cluster[owner].client() as client:
         client.delete("o:k")
     assert keyspace(coordinator, "DROP", "orders") == "OK"
+
+
+def test_a_member_is_given_a_large_state_though_it_dies_in_the_middle(cluster):
+    """Some 20 MB, which come in pieces and are written into the store before they count."""
+    create(cluster, "orders", "o:", "PARTITIONS", 1)
+    until_led(cluster)
+    keys = 10_000
+    with cluster["n1"].client() as client:
+        for first in range(0, keys, 500):
+            with client.pipeline(transaction=False) as pipe:
+                for i in range(first, first + 500):
+                    pipe.set(f"o:{i}", f"value {i} " * 200)
+                pipe.execute()
+        client.expire("o:7", 100_000)
+    third = cluster["n3"]
+    third.kill9()
+    shutil.rmtree(third.data)
+    third.data.mkdir()
+    with cluster["n1"].client() as client:
+        client.set("o:0", "new")
+    for seconds in (0.1, 0.3, 0.6, 1):
+        third.start()
+        time.sleep(seconds * PATIENCE)  # somewhere on the way
+        third.kill9()
+    third.start()
+
+    def has_all():
+        own = [group for group in groups(third).values() if group["keyspace"] == "orders"]
+        return own and "n3" in own[0]["members"] and own[0]["applied"] > keys and own[0]["lag"] == 0
+    until("it is a member that has all", has_all, seconds=120, interval=0.1)
+    for _ in range(2):
+        with third.client() as client:
+            client.execute_command("EVEN.CONSISTENCY", "READ", "ONE")
+            with client.pipeline(transaction=False) as pipe:
+                for i in range(keys):
+                    pipe.get(f"o:{i}")
+                values = pipe.execute()
+            assert values == ["new"] + [f"value {i} " * 200 for i in range(1, keys)]
+            assert client.ttl("o:7") > 0
+        third.kill9()
+        third.start()
+        until("it is there again", has_all, seconds=60)
+    cluster.wait_converged(60)
