@@ -180,31 +180,37 @@ struct StreamFacts {
     ReplicaId writer;
     StreamId id;
   };
-  std::vector<std::pair<Dot, MarkMade>> marks_made;
+  std::vector<std::pair<const Record*, MarkMade>> marks_made;
+  // Entries that came with a key which was renamed, copied or restored, under the ids they had.
+  std::map<std::pair<ReplicaId, StreamId>, std::vector<Dot>> copied;
   // By group, life and writer. A mark may outlive the group, where that is deleted while it is
   // read at another node; of a later life of the group it says nothing.
   std::map<std::tuple<std::string, std::uint64_t, ReplicaId>, StreamId> delivered;
   std::set<std::pair<std::string, std::uint64_t>> lives;  // of groups, that there are
 
   // `makers`: the records that have made it.
-  void add(std::string_view name, const std::vector<Dot>& makers, bool is_there) {
+  void add(std::string_view name, const std::vector<const Record*>& makers, bool is_there) {
     const auto field = parse_stream_field(name);
     if (!field) return;
     const std::string group(field->group);
     if (field->kind == kStreamEntry) {
       // A node that has lost the end of its log may make an id again.
       if (!makers.empty()) made[field->id].insert(field->writer.node());
-      for (const Dot& maker : makers) {
-        if (maker.replica == field->writer) in_order[maker.replica][maker.seq] = field->id;
+      for (const Record* maker : makers) {
+        if (maker->origin == field->writer) in_order[maker->origin][maker->dot().seq] = field->id;
+        if (maker->origin != field->writer ||
+            field->id.ms < static_cast<std::uint64_t>(maker->time.wall_ms())) {
+          copied[{field->writer, field->id}].push_back(maker->dot());
+        }
       }
       if (is_there) there.emplace(field->writer, field->id);
     } else if (field->part == kGroupBase) {
-      begun[{group, field->life}].insert(makers.begin(), makers.end());
+      for (const Record* maker : makers) begun[{group, field->life}].insert(maker->dot());
       if (is_there) lives.emplace(group, field->life);
     } else if (field->part == kGroupPending) {
       given.emplace(group, field->writer, field->id);
     } else if (field->part == kGroupDelivered) {
-      for (const Dot& maker : makers) {
+      for (const Record* maker : makers) {
         marks_made.push_back({maker, {group, field->life, field->writer, field->id}});
       }
       if (!is_there) return;
@@ -218,7 +224,19 @@ struct StreamFacts {
              const auto& [maker, mark] = made;
              const auto of = begun.find({mark.group, mark.life});
              return mark.group == group && mark.writer == writer && id <= mark.id &&
-                    of != begun.end() && of->second.contains(maker);
+                    of != begun.end() && of->second.contains(maker->dot());
+           });
+  }
+  // Whether it was copied to where a group of that name had been given later ones of its writer, by
+  // a node that had not seen the copy.
+  bool came_behind(const std::string& group, ReplicaId writer, StreamId id) const {
+    const auto copies = copied.find({writer, id});
+    return copies != copied.end() && std::ranges::any_of(marks_made, [&](const auto& made) {
+             const auto& [maker, mark] = made;
+             return mark.group == group && mark.writer == writer && id <= mark.id &&
+                    std::ranges::none_of(copies->second, [&](const Dot& copy) {
+                      return copy == maker->dot() || maker->context.covers(copy);
+                    });
            });
   }
   // Whether its writer had made a greater one before.
@@ -240,7 +258,7 @@ struct StreamFacts {
       if (!lives.contains({group, life})) continue;
       for (const auto& [entry_writer, id] : there) {
         if (entry_writer == writer && id <= last && !was_given(group, writer, id) &&
-            !(may_go_back && went_back(writer, id))) {
+            !came_behind(group, writer, id) && !(may_go_back && went_back(writer, id))) {
           return fmt::format("group {} has never been given {} of {}, but is at {}", group,
                              id.to_string(), writer.to_string(), last.to_string());
         }
@@ -252,7 +270,10 @@ struct StreamFacts {
   std::string what_is_passed_over(bool may_go_back) const {
     for (const auto& [group, life] : lives) {
       for (const auto& [writer, id] : there) {
-        if (was_given(group, writer, id) || (may_go_back && went_back(writer, id))) continue;
+        if (was_given(group, writer, id) || came_behind(group, writer, id) ||
+            (may_go_back && went_back(writer, id))) {
+          continue;
+        }
         return fmt::format("group {} is at the end, and has never been given {} of {}", group,
                            id.to_string(), writer.to_string());
       }
@@ -640,11 +661,11 @@ Result<> Oracle::check(PartitionId partition, const PartitionState& state) const
         }
       }
       if (leaf.first == LeafKind::kEntry) {
-        std::vector<Dot> makers;
+        std::vector<const Record*> makers;
         for (const Mention& mention : mentions) {
-          const Dot dot = mention.record->dot();
-          if (mention.leaf != nullptr && contains_dot(mention.leaf->siblings, dot)) {
-            makers.push_back(dot);
+          if (mention.leaf != nullptr &&
+              contains_dot(mention.leaf->siblings, mention.record->dot())) {
+            makers.push_back(mention.record);
           }
         }
         stream.add(leaf.second, makers, !values[leaf].empty());

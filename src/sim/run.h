@@ -45,7 +45,8 @@ struct Run {
   Scheduler scheduler;
   Random random;
   Oracle oracle{options.policy, options.expiry_wait_ms,
-                2 * options.skew_ms <= ShardOptions{}.max_drift_ms};
+                options.clock_jump_every_us == 0 &&
+                    2 * options.skew_ms <= ShardOptions{}.max_drift_ms};
   SiblingContexts contexts;
   bool settling = false;  // faults have ended
   // The eventual keyspaces of a run without a metadata group; null: there is `default` alone.
