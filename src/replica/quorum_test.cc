@@ -148,6 +148,29 @@ TEST_F(QuorumTest, AnAnswerIsAsDurableAsThePolicySays) {
   EXPECT_EQ(get(2), "$1\r\nv\r\n");
 }
 
+// So that all of them sync it at the same time.
+TEST_F(QuorumTest, WhatANodeMakesLeavesBeforeItSyncsIt) {
+  GroupNode& node = cluster.at(1);
+  node.crash();
+  node.fsync = FsyncPolicy::kAlways;
+  node.start();
+  cluster.run(500);
+  run(1, {"set", "k", "u"});
+  cluster.run(100);
+  node.sent.clear();
+  std::size_t leaving = 0;
+  LogPosition durable = 0;
+  node.on_flush = [&] {
+    leaving = node.sent.size();
+    durable = node.shard->durable();
+  };
+  run(1, {"set", "k", "v"});
+  node.shard->end_turn();
+  node.on_flush = nullptr;
+  EXPECT_EQ(leaving, 2u);
+  EXPECT_LT(durable, node.shard->durable());
+}
+
 TEST_F(QuorumTest, ASyncIsWaitedForWhereItIsAskedFor) {
   for (const NodeNumber n : {2, 3}) cluster.at(n).disk.faults.sync_us = 100'000;
   run(1, {"set", "k", "v"});

@@ -499,7 +499,7 @@ bool Replication::durable(LogPosition position) {
   return false;
 }
 
-bool Replication::pump_records(Peer& peer) {
+bool Replication::pump_records(Peer& peer, bool before_sync) {
   if (peer.cursor >= core_.log.end()) return false;
   if (peer.log_retry_us != 0 && core_.clock.monotonic_us() < peer.log_retry_us) return false;
   RecordsBuilder batch(peer.next_number);
@@ -508,16 +508,20 @@ bool Replication::pump_records(Peer& peer) {
   // What this run has not made itself is not passed on before it is durable here: see
   // docs/folding.md. It is passed over, as it mostly comes from its maker; if not, that is a gap.
   const LogPosition durable = core_.log.durable();
+  std::optional<LogPosition> waits;  // at what will be durable soon
   const auto next =
       core_.log.read(peer.cursor, kLogReadBytes, [&](LogPosition frame, std::string_view bytes) {
-        if (is_group_log_entry(bytes)) return;
+        if (waits || is_group_log_entry(bytes)) return;
         const auto head = decode_record_head(bytes);
         EVEN_CHECK(head.has_value(), "a record in the log has a head");
         const auto found = peer.shared.find(head->partition);
         if (found == peer.shared.end() || head->dot.seq == 0) return;
         Peer::Shared& shared = found->second;
         if (!shared.relay && head->dot.replica.node() != core_.options.node) return;
-        if (head->dot.replica != core_.self && frame >= durable) return;
+        if (head->dot.replica != core_.self && frame >= durable) {
+          if (before_sync) waits = frame;
+          return;
+        }
         if (shared.damaged || shared.sent.covers(head->dot)) return;
         shared.sent.add(head->dot);
         if (!core_.lazy.empty() && holds_ && head->dot.replica == core_.self) {
@@ -539,7 +543,7 @@ bool Replication::pump_records(Peer& peer) {
     return false;
   }
   peer.log_retry_us = 0;
-  peer.cursor = *next;
+  peer.cursor = waits.value_or(*next);
   if (!batch.empty()) send(peer, batch, held);
   held_due_us_ = std::min(held_due_us_, peer.held.due_us());
   if (peer.held.bytes() > kHeldBytes) {
@@ -550,8 +554,16 @@ bool Replication::pump_records(Peer& peer) {
   return true;
 }
 
+void Replication::send_before_sync() {
+  for (auto& [node, peer] : peers_) {
+    const bool gives_states = peer->outgoing || !peer->snapshots_wanted.empty();
+    if (!peer->up || !peer->reported || gives_states) continue;
+    if (peer->bytes_in_flight < core_.options.window_bytes) pump_records(*peer, true);
+  }
+  transport_.flush();
+}
+
 void Replication::end_turn() {
-  sent_in_turn_ = 0;
   for (const PartitionId partition : std::exchange(core_.to_be_sent, {})) send_held(partition);
   const std::int64_t now_us = core_.clock.monotonic_us();
   if (core_.stats.records_local != marked_records_ &&
@@ -579,6 +591,7 @@ void Replication::end_turn() {
       has_more_ = true;
     }
   }
+  sent_in_turn_ = 0;
   // Who has not come so far has to catch up, and is sent what it lacks as it comes to that. Then
   // the others get it too.
   if (!core_.lazy.empty() && core_.log.end() == core_.log.barrier()) {

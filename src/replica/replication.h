@@ -26,6 +26,9 @@ class Replication {
   Result<> receive(NodeNumber node, std::string_view message);
 
   // After the turn's records have been written: acknowledges what came and pushes what is new.
+  // Before this node syncs what it has written in this turn: others are to have what it has made,
+  // and to sync it, at the same time.
+  void send_before_sync();
   void end_turn();
   // Whether there is more to push that waits for nothing but a turn.
   bool has_more() const { return has_more_; }
@@ -91,7 +94,8 @@ class Replication {
   // In a new session goes on with the one of an earlier session, or gives it up.
   void resume_snapshot(Peer& peer);
   void drop_stale_snapshots(std::int64_t now_us);
-  bool pump_records(Peer& peer);
+  // `before_sync`: what has to be durable first and will be soon is left for later.
+  bool pump_records(Peer& peer, bool before_sync = false);
   // Moves the cursor back to where the log begins to hold something that `lacks` says the peer
   // lacks.
   void rewind(Peer& peer);

@@ -678,7 +678,12 @@ void Shard::end_turn() {
   }
   const bool sync_now =
       sync_all || sync_groups || impl_->meta.sync_wanted() || impl_->relay.sync_wanted();
-  if (sync_now && core.log.sync_needed()) core.log.sync(true);
+  if (sync_now && core.log.sync_needed()) {
+    if (sync_all && !core.log.error()) {
+      impl_->unless_unreadable([this] { impl_->replication.send_before_sync(); });
+    }
+    core.log.sync(true);
+  }
   // What is durable may let groups write more.
   if (impl_->groups.complete()) impl_->has_more = true;
   impl_->unless_unreadable([this] { impl_->replication.end_turn(); });

@@ -31,6 +31,9 @@ struct GroupNode final : Transport {
   void send(NodeNumber to, std::string message) override {
     sent.emplace_back(to, std::move(message));
   }
+  void flush() override {
+    if (on_flush) on_flush();
+  }
   bool sends_to(NodeNumber) const override { return sends; }
   ReplicaId replica() const { return ReplicaId::make(number, runs, line); }
 
@@ -108,8 +111,9 @@ struct GroupNode final : Transport {
   const NodeNumber number;
   const cluster::ClusterMap& map;
   Random random;
-  bool inflates = true;  // it takes compressed records
-  bool sends = false;    // to every node something else is about to leave
+  bool inflates = true;            // it takes compressed records
+  bool sends = false;              // to every node something else is about to leave
+  std::function<void()> on_flush;  // what has been sent leaves in the middle of a turn
   std::function<bool()> once_first_known;
   std::function<bool()> any_sequence_known;
   std::function<bool()> once_words_known;
