@@ -13,13 +13,18 @@ namespace even::sim {
 namespace {
 
 constexpr std::size_t kWriters = 2;
-constexpr std::size_t kKeysOfWriter = 5;
+constexpr std::uint64_t kKeysOfWriter = 5;  // at a time
+// After so many records a writer leaves a key alone, whose last one is then to stay.
+constexpr std::uint64_t kRecordsOfKey = 4;
 constexpr std::int64_t kFirstId = 2'000;
 constexpr std::int64_t kFirstIdOfTransactions = 3'000;
 constexpr std::int64_t kWriterPatienceUs = 300'000;
 constexpr std::int64_t kAskWriterAgainUs = 10'000;
 constexpr std::int64_t kHopOfWriterUs = 200;
-constexpr std::int64_t kOpenForUs = 200'000;  // a transaction, at most
+// A transaction, at most; and some, so that what it has appended is stored, and compacted.
+constexpr std::int64_t kOpenForUs = 200'000;
+constexpr std::int64_t kOpenLongUs = 1'000'000;
+constexpr double kOpenLong = 0.3;
 
 }  // namespace
 
@@ -50,7 +55,8 @@ void CompactionClients::write(std::size_t w, bool transactional) {
   std::vector<KeyValue> records;
   for (std::uint64_t i = 1 + random_.below(3); i > 0; --i) {
     KeyValue record;
-    record.key = fmt::format("k{}.{}", w, random_.below(kKeysOfWriter));
+    const std::uint64_t first = writer.records++ / kRecordsOfKey;
+    record.key = fmt::format("k{}.{}", w, first + random_.below(kKeysOfWriter));
     if (!random_.chance(0.25)) record.value = fmt::format("c{}", values_++);
     records.push_back(std::move(record));
   }
@@ -82,8 +88,10 @@ void CompactionClients::write(std::size_t w, bool transactional) {
     }
     if (transactional && --writer.batches > 0) return write(w, true);
     if (transactional) {
-      run_.scheduler.after(1 + static_cast<std::int64_t>(random_.below(kOpenForUs)),
-                           [this, w] { end_transaction(w); });
+      const std::int64_t open_us = random_.chance(kOpenLong) ? kOpenLongUs : kOpenForUs;
+      run_.scheduler.after(
+          1 + static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(open_us))),
+          [this, w] { end_transaction(w); });
       return;
     }
     --under_way_;

@@ -47,6 +47,7 @@ class CompactionClients {
     std::uint32_t transaction = 0;     // its number
     int batches = 0;                   // left of the open transaction
     std::vector<std::int64_t> open;    // offsets in it
+    std::uint64_t records = 0;
   };
   struct Asked {
     std::string batch;

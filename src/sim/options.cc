@@ -4,9 +4,12 @@
 
 #include <algorithm>
 
+#include "sim/undisturbed.h"
+
 namespace even::sim {
 
 RunOptions RunOptions::draw(std::uint64_t seed) {
+  if (const auto undisturbed = draw_undisturbed(seed)) return *undisturbed;
   Random random(seed * 0x9e3779b97f4a7c15ULL + 1);
   const auto among = [&random](auto... values) {
     const std::common_type_t<decltype(values)...> all[] = {values...};

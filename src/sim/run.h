@@ -44,9 +44,9 @@ struct Run {
   Trace trace;
   Scheduler scheduler;
   Random random;
-  Oracle oracle{options.policy, options.expiry_wait_ms,
-                options.clock_jump_every_us == 0 &&
-                    2 * options.skew_ms <= ShardOptions{}.max_drift_ms};
+  Oracle oracle{
+      options.policy, options.expiry_wait_ms,
+      options.clock_jump_every_us == 0 && 2 * options.skew_ms <= ShardOptions{}.max_drift_ms};
   SiblingContexts contexts;
   bool settling = false;  // faults have ended
   // The eventual keyspaces of a run without a metadata group; null: there is `default` alone.
