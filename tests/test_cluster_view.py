@@ -32,6 +32,35 @@ def test_a_cluster_client_reaches_the_nodes_that_keep_its_keys(make_cluster):
             direct.execute_command("CLUSTER", "COUNTKEYSINSLOT", 16384)
 
 
+def test_a_cluster_client_goes_to_the_leaders_of_a_strong_keyspace(cluster):
+    with cluster["n1"].client() as client:
+        client.execute_command("EVEN.KEYSPACE CREATE accounts PREFIX acc: MODE STRONG PARTITIONS 5")
+
+        def leaders():
+            groups = [dict(zip(group[::2], group[1::2])) for group in client.execute_command("EVEN.GROUPS")]
+            return [group["leader"] for group in sorted(groups, key=lambda each: each["group"])
+                    if group["keyspace"] == "accounts"]
+
+        def masters():
+            names = {str(node.port): node.name for node in cluster}
+            found = {}
+            for at, node in client.execute_command("CLUSTER NODES").items():
+                for slots in node["slots"]:
+                    for slot in range(int(slots[0]), int(slots[-1]) + 1):
+                        found[slot] = names[at.split(":")[1].split("@")[0]]
+            return found
+
+        def agree():
+            led, shown = leaders(), masters()
+            return None not in led and all(shown[slot] == led[slot * 5 // 16384] for slot in range(16384))
+        until("slots are at the leaders", agree)
+        assert len(set(leaders())) > 1
+    client = RedisCluster(startup_nodes=[ClusterNode(HOST, cluster["n1"].port)], decode_responses=True)
+    for i in range(50):
+        assert client.set(f"acc:{i}", i)
+        assert client.get(f"acc:{i}") == str(i)
+
+
 def test_the_next_node_takes_the_slots_of_one_that_is_gone(cluster):
     def slots():
         with cluster["n1"].client() as client:

@@ -1,12 +1,14 @@
 // CLUSTER, READONLY, READWRITE and ASKING: for clients that know Redis Cluster and send a command
 // to the node that keeps its keys. Here any node serves any key; who goes to the right one saves a
-// step. Slots are Redis's, a partition is a range of them, and the "master" of a slot is the first
-// node in its order of preference that is in reach. No replicas are shown: to clients a node is
-// either a master or a replica, here it is both. A single node is none of a cluster, as in
-// Redis.
+// step. Slots are Redis's, a partition is a range of them, and the "master" of a slot is, of the
+// nodes that keep its keys and are in reach, the leader of strong keyspaces' groups if there are
+// some, else the first in order of preference. No replicas are shown: to clients a node is either a
+// master or a replica, here it is both. A single node is none of a cluster, as in Redis.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,20 +38,29 @@ struct SlotRange {
 
 class ClusterView {
  public:
-  ClusterView(const NodeContext& node, const std::vector<ThreadReport>& reports) : node_(node) {
+  ClusterView(const NodeContext& node, const cluster::KeyspaceTable& keyspaces,
+              const std::vector<ThreadReport>& reports)
+      : node_(node) {
     const Replicas replicas = replicas_of(node, reports);
     for (const cluster::Node& one : node.config.cluster.nodes) {
       const auto known = std::ranges::find(replicas.nodes, &one, &Replica::node);
       // This node is not among its replicas.
       if (known == replicas.nodes.end() || known->up) reachable_.push_back(&one);
     }
-    const cluster::ClusterMap& map = node.config.cluster;
-    for (std::uint16_t partition = 0; partition < map.partitions; ++partition) {
-      const SlotRange range{.first = cluster::partition_first_slot(partition, map.partitions),
-                            .last = cluster::partition_first_slot(
-                                        static_cast<std::uint16_t>(partition + 1), map.partitions) -
-                                    1,
-                            .master = master_of(partition)};
+    for (const ThreadReport& report : reports) {
+      for (const GroupStatus& status : report.groups) leaders_[status.group] = status.leader;
+    }
+    for (const cluster::Keyspace& keyspace : keyspaces.keyspaces()) {
+      if (keyspace.strong && !keyspace.topic && !keyspace.internal()) strong_.push_back(&keyspace);
+    }
+    std::set<int> firsts = first_slots(node.config.cluster.partitions);
+    for (const cluster::Keyspace* keyspace : strong_)
+      firsts.merge(first_slots(keyspace->partitions));
+    for (auto at = firsts.begin(); at != firsts.end(); ++at) {
+      const auto next = std::next(at);
+      const SlotRange range{.first = *at,
+                            .last = (next == firsts.end() ? int{cluster::kSlots} : *next) - 1,
+                            .master = master_of(static_cast<std::uint16_t>(*at))};
       if (!ranges_.empty() && ranges_.back().master == range.master) {
         ranges_.back().last = range.last;
       } else {
@@ -150,29 +161,47 @@ class ClusterView {
   }
 
  private:
-  // The first node in a partition's order of preference that is in reach, or else the first one.
-  const cluster::Node* master_of(std::uint16_t partition) const {
+  static std::set<int> first_slots(std::uint16_t partitions) {
+    std::set<int> out;
+    for (std::uint16_t i = 0; i < partitions; ++i) {
+      out.insert(cluster::partition_first_slot(i, partitions));
+    }
+    return out;
+  }
+
+  const cluster::Node* master_of(std::uint16_t slot) const {
+    const std::uint16_t partition = cluster::slot_partition(slot, node_.config.cluster.partitions);
+    // How many strong keyspaces' groups a node leads.
+    std::map<NodeNumber, int> led;
+    for (const cluster::Keyspace* keyspace : strong_) {
+      const auto leader = leaders_.find(static_cast<PartitionId>(
+          keyspace->first + cluster::slot_partition(slot, keyspace->partitions)));
+      if (leader != leaders_.end()) ++led[leader->second];
+    }
     const cluster::Node* first = nullptr;
+    const cluster::Node* best = nullptr;
     for (const std::uint16_t number : node_.placement.replicas(partition)) {
       const auto& nodes = node_.config.cluster.nodes;
       const cluster::Node* one = &*std::ranges::find(nodes, number, &cluster::Node::number);
-      if (reaches(one)) return one;
       if (first == nullptr) first = one;
+      if (reaches(one) && (best == nullptr || led[number] > led[best->number])) best = one;
     }
-    return first;
+    return best != nullptr ? best : first;
   }
 
   const NodeContext& node_;
   std::vector<const cluster::Node*> reachable_;
+  std::map<PartitionId, NodeNumber> leaders_;  // of the groups that this node is a member of
+  std::vector<const cluster::Keyspace*> strong_;
   std::vector<SlotRange> ranges_;
 };
 
 void reply_view(Connection& connection, void (ClusterView::*write)(Reply&) const) {
   reply_gathered<ThreadReport>(
       connection, [](ShardThread& thread) { return make_report(thread, false); },
-      [&node = connection.thread().node(), write](Reply& reply,
-                                                  const std::vector<ThreadReport>& reports) {
-        (ClusterView(node, reports).*write)(reply);
+      [&thread = connection.thread(), write](Reply& reply,
+                                             const std::vector<ThreadReport>& reports) {
+        (ClusterView(thread.node(), thread.keyspaces(), reports).*write)(reply);
       });
 }
 
