@@ -16,8 +16,9 @@ const valueDigits = 12
 
 // connection is one client of Even. Its request is built once; then only digits change.
 type connection struct {
-	socket  int
+	sockets []int // to the nodes; where it goes to one only, whatever the key: to that
 	request []byte
+	asked   int    // the socket that the request under way went to
 	key     []byte // the digits of the key, within request
 	value   []byte // the digits of the value, within request; none for get
 	reply   []byte // what has come of it so far
@@ -30,22 +31,36 @@ type evenClients struct {
 	load        *load
 	poll        int
 	connections []connection
+	nodeOfKey   []int // the index of a key's socket; none: each connection has one
 	random      *rand.Rand
 	writes      int
 	tally       tally
 }
 
-// connectEven opens the connections, to all nodes in turn, and returns what carries out the load.
-func connectEven(l *load) func() []tally {
+// connectEven opens the connections and returns what carries out the load. Each client either goes to
+// one node, whichever that is, or, as a client that knows Redis Cluster does, to the one that CLUSTER
+// SLOTS names for the key.
+func connectEven(l *load, routes bool) func() []tally {
 	poll, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
 	if err != nil {
 		fail(err)
 	}
 	c := &evenClients{load: l, poll: poll, random: rand.New(rand.NewSource(1)), tally: newTally(l)}
+	if routes {
+		c.nodeOfKey = nodesOfKeys(l)
+	}
 	c.connections = make([]connection, l.clients)
 	for i := range c.connections {
-		if err := c.open(i, l.endpoints[i%len(l.endpoints)]); err != nil {
-			fail(fmt.Errorf("%s: %w", l.endpoints[i%len(l.endpoints)], err))
+		c.connections[i] = c.connection()
+		endpoints := l.endpoints
+		if !routes {
+			at := i % len(endpoints)
+			endpoints = endpoints[at : at+1]
+		}
+		for _, endpoint := range endpoints {
+			if err := c.open(i, endpoint); err != nil {
+				fail(fmt.Errorf("%s: %w", endpoint, err))
+			}
 		}
 	}
 	return c.run
@@ -75,11 +90,12 @@ func (c *evenClients) open(index int, endpoint string) error {
 	if err := syscall.EpollCtl(c.poll, syscall.EPOLL_CTL_ADD, socket, &event); err != nil {
 		return err
 	}
-	c.connections[index] = c.connection(socket)
+	one := &c.connections[index]
+	one.sockets = append(one.sockets, socket)
 	return nil
 }
 
-func (c *evenClients) connection(socket int) connection {
+func (c *evenClients) connection() connection {
 	key := c.load.key(0)
 	words := []string{"GET", key}
 	if c.load.operation == put {
@@ -89,7 +105,7 @@ func (c *evenClients) connection(socket int) connection {
 	for _, word := range words {
 		request = append(request, fmt.Sprintf("$%d\r\n%s\r\n", len(word), word)...)
 	}
-	result := connection{socket: socket, request: request}
+	result := connection{request: request}
 	end := bytes.Index(request, []byte(key)) + len(key)
 	result.key = request[end-12 : end]
 	if c.load.operation == put {
@@ -144,9 +160,13 @@ func (c *evenClients) send(one *connection, now time.Time) bool {
 		c.writes++
 		digits(one.value, c.writes)
 	}
+	one.asked = one.sockets[0]
+	if c.nodeOfKey != nil {
+		one.asked = one.sockets[c.nodeOfKey[key]]
+	}
 	one.sent = now
 	// A request is small and nothing else is in the socket's buffer: it goes in one piece.
-	if n, err := syscall.Write(one.socket, one.request); err != nil || n != len(one.request) {
+	if n, err := syscall.Write(one.asked, one.request); err != nil || n != len(one.request) {
 		fail(fmt.Errorf("sending: %d bytes, %v", n, err))
 	}
 	return true
@@ -154,7 +174,7 @@ func (c *evenClients) send(one *connection, now time.Time) bool {
 
 // receive reads what has come; true when the reply is complete, which is then noted.
 func (c *evenClients) receive(one *connection, buffer []byte) bool {
-	n, err := syscall.Read(one.socket, buffer)
+	n, err := syscall.Read(one.asked, buffer)
 	if err == syscall.EAGAIN || err == syscall.EINTR {
 		return false
 	} else if err != nil || n == 0 {

@@ -136,6 +136,7 @@ func main() {
 	what := flag.String("operation", "put", "put or get; or fill: put each key once")
 	clients := flag.Int("clients", 64, "each has one request under way")
 	connections := flag.Int("connections", 16, "etcd: at most so many client objects, which clients share")
+	routes := flag.Bool("routes", false, "even: clients go to the node that CLUSTER SLOTS names for a key, not to one node each")
 	prefix := flag.String("prefix", "", "of all keys")
 	keys := flag.Int("keys", 10000, "number of keys")
 	valueBytes := flag.Int("value-bytes", 100, "size of the values")
@@ -161,7 +162,7 @@ func main() {
 	var run func() []tally
 	switch *system {
 	case "even":
-		run = connectEven(&l)
+		run = connectEven(&l, *routes)
 	case "etcd":
 		run = connectEtcd(&l, *connections)
 	default:

@@ -21,6 +21,12 @@ FILLS = 30
 # Objects of etcd's client library. Each has a connection to each node, which its clients share: fewer are faster.
 ETCD_CONNECTIONS = 1
 
+# Where a client of Even sends a request. That of etcd's library goes to all nodes in turn.
+ROUTES = {
+    "slots": "to the node that CLUSTER SLOTS names for the key, as clients that know Redis Cluster do",
+    "any": "to one node each, whatever the key",
+}
+
 LOADS = {
     "put, 1 client": ("put", 1),
     "put, 64 clients": ("put", 64),
@@ -57,6 +63,8 @@ class Driver:
         self._command = ["strong_driver", "--system", system, "--endpoints", ",".join(f"127.0.0.1:{port}" for port in ports),
                          "--prefix", PREFIX, "--keys", str(run.options.keys), "--value-bytes", str(VALUE_BYTES),
                          "--connections", str(ETCD_CONNECTIONS)]
+        if run.options.strong_routes == "slots":
+            self._command.append("--routes")
         self._seconds = run.options.strong_seconds
 
     def fill(self):
@@ -187,7 +195,8 @@ def measure(run):
     return (f"{version}, with its defaults. Three nodes on this machine, started without data for each round, never both "
             f"clusters at a time. {VALUE_BYTES}-byte values, {run.options.keys:,} keys, each client with one request under way, "
             f"{WARM_UP} s of warm-up and {run.options.strong_seconds} s measured, {run.rounds_text}. Puts are on the disks of a "
-            f"majority when they are answered, gets are linearizable; Even with {run.options.strong_partitions} partitions. "
+            f"majority when they are answered, gets are linearizable; Even with {run.options.strong_partitions} partitions, whose "
+            f"clients go {ROUTES[run.options.strong_routes]}. "
             "CPU time is that of the three servers together.\n\n"
             + comparison("load", taken, COLUMNS, baselines) + "\nWhat is wanted:\n\n"
             + wanted(taken, run.evens[0].name, etcd.name))
@@ -196,6 +205,8 @@ def measure(run):
 def add_options(group):
     group.add_argument("--strong-seconds", type=positive, default=6, metavar="S",
                        help="how long each load is measured (default %(default)s)")
+    group.add_argument("--strong-routes", choices=list(ROUTES), default="slots",
+                       help="whether Even's clients know where keys are (default %(default)s)")
     group.add_argument("--strong-partitions", type=positive, default=16, metavar="N",
                        help="of the keyspace (default %(default)s)")
 
