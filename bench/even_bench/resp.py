@@ -48,7 +48,7 @@ class Client:
         self.socket.sendall(commands)
 
     def reply(self):
-        """A status or number as bytes, a string as bytes or None. Raises ErrorReply, or OSError when the server is gone."""
+        """A status or number as bytes, a string as bytes or None, an array as a list. Raises ErrorReply, or OSError when the server is gone."""
         line = self.file.readline()
         if not line.endswith(b"\r\n"):
             raise ConnectionError("the server closed the connection")
@@ -57,6 +57,8 @@ class Client:
         if line[:1] == b"$":
             length = int(line[1:])
             return None if length < 0 else self.file.read(length + 2)[:-2]
+        if line[:1] == b"*":
+            return [self.reply() for _ in range(int(line[1:]))]
         return line[1:-2]
 
     def call(self, *words):

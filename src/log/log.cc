@@ -233,7 +233,9 @@ Result<> Log::write(std::string& frame) {
 
 void Log::note_written(std::string frame) {
   const std::uint64_t bytes = frame.size();
-  tail_.emplace_back(TailFrame{end_, std::move(frame)});
+  const bool wanted = !wanted_.empty() && wanted_.front() == end_;
+  if (wanted) wanted_.pop_front();
+  tail_.emplace_back(TailFrame{end_, bytes, std::move(frame), wanted});
   end_ += bytes;
   segments_.back().bytes += bytes;
   tail_bytes_ += bytes;
@@ -258,14 +260,31 @@ void Log::keep_for_reader(LogPosition position) {
 // What is not durable stays, so that it can be written anew, unless nobody cares; and what is
 // longer than the tail may be, as long as a reader has not come to it. Unless it is very much.
 void Log::trim_tail() {
+  release_unwanted();
   const bool kept = options_.fsync != FsyncPolicy::kNo;
   while (tail_bytes_ > options_.tail_bytes && tail_.size() > 1) {
     const TailFrame& first = tail_.front();
     const bool not_durable = kept && first.position >= durable_;
     const bool not_read = first.bytes.size() > options_.tail_bytes && first.position >= reader_;
     if ((not_durable || not_read) && tail_bytes_ <= options_.unsynced_bytes) return;
-    tail_bytes_ -= tail_.front().bytes.size();
+    tail_bytes_ -= first.bytes.empty() ? sizeof(TailFrame) : first.size;
     tail_.pop_front();
+  }
+}
+
+void Log::release_unwanted() {
+  auto frame = std::ranges::lower_bound(tail_, released_, {}, &TailFrame::position);
+  for (; frame != tail_.end() && frame->end() <= durable_; ++frame) {
+    released_ = frame->end();
+    if (frame->wanted) continue;
+    tail_bytes_ -= frame->size;
+    if (frame != tail_.begin() && std::prev(frame)->bytes.empty()) {
+      std::prev(frame)->size += frame->size;
+      frame = std::prev(tail_.erase(frame));
+    } else {
+      frame->bytes = {};
+      tail_bytes_ += sizeof(TailFrame);
+    }
   }
 }
 
@@ -430,11 +449,14 @@ Result<LogPosition> Log::read(LogPosition from, std::uint64_t limit,
     return kFrameHeaderBytes + header->body_bytes;
   };
   if (!tail_.empty() && from >= tail_.front().position) {
-    auto at = std::lower_bound(
-        tail_.begin(), tail_.end(), from,
-        [](const TailFrame& frame, LogPosition position) { return frame.position < position; });
+    auto at = std::prev(std::ranges::upper_bound(tail_, from, {}, &TailFrame::position));
     for (; at != tail_.end() && from < stop; ++at) {
-      EVEN_CHECK(at->position == from, "a position between two frames");
+      if (at->bytes.empty()) {
+        from = std::max(from, at->end());
+        continue;
+      }
+      EVEN_CHECK(at->position == from || at->end() == from, "a position between two frames");
+      if (at->end() == from) continue;
       // The frame was made here and never left memory: its checksum need not be checked again.
       EVEN_CHECK(for_each_entry(std::string_view(at->bytes).substr(kFrameHeaderBytes), visit_entry),
                  "a malformed frame in memory");

@@ -85,9 +85,18 @@ class Log {
   // until the next call.
   template <typename Write>
   std::string_view append(std::size_t bytes, Write write) {
+    if (wanted_.empty() || wanted_.back() != next_frame()) wanted_.push_back(next_frame());
     const std::size_t begin = begin_entry(bytes);
     write(frame_);
     return end_entry(begin);
+  }
+  // The same of one that is for recovery alone: no read() needs to visit it. A frame of such
+  // records leaves memory as soon as it is durable, and reads pass over it.
+  template <typename Write>
+  void append_for_recovery(std::size_t bytes, Write write) {
+    const std::size_t begin = begin_entry(bytes);
+    write(frame_);
+    (void)end_entry(begin);
   }
   // Of the frame being gathered.
   std::size_t gathered_bytes() const { return frame_.size(); }
@@ -126,8 +135,9 @@ class Log {
   bool stuck() const { return distrusted_ || (error_ && anything_gathered()); }
 
   // Reads whole frames from `from` (a frame's start) on, about `limit` bytes but at least one
-  // frame, and calls visit(frame, record) for each of their records. Returns the position after
-  // them; `from` itself at the end. After an error nothing has been visited.
+  // frame, and calls visit(frame, record) for each of their records, but perhaps those that are for
+  // recovery alone. Returns the position after them; `from` itself at the end. After an error
+  // nothing has been visited.
   Result<LogPosition> read(LogPosition from, std::uint64_t limit,
                            const std::function<void(LogPosition, std::string_view)>& visit);
 
@@ -153,9 +163,13 @@ class Log {
     std::string name;
     std::uint64_t bytes = 0;  // of frames
   };
+  // A frame, or several that have left memory, one behind the other.
   struct TailFrame {
     LogPosition position;
-    std::string bytes;
+    std::uint64_t size;
+    std::string bytes;  // empty when they have
+    bool wanted;        // by read()
+    LogPosition end() const { return position + size; }
   };
   // A segment that is being begun by start_flush().
   struct Roll {
@@ -167,6 +181,7 @@ class Log {
   std::size_t begin_entry(std::size_t bytes);
   std::string_view end_entry(std::size_t begin);
   void trim_tail();
+  void release_unwanted();
   bool anything_gathered() const { return !frame_.empty() || !unwritten_.empty(); }
   bool segment_is_full() const {
     return next_is_there_ || segments_.back().bytes >= options_.segment_bytes;
@@ -222,6 +237,9 @@ class Log {
   std::function<void()> on_progress_;
   std::deque<TailFrame> tail_;
   std::uint64_t tail_bytes_ = 0;
+  LogPosition released_ = 0;  // frames before this have left memory if they are not wanted
+  // Frames that are not written yet and have something that read() is to visit, ascending.
+  std::deque<LogPosition> wanted_;
   LogPosition reader_ = ~LogPosition{0};
   LogStats stats_;
 };

@@ -208,6 +208,55 @@ TEST(Log, KeepsALongFrameInMemoryUntilItsReaderHasComeToIt) {
   EXPECT_TRUE(read_of_disk(first_of_many));
 }
 
+TEST(Log, WhatIsForRecoveryAloneLeavesMemoryWhenItIsDurable) {
+  World world;
+  OpenLog log(world, {.tail_bytes = 3000});
+  const auto read_of_disk = [&](LogPosition from, const Records& expected) {
+    world.disk.bytes_read = 0;
+    EXPECT_EQ(read_from(*log.log, from), expected);
+    return world.disk.bytes_read > 0;
+  };
+  const std::string wanted(100, 'w');
+  const auto write = [&](std::initializer_list<std::string_view> for_recovery, bool with_wanted) {
+    const LogPosition at = log.log->next_frame();
+    for (const std::string_view record : for_recovery) {
+      log.log->append_for_recovery(record.size(), [&](std::string& out) { out += record; });
+    }
+    if (with_wanted) log.log->append(wanted);
+    EXPECT_TRUE(log.log->flush());
+    return at;
+  };
+  const std::string own(2000, 'r');
+  const LogPosition first = write({}, true);
+  const LogPosition second = write({own}, false);
+  const LogPosition both = write({"r"}, true);
+  // Not durable yet, it would be written anew if the sync failed.
+  EXPECT_FALSE(read_of_disk(first, {wanted, own, "r", wanted}));
+  ASSERT_TRUE(log.log->flush_and_sync());
+  for (int i = 0; i < 5; ++i) {
+    write({own}, false);
+    ASSERT_TRUE(log.log->flush_and_sync());
+  }
+  const LogPosition last = write({}, true);
+  // 12,000 bytes of it take no place, and the rest is there.
+  EXPECT_FALSE(read_of_disk(first, {wanted, "r", wanted, wanted}));
+  EXPECT_FALSE(read_of_disk(second, {"r", wanted, wanted}));
+  EXPECT_FALSE(read_of_disk(both, {"r", wanted, wanted}));
+  EXPECT_FALSE(read_of_disk(last, {wanted}));
+  // From the middle of several that went together, where somebody else may have stopped to read.
+  const LogPosition one = write({own}, false);
+  const LogPosition other = write({own}, false);
+  ASSERT_TRUE(log.log->flush_and_sync());
+  write({}, true);
+  EXPECT_FALSE(read_of_disk(other, {wanted}));
+  EXPECT_FALSE(read_of_disk(one, {wanted}));
+  // Recovery has all of it.
+  ASSERT_TRUE(log.log->flush_and_sync());
+  OpenLog again(world);
+  EXPECT_EQ(again.records,
+            (Records{wanted, own, "r", wanted, own, own, own, own, own, wanted, own, own, wanted}));
+}
+
 TEST(Log, AFrameThatIsDamagedUnderAReaderIsReportedWithFileAndOffset) {
   World world;
   OpenLog log(world, rolling());

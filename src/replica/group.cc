@@ -304,8 +304,8 @@ void Group::refound(const GroupBase& base, consensus::Term term,
   for (Entry entry : entries) {
     if (entry.kind != EntryKind::kNormal) entry = {entry.term, entry.index, EntryKind::kEmpty, {}};
     restore(entry);
-    core_.log.append(entry.bytes(),
-                     [&](std::string& out) { encode_group_entry(id(), entry, out); });
+    core_.log.append_for_recovery(entry.bytes(),
+                                  [&](std::string& out) { encode_group_entry(id(), entry, out); });
   }
   if (base.topic) return;
   GroupProposal life;
@@ -313,13 +313,16 @@ void Group::refound(const GroupBase& base, consensus::Term term,
   life.instant_ms = now_ms();
   const Entry entry{hard_state_.term, last + 1, EntryKind::kNormal, {encode_proposal(life)}};
   restore(entry);
-  core_.log.append(entry.bytes(), [&](std::string& out) { encode_group_entry(id(), entry, out); });
+  core_.log.append_for_recovery(entry.bytes(),
+                                [&](std::string& out) { encode_group_entry(id(), entry, out); });
 }
 
 void Group::begin(Index index, consensus::Term term) {
   log_.set_base(index, term);
-  core_.log.append(256, [&](std::string& out) { encode_group_base(base_at(index, term), out); });
-  core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
+  core_.log.append_for_recovery(
+      256, [&](std::string& out) { encode_group_base(base_at(index, term), out); });
+  core_.log.append_for_recovery(
+      64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
 }
 
 GroupBase Group::base_at(Index index, consensus::Term term) const {
@@ -669,20 +672,22 @@ void Group::trim() {
 
 void Group::log_commit() {
   hard_state_.commit = std::max(hard_state_.commit, applied());
-  core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
+  core_.log.append_for_recovery(
+      64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
 }
 
 void Group::begin_write(consensus::Write& write) {
   if (write.hard_state) {
     hard_state_ = *write.hard_state;
-    core_.log.append(64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
+    core_.log.append_for_recovery(
+        64, [&](std::string& out) { encode_group_state({id(), hard_state_}, out); });
   }
   if (write.snapshot) install(*write.snapshot);
   for (const Entry& entry : write.entries) {
     note_purge(entry);
     EVEN_CHECK(log_.put(entry), "the core writes entries in their order");
-    core_.log.append(entry.bytes(),
-                     [&](std::string& out) { encode_group_entry(id(), entry, out); });
+    core_.log.append_for_recovery(entry.bytes(),
+                                  [&](std::string& out) { encode_group_entry(id(), entry, out); });
   }
   writes_.push_back({write.id, core_.log.barrier(), std::move(write.messages)});
 }
@@ -731,7 +736,7 @@ void Group::install(const consensus::Snapshot& snapshot) {
     }
   }
   if (!EVEN_MUTANT(kGroupBaseNotLogged)) {
-    core_.log.append(256, [&](std::string& out) {
+    core_.log.append_for_recovery(256, [&](std::string& out) {
       GroupBase base = base_at(snapshot.index, snapshot.term);
       base.configuration = snapshot.configuration;
       base.staged = std::move(rows);

@@ -166,6 +166,11 @@ class Group {
     return topic_ != nullptr && topic_->take_entries(log_, out);
   }
   void end_pass(bool stored);
+  // Of a topic: bytes of batches that have been applied and are not stored.
+  std::uint64_t unstored_bytes() const {
+    const std::uint64_t all = topic_ == nullptr ? 0 : partition_.state.vector()[kTopicBytes];
+    return topic_ == nullptr ? 0 : all - std::min(all, topic_->stored_bytes());
+  }
   void take_checkpoint_rows(RowBatch& out) {
     if (topic_ != nullptr) topic_->take_checkpoints(out);
   }

@@ -21,6 +21,8 @@ constexpr std::size_t kMessageBytes = 256 << 10;  // of messages to one node tha
 // Of entries that one group keeps for followers, unless all together may not have so much.
 constexpr std::uint64_t kLeastLogBytes = 64 << 10;
 constexpr std::uint64_t kMostLogBytes = 4 << 20;
+// Those of topics keep less in memory: who is behind is given the rest from the store.
+constexpr std::uint64_t kTopicLogPart = 4;
 // How often it is looked whether a group is led by the node that is to lead it.
 constexpr std::int64_t kPreferIntervalUs = 2'000'000;
 // And whether its members are those that it is to have.
@@ -228,7 +230,7 @@ void Groups::end(PartitionId id) {
   if (group == nullptr) return;
   group->abandon();
   states_.forget(id);
-  core_.log.append(16, [id](std::string& out) { encode_group_end({id}, out); });
+  core_.log.append_for_recovery(16, [id](std::string& out) { encode_group_end({id}, out); });
   core_.forget_rows(group->partition());
   group->partition().state.cover(VersionVector{});  // a change, so that a pass removes its rows
   if (group->topic() != nullptr) ended_topics_.push_back(id);
@@ -444,8 +446,8 @@ std::optional<std::string> Groups::row(PartitionId id) const {
 }
 
 // All rows by offset come before all entries.
-bool Groups::take_topic_rows(RowBatch& out) {
-  for (; forgetting_ < ended_topics_.size(); ++forgetting_) {
+bool Groups::take_topic_rows(RowBatch& out, bool whole) {
+  for (; whole && forgetting_ < ended_topics_.size(); ++forgetting_) {
     forget_topic(ended_topics_[forgetting_], out);
   }
   while (true) {
@@ -460,6 +462,22 @@ bool Groups::take_topic_rows(RowBatch& out) {
   }
 }
 
+bool Groups::in_topic_pass(PartitionId id) const {
+  const Group* group = find(id);
+  return group != nullptr && !forgotten_ && !group->halted() &&
+         group->unstored_bytes() >= core_.options.topic_rows_bytes;
+}
+
+// Those that have little are left to the pass of all: each pass makes files of its own for each of
+// them.
+void Groups::look_for_topic_pass() {
+  std::uint64_t bytes = 0;
+  for (const auto& [id, group] : groups_) {
+    if (in_topic_pass(id)) bytes += group->unstored_bytes();
+  }
+  topic_pass_due_ = bytes >= core_.options.topic_pass_bytes;
+}
+
 void Groups::take_checkpoint_rows(RowBatch& out) {
   for (auto& [id, group] : groups_) group->take_checkpoint_rows(out);
 }
@@ -470,6 +488,7 @@ void Groups::end_pass(bool stored) {
   const auto forgotten = static_cast<std::ptrdiff_t>(std::exchange(forgetting_, 0));
   if (stored) ended_topics_.erase(ended_topics_.begin(), ended_topics_.begin() + forgotten);
   for (auto& [id, group] : groups_) group->end_pass(stored);
+  look_for_topic_pass();
 }
 
 void Groups::tick() {
@@ -481,14 +500,18 @@ void Groups::tick() {
   if (now_us - last_tick_us_ < kGroupTickUs) return;
   last_tick_us_ = now_us;
   follow_disk();
-  const std::uint64_t bytes =
-      std::clamp(core_.options.group_log_bytes / groups_.size(),
-                 std::min(kLeastLogBytes, core_.options.group_log_bytes), kMostLogBytes);
+  const auto share_of = [this](std::uint64_t all, std::uint64_t most) {
+    return std::clamp(all / groups_.size(), std::min(kLeastLogBytes, all), most);
+  };
+  const std::uint64_t bytes = share_of(core_.options.group_log_bytes, kMostLogBytes);
+  const std::uint64_t of_topic =
+      share_of(core_.options.group_log_bytes / kTopicLogPart, kMostLogBytes / kTopicLogPart);
   for (auto& [id, group] : groups_) {
-    group->limit_log(bytes);
+    group->limit_log(group->topic() != nullptr ? of_topic : bytes);
     group->tick();
     if (group->has_ready()) touch(*group);
   }
+  look_for_topic_pass();
   if (now_us - last_maintained_us_ >= kMaintainIntervalUs) {
     last_maintained_us_ = now_us;
     for (auto& [id, group] : groups_) maintain(*group);

@@ -86,7 +86,11 @@ class Groups {
   // Whether something that a group needs is in the shard's log only, and in no state.
   bool keeps_log() const;
   // Of the topics among them, what a pass stores behind all else; see Projection::take_topics().
-  bool take_topic_rows(RowBatch& out);
+  bool take_topic_rows(RowBatch& out, bool whole);
+  // Whether so much of topics is in memory alone that a pass of these is due, and whether this is
+  // one of them.
+  bool topic_pass_due() const { return topic_pass_due_; }
+  bool in_topic_pass(PartitionId id) const;
   // Checkpoints of topics, behind what is stored of hints.
   void take_checkpoint_rows(RowBatch& out);
   void end_pass(bool stored);
@@ -114,6 +118,7 @@ class Groups {
   void take_state(NodeNumber node, consensus::Message message, PartitionId id,
                   std::shared_ptr<StagedState> staged);
   void retain_topics();
+  void look_for_topic_pass();
   std::vector<TopicCleaner::Candidate> topics_to_clean() const;
   void tell_digests();
   void encode_more();
@@ -142,7 +147,8 @@ class Groups {
   PartitionId next_topic_ = 0;             // of the pass: whose rows are taken next
   bool entries_ = false;                   // those of entries, not those by offset
   std::vector<PartitionId> ended_topics_;  // whose rows the next pass has the store forget
-  std::size_t forgetting_ = 0;             // of these, by the pass under way
+  bool topic_pass_due_ = false;
+  std::size_t forgetting_ = 0;  // of these, by the pass under way
   struct Former {
     GroupBase base;
     consensus::Term term = 0;  // that it had got to

@@ -106,14 +106,15 @@ bool Projection::due() const {
 
 void Projection::tick() {
   if (stage_ == Stage::kIdle) {
-    if (!due()) return;
+    const bool whole = due();
+    if (!whole && !(topic_passes_.due && topic_passes_.due())) return;
     if (!asked_.empty()) {
-      if (const auto whole = undamaged(); !whole) return answer(asked_, whole);
+      if (const auto intact = undamaged(); !intact) return answer(asked_, intact);
     }
-    if (all_stored()) return answer(asked_, {});
+    if (whole && all_stored()) return answer(asked_, {});
     if (core_.clock.monotonic_us() < retry_us_) return;
-    requested_ = false;
-    begin();
+    if (whole) requested_ = false;
+    begin(whole);
   }
   if (stage_ == Stage::kTaking) take();
   if (stage_ == Stage::kTopics) take_topics();
@@ -136,13 +137,15 @@ std::int64_t Projection::pause_us() const {
   return static_cast<std::int64_t>(kMostPauseUs * std::clamp(written / allowed - 1, 0.0, 1.0));
 }
 
-void Projection::begin() {
+void Projection::begin(bool whole) {
   stage_ = Stage::kTaking;
   staged_last_ = false;
-  served_ = std::exchange(asked_, {});
+  whole_ = whole;
   next_ = 0;
-  begun_ = core_.log.end();
   group_rows_.clear();
+  if (!whole) return;
+  served_ = std::exchange(asked_, {});
+  begun_ = core_.log.end();
 }
 
 // By turns with passes, where these are due one after the other.
@@ -174,6 +177,7 @@ void Projection::take() {
     Partition& partition = **at;
     next_ = partition.id;
     if (store_.backlog() > kMaxBacklog) return;
+    if (!whole_ && !topic_passes_.take(partition.id)) continue;
     // As of the same moment.
     if (core_.is_strong(partition.id)) {
       if (auto row = on_take_(partition.id)) {
@@ -188,11 +192,17 @@ void Projection::take() {
     ++next_;
     if (core_.clock.monotonic_us() - started_us > kSliceUs && at + 1 != partitions.end()) return;
   }
-  // Not when the pass began: what could be read then may have turned out not to be since.
-  next_position_ = holds_position() ? position_ : begun_;
+  take_rest();
+}
+
+void Projection::take_rest() {
   RowBatch rows;
-  write_position(core_.options.shard, next_position_, rows);
-  if (hints_.take) hints_.take(rows);
+  if (whole_) {
+    // Not when the pass began: what could be read then may have turned out not to be since.
+    next_position_ = holds_position() ? position_ : begun_;
+    write_position(core_.options.shard, next_position_, rows);
+    if (hints_.take) hints_.take(rows);
+  }
   if (take_checkpoints_) take_checkpoints_(rows);
   for (const auto& [id, row] : group_rows_) write_group(id, row, rows);
   store_.write(std::move(rows));
@@ -205,7 +215,7 @@ void Projection::take_topics() {
   while (take_topics_) {
     if (store_.backlog() > kMaxBacklog) return;
     RowBatch rows;
-    const bool more = take_topics_(rows);
+    const bool more = take_topics_(rows, whole_);
     if (!rows.empty()) store_.write(std::move(rows));
     if (!more) break;
     if (core_.clock.monotonic_us() - started_us > kSliceUs) return;
@@ -235,11 +245,11 @@ void Projection::finish(const Result<>& outcome) {
   if (!outcome) {
     ++stats_.failed_passes;
     retry_us_ = core_.clock.monotonic_us() + kRetryUs;
-    requested_ = true;
+    requested_ = requested_ || whole_;
     core_.warn("the store could not be brought up to date: " + outcome.error().message);
   } else {
     ++stats_.passes;
-    position_ = next_position_;
+    if (whole_) position_ = next_position_;
     if (on_stored_) on_stored_();
   }
   answer(served_, outcome);

@@ -63,13 +63,20 @@ class Projection {
   using OnTake = std::function<std::optional<std::string>(PartitionId)>;
   void on_take(OnTake callback) { on_take_ = std::move(callback); }
   // Behind all others: rows of topics' logs, whose partitions and groups have been taken. Appends
-  // some, ascending; false: there are no more of them.
-  using TakeTopics = std::function<bool(RowBatch&)>;
+  // some, ascending; false: there are no more of them. `whole`: the pass takes all partitions.
+  using TakeTopics = std::function<bool(RowBatch&, bool whole)>;
   void take_topics(TakeTopics callback) { take_topics_ = std::move(callback); }
   // Rows of their checkpoints, ascending, all at once; behind those of hints.
   void take_checkpoints(std::function<void(RowBatch&)> callback) {
     take_checkpoints_ = std::move(callback);
   }
+  // Between passes, those of topics alone: when there is to be one, and of which partitions. They
+  // do not move the position, as the rest of the shard is not stored by them. See docs/topics.md.
+  struct TopicPasses {
+    std::function<bool()> due;
+    std::function<bool(PartitionId)> take;
+  };
+  void topic_passes(TopicPasses callbacks) { topic_passes_ = std::move(callbacks); }
   // Rows of hints, behind the shard's position, and whether a pass would take any.
   struct HintRows {
     std::function<void(RowBatch&)> take;
@@ -120,8 +127,9 @@ class Projection {
   bool holds_position() const;
   // The error says which partition is damaged, and how.
   Result<> undamaged() const;
-  void begin();
+  void begin(bool whole);
   void take();
+  void take_rest();
   void take_topics();
   void commit();
   void finish(const Result<>& outcome);
@@ -133,6 +141,7 @@ class Projection {
   bool requested_ = false;
   bool store_all_ = false;
   bool staged_last_ = false;  // since the last pass began
+  bool whole_ = true;         // the pass under way is not of topics alone
   LogPosition position_ = 0;
   LogPosition next_position_ = 0;  // of the pass under way, or of the last one that failed
   LogPosition begun_ = 0;          // end of the log when that began
@@ -144,6 +153,7 @@ class Projection {
   OnTake on_take_;
   std::function<bool()> keeps_log_;
   TakeTopics take_topics_;
+  TopicPasses topic_passes_;
   std::function<void(RowBatch&)> take_checkpoints_;
   HintRows hints_;
   std::function<bool()> also_stores_;

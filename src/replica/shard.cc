@@ -308,7 +308,10 @@ struct Shard::Impl {
     core.on_repaired = [this] { projection.request_pass(); };
     projection.on_take([this](PartitionId group) { return groups.row(group); });
     projection.hold_position_while([this] { return groups.keeps_log(); });
-    projection.take_topics([this](RowBatch& rows) { return groups.take_topic_rows(rows); });
+    projection.take_topics(
+        [this](RowBatch& rows, bool whole) { return groups.take_topic_rows(rows, whole); });
+    projection.topic_passes({.due = [this] { return groups.topic_pass_due(); },
+                             .take = [this](PartitionId id) { return groups.in_topic_pass(id); }});
     projection.take_checkpoints([this](RowBatch& rows) { groups.take_checkpoint_rows(rows); });
     groups.on_trimmable = [this] { projection.request_pass(); };
     groups.on_compacted([this] { projection.request_pass(); });

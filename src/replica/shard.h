@@ -116,6 +116,10 @@ struct ShardOptions {
   std::int64_t report_interval_ms =
       20;  // how often vectors and digests go to peers, when they have changed
   std::uint64_t pass_bytes = 128 << 20;  // log written between two passes of the store
+  // Bytes of topics in memory alone upon which a pass stores those, of partitions that have so many
+  // each.
+  std::uint64_t topic_pass_bytes = 8 << 20;
+  std::uint64_t topic_rows_bytes = 1 << 20;
   // Of the log's records, how much recovery keeps in memory to replay beside service; of a longer
   // log, what comes first is replayed before.
   std::uint64_t replay_bytes = 512 << 20;

@@ -61,6 +61,8 @@ struct GroupNode final : Transport {
     options.log.fsync = fsync;
     options.most_events_at_once = most_events_at_once;
     options.pass_bytes = pass_bytes;
+    options.topic_pass_bytes = topic_pass_bytes;
+    options.topic_rows_bytes = topic_rows_bytes;
     options.piece_bytes = piece_bytes;
     options.group_log_bytes = group_log_bytes;
     options.clean_map_bytes = clean_map_bytes;
@@ -120,6 +122,8 @@ struct GroupNode final : Transport {
   std::uint32_t runs = 0;
   std::uint16_t line = 7;
   std::uint64_t pass_bytes = 128 << 20;
+  std::uint64_t topic_pass_bytes = ShardOptions().topic_pass_bytes;
+  std::uint64_t topic_rows_bytes = ShardOptions().topic_rows_bytes;
   std::uint64_t piece_bytes = ShardOptions().piece_bytes;
   std::uint64_t group_log_bytes = ShardOptions().group_log_bytes;
   std::size_t clean_map_bytes = ShardOptions().clean_map_bytes;

@@ -148,6 +148,43 @@ TEST_F(TopicTest, WhatIsStoredIsReadFromTheStore) {
   EXPECT_EQ(read_all(node), expected);
 }
 
+// And the position of the log stays, as what others need from there on is not stored by them.
+TEST_F(TopicTest, RecordsAreStoredByPassesOfTopicsAloneWhenThereAreMany) {
+  for (auto& node : cluster_.nodes) {
+    node->crash();
+    node->topic_pass_bytes = 1'000;
+    node->topic_rows_bytes = 500;
+    node->group_log_bytes = 100;
+    node->start();
+  }
+  ASSERT_TRUE(cluster_.run_until([&] { return leader() != nullptr; }));
+  Batches expected;
+  std::int64_t end = 0;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::uint64_t> lags;
+    for (auto& node : cluster_.nodes) lags.push_back(node->shard->store_stats().lag_bytes);
+    for (int i = 0; i < 20; ++i) expected.emplace_back(append(10), 10);
+    end = expected.back().first + 10;
+    ASSERT_TRUE(cluster_.run_until([&] { return have_all(end); }));
+    cluster_.run(200);
+    for (auto& node : cluster_.nodes) {
+      EXPECT_GE(node->shard->store_stats().passes, 2u);
+      EXPECT_GE(node->shard->store_stats().lag_bytes, lags[node->number - 1u] + 4'000);
+      EXPECT_EQ(read_all(*node), expected);
+    }
+    for (auto& node : cluster_.nodes) node->crash();
+    for (auto& node : cluster_.nodes) node->start();
+    ASSERT_TRUE(cluster_.run_until([&] { return leader() != nullptr && have_all(end); }));
+    for (auto& node : cluster_.nodes) EXPECT_EQ(read_all(*node), expected);
+  }
+  // All of them together go on.
+  for (auto& node : cluster_.nodes) store(*node);
+  for (auto& node : cluster_.nodes) node->crash();
+  for (auto& node : cluster_.nodes) node->start();
+  ASSERT_TRUE(cluster_.run_until([&] { return leader() != nullptr && have_all(end); }));
+  for (auto& node : cluster_.nodes) EXPECT_EQ(read_all(*node), expected);
+}
+
 TEST_F(TopicTest, ACrashOfAllLosesNothingThatWasAcknowledged) {
   Batches expected;
   for (int round = 0; round < 4; ++round) {

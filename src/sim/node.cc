@@ -118,6 +118,8 @@ ShardOptions Node::shard_options(ShardId shard, ShardId shards) {
   o.listing_step = options.listing_step;
   o.listed_bytes = options.listing_step;
   o.pass_bytes = options.pass_bytes;
+  o.topic_pass_bytes = options.pass_bytes / 8;
+  o.topic_rows_bytes = options.pass_bytes / 32;
   o.replay_bytes = options.replay_bytes;
   o.replay_batch_bytes = options.replay_batch_bytes;
   o.replay_slice_us = 0;  // one batch at a time

@@ -1,7 +1,7 @@
 """The cases, in the order in which they are listed and run."""
 
 from . import amplification, catch_up, check, lag, large_values, larger_than_memory, levels, memory, restart
-from . import restart_flood, steady, strong, throughput, topics, types
+from . import restart_flood, steady, strong, throughput, topic_size, topics, types
 
 CASES = {
     case.name: case
@@ -11,6 +11,7 @@ CASES = {
         levels.CASE,
         strong.CASE,
         topics.CASE,
+        topic_size.CASE,
         lag.CASE,
         catch_up.CASE,
         check.CASE,
