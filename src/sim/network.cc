@@ -25,7 +25,7 @@ Network::Network(const RunOptions& options, Scheduler& scheduler, Random& random
 void Network::send(NodeNumber from, NodeNumber to, ShardId shard, std::string message) {
   Session& session = pair_of(from, to).sessions[shard];
   const bool harsh = options_.harsh && !reliable_;
-  if (!session.up) return;
+  if (!session.up || session.entered[from] != session.number) return;
   if (cut_.at({from, to})) {
     session.was_cut = true;
     return;
@@ -63,8 +63,12 @@ void Network::begin(NodeNumber a, NodeNumber b, ShardId shard) {
   session.up = true;
   ++session.number;
   session.was_cut = false;
-  callbacks_.up(a, b, shard);
-  callbacks_.up(b, a, shard);
+  callbacks_.up(a, b, shard, session.number);
+  callbacks_.up(b, a, shard, session.number);
+}
+
+void Network::enter(NodeNumber at, NodeNumber peer, ShardId shard, std::uint64_t session) {
+  pair_of(at, peer).sessions[shard].entered[at] = session;
 }
 
 void Network::disconnect(NodeNumber a, NodeNumber b, bool if_cut) {

@@ -18,7 +18,8 @@ namespace even::sim {
 class Network {
  public:
   struct Callbacks {
-    std::function<void(NodeNumber at, NodeNumber peer, ShardId)> up;
+    // `session`: for enter(), when the process at `at` comes to it.
+    std::function<void(NodeNumber at, NodeNumber peer, ShardId, std::uint64_t session)> up;
     std::function<void(NodeNumber at, NodeNumber peer, ShardId)> down;
     std::function<void(NodeNumber at, NodeNumber peer, ShardId, const std::string& message)>
         receive;
@@ -27,7 +28,11 @@ class Network {
 
   Network(const RunOptions& options, Scheduler& scheduler, Random& random, Callbacks callbacks);
 
+  // Nothing, if `from` has not entered the session that there is: what it sends goes into a socket
+  // whose other end is gone.
   void send(NodeNumber from, NodeNumber to, ShardId shard, std::string message);
+  // A process that was stopped comes to it late.
+  void enter(NodeNumber at, NodeNumber peer, ShardId shard, std::uint64_t session);
   // Its sessions end, as it is about to stop, or those it has them with take it for gone.
   void end_sessions(NodeNumber node);
   // It takes sessions from now on: new ones begin, where there are none.
@@ -43,6 +48,7 @@ class Network {
   struct Session {
     bool up = false;
     std::uint64_t number = 0;
+    std::map<NodeNumber, std::uint64_t> entered;         // the number of the one that a node is in
     bool was_cut = false;                                // something that was sent in it has gone
     std::map<NodeNumber, std::int64_t> last_arrival_us;  // at this node
   };

@@ -139,10 +139,12 @@ World::World(Run& run)
       network_(
           run.options, run.scheduler, run.random,
           {.up =
-               [this](NodeNumber at, NodeNumber peer, ShardId shard) {
-                 at_link(at, peer, shard, [this, at, shard, hello = node(peer).hello()] {
-                   node(at).link_up(hello, shard);
-                 });
+               [this](NodeNumber at, NodeNumber peer, ShardId shard, std::uint64_t session) {
+                 at_link(at, peer, shard,
+                         [this, at, peer, shard, session, hello = node(peer).hello()] {
+                           network_.enter(at, peer, shard, session);
+                           node(at).link_up(hello, shard);
+                         });
                },
            .down =
                [this](NodeNumber at, NodeNumber peer, ShardId shard) {
