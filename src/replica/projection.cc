@@ -107,7 +107,7 @@ bool Projection::due() const {
 void Projection::tick() {
   if (stage_ == Stage::kIdle) {
     const bool whole = due();
-    if (!whole && !(topic_passes_.due && topic_passes_.due())) return;
+    if (!whole && !topics_due()) return;
     if (!asked_.empty()) {
       if (const auto intact = undamaged(); !intact) return answer(asked_, intact);
     }
@@ -152,7 +152,8 @@ void Projection::begin(bool whole) {
 bool Projection::stage_rows(const std::function<void(RowBatch&)>& fill,
                             std::function<void(const Result<>&)> done) {
   if (stage_ != Stage::kIdle || store_all_ || store_.backlog() > kMaxBacklog) return false;
-  if (staged_last_ && due() && core_.clock.monotonic_us() >= retry_us_ && !all_stored()) {
+  const bool wanted = due() || topics_due();
+  if (staged_last_ && wanted && core_.clock.monotonic_us() >= retry_us_ && !all_stored()) {
     return false;
   }
   staged_last_ = true;
@@ -358,7 +359,7 @@ void Projection::evict(bool may_let_go) {
     if (hand_partition_ != 0) continue;
     // Once around. What has changed has to be stored before it can go.
     if (std::exchange(round_, 0) == 0) {
-      if (!pass_under_way()) request_pass();
+      if (!pass_under_way() || !whole_) request_pass();
       return;
     }
   }

@@ -124,6 +124,7 @@ class Projection {
   bool stage_rows(const std::function<void(RowBatch&)>& fill,
                   std::function<void(const Result<>&)> done);
   bool due() const;
+  bool topics_due() const { return topic_passes_.due && topic_passes_.due(); }
   bool holds_position() const;
   // The error says which partition is damaged, and how.
   Result<> undamaged() const;

@@ -119,7 +119,7 @@ struct ShardOptions {
   // Bytes of topics in memory alone upon which a pass stores those, of partitions that have so many
   // each.
   std::uint64_t topic_pass_bytes = 8 << 20;
-  std::uint64_t topic_rows_bytes = 1 << 20;
+  std::uint64_t topic_rows_bytes = 2 << 20;
   // Of the log's records, how much recovery keeps in memory to replay beside service; of a longer
   // log, what comes first is replayed before.
   std::uint64_t replay_bytes = 512 << 20;

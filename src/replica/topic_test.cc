@@ -168,7 +168,7 @@ TEST_F(TopicTest, RecordsAreStoredByPassesOfTopicsAloneWhenThereAreMany) {
     ASSERT_TRUE(cluster_.run_until([&] { return have_all(end); }));
     cluster_.run(200);
     for (auto& node : cluster_.nodes) {
-      EXPECT_GE(node->shard->store_stats().passes, 2u);
+      EXPECT_GE(node->shard->store_stats().passes, 1u);
       EXPECT_GE(node->shard->store_stats().lag_bytes, lags[node->number - 1u] + 4'000);
       EXPECT_EQ(read_all(*node), expected);
     }

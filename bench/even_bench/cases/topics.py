@@ -13,10 +13,16 @@ from ..run import Case
 from ..servers import Kafka, cpu_seconds_when_quiet
 from ..table import Column, comparison, markdown, show, show_ratio
 
-LIBRARIES = pathlib.Path(__file__).resolve().parents[3] / "build/bench/kafka/lib"
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+LIBRARIES = ROOT / "build/bench/kafka/lib"
 RATE = 2_000  # records per second, where latency is what is measured
+# There, so long is produced ahead of it by the same process: its first records wait for Java to load and compile, and are more
+# than a hundredth of those of ten seconds.
+WARM_UP_SECONDS = 5
+WARM_PRODUCER = ROOT / "bench/kafka/WarmProducerPerformance.java"
 # Of each size one part is produced ahead of what is measured, so that Java has compiled what it runs.
 WARM_UP_PART = 5
+TOOLS = "org.apache.kafka.tools"
 # Fewer of the large records take as long.
 LARGE_PART = 5
 
@@ -81,34 +87,42 @@ class Tools:
         """A cluster that has just started may refuse it for a while."""
         begun = time.monotonic()
         while True:
-            done = self._run("256M", "TopicCommand", "--bootstrap-server", self._servers, "--create", "--topic", topic,
+            done = self._run("256M", f"{TOOLS}.TopicCommand", "--bootstrap-server", self._servers, "--create", "--topic", topic,
                              "--if-not-exists", "--partitions", self._partitions, "--replication-factor", len(self._target.nodes))
             if done.returncode == 0:
                 return
             if time.monotonic() > begun + limit:
                 raise BenchError(f"{self._target.name} does not create a topic: {done.stdout}{done.stderr}")
 
-    def produce(self, topic, size, records, rate=-1):
-        return self._measured(
-            records, parse_producer, "512M", "ProducerPerformance", "--topic", topic, "--num-records", records, "--record-size",
-            size, "--throughput", rate, "--producer-props", f"bootstrap.servers={self._servers}", "acks=all")
+    def produce(self, topic, size, records):
+        return self._measured(records, parse_producer, "512M", f"{TOOLS}.ProducerPerformance", *self._produced(topic, size, records, -1))
+
+    def produce_at_rate(self, topic, size, seconds):
+        """CPU time is that of the records ahead as well."""
+        records, ahead = RATE * seconds, RATE * WARM_UP_SECONDS
+        return self._measured(records, parse_producer, "512M", WARM_PRODUCER, ahead, *self._produced(topic, size, records, RATE),
+                              ahead=ahead)
+
+    def _produced(self, topic, size, records, rate):
+        return ("--topic", topic, "--num-records", records, "--record-size", size, "--throughput", rate, "--producer-props",
+                f"bootstrap.servers={self._servers}", "acks=all")
 
     def consume(self, topic, records):
-        return self._measured(records, parse_consumer, "512M", "ConsumerPerformance", "--bootstrap-server", self._servers,
+        return self._measured(records, parse_consumer, "512M", f"{TOOLS}.ConsumerPerformance", "--bootstrap-server", self._servers,
                               "--topic", topic, "--messages", records, "--timeout", 60_000)
 
     def end_to_end(self, topic, size, records):
-        return self._measured(records, parse_end_to_end, "512M", "EndToEndLatency", self._servers, topic, records, "all", size)
+        return self._measured(records, parse_end_to_end, "512M", f"{TOOLS}.EndToEndLatency", self._servers, topic, records, "all", size)
 
     def _run(self, heap, tool, *arguments):
-        command = self._kafka.java(heap, f"org.apache.kafka.tools.{tool}", *arguments)
+        command = self._kafka.java(heap, tool, *arguments)
         try:
             return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         except subprocess.TimeoutExpired:
             raise BenchError(f"{tool} on {self._target.name} did not end within ten minutes") from None
 
-    def _measured(self, records, parse, *command):
-        """Runs a tool. Returns what it says, and what it has cost."""
+    def _measured(self, records, parse, *command, ahead=0):
+        """Runs a tool. Returns what it says, and what it has cost, with what it sends `ahead` of that."""
         target = self._target
         before, machine, tools = target.cpu_seconds(), proc.machine_cpu_seconds(), _children_cpu_seconds()
         begun = time.monotonic()
@@ -123,8 +137,8 @@ class Tools:
         if figures.get("records", records) < records:
             raise BenchError(f"{command[1]} on {target.name} came to {figures['records']} of {records} records")
         figures["resident"] = max(proc.resident_bytes(pid) for pid in target.pids) / 1e6
-        figures["cpu_us"] = (cpu_seconds_when_quiet(target) - before) * 1e6 / records
-        figures["tool_us"] = tools * 1e6 / records
+        figures["cpu_us"] = (cpu_seconds_when_quiet(target) - before) * 1e6 / (records + ahead)
+        figures["tool_us"] = tools * 1e6 / (records + ahead)
         figures["others"] = max(0.0, machine - during - tools) / elapsed
         return figures
 
@@ -157,7 +171,7 @@ def measured(run, number, kafka, target, taken):
         tools.produce("warm-up", size, records[size] // WARM_UP_PART)
         of_server[load].append(tools.produce(topic_of(size), size, records[size]))
     step(AT_RATE)
-    of_server[AT_RATE].append(tools.produce("warm-up", 100, RATE * run.options.topics_seconds, RATE))
+    of_server[AT_RATE].append(tools.produce_at_rate("warm-up", 100, run.options.topics_seconds))
     step(END_TO_END)
     tools.create("end-to-end")
     of_server[END_TO_END].append(tools.end_to_end("end-to-end", 100, run.options.topics_messages))
@@ -206,8 +220,8 @@ def measure(run):
             "when they are acknowledged. Three nodes on this machine, started without data for each round, never both clusters at a "
             f"time; three replicas, {run.options.topics_partitions} partitions, `acks=all`, idempotent, uncompressed. Measured by "
             f"Kafka's ProducerPerformance, ConsumerPerformance and EndToEndLatency: {records[100]:,} records of 100 bytes, "
-            f"{records[1024]:,} of 1 KiB, {run.options.topics_seconds} s at {RATE:,}/s, {run.options.topics_messages:,} records end to "
-            f"end, {run.rounds_text}. Consumed is after a restart of all nodes, from files that the page cache may have. CPU time is "
+            f"{records[1024]:,} of 1 KiB, {run.options.topics_seconds} s at {RATE:,}/s (behind {WARM_UP_SECONDS} s of the same process that count for "
+            f"CPU time only), {run.options.topics_messages:,} records end to end, {run.rounds_text}. Consumed is after a restart of all nodes, from files that the page cache may have. CPU time is "
             "that of the three servers together; resident memory that of the largest when the tool has ended; cores of others are "
             "what else ran on the machine.\n\n"
             + comparison("load", taken, COLUMNS, baselines) + "\nWhat is wanted:\n\n"
@@ -217,7 +231,7 @@ def measure(run):
 def add_options(group):
     group.add_argument("--topics-records", type=positive, default=1_000_000, metavar="N",
                        help="of 100 bytes; a fifth as many of 1 KiB (default %(default)s)")
-    group.add_argument("--topics-seconds", type=positive, default=10, metavar="S",
+    group.add_argument("--topics-seconds", type=positive, default=30, metavar="S",
                        help=f"how long {RATE} records a second are produced (default %(default)s)")
     group.add_argument("--topics-messages", type=positive, default=2_000, metavar="N",
                        help="sent one after the other, end to end (default %(default)s)")
