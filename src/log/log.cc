@@ -233,6 +233,7 @@ Result<> Log::write(std::string& frame) {
 
 void Log::note_written(std::string frame) {
   const std::uint64_t bytes = frame.size();
+  EVEN_CHECK(wanted_.empty() || wanted_.front() >= end_, "a frame that was wanted is not written");
   const bool wanted = !wanted_.empty() && wanted_.front() == end_;
   if (wanted) wanted_.pop_front();
   tail_.emplace_back(TailFrame{end_, bytes, std::move(frame), wanted});
@@ -272,20 +273,27 @@ void Log::trim_tail() {
   }
 }
 
+// Those that stay move up over the ones that are one with what is before them.
 void Log::release_unwanted() {
-  auto frame = std::ranges::lower_bound(tail_, released_, {}, &TailFrame::position);
+  const auto first = std::ranges::lower_bound(tail_, released_, {}, &TailFrame::position);
+  auto to = first;
+  auto frame = first;
   for (; frame != tail_.end() && frame->end() <= durable_; ++frame) {
     released_ = frame->end();
-    if (frame->wanted) continue;
-    tail_bytes_ -= frame->size;
-    if (frame != tail_.begin() && std::prev(frame)->bytes.empty()) {
-      std::prev(frame)->size += frame->size;
-      frame = std::prev(tail_.erase(frame));
-    } else {
-      frame->bytes = {};
+    if (!frame->wanted) {
+      tail_bytes_ -= frame->size;
+      // To clear it would keep its memory.
+      std::string().swap(frame->bytes);
+      if (to != tail_.begin() && std::prev(to)->bytes.empty()) {
+        std::prev(to)->size += frame->size;
+        continue;
+      }
       tail_bytes_ += sizeof(TailFrame);
     }
+    if (to != frame) *to = std::move(*frame);
+    ++to;
   }
+  tail_.erase(to, frame);
 }
 
 void Log::sync(bool in_place) {

@@ -2,7 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
+#include <stdlib.h>
 
+#include <filesystem>
+
+#include "env/posix_disk.h"
 #include "log/format.h"
 #include "log/test_log.h"
 
@@ -255,6 +260,36 @@ TEST(Log, WhatIsForRecoveryAloneLeavesMemoryWhenItIsDurable) {
   OpenLog again(world);
   EXPECT_EQ(again.records,
             (Records{wanted, own, "r", wanted, own, own, own, own, own, wanted, own, own, wanted}));
+}
+
+// By what the allocator has given out, which sanitizers' allocators do not say.
+TEST(Log, WhatHasLeftMemoryTakesNone) {
+  const auto in_use = [] {
+    const struct mallinfo2 all = ::mallinfo2();
+    return static_cast<std::int64_t>(all.uordblks + all.hblkhd);
+  };
+  std::string path = (std::filesystem::temp_directory_path() / "even_log_XXXXXX").string();
+  ASSERT_NE(::mkdtemp(path.data()), nullptr);
+  {
+    World world;
+    const auto disk = std::move(*PosixDisk::open(path + "/data", [](const auto&) {}));
+    Log log({}, 0, *disk, world.clock);
+    ASSERT_TRUE(log.recover([](LogPosition, std::string_view) -> Result<> { return {}; }, {}));
+    const std::string own(100'000, 'r');
+    const std::int64_t before = in_use();
+    for (int i = 0; i < 100; ++i) {
+      log.append("wanted");
+      ASSERT_TRUE(log.flush());
+      for (int j = 0; j < 2; ++j) {
+        log.append_for_recovery(own.size(), [&](std::string& out) { out += own; });
+        ASSERT_TRUE(log.flush());
+      }
+      ASSERT_TRUE(log.flush_and_sync());
+      log.keep_for_reader(log.end());
+    }
+    EXPECT_LT(in_use() - before, 2'000'000);
+  }
+  std::filesystem::remove_all(path);
 }
 
 TEST(Log, AFrameThatIsDamagedUnderAReaderIsReportedWithFileAndOffset) {

@@ -464,7 +464,7 @@ bool Groups::take_topic_rows(RowBatch& out, bool whole) {
 
 bool Groups::in_topic_pass(PartitionId id) const {
   const Group* group = find(id);
-  return group != nullptr && !forgotten_ && !group->halted() &&
+  return group != nullptr && group->topic() != nullptr && !forgotten_ && !group->halted() &&
          group->unstored_bytes() >= core_.options.topic_rows_bytes;
 }
 

@@ -207,7 +207,6 @@ void Projection::take_rest() {
   if (take_checkpoints_) take_checkpoints_(rows);
   for (const auto& [id, row] : group_rows_) write_group(id, row, rows);
   store_.write(std::move(rows));
-  barrier_ = core_.log.barrier();
   stage_ = Stage::kTopics;
 }
 
@@ -221,6 +220,8 @@ void Projection::take_topics() {
     if (!more) break;
     if (core_.clock.monotonic_us() - started_us > kSliceUs) return;
   }
+  // With what has become of groups meanwhile, whose rows are as of different moments.
+  barrier_ = core_.log.barrier();
   stage_ = Stage::kSyncing;
 }
 

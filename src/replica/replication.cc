@@ -518,11 +518,11 @@ bool Replication::pump_records(Peer& peer, bool before_sync) {
         if (found == peer.shared.end() || head->dot.seq == 0) return;
         Peer::Shared& shared = found->second;
         if (!shared.relay && head->dot.replica.node() != core_.options.node) return;
+        if (shared.damaged || shared.sent.covers(head->dot)) return;
         if (head->dot.replica != core_.self && frame >= durable) {
           if (before_sync) waits = frame;
           return;
         }
-        if (shared.damaged || shared.sent.covers(head->dot)) return;
         shared.sent.add(head->dot);
         if (!core_.lazy.empty() && holds_ && head->dot.replica == core_.self) {
           if (const auto delay_ms = core_.lazy.delay_ms(head->partition, head->dot.seq)) {
@@ -555,7 +555,9 @@ bool Replication::pump_records(Peer& peer, bool before_sync) {
 }
 
 void Replication::send_before_sync() {
+  sent_in_turn_ = 0;
   for (auto& [node, peer] : peers_) {
+    if (sent_in_turn_ > kTurnBytes) break;
     const bool gives_states = peer->outgoing || !peer->snapshots_wanted.empty();
     if (!peer->up || !peer->reported || gives_states) continue;
     if (peer->bytes_in_flight < core_.options.window_bytes) pump_records(*peer, true);
@@ -564,6 +566,7 @@ void Replication::send_before_sync() {
 }
 
 void Replication::end_turn() {
+  sent_in_turn_ = 0;
   for (const PartitionId partition : std::exchange(core_.to_be_sent, {})) send_held(partition);
   const std::int64_t now_us = core_.clock.monotonic_us();
   if (core_.stats.records_local != marked_records_ &&
@@ -591,7 +594,6 @@ void Replication::end_turn() {
       has_more_ = true;
     }
   }
-  sent_in_turn_ = 0;
   // Who has not come so far has to catch up, and is sent what it lacks as it comes to that. Then
   // the others get it too.
   if (!core_.lazy.empty() && core_.log.end() == core_.log.barrier()) {

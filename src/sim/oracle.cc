@@ -233,7 +233,8 @@ struct StreamFacts {
     const auto copies = copied.find({writer, id});
     return copies != copied.end() && std::ranges::any_of(marks_made, [&](const auto& made) {
              const auto& [maker, mark] = made;
-             return mark.group == group && mark.writer == writer && id <= mark.id &&
+             return mark.group == group && lives.contains({mark.group, mark.life}) &&
+                    mark.writer == writer && id <= mark.id &&
                     std::ranges::none_of(copies->second, [&](const Dot& copy) {
                       return copy == maker->dot() || maker->context.covers(copy);
                     });
