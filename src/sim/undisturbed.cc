@@ -35,6 +35,12 @@ class Undisturbed {
         return refusals();
       case 4:
         return closings();
+      case 5:
+        return rights_spent_again();
+      case 6:
+        return other_numbers_of_shards();
+      case 7:
+        return losses_unheard_of();
       default:
         return std::nullopt;
     }
@@ -87,6 +93,31 @@ class Undisturbed {
     keyspaces();
     options_.closings = true;
     options_.duration_us = 10'000'000;
+    return options_;
+  }
+
+  // A node spends what it has, loses that it did, and is asked for more.
+  RunOptions rights_spent_again() {
+    options_.bounded = 0.1;
+    options_.spend_again_every_us = 50'000;
+    return options_;
+  }
+
+  // Nodes are stopped and started with other numbers of shards, and crash at every step of that.
+  RunOptions other_numbers_of_shards() {
+    options_.shards = 2;
+    options_.clients = 3;
+    options_.pass_bytes = 4 << 10;
+    options_.retain_bytes = 4 << 10;
+    options_.reshard_every_us = 300'000;
+    options_.crash_in_resharding = 0.2;
+    return options_;
+  }
+
+  // Disks are lost with what one other node has alone.
+  RunOptions losses_unheard_of() {
+    options_.lose_unheard_every_us = 200'000;
+    options_.causal_every_us = among(1'000, 5'000);
     return options_;
   }
 

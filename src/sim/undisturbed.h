@@ -10,7 +10,7 @@
 
 namespace even::sim {
 
-// About a sixth of the seeds: null for the others.
+// A quarter of the seeds; null for the others.
 std::optional<RunOptions> draw_undisturbed(std::uint64_t seed);
 
 }  // namespace even::sim
