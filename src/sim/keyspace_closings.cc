@@ -24,7 +24,7 @@ constexpr std::int64_t kEndLookUs = 100'000;
 // What is left closed is opened after 20 s.
 constexpr std::int64_t kOpenAgainUs = 45'000'000;
 constexpr const char* kClosingName = "closing";
-constexpr double kVanish = 0.15;
+constexpr double kVanish = 0.3;
 constexpr double kChangeTheirMinds = 0.3;
 constexpr double kForce = 0.15;
 
