@@ -1,5 +1,7 @@
 #include "sim/undisturbed.h"
 
+#include <type_traits>
+
 #include "env/random.h"
 
 namespace even::sim {
@@ -9,12 +11,6 @@ class Undisturbed {
  public:
   explicit Undisturbed(std::uint64_t seed) : random_(seed * 0xd6e8feb86659fd93ULL + 5) {
     options_.seed = seed;
-  }
-
-  template <typename... Values>
-  std::common_type_t<Values...> among(Values... values) {
-    const std::common_type_t<Values...> all[] = {values...};
-    return all[random_.below(sizeof...(values))];
   }
 
   std::optional<RunOptions> draw() {
@@ -47,6 +43,12 @@ class Undisturbed {
   }
 
  private:
+  template <typename... Values>
+  std::common_type_t<Values...> among(Values... values) {
+    const std::common_type_t<Values...> all[] = {values...};
+    return all[random_.below(sizeof...(values))];
+  }
+
   // Nodes that stand in for owners, which they come back to, and makers that lose what they gave.
   RunOptions stand_ins() {
     options_.nodes = among(4, 5);
