@@ -802,6 +802,22 @@ TEST(MetaGroup, IsNotMissedByANodeWithAnEmptyDiskWhereNobodyHasUsers) {
   EXPECT_EQ(lost.unknown, "");
 }
 
+// What has been applied but may be forgotten is not served: nor is it nothing.
+TEST(MetaGroup, IsUnknownToAMemberUntilWhatItHasBeenGivenIsDurable) {
+  GroupCluster cluster(3);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.leader(kMeta) != nullptr; }));
+  ASSERT_THAT(cluster.run_strong(kMeta, {"even.meta", "setuser", "a", "", "on"}), StartsWith(":"));
+  cluster.run(2'000);
+  GroupNode& lost = cluster.at(3);
+  lost.wipe();
+  lost.start();
+  // Its own acknowledgement is not needed for what is committed.
+  lost.disk.faults.sync_us = 2'000'000;
+  ASSERT_TRUE(cluster.run_until([&] { return lost.unknown.empty(); }));
+  ASSERT_NE(lost.known, nullptr);
+  EXPECT_FALSE(lost.known->users().empty());
+}
+
 TEST(MetaGroup, IsUnknownOnceAnybodyHasSaidThatThereAreUsers) {
   GroupCluster cluster(3);
   cluster.cuts = {{1, 3}, {2, 3}};

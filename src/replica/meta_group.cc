@@ -103,7 +103,10 @@ std::string MetaGroup::why_unknown() const {
   }
   if (group() != nullptr) {
     if (group()->halted()) return "what it has of the metadata group cannot be read";
-    if (group()->applied() > 0) return unreadable_;
+    if (!unreadable_.empty()) return unreadable_;
+    if (group()->applied() > 0 && !told_of_founding_) {
+      return "what it has been given of the metadata group is not durable here yet";
+    }
   } else if (groups_.former(id_).index != 0) {
     return unreadable_.empty() ? "what was restored of the metadata group cannot be read"
                                : unreadable_;
@@ -220,6 +223,7 @@ void MetaGroup::try_to_found() {
 
 void MetaGroup::found(consensus::Configuration configuration) {
   untold_ = configuration.voters;
+  told_of_founding_ = true;
   begin(std::move(configuration));
   tell_from_ = core_.log.barrier();
 }

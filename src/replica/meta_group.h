@@ -97,7 +97,7 @@ class MetaGroup {
   std::string unreadable_;  // why there was none, when there was to be one
   bool heard_ = false;      // of any other node
   bool elsewhere_ = false;  // some node has a member, or had one in a former life
-  // The founder has told this node of it: nothing had been written there by then.
+  // This node has founded it, or the founder has told it: nothing had been written there by then.
   bool told_of_founding_ = false;
   bool changed_ = false;  // something has been applied that was not published
   // Once the log is durable up to here, that it has been applied is not forgotten: who has looked

@@ -80,9 +80,10 @@ struct GroupNode final : Transport {
     const auto recovered = shard->recover();
     ASSERT_TRUE(recovered) << recovered.error().message;
     unknown.clear();
+    known = nullptr;
     shard->on_keyspaces(
         [this](std::shared_ptr<const cluster::KeyspaceTable> table) {
-          pending_table = std::move(table);
+          known = pending_table = std::move(table);
           unknown.clear();
         },
         [this](const std::string& why) { unknown = why; });
@@ -138,6 +139,7 @@ struct GroupNode final : Transport {
   std::unique_ptr<RowStore> store;
   std::unique_ptr<Shard> shard;
   std::shared_ptr<const cluster::KeyspaceTable> pending_table;
+  std::shared_ptr<const cluster::KeyspaceTable> known;  // since it was started
   std::string unknown;  // why there is none, though there may be one
   std::deque<std::pair<NodeNumber, std::string>> sent;
   std::vector<std::string> warnings;
