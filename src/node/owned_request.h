@@ -67,6 +67,9 @@ struct OwnedRequest {
   std::unique_ptr<RequestOptions> options;  // none: the keyspace's level
   std::shared_ptr<const void> kept;         // what words view that are not in `bytes`
   std::shared_ptr<const void> rights;       // the same, of a script's user (engine/acl.h)
+  // Called, unless it was refused, by the thread that has executed it, in the same turn: what it
+  // has written may not be as durable yet as its reply will say. Not of what several shards do.
+  std::move_only_function<void()> executed;
 
   bool is_transaction() const { return !parts.empty() || !watched.empty(); }
   // Calls visit(request) for itself, or for all that are in it.

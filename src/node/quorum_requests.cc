@@ -143,28 +143,36 @@ void QuorumRequests::take_step(const CallPointer& call, Step step,
 void QuorumRequests::take_part(const CallPointer& call, std::size_t share, Step step,
                                void (QuorumRequests::*next)(CallPointer)) {
   const auto& [shard, partitions] = call->shares[share];
-  // Back on the thread of the call.
-  auto taken = [this, call, next](std::size_t replicas) {
-    call->fewest = std::min(call->fewest, replicas);
-    if (--call->missing == 0) (this->*next)(call);
-  };
   if (shard == thread_.id()) {
-    return thread_.lease().when_free([this, call, step, &partitions, taken]() mutable {
-      if (step == count_reachable) return step(thread_, *call, partitions, std::move(taken));
-      // The shard answers in the end of a turn, when nothing may be executed.
-      step(thread_, *call, partitions, [this, taken](std::size_t replicas) {
-        thread_.send_to(thread_.id(), [taken, replicas](ShardThread&) mutable { taken(replicas); });
-      });
+    return thread_.lease().when_free([this, call, step, next, &partitions]() {
+      if (step != count_reachable) {
+        return step(thread_, *call, partitions, answer_from(thread_, call, next));
+      }
+      step(thread_, *call, partitions,
+           [this, call, next](std::size_t replicas) { taken(call, replicas, next); });
     });
   }
-  thread_.send_to(
-      shard, [call, step, from = thread_.id(), &partitions, taken](ShardThread& owner) mutable {
-        owner.lease().when_free([&owner, call, step, from, &partitions, taken]() mutable {
-          step(owner, *call, partitions, [&owner, from, taken](std::size_t replicas) mutable {
-            owner.send_to(from, [taken, replicas](ShardThread&) mutable { taken(replicas); });
-          });
-        });
-      });
+  thread_.send_to(shard, [this, call, step, next, &partitions](ShardThread& owner) {
+    owner.lease().when_free([this, &owner, call, step, next, &partitions]() {
+      step(owner, *call, partitions, answer_from(owner, call, next));
+    });
+  });
+}
+
+// The shard answers in the end of a turn, when nothing may be executed.
+QuorumRequests::Answer QuorumRequests::answer_from(ShardThread& owner, CallPointer call,
+                                                   void (QuorumRequests::*next)(CallPointer)) {
+  return [this, &owner, call = std::move(call), next](std::size_t replicas) mutable {
+    owner.send_to(thread_.id(), [this, call = std::move(call), next, replicas](ShardThread&) {
+      taken(call, replicas, next);
+    });
+  };
+}
+
+void QuorumRequests::taken(CallPointer call, std::size_t replicas,
+                           void (QuorumRequests::*next)(CallPointer)) {
+  call->fewest = std::min(call->fewest, replicas);
+  if (--call->missing == 0) (this->*next)(std::move(call));
 }
 
 void QuorumRequests::count_reachable(ShardThread& owner, const Call& call,
@@ -195,21 +203,25 @@ void QuorumRequests::catch_up(ShardThread& owner, const Call& call,
 
 void QuorumRequests::spread(ShardThread& owner, const Call& call,
                             const std::vector<PartitionId>& partitions, Answer answer) {
+  Shard& shard = owner.shard();
   std::size_t others = call.needed - 1;
   // What a read has shown is not made what others keep who stand in.
   const bool among_owners = call.sloppy && !call.writes;
   for (const PartitionId partition : partitions) {
     if (among_owners) others = std::min(others, count_owners(owner, partition) - 1);
   }
-  owner.shard().await_seen(
-      owner.shard().reach_of(partitions, call.writes), others,
-      {.deadline_us = call.deadline_us, .sloppy = call.sloppy && call.writes},
-      [answer = std::make_shared<Answer>(std::move(answer)), others,
-       enough = call.needed](std::size_t answered) {
-        (*answer)(answered >= others ? std::max(enough, answered + 1) : answered + 1);
-      });
+  const auto take = [answer = std::make_shared<Answer>(std::move(answer)), others,
+                     enough = call.needed](std::size_t answered) {
+    (*answer)(answered >= others ? std::max(enough, answered + 1) : answered + 1);
+  };
+  if (call.writes) {
+    shard.await_written(partitions, others, call.deadline_us, take, call.sloppy);
+  } else {
+    shard.await_seen(shard.reach_of(partitions, false), others, {.deadline_us = call.deadline_us},
+                     take);
+  }
   // What is known to be seen is answered in the next turn, which nothing else may bring about.
-  owner.send_to(owner.id(), [](ShardThread&) {});
+  if (!call.spreads) owner.send_to(owner.id(), [](ShardThread&) {});
 }
 
 // --- What follows
@@ -230,11 +242,22 @@ void QuorumRequests::execute(CallPointer call) {
     return finish(std::move(call));
   }
   OwnedRequest request = std::move(call->request);
+  if (call->writes && call->shares.size() == 1) {
+    call->missing = 2;  // the reply, and what others say
+    call->fewest = call->replicas;
+    request.executed = [this, call] {
+      const auto& [shard, partitions] = call->shares.front();
+      ShardThread& owner = *thread_.node().threads[shard];
+      call->spreads = true;
+      spread(owner, *call, partitions, answer_from(owner, call, &QuorumRequests::finish));
+    };
+  }
   thread_.router().submit(
       std::move(request),
       [this, call](std::string reply) {
         if (reply.starts_with('-')) return call->sink(std::move(reply));
         call->reply = std::move(reply);
+        if (call->spreads) return taken(call, call->replicas, &QuorumRequests::finish);
         take_step(call, spread, &QuorumRequests::finish);
       },
       false);

@@ -73,6 +73,9 @@ class QuorumRequests {
     // one that has been.
     std::size_t missing = 0;
     std::size_t fewest = 0;
+    // A write that asks others in the turn that executes it, so that the question leaves with the
+    // record, while the reply waits to be released.
+    bool spreads = false;
     std::string reply;
   };
   using CallPointer = std::shared_ptr<Call>;
@@ -85,6 +88,10 @@ class QuorumRequests {
   void take_step(const CallPointer& call, Step step, void (QuorumRequests::*next)(CallPointer));
   void take_part(const CallPointer& call, std::size_t share, Step step,
                  void (QuorumRequests::*next)(CallPointer));
+  // Then the share has been answered, on the thread of the call.
+  Answer answer_from(ShardThread& owner, CallPointer call,
+                     void (QuorumRequests::*next)(CallPointer));
+  void taken(CallPointer call, std::size_t replicas, void (QuorumRequests::*next)(CallPointer));
   // The steps, and what follows each.
   static void count_reachable(ShardThread& owner, const Call& call,
                               const std::vector<PartitionId>& partitions, Answer answer);

@@ -436,6 +436,7 @@ void Router::execute_here(OwnedRequest request, ReplySink sink) {
   std::string reply;
   const LogPosition position = thread_.execute(request, reply);
   if (shard.lacks_rights() && await_rights(request, sink)) return;
+  if (request.executed && !reply.starts_with('-')) request.executed();
   thread_.hold_until(position, [reply = std::move(reply), sink = std::move(sink)](
                                    const ShardThread::ReleaseError& error) mutable {
     sink(error ? error_reply(*error) : std::move(reply));

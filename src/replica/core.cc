@@ -295,6 +295,12 @@ void ShardCore::close_all() {
   open_.clear();
 }
 
+VersionVector ShardCore::made_of(PartitionId id) const {
+  VersionVector made;
+  if (const std::uint64_t count = at(id).state.vector()[self]; count > 0) made.add({self, count});
+  return made;
+}
+
 Result<ShardCore::Taken> ShardCore::take(std::string_view bytes, const RecordHead& head) {
   Partition& partition = at(head.partition);
   if (is_strong(partition.id)) {

@@ -80,6 +80,8 @@ class ShardCore {
   // Tells what a change has done to keys; `command`: of a client, or empty.
   void report(const KeyEvents& events, std::string_view command);
   void close_all();
+  // How much this replica has made of the partition in this run: of records that are closed.
+  VersionVector made_of(PartitionId id) const;
   // Makes a record that folds this replica's earlier runs of its line, which all replicas have all
   // of; see docs/folding.md.
   void fold(Partition& partition);

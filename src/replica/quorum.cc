@@ -15,6 +15,8 @@ constexpr std::int64_t kAskAgainUs = 2'000'000;
 constexpr std::int64_t kAskedPatienceUs = 5'000'000;
 // Who has not answered by then counts as away, where others may stand in.
 constexpr std::int64_t kSilentUs = 500'000;
+// How much later than it was asked for it may be too late.
+constexpr std::int64_t kSameDeadlineUs = 10'000;
 // Of one node, that wait; the oldest go.
 constexpr std::ptrdiff_t kMostAsked = 4'096;
 
@@ -42,6 +44,28 @@ void Quorum::await_seen(Reach reach, std::size_t count, const QuorumWait& wait, 
   call.wait = wait;
   call.done = std::move(done);
   begin(std::move(call));
+}
+
+void Quorum::await_written(std::span<const PartitionId> partitions, std::size_t count,
+                           std::int64_t deadline_us, Done done, bool sloppy) {
+  Written written{.partitions = {partitions.begin(), partitions.end()},
+                  .count = count,
+                  .sloppy = sloppy,
+                  .deadline = deadline_us / kSameDeadlineUs + 1};
+  written_[std::move(written)].push_back(std::move(done));
+}
+
+void Quorum::ask_of_written() {
+  if (written_.empty()) return;
+  for (auto& [written, done] : std::exchange(written_, {})) {
+    PartitionReach reach;
+    for (const PartitionId id : written.partitions) reach.emplace_back(id, core_.made_of(id));
+    await_seen(std::move(reach), written.count,
+               {.deadline_us = written.deadline * kSameDeadlineUs, .sloppy = written.sloppy},
+               [done = std::move(done)](std::size_t answered) {
+                 for (const Done& each : done) each(answered);
+               });
+  }
 }
 
 void Quorum::catch_up(const std::vector<PartitionId>& partitions, std::size_t count,

@@ -36,6 +36,11 @@ class Quorum {
   // Waits until `count` other replicas of each partition have seen all of its vector, which this
   // node has, and this node's log is as durable as they promise.
   void await_seen(Reach reach, std::size_t count, const QuorumWait& wait, Done done);
+  // The same of what this node has made of these partitions, ascending, when the turn's records are
+  // closed: those that wait for the same thing ask together, and the question leaves with the
+  // records.
+  void await_written(std::span<const PartitionId> partitions, std::size_t count,
+                     std::int64_t deadline_us, Done done, bool sloppy = false);
   // Waits until `count` other replicas of each partition have said what they have seen, and this
   // node has seen all that.
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
@@ -60,6 +65,8 @@ class Quorum {
   void link_down(NodeNumber node);
   Result<> receive(NodeNumber node, AskMessage message);
   Result<> receive(NodeNumber node, const AnswerMessage& message);
+  // The turn's records are closed.
+  void ask_of_written();
   // The log has been written as far as it will be in this turn.
   void end_turn();
   void tick();
@@ -103,6 +110,14 @@ class Quorum {
     std::int64_t until_us = 0;
   };
   using Calls = absl::btree_map<std::uint64_t, Call>;
+  // What is waited for alike in one turn; deadlines may differ by less than kSameDeadlineUs.
+  struct Written {
+    std::vector<PartitionId> partitions;
+    std::size_t count = 0;
+    bool sloppy = false;
+    std::int64_t deadline = 0;  // in units of kSameDeadlineUs, rounded up
+    auto operator<=>(const Written&) const = default;
+  };
 
   void begin(Call call);
   void note_fresh(const Call& call);
@@ -138,6 +153,7 @@ class Quorum {
   const std::function<LogPosition()> released_;
   std::uint64_t next_;  // begins at random: a late answer to an earlier run is none to this one
   Calls calls_;
+  absl::btree_map<Written, std::vector<Done>> written_;      // in this turn
   absl::btree_map<std::uint64_t, std::uint64_t> stand_ins_;  // by question: the call
   std::uint64_t heard_ = 1;  // counts what may have changed who has answered
   std::vector<Asked> asked_;

@@ -10,6 +10,7 @@ namespace {
 
 using test::GroupCluster;
 using test::GroupNode;
+using ::testing::IsEmpty;
 
 constexpr PartitionId kPartition = 0;  // eventual, on all nodes
 
@@ -33,6 +34,13 @@ struct QuorumTest : ::testing::Test {
     shard.await_seen(shard.reach_of(partitions, true), count,
                      {.deadline_us = deadline_us(ms), .synced = synced},
                      [answer](std::size_t replicas) { *answer = replicas; });
+    return answer;
+  }
+  // Of what it has made by the end of the turn.
+  Answer ask_written(NodeNumber number, std::size_t count, int ms = 1'000) {
+    auto answer = std::make_shared<std::optional<std::size_t>>();
+    cluster.at(number).shard->await_written(std::vector{kPartition}, count, deadline_us(ms),
+                                            [answer](std::size_t replicas) { *answer = replicas; });
     return answer;
   }
   Answer ask_to_catch_up(NodeNumber number, std::size_t count, int ms = 1'000) {
@@ -166,9 +174,22 @@ TEST_F(QuorumTest, WhatANodeMakesLeavesBeforeItSyncsIt) {
   };
   run(1, {"set", "k", "v"});
   node.shard->end_turn();
-  node.on_flush = nullptr;
   EXPECT_EQ(leaving, 2u);
   EXPECT_LT(durable, node.shard->durable());
+  // So does the question who has it: one, whoever waits for the same.
+  node.sent.clear();
+  std::vector<Answer> answers;
+  for (const std::size_t count : {1, 1, 2, 1}) {
+    run(1, {"set", "k", std::to_string(answers.size())});
+    answers.push_back(ask_written(1, count));
+  }
+  EXPECT_THAT(node.sent, IsEmpty());
+  node.shard->end_turn();
+  node.on_flush = nullptr;
+  EXPECT_EQ(leaving, 2u * (1 + 2));  // to each the records, and a question for each count
+  for (const Answer& answer : answers) EXPECT_GE(await(answer).value_or(0), 1u);
+  EXPECT_EQ(answers[2]->value_or(0), 2u);
+  EXPECT_EQ(get(2), "$1\r\n3\r\n");
 }
 
 TEST_F(QuorumTest, ASyncIsWaitedForWhereItIsAskedFor) {

@@ -666,6 +666,7 @@ void Shard::end_turn() {
   core.end_turn();
   impl_->has_more = false;
   impl_->unless_unreadable([this] { impl_->has_more = impl_->core.join_ready(); });
+  impl_->quorum.ask_of_written();
   impl_->groups.gather();
   const bool sync_all = core.options.log.fsync == FsyncPolicy::kAlways;
   const bool sync_groups = impl_->groups.sync_wanted();
@@ -722,13 +723,7 @@ PartitionReach Shard::reach_of(std::span<const PartitionId> partitions, bool own
   core.close_all();
   PartitionReach reach;
   for (const PartitionId id : partitions) {
-    const VersionVector& seen = core.at(id).state.vector();
-    VersionVector& wanted = reach.emplace_back(id, VersionVector()).second;
-    if (!own) {
-      wanted = seen;
-    } else if (const std::uint64_t made = seen[core.self]; made > 0) {
-      wanted.add({core.self, made});
-    }
+    reach.emplace_back(id, own ? core.made_of(id) : core.at(id).state.vector());
   }
   return reach;
 }
@@ -746,6 +741,11 @@ PartitionReach Shard::own_reach() {
 void Shard::await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait,
                        Answered done) {
   impl_->quorum.await_seen(std::move(reach), count, wait, std::move(done));
+}
+
+void Shard::await_written(std::span<const PartitionId> partitions, std::size_t count,
+                          std::int64_t deadline_us, Answered done, bool sloppy) {
+  impl_->quorum.await_written(partitions, count, deadline_us, std::move(done), sloppy);
 }
 
 void Shard::catch_up(const std::vector<PartitionId>& partitions, std::size_t count,

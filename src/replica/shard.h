@@ -415,6 +415,9 @@ class Shard {
   // Of all partitions that have other replicas and in which it has made anything.
   PartitionReach own_reach();
   void await_seen(PartitionReach reach, std::size_t count, const QuorumWait& wait, Answered done);
+  // Of what this node has made of them by the end of the turn.
+  void await_written(std::span<const PartitionId> partitions, std::size_t count,
+                     std::int64_t deadline_us, Answered done, bool sloppy = false);
   void catch_up(const std::vector<PartitionId>& partitions, std::size_t count,
                 std::int64_t deadline_us, Answered done, bool sloppy = false);
   // Whether the node can stand in for others now, as far as is known.

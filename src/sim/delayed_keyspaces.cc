@@ -82,7 +82,7 @@ std::function<bool()> DelayedKeyspaces::write(PartitionId partition) {
     *made = shard(maker).reach_of({&partition, 1}, true);
     switch (how) {
       case 0:
-        shard(maker).await_seen(*made, others, {.deadline_us = deadline_us}, answer);
+        shard(maker).await_written({&partition, 1}, others, deadline_us, answer);
         break;
       case 1:
         shard(other).catch_up({partition}, others, deadline_us, answer);

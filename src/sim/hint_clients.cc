@@ -46,13 +46,13 @@ void HintClients::act() {
 
 void HintClients::write(PartitionId partition, Node& node) {
   Shard& shard = node.hosting(partition).shard();
-  const PartitionReach made = shard.reach_of({&partition, 1}, true);
   const std::size_t others = run_.placement.replicas(partition).size() / 2;
-  shard.await_seen(made, others,
-                   {.deadline_us = node.clock.monotonic_us() + kHintDeadlineUs, .sloppy = true},
-                   [this, others](std::size_t answered) {
-                     if (answered >= others) ++run_.outcome.sloppy_writes;
-                   });
+  shard.await_written(
+      {&partition, 1}, others, node.clock.monotonic_us() + kHintDeadlineUs,
+      [this, others](std::size_t answered) {
+        if (answered >= others) ++run_.outcome.sloppy_writes;
+      },
+      true);
   node.hosting(partition).need_turn();
 }
 

@@ -44,24 +44,33 @@ void QuorumClients::started(Node& node) {
 void QuorumClients::write(Node& node, PartitionId partition, std::size_t others) {
   const PartitionReach made = shard(node, partition).shard().reach_of({&partition, 1}, true);
   const bool all = others + 1 == run_.placement.replicas(partition).size();
-  spread(node, partition, made, others, all ? at_all_ : at_majority_);
-}
-
-void QuorumClients::spread(Node& node, PartitionId partition, const PartitionReach& reach,
-                           std::size_t others, Established& established) {
-  const VersionVector vector = reach.front().second;
+  Established& established = all ? at_all_ : at_majority_;
   shard(node, partition)
       .shard()
+      .await_written({&partition, 1}, others, node.clock.monotonic_us() + kDeadlineUs,
+                     take_seen(node, made, others, established));
+}
+
+void QuorumClients::spread(Node& node, const PartitionReach& reach, std::size_t others,
+                           Established& established) {
+  shard(node, reach.front().first)
+      .shard()
       .await_seen(reach, others, {.deadline_us = node.clock.monotonic_us() + kDeadlineUs},
-                  [this, &established, partition, vector, others,
-                   number = node.number](std::size_t answered) {
-                    if (answered < others) return;
-                    run_.event("n{}: {} others have {} of partition {}", number, others,
-                               vector.to_string(), partition);
-                    ++run_.outcome.quorum_writes;
-                    established[partition].merge(vector);
-                    if (on_seen) on_seen(number);
-                  });
+                  take_seen(node, reach, others, established));
+}
+
+Shard::Answered QuorumClients::take_seen(const Node& node, const PartitionReach& reach,
+                                         std::size_t others, Established& established) {
+  const auto& [partition, vector] = reach.front();
+  return
+      [this, &established, partition, vector, others, number = node.number](std::size_t answered) {
+        if (answered < others) return;
+        run_.event("n{}: {} others have {} of partition {}", number, others, vector.to_string(),
+                   partition);
+        ++run_.outcome.quorum_writes;
+        established[partition].merge(vector);
+        if (on_seen) on_seen(number);
+      };
 }
 
 // At one replica, what all have is to be seen; at a majority, also what a majority has.
@@ -89,7 +98,7 @@ void QuorumClients::read(Node& node, PartitionId partition, std::size_t others) 
                   node.number, partition, others, seen.front().second.to_string(),
                   expected.to_string()));
             }
-            if (others > 0) spread(node, partition, seen, others, at_majority_);
+            if (others > 0) spread(node, seen, others, at_majority_);
           });
 }
 

@@ -34,8 +34,10 @@ class QuorumClients {
   void write(Node& node, PartitionId partition, std::size_t others);
   void read(Node& node, PartitionId partition, std::size_t others);
   // Has others see it, and then counts on that.
-  void spread(Node& node, PartitionId partition, const PartitionReach& reach, std::size_t others,
+  void spread(Node& node, const PartitionReach& reach, std::size_t others,
               Established& established);
+  Shard::Answered take_seen(const Node& node, const PartitionReach& reach, std::size_t others,
+                            Established& established);
   HostedShard& shard(Node& node, PartitionId partition) const { return node.hosting(partition); }
 
   Run& run_;

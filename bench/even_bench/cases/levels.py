@@ -1,5 +1,8 @@
 """What consistency by request costs on three nodes: writes at ONE and at QUORUM, and counters with a bound."""
 
+import multiprocessing
+from statistics import median
+
 from .. import redis_benchmark, resp, stats
 from ..run import Case
 from ..servers import cpu_seconds_when_quiet
@@ -10,6 +13,7 @@ from .throughput import disk_syncs
 KEYSPACES = {"ONE": "one:", "QUORUM": "quorum:"}
 RIGHTS = 2**40  # to be sold: more than any round takes
 CLIENTS = 64
+NODES = 3
 
 COLUMNS = [
     Column("op/s", "rps", compared=True),
@@ -56,6 +60,12 @@ def measured(run, number, fsync, cluster, taken):
         taken[load][cluster.name].append(figures)
 
 
+def syncs_at_once(directory, count):
+    """The median time in ms that a sync takes while others sync other files."""
+    with multiprocessing.Pool(count) as pool:
+        return median(each["p50"] for each in pool.map(disk_syncs, [directory / f"fdatasync{i}" for i in range(count)]))
+
+
 def sold(cluster):
     """What has been taken of each counter."""
     with resp.Client(cluster.port) as client:
@@ -91,10 +101,14 @@ def measure(run):
                     plain, bounded = sold(cluster)
                     if plain != bounded:
                         run.problems.append(f"{even.name}, round {number}: {plain} were sold of one counter, {bounded} of the other")
-        # Only where a write waits for the disk.
-        syncs = disk_syncs(run.directory / "fdatasync")["p50"] if fsync == "always" else 0.0
+        syncs, group_commit = 0.0, "nothing"
+        if fsync == "always":  # else no write waits for the disk
+            syncs = syncs_at_once(run.directory, NODES)
+            alone = disk_syncs(run.directory / "fdatasync")["p50"]
+            group_commit = (f"a sync of each of {NODES} files at once, as by {NODES} nodes on one disk: {syncs:.3f} ms (of one "
+                            f"alone: {alone:.3f} ms)")
         text += [f"fsync {fsync}:\n", comparison("load", taken, COLUMNS, [run.evens[0].name] if len(run.evens) > 1 else []),
-                 f"\nWhat is wanted; a round trip is that of PING, a group commit a sync of {syncs:.3f} ms:\n",
+                 f"\nWhat is wanted; a round trip is that of PING, a group commit {group_commit}:\n",
                  wanted(taken, run.evens[0].name, syncs)]
     return "\n".join(text)
 
