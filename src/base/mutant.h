@@ -96,6 +96,7 @@
   X(kMetaServedUnsynced, "keyspaces are served before it is durable that they are known")          \
   X(kMetaIdsReused, "ids of the partitions of a dropped keyspace are given out again")             \
   X(kRefoundedUnheard, "a group is founded anew without hearing that nobody has it")               \
+  X(kAsksBeforeClosing, "others are asked for what a write has made before its record is closed")  \
   X(kAnswersUnseen, "a replica says that it has seen what it has not")                             \
   X(kAnswersUnreleased, "a replica says what it has seen before that is as durable as it must be") \
   X(kAnswersCountTwice, "each answer of a replica counts as two")                                  \

@@ -176,7 +176,9 @@ TEST_F(QuorumTest, WhatANodeMakesLeavesBeforeItSyncsIt) {
   node.shard->end_turn();
   EXPECT_EQ(leaving, 2u);
   EXPECT_LT(durable, node.shard->durable());
-  // So does the question who has it: one, whoever waits for the same.
+  // So does the question who has it: one, whoever waits for the same. What they had before, they
+  // have said.
+  ASSERT_EQ(await(ask_seen(1, 2)), 2u);
   node.sent.clear();
   std::vector<Answer> answers;
   for (const std::size_t count : {1, 1, 2, 1}) {

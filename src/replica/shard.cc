@@ -663,6 +663,7 @@ LogPosition Shard::barrier() const {
 
 void Shard::end_turn() {
   ShardCore& core = impl_->core;
+  if (EVEN_MUTANT(kAsksBeforeClosing)) impl_->quorum.ask_of_written();
   core.end_turn();
   impl_->has_more = false;
   impl_->unless_unreadable([this] { impl_->has_more = impl_->core.join_ready(); });

@@ -41,14 +41,26 @@ void QuorumClients::started(Node& node) {
   }
 }
 
+std::string QuorumClients::key_in(PartitionId partition) {
+  for (;;) {
+    std::string key = fmt::format("quorum:{}", random_.below(10'000));
+    if (run_.placement.partition_of(key) == partition) return key;
+  }
+}
+
 void QuorumClients::write(Node& node, PartitionId partition, std::size_t others) {
-  const PartitionReach made = shard(node, partition).shard().reach_of({&partition, 1}, true);
+  const std::string key = key_in(partition);
+  const std::string_view words[] = {"SET", key, "v"};
+  const std::optional<Dot> dot = node.change(partition, words);
+  if (!dot) return;
+  VersionVector made;
+  made.add(*dot);
   const bool all = others + 1 == run_.placement.replicas(partition).size();
   Established& established = all ? at_all_ : at_majority_;
   shard(node, partition)
       .shard()
       .await_written({&partition, 1}, others, node.clock.monotonic_us() + kDeadlineUs,
-                     take_seen(node, made, others, established));
+                     take_seen(node, {{partition, made}}, others, established));
 }
 
 void QuorumClients::spread(Node& node, const PartitionReach& reach, std::size_t others,

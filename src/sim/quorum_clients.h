@@ -30,7 +30,8 @@ class QuorumClients {
   using Established = std::map<PartitionId, VersionVector>;
 
   void act();
-  // What the node has made of the partition so far becomes that of others, too.
+  std::string key_in(PartitionId partition);
+  // What the node makes of the partition becomes that of others, too.
   void write(Node& node, PartitionId partition, std::size_t others);
   void read(Node& node, PartitionId partition, std::size_t others);
   // Has others see it, and then counts on that.
