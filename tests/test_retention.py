@@ -7,7 +7,7 @@ import time
 import pytest
 import redis
 from even_cluster import Cluster, connect, until
-from test_topics import Produced, consume, exchange, leader_of, offsets_of, partition_at, request, servers
+from test_topics import Produced, consume, exchange, leader_of, offsets_of, partition_at, request, servers, until_all_vote
 
 kafka = pytest.importorskip("confluent_kafka")
 from confluent_kafka import admin as kafka_admin  # noqa: E402
@@ -51,13 +51,6 @@ def produce(cluster, first, count, **options):
         produced.send("t", f"{i} ".ljust(RECORD, "x"))
     produced.flush()
     assert not produced.errors
-
-
-def votes_everywhere(node):
-    """All members of all groups vote, by what the node knows."""
-    with node.client() as client:
-        groups = [dict(zip(g[::2], g[1::2])) for g in client.execute_command("EVEN.GROUPS")]
-    return all(len(group["members"]) == 3 and not group["learners"] for group in groups)
 
 
 def text(value):
@@ -124,8 +117,7 @@ def test_disk_space_is_given_back_and_a_new_member_is_caught_up(cluster):
     until("all records at the node", lambda: (partition_at(lost, "t") or {"end": 0})["end"] == count, 60)
     assert partition_at(lost, "t")["start"] >= first
 
-    # Of every group: offsets and producers have theirs, and these go with the majority.
-    until("it is a member that votes", lambda: all(votes_everywhere(node) for node in cluster), 60)
+    until_all_vote(cluster)
     other.kill9()
     leader_of(cluster, "t")
     produce(cluster, count, 10)

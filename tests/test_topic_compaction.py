@@ -8,7 +8,7 @@ import pytest
 import redis
 from even_cluster import BIN, Cluster, until
 from test_retention import bytes_on_disk, incremental_alter
-from test_topics import Produced, leader_of, offsets_of, partition_at, servers
+from test_topics import Produced, leader_of, offsets_of, partition_at, servers, until_all_vote
 
 kafka = pytest.importorskip("confluent_kafka")
 from confluent_kafka import admin as kafka_admin  # noqa: E402
@@ -155,13 +155,7 @@ def test_disk_space_is_given_back_and_an_emptied_disk_gets_what_is_left(cluster)
     lost.data.mkdir()
     lost.start()
     until("all records at the node", lambda: (partition_at(lost, "t") or {"end": 0})["end"] == end, 60)
-
-    def votes():
-        with leader_of(cluster, "t").client() as client:
-            groups = [dict(zip(g[::2], g[1::2])) for g in client.execute_command("EVEN.GROUPS")]
-        of_topic = [g for g in groups if g["keyspace"] == "t"]
-        return len(of_topic[0]["members"]) == 3 and not of_topic[0]["learners"]
-    until("it is a member that votes", votes, 60)
+    until_all_vote(cluster)
     next(node for node in cluster.running if node is not lost).kill9()
     leader_of(cluster, "t")
     assert final(read(cluster, "t")) == expected

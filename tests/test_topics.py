@@ -98,6 +98,19 @@ def offsets_of(cluster, at):
         consumer.close()
 
 
+def until_all_vote(cluster):
+    """Waits until a node that has lost its disk is a member again of every group, and its former member of none."""
+    def groups_of(node):
+        with node.client() as client:
+            return [dict(zip(g[::2], g[1::2])) for g in client.execute_command("EVEN.GROUPS")]
+
+    def vote():
+        groups = {node.name: groups_of(node) for node in cluster}
+        return (len({tuple(group["group"] for group in each) for each in groups.values()}) == 1
+                and not any(group["learners"] or group["outgoing"] for each in groups.values() for group in each))
+    until("all members vote", vote, 60)
+
+
 def consume(cluster, topic, partition=0, start=0, end=None):
     """All records of a partition up to its end: [(offset, value)]."""
     at = kafka.TopicPartition(topic, partition, start)
@@ -241,13 +254,7 @@ def test_a_node_with_an_emptied_disk_is_given_all_records(cluster):
     lost.start()
 
     until("all records at the node", lambda: (partition_at(lost, "t") or {"end": 0})["end"] == len(values), 60)
-
-    def voters():
-        with leader_of(cluster, "t").client() as client:
-            groups = [dict(zip(g[::2], g[1::2])) for g in client.execute_command("EVEN.GROUPS")]
-        of_topic = [g for g in groups if g["keyspace"] == "t"]
-        return len(of_topic[0]["members"]) == 3 and not of_topic[0]["learners"]
-    until("it is a member that votes", voters, 60)
+    until_all_vote(cluster)
     values += ["behind the change of members", "last"]
     produced.send("t", values[-2])
     produced.flush()

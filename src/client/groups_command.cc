@@ -38,12 +38,13 @@ void write(Reply& reply, const cluster::ClusterMap& map, const GroupStatus& stat
     reply.bulk(what);
     reply.integer(static_cast<std::int64_t>(value));
   };
-  reply.map(10);
+  reply.map(11);
   reply.bulk("keyspace");
   reply.bulk(keyspace);
   number("group", status.group);
   names("members", status.voters);
   names("learners", status.learners);
+  names("outgoing", status.outgoing);
   reply.bulk("leader");
   status.leader == 0 ? reply.null() : reply.bulk(name(status.leader));
   number("term", status.term);

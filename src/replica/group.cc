@@ -1609,6 +1609,7 @@ GroupStatus Group::status() const {
   const auto& configuration = raft_->configuration();
   status.voters = nodes_of(configuration.voters);
   status.learners = nodes_of(configuration.learners);
+  status.outgoing = nodes_of(configuration.outgoing);
   if (!leads()) return status;
   for (const auto& [member, progress] : raft_->progress()) {
     if (member == self_) continue;

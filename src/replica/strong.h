@@ -151,6 +151,8 @@ struct GroupStatus {
   bool diverged = false;
   std::vector<NodeNumber> voters;
   std::vector<NodeNumber> learners;
+  // While members are being replaced: the former voters, of which a majority has to agree as well.
+  std::vector<NodeNumber> outgoing;
   // Of a leader: per other member, entries that it has not acknowledged.
   std::vector<std::pair<NodeNumber, std::uint64_t>> lags;
 };
