@@ -12,8 +12,8 @@ namespace even {
 using CheckHandler = void (*)(const char* file, int line, const char* condition,
                               std::string_view detail);
 void set_check_handler(CheckHandler handler);
-[[noreturn]] void check_failed(const char* file, int line, const char* condition,
-                               std::string_view detail);
+[[noreturn, gnu::cold]] void check_failed(const char* file, int line, const char* condition,
+                                          std::string_view detail);
 
 }  // namespace even
 

@@ -503,7 +503,8 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
     words = stored->words;
     lookup = nullptr;
   }
-  const bool exec = command->name == "exec";
+  const bool of_transactions = command->group == "transactions";
+  const bool exec = of_transactions && command->name == "exec";
   if (((command->flags & kDenyOom) != 0 || command->script || (exec && transaction_.may_grow())) &&
       thread_.must_wait_for_store()) {
     thread_.wait_for_store(weak_from_this());
@@ -511,7 +512,7 @@ Connection::Block Connection::execute_request(const Command* command, Args args,
   }
   if (session_.tracking.on) [[unlikely]]
     remember_keys(*command, args);
-  if (command->group == "transactions" && (exec || command->name == "watch")) {
+  if (of_transactions && (exec || command->name == "watch")) {
     if (replies_.has_open_slots()) return Block::kSlots;
     CommandStats::Entry* const before = std::exchange(last_command_, &entry);
     const Block block =

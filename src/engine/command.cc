@@ -186,20 +186,8 @@ std::size_t place_of_store_key(const Command& command, Args args) {
   return place;
 }
 
-NamedElements elements_by_rule(const Command& command, Args args) {
+NamedElements elements_behind_scores(const Command& command, Args args) {
   std::size_t first = static_cast<std::size_t>(command.keys.first) + 1;
-  switch (command.elements) {
-    case Elements::kUnknown:
-      return {};
-    case Elements::kEach:
-      return {args.subspan(first), 1};
-    case Elements::kEachSecond:
-      return {args.subspan(first), 2};
-    case Elements::kFresh:
-      return {{}, 1, true};
-    case Elements::kBehindScores:
-      break;
-  }
   const auto is_option = [](std::string_view word) {
     return std::ranges::any_of(kScoreOptions, [word](std::string_view option) {
       return equals_ignore_case(word, option);

@@ -214,10 +214,21 @@ struct NamedElements {
   std::size_t step = 1;
   bool fresh = false;  // kFresh
 };
-NamedElements elements_by_rule(const Command& command, Args args);
+NamedElements elements_behind_scores(const Command& command, Args args);
 inline NamedElements named_elements(const Command& command, Args args) {
-  if (command.elements == Elements::kUnknown) return {};  // most of them
-  return elements_by_rule(command, args);
+  switch (command.elements) {
+    case Elements::kUnknown:  // most of them
+      break;
+    case Elements::kEach:
+      return {args.subspan(static_cast<std::size_t>(command.keys.first) + 1), 1};
+    case Elements::kEachSecond:
+      return {args.subspan(static_cast<std::size_t>(command.keys.first) + 1), 2};
+    case Elements::kBehindScores:
+      return elements_behind_scores(command, args);
+    case Elements::kFresh:
+      return {{}, 1, true};
+  }
+  return {};
 }
 
 // What a command will look at, as far as its words tell: a key, and elements of what that holds.

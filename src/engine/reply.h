@@ -22,7 +22,7 @@ class Reply {
   void ok() { out_.append("+OK\r\n"); }
   void simple(std::string_view text);
   // `message` starts with its code, as in "ERR syntax error"; line breaks in it become spaces.
-  void error(std::string_view message);
+  [[gnu::cold]] void error(std::string_view message);
   void integer(std::int64_t value);
   void bulk(std::string_view bytes);
   // A key by its stored name (base/database.h), as its user writes it.

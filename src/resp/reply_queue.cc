@@ -6,11 +6,11 @@
 namespace even {
 std::uint64_t ReplyQueue::open_slot(bool wanted) {
   slots_.emplace_back().wanted = wanted;
-  return first_slot_ + slots_.size() - 1;
+  return next_slot_++;
 }
 
 void ReplyQueue::fill_slot(std::uint64_t number, std::string reply) {
-  EVEN_CHECK(number >= first_slot_ && number - first_slot_ < slots_.size(), "no such slot");
+  EVEN_CHECK(number >= first_slot_ && number < next_slot_, "no such slot");
   Slot& slot = slots_[number - first_slot_];
   EVEN_CHECK(!slot.filled, "a request has one reply");
   slot.filled = true;

@@ -39,11 +39,11 @@ class ReplyQueue {
   // takes its place in the order, and nothing else.
   std::uint64_t open_slot(bool wanted = true);
   // How often that has been done.
-  std::uint64_t slots_opened() const { return first_slot_ + slots_.size(); }
+  std::uint64_t slots_opened() const { return next_slot_; }
   void fill_slot(std::uint64_t number, std::string reply);
-  bool has_open_slots() const { return !slots_.empty(); }
+  bool has_open_slots() const { return slots() > 0; }
   // Slots that something waits for or in.
-  std::size_t slots() const { return slots_.size(); }
+  std::size_t slots() const { return next_slot_ - first_slot_; }
 
   // The first of the bytes that may leave, given how far the log is released; they stay until
   // consumed, and then there may be more. Nothing may be appended between this and consume().
@@ -81,7 +81,7 @@ class ReplyQueue {
     return bytes;
   }
 
-  ReplyBlocks& last() { return slots_.empty() ? out_ : slots_.back().after; }
+  ReplyBlocks& last() { return slots() == 0 ? out_ : slots_.back().after; }
 
   ReplyBlocks out_;
   std::uint64_t consumed_ = 0;  // bytes that have left since the beginning
@@ -90,6 +90,7 @@ class ReplyQueue {
   std::deque<Mark> marks_;  // ascending in both
   std::deque<Slot> slots_;
   std::uint64_t first_slot_ = 0;  // number of slots_.front()
+  std::uint64_t next_slot_ = 0;   // of the one that is opened next
 };
 
 }  // namespace even
