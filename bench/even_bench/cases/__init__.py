@@ -1,6 +1,6 @@
 """The cases, in the order in which they are listed and run."""
 
-from . import amplification, catch_up, check, lag, large_values, larger_than_memory, levels, memory, restart
+from . import amplification, catch_up, check, idle_topics, lag, large_values, larger_than_memory, levels, memory, restart
 from . import restart_flood, steady, strong, throughput, topic_size, topics, types
 
 CASES = {
@@ -12,6 +12,7 @@ CASES = {
         strong.CASE,
         topics.CASE,
         topic_size.CASE,
+        idle_topics.CASE,
         lag.CASE,
         catch_up.CASE,
         check.CASE,
