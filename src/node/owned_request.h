@@ -68,7 +68,8 @@ struct OwnedRequest {
   std::shared_ptr<const void> kept;         // what words view that are not in `bytes`
   std::shared_ptr<const void> rights;       // the same, of a script's user (engine/acl.h)
   // Called, unless it was refused, by the thread that has executed it, in the same turn: what it
-  // has written may not be as durable yet as its reply will say. Not of what several shards do.
+  // has written may not be as durable yet as its reply will say. Not of what is done by several
+  // shards, in steps, or by a group.
   std::move_only_function<void()> executed;
 
   bool is_transaction() const { return !parts.empty() || !watched.empty(); }

@@ -104,7 +104,7 @@ std::string MetaGroup::why_unknown() const {
   if (group() != nullptr) {
     if (group()->halted()) return "what it has of the metadata group cannot be read";
     if (!unreadable_.empty()) return unreadable_;
-    if (group()->applied() > 0 && !told_of_founding_) {
+    if (group()->applied() > 0 && (!told_of_founding_ || heard_of_users_)) {
       return "what it has been given of the metadata group is not durable here yet";
     }
   } else if (groups_.former(id_).index != 0) {
@@ -115,7 +115,7 @@ std::string MetaGroup::why_unknown() const {
     return std::string(may_hear && core_.clock.monotonic_us() < alone_until_us_ ? kHeardOfNobody
                                                                                 : "");
   }
-  if (told_of_founding_) return {};
+  if (told_of_founding_ && !heard_of_users_) return {};
   return "it has been given nothing of the metadata group yet";
 }
 
@@ -223,8 +223,8 @@ void MetaGroup::try_to_found() {
 
 void MetaGroup::found(consensus::Configuration configuration) {
   untold_ = configuration.voters;
-  told_of_founding_ = true;
   begin(std::move(configuration));
+  told_of_founding_ = group() != nullptr;
   tell_from_ = core_.log.barrier();
 }
 
