@@ -551,6 +551,9 @@ Result<> Group::step(consensus::Message message) {
   if (const auto stepped = raft_->step(std::move(message)); !stepped) {
     return fail(fmt::format("group {}: {}", id(), stepped.error().message));
   }
+  // A state that the core has not taken, as one of a former leader, is not in the way of the next
+  // that is named in this turn: that would be named again after ten seconds only.
+  if (!raft_->log().installing()) staged_.reset();
   return {};
 }
 

@@ -18,10 +18,10 @@ constexpr int kMovedKeys = 200;
 
 // Three nodes with small pieces, the group on all of them, and a member that lacks much of it.
 struct OneBehind {
-  OneBehind() : cluster(3) {
+  explicit OneBehind(std::uint64_t piece_bytes = 1'000) : cluster(3) {
     std::vector<consensus::MemberId> voters;
     for (const auto& node : cluster.nodes) {
-      node->piece_bytes = 1'000;
+      node->piece_bytes = piece_bytes;
       node->group_log_bytes = 4'000;
       node->crash();
       node->start();
@@ -115,6 +115,26 @@ TEST(GroupStates, GoOnWhereTheyWereWhenALinkHasBroken) {
   EXPECT_GE(test.away->shard->stats().snapshots_resumed, 1u);
   EXPECT_LT(test.pieces(), kAll * 5 / 4 + 10);
   test.expect_equal();
+}
+
+// The core takes no snapshot of a leader of an earlier term. That state is not to be in the way of
+// the one that the new leader gives.
+TEST(GroupStates, OfAFormerLeaderAreNotInTheWayOfThoseOfTheNewOne) {
+  OneBehind test(10);
+  test.away->start();
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.pieces() >= 100; }, 20'000));
+  GroupNode& former = *test.cluster.leader(kMovedGroup);
+  GroupNode& next =
+      test.cluster.at(static_cast<NodeNumber>(1 + 2 + 3 - former.number - test.away->number));
+  // It hears of the new term from the former leader, which goes on giving what it has named.
+  test.cluster.cuts.insert({next.number, test.away->number});
+  former.shard->stop_leading();
+  ASSERT_TRUE(test.cluster.run_until([&] { return test.cluster.leader(kMovedGroup) == &next; }));
+  test.cluster.run(15'000);
+  ASSERT_GT(test.pieces(), kMovedKeys * 400u / 10);
+  ASSERT_FALSE(test.caught_up());
+  test.cluster.cuts.clear();
+  EXPECT_TRUE(test.cluster.run_until([&] { return test.caught_up(); }, 60'000));
 }
 
 TEST(GroupStates, WhatHasComeOfOneIsGoneAfterACrash) {
