@@ -142,8 +142,7 @@ Result<std::string> entry_text(RecordDecoder& decoder, std::string_view entry) {
     if (!hint) return std::unexpected(hint.error());
     switch (hint->kind) {
       case HintLogEntry::Kind::kBase:
-        return fmt::format("hints for partition {} begin behind {}", hint->partition,
-                           hint->base.to_string());
+        return fmt::format("hints for partition {} begin", hint->partition);
       case HintLogEntry::Kind::kForget:
         return fmt::format("hints for partition {} are forgotten", hint->partition);
       case HintLogEntry::Kind::kRecord:

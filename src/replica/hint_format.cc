@@ -19,24 +19,6 @@ void begin_hint(HintLogEntry::Kind kind, std::string& out) {
   out.push_back(static_cast<char>(kind));
 }
 
-void put_hint_vector(const VersionVector& vector, std::string& out) {
-  put_little_endian<std::uint16_t>(out, static_cast<std::uint16_t>(vector.entries().size()));
-  for (const VersionVector::Entry& entry : vector.entries()) {
-    put_little_endian(out, entry.replica.value);
-    put_little_endian(out, VersionVector::bits(entry));
-  }
-}
-
-bool get_hint_vector(ByteReader& in, VersionVector& vector) {
-  const auto entries = in.get<std::uint16_t>();
-  for (std::uint16_t i = 0; i < entries && in.ok(); ++i) {
-    const ReplicaId replica{in.get<std::uint64_t>()};
-    const auto bits = in.get<std::uint64_t>();
-    if (in.ok() && !vector.add_bits(replica, bits)) return false;
-  }
-  return in.ok();
-}
-
 bool get_hint_record(ByteReader& in, std::int64_t& kept_ms, std::string_view& record) {
   kept_ms = in.get<std::int64_t>();
   record = in.bytes(in.left());
@@ -47,12 +29,6 @@ bool get_hint_record(ByteReader& in, std::int64_t& kept_ms, std::string_view& re
 }  // namespace
 
 bool is_hint_log_entry(std::string_view bytes) { return bytes.starts_with(kHintMark); }
-
-void encode_hint_base(PartitionId partition, const VersionVector& base, std::string& out) {
-  begin_hint(HintLogEntry::Kind::kBase, out);
-  put_little_endian(out, partition);
-  put_hint_vector(base, out);
-}
 
 void encode_hint_record(std::int64_t kept_ms, std::string_view record, std::string& out) {
   begin_hint(HintLogEntry::Kind::kRecord, out);
@@ -72,7 +48,7 @@ Result<HintLogEntry> decode_hint_log_entry(std::string_view bytes) {
   switch (entry.kind) {
     case HintLogEntry::Kind::kBase:
       entry.partition = in.get<PartitionId>();
-      if (!get_hint_vector(in, entry.base)) return fail("malformed hint: its base is no vector");
+      in.bytes(in.left());
       break;
     case HintLogEntry::Kind::kRecord:
       if (!get_hint_record(in, entry.kept_ms, entry.record)) {
@@ -99,12 +75,6 @@ std::string hint_row(PartitionId partition, std::uint64_t number) {
 
 std::string hint_rows_end(PartitionId partition) { return hint_row(partition, UINT64_MAX); }
 
-std::string hint_vector_value(const VersionVector& vector) {
-  std::string value;
-  put_hint_vector(vector, value);
-  return value;
-}
-
 std::string hint_record_value(std::int64_t kept_ms, std::string_view record) {
   std::string value;
   put_little_endian(value, kept_ms);
@@ -115,26 +85,24 @@ std::string hint_record_value(std::int64_t kept_ms, std::string_view record) {
 Result<> read_hints(RowStore& store, const HintRowVisit& visit) {
   Result<> outcome;
   const std::string end = "\xff\xff\xff\x02";  // checkpoints of topics begin there
+  const auto read = [&](std::string_view row, std::string_view value) {
+    if (row.size() != kHintRowBytes) return false;
+    const auto partition = get_big_endian<PartitionId>(row.data() + kHintRows.size());
+    const auto number =
+        get_big_endian<std::uint64_t>(row.data() + kHintRows.size() + sizeof(PartitionId));
+    if (number == 0) return true;  // of an earlier version, which wrote a vector there
+    ByteReader in(value);
+    std::int64_t kept_ms = 0;
+    std::string_view record;
+    if (!get_hint_record(in, kept_ms, record)) return false;
+    visit(partition, number, kept_ms, record);
+    return true;
+  };
   const auto scanned =
       store.scan(kHintRows, end, [&](std::string_view row, std::string_view value) {
+        if (read(row, value)) return true;
         outcome = fail("the store holds a malformed hint");
-        if (row.size() != kHintRowBytes) return false;
-        const auto partition = get_big_endian<PartitionId>(row.data() + kHintRows.size());
-        const auto number =
-            get_big_endian<std::uint64_t>(row.data() + kHintRows.size() + sizeof(PartitionId));
-        ByteReader in(value);
-        if (number == 0) {
-          VersionVector vector;
-          if (!get_hint_vector(in, vector) || !in.at_end()) return false;
-          visit.vector(partition, std::move(vector));
-        } else {
-          std::int64_t kept_ms = 0;
-          std::string_view record;
-          if (!get_hint_record(in, kept_ms, record)) return false;
-          visit.record(partition, number, kept_ms, record);
-        }
-        outcome = {};
-        return true;
+        return false;
       });
   return scanned ? outcome : scanned;
 }

@@ -13,6 +13,35 @@ namespace {
 // A base that no record follows goes after so long.
 constexpr std::int64_t kEmptyUs = 30'000'000;
 
+// Up to where records of the maker are kept, without a gap behind this number.
+std::uint64_t kept_to(const HintStore::Held& held, ReplicaId maker, std::uint64_t behind) {
+  const auto found = held.kept.find(maker);
+  if (found == held.kept.end()) return behind;
+  for (const HintStore::Span& span : found->second) {
+    if (span.first > behind && span.first - behind > 1) break;
+    behind = std::max(behind, span.last);
+  }
+  return behind;
+}
+
+bool is_kept(const HintStore::Held& held, const Dot& dot) {
+  return kept_to(held, dot.replica, dot.seq - 1) >= dot.seq;
+}
+
+void note_kept(HintStore::Held& held, const Dot& dot) {
+  auto& spans = held.kept[dot.replica];
+  auto at = std::ranges::lower_bound(spans, dot.seq, {}, &HintStore::Span::first);
+  if (at != spans.begin() && std::prev(at)->last + 1 == dot.seq) {
+    (--at)->last = dot.seq;
+  } else {
+    at = spans.insert(at, {dot.seq, dot.seq});
+  }
+  const auto next = std::next(at);
+  if (next == spans.end() || next->first != at->last + 1) return;
+  at->last = next->last;
+  spans.erase(next);
+}
+
 }  // namespace
 
 void HintStore::restore(RowStore& store) {
@@ -20,21 +49,15 @@ void HintStore::restore(RowStore& store) {
   const auto own = [&options](PartitionId partition) {
     return shard_of_partition(partition, options.shards) == options.shard;
   };
-  const auto read =
-      read_hints(store, {.vector =
-                             [&](PartitionId partition, VersionVector vector) {
-                               if (own(partition)) held_[partition].vector = std::move(vector);
-                             },
-                         .record =
-                             [&](PartitionId partition, std::uint64_t number, std::int64_t kept_ms,
-                                 std::string_view record) {
-                               if (!own(partition)) return;
-                               Held& held = held_[partition];
-                               if (held.hints.empty()) held.first = held.row_first = number;
-                               if (number != held.next()) return;
-                               held.row_end = number + 1;
-                               add(held, kept_ms, record, *decode_record_head(record));
-                             }});
+  const auto read = read_hints(store, [&](PartitionId partition, std::uint64_t number,
+                                          std::int64_t kept_ms, std::string_view record) {
+    if (!own(partition)) return;
+    Held& held = held_[partition];
+    if (held.hints.empty()) held.first = held.row_first = number;
+    if (number != held.next()) return;
+    held.row_end = number + 1;
+    add(held, kept_ms, record, *decode_record_head(record));
+  });
   if (!read) core_.warn("hints for other nodes are lost with the store: " + read.error().message);
   if (EVEN_MUTANT(kHintLost)) held_.clear();
 }
@@ -46,12 +69,11 @@ Result<> HintStore::replay(std::string_view entry) {
   Held& held = held_[decoded->partition];
   held.dirty = true;
   switch (decoded->kind) {
-    case HintLogEntry::Kind::kBase:
-      held.vector.merge(decoded->base);
+    case HintLogEntry::Kind::kBase:  // of an earlier version
       break;
     case HintLogEntry::Kind::kRecord: {
       const auto head = decode_record_head(decoded->record);
-      if (!held.vector.covers(head->dot)) add(held, decoded->kept_ms, decoded->record, *head);
+      if (!is_kept(held, head->dot)) add(held, decoded->kept_ms, decoded->record, *head);
       break;
     }
     case HintLogEntry::Kind::kForget:
@@ -61,32 +83,60 @@ Result<> HintStore::replay(std::string_view entry) {
   return {};
 }
 
-const VersionVector& HintStore::vector(PartitionId partition) const {
-  static const VersionVector nothing;
-  const auto found = held_.find(partition);
-  return found == held_.end() ? nothing : found->second.vector;
-}
-
 const VersionVector& HintStore::records(PartitionId partition) const {
   static const VersionVector no_records;
   const auto found = held_.find(partition);
   return found == held_.end() ? no_records : found->second.records;
 }
 
-void HintStore::begin(PartitionId partition, const VersionVector& base) {
-  Held& held = held_[partition];
-  held.begun_us = core_.clock.monotonic_us();
-  if (held.vector.covers(base)) return;
-  held.vector.merge(base);
-  held.base_due = true;
+VersionVector HintStore::line(PartitionId partition, NodeNumber giver) const {
+  const auto found = held_.find(partition);
+  if (found == held_.end()) return {};
+  const Held& held = found->second;
+  const auto base = held.bases.find(giver);
+  if (base == held.bases.end()) return {};
+  VersionVector line = base->second;
+  for (const auto& [maker, spans] : held.kept) {
+    const std::uint64_t begin = line[maker];
+    const std::uint64_t end = kept_to(held, maker, begin);
+    if (end > begin) line.add({maker, end});
+  }
+  return line;
 }
 
-HintStore::Kept HintStore::keep(std::string_view record, const RecordHead& head) {
+bool HintStore::keeps(PartitionId partition, const Dot& dot) const {
+  const auto found = held_.find(partition);
+  return found != held_.end() && is_kept(found->second, dot);
+}
+
+bool HintStore::keeps_for(NodeNumber giver, PartitionId partition,
+                          const VersionVector& wanted) const {
+  // What the wanted folds all owners have.
+  const VersionVector line = this->line(partition, giver);
+  return std::ranges::all_of(wanted.entries(), [&line](const VersionVector::Entry& entry) {
+    return line.covers(entry.dot());
+  });
+}
+
+void HintStore::begin(PartitionId partition, NodeNumber giver, const VersionVector& base) {
+  Held& held = held_[partition];
+  held.begun_us = core_.clock.monotonic_us();
+  held.bases[giver] = base;
+}
+
+void HintStore::forget_bases(NodeNumber giver) {
+  for (auto& [partition, held] : held_) held.bases.erase(giver);
+}
+
+HintStore::Kept HintStore::keep(NodeNumber giver, std::string_view record, const RecordHead& head) {
   const auto found = held_.find(head.partition);
   if (found == held_.end()) return Kept::kEarly;
   Held& held = found->second;
-  if (held.vector.covers(head.dot)) return Kept::kSeen;
-  if (held.vector[head.dot.replica] + 1 != head.dot.seq) return Kept::kEarly;
+  const auto base = held.bases.find(giver);
+  if (base == held.bases.end()) return Kept::kEarly;
+  if (base->second.covers(head.dot) || is_kept(held, head.dot)) return Kept::kSeen;
+  const Dot before{head.dot.replica, head.dot.seq - 1};
+  if (!base->second.covers(before) && !is_kept(held, before)) return Kept::kEarly;
   if (stats_.bytes + record.size() > core_.options.hint_max_bytes) {
     if (++stats_.refused == 1) {
       core_.warn(fmt::format(
@@ -97,12 +147,6 @@ HintStore::Kept HintStore::keep(std::string_view record, const RecordHead& head)
     return Kept::kFull;
   }
   std::string entry;
-  if (held.base_due) {
-    encode_hint_base(head.partition, held.vector, entry);
-    core_.log.append(entry);
-    entry.clear();
-    held.base_due = false;
-  }
   const std::int64_t now_ms = core_.clock.wall_ms();
   encode_hint_record(now_ms, record, entry);
   core_.log.append(entry);
@@ -114,9 +158,8 @@ HintStore::Kept HintStore::keep(std::string_view record, const RecordHead& head)
 
 void HintStore::add(Held& held, std::int64_t kept_ms, std::string_view record,
                     const RecordHead& head) {
-  held.vector.add(head.dot);
+  note_kept(held, head.dot);
   held.records.add(head.dot);
-  if (head.folds) held.vector.fold(head.dot.replica);
   held.hints.push_back({head.dot, kept_ms, std::string(record)});
   ++stats_.records;
   stats_.bytes += record.size();
@@ -124,9 +167,9 @@ void HintStore::add(Held& held, std::int64_t kept_ms, std::string_view record,
 
 void HintStore::clear(Held& held) {
   while (!held.hints.empty()) drop_front(held);
-  held.vector.clear();
+  held.kept.clear();
   held.records.clear();
-  held.base_due = false;
+  held.bases.clear();
   held.dirty = true;
 }
 
@@ -190,7 +233,6 @@ void HintStore::take(RowBatch& rows) {
       if (any_rows) rows.remove_range(hint_row(partition, 0), hint_rows_end(partition));
       continue;
     }
-    rows.put(hint_row(partition, 0), hint_vector_value(held.vector));
     if (any_rows && held.row_first < held.first) {
       rows.remove_range(hint_row(partition, 1), hint_row(partition, held.first));
     }

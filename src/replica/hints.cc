@@ -244,7 +244,7 @@ Result<> Hints::receive(NodeNumber node, const HintMessage& message) {
       return fail("a hint of a partition that is none of an eventual keyspace");
     }
     about.insert(partition);
-    if (core_.find(partition) == nullptr) store_.begin(partition, base);
+    if (core_.find(partition) == nullptr) store_.begin(partition, node, base);
   }
   for (const std::string_view record : message.records) {
     const auto head = decode_record_head(record);
@@ -255,7 +255,7 @@ Result<> Hints::receive(NodeNumber node, const HintMessage& message) {
     if (held_up || state.full) continue;
     if (core_.find(head->partition) != nullptr) {
       if (const auto taken = take_in(record, *head); !taken) return taken;
-    } else if (store_.keep(record, *head) == HintStore::Kept::kFull) {
+    } else if (store_.keep(node, record, *head) == HintStore::Kept::kFull) {
       state.full = true;
     }
   }
@@ -263,7 +263,7 @@ Result<> Hints::receive(NodeNumber node, const HintMessage& message) {
   for (const PartitionId partition : about) {
     const Partition* own = core_.find(partition);
     state.has.emplace_back(partition,
-                           own != nullptr ? own->state.vector() : store_.vector(partition));
+                           own != nullptr ? own->state.vector() : store_.line(partition, node));
   }
   transport_.send(node, encode_hint_state(state));
   return {};
@@ -374,6 +374,7 @@ void Hints::link_up(NodeNumber node) {
     if (of.second == node) settled.reported = false;
   }
   for (auto& [partition, by_node] : acknowledged_) by_node.erase(node);
+  store_.forget_bases(node);
   ask(node, owners_[node]);
 }
 

@@ -397,9 +397,9 @@ Result<> Quorum::receive(NodeNumber node, AskMessage message) {
 }
 
 bool Quorum::look(Asked& asked) {
-  const auto is_seen = [this](const auto& wanted) {
+  const auto is_seen = [&](const auto& wanted) {
     const Partition* partition = core_.find(wanted.first);
-    if (partition == nullptr) return held_.vector(wanted.first).covers(wanted.second);
+    if (partition == nullptr) return held_.keeps_for(asked.node, wanted.first, wanted.second);
     if (!partition->replayed || partition->damaged()) return false;
     return partition->state.vector().covers(wanted.second) || EVEN_MUTANT(kAnswersUnseen);
   };

@@ -756,8 +756,8 @@ void Shard::catch_up(const std::vector<PartitionId>& partitions, std::size_t cou
 
 bool Shard::takes_hints(NodeNumber node) const { return impl_->hints.takes(node); }
 HintStats Shard::hints() const { return impl_->hints.stats(); }
-const VersionVector& Shard::hinted(PartitionId partition) const {
-  return impl_->hint_store.vector(partition);
+bool Shard::keeps_hint(PartitionId partition, const Dot& dot) const {
+  return impl_->hint_store.keeps(partition, dot);
 }
 
 bool Shard::has_seen(const PartitionReach& reach) const {

@@ -423,8 +423,7 @@ class Shard {
   // Whether the node can stand in for others now, as far as is known.
   bool takes_hints(NodeNumber node) const;
   HintStats hints() const;
-  // What is held for the owners of a partition: nothing, if that is empty.
-  const VersionVector& hinted(PartitionId partition) const;
+  bool keeps_hint(PartitionId partition, const Dot& dot) const;
   // Whether this node has seen all of this; await_here() waits until it has, and Done then takes 1,
   // or 0 if it was too late.
   bool has_seen(const PartitionReach& reach) const;

@@ -81,7 +81,7 @@ bool HintClients::settled(const Kept& kept) const {
   // A hint may have been the only copy here; what is damaged is read nowhere, and its maker has it.
   if (holder.rows_damaged) return true;
   if (!holder.up()) return false;
-  const VersionVector& held = holder.hosting(kept.partition).shard().hinted(kept.partition);
+  const Shard& shard = holder.hosting(kept.partition).shard();
   bool everywhere = true;
   for (const NodeNumber number : run_.placement.replicas(kept.partition)) {
     const Node& owner = *nodes_[number - 1u];
@@ -93,11 +93,13 @@ bool HintClients::settled(const Kept& kept) const {
     const VersionVector& seen = owner.state(kept.partition).vector();
     if (seen.covers(kept.vector)) continue;
     everywhere = false;
-    if (held.covers(kept.vector)) continue;
-    violated(fmt::format(
-        "n{} has said that it keeps {} of partition {}, has {}, and n{} lacks some of it: {}",
-        kept.holder, kept.vector.to_string(), kept.partition, held.to_string(), number,
-        seen.to_string()));
+    for (const VersionVector::Entry& entry : kept.vector.entries()) {
+      if (seen.covers(entry.dot()) || shard.keeps_hint(kept.partition, entry.dot())) continue;
+      violated(fmt::format(
+          "n{} has said that it keeps {} of partition {}, has not {}, and n{} lacks it: {}",
+          kept.holder, kept.vector.to_string(), kept.partition, entry.dot().to_string(), number,
+          seen.to_string()));
+    }
   }
   return everywhere;
 }

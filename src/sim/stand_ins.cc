@@ -120,10 +120,10 @@ void StandIns::lose_power(StandIn standing) {
 void StandIns::await_loss(StandIn standing) {
   Node& maker = *standing.maker;
   if (run_.settling) return;
-  const PartitionId partition = standing.partition;
-  const bool given =
-      standing.lost && standing.keeper->up() &&
-      standing.keeper->hosting(partition).shard().hinted(partition).covers(*standing.lost);
+  const bool given = standing.lost && standing.keeper->up() &&
+                     standing.keeper->hosting(standing.partition)
+                         .shard()
+                         .keeps_hint(standing.partition, *standing.lost);
   if (standing.lost && !given && maker.up() && run_.scheduler.now_us() < standing.until_us) {
     return run_.scheduler.after(200, [this, standing] { await_loss(standing); });
   }
