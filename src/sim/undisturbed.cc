@@ -37,6 +37,10 @@ class Undisturbed {
         return other_numbers_of_shards();
       case 7:
         return losses_unheard_of();
+      case 8:
+        return stand_ins();
+      case 9:
+        return refusals();
       default:
         return std::nullopt;
     }
@@ -55,6 +59,7 @@ class Undisturbed {
     options_.delay_us = among(500, 5'000, 30'000);
     options_.hint_every_us = 5'000;
     options_.stand_in_every_us = 50'000;
+    options_.duration_us = 15'000'000;
     return options_;
   }
 
@@ -85,8 +90,9 @@ class Undisturbed {
     options_.strong_think_us = 1'000;
     options_.strong_patience_us = among(50'000, 300'000);
     options_.strong_patient = 0.5;
-    options_.depose_every_us = 300'000;
-    options_.disk_full_every_us = 200'000;
+    options_.depose_every_us = 150'000;
+    options_.disk_full_every_us = 100'000;
+    options_.duration_us = 20'000'000;
     return options_;
   }
 

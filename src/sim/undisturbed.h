@@ -10,7 +10,7 @@
 
 namespace even::sim {
 
-// A quarter of the seeds; null for the others.
+// Of about a third of the seeds; null for the others.
 std::optional<RunOptions> draw_undisturbed(std::uint64_t seed);
 
 }  // namespace even::sim
