@@ -111,11 +111,16 @@ bool HintStore::keeps(PartitionId partition, const Dot& dot) const {
 
 bool HintStore::keeps_for(NodeNumber giver, PartitionId partition,
                           const VersionVector& wanted) const {
+  if (wanted.empty()) return true;
+  const auto found = held_.find(partition);
+  if (found == held_.end()) return false;
+  const Held& held = found->second;
+  const auto base = held.bases.find(giver);
   // What the wanted folds all owners have.
-  const VersionVector line = this->line(partition, giver);
-  return std::ranges::all_of(wanted.entries(), [&line](const VersionVector::Entry& entry) {
-    return line.covers(entry.dot());
-  });
+  return base != held.bases.end() &&
+         std::ranges::all_of(wanted.entries(), [&](const VersionVector::Entry& entry) {
+           return kept_to(held, entry.replica, base->second[entry.replica]) >= entry.seq;
+         });
 }
 
 void HintStore::begin(PartitionId partition, NodeNumber giver, const VersionVector& base) {
@@ -190,7 +195,11 @@ void HintStore::forget(PartitionId partition) {
     encode_hint_forget(partition, entry);
     core_.log.append(entry);
   }
+  const VersionVector everywhere = std::move(found->second.records);
+  auto bases = std::move(found->second.bases);
   clear(found->second);
+  for (auto& [giver, base] : bases) base.merge(everywhere);
+  found->second.bases = std::move(bases);
 }
 
 void HintStore::tick() {

@@ -212,15 +212,18 @@ Result<> Hints::receive(NodeNumber node, const HintStateMessage& message) {
   if (message.number == 0 || message.number != receiver.number) return {};
   receiver.number = 0;
   if (message.full) receiver.full_until_us = core_.clock.monotonic_us() + kFullUs;
-  bool behind = std::exchange(receiver.begins, false);
+  const bool begun = std::exchange(receiver.begins, false);
+  bool behind = begun;
   for (const auto& [partition, vector] : message.has) {
     const auto at = receiver.given.find(partition);
     if (at == receiver.given.end()) continue;
     Receiver::Given& given = at->second;
     if (message.full) {
       receiver.given.erase(at);
-    } else if (!vector.covers(given.base)) {
-      // It has forgotten what it had; or the base has not come.
+    } else if (!vector.covers(given.base) || (vector.empty() && !begun) ||
+               !vector.covers(core_.at(partition).floor)) {
+      // It has dropped what it had; or the base has not come; or the log does not have any more
+      // what would come next.
       receiver.given.erase(at);
       receiver.to_begin.insert(partition);
     } else {
@@ -326,7 +329,7 @@ bool Hints::receive(NodeNumber node, const AnswerMessage& message) {
     Owner::Has& has = owner.has[partition];
     if (!has.known || has.vector != vector) has = {vector, now_us, true};
     if (now_us - has.since_us < kOwnerLacksUs) continue;
-    hand_over(node, partition, vector);
+    hand_over(node, partition, has);
   }
   // Then it is asked again soon.
   if (lacks) owner.asked_us = now_us - kAskOwnerUs + kAskSoonUs;
@@ -335,12 +338,18 @@ bool Hints::receive(NodeNumber node, const AnswerMessage& message) {
   return true;
 }
 
-void Hints::hand_over(NodeNumber node, PartitionId partition, const VersionVector& has) {
+void Hints::hand_over(NodeNumber node, PartitionId partition, Owner::Has& has) {
   HintsBuilder message(0, {});
   bool any = false;
-  for (const HintStore::Hint& hint : store_.held().at(partition).hints) {
-    if (has.covers(hint.dot)) continue;
-    if (any && message.bytes() + hint.record.size() > kHintMessageBytes) break;
+  const HintStore::Held& held = store_.held().at(partition);
+  std::uint64_t at = std::max(std::exchange(has.next, 0), held.first);
+  for (; at < held.next(); ++at) {
+    const HintStore::Hint& hint = held.hints[at - held.first];
+    if (has.vector.covers(hint.dot)) continue;
+    if (any && message.bytes() + hint.record.size() > kHintMessageBytes) {
+      has.next = at;
+      break;
+    }
     message.add(hint.record);
     ++store_.stats().sent;
     any = true;

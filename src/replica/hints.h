@@ -75,6 +75,9 @@ class Hints {
       VersionVector vector;
       std::int64_t since_us = 0;  // when it was last seen to come nearer
       bool known = false;
+      // Where the last message has stopped: what comes first may have to wait for what another
+      // giver has filled a gap with, later.
+      std::uint64_t next = 0;
     };
     absl::btree_map<PartitionId, Has> has;
   };
@@ -93,7 +96,7 @@ class Hints {
   void rewind(Receiver& receiver) const;
   VersionVector base_of(PartitionId partition) const;
   void ask(NodeNumber node, Owner& owner);
-  void hand_over(NodeNumber node, PartitionId partition, const VersionVector& has);
+  void hand_over(NodeNumber node, PartitionId partition, Owner::Has& has);
   void forget_delivered();
   bool is_owner(NodeNumber node, PartitionId partition) const;
   Result<> take_in(std::string_view record, const RecordHead& head);

@@ -195,6 +195,10 @@ TEST_F(HintsTest, WhatIsTooOldIsDropped) {
   EXPECT_EQ(records(3), 0u);
   EXPECT_EQ(cluster.at(3).shard->hints().expired, 1u);
   EXPECT_THAT(cluster.at(3).warnings, Contains(HasSubstr("older than hints.max_age_s")));
+  // And later ones are kept again, with what they come behind.
+  run(1, {"set", "l", "w"});
+  EXPECT_EQ(spread(1), 1u);
+  EXPECT_EQ(records(3), 2u);
 }
 
 TEST(HintFormat, RefusesWhatIsCutOff) {
