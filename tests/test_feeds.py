@@ -3,7 +3,6 @@
 import base64
 import json
 import threading
-import time
 
 import pytest
 import redis
@@ -11,7 +10,7 @@ from even_cluster import Cluster, until
 
 kafka = pytest.importorskip("confluent_kafka")
 
-from test_emit import metric  # noqa: E402
+from test_emit import drained, metric  # noqa: E402
 from test_topics import create, leader_of, offsets_of, servers  # noqa: E402
 
 
@@ -53,13 +52,6 @@ def follows(cluster):
     """Every partition follows the feed, and its snapshot is complete."""
     until("the feed is followed",
           lambda: sum(metric(node, "even_feed_waiting_partitions") for node in cluster.running) == 0, 60)
-
-
-def drained(cluster):
-    """Nothing waits, in ten looks in a row: a node counts in its ticks what it is to relay, and only what has reached it."""
-    def nothing():
-        return sum(metric(node, "even_emit_waiting_events") for node in cluster.running) == 0
-    until("nothing waits", lambda: all(time.sleep(0.1) or nothing() for _ in range(10)), 60)
 
 
 def events(cluster, topic, partition=0):

@@ -10,8 +10,8 @@ from even_cluster import BIN, HOST, Cluster, until
 kafka = pytest.importorskip("confluent_kafka")
 import confluent_kafka.admin  # noqa: E402, F401
 
-from test_emit import Writer, create_strong, metric  # noqa: E402
-from test_feeds import admin, create_keyspace, drained, follows  # noqa: E402
+from test_emit import Writer, create_strong, drained  # noqa: E402
+from test_feeds import admin, create_keyspace, follows  # noqa: E402
 from test_topics import Produced, consume, create, leader_of, partition_at, servers  # noqa: E402
 
 UNKNOWN_TOPIC, UNSUPPORTED_VERSION, INVALID_PARTITIONS, INVALID_ASSIGNMENT, INVALID_REQUEST = 3, 35, 37, 39, 42
@@ -193,7 +193,7 @@ def test_each_change_has_its_event_once_while_its_topic_grows(cluster, prefix):
     for writer in writers:
         writer.stop()
     known_by_all(cluster, "t", partitions)
-    until("nothing waits", lambda: sum(metric(node, "even_emit_waiting_events") for node in cluster) == 0, 60)
+    drained(cluster)
     events = {}
     used = set()
     for partition in range(partitions):
