@@ -143,6 +143,8 @@ struct RunOptions {
   int prompt_types = 0;
   double earlier_nodes = 0;
 
+  bool undisturbed = false;  // see undisturbed.h
+
   bool loses_disks() const {
     return wipe > 0 || restore > 0 || lose_beside_every_us > 0 || lose_unheard_every_us > 0;
   }

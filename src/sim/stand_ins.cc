@@ -1,5 +1,7 @@
 #include "sim/stand_ins.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace even::sim {
@@ -78,6 +80,9 @@ void StandIns::follow(const StandIn& standing) {
   const bool handed_over = kept && back.up() && back.state(partition).vector().covers(made);
   if (!over && !handed_over) {
     return run_.scheduler.after(kept ? 1'000 : 10'000, [this, standing] { follow(standing); });
+  }
+  if (!kept && !holder && made.seq > 0 && run_.options.undisturbed) {
+    violated(fmt::format("nobody stands in for the owners that n{} does not reach", maker.number));
   }
   run_.event("n{} and n{} are back, what was kept is {}handed over", maker.number, back.number,
              handed_over ? "" : "not ");

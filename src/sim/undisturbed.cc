@@ -11,6 +11,7 @@ class Undisturbed {
  public:
   explicit Undisturbed(std::uint64_t seed) : random_(seed * 0xd6e8feb86659fd93ULL + 5) {
     options_.seed = seed;
+    options_.undisturbed = true;
   }
 
   std::optional<RunOptions> draw() {
