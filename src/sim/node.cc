@@ -540,11 +540,6 @@ bool Node::write_error() const {
       shards_, [](const auto& shard) { return shard->shard().write_error().has_value(); });
 }
 
-bool Node::all_stored() const {
-  return std::ranges::all_of(shards_,
-                             [](const auto& shard) { return shard->shard().all_stored(); });
-}
-
 std::uint64_t Node::digest_mismatches() const {
   std::uint64_t sum = 0;
   for (const auto& shard : shards_) sum += shard->shard().stats().digest_mismatches;

@@ -159,7 +159,6 @@ class Node {
     return shards_[shard_of_partition(partition, shards())]->shard().store_stats().passes;
   }
   bool write_error() const;
-  bool all_stored() const;
   std::uint64_t digest_mismatches() const;
   // Checks of what it holds: has all of it checked, whether that goes on or anything is left, and
   // how much was wrong in this run.

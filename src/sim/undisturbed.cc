@@ -42,9 +42,6 @@ class Undisturbed {
         return stand_ins();
       case 9:
         return refusals();
-      case 10:
-      case 11:
-        return other_numbers_of_shards();
       default:
         return std::nullopt;
     }
@@ -118,13 +115,11 @@ class Undisturbed {
   // Nodes are stopped and started with other numbers of shards, and crash at every step of that.
   RunOptions other_numbers_of_shards() {
     options_.shards = 2;
-    options_.clients = among(1, 3);
-    options_.pass_bytes = among(512u, 4u << 10);
+    options_.clients = 3;
+    options_.pass_bytes = 4 << 10;
     options_.retain_bytes = 4 << 10;
-    options_.segment_bytes = 2 << 10;
-    options_.reshard_every_us = among(60'000, 200'000);
+    options_.reshard_every_us = 300'000;
     options_.crash_in_resharding = 0.2;
-    options_.duration_us = 15'000'000;
     return options_;
   }
 

@@ -48,9 +48,6 @@ constexpr double kCrashesWhenServing = 10;
 // Who asks for what is held back for the longer time has it within the other one.
 constexpr std::int64_t kHeldForMs = 600'000;
 constexpr std::int64_t kNotWaitedForUs = 2'000'000;
-// How often, and how many times, it is looked whether all is stored, before it does not matter.
-constexpr std::int64_t kStoredEveryUs = 100;
-constexpr int kStoredTries = 1'000;
 struct Client {
   NodeNumber node;
   int waiting = 0;  // replies due
@@ -80,8 +77,6 @@ class World {
   void crash_at_once(Node& n, double chance);
   ShardId other_number_of_shards();
   void change_shards();
-  void crash_when_stored(Node& n, int tries);
-  void start_soon(Node& n);
   void start_all();
   void settle();
   void restart_failed();
@@ -399,32 +394,16 @@ void World::change_shards() {
     run_.scheduler.after(run_.around(100'000), [this, &n = *each, shards = shards_] {
       if (run_.settling) return;
       n.configured_shards = shards;
-      if (n.up() && run_.options.undisturbed) return crash_when_stored(n, kStoredTries);
       if (n.up() && run_.random.chance(0.5)) {
         n.stop();
       } else {
         n.crash(run_.random.chance(run_.options.kill) ? Loss::kProcess : Loss::kPower);
       }
-      start_soon(n);
+      run_.scheduler.after(run_.around(20'000), [&n] {
+        if (n.down()) n.start();
+      });
     });
   }
-}
-
-// The store may know less of the log then than what it has of it.
-void World::crash_when_stored(Node& n, int tries) {
-  if (run_.settling) return;
-  if (n.up() && !n.all_stored() && tries > 0) {
-    return run_.scheduler.after(kStoredEveryUs,
-                                [this, &n, tries] { crash_when_stored(n, tries - 1); });
-  }
-  n.crash(Loss::kPower);
-  start_soon(n);
-}
-
-void World::start_soon(Node& n) {
-  run_.scheduler.after(run_.around(20'000), [&n] {
-    if (n.down()) n.start();
-  });
 }
 
 // Starts every node that does not run as it should.
