@@ -29,6 +29,9 @@ constexpr std::int64_t kRestUs = 5;
 // relayed by others than the first of its replicas, too; they look for such ones now and then.
 constexpr std::int64_t kRelayPatienceUs = 3'000'000;
 constexpr std::int64_t kLookUs = 500'000;
+// A partition without an outbox is looked at again when its digest is another; and after so long,
+// as a repair may bring back what the digest had been right about.
+constexpr std::int64_t kEmptyUs = 1'000'000;
 
 }  // namespace
 
@@ -45,11 +48,17 @@ void Relay::tick() {
   syncing_ = false;
   // No event has been made before there was a topic.
   if (!core_.keyspaces->topics().empty() || !sources_.empty()) {
+    const std::int64_t now_us = core_.clock.monotonic_us();
     for (Partition* partition : core_.all_partitions()) {
+      const auto empty = empty_.find(partition->id);
+      if (empty != empty_.end() && empty->second.digest == partition->state.digest() &&
+          now_us < empty->second.until_us) {
+        continue;
+      }
       try {
-        look(*partition);
+        look(*partition, now_us);
       } catch (const Unreadable& error) {
-        sources_[partition->id].damaged_until_us = core_.clock.monotonic_us() + kMostAgainUs;
+        sources_[partition->id].damaged_until_us = now_us + kMostAgainUs;
         unreadable_ = error;
       }
     }
@@ -89,16 +98,19 @@ bool Relay::is_due(const Source& source, std::size_t live, bool relays, std::int
   return relays && changed && now_us >= source.rest_until_us;
 }
 
-void Relay::look(Partition& partition) {
-  const std::int64_t now_us = core_.clock.monotonic_us();
+void Relay::look(Partition& partition, std::int64_t now_us) {
   const auto known = sources_.find(partition.id);
+  if (known == sources_.end() && partition.state.empty()) return;  // as those of topics are
   if (known != sources_.end() && now_us < known->second.damaged_until_us) return;
   const bool strong = core_.is_strong(partition.id);
   const bool ready =
       strong ? leading_group(partition.id) != nullptr : partition.replayed && !partition.damaged();
   const Object* outbox = ready ? find_outbox(partition) : nullptr;
   if (outbox == nullptr) {
-    if (known == sources_.end()) return;
+    if (known == sources_.end()) {
+      if (ready) empty_[partition.id] = {partition.state.digest(), now_us + kEmptyUs};
+      return;
+    }
     // What is under way is forgotten with it: whoever relays then sends it again.
     if (!ready || !known->second.stands_in()) {
       sources_.erase(known);

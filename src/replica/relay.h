@@ -7,6 +7,7 @@
 
 #include <absl/container/btree_map.h>
 #include <absl/container/btree_set.h>
+#include <absl/container/flat_hash_map.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -104,7 +105,7 @@ class Relay {
 
   void take_outcomes();
   void take(const Outcome& outcome, Source& source, Flow& flow);
-  void look(Partition& partition);
+  void look(Partition& partition, std::int64_t now_us);
   // Whether the outbox is to be read now.
   bool is_due(const Source& source, std::size_t live, bool relays, std::int64_t now_us) const;
   // Notes how long the first event for each target has waited for another relay.
@@ -133,6 +134,12 @@ class Relay {
   Shard::RelayTo relay_to_;
   absl::btree_set<NodeNumber> linked_;
   absl::btree_map<PartitionId, Source> sources_;
+  // Partitions that were seen to have no outbox: with which digest, and for how long that counts.
+  struct Empty {
+    std::uint64_t digest = 0;
+    std::int64_t until_us = 0;
+  };
+  absl::flat_hash_map<PartitionId, Empty> empty_;
   std::uint64_t flows_ = 0;  // so many there have been
   bool syncing_ = false;     // some are not durable yet
   std::vector<Outcome> outcomes_;
